@@ -1,0 +1,52 @@
+"""The error tree. Every message says what was wrong, where, what is allowed and what to do.
+
+    EvalkitError                 exit code 1: anything evalkit names itself
+    ├── InputError               exit code 2: what the user gave cannot be used
+    │   ├── SuiteError           a suite file, with file, line and key
+    │   ├── CheckpointError      a checkpoint that is missing, broken or does not fit
+    │   ├── MetricError          an unknown metric, or one whose needs cannot be met
+    │   └── RecordsError         a file of completions that cannot be read
+    ├── EngineError              exit code 4: an engine failed to start, crashed or lost its server
+    ├── StoreError               exit code 5: the run folder cannot be written or read (a full disk, a lock)
+    └── Interrupted              exit code 130: Ctrl-C; what was sampled is kept
+
+Exit code 3 is kept for the gate's "inconclusive".
+"""
+
+
+class EvalkitError(Exception):
+    """Base of all errors that evalkit raises on purpose; `str(error)` is the line shown to the user."""
+
+    exit_code = 1
+
+
+class InputError(EvalkitError):
+    exit_code = 2
+
+
+class SuiteError(InputError):
+    pass
+
+
+class CheckpointError(InputError):
+    pass
+
+
+class MetricError(InputError):
+    pass
+
+
+class RecordsError(InputError):
+    pass
+
+
+class EngineError(EvalkitError):
+    exit_code = 4
+
+
+class StoreError(EvalkitError):
+    exit_code = 5
+
+
+class Interrupted(EvalkitError):
+    exit_code = 130

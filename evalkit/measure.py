@@ -1,0 +1,216 @@
+"""Metrics and scores: how one is declared, found, named and signed.
+
+A metric is one function `(group, *, parameters) -> float` on one prompt's completions; a score is one function
+`(groups, *, parameters) -> one array of k floats per group`, a number on every completion, whose per-prompt value is
+their mean. NaN means "not defined here". Declaring one is the decorator; it is found by walking `evalkit.diversity`
+and `evalkit.quality` and the entry points of group `evalkit.metrics`.
+
+A `Measure` is a definition with its parameters: an immutable value whose text parses back
+(`distinct_n|n:3`). Its signature says all that the number depends on; two numbers are comparable exactly
+when their signatures are equal (after sacreBLEU, Post 2018).
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import inspect
+import pkgutil
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import entry_points
+from typing import Any, Literal, TypeVar
+
+from evalkit.errors import MetricError
+from evalkit.records import Better
+
+Need = Literal["words", "token_ids", "logprobs", "embeddings", "answer"]
+Value = int | float | str | bool
+Function = TypeVar("Function", bound=Callable[..., Any])
+PACKAGES = ("evalkit.diversity", "evalkit.quality")
+_declared: dict[str, Definition] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """A metric or score as its module declares it."""
+
+    name: str
+    kind: Literal["metric", "score"]
+    function: Callable[..., Any]
+    unit: str
+    better: Better
+    needs: frozenset[Need]
+    version: str
+    cites: str
+    identity: Callable[..., Mapping[str, str]] | None
+    """Called with the parameters: what else the number depends on (a reward model's weights)."""
+
+    @property
+    def parameters(self) -> dict[str, inspect.Parameter]:
+        """The keyword-only parameters, which a suite may set."""
+        found = inspect.signature(self.function, eval_str=True).parameters
+        return {name: p for name, p in found.items() if p.kind is inspect.Parameter.KEYWORD_ONLY}
+
+    @property
+    def summary(self) -> str:
+        return (inspect.getdoc(self.function) or "").split("\n", 1)[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """A definition with all its parameters set; `str` gives the short form that `parse` reads back."""
+
+    definition: Definition
+    params: tuple[tuple[str, Value], ...]
+
+    @property
+    def name(self) -> str:
+        return self.definition.name
+
+    def __str__(self) -> str:
+        defaults = {name: p.default for name, p in self.definition.parameters.items()}
+        return "|".join([self.name, *(f"{k}:{_show(v)}" for k, v in self.params if v != defaults[k])])
+
+    def __call__(self, subject: Any) -> Any:
+        return self.definition.function(subject, **dict(self.params))
+
+    def signature(self, k: int, encoder: str) -> str:
+        """All that the number depends on besides the completions: parameters, tokenizer, encoder, k, version."""
+        parts = [self.name, *(f"{key}:{_show(value)}" for key, value in self.params)]
+        if self.definition.identity is not None:
+            parts += [f"{key}:{value}" for key, value in self.definition.identity(**dict(self.params)).items()]
+        if "words" in self.definition.needs:
+            parts.append("tok:13a")
+        if "embeddings" in self.definition.needs:
+            parts.append(f"enc:{encoder}")
+        return "|".join([*parts, f"k:{k}", f"v:{self.definition.version}"])
+
+
+def metric(
+    *,
+    name: str,
+    unit: str,
+    better: Better,
+    needs: Iterable[Need],
+    version: str,
+    cites: str,
+) -> Callable[[Function], Function]:
+    """Declare a function of one `Group` as a metric."""
+    return _declare("metric", name, unit, better, needs, version, cites, None)
+
+
+def score(
+    *,
+    name: str,
+    unit: str,
+    better: Better,
+    needs: Iterable[Need],
+    version: str,
+    cites: str,
+    identity: Callable[..., Mapping[str, str]] | None = None,
+) -> Callable[[Function], Function]:
+    """Declare a function of a sequence of `Group`s as a score on every completion."""
+    return _declare("score", name, unit, better, needs, version, cites, identity)
+
+
+def definitions() -> dict[str, Definition]:
+    """Every metric and score there is, by name."""
+    _load_all()
+    return dict(sorted(_declared.items()))
+
+
+def parse(asked: str | Mapping[str, Mapping[str, Value] | None]) -> Measure:
+    """Read `distinct_n`, `distinct_n|n:3` or `{distinct_n: {n: 3}}`.
+
+    Raises `MetricError` on an unknown name, parameter or a value of the wrong type.
+    """
+    name, given = _parse_text(asked) if isinstance(asked, str) else _parse_mapping(asked)
+    definition = definitions().get(name)
+    if definition is None:
+        raise MetricError(f"there is no metric {name!r}{_nearest(name, definitions())}; known: {', '.join(definitions())}")
+    return Measure(definition, tuple(_fill(definition, given)))
+
+
+def _declare(
+    kind: Literal["metric", "score"],
+    name: str,
+    unit: str,
+    better: Better,
+    needs: Iterable[Need],
+    version: str,
+    cites: str,
+    identity: Callable[..., Mapping[str, str]] | None,
+) -> Callable[[Function], Function]:
+    def register(function: Function) -> Function:
+        known = _declared.get(name)
+        if known is not None and known.function.__module__ != function.__module__:
+            raise MetricError(f"metric {name!r} is declared by both {known.function.__module__} and {function.__module__}")
+        _declared[name] = Definition(name, kind, function, unit, better, frozenset(needs), version, cites, identity)
+        return function
+
+    return register
+
+
+@cache
+def _load_all() -> None:
+    for package in PACKAGES:
+        for module in pkgutil.iter_modules(importlib.import_module(package).__path__, f"{package}."):
+            importlib.import_module(module.name)
+    for plugin in entry_points(group="evalkit.metrics"):
+        plugin.load()
+
+
+def _parse_text(asked: str) -> tuple[str, dict[str, str]]:
+    name, *pairs = asked.strip().split("|")
+    given = {}
+    for pair in pairs:
+        key, colon, value = pair.partition(":")
+        if not colon:
+            raise MetricError(f"metric {asked!r}: {pair!r} is not of the form parameter:value")
+        given[key] = value
+    return name, given
+
+
+def _parse_mapping(asked: Mapping[str, Mapping[str, Value] | None]) -> tuple[str, Mapping[str, Value]]:
+    if len(asked) != 1:
+        raise MetricError(f"a metric with parameters is one key, as in {{distinct_n: {{n: 3}}}}; found {sorted(asked)}")
+    [(name, given)] = asked.items()
+    return name, given or {}
+
+
+def _fill(definition: Definition, given: Mapping[str, Value]) -> Iterable[tuple[str, Value]]:
+    parameters = definition.parameters
+    for key in given:
+        if key not in parameters:
+            allowed = ", ".join(parameters) or "none"
+            raise MetricError(f"metric {definition.name} has no parameter {key!r}{_nearest(key, parameters)}; it has: {allowed}")
+    for key, parameter in parameters.items():
+        if key in given:
+            yield key, _convert(definition.name, key, given[key], parameter.annotation)
+        elif parameter.default is inspect.Parameter.empty:
+            raise MetricError(f"metric {definition.name} needs a value for {key!r}, as in {{{definition.name}: {{{key}: ...}}}}")
+        else:
+            yield key, parameter.default
+
+
+def _convert(metric_name: str, key: str, value: Value, wanted: type) -> Value:
+    try:
+        if isinstance(value, bool) or (wanted is str and not isinstance(value, str)):
+            raise ValueError
+        converted: Value = wanted(value)
+        if wanted is int and float(value) != converted:
+            raise ValueError
+        return converted
+    except (TypeError, ValueError):
+        raise MetricError(f"metric {metric_name}: {key} is {value!r}; it must be of type {wanted.__name__}") from None
+
+
+def _nearest(name: str, known: Iterable[str]) -> str:
+    close = difflib.get_close_matches(name, list(known), n=1)
+    return f" (did you mean {close[0]!r}?)" if close else ""
+
+
+def _show(value: Value) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,207 @@
+"""The nouns of evalkit, each a frozen dataclass, on one screen.
+
+`Prompt` and `Sampling` are also what a user writes in a suite; the constraints beside their fields are
+checked when `evalkit.suite` reads one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+
+import annotated_types as at
+
+if TYPE_CHECKING:
+    import numpy as np
+
+Kind = Literal["base", "tuned"]
+Match = Literal["exact", "numeric", "regex"]
+Better = Literal["higher", "lower", "neither"]
+FinishReason = Literal["stop", "length"]
+CONFIDENCE = 0.95
+"""The level of every interval that evalkit prints."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """One question put to every arm."""
+
+    __pydantic_config__: ClassVar[Any] = {"extra": "forbid", "use_attribute_docstrings": True}
+
+    id: Annotated[str, at.MinLen(1)]
+    """Unique within the suite."""
+    text: Annotated[str, at.MinLen(1)]
+    """What is asked, before a frame or a chat template is put around it."""
+    tags: tuple[str, ...] = ()
+    """Words to group and filter by."""
+    answer: str | None = None
+    """The right answer, where there is one."""
+    match: Match = "exact"
+    """How a completion is compared with `answer`."""
+    references: tuple[str, ...] = ()
+    """Human texts that answer the prompt."""
+    choices: Mapping[str, Annotated[float, at.Ge(0)]] = field(default_factory=dict)
+    """Target law over choices: answer to probability, adding up to 1."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How completions are drawn. Every value is passed to the engine: a checkpoint's own generation_config never decides."""
+
+    n: int
+    temperature: float
+    top_p: float
+    min_p: float
+    max_tokens: int
+    stop: tuple[str, ...]
+    seed: int
+
+    @property
+    def is_raw(self) -> bool:
+        """Whether completions are draws from the model's own law: temperature 1, nothing cut off."""
+        return self.temperature == 1.0 and self.top_p == 1.0 and self.min_p == 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A checkpoint found and checked, ready to be loaded."""
+
+    name: str
+    """The name it has in the suite."""
+    kind: Kind
+    source: str
+    """What the user wrote: folder, hub id, `lab:NAME` or URL."""
+    location: str
+    """The local folder, or the server's URL."""
+    model: str
+    """The model's name on a server; for a folder the same as `source`."""
+    revision: str | None
+    fingerprint: str
+    """Hash of weights, configuration and tokenizer; for a server, of its URL and model name."""
+    dtype: str
+    trust_remote_code: bool = False
+
+    @property
+    def is_remote(self) -> bool:
+        return self.location.startswith(("http://", "https://"))
+
+
+@dataclass(frozen=True, slots=True)
+class Arm:
+    """One checkpoint under one set of sampling settings: what is compared."""
+
+    name: str
+    checkpoint: str
+    kind: Kind
+    sampling: Sampling
+    baseline: str | None
+    """Name of the arm it is compared with; None for an arm that only serves as a baseline."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """A prompt as one checkpoint sees it."""
+
+    prompt_id: str
+    text: str
+    token_ids: tuple[int, ...]
+    """Empty for a remote checkpoint, whose server tokenizes."""
+    messages: tuple[tuple[str, str], ...] = ()
+    """(role, content) pairs for a server that applies the chat template itself; else empty."""
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """One sampled text."""
+
+    prompt_id: str
+    slot: int
+    """Which of the n draws it is, from 0."""
+    text: str
+    token_ids: tuple[int, ...]
+    """With the end-of-sequence token, if it was drawn; empty when the engine does not tell."""
+    logprobs: tuple[float, ...]
+    """Natural log-probs of `token_ids` under the raw law (temperature 1, no truncation); empty when unknown."""
+    finish_reason: FinishReason
+
+
+@dataclass(frozen=True)
+class Group:
+    """All of one prompt's completions under one arm: what a metric or score is computed on."""
+
+    prompt: Prompt
+    completions: tuple[Completion, ...]
+    embeddings: np.ndarray | None = None
+    """(k, d) float32, rows of length 1; present for metrics that need "embeddings"."""
+
+    @cached_property
+    def texts(self) -> tuple[str, ...]:
+        """Completion texts without surrounding white space."""
+        return tuple(completion.text.strip() for completion in self.completions)
+
+    @cached_property
+    def words(self) -> tuple[tuple[str, ...], ...]:
+        """Completion texts as word tokens (tokenizer 13a), which every lexical metric counts."""
+        from evalkit.words import tokenize
+
+        return tuple(tokenize(text) for text in self.texts)
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A metric's mean over prompts under one arm, with its interval."""
+
+    metric: str
+    signature: str
+    arm: str
+    value: float | None
+    low: float | None
+    high: float | None
+    confidence: float
+    prompts: int
+    """Prompts on which the metric is defined."""
+    samples: int
+    """Completions a prompt."""
+    better: Better
+    values: tuple[float | None, ...]
+    """One a prompt, in the order of `Summary.prompts`; None where undefined."""
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """Arm minus baseline, paired by prompt."""
+
+    metric: str
+    signature: str
+    arm: str
+    baseline: str
+    value: float | None
+    low: float | None
+    high: float | None
+    p: float | None
+    p_adjusted: float | None
+    """Holm over all differences of the summary."""
+
+
+@dataclass(frozen=True, slots=True)
+class Alarm:
+    """Something that makes numbers untrustworthy, in words."""
+
+    arm: str
+    kind: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """Everything a report or a gate reads; written as summary.json."""
+
+    suite: str
+    prompts: tuple[str, ...]
+    arms: tuple[Arm, ...]
+    estimates: tuple[Estimate, ...]
+    differences: tuple[Difference, ...]
+    alarms: tuple[Alarm, ...] = ()
+    schema: int = 1
