@@ -1,0 +1,1 @@
+"""Quality: how good single completions are. One file a family, one function a score."""

@@ -1,0 +1,136 @@
+"""Accuracy: what counts as the right answer, and that no answer of a user can hang or fool a run."""
+
+import math
+import time
+
+import numpy as np
+import pytest
+
+from evalkit.errors import MetricError
+from evalkit.quality.accuracy import accuracy, check_answer
+from evalkit.records import Completion, Group, Match, Prompt
+
+
+def judge(answer: str | None, match: Match, *texts: str) -> list[float]:
+    completions = tuple(Completion("p", slot, text, (), (), "stop") for slot, text in enumerate(texts))
+    [values] = accuracy([Group(Prompt("p", "?", answer=answer, match=match), completions)])
+    assert values.dtype == np.float64
+    return list(values)
+
+
+@pytest.mark.parametrize(
+    ("answer", "text", "right"),
+    [
+        pytest.param("Paris", "Paris", 1, id="the same"),
+        pytest.param("Paris", "  paris.\n", 1, id="case, white space and a full stop"),
+        pytest.param("Paris", "**“Paris”**!", 1, id="quotes and Markdown"),
+        pytest.param("Nile", "The Nile", 1, id="a leading article"),
+        pytest.param("the Nile", "nile", 1, id="an article in the answer"),
+        pytest.param("A", "a", 1, id="an answer that is an article"),
+        pytest.param("New York", "new \n york", 1, id="any white space"),
+        pytest.param("Straße", "STRASSE", 1, id="German sharp s"),
+        pytest.param("caf\u00e9", "cafe\u0301", 1, id="composed and decomposed"),
+        pytest.param("ABC", "ＡＢＣ", 1, id="full width"),
+        pytest.param("Paris", "Paris is the capital", 0, id="more than the answer"),
+        pytest.param("Paris", "", 0, id="empty"),
+        pytest.param("5", "-5", 0, id="a minus sign is no punctuation"),
+        pytest.param("C", "C#", 0, id="nor is a sharp"),
+        pytest.param("50", "50%", 0, id="nor is a per cent"),
+        pytest.param("theatre", "atre", 0, id="an article only as a word"),
+        pytest.param("Paris", "\x00\ud800", 0, id="NUL and a lone surrogate"),
+    ],
+)
+def test_exact(answer: str, text: str, right: int) -> None:
+    assert judge(answer, "exact", text) == [right]
+
+
+@pytest.mark.parametrize(
+    ("answer", "text", "right"),
+    [
+        pytest.param("4", "2 + 2 = 4", 1, id="the last number"),
+        pytest.param("4", "The answer is 4.", 1, id="before a full stop"),
+        pytest.param("4", "4, then 5", 0, id="not the first number"),
+        pytest.param("1234", "It is 1,234.", 1, id="thousands in the text"),
+        pytest.param("1,234,567.50", "1234567.5", 1, id="thousands in the answer"),
+        pytest.param("-3.5", "x = -3.5", 1, id="negative"),
+        pytest.param("-3.5", "x = \u22123.5", 1, id="typographic minus"),
+        pytest.param("3", "5-3", 1, id="a difference is not a sign"),
+        pytest.param("1000", "about 1e3", 1, id="exponent"),
+        pytest.param("0.001", "1E-3", 1, id="negative exponent"),
+        pytest.param(".5", "0.50", 1, id="no digit before the point"),
+        pytest.param("0.1", "0.1000000000000000055", 0, id="compared exactly, not as floats"),
+        pytest.param("5", "$5", 1, id="currency"),
+        pytest.param("5", "5kg", 1, id="a unit"),
+        pytest.param("5", "５", 1, id="full width digits"),
+        pytest.param("5", "是5。", 1, id="between signs without spaces"),
+        pytest.param("2", "1/2", 0, id="the lower half of a fraction is no answer"),
+        pytest.param("1", "1/2", 0, id="nor the upper"),
+        pytest.param("2", "½", 0, id="nor of a single-sign fraction"),
+        pytest.param("102", "10²", 0, id="a square is no digit"),
+        pytest.param("2", "H2O", 0, id="inside a word"),
+        pytest.param("5", "3,5", 0, id="decimal comma"),
+        pytest.param("2", "1.5.2", 0, id="a version"),
+        pytest.param("1", "1e99999999", 0, id="an absurd exponent"),
+        pytest.param("7", "seven", 0, id="no number"),
+        pytest.param("7", "", 0, id="empty"),
+    ],
+)
+def test_numeric(answer: str, text: str, right: int) -> None:
+    assert judge(answer, "numeric", text) == [right]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "text", "right"),
+    [
+        (r"\bblue\b", "a blue sea", 1),
+        (r"\bblue\b", "bluest", 0),
+        (r"(?i)^yes", "Yes, of course", 1),
+        (r"\p{Greek}", "the letter λ", 1),
+    ],
+)
+def test_regex(pattern: str, text: str, right: int) -> None:
+    assert judge(pattern, "regex", text) == [right]
+
+
+def test_without_an_answer_accuracy_is_not_defined() -> None:
+    assert all(map(math.isnan, judge(None, "exact", "a", "b")))
+
+
+def test_every_completion_and_every_group_has_its_own_value() -> None:
+    assert judge("yes", "exact", "yes", "no", "Yes") == [1, 0, 1]
+    assert judge("yes", "exact") == []
+
+
+def test_a_hostile_pattern_cannot_hang_the_run() -> None:
+    began = time.monotonic()
+    with pytest.raises(MetricError, match=r"prompt 'p'.*took over 1 s"):
+        judge(r"(a|aa)+$", "regex", "a" * 60 + "b")
+    assert time.monotonic() - began < 10
+
+
+def test_a_long_digit_string_is_read_at_once() -> None:
+    began = time.monotonic()
+    assert judge("1", "numeric", "9" * 100_000 + "/1", ",111" * 30_000, "-" * 100_000) == [0, 0, 0]
+    assert time.monotonic() - began < 5
+
+
+@pytest.mark.parametrize(
+    ("answer", "match", "words"),
+    [
+        pytest.param("(", "regex", "not a regular expression", id="bad pattern"),
+        pytest.param("three", "numeric", "not a number", id="no number"),
+        pytest.param("1/2", "numeric", "not a number", id="fraction"),
+        pytest.param("...", "exact", "nothing to compare", id="marks only, as if empty"),
+        pytest.param("", "exact", "nothing to compare", id="empty"),
+    ],
+)
+def test_an_answer_that_fits_nothing_is_refused_before_the_run(answer: str, match: Match, words: str) -> None:
+    with pytest.raises(MetricError, match=rf"prompt 'p7'.*{words}"):
+        check_answer(Prompt("p7", "?", answer=answer, match=match))
+
+
+@pytest.mark.parametrize(
+    ("answer", "match"), [(None, "exact"), ("Rome", "exact"), ("-3.5", "numeric"), ("a|b", "regex")]
+)
+def test_a_good_answer_is_let_through(answer: str | None, match: Match) -> None:
+    check_answer(Prompt("p", "?", answer=answer, match=match))
