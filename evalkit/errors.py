@@ -48,5 +48,5 @@ class StoreError(EvalkitError):
     exit_code = 5
 
 
-class Interrupted(EvalkitError):
+class Interrupted(EvalkitError):  # noqa: N818 (an interruption is no error)
     exit_code = 130

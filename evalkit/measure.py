@@ -127,10 +127,16 @@ def parse(asked: str | Mapping[str, Mapping[str, Value] | None]) -> Measure:
     Raises `MetricError` on an unknown name, parameter or a value of the wrong type.
     """
     name, given = _parse_text(asked) if isinstance(asked, str) else _parse_mapping(asked)
-    definition = definitions().get(name)
-    if definition is None:
-        raise MetricError(f"there is no metric {name!r}{_nearest(name, definitions())}; known: {', '.join(definitions())}")
+    definition = define(name)
     return Measure(definition, tuple(_fill(definition, given)))
+
+
+def define(name: str) -> Definition:
+    """The metric or score of this name. Raises `MetricError`."""
+    known = definitions()
+    if name not in known:
+        raise MetricError(f"there is no metric {name!r}{_nearest(name, known)}; known: {', '.join(known)}")
+    return known[name]
 
 
 def _declare(
@@ -146,7 +152,9 @@ def _declare(
     def register(function: Function) -> Function:
         known = _declared.get(name)
         if known is not None and known.function.__module__ != function.__module__:
-            raise MetricError(f"metric {name!r} is declared by both {known.function.__module__} and {function.__module__}")
+            raise MetricError(
+                f"metric {name!r} is declared by both {known.function.__module__} and {function.__module__}"
+            )
         _declared[name] = Definition(name, kind, function, unit, better, frozenset(needs), version, cites, identity)
         return function
 
@@ -185,12 +193,16 @@ def _fill(definition: Definition, given: Mapping[str, Value]) -> Iterable[tuple[
     for key in given:
         if key not in parameters:
             allowed = ", ".join(parameters) or "none"
-            raise MetricError(f"metric {definition.name} has no parameter {key!r}{_nearest(key, parameters)}; it has: {allowed}")
+            raise MetricError(
+                f"metric {definition.name} has no parameter {key!r}{_nearest(key, parameters)}; it has: {allowed}"
+            )
     for key, parameter in parameters.items():
         if key in given:
             yield key, _convert(definition.name, key, given[key], parameter.annotation)
         elif parameter.default is inspect.Parameter.empty:
-            raise MetricError(f"metric {definition.name} needs a value for {key!r}, as in {{{definition.name}: {{{key}: ...}}}}")
+            raise MetricError(
+                f"metric {definition.name} needs a value for {key!r}, as in {{{definition.name}: {{{key}: ...}}}}"
+            )
         else:
             yield key, parameter.default
 

@@ -48,7 +48,7 @@ class Prompt:
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """How completions are drawn. Every value is passed to the engine: a checkpoint's own generation_config never decides."""
+    """How completions are drawn. All of it is passed to the engine: a checkpoint's generation_config never decides."""
 
     n: int
     temperature: float
@@ -94,10 +94,17 @@ class Arm:
 
     name: str
     checkpoint: str
-    kind: Kind
-    sampling: Sampling
+    kind: Kind | None
+    """None for texts made elsewhere."""
+    sampling: Sampling | None
+    """None for texts made elsewhere: how they were drawn is not known."""
     baseline: str | None
     """Name of the arm it is compared with; None for an arm that only serves as a baseline."""
+
+    @property
+    def is_raw(self) -> bool:
+        """Whether its completions are known to be draws from the model's own law."""
+        return self.sampling is not None and self.sampling.is_raw
 
 
 @dataclass(frozen=True, slots=True)

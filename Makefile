@@ -1,0 +1,40 @@
+# evalkit: `make demo` and `make test` are all that a fresh machine needs. `make help` lists the rest.
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint bench lab clean
+
+help: ## show this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
+
+demo: $(VENV)/.installed ## install evalkit with vLLM into .venv and run suites/creative.yaml on the built-in checkpoints
+	$(BIN)/evalkit run suites/creative.yaml
+
+test: $(VENV)/.installed-test ## install what the tests need and run every test
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.installed-test ## formatting, lint, types, import layers
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(VENV)/.installed-test ## speed against peers, as ratios measured in one run
+	$(BIN)/python -m bench
+
+lab: $(VENV)/.installed ## make the built-in checkpoints anew
+	$(BIN)/evalkit lab build
+
+clean: ## remove the virtual environment
+	rm -rf $(VENV)
+
+$(VENV)/.installed: pyproject.toml install.sh constraints.txt overrides.txt
+	PYTHON=$(PYTHON) ./install.sh $(VENV)
+	@touch $@
+
+$(VENV)/.installed-test: pyproject.toml install.sh constraints.txt overrides.txt
+	PYTHON=$(PYTHON) ./install.sh $(VENV) test
+	@touch $(VENV)/.installed $@

@@ -1,0 +1,268 @@
+"""A name becomes a folder that can be loaded: found, checked, fingerprinted, and asked in its own way.
+
+`locate` turns what a user wrote (a folder, a hub id, `PLUGIN:NAME`) into a local folder; `fingerprint` hashes what
+decides its output; `render` puts each prompt into the frame of a base checkpoint or the chat template of a tuned one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Sequence
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any, cast
+
+from evalkit.cache import cache_folder, write_atomically
+from evalkit.errors import CheckpointError
+from evalkit.records import Checkpoint, Prompt, Rendered
+from evalkit.suite import CheckpointSpec, Frame
+
+HUB_ID = re.compile(r"^[A-Za-z0-9][\w.-]*/[\w.-]+$")
+WANTED_FILES = ["*.safetensors", "*.safetensors.index.json", "*.json", "*.jinja", "tokenizer.model", "*.txt"]
+IDENTITY_FILES = ["*.safetensors", "*.safetensors.index.json", "config.json", "generation_config.json",
+                  "tokenizer*", "special_tokens_map.json", "added_tokens.json", "vocab*", "merges.txt",
+                  "chat_template*"]  # fmt: skip
+
+
+def resolve(name: str, spec: CheckpointSpec) -> Checkpoint:
+    """Find and check the checkpoint that a suite calls `name`; nothing is loaded.
+
+    Raises `CheckpointError`: missing, broken, incompatible.
+    """
+    if spec.path.startswith(("http://", "https://")):
+        return _remote(name, spec)
+    try:
+        folder = locate(spec.path, spec.revision)
+        check(folder, spec.trust_remote_code)
+    except CheckpointError as error:
+        raise CheckpointError(f"checkpoint {name!r}: {error}") from error
+    return Checkpoint(
+        name=name,
+        kind=spec.kind,
+        source=spec.path,
+        location=str(folder),
+        model=spec.path,
+        revision=spec.revision,
+        fingerprint=fingerprint(folder),
+        dtype=spec.dtype,
+        trust_remote_code=spec.trust_remote_code,
+    )
+
+
+def locate(source: str, revision: str | None = None) -> Path:
+    """The local folder of `PLUGIN:NAME`, of a folder, or of a hub id (downloaded once). Raises `CheckpointError`."""
+    plugin, colon, rest = source.partition(":")
+    if colon:
+        return _from_plugin(source, plugin, rest)
+    folder = Path(source).expanduser()
+    if folder.is_dir():
+        return folder.resolve()
+    if folder.exists():
+        raise CheckpointError(f"{source} is a file; a checkpoint is a folder with config.json and *.safetensors")
+    if HUB_ID.match(source) and not source.startswith("."):
+        return _from_hub(source, revision)
+    raise CheckpointError(
+        f"there is no folder {source!r}, and it is not a hub id (organisation/name) or a name like lab:base"
+    )
+
+
+def check(folder: Path, trust_remote_code: bool = False) -> None:
+    """See that a folder holds a loadable checkpoint, from its headers alone. Raises `CheckpointError`."""
+    config = read_config(folder)
+    if "architectures" not in config and "model_type" not in config:
+        raise CheckpointError(f"{folder / 'config.json'} names no architecture; is this a Hugging Face checkpoint?")
+    if "auto_map" in config and not trust_remote_code:
+        raise CheckpointError(
+            f"{folder} brings its own Python code (auto_map in config.json), which evalkit does not run; "
+            "set trust_remote_code: true on this checkpoint if you trust it"
+        )
+    weights = sorted(folder.glob("*.safetensors"))
+    if not weights:
+        other = [path.name for path in folder.glob("*.bin")]
+        found = f" (only {', '.join(other)}: convert it, evalkit loads no pickles)" if other else ""
+        raise CheckpointError(f"{folder} has no *.safetensors{found}")
+    _check_index(folder)
+    for path in weights:
+        _check_weights(path)
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """config.json of a checkpoint. Raises `CheckpointError` when it is missing or no JSON object."""
+    path = folder / "config.json"
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise CheckpointError(
+            f"{folder} has no config.json; a checkpoint is a folder that save_pretrained wrote"
+        ) from None
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{path} cannot be read: {error}") from None
+    if not isinstance(config, dict):
+        raise CheckpointError(f"{path} is not a JSON object")
+    return config
+
+
+def context_length(checkpoint: Checkpoint) -> int | None:
+    """Tokens that fit into one sequence, as config.json says; None when it does not say or the checkpoint is remote."""
+    if checkpoint.is_remote:
+        return None
+    config = read_config(Path(checkpoint.location))
+    for part in (config, config.get("text_config") or {}):
+        for key in ("max_position_embeddings", "n_positions", "max_seq_len"):
+            if isinstance(part.get(key), int):
+                return cast(int, part[key])
+    return None
+
+
+def fingerprint(folder: Path) -> str:
+    """SHA-256 (hex) of weights, configuration, tokenizer and chat template; file names count, other files do not."""
+    digest = hashlib.sha256()
+    names = {path.name for pattern in IDENTITY_FILES for path in folder.glob(pattern) if path.is_file()}
+    for name in sorted(names):
+        digest.update(f"{name}\0{_file_hash(folder / name)}\0".encode())
+    return digest.hexdigest()
+
+
+def render(checkpoint: Checkpoint, spec: CheckpointSpec, prompts: Sequence[Prompt]) -> list[Rendered]:
+    """Each prompt as the checkpoint sees it, with its token ids.
+
+    Base checkpoints are asked through their frame, and the tokenizer adds its special tokens; tuned ones through their
+    chat template, which writes its special tokens itself, so that none is added twice.
+    Raises `CheckpointError` when there is no tokenizer, or no chat template on a tuned checkpoint.
+    """
+    if checkpoint.kind == "base":
+        texts = [in_frame(spec.frame, prompt.text) for prompt in prompts]
+    if checkpoint.is_remote:
+        if checkpoint.kind == "base":
+            return [Rendered(prompt.id, text, ()) for prompt, text in zip(prompts, texts, strict=True)]
+        return [_remote_chat(spec, prompt) for prompt in prompts]
+    tokenizer = _load_tokenizer(checkpoint)
+    if checkpoint.kind == "tuned":
+        texts = [_in_chat(tokenizer, checkpoint, spec, prompt.text) for prompt in prompts]
+    return [
+        Rendered(prompt.id, text, tuple(_encode(tokenizer, text, checkpoint.kind == "base")))
+        for prompt, text in zip(prompts, texts, strict=True)
+    ]
+
+
+def in_frame(frame: Frame, prompt: str) -> str:
+    """A base checkpoint's text for `prompt`: worked examples, if any, then the prompt with its answer left open."""
+    shots = [frame.template.replace("{prompt}", shot.prompt) + " " + shot.completion for shot in frame.examples]
+    return "\n\n".join([*shots, frame.template.replace("{prompt}", prompt)])
+
+
+def _remote(name: str, spec: CheckpointSpec) -> Checkpoint:
+    identity = hashlib.sha256(f"{spec.path}\0{spec.model}".encode()).hexdigest()
+    return Checkpoint(name, spec.kind, spec.path, spec.path, spec.model, None, identity, spec.dtype)
+
+
+def _from_plugin(source: str, plugin: str, rest: str) -> Path:
+    found = {entry.name: entry for entry in entry_points(group="evalkit.checkpoints")}
+    if plugin not in found:
+        raise CheckpointError(f"{source!r}: there is no source of checkpoints {plugin!r}; known: {', '.join(found)}")
+    try:
+        return cast(Path, found[plugin].load()(rest))
+    except KeyError as error:
+        raise CheckpointError(f"{source!r}: {error.args[0]}") from None
+
+
+def _from_hub(source: str, revision: str | None) -> Path:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    try:
+        return Path(snapshot_download(source, revision=revision, allow_patterns=WANTED_FILES))
+    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
+        first_line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        at = f" at revision {revision!r}" if revision else ""
+        raise CheckpointError(
+            f"there is no folder {source!r} here, and it could not be had from the Hugging Face hub{at}: {first_line}"
+        ) from None
+
+
+def _check_index(folder: Path) -> None:
+    index = folder / "model.safetensors.index.json"
+    if not index.exists():
+        return
+    try:
+        named = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
+    except (ValueError, KeyError, AttributeError) as error:
+        raise CheckpointError(f"{index} cannot be read: {error!r}") from None
+    missing = sorted(name for name in named if not (folder / name).exists())
+    if missing:
+        raise CheckpointError(f"{folder} lacks {', '.join(missing)}, which {index.name} names; copy it again")
+
+
+def _check_weights(path: Path) -> None:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(str(path), framework="np") as file:
+            file.keys()
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"{path} is damaged or cut short ({error}); copy it again") from None
+
+
+def _file_hash(path: Path) -> str:
+    """SHA-256 of a file, remembered by path, size and time of change: weights are large."""
+    stat = path.stat()
+    state = f"{stat.st_size} {stat.st_mtime_ns} {stat.st_ino}"
+    note = cache_folder("fingerprints") / hashlib.sha256(str(path.resolve()).encode()).hexdigest()
+    if note.exists():
+        known_state, _, known = note.read_text(encoding="ascii").partition("\n")
+        if known_state == state:
+            return known
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    write_atomically(note, f"{state}\n{digest}".encode())
+    return digest
+
+
+def _load_tokenizer(checkpoint: Checkpoint) -> Any:
+    from transformers import AutoTokenizer
+
+    try:
+        return AutoTokenizer.from_pretrained(checkpoint.location, trust_remote_code=checkpoint.trust_remote_code)
+    except (OSError, ValueError, KeyError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise CheckpointError(
+            f"checkpoint {checkpoint.name!r}: no tokenizer could be loaded from {checkpoint.location}: {reason}"
+        ) from None
+
+
+def _in_chat(tokenizer: Any, checkpoint: Checkpoint, spec: CheckpointSpec, prompt: str) -> str:
+    from jinja2 import TemplateError
+
+    if not tokenizer.chat_template:
+        raise CheckpointError(
+            f"checkpoint {checkpoint.name!r} is called tuned but has no chat template; "
+            "say `kind: base` to ask it through a frame, or add a chat_template to its tokenizer"
+        )
+    try:
+        return cast(
+            str, tokenizer.apply_chat_template(_messages(spec, prompt), tokenize=False, add_generation_prompt=True)
+        )
+    except TemplateError as error:
+        raise CheckpointError(
+            f"checkpoint {checkpoint.name!r}: its chat template refuses the prompt: {error}"
+        ) from None
+
+
+def _messages(spec: CheckpointSpec, prompt: str) -> list[dict[str, str]]:
+    system = [{"role": "system", "content": spec.system}] if spec.system else []
+    return [*system, {"role": "user", "content": prompt}]
+
+
+def _remote_chat(spec: CheckpointSpec, prompt: Prompt) -> Rendered:
+    messages = tuple((message["role"], message["content"]) for message in _messages(spec, prompt.text))
+    return Rendered(prompt.id, prompt.text, (), messages)
+
+
+def _encode(tokenizer: Any, text: str, add_special_tokens: bool) -> list[int]:
+    ids = cast(list[int], tokenizer(text, add_special_tokens=add_special_tokens)["input_ids"])
+    # Some tokenizers also close the text; an end-of-sequence before the completion would end the prompt's document.
+    if add_special_tokens and ids and ids[-1] == tokenizer.eos_token_id and not text.endswith(tokenizer.eos_token):
+        ids = ids[:-1]
+    return ids

@@ -1,0 +1,291 @@
+"""The door: click commands that parse, call and print. Heavy imports stand inside the commands that need them."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from evalkit import __version__
+from evalkit.errors import EvalkitError, Interrupted
+
+if TYPE_CHECKING:
+    from evalkit.progress import Listener
+    from evalkit.records import Summary
+
+EPILOG = """Exit codes: 0 done; 1 failed; 2 the input cannot be used (suite, checkpoint, metric, file, option);
+4 an engine failed; 5 the run folder cannot be written; 130 interrupted (what was sampled is kept)."""
+
+
+class Command(click.Command):
+    """Shows an `EvalkitError` as lines of text with its exit code, never as a traceback."""
+
+    def invoke(self, context: click.Context) -> Any:
+        try:
+            return super().invoke(context)
+        except KeyboardInterrupt:
+            _fail(Interrupted("interrupted; what was sampled is kept, and the same command goes on from there"))
+        except EvalkitError as error:
+            _fail(error)
+        except BrokenPipeError:
+            sys.stderr.close()  # whoever read our output has gone; there is nobody to tell
+            sys.exit(1)
+
+
+class Group(click.Group):
+    command_class = Command
+
+    def resolve_command(
+        self, context: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        try:
+            return super().resolve_command(context, args)
+        except click.UsageError as error:
+            from difflib import get_close_matches
+
+            close = get_close_matches(args[0], self.list_commands(context), n=1)
+            if not close or "Did you mean" in error.message:
+                raise
+            raise click.UsageError(f"{error.message} Did you mean {close[0]!r}?", context) from None
+
+
+Group.group_class = Group
+
+
+def _fail(error: EvalkitError) -> None:
+    click.echo("\n".join(f"evalkit: {line}" for line in str(error).splitlines()), err=True)
+    sys.exit(error.exit_code)
+
+
+@click.group(
+    cls=Group, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110}
+)
+@click.version_option(__version__, prog_name="evalkit")
+def main() -> None:
+    """What did preference tuning do to a model, and is it what you want?
+
+    evalkit samples a suite of prompts from base and tuned checkpoints, measures quality and diversity with intervals, and
+    writes a report that says what the tuning gained and what it cost.
+    """
+
+
+def output_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """--quiet and --json-lines, handed on as one listener."""
+
+    @click.option("--quiet", is_flag=True, help="Print the result's path alone; notes go to standard error.")
+    @click.option("--json-lines", is_flag=True, help="Progress as JSON lines on standard error, for CI.")
+    @wraps(command)
+    def with_listener(*args: Any, quiet: bool, json_lines: bool, **kwargs: Any) -> Any:
+        with _listening(quiet, json_lines) as tell:
+            return command(*args, tell=tell, quiet=quiet, **kwargs)
+
+    return with_listener
+
+
+@contextmanager
+def _listening(quiet: bool, json_lines: bool) -> Iterator[Listener]:
+    from evalkit.progress import Bars, JsonLines, Quiet
+
+    tell: Listener = JsonLines() if json_lines else Quiet() if quiet else Bars()
+    try:
+        yield tell
+    finally:
+        tell.close()
+
+
+def _models(_context: click.Context, _parameter: click.Parameter, given: tuple[str, ...]) -> dict[str, str]:
+    models = {}
+    for pair in given:
+        name, equals, path = pair.partition("=")
+        if not (name and equals and path):
+            raise click.BadParameter(f"{pair!r} is not of the form NAME=PATH")
+        models[name] = path
+    return models
+
+
+@main.command()
+@click.argument("suite", type=click.Path(path_type=Path))
+@click.option(
+    "--model",
+    "models",
+    multiple=True,
+    metavar="NAME=PATH",
+    callback=_models,
+    help="Use this folder, hub id or server URL for the suite's checkpoint NAME; a new name adds a tuned checkpoint.",
+)
+@click.option("--samples", type=int, metavar="N", help="Completions a prompt.")
+@click.option(
+    "--temperature",
+    "temperatures",
+    type=float,
+    multiple=True,
+    metavar="T",
+    help="Sampling temperature; repeat for several arms.",
+)
+@click.option(
+    "--engine",
+    default="auto",
+    show_default=True,
+    metavar="NAME",
+    help="vllm, transformers, openai, or auto: vllm where installed.",
+)
+@click.option("--prompts", type=int, metavar="N", help="Only the first N prompts.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIR",
+    help="The run folder itself; the same command on it resumes. Default: a new folder under reports/.",
+)
+@output_options
+def run(suite: Path, models: dict[str, str], samples: int | None, temperatures: tuple[float, ...], engine: str,
+        prompts: int | None, out: Path | None, tell: Listener, quiet: bool) -> None:  # fmt: skip
+    """Sample SUITE from its checkpoints, measure, and write a report."""
+    from evalkit.run import run_suite
+    from evalkit.suite import load_suite, overrides
+
+    asked = overrides(models, samples, temperatures or None, prompts)
+    result = run_suite(load_suite(suite, asked), engine, out, tell, ["evalkit", *sys.argv[1:]])
+    tell.close()
+    if not quiet:
+        _print_verdict(result.summary)
+        click.echo(f"Report: {result.report}")
+    else:
+        click.echo(result.report)
+
+
+@main.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option(
+    "--metrics",
+    default="",
+    metavar="A,B",
+    help="Metrics, comma separated, as in distinct_n,'distinct_n|n:3'. Default: all that texts allow.",
+)
+@click.option("--baseline", metavar="ARM", help="The arm the others are compared with; default: the first in the file.")
+@click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
+@click.option(
+    "--report", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE.html", help="Write the report here."
+)
+@output_options
+def score(
+    file: Path, metrics: str, baseline: str | None, as_json: bool, report: Path | None, tell: Listener, quiet: bool
+) -> None:
+    """Measure completions made elsewhere: FILE is JSONL with prompt_id, prompt, completion (or completions), arm."""
+    from evalkit.cache import write_atomically
+    from evalkit.errors import StoreError
+    from evalkit.summary import to_json
+    from evalkit.texts import score_file
+
+    scored = score_file(file, [name for name in metrics.split(",") if name], baseline, tell)
+    tell.close()
+    if report is not None:
+        try:
+            write_atomically(report, scored.page)
+        except OSError as error:
+            raise StoreError(f"{report} could not be written: {error.strerror}") from error
+    if as_json:
+        click.echo(to_json(scored.summary))
+    elif not quiet:
+        _print_verdict(scored.summary)
+    if report is not None and not as_json:
+        click.echo(f"Report: {report}")
+
+
+@main.group()
+def suite() -> None:
+    """Look at suites without running them."""
+
+
+@suite.command("schema")
+def suite_schema() -> None:
+    """Print the JSON Schema of a suite file."""
+    from evalkit.suite import suite_schema as schema
+
+    click.echo(json.dumps(schema(), indent=2))
+
+
+@suite.command("check")
+@click.argument("file", type=click.Path(path_type=Path))
+def suite_check(file: Path) -> None:
+    """Check a suite FILE; nothing is loaded."""
+    from evalkit.suite import load_suite
+
+    found = load_suite(file)
+    click.echo(
+        f"{file}: all right ({len(found.prompts)} prompts, {len(found.checkpoints)} checkpoints, {len(found.metrics)} metrics)"
+    )
+
+
+@main.command()
+@click.argument("name", required=False)
+def metrics(name: str | None) -> None:
+    """List the metrics there are, or say all about one."""
+    import inspect
+
+    from rich.console import Console
+    from rich.table import Table
+
+    from evalkit.measure import define, definitions
+
+    if name is not None:
+        found = define(name)
+        click.echo(f"{found.name}  ({found.unit}; better: {found.better})\n{found.cites}\n")
+        click.echo(inspect.getdoc(found.function) or "")
+        return
+    table = Table(box=None, header_style="bold")
+    for title in ("metric", "better", "unit", "parameters", "what it is"):
+        table.add_column(title, overflow="fold")
+    for definition in definitions().values():
+        parameters = ", ".join(
+            f"{p.name}={p.default}" if p.default is not p.empty else p.name for p in definition.parameters.values()
+        )
+        table.add_row(definition.name, definition.better, definition.unit, parameters, definition.summary)
+    Console().print(table)
+
+
+@main.command()
+def doctor() -> None:
+    """Say what this machine can do, what is missing, and the command that adds it."""
+    from evalkit.doctor import examine
+
+    findings = examine()
+    for finding in findings:
+        click.echo(f"{'ok     ' if finding.good else 'missing'}  {finding.subject}: {finding.text}")
+        if finding.remedy:
+            click.echo(f"         -> {finding.remedy}")
+
+
+@main.group()
+def lab() -> None:
+    """The built-in world whose truth is known."""
+
+
+@lab.command("build")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder for the checkpoints; default: inside the package.",
+)
+def lab_build(out: Path | None) -> None:
+    """Make the lab's checkpoints anew from their recipe (some minutes on two cores)."""
+    from evalkit.lab.build import build
+
+    build(out)
+
+
+def _print_verdict(summary: Summary) -> None:
+    from rich.console import Console
+    from rich.text import Text
+
+    from evalkit.report.verdict import verdict
+
+    console = Console(highlight=False)
+    console.print(Text(verdict(summary).headline, style="bold"))
+    for alarm in summary.alarms:
+        console.print(Text(f"! {alarm.message}", style="yellow"))

@@ -1,0 +1,169 @@
+"""What a run will do, decided before anything is sampled: arms, rendered prompts, shards.
+
+Everything that can be wrong with a suite on this machine is found here, in seconds, not after an hour of sampling.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from evalkit.checkpoints import context_length, render, resolve
+from evalkit.engines.base import choose_engine, engine_class
+from evalkit.errors import CheckpointError, InputError, MetricError
+from evalkit.measure import Measure
+from evalkit.records import Arm, Checkpoint, Prompt, Rendered, Sampling
+from evalkit.store import key_of
+from evalkit.suite import Suite
+
+SEEDS = 2**32
+"""Shard seeds are below this: what every engine's generator takes."""
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One arm x one block of prompts, sampled in one call."""
+
+    arm: Arm
+    key: str
+    seed: int
+    prompts: tuple[Rendered, ...]
+
+    @property
+    def sampling(self) -> Sampling:
+        return sampling_of(self.arm)
+
+    @property
+    def size(self) -> int:
+        return len(self.prompts) * self.sampling.n
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A checkpoint as this run uses it."""
+
+    checkpoint: Checkpoint
+    engine: str
+    engine_version: str
+    rendered: tuple[Rendered, ...]
+    max_length: int
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All of a run."""
+
+    suite: Suite
+    checkpoints: dict[str, Loaded]
+    arms: tuple[Arm, ...]
+    shards: tuple[Shard, ...]
+
+    def shards_of(self, arm: str) -> list[Shard]:
+        return [shard for shard in self.shards if shard.arm.name == arm]
+
+
+def make_plan(suite: Suite, engine: str) -> Plan:
+    """Resolve every checkpoint, render every prompt, cut the work into shards. Raises `InputError`s."""
+    check_measures(suite.metrics, suite.prompts)
+    loaded = {name: _load(suite, name, engine) for name in suite.checkpoints}
+    arms = plan_arms(suite)
+    return Plan(suite, loaded, tuple(arms), tuple(_shards(arms, loaded)))
+
+
+def plan_arms(suite: Suite) -> list[Arm]:
+    """Every checkpoint at each temperature; each arm is compared with the baseline's arm of the same temperature."""
+    settings = {name: suite.settings(name) for name in suite.checkpoints}
+    home = suite.baseline_checkpoint
+    baselines = {sampling.temperature: _arm_name(home, sampling, settings[home]) for sampling in settings[home]}
+    first = next(iter(baselines.values()))
+    arms = []
+    for checkpoint, samplings in settings.items():
+        for sampling in samplings:
+            name = _arm_name(checkpoint, sampling, samplings)
+            baseline = first if checkpoint == home else baselines.get(sampling.temperature, first)
+            kind = suite.checkpoints[checkpoint].kind
+            arms.append(Arm(name, checkpoint, kind, sampling, None if name == baseline else baseline))
+    return arms
+
+
+def sampling_of(arm: Arm) -> Sampling:
+    """The settings of a planned arm; only arms of texts made elsewhere have none."""
+    assert arm.sampling is not None
+    return arm.sampling
+
+
+def check_measures(measures: Sequence[Measure], prompts: Sequence[Prompt]) -> None:
+    """Refuse measures that these prompts can give no number to. Raises `MetricError`."""
+    for measure in measures:
+        if "answer" in measure.definition.needs and not any(prompt.answer for prompt in prompts):
+            raise MetricError(f"metric {measure} needs prompts with an `answer`; none has one")
+
+
+def _arm_name(checkpoint: str, sampling: Sampling, siblings: Sequence[Sampling]) -> str:
+    return checkpoint if len(siblings) == 1 else f"{checkpoint}@T={sampling.temperature:g}"
+
+
+def _load(suite: Suite, name: str, asked: str) -> Loaded:
+    spec = suite.checkpoints[name]
+    checkpoint = resolve(name, spec)
+    engine = choose_engine(asked, checkpoint)
+    rendered = tuple(render(checkpoint, spec, suite.prompts))
+    longest = max(sampling.max_tokens for sampling in suite.settings(name))
+    _check_room(checkpoint, rendered, longest)
+    max_length = max(len(prompt.token_ids) for prompt in rendered) + longest
+    return Loaded(checkpoint, engine, engine_class(engine).version(), rendered, max_length)
+
+
+def _check_room(checkpoint: Checkpoint, rendered: Sequence[Rendered], max_tokens: int) -> None:
+    context = context_length(checkpoint)
+    for prompt in rendered:
+        if not checkpoint.is_remote and not prompt.token_ids:
+            raise CheckpointError(
+                f"prompt {prompt.prompt_id!r} has no tokens for checkpoint {checkpoint.name!r}: its tokenizer drops all"
+            )
+        if context is not None and len(prompt.token_ids) + max_tokens > context:
+            raise InputError(
+                f"prompt {prompt.prompt_id!r} takes {len(prompt.token_ids)} tokens for checkpoint {checkpoint.name!r} "
+                f"and sampling.max_tokens is {max_tokens}: together more than its context of {context} tokens; "
+                "shorten the prompt or lower max_tokens"
+            )
+
+
+def _shards(arms: Sequence[Arm], loaded: dict[str, Loaded]) -> list[Shard]:
+    shards = []
+    seen: Counter[str] = Counter()
+    for arm in arms:
+        source = loaded[arm.checkpoint]
+        block = max(1, engine_class(source.engine).shard_size // sampling_of(arm).n)
+        for start in range(0, len(source.rendered), block):
+            prompts = source.rendered[start : start + block]
+            content = _content(arm, source, prompts)
+            # Two arms of the same weights and settings must be independent draws, not each other's copy.
+            twin = seen[key_of(content)]
+            seen[key_of(content)] += 1
+            key = key_of(content | {"twin": twin})
+            shards.append(Shard(arm, key, _seed(key), prompts))
+    return shards
+
+
+def _content(arm: Arm, source: Loaded, prompts: Sequence[Rendered]) -> dict[str, Any]:
+    """All that decides a shard's completions."""
+    return {
+        "weights": source.checkpoint.fingerprint,
+        "dtype": source.checkpoint.dtype,
+        "engine": source.engine,
+        "engine_version": source.engine_version,
+        "max_length": source.max_length,
+        "sampling": asdict(sampling_of(arm)),
+        "prompts": [
+            [prompt.prompt_id, list(prompt.token_ids) or [prompt.text, *prompt.messages]] for prompt in prompts
+        ],
+    }
+
+
+def _seed(key: str) -> int:
+    """Every shard is seeded by itself, from its own name: what was sampled before it does not matter."""
+    return int.from_bytes(hashlib.sha256(f"seed {key}".encode()).digest()[:8], "big") % SEEDS

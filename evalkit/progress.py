@@ -1,0 +1,139 @@
+"""How long work says where it is: a bar for people, JSON lines for machines, or nothing."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from typing import Any, Protocol, TextIO
+
+
+class Listener(Protocol):
+    """Told of stages of work and how far they are."""
+
+    def stage(self, name: str, total: int) -> None:
+        """A stage of `total` units begins; the one before is over."""
+
+    def advance(self, amount: int, tokens: int = 0) -> None:
+        """`amount` more units are done, in which `tokens` tokens were sampled."""
+
+    def note(self, text: str) -> None:
+        """Something the user should know."""
+
+    def close(self) -> None:
+        """No more comes."""
+
+
+class Quiet:
+    """Says nothing but notes, on standard error."""
+
+    def stage(self, name: str, total: int) -> None:
+        pass
+
+    def advance(self, amount: int, tokens: int = 0) -> None:
+        pass
+
+    def note(self, text: str) -> None:
+        sys.stderr.write(f"note: {text}\n")
+
+    def close(self) -> None:
+        pass
+
+
+class JsonLines:
+    """One JSON object a line on standard error: at each stage's start, at most once a second in it, at notes."""
+
+    def __init__(self, stream: TextIO | None = None) -> None:
+        self._stream = stream or sys.stderr
+        self._stage, self._total, self._done, self._tokens = "", 0, 0, 0
+        self._began = self._told = 0.0
+
+    def stage(self, name: str, total: int) -> None:
+        self._finish()
+        self._stage, self._total, self._done, self._tokens = name, total, 0, 0
+        self._began = time.monotonic()
+        self._progress()
+
+    def advance(self, amount: int, tokens: int = 0) -> None:
+        self._done += amount
+        self._tokens += tokens
+        if time.monotonic() - self._told >= 1:
+            self._progress()
+
+    def note(self, text: str) -> None:
+        self._tell({"event": "note", "text": text})
+
+    def close(self) -> None:
+        self._finish()
+
+    def _finish(self) -> None:
+        if self._stage:
+            self._progress()
+
+    def _progress(self) -> None:
+        self._told = time.monotonic()
+        seconds = self._told - self._began
+        event: dict[str, Any] = {"event": "progress", "stage": self._stage, "done": self._done, "total": self._total}
+        event["seconds"] = round(seconds, 3)
+        if self._tokens:
+            event["tokens_per_second"] = round(self._tokens / max(seconds, 1e-9), 1)
+        self._tell(event)
+
+    def _tell(self, event: dict[str, Any]) -> None:
+        self._stream.write(json.dumps(event) + "\n")
+        self._stream.flush()
+
+
+class Bars:
+    """A rich progress bar a stage, with tokens a second and the time left; on standard error."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            Progress,
+            TextColumn,
+            TimeElapsedColumn,
+            TimeRemainingColumn,
+        )
+
+        self._console = Console(stderr=True, highlight=False)
+        self._progress = Progress(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[rate]}", markup=False),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            console=self._console,
+        )
+        self._task: Any = None
+        self._tokens = 0
+        self._began = 0.0
+
+    def stage(self, name: str, total: int) -> None:
+        self._progress.start()
+        self._complete()
+        self._task = self._progress.add_task(name, total=total, rate="")
+        self._tokens, self._began = 0, time.monotonic()
+
+    def advance(self, amount: int, tokens: int = 0) -> None:
+        self._tokens += tokens
+        seconds = time.monotonic() - self._began
+        rate = f"{self._tokens / max(seconds, 1e-9):,.0f} tokens/s" if self._tokens else ""
+        self._progress.update(self._task, advance=amount, rate=rate)
+
+    def note(self, text: str) -> None:
+        from rich.text import Text
+
+        self._console.print(Text(f"note: {text}", style="yellow"))
+
+    def close(self) -> None:
+        self._complete()
+        self._progress.stop()
+
+    def _complete(self) -> None:
+        if self._task is not None:
+            self._progress.stop_task(self._task)
+            self._task = None

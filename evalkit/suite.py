@@ -1,0 +1,334 @@
+"""A suite: prompts, checkpoints, sampling settings and metrics, read from YAML and checked before anything is loaded.
+
+Unknown keys are refused. Every mistake is reported with file, line, key, what was found and what is allowed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    PlainValidator,
+    ValidationError,
+    WithJsonSchema,
+    field_validator,
+    model_validator,
+)
+
+from evalkit.errors import MetricError, SuiteError
+from evalkit.measure import Measure, parse
+from evalkit.prompts import PromptSource, check_prompts, read_prompts
+from evalkit.records import Kind, Prompt, Sampling
+from evalkit.yaml_lines import Document, read_yaml
+
+NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
+
+
+class Part(BaseModel):
+    """A part of a suite file: frozen, unknown keys refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+def _as_list(value: Any) -> Any:
+    return value if isinstance(value, list | tuple) else (value,)
+
+
+def _listed(item: Mapping[str, Any]) -> dict[str, Any]:
+    return {"anyOf": [dict(item), {"type": "array", "items": dict(item)}]}
+
+
+Texts = Annotated[
+    tuple[Annotated[str, Field(min_length=1)], ...],
+    BeforeValidator(_as_list),
+    WithJsonSchema(_listed({"type": "string", "minLength": 1})),
+]
+Temperatures = Annotated[
+    tuple[Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)], ...],
+    BeforeValidator(_as_list),
+    Field(min_length=1),
+    WithJsonSchema(_listed({"type": "number", "minimum": 0, "maximum": 100})),
+]
+
+
+def _read_measure(asked: Any) -> Measure:
+    if isinstance(asked, Measure):
+        return asked
+    if not isinstance(asked, str | dict):
+        raise ValueError(f"a metric is a name or {{name: {{parameter: value}}}}, not {asked!r}")
+    try:
+        return parse(asked)
+    except MetricError as error:
+        raise ValueError(str(error)) from error
+
+
+SuiteMeasure = Annotated[
+    Measure,
+    PlainValidator(_read_measure),
+    PlainSerializer(str, return_type=str),
+    WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "object", "maxProperties": 1}]}),
+]
+
+
+class Example(Part):
+    """One worked example of a few-shot frame."""
+
+    prompt: str
+    completion: str
+
+
+class Frame(Part):
+    """How a base checkpoint is asked: plain, or few-shot when there are examples."""
+
+    template: str = "Prompt: {prompt}\nAnswer:"
+    """Text around a prompt; `{prompt}` stands for it."""
+    examples: tuple[Example, ...] = ()
+    """Worked examples that go before the prompt, in the same template."""
+    stop: Texts = ("\nPrompt:",)
+    """Strings that end a completion, besides those of `sampling.stop`."""
+
+    @field_validator("template")
+    @classmethod
+    def _has_a_place(cls, template: str) -> str:
+        if "{prompt}" not in template:
+            raise ValueError("the template must hold {prompt}, where the prompt goes")
+        return template
+
+
+class SamplingOverride(Part):
+    """Sampling settings of one checkpoint that differ from the suite's."""
+
+    temperature: Temperatures | None = None
+    top_p: float | None = Field(None, gt=0, le=1)
+    min_p: float | None = Field(None, ge=0, le=1)
+    max_tokens: int | None = Field(None, ge=1)
+    stop: Texts | None = None
+
+
+class CheckpointSpec(Part):
+    """A checkpoint, and how prompts are put to it."""
+
+    path: str = Field(min_length=1)
+    """Local folder, hub id, `lab:NAME`, or the URL of an OpenAI-compatible server (http://host:port/v1)."""
+    kind: Kind
+    """`base`: asked through a frame; `tuned`: asked through its chat template."""
+    revision: str | None = None
+    """Branch, tag or commit on the hub."""
+    model: str = ""
+    """Name of the model on a server; empty: the only one it serves."""
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    """Precision to compute in; `auto` is the one it is stored in."""
+    frame: Frame = Frame()
+    """For base checkpoints."""
+    system: str | None = None
+    """System message, for tuned checkpoints."""
+    trust_remote_code: bool = False
+    """Run Python code that comes with the checkpoint."""
+    sampling: SamplingOverride = SamplingOverride()
+
+
+class SamplingSpec(Part):
+    """How completions are drawn."""
+
+    n: int = Field(32, ge=1, le=100_000)
+    """Completions a prompt, the same in every arm."""
+    temperature: Temperatures = (1.0,)
+    """A list makes an arm of each."""
+    top_p: float = Field(1.0, gt=0, le=1)
+    min_p: float = Field(0.0, ge=0, le=1)
+    max_tokens: int = Field(128, ge=1)
+    stop: Texts = ()
+    seed: int = Field(0, ge=0, lt=2**63)
+
+
+class Suite(Part):
+    """A whole suite."""
+
+    name: str = Field(pattern=NAME)
+    description: str = ""
+    checkpoints: dict[Annotated[str, Field(pattern=NAME)], CheckpointSpec] = Field(min_length=1)
+    baseline: str | None = None
+    """The checkpoint that the others are compared with; default: the first one."""
+    sampling: SamplingSpec = SamplingSpec()
+    metrics: tuple[SuiteMeasure, ...] = Field(min_length=1)
+    """Names, or {name: {parameter: value}}; `evalkit metrics` lists them."""
+    prompts: tuple[Prompt, ...] = ()
+    """Prompts written here ..."""
+    prompts_from: PromptSource | None = None
+    """... or read from a file or a data set."""
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> Suite:
+        if self.baseline is not None and self.baseline not in self.checkpoints:
+            raise ValueError(
+                f"baseline is {self.baseline!r}; it must be one of the checkpoints: {', '.join(self.checkpoints)}"
+            )
+        if bool(self.prompts) == (self.prompts_from is not None):
+            raise ValueError(
+                "a suite needs prompts: either `prompts` with at least one, or `prompts_from` a file or a data set"
+            )
+        twice = [str(m) for i, m in enumerate(self.metrics) if m in self.metrics[:i]]
+        if twice:
+            raise ValueError(f"metric {twice[0]} is listed twice")
+        return self
+
+    @property
+    def baseline_checkpoint(self) -> str:
+        return self.baseline or next(iter(self.checkpoints))
+
+    def settings(self, checkpoint: str) -> list[Sampling]:
+        """The resolved sampling settings of a checkpoint, one a temperature; a base frame's stop strings included."""
+        spec = self.checkpoints[checkpoint]
+        common = self.sampling.model_dump() | spec.sampling.model_dump(exclude_none=True)
+        frame_stop = spec.frame.stop if spec.kind == "base" else ()
+        stop = tuple(dict.fromkeys((*common["stop"], *frame_stop)))
+        temperatures = dict.fromkeys(common["temperature"])
+        return [Sampling(**common | {"temperature": float(t), "stop": stop}) for t in temperatures]
+
+
+class Overrides(Part):
+    """What the command line changes in a suite; None leaves it as it is."""
+
+    models: dict[Annotated[str, Field(pattern=NAME)], str] = Field(default_factory=dict)
+    samples: int | None = Field(None, ge=1)
+    temperature: Temperatures | None = None
+    prompts: int | None = Field(None, ge=1)
+
+
+def overrides(
+    models: Mapping[str, str], samples: int | None, temperature: tuple[float, ...] | None, prompts: int | None
+) -> Overrides:
+    """What the command line asks for, checked. Raises `SuiteError`."""
+    try:
+        return Overrides(models=dict(models), samples=samples, temperature=temperature, prompts=prompts)
+    except ValidationError as error:
+        lines = [
+            f"--{str(problem['loc'][0]).replace('models', 'model')}: {_reason(problem)}" for problem in error.errors()
+        ]
+        raise SuiteError("\n".join(lines)) from None
+
+
+def load_suite(path: Path, overrides: Overrides | None = None) -> Suite:
+    """Read and check a suite file, with the prompts of `prompts_from` read in. Raises `SuiteError`."""
+    document = read_yaml(path)
+    try:
+        suite = Suite.model_validate(document.value)
+    except ValidationError as error:
+        raise SuiteError("\n".join(_explain(document, error))) from None
+    if suite.prompts_from is not None:
+        prompts = read_prompts(suite.prompts_from, path.parent, document.place("prompts_from"))
+        suite = suite.model_copy(update={"prompts": prompts, "prompts_from": None})
+        check_prompts(prompts, lambda _: document.place("prompts_from"))
+    else:
+        check_prompts(suite.prompts, lambda index: document.place("prompts", index))
+    return _override(suite, overrides or Overrides())
+
+
+def suite_schema() -> dict[str, Any]:
+    """JSON Schema of a suite file."""
+    return Suite.model_json_schema()
+
+
+def _override(suite: Suite, asked: Overrides) -> Suite:
+    changed = suite.model_dump(exclude={"metrics", "prompts"}) | {"metrics": suite.metrics, "prompts": suite.prompts}
+    for name, path in asked.models.items():
+        known = changed["checkpoints"].get(name, {"kind": "tuned"})
+        changed["checkpoints"][name] = known | {"path": path, "revision": None, "model": ""}
+    if asked.samples is not None:
+        changed["sampling"]["n"] = asked.samples
+    if asked.temperature is not None:
+        changed["sampling"]["temperature"] = asked.temperature
+        for spec in changed["checkpoints"].values():
+            spec.setdefault("sampling", {})["temperature"] = None
+    if asked.prompts is not None:
+        changed["prompts"] = suite.prompts[: asked.prompts]
+    try:
+        return Suite.model_validate(changed)
+    except ValidationError as error:
+        lines = [f"command line: {_dotted(e['loc'])}: {_reason(e)}" for e in error.errors()]
+        raise SuiteError("\n".join(lines)) from None
+
+
+def _explain(document: Document, error: ValidationError) -> Iterable[str]:
+    for problem in error.errors():
+        loc = problem["loc"]
+        if problem["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
+            yield f"{document.key_place(*loc)}: {_unknown_key(loc)}"
+        else:
+            yield f"{document.place(*loc)}: {_dotted(loc) + ': ' if loc else ''}{_reason(problem)}"
+
+
+def _reason(problem: Any) -> str:
+    """What was found and what is allowed, from a pydantic error."""
+    if problem["type"] == "value_error":
+        return str(problem["ctx"]["error"])
+    if problem["type"] in ("missing", "missing_argument"):
+        return "this key is missing; it must be given"
+    must = problem["msg"].replace("Input should be", "it must be").replace("Value should", "it must")
+    must = re.sub(r"^(String|Tuple|List|Dictionary) should", "it must", must)
+    must = (
+        must.replace("a valid ", "a ").replace("a integer", "an integer").replace("a string", "text (put it in quotes)")
+    )
+    return f"found {_show(problem['input'])}; {must}"
+
+
+def _unknown_key(loc: tuple[int | str, ...]) -> str:
+    from difflib import get_close_matches
+
+    allowed = _allowed_keys(loc[:-1])
+    close = get_close_matches(str(loc[-1]), allowed, n=1)
+    hint = f" (did you mean {close[0]!r}?)" if close else ""
+    return f"unknown key {_dotted(loc)!r}{hint}; allowed here: {', '.join(allowed)}"
+
+
+def _allowed_keys(loc: Iterable[int | str]) -> list[str]:
+    schema = suite_schema()
+    here: dict[str, Any] = schema
+    for step in loc:
+        here = _follow(schema, here)
+        if isinstance(step, int):
+            here = here["items"]
+        else:
+            here = (
+                here.get("properties", {}).get(step)
+                or here.get("additionalProperties")
+                or next(iter(here["patternProperties"].values()))
+            )
+    return list(_follow(schema, here).get("properties", {}))
+
+
+def _follow(schema: dict[str, Any], here: dict[str, Any]) -> dict[str, Any]:
+    for option in here.get("anyOf", []):
+        if "$ref" in option:
+            here = option
+    if "$ref" in here:
+        found: dict[str, Any] = schema["$defs"][here["$ref"].rsplit("/", 1)[-1]]
+        return found
+    return here
+
+
+def _dotted(loc: Iterable[int | str]) -> str:
+    return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in loc).lstrip(".")
+
+
+def _show(value: Any) -> str:
+    shown = (
+        yaml.safe_dump(value, default_flow_style=True, allow_unicode=True, width=10**6)
+        if _is_plain(value)
+        else repr(value)
+    )
+    shown = shown.strip().removesuffix("...").strip()
+    return shown if len(shown) <= 80 else f"{shown[:77]}..."
+
+
+def _is_plain(value: Any) -> bool:
+    return isinstance(value, str | int | float | bool | list | dict | type(None))

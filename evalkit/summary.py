@@ -1,0 +1,113 @@
+"""Per-prompt values become estimates and differences; a summary becomes summary.json and comes back."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydantic import TypeAdapter, ValidationError
+
+from evalkit.errors import RecordsError
+from evalkit.records import CONFIDENCE, Alarm, Arm, Better, Difference, Estimate, Summary
+from evalkit.stats import Array, holm, mean_intervals, sign_flip_p
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One measure's values: for each arm one float a prompt, NaN where undefined."""
+
+    measure: str
+    signature: str
+    better: Better
+    values: Mapping[str, Array]
+
+
+def summarise(
+    suite: str,
+    prompts: Sequence[str],
+    arms: Sequence[Arm],
+    measured: Sequence[Measured],
+    samples: int,
+    alarms: Sequence[Alarm],
+) -> Summary:
+    """Means with intervals, paired differences to each arm's baseline, Holm over all of them."""
+    estimates = [estimate for one in measured for estimate in _estimates(one, arms, samples)]
+    differences = [difference for one in measured for difference in _differences(one, arms)]
+    adjusted = holm(np.array([math.nan if d.p is None else d.p for d in differences], dtype=np.float64))
+    corrected = [dataclasses.replace(d, p_adjusted=_known(p)) for d, p in zip(differences, adjusted, strict=True)]
+    return Summary(suite, tuple(prompts), tuple(arms), tuple(estimates), tuple(corrected), tuple(alarms))
+
+
+def to_json(summary: Summary) -> str:
+    """The text of summary.json."""
+    fields = dataclasses.asdict(summary)
+    return json.dumps({"schema": fields.pop("schema"), **fields}, indent=1, ensure_ascii=False, allow_nan=False)
+
+
+def read_summary(path: Path) -> Summary:
+    """Read summary.json. Raises `RecordsError` on a file that is no summary, or of another schema."""
+    try:
+        fields: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        if fields["schema"] != 1:
+            raise RecordsError(f"{path} has schema {fields['schema']!r}; this evalkit reads 1")
+        return TypeAdapter(Summary).validate_python(fields)
+    except OSError as error:
+        raise RecordsError(f"{path} cannot be read: {error.strerror}") from None
+    except ValidationError as error:
+        problem = error.errors()[0]
+        where = ".".join(str(step) for step in problem["loc"])
+        raise RecordsError(f"{path} is not a summary that evalkit wrote: {where}: {problem['msg']}") from None
+    except (ValueError, KeyError, TypeError) as error:
+        raise RecordsError(f"{path} is not a summary that evalkit wrote: {error!r}") from None
+
+
+def _estimates(one: Measured, arms: Sequence[Arm], samples: int) -> list[Estimate]:
+    means = mean_intervals(np.stack([one.values[arm.name] for arm in arms]), CONFIDENCE)
+    return [
+        Estimate(
+            metric=one.measure,
+            signature=one.signature,
+            arm=arm.name,
+            value=_known(mean.value),
+            low=_known(mean.low),
+            high=_known(mean.high),
+            confidence=CONFIDENCE,
+            prompts=mean.count,
+            samples=samples,
+            better=one.better,
+            values=tuple(_known(value) for value in one.values[arm.name]),
+        )
+        for arm, mean in zip(arms, means, strict=True)
+    ]
+
+
+def _differences(one: Measured, arms: Sequence[Arm]) -> list[Difference]:
+    compared = [(arm.name, arm.baseline) for arm in arms if arm.baseline is not None]
+    if not compared:
+        return []
+    pairs = np.stack([one.values[arm] - one.values[baseline] for arm, baseline in compared])
+    means = mean_intervals(pairs, CONFIDENCE)
+    return [
+        Difference(
+            metric=one.measure,
+            signature=one.signature,
+            arm=arm,
+            baseline=baseline,
+            value=_known(mean.value),
+            low=_known(mean.low),
+            high=_known(mean.high),
+            p=_known(sign_flip_p(pair)),
+            p_adjusted=None,
+        )
+        for (arm, baseline), pair, mean in zip(compared, pairs, means, strict=True)
+    ]
+
+
+def _known(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None

@@ -1,0 +1,163 @@
+"""Bring your own texts: completions made elsewhere become groups, and are measured as a run's are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, model_validator
+
+from evalkit.alarms import alarms
+from evalkit.errors import MetricError, RecordsError
+from evalkit.measure import Measure, definitions, parse
+from evalkit.measuring import measure_groups
+from evalkit.progress import Listener
+from evalkit.prompts import jsonl_rows
+from evalkit.publish import report_page
+from evalkit.records import Arm, Completion, Group, Match, Prompt, Summary
+from evalkit.summary import summarise
+
+UNNAMED = "texts"
+"""Name of the arm of rows that name none."""
+
+
+class Row(BaseModel):
+    """One line of the file: one completion, or a list of them."""
+
+    model_config = ConfigDict(frozen=True, coerce_numbers_to_str=True)
+
+    prompt_id: str
+    prompt: str
+    completion: str | None = None
+    completions: tuple[str, ...] | None = None
+    arm: str = UNNAMED
+    answer: str | None = None
+    match: Match = "exact"
+
+    @model_validator(mode="after")
+    def _has_one_form(self) -> Row:
+        if (self.completion is None) == (self.completions is None):
+            raise ValueError("a row has either `completion` (a text) or `completions` (a list of texts)")
+        return self
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        return self.completions if self.completions is not None else (self.completion or "",)
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What measuring a file gives."""
+
+    summary: Summary
+    page: bytes
+
+
+def score_file(path: Path, metrics: Sequence[str], baseline: str | None, tell: Listener) -> Scored:
+    """Measure the completions of a JSONL file. `metrics`: names, or none for all that texts alone allow.
+
+    Every prompt is measured on equally many completions: the first k, k being the smallest number that any has.
+    Raises `RecordsError`, `MetricError`.
+    """
+    rows = _read(path)
+    measures = [parse(name) for name in metrics] or _all_on_texts(any(row.answer for row in rows))
+    _check(measures, rows)
+    prompts, texts = _gather(rows)
+    arms = _arms(list(texts), baseline, texts)
+    samples = _common_number(texts, tell)
+    groups = {
+        arm: [_group(prompt, by_prompt.get(prompt.id, [])[:samples]) for prompt in prompts]
+        for arm, by_prompt in texts.items()
+    }
+    measurements = measure_groups(measures, arms, groups, samples, tell)
+    ids = [prompt.id for prompt in prompts]
+    summary = summarise(path.stem, ids, arms, measurements.measured, samples, alarms(arms, groups))
+    provenance = {"file": str(path), "metrics": [str(measure) for measure in measures], "samples": samples}
+    return Scored(summary, report_page(path.stem, summary, groups, {}, measures, measurements, provenance))
+
+
+def _read(path: Path) -> list[Row]:
+    if not path.is_file():
+        raise RecordsError(f"there is no file {path}")
+    adapter = TypeAdapter(Row)
+    rows = []
+    for where, fields in jsonl_rows(path):
+        try:
+            rows.append(adapter.validate_python(fields))
+        except ValidationError as error:
+            raise RecordsError(f"{where}: {_problem(error, fields)}") from None
+    if not rows:
+        raise RecordsError(f"{path} holds no rows; each line is one JSON object with prompt_id, prompt and completion")
+    return rows
+
+
+def _problem(error: ValidationError, fields: dict[str, Any]) -> str:
+    problem = error.errors()[0]
+    if problem["type"] == "missing":
+        return f"the key {problem['loc'][0]!r} is missing; found: {', '.join(fields) or 'none'}"
+    if problem["type"] == "value_error":
+        return str(problem["ctx"]["error"])
+    return f"{problem['loc'][0]}: {problem['msg']}; found {problem['input']!r}"
+
+
+def _all_on_texts(answered: bool) -> list[Measure]:
+    allowed = {"words", "embeddings", "answer"} if answered else {"words", "embeddings"}
+    return [parse(d.name) for d in definitions().values() if d.needs <= allowed and not _needs_values(d.parameters)]
+
+
+def _needs_values(parameters: dict[str, Any]) -> bool:
+    return any(parameter.default is parameter.empty for parameter in parameters.values())
+
+
+def _check(measures: Sequence[Measure], rows: Sequence[Row]) -> None:
+    for measure in measures:
+        missing = measure.definition.needs & {"logprobs", "token_ids"}
+        if missing:
+            raise MetricError(
+                f"metric {measure} needs {' and '.join(sorted(missing))}, which a file of texts does not hold"
+            )
+        if "answer" in measure.definition.needs and not any(row.answer for row in rows):
+            raise MetricError(f"metric {measure} needs rows with an `answer`; none has one")
+
+
+def _gather(rows: Sequence[Row]) -> tuple[list[Prompt], dict[str, dict[str, list[str]]]]:
+    prompts: dict[str, Prompt] = {}
+    texts: dict[str, dict[str, list[str]]] = {}
+    for row in rows:
+        prompt = Prompt(id=row.prompt_id, text=row.prompt, answer=row.answer, match=row.match)
+        known = prompts.setdefault(row.prompt_id, prompt)
+        if known.text != prompt.text:
+            raise RecordsError(
+                f"prompt_id {row.prompt_id!r} stands for two prompts: {known.text[:60]!r} and {prompt.text[:60]!r}"
+            )
+        texts.setdefault(row.arm, {}).setdefault(row.prompt_id, []).extend(row.texts)
+    return list(prompts.values()), texts
+
+
+def _arms(names: Sequence[str], baseline: str | None, texts: dict[str, dict[str, list[str]]]) -> list[Arm]:
+    if baseline is not None and baseline not in texts:
+        raise RecordsError(f"there is no arm {baseline!r} in the file; its arms are: {', '.join(names)}")
+    home = baseline or names[0]
+    return [Arm(name, name, None, None, None if name == home else home) for name in names]
+
+
+def _common_number(texts: dict[str, dict[str, list[str]]], tell: Listener) -> int:
+    sizes = {(arm, prompt): len(found) for arm, by_prompt in texts.items() for prompt, found in by_prompt.items()}
+    smallest = min(sizes.values())
+    if smallest == 0:
+        arm, prompt = next(key for key, size in sizes.items() if size == 0)
+        raise RecordsError(f"prompt {prompt!r} of arm {arm!r} has an empty list of completions")
+    if max(sizes.values()) > smallest:
+        arm, prompt = min(sizes, key=lambda key: sizes[key])
+        tell.note(
+            f"numbers of completions differ; all are measured on the first {smallest}, as many as prompt {prompt!r} of "
+            f"arm {arm!r} has"
+        )
+    return smallest
+
+
+def _group(prompt: Prompt, texts: Sequence[str]) -> Group:
+    completions = (Completion(prompt.id, slot, text, (), (), "stop") for slot, text in enumerate(texts))
+    return Group(prompt, tuple(completions))
