@@ -1,0 +1,184 @@
+"""The report: one HTML file that opens offline and asks the network for nothing.
+
+Model output, prompts, names and the manifest are data from strangers. The template escapes all of it; completions
+travel as JSON and are shown as text by page.js; the Content-Security-Policy lets no script run but the two whose
+hashes it names.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from importlib.resources import files
+from typing import Any
+
+from evalkit.records import Estimate, Summary
+from evalkit.report import effects, figures, samples, tables
+from evalkit.report.content import JSON, ReportContent
+from evalkit.report.verdict import Verdict, verdict
+from evalkit.report.wording import LEVEL, counted, label
+
+SECTIONS: tuple[tuple[effects.Role, str, str], ...] = (
+    ("quality", "Quality", "How good the answers are, each judged on its own."),
+    ("diversity", "Diversity", "How much one prompt's answers differ from each other."),
+    (
+        "other",
+        "For context",
+        "Measures without a better direction; they help to read the others and are never gains or losses.",
+    ),
+)
+UNSHOWABLE = re.compile("[\x00\ud800-\udfff]")
+"""NUL and lone surrogates, which no UTF-8 page can hold."""
+
+
+def build_report(content: ReportContent) -> str:
+    """The report as HTML, ready to be written as UTF-8."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+    from markupsafe import Markup
+
+    environment = Environment(
+        loader=PackageLoader("evalkit.report", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=_showable,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.globals["confidence"] = LEVEL
+    environment.tests["nested"] = lambda value: isinstance(value, Mapping) or _is_list(value)
+    environment.tests["listing"] = _is_list
+    scripts = [_asset("plotly", "package_data/plotly.min.js"), _asset("evalkit.report", "page.js")]
+    packed = samples.pack(content)
+    return environment.get_template("page.html.jinja").render(
+        _view(content, packed),
+        policy=_policy(scripts),
+        style=Markup(_asset("evalkit.report", "style.css")),  # noqa: S704 - our own file
+        scripts=[Markup(script) for script in scripts],  # noqa: S704 - our own files
+        data=Markup(_script_json(_data(content, packed))),  # noqa: S704 - escaped by _script_json
+        blocks=packed.blocks,
+    )
+
+
+def _view(content: ReportContent, packed: samples.Samples) -> dict[str, Any]:
+    """All that the template prints."""
+    summary, told = content.summary, verdict(content.summary)
+    return {
+        "title": content.title,
+        "summary": summary,
+        "facts": _facts(summary),
+        "verdict": told,
+        "arm_pairs": [f"{arm.arm} against {arm.baseline}" for arm in told.arms],
+        "quality": [label(measure) for measure in figures.measures(summary, "quality")],
+        "diversity": [label(measure) for measure in figures.measures(summary, "diversity")],
+        "sections": _sections(content),
+        "colours": figures.palette(summary),
+        "provenance": content.provenance,
+        "left_out": packed.left_out,
+        "has_samples": any(packed.blocks),
+        "alpha": effects.ALPHA,
+    }
+
+
+def _facts(summary: Summary) -> list[str]:
+    """What every number on the page rests on."""
+    drawn = sorted({estimate.samples for estimate in summary.estimates})
+    each = " or ".join(f"{n:,}" for n in drawn)
+    prompts = counted(len(summary.prompts), "prompt")
+    return [
+        f"{prompts}, {each} completions each per arm" if drawn else prompts,
+        counted(len(summary.arms), "arm"),
+    ]
+
+
+def _sections(content: ReportContent) -> list[tuple[str, str, list[tables.MetricTable]]]:
+    every = tables.tables(content.summary, content.metrics)
+    found = [(title, lead, [table for table in every if table.role == role]) for role, title, lead in SECTIONS]
+    return [section for section in found if section[2]]
+
+
+def _data(content: ReportContent, packed: samples.Samples) -> JSON:
+    """All that page.js reads."""
+    summary = content.summary
+    told = verdict(summary)
+    return {
+        "file": re.sub(r"[^A-Za-z0-9._-]+", "-", content.title).strip("-.") or "report",
+        "summary": _finite(asdict(summary)),
+        "csv": tables.estimates_csv(summary),
+        "overview": _overview(summary),
+        "forests": [figures.forest(summary, arm.arm, arm.baseline) for arm in told.arms],
+        "prompts": packed.prompts,
+        "arms": [{"name": name, "colour": colour} for name, colour in figures.palette(summary).items()],
+        "losses": _losses(summary, told),
+    }
+
+
+def _overview(summary: Summary) -> JSON:
+    """First-screen figures: [quality][diversity], or one row of dot plots where one side was not measured."""
+    quality, diversity = figures.measures(summary, "quality"), figures.measures(summary, "diversity")
+    if quality and diversity:
+        return [[figures.frontier(summary, q, d) for d in diversity] for q in quality]
+    return (
+        [[figures.dots(summary, d) for d in diversity]] if diversity else [[figures.dots(summary, q)] for q in quality]
+    )
+
+
+def _losses(summary: Summary, told: Verdict) -> JSON:
+    """How much each prompt lost, by compared arm and measure: what the browser sorts by."""
+    found = effects.estimates(summary)
+    measures = figures.measures(summary, "diversity") + figures.measures(summary, "quality")
+    losses = []
+    for arm in told.arms:
+        for measure in measures:
+            pair = found.get((measure, arm.arm)), found.get((measure, arm.baseline))
+            if pair[0] and pair[1]:
+                name = f"{label(measure)}: {arm.arm} against {arm.baseline}"
+                losses.append({"name": name, "values": _loss(pair[0], pair[1])})
+    return losses
+
+
+def _loss(estimate: Estimate, baseline: Estimate) -> list[float | None]:
+    sign = 1 if estimate.better == "lower" else -1
+    pairs = zip(estimate.values, baseline.values, strict=False)
+    lost = [None if a is None or b is None else sign * (a - b) for a, b in pairs]
+    return [value if value is not None and math.isfinite(value) else None for value in lost]
+
+
+def _policy(scripts: Sequence[str]) -> str:
+    """Nothing from elsewhere; only these scripts. Styles may be inline because Plotly sets them on its SVG."""
+    hashes = " ".join(f"'sha256-{base64.b64encode(hashlib.sha256(s.encode()).digest()).decode()}'" for s in scripts)
+    return (
+        f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; img-src data: blob:; "
+        "base-uri 'none'; form-action 'none'"
+    )
+
+
+def _script_json(value: JSON) -> str:
+    """JSON that cannot end the script element that holds it."""
+    text = json.dumps(_finite(value), allow_nan=False, separators=(",", ":"))
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+def _finite(value: Any) -> Any:
+    """NaN and infinity as null: JSON has no word for them."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {str(key): _finite(item) for key, item in value.items()}
+    return [_finite(item) for item in value] if _is_list(value) else value
+
+
+def _showable(value: Any) -> Any:
+    return UNSHOWABLE.sub("\ufffd", value) if type(value) is str else value
+
+
+def _is_list(value: Any) -> bool:
+    return isinstance(value, Sequence) and not isinstance(value, str | bytes)
+
+
+def _asset(package: str, path: str) -> str:
+    return files(package).joinpath(path).read_text(encoding="utf-8")

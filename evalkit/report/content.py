@@ -1,0 +1,40 @@
+"""What a report is made of: values that the caller has read; nothing here touches a file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from evalkit.records import Better, Group, Summary
+
+JSON: TypeAlias = "str | int | float | bool | Sequence[JSON] | Mapping[str, JSON] | None"
+Scores: TypeAlias = Mapping[str, Mapping[str, Sequence[Sequence[float | None]]]]
+"""Score name -> arm -> per prompt, in the order of the arm's groups -> per completion."""
+
+
+@dataclass(frozen=True, slots=True)
+class MetricText:
+    """What a reader must know about a metric to understand its numbers."""
+
+    unit: str
+    better: Better
+    summary: str
+    cites: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ReportContent:
+    """Everything that one report shows."""
+
+    title: str
+    summary: Summary
+    groups: Mapping[str, Sequence[Group]] = field(default_factory=dict)
+    """Arm name -> its completions, one group a prompt, in prompt order."""
+    rendered: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """Arm name -> prompt id -> the prompt exactly as that checkpoint saw it."""
+    scores: Scores = field(default_factory=dict)
+    provenance: Mapping[str, JSON] = field(default_factory=dict)
+    """The run's manifest, shown whatever its keys are."""
+    metrics: Mapping[str, MetricText] = field(default_factory=dict)
+    """Measure -> what it means; a measure that is missing here is shown without explanation."""

@@ -1,0 +1,172 @@
+"""Every metric of every arm as rows that the page prints: the table behind each chart."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+
+from evalkit.records import Better, Difference, Estimate, Summary
+from evalkit.report import effects
+from evalkit.report.content import MetricText
+from evalkit.report.effects import Outcome, Role
+from evalkit.report.wording import interval_text, is_number, label, p_text, value_text
+
+ARROWS: dict[Better, str] = {
+    "higher": "↑ higher is better",
+    "lower": "↓ lower is better",
+    "neither": "no better direction",
+}
+DIVERSE: dict[Better, str] = {"higher": "↑ higher is more diverse", "lower": "↓ lower is more diverse"}
+MARKS: dict[tuple[Role, Outcome], str] = {
+    ("quality", "gained"): "▲ better",
+    ("quality", "lost"): "▼ worse",
+    ("diversity", "gained"): "▲ wider",
+    ("diversity", "lost"): "▼ narrower",
+    ("other", "changed"): "◆ changed",
+}
+UNCLEAR = "no clear difference"
+
+
+@dataclass(frozen=True, slots=True)
+class Strip:
+    """Where value and interval lie on the metric's common axis, in percent."""
+
+    low: float
+    value: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """A difference to the baseline, in words."""
+
+    baseline: str
+    value: str
+    interval: str
+    p: str
+    mark: str
+    outcome: Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One arm."""
+
+    arm: str
+    value: str
+    interval: str
+    strip: Strip | None
+    prompts: int
+    samples: int
+    is_baseline: bool
+    comparison: Comparison | None
+
+
+@dataclass(frozen=True, slots=True)
+class MetricTable:
+    """One measure over all arms."""
+
+    metric: str
+    name: str
+    role: Role
+    text: MetricText
+    arrow: str
+    signatures: tuple[str, ...]
+    """One, unless the arms' numbers are not comparable."""
+    reference: float | None
+    """The baseline's value on the axis, in percent."""
+    rows: tuple[Row, ...]
+
+
+def tables(summary: Summary, texts: Mapping[str, MetricText]) -> tuple[MetricTable, ...]:
+    """One table a measure, in the summary's order."""
+    return tuple(_table(metric, better, summary, texts) for metric, better in effects.betters(summary).items())
+
+
+def estimates_csv(summary: Summary) -> str:
+    """Estimates and differences as one sheet, for those who plot elsewhere."""
+    out = io.StringIO()
+    columns = [name.name for name in fields(Estimate) if name.name != "values"]
+    compared = ["baseline", "difference", "difference_low", "difference_high", "p", "p_adjusted"]
+    sheet = csv.writer(out, lineterminator="\n")
+    sheet.writerow(columns + compared)
+    differences = {(d.metric, d.arm): d for d in summary.differences}
+    for estimate in summary.estimates:
+        d = differences.get((estimate.metric, estimate.arm))
+        sheet.writerow(
+            [getattr(estimate, name) for name in columns]
+            + ([d.baseline, d.value, d.low, d.high, d.p, d.p_adjusted] if d else [""] * len(compared))
+        )
+    return out.getvalue()
+
+
+def _table(metric: str, better: Better, summary: Summary, texts: Mapping[str, MetricText]) -> MetricTable:
+    order = {arm.name: place for place, arm in enumerate(summary.arms)}
+    found = sorted((e for e in summary.estimates if e.metric == metric), key=lambda e: order.get(e.arm, len(order)))
+    differences = {d.arm: d for d in summary.differences if d.metric == metric}
+    role = effects.role(metric, better)
+    ends = _ends(found)
+    strips = {estimate.arm: _strip(estimate, ends) for estimate in found}
+    baselines = {difference.baseline for difference in differences.values()}
+    reference = strips.get(next(iter(baselines))) if len(baselines) == 1 else None
+    return MetricTable(
+        metric=metric,
+        name=label(metric),
+        role=role,
+        text=texts.get(metric, MetricText(unit="", better=better, summary="")),
+        arrow=(DIVERSE if role == "diversity" else ARROWS)[better],
+        signatures=tuple(dict.fromkeys(estimate.signature for estimate in found)),
+        reference=reference.value if reference else None,
+        rows=tuple(
+            _row(e, strips[e.arm], e.arm in baselines, _compare(differences.get(e.arm), better, role)) for e in found
+        ),
+    )
+
+
+def _row(estimate: Estimate, strip: Strip | None, is_baseline: bool, comparison: Comparison | None) -> Row:
+    return Row(
+        arm=estimate.arm,
+        value=value_text(estimate),
+        interval=interval_text(estimate),
+        strip=strip,
+        prompts=estimate.prompts,
+        samples=estimate.samples,
+        is_baseline=is_baseline,
+        comparison=comparison,
+    )
+
+
+def _compare(difference: Difference | None, better: Better, role: Role) -> Comparison | None:
+    if difference is None:
+        return None
+    outcome = effects.outcome(difference, better)
+    return Comparison(
+        baseline=difference.baseline,
+        value=value_text(difference, signed=True),
+        interval=interval_text(difference),
+        p=p_text(difference.p_adjusted),
+        mark=MARKS.get((role, outcome), UNCLEAR),
+        outcome=outcome,
+    )
+
+
+def _ends(found: Sequence[Estimate]) -> tuple[float, float] | None:
+    """The common axis of a metric's rows: no arm's interval is cut off."""
+    numbers = [n for estimate in found for n in (estimate.low, estimate.value, estimate.high) if is_number(n)]
+    if not numbers:
+        return None
+    low, high = min(numbers), max(numbers)
+    return (low, high) if high > low else (low - 1, high + 1)
+
+
+def _strip(estimate: Estimate, ends: tuple[float, float] | None) -> Strip | None:
+    value = estimate.value
+    if ends is None or not is_number(value):
+        return None
+    low = estimate.low if is_number(estimate.low) else value
+    high = estimate.high if is_number(estimate.high) else value
+    # 4 to 96: a dot at the end of the axis is still whole.
+    places = [round(4 + 92 * (number - ends[0]) / (ends[1] - ends[0]), 2) for number in (low, value, high)]
+    return Strip(*places)

@@ -1,0 +1,258 @@
+"""What the tuning gained and cost, in words; for the page and for the terminal.
+
+A difference counts only when its Holm-adjusted p is below 0.05; a measure without a better direction is never a
+gain or a loss. "Much" and "slightly" are Cohen's large (0.8) and small (0.2) standardised differences.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import chain
+
+from evalkit.records import Arm, Better, Difference, Estimate, Summary
+from evalkit.report import effects
+from evalkit.report.effects import Outcome, Role
+from evalkit.report.wording import LEVEL, counted, interval_text, is_number, label, listed, p_text, value_text
+
+SHOWN = 2
+"""Measures named per side of the trade: the sentence must stay readable, the tables hold the rest."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One difference and what to make of it."""
+
+    difference: Difference
+    role: Role
+    outcome: Outcome
+    size: float | None
+    """Standardised difference, without sign."""
+
+    @property
+    def name(self) -> str:
+        return label(self.difference.metric)
+
+    @property
+    def value(self) -> str:
+        return value_text(self.difference, signed=True)
+
+    @property
+    def interval(self) -> str:
+        return interval_text(self.difference)
+
+    @property
+    def words(self) -> str:
+        """`reward +1.32 (95 % interval 1.20 to 1.44, Holm p < 0.001)`."""
+        p = p_text(self.difference.p_adjusted)
+        notes = [f"{LEVEL} interval {self.interval}"] * bool(self.interval) + [f"Holm {p}"] * bool(p)
+        return f"{self.name} {self.value} ({', '.join(notes)})" if notes else f"{self.name} {self.value}"
+
+
+@dataclass(frozen=True, slots=True)
+class ArmVerdict:
+    """One arm against its baseline; strongest evidence first in every list."""
+
+    arm: str
+    baseline: str
+    headline: str
+    gained: tuple[Finding, ...]
+    lost: tuple[Finding, ...]
+    unclear: tuple[Finding, ...]
+    changed: tuple[Finding, ...]
+    """Clear differences in measures that have no better direction."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The whole summary in words."""
+
+    headline: str
+    """About the arm that is compared like with like; the other arms have their own."""
+    arms: tuple[ArmVerdict, ...]
+    """One a compared arm, in the summary's order, the one of the headline first."""
+
+    @property
+    def gained(self) -> tuple[Finding, ...]:
+        return tuple(chain.from_iterable(arm.gained for arm in self.arms))
+
+    @property
+    def lost(self) -> tuple[Finding, ...]:
+        return tuple(chain.from_iterable(arm.lost for arm in self.arms))
+
+    @property
+    def unclear(self) -> tuple[Finding, ...]:
+        return tuple(chain.from_iterable(arm.unclear for arm in self.arms))
+
+
+def verdict(summary: Summary) -> Verdict:
+    """Say what every compared arm gained and lost, or describe the arms where nothing is compared."""
+    pairs = _compared(summary)
+    if not pairs:
+        return Verdict(_describe(summary), ())
+    arms = tuple(_arm_verdict(arm, baseline, summary) for arm, baseline in pairs)
+    return Verdict(arms[0].headline, arms)
+
+
+def _compared(summary: Summary) -> list[tuple[str, str]]:
+    """(arm, baseline) pairs; first those of another checkpoint at the baseline's own sampling settings."""
+    order = {arm.name: place for place, arm in enumerate(summary.arms)}
+    arms = {arm.name: arm for arm in summary.arms}
+    pairs = dict.fromkeys((d.arm, d.baseline) for d in summary.differences)
+    last = len(order)
+    return sorted(pairs, key=lambda pair: (not _like_with_like(arms, *pair), order.get(pair[0], last), pair))
+
+
+def _like_with_like(arms: dict[str, Arm], name: str, baseline_name: str) -> bool:
+    arm, baseline = arms.get(name), arms.get(baseline_name)
+    return bool(arm and baseline and arm.checkpoint != baseline.checkpoint and _settings(arm) == _settings(baseline))
+
+
+def _settings(arm: Arm) -> tuple[float, float, float] | None:
+    drawn = arm.sampling
+    return (drawn.temperature, drawn.top_p, drawn.min_p) if drawn else None
+
+
+def _arm_verdict(arm: str, baseline: str, summary: Summary) -> ArmVerdict:
+    findings = _findings(arm, baseline, summary)
+    return ArmVerdict(
+        arm,
+        baseline,
+        _headline(arm, baseline, findings),
+        *(tuple(f for f in findings if f.outcome == kind) for kind in ("gained", "lost", "unclear", "changed")),
+    )
+
+
+def _findings(arm: str, baseline: str, summary: Summary) -> list[Finding]:
+    betters, estimates = effects.betters(summary), effects.estimates(summary)
+    found = []
+    for difference in summary.differences:
+        if (difference.arm, difference.baseline) != (arm, baseline):
+            continue
+        better: Better = betters.get(difference.metric, "neither")
+        effect = effects.effect(difference, estimates.get((difference.metric, baseline)))
+        size = abs(effect.value) if effect else None
+        kind = effects.role(difference.metric, better)
+        found.append(Finding(difference, kind, effects.outcome(difference, better), size))
+    return sorted(found, key=lambda finding: -(finding.size or 0.0))
+
+
+def _headline(arm: str, baseline: str, findings: Sequence[Finding]) -> str:
+    sides = {side: [finding for finding in findings if finding.role == side.role] for side in _SIDES}
+    told = [(side, found) for side, found in sides.items() if found]
+    if not told:
+        return f"{arm} and {baseline} are compared only on measures without a better direction."
+    clauses = [
+        side.clause(found, f" than {baseline}" if first == 0 else "") for first, (side, found) in enumerate(told)
+    ]
+    tallies = [side.tally(found) for side, found in told if len(found) > 1]
+    return " ".join([f"{arm} {listed(clauses)}.", *([f"{_capital('; '.join(tallies))}."] if tallies else [])])
+
+
+@dataclass(frozen=True, slots=True)
+class _Side:
+    """One side of the trade and the words for it."""
+
+    role: Role
+    gained: str
+    lost: str
+    mixed: str
+    unclear: str
+    rose: str
+    fell: str
+
+    def clause(self, findings: Sequence[Finding], than: str) -> str:
+        gained = [finding for finding in findings if finding.outcome == "gained"]
+        lost = [finding for finding in findings if finding.outcome == "lost"]
+        if gained and lost:
+            return f"{self.mixed.format(than=than)} ({_evidence(gained, than)}; but {_evidence(lost)})"
+        decisive = gained or lost
+        if not decisive:
+            return f"{self.unclear.format(than=than)} ({_evidence(findings, than)})"
+        pattern = self.gained if gained else self.lost
+        return f"{pattern.format(size=_size(decisive), than=than)} ({_evidence(decisive, than)})"
+
+    def tally(self, findings: Sequence[Finding]) -> str:
+        counts = Counter(finding.outcome for finding in findings)
+        if len(counts) == 1:
+            return self._unanimous(findings)
+        verbs: tuple[tuple[Outcome, str], ...] = (("gained", self.rose), ("lost", self.fell))
+        parts = [f"{counts[kind]} clearly {verb}" for kind, verb in verbs if counts[kind]]
+        if counts["unclear"]:
+            parts.append(f"{counts['unclear']} {'shows' if counts['unclear'] == 1 else 'show'} no clear difference")
+        return f"of {len(findings)} {self.role} measures {listed(parts)}"
+
+    def _unanimous(self, findings: Sequence[Finding]) -> str:
+        every = f"{'both' if len(findings) == 2 else f'all {len(findings)}'} {self.role} measures"
+        if findings[0].outcome == "unclear":
+            return f"{every} show no clear difference"
+        return f"{every} clearly {self.rose if findings[0].outcome == 'gained' else self.fell}"
+
+
+_SIDES = (
+    _Side(
+        role="quality",
+        gained="gives {size}better answers{than}",
+        lost="gives {size}worse answers{than}",
+        mixed="is better{than} by some measures of quality and worse by others",
+        unclear="gives answers neither clearly better nor clearly worse{than}",
+        rose="improved",
+        fell="worsened",
+    ),
+    _Side(
+        role="diversity",
+        gained="draws from a {size}wider range{than}",
+        lost="draws from a {size}narrower range{than}",
+        mixed="is wider{than} by some measures of diversity and narrower by others",
+        unclear="draws from a range neither clearly wider nor clearly narrower{than}",
+        rose="widened",
+        fell="narrowed",
+    ),
+)
+
+
+def _capital(sentence: str) -> str:
+    return sentence[:1].upper() + sentence[1:]
+
+
+def _size(findings: Sequence[Finding]) -> str:
+    """The median, so that one extreme measure does not write the headline."""
+    sizes = [finding.size for finding in findings if finding.size is not None]
+    if not sizes:
+        return ""
+    middle = statistics.median(sizes)
+    return "much " if middle >= effects.LARGE else "slightly " if middle < effects.SMALL else ""
+
+
+def _evidence(findings: Sequence[Finding], first: str = "") -> str:
+    """The strongest findings, one a metric name; the first evidence of a headline says what an interval is."""
+    named: dict[str, Finding] = {}
+    for finding in findings:
+        named.setdefault(finding.difference.metric.split("|")[0], finding)
+    shown = list(named.values())[:SHOWN]
+    return "; ".join(_with_interval(f, f"{LEVEL} interval " if first and f is shown[0] else "") for f in shown)
+
+
+def _with_interval(finding: Finding, prefix: str) -> str:
+    interval = f", {prefix}{finding.interval}" if finding.interval else ""
+    return f"{finding.name} {finding.value}{interval}"
+
+
+def _describe(summary: Summary) -> str:
+    sentences = [_describe_arm(arm, summary) for arm in summary.arms]
+    return " ".join([*filter(None, sentences), "There is no baseline to compare with."])
+
+
+def _describe_arm(arm: Arm, summary: Summary) -> str:
+    by_role: dict[Role, list[Estimate]] = {"quality": [], "diversity": [], "other": []}
+    for estimate in summary.estimates:
+        if estimate.arm == arm.name and is_number(estimate.value):
+            by_role[effects.role(estimate.metric, estimate.better)].append(estimate)
+    shown = by_role["quality"][:1] + by_role["diversity"][:SHOWN] or by_role["other"][:1]
+    if not shown:
+        return f"{arm.name}: nothing could be measured."
+    numbers = [f"{label(e.metric)} {value_text(e)} ({LEVEL} interval {interval_text(e)})" for e in shown]
+    drawn = f"{counted(shown[0].prompts, 'prompt')}, {counted(shown[0].samples, 'completion')} each"
+    return f"{arm.name} has {listed(numbers)}: {drawn}."

@@ -1,0 +1,73 @@
+"""Numbers and measures as a reader sees them, the same on the page and in the terminal."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import TypeGuard
+
+from evalkit.records import CONFIDENCE, Difference, Estimate
+
+MISSING = "not defined"
+LEVEL = f"{CONFIDENCE * 100:g} %"
+
+
+def is_number(value: float | None) -> TypeGuard[float]:
+    return value is not None and math.isfinite(value)
+
+
+def label(measure: str) -> str:
+    """`distinct_n|n:3` as a person would say it: `distinct_n (n 3)`."""
+    name, *parameters = measure.split("|")
+    said = ", ".join(parameter.replace(":", " ", 1) for parameter in parameters)
+    return f"{name} ({said})" if said else name
+
+
+def value_text(number: Estimate | Difference, signed: bool = False) -> str:
+    """The value with as many decimals as its interval deserves."""
+    return _fixed(number.value, _decimals(number), signed)
+
+
+def interval_text(number: Estimate | Difference) -> str:
+    """`1.20 to 1.44`, or nothing where there is no interval."""
+    if not (is_number(number.low) and is_number(number.high)):
+        return ""
+    decimals = _decimals(number)
+    return f"{_fixed(number.low, decimals)} to {_fixed(number.high, decimals)}"
+
+
+def p_text(p: float | None) -> str:
+    if not is_number(p):
+        return ""
+    return "p < 0.001" if p < 0.001 else f"p = {p:.2g}"
+
+
+def listed(parts: Iterable[str], last: str = "and") -> str:
+    """`a, b and c`."""
+    *most, final = parts
+    return f"{', '.join(most)} {last} {final}" if most else final
+
+
+def counted(count: int, noun: str) -> str:
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
+def _decimals(number: Estimate | Difference) -> int:
+    """A last digit between a twentieth and a half of the interval's half: more would be noise, fewer would hide it."""
+    if is_number(number.low) and is_number(number.high) and number.high > number.low:
+        return _clamp(-math.floor(math.log10((number.high - number.low) / 4)))
+    if is_number(number.value) and number.value:
+        return _clamp(2 - math.floor(math.log10(abs(number.value))))
+    return 2
+
+
+def _clamp(decimals: int) -> int:
+    return min(max(decimals, 0), 6)
+
+
+def _fixed(value: float | None, decimals: int, signed: bool = False) -> str:
+    if not is_number(value):
+        return MISSING
+    rounded = round(value, decimals) + 0.0
+    sign = "−" if rounded < 0 else "+" if signed and rounded > 0 else ""
+    return f"{sign}{abs(rounded):,.{decimals}f}"
