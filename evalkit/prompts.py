@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
-from evalkit.errors import RecordsError, SuiteError
+from evalkit.errors import MetricError, RecordsError, SuiteError
 from evalkit.records import Prompt
 
 FIELDS = ("id", "text", "tags", "answer", "match", "references", "choices")
@@ -64,7 +64,7 @@ def check_prompts(prompts: Sequence[Prompt], place: Callable[[int], str]) -> Non
 
     `place(index)` names where prompt `index` stands. Raises `SuiteError`.
     """
-    from evalkit.answers import check_answer
+    from evalkit.quality.accuracy import check_answer
 
     seen: dict[str, int] = {}
     for index, prompt in enumerate(prompts):
@@ -81,9 +81,10 @@ def check_prompts(prompts: Sequence[Prompt], place: Callable[[int], str]) -> Non
             raise SuiteError(
                 f"{place(index)}: the choices of prompt {prompt.id!r} add up to {total:g}; they must add up to 1"
             )
-        problem = check_answer(prompt)
-        if problem:
-            raise SuiteError(f"{place(index)}: prompt {prompt.id!r}: {problem}")
+        try:
+            check_answer(prompt)
+        except MetricError as error:
+            raise SuiteError(f"{place(index)}: {error}") from None
 
 
 def jsonl_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -120,15 +121,21 @@ def _file_rows(path: Path, place: str) -> Iterable[tuple[str, dict[str, Any]]]:
 
 
 def _table_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    import pandas as pd
+    import pyarrow.parquet as pq
 
     try:
-        is_csv = path.suffix == ".csv"
-        table = pd.read_csv(path, dtype=str, keep_default_na=False) if is_csv else pd.read_parquet(path)
+        rows = _csv_rows(path) if path.suffix == ".csv" else pq.read_table(path).to_pylist()
     except (OSError, ValueError) as error:  # pandas' and pyarrow's own errors are ValueErrors
         raise SuiteError(f"{path} cannot be read: {str(error).splitlines()[0]}") from None
-    for number, row in enumerate(table.to_dict("records"), start=1):
-        yield f"{path}: row {number}", {str(key): value for key, value in row.items()}
+    for number, row in enumerate(rows, start=1):
+        yield f"{path}: row {number}", row
+
+
+def _csv_rows(path: Path) -> list[dict[str, Any]]:
+    import pandas as pd
+
+    table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    return [{str(key): value for key, value in row.items()} for row in table.to_dict("records")]
 
 
 def _dataset_rows(source: PromptSource, place: str) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -148,9 +155,7 @@ def _dataset_rows(source: PromptSource, place: str) -> Iterator[tuple[str, dict[
 
 
 def _is_given(value: Any) -> bool:
-    if value is None or value == "":
-        return False
-    return not (isinstance(value, float) and value != value)
+    return value is not None and value != ""
 
 
 def _plain(field: str, value: Any) -> Any:
@@ -162,7 +167,7 @@ def _plain(field: str, value: Any) -> Any:
             return json.loads(value)
         except ValueError:
             return value
-    return value.tolist() if hasattr(value, "tolist") else value
+    return value
 
 
 def _first_problem(error: ValidationError, source: PromptSource, row: dict[str, Any]) -> str:
