@@ -169,7 +169,7 @@ def recall(kind: str, key: str) -> list[np.ndarray[Any, Any]] | None:
     """Arrays kept in the cache under `key`, or None; a damaged entry counts as none."""
     path = cache_folder(kind) / f"{key}.npz"
     try:
-        with np.load(path, allow_pickle=False) as found:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as found:
             return [found[name] for name in sorted(found.files)]
     except FileNotFoundError:
         return None
