@@ -1,0 +1,167 @@
+"""Alarms: what in the completions themselves makes the numbers untrustworthy, in plain words. Pure.
+
+Seed bugs look like mode collapse: replicas with the same seed draw the same texts. Two exact tests tell them
+apart, both by betting (Ville 1939; Waudby-Smith & Ramdas 2024). A bettor with one coin stakes on each outcome at odds
+that are fair, or worse for him, if nothing is wrong; so he reaches X coins with a chance of at most 1/X, whatever
+the law of the texts. Both tests together raise a false alarm in at most 1 of 1 000 runs.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evalkit.records import Alarm, Arm, Group
+
+FALSE_ALARMS = 1e-3
+"""Chance of a false alarm of the two tests in a whole run, shared out over arms and slot shifts."""
+SLACK = 1.1
+"""Repeats are allowed this much more often than log-probs say: those of half-precision models are some percent off."""
+SHARE = 0.05
+"""A larger share of truncated or of empty completions is an alarm."""
+LENGTH = 0.2
+"""Mean lengths further apart than this share of the baseline's are an alarm."""
+_STAKES = np.array([1.1, 1.5, 2.0, 4.0, 10.0, 30.0, 100.0, 1000.0])
+"""Factors a hit wins by, an equal part of the coin on each: small ones see small excesses, large ones rare events."""
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+
+def alarms(arms: Sequence[Arm], groups: Mapping[str, Sequence[Group]]) -> list[Alarm]:
+    """Every alarm, arm by arm; `groups` holds each arm's groups by its name.
+
+    Kinds: "duplicates", "seeds", "truncated", "empty", "length".
+    """
+    lengths = {name: _mean_words(own) for name, own in groups.items()}
+    level = FALSE_ALARMS / (2 * max(1, len(arms)))
+    found: list[Alarm] = []
+    for arm in arms:
+        own = groups.get(arm.name, ())
+        if any(group.completions for group in own):
+            found += [
+                *_duplicates(arm, own, level),
+                *_seeds(arm, own, level),
+                *_rates(arm, own),
+                *_length(arm, lengths),
+            ]
+    return found
+
+
+def _duplicates(arm: Arm, groups: Sequence[Group], level: float) -> Iterator[Alarm]:
+    """More completions equal to an earlier one of their prompt than the model's own probabilities allow.
+
+    Given the draws before it, a draw repeats one of them with the probability that the model gives to those
+    together, which their log-probs tell. Nothing is estimated, so it holds for peaked and for flat laws.
+    """
+    completions = [completion for group in groups for completion in group.completions]
+    if arm.sampling is None or not arm.sampling.is_raw or not all(c.logprobs and c.token_ids for c in completions):
+        return
+    hits, chances = np.empty(len(completions)), np.empty(len(completions))
+    row = 0
+    for group in groups:
+        seen: set[tuple[int, ...]] = set()
+        mass = 0.0
+        for completion in group.completions:
+            repeats = completion.token_ids in seen
+            hits[row], chances[row] = repeats, mass
+            row += 1
+            if not repeats:
+                seen.add(completion.token_ids)
+                mass += math.exp(sum(completion.logprobs))
+    coins = _log_coins(hits[:, None], np.minimum(1.0, SLACK * chances)[:, None])[0]
+    if coins >= -math.log(level):
+        yield Alarm(
+            arm.name,
+            "duplicates",
+            f"{hits.sum():.0f} of {len(hits)} completions repeat an earlier one of the same prompt, where the model's "
+            f"own probabilities allow {chances.sum():.1f}. This is a seed bug more often than mode collapse; "
+            "diversity reads too low.",
+        )
+
+
+def _seeds(arm: Arm, groups: Sequence[Group], level: float) -> Iterator[Alarm]:
+    """Equal completions concentrated at one distance between slots, at any temperature.
+
+    Draws are exchangeable, so a prompt's equal pairs fall on every distance in proportion to the slots that far apart.
+    """
+    codes = _codes(groups)
+    prompts, k = codes.shape
+    if k < 2:
+        return
+    shifts = np.arange(1, k)
+    pairs = np.stack([(codes[:, s:] == codes[:, :-s]).sum(axis=1) for s in shifts], axis=1)
+    expected = pairs.sum(axis=1, keepdims=True) * (k - shifts) / (k * (k - 1) / 2)
+    # A class of c equal texts has at most c - 1 pairs at any one distance.
+    repeats = k - 1 - codes.max(axis=1, keepdims=True)
+    most = np.maximum(1, np.minimum(k - shifts, repeats))
+    coins = _log_coins(pairs / most, np.minimum(1.0, expected / most))
+    worst = int(coins.argmax())
+    if coins[worst] >= math.log((k - 1) / level):
+        yield Alarm(
+            arm.name,
+            "seeds",
+            f"equal completions lie {shifts[worst]} slots apart: {pairs[:, worst].sum()} of "
+            f"{prompts * (k - shifts[worst])} pairs that far apart are equal, where chance allows "
+            f"{expected[:, worst].sum():.1f}. Replicas or requests drew with the same seeds; sample again "
+            "with seeds that differ.",
+        )
+
+
+def _rates(arm: Arm, groups: Sequence[Group]) -> Iterator[Alarm]:
+    completions = [completion for group in groups for completion in group.completions]
+    truncated = sum(c.finish_reason == "length" for c in completions) / len(completions)
+    empty = sum(not c.text or c.text.isspace() for c in completions) / len(completions)
+    if truncated > SHARE:
+        yield Alarm(
+            arm.name,
+            "truncated",
+            f"{truncated:.0%} of the completions were cut at max_tokens: every number describes the cut texts.",
+        )
+    if empty > SHARE:
+        yield Alarm(arm.name, "empty", f"{empty:.0%} of the completions are empty: diversity counts them as answers.")
+
+
+def _length(arm: Arm, lengths: Mapping[str, float]) -> Iterator[Alarm]:
+    if arm.baseline is None or arm.baseline not in lengths:
+        return
+    own, other = lengths[arm.name], lengths[arm.baseline]
+    if abs(own - other) > LENGTH * other:
+        yield Alarm(
+            arm.name,
+            "length",
+            f"completions have {own:.1f} words on average, those of {arm.baseline} {other:.1f}: lexical metrics "
+            "depend on length and are not length-matched here.",
+        )
+
+
+def _log_coins(hits: Floats, chances: Floats) -> Floats:
+    """Log of the coins a bettor ends with, for each column of outcomes.
+
+    `hits` in [0, 1] with conditional mean at most `chances`. A stake of s turns one coin into
+    s^hit / (1 + chance (s - 1)), whose mean is at most 1 because s^x is convex in x; so is that of the product over
+    outcomes, and that of its mean over stakes.
+    """
+    ends = np.stack([hits.sum(axis=0) * np.log(s) - np.log1p(chances * (s - 1)).sum(axis=0) for s in _STAKES])
+    log_mean: Floats = np.logaddexp.reduce(ends, axis=0) - np.log(len(_STAKES))
+    return log_mean
+
+
+def _codes(groups: Sequence[Group]) -> Ints:
+    """(prompts, k) numbers counted up from 0, equal within a row exactly when the texts are; k is the least of all."""
+    full = [group for group in groups if group.completions]
+    k = min(len(group.completions) for group in full)
+    codes = np.empty((len(full), k), dtype=np.int64)
+    for row, group in zip(codes, full, strict=True):
+        known: dict[str, int] = {}
+        row[:] = [known.setdefault(completion.text, len(known)) for completion in group.completions[:k]]
+    return codes
+
+
+def _mean_words(groups: Sequence[Group]) -> float:
+    """Words between white space a completion: near enough to compare lengths, and cheap."""
+    counts = [len(completion.text.split()) for group in groups for completion in group.completions]
+    return sum(counts) / len(counts) if counts else 0.0
