@@ -21,7 +21,7 @@ from evalkit.records import Estimate, Summary
 from evalkit.report import effects, figures, samples, tables
 from evalkit.report.content import JSON, ReportContent
 from evalkit.report.verdict import Verdict, verdict
-from evalkit.report.wording import LEVEL, counted, label
+from evalkit.report.wording import LEVEL, counted, label, showable
 
 SECTIONS: tuple[tuple[effects.Role, str, str], ...] = (
     ("quality", "Quality", "How good the answers are, each judged on its own."),
@@ -32,8 +32,6 @@ SECTIONS: tuple[tuple[effects.Role, str, str], ...] = (
         "Measures without a better direction; they help to read the others and are never gains or losses.",
     ),
 )
-UNSHOWABLE = re.compile("[\x00\ud800-\udfff]")
-"""NUL and lone surrogates, which no UTF-8 page can hold."""
 
 
 def build_report(content: ReportContent) -> str:
@@ -159,8 +157,8 @@ def _policy(scripts: Sequence[str]) -> str:
 
 def _script_json(value: JSON) -> str:
     """JSON that cannot end the script element that holds it."""
-    text = json.dumps(_finite(value), allow_nan=False, separators=(",", ":"))
-    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+    text = json.dumps(_finite(value), allow_nan=False, ensure_ascii=False, separators=(",", ":"))
+    return showable(text).replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
 def _finite(value: Any) -> Any:
@@ -173,7 +171,7 @@ def _finite(value: Any) -> Any:
 
 
 def _showable(value: Any) -> Any:
-    return UNSHOWABLE.sub("\ufffd", value) if type(value) is str else value
+    return showable(value) if type(value) is str else value
 
 
 def _is_list(value: Any) -> bool:

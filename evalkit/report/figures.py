@@ -111,7 +111,7 @@ def forest(summary: Summary, arm: str, baseline: str) -> Figure | None:
 
 
 def _forest_layout(rows: Sequence[tuple[Difference, Better, effects.Effect]]) -> Figure:
-    axis = GRID | {"title": {"text": "standard deviations of the baseline over prompts"}, "automargin": True}
+    axis = GRID | {"title": {"text": "in standard deviations of the baseline"}, "automargin": True}
     zero = {
         "type": "line",
         "x0": 0,
@@ -121,7 +121,7 @@ def _forest_layout(rows: Sequence[tuple[Difference, Better, effects.Effect]]) ->
         "y1": 1,
         "line": {"color": "var(--ink)", "width": 1},
     }
-    sides = [_side("← worse or narrower", 0, "left"), _side("better or wider →", 1, "right")]
+    sides = [_side("← lost", 0, "left"), _side("gained →", 1, "right")]
     return _layout(height=130 + ROW * len(rows), xaxis=axis, yaxis=_rows(rows), shapes=[zero], annotations=sides)
 
 
@@ -247,7 +247,7 @@ def _layout(**given: Any) -> Figure:
         "font": {"color": "var(--ink)", "size": 13},
         "margin": {"l": 8, "r": 24, "t": 36, "b": 8},
         "hoverlabel": {"bgcolor": "var(--paper)", "bordercolor": "var(--axis)", "font": {"color": "var(--ink)"}},
-        "legend": {"orientation": "h", "x": 0, "y": 1, "yanchor": "bottom"},
+        "legend": {"orientation": "h", "x": 0, "y": -0.2, "yanchor": "top"},
         "dragmode": False,
         "hovermode": "closest",
     } | given

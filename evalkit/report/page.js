@@ -4,7 +4,7 @@
 (() => {
   const data = JSON.parse(document.getElementById("data").textContent);
   const blocks = document.querySelectorAll("script.block");
-  const CLASSES_SHOWN = 12;
+  const CLASSES_SHOWN = 16;
   const CHARACTERS_SHOWN = 1500;
 
   const byId = (id) => document.getElementById(id);

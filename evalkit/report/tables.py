@@ -146,7 +146,7 @@ def _compare(difference: Difference | None, better: Better, role: Role) -> Compa
         baseline=difference.baseline,
         value=value_text(difference, signed=True),
         interval=interval_text(difference),
-        p=p_text(difference.p_adjusted),
+        p=p_text(difference.p_adjusted).removeprefix("p ").removeprefix("= "),
         mark=MARKS.get((role, outcome), UNCLEAR),
         outcome=outcome,
     )

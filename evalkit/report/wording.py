@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable
 from typing import TypeGuard
 
 from evalkit.records import CONFIDENCE, Difference, Estimate
 
 MISSING = "not defined"
+UNSHOWABLE = re.compile("[\x00\ud800-\udfff]")
+"""NUL, which HTML forbids, and lone surrogates, which are not text."""
 LEVEL = f"{CONFIDENCE * 100:g} %"
+
+
+def showable(text: str) -> str:
+    """The text with a visible sign where a UTF-8 page could not hold a character."""
+    return UNSHOWABLE.sub("\ufffd", text)
 
 
 def is_number(value: float | None) -> TypeGuard[float]:

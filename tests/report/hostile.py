@@ -1,0 +1,65 @@
+"""A run in which every string that a stranger controls tries to break out of the page."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from evalkit.records import Alarm, Completion, Group, Prompt, Summary
+from evalkit.report.content import MetricText, ReportContent
+
+from .example import arm as example_arm
+from .example import difference, estimate, sampling
+
+ATTACK = "document.title='pwned';document.body.insertAdjacentHTML('beforeend','<b id=pwned>x</b>')"
+HOSTILE = (
+    f"<script>{ATTACK}</script>",
+    f"</script><script>{ATTACK}</script>",
+    f'"><img src=x onerror="{ATTACK}">',
+    f"javascript:{ATTACK}",
+    "<!--<script>",
+    "]]></style></title></textarea></noscript>",
+    "{{ 7 * 7 }}{% raw %}${7*7}",
+    "nul \x00 in the middle",
+    "lone surrogate \ud800 and \udfff",
+    "bidi \u202e reversed \u2066 isolate",
+    "zero\u200bwidth\ufeff",
+    "emoji 👩‍👩‍👧‍👦🏳️‍🌈",
+    "line\u2028separator\r\nand carriage",
+    "x" * 50_000,
+    "",
+)
+
+
+def hostile_content() -> ReportContent:
+    """Two prompts and two arms; the arms' texts are `HOSTILE`, and so are all names and the manifest."""
+    evil = HOSTILE[1] + HOSTILE[2] + HOSTILE[7] + HOSTILE[8] + HOSTILE[9]
+    prompts = [
+        Prompt(name, evil, (evil, "tag"), answer=evil, references=(evil,), choices={evil: 1.0}) for name in ("p1", evil)
+    ]
+    names = {"base": "base", evil: evil}
+    arms = tuple(
+        dataclasses.replace(example_arm(name, checkpoint), sampling=dataclasses.replace(sampling(), stop=(evil,)))
+        for name, checkpoint in names.items()
+    )
+    estimates = [
+        estimate(m, name, values, "higher")
+        for m in ("reward", evil)
+        for name, values in zip(names, SPREAD, strict=True)
+    ]
+    found = [difference(estimates[i + 1], estimates[i], 2) for i in (0, 2)]
+    return ReportContent(
+        title=evil,
+        summary=Summary(evil, ("p1", evil), arms, tuple(estimates), tuple(found), (Alarm(evil, evil, evil),)),
+        groups={name: [_group(prompt) for prompt in prompts] for name in names},
+        rendered={name: {"p1": evil, evil: evil} for name in names},
+        scores={evil: {name: [[1.0] * len(HOSTILE)] * 2 for name in names}},
+        provenance={evil: {evil: [evil, {evil: evil}]}, "list": [evil], "none": None, "empty": {}},
+        metrics={evil: MetricText(evil, "higher", evil, evil)},
+    )
+
+
+SPREAD: list[list[float | None]] = [[0.1, 0.4], [1.0, 1.2]]
+
+
+def _group(prompt: Prompt) -> Group:
+    return Group(prompt, tuple(Completion(prompt.id, i, text, (), (), "stop") for i, text in enumerate(HOSTILE)))

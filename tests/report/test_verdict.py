@@ -1,0 +1,135 @@
+"""What the verdict may say, and what it must never say."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import pytest
+
+from evalkit.records import CONFIDENCE, Difference, Estimate, Summary
+from evalkit.report.content import ReportContent
+from evalkit.report.verdict import verdict
+
+from .example import arm
+
+BETTERS = {"reward": "higher", "accuracy": "higher", "distinct_n": "higher", "self_bleu": "lower", "length": "neither"}
+
+
+def change(measure: str, value: float | None, p: float | None = 0.001, name: str = "tuned") -> Difference:
+    low, high = (None, None) if value is None else (value - 0.02, value + 0.02)
+    return Difference(measure, f"{measure}|v:1", name, "base", value, low, high, p, p)
+
+
+def summary(*differences: Difference, spread: float = 0.2) -> Summary:
+    """Base and the compared arms; the base's values differ by `spread` (as a standard deviation) over two prompts."""
+    step = spread / math.sqrt(2)
+    names = list(dict.fromkeys(d.arm for d in differences)) or ["tuned"]
+    estimates = [
+        Estimate(m, f"{m}|v:1", "base", 0.5, 0.4, 0.6, CONFIDENCE, 2, 8, better, (0.5 - step, 0.5 + step))
+        for m, better in BETTERS.items()
+    ]
+    arms = (arm("base", "base"), *(arm(name) for name in names))
+    return Summary("creative", ("a", "b"), arms, tuple(estimates), differences)
+
+
+BETTER = "tuned gives much better answers than base (reward +1.32, 95 % interval 1.30 to 1.34)"
+WORDING = {
+    "better and narrower": (
+        [change("reward", 1.32), change("self_bleu", 0.21)],
+        f"{BETTER} and draws from a much narrower range (self_bleu +0.21, 0.19 to 0.23).",
+    ),
+    "a falling self-BLEU is a wider range": (
+        [change("reward", 1.32), change("self_bleu", -0.05)],
+        f"{BETTER} and draws from a wider range (self_bleu −0.05, −0.07 to −0.03).",
+    ),
+    "worse, and clear but small": (
+        [change("accuracy", -0.03)],
+        "tuned gives slightly worse answers than base (accuracy −0.03, 95 % interval −0.05 to −0.01).",
+    ),
+    "nothing clear in quality": (
+        [change("reward", 0.03, p=0.4), change("distinct_n", -0.18)],
+        "tuned gives answers neither clearly better nor clearly worse than base (reward +0.03, 95 % interval 0.01 to 0.05) "
+        "and draws from a much narrower range (distinct_n −0.18, −0.20 to −0.16).",
+    ),
+    "diversity alone": (
+        [change("distinct_n", -0.18), change("self_bleu", 0.21)],
+        "tuned draws from a much narrower range than base "
+        "(self_bleu +0.21, 95 % interval 0.19 to 0.23; distinct_n −0.18, −0.20 to −0.16). "
+        "Both diversity measures clearly narrowed.",
+    ),
+    "measures that disagree": (
+        [change("reward", 1.32), change("accuracy", -0.3)],
+        "tuned is better than base by some measures of quality and worse by others (reward +1.32, 95 % interval 1.30 to 1.34; "
+        "but accuracy −0.30, −0.32 to −0.28). Of 2 quality measures 1 clearly improved and 1 clearly worsened.",
+    ),
+    "only length": (
+        [change("length", 9.0)],
+        "tuned and base are compared only on measures without a better direction.",
+    ),
+}
+
+
+@pytest.mark.parametrize(("differences", "expected"), WORDING.values(), ids=WORDING)
+def test_the_headline_says(differences: list[Difference], expected: str) -> None:
+    assert verdict(summary(*differences)).headline == expected
+
+
+@pytest.mark.parametrize("p", [0.05, 0.4, 1.0, None, math.nan])
+def test_a_difference_that_holm_does_not_support_is_unclear(p: float | None) -> None:
+    told = verdict(summary(change("reward", 1.32, p), change("self_bleu", 0.2, p)))
+    assert not told.gained
+    assert not told.lost
+    assert len(told.unclear) == 2
+    assert "clearly better nor clearly worse" in told.headline
+
+
+def test_a_measure_without_direction_is_never_gained_or_lost() -> None:
+    told = verdict(summary(change("reward", 1.0), change("length", 30.0)))
+    assert [finding.difference.metric for finding in told.gained + told.lost] == ["reward"]
+    assert [finding.difference.metric for finding in told.arms[0].changed] == ["length"]
+
+
+@pytest.mark.parametrize("value", [None, math.nan])
+def test_a_missing_difference_is_unclear_and_said_so(value: float | None) -> None:
+    told = verdict(summary(Difference("reward", "s", "tuned", "base", value, None, math.nan, None, None)))
+    assert "reward not defined" in told.headline
+    assert told.unclear[0].words == "reward not defined"
+
+
+def test_a_baseline_without_spread_gives_no_adverb() -> None:
+    assert "gives better answers" in verdict(summary(change("reward", 1.32), spread=0.0)).headline
+
+
+def test_every_compared_arm_has_its_verdict_and_equal_settings_come_first(sweep: ReportContent) -> None:
+    told = verdict(sweep.summary)
+    assert [arm.arm for arm in told.arms] == ["tuned T=1", "tuned T=0.5", "tuned T=0.7", "tuned T=1.3"]
+    assert told.headline == told.arms[0].headline
+    assert len(told.lost) == sum(len(arm.lost) for arm in told.arms)
+
+
+def test_one_arm_alone_is_described() -> None:
+    alone = summary()
+    told = verdict(dataclasses.replace(alone, arms=alone.arms[:1]))
+    assert told.arms == ()
+    assert told.headline == (
+        "base has reward 0.50 (95 % interval 0.40 to 0.60), distinct_n 0.50 (95 % interval 0.40 to 0.60) and "
+        "self_bleu 0.50 (95 % interval 0.40 to 0.60): 2 prompts, 8 completions each. There is no baseline to compare with."
+    )
+
+
+def test_an_arm_without_numbers_is_described() -> None:
+    empty = Summary("creative", (), (arm("base", "base"),), (), ())
+    assert verdict(empty).headline == "base: nothing could be measured. There is no baseline to compare with."
+
+
+def test_evidence_names_a_metric_once() -> None:
+    differences = [change("distinct_n|n:1", -0.3), change("distinct_n|n:2", -0.2), change("self_bleu", 0.1)]
+    told = summary(*differences)
+    two = tuple(
+        dataclasses.replace(told.estimates[2], metric=measure) for measure in ("distinct_n|n:1", "distinct_n|n:2")
+    )
+    headline = verdict(dataclasses.replace(told, estimates=told.estimates + two)).headline
+    assert "distinct_n (n 1)" in headline
+    assert "distinct_n (n 2)" not in headline
+    assert "self_bleu" in headline
