@@ -1,7 +1,7 @@
-"""A name becomes a folder that can be loaded: found, checked, fingerprinted, and asked in its own way.
+"""A name becomes a folder that can be loaded: found, checked, fingerprinted; nothing is loaded here.
 
-`locate` turns what a user wrote (a folder, a hub id, `PLUGIN:NAME`) into a local folder; `fingerprint` hashes what
-decides its output; `render` puts each prompt into the frame of a base checkpoint or the chat template of a tuned one.
+`locate` turns what a user wrote (a folder, a hub id, `PLUGIN:NAME`) into a local folder, `check` looks at its headers,
+`fingerprint` hashes what decides its output.
 """
 
 from __future__ import annotations
@@ -9,15 +9,14 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Sequence
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, cast
 
 from evalkit.cache import cache_folder, write_atomically
 from evalkit.errors import CheckpointError
-from evalkit.records import Checkpoint, Prompt, Rendered
-from evalkit.suite import CheckpointSpec, Frame
+from evalkit.records import Checkpoint
+from evalkit.suite import CheckpointSpec
 
 HUB_ID = re.compile(r"^[A-Za-z0-9][\w.-]*/[\w.-]+$")
 WANTED_FILES = ["*.safetensors", "*.safetensors.index.json", "*.json", "*.jinja", "tokenizer.model", "*.txt"]
@@ -125,34 +124,6 @@ def fingerprint(folder: Path) -> str:
     return digest.hexdigest()
 
 
-def render(checkpoint: Checkpoint, spec: CheckpointSpec, prompts: Sequence[Prompt]) -> list[Rendered]:
-    """Each prompt as the checkpoint sees it, with its token ids.
-
-    Base checkpoints are asked through their frame, and the tokenizer adds its special tokens; tuned ones through their
-    chat template, which writes its special tokens itself, so that none is added twice.
-    Raises `CheckpointError` when there is no tokenizer, or no chat template on a tuned checkpoint.
-    """
-    if checkpoint.kind == "base":
-        texts = [in_frame(spec.frame, prompt.text) for prompt in prompts]
-    if checkpoint.is_remote:
-        if checkpoint.kind == "base":
-            return [Rendered(prompt.id, text, ()) for prompt, text in zip(prompts, texts, strict=True)]
-        return [_remote_chat(spec, prompt) for prompt in prompts]
-    tokenizer = _load_tokenizer(checkpoint)
-    if checkpoint.kind == "tuned":
-        texts = [_in_chat(tokenizer, checkpoint, spec, prompt.text) for prompt in prompts]
-    return [
-        Rendered(prompt.id, text, tuple(_encode(tokenizer, text, checkpoint.kind == "base")))
-        for prompt, text in zip(prompts, texts, strict=True)
-    ]
-
-
-def in_frame(frame: Frame, prompt: str) -> str:
-    """A base checkpoint's text for `prompt`: worked examples, if any, then the prompt with its answer left open."""
-    shots = [frame.template.replace("{prompt}", shot.prompt) + " " + shot.completion for shot in frame.examples]
-    return "\n\n".join([*shots, frame.template.replace("{prompt}", prompt)])
-
-
 def _remote(name: str, spec: CheckpointSpec) -> Checkpoint:
     identity = hashlib.sha256(f"{spec.path}\0{spec.model}".encode()).hexdigest()
     return Checkpoint(name, spec.kind, spec.path, spec.path, spec.model, None, identity, spec.dtype)
@@ -218,51 +189,3 @@ def _file_hash(path: Path) -> str:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     write_atomically(note, f"{state}\n{digest}".encode())
     return digest
-
-
-def _load_tokenizer(checkpoint: Checkpoint) -> Any:
-    from transformers import AutoTokenizer
-
-    try:
-        return AutoTokenizer.from_pretrained(checkpoint.location, trust_remote_code=checkpoint.trust_remote_code)
-    except (OSError, ValueError, KeyError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise CheckpointError(
-            f"checkpoint {checkpoint.name!r}: no tokenizer could be loaded from {checkpoint.location}: {reason}"
-        ) from None
-
-
-def _in_chat(tokenizer: Any, checkpoint: Checkpoint, spec: CheckpointSpec, prompt: str) -> str:
-    from jinja2 import TemplateError
-
-    if not tokenizer.chat_template:
-        raise CheckpointError(
-            f"checkpoint {checkpoint.name!r} is called tuned but has no chat template; "
-            "say `kind: base` to ask it through a frame, or add a chat_template to its tokenizer"
-        )
-    try:
-        return cast(
-            str, tokenizer.apply_chat_template(_messages(spec, prompt), tokenize=False, add_generation_prompt=True)
-        )
-    except TemplateError as error:
-        raise CheckpointError(
-            f"checkpoint {checkpoint.name!r}: its chat template refuses the prompt: {error}"
-        ) from None
-
-
-def _messages(spec: CheckpointSpec, prompt: str) -> list[dict[str, str]]:
-    system = [{"role": "system", "content": spec.system}] if spec.system else []
-    return [*system, {"role": "user", "content": prompt}]
-
-
-def _remote_chat(spec: CheckpointSpec, prompt: Prompt) -> Rendered:
-    messages = tuple((message["role"], message["content"]) for message in _messages(spec, prompt.text))
-    return Rendered(prompt.id, prompt.text, (), messages)
-
-
-def _encode(tokenizer: Any, text: str, add_special_tokens: bool) -> list[int]:
-    ids = cast(list[int], tokenizer(text, add_special_tokens=add_special_tokens)["input_ids"])
-    # Some tokenizers also close the text; an end-of-sequence before the completion would end the prompt's document.
-    if add_special_tokens and ids and ids[-1] == tokenizer.eos_token_id and not text.endswith(tokenizer.eos_token):
-        ids = ids[:-1]
-    return ids

@@ -11,11 +11,12 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from evalkit.checkpoints import context_length, render, resolve
+from evalkit.checkpoints import context_length, resolve
 from evalkit.engines.base import choose_engine, engine_class
 from evalkit.errors import CheckpointError, InputError, MetricError
 from evalkit.measure import Measure
 from evalkit.records import Arm, Checkpoint, Prompt, Rendered, Sampling
+from evalkit.rendering import render
 from evalkit.store import key_of
 from evalkit.suite import Suite
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 SUITE = """\
 name: tiny
@@ -21,6 +25,11 @@ prompts:
   - {id: one, text: "Write the first line of a story."}
   - {id: two, text: "Name a colour."}
 """
+
+WORDS = ["<unk>", "<s>", "</s>", "<user>", "<bot>", "Prompt", ":", "Answer", "hello", "world", "be", "brief"]
+"""The vocabulary of `make_folder`'s tokenizer."""
+TEMPLATE = "{{ bos_token }}{% for m in messages %}<user> {{ m.content }} {% endfor %}<bot>"
+"""Its chat template, which writes BOS itself."""
 
 
 @pytest.fixture(autouse=True)
@@ -43,3 +52,39 @@ def write_suite(tmp_path: Path) -> Callable[..., Path]:
         return path
 
     return write
+
+
+@pytest.fixture
+def make_folder(tmp_path: Path) -> Callable[..., Path]:
+    """A checkpoint folder with real weights and a real tokenizer, which adds BOS (and EOS, if asked)."""
+
+    def make(name: str = "model", template: str | None = TEMPLATE, adds_eos: bool = False, **config: Any) -> Path:
+        from tokenizers import Tokenizer
+        from tokenizers.models import WordLevel
+        from tokenizers.pre_tokenizers import Whitespace
+        from tokenizers.processors import TemplateProcessing
+        from transformers import PreTrainedTokenizerFast
+
+        folder = tmp_path / name
+        folder.mkdir()
+        tokenizer = Tokenizer(WordLevel({word: i for i, word in enumerate(WORDS)}, unk_token="<unk>"))
+        tokenizer.pre_tokenizer = Whitespace()
+        ends = " </s>" if adds_eos else ""
+        tokenizer.post_processor = TemplateProcessing(single=f"<s> $A{ends}", special_tokens=[("<s>", 1), ("</s>", 2)])
+        fast = PreTrainedTokenizerFast(
+            tokenizer_object=tokenizer, bos_token="<s>", eos_token="</s>", unk_token="<unk>",
+            additional_special_tokens=["<user>", "<bot>"],
+        )  # fmt: skip
+        fast.chat_template = template
+        fast.save_pretrained(folder)
+        settings = {
+            "architectures": ["LlamaForCausalLM"],
+            "model_type": "llama",
+            "max_position_embeddings": 64,
+            **config,
+        }
+        (folder / "config.json").write_text(json.dumps(settings), encoding="utf-8")
+        save_file({"w": np.arange(12, dtype=np.float32)}, folder / "model.safetensors")
+        return folder
+
+    return make
