@@ -32,6 +32,7 @@ SECTIONS: tuple[tuple[effects.Role, str, str], ...] = (
         "Measures without a better direction; they help to read the others and are never gains or losses.",
     ),
 )
+BIDI = re.compile("[\u202a-\u202e\u2066-\u2069]")
 
 
 def build_report(content: ReportContent) -> str:
@@ -48,6 +49,7 @@ def build_report(content: ReportContent) -> str:
         lstrip_blocks=True,
     )
     environment.globals["confidence"] = LEVEL
+    environment.filters["sentence"] = _sentence
     environment.tests["nested"] = lambda value: isinstance(value, Mapping) or _is_list(value)
     environment.tests["listing"] = _is_list
     scripts = [_asset("plotly", "package_data/plotly.min.js"), _asset("evalkit.report", "page.js")]
@@ -71,15 +73,26 @@ def _view(content: ReportContent, packed: samples.Samples) -> dict[str, Any]:
         "facts": _facts(summary),
         "verdict": told,
         "arm_pairs": [f"{arm.arm} against {arm.baseline}" for arm in told.arms],
-        "quality": [label(measure) for measure in figures.measures(summary, "quality")],
-        "diversity": [label(measure) for measure in figures.measures(summary, "diversity")],
+        "quality": _options(content, "quality"),
+        "diversity": _options(content, "diversity"),
         "sections": _sections(content),
+        "units": {measure: text.unit for measure, text in content.metrics.items()},
         "colours": figures.palette(summary),
         "provenance": content.provenance,
         "left_out": packed.left_out,
         "has_samples": any(packed.blocks),
         "alpha": effects.ALPHA,
     }
+
+
+def _options(content: ReportContent, role: effects.Role) -> list[str]:
+    """What the selectors offer: every measure of that side with its unit."""
+    measures = figures.measures(content.summary, role)
+    units = [content.metrics[measure].unit if measure in content.metrics else "" for measure in measures]
+    return [
+        f"{label(measure)}, in {unit}" if unit else label(measure)
+        for measure, unit in zip(measures, units, strict=True)
+    ]
 
 
 def _facts(summary: Summary) -> list[str]:
@@ -172,6 +185,11 @@ def _finite(value: Any) -> Any:
 
 def _showable(value: Any) -> Any:
     return showable(value) if type(value) is str else value
+
+
+def _sentence(text: str) -> str:
+    """A sentence of ours with names of theirs: no name may turn the direction of what follows it."""
+    return BIDI.sub("", text).replace(LEVEL, LEVEL.replace(" ", "\u00a0"))
 
 
 def _is_list(value: Any) -> bool:

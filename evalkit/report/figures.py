@@ -14,7 +14,7 @@ from typing import Any
 
 from evalkit.records import Arm, Better, Difference, Estimate, Summary
 from evalkit.report import effects
-from evalkit.report.wording import LEVEL, interval_text, is_number, label, p_text, value_text
+from evalkit.report.wording import LEVEL, interval_text, is_number, label, p_text, short, value_text
 
 Figure = dict[str, Any]
 COLOURS = 7
@@ -37,8 +37,8 @@ def palette(summary: Summary) -> dict[str, int]:
 
 
 def shown(text: str) -> str:
-    """Text that Plotly must show as it is."""
-    return html.escape(text.replace("\n", " "), quote=False)
+    """Text that Plotly must show as it is, at a length that leaves room for the plot."""
+    return html.escape(short(" ".join(text.split())), quote=False)
 
 
 def measures(summary: Summary, role: effects.Role) -> list[str]:
@@ -80,7 +80,8 @@ def dots(summary: Summary, metric: str) -> Figure:
             text=[_estimate_hover(estimate) for _, estimate in known],
         )
     ]
-    axis = _axis(metric, effects.betters(summary)[metric], "better")
+    better = effects.betters(summary)[metric]
+    axis = _axis(metric, better, "better" if effects.role(metric, better) == "quality" else "more diverse")
     return {"data": data, "layout": _layout(height=110 + ROW * len(known), xaxis=axis, yaxis=_rows(known))}
 
 
@@ -111,7 +112,7 @@ def forest(summary: Summary, arm: str, baseline: str) -> Figure | None:
 
 
 def _forest_layout(rows: Sequence[tuple[Difference, Better, effects.Effect]]) -> Figure:
-    axis = GRID | {"title": {"text": "in standard deviations of the baseline"}, "automargin": True}
+    axis = GRID | {"title": {"text": "standard deviations"}, "automargin": True}
     zero = {
         "type": "line",
         "x0": 0,

@@ -50,6 +50,11 @@ def p_text(p: float | None) -> str:
     return "p < 0.001" if p < 0.001 else f"p = {p:.2g}"
 
 
+def short(text: str, most: int = 40) -> str:
+    """The text, or its beginning where there is little room."""
+    return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
 def listed(parts: Iterable[str], last: str = "and") -> str:
     """`a, b and c`."""
     *most, final = parts
