@@ -19,7 +19,7 @@ _BATCH = 1024
 def encode(texts: Sequence[str], progress: Callable[[int], None] = lambda _: None) -> Floats:
     """(m, 512) float32 rows of length 1, in the order of `texts`.
 
-    Rows of equal texts are equal to the bit. The empty text has a row too, the encoder's own for no words at all. A lone
+    Rows of equal texts are equal to the bit. The empty text has a row too, the encoder's own for no words. A lone
     surrogate counts as U+FFFD. `progress` is called with the distinct texts done since its last call. The network is
     loaded only for texts that are not in the cache. Raises `EvalkitError` when it is not the one known here.
     """

@@ -25,6 +25,8 @@ Floats = NDArray[np.float64]
 NAN = float("nan")
 _EPSILON = {"method1": 0.1, "none": 0.0}
 """Matches that an order without any is given; method1 of Chen & Cherry 2014 with nltk's epsilon."""
+_CANCELS = 8.0
+"""There e^8 rounding errors still leave 1e-12."""
 _LARGEST = 2**62
 """Codes times texts stay below it, so that a code and its text fit into one int64 to be sorted."""
 
@@ -58,22 +60,21 @@ def ead_n(group: Group, *, n: int = 2, vocabulary: int = 50257) -> float:
     return len(counts) / expected
 
 
-@metric(name="ngram_entropy", unit="nats", better="higher", needs={"words"}, version="1.0", cites="Miller 1955")
-def ngram_entropy(group: Group, *, n: int = 1, correction: str = "miller-madow") -> float:
-    """Shannon entropy of the n-gram counts pooled over the k completions, corrected for its downward bias.
+@metric(name="ngram_entropy", unit="nats", better="higher", needs={"words"}, version="1.0", cites="Chao et al. 2013")
+def ngram_entropy(group: Group, *, n: int = 1, correction: str = "chao-wang-jost") -> float:
+    """Shannon entropy of the law that n-grams are drawn from, estimated from the counts pooled over the k completions.
 
-    At least 0, which means one n-gram is all there is. `correction` is "miller-madow", which adds (U - 1) / 2C for
-    U distinct among C, or "none", the plug-in value (scipy's). Words of one text hang together, so some downward
-    bias is left, more for n > 1 where most counts are 1: compare at equal k. NaN without any n-gram.
+    At least 0, which means that one n-gram is all there is. The plug-in value is biased downward: for 480 words of a
+    Zipf law over 2 000 by 0.91 nats, 0.67 after Miller-Madow and 0.20 after Chao, Wang & Jost's correction for
+    n-grams not seen. `correction` is "chao-wang-jost", "miller-madow" or "none" (scipy's value). Some bias is left,
+    more for n > 1, and words of one text hang together: compare at equal k. NaN without any n-gram.
     """
-    if correction not in ("miller-madow", "none"):
-        raise MetricError(f"metric ngram_entropy: correction is {correction!r}; it must be 'miller-madow' or 'none'")
+    if correction not in _ENTROPIES:
+        raise MetricError(
+            f"metric ngram_entropy: correction is {correction!r}; it must be one of {', '.join(_ENTROPIES)}"
+        )
     counts = _counts(group.words, n)
-    if not len(counts):
-        return NAN
-    total = counts.sum()
-    entropy = math.log(total) - float(counts @ np.log(counts)) / total
-    return max(0.0, float(entropy)) + (correction == "miller-madow") * (len(counts) - 1) / (2 * int(total))
+    return max(0.0, _ENTROPIES[correction](counts)) if len(counts) else NAN
 
 
 @metric(name="self_bleu", unit="BLEU", better="lower", needs={"words"}, version="1.0", cites="Zhu et al. 2018")
@@ -129,6 +130,45 @@ def length(group: Group) -> float:
     Neither good nor bad by itself: every other lexical metric moves with it. NaN without completions.
     """
     return sum(map(len, group.words)) / len(group.words) if group.words else NAN
+
+
+def _plug_in(counts: Ints) -> float:
+    total = counts.sum()
+    return float(np.log(total) - counts @ np.log(counts) / total)
+
+
+def _miller_madow(counts: Ints) -> float:
+    return _plug_in(counts) + (len(counts) - 1) / (2 * int(counts.sum()))
+
+
+def _chao_wang_jost(counts: Ints) -> float:
+    """Equation 7 of Chao, Wang & Jost 2013: the part of what was seen, and the tail told by singles and doubles."""
+    total = int(counts.sum())
+    harmonic = np.concatenate([[0.0], np.cumsum(1 / np.arange(1, total))])
+    seen = float(counts @ (harmonic[-1] - harmonic[counts - 1])) / total
+    singles, doubles = int((counts == 1).sum()), int((counts == 2).sum())
+    if not singles:
+        return seen
+    a = 2 * doubles / ((total - 1) * singles + 2 * doubles) if doubles else 2 / ((total - 1) * (singles - 1) + 2)
+    return seen + singles / total * _tail(a, total)
+
+
+def _tail(a: float, total: int) -> float:
+    """(1 - a)^(1 - total) (-log a - sum over r < total of (1 - a)^r / r).
+
+    The same is the sum over j > 0 of (1 - a)^j / (total + j - 1), which converges fast where the first form cancels.
+    """
+    if a == 1:
+        return 0.0
+    decay = math.log1p(-a)
+    if total * a < _CANCELS:
+        r = np.arange(1, total)
+        return math.exp((1 - total) * decay) * (-math.log(a) - float((np.exp(r * decay) / r).sum()))
+    j = np.arange(1, math.ceil(40 / a))
+    return float((np.exp(j * decay) / (total + j - 1)).sum())
+
+
+_ENTROPIES = {"chao-wang-jost": _chao_wang_jost, "miller-madow": _miller_madow, "none": _plug_in}
 
 
 def _counts(words: Sequence[Sequence[str]], n: int) -> Ints:

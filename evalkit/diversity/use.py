@@ -67,7 +67,7 @@ class UniversalSentenceEncoder:
             raise EvalkitError(f"the installed sentence encoder gives other numbers than {_UNKNOWN}")
 
     def encode(self, texts: Sequence[str]) -> Floats:
-        """(m, 512) rows of length 1, each depending on its text alone (to rounding, about 1e-7)."""
+        """(m, 512) rows of length 1, each depending on its text alone (to rounding, about 1e-6)."""
         from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
         # A thread a block beats BLAS threads within one: on a busy machine those wait for each other (3 times slower).
