@@ -163,6 +163,9 @@ def serve(descriptor: int) -> None:
         _reply(connection, answer)
     if hasattr(subject, "close"):
         subject.close()
+    sys.stdout.flush()
+    # Not a return: libraries that still have threads and process groups of their own take seconds to tear them down.
+    os._exit(0)
 
 
 def _listen(connection: Connection, requests: queue.SimpleQueue[Any]) -> None:

@@ -1,0 +1,86 @@
+"""Token ids become text, the same way in every local engine.
+
+A token's text depends on those before it (a leading space, the bytes of one character), so a completion is
+decoded as the continuation of its prompt, token by token, as vLLM does: text that ends inside a character is held back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+
+class Decoder:
+    """Decodes completions with a checkpoint's tokenizer; special tokens are left out."""
+
+    def __init__(self, tokenizer: Any) -> None:
+        self._tokenizer = tokenizer
+        self._fast = getattr(tokenizer, "backend_tokenizer", None)
+
+    @property
+    def is_fast(self) -> bool:
+        """Whether the tokenizer is one that vLLM decodes with `DecodeStream` too."""
+        return self._fast is not None
+
+    def start(self, prompt: Sequence[int]) -> Continuation:
+        """An empty completion of `prompt`, to be grown token by token."""
+        return _FastContinuation(self._fast, prompt) if self.is_fast else _SlowContinuation(self._tokenizer, prompt)
+
+    def text(self, prompt: Sequence[int], completion: Sequence[int]) -> str:
+        """The text that `completion` adds to `prompt`."""
+        continuation = self.start(prompt)
+        for token in completion:
+            continuation.add(token)
+        return continuation.text
+
+
+class Continuation:
+    """A completion's text as far as it has been decoded."""
+
+    text = ""
+
+    def add(self, token: int) -> None:
+        raise NotImplementedError
+
+    def cut_at(self, stop: Sequence[str], seen: int) -> bool:
+        """Cut the text at the first of `stop` that ends after character `seen`; whether there was one.
+
+        Of several that one token completes, the one that ends first counts, and of those the first of `stop`.
+        """
+        if len(self.text) == seen:
+            return False
+        begins = [(string, self.text.find(string, max(0, seen + 1 - len(string)))) for string in stop]
+        found = [(begin + len(string), begin) for string, begin in begins if begin >= 0]
+        if not found:
+            return False
+        _, begin = min(found, key=lambda ends: ends[0])
+        self.text = self.text[:begin]
+        return True
+
+
+class _FastContinuation(Continuation):
+    def __init__(self, tokenizer: Any, prompt: Sequence[int]) -> None:
+        from tokenizers.decoders import DecodeStream
+
+        self._tokenizer = tokenizer
+        self._stream = DecodeStream(ids=list(prompt), skip_special_tokens=True)
+
+    def add(self, token: int) -> None:
+        self.text += self._stream.step(self._tokenizer, token) or ""
+
+
+class _SlowContinuation(Continuation):
+    def __init__(self, tokenizer: Any, prompt: Sequence[int]) -> None:
+        self._tokenizer = tokenizer
+        self._ids = list(prompt)
+        self._before = self._decode()
+
+    def add(self, token: int) -> None:
+        self._ids.append(token)
+        whole = self._decode()
+        if not whole.endswith("\N{REPLACEMENT CHARACTER}"):
+            self.text = whole[len(self._before) :]
+
+    def _decode(self) -> str:
+        text: str = self._tokenizer.decode(self._ids, skip_special_tokens=True)
+        return text

@@ -1,0 +1,151 @@
+"""Reward by any sequence-classification checkpoint with one label: a reward model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+
+from evalkit.checkpoints import fingerprint, locate
+from evalkit.child import open_child
+from evalkit.errors import MetricError
+from evalkit.measure import score
+from evalkit.records import Group
+
+BATCH_TOKENS = 8_192
+"""Tokens in one batch, padding included."""
+Exchange = tuple[str, str]
+"""(prompt, completion)."""
+
+
+def _identity(*, model: str) -> Mapping[str, str]:
+    return {"weights": fingerprint(locate(model))[:12]}
+
+
+@score(
+    name="reward",
+    unit="reward",
+    better="higher",
+    needs=(),
+    version="1",
+    cites="Ouyang et al. 2022, Training language models to follow instructions with human feedback",
+    identity=_identity,
+)
+def reward(groups: Sequence[Group], *, model: str) -> list[np.ndarray]:
+    """Scalar that a reward model gives to prompt and completion.
+
+    `model` is a folder, a hub id or `lab:NAME` of a sequence-classification checkpoint with one label. The exchange is
+    written with the model's own chat template, or as "prompt, blank line, completion" where it has none. Nothing is
+    truncated: an exchange longer than the model reads is a `MetricError`. One float64 array of k rewards per group.
+    """
+    exchanges = [[(group.prompt.text, text) for text in group.texts] for group in groups]
+    distinct = list(dict.fromkeys(exchange for members in exchanges for exchange in members))
+    title = f"reward model {model}"
+    with open_child(f"{__name__}:RewardModel", str(locate(model)), model, title=title) as remote:
+        rewards = dict(zip(distinct, remote.call("score", distinct), strict=True))
+    return [np.array([rewards[exchange] for exchange in members], dtype=np.float64) for members in exchanges]
+
+
+class RewardModel:
+    """A reward model in memory; lives in a child process."""
+
+    def __init__(self, folder: str, name: str) -> None:
+        import torch
+        from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+        self._name = name
+        _check_config(folder, name)
+        self._device = "cuda" if torch.cuda.is_available() else "cpu"
+        self._model = (
+            AutoModelForSequenceClassification.from_pretrained(
+                folder, dtype=torch.float32 if self._device == "cpu" else "auto"
+            )
+            .to(self._device)
+            .eval()
+        )
+        self._tokenizer = AutoTokenizer.from_pretrained(folder)
+        self._config = self._model.config.get_text_config()
+        self._named_padding = self._config.pad_token_id
+
+    def score(self, exchanges: Sequence[Exchange]) -> list[float]:
+        """One reward for each exchange."""
+        import torch
+
+        tokens = [self._tokens(exchange) for exchange in exchanges]
+        self._check_lengths(exchanges, tokens)
+        rewards = [0.0] * len(tokens)
+        with torch.inference_mode():
+            for batch in _batches([len(one) for one in tokens]):
+                for index, value in zip(batch, self._score_batch([tokens[index] for index in batch]), strict=True):
+                    rewards[index] = value
+        return rewards
+
+    def _tokens(self, exchange: Exchange) -> list[int]:
+        prompt, completion = exchange
+        if not self._tokenizer.chat_template:
+            return list(self._tokenizer(f"{prompt}\n\n{completion}")["input_ids"])
+        messages = [{"role": "user", "content": prompt}, {"role": "assistant", "content": completion}]
+        text = self._tokenizer.apply_chat_template(messages, tokenize=False)
+        # The template has written the special tokens; the tokenizer would add a second BOS.
+        return list(self._tokenizer(text, add_special_tokens=False)["input_ids"])
+
+    def _check_lengths(self, exchanges: Sequence[Exchange], tokens: Sequence[Sequence[int]]) -> None:
+        limit = getattr(self._config, "max_position_embeddings", None)
+        if limit is None:
+            return
+        for (prompt, _), ids in zip(exchanges, tokens, strict=True):
+            if len(ids) > limit:
+                raise MetricError(
+                    f"reward model {self._name} reads at most {limit} tokens, and a completion of the prompt "
+                    f"{prompt[:60]!r} takes {len(ids)} with it; lower max_tokens or use another reward model"
+                )
+
+    def _score_batch(self, batch: Sequence[Sequence[int]]) -> list[float]:
+        import torch
+
+        width = max(map(len, batch))
+        pad = self._padding(batch)
+        ids = torch.tensor([[*tokens, *[pad] * (width - len(tokens))] for tokens in batch], device=self._device)
+        lengths = torch.tensor([len(tokens) for tokens in batch], device=self._device)
+        mask = (torch.arange(width, device=self._device) < lengths[:, None]).long()
+        rewards: list[float] = self._model(input_ids=ids, attention_mask=mask).logits[:, 0].double().tolist()
+        return rewards
+
+    def _padding(self, batch: Sequence[Sequence[int]]) -> int:
+        """The token that fills rows up. Decoders read the reward at the last token that is not the padding token.
+
+        A checkpoint that names one was trained to be read so. For any other, one that the batch does not hold makes
+        the last real token the one that is read, whatever it is.
+        """
+        if self._named_padding is not None:
+            return int(self._named_padding)
+        used = set().union(*batch)
+        unused = next(token for token in range(len(used) + 1) if token not in used)
+        self._config.pad_token_id = unused
+        return unused
+
+
+def _check_config(folder: str, name: str) -> None:
+    from transformers import AutoConfig
+
+    config = AutoConfig.from_pretrained(folder)
+    architecture = ", ".join(config.architectures or ()) or "unknown architecture"
+    if "SequenceClassification" not in architecture:
+        raise MetricError(
+            f"{name} cannot give rewards: it is a {architecture}, not a sequence-classification checkpoint"
+        )
+    if config.num_labels != 1:
+        raise MetricError(f"{name} cannot give rewards: it has {config.num_labels} labels; a reward model has one")
+
+
+def _batches(lengths: Sequence[int]) -> Iterator[list[int]]:
+    """Indices in order of length, cut so that no batch exceeds BATCH_TOKENS."""
+    order = sorted(range(len(lengths)), key=lambda index: lengths[index])
+    batch: list[int] = []
+    for index in order:
+        if batch and (len(batch) + 1) * lengths[index] > BATCH_TOKENS:
+            yield batch
+            batch = []
+        batch.append(index)
+    if batch:
+        yield batch
