@@ -288,4 +288,4 @@ def _print_verdict(summary: Summary) -> None:
     console = Console(highlight=False)
     console.print(Text(verdict(summary).headline, style="bold"))
     for alarm in summary.alarms:
-        console.print(Text(f"! {alarm.message}", style="yellow"))
+        console.print(Text(f"! {alarm.arm}: {alarm.message}", style="yellow"))

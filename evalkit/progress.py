@@ -131,7 +131,8 @@ class Bars:
 
     def close(self) -> None:
         self._complete()
-        self._progress.stop()
+        if self._progress.live.is_started:
+            self._progress.stop()
 
     def _complete(self) -> None:
         if self._task is not None:

@@ -100,7 +100,7 @@ def jsonl_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
 
 def _json_object(where: str, line: bytes) -> dict[str, Any]:
     try:
-        value = json.loads(line.decode("utf-8"))
+        value = json.loads(line.decode("utf-8-sig" if where.endswith(":1") else "utf-8"))
     except UnicodeDecodeError as error:
         raise RecordsError(f"{where}: not UTF-8 (byte {error.start + 1} of the line); save the file as UTF-8") from None
     except ValueError as error:

@@ -1,0 +1,110 @@
+"""A summary is what the gate and the report read: complete, strict JSON, and it comes back as it was."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from evalkit.errors import RecordsError
+from evalkit.records import Alarm, Arm, Sampling, Summary
+from evalkit.summary import Measured, read_summary, summarise, to_json
+
+SAMPLING = Sampling(n=8, temperature=1.0, top_p=1.0, min_p=0.0, max_tokens=9, stop=("x",), seed=0)
+ARMS = [Arm("base", "base", "base", SAMPLING, None), Arm("tuned", "tuned", "tuned", SAMPLING, "base")]
+PROMPTS = [f"p{i}" for i in range(30)]
+RNG = np.random.default_rng(0)
+BASE = RNG.normal(size=30)
+MEASURED = [
+    Measured("m", "m|k:8|v:1", "higher", {"base": BASE, "tuned": BASE + 1 + 0.1 * RNG.normal(size=30)}),
+    Measured("same", "same|k:8|v:1", "lower", {"base": BASE, "tuned": BASE}),
+    Measured("gone", "gone|k:8|v:1", "neither", {"base": np.full(30, math.nan), "tuned": BASE}),
+]
+
+
+@pytest.fixture
+def summary() -> Summary:
+    return summarise("tiny", PROMPTS, ARMS, MEASURED, 8, [Alarm("tuned", "kind", "words")])
+
+
+def test_differences_are_paired_by_prompt(summary: Summary) -> None:
+    [difference] = [d for d in summary.differences if d.metric == "m"]
+    assert (difference.arm, difference.baseline) == ("tuned", "base")
+    assert difference.value == pytest.approx(1, abs=0.1)
+    # Unpaired, the interval would be about +-0.5: the prompts' own spread has gone out of it.
+    assert difference.high is not None
+    assert difference.low is not None
+    assert difference.high - difference.low < 0.1
+    assert difference.p == pytest.approx(1 / 10_001)
+
+
+def test_p_values_are_corrected_over_all_differences(summary: Summary) -> None:
+    by_metric = {d.metric: d for d in summary.differences}
+    assert by_metric["m"].p_adjusted == pytest.approx(2 / 10_001)  # two defined tests
+    assert by_metric["same"].p_adjusted == 1
+    assert by_metric["gone"].p_adjusted is None
+
+
+def test_what_is_undefined_is_null_and_never_a_number(summary: Summary) -> None:
+    [gone] = [e for e in summary.estimates if (e.metric, e.arm) == ("gone", "base")]
+    assert (gone.value, gone.low, gone.high, gone.prompts) == (None, None, None, 0)
+    assert set(gone.values) == {None}
+
+
+def test_the_file_has_the_keys_that_are_promised(summary: Summary) -> None:
+    fields = json.loads(to_json(summary))
+    assert fields["schema"] == 1
+    assert fields["suite"] == "tiny"
+    assert fields["prompts"] == PROMPTS
+    assert {"name", "checkpoint", "kind", "sampling"} <= fields["arms"][0].keys()
+    estimate = {
+        "metric",
+        "signature",
+        "arm",
+        "value",
+        "low",
+        "high",
+        "confidence",
+        "prompts",
+        "samples",
+        "better",
+        "values",
+    }
+    assert estimate <= fields["estimates"][0].keys()
+    assert len(fields["estimates"][0]["values"]) == len(PROMPTS)
+    assert {"metric", "signature", "arm", "baseline", "value", "low", "high", "p", "p_adjusted"} <= fields[
+        "differences"
+    ][0].keys()
+
+
+def test_a_summary_comes_back_as_it_was(summary: Summary, tmp_path: Path) -> None:
+    path = tmp_path / "summary.json"
+    path.write_text(to_json(summary), encoding="utf-8")
+    assert read_summary(path) == summary
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("{", "is not a summary that evalkit wrote"),
+        ("[]", "is not a summary that evalkit wrote"),
+        ("{}", "is not a summary that evalkit wrote"),
+        ('{"schema": 2}', "has schema 2; this evalkit reads 1"),
+        ('{"schema": 1, "suite": "x"}', "is not a summary that evalkit wrote: prompts"),
+    ],
+)
+def test_a_file_that_is_no_summary_is_refused(tmp_path: Path, content: str, message: str) -> None:
+    path = tmp_path / "summary.json"
+    path.write_text(content, encoding="utf-8")
+    with pytest.raises(RecordsError) as caught:
+        read_summary(path)
+    assert message in str(caught.value)
+
+
+def test_one_arm_alone_has_no_differences() -> None:
+    alone = [dataclasses.replace(one, values={"base": one.values["base"]}) for one in MEASURED]
+    assert summarise("tiny", PROMPTS, ARMS[:1], alone, 8, []).differences == ()

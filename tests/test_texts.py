@@ -1,0 +1,158 @@
+"""Completions made elsewhere are measured as a run's are."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from evalkit.errors import EvalkitError
+from evalkit.progress import Quiet
+from evalkit.texts import score_file
+
+Write = Callable[..., Path]
+METRICS = ["distinct_n", "length"]
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Write:
+    def write_rows(*rows: dict[str, Any]) -> Path:
+        path = tmp_path / "texts.jsonl"
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+        return path
+
+    return write_rows
+
+
+def row(completion: str, prompt_id: str = "p", **fields: Any) -> dict[str, Any]:
+    return {"prompt_id": prompt_id, "prompt": f"Prompt {prompt_id}", "completion": completion, **fields}
+
+
+def rows(*completions: str, **fields: Any) -> dict[str, Any]:
+    return {"prompt_id": "p", "prompt": "Prompt p", "completions": list(completions), **fields}
+
+
+def values(summary: Any) -> dict[tuple[str, str], Any]:
+    return {(estimate.metric, estimate.arm): estimate.value for estimate in summary.estimates}
+
+
+def test_rows_and_lists_say_the_same(write: Write) -> None:
+    one_by_one = score_file(write(row("a b c"), row("a b d")), METRICS, None, Quiet())
+    listed = score_file(write(rows("a b c", "a b d")), METRICS, None, Quiet())
+    assert listed.summary == one_by_one.summary
+    # "a b" twice, "b c", "b d": 3 of 4 bigrams are distinct.
+    assert values(listed.summary)["distinct_n", "texts"] == pytest.approx(0.75)
+    assert values(listed.summary)["length", "texts"] == 3
+
+
+def test_arms_are_compared_with_the_first_or_the_one_named(write: Write) -> None:
+    path = write(
+        *(
+            row(text, str(i), arm=arm)
+            for arm, text in [("old", "a b c d"), ("new", "a b a b")]
+            for i in range(3)
+            for _ in "xx"
+        )
+    )
+    [difference] = score_file(path, ["length"], None, Quiet()).summary.differences
+    assert (difference.arm, difference.baseline, difference.value) == ("new", "old", 0)
+    [turned] = score_file(path, ["length"], "new", Quiet()).summary.differences
+    assert (turned.arm, turned.baseline) == ("old", "new")
+
+
+def test_every_prompt_is_measured_on_equally_many_completions(write: Write, capsys: pytest.CaptureFixture[str]) -> None:
+    path = write(*(row("a b", "p") for _ in range(5)), *(row("c d", "q") for _ in range(3)))
+    summary = score_file(path, ["distinct_n"], None, Quiet()).summary
+    assert {estimate.samples for estimate in summary.estimates} == {3}
+    assert "all are measured on the first 3, as many as prompt 'q' of arm 'texts' has" in capsys.readouterr().err
+
+
+def test_a_prompt_that_an_arm_lacks_is_undefined_there(write: Write) -> None:
+    path = write(row("a b", "p", arm="x"), row("a b", "q", arm="x"), row("a b c", "p", arm="y"))
+    summary = score_file(path, ["length"], None, Quiet()).summary
+    by_arm = {estimate.arm: estimate for estimate in summary.estimates}
+    assert by_arm["y"].values == (3.0, None)
+    assert by_arm["y"].prompts == 1
+
+
+def test_without_names_every_metric_that_texts_allow_is_computed(write: Write) -> None:
+    path = write(rows("one two three", "two three four", "six seven", answer="six seven"))
+    found = {estimate.metric for estimate in score_file(path, [], None, Quiet()).summary.estimates}
+    assert {
+        "distinct_n",
+        "self_bleu",
+        "vendi",
+        "embedding_distance",
+        "compression_ratio",
+        "length",
+        "accuracy",
+    } <= found
+    assert not found & {"sequence_entropy", "branching_factor", "reward"}
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [["", "", ""], ["one", "two", "three"], ["same", "same", "same"], ["\x00", "\N{GRINNING FACE}", "a\ud800b"], ["x" * 50_000, "y", ""]],
+    ids=["empty", "one token", "identical", "odd characters", "very long"],
+)  # fmt: skip
+def test_strange_completions_are_measured_and_shown(write: Write, texts: list[str]) -> None:
+    scored = score_file(write(rows(*texts)), [], None, Quiet())
+    for estimate in scored.summary.estimates:
+        assert estimate.value is None or abs(estimate.value) < 1e6
+    assert scored.page.startswith(b"<!doctype html>") or scored.page.startswith(b"<!DOCTYPE html>")
+    scored.page.decode("utf-8")
+
+
+def test_a_byte_order_mark_and_blank_lines_do_no_harm(tmp_path: Path) -> None:
+    path = tmp_path / "texts.jsonl"
+    path.write_bytes(b"\xef\xbb\xbf" + json.dumps(row("a b")).encode() + b"\n\n   \n" + json.dumps(row("c d")).encode())
+    assert score_file(path, ["length"], None, Quiet()).summary.estimates[0].samples == 2
+
+
+MISTAKES: list[tuple[str, bytes, str]] = [
+    ("no rows", b"\n", "holds no rows"),
+    ("not JSON", b"{nonsense\n", "texts.jsonl:1: not valid JSON"),
+    ("no object", b"3\n", "texts.jsonl:1: found int"),
+    ("not UTF-8", b'{"prompt_id": "p", "prompt": "x", "completion": "\xff"}\n', "texts.jsonl:1: not UTF-8 (byte 50 of the line)"),
+    ("no prompt id", b'{"prompt": "x", "completion": "y"}\n', "texts.jsonl:1: the key 'prompt_id' is missing; found: prompt, completion"),
+    ("no completion", b'{"prompt_id": "p", "prompt": "x"}\n', "either `completion` (a text) or `completions`"),
+    ("both forms", b'{"prompt_id": "p", "prompt": "x", "completion": "a", "completions": ["b"]}\n', "either `completion`"),
+    ("a number for a list", b'{"prompt_id": "p", "prompt": "x", "completions": 3}\n', "texts.jsonl:1: completions:"),
+    ("an empty list", b'{"prompt_id": "p", "prompt": "x", "completions": []}\n', "an empty list of completions"),
+    ("two prompts of one id", b'{"prompt_id": "p", "prompt": "x", "completion": "a"}\n{"prompt_id": "p", "prompt": "z", "completion": "a"}\n', "'p' stands for two prompts"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("content", "message"), [case[1:] for case in MISTAKES], ids=[case[0] for case in MISTAKES])
+def test_a_mistake_in_the_file_is_named_with_its_line(tmp_path: Path, content: bytes, message: str) -> None:
+    path = tmp_path / "texts.jsonl"
+    path.write_bytes(content)
+    with pytest.raises(EvalkitError) as caught:
+        score_file(path, METRICS, None, Quiet())
+    assert message in str(caught.value)
+    assert caught.value.exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("metrics", "baseline", "message"),
+    [
+        (["distinct"], None, "there is no metric 'distinct' (did you mean 'distinct_n'?)"),
+        (["sequence_entropy"], None, "metric sequence_entropy needs logprobs, which a file of texts does not hold"),
+        (["accuracy"], None, "needs rows with an `answer`"),
+        (["length"], "other", "there is no arm 'other' in the file; its arms are: texts"),
+    ],
+)
+def test_what_a_file_cannot_give_is_refused(
+    write: Write, metrics: list[str], baseline: str | None, message: str
+) -> None:
+    with pytest.raises(EvalkitError) as caught:
+        score_file(write(row("a b")), metrics, baseline, Quiet())
+    assert message in str(caught.value)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(EvalkitError, match="there is no file"):
+        score_file(tmp_path / "none.jsonl", METRICS, None, Quiet())
