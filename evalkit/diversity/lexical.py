@@ -49,7 +49,7 @@ def ead_n(group: Group, *, n: int = 2, vocabulary: int = 50257) -> float:
     U / (V (1 - (1 - 1/V)^C)) with U distinct and C all n-grams, V = `vocabulary`. V = 50257 (GPT-2's, whatever
     the tokenizer) is what published numbers use. There it hardly adjusts: for one prompt's completions it is
     distinct_n times about 1 + C/2V (1.008 at C = 800), so it does NOT make lengths comparable. A smaller V
-    adjusts more, and may then exceed 1. NaN as in distinct_n.
+    adjusts more. Exceeds 1 once distinct n-grams outnumber V. NaN as in distinct_n.
     """
     if vocabulary < 2:
         raise MetricError(f"metric ead_n: vocabulary is {vocabulary}; it must be 2 or more")

