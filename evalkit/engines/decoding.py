@@ -9,6 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+GREEDY_BELOW = 1e-5
+"""Temperatures under this mean the most likely token, in vLLM and so here. Every draw is then the same: one is made."""
+
 
 class Decoder:
     """Decodes completions with a checkpoint's tokenizer; special tokens are left out."""

@@ -6,7 +6,8 @@ messages, so that the server applies their chat template. What servers do differ
 - fewer choices than asked for are topped up by further requests;
 - vLLM seeds a request's n children seed, seed + 1, ...: requests get seeds a stride apart, so that no two children
   of a call share one;
-- a server that refuses log-probs or seeds (vLLM on a CPU fails on a seed) is asked without, and a warning is logged;
+- a server that refuses log-probs or seeds is asked without, and a warning is logged; so is vLLM on a CPU, whose
+  engine process dies ("CPU Generator does not use offset") when a seeded request's prompt is computed in chunks;
 - a vLLM server applies the checkpoint's generation_config unless each parameter is sent, so each one is.
 """
 
@@ -21,6 +22,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
 from evalkit.engines.base import Pair, Progress
+from evalkit.engines.decoding import GREEDY_BELOW
 from evalkit.errors import EngineError
 from evalkit.records import Checkpoint, Completion, FinishReason, Rendered, Sampling
 
@@ -64,6 +66,8 @@ class OpenAIEngine:
         models = self._run(self._models)
         self._model = checkpoint.model or self._only_model(models)
         self._is_vllm = any(model.owned_by == "vllm" for model in models)
+        if self._is_vllm and self._run(self._is_on_cpu):
+            self._remember("seed", "vLLM's CPU build dies of a seed when it cuts a long prompt into chunks")
 
     def sample(
         self, prompts: Sequence[Rendered], sampling: Sampling, seed: int, progress: Progress
@@ -126,6 +130,17 @@ class OpenAIEngine:
     async def _models(self, client: AsyncOpenAI) -> list[Any]:
         return list((await client.models.list()).data)
 
+    async def _is_on_cpu(self, client: AsyncOpenAI) -> bool:
+        """Whether a vLLM server shows the block size that only its CPU build takes by itself."""
+        import openai
+
+        try:
+            metrics = await client.get(f"{self._url.removesuffix('/v1')}/metrics", cast_to=str)
+        except openai.APIStatusError:
+            return False
+        facts = next((line for line in metrics.splitlines() if line.startswith("vllm:cache_config_info{")), "")
+        return 'block_size="128"' in facts and 'user_specified_block_size="False"' in facts
+
     def _only_model(self, models: Sequence[Any]) -> str:
         names = [str(model.id) for model in models]
         if len(names) != 1:
@@ -135,14 +150,16 @@ class OpenAIEngine:
     async def _completions(
         self, client: AsyncOpenAI, prompt: Rendered, sampling: Sampling, seeds: Sequence[int]
     ) -> list[Completion]:
+        # vLLM refuses several greedy draws, which could only be the same.
+        draws = 1 if sampling.temperature < GREEDY_BELOW else sampling.n
         choices: list[Any] = []
-        while len(choices) < sampling.n:
-            lacking = sampling.n - len(choices)
+        while len(choices) < draws:
+            lacking = draws - len(choices)
             answer = await self._ask(client, prompt, sampling, lacking, seeds[len(choices)])
             if not answer.choices:
                 raise EngineError(f"{self._url} gave no completion of prompt {prompt.prompt_id!r}")
             choices += answer.choices[:lacking]
-        return [self._completion(prompt, slot, choice) for slot, choice in enumerate(choices)]
+        return [self._completion(prompt, slot, choices[slot % draws]) for slot in range(sampling.n)]
 
     async def _ask(self, client: AsyncOpenAI, prompt: Rendered, sampling: Sampling, n: int, seed: int) -> Any:
         """One request, again without what the server refuses of `OPTIONAL`."""

@@ -8,11 +8,12 @@ end-of-sequence tokens, as in vLLM.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from importlib.metadata import version as installed_version
 from typing import TYPE_CHECKING, Any
 
 from evalkit.engines.base import Pair, Progress
-from evalkit.engines.decoding import Continuation, Decoder
+from evalkit.engines.decoding import GREEDY_BELOW, Continuation, Decoder
 from evalkit.engines.folder import dtype_of
 from evalkit.records import Checkpoint, Completion, Rendered, Sampling
 
@@ -65,7 +66,9 @@ class TransformersEngine:
     ) -> list[Completion]:
         import torch
 
-        rows = [(prompt, slot) for prompt in prompts for slot in range(sampling.n)]
+        draws = 1 if sampling.temperature < GREEDY_BELOW else sampling.n
+        copies = sampling.n // draws
+        rows = [prompt for prompt in prompts for _ in range(draws)]
         devices = [self._device] if self._device == "cuda" else []
         completions: dict[int, Completion] = {}
         with torch.random.fork_rng(devices=devices), torch.inference_mode():
@@ -73,8 +76,12 @@ class TransformersEngine:
             for batch in self._batches(rows, sampling.max_tokens):
                 finished = self._sample_batch([rows[index] for index in batch], sampling)
                 completions.update(zip(batch, finished, strict=True))
-                progress(len(finished), sum(len(done.token_ids) for done in finished))
-        return [completions[index] for index in range(len(rows))]
+                progress(copies * len(finished), copies * sum(len(done.token_ids) for done in finished))
+        return [
+            replace(completions[place * draws + slot % draws], slot=slot)
+            for place in range(len(prompts))
+            for slot in range(sampling.n)
+        ]
 
     def logprobs(self, pairs: Sequence[Pair]) -> list[tuple[float, ...]]:
         import torch
@@ -92,23 +99,23 @@ class TransformersEngine:
     def close(self) -> None:
         del self._model
 
-    def _batches(self, rows: list[tuple[Rendered, int]], max_tokens: int) -> Iterator[list[int]]:
+    def _batches(self, rows: Sequence[Rendered], max_tokens: int) -> Iterator[list[int]]:
         """Indices of rows in order of prompt length, cut so that cache and logits stay within their budgets."""
-        lengths = [len(prompt.token_ids) for prompt, _ in rows]
+        lengths = [len(prompt.token_ids) for prompt in rows]
         order = sorted(range(len(rows)), key=lambda index: lengths[index])
         size = max(1, min(BATCH_TOKENS // (max(lengths, default=0) + max_tokens), BATCH_LOGITS // self._vocabulary))
         for start in range(0, len(order), size):
             yield order[start : start + size]
 
-    def _sample_batch(self, batch: list[tuple[Rendered, int]], sampling: Sampling) -> list[Completion]:
+    def _sample_batch(self, batch: Sequence[Rendered], sampling: Sampling) -> list[Completion]:
         from transformers import GenerationConfig, LogitsProcessorList, StoppingCriteriaList
 
-        ids, mask = _pad_left([prompt.token_ids for prompt, _ in batch], self._device)
+        ids, mask = _pad_left([prompt.token_ids for prompt in batch], self._device)
         law = Law(sampling)
-        watch = Watch([self._decoder.start(prompt.token_ids) for prompt, _ in batch], self._ends, sampling.stop)
+        watch = Watch([self._decoder.start(prompt.token_ids) for prompt in batch], self._ends, sampling.stop)
         config = GenerationConfig(
             max_new_tokens=sampling.max_tokens,
-            do_sample=sampling.temperature > 0,
+            do_sample=sampling.temperature >= GREEDY_BELOW,
             temperature=1.0,
             top_k=0,
             top_p=1.0,
@@ -124,9 +131,7 @@ class TransformersEngine:
         )
         logprobs = law.logprobs(output)
         sampled = output[:, ids.shape[1] :].tolist()
-        return [
-            watch.completion(row, prompt, slot, sampled[row], logprobs[row]) for row, (prompt, slot) in enumerate(batch)
-        ]
+        return [watch.completion(row, prompt, sampled[row], logprobs[row]) for row, prompt in enumerate(batch)]
 
     def _score(self, pairs: Sequence[Pair]) -> list[tuple[float, ...]]:
         import torch
@@ -156,7 +161,7 @@ class Law:
         self._keep_drawn(input_ids)
         scores = scores.float()
         self._raw = scores.log_softmax(-1)
-        return scores if self._sampling.temperature == 0 else self._cut(scores)
+        return scores if self._sampling.temperature < GREEDY_BELOW else self._cut(scores)
 
     def logprobs(self, output: torch.Tensor) -> list[list[float]]:
         """Raw log-probs of all drawn tokens: one list a row."""
@@ -206,13 +211,11 @@ class Watch:
         done = [row in self._lengths for row in range(len(self._texts))]
         return torch.tensor(done, device=input_ids.device)
 
-    def completion(
-        self, row: int, prompt: Rendered, slot: int, token_ids: Sequence[int], logprobs: Sequence[float]
-    ) -> Completion:
+    def completion(self, row: int, prompt: Rendered, token_ids: Sequence[int], logprobs: Sequence[float]) -> Completion:
         length = self._lengths.get(row, len(token_ids))
         return Completion(
             prompt_id=prompt.prompt_id,
-            slot=slot,
+            slot=0,
             text=self._texts[row].text,
             token_ids=tuple(token_ids[:length]),
             logprobs=tuple(logprobs[:length]),

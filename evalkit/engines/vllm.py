@@ -15,12 +15,14 @@ from __future__ import annotations
 import importlib.util
 import os
 from collections.abc import Iterable, Sequence
+from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as installed_version
 from pathlib import Path
 from typing import Any
 
+from evalkit.checkpoints import context_length
 from evalkit.engines.base import Pair, Progress
-from evalkit.engines.decoding import Decoder
+from evalkit.engines.decoding import GREEDY_BELOW, Decoder
 from evalkit.engines.folder import dtype_of
 from evalkit.errors import EngineError
 from evalkit.records import Checkpoint, Completion, FinishReason, Rendered, Sampling
@@ -79,14 +81,20 @@ class VllmEngine:
         # vLLM decodes as it goes only where it must look for stop strings: its log-probs then carry each token's
         # text, a fifth of the time of a small model.
         decodes = bool(sampling.stop) or not self._decoder.is_fast
-        params = _sampling_params(sampling, decodes)
+        draws = 1 if sampling.temperature < GREEDY_BELOW else sampling.n
+        copies = sampling.n // draws
+        params = _sampling_params(sampling, draws, decodes)
         set_random_seed(seed)
         self._llm.reset_prefix_cache()
-        outputs = self._run([prompt.token_ids for prompt in prompts], params, progress)
+        outputs = self._run(
+            [prompt.token_ids for prompt in prompts],
+            params,
+            lambda done, tokens: progress(done * copies, tokens * copies),
+        )
         return [
             self._completion(prompt, slot, sample, decodes)
             for prompt, output in zip(prompts, outputs, strict=True)
-            for slot, sample in enumerate(sorted(output.outputs, key=lambda sample: sample.index))
+            for slot, sample in enumerate(sorted(output.outputs, key=lambda sample: sample.index) * copies)
         ]
 
     def logprobs(self, pairs: Sequence[Pair]) -> list[tuple[float, ...]]:
@@ -117,10 +125,10 @@ class VllmEngine:
                     if output.finished:
                         finished[output.request_id] = output
                         progress(len(output.outputs), sum(len(sample.token_ids) for sample in output.outputs))
-        except ValueError as error:
-            # Left in the queue, the requests before the refused one would be served in the next call.
+        except BaseException:
+            # Left in the queue, the requests before a refused one would be served in the next call.
             engine.abort_request(added)
-            raise EngineError(f"vLLM refused a request: {error}") from error
+            raise
         return [finished[index] for index in added]
 
     def _completion(self, prompt: Rendered, slot: int, sample: Any, decoded: bool) -> Completion:
@@ -138,8 +146,6 @@ class VllmEngine:
 
 
 def _is_installed(package: str) -> bool:
-    from importlib.metadata import PackageNotFoundError
-
     try:
         installed_version(package)
     except PackageNotFoundError:
@@ -155,11 +161,12 @@ def _prepare_environment(on_gpu: bool) -> None:
         os.environ["TORCHDYNAMO_DISABLE"] = "1"
 
 
-def _sampling_params(sampling: Sampling, decodes: bool) -> Any:
+def _sampling_params(sampling: Sampling, draws: int, decodes: bool) -> Any:
     from vllm import SamplingParams
+    from vllm.sampling_params import RequestOutputKind
 
     return SamplingParams(
-        n=sampling.n,
+        n=draws,
         temperature=sampling.temperature,
         top_p=sampling.top_p,
         min_p=sampling.min_p,
@@ -177,20 +184,12 @@ def _sampling_params(sampling: Sampling, decodes: bool) -> Any:
         flat_logprobs=True,
         detokenize=decodes,
         skip_special_tokens=True,
-        output_kind=_final_only(),
+        output_kind=RequestOutputKind.FINAL_ONLY,
     )
-
-
-def _final_only() -> Any:
-    from vllm.sampling_params import RequestOutputKind
-
-    return RequestOutputKind.FINAL_ONLY
 
 
 def _room(checkpoint: Checkpoint, max_length: int) -> int:
     """One token more than asked for, where the model has it: scoring a full sequence samples one token after it."""
-    from evalkit.checkpoints import context_length
-
     context = context_length(checkpoint)
     return max_length if context is not None and context <= max_length else max_length + 1
 

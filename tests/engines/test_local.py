@@ -109,7 +109,7 @@ def test_a_stop_string_ends_the_text_before_it(engine: Engine, prompts: list[Ren
     stops = ("w1", "5 w", "w33")
     done = engine.sample(prompts, sampling(n=32, stop=stops), 4, ignore)
     assert all(stop not in one.text for one in done for stop in stops)
-    assert {one.finish_reason for one in done} == {"stop", "length"}
+    assert all(one.finish_reason == "stop" or len(one.token_ids) == 16 for one in done)
     assert sum(len(one.token_ids) for one in done) < sum(len(one.token_ids) for one in free)
     assert all(len(one.token_ids) == len(one.logprobs) for one in done)
 
@@ -171,7 +171,7 @@ def test_progress_adds_up_to_all_completions_and_tokens(
 @pytest.mark.slow
 def test_a_refused_request_leaves_nothing_behind(vllm_engine: Engine, prompts: list[Rendered], sampling: Make) -> None:
     before = vllm_engine.sample(prompts, sampling(), 5, ignore)
-    for refused in [(1,) * 500, (1, 64_000), ()]:
-        with pytest.raises(EngineError, match="vLLM refused a request"):
+    for refused, why in [((1,) * 500, "length 500"), ((1, 64_000), "64000"), ((), "empty")]:
+        with pytest.raises(EngineError, match=why):
             vllm_engine.sample([*prompts, Rendered("bad", "", refused)], sampling(), 5, ignore)
     assert content(vllm_engine.sample(prompts, sampling(), 5, ignore)) == content(before)
