@@ -70,8 +70,8 @@ def _fail(error: EvalkitError) -> None:
 def main() -> None:
     """What did preference tuning do to a model, and is it what you want?
 
-    evalkit samples a suite of prompts from base and tuned checkpoints, measures quality and diversity with intervals, and
-    writes a report that says what the tuning gained and what it cost.
+    evalkit samples a suite of prompts from base and tuned checkpoints, measures quality and diversity with intervals,
+    and writes a report that says what the tuning gained and what it cost.
     """
 
 
@@ -217,9 +217,8 @@ def suite_check(file: Path) -> None:
     from evalkit.suite import load_suite
 
     found = load_suite(file)
-    click.echo(
-        f"{file}: all right ({len(found.prompts)} prompts, {len(found.checkpoints)} checkpoints, {len(found.metrics)} metrics)"
-    )
+    counts = f"{len(found.prompts)} prompts, {len(found.checkpoints)} checkpoints, {len(found.metrics)} metrics"
+    click.echo(f"{file}: all right ({counts})")
 
 
 @main.command()

@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
+from evalkit.answers import check_answer
 from evalkit.errors import MetricError, RecordsError, SuiteError
 from evalkit.records import Prompt
 
@@ -64,8 +65,6 @@ def check_prompts(prompts: Sequence[Prompt], place: Callable[[int], str]) -> Non
 
     `place(index)` names where prompt `index` stands. Raises `SuiteError`.
     """
-    from evalkit.quality.accuracy import check_answer
-
     seen: dict[str, int] = {}
     for index, prompt in enumerate(prompts):
         if prompt.id in seen:

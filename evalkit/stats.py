@@ -119,8 +119,7 @@ def _bca_bounds(resampled: Array, mean: float, acceleration: float, confidence: 
 def _resample_counts(prompts: int, seed: int) -> Array:
     """(RESAMPLES, P): how often each prompt is drawn in each resample."""
     generator = np.random.default_rng([seed, prompts])
-    counts: Array = generator.multinomial(prompts, np.full(prompts, 1 / prompts), size=RESAMPLES).astype(np.float64)
-    return counts
+    return np.asarray(generator.multinomial(prompts, np.full(prompts, 1 / prompts), size=RESAMPLES), np.float64)
 
 
 @lru_cache(maxsize=4)
@@ -128,6 +127,6 @@ def _signs(prompts: int, exact: bool, seed: int) -> Array:
     """Rows of +-1: all 2^P of them, or RESAMPLES random ones."""
     if exact:
         bits = (np.arange(2**prompts)[:, None] >> np.arange(prompts)) & 1
-        return 1.0 - 2.0 * bits.astype(np.float64)
+        return np.asarray(1 - 2 * bits, np.float64)
     generator = np.random.default_rng([seed, prompts, 1])
     return 1.0 - 2.0 * generator.integers(0, 2, size=(RESAMPLES, prompts)).astype(np.float64)

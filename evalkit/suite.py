@@ -53,10 +53,10 @@ Texts = Annotated[
     WithJsonSchema(_listed({"type": "string", "minLength": 1})),
 ]
 Temperatures = Annotated[
-    tuple[Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)], ...],
+    tuple[Annotated[float, Field(ge=0, le=2, allow_inf_nan=False)], ...],
     BeforeValidator(_as_list),
     Field(min_length=1),
-    WithJsonSchema(_listed({"type": "number", "minimum": 0, "maximum": 100})),
+    WithJsonSchema(_listed({"type": "number", "minimum": 0, "maximum": 2})),
 ]
 
 

@@ -6,8 +6,9 @@ import time
 import numpy as np
 import pytest
 
+from evalkit.answers import check_answer
 from evalkit.errors import MetricError
-from evalkit.quality.accuracy import accuracy, check_answer
+from evalkit.quality.accuracy import accuracy
 from evalkit.records import Completion, Group, Match, Prompt
 
 

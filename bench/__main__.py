@@ -1,0 +1,7 @@
+"""Every bench, one after the other: `python -m bench` (`make bench`)."""
+
+import runpy
+
+for name in ("bench.metrics", "bench.engine", "bench.whole_run"):
+    print(f"\n== {name}")
+    runpy.run_module(name, run_name="__main__")

@@ -1,0 +1,123 @@
+"""What a whole `evalkit run` costs over raw vLLM: one process that starts `LLM` and generates the very same requests.
+
+    python -m bench.whole_run [CHECKPOINT] [--kind base|tuned] [--prompts N] [--samples N] [--max-tokens N] [--rounds N]
+
+Both are whole processes, timed from start to end, in turn: evalkit renders, samples, stores, measures (all metrics of
+the creative suite that need no reward model) and writes its report, with empty caches; vLLM gets the finished token ids
+and throws its output away. Log-probs are asked of both.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import yaml
+
+from evalkit.plan import make_plan
+from evalkit.suite import load_suite
+
+TARGET = 1.15
+METRICS = ["distinct_n", "ead_n", "self_bleu", "ngram_entropy", "compression_ratio", "embedding_distance", "vendi",
+           "sequence_entropy", "branching_factor", "length"]  # fmt: skip
+RAW = """
+import json, sys
+from pathlib import Path
+
+asked = json.loads(Path(sys.argv[1]).read_text())
+
+if __name__ == "__main__":
+    from vllm import LLM, SamplingParams
+
+    llm = LLM(**asked["llm"])
+    params = SamplingParams(**asked["params"])
+    llm.generate([{"prompt_token_ids": ids} for ids in asked["prompts"]], params, use_tqdm=False)
+"""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("checkpoint", nargs="?", default="lab:base", help="a folder, a hub id, or lab:NAME")
+    parser.add_argument("--kind", choices=("base", "tuned"), default="base")
+    parser.add_argument("--prompts", type=int, default=60)
+    parser.add_argument("--samples", type=int, default=256)
+    parser.add_argument("--max-tokens", type=int, default=48)
+    parser.add_argument("--rounds", type=int, default=1)
+    asked = parser.parse_args()
+    pairs = []
+    for number in range(asked.rounds):
+        with tempfile.TemporaryDirectory() as scratch:
+            folder = Path(scratch)
+            suite = write_suite(folder, asked)
+            raw = time_raw(folder, suite)
+            ours = time_evalkit(folder, suite)
+            pairs.append(ours / raw)
+            print(f"round {number + 1}: LLM.generate and its start {raw:.1f} s, evalkit run {ours:.1f} s")
+    print(f"evalkit run / raw: {statistics.median(pairs):.2f} (median of {len(pairs)}); bound {TARGET}")
+
+
+def write_suite(folder: Path, asked: argparse.Namespace) -> Path:
+    creative = yaml.safe_load((Path(__file__).parent.parent / "suites" / "creative.yaml").read_text(encoding="utf-8"))
+    suite = {
+        "name": "bench",
+        "checkpoints": {"model": {"path": asked.checkpoint, "kind": asked.kind}},
+        "sampling": {"n": asked.samples, "max_tokens": asked.max_tokens},
+        "metrics": METRICS,
+        "prompts": creative["prompts"][: asked.prompts],
+    }
+    path = folder / "suite.yaml"
+    path.write_text(yaml.safe_dump(suite), encoding="utf-8")
+    return path
+
+
+def time_raw(folder: Path, suite: Path) -> float:
+    plan = make_plan(load_suite(suite), "vllm")
+    loaded = plan.checkpoints["model"]
+    sampling = plan.suite.settings("model")[0]
+    request = {
+        "llm": {"model": loaded.checkpoint.location, "max_model_len": loaded.max_length + 1, "enforce_eager": True,
+                "generation_config": "vllm"},
+        "params": {"n": sampling.n, "temperature": 1.0, "max_tokens": sampling.max_tokens, "stop": list(sampling.stop),
+                   "logprobs": 0},
+        "prompts": [list(prompt.token_ids) for prompt in loaded.rendered],
+    }  # fmt: skip
+    (folder / "request.json").write_text(json.dumps(request), encoding="utf-8")
+    (folder / "raw.py").write_text(RAW, encoding="utf-8")
+    environment = {"VLLM_CPU_KVCACHE_SPACE": "2", "TORCHDYNAMO_DISABLE": "1"}
+    return timed([sys.executable, str(folder / "raw.py"), str(folder / "request.json")], environment)
+
+
+def time_evalkit(folder: Path, suite: Path) -> float:
+    command = [
+        sys.executable,
+        "-m",
+        "evalkit",
+        "run",
+        str(suite),
+        "--engine",
+        "vllm",
+        "--out",
+        str(folder / "run"),
+        "--quiet",
+    ]
+    return timed(command, {"XDG_CACHE_HOME": str(folder / "cache")})
+
+
+def timed(command: list[str], environment: dict[str, str]) -> float:
+    started = time.perf_counter()
+    done = subprocess.run(command, env=os.environ | environment, capture_output=True, text=True, check=False)
+    seconds = time.perf_counter() - started
+    if done.returncode != 0:
+        sys.exit(f"{' '.join(command[:4])} ... ended with {done.returncode}:\n{done.stderr[-2000:]}")
+    return seconds
+
+
+if __name__ == "__main__":
+    main()
