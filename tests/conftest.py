@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,14 @@ WORDS = ["<unk>", "<s>", "</s>", "<user>", "<bot>", "Prompt", ":", "Answer", "he
 """The vocabulary of `make_folder`'s tokenizer."""
 TEMPLATE = "{{ bos_token }}{% for m in messages %}<user> {{ m.content }} {% endfor %}<bot>"
 """Its chat template, which writes BOS itself."""
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _vllm_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """vLLM looks at a model class in a process of its own, once a cache: seconds that tests need not pay each."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("VLLM_CACHE_ROOT", str(tmp_path_factory.mktemp("vllm")))
+        yield
 
 
 @pytest.fixture(autouse=True)

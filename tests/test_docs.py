@@ -1,0 +1,95 @@
+"""What the docs say is true: links lead somewhere, commands and options exist, examples run."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import click
+import pytest
+import yaml
+
+from evalkit import measure
+from evalkit.cli import main
+from evalkit.measure import parse
+from evalkit.records import Completion, Group, Prompt
+from evalkit.suite import Suite
+
+ROOT = Path(__file__).parent.parent
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    for link in re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text(encoding="utf-8")):
+        if not link.startswith(("http://", "https://")):
+            assert (page.parent / link).exists(), f"{page.name} links to {link}"
+
+
+def console_commands() -> list[tuple[str, str]]:
+    found = []
+    for page in PAGES:
+        for block in blocks(page, "console"):
+            lines = block.replace("\\\n", " ").splitlines()
+            found += [
+                (page.name, line.removeprefix("$ ").split(" #")[0].strip()) for line in lines if line.startswith("$ ")
+            ]
+    return found
+
+
+@pytest.mark.parametrize(("page", "command"), console_commands(), ids=str)
+def test_commands_in_the_docs_exist(page: str, command: str) -> None:
+    words = shlex.split(command.split(" > ")[0])
+    program = words[0].rsplit("/", 1)[-1]
+    if program == "make":
+        assert re.search(rf"^{words[1]}:", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+    elif program == "evalkit":
+        assert_parses(words[1:])
+    else:
+        assert program in ("install.sh", "python", "vllm"), f"{page} shows a command that no test knows: {command}"
+
+
+def assert_parses(words: list[str]) -> None:
+    """Every sub-command and option is known to click; nothing is run."""
+    here: click.Command = main
+    context = click.Context(main)
+    while isinstance(here, click.Group) and words and not words[0].startswith("-"):
+        found = here.get_command(context, words[0])
+        assert found is not None, f"there is no command {words[0]!r}"
+        here, words = found, words[1:]
+    here.make_context("evalkit", list(words))
+
+
+def test_the_suite_in_the_docs_is_a_suite() -> None:
+    [text] = blocks(ROOT / "docs" / "suites.md", "yaml")
+    suite = Suite.model_validate(yaml.safe_load(text))
+    assert len(suite.prompts) == 2
+
+
+def test_the_five_minute_metric_works() -> None:
+    [code] = blocks(ROOT / "CONTRIBUTING.md", "python")
+    try:
+        exec(compile(code, "CONTRIBUTING.md", "exec"), {"__name__": "somebodys.metric"})
+        completions = [Completion("p", slot, text, (), (), "stop") for slot, text in enumerate(["a?", "b!"])]
+        group = Group(Prompt("p", "x"), tuple(completions))
+        assert parse("question_share")(group) == 0.5
+        assert parse("question_share|mark:!").signature(2, "") == "question_share|mark:!|tok:13a|k:2|v:1.0"
+    finally:
+        measure._declared.pop("question_share", None)
+
+
+def test_every_dependency_is_explained() -> None:
+    import tomllib
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    page = (ROOT / "docs" / "dependencies.md").read_text(encoding="utf-8")
+    needed = [*project["dependencies"], *project["optional-dependencies"]["test"]]
+    for requirement in needed:
+        name = re.split(r"[<>=\[]", requirement)[0]
+        if not name.startswith("types-") and not name.endswith("-stubs"):
+            assert name in page, f"docs/dependencies.md does not say why {name} is there"

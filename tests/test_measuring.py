@@ -1,0 +1,79 @@
+"""Measures meet completions: embedded once, scored once, undefined where they have no meaning."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from evalkit import measuring
+from evalkit.measure import parse
+from evalkit.measuring import measure_groups
+from evalkit.progress import Quiet
+from evalkit.records import Arm, Completion, Group, Prompt, Sampling
+
+
+def arm(name: str, temperature: float = 1.0, top_p: float = 1.0) -> Arm:
+    sampling = Sampling(n=2, temperature=temperature, top_p=top_p, min_p=0.0, max_tokens=9, stop=(), seed=0)
+    return Arm(name, name, "base", sampling, None)
+
+
+def group(*texts: str, answer: str | None = None) -> Group:
+    prompt = Prompt("p", "?", answer=answer)
+    made = (Completion("p", slot, text, (1, 2), (-0.5, -1.5), "stop") for slot, text in enumerate(texts))
+    return Group(prompt, tuple(made))
+
+
+def test_a_score_is_kept_a_completion_and_averaged_a_prompt() -> None:
+    groups = {"a": [group("blue", "red", answer="blue"), group("red", "red", answer="blue")]}
+    found = measure_groups([parse("accuracy")], [arm("a")], groups, 2, Quiet())
+    assert [list(array) for array in found.scores["accuracy"]["a"]] == [[1, 0], [0, 0]]
+    assert list(found.measured[0].values["a"]) == [0.5, 0.0]
+
+
+def test_a_prompt_without_answer_has_no_accuracy() -> None:
+    groups = {"a": [group("blue", "red"), group("blue", "blue", answer="blue")]}
+    values = measure_groups([parse("accuracy")], [arm("a")], groups, 2, Quiet()).measured[0].values["a"]
+    assert math.isnan(values[0])
+    assert values[1] == 1
+
+
+@pytest.mark.parametrize("settings", [{"temperature": 0.7}, {"top_p": 0.9}])
+def test_log_prob_measures_are_undefined_off_the_raw_law(settings: dict[str, float]) -> None:
+    arms = [arm("raw"), arm("bent", **settings)]
+    groups = {name: [group("a b", "c d")] for name in ("raw", "bent")}
+    [entropy] = measure_groups([parse("sequence_entropy")], arms, groups, 2, Quiet()).measured
+    assert entropy.values["raw"][0] == pytest.approx(2.0)
+    assert math.isnan(entropy.values["bent"][0])
+
+
+def test_a_group_without_completions_is_undefined() -> None:
+    [length] = measure_groups([parse("length")], [arm("a")], {"a": [group()]}, 2, Quiet()).measured
+    assert math.isnan(length.values["a"][0])
+
+
+def test_embeddings_are_made_once_a_distinct_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def fake(texts: list[str], _progress: object) -> np.ndarray:
+        asked.extend(texts)
+        return np.eye(len(texts), 8, dtype=np.float32)
+
+    monkeypatch.setattr(measuring, "encode", fake)
+    groups = {"a": [group("x", "y"), group("y", "y")], "b": [group("x", "z")]}
+    measures = [parse("vendi"), parse("embedding_distance")]
+    found = measure_groups(measures, [arm("a"), arm("b")], groups, 2, Quiet())
+    assert asked == ["x", "y", "z"]
+    assert found.measured[0].values["a"] == pytest.approx([2.0, 1.0])  # two orthogonal texts; one text twice
+
+
+def test_a_score_is_computed_once_for_the_same_texts(monkeypatch: pytest.MonkeyPatch) -> None:
+    groups = {"a": [group("blue", "red", answer="blue")]}
+    measure = parse("accuracy")
+    first = measure_groups([measure], [arm("a")], groups, 2, Quiet())
+    monkeypatch.setattr(type(measure), "__call__", lambda *_: pytest.fail("it was known"))
+    again = measure_groups([measure], [arm("a")], groups, 2, Quiet())
+    assert again.measured[0].values["a"] == pytest.approx(first.measured[0].values["a"])
+    with pytest.raises(pytest.fail.Exception, match="it was known"):
+        measure_groups([measure], [arm("a")], {"a": [group("blue", "green", answer="blue")]}, 2, Quiet())
