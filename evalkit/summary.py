@@ -15,7 +15,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from evalkit.errors import RecordsError
 from evalkit.records import CONFIDENCE, Alarm, Arm, Better, Difference, Estimate, Summary
-from evalkit.stats import Array, holm, mean_intervals, sign_flip_p
+from evalkit.stats import FEW, Array, holm, mean_intervals, sign_flip_p
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,8 @@ def summarise(
     differences = [difference for one in measured for difference in _differences(one, arms)]
     adjusted = holm(np.array([math.nan if d.p is None else d.p for d in differences], dtype=np.float64))
     corrected = [dataclasses.replace(d, p_adjusted=_known(p)) for d, p in zip(differences, adjusted, strict=True)]
-    return Summary(suite, tuple(prompts), tuple(arms), tuple(estimates), tuple(corrected), tuple(alarms))
+    warned = (*alarms, *_few(len(prompts)))
+    return Summary(suite, tuple(prompts), tuple(arms), tuple(estimates), tuple(corrected), warned)
 
 
 def to_json(summary: Summary) -> str:
@@ -65,6 +66,16 @@ def read_summary(path: Path) -> Summary:
         raise RecordsError(f"{path} is not a summary that evalkit wrote: {where}: {problem['msg']}") from None
     except (ValueError, KeyError, TypeError) as error:
         raise RecordsError(f"{path} is not a summary that evalkit wrote: {error!r}") from None
+
+
+def _few(prompts: int) -> list[Alarm]:
+    if prompts >= FEW:
+        return []
+    message = (
+        f"only {prompts} prompts: intervals are Student's t, which trusts that values are roughly normal, and few "
+        f"differences can be told from chance; ask {FEW} or more"
+    )
+    return [Alarm("all arms", "few prompts", message)]
 
 
 def _estimates(one: Measured, arms: Sequence[Arm], samples: int) -> list[Estimate]:

@@ -105,6 +105,14 @@ def test_a_file_that_is_no_summary_is_refused(tmp_path: Path, content: str, mess
     assert message in str(caught.value)
 
 
+def test_few_prompts_are_an_alarm(summary: Summary) -> None:
+    assert [alarm.kind for alarm in summary.alarms] == ["kind"]
+    short = [dataclasses.replace(one, values={arm: v[:19] for arm, v in one.values.items()}) for one in MEASURED]
+    found = summarise("tiny", PROMPTS[:19], ARMS, short, 8, [])
+    assert [alarm.kind for alarm in found.alarms] == ["few prompts"]
+    assert "only 19 prompts" in found.alarms[0].message
+
+
 def test_one_arm_alone_has_no_differences() -> None:
     alone = [dataclasses.replace(one, values={"base": one.values["base"]}) for one in MEASURED]
     assert summarise("tiny", PROMPTS, ARMS[:1], alone, 8, []).differences == ()

@@ -22,6 +22,7 @@ from evalkit.report import effects, figures, samples, tables
 from evalkit.report.content import JSON, ReportContent
 from evalkit.report.verdict import Verdict, verdict
 from evalkit.report.wording import LEVEL, counted, label, showable
+from evalkit.stats import FEW
 
 SECTIONS: tuple[tuple[effects.Role, str, str], ...] = (
     ("quality", "Quality", "How good the answers are, each judged on its own."),
@@ -49,6 +50,7 @@ def build_report(content: ReportContent) -> str:
         lstrip_blocks=True,
     )
     environment.globals["confidence"] = LEVEL
+    environment.globals["method"] = "bootstrap" if len(content.summary.prompts) >= FEW else "Student's t"
     environment.filters["sentence"] = _sentence
     environment.tests["nested"] = lambda value: isinstance(value, Mapping) or _is_list(value)
     environment.tests["listing"] = _is_list
