@@ -113,6 +113,8 @@ def choose_engine(asked: str, checkpoint: Checkpoint) -> str:
         raise InputError(
             f"engine {asked} loads weights, but checkpoint {checkpoint.name!r} is a server; use auto or openai"
         )
+    if asked == "openai" and not checkpoint.is_remote:
+        raise InputError(f"engine openai needs a server's URL; checkpoint {checkpoint.name!r} is {checkpoint.source}")
     lacking = engine.missing()
     if lacking is not None:
         raise InputError(f"engine {asked} cannot be used here: {lacking}")

@@ -56,10 +56,6 @@ class OpenAIEngine:
         return "v1"
 
     def __init__(self, checkpoint: Checkpoint, max_length: int) -> None:
-        if not checkpoint.is_remote:
-            raise EngineError(
-                f"engine openai needs a server's URL; checkpoint {checkpoint.name!r} is {checkpoint.source}"
-            )
         self._chats = checkpoint.kind == "tuned"
         self._url = _base_url(checkpoint.location)
         self._refused: set[str] = set()
@@ -252,7 +248,8 @@ async def _all(work: Iterable[Coroutine[Any, Any, _Result]]) -> list[_Result]:
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(one) for one in work]
     except BaseExceptionGroup as failures:
-        raise failures.exceptions[0] from None
+        first = failures.exceptions[0]
+        raise first from first.__cause__
     return [task.result() for task in tasks]
 
 

@@ -29,6 +29,8 @@ from evalkit.records import Checkpoint, Completion, FinishReason, Rendered, Samp
 
 SEQUENCES = 256
 """vLLM's own default of sequences in flight; the cache on a CPU is sized for that many."""
+CPU_BLOCK = 128
+"""Positions of one block of the CPU build's cache; a sequence takes whole blocks."""
 MEMORY_SHARE = 0.4
 """Of the free memory of a machine without a GPU, what the cache may take at most."""
 
@@ -195,18 +197,24 @@ def _room(checkpoint: Checkpoint, max_length: int) -> int:
 
 
 def _cpu_settings(checkpoint: Checkpoint, dtype: str, max_length: int) -> dict[str, Any]:
+    """No compilation, and a key-value cache of the size that is needed, not of most of the machine."""
     from transformers import AutoConfig
 
     config = AutoConfig.from_pretrained(checkpoint.location, trust_remote_code=checkpoint.trust_remote_code)
-    config = config.get_text_config()
+    allowed = int(_free_memory() * MEMORY_SHARE)
+    sequence = _sequence_bytes(config.get_text_config(), 4 if dtype == "float32" else 2, max_length)
+    size = allowed if sequence is None else min(SEQUENCES * sequence, max(allowed, sequence))
+    return {"enforce_eager": True, "kv_cache_memory_bytes": size}
+
+
+def _sequence_bytes(config: Any, number: int, max_length: int) -> int | None:
+    """Bytes of keys and values of one longest sequence, numbers of `number` bytes; None for other kinds of memory."""
+    if getattr(config, "num_attention_heads", None) is None:
+        return None
     heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
     head_size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
-    token_bytes = 2 * config.num_hidden_layers * heads * head_size * (4 if dtype == "float32" else 2)
-    block = 128  # the CPU build's block size: a sequence takes whole blocks
-    sequence_bytes = (max_length // block + 1) * block * token_bytes
-    wanted = sequence_bytes * SEQUENCES
-    allowed = max(int(_free_memory() * MEMORY_SHARE), sequence_bytes)
-    return {"enforce_eager": True, "kv_cache_memory_bytes": min(wanted, allowed)}
+    positions = (max_length // CPU_BLOCK + 1) * CPU_BLOCK
+    return int(2 * config.num_hidden_layers * heads * head_size * number * positions)
 
 
 def _free_memory() -> int:

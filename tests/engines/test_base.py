@@ -70,8 +70,9 @@ def test_an_engine_asked_for_by_name_is_taken() -> None:
         ("vlm", local(), r"^there is no engine 'vlm' \(did you mean 'vllm'\?\); known: auto, openai, "),
         ("zzz", local(), r"^there is no engine 'zzz'; known: "),
         ("transformers", served(), r"loads weights, but checkpoint 'a' is a server; use auto or openai"),
+        ("openai", local(), r"^engine openai needs a server's URL; checkpoint 'a' is x$"),
     ],
-    ids=["misspelt", "unknown", "weights of a server"],
+    ids=["misspelt", "unknown", "weights of a server", "server of a folder"],
 )
 def test_an_engine_that_cannot_be_had_is_one_line(asked: str, checkpoint: Checkpoint, said: str) -> None:
     with pytest.raises(InputError, match=said):
@@ -81,11 +82,6 @@ def test_an_engine_that_cannot_be_had_is_one_line(asked: str, checkpoint: Checkp
 def test_a_missing_vllm_comes_with_the_command_that_adds_it(without_vllm: None) -> None:
     with pytest.raises(InputError, match=r"pip install 'evalkit\[vllm(-cpu)?\]'"):
         choose_engine("vllm", local())
-
-
-def test_a_folder_is_not_for_the_openai_engine() -> None:
-    with pytest.raises(EngineError, match="needs a server's URL"), open_engine("openai", local(), 10):
-        pass
 
 
 def test_importing_engines_loads_nothing_heavy() -> None:
