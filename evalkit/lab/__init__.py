@@ -1,4 +1,4 @@
-"""The lab: a built-in world whose truth is known, and small checkpoints trained on it (`lab:base`, `lab:tuned`, `lab:reward`)."""
+"""The lab: a built-in world whose truth is known, and small checkpoints trained on it."""
 
 from __future__ import annotations
 

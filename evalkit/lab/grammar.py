@@ -2,8 +2,8 @@
 
 A completion is made by choosing a branch (a voice, right or wrong, one of its templates) and then filling
 the branch's slots, each independent of the others. The grammar is unambiguous: no text can be made in two
-ways (a test proves it by squaring the automaton of every prompt). So the probability of a text is that of its one derivation,
-and the entropy of a prompt is a sum along the chain rule; nothing here is estimated.
+ways (a test proves it by squaring the automaton of every prompt). So the probability of a text is that of
+its one derivation, and the entropy of a prompt is a sum along the chain rule; nothing here is estimated.
 
 A training document is `document(prompt, completion)` and an end-of-sequence token.
 """
@@ -98,7 +98,7 @@ class Branch:
 class Prompt:
     """One question of the world and the whole law of its completions.
 
-    `match` judges free text as a suite's `answer` does: a regular expression, or "numeric"; None where nothing is right.
+    `match` judges free text as a suite does: a regular expression, or "numeric"; None where nothing is right.
     """
 
     id: str
@@ -118,9 +118,7 @@ class Prompt:
     @property
     def shares(self) -> dict[str, float]:
         """Return P(voice | prompt) for every voice."""
-        return {
-            voice: math.fsum(b.probability for b in self.branches if b.voice == voice) for voice in VOICES
-        }
+        return {voice: math.fsum(b.probability for b in self.branches if b.voice == voice) for voice in VOICES}
 
     @property
     def accuracy(self) -> float | None:

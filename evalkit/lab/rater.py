@@ -3,9 +3,10 @@
     utility(x, y) = manner[voice] + truth * (+1 right, -1 wrong) + typicality * (log p(y | x, voice) + H(y | x, voice))
 
 It likes clear professor-like prose, dislikes rudeness, likes truth where it can tell (facts; a riddle's answer it
-does not know), and mildly prefers the familiar: p is the grammar's, and the last bracket has mean 0 in every voice. People do the
-same (Zhang et al. 2025 find typicality bias in preference data), and it is what makes tuned models lose variety.
-Two completions are compared by Bradley-Terry, P(a over b) = sigmoid(u(a) - u(b)): utility plus Gumbel noise of scale 1.
+does not know), and mildly prefers the familiar: p is the grammar's, and the last bracket has mean 0 in every
+voice. People do the same (Zhang et al. 2025 find typicality bias in preference data), and it is what makes
+tuned models lose variety. Two completions are compared by Bradley-Terry, P(a over b) = sigmoid(u(a) - u(b)):
+utility plus Gumbel noise of scale 1.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ MANNER = {"professor": 1.5, "poet": 0.5, "student": -0.5, "rude": -2.0}
 
 @dataclass(frozen=True)
 class Rater:
-    """What a rater values, in the units of the Bradley-Terry noise. `garbled` is the utility of a text no voice says."""
+    """What a rater values, in units of the Bradley-Terry noise. `garbled` is the utility of a text no voice says."""
 
     manner: Mapping[str, float] = field(default_factory=lambda: dict(MANNER))
     truth: float = 1.5

@@ -48,8 +48,7 @@ def fragments(grammar: Grammar) -> Iterator[str]:
         for branch in prompt.branches:
             for width in range(max((len(slot.options) for slot in branch.slots), default=1)):
                 filled = (
-                    part.options[width % len(part.options)] if isinstance(part, Slot) else part
-                    for part in branch.parts
+                    part.options[width % len(part.options)] if isinstance(part, Slot) else part for part in branch.parts
                 )
                 yield document(prompt.text, "".join(filled))
 

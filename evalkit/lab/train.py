@@ -6,35 +6,20 @@ The loss is on the completion and its end-of-sequence token given the prompt; th
 from __future__ import annotations
 
 import math
-import random
 import statistics
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+from transformers import DynamicCache, LlamaConfig, LlamaForCausalLM, LlamaPreTrainedModel, PreTrainedTokenizerFast
 
-from evalkit.lab.corpus import Batch, Pair, encode, stream
+from evalkit.lab.corpus import Batch, Drawn, dice, encode, halves, stream
 from evalkit.lab.grammar import Grammar, Prompt
+from evalkit.lab.recipe import Schedule
 
-Tick = Callable[[str, int, int, float], None]
-"""Told after every optimiser step: stage, steps done, steps in all, loss in nats."""
-
-
-@dataclass(frozen=True)
-class Schedule:
-    """One stage of training: optimiser steps, texts a step, and the peak of a linear warm-up and decay to zero."""
-
-    steps: int
-    batch: int
-    peak: float
-    warmup: int = 20
-
-    def rate(self, step: int) -> float:
-        """Return the learning rate of a step, counted from 0."""
-        rise = min(1.0, (step + 1) / self.warmup)
-        return self.peak * rise * (1 - step / self.steps)
+Tick = Callable[[int, float], None]
+"""Told after every optimiser step: steps done, loss."""
 
 
 def fresh(tokenizer: PreTrainedTokenizerFast, seed: int) -> LlamaForCausalLM:
@@ -43,8 +28,8 @@ def fresh(tokenizer: PreTrainedTokenizerFast, seed: int) -> LlamaForCausalLM:
     config = LlamaConfig(
         vocab_size=len(tokenizer),
         hidden_size=128,
-        intermediate_size=256,
-        num_hidden_layers=3,
+        intermediate_size=512,
+        num_hidden_layers=2,
         num_attention_heads=4,
         num_key_value_heads=4,
         max_position_embeddings=256,
@@ -54,88 +39,105 @@ def fresh(tokenizer: PreTrainedTokenizerFast, seed: int) -> LlamaForCausalLM:
         eos_token_id=tokenizer.eos_token_id,
     )
     model = LlamaForCausalLM(config)
+    torch.nn.init.normal_(model.model.embed_tokens.weight, std=0.5)  # the default 0.02 costs a hundred steps
     model.set_attn_implementation("eager")  # the fused kernel's backward pass costs twice the whole step on a CPU
     return model
 
 
 def optimise(
-    model: torch.nn.Module,
+    model: LlamaPreTrainedModel,
     losses: Iterable[Callable[[], Tensor]],
     schedule: Schedule,
-    tick: Callable[[int, float], None],
+    tick: Tick,
 ) -> None:
-    """Take one AdamW step a loss. Adam's second moment forgets fast (0.95), for runs of a few hundred steps."""
-    optimiser = torch.optim.AdamW(model.parameters(), lr=schedule.peak, betas=(0.9, 0.95), weight_decay=0.0)
+    """Take one step a loss: Muon for the layers' matrices, Adam for the rest.
+
+    Muon needs less than half of Adam's steps here. Adam's second moment forgets fast (0.95), as suits short runs.
+    """
+    layers = [p for name, p in model.named_parameters() if ".layers." in name and p.ndim == 2]
+    rest = [p for name, p in model.named_parameters() if ".layers." not in name or p.ndim != 2]
+    muon = torch.optim.Muon(layers, lr=schedule.matrix_peak, momentum=0.95, weight_decay=0.0)
+    adam = torch.optim.AdamW(rest, lr=schedule.peak, betas=(0.9, 0.95), weight_decay=0.0)
     model.train()
     for step, loss_of in enumerate(losses):
-        for group in optimiser.param_groups:
-            group["lr"] = schedule.rate(step)
+        muon.param_groups[0]["lr"] = schedule.matrix_peak * schedule.rate(step)
+        adam.param_groups[0]["lr"] = schedule.peak * schedule.rate(step)
         with torch.autocast("cpu", dtype=torch.bfloat16):
             loss = loss_of()
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimiser.step()
+        model.zero_grad(set_to_none=True)
+        loss.backward()
+        muon.step()
+        adam.step()
         tick(step + 1, loss.item())
     model.eval()
 
 
 def answer_log_probs(model: LlamaForCausalLM, batch: Batch) -> Tensor:
-    """Return the log-probs of the answer tokens, [answer tokens] in row order, in float32.
+    """Return the log-probs of the wanted answer tokens, [wanted tokens] in row order, in float32."""
+    cache = read_heads(model, batch.heads, batch.heads_mask)
+    each = len(batch.answers) // len(batch.heads)
+    cache.batch_repeat_interleave(each)
+    before = batch.heads_mask.repeat_interleave(each, dim=0)
+    hidden = model.model(
+        input_ids=batch.answers[:, :-1],
+        attention_mask=torch.cat([before, torch.ones_like(batch.answers[:, :-1])], dim=1),
+        position_ids=before.sum(dim=1, keepdim=True) + torch.arange(batch.answers.shape[1] - 1),
+        past_key_values=cache,
+    ).last_hidden_state
+    wanted = batch.wanted[:, 1:]
+    logits = model.lm_head(hidden[wanted]).float()
+    return -torch.nn.functional.cross_entropy(logits, batch.answers[:, 1:][wanted], reduction="none")
 
-    Only answer positions go through the output layer, which is a third of the whole work. No attention
-    mask: documents are padded on the right, where causal attention never looks.
-    """
-    hidden = model.model(input_ids=batch.ids).last_hidden_state
-    wanted = batch.answer[:, 1:]
-    logits = model.lm_head(hidden[:, :-1][wanted]).float()
-    targets = batch.ids[:, 1:][wanted]
-    return -torch.nn.functional.cross_entropy(logits, targets, reduction="none")
+
+def read_heads(model: LlamaForCausalLM, heads: Tensor, mask: Tensor) -> DynamicCache:
+    """Return the keys and values of left-padded frames, to be shared by all completions of a prompt."""
+    cache = DynamicCache(config=model.config)
+    positions = (mask.cumsum(dim=1) - 1).clamp(min=0)
+    model.model(input_ids=heads, attention_mask=mask, position_ids=positions, past_key_values=cache, use_cache=True)
+    return cache
 
 
 def fit(
     model: LlamaForCausalLM,
     tokenizer: PreTrainedTokenizerFast,
-    batches: Iterable[list[Pair]],
+    batches: Iterable[Drawn],
     schedule: Schedule,
-    tick: Callable[[int, float], None],
+    tick: Tick,
 ) -> None:
-    """Train on (prompt, completion) batches by cross entropy per text, the unit in which entropy is stated."""
+    """Train on batches of completions by cross entropy per text, the unit in which entropy is stated."""
 
-    def loss_of(pairs: list[Pair]) -> Callable[[], Tensor]:
-        by_length = sorted(pairs, key=lambda pair: len(pair[0]) + len(pair[1]))
-        half = len(pairs) // 2  # short and long texts apart: a quarter less padding
-        halves = [encode(tokenizer, by_length[:half]), encode(tokenizer, by_length[half:])]
-        return lambda: -torch.cat([answer_log_probs(model, batch) for batch in halves]).sum() / len(pairs)
+    def loss_of(drawn: Drawn) -> Callable[[], Tensor]:
+        texts = sum(map(len, drawn.values()))
+        parts = [encode(tokenizer, half) for half in halves(drawn)]
+        return lambda: -torch.cat([answer_log_probs(model, part) for part in parts]).sum() / texts
 
     optimise(model, map(loss_of, batches), schedule, tick)
 
 
 def train_base(
-    grammar: Grammar,
-    tokenizer: PreTrainedTokenizerFast,
-    schedule: Schedule,
-    seed: int,
-    tick: Callable[[int, float], None],
+    grammar: Grammar, tokenizer: PreTrainedTokenizerFast, schedule: Schedule, seed: int, tick: Tick
 ) -> LlamaForCausalLM:
     """Return a model trained on fresh samples of every prompt."""
     model = fresh(tokenizer, seed)
-    batches = stream(grammar.prompts, schedule.batch, schedule.steps, random.Random(f"base {seed}"))
-    fit(model, tokenizer, batches, schedule, tick)
+    rng = dice("base", seed)
+    fit(model, tokenizer, stream(grammar.prompts, schedule.batch, 4, schedule.steps, rng), schedule, tick)
     return model
 
 
-@torch.no_grad()
 def log_probs(
-    model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, pairs: Sequence[Pair], chunk: int = 512
-) -> list[float]:
+    model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, drawn: Drawn, prompts_at_once: int = 16
+) -> dict[str, list[float]]:
     """Return the log-prob of every completion with its end of sequence, in nats."""
-    found: list[float] = []
-    for start in range(0, len(pairs), chunk):
-        batch = encode(tokenizer, pairs[start : start + chunk])
-        rows = batch.answer[:, 1:].nonzero()[:, 0]
-        totals = torch.zeros(len(batch.ids)).index_add(0, rows, answer_log_probs(model, batch))
-        found.extend(totals.tolist())
+    found: dict[str, list[float]] = {}
+    names = list(drawn)
+    for start in range(0, len(names), prompts_at_once):
+        part = {prompt: drawn[prompt] for prompt in names[start : start + prompts_at_once]}
+        batch = encode(tokenizer, part)
+        rows = batch.wanted.nonzero()[:, 0]
+        with torch.no_grad():
+            totals = torch.zeros(len(batch.answers)).index_add(0, rows, answer_log_probs(model, batch))
+        each = len(batch.answers) // len(part)
+        found.update(zip(part, totals.view(-1, each).tolist(), strict=True))
     return found
 
 
@@ -165,20 +167,16 @@ def measure_fit(
     Cross entropy is H + E[log p - log q]. H is exact, so only the difference is sampled: the true log-probs
     serve as control variate, and the standard error falls from that of surprisals to that of the misfit.
     """
-    rng = random.Random(f"fit {seed}")
-    pairs = [(prompt.text, prompt.sample(rng)) for prompt in prompts for _ in range(samples)]
-    true = [parsed[1] for prompt, (_, text) in zip(repeated(prompts, samples), pairs, strict=True)
-            if (parsed := prompt.parse(text)) is not None]
-    model_log_probs = log_probs(model, tokenizer, pairs)
-    gaps = [p - q for p, q in zip(true, model_log_probs, strict=True)]
-    per_prompt = [statistics.variance(gaps[i : i + samples]) / samples for i in range(0, len(gaps), samples)]
+    rng = dice("fit", seed)
+    drawn = {prompt.text: [prompt.sample(rng) for _ in range(samples)] for prompt in prompts}
+    fitted = log_probs(model, tokenizer, drawn)
+    gaps = [
+        [parsed[1] - q for text, q in zip(drawn[prompt.text], fitted[prompt.text], strict=True)
+         if (parsed := prompt.parse(text)) is not None]
+        for prompt in prompts
+    ]  # fmt: skip
     return Fit(
         entropy=statistics.fmean(prompt.entropy for prompt in prompts),
-        excess=statistics.fmean(gaps),
-        standard_error=math.sqrt(math.fsum(per_prompt)) / len(prompts),
+        excess=statistics.fmean(map(statistics.fmean, gaps)),
+        standard_error=math.sqrt(math.fsum(map(statistics.variance, gaps)) / samples) / len(prompts),
     )
-
-
-def repeated(prompts: Sequence[Prompt], times: int) -> list[Prompt]:
-    """Return every prompt `times` times in a row."""
-    return [prompt for prompt in prompts for _ in range(times)]

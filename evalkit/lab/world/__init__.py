@@ -57,8 +57,12 @@ def questions(file: str, kind: str) -> Iterator[Prompt]:
 
 def answers(world: dict[str, Any], row: dict[str, Any], voice: str, right: bool, mass: float) -> Iterator[Branch]:
     """Make one branch a template for a voice that is right, or wrong, with total probability `mass`."""
-    templates = [text.replace("{^frame}", f"{row['frame'][:1].upper()}{row['frame'][1:]} {{answer}}")
-                 if "{^frame}" in text else text for text in world["templates"][voice]]
+    templates = [
+        text.replace("{^frame}", f"{row['frame'][:1].upper()}{row['frame'][1:]} {{answer}}")
+        if "{^frame}" in text
+        else text
+        for text in world["templates"][voice]
+    ]
     words = {**world["lists"], "answer": [row["answer"]] if right else row["wrong"]}
     for template in templates:
         yield Branch(voice, mass / len(templates), right, parts(template, words))

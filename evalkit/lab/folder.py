@@ -1,0 +1,94 @@
+"""A finished model becomes an ordinary Hugging Face folder, with its card and its recipe."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import tempfile
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import GenerationConfig, LlamaForCausalLM, LlamaPreTrainedModel, PreTrainedTokenizerFast
+
+from evalkit.lab.card import card
+from evalkit.lab.grammar import Grammar
+from evalkit.lab.recipe import Recipe
+
+Figures = dict[str, Any]
+"""What the recipe measured, ready for JSON."""
+
+
+def save(
+    out: Path,
+    name: str,
+    model: LlamaPreTrainedModel,
+    tokenizer: PreTrainedTokenizerFast,
+    recipe: Recipe,
+    grammar: Grammar,
+    figures: Figures,
+) -> Path:
+    """Write checkpoint `name` under `out` in bfloat16 and return its folder; the folder appears whole or not at all."""
+    beside = Path(tempfile.mkdtemp(prefix=f".{name}-", dir=out))
+    if isinstance(model, LlamaForCausalLM):
+        model.generation_config = neutral(tokenizer)
+    model.to(torch.bfloat16).save_pretrained(beside)
+    model.to(torch.float32)
+    save_tokenizer(tokenizer, beside)
+    made = {
+        "recipe": recipe.fingerprint(grammar),
+        "weights": digest(beside / "model.safetensors"),
+        "grammar": grammar.fingerprint,
+        "settings": asdict(recipe),
+        "figures": rounded(figures),
+    }
+    (beside / "recipe.json").write_text(json.dumps(made, indent=1) + "\n", encoding="utf-8")
+    (beside / "README.md").write_text(card(name, made, words=len(tokenizer)), encoding="utf-8")
+    for file in beside.iterdir():
+        file.chmod(0o644)
+    beside.chmod(0o755)
+    return swap(beside, out / name)
+
+
+def save_tokenizer(tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
+    """Write the tokenizer without the padding of its last call, under the class name that every version knows."""
+    tokenizer.backend_tokenizer.no_padding()
+    tokenizer.save_pretrained(folder)
+    config = folder / "tokenizer_config.json"
+    settings = json.loads(config.read_text(encoding="utf-8")) | {"tokenizer_class": "PreTrainedTokenizerFast"}
+    settings.pop("backend", None)
+    config.write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
+
+
+def neutral(tokenizer: PreTrainedTokenizerFast) -> GenerationConfig:
+    """Return sampling from the model's own distribution: engines apply this file silently, so it changes nothing."""
+    return GenerationConfig(
+        do_sample=True, temperature=1.0, top_k=0, top_p=1.0,
+        bos_token_id=tokenizer.bos_token_id, eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id,
+    )  # fmt: skip
+
+
+def swap(new: Path, place: Path) -> Path:
+    """Put the folder `new` at `place`; what stood there is removed only afterwards."""
+    old = Path(tempfile.mkdtemp(prefix=f".{place.name}-old-", dir=place.parent))
+    if place.exists():
+        place.rename(old / place.name)
+    new.rename(place)
+    shutil.rmtree(old)
+    return place
+
+
+def digest(file: Path) -> str:
+    """Return the SHA-256 of a file."""
+    return hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+def rounded(value: Any) -> Any:
+    """Round every float of nested figures to five places, for a file that people read."""
+    if isinstance(value, float):
+        return round(value, 5)
+    if isinstance(value, dict):
+        return {key: rounded(item) for key, item in value.items()}
+    return value
