@@ -10,6 +10,7 @@ round of each counts. `evalkit` is the whole way that a run takes, but for the p
 from __future__ import annotations
 
 import argparse
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -31,6 +32,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     asked = parser.parse_args()
 
+    os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
     folder = str(locate(asked.checkpoint))
     checkpoint = Checkpoint("bench", "base", folder, folder, folder, None, "", "auto")
     context = context_length(checkpoint) or 4096
