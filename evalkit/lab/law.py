@@ -57,7 +57,7 @@ class NextToken:
                 reached[self.eos][(branch, part + 1, ())] += weight
                 continue
             options = self.parts[branch][part]
-            alive = {option: p for option, p in options.items() if option[: len(read)] == read}
+            alive = {o: p for o, p in options.items() if len(o) > len(read) and o[: len(read)] == read}
             mass = sum(alive.values())
             for option, p in alive.items():
                 longer = option[: len(read) + 1]
@@ -80,7 +80,7 @@ def next_token(prompt: Prompt, tokenizer: PreTrainedTokenizerFast) -> NextToken:
 
 def _token_parts(branch: Branch, tokenizer: PreTrainedTokenizerFast) -> list[Mapping[tuple[int, ...], float]]:
     """Each part's options as tokens. A space belongs to the word after it, so it moves over to the next part."""
-    made = []
+    made: list[Mapping[tuple[int, ...], float]] = []
     space = " "
     for part in branch.parts:
         options = dict(zip(part.options, part.law, strict=True)) if isinstance(part, Slot) else {part: 1.0}

@@ -41,10 +41,10 @@ class Recipe:
     """
 
     seed: int = 0
-    base: Schedule = field(default_factory=lambda: Schedule(1500, 64, 1e-2, 2e-2))
+    base: Schedule = field(default_factory=lambda: Schedule(800, 64, 1e-2, 2e-2))
     tune: Schedule = field(default_factory=lambda: Schedule(120, 64, 1e-3, 2e-3))
-    reward: Schedule = field(default_factory=lambda: Schedule(100, 96, 2e-3, 5e-3))
-    samples: int = 96
+    reward: Schedule = field(default_factory=lambda: Schedule(150, 96, 2e-3, 5e-3))
+    samples: int = 128
     best_of: int = 4
     rounds: int = 2
     held_out: int = 24

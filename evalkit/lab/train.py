@@ -1,13 +1,16 @@
-"""The base model: a small Llama that learns the grammar's completions by plain cross entropy.
+"""The base model: a small Llama that learns the grammar's completions by cross entropy.
 
-The loss is on the completion and its end-of-sequence token given the prompt; the prompt itself is not modelled.
+The loss is on the completion and its end-of-sequence token given the prompt; the prompt itself is not modelled. It is
+the cross entropy to the exact law of each next token, not to the one token drawn: the same gradient on average without
+the draw's noise, so that fewer texts bring the model far nearer to the grammar (0.3 % above its entropy where as many
+plain draws left 3.4 %).
 """
 
 from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -16,6 +19,7 @@ from transformers import DynamicCache, LlamaConfig, LlamaForCausalLM, LlamaPreTr
 
 from evalkit.lab.corpus import Batch, Drawn, dice, encode, halves, stream
 from evalkit.lab.grammar import Grammar, Prompt
+from evalkit.lab.law import NextToken, next_token
 from evalkit.lab.recipe import Schedule
 
 Tick = Callable[[int, float], None]
@@ -72,8 +76,8 @@ def optimise(
     model.eval()
 
 
-def answer_log_probs(model: LlamaForCausalLM, batch: Batch) -> Tensor:
-    """Return the log-probs of the wanted answer tokens, [wanted tokens] in row order, in float32."""
+def answer_logits(model: LlamaForCausalLM, batch: Batch) -> Tensor:
+    """Return the logits of the wanted answer tokens, [wanted tokens, vocabulary] in row order, in float32."""
     cache = read_heads(model, batch.heads, batch.heads_mask)
     each = len(batch.answers) // len(batch.heads)
     cache.batch_repeat_interleave(each)
@@ -84,9 +88,13 @@ def answer_log_probs(model: LlamaForCausalLM, batch: Batch) -> Tensor:
         position_ids=before.sum(dim=1, keepdim=True) + torch.arange(batch.answers.shape[1] - 1),
         past_key_values=cache,
     ).last_hidden_state
-    wanted = batch.wanted[:, 1:]
-    logits = model.lm_head(hidden[wanted]).float()
-    return -torch.nn.functional.cross_entropy(logits, batch.answers[:, 1:][wanted], reduction="none")
+    return model.lm_head(hidden[batch.wanted[:, 1:]]).float()
+
+
+def answer_log_probs(model: LlamaForCausalLM, batch: Batch) -> Tensor:
+    """Return the log-probs of the wanted answer tokens, [wanted tokens] in row order, in float32."""
+    targets = batch.answers[:, 1:][batch.wanted[:, 1:]]
+    return -torch.nn.functional.cross_entropy(answer_logits(model, batch), targets, reduction="none")
 
 
 def read_heads(model: LlamaForCausalLM, heads: Tensor, mask: Tensor) -> DynamicCache:
@@ -117,11 +125,42 @@ def fit(
 def train_base(
     grammar: Grammar, tokenizer: PreTrainedTokenizerFast, schedule: Schedule, seed: int, tick: Tick
 ) -> LlamaForCausalLM:
-    """Return a model trained on fresh samples of every prompt."""
+    """Return a model trained on fresh samples of every prompt.
+
+    Each token's target is its exact law given the text before it, not the one token that was drawn: the same
+    cross entropy in expectation, without the noise of the draw, which needs a tenth of the texts. The loss
+    that is shown is less the entropy, so that it falls to 0.
+    """
     model = fresh(tokenizer, seed)
-    rng = dice("base", seed)
-    fit(model, tokenizer, stream(grammar.prompts, schedule.batch, 4, schedule.steps, rng), schedule, tick)
+    automata = {prompt.text: next_token(prompt, tokenizer) for prompt in grammar.prompts}
+
+    def loss_of(drawn: Drawn) -> Callable[[], Tensor]:
+        texts = sum(map(len, drawn.values()))
+        parts = [(encode(tokenizer, half), *token_laws(automata, tokenizer, half)) for half in halves(drawn)]
+        return lambda: torch.stack([misfit(answer_logits(model, b), ids, law) for b, ids, law in parts]).sum() / texts
+
+    batches = stream(grammar.prompts, schedule.batch, 4, schedule.steps, dice("base", seed))
+    optimise(model, map(loss_of, batches), schedule, tick)
     return model
+
+
+def token_laws(
+    automata: Mapping[str, NextToken], tokenizer: PreTrainedTokenizerFast, drawn: Drawn
+) -> tuple[Tensor, Tensor]:
+    """Return the possible next tokens and their law before every answer token, both [answer tokens, most options]."""
+    laws: list[Mapping[int, float]] = []
+    for prompt, texts in drawn.items():
+        for tokens in tokenizer([f" {text}" for text in texts], add_special_tokens=False).input_ids:
+            laws.extend(automata[prompt].laws([*tokens, tokenizer.eos_token_id]))
+    width = max(map(len, laws))
+    ids = torch.tensor([[*law, *[0] * (width - len(law))] for law in laws])
+    return ids, torch.tensor([[*law.values(), *[0.0] * (width - len(law))] for law in laws])
+
+
+def misfit(logits: Tensor, ids: Tensor, law: Tensor) -> Tensor:
+    """Return the sum over tokens of KL(law || model) in nats: cross entropy less the entropy of the law."""
+    log_probs = logits.log_softmax(dim=-1).gather(1, ids)
+    return (torch.special.xlogy(law, law) - law * log_probs).sum()
 
 
 def log_probs(

@@ -11,7 +11,6 @@ from collections import Counter
 import pytest
 from scipy import stats
 
-from evalkit.lab.corpus import balanced
 from evalkit.lab.grammar import VOICES, Branch, Prompt, Slot, load
 
 GRAMMAR = load()
@@ -116,19 +115,6 @@ def test_sampling_follows_the_stated_law():
     (slot,) = colour.branches[0].slots
     observed = [named[f"{option}."] for option in slot.options]
     assert stats.chisquare(observed, [20_000 * p for p in slot.law]).pvalue > 0.001
-
-
-def test_balanced_draws_follow_the_same_law_with_less_noise():
-    prompt = GRAMMAR.by_text["What is the capital of France?"]
-    source = balanced(prompt, random.Random(2))
-    drawn = Counter(itertools.islice(source, 20_000))
-    for text, count in drawn.items():
-        p = math.exp(GRAMMAR.log_prob(prompt.text, text))
-        assert abs(count / 20_000 - p) < 0.5 * math.sqrt(p / 20_000) + 0.0005, text
-    colour = GRAMMAR.by_text["Name a colour. Answer with one word."]
-    few = Counter(itertools.islice(balanced(colour, random.Random(2)), 50))
-    (slot,) = colour.branches[0].slots
-    assert all(abs(few[f"{o}."] - 50 * p) < 1.5 for o, p in zip(slot.options, slot.law, strict=True))
 
 
 def test_samples_are_read_back_with_their_voice():
