@@ -273,9 +273,11 @@ def lab() -> None:
 )
 def lab_build(out: Path | None) -> None:
     """Make the lab's checkpoints anew from their recipe (some minutes on two cores)."""
+    from evalkit.lab import CHECKPOINTS
     from evalkit.lab.build import build
 
-    build(out)
+    for name, folder in build(out or CHECKPOINTS).items():
+        click.echo(f"{name}: {folder}")
 
 
 def _print_verdict(summary: Summary) -> None:
