@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -13,11 +12,13 @@ import numpy as np
 from evalkit.diversity.encoder import ENCODER_ID, encode
 from evalkit.measure import Measure
 from evalkit.progress import Listener
-from evalkit.records import Arm, Group
+from evalkit.records import Alarm, Arm, Group
 from evalkit.stats import Array
 from evalkit.store import key_of, recall, remember
 from evalkit.summary import Measured
 
+UNSCORED_SHARE = 0.1
+"""The share of a prompt's completions that may lack a score before the prompt's mean is undefined."""
 Groups = Mapping[str, Sequence[Group]]
 """Arm name -> one group a prompt, in prompt order."""
 
@@ -28,6 +29,8 @@ class Measurements:
 
     measured: tuple[Measured, ...]
     scores: Mapping[str, Mapping[str, Sequence[Array]]]
+    alarms: tuple[Alarm, ...]
+    """Scores that could not be given to all completions."""
 
 
 def measure_groups(
@@ -40,13 +43,16 @@ def measure_groups(
     """
     if any("embeddings" in measure.definition.needs for measure in measures):
         groups = _embed(groups, tell)
-    measured, scores = [], {}
+    measured: list[Measured] = []
+    scores: dict[str, dict[str, list[Array]]] = {}
+    unscored: list[Alarm] = []
     tell.stage("measure", len(measures) * len(arms))
     for measure in measures:
         values: dict[str, Array] = {}
         if measure.definition.kind == "score":
             scores[str(measure)] = {arm.name: _score(measure, groups[arm.name], tell) for arm in arms}
             values = {arm: _means(arrays) for arm, arrays in scores[str(measure)].items()}
+            unscored += [alarm for arm in arms for alarm in _unscored(measure, arm, scores[str(measure)][arm.name])]
             tell.advance(len(arms))
         else:
             for arm in arms:
@@ -54,7 +60,7 @@ def measure_groups(
                 tell.advance(1)
         signature = measure.signature(samples, ENCODER_ID)
         measured.append(Measured(str(measure), signature, measure.definition.better, values))
-    return Measurements(tuple(measured), scores)
+    return Measurements(tuple(measured), scores, tuple(unscored))
 
 
 def _embed(groups: Groups, tell: Listener) -> dict[str, list[Group]]:
@@ -95,6 +101,21 @@ def _score_key(measure: Measure, groups: Sequence[Group]) -> str:
 
 
 def _means(arrays: Sequence[Array]) -> Array:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # a prompt without any defined score has no mean: NaN
-        return np.array([np.nanmean(array) if array.size else np.nan for array in arrays], dtype=np.float64)
+    """Mean score a prompt; undefined where more than a tenth of its completions have none: the rest would mislead."""
+    return np.array([_mean(array[~np.isnan(array)], len(array)) for array in arrays], dtype=np.float64)
+
+
+def _mean(scored: Array, completions: int) -> float:
+    enough = len(scored) > 0 and len(scored) >= (1 - UNSCORED_SHARE) * completions
+    return float(scored.mean()) if enough else float("nan")
+
+
+def _unscored(measure: Measure, arm: Arm, arrays: Sequence[Array]) -> list[Alarm]:
+    missing = np.isnan(np.concatenate(arrays)) if arrays else np.zeros(0, dtype=bool)
+    if "answer" in measure.definition.needs or not missing.any():
+        return []
+    message = (
+        f"{measure} is not defined for {missing.mean():.0%} of the completions: the model behind it cannot read them (too "
+        f"long, or in words it does not know); prompts with over {UNSCORED_SHARE:.0%} of such are left out of it"
+    )
+    return [Alarm(arm.name, "unscored", message)]

@@ -67,7 +67,7 @@ def run_suite(suite: Suite, engine: str, out: Path | None, tell: Listener, comma
             plan.arms,
             measurements.measured,
             suite.sampling.n,
-            alarms(plan.arms, groups),
+            [*alarms(plan.arms, groups), *measurements.alarms],
         )
         finish(store, plan, manifest, groups, measurements, summary)
     return Run(folder, summary, sampled)

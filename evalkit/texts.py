@@ -73,7 +73,8 @@ def score_file(path: Path, metrics: Sequence[str], baseline: str | None, tell: L
     }
     measurements = measure_groups(measures, arms, groups, samples, tell)
     ids = [prompt.id for prompt in prompts]
-    summary = summarise(path.stem, ids, arms, measurements.measured, samples, alarms(arms, groups))
+    found = [*alarms(arms, groups), *measurements.alarms]
+    summary = summarise(path.stem, ids, arms, measurements.measured, samples, found)
     provenance = {"file": str(path), "metrics": [str(measure) for measure in measures], "samples": samples}
     return Scored(summary, report_page(path.stem, summary, groups, {}, measures, measurements, provenance))
 

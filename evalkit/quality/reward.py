@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
@@ -14,6 +15,8 @@ from evalkit.records import Group
 
 BATCH_TOKENS = 8_192
 """Tokens in one batch, padding included."""
+UNKNOWN_SHARE = 0.1
+"""A completion with a larger share of tokens that the reward model's vocabulary lacks is not one it can judge."""
 Exchange = tuple[str, str]
 """(prompt, completion)."""
 
@@ -35,8 +38,9 @@ def reward(groups: Sequence[Group], *, model: str) -> list[np.ndarray]:
     """Scalar that a reward model gives to prompt and completion.
 
     `model` is a folder, a hub id or `lab:NAME` of a sequence-classification checkpoint with one label. The exchange is
-    written with the model's own chat template, or as "prompt, blank line, completion" where it has none. Nothing is
-    truncated: an exchange longer than the model reads is a `MetricError`. One float64 array of k rewards per group.
+    written with the model's own chat template, or as "prompt, blank line, completion" where it has none. NaN where the
+    model cannot read it: nothing is truncated to fit, and no reward is given to words that it does not know (over a
+    tenth of the completion's tokens). One float64 array of k rewards per group.
     """
     exchanges = [[(group.prompt.text, text) for text in group.texts] for group in groups]
     distinct = list(dict.fromkeys(exchange for members in exchanges for exchange in members))
@@ -53,7 +57,6 @@ class RewardModel:
         import torch
         from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-        self._name = name
         _check_config(folder, name)
         self._device = "cuda" if torch.cuda.is_available() else "cpu"
         self._model = (
@@ -68,16 +71,17 @@ class RewardModel:
         self._named_padding = self._config.pad_token_id
 
     def score(self, exchanges: Sequence[Exchange]) -> list[float]:
-        """One reward for each exchange."""
+        """One reward for each exchange, NaN for those that the model cannot read."""
         import torch
 
         tokens = [self._tokens(exchange) for exchange in exchanges]
-        self._check_lengths(exchanges, tokens)
-        rewards = [0.0] * len(tokens)
+        readable = [index for index, ids in enumerate(tokens) if self._can_read(exchanges[index], ids)]
+        rewards = [math.nan] * len(tokens)
         with torch.inference_mode():
-            for batch in _batches([len(one) for one in tokens]):
-                for index, value in zip(batch, self._score_batch([tokens[index] for index in batch]), strict=True):
-                    rewards[index] = value
+            for batch in _batches([len(tokens[index]) for index in readable]):
+                places = [readable[index] for index in batch]
+                for place, value in zip(places, self._score_batch([tokens[place] for place in places]), strict=True):
+                    rewards[place] = value
         return rewards
 
     def _tokens(self, exchange: Exchange) -> list[int]:
@@ -89,16 +93,13 @@ class RewardModel:
         # The template has written the special tokens; the tokenizer would add a second BOS.
         return list(self._tokenizer(text, add_special_tokens=False)["input_ids"])
 
-    def _check_lengths(self, exchanges: Sequence[Exchange], tokens: Sequence[Sequence[int]]) -> None:
+    def _can_read(self, exchange: Exchange, tokens: Sequence[int]) -> bool:
         limit = getattr(self._config, "max_position_embeddings", None)
-        if limit is None:
-            return
-        for (prompt, _), ids in zip(exchanges, tokens, strict=True):
-            if len(ids) > limit:
-                raise MetricError(
-                    f"reward model {self._name} reads at most {limit} tokens, and a completion of the prompt "
-                    f"{prompt[:60]!r} takes {len(ids)} with it; lower max_tokens or use another reward model"
-                )
+        if limit is not None and len(tokens) > limit:
+            return False
+        said = self._tokenizer(exchange[1], add_special_tokens=False)["input_ids"]
+        unknown = self._tokenizer.unk_token_id
+        return unknown is None or said.count(unknown) <= UNKNOWN_SHARE * len(said)
 
     def _score_batch(self, batch: Sequence[Sequence[int]]) -> list[float]:
         import torch

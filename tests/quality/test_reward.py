@@ -114,9 +114,11 @@ def test_batches_hold_each_text_once_and_stay_small() -> None:
     assert list(_batches([])) == []
 
 
-def test_nothing_is_truncated(plain: Path) -> None:
-    with pytest.raises(MetricError, match=r"reads at most 64 tokens, and a completion of the prompt 'w1' takes 102"):
-        reward([group("w1", "w2 " * 100)], model=str(plain))
+def test_what_the_model_cannot_read_gets_no_reward(plain: Path) -> None:
+    """Too long for it, or in words that it does not know: undefined, not truncated and not a made-up number."""
+    texts = ["w2 " * 100, "words from another world", "w2 " * 9 + "odd", "w2 " * 8 + "odd odd"]
+    [rewards] = reward([group("w1", *texts)], model=str(plain))
+    assert list(np.isnan(rewards)) == [True, True, False, True]
 
 
 def test_a_model_with_more_labels_is_refused(tmp_path: Path) -> None:
