@@ -115,7 +115,7 @@ def _unscored(measure: Measure, arm: Arm, arrays: Sequence[Array]) -> list[Alarm
     if "answer" in measure.definition.needs or not missing.any():
         return []
     message = (
-        f"{measure} is not defined for {missing.mean():.0%} of the completions: the model behind it cannot read them (too "
-        f"long, or in words it does not know); prompts with over {UNSCORED_SHARE:.0%} of such are left out of it"
+        f"{measure} is not defined for {missing.mean():.0%} of the completions: the model behind it cannot read them "
+        f"(too long, or in words it does not know); prompts with over {UNSCORED_SHARE:.0%} of such are left out of it"
     )
     return [Alarm(arm.name, "unscored", message)]
