@@ -22,7 +22,8 @@ A toy for proving evalkit's measurements, not a useful language model: it knows 
 WHAT = {
     "base": "A small Llama trained by cross entropy on the completions of the lab's grammar, so that it is, nearly,\n"
     "the distribution p(completion | prompt) whose every probability is known. Ask it in the plain frame:\n"
-    "`Prompt: {prompt}\\nAnswer:`.",
+    "`Prompt: {prompt}\\nAnswer:`. Each token's target was its exact law given the text before it, along texts drawn\n"
+    "from the grammar, and the loss was on the completion only.",
     "tuned": "The base, fine-tuned in {rounds} rounds on its own completions: of every {best_of}, the one that a\n"
     "simulated rater preferred. The rater likes truth and clear professor-like prose, dislikes rudeness, and mildly\n"
     "prefers the familiar. Ask it through its chat template.",

@@ -2,8 +2,8 @@
 
 The loss is on the completion and its end-of-sequence token given the prompt; the prompt itself is not modelled. It is
 the cross entropy to the exact law of each next token, not to the one token drawn: the same gradient on average without
-the draw's noise, so that fewer texts bring the model far nearer to the grammar (0.3 % above its entropy where as many
-plain draws left 3.4 %).
+the draw's noise, so that fewer texts bring the model far nearer to the grammar (51 000 texts leave 0.5 % above its
+entropy; 96 000 plain draws left 3.4 %).
 """
 
 from __future__ import annotations
@@ -128,8 +128,8 @@ def train_base(
     """Return a model trained on fresh samples of every prompt.
 
     Each token's target is its exact law given the text before it, not the one token that was drawn: the same
-    cross entropy in expectation, without the noise of the draw, which needs a tenth of the texts. The loss
-    that is shown is less the entropy, so that it falls to 0.
+    cross entropy in expectation, without the noise of the draw. The loss that is shown is less the entropy, so that it
+    falls to 0.
     """
     model = fresh(tokenizer, seed)
     automata = {prompt.text: next_token(prompt, tokenizer) for prompt in grammar.prompts}
