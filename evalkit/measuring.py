@@ -52,7 +52,7 @@ def measure_groups(
         if measure.definition.kind == "score":
             scores[str(measure)] = {arm.name: _score(measure, groups[arm.name], tell) for arm in arms}
             values = {arm: _means(arrays) for arm, arrays in scores[str(measure)].items()}
-            unscored += [alarm for arm in arms for alarm in _unscored(measure, arm, scores[str(measure)][arm.name])]
+            unscored += [alarm for arm in arms for alarm in _unscored(measure, arm, values[arm.name])]
             tell.advance(len(arms))
         else:
             for arm in arms:
@@ -110,12 +110,12 @@ def _mean(scored: Array, completions: int) -> float:
     return float(scored.mean()) if enough else float("nan")
 
 
-def _unscored(measure: Measure, arm: Arm, arrays: Sequence[Array]) -> list[Alarm]:
-    missing = np.isnan(np.concatenate(arrays)) if arrays else np.zeros(0, dtype=bool)
-    if "answer" in measure.definition.needs or not missing.any():
+def _unscored(measure: Measure, arm: Arm, means: Array) -> list[Alarm]:
+    left_out = int(np.isnan(means).sum())
+    if "answer" in measure.definition.needs or not left_out:
         return []
     message = (
-        f"{measure} is not defined for {missing.mean():.0%} of the completions: the model behind it cannot read them "
-        f"(too long, or in words it does not know); prompts with over {UNSCORED_SHARE:.0%} of such are left out of it"
+        f"{measure} is undefined for {left_out} of {len(means)} prompts: the model behind it cannot read over "
+        f"{UNSCORED_SHARE:.0%} of their completions (too long for it, or in words that it does not know)"
     )
     return [Alarm(arm.name, "unscored", message)]

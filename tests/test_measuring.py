@@ -57,7 +57,7 @@ def test_what_a_score_cannot_judge_is_an_alarm_and_leaves_the_prompt_out(monkeyp
     assert found.measured[0].values["a"] == pytest.approx([math.nan, 1.5, 3.0], nan_ok=True)
     [alarm] = found.alarms
     assert (alarm.arm, alarm.kind) == ("a", "unscored")
-    assert "not defined for 8% of the completions" in alarm.message
+    assert "undefined for 1 of 3 prompts" in alarm.message
 
 
 def test_a_group_without_completions_is_undefined() -> None:
