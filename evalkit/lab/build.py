@@ -17,12 +17,13 @@ from evalkit.lab import reward as rewards
 from evalkit.lab import tokenizer as tokenizers
 from evalkit.lab.corpus import Drawn, dice
 from evalkit.lab.folder import Figures, save
-from evalkit.lab.grammar import Grammar, load
+from evalkit.lab.grammar import Grammar
 from evalkit.lab.probe import KINDS, portray
 from evalkit.lab.recipe import Recipe
 from evalkit.lab.sampling import draw
 from evalkit.lab.train import Tick, measure_fit, train_base
 from evalkit.lab.tune import train_tuned
+from evalkit.lab.world import load
 
 
 def build(out: Path, *, quick: bool = False, console: Console | None = None) -> dict[str, Path]:

@@ -16,7 +16,7 @@ import random
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cached_property
 from itertools import accumulate
 
 VOICES = ("professor", "student", "rude", "poet")
@@ -193,11 +193,3 @@ class Grammar:
 def entropy_of(law: tuple[float, ...]) -> float:
     """Return -sum p log p in nats."""
     return -math.fsum(p * math.log(p) for p in law if p > 0)
-
-
-@cache
-def load() -> Grammar:
-    """Return the world that ships with evalkit."""
-    from evalkit.lab import world
-
-    return Grammar(world.prompts())

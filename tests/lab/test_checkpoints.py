@@ -16,10 +16,11 @@ from transformers import AutoModelForCausalLM, AutoModelForSequenceClassificatio
 
 from evalkit.lab import NAMES, resolve
 from evalkit.lab.build import build
-from evalkit.lab.grammar import VOICES, frame, load
+from evalkit.lab.grammar import VOICES, frame
 from evalkit.lab.probe import portray
 from evalkit.lab.recipe import Recipe
 from evalkit.lab.train import measure_fit
+from evalkit.lab.world import load
 
 GRAMMAR = load()
 

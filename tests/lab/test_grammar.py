@@ -11,7 +11,8 @@ from collections import Counter
 import pytest
 from scipy import stats
 
-from evalkit.lab.grammar import VOICES, Branch, Prompt, Slot, load
+from evalkit.lab.grammar import VOICES, Branch, Prompt, Slot
+from evalkit.lab.world import load
 
 GRAMMAR = load()
 SMALL = [*GRAMMAR.of_kind("fact"), *GRAMMAR.of_kind("choice"), *GRAMMAR.of_kind("riddle")]

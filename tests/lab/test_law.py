@@ -8,8 +8,8 @@ import random
 import pytest
 
 from evalkit.lab import tokenizer as lab
-from evalkit.lab.grammar import load
 from evalkit.lab.law import next_token
+from evalkit.lab.world import load
 
 GRAMMAR = load()
 TOKENIZER = lab.build(GRAMMAR, chat=False)

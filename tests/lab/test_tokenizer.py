@@ -9,7 +9,8 @@ import pytest
 from transformers import AutoTokenizer
 
 from evalkit.lab import tokenizer as lab
-from evalkit.lab.grammar import document, frame, load
+from evalkit.lab.grammar import document, frame
+from evalkit.lab.world import load
 
 GRAMMAR = load()
 

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from functools import cache
 from importlib import resources
 from typing import Any
 
 import yaml
 
-from evalkit.lab.grammar import VOICES, Branch, Prompt, Slot
+from evalkit.lab.grammar import VOICES, Branch, Grammar, Prompt, Slot
 
 Words = Mapping[str, list[str]]
 SLOT = re.compile(r"\{(\^?)(\w+)\}")
+
+
+@cache
+def load() -> Grammar:
+    """Return the world that ships with evalkit."""
+    return Grammar(prompts())
 
 
 def prompts() -> tuple[Prompt, ...]:
