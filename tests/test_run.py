@@ -76,7 +76,7 @@ def kill_in_the_middle(process: subprocess.Popen[str], run: Path, how: signal.Si
         if event.get("stage") == "sample base" and event["done"] and shards(run):
             process.send_signal(how)
             break
-    process.wait(timeout=30)
+    process.communicate(timeout=30)
 
 
 @pytest.fixture(scope="module")

@@ -97,9 +97,12 @@ class RewardModel:
         limit = getattr(self._config, "max_position_embeddings", None)
         if limit is not None and len(tokens) > limit:
             return False
-        said = self._tokenizer(exchange[1], add_special_tokens=False)["input_ids"]
         unknown = self._tokenizer.unk_token_id
-        return unknown is None or said.count(unknown) <= UNKNOWN_SHARE * len(said)
+        if unknown is None:
+            return True
+        # What the completion adds to the exchange: on its own it might be cut into other tokens.
+        asked = self._tokens((exchange[0], ""))
+        return tokens.count(unknown) - asked.count(unknown) <= UNKNOWN_SHARE * (len(tokens) - len(asked))
 
     def _score_batch(self, batch: Sequence[Sequence[int]]) -> list[float]:
         import torch
