@@ -89,7 +89,7 @@ def _view(content: ReportContent, packed: samples.Samples) -> dict[str, Any]:
 
 def _options(content: ReportContent, role: effects.Role) -> list[str]:
     """What the selectors offer: every measure of that side with its unit."""
-    measures = figures.measures(content.summary, role)
+    measures = figures.plottable(content.summary, role)
     units = [content.metrics[measure].unit if measure in content.metrics else "" for measure in measures]
     return [
         f"{label(measure)}, in {unit}" if unit else label(measure)
@@ -132,7 +132,7 @@ def _data(content: ReportContent, packed: samples.Samples) -> JSON:
 
 def _overview(summary: Summary) -> JSON:
     """First-screen figures: [quality][diversity], or one row of dot plots where one side was not measured."""
-    quality, diversity = figures.measures(summary, "quality"), figures.measures(summary, "diversity")
+    quality, diversity = figures.plottable(summary, "quality"), figures.plottable(summary, "diversity")
     if quality and diversity:
         return [[figures.frontier(summary, q, d) for d in diversity] for q in quality]
     return (

@@ -46,6 +46,12 @@ def measures(summary: Summary, role: effects.Role) -> list[str]:
     return [metric for metric, better in effects.betters(summary).items() if effects.role(metric, better) == role]
 
 
+def plottable(summary: Summary, role: effects.Role) -> list[str]:
+    """Those of them that any arm has a number for."""
+    known = {estimate.metric for estimate in summary.estimates if is_number(estimate.value)}
+    return [metric for metric in measures(summary, role) if metric in known]
+
+
 def frontier(summary: Summary, quality: str, diversity: str) -> Figure:
     """Every arm at its diversity (right is more) and quality (up is better)."""
     betters, found = effects.betters(summary), effects.estimates(summary)

@@ -141,14 +141,23 @@ def _findings(arm: str, baseline: str, summary: Summary) -> list[Finding]:
 
 def _headline(arm: str, baseline: str, findings: Sequence[Finding]) -> str:
     sides = {side: [finding for finding in findings if finding.role == side.role] for side in _SIDES}
-    told = [(side, found) for side, found in sides.items() if found]
+    defined = {side: [f for f in found if is_number(f.difference.value)] for side, found in sides.items()}
+    told = [(side, found) for side, found in defined.items() if found]
+    unknown = [_undefined(side.role, found) for side, found in sides.items() if found and not defined[side]]
     if not told:
-        return f"{arm} and {baseline} are compared only on measures without a better direction."
+        directionless = f"{arm} and {baseline} are compared only on measures without a better direction."
+        return " ".join(unknown) or directionless
     clauses = [
         side.clause(found, f" than {baseline}" if first == 0 else "") for first, (side, found) in enumerate(told)
     ]
     tallies = [side.tally(found) for side, found in told if len(found) > 1]
-    return " ".join([f"{arm} {listed(clauses)}.", *([f"{_capital('; '.join(tallies))}."] if tallies else [])])
+    tally = [f"{_capital('; '.join(tallies))}."] if tallies else []
+    return " ".join([f"{arm} {listed(clauses)}.", *tally, *unknown])
+
+
+def _undefined(role: Role, findings: Sequence[Finding]) -> str:
+    names = listed([label(finding.difference.metric) for finding in findings])
+    return f"{_capital(role)} could not be compared ({names} undefined)."
 
 
 @dataclass(frozen=True, slots=True)

@@ -93,8 +93,16 @@ def test_a_measure_without_direction_is_never_gained_or_lost() -> None:
 @pytest.mark.parametrize("value", [None, math.nan])
 def test_a_missing_difference_is_unclear_and_said_so(value: float | None) -> None:
     told = verdict(summary(Difference("reward", "s", "tuned", "base", value, None, math.nan, None, None)))
-    assert "reward not defined" in told.headline
+    assert told.headline == "Quality could not be compared (reward undefined)."
     assert told.unclear[0].words == "reward not defined"
+
+
+def test_a_side_that_was_not_measured_is_never_called_no_different() -> None:
+    undefined = Difference("reward", "s", "tuned", "base", None, None, None, None, None)
+    told = verdict(summary(undefined, change("self_bleu", 0.2)))
+    assert "clearly better nor clearly worse" not in told.headline
+    assert told.headline.startswith("tuned draws from ")
+    assert told.headline.endswith("Quality could not be compared (reward undefined).")
 
 
 def test_a_baseline_without_spread_gives_no_adverb() -> None:
