@@ -90,7 +90,7 @@ def begin(store: Store, plan: Plan, command: Sequence[str]) -> dict[str, Any]:
         "evalkit": __version__,
         "state": "running",
         "command": list(command),
-        "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "started": (known or {}).get("started") or datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "suite": plan.suite.model_dump(mode="json", exclude={"prompts"}),
         "identity": identity,
         "engines": {name: f"{loaded.engine} {loaded.engine_version}" for name, loaded in plan.checkpoints.items()},
