@@ -5,16 +5,12 @@ Unknown keys are refused. Every mistake is reported with file, line, key, what w
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import (
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     PlainSerializer,
     PlainValidator,
@@ -28,15 +24,9 @@ from evalkit.errors import MetricError, SuiteError
 from evalkit.measure import Measure, parse
 from evalkit.prompts import PromptSource, check_prompts, read_prompts
 from evalkit.records import Kind, Prompt, Sampling
-from evalkit.yaml_lines import Document, read_yaml
+from evalkit.typed_yaml import Part, dotted, read_part, reason
 
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
-
-
-class Part(BaseModel):
-    """A part of a suite file: frozen, unknown keys refused."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
 
 def _as_list(value: Any) -> Any:
@@ -212,18 +202,14 @@ def overrides(
         return Overrides(models=dict(models), samples=samples, temperature=temperature, prompts=prompts)
     except ValidationError as error:
         lines = [
-            f"--{str(problem['loc'][0]).replace('models', 'model')}: {_reason(problem)}" for problem in error.errors()
+            f"--{str(problem['loc'][0]).replace('models', 'model')}: {reason(problem)}" for problem in error.errors()
         ]
         raise SuiteError("\n".join(lines)) from None
 
 
 def load_suite(path: Path, overrides: Overrides | None = None) -> Suite:
     """Read and check a suite file, with the prompts of `prompts_from` read in. Raises `SuiteError`."""
-    document = read_yaml(path)
-    try:
-        suite = Suite.model_validate(document.value)
-    except ValidationError as error:
-        raise SuiteError("\n".join(_explain(document, error))) from None
+    suite, document = read_part(Suite, path, "suite")
     if suite.prompts_from is not None:
         prompts = read_prompts(suite.prompts_from, path.parent, document.place("prompts_from"))
         suite = suite.model_copy(update={"prompts": prompts, "prompts_from": None})
@@ -254,81 +240,5 @@ def _override(suite: Suite, asked: Overrides) -> Suite:
     try:
         return Suite.model_validate(changed)
     except ValidationError as error:
-        lines = [f"command line: {_dotted(e['loc'])}: {_reason(e)}" for e in error.errors()]
+        lines = [f"command line: {dotted(e['loc'])}: {reason(e)}" for e in error.errors()]
         raise SuiteError("\n".join(lines)) from None
-
-
-def _explain(document: Document, error: ValidationError) -> Iterable[str]:
-    for problem in error.errors():
-        loc = problem["loc"]
-        if problem["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
-            yield f"{document.key_place(*loc)}: {_unknown_key(loc)}"
-        else:
-            yield f"{document.place(*loc)}: {_dotted(loc) + ': ' if loc else ''}{_reason(problem)}"
-
-
-def _reason(problem: Any) -> str:
-    """What was found and what is allowed, from a pydantic error."""
-    if problem["type"] == "value_error":
-        return str(problem["ctx"]["error"])
-    if problem["type"] in ("missing", "missing_argument"):
-        return "this key is missing; it must be given"
-    must = problem["msg"].replace("Input should be", "it must be").replace("Value should", "it must")
-    must = re.sub(r"^(String|Tuple|List|Dictionary) should", "it must", must)
-    must = (
-        must.replace("a valid ", "a ").replace("a integer", "an integer").replace("a string", "text (put it in quotes)")
-    )
-    return f"found {_show(problem['input'])}; {must}"
-
-
-def _unknown_key(loc: tuple[int | str, ...]) -> str:
-    from difflib import get_close_matches
-
-    allowed = _allowed_keys(loc[:-1])
-    close = get_close_matches(str(loc[-1]), allowed, n=1)
-    hint = f" (did you mean {close[0]!r}?)" if close else ""
-    return f"unknown key {_dotted(loc)!r}{hint}; allowed here: {', '.join(allowed)}"
-
-
-def _allowed_keys(loc: Iterable[int | str]) -> list[str]:
-    schema = suite_schema()
-    here: dict[str, Any] = schema
-    for step in loc:
-        here = _follow(schema, here)
-        if isinstance(step, int):
-            here = here["items"]
-        else:
-            here = (
-                here.get("properties", {}).get(step)
-                or here.get("additionalProperties")
-                or next(iter(here["patternProperties"].values()))
-            )
-    return list(_follow(schema, here).get("properties", {}))
-
-
-def _follow(schema: dict[str, Any], here: dict[str, Any]) -> dict[str, Any]:
-    for option in here.get("anyOf", []):
-        if "$ref" in option:
-            here = option
-    if "$ref" in here:
-        found: dict[str, Any] = schema["$defs"][here["$ref"].rsplit("/", 1)[-1]]
-        return found
-    return here
-
-
-def _dotted(loc: Iterable[int | str]) -> str:
-    return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in loc).lstrip(".")
-
-
-def _show(value: Any) -> str:
-    shown = (
-        yaml.safe_dump(value, default_flow_style=True, allow_unicode=True, width=10**6)
-        if _is_plain(value)
-        else repr(value)
-    )
-    shown = shown.strip().removesuffix("...").strip()
-    return shown if len(shown) <= 80 else f"{shown[:77]}..."
-
-
-def _is_plain(value: Any) -> bool:
-    return isinstance(value, str | int | float | bool | list | dict | type(None))

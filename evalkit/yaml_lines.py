@@ -42,8 +42,8 @@ class Document:
         return f"{self.path}:{node.start_mark.line + 1}" if node is not None else f"{self.path}:1"
 
 
-def read_yaml(path: Path) -> Document:
-    """Read one YAML mapping with the safe loader. Raises `SuiteError`."""
+def read_yaml(path: Path, what: str = "suite") -> Document:
+    """Read one YAML mapping with the safe loader; `what` names such a file in errors. Raises `SuiteError`."""
     try:
         text = path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
@@ -62,9 +62,7 @@ def read_yaml(path: Path) -> Document:
     except (yaml.YAMLError, ValueError) as error:
         raise SuiteError(f"{path}: not valid YAML: {error}") from None
     if not isinstance(value, dict):
-        raise SuiteError(
-            f"{path}:1: a suite is a mapping of keys (name, checkpoints, ...); found {type(value).__name__}"
-        )
+        raise SuiteError(f"{path}:1: a {what} is a mapping of keys (name, ...); found {type(value).__name__}")
     return Document(path, value, root)
 
 
