@@ -1,0 +1,263 @@
+"""What the trainer is asked to do: typed YAML, with the errors of suites."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Literal, TypeVar
+
+from annotated_types import Gt
+from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
+
+from evalkit.prompts import PromptSource, check_prompts, read_prompts
+from evalkit.records import Prompt
+from evalkit.suite import NAME, CheckpointSpec, Texts
+from evalkit.typed_yaml import Part, read_part
+
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Betas = Annotated[
+    tuple[Positive, ...],
+    BeforeValidator(lambda value: value if isinstance(value, list | tuple) else (value,)),
+    Field(min_length=1),
+    WithJsonSchema({"anyOf": [{"type": "number"}, {"type": "array", "items": {"type": "number"}}]}),
+]
+Estimator = Literal["k1", "k2", "k3"]
+
+
+class RewardSource(Part):
+    """Where a completion's reward comes from: a reward model, or a utility that is stated."""
+
+    model: str | None = None
+    """Folder, hub id or `lab:NAME` of a reward model: a sequence-classification checkpoint with one label."""
+    utility: Mapping[str, float] | None = None
+    """Utility name -> weight, added up, as in {"lab:scholars": 1, words: -0.05}."""
+
+    @model_validator(mode="after")
+    def _is_one(self) -> RewardSource:
+        if (self.model is None) == (self.utility is None):
+            raise ValueError("a reward is either `model: PATH` or `utility: {name: weight}`")
+        return self
+
+    def __str__(self) -> str:
+        return self.model or " + ".join(f"{weight:g} {name}" for name, weight in (self.utility or {}).items())
+
+
+class Lora(Part):
+    """Low-rank adapters in place of full fine-tuning (Hu et al. 2021); merged into the weights when saved."""
+
+    rank: int = Field(16, ge=1)
+    alpha: Positive = 32.0
+    targets: Texts = ("all-linear",)
+    """Names of the modules that get adapters; `all-linear` is every linear layer but the head."""
+
+
+class Generation(Part):
+    """How the policy is sampled while it trains: nothing is cut off, so that log-probs are those of the sampler."""
+
+    max_tokens: int = Field(48, ge=1)
+    """Longest completion."""
+    temperature: float = Field(1.0, gt=0, le=2)
+    """The law that is trained is the policy's at this temperature; it is written beside the checkpoint."""
+
+
+class AdaptiveKl(Part):
+    """Beta follows a target (Ziegler et al. 2019): the sequence's KL in nats, over a horizon of episodes."""
+
+    target: Positive
+    horizon: int = Field(10_000, ge=1)
+
+
+class Probe(Part):
+    """A fixed set of prompts on which the policy's diversity is watched while it trains."""
+
+    prompts: int = Field(16, ge=1)
+    samples: int = Field(32, ge=2)
+    every: int = Field(10, ge=1)
+    """Updates between two looks."""
+
+
+class Job(Part):
+    """What every piece of work has."""
+
+    name: str = Field(pattern=NAME)
+    seed: int = Field(0, ge=0, lt=2**32)
+
+
+class Training(Job):
+    """What every trainer needs."""
+
+    lora: Lora | None = None
+    """Train adapters instead of all weights."""
+    dtype: Literal["auto", "float32", "bfloat16"] = "auto"
+    """Precision of forward passes: `auto` is bfloat16 on a GPU, float32 on a CPU; weights stay float32."""
+
+
+class Prompted(Job):
+    """Work on prompts."""
+
+    prompts: tuple[Prompt, ...] = ()
+    """Prompts written here ..."""
+    prompts_from: PromptSource | None = None
+    """... or read from a file or a data set."""
+
+    @model_validator(mode="after")
+    def _has_prompts(self) -> Prompted:
+        if bool(self.prompts) == (self.prompts_from is not None):
+            raise ValueError("give either `prompts` with at least one prompt, or `prompts_from` a file or a data set")
+        return self
+
+
+class PpoConfig(Training, Prompted):
+    """Proximal policy optimisation of a policy against a reward, held near its own start (the reference) by beta KL."""
+
+    policy: CheckpointSpec
+    """The causal language model that is trained; its frozen copy is the reference."""
+    reward: RewardSource
+    gold: RewardSource | None = None
+    """The reward that one would really want, only watched: over-optimisation shows where it falls."""
+    critic: str | None = None
+    """Checkpoint that the value network starts from; default: the reward model, or the policy where there is none."""
+    beta: Betas
+    """Weight of the KL; a list makes a checkpoint of each, a ladder."""
+    adaptive: AdaptiveKl | None = None
+    estimator: Estimator = "k1"
+    """Of the KL inside the reward. Only k1 has the right optimum; k2 and k3 collapse diversity."""
+    normalise: bool = True
+    """Shift and scale rewards to mean 0, standard deviation 1 over the reference's samples, once, before training."""
+    missing_eos: float | None = -1.0
+    """Reward of a completion that does not end by itself, in normalised units; null scores it like any other."""
+    sampling: Generation = Generation()
+    updates: int = Field(100, ge=1)
+    """Batches of episodes."""
+    batch: int = Field(256, ge=1)
+    """Episodes in a batch, over all processes."""
+    samples: int = Field(1, ge=1)
+    """Episodes of each prompt in a batch; `batch` must be a multiple."""
+    epochs: int = Field(4, ge=1)
+    """Passes over each batch."""
+    minibatches: int = Field(4, ge=1)
+    """Optimiser steps a pass."""
+    microbatch: int = Field(64, ge=1)
+    """Sequences in one forward and backward pass: memory against speed, the result is the same."""
+    learning_rate: Positive = 1e-5
+    """Of the policy; it falls linearly to 0."""
+    critic_learning_rate: Positive | None = None
+    """Of the value network; default: the policy's."""
+    clip: Positive = 0.2
+    value_clip: Positive = 0.2
+    value_weight: Positive = 0.1
+    gae_lambda: float = Field(0.95, ge=0, le=1)
+    whiten: bool = True
+    max_grad_norm: Positive = 1.0
+    target_kl: Positive | None = None
+    """Stop a batch's passes when the policy has moved this far from the batch's sampler (nats a token)."""
+    probe: Probe = Probe()
+    save_every: int = Field(20, ge=1)
+    """Updates between two states to resume from."""
+    best_of: tuple[Annotated[int, Field(ge=2, le=1024)], ...] = ()
+    """Also write best-of-n completions of the reference: a comparison arm that needs no training."""
+
+    @model_validator(mode="after")
+    def _fits(self) -> PpoConfig:
+        if self.batch % self.samples:
+            raise ValueError(f"batch is {self.batch}; it must be a multiple of samples, {self.samples}")
+        if self.batch % self.minibatches:
+            raise ValueError(f"batch is {self.batch}; it must be a multiple of minibatches, {self.minibatches}")
+        if len(set(self.beta)) < len(self.beta):
+            raise ValueError("beta lists a value twice")
+        if self.adaptive and len(self.beta) > 1:
+            raise ValueError("adaptive moves beta by itself; it needs a single start value of beta, not a list")
+        return self
+
+
+class RewardConfig(Training):
+    """A reward model from pairwise preferences (Bradley-Terry)."""
+
+    model: CheckpointSpec
+    """The language model that it starts from."""
+    preferences: Texts
+    """JSONL files of `prompt`, `chosen`, `rejected`, relative to this file; `rater` and `group` where known."""
+    groups: bool = False
+    """Also train a reward model for each rater group, on that group's preferences alone."""
+    held_out: float = Field(0.1, gt=0, lt=1)
+    """Share of prompts kept from training, on which accuracy and calibration are measured."""
+    epochs: int = Field(1, ge=1)
+    batch: int = Field(64, ge=1)
+    microbatch: int = Field(64, ge=1)
+    learning_rate: Positive = 1e-5
+    margin: float = Field(0.0, ge=0)
+    centring: float = Field(0.0, ge=0)
+    """Weight of (r_chosen + r_rejected)^2, which keeps rewards around 0 (Eisenstein et al. 2023)."""
+    reference_samples: int = Field(512, ge=0)
+    """Completions of the language model itself on which the reward is brought to standard deviation 1; 0: not done."""
+    max_tokens: int = Field(48, ge=1)
+    """Longest completion among the reference samples."""
+
+
+class SftConfig(Training):
+    """Supervised fine-tuning on prompts and completions."""
+
+    model: CheckpointSpec
+    data: Texts
+    """JSONL files of `prompt` and `completion` (or preferences, whose `chosen` is taken), relative to this file."""
+    held_out: float = Field(0.05, gt=0, lt=1)
+    """Share of prompts kept from training, on which the loss is watched."""
+    epochs: int = Field(1, ge=1)
+    batch: int = Field(64, ge=1)
+    microbatch: int = Field(64, ge=1)
+    learning_rate: Positive = 1e-5
+
+
+class PrefsSampleConfig(Prompted):
+    """Pairs of completions to be compared."""
+
+    policy: CheckpointSpec
+    pairs: int = Field(4, ge=1)
+    """Pairs a prompt."""
+    sampling: Generation = Generation()
+
+
+class RaterGroup(Part):
+    """Raters who share values: a stated utility, and noise."""
+
+    raters: int = Field(1, ge=1)
+    share: Annotated[float, Gt(0)] = 1.0
+    """Weight of this group among the preferences."""
+    values: RewardSource
+    noise: Positive = 1.0
+    """Scale of the noise: P(a over b) = sigmoid((u(a) - u(b)) / noise)."""
+
+
+class PrefsSimulateConfig(Job):
+    """Simulated raters who compare pairs."""
+
+    pairs: Texts
+    """JSONL files of `prompt` and `completions` (two each), as `evalkit prefs sample` writes them."""
+    groups: dict[Annotated[str, Field(pattern=NAME)], RaterGroup] = Field(min_length=1)
+    every_group: bool = False
+    """Let every group label every pair, instead of dealing the pairs out by share."""
+
+
+Config = TypeVar("Config", bound=Job)
+
+
+def load_config(model: type[Config], path: Path) -> Config:
+    """Read and check a config; prompts are read in, file names become relative to the working directory.
+
+    Raises `SuiteError` with file, line and key.
+    """
+    config, document = read_part(model, path, "config")
+    changed: dict[str, object] = {
+        field: tuple(str(path.parent / name) for name in getattr(config, field))
+        for field in ("preferences", "data", "pairs")
+        if isinstance(getattr(config, field, None), tuple)
+    }
+    if isinstance(config, Prompted):
+        if config.prompts_from is not None:
+            place = document.place("prompts_from")
+            prompts = read_prompts(config.prompts_from, path.parent, place)
+            check_prompts(prompts, lambda _: place)
+            changed |= {"prompts": prompts, "prompts_from": None}
+        else:
+            check_prompts(config.prompts, lambda index: document.place("prompts", index))
+    return config.model_copy(update=changed)
