@@ -46,7 +46,7 @@ class Lora(Part):
     """Low-rank adapters in place of full fine-tuning (Hu et al. 2021); merged into the weights when saved."""
 
     rank: int = Field(16, ge=1)
-    alpha: Positive = 32.0
+    alpha: int = Field(32, ge=1)
     targets: Texts = ("all-linear",)
     """Names of the modules that get adapters; `all-linear` is every linear layer but the head."""
 
@@ -154,8 +154,6 @@ class PpoConfig(Training, Prompted):
     probe: Probe = Probe()
     save_every: int = Field(20, ge=1)
     """Updates between two states to resume from."""
-    best_of: tuple[Annotated[int, Field(ge=2, le=1024)], ...] = ()
-    """Also write best-of-n completions of the reference: a comparison arm that needs no training."""
 
     @model_validator(mode="after")
     def _fits(self) -> PpoConfig:

@@ -1,0 +1,244 @@
+"""The networks of training: a policy, and a classifier whose head says a value at every token."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    GenerationConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+
+from evalkit.checkpoints import check, context_length, locate, resolve
+from evalkit.errors import CheckpointError, InputError
+from evalkit.records import Checkpoint, Prompt
+from evalkit.rendering import render
+from evalkit.suite import CheckpointSpec
+from evalkit.training.batch import Batch
+from evalkit.training.config import Lora
+
+
+@dataclass(frozen=True)
+class Policy:
+    """A causal language model to be trained, and how it is asked."""
+
+    model: PreTrainedModel
+    """Weights in float32; a peft model where there are adapters."""
+    tokenizer: PreTrainedTokenizerBase
+    checkpoint: Checkpoint
+    spec: CheckpointSpec
+    stops: frozenset[int]
+    """Tokens that end a sequence."""
+
+    @property
+    def has_adapters(self) -> bool:
+        return hasattr(self.model, "disable_adapter")
+
+    @property
+    def eos(self) -> int:
+        """The token that ends a training text."""
+        return cast(int, self.tokenizer.eos_token_id)
+
+    def prompt_ids(self, prompts: tuple[Prompt, ...], max_tokens: int) -> list[tuple[int, ...]]:
+        """Token ids of each prompt in its frame or chat template.
+
+        Raises `InputError` where a prompt leaves no room for a completion of `max_tokens`.
+        """
+        room = context_length(self.checkpoint)
+        found = []
+        for prompt in render(self.checkpoint, self.spec, prompts):
+            if not prompt.token_ids:
+                raise InputError(f"prompt {prompt.prompt_id!r} has no tokens: the policy's tokenizer drops all")
+            if room is not None and len(prompt.token_ids) + max_tokens > room:
+                raise InputError(
+                    f"prompt {prompt.prompt_id!r} takes {len(prompt.token_ids)} tokens, which leaves no room for "
+                    f"max_tokens {max_tokens} in the policy's context of {room}; shorten it or lower max_tokens"
+                )
+            found.append(prompt.token_ids)
+        return found
+
+    def response_ids(self, text: str) -> list[int]:
+        """Token ids of a completion with its end of sequence, as they follow the rendered prompt."""
+        joined = f" {text}" if self.spec.kind == "base" and not text[:1].isspace() else text
+        ids = cast(list[int], self.tokenizer(joined, add_special_tokens=False)["input_ids"])
+        return [*ids, self.eos]
+
+    def texts(self, responses: list[list[int]]) -> list[str]:
+        """Completions as text, without special tokens and surrounding white space."""
+        return [text.strip() for text in self.tokenizer.batch_decode(responses, skip_special_tokens=True)]
+
+
+class ValueNetwork(nn.Module):  # type: ignore[misc]
+    """A sequence classifier of one label, read at every token: a critic, and at the last token a reward model."""
+
+    def __init__(self, classifier: PreTrainedModel) -> None:
+        super().__init__()
+        self.classifier = classifier
+
+    def forward(self, ids: Tensor, mask: Tensor, positions: Tensor) -> Tensor:
+        """[B, L] the head's output after every token, float32."""
+        body = getattr(self.classifier, self.classifier.base_model_prefix)
+        hidden = body(input_ids=ids, attention_mask=mask, position_ids=positions, use_cache=False).last_hidden_state
+        values: Tensor = self.classifier.get_submodule("score")(hidden)
+        return values.squeeze(-1).float()
+
+
+def load_policy(name: str, spec: CheckpointSpec, lora: Lora | None = None) -> Policy:
+    """A checkpoint as a policy, in evaluation mode: dropout would make the ratio of a policy to itself differ from 1.
+
+    Raises `CheckpointError`.
+    """
+    checkpoint = resolve(name, spec)
+    if checkpoint.is_remote:
+        raise CheckpointError(f"checkpoint {name!r} is a server; training needs its weights")
+    architectures = ", ".join(_config(Path(checkpoint.location)).architectures or ())
+    if "SequenceClassification" in architectures:
+        raise CheckpointError(f"checkpoint {name!r} is a {architectures}; a policy is a causal language model")
+    tokenizer = AutoTokenizer.from_pretrained(checkpoint.location, trust_remote_code=spec.trust_remote_code)
+    if tokenizer.eos_token_id is None:
+        raise CheckpointError(f"checkpoint {name!r}: its tokenizer has no end-of-sequence token, so nothing ever ends")
+    model = AutoModelForCausalLM.from_pretrained(
+        checkpoint.location, trust_remote_code=spec.trust_remote_code, **_loading()
+    )
+    stops = _stops(model, tokenizer)
+    # A generation config of the checkpoint's own would cut off or punish tokens silently.
+    model.generation_config = _neutral(model, tokenizer, stops)
+    return Policy(_with_adapters(model, lora).eval(), tokenizer, checkpoint, spec, stops)
+
+
+def load_reward_model(source: str, policy: Policy) -> ValueNetwork:
+    """A reward model that reads the policy's own tokens. Raises `CheckpointError`."""
+    folder = locate(source)
+    check(folder)
+    config = _config(folder)
+    architectures = ", ".join(config.architectures or ()) or "unknown architecture"
+    if "SequenceClassification" not in architectures:
+        raise CheckpointError(f"{source} is a {architectures}; a reward model is a sequence-classification checkpoint")
+    if config.num_labels != 1:
+        raise CheckpointError(f"{source} has {config.num_labels} labels; a reward model has one")
+    _check_same_tokens(source, AutoTokenizer.from_pretrained(folder), policy)
+    return _value_network(AutoModelForSequenceClassification.from_pretrained(folder, **_loading()), source)
+
+
+def fresh_value_network(spec: CheckpointSpec, seed: int) -> ValueNetwork:
+    """A language model with its output layer replaced by a value, drawn from N(0, 1 / (d + 1)) (Ziegler et al. 2019).
+
+    Raises `CheckpointError` for an architecture that has no classifier.
+    """
+    folder = locate(spec.path, spec.revision)
+    torch.manual_seed(seed)
+    try:
+        model = AutoModelForSequenceClassification.from_pretrained(
+            folder, num_labels=1, trust_remote_code=spec.trust_remote_code, **_loading()
+        )
+    except ValueError as error:
+        raise CheckpointError(f"{spec.path}: no classifier can be made of it: {str(error).splitlines()[0]}") from None
+    network = _value_network(model, spec.path)
+    head = cast(nn.Linear, model.get_submodule("score"))
+    nn.init.normal_(head.weight, std=(head.in_features + 1) ** -0.5)
+    if head.bias is not None:
+        nn.init.zeros_(head.bias)
+    return network
+
+
+def response_logits(model: nn.Module, batch: Batch, temperature: float = 1.0) -> Tensor:
+    """[B, R, V] logits that each response token was drawn from, float32, divided by the temperature."""
+    width = batch.ids.shape[1] - batch.prompt_width
+    out = model(
+        input_ids=batch.ids[:, :-1],
+        attention_mask=batch.mask[:, :-1],
+        position_ids=batch.positions[:, :-1],
+        logits_to_keep=width,
+        use_cache=False,
+    )
+    logits: Tensor = out.logits[:, -width:].float()
+    return logits if temperature == 1.0 else logits / temperature
+
+
+def response_values(network: nn.Module, batch: Batch) -> Tensor:
+    """[B, R] values of the states before each response token."""
+    values: Tensor = network(batch.ids[:, :-1], batch.mask[:, :-1], batch.positions[:, :-1])
+    return values[:, batch.prompt_width - 1 :]
+
+
+def sequence_scores(network: nn.Module, batch: Batch) -> Tensor:
+    """[B] the head's output at each sequence's last token."""
+    values: Tensor = network(batch.ids, batch.mask, batch.positions)
+    last = batch.ids.shape[1] - 1 - batch.mask.flip(1).long().argmax(dim=1)
+    return values.gather(1, last[:, None])[:, 0]
+
+
+@contextmanager
+def without_adapters(policy: Policy, model: nn.Module) -> Iterator[nn.Module]:
+    """The policy as it was before training: the reference, where only adapters are trained."""
+    with cast(Any, policy.model).disable_adapter():
+        yield model
+
+
+def _loading() -> dict[str, Any]:
+    # Weights in bfloat16 would move ratios by a tenth and lose small steps. On a CPU the plain attention's backward
+    # pass takes half the time of the fused one's.
+    return {"dtype": torch.float32, "attn_implementation": "sdpa" if torch.cuda.is_available() else "eager"}
+
+
+def _config(folder: Path) -> Any:
+    return AutoConfig.from_pretrained(folder)
+
+
+def _value_network(classifier: PreTrainedModel, source: str) -> ValueNetwork:
+    if not isinstance(getattr(classifier, "score", None), nn.Linear):
+        raise CheckpointError(f"{source}: a {type(classifier).__name__} has no `score` head to read at every token")
+    return ValueNetwork(classifier.eval())
+
+
+def _check_same_tokens(source: str, tokenizer: PreTrainedTokenizerBase, policy: Policy) -> None:
+    mine, its = policy.tokenizer.get_vocab(), tokenizer.get_vocab()
+    if mine != its:
+        differing = next(token for token in (*mine, *its) if mine.get(token) != its.get(token))
+        raise CheckpointError(
+            f"{source} has another tokenizer than the policy ({len(its)} tokens against {len(mine)}; {differing!r} is "
+            f"{its.get(differing)} against {mine.get(differing)}); train a reward model from the policy's own "
+            "base with `evalkit train reward`"
+        )
+
+
+def _stops(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:
+    named = getattr(model.generation_config, "eos_token_id", None)
+    several = named if isinstance(named, list) else [] if named is None else [named]
+    return frozenset([*several, cast(int, tokenizer.eos_token_id)])
+
+
+def _neutral(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, stops: frozenset[int]) -> GenerationConfig:
+    return GenerationConfig(
+        do_sample=True,
+        temperature=1.0,
+        top_k=0,
+        top_p=1.0,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=sorted(stops),
+        pad_token_id=tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id,
+    )
+
+
+def _with_adapters(model: PreTrainedModel, lora: Lora | None) -> PreTrainedModel:
+    if lora is None:
+        return model
+    from peft import LoraConfig, get_peft_model
+
+    targets = "all-linear" if lora.targets == ("all-linear",) else list(lora.targets)
+    settings = LoraConfig(r=lora.rank, lora_alpha=lora.alpha, target_modules=targets, task_type="CAUSAL_LM")
+    try:
+        return cast(PreTrainedModel, get_peft_model(model, settings))
+    except ValueError as error:
+        raise InputError(f"lora.targets: {str(error).splitlines()[0]}") from None
