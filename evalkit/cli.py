@@ -280,6 +280,92 @@ def lab_build(out: Path | None) -> None:
         click.echo(f"{name}: {folder}")
 
 
+@main.group()
+def prefs() -> None:
+    """Pairs of completions, and who prefers which."""
+
+
+@prefs.command("sample")
+@click.argument("config", type=click.Path(path_type=Path))
+@click.option(
+    "--out",
+    required=True,
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE.jsonl",
+    help="Write the pairs here, over what is there.",
+)
+@click.option(
+    "--engine",
+    default="auto",
+    show_default=True,
+    metavar="NAME",
+    help="vllm, transformers, openai, or auto: vllm where installed.",
+)
+@output_options
+def prefs_sample(config: Path, out: Path, engine: str, tell: Listener, quiet: bool) -> None:
+    """Draw pairs of completions from a checkpoint, as CONFIG asks."""
+    from evalkit.training.config import PrefsSampleConfig, load_config
+    from evalkit.training.preferences import check_place, sample_pairs, write_pairs
+
+    asked = load_config(PrefsSampleConfig, config)
+    check_place(out)
+    pairs = sample_pairs(asked, engine, tell)
+    write_pairs(out, pairs)
+    tell.close()
+    click.echo(out if quiet else f"Pairs: {out} ({len(pairs)})")
+
+
+@prefs.command("simulate")
+@click.argument("config", type=click.Path(path_type=Path))
+@click.option(
+    "--out",
+    required=True,
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE.jsonl",
+    help="Write the preferences here, over what is there.",
+)
+@output_options
+def prefs_simulate(config: Path, out: Path, tell: Listener, quiet: bool) -> None:
+    """Let simulated raters compare pairs of completions, as CONFIG asks."""
+    from evalkit.training.config import PrefsSimulateConfig, load_config
+    from evalkit.training.preferences import (
+        agreement,
+        check_place,
+        label_pairs,
+        read_pairs,
+        value_pairs,
+        write_preferences,
+    )
+
+    asked = load_config(PrefsSimulateConfig, config)
+    check_place(out)
+    pairs = read_pairs(asked.pairs)
+    values = value_pairs(asked.groups, pairs, tell)
+    preferences = label_pairs(asked, pairs, values, tell)
+    write_preferences(out, preferences)
+    tell.close()
+    if not quiet:
+        _print_agreement(agreement(preferences, values))
+    click.echo(out if quiet else f"Preferences: {out} ({len(preferences)})")
+
+
+def _print_agreement(shares: dict[str, dict[str, float]]) -> None:
+    import math
+
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(
+        "preferences of", box=None, header_style="bold", title="Share that sides with the values of each group"
+    )
+    table.title_justify = "left"
+    for judge in shares:
+        table.add_column(judge, justify="right", overflow="fold")
+    for group, by_judge in shares.items():
+        table.add_row(group, *("-" if math.isnan(share) else f"{share:.1%}" for share in by_judge.values()))
+    Console().print(table)
+
+
 def _print_verdict(summary: Summary) -> None:
     from rich.console import Console
     from rich.text import Text

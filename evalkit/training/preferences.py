@@ -215,22 +215,20 @@ def label_pairs(config: PrefsSimulateConfig, pairs: Sequence[Pair], values: Valu
 def agreement(preferences: Iterable[Preference], values: Values) -> dict[str, dict[str, float]]:
     """Who agrees with whom: labelling group -> group whose values judge -> share of preferences that side with them.
 
-    In [0, 1]; equal values count half, pairs that the judging group cannot value are passed over, NaN where none is
-    left. The diagonal falls short of 1 by the raters' noise; where a group's own share is no higher than another's,
-    the two want the same. `preferences` are those of `label_pairs` on these values.
+    In [0, 1]; a pair of equal values, or one that the judging group cannot value, takes no side and is passed over; NaN
+    where none is left. The diagonal falls short of 1 by the raters' noise; where another group's share is as high, the
+    two want the same. `preferences` are those of `label_pairs` on these values; groups come in the order of `values`.
     """
-    sides: dict[str, dict[str, list[float]]] = {}
+    sides: dict[str, dict[str, list[bool]]] = {group: {judge: [] for judge in values} for group in values}
     for preference in preferences:
-        assert preference.group is not None
-        assert preference.prompt_id is not None
-        own = sides.setdefault(preference.group, {judge: [] for judge in values})
+        group, prompt = str(preference.group), str(preference.prompt_id)
         for judge, worth in values.items():
-            gap = worth[preference.prompt_id, preference.chosen] - worth[preference.prompt_id, preference.rejected]
-            if math.isfinite(gap):
-                own[judge].append((gap > 0) + (gap == 0) / 2)
+            gap = worth[prompt, preference.chosen] - worth[prompt, preference.rejected]
+            if math.isfinite(gap) and gap:
+                sides[group][judge].append(gap > 0)
     return {
-        group: {judge: math.fsum(found) / len(found) if found else math.nan for judge, found in by_judge.items()}
-        for group, by_judge in sorted(sides.items())
+        group: {judge: sum(found) / len(found) if found else math.nan for judge, found in by_judge.items()}
+        for group, by_judge in sides.items()
     }
 
 
@@ -282,16 +280,16 @@ def _check_source(source: RewardSource) -> None:
 
 def _score(source: RewardSource, exchanges: Sequence[Exchange], tell: Listener) -> list[float]:
     values: list[float] = []
-    with _open_scorer(source) as score:
+    with _open_judge(source) as judge:
         for start in range(0, len(exchanges), BLOCK):
             block = exchanges[start : start + BLOCK]
-            values += score(block)
+            values += judge(block)
             tell.advance(len(block))
     return values
 
 
 @contextmanager
-def _open_scorer(source: RewardSource) -> Iterator[Callable[[Sequence[Exchange]], list[float]]]:
+def _open_judge(source: RewardSource) -> Iterator[Callable[[Sequence[Exchange]], list[float]]]:
     if source.utility is not None:
         utility = open_utility(source.utility)
         yield lambda exchanges: [utility(prompt, text) for prompt, text in exchanges]

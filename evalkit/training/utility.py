@@ -31,9 +31,10 @@ def open_utility(weights: Mapping[str, float]) -> Utility:
     White space around a completion is taken off before it is judged.
     Raises `InputError`: no names, an unknown name, a REST that its utility cannot use, a weight that is no number.
     """
+    known = {entry.name: entry for entry in sorted(entry_points(group=GROUP))}
     if not weights:
-        raise InputError(f"a utility needs a name and its weight, as in {{words: -0.05}}; known: {', '.join(_known())}")
-    terms = [(_check_weight(name, weight), _open(name)) for name, weight in weights.items()]
+        raise InputError(f"a utility needs a name and its weight, as in {{words: -0.05}}; known: {', '.join(known)}")
+    terms = [(_check_weight(name, weight), _open(name, known)) for name, weight in weights.items()]
 
     def total(prompt: Prompt, completion: str) -> float:
         text = completion.strip()
@@ -93,8 +94,7 @@ def accuracy(rest: str) -> Utility:
     return is_right
 
 
-def _open(name: str) -> Utility:
-    known = _known()
+def _open(name: str, known: Mapping[str, EntryPoint]) -> Utility:
     plugin, _, rest = name.partition(":")
     if plugin not in known:
         close = difflib.get_close_matches(plugin, known, n=1)
@@ -102,10 +102,6 @@ def _open(name: str) -> Utility:
         raise InputError(f"there is no utility {plugin!r}{hint}; known: {', '.join(known)}")
     factory: Factory = known[plugin].load()
     return factory(rest)
-
-
-def _known() -> dict[str, EntryPoint]:
-    return {entry.name: entry for entry in sorted(entry_points(group=GROUP))}
 
 
 def _check_weight(name: str, weight: float) -> float:
