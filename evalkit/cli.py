@@ -326,7 +326,7 @@ def prefs_sample(config: Path, out: Path, engine: str, tell: Listener, quiet: bo
 )
 @output_options
 def prefs_simulate(config: Path, out: Path, tell: Listener, quiet: bool) -> None:
-    """Let simulated raters compare pairs of completions, as CONFIG asks."""
+    """Let simulated raters compare pairs, as CONFIG asks."""
     from evalkit.training.config import PrefsSimulateConfig, load_config
     from evalkit.training.preferences import (
         agreement,
