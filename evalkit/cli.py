@@ -355,10 +355,8 @@ def _print_agreement(shares: dict[str, dict[str, float]]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(
-        "preferences of", box=None, header_style="bold", title="Share that sides with the values of each group"
-    )
-    table.title_justify = "left"
+    click.echo("Share of each group's preferences that sides with its own values, and with those of the others:")
+    table = Table("preferences of", box=None, header_style="bold")
     for judge in shares:
         table.add_column(judge, justify="right", overflow="fold")
     for group, by_judge in shares.items():
