@@ -47,7 +47,7 @@ class Slot:
     @cached_property
     def log_law(self) -> dict[str, float]:
         """Return the log probability of every option, in nats."""
-        return {option: math.log(p) for option, p in zip(self.options, self.law, strict=True)}
+        return {option: log(p) for option, p in zip(self.options, self.law, strict=True)}
 
     @property
     def entropy(self) -> float:
@@ -84,7 +84,7 @@ class Branch:
         if match is None:
             return None
         fills = zip(self.slots, match.groups(), strict=True)
-        return math.log(self.probability) + sum(slot.log_law[fill] for slot, fill in fills)
+        return log(self.probability) + sum(slot.log_law[fill] for slot, fill in fills)
 
     def sample(self, rng: random.Random) -> str:
         """Draw one text of this branch."""
@@ -126,6 +126,14 @@ class Prompt:
         if self.match is None:
             return None
         return math.fsum(b.probability for b in self.branches if b.right)
+
+    @property
+    def choices(self) -> dict[str, float]:
+        """Return the law of the answers of a choice, as a suite states it; empty where nothing is chosen."""
+        if self.kind != "choice":
+            return {}
+        ((slot,),) = (branch.slots for branch in self.branches)
+        return dict(zip(slot.options, slot.law, strict=True))
 
     @property
     def entropy(self) -> float:
@@ -188,6 +196,11 @@ class Grammar:
     def fingerprint(self) -> str:
         """Return a hash of every text and probability of the world; comments and layout do not enter."""
         return hashlib.sha256(repr(self.prompts).encode()).hexdigest()
+
+
+def log(p: float) -> float:
+    """Return the natural logarithm; -inf at 0, which a law that was tilted far comes to."""
+    return math.log(p) if p > 0 else -math.inf
 
 
 def entropy_of(law: tuple[float, ...]) -> float:

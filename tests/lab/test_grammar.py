@@ -13,15 +13,10 @@ from scipy import stats
 
 from evalkit.lab.grammar import VOICES, Branch, Prompt, Slot
 from evalkit.lab.world import load
+from tests.lab.worlds import texts
 
 GRAMMAR = load()
 SMALL = [*GRAMMAR.of_kind("fact"), *GRAMMAR.of_kind("choice"), *GRAMMAR.of_kind("riddle")]
-
-
-def texts(branch: Branch) -> list[str]:
-    """Every text of a branch, by brute force."""
-    options = [part.options if isinstance(part, Slot) else (part,) for part in branch.parts]
-    return ["".join(fill) for fill in itertools.product(*options)]
 
 
 def readings_clash(prompt: Prompt) -> bool:
@@ -143,7 +138,7 @@ def test_a_suites_match_agrees_with_the_truth_on_every_text():
 def test_the_world_has_the_stated_size():
     assert len(GRAMMAR.of_kind("creative")) >= 60
     assert len(GRAMMAR.of_kind("fact")) >= 60
-    assert len(GRAMMAR.of_kind("choice")) >= 12
+    assert len(GRAMMAR.of_kind("choice")) >= 40
     assert len(GRAMMAR.of_kind("riddle")) >= 8
     assert len({p.text for p in GRAMMAR.prompts}) == len({p.id for p in GRAMMAR.prompts}) == len(GRAMMAR.prompts)
     assert all(6 <= p.entropy <= 12 for p in GRAMMAR.of_kind("creative"))
@@ -166,3 +161,11 @@ def test_only_the_rare_poet_solves_a_riddle():
 def test_32_samples_of_a_creative_prompt_are_mostly_distinct(prompt):
     rng = random.Random(5)
     assert len({prompt.sample(rng) for _ in range(32)}) >= 24
+
+
+def test_a_choices_law_is_that_of_its_completions():
+    for prompt in GRAMMAR.of_kind("choice"):
+        assert math.fsum(prompt.choices.values()) == pytest.approx(1)
+        for answer, p in prompt.choices.items():
+            assert GRAMMAR.log_prob(prompt.text, f"{answer}.") == pytest.approx(math.log(p))
+    assert GRAMMAR.of_kind("fact")[0].choices == {}

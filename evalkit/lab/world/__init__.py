@@ -84,11 +84,12 @@ def choices() -> Iterator[Prompt]:
     """Read the choices, whose law is stated outright."""
     world = read("choices")
     (voice,) = world["shares"]
-    for row in world["prompts"]:
-        law = row.get("law") or {c: row.get("decay", 1.0) ** rank for rank, c in enumerate(row["choices"])}
-        total = sum(law.values())
-        slot = Slot(tuple(law), tuple(weight / total for weight in law.values()))
-        yield Prompt(row["id"], "choice", "choice", row["text"], (Branch(voice, 1.0, None, (slot, ".")),))
+    for group, rows in world["groups"].items():
+        for row in rows:
+            law = row.get("law") or {c: row.get("decay", 1.0) ** rank for rank, c in enumerate(row["choices"])}
+            total = sum(law.values())
+            slot = Slot(tuple(law), tuple(weight / total for weight in law.values()))
+            yield Prompt(row["id"], "choice", group, row["text"], (Branch(voice, 1.0, None, (slot, ".")),))
 
 
 def read(file: str) -> dict[str, Any]:
