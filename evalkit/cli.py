@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import wraps
 from pathlib import Path
@@ -362,6 +362,60 @@ def _print_agreement(shares: dict[str, dict[str, float]]) -> None:
     for group, by_judge in shares.items():
         table.add_row(group, *("-" if math.isnan(share) else f"{share:.1%}" for share in by_judge.values()))
     Console().print(table)
+
+
+@main.group()
+def train() -> None:
+    """Make comparison models: reward models, supervised fine-tuning, PPO."""
+
+
+def training_command(command: Callable[..., Any]) -> Callable[..., Any]:
+    """CONFIG, --out and the output options that every trainer has."""
+
+    @click.argument("config", type=click.Path(path_type=Path))
+    @click.option(
+        "--out",
+        type=click.Path(path_type=Path, file_okay=False),
+        metavar="DIR",
+        help="The training's folder; the same command on it resumes. Default: trained/NAME.",
+    )
+    @output_options
+    @wraps(command)
+    def with_options(*args: Any, **kwargs: Any) -> Any:
+        _needs_the_train_extra()
+        return command(*args, **kwargs)
+
+    return with_options
+
+
+@train.command("ppo")
+@training_command
+def train_ppo(config: Path, out: Path | None, tell: Listener, quiet: bool) -> None:
+    """Tune the policy of CONFIG on its reward by PPO, a checkpoint for each beta."""
+    from evalkit.training.config import PpoConfig, load_config
+    from evalkit.training.ladder import train_ladder
+
+    asked = load_config(PpoConfig, config)
+    folder = out or Path("trained") / asked.name
+    made = train_ladder(asked, folder, tell, ["evalkit", *sys.argv[1:]])
+    _print_trained(made, folder, tell, quiet)
+
+
+def _needs_the_train_extra() -> None:
+    from importlib.util import find_spec
+
+    from evalkit.errors import InputError
+
+    if find_spec("accelerate") is None:
+        raise InputError("training needs accelerate; install it with: pip install 'evalkit[train]'")
+
+
+def _print_trained(made: Sequence[Path], folder: Path, tell: Listener, quiet: bool) -> None:
+    tell.close()
+    for checkpoint in made:
+        click.echo(checkpoint if quiet else f"Checkpoint: {checkpoint}")
+    if not quiet:
+        click.echo(f"Curves: {folder / 'training.html'}")
 
 
 def _print_verdict(summary: Summary) -> None:

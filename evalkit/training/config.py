@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 
-from annotated_types import Gt
 from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
 from evalkit.prompts import PromptSource, check_prompts, read_prompts
@@ -210,7 +209,7 @@ class PrefsSampleConfig(Prompted):
     """Pairs of completions to be compared."""
 
     policy: CheckpointSpec
-    pairs: int = Field(4, ge=1)
+    pairs: int = Field(4, ge=1, le=50_000)
     """Pairs a prompt."""
     sampling: Generation = Generation()
 
@@ -219,7 +218,7 @@ class RaterGroup(Part):
     """Raters who share values: a stated utility, and noise."""
 
     raters: int = Field(1, ge=1)
-    share: Annotated[float, Gt(0)] = 1.0
+    share: Positive = 1.0
     """Weight of this group among the preferences."""
     values: RewardSource
     noise: Positive = 1.0

@@ -85,13 +85,21 @@ class ValueNetwork(nn.Module):  # type: ignore[misc]
     def __init__(self, classifier: PreTrainedModel) -> None:
         super().__init__()
         self.classifier = classifier
+        self.offset = nn.Parameter(torch.zeros(1))
 
     def forward(self, ids: Tensor, mask: Tensor, positions: Tensor) -> Tensor:
         """[B, L] the head's output after every token, float32."""
         body = getattr(self.classifier, self.classifier.base_model_prefix)
         hidden = body(input_ids=ids, attention_mask=mask, position_ids=positions, use_cache=False).last_hidden_state
         values: Tensor = self.classifier.get_submodule("score")(hidden)
-        return values.squeeze(-1).float()
+        return values.squeeze(-1).float() + self.offset
+
+    def rescale(self, mean: float, deviation: float) -> None:
+        """Shift and scale all outputs: (value - mean) / deviation."""
+        with torch.no_grad():
+            for parameter in self.classifier.get_submodule("score").parameters():
+                parameter.div_(deviation)
+            self.offset.sub_(mean).div_(deviation)
 
 
 def load_policy(name: str, spec: CheckpointSpec, lora: Lora | None = None) -> Policy:

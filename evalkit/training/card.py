@@ -1,0 +1,40 @@
+"""The model card of a trained policy."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+WORDS = {
+    "reward": "mean reward",
+    "gold": "mean gold reward",
+    "kl": "KL from the reference, nats a completion",
+    "entropy": "entropy, nats a completion",
+    "eos_rate": "share that ends by itself",
+    "length": "tokens a completion",
+}
+
+
+def policy_card(name: str, facts: Mapping[str, Any]) -> str:
+    """README.md of a policy, from what `training.json` holds: beta, KL reached, reward, entropy, temperature."""
+    rows = "\n".join(f"| {WORDS[key]} | {value} |" for key, value in facts["reached"].items())
+    return f"""\
+---
+library_name: transformers
+pipeline_tag: text-generation
+tags: [evalkit, ppo]
+---
+# {name}
+
+`{facts["policy"]}` tuned by PPO on the reward `{facts["reward_from"]}`, held near its start by beta {facts["beta"]:g}
+times the KL divergence (estimator {facts["estimator"]}, inside the reward), over {facts["episodes"]} episodes. Made by
+`evalkit train ppo` with seed {facts["seed"]}; `training.json` holds all settings.
+
+The law that was trained is the model's at temperature {facts["temperature"]:g}, with nothing cut off: sample it so.
+Rewards were brought to mean 0 and standard deviation 1 on the untrained model's completions (mean
+{facts["reward_mean"]:.4g}, deviation {facts["reward_deviation"]:.4g}) before beta was applied.
+
+| over the last updates | |
+| --- | --- |
+{rows}
+"""

@@ -1,0 +1,247 @@
+"""One config becomes a ladder of checkpoints, one for each beta, all from one reward.
+
+    config -> policy, reference, value network, reward on the reference's scale -> PPO -> checkpoint, for each beta
+           -> curves, and one page over all of them
+
+Nothing is lost when a training is stopped: a state is written every few updates, and the same command goes on from it
+to the same curve. Under `accelerate launch` every process runs this; the first one alone writes.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from torch import nn
+
+from evalkit.cache import write_atomically
+from evalkit.errors import InputError, StoreError
+from evalkit.progress import Listener, Quiet
+from evalkit.training import manifest
+from evalkit.training.card import policy_card
+from evalkit.training.config import PpoConfig
+from evalkit.training.curves import Curves, read_curves
+from evalkit.training.folder import frame_as_chat, save_model
+from evalkit.training.models import Policy, ValueNetwork, fresh_value_network, load_policy, load_reward_model
+from evalkit.training.page import training_page
+from evalkit.training.ppo import Judged, Learner, Row, prepare, seed, updates
+from evalkit.training.probe import probe_row
+from evalkit.training.rollout import sample
+from evalkit.training.scoring import Asked, Scale, Scorer, open_scorer, scale_of
+from evalkit.training.state import read_state, restore, tensors_of, write_state
+
+REFERENCE_SAMPLES = 512
+"""Completions of the reference that give the reward's scale."""
+LAST = 10
+"""Updates at the end whose mean is what a checkpoint's card says."""
+
+
+def train_ladder(config: PpoConfig, out: Path, tell: Listener, command: Sequence[str] = ()) -> list[Path]:
+    """Train a policy for each beta of `config` and return their folders, in that order.
+
+    `out` is the training's folder; the same config on it resumes. Raises `EvalkitError`s: `InputError` for what cannot
+    be trained, `StoreError` for a disk that fills (the last state and checkpoint are kept), and itself for a loss that
+    is not finite.
+    """
+    accelerator = open_accelerator(config)
+    tell = tell if accelerator.is_main_process else Quiet()
+    warn(config, tell)
+    told = manifest.begin(out, config, command) if accelerator.is_main_process else {}
+    folders = []
+    for beta in config.beta:
+        folder = out / name_of(beta)
+        if not (folder / "training.json").exists():
+            train_rung(config, beta, out, accelerator, tell)
+        folders.append(folder)
+    if accelerator.is_main_process:
+        write_page(config, out)
+        manifest.finish(out, told)
+    return folders
+
+
+def train_rung(config: PpoConfig, beta: float, out: Path, accelerator: Accelerator, tell: Listener) -> None:
+    """Train the policy of one beta, from its last state where there is one, and write its checkpoint."""
+    policy = load_policy("policy", config.policy, config.lora)
+    asked = Asked(config.prompts, policy.prompt_ids(config.prompts, config.sampling.max_tokens))
+    policy.model.to(accelerator.device)
+    reward = open_scorer(config.reward, policy, asked, config.microbatch)
+    gold = open_scorer(config.gold, policy, asked, config.microbatch) if config.gold is not None else None
+    scale = reference_scale(config, policy, asked, reward) if config.normalise else Scale()
+    critic = critic_of(config, policy, scale)
+    reference = None if policy.has_adapters else copy.deepcopy(policy.model)
+    learner = prepare(config, policy, critic, reference, beta, accelerator)
+    work = out / f"{name_of(beta)}.work"
+    begin = resume(learner, work / "state.safetensors")
+    tell.stage(f"PPO beta {beta:g}", (config.updates - begin) * config.batch)
+    rows: Iterator[Row] = watched(config, learner, asked, Judged(reward, scale, gold), begin, tell)
+    with writing(accelerator, work, begin, tell) as add:
+        for row in rows:
+            add(row)
+            done = int(row["update"] or 0) + 1
+            if accelerator.is_main_process and (done % config.save_every == 0 or done == config.updates):
+                save_state(learner, work / "state.safetensors", done)
+                write_page(config, out)
+    accelerator.wait_for_everyone()
+    if accelerator.is_main_process:
+        save_policy(config, learner, beta, scale, out)
+    accelerator.free_memory()
+
+
+def watched(
+    config: PpoConfig, learner: Learner, asked: Asked, judged: Judged, begin: int, tell: Listener
+) -> Iterator[Row]:
+    """Each update's figures, with its seconds, and with the probe's at its turn and at the end."""
+    started = time.monotonic()
+    for row, episodes in updates(config, learner, asked, judged, begin):
+        update = int(row["update"] or 0)
+        tell.advance(config.batch, int(episodes.batch.response_mask.sum()) * learner.accelerator.num_processes)
+        if update % config.probe.every == 0 or update == config.updates - 1:
+            row |= probe(config, learner, asked)
+        yield row | {"seconds": round(time.monotonic() - started, 3)}
+        started = time.monotonic()
+
+
+def probe(config: PpoConfig, learner: Learner, asked: Asked) -> dict[str, float]:
+    """The diversity of the policy on the first prompts, from the same seed every time."""
+    few = range(min(config.probe.prompts, len(asked.ids)))
+    seed(config.seed, "probe")
+    ids = [asked.ids[i] for i in few for _ in range(config.probe.samples)]
+    texts = learner.policy.texts(sample(learner.policy, ids, config.sampling.max_tokens, config.sampling.temperature))
+    if not learner.accelerator.is_main_process:
+        return {}
+    each = config.probe.samples
+    return probe_row([asked.prompts[i] for i in few], [texts[i * each : (i + 1) * each] for i in few])
+
+
+def reference_scale(config: PpoConfig, policy: Policy, asked: Asked, reward: Scorer) -> Scale:
+    """The scale on which rewards have mean 0 and standard deviation 1 over the untrained policy's completions.
+
+    Raises `InputError` where all of them are cut off at `max_tokens`.
+    """
+    which = [i % len(asked.ids) for i in range(max(REFERENCE_SAMPLES, config.batch))]
+    seed(config.seed, "scale")
+    drawn = sample(policy, [asked.ids[i] for i in which], config.sampling.max_tokens, config.sampling.temperature)
+    if config.missing_eos is not None:
+        ended = [(i, response) for i, response in zip(which, drawn, strict=True) if response[-1] in policy.stops]
+        if not ended:
+            raise InputError(
+                f"none of {len(which)} completions of the policy ends within max_tokens {config.sampling.max_tokens}, "
+                "so all would be given the penalty missing_eos; raise sampling.max_tokens or set missing_eos to null"
+            )
+        which, drawn = [i for i, _ in ended], [response for _, response in ended]
+    return scale_of(reward(which, drawn))
+
+
+def critic_of(config: PpoConfig, policy: Policy, scale: Scale) -> ValueNetwork:
+    """The value network: the reward model on the normalised scale, the critic that is named, or the policy's body."""
+    source = config.critic or config.reward.model
+    if source is None:
+        return fresh_value_network(config.policy, config.seed)
+    network = load_reward_model(source, policy)
+    network.rescale(scale.mean, scale.deviation)
+    return network
+
+
+def resume(learner: Learner, path: Path) -> int:
+    """Put the learner into its last state; returns the update to begin with."""
+    found = read_state(path)
+    if found is None:
+        return 0
+    tensors, facts = found
+    restore(tensors, learner.optimiser.optimizer, **networks(learner))
+    learner.beta = float(facts["beta"])
+    return int(facts["updates"])
+
+
+def save_state(learner: Learner, path: Path, done: int) -> None:
+    """Write all that the next update depends on."""
+    facts = {"updates": done, "beta": learner.beta}
+    write_state(path, tensors_of(learner.optimiser.optimizer, **networks(learner)), facts)
+
+
+def networks(learner: Learner) -> dict[str, nn.Module]:
+    """What is trained, as it is without accelerate's wrapping."""
+    return {"policy": learner.policy.model, "critic": learner.accelerator.unwrap_model(learner.critic)}
+
+
+def save_policy(config: PpoConfig, learner: Learner, beta: float, scale: Scale, out: Path) -> None:
+    """Write the checkpoint, with what is known of it."""
+    policy = learner.policy
+    facts = facts_of(config, beta, scale, read_curves(out / f"{name_of(beta)}.work"))
+    template = frame_as_chat(config.policy, policy.tokenizer) if config.policy.kind == "base" else None
+    policy.model.generation_config.temperature = config.sampling.temperature
+    card = policy_card(f"{config.name} {name_of(beta)}", facts)
+    save_model(out / name_of(beta), policy.model, Path(policy.checkpoint.location), card, facts, template)
+
+
+def facts_of(config: PpoConfig, beta: float, scale: Scale, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """What a checkpoint's card says: settings, and the means of the last updates."""
+    last = rows[-min(LAST, len(rows)) :]
+    reached = {
+        name: round(sum(float(row[name]) for row in last) / len(last), 4)
+        for name in ("reward", "kl", "entropy", "eos_rate", "length", "gold")
+        if all(row.get(name) is not None for row in last)
+    }
+    return {
+        "method": "PPO",
+        "policy": config.policy.path,
+        "reward_from": str(config.reward),
+        "beta": beta,
+        "estimator": config.estimator,
+        "temperature": config.sampling.temperature,
+        "updates": config.updates,
+        "episodes": config.updates * config.batch,
+        "seed": config.seed,
+        "reward_mean": scale.mean,
+        "reward_deviation": scale.deviation,
+        "reached": reached,
+    }
+
+
+def write_page(config: PpoConfig, out: Path) -> None:
+    """Write the page over the curves of all betas so far. Raises `StoreError`."""
+    runs = {name_of(beta): read_curves(out / f"{name_of(beta)}.work") for beta in config.beta}
+    facts = json.loads((out / manifest.NAME).read_text(encoding="utf-8"))
+    page = training_page(config.name, {name: rows for name, rows in runs.items() if rows}, facts)
+    try:
+        write_atomically(out / "training.html", page.encode("utf-8", "replace"))
+    except OSError as error:
+        raise StoreError(f"{out / 'training.html'} could not be written: {error.strerror}") from None
+
+
+@contextmanager
+def writing(accelerator: Accelerator, work: Path, begin: int, tell: Listener) -> Iterator[Any]:
+    """Where rows go: the curves on the first process, nowhere on the others."""
+    if not accelerator.is_main_process:
+        yield lambda row: None
+        return
+    with closing(Curves(work, begin, tell.note)) as curves:
+        yield curves.add
+
+
+def warn(config: PpoConfig, tell: Listener) -> None:
+    """Say loudly what no one should find out from the result."""
+    if config.estimator != "k1":
+        tell.note(
+            f"WARNING: estimator {config.estimator} inside the reward has another optimum than reward - beta KL and "
+            "collapses diversity; use k1 for anything but a study of that"
+        )
+
+
+def open_accelerator(config: PpoConfig) -> Accelerator:
+    """The machine as accelerate finds it; forward passes in bfloat16 on a GPU."""
+    on_gpu = torch.cuda.is_available()
+    wanted = ("bfloat16" if on_gpu else "float32") if config.dtype == "auto" else config.dtype
+    return Accelerator(cpu=not on_gpu, mixed_precision="bf16" if wanted == "bfloat16" else "no")
+
+
+def name_of(beta: float) -> str:
+    """Folder and name of a rung."""
+    return f"beta-{beta:g}"

@@ -1,0 +1,82 @@
+"""What a training goes on from after it was stopped: one safetensors file, written whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from evalkit.errors import StoreError
+
+Tensors = Mapping[str, Tensor]
+
+
+def write_state(path: Path, tensors: Tensors, facts: Mapping[str, Any]) -> None:
+    """Replace the state at `path`. Raises `StoreError`; the state before is then still there."""
+    beside = path.with_name(f".{path.name}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        kept = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
+        save_file(kept, beside, metadata={"facts": json.dumps(facts)})
+        with beside.open("rb") as file:
+            os.fsync(file.fileno())
+        beside.replace(path)
+    except (OSError, SafetensorError) as error:
+        beside.unlink(missing_ok=True)
+        raise StoreError(f"state {path} could not be written: {error}; the one before it is kept") from None
+
+
+def read_state(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
+    """Tensors and facts of a state; None where there is none. Raises `StoreError` when it is damaged."""
+    if not path.exists():
+        return None
+    try:
+        with safe_open(str(path), framework="pt") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}, json.loads(file.metadata()["facts"])  # noqa: SIM118
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise StoreError(f"state {path} is damaged ({error}); remove it to begin this training anew") from None
+
+
+def tensors_of(optimiser: torch.optim.Optimizer, **networks: nn.Module) -> dict[str, Tensor]:
+    """All that training changes: trainable weights by network and name, and the optimiser's moments."""
+    weights = {
+        f"{name}/{place}": parameter
+        for name, network in networks.items()
+        for place, parameter in network.named_parameters()
+        if parameter.requires_grad
+    }
+    moments = {
+        f"optimiser/{index}/{kind}": value
+        for index, held in optimiser.state_dict()["state"].items()
+        for kind, value in held.items()
+    }
+    return weights | moments
+
+
+def restore(tensors: Tensors, optimiser: torch.optim.Optimizer, **networks: nn.Module) -> None:
+    """Put tensors of `tensors_of` back to where they were."""
+    with torch.no_grad():
+        for name, network in networks.items():
+            for place, parameter in network.named_parameters():
+                if parameter.requires_grad:
+                    parameter.copy_(tensors[f"{name}/{place}"])
+    optimiser.load_state_dict({"state": _moments(tensors), "param_groups": optimiser.state_dict()["param_groups"]})
+
+
+def _moments(tensors: Tensors) -> dict[int, dict[str, Tensor]]:
+    found: dict[int, dict[str, Tensor]] = {}
+    for name in _of_optimiser(tensors):
+        _, index, kind = name.split("/")
+        found.setdefault(int(index), {})[kind] = tensors[name]
+    return found
+
+
+def _of_optimiser(names: Iterable[str]) -> list[str]:
+    return [name for name in names if name.startswith("optimiser/")]
