@@ -50,7 +50,7 @@ def measure_groups(
     for measure in measures:
         values: dict[str, Array] = {}
         if measure.definition.kind == "score":
-            scores[str(measure)] = {arm.name: _score(measure, groups[arm.name], tell) for arm in arms}
+            scores[str(measure)] = {arm.name: score_completions(measure, groups[arm.name], tell) for arm in arms}
             values = {arm: _means(arrays) for arm, arrays in scores[str(measure)].items()}
             unscored += [alarm for arm in arms for alarm in _unscored(measure, arm, values[arm.name])]
             tell.advance(len(arms))
@@ -80,7 +80,7 @@ def _metric(measure: Measure, arm: Arm, groups: Sequence[Group]) -> Array:
     return np.array([measure(group) if group.completions else np.nan for group in groups], dtype=np.float64)
 
 
-def _score(measure: Measure, groups: Sequence[Group], tell: Listener) -> list[Array]:
+def score_completions(measure: Measure, groups: Sequence[Group], tell: Listener) -> list[Array]:
     """A score of every completion; kept in the cache, because a score may load a model of its own."""
     key = _score_key(measure, groups)
     known = recall("scores", key)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from evalkit.checkpoints import context_length, resolve
@@ -35,7 +35,9 @@ class Shard:
 
     @property
     def sampling(self) -> Sampling:
-        return sampling_of(self.arm)
+        """What the engine is asked for: all the draws of which an arm keeps the best."""
+        kept = sampling_of(self.arm)
+        return replace(kept, n=kept.n * self.arm.best_of)
 
     @property
     def size(self) -> int:
@@ -85,8 +87,9 @@ def plan_arms(suite: Suite) -> list[Arm]:
         for sampling in samplings:
             name = _arm_name(checkpoint, sampling, samplings)
             baseline = first if checkpoint == home else baselines.get(sampling.temperature, first)
-            kind = suite.checkpoints[checkpoint].kind
-            arms.append(Arm(name, checkpoint, kind, sampling, None if name == baseline else baseline))
+            spec = suite.checkpoints[checkpoint]
+            best_of = spec.best_of.n if spec.best_of is not None else 1
+            arms.append(Arm(name, checkpoint, spec.kind, sampling, None if name == baseline else baseline, best_of))
     return arms
 
 
@@ -138,7 +141,7 @@ def _shards(arms: Sequence[Arm], loaded: dict[str, Loaded]) -> list[Shard]:
     seen: Counter[str] = Counter()
     for arm in arms:
         source = loaded[arm.checkpoint]
-        block = max(1, engine_class(source.engine).shard_size // sampling_of(arm).n)
+        block = max(1, engine_class(source.engine).shard_size // (sampling_of(arm).n * arm.best_of))
         for start in range(0, len(source.rendered), block):
             prompts = source.rendered[start : start + block]
             content = _content(arm, source, prompts)
@@ -158,7 +161,7 @@ def _content(arm: Arm, source: Loaded, prompts: Sequence[Rendered]) -> dict[str,
         "engine": source.engine,
         "engine_version": source.engine_version,
         "max_length": source.max_length,
-        "sampling": asdict(sampling_of(arm)),
+        "sampling": asdict(sampling_of(arm)) | {"n": sampling_of(arm).n * arm.best_of},
         "prompts": [
             [prompt.prompt_id, list(prompt.token_ids) or [prompt.text, *prompt.messages]] for prompt in prompts
         ],

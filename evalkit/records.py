@@ -100,11 +100,13 @@ class Arm:
     """None for texts made elsewhere: how they were drawn is not known."""
     baseline: str | None
     """Name of the arm it is compared with; None for an arm that only serves as a baseline."""
+    best_of: int = 1
+    """Each completion is the one of so many draws that a reward model likes best."""
 
     @property
     def is_raw(self) -> bool:
         """Whether its completions are known to be draws from the model's own law."""
-        return self.sampling is not None and self.sampling.is_raw
+        return self.sampling is not None and self.sampling.is_raw and self.best_of == 1
 
 
 @dataclass(frozen=True, slots=True)

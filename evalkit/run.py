@@ -1,6 +1,7 @@
 """The one way through: a suite becomes samples, samples become measures, measures become a report.
 
-    suite -> plan (arms, rendered prompts, shards) -> sample what is missing -> measure -> summarise -> report
+    suite -> plan (arms, rendered prompts, shards) -> sample what is missing -> (keep the best) -> measure -> summarise
+          -> report
 
 This module tells the story and does none of the work.
 """
@@ -20,13 +21,14 @@ from typing import Any
 
 from evalkit import __version__
 from evalkit.alarms import alarms
+from evalkit.best_of import keep_best
 from evalkit.engines.base import open_engine
 from evalkit.errors import InputError
 from evalkit.measuring import Measurements, measure_groups
 from evalkit.plan import Loaded, Plan, Shard, make_plan, sampling_of
 from evalkit.progress import Listener
 from evalkit.publish import report_page
-from evalkit.records import Completion, Group, Summary
+from evalkit.records import Arm, Completion, Group, Summary
 from evalkit.store import Store, key_of, open_store
 from evalkit.suite import Suite
 from evalkit.summary import summarise, to_json
@@ -59,7 +61,7 @@ def run_suite(suite: Suite, engine: str, out: Path | None, tell: Listener, comma
     with open_store(folder, tell.note) as store:
         manifest = begin(store, plan, command)
         sampled = sample_missing(plan, store, tell)
-        groups = read_groups(plan, store)
+        groups = keep_best(plan, read_groups(plan, store), tell)
         measurements = measure_groups(suite.metrics, plan.arms, groups, suite.sampling.n, tell)
         summary = summarise(
             suite.name,
@@ -173,8 +175,16 @@ def _identity(plan: Plan) -> dict[str, Any]:
             | {"rendered": key_of({"prompts": [prompt.token_ids or prompt.text for prompt in loaded.rendered]})}
             for name, loaded in plan.checkpoints.items()
         },
-        "arms": {arm.name: asdict(sampling_of(arm)) | {"stop": list(sampling_of(arm).stop)} for arm in plan.arms},
+        "arms": {
+            arm.name: asdict(sampling_of(arm)) | {"stop": list(sampling_of(arm).stop)} | _chosen(plan, arm)
+            for arm in plan.arms
+        },
     }
+
+
+def _chosen(plan: Plan, arm: Arm) -> dict[str, Any]:
+    best_of = plan.suite.checkpoints[arm.checkpoint].best_of
+    return {} if best_of is None else {"best_of": best_of.model_dump()}
 
 
 def _changes(old: Any, new: Any, where: str = "") -> list[str]:

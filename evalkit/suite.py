@@ -104,6 +104,15 @@ class SamplingOverride(Part):
     stop: Texts | None = None
 
 
+class BestOf(Part):
+    """Choose among completions instead of training: an arm to compare a tuned checkpoint with."""
+
+    n: int = Field(ge=2, le=1024)
+    """Completions drawn for each one that is kept."""
+    reward: str = Field(min_length=1)
+    """Folder, hub id or `lab:NAME` of the reward model that chooses."""
+
+
 class CheckpointSpec(Part):
     """A checkpoint, and how prompts are put to it."""
 
@@ -124,6 +133,8 @@ class CheckpointSpec(Part):
     trust_remote_code: bool = False
     """Run Python code that comes with the checkpoint."""
     sampling: SamplingOverride = SamplingOverride()
+    best_of: BestOf | None = None
+    """Keep the best of several completions by a reward model."""
 
 
 class SamplingSpec(Part):

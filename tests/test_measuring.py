@@ -51,7 +51,7 @@ def test_log_prob_measures_are_undefined_off_the_raw_law(settings: dict[str, flo
 def test_what_a_score_cannot_judge_is_an_alarm_and_leaves_the_prompt_out(monkeypatch: pytest.MonkeyPatch) -> None:
     measure = parse("reward|model:any")
     rewards = [np.array([1.0, math.nan]), np.array([1.0, 2.0]), np.r_[np.full(19, 3.0), math.nan]]
-    monkeypatch.setattr(measuring, "_score", lambda *_: rewards)
+    monkeypatch.setattr(measuring, "score_completions", lambda *_: rewards)
     monkeypatch.setattr(type(measure), "signature", lambda *_: "signature")
     found = measure_groups([measure], [arm("a")], {"a": [group(), group(), group()]}, 2, Quiet())
     assert found.measured[0].values["a"] == pytest.approx([math.nan, 1.5, 3.0], nan_ok=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,7 +30,7 @@ def encode(texts: Sequence[str], progress: Callable[[int], None] = lambda _: Non
     progress(len(rows))
     missing = [name for name in distinct if name not in rows]
     if missing:
-        network = use.UniversalSentenceEncoder()
+        network = _network()
         for start in range(0, len(missing), _BATCH):
             batch = missing[start : start + _BATCH]
             made = network.encode([_well_formed(distinct[name]) for name in batch])
@@ -38,6 +39,12 @@ def encode(texts: Sequence[str], progress: Callable[[int], None] = lambda _: Non
             rows |= new
             progress(len(batch))
     return np.array([rows[name] for name in keys], dtype=np.float32).reshape(len(keys), use.DIMENSIONS)
+
+
+@cache
+def _network() -> use.UniversalSentenceEncoder:
+    """Loaded once a process: a training looks at its texts again and again."""
+    return use.UniversalSentenceEncoder()
 
 
 def _well_formed(text: str) -> str:

@@ -7,21 +7,17 @@ hashes it names.
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import json
 import math
 import re
-from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from importlib.resources import files
 from typing import Any
 
 from evalkit.records import Estimate, Summary
 from evalkit.report import effects, figures, samples, tables
 from evalkit.report.content import JSON, ReportContent
+from evalkit.report.offline import asset, finite, render
 from evalkit.report.verdict import Verdict, verdict
-from evalkit.report.wording import LEVEL, counted, label, showable
+from evalkit.report.wording import LEVEL, counted, label
 from evalkit.stats import FEW
 
 SECTIONS: tuple[tuple[effects.Role, str, str], ...] = (
@@ -33,36 +29,17 @@ SECTIONS: tuple[tuple[effects.Role, str, str], ...] = (
         "Measures without a better direction; they help to read the others and are never gains or losses.",
     ),
 )
-BIDI = re.compile("[\u202a-\u202e\u2066-\u2069]")
 
 
 def build_report(content: ReportContent) -> str:
     """The report as HTML, ready to be written as UTF-8."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-    from markupsafe import Markup
-
-    environment = Environment(
-        loader=PackageLoader("evalkit.report", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        finalize=_showable,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.globals["confidence"] = LEVEL
-    environment.globals["method"] = "bootstrap" if len(content.summary.prompts) >= FEW else "Student's t"
-    environment.filters["sentence"] = _sentence
-    environment.tests["nested"] = lambda value: isinstance(value, Mapping) or _is_list(value)
-    environment.tests["listing"] = _is_list
-    scripts = [_asset("plotly", "package_data/plotly.min.js"), _asset("evalkit.report", "page.js")]
     packed = samples.pack(content)
-    return environment.get_template("page.html.jinja").render(
-        _view(content, packed),
-        policy=_policy(scripts),
-        style=Markup(_asset("evalkit.report", "style.css")),  # noqa: S704 - our own file
-        scripts=[Markup(script) for script in scripts],  # noqa: S704 - our own files
-        data=Markup(_script_json(_data(content, packed))),  # noqa: S704 - escaped by _script_json
-        blocks=packed.blocks,
+    return render(
+        "page.html.jinja",
+        [asset("evalkit.report", "style.css")],
+        [asset("evalkit.report", "charts.js"), asset("evalkit.report", "page.js")],
+        _data(content, packed),
+        _view(content, packed) | {"blocks": packed.blocks},
     )
 
 
@@ -84,6 +61,8 @@ def _view(content: ReportContent, packed: samples.Samples) -> dict[str, Any]:
         "left_out": packed.left_out,
         "has_samples": any(packed.blocks),
         "alpha": effects.ALPHA,
+        "confidence": LEVEL,
+        "method": "bootstrap" if len(summary.prompts) >= FEW else "Student's t",
     }
 
 
@@ -120,7 +99,7 @@ def _data(content: ReportContent, packed: samples.Samples) -> JSON:
     told = verdict(summary)
     return {
         "file": re.sub(r"[^A-Za-z0-9._-]+", "-", content.title).strip("-.") or "report",
-        "summary": _finite(asdict(summary)),
+        "summary": finite(asdict(summary)),
         "csv": tables.estimates_csv(summary),
         "overview": _overview(summary),
         "forests": [figures.forest(summary, arm.arm, arm.baseline) for arm in told.arms],
@@ -159,44 +138,3 @@ def _loss(estimate: Estimate, baseline: Estimate) -> list[float | None]:
     pairs = zip(estimate.values, baseline.values, strict=False)
     lost = [None if a is None or b is None else sign * (a - b) for a, b in pairs]
     return [value if value is not None and math.isfinite(value) else None for value in lost]
-
-
-def _policy(scripts: Sequence[str]) -> str:
-    """Nothing from elsewhere; only these scripts. Styles may be inline because Plotly sets them on its SVG."""
-    hashes = " ".join(f"'sha256-{base64.b64encode(hashlib.sha256(s.encode()).digest()).decode()}'" for s in scripts)
-    return (
-        f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; img-src data: blob:; "
-        "base-uri 'none'; form-action 'none'"
-    )
-
-
-def _script_json(value: JSON) -> str:
-    """JSON that cannot end the script element that holds it."""
-    text = json.dumps(_finite(value), allow_nan=False, ensure_ascii=False, separators=(",", ":"))
-    return showable(text).replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
-
-
-def _finite(value: Any) -> Any:
-    """NaN and infinity as null: JSON has no word for them."""
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, Mapping):
-        return {str(key): _finite(item) for key, item in value.items()}
-    return [_finite(item) for item in value] if _is_list(value) else value
-
-
-def _showable(value: Any) -> Any:
-    return showable(value) if type(value) is str else value
-
-
-def _sentence(text: str) -> str:
-    """A sentence of ours with names of theirs: no name may turn the direction of what follows it."""
-    return BIDI.sub("", text).replace(LEVEL, LEVEL.replace(" ", "\u00a0"))
-
-
-def _is_list(value: Any) -> bool:
-    return isinstance(value, Sequence) and not isinstance(value, str | bytes)
-
-
-def _asset(package: str, path: str) -> str:
-    return files(package).joinpath(path).read_text(encoding="utf-8")

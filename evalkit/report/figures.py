@@ -63,7 +63,7 @@ def frontier(summary: Summary, quality: str, diversity: str) -> Figure:
         if known:
             sides = _label_sides([x for _, x, _ in known], middle, betters[diversity])
             data.append(_path(checkpoint, known, palette(summary)) | {"textposition": sides})
-    layout = _layout(
+    layout = page_layout(
         height=430,
         xaxis=_axis(diversity, betters[diversity], "more diverse"),
         yaxis=_axis(quality, betters[quality], "better"),
@@ -82,13 +82,13 @@ def dots(summary: Summary, metric: str) -> Figure:
             x=[estimate.value for _, estimate in known],
             y=[shown(arm) for arm, _ in known],
             error=_error([estimate for _, estimate in known]),
-            colour=[_colour(colours[arm]) for arm, _ in known],
+            colour=[themed_colour(colours[arm]) for arm, _ in known],
             text=[_estimate_hover(estimate) for _, estimate in known],
         )
     ]
     better = effects.betters(summary)[metric]
     axis = _axis(metric, better, "better" if effects.role(metric, better) == "quality" else "more diverse")
-    return {"data": data, "layout": _layout(height=110 + ROW * len(known), xaxis=axis, yaxis=_rows(known))}
+    return {"data": data, "layout": page_layout(height=110 + ROW * len(known), xaxis=axis, yaxis=_rows(known))}
 
 
 def forest(summary: Summary, arm: str, baseline: str) -> Figure | None:
@@ -129,7 +129,7 @@ def _forest_layout(rows: Sequence[tuple[Difference, Better, effects.Effect]]) ->
         "line": {"color": "var(--ink)", "width": 1},
     }
     sides = [_side("← lost", 0, "left"), _side("gained →", 1, "right")]
-    return _layout(height=130 + ROW * len(rows), xaxis=axis, yaxis=_rows(rows), shapes=[zero], annotations=sides)
+    return page_layout(height=130 + ROW * len(rows), xaxis=axis, yaxis=_rows(rows), shapes=[zero], annotations=sides)
 
 
 def _side(text: str, x: float, anchor: str) -> Figure:
@@ -168,13 +168,13 @@ def _path(checkpoint: str, points: Sequence[tuple[Arm, Estimate, Estimate]], col
         "name": shown(checkpoint),
         "x": [x.value for _, x, _ in points],
         "y": [y.value for _, _, y in points],
-        "error_x": _error([x for _, x, _ in points]) | {"color": _colour(colour)},
-        "error_y": _error([y for _, _, y in points]) | {"color": _colour(colour)},
+        "error_x": _error([x for _, x, _ in points]) | {"color": themed_colour(colour)},
+        "error_y": _error([y for _, _, y in points]) | {"color": themed_colour(colour)},
         "text": [shown(arm.name) for arm, _, _ in points],
         "hovertext": [f"<b>{shown(a.name)}</b><br>{_estimate_hover(y)}<br>{_estimate_hover(x)}" for a, x, y in points],
         "hoverinfo": "text",
-        "marker": {"color": _colour(colour), "size": 10, "symbol": SYMBOLS[colour]},
-        "line": {"color": _colour(colour), "width": 1.5, "dash": "dot"},
+        "marker": {"color": themed_colour(colour), "size": 10, "symbol": SYMBOLS[colour]},
+        "line": {"color": themed_colour(colour), "width": 1.5, "dash": "dot"},
         "cliponaxis": False,
     }
 
@@ -243,11 +243,13 @@ def _difference_hover(difference: Difference, better: Better) -> str:
     return f"{words}<br>Holm {p_text(difference.p_adjusted)}; {better} is better"
 
 
-def _colour(number: int) -> str:
+def themed_colour(number: int) -> str:
+    """One of the page's `COLOURS` colours, by its number."""
     return f"var(--arm-{number})"
 
 
-def _layout(**given: Any) -> Figure:
+def page_layout(**given: Any) -> Figure:
+    """What every figure's layout has, with what is `given`."""
     return {
         "paper_bgcolor": "rgba(0,0,0,0)",
         "plot_bgcolor": "rgba(0,0,0,0)",

@@ -17,16 +17,6 @@
 
   // ---- charts ----
 
-  // Figures name colours as var(--name), so that one figure serves every theme.
-  function themed(value, key = "") {
-    if (Array.isArray(value)) return value.map((item) => themed(item, key));
-    if (value && typeof value === "object") {
-      return Object.fromEntries(Object.entries(value).map(([name, item]) => [name, themed(item, name)]));
-    }
-    const name = key.endsWith("color") && /^var\((--[a-z0-9-]+)\)$/.exec(value);
-    return name ? getComputedStyle(document.documentElement).getPropertyValue(name[1]).trim() : value;
-  }
-
   function draw(place, figure) {
     if (!place) return;
     if (!figure) {
@@ -34,9 +24,7 @@
       place.replaceChildren(element("p", { className: "nothing", textContent: "Nothing here can be put on one scale; see the tables." }));
       return;
     }
-    const { data: traces, layout } = themed(figure);
-    layout.font.family = getComputedStyle(document.body).fontFamily;
-    Plotly.react(place, traces, layout, { responsive: true, displayModeBar: false });
+    charts.draw(place, figure);
   }
 
   const picked = (id) => Number(byId(id)?.value ?? 0);
@@ -47,10 +35,7 @@
   }
 
   for (const id of ["pick-quality", "pick-diversity", "pick-forest"]) byId(id)?.addEventListener("change", drawAll);
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawAll);
-  addEventListener("beforeprint", () => { document.documentElement.dataset.theme = "light"; drawAll(); });
-  addEventListener("afterprint", () => { delete document.documentElement.dataset.theme; drawAll(); });
-  drawAll();
+  charts.always(drawAll);
 
   // ---- downloads ----
 

@@ -10,8 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
-from evalkit.report import figures
-from evalkit.report.figures import COLOURS, GRID, SYMBOLS, Figure, shown
+from evalkit.report.figures import COLOURS, GRID, SYMBOLS, Figure, page_layout, shown, themed_colour
 from evalkit.report.wording import is_number
 from evalkit.training.curves import STEPS, Value, step_of
 
@@ -371,7 +370,7 @@ def _root(chart: Chart) -> str:
 def _figure(chart: Chart, lines: Sequence[Line], counter: str) -> Figure:
     across = {"title": {"text": shown(_root(chart) if chart.root_of else counter), "font": {"size": 12}, "standoff": 6}}
     up = {"rangemode": "tozero" if chart.from_zero else "normal"}
-    layout = figures._layout(
+    layout = page_layout(
         height=HEIGHT,
         margin={"l": 8, "r": 12, "t": 8, "b": 8},
         xaxis=GRID | across | {"automargin": True, "rangemode": "tozero"},
@@ -384,7 +383,7 @@ def _figure(chart: Chart, lines: Sequence[Line], counter: str) -> Figure:
 
 def _trace(chart: Chart, line: Line, counter: str) -> Figure:
     kept = range(len(line.y) - 1, -1, -max(1, math.ceil(len(line.y) / POINTS)))[::-1]
-    colour = figures._colour(line.place % COLOURS)
+    colour = themed_colour(line.place % COLOURS)
     return {
         "type": "scatter",
         # Where a training stays at one KL, a line would only scribble over its own points.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import platform
 from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -13,7 +14,8 @@ from typing import Any
 from evalkit import __version__
 from evalkit.cache import write_atomically
 from evalkit.errors import InputError, StoreError
-from evalkit.training.config import Job
+from evalkit.store import key_of
+from evalkit.training.config import Job, Prompted
 
 NAME = "train.json"
 
@@ -23,7 +25,9 @@ def begin(folder: Path, config: Job, command: Sequence[str]) -> dict[str, Any]:
 
     Raises `InputError` where the folder holds another training, `StoreError` where it cannot be written.
     """
-    asked = config.model_dump(mode="json")
+    asked = config.model_dump(mode="json", exclude={"prompts"})
+    if isinstance(config, Prompted):
+        asked["prompts"] = f"{len(config.prompts)}, {key_of({'prompts': [asdict(prompt) for prompt in config.prompts]})}"
     path = folder / NAME
     known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     if known and known["config"] != asked:

@@ -12,8 +12,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from evalkit.report import build
 from evalkit.report.figures import COLOURS
+from evalkit.report.offline import asset, render
 from evalkit.report.wording import is_number, listed
 from evalkit.training.charts import CHARTS, SECTIONS, Chart, Rows, Runs, draw, number_text, step_name, symbol
 from evalkit.training.curves import step_of
@@ -75,16 +75,24 @@ def training_page(title: str, runs: Runs, facts: Mapping[str, Any], charts: Sequ
     """
     drawn = list(enumerate(draw(CHARTS if charts is None else charts, runs)))
     sections = [(name, *SECTIONS[name], [pair for pair in drawn if pair[1].chart.section == name]) for name in SECTIONS]
-    return _render(
-        figures=[found.figure for _, found in drawn],
-        title=title,
-        headline=headline(runs),
-        outcomes=outcomes(runs),
-        counter=step_name(runs),
-        last=LAST,
-        keys={run: (place % COLOURS, MARKS[symbol(place)]) for place, run in enumerate(runs)},
-        sections=[section for section in sections if section[-1]],
-        facts=facts,
+    view = {
+        "title": title,
+        "headline": headline(runs),
+        "outcomes": outcomes(runs),
+        "counter": step_name(runs),
+        "last": LAST,
+        "keys": {run: (place % COLOURS, MARKS[symbol(place)]) for place, run in enumerate(runs)},
+        "sections": [section for section in sections if section[-1]],
+        "facts": facts,
+    }
+    own = "evalkit.training"
+    return render(
+        "training.html.jinja",
+        [asset("evalkit.report", "style.css"), asset(own, "templates/training.css")],
+        [asset("evalkit.report", "charts.js"), asset(own, "templates/training.js")],
+        [found.figure for _, found in drawn],
+        view,
+        own,
     )
 
 
@@ -188,35 +196,3 @@ def _last(rows: Rows, outcome: Outcome) -> float | None:
     end = rows[-max(1, min(LAST, len(rows) // 2)) :]
     known = [value for row in end if is_number(value := row.get(outcome.column))]
     return statistics.fmean(known) if known else _first(rows[::-1], outcome)
-
-
-def _render(figures: Sequence[Mapping[str, Any]], **view: Any) -> str:
-    from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
-    from markupsafe import Markup
-
-    environment = Environment(
-        loader=ChoiceLoader([PackageLoader("evalkit.training"), PackageLoader("evalkit.report")]),
-        autoescape=True,
-        undefined=StrictUndefined,
-        finalize=build._showable,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["sentence"] = build._sentence
-    environment.tests["nested"] = lambda value: isinstance(value, Mapping) or build._is_list(value)
-    environment.tests["listing"] = build._is_list
-    scripts = [
-        build._asset("plotly", "package_data/plotly.min.js"),
-        build._asset("evalkit.training", "templates/training.js"),
-    ]
-    styles = [
-        build._asset("evalkit.report", "style.css"),
-        build._asset("evalkit.training", "templates/training.css"),
-    ]
-    return environment.get_template("training.html.jinja").render(
-        view,
-        policy=build._policy(scripts),
-        style=Markup("\n".join(styles)),  # noqa: S704 - our own files
-        scripts=[Markup(script) for script in scripts],  # noqa: S704 - our own files
-        data=Markup(build._script_json(figures)),  # noqa: S704 - escaped by _script_json
-    )

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from evalkit.cache import cache_folder
-from evalkit.diversity import use, vectors
+from evalkit.diversity import encoder, use, vectors
 from evalkit.diversity.encoder import ENCODER_ID, encode
 from evalkit.errors import EvalkitError
 
@@ -48,7 +48,7 @@ def counting(monkeypatch: pytest.MonkeyPatch) -> list[str]:
             rows = np.tile(rows + 1, (1, use.DIMENSIONS // 16))
             return rows / np.linalg.norm(rows, axis=1, keepdims=True)
 
-    monkeypatch.setattr(use, "UniversalSentenceEncoder", Network)
+    monkeypatch.setattr(encoder, "_network", Network)
     return asked
 
 
