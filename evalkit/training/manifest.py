@@ -27,7 +27,8 @@ def begin(folder: Path, config: Job, command: Sequence[str]) -> dict[str, Any]:
     """
     asked = config.model_dump(mode="json", exclude={"prompts"})
     if isinstance(config, Prompted):
-        asked["prompts"] = f"{len(config.prompts)}, {key_of({'prompts': [asdict(prompt) for prompt in config.prompts]})}"
+        prompts = [asdict(prompt) for prompt in config.prompts]
+        asked["prompts"] = f"{len(prompts)} of fingerprint {key_of({'prompts': prompts})}"
     path = folder / NAME
     known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     if known and known["config"] != asked:
