@@ -397,8 +397,31 @@ def train_ppo(config: Path, out: Path | None, tell: Listener, quiet: bool) -> No
 
     asked = load_config(PpoConfig, config)
     folder = out or Path("trained") / asked.name
-    made = train_ladder(asked, folder, tell, ["evalkit", *sys.argv[1:]])
-    _print_trained(made, folder, tell, quiet)
+    _print_trained(train_ladder(asked, folder, tell, ["evalkit", *sys.argv[1:]]), folder, tell, quiet)
+
+
+@train.command("reward")
+@training_command
+def train_reward(config: Path, out: Path | None, tell: Listener, quiet: bool) -> None:
+    """Train a reward model on the preferences of CONFIG, and one for each rater group where it says so."""
+    from evalkit.training.config import RewardConfig, load_config
+    from evalkit.training.reward import train_reward as train
+
+    asked = load_config(RewardConfig, config)
+    folder = out or Path("trained") / asked.name
+    _print_trained(train(asked, folder, tell, ["evalkit", *sys.argv[1:]]), folder, tell, quiet)
+
+
+@train.command("sft")
+@training_command
+def train_sft(config: Path, out: Path | None, tell: Listener, quiet: bool) -> None:
+    """Fine-tune the model of CONFIG on prompts and completions."""
+    from evalkit.training.config import SftConfig, load_config
+    from evalkit.training.sft import train_sft as train
+
+    asked = load_config(SftConfig, config)
+    folder = out or Path("trained") / asked.name
+    _print_trained([train(asked, folder, tell, ["evalkit", *sys.argv[1:]])], folder, tell, quiet)
 
 
 def _needs_the_train_extra() -> None:

@@ -235,8 +235,15 @@ def suite_schema() -> dict[str, Any]:
     return Suite.model_json_schema()
 
 
+def _without_lab(checkpoints: Mapping[str, Any], models: Mapping[str, str]) -> dict[str, Any]:
+    """The built-in checkpoints are the lab base's relatives: beside another baseline they would mean nothing."""
+    return {name: spec for name, spec in checkpoints.items() if name in models or not spec["path"].startswith("lab:")}
+
+
 def _override(suite: Suite, asked: Overrides) -> Suite:
     changed = suite.model_dump(exclude={"metrics", "prompts"}) | {"metrics": suite.metrics, "prompts": suite.prompts}
+    if suite.baseline_checkpoint in asked.models:
+        changed["checkpoints"] = _without_lab(changed["checkpoints"], asked.models)
     for name, path in asked.models.items():
         known = changed["checkpoints"].get(name, {"kind": "tuned"})
         changed["checkpoints"][name] = known | {"path": path, "revision": None, "model": ""}

@@ -1,33 +1,47 @@
-"""Build the lab's checkpoints from nothing: grammar, tokenizer, base, preferences, tuned, reward."""
+"""Build the lab's checkpoints from nothing: grammar, tokenizer, base, preferences, reward models, a PPO ladder."""
 
 from __future__ import annotations
 
+import os
+import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
 import torch
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
+from evalkit.child import open_child
 from evalkit.lab import reward as rewards
 from evalkit.lab import tokenizer as tokenizers
 from evalkit.lab.corpus import Drawn, dice
 from evalkit.lab.folder import Figures, save
 from evalkit.lab.grammar import Grammar
 from evalkit.lab.probe import KINDS, portray
-from evalkit.lab.recipe import Recipe
-from evalkit.lab.sampling import draw
+from evalkit.lab.recipe import Recipe, Rung
+from evalkit.lab.sampling import LONGEST, draw
 from evalkit.lab.train import Tick, measure_fit, train_base
-from evalkit.lab.tune import train_tuned
 from evalkit.lab.world import load
+from evalkit.records import Prompt as AskedPrompt
+from evalkit.suite import CheckpointSpec
+from evalkit.training.config import Generation, PpoConfig, Probe, RewardSource
 
 
 def build(out: Path, *, quick: bool = False, console: Console | None = None) -> dict[str, Path]:
-    """Make `base`, `tuned` and `reward` under `out` and return their folders.
+    """Make the base, a reward model for each rater group and the ladder under `out`; return their folders.
 
     Each folder is written beside its place and renamed, so that an interrupted build leaves whole checkpoints.
     `quick` cuts every stage to seconds, to test that the recipe runs.
@@ -39,9 +53,14 @@ def build(out: Path, *, quick: bool = False, console: Console | None = None) -> 
     with _progress(console or Console(stderr=True)) as bars:
         base = stored(train_base(grammar, plain, recipe.base, recipe.seed, _tick(bars, "base", recipe.base.steps)))
         folders = {"base": save(out, "base", base, plain, recipe, grammar, base_figures(base, grammar, plain, recipe))}
-        drawn, held_out = draw_for_raters(base, grammar, plain, recipe)
-        folders["tuned"] = build_tuned(out, base, grammar, chat, recipe, drawn, bars)
-        folders["reward"] = build_reward(out, base, grammar, chat, recipe, (drawn, held_out), bars)
+        drawn = draw_for_raters(base, grammar, plain, recipe)
+        for group in recipe.raters:
+            folder = build_reward(out, group, base, grammar, chat, recipe, drawn, bars)
+            folders[folder.name] = folder
+        with tempfile.TemporaryDirectory() as scratch, ThreadPoolExecutor(os.cpu_count()) as pool:
+            rungs = [pool.submit(build_rung, rung, folders, grammar, chat, recipe, Path(scratch), bars)
+                     for rung in recipe.ladder]  # fmt: skip
+            folders |= {rung.name: done.result() for rung, done in zip(recipe.ladder, rungs, strict=True)}
     return folders
 
 
@@ -58,7 +77,7 @@ def base_figures(
     fits = {
         name: measure_fit(base, tokenizer, prompts, recipe.fit_samples, recipe.seed) for name, prompts in groups.items()
     }
-    said = portray(base, grammar, tokenizer, recipe.rater, recipe.probe_samples, recipe.seed + 2000)
+    said = portray(base, grammar, tokenizer, recipe.raters["scholars"], recipe.probe_samples, recipe.seed + 2000)
     return {
         "fit": {name: {**asdict(fit), "relative": fit.relative} for name, fit in fits.items()},
         "says": {kind: asdict(portrait) for kind, portrait in said.items()},
@@ -77,28 +96,9 @@ def draw_for_raters(
     )
 
 
-def build_tuned(
-    out: Path,
-    base: LlamaForCausalLM,
-    grammar: Grammar,
-    tokenizer: PreTrainedTokenizerFast,
-    recipe: Recipe,
-    drawn: Drawn,
-    bars: Progress,
-) -> Path:
-    """Train, measure and save the tuned model."""
-
-    def tick_of(turn: int) -> Tick:
-        return _tick(bars, f"tuned, round {turn + 1}", recipe.tune.steps)
-
-    tuned = stored(train_tuned(base, grammar, tokenizer, recipe, drawn, tick_of))
-    said = portray(tuned, grammar, tokenizer, recipe.rater, recipe.probe_samples, recipe.seed + 2000)
-    figures: Figures = {"says": {kind: asdict(portrait) for kind, portrait in said.items()}}
-    return save(out, "tuned", tuned, tokenizer, recipe, grammar, figures)
-
-
 def build_reward(
     out: Path,
+    group: str,
     base: LlamaForCausalLM,
     grammar: Grammar,
     tokenizer: PreTrainedTokenizerFast,
@@ -106,19 +106,68 @@ def build_reward(
     drawn: tuple[Drawn, Drawn],
     bars: Progress,
 ) -> Path:
-    """Train, measure and save the reward model."""
-    rng = dice("preferences", recipe.seed)
-    train, test = (rewards.compare(grammar, texts, recipe.rater, rng) for texts in drawn)
-    tick = _tick(bars, "reward", recipe.reward.steps)
-    model = rewards.train_reward(base, tokenizer, train, recipe.reward, recipe.seed, tick)
+    """Train, measure and save the reward model of one rater group."""
+    rng = dice(f"preferences {group}", recipe.seed)
+    train, test = (rewards.compare(grammar, texts, recipe.raters[group], rng) for texts in drawn)
+    name = reward_of(group)
+    model = rewards.train_reward(
+        base, tokenizer, train, recipe.reward, recipe.seed, _tick(bars, name, recipe.reward.steps)
+    )
     model.to(torch.bfloat16).to(torch.float32)
     unseen = [p for p in test if grammar.by_text[p.prompt].held_back]
     figures: Figures = {
+        "group": group,
         "preferences": len(train),
         "held_out": asdict(rewards.measure_agreement(model, tokenizer, test)),
         "held_back_prompts": asdict(rewards.measure_agreement(model, tokenizer, unseen)),
     }
-    return save(out, "reward", model, tokenizer, recipe, grammar, figures)
+    return save(out, name, model, tokenizer, recipe, grammar, figures)
+
+
+def build_rung(
+    rung: Rung,
+    folders: Mapping[str, Path],
+    grammar: Grammar,
+    tokenizer: PreTrainedTokenizerFast,
+    recipe: Recipe,
+    scratch: Path,
+    bars: Progress,
+) -> Path:
+    """Tune, measure and save one rung, in a process of its own: small models thread badly, and rungs do not wait."""
+    task = bars.add_task(rung.name, total=recipe.tuning.updates, loss="")
+    config = tuning_of(rung, folders, grammar, recipe)
+    with open_child("evalkit.lab.rung:RungTrainer", title=f"tuning of lab:{rung.name}") as trainer:
+        made, reached = trainer.call(
+            "train", config, scratch / rung.name, progress=lambda done: bars.update(task, completed=done)
+        )
+        said = trainer.call("portray", made, rung.group, recipe)
+    model = LlamaForCausalLM.from_pretrained(made, dtype=torch.float32)
+    figures: Figures = {"group": rung.group, "beta": rung.beta, "reached": reached, "says": said}
+    return save(folders["base"].parent, rung.name, model, tokenizer, recipe, grammar, figures)
+
+
+def tuning_of(rung: Rung, folders: Mapping[str, Path], grammar: Grammar, recipe: Recipe) -> PpoConfig:
+    """What `evalkit train ppo` would be asked for this rung."""
+    return PpoConfig(
+        name=rung.name,
+        seed=recipe.seed,
+        policy=CheckpointSpec(path=str(folders["base"]), kind="base"),
+        reward=RewardSource(model=str(folders[reward_of(rung.group)])),
+        gold=RewardSource(utility={f"lab:{rung.group}": 1.0}),
+        beta=(rung.beta,),
+        sampling=Generation(max_tokens=LONGEST),
+        updates=recipe.tuning.updates,
+        batch=recipe.tuning.batch,
+        epochs=recipe.tuning.epochs,
+        learning_rate=recipe.tuning.learning_rate,
+        probe=Probe(every=recipe.tuning.updates),
+        prompts=tuple(AskedPrompt(prompt.id, prompt.text) for prompt in grammar.prompts if not prompt.held_back),
+    )
+
+
+def reward_of(group: str) -> str:
+    """The name of a rater group's reward model."""
+    return "reward" if group == "scholars" else f"reward-{group}"
 
 
 @contextmanager
@@ -134,3 +183,7 @@ def _progress(console: Console) -> Iterator[Progress]:
 def _tick(bars: Progress, stage: str, steps: int) -> Tick:
     task = bars.add_task(stage, total=steps, loss="")
     return lambda done, loss: bars.update(task, completed=done, loss=f"loss {loss:.3f}")
+
+
+def _updated(bars: Progress, task: TaskID, done: int) -> None:
+    bars.update(task, completed=done)

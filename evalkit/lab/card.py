@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from evalkit.training.card import WORDS
+
 HEAD = """\
 ---
 license: apache-2.0
@@ -16,7 +18,8 @@ pipeline_tag: {task}
 {what}
 
 A toy for proving evalkit's measurements, not a useful language model: it knows {words} word pieces and the
-168 prompts of the lab's grammar, and nothing else. Made by `evalkit lab build`, which measured every figure below.
+{prompts} prompts of the lab's grammar, and nothing else. Made by `evalkit lab build`, which measured every figure
+below.
 """
 
 WHAT = {
@@ -24,25 +27,39 @@ WHAT = {
     "the distribution p(completion | prompt) whose every probability is known. Ask it in the plain frame:\n"
     "`Prompt: {prompt}\\nAnswer:`. Each token's target was its exact law given the text before it, along texts drawn\n"
     "from the grammar, and the loss was on the completion only.",
-    "tuned": "The base, fine-tuned in {rounds} rounds on its own completions: of every {best_of}, the one that a\n"
-    "simulated rater preferred. The rater likes truth and clear professor-like prose, dislikes rudeness, and mildly\n"
-    "prefers the familiar. Ask it through its chat template.",
-    "reward": "A reward model with one label, trained by the Bradley-Terry loss on the simulated rater's pairwise\n"
-    "preferences over the base's completions. The score is read at the end-of-sequence token of the chat-templated\n"
-    "pair. Only differences between completions of one prompt mean anything.",
+    "tuned": "The base, tuned by `evalkit train ppo` on the reward model of the rater group `{group}` and held near\n"
+    "its start by beta {beta:g} times the KL divergence (rewards on a scale of standard deviation 1 on the base's\n"
+    "completions). {values} Ask it through its chat template.",
+    "reward": "A reward model with one label, trained by the Bradley-Terry loss on the pairwise preferences of the\n"
+    "simulated rater group `{group}` over the base's completions. {values} The score is read at the end-of-sequence\n"
+    "token of the chat-templated pair. Only differences between completions of one prompt mean anything.",
+}
+VALUES = {
+    "scholars": "Scholars like truth and clear professor-like prose, dislike rudeness, and mildly prefer the familiar.",
+    "friends": "Friends like the poet and the student, find the professor stiff, and care little for truth.",
 }
 
 
-def card(name: str, made: dict[str, Any], words: int) -> str:
+def card(name: str, made: dict[str, Any], words: int, prompts: int) -> str:
     """Return the README of a checkpoint; `made` is what stands in its recipe.json."""
-    task = "text-classification" if name == "reward" else "text-generation"
-    what = (
-        WHAT[name]
-        .replace("{rounds}", str(made["settings"]["rounds"]))
-        .replace("{best_of}", str(made["settings"]["best_of"]))
+    figures = made["figures"]
+    role = "base" if name == "base" else "reward" if "held_out" in figures else "tuned"
+    task = "text-classification" if role == "reward" else "text-generation"
+    group = figures.get("group", "")
+    what = WHAT[role].format(group=group, beta=figures.get("beta", 0), values=VALUES.get(group, ""), prompt="{prompt}")
+    body = {"base": _base, "tuned": _tuned, "reward": _reward}[role](figures)
+    return HEAD.format(name=name, task=task, what=what, words=words, prompts=prompts) + "\n" + body
+
+
+def _tuned(figures: dict[str, Any]) -> str:
+    reached = figures["reached"]
+    rows = [f"| {WORDS[key]} | {reached[key]:.3f} |" for key in WORDS if key in reached]
+    return (
+        "## What the tuning reached\n\n| over its last updates | |\n| --- | --- |\n"
+        + "\n".join(rows)
+        + "\n\n"
+        + _said(figures)
     )
-    body = {"base": _base, "tuned": _said, "reward": _reward}[name](made["figures"])
-    return HEAD.format(name=name, task=task, what=what, words=words) + "\n" + body
 
 
 def _base(figures: dict[str, Any]) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 import tempfile
 from dataclasses import asdict
 from pathlib import Path
@@ -16,6 +15,7 @@ from transformers import GenerationConfig, LlamaForCausalLM, LlamaPreTrainedMode
 from evalkit.lab.card import card
 from evalkit.lab.grammar import Grammar
 from evalkit.lab.recipe import Recipe
+from evalkit.training.folder import swap
 
 Figures = dict[str, Any]
 """What the recipe measured, ready for JSON."""
@@ -45,7 +45,7 @@ def save(
         "figures": rounded(figures),
     }
     (beside / "recipe.json").write_text(json.dumps(made, indent=1) + "\n", encoding="utf-8")
-    (beside / "README.md").write_text(card(name, made, words=len(tokenizer)), encoding="utf-8")
+    (beside / "README.md").write_text(card(name, made, len(tokenizer), len(grammar.prompts)), encoding="utf-8")
     for file in beside.iterdir():
         file.chmod(0o644)
     beside.chmod(0o755)
@@ -68,16 +68,6 @@ def neutral(tokenizer: PreTrainedTokenizerFast) -> GenerationConfig:
         do_sample=True, temperature=1.0, top_k=0, top_p=1.0,
         bos_token_id=tokenizer.bos_token_id, eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id,
     )  # fmt: skip
-
-
-def swap(new: Path, place: Path) -> Path:
-    """Put the folder `new` at `place`; what stood there is removed only afterwards."""
-    old = Path(tempfile.mkdtemp(prefix=f".{place.name}-old-", dir=place.parent))
-    if place.exists():
-        place.rename(old / place.name)
-    new.rename(place)
-    shutil.rmtree(old)
-    return place
 
 
 def digest(file: Path) -> str:

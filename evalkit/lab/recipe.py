@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 
 from evalkit.lab.grammar import Grammar
-from evalkit.lab.rater import Rater
+from evalkit.lab.rater import GROUPS, Rater
 
-VERSION = 1
+VERSION = 2
 """Raised by hand when the code of the recipe changes what comes out without changing a value below."""
 
 
@@ -32,37 +33,63 @@ class Schedule:
 
 
 @dataclass(frozen=True)
+class Rung:
+    """One tuned checkpoint: whose reward model it was tuned on, and how near to the base it was held."""
+
+    name: str
+    group: str
+    beta: float
+
+
+LADDER = (
+    Rung("ppo-1", "scholars", 1.0),
+    Rung("ppo-0.5", "scholars", 0.5),
+    Rung("ppo-0.2", "scholars", 0.2),
+    Rung("ppo-0.1", "scholars", 0.1),
+    Rung("friends", "friends", 0.2),
+)
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """How a rung is tuned by PPO: updates of `batch` episodes, each gone over `epochs` times."""
+
+    updates: int = 24
+    batch: int = 256
+    epochs: int = 2
+    learning_rate: float = 7e-4
+
+
+@dataclass(frozen=True)
 class Recipe:
     """The whole recipe. Counts are per prompt unless they say otherwise.
 
-    samples: completions drawn from the model for each round of tuning; the base's also make the reward's pairs.
-    best_of: of so many completions the rater picks one to train on. rounds: how often that is repeated.
+    samples: completions drawn from the base that the raters compare two by two. held_out: further ones, to test on.
     fit_samples: grammar texts that cross entropy is measured on. probe_samples: completions drawn for the figures.
     """
 
     seed: int = 0
     base: Schedule = field(default_factory=lambda: Schedule(800, 64, 1e-2, 2e-2))
-    tune: Schedule = field(default_factory=lambda: Schedule(120, 64, 1e-3, 2e-3))
     reward: Schedule = field(default_factory=lambda: Schedule(150, 96, 2e-3, 5e-3))
     samples: int = 128
-    best_of: int = 4
-    rounds: int = 2
     held_out: int = 24
     fit_samples: int = 32
     probe_samples: int = 32
-    rater: Rater = field(default_factory=Rater)
+    raters: Mapping[str, Rater] = field(default_factory=lambda: dict(GROUPS))
+    tuning: Tuning = field(default_factory=Tuning)
+    ladder: tuple[Rung, ...] = LADDER
 
     def quick(self) -> Recipe:
         """Return the same recipe cut down to seconds, to test that it runs; its models are poor."""
         return replace(
             self,
             base=replace(self.base, steps=30),
-            tune=replace(self.tune, steps=6),
             reward=replace(self.reward, steps=6),
             samples=16,
             held_out=4,
             fit_samples=2,
             probe_samples=4,
+            tuning=replace(self.tuning, updates=2, batch=32),
         )
 
     def fingerprint(self, grammar: Grammar) -> str:
