@@ -36,5 +36,5 @@ $(VENV)/.installed: pyproject.toml install.sh constraints.txt overrides.txt
 	@touch $@
 
 $(VENV)/.installed-test: pyproject.toml install.sh constraints.txt overrides.txt
-	PYTHON=$(PYTHON) ./install.sh $(VENV) test
+	PYTHON=$(PYTHON) ./install.sh $(VENV) test train
 	@touch $(VENV)/.installed $@
