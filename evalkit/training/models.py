@@ -19,8 +19,9 @@ from transformers import (
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
+from transformers.utils import logging
 
-from evalkit.checkpoints import check, context_length, locate, resolve
+from evalkit.checkpoints import check, context_length, locate, read_config, resolve
 from evalkit.errors import CheckpointError, InputError
 from evalkit.records import Checkpoint, Prompt
 from evalkit.rendering import render
@@ -110,15 +111,14 @@ def load_policy(name: str, spec: CheckpointSpec, lora: Lora | None = None) -> Po
     checkpoint = resolve(name, spec)
     if checkpoint.is_remote:
         raise CheckpointError(f"checkpoint {name!r} is a server; training needs its weights")
-    architectures = ", ".join(_config(Path(checkpoint.location)).architectures or ())
+    folder = Path(checkpoint.location)
+    architectures = _architectures(folder)
     if "SequenceClassification" in architectures:
         raise CheckpointError(f"checkpoint {name!r} is a {architectures}; a policy is a causal language model")
-    tokenizer = AutoTokenizer.from_pretrained(checkpoint.location, trust_remote_code=spec.trust_remote_code)
+    tokenizer = _tokenizer(folder, spec.trust_remote_code)
     if tokenizer.eos_token_id is None:
         raise CheckpointError(f"checkpoint {name!r}: its tokenizer has no end-of-sequence token, so nothing ever ends")
-    model = AutoModelForCausalLM.from_pretrained(
-        checkpoint.location, trust_remote_code=spec.trust_remote_code, **_loading()
-    )
+    model = _load(AutoModelForCausalLM, folder, trust_remote_code=spec.trust_remote_code)
     stops = _stops(model, tokenizer)
     # A generation config of the checkpoint's own would cut off or punish tokens silently.
     model.generation_config = _neutral(model, tokenizer, stops)
@@ -129,14 +129,14 @@ def load_reward_model(source: str, policy: Policy) -> ValueNetwork:
     """A reward model that reads the policy's own tokens. Raises `CheckpointError`."""
     folder = locate(source)
     check(folder)
-    config = _config(folder)
-    architectures = ", ".join(config.architectures or ()) or "unknown architecture"
+    architectures = _architectures(folder) or "checkpoint of unknown architecture"
     if "SequenceClassification" not in architectures:
         raise CheckpointError(f"{source} is a {architectures}; a reward model is a sequence-classification checkpoint")
-    if config.num_labels != 1:
-        raise CheckpointError(f"{source} has {config.num_labels} labels; a reward model has one")
-    _check_same_tokens(source, AutoTokenizer.from_pretrained(folder), policy)
-    return _value_network(AutoModelForSequenceClassification.from_pretrained(folder, **_loading()), source)
+    labels = AutoConfig.from_pretrained(folder).num_labels
+    if labels != 1:
+        raise CheckpointError(f"{source} has {labels} labels; a reward model has one")
+    _check_same_tokens(source, _tokenizer(folder), policy)
+    return _value_network(_load(AutoModelForSequenceClassification, folder), source)
 
 
 def fresh_value_network(spec: CheckpointSpec, seed: int) -> ValueNetwork:
@@ -145,14 +145,11 @@ def fresh_value_network(spec: CheckpointSpec, seed: int) -> ValueNetwork:
     Raises `CheckpointError` for an architecture that has no classifier.
     """
     folder = locate(spec.path, spec.revision)
-    torch.manual_seed(seed)
-    try:
-        model = AutoModelForSequenceClassification.from_pretrained(
-            folder, num_labels=1, trust_remote_code=spec.trust_remote_code, **_loading()
-        )
-    except ValueError as error:
-        raise CheckpointError(f"{spec.path}: no classifier can be made of it: {str(error).splitlines()[0]}") from None
+    model = _load(
+        AutoModelForSequenceClassification, folder, "score.", num_labels=1, trust_remote_code=spec.trust_remote_code
+    )
     network = _value_network(model, spec.path)
+    torch.manual_seed(seed)
     head = cast(nn.Linear, model.get_submodule("score"))
     nn.init.normal_(head.weight, std=(head.in_features + 1) ** -0.5)
     if head.bias is not None:
@@ -194,14 +191,60 @@ def without_adapters(policy: Policy, model: nn.Module) -> Iterator[nn.Module]:
         yield model
 
 
-def _loading() -> dict[str, Any]:
-    # Weights in bfloat16 would move ratios by a tenth and lose small steps. On a CPU the plain attention's backward
-    # pass takes half the time of the fused one's.
-    return {"dtype": torch.float32, "attn_implementation": "sdpa" if torch.cuda.is_available() else "eager"}
+def _load(auto: Any, folder: Path, new: str | None = None, **settings: Any) -> PreTrainedModel:
+    """A network with the weights of `folder`, in float32; only those whose name begins with `new` may be missing there.
+
+    Raises `CheckpointError`.
+    """
+    try:
+        with _silence():
+            model, found = auto.from_pretrained(
+                # Weights in bfloat16 would move ratios by a tenth and lose small steps. On a CPU the plain attention's
+                # backward pass takes half the time of the fused one's.
+                folder,
+                dtype=torch.float32,
+                attn_implementation="sdpa" if torch.cuda.is_available() else "eager",
+                output_loading_info=True,
+                **settings,
+            )
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        raise CheckpointError(f"{folder} cannot be loaded: {_first_line(error)}") from None
+    missing = sorted(name for name in found["missing_keys"] if new is None or not name.startswith(new))
+    if missing:
+        raise CheckpointError(
+            f"{folder} lacks {len(missing)} weights of a {type(model).__name__} (the first: {missing[0]}); "
+            "do config.json and *.safetensors belong together?"
+        )
+    return cast(PreTrainedModel, model)
 
 
-def _config(folder: Path) -> Any:
-    return AutoConfig.from_pretrained(folder)
+@contextmanager
+def _silence() -> Iterator[None]:
+    """Keep transformers from telling of what `_load` finds out itself, and from bars of its own."""
+    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
+        if bars:
+            logging.enable_progress_bar()
+
+
+def _architectures(folder: Path) -> str:
+    return ", ".join(read_config(folder).get("architectures") or ())
+
+
+def _tokenizer(folder: Path, trust_remote_code: bool = False) -> PreTrainedTokenizerBase:
+    try:
+        return AutoTokenizer.from_pretrained(folder, trust_remote_code=trust_remote_code)
+    except (OSError, ValueError, KeyError) as error:
+        raise CheckpointError(f"{folder}: no tokenizer could be loaded: {_first_line(error)}") from None
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
 
 
 def _value_network(classifier: PreTrainedModel, source: str) -> ValueNetwork:
