@@ -279,9 +279,9 @@ def step(
         accelerator.backward(loss)
         seen.append(torch.stack([policy_loss.detach(), value_loss.detach(), *watched]))
     norm = accelerator.clip_grad_norm_(learner.actor.parameters(), config.max_grad_norm)
-    accelerator.clip_grad_norm_(learner.critic.parameters(), config.max_grad_norm)
+    critic_norm = accelerator.clip_grad_norm_(learner.critic.parameters(), config.max_grad_norm)
     added = total(torch.stack(seen)[:, :4].sum(dim=0), accelerator).tolist()
-    if not all(map(math.isfinite, (*added, float(norm)))):
+    if not all(map(math.isfinite, (*added, float(norm), float(critic_norm)))):
         raise EvalkitError(
             f"update {update}: a loss or gradient is not a finite number, so no step was taken; the last saved state "
             "is good. Lower learning_rate, or look for rewards that are not finite"
