@@ -288,3 +288,18 @@ def test_a_full_disk_is_one_line_and_the_run_goes_on_when_there_is_room(unbroken
         assert (disk / "run" / "summary.json").read_bytes() == (unbroken / "run" / "summary.json").read_bytes()
     finally:
         subprocess.run(["umount", disk], check=True)
+
+
+def test_best_of_n_is_an_arm_that_gains_reward_without_training(tmp_path: Path) -> None:
+    chosen = SUITE["checkpoints"]["base"] | {"best_of": {"n": 4, "reward": "lab:reward"}}
+    checkpoints = {"base": SUITE["checkpoints"]["base"], "best": chosen}
+    metrics = ["sequence_entropy", {"reward": {"model": "lab:reward"}}]
+    suite = load_suite(
+        write_suite(tmp_path, checkpoints=checkpoints, metrics=metrics, sampling={"n": 16, "max_tokens": 40})
+    )
+    result = run_suite(suite, ENGINE, tmp_path / "run", Quiet())
+    assert result.sampled == 10 * (16 + 64)
+    gained = {found.metric: found for found in result.summary.differences}
+    assert gained["reward|model:lab:reward"].low > 0.5
+    entropy = next(e for e in result.summary.estimates if e.metric == "sequence_entropy" and e.arm == "best")
+    assert entropy.value is None, "log-probs of chosen completions are not those of draws"

@@ -105,6 +105,14 @@ def test_the_command_line_overrides_the_suite(write_suite: Write) -> None:
     assert [prompt.id for prompt in suite.prompts] == ["one"]
 
 
+def test_beside_another_baseline_the_built_in_checkpoints_are_left_out(write_suite: Write) -> None:
+    path = write_suite(("kind: tuned}", "kind: tuned}\n  rung: {path: 'lab:ppo-1', kind: tuned}"))
+    replaced = load_suite(path, overrides({"base": "/my/base", "new": "/my/new"}, None, None, None))
+    assert list(replaced.checkpoints) == ["base", "new"]
+    added = load_suite(path, overrides({"new": "/my/new"}, None, None, None))
+    assert list(added.checkpoints) == ["base", "tuned", "rung", "new"]
+
+
 def test_a_temperature_on_the_command_line_wins_over_a_checkpoint_s_own(write_suite: Write) -> None:
     path = write_suite(("kind: tuned", "kind: tuned, sampling: {temperature: 0.2}"))
     assert [s.temperature for s in load_suite(path).settings("tuned")] == [0.2]
