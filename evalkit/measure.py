@@ -25,7 +25,7 @@ from typing import Any, Literal, TypeVar
 from evalkit.errors import MetricError
 from evalkit.records import Better
 
-Need = Literal["words", "token_ids", "logprobs", "embeddings", "answer"]
+Need = Literal["words", "token_ids", "logprobs", "baseline_logprobs", "embeddings", "answer"]
 Value = int | float | str | bool
 Function = TypeVar("Function", bound=Callable[..., Any])
 PACKAGES = ("evalkit.diversity", "evalkit.quality")
@@ -76,8 +76,11 @@ class Measure:
     def __call__(self, subject: Any) -> Any:
         return self.definition.function(subject, **dict(self.params))
 
-    def signature(self, k: int, encoder: str) -> str:
-        """All that the number depends on besides the completions: parameters, tokenizer, encoder, k, version."""
+    def signature(self, k: int, encoder: str, baseline: str = "") -> str:
+        """All that the number depends on besides the completions: parameters, tokenizer, encoder, baseline, k, version.
+
+        `baseline`: fingerprint of the baseline checkpoint.
+        """
         parts = [self.name, *(f"{key}:{_show(value)}" for key, value in self.params)]
         if self.definition.identity is not None:
             parts += [f"{key}:{value}" for key, value in self.definition.identity(**dict(self.params)).items()]
@@ -85,6 +88,8 @@ class Measure:
             parts.append("tok:13a")
         if "embeddings" in self.definition.needs:
             parts.append(f"enc:{encoder}")
+        if "baseline_logprobs" in self.definition.needs:
+            parts.append(f"baseline:{baseline[:12]}")
         return "|".join([*parts, f"k:{k}", f"v:{self.definition.version}"])
 
 

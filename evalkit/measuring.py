@@ -34,9 +34,9 @@ class Measurements:
 
 
 def measure_groups(
-    measures: Sequence[Measure], arms: Sequence[Arm], groups: Groups, samples: int, tell: Listener
+    measures: Sequence[Measure], arms: Sequence[Arm], groups: Groups, samples: int, tell: Listener, baseline: str = ""
 ) -> Measurements:
-    """Compute all measures on all arms.
+    """Compute all measures on all arms; `baseline` is the fingerprint of the baseline checkpoint.
 
     Measures of log-probs are defined for draws from the raw law only (temperature 1, nothing cut off), and undefined
     for the other arms. Raises `MetricError`, `CheckpointError`, `EngineError` (from scores that load a model).
@@ -58,7 +58,7 @@ def measure_groups(
             for arm in arms:
                 values[arm.name] = _metric(measure, arm, groups[arm.name])
                 tell.advance(1)
-        signature = measure.signature(samples, ENCODER_ID)
+        signature = measure.signature(samples, ENCODER_ID, baseline)
         measured.append(Measured(str(measure), signature, measure.definition.better, values))
     return Measurements(tuple(measured), scores, tuple(unscored))
 

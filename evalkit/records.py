@@ -144,6 +144,8 @@ class Group:
     completions: tuple[Completion, ...]
     embeddings: np.ndarray | None = None
     """(k, d) float32, rows of length 1; present for metrics that need "embeddings"."""
+    baseline_logprobs: np.ndarray | None = None
+    """(k,) float64, log-prob of each completion under the baseline; present for metrics that need it, where defined."""
 
     @cached_property
     def texts(self) -> tuple[str, ...]:

@@ -1,7 +1,7 @@
 """The one way through: a suite becomes samples, samples become measures, measures become a report.
 
-    suite -> plan (arms, rendered prompts, shards) -> sample what is missing -> (keep the best) -> measure -> summarise
-          -> report
+    suite -> plan (arms, rendered prompts, shards) -> sample what is missing -> (keep the best)
+          -> (score under the baseline) -> measure -> summarise -> report
 
 This module tells the story and does none of the work.
 """
@@ -22,6 +22,7 @@ from typing import Any
 from evalkit import __version__
 from evalkit.alarms import alarms
 from evalkit.best_of import keep_best
+from evalkit.crossing import score_under_baseline
 from evalkit.engines.base import open_engine
 from evalkit.errors import InputError
 from evalkit.measuring import Measurements, measure_groups
@@ -62,14 +63,16 @@ def run_suite(suite: Suite, engine: str, out: Path | None, tell: Listener, comma
         manifest = begin(store, plan, command)
         sampled = sample_missing(plan, store, tell)
         groups = keep_best(plan, read_groups(plan, store), tell)
-        measurements = measure_groups(suite.metrics, plan.arms, groups, suite.sampling.n, tell)
+        scored, undefined = score_under_baseline(plan, groups, tell)
+        baseline = plan.checkpoints[suite.baseline_checkpoint].checkpoint.fingerprint
+        measurements = measure_groups(suite.metrics, plan.arms, scored, suite.sampling.n, tell, baseline)
         summary = summarise(
             suite.name,
             [prompt.id for prompt in suite.prompts],
             plan.arms,
             measurements.measured,
             suite.sampling.n,
-            [*alarms(plan.arms, groups), *measurements.alarms],
+            [*alarms(plan.arms, groups), *undefined, *measurements.alarms],
         )
         finish(store, plan, manifest, groups, measurements, summary)
     return Run(folder, summary, sampled)
