@@ -50,17 +50,22 @@ def build(out: Path, *, quick: bool = False, console: Console | None = None) -> 
     grammar = load()
     plain, chat = tokenizers.build(grammar, chat=False), tokenizers.build(grammar, chat=True)
     out.mkdir(parents=True, exist_ok=True)
+    # One thread: models this small gain nothing from a second, and the result is the same on a machine of any size.
+    torch.set_num_threads(1)
     with _progress(console or Console(stderr=True)) as bars:
         base = stored(train_base(grammar, plain, recipe.base, recipe.seed, _tick(bars, "base", recipe.base.steps)))
         folders = {"base": save(out, "base", base, plain, recipe, grammar, base_figures(base, grammar, plain, recipe))}
         drawn = draw_for_raters(base, grammar, plain, recipe)
-        for group in recipe.raters:
-            folder = build_reward(out, group, base, grammar, chat, recipe, drawn, bars)
-            folders[folder.name] = folder
         with tempfile.TemporaryDirectory() as scratch, ThreadPoolExecutor(os.cpu_count()) as pool:
-            rungs = [pool.submit(build_rung, rung, folders, grammar, chat, recipe, Path(scratch), bars)
-                     for rung in recipe.ladder]  # fmt: skip
-            folders |= {rung.name: done.result() for rung, done in zip(recipe.ladder, rungs, strict=True)}
+            rungs = {}
+            for group in recipe.raters:
+                folder = build_reward(out, group, base, grammar, chat, recipe, drawn, bars)
+                folders[folder.name] = folder
+                for rung in (rung for rung in recipe.ladder if rung.group == group):
+                    rungs[rung.name] = pool.submit(
+                        build_rung, rung, dict(folders), grammar, chat, recipe, Path(scratch), bars
+                    )
+            folders |= {name: done.result() for name, done in rungs.items()}
     return folders
 
 
