@@ -54,6 +54,7 @@ def _view(content: ReportContent, packed: samples.Samples) -> dict[str, Any]:
         "arm_pairs": [f"{arm.arm} against {arm.baseline}" for arm in told.arms],
         "quality": _options(content, "quality"),
         "diversity": _options(content, "diversity"),
+        "distance": {role: any(figures) for role, figures in _distance(summary).items()},
         "sections": _sections(content),
         "units": {measure: text.unit for measure, text in content.metrics.items()},
         "colours": figures.palette(summary),
@@ -102,6 +103,7 @@ def _data(content: ReportContent, packed: samples.Samples) -> JSON:
         "summary": finite(asdict(summary)),
         "csv": tables.estimates_csv(summary),
         "overview": _overview(summary),
+        "distance": _distance(summary),
         "forests": [figures.forest(summary, arm.arm, arm.baseline) for arm in told.arms],
         "prompts": packed.prompts,
         "arms": [{"name": name, "colour": colour} for name, colour in figures.palette(summary).items()],
@@ -117,6 +119,14 @@ def _overview(summary: Summary) -> JSON:
     return (
         [[figures.dots(summary, d) for d in diversity]] if diversity else [[figures.dots(summary, q)] for q in quality]
     )
+
+
+def _distance(summary: Summary) -> dict[str, list[figures.Figure | None]]:
+    """Each measure against KL from the baseline, by side of the trade, in the order of its selector."""
+    roles: tuple[effects.Role, ...] = ("quality", "diversity")
+    return {
+        role: [figures.distance(summary, measure) for measure in figures.plottable(summary, role)] for role in roles
+    }
 
 
 def _losses(summary: Summary, told: Verdict) -> JSON:

@@ -8,6 +8,7 @@ arm and metric names are not ours.
 from __future__ import annotations
 
 import html
+import re
 from collections.abc import Sequence
 from itertools import groupby
 from typing import Any
@@ -21,6 +22,8 @@ COLOURS = 7
 SYMBOLS = ("circle", "square", "diamond", "triangle-up", "pentagon", "star", "cross")
 ROW = 34
 """Pixels a row of a dot plot needs."""
+DISTANCE = "kl"
+"""The measure of how far an arm's law has moved from the baseline's."""
 GRID = {
     "gridcolor": "var(--grid)",
     "linecolor": "var(--axis)",
@@ -70,6 +73,33 @@ def frontier(summary: Summary, quality: str, diversity: str) -> Figure:
         annotations=[_corner("more diverse and better ↗")],
     )
     return {"data": data, "layout": layout}
+
+
+def distance(summary: Summary, metric: str) -> Figure | None:
+    """Every arm at its KL from the baseline (right is further) and its quality or diversity (up is more).
+
+    None where no arm but the baseline has both numbers.
+    """
+    betters, found = effects.betters(summary), effects.estimates(summary)
+    pairs = [(arm, found.get((DISTANCE, arm.name)), found.get((metric, arm.name))) for arm in summary.arms]
+    known = [(arm, x, y) for arm, x, y in pairs if x and y and is_number(x.value) and is_number(y.value)]
+    homes = {arm.baseline for arm in summary.arms}
+    if all(arm.name in homes for arm, _, _ in known):
+        return None
+    known.sort(key=lambda point: point[1].value or 0.0)
+    better = betters[metric]
+    points = [
+        _path(arm.checkpoint, [(arm, x, y)], palette(summary)) | {"textposition": side, "showlegend": False}
+        for (arm, x, y), side in zip(known, _sides_of_a_line([(x, y) for _, x, y in known], better), strict=True)
+    ]
+    words = "better" if effects.role(metric, better) == "quality" else "more diverse"
+    layout = page_layout(
+        height=360,
+        xaxis=GRID
+        | {"title": {"text": f"{DISTANCE}, nats a completion (further from the baseline →)"}, "automargin": True},
+        yaxis=_axis(metric, better, words),
+    )
+    return {"data": [*_ladders(known, homes), *points], "layout": layout}
 
 
 def dots(summary: Summary, metric: str) -> Figure:
@@ -179,6 +209,28 @@ def _path(checkpoint: str, points: Sequence[tuple[Arm, Estimate, Estimate]], col
     }
 
 
+def _ladders(known: Sequence[tuple[Arm, Estimate, Estimate]], homes: set[str | None]) -> list[Figure]:
+    """A line from the baseline over the arms whose checkpoints' names differ only in a number, nearest first."""
+    rungs = sorted({_without_number(arm.checkpoint) for arm, _, _ in known if arm.name not in homes})
+    lines = []
+    for name in rungs:
+        way = [(x, y) for arm, x, y in known if arm.name in homes or _without_number(arm.checkpoint) == name]
+        lines.append({
+            "type": "scatter",
+            "mode": "lines",
+            "x": [x.value for x, _ in way],
+            "y": [y.value for _, y in way],
+            "line": {"color": "var(--muted)", "width": 1.5, "dash": "dot"},
+            "hoverinfo": "skip",
+            "showlegend": False,
+        })  # fmt: skip
+    return lines
+
+
+def _without_number(name: str) -> str:
+    return re.sub(r"[-_.]?[0-9.]+$", "", name)
+
+
 def _middle(estimates: Sequence[Estimate]) -> float:
     values = [estimate.value for estimate in estimates if is_number(estimate.value)]
     return (min(values) + max(values)) / 2 if values else 0.0
@@ -188,6 +240,14 @@ def _label_sides(estimates: Sequence[Estimate], middle: float, better: Better) -
     """Labels lean towards the middle of the plot, where they are not cut off, and clear of their own error bars."""
     right_half = [((e.value or 0.0) > middle) == (better == "higher") for e in estimates]
     return ["top left" if right else "top right" for right in right_half]
+
+
+def _sides_of_a_line(points: Sequence[tuple[Estimate, Estimate]], better: Better) -> list[str]:
+    """Labels lean towards the middle, and clear of the line that joins the points from left to right."""
+    middle, steps = _middle([x for x, _ in points]), [(y.value or 0.0) for _, y in points]
+    rises = (steps[-1] > steps[0]) == (better == "higher")
+    left, right = ("bottom right", "top left") if rises else ("top right", "bottom left")
+    return [right if (x.value or 0.0) > middle else left for x, _ in points]
 
 
 def _dot_trace(x: list[Any], y: list[str], error: Figure, colour: list[str], text: list[str]) -> Figure:

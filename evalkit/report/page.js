@@ -31,6 +31,8 @@
 
   function drawAll() {
     draw(byId("overview-plot"), data.overview[picked("pick-quality")]?.[picked("pick-diversity")]);
+    draw(byId("distance-quality-plot"), data.distance.quality[picked("pick-quality")]);
+    draw(byId("distance-diversity-plot"), data.distance.diversity[picked("pick-diversity")]);
     draw(byId("forest-plot"), data.forests[picked("pick-forest")]);
   }
 
