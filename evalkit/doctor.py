@@ -93,13 +93,14 @@ def _encoder() -> Finding:
 def _lab() -> Finding:
     from evalkit.checkpoints import check, locate
     from evalkit.errors import CheckpointError
+    from evalkit.lab import NAMES
 
     try:
-        for name in ("base", "tuned", "reward"):
+        for name in NAMES:
             check(locate(f"lab:{name}"))
     except CheckpointError as error:
         return Finding("built-in checkpoints", False, str(error), "evalkit lab build")
-    return Finding("built-in checkpoints", True, "lab:base, lab:tuned, lab:reward")
+    return Finding("built-in checkpoints", True, ", ".join(f"lab:{name}" for name in NAMES))
 
 
 def _extra(subject: str, module: str, extra: str, purpose: str) -> Finding:

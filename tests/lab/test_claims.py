@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import json
+import math
+import statistics
 from functools import cache
 from itertools import pairwise
 from typing import Any
 
 import pytest
 import torch
-from transformers import LlamaForCausalLM
+from transformers import LlamaForCausalLM, LlamaForSequenceClassification
 
 from evalkit.lab import resolve
 from evalkit.lab import tokenizer as tokenizers
 from evalkit.lab.optimum import pass_at
 from evalkit.lab.probe import KINDS, Portrait, portray
 from evalkit.lab.rater import GROUPS
+from evalkit.lab.reward import scores
 from evalkit.lab.sampling import draw
+from evalkit.lab.train import log_probs
 from evalkit.lab.world import load
 from evalkit.records import Prompt
 from evalkit.training.probe import probe_row
@@ -111,3 +115,31 @@ def test_a_stepping_stone_vanishes() -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_tuned_policies_still_speak_the_grammar(kind: str) -> None:
     assert all(said(name)[kind].outside < 0.08 for name in LADDER)
+
+
+def test_fifty_one_to_forty_nine_becomes_a_lean_to_the_side_that_the_reward_favours() -> None:
+    """The optimum is sigma(log(51/49) + gap / beta), the gap in units of the reward's deviation on the base.
+
+    Nine choices of 51 to 49; the reward model has no reason to tell their sides apart, but it does, a little.
+    """
+    close = [prompt for prompt in GRAMMAR.of_kind("choice") if prompt.group == "close"]
+    answers = {prompt.text: [f"{answer}." for answer in prompt.choices] for prompt in close}
+
+    def shares(name: str) -> list[float]:
+        found = log_probs(model(name), TOKENIZER, answers).values()
+        return [1 / (1 + math.exp(second - first)) for first, second in found]
+
+    network = LlamaForSequenceClassification.from_pretrained(resolve("reward"), dtype=torch.float32).eval()
+    with torch.no_grad():
+        rewards = [
+            scores(network, TOKENIZER, [(asked, text) for text in two]).tolist() for asked, two in answers.items()
+        ]
+    gaps = [first - second for first, second in rewards]
+    leans = {
+        name: statistics.fmean(abs(share - 0.5) for share in shares(name)) for name in ("base", "ppo-1", "ppo-0.1")
+    }
+    assert leans["base"] < 0.04
+    assert leans["ppo-0.1"] > leans["ppo-1"] + 0.1
+    told_apart = [(gap, share) for gap, share in zip(gaps, shares("ppo-0.1"), strict=True) if abs(gap) > 0.15]
+    assert told_apart
+    assert all((share > 0.75) if gap > 0 else (share < 0.25) for gap, share in told_apart)
