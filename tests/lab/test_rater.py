@@ -31,8 +31,8 @@ def ranking(group: str) -> list[str]:
     return sorted(means, key=means.__getitem__, reverse=True)
 
 
-def test_the_recipes_rater_is_the_scholars():
-    assert Recipe().rater == GROUPS["scholars"] == Rater()
+def test_the_scholars_are_the_default_rater():
+    assert Recipe().raters["scholars"] == GROUPS["scholars"] == Rater()
 
 
 @pytest.mark.parametrize(
