@@ -15,7 +15,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from accelerate import Accelerator
@@ -143,7 +143,11 @@ def critic_of(config: PpoConfig, policy: Policy, scale: Scale) -> ValueNetwork:
     """The value network: the reward model on the normalised scale, the critic that is named, or the policy's body."""
     source = config.critic or config.reward.model
     if source is None:
-        return fresh_value_network(config.policy, config.seed)
+        network = fresh_value_network(config.policy, config.seed)
+        # A drawn head says noise as large as the reward itself, and value_clip lets it go only slowly. 0 is the mean of
+        # normalised rewards.
+        nn.init.zeros_(cast(nn.Linear, network.classifier.get_submodule("score")).weight)
+        return network
     network = load_reward_model(source, policy)
     network.rescale(scale.mean, scale.deviation)
     return network
