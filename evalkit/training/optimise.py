@@ -1,0 +1,245 @@
+"""The loop that reward models and supervised fine-tuning share.
+
+    items -> epochs, each in an order of its own -> minibatches -> microbatches of about equal length -> one AdamW step
+
+Every step is seeded by its own number, and a state is written at every look at held-out items, so that a training that
+was killed goes on to the same curve.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+import random
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from evalkit.cache import write_atomically
+from evalkit.errors import EvalkitError, InputError, StoreError
+from evalkit.progress import Listener
+from evalkit.training import manifest
+from evalkit.training.config import RewardConfig, SftConfig
+from evalkit.training.curves import Curves, read_curves
+from evalkit.training.page import training_page
+from evalkit.training.state import read_state, restore, tensors_of, write_state
+
+Item = TypeVar("Item")
+Row = dict[str, float | int | None]
+LOOKS = 20
+"""Looks at held-out items in a training, and states to resume from."""
+WATCHED = 512
+"""Held-out items that a look takes; the figures of the finished model are of all."""
+WARM_UP = 0.05
+"""Share of steps in which the learning rate rises; over all of them it falls to 0."""
+MAX_GRAD_NORM = 1.0
+PAGE_SECONDS = 10.0
+"""A page is not written again sooner: it takes longer than many a small model's step."""
+
+
+@dataclass(frozen=True)
+class Objective(Generic[Item]):
+    """What is minimised: the mean of a loss over an item's units (a pair, a token)."""
+
+    network: nn.Module
+    """Its parameters that require gradients are trained."""
+    losses: Callable[[Sequence[Item]], Mapping[str, Tensor]]
+    """Sums over all units of some items: `loss`, and other figures to watch."""
+    length: Callable[[Item], int]
+    """Tokens of an item's longest sequence: items of about equal length are taken together."""
+    units: Callable[[Item], int]
+    sequences: int = 1
+    """Sequences that an item takes in a forward pass."""
+
+
+def optimise(
+    config: RewardConfig | SftConfig,
+    objective: Objective[Item],
+    items: Sequence[Item],
+    watched: Sequence[Item],
+    work: Path,
+    tell: Listener,
+    show: Callable[[], None],
+) -> None:
+    """Train on `items` for the config's epochs, from the last state in `work` where there is one.
+
+    Rows go to the curves in `work`: step, means over the step's minibatch before the step, grad_norm before it is
+    clipped, learning_rate, seconds; at a look also `held_out_` means over `watched`, after the step. `show` is called
+    after looks, to show the curves so far.
+    Raises `EvalkitError` for a loss that is not finite, `StoreError`, and `InputError` where the data has changed.
+    """
+    optimiser = torch.optim.AdamW(
+        [parameter for parameter in objective.network.parameters() if parameter.requires_grad],
+        lr=config.learning_rate,
+        eps=1e-5,
+        weight_decay=0.0,
+    )
+    state, data = work / "state.safetensors", _digest([*items, *watched])
+    begin = _resume(state, data, optimiser, objective.network)
+    steps = config.epochs * _turns(config, len(items))
+    every = max(1, steps // LOOKS)
+    tell.stage(f"train {work.stem}", steps - begin)
+    shown = time.monotonic()
+    with Curves(work, begin, tell.note) as curves:
+        for step in range(begin, steps):
+            started = time.monotonic()
+            row = take_step(config, objective, optimiser, items, step, steps)
+            is_look = step % every == 0 or step == steps - 1
+            if is_look:
+                found = evaluate(config, objective, watched[:WATCHED])
+                row |= {f"held_out_{name}": value for name, value in found.items()}
+            curves.add(row | {"seconds": round(time.monotonic() - started, 3)})
+            if is_look:
+                tensors = tensors_of(optimiser, network=objective.network)
+                write_state(state, tensors, {"steps": step + 1, "data": data})
+                if time.monotonic() - shown > PAGE_SECONDS:
+                    show()
+                    shown = time.monotonic()
+            tell.advance(1)
+
+
+def take_step(
+    config: RewardConfig | SftConfig,
+    objective: Objective[Item],
+    optimiser: torch.optim.Optimizer,
+    items: Sequence[Item],
+    step: int,
+    steps: int,
+) -> Row:
+    """One optimiser step on the minibatch of number `step`. Raises `EvalkitError` before a step that is not finite."""
+    optimiser.zero_grad(set_to_none=True)
+    means = accumulate(config, objective, [items[index] for index in minibatch(config, len(items), step)])
+    trained = [parameter for parameter in objective.network.parameters() if parameter.requires_grad]
+    norm = float(torch.nn.utils.clip_grad_norm_(trained, MAX_GRAD_NORM))
+    if not (math.isfinite(means["loss"]) and math.isfinite(norm)):
+        raise EvalkitError(
+            f"step {step}: the loss or its gradient is not a finite number, so the step was not taken; the last saved "
+            "state is good. Lower learning_rate, and see that the model itself gives finite numbers"
+        )
+    for group in optimiser.param_groups:
+        group["lr"] = config.learning_rate * rate(step, steps)
+    optimiser.step()
+    return {"step": step, **means, "grad_norm": norm, "learning_rate": config.learning_rate * rate(step, steps)}
+
+
+def accumulate(config: RewardConfig | SftConfig, objective: Objective[Item], items: Sequence[Item]) -> dict[str, float]:
+    """Add the gradient of the mean loss over `items` to the network; returns the means. Microbatches change neither."""
+    units = sum(map(objective.units, items))
+    sums: dict[str, float] = {}
+    for part in _parts(config, objective, items):
+        with autocast(config, objective.network):
+            found = objective.losses(part)
+        (found["loss"] / units).backward()
+        _add(sums, found)
+    return {name: value / units for name, value in sums.items()}
+
+
+def evaluate(config: RewardConfig | SftConfig, objective: Objective[Item], items: Sequence[Item]) -> dict[str, float]:
+    """Means over the units of `items`, without a gradient."""
+    units = sum(map(objective.units, items))
+    sums: dict[str, float] = {}
+    with torch.no_grad(), autocast(config, objective.network):
+        for part in _parts(config, objective, items):
+            _add(sums, objective.losses(part))
+    return {name: value / units for name, value in sums.items()}
+
+
+def minibatch(config: RewardConfig | SftConfig, count: int, step: int) -> Sequence[int]:
+    """Which of `count` items a step takes: an epoch is dealt into hands that differ in size by one at most."""
+    turns = _turns(config, count)
+    return _order(config.seed, step // turns, count)[step % turns :: turns]
+
+
+def rate(step: int, steps: int) -> float:
+    """Factor of the learning rate, in (0, 1]: a short rise under a linear fall to 0."""
+    rise = math.ceil(WARM_UP * steps)
+    return min(1.0, (step + 1) / rise) * (1 - step / steps)
+
+
+def autocast(config: RewardConfig | SftConfig, network: nn.Module) -> torch.autocast:
+    """The precision of forward passes that `config.dtype` asks for."""
+    device = next(network.parameters()).device.type
+    wanted = ("bfloat16" if device == "cuda" else "float32") if config.dtype == "auto" else config.dtype
+    return torch.autocast(device, dtype=torch.bfloat16, enabled=wanted == "bfloat16")
+
+
+def device_of_training() -> torch.device:
+    """The GPU where there is one. Raises `InputError` in one of several processes: they would write over each other."""
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise InputError(
+            "reward models and supervised fine-tuning are trained in one process; start them without accelerate launch"
+        )
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def write_page(title: str, out: Path, names: Iterable[str]) -> None:
+    """Write the page over the curves of the trainings `names` so far, with what is known of those that are done.
+
+    Raises `StoreError`.
+    """
+    facts = json.loads((out / manifest.NAME).read_text(encoding="utf-8"))
+    runs, made = {}, {}
+    for name in names:
+        if rows := read_curves(out / f"{name}.work"):
+            runs[name] = rows
+        if (out / name / "training.json").exists():
+            made[name] = json.loads((out / name / "training.json").read_text(encoding="utf-8"))
+    page = training_page(title, runs, facts | {"checkpoints": made})
+    try:
+        write_atomically(out / "training.html", page.encode("utf-8", "replace"))
+    except OSError as error:
+        raise StoreError(f"{out / 'training.html'} could not be written: {error.strerror}") from None
+
+
+def _resume(state: Path, data: str, optimiser: torch.optim.Optimizer, network: nn.Module) -> int:
+    """Put network and optimiser into their last state; returns the step to begin with."""
+    found = read_state(state)
+    if found is None:
+        return 0
+    tensors, facts = found
+    if facts["data"] != data:
+        raise InputError(
+            f"{state} was left by a training on other data; the files have changed since. Choose another folder with "
+            "--out, or remove that file to begin anew"
+        )
+    restore(tensors, optimiser, network=network)
+    return int(facts["steps"])
+
+
+def _digest(items: Sequence[Any]) -> str:
+    digest = hashlib.sha256()
+    for item in items:
+        digest.update(repr(item).encode())
+    return digest.hexdigest()
+
+
+def _turns(config: RewardConfig | SftConfig, count: int) -> int:
+    """Steps in an epoch."""
+    return math.ceil(count / config.batch)
+
+
+@lru_cache(maxsize=1)
+def _order(seed: int, epoch: int, count: int) -> Sequence[int]:
+    order = list(range(count))
+    random.Random(f"order {seed} {epoch}").shuffle(order)  # noqa: S311
+    return order
+
+
+def _parts(config: RewardConfig | SftConfig, objective: Objective[Item], items: Sequence[Item]) -> list[Sequence[Item]]:
+    """Items of about equal length, as many as make `microbatch` sequences."""
+    ranked = sorted(items, key=objective.length)
+    size = max(1, config.microbatch // objective.sequences)
+    return [ranked[start : start + size] for start in range(0, len(ranked), size)]
+
+
+def _add(sums: dict[str, float], found: Mapping[str, Tensor]) -> None:
+    for name, value in found.items():
+        sums[name] = sums.get(name, 0.0) + float(value.detach())

@@ -1,0 +1,82 @@
+"""The model card of a reward model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from evalkit.records import CONFIDENCE
+
+
+def reward_card(name: str, facts: Mapping[str, Any]) -> str:
+    """README.md of a reward model, from what its training.json holds."""
+    own = facts["held_out"]
+    whose = "" if facts["group"] is None else f" of the rater group `{_cell(facts['group'])}` alone"
+    return f"""\
+---
+library_name: transformers
+pipeline_tag: text-classification
+tags: [evalkit, reward-model]
+---
+# {name}
+
+A reward model: `{facts["model"]}` with its output layer replaced by one label, trained by the Bradley-Terry loss on
+{facts["pairs"]} preferences{whose} over {facts["prompts"]} prompts.
+Made by `evalkit train reward` with seed {facts["settings"]["seed"]}; `training.json` holds all settings.
+
+Write an exchange with this folder's chat template (user, assistant), without adding special tokens again. The reward
+is read at the end of sequence. Only differences between completions of one prompt mean anything.
+
+{_scale(facts["scale"])}
+
+## On held-out prompts
+
+| | |
+| --- | --- |
+| pairs | {own["share"]["pairs"]} |
+| accuracy | {_share(own["share"])} |
+| accuracy that the model itself expects | {own["expected"]:.3f} |
+| log loss, nats a pair (guessing: 0.693) | {own["log_loss"]:.4f} |
+| expected calibration error | {own["ece"]:.4f} |
+
+A tie counts as half right. Intervals are Wilson's, {CONFIDENCE:.0%}.
+
+| confidence | pairs | mean confidence | accuracy |
+| --- | --- | --- | --- |
+{_reliability(own["bins"])}
+{_groups(facts["held_out_by_group"])}"""
+
+
+def _scale(scale: Mapping[str, Any]) -> str:
+    odds = f"P(a preferred to b) = sigmoid({scale['log_odds']:.4g} (r(a) - r(b)))."
+    if not scale["samples"]:
+        return f"Rewards are as trained:\n{odds}"
+    return (
+        f"Rewards have standard deviation 1 and mean {scale['mean']:.4g} on {scale['samples']} completions of the "
+        f"language model itself.\n{odds}"
+    )
+
+
+def _reliability(bins: Any) -> str:
+    return "\n".join(
+        f"| {found['low']:.2f} to {found['high']:.2f} | {found['pairs']} | {found['confidence']:.3f} "
+        f"| {found['accuracy']:.3f} |"
+        for found in bins
+        if found["pairs"]
+    )
+
+
+def _groups(by_group: Mapping[str, Mapping[str, float]]) -> str:
+    if not by_group:
+        return ""
+    rows = "\n".join(f"| {_cell(group)} | {share['pairs']} | {_share(share)} |" for group, share in by_group.items())
+    return f"\n## By rater group\n\n| group | pairs | accuracy |\n| --- | --- | --- |\n{rows}\n"
+
+
+def _share(share: Mapping[str, float]) -> str:
+    return f"{share['accuracy']:.3f} ({share['low']:.3f} to {share['high']:.3f})"
+
+
+def _cell(text: str) -> str:
+    """A name from a data file, so that it stays in its cell and is no markup."""
+    return "".join(sign if sign.isalnum() or sign in " ._-" else " " for sign in text)

@@ -1,0 +1,191 @@
+"""Supervised fine-tuning on prompts and completions.
+
+The loss is the cross entropy of a completion's tokens and its end of sequence, given the prompt: the mean over all such
+tokens of a minibatch, so that a long completion weighs more than a short one. The prompt itself is not modelled.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import TypeAdapter, ValidationError
+from torch import Tensor
+
+from evalkit.checkpoints import context_length
+from evalkit.errors import InputError, RecordsError
+from evalkit.progress import Listener
+from evalkit.prompts import jsonl_rows
+from evalkit.records import Prompt
+from evalkit.training import manifest
+from evalkit.training.batch import pack
+from evalkit.training.config import SftConfig
+from evalkit.training.folder import frame_as_chat, save_model
+from evalkit.training.models import Policy, load_policy, response_logits
+from evalkit.training.optimise import Objective, device_of_training, evaluate, optimise, write_page
+from evalkit.training.preferences import Text
+from evalkit.training.split import held_out_prompts
+from evalkit.typed_yaml import dotted, reason
+
+SFT = "sft"
+"""The checkpoint's name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of the data; of preferences, what was chosen is the completion."""
+
+    prompt: Text
+    completion: str | None = None
+    chosen: str | None = None
+
+    @property
+    def answer(self) -> str:
+        return self.completion if self.completion is not None else str(self.chosen)
+
+
+@dataclass(frozen=True)
+class Example:
+    """A prompt and its completion as tokens, closed by the end of sequence."""
+
+    prompt: tuple[int, ...]
+    completion: tuple[int, ...]
+
+
+def train_sft(config: SftConfig, out: Path, tell: Listener, command: Sequence[str] = ()) -> Path:
+    """Fine-tune the config's model on its data; returns the checkpoint's folder, `out`/sft.
+
+    The same config on the same `out` resumes. Raises `EvalkitError`s: `InputError` for what cannot be trained on,
+    `StoreError` for a disk that fills, and itself for a loss that is not finite.
+    """
+    rows = read_rows(config.data)
+    policy = load_policy("model", config.model, config.lora)
+    trained, held_out = encode(config, policy, rows, tell)
+    told = manifest.begin(out, config, command)
+    show = partial(write_page, config.name, out, [SFT])
+    if not (out / SFT / "training.json").exists():
+        policy.model.to(device_of_training())
+        objective = cross_entropy(policy)
+        optimise(config, objective, trained, held_out, out / f"{SFT}.work", tell, show)
+        save_sft(config, policy, facts_of(config, objective, trained, held_out), out)
+    show()
+    manifest.finish(out, told)
+    return out / SFT
+
+
+def read_rows(paths: Sequence[str]) -> list[Row]:
+    """All lines of JSONL files, in order; other keys are passed over. Raises `RecordsError` with file, line and key."""
+    return [row for path in paths for row in _rows(Path(path))]
+
+
+def encode(
+    config: SftConfig, policy: Policy, rows: Sequence[Row], tell: Listener
+) -> tuple[list[Example], list[Example]]:
+    """Examples to train on and examples of held-out prompts. Raises `InputError`."""
+    texts = tuple(dict.fromkeys(row.prompt for row in rows))
+    ids = dict(zip(texts, policy.prompt_ids(tuple(Prompt(text[:60], text) for text in texts), 1), strict=True))
+    held = held_out_prompts(texts, config.held_out, config.seed)
+    room = context_length(policy.checkpoint)
+    sides: tuple[list[Example], list[Example]] = ([], [])
+    for row in rows:
+        example = Example(ids[row.prompt], tuple(policy.response_ids(row.answer)))
+        if room is None or length(example) <= room:
+            sides[row.prompt in held].append(example)
+    left_out = len(rows) - sum(map(len, sides))
+    if left_out:
+        tell.note(f"{left_out} of {len(rows)} examples are longer than the model's context, and left out")
+    if not all(sides):
+        raise InputError(
+            f"no examples to {'hold out' if sides[0] else 'train on'} are left; give more, or change held_out"
+        )
+    return sides
+
+
+def length(example: Example) -> int:
+    """Tokens of prompt and completion."""
+    return len(example.prompt) + len(example.completion)
+
+
+def cross_entropy(policy: Policy) -> Objective[Example]:
+    """-log p(completion and its end | prompt), the mean over tokens."""
+
+    def losses(few: Sequence[Example]) -> dict[str, Tensor]:
+        batch = pack([example.prompt for example in few], [example.completion for example in few])
+        batch = batch.to(policy.model.device)
+        logits = response_logits(policy.model, batch)
+        misses = torch.nn.functional.cross_entropy(logits.transpose(1, 2), batch.responses, reduction="none")
+        return {"loss": (misses * batch.response_mask).sum()}
+
+    return Objective(policy.model, losses, length, units=lambda example: len(example.completion))
+
+
+def facts_of(
+    config: SftConfig, objective: Objective[Example], trained: Sequence[Example], held_out: Sequence[Example]
+) -> dict[str, Any]:
+    """What training.json and the card say."""
+    loss = evaluate(config, objective, held_out)["loss"]
+    return {
+        "method": "supervised fine-tuning",
+        "model": config.model.path,
+        "data": list(config.data),
+        "examples": len(trained),
+        "prompts": len({example.prompt for example in trained}),
+        "held_out": {
+            "examples": len(held_out),
+            "loss_token": loss,
+            "loss_completion": loss * sum(map(objective.units, held_out)) / len(held_out),
+        },
+        "settings": config.model_dump(mode="json", exclude={"data"}),
+    }
+
+
+def save_sft(config: SftConfig, policy: Policy, facts: Mapping[str, Any], out: Path) -> None:
+    """Write the checkpoint. Raises `StoreError`."""
+    template = frame_as_chat(config.model, policy.tokenizer) if config.model.kind == "base" else None
+    save_model(out / SFT, policy.model, Path(policy.checkpoint.location), card(config.name, facts), facts, template)
+
+
+def card(name: str, facts: Mapping[str, Any]) -> str:
+    """README.md of the checkpoint, from what its training.json holds."""
+    held_out = facts["held_out"]
+    return f"""\
+---
+library_name: transformers
+pipeline_tag: text-generation
+tags: [evalkit, sft]
+---
+# {name}
+
+`{facts["model"]}` fine-tuned by cross entropy on {facts["examples"]} completions of {facts["prompts"]} prompts, their
+end of sequence included and the prompts themselves not. Made by `evalkit train sft` with seed
+{facts["settings"]["seed"]}; `training.json` holds all settings.
+
+| on {held_out["examples"]} completions of held-out prompts | |
+| --- | --- |
+| cross entropy, nats a token | {held_out["loss_token"]:.4f} |
+| cross entropy, nats a completion | {held_out["loss_completion"]:.4f} |
+"""
+
+
+def _rows(path: Path) -> Iterator[Row]:
+    adapter = TypeAdapter(Row)
+    where = ""
+    for where, fields in jsonl_rows(path):
+        try:
+            row = adapter.validate_python(
+                {key: fields.get(key) for key in ("prompt", "completion", "chosen") if key in fields}
+            )
+        except ValidationError as error:
+            problem = error.errors()[0]
+            raise RecordsError(f"{where}: {dotted(problem['loc'])}: {reason(problem)}") from None
+        if row.completion is None and row.chosen is None:
+            found = ", ".join(map(json.dumps, fields))
+            raise RecordsError(f"{where}: there is neither `completion` nor `chosen`; the keys are {found}")
+        yield row
+    if not where:
+        raise RecordsError(f"{path} holds no rows; each line is one JSON object with prompt and completion (or chosen)")
