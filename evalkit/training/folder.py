@@ -70,15 +70,17 @@ def frame_as_chat(spec: CheckpointSpec, tokenizer: PreTrainedTokenizerBase) -> s
     shots = "".join(
         spec.frame.template.replace("{prompt}", shot.prompt) + f" {shot.completion}\n\n" for shot in spec.frame.examples
     )
-    before, _, after = spec.frame.template.partition("{prompt}")
     begins = tokenizer.bos_token is not None and tokenizer("x")["input_ids"][:1] == [tokenizer.bos_token_id]
-    head = (str(tokenizer.bos_token) if begins else "") + shots
-    parts = {"head": head, "before": before, "after": after, "end": str(tokenizer.eos_token)}
-    literal = {name: "{{ " + json.dumps(text, ensure_ascii=False) + " }}" for name, text in parts.items()}
-    user = literal["before"] + "{{ message['content'] }}" + literal["after"]
-    answer = "{{ ' ' + message['content'] }}" + literal["end"]
+    head = _literal((str(tokenizer.bos_token) if begins else "") + shots)
+    user = "{{ message['content'] }}".join(map(_literal, spec.frame.template.split("{prompt}")))
+    answer = "{{ ' ' + message['content'] }}" + _literal(str(tokenizer.eos_token))
     turns = "{% if message['role'] == 'user' %}" + user + "{% elif message['role'] == 'assistant' %}" + answer
-    return literal["head"] + "{% for message in messages %}" + turns + "{% endif %}{% endfor %}"
+    return head + "{% for message in messages %}" + turns + "{% endif %}{% endfor %}"
+
+
+def _literal(text: str) -> str:
+    """Text as a Jinja expression, which no line break or brace in it can break."""
+    return "{{ " + json.dumps(text, ensure_ascii=False) + " }}"
 
 
 def _stored(model: PreTrainedModel, source: Path) -> PreTrainedModel:

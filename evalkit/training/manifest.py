@@ -30,7 +30,7 @@ def begin(folder: Path, config: Job, command: Sequence[str]) -> dict[str, Any]:
         prompts = [asdict(prompt) for prompt in config.prompts]
         asked["prompts"] = f"{len(prompts)} of fingerprint {key_of({'prompts': prompts})}"
     path = folder / NAME
-    known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    known = _read(path) if path.exists() else {}
     if known and known["config"] != asked:
         changed = sorted(key for key in {*known["config"], *asked} if known["config"].get(key) != asked.get(key))
         raise InputError(
@@ -60,6 +60,15 @@ def write(folder: Path, manifest: dict[str, Any]) -> None:
         write_atomically(folder / NAME, json.dumps(manifest, indent=1).encode())
     except OSError as error:
         raise StoreError(f"{folder} cannot be written: {error.strerror}") from None
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        known: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        known["config"].items()
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise StoreError(f"{path} is damaged ({error!r}); choose another folder with --out") from None
+    return known
 
 
 def _now() -> str:
