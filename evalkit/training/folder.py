@@ -15,6 +15,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from evalkit.errors import StoreError
 from evalkit.suite import CheckpointSpec
+from evalkit.training.models import quiet_transformers
 
 TOKENIZER_FILES = ("tokenizer*", "special_tokens_map.json", "added_tokens.json", "vocab*", "merges.txt",
                    "chat_template*", "spiece.model")  # fmt: skip
@@ -36,7 +37,8 @@ def save_model(
     folder.parent.mkdir(parents=True, exist_ok=True)
     beside = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
-        _stored(model, source).save_pretrained(beside)
+        with quiet_transformers():
+            _stored(model, source).save_pretrained(beside)
         for pattern in TOKENIZER_FILES:
             for file in source.glob(pattern):
                 shutil.copyfile(file, beside / file.name)
@@ -44,6 +46,8 @@ def save_model(
             (beside / "chat_template.jinja").write_text(chat_template, encoding="utf-8")
         (beside / "training.json").write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
         (beside / "README.md").write_text(card, encoding="utf-8")
+        for file in beside.iterdir():
+            file.chmod(0o644)  # the weights were written for their owner alone
         beside.chmod(0o755)
         return swap(beside, folder)
     except Exception as error:

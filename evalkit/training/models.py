@@ -197,7 +197,7 @@ def _load(auto: Any, folder: Path, new: str | None = None, **settings: Any) -> P
     Raises `CheckpointError`.
     """
     try:
-        with _silence():
+        with quiet_transformers():
             model, found = auto.from_pretrained(
                 # Weights in bfloat16 would move ratios by a tenth and lose small steps. On a CPU the plain attention's
                 # backward pass takes half the time of the fused one's.
@@ -219,8 +219,8 @@ def _load(auto: Any, folder: Path, new: str | None = None, **settings: Any) -> P
 
 
 @contextmanager
-def _silence() -> Iterator[None]:
-    """Keep transformers from telling of what `_load` finds out itself, and from bars of its own."""
+def quiet_transformers() -> Iterator[None]:
+    """Keep transformers from telling of what is found out here, and from bars of its own."""
     level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity_error()
     logging.disable_progress_bar()
@@ -255,8 +255,9 @@ def _value_network(classifier: PreTrainedModel, source: str) -> ValueNetwork:
 
 def _check_same_tokens(source: str, tokenizer: PreTrainedTokenizerBase, policy: Policy) -> None:
     mine, its = policy.tokenizer.get_vocab(), tokenizer.get_vocab()
-    if mine != its:
-        differing = next(token for token in (*mine, *its) if mine.get(token) != its.get(token))
+    # Tokens that the reward model alone has, such as a padding token of its own, are never read.
+    differing = next((token for token in mine if mine[token] != its.get(token)), None)
+    if differing is not None:
         raise CheckpointError(
             f"{source} has another tokenizer than the policy ({len(its)} tokens against {len(mine)}; {differing!r} is "
             f"{its.get(differing)} against {mine.get(differing)}); train a reward model from the policy's own "
