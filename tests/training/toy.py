@@ -49,12 +49,12 @@ def checkpoint(folder: Path, kind: str = "llama", seed: int = 0) -> str:
     return str(folder)
 
 
-def log_law(policy: Policy, prompt: Sequence[int]) -> Tensor:
+def log_law(policy: Policy, prompt: Sequence[int], temperature: float = 1.0) -> Tensor:
     """[85] exact log-probs of all responses to a prompt, in the order of `responses`, in float64."""
     every = responses()
     batch = pack([prompt] * len(every), every)
     with torch.no_grad():
-        logits = response_logits(policy.model, batch).double()
+        logits = response_logits(policy.model, batch, temperature).double()
     found = logits.log_softmax(dim=-1).gather(-1, batch.responses[..., None])[..., 0]
     return (found * batch.response_mask).sum(dim=1)
 
