@@ -17,9 +17,8 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, cast
 
-import torch
 from accelerate import Accelerator
-from torch import nn
+from torch import Tensor, nn
 
 from evalkit.cache import write_atomically
 from evalkit.errors import InputError, StoreError
@@ -33,6 +32,7 @@ from evalkit.training.models import Policy, ValueNetwork, fresh_value_network, l
 from evalkit.training.page import training_page
 from evalkit.training.ppo import Judged, Learner, Row, prepare, seed, updates
 from evalkit.training.probe import probe_row
+from evalkit.training.processes import agreed, gathered, open_accelerator, together
 from evalkit.training.rollout import sample
 from evalkit.training.scoring import Asked, Scale, Scorer, open_scorer, scale_of
 from evalkit.training.state import read_state, restore, tensors_of, write_state
@@ -51,23 +51,25 @@ def train_ladder(config: PpoConfig, out: Path, tell: Listener, command: Sequence
     is not finite.
     """
     accelerator = open_accelerator(config)
-    tell = tell if accelerator.is_main_process else Quiet()
-    warn(config, tell)
-    told = manifest.begin(out, config, command) if accelerator.is_main_process else {}
-    folders = []
-    for beta in config.beta:
-        folder = out / name_of(beta)
-        if not (folder / "training.json").exists():
-            train_rung(config, beta, out, accelerator, tell)
-        folders.append(folder)
-    if accelerator.is_main_process:
-        write_page(config, out)
-        manifest.finish(out, told)
+    first = accelerator.is_main_process
+    with together(accelerator):
+        told = manifest.begin(out, config, command) if first else {}
+        if first:
+            warn(config, tell)
+        folders = [out / name_of(beta) for beta in config.beta]
+        for beta, folder in zip(config.beta, folders, strict=True):
+            if not agreed((folder / "training.json").exists(), folder, accelerator):
+                train_rung(config, beta, out, accelerator, tell if first else Quiet())
+        if first:
+            write_page(config, out)
+            manifest.finish(out, told)
+        accelerator.end_training()
     return folders
 
 
 def train_rung(config: PpoConfig, beta: float, out: Path, accelerator: Accelerator, tell: Listener) -> None:
     """Train the policy of one beta, from its last state where there is one, and write its checkpoint."""
+    seed(config.seed, "adapters")
     policy = load_policy("policy", config.policy, config.lora)
     asked = Asked(config.prompts, policy.prompt_ids(config.prompts, config.sampling.max_tokens))
     policy.model.to(accelerator.device)
@@ -85,12 +87,13 @@ def train_rung(config: PpoConfig, beta: float, out: Path, accelerator: Accelerat
         for row in rows:
             add(row)
             done = int(row["update"] or 0) + 1
-            if accelerator.is_main_process and (done % config.save_every == 0 or done == config.updates):
+            if done % config.save_every == 0 or done == config.updates:
                 save_state(learner, work / "state.safetensors", done)
-                write_page(config, out)
-    accelerator.wait_for_everyone()
+                if accelerator.is_main_process:
+                    write_page(config, out)
+    weights = gathered(learner.policy.model.state_dict(), accelerator)
     if accelerator.is_main_process:
-        save_policy(config, learner, beta, scale, out)
+        save_policy(config, learner, weights, beta, scale, out)
     accelerator.free_memory()
 
 
@@ -113,7 +116,14 @@ def probe(config: PpoConfig, learner: Learner, asked: Asked) -> dict[str, float]
     few = range(min(config.probe.prompts, len(asked.ids)))
     seed(config.seed, "probe")
     ids = [asked.ids[i] for i in few for _ in range(config.probe.samples)]
-    texts = learner.policy.texts(sample(learner.policy, ids, config.sampling.max_tokens, config.sampling.temperature))
+    drawn = sample(
+        learner.policy,
+        ids,
+        config.sampling.max_tokens,
+        config.sampling.temperature,
+        in_step=learner.accelerator.is_fsdp2,
+    )
+    texts = learner.policy.texts(drawn)
     if not learner.accelerator.is_main_process:
         return {}
     each = config.probe.samples
@@ -156,18 +166,20 @@ def critic_of(config: PpoConfig, policy: Policy, scale: Scale) -> ValueNetwork:
 def resume(learner: Learner, path: Path) -> int:
     """Put the learner into its last state; returns the update to begin with."""
     found = read_state(path)
-    if found is None:
-        return 0
-    tensors, facts = found
-    restore(tensors, learner.optimiser.optimizer, **networks(learner))
-    learner.beta = float(facts["beta"])
-    return int(facts["updates"])
+    begin = agreed(int(found[1]["updates"]) if found else 0, path, learner.accelerator)
+    if found:
+        tensors, facts = found
+        restore(tensors, learner.optimiser, **networks(learner))
+        learner.beta = float(facts["beta"])
+    return begin
 
 
 def save_state(learner: Learner, path: Path, done: int) -> None:
     """Write all that the next update depends on."""
     facts = {"updates": done, "beta": learner.beta}
-    write_state(path, tensors_of(learner.optimiser.optimizer, **networks(learner)), facts)
+    tensors = gathered(tensors_of(learner.optimiser, **networks(learner)), learner.accelerator)
+    if learner.accelerator.is_main_process:
+        write_state(path, tensors, facts)
 
 
 def networks(learner: Learner) -> dict[str, nn.Module]:
@@ -175,9 +187,15 @@ def networks(learner: Learner) -> dict[str, nn.Module]:
     return {"policy": learner.policy.model, "critic": learner.accelerator.unwrap_model(learner.critic)}
 
 
-def save_policy(config: PpoConfig, learner: Learner, beta: float, scale: Scale, out: Path) -> None:
-    """Write the checkpoint, with what is known of it."""
+def save_policy(
+    config: PpoConfig, learner: Learner, weights: Mapping[str, Tensor], beta: float, scale: Scale, out: Path
+) -> None:
+    """Write the checkpoint, with what is known of it. `weights`: the policy's, whole."""
     policy = learner.policy
+    if learner.accelerator.is_fsdp2:
+        # A model that is cut into shards can neither be copied nor saved.
+        policy = load_policy("policy", config.policy, config.lora)
+        policy.model.load_state_dict(weights)
     facts = facts_of(config, beta, scale, read_curves(out / f"{name_of(beta)}.work"))
     template = frame_as_chat(config.policy, policy.tokenizer) if config.policy.kind == "base" else None
     policy.model.generation_config.temperature = config.sampling.temperature
@@ -237,13 +255,6 @@ def warn(config: PpoConfig, tell: Listener) -> None:
             f"WARNING: estimator {config.estimator} inside the reward has another optimum than reward - beta KL and "
             "collapses diversity; use k1 for anything but a study of that"
         )
-
-
-def open_accelerator(config: PpoConfig) -> Accelerator:
-    """The machine as accelerate finds it; forward passes in bfloat16 on a GPU."""
-    on_gpu = torch.cuda.is_available()
-    wanted = ("bfloat16" if on_gpu else "float32") if config.dtype == "auto" else config.dtype
-    return Accelerator(cpu=not on_gpu, mixed_precision="bf16" if wanted == "bfloat16" else "no")
 
 
 def name_of(beta: float) -> str:

@@ -15,7 +15,6 @@ import hashlib
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import torch
 from accelerate import Accelerator
@@ -25,6 +24,7 @@ from evalkit.errors import EvalkitError
 from evalkit.training.batch import Batch, microbatches, pack
 from evalkit.training.config import Estimator, PpoConfig
 from evalkit.training.models import Policy, response_logits, response_values, without_adapters
+from evalkit.training.processes import spread, whole
 from evalkit.training.rollout import sample
 from evalkit.training.scoring import Asked, Scale, Scorer
 
@@ -46,7 +46,7 @@ class Learner:
     """The value network as accelerate wraps it."""
     reference: nn.Module | None
     """Frozen; None where only adapters are trained, and the policy without them is the reference."""
-    optimiser: Any
+    optimiser: torch.optim.Optimizer
     beta: float
 
     @property
@@ -137,7 +137,7 @@ def play(config: PpoConfig, learner: Learner, asked: Asked, judged: Judged, upda
         [asked.ids[i] for i in which],
         config.sampling.max_tokens,
         config.sampling.temperature,
-        in_step=learner.accelerator.num_processes > 1,
+        in_step=learner.accelerator.is_fsdp2,
     )
     ended = torch.tensor([response[-1] in learner.policy.stops for response in responses])
     rewards = judged.reward(which, responses)
@@ -278,10 +278,13 @@ def step(
         loss = (policy_loss + config.value_weight * value_loss) * accelerator.num_processes / tokens
         accelerator.backward(loss)
         seen.append(torch.stack([policy_loss.detach(), value_loss.detach(), *watched]))
-    norm = accelerator.clip_grad_norm_(learner.actor.parameters(), config.max_grad_norm)
-    critic_norm = accelerator.clip_grad_norm_(learner.critic.parameters(), config.max_grad_norm)
-    added = total(torch.stack(seen)[:, :4].sum(dim=0), accelerator).tolist()
-    if not all(map(math.isfinite, (*added, float(norm), float(critic_norm)))):
+    norm, critic_norm = (
+        float(whole(accelerator.clip_grad_norm_(network.parameters(), config.max_grad_norm)))
+        for network in (learner.actor, learner.critic)
+    )
+    found = torch.stack(seen)
+    added = total(found[:, :4].sum(dim=0), accelerator).tolist()
+    if not all(map(math.isfinite, (*added, norm, critic_norm))):
         raise EvalkitError(
             f"update {update}: a loss or gradient is not a finite number, so no step was taken; the last saved state "
             "is good. Lower learning_rate, or look for rewards that are not finite"
@@ -289,7 +292,8 @@ def step(
     learner.optimiser.step()
     learner.optimiser.zero_grad(set_to_none=True)
     saw = dict(zip(("policy_loss", "value_loss", "clipped", "approx_kl"), added, strict=True))
-    return saw | {"tokens": float(tokens), "max_ratio": float(torch.stack(seen)[:, 4].max())}, float(norm)
+    widest = accelerator.gather(found[:, 4]).max()
+    return saw | {"tokens": float(tokens), "max_ratio": float(widest)}, norm
 
 
 def losses(
@@ -404,12 +408,14 @@ def _set_rates(learner: Learner, config: PpoConfig, share: float) -> None:
 
 def prepare(config: PpoConfig, policy: Policy, critic: nn.Module, reference: nn.Module | None, beta: float,
             accelerator: Accelerator) -> Learner:  # fmt: skip
-    """Put policy, critic and their optimiser into the hands of accelerate."""
+    """Spread policy, critic and their optimiser over the processes."""
     if reference is not None:
         reference = reference.to(accelerator.device).requires_grad_(False).eval()
-    trained = [p for p in policy.model.parameters() if p.requires_grad]
-    groups = [{"params": trained}, {"params": list(critic.parameters())}]
+        if accelerator.is_fsdp2:
+            reference = spread(reference, accelerator)
+    actor, critic = spread(policy.model, accelerator), spread(critic, accelerator)
+    # Made last: FSDP2 puts new parameters in the place of old ones.
+    groups = [{"params": [p for p in network.parameters() if p.requires_grad]} for network in (actor, critic)]
     optimiser = torch.optim.AdamW(groups, lr=config.learning_rate, eps=1e-5, weight_decay=0.0)
-    actor, critic, optimiser = accelerator.prepare(policy.model, critic, optimiser)
     policy = replace(policy, model=accelerator.unwrap_model(actor))
     return Learner(accelerator, policy, actor, critic, reference, optimiser, beta)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from evalkit.errors import StoreError
+from evalkit.training.processes import laid_out_as
 
 Tensors = Mapping[str, Tensor]
 
@@ -66,15 +67,18 @@ def restore(tensors: Tensors, optimiser: torch.optim.Optimizer, **networks: nn.M
         for name, network in networks.items():
             for place, parameter in network.named_parameters():
                 if parameter.requires_grad:
-                    parameter.copy_(tensors[f"{name}/{place}"])
-    optimiser.load_state_dict({"state": _moments(tensors), "param_groups": optimiser.state_dict()["param_groups"]})
+                    parameter.copy_(laid_out_as(parameter, tensors[f"{name}/{place}"]))
+    state = _moments(tensors, [parameter for group in optimiser.param_groups for parameter in group["params"]])
+    optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})
 
 
-def _moments(tensors: Tensors) -> dict[int, dict[str, Tensor]]:
+def _moments(tensors: Tensors, parameters: Sequence[Tensor]) -> dict[int, dict[str, Tensor]]:
     found: dict[int, dict[str, Tensor]] = {}
     for name in _of_optimiser(tensors):
         _, index, kind = name.split("/")
-        found.setdefault(int(index), {})[kind] = tensors[name]
+        value, of = tensors[name], parameters[int(index)]
+        # Steps are counted in a number that every process has.
+        found.setdefault(int(index), {})[kind] = laid_out_as(of, value) if value.shape == of.shape else value
     return found
 
 
