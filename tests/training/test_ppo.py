@@ -198,7 +198,7 @@ def test_of_two_answers_the_better_one_is_said_with_sigmoid_of_gap_over_beta(
     best = 1 / (1 + math.exp(-GAP / beta))
     assert best == pytest.approx(said, abs=5e-4)
     start, end = 0.0, 0.0
-    for row, _ in ppo.updates(its.config, its.learner, its.asked, its.judged):
+    for _ in ppo.updates(its.config, its.learner, its.asked, its.judged):
         observed = ppo.observe(its.learner, pack(its.asked.ids, [[0]]), its.config)
         start = start or math.exp(float(observed.reference))
         end = math.exp(float(observed.log_probs))
