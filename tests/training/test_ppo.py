@@ -197,14 +197,14 @@ def test_of_two_answers_the_better_one_is_said_with_sigmoid_of_gap_over_beta(
     its = two_answers(tmp_path, beta)
     best = 1 / (1 + math.exp(-GAP / beta))
     assert best == pytest.approx(said, abs=5e-4)
-    start, end = 0.0, 0.0
-    for _ in ppo.updates(its.config, its.learner, its.asked, its.judged):
+    start, end, kl = 0.0, 0.0, 0.0
+    for row, _ in ppo.updates(its.config, its.learner, its.asked, its.judged):
         observed = ppo.observe(its.learner, pack(its.asked.ids, [[0]]), its.config)
         start = start or math.exp(float(observed.reference))
-        end = math.exp(float(observed.log_probs))
+        end, kl = math.exp(float(observed.log_probs)), float(row["kl"] or 0)
     assert start == pytest.approx(0.5, abs=1e-6)
     assert end == pytest.approx(best, abs=0.1 * math.sqrt(best * (1 - best) / its.config.batch))
-    assert row["kl"] == pytest.approx(best * math.log(2 * best) + (1 - best) * math.log(2 - 2 * best), abs=2e-3)
+    assert kl == pytest.approx(best * math.log(2 * best) + (1 - best) * math.log(2 - 2 * best), abs=2e-3)
 
 
 Ragged = tuple[Tensor, Tensor, Tensor]
