@@ -15,6 +15,7 @@ from evalkit.cli import main
 from evalkit.measure import parse
 from evalkit.records import Completion, Group, Prompt
 from evalkit.suite import Suite
+from evalkit.training.config import PpoConfig
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -93,3 +94,8 @@ def test_every_dependency_is_explained() -> None:
         name = re.split(r"[<>=\[]", requirement)[0]
         if not name.startswith("types-") and not name.endswith("-stubs"):
             assert name in page, f"docs/dependencies.md does not say why {name} is there"
+
+
+def test_the_ppo_config_in_the_docs_is_one() -> None:
+    (text,) = blocks(ROOT / "docs" / "ppo.md", "yaml")
+    assert PpoConfig.model_validate(yaml.safe_load(text)).beta == (1, 0.3, 0.1)
