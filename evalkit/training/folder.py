@@ -34,8 +34,11 @@ def save_model(
     Adapters are merged. `card` becomes README.md, `facts` training.json. `chat_template` is written where the source
     has none. Raises `StoreError`; what stood at `folder` then still stands there.
     """
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    beside = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        beside = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    except OSError as error:
+        raise _unwritten(folder, error) from None
     try:
         with quiet_transformers():
             _stored(model, source).save_pretrained(beside)
@@ -49,14 +52,15 @@ def save_model(
         for file in beside.iterdir():
             file.chmod(0o644)  # the weights were written for their owner alone
         beside.chmod(0o755)
-        return swap(beside, folder)
+        swap(beside, folder)
     except Exception as error:
         shutil.rmtree(beside, ignore_errors=True)
         if _is_of_disk(error):
-            raise StoreError(
-                f"checkpoint {folder} could not be written: {error}; what was there before is whole"
-            ) from None
+            raise _unwritten(folder, error) from None
         raise
+    for leftover in folder.parent.glob(f".{folder.name}-*"):  # of a process that was killed here
+        shutil.rmtree(leftover, ignore_errors=True)
+    return folder
 
 
 def swap(new: Path, place: Path) -> Path:
@@ -99,6 +103,10 @@ def _has_template(folder: Path) -> bool:
     config = folder / "tokenizer_config.json"
     named = config.exists() and json.loads(config.read_text(encoding="utf-8")).get("chat_template")
     return bool(named) or any(folder.glob("chat_template*"))
+
+
+def _unwritten(folder: Path, error: Exception) -> StoreError:
+    return StoreError(f"checkpoint {folder} could not be written: {error}; what was there before is whole")
 
 
 def _is_of_disk(error: Exception) -> bool:

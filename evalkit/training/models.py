@@ -212,7 +212,7 @@ def _load(auto: Any, folder: Path, new: str | None = None, **settings: Any) -> P
     missing = sorted(name for name in found["missing_keys"] if new is None or not name.startswith(new))
     if missing:
         raise CheckpointError(
-            f"{folder} lacks {len(missing)} weights of a {type(model).__name__} (the first: {missing[0]}); "
+            f"{folder} lacks weights of a {type(model).__name__} ({len(missing)}, the first {missing[0]}); "
             "do config.json and *.safetensors belong together?"
         )
     return cast(PreTrainedModel, model)
