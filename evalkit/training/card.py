@@ -31,10 +31,17 @@ times the KL divergence (estimator {facts["estimator"]}, inside the reward), ove
 `evalkit train ppo` with seed {facts["seed"]}; `training.json` holds all settings.
 
 The law that was trained is the model's at temperature {facts["temperature"]:g}, with nothing cut off: sample it so.
-Rewards were brought to mean 0 and standard deviation 1 on the untrained model's completions (mean
-{facts["reward_mean"]:.4g}, deviation {facts["reward_deviation"]:.4g}) before beta was applied.
+{_scale(facts["reward_mean"], facts["reward_deviation"])}
 
 | over the last updates | |
 | --- | --- |
 {rows}
 """
+
+
+def _scale(mean: float, deviation: float) -> str:
+    if (mean, deviation) == (0.0, 1.0):
+        return "Beta is in the reward's own units: rewards were not normalised."
+    return f"""\
+Rewards were brought to mean 0 and standard deviation 1 on the untrained model's completions (mean
+{mean:.4g}, deviation {deviation:.4g}) before beta was applied."""
