@@ -75,7 +75,7 @@ def train_rung(config: PpoConfig, beta: float, out: Path, accelerator: Accelerat
     policy.model.to(accelerator.device)
     reward = open_scorer(config.reward, policy, asked, config.microbatch)
     gold = open_scorer(config.gold, policy, asked, config.microbatch) if config.gold is not None else None
-    scale = reference_scale(config, policy, asked, reward) if config.normalise else Scale()
+    scale = reference_scale(config, policy, asked, reward)
     critic = critic_of(config, policy, scale)
     reference = None if policy.has_adapters else copy.deepcopy(policy.model)
     learner = prepare(config, policy, critic, reference, beta, accelerator)
@@ -131,10 +131,12 @@ def probe(config: PpoConfig, learner: Learner, asked: Asked) -> dict[str, float]
 
 
 def reference_scale(config: PpoConfig, policy: Policy, asked: Asked, reward: Scorer) -> Scale:
-    """The scale on which rewards have mean 0 and standard deviation 1 over the untrained policy's completions.
+    """The scale on which rewards have mean 0 and standard deviation 1 over the untrained policy's completions, if asked.
 
-    Raises `InputError` where all of them are cut off at `max_tokens`.
+    Raises `InputError` where all completions would get the penalty of a missing end.
     """
+    if not config.normalise and config.missing_eos is None:
+        return Scale()
     which = [i % len(asked.ids) for i in range(max(REFERENCE_SAMPLES, config.batch))]
     seed(config.seed, "scale")
     drawn = sample(policy, [asked.ids[i] for i in which], config.sampling.max_tokens, config.sampling.temperature)
@@ -146,7 +148,7 @@ def reference_scale(config: PpoConfig, policy: Policy, asked: Asked, reward: Sco
                 "so all would be given the penalty missing_eos; raise sampling.max_tokens or set missing_eos to null"
             )
         which, drawn = [i for i, _ in ended], [response for _, response in ended]
-    return scale_of(reward(which, drawn))
+    return scale_of(reward(which, drawn)) if config.normalise else Scale()
 
 
 def critic_of(config: PpoConfig, policy: Policy, scale: Scale) -> ValueNetwork:

@@ -70,6 +70,7 @@ def setting(folder: Path, seed: int, kind: str = "llama", texts: Sequence[str] =
     return Setting(config, policy, learner, asked, ppo.Judged(reward, Scale()), rewards)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_the_optimum_is_reached_through_the_real_sampler(tmp_path: Path, seed: int) -> None:
     its = setting(tmp_path, seed)
