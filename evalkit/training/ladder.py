@@ -131,7 +131,7 @@ def probe(config: PpoConfig, learner: Learner, asked: Asked) -> dict[str, float]
 
 
 def reference_scale(config: PpoConfig, policy: Policy, asked: Asked, reward: Scorer) -> Scale:
-    """The scale on which rewards have mean 0 and standard deviation 1 over the untrained policy's completions, if asked.
+    """The scale that gives rewards mean 0 and standard deviation 1 on the untrained policy's completions, if asked.
 
     Raises `InputError` where all completions would get the penalty of a missing end.
     """
