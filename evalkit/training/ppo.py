@@ -276,7 +276,7 @@ def step(
         with accelerator.autocast():
             policy_loss, value_loss, watched = losses(config, learner, experience, index)
         loss = (policy_loss + config.value_weight * value_loss) * accelerator.num_processes / tokens
-        accelerator.backward(loss)
+        loss.backward()
         seen.append(torch.stack([policy_loss.detach(), value_loss.detach(), *watched]))
     norm, critic_norm = (
         float(whole(accelerator.clip_grad_norm_(network.parameters(), config.max_grad_norm)))

@@ -38,7 +38,7 @@ def open_accelerator(config: PpoConfig) -> Accelerator:
     disable_fsdp_ram_efficient_loading()
     accelerator = Accelerator(cpu=not on_gpu, mixed_precision="bf16" if wanted == "bfloat16" else "no")
     _check_kind(accelerator)
-    _check_batch(config, accelerator.num_processes)
+    check_batch(config, accelerator.num_processes)
     if accelerator.is_fsdp2 and wanted == "bfloat16":
         # accelerate would also add gradients up in bfloat16, and round the values that the critic says.
         policy = MixedPrecisionPolicy(param_dtype=torch.bfloat16, reduce_dtype=torch.float32)
@@ -60,7 +60,8 @@ def _check_kind(accelerator: Accelerator) -> None:
         )
 
 
-def _check_batch(config: PpoConfig, processes: int) -> None:
+def check_batch(config: PpoConfig, processes: int) -> None:
+    """Raises `InputError` for a batch that cannot be dealt out evenly."""
     if config.batch % (config.minibatches * processes):
         raise InputError(
             f"batch is {config.batch}; over {processes} processes and {config.minibatches} minibatches it must be a "
@@ -103,8 +104,9 @@ def spread(network: nn.Module, accelerator: Accelerator) -> nn.Module:
         fsdp2_prepare_model(accelerator, inside)
     except ValueError as error:
         raise InputError(
-            f"FSDP2 cannot cut a {type(inside).__name__}: {error}; see --fsdp_transformer_layer_cls_to_wrap and "
-            "--fsdp_auto_wrap_policy of `accelerate launch`"
+            f"FSDP2 cannot cut a {type(inside).__name__}: {str(error).splitlines()[0]}; give `accelerate launch` "
+            "--fsdp_auto_wrap_policy TRANSFORMER_BASED_WRAP, or NO_WRAP where policy and value network are of "
+            "different architectures"
         ) from None
     return network
 

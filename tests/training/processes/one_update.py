@@ -1,0 +1,48 @@
+"""Updates on batches that are given; run as `python -m ... CHECKPOINT OUT KIND CHANGES`, by one process or by many.
+
+Writes weights after each update, each process's advantages, and the updates' figures.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from accelerate import Accelerator
+from safetensors.torch import save_file
+from torch import nn
+from torch.distributed.tensor import DTensor
+
+from evalkit.training import ppo
+from tests.training.processes.sharding import sharding_accelerator
+from tests.training.processes.toy_ppo import Setting, episodes, save_weights, setting
+
+
+def go(its: Setting, out: Path, updates: int) -> None:
+    sharded = [isinstance(weight, DTensor) for model in networks(its) for weight in model.parameters()]
+    assert all(sharded) if its.learner.accelerator.is_fsdp2 else not any(sharded)
+    rows = []
+    for update in range(updates):
+        played = episodes(its, shift=update)
+        observed = ppo.observe(its.learner, played.batch, its.config)
+        experience = ppo.judge(its.config, its.learner, played, observed)
+        learned = ppo.learn(its.config, its.learner, experience, update)
+        rows.append(ppo.figures(its.learner, played, observed, experience) | learned)
+        save_weights(out / f"{update}.safetensors", its.learner)
+        rank = its.learner.accelerator.process_index
+        save_file({"advantages": experience.advantages.contiguous()}, out / f"advantages-{update}-{rank}.safetensors")
+        (out / f"rows-{rank}.json").write_text(json.dumps(rows))
+
+
+def networks(its: Setting) -> list[nn.Module]:
+    also = [its.learner.reference] if its.learner.reference is not None else []
+    return [its.learner.policy.model, its.learner.critic, *also]
+
+
+if __name__ == "__main__":
+    checkpoint, out, kind, changes = sys.argv[1:]
+    opened: Any = {"ddp": Accelerator, "fsdp2": sharding_accelerator}[kind](cpu=True)
+    given = json.loads(changes)
+    go(setting(Path(checkpoint), opened, **given), Path(out), updates=2)

@@ -1,0 +1,32 @@
+"""A whole training on the toy language; run as `python -m ... CHECKPOINT OUT`, by one process or by many.
+
+Writes the exact log-laws, [prompts, 85], of the policy before and after it.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import torch
+from accelerate import Accelerator
+from safetensors.torch import save_file
+from torch import Tensor
+
+from evalkit.training import ppo
+from tests.training import toy
+from tests.training.processes.toy_ppo import Setting, setting
+
+
+def laws(its: Setting) -> Tensor:
+    return torch.stack([toy.log_law(its.learner.policy, ids) for ids in its.asked.ids])
+
+
+if __name__ == "__main__":
+    checkpoint, out = map(Path, sys.argv[1:])
+    its = setting(checkpoint, Accelerator(cpu=True))
+    before = laws(its)
+    for _ in ppo.updates(its.config, its.learner, its.asked, its.judged):
+        pass
+    if its.learner.accelerator.is_main_process:
+        save_file({"before": before, "after": laws(its)}, out / "laws.safetensors")
