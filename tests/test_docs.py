@@ -52,7 +52,9 @@ def test_commands_in_the_docs_exist(page: str, command: str) -> None:
     elif program == "evalkit":
         assert_parses(words[1:])
     else:
-        assert program in ("install.sh", "python", "vllm", "accelerate"), f"{page} shows a command that no test knows: {command}"
+        assert program in ("install.sh", "python", "vllm", "accelerate"), (
+            f"{page} shows a command that no test knows: {command}"
+        )
 
 
 def assert_parses(words: list[str]) -> None:

@@ -316,6 +316,29 @@ def test_inside_the_reward_k2_and_k3_have_another_gradient(estimator: Estimator)
         assert float((inside - exact).norm()) > 0.2 * float(exact.norm())
 
 
+def followed(seed: int, estimator: Estimator) -> tuple[Tensor, Tensor]:
+    """Log-probs: where the exact policy gradient of reward - KL term leads from the reference, and the optimum."""
+    draw = torch.Generator().manual_seed(seed)
+    reference = torch.randn(6, generator=draw, dtype=torch.float64).log_softmax(0)
+    rewards = torch.randn(6, generator=draw, dtype=torch.float64)
+    logits = reference.clone()
+    for _ in range(2000):
+        law = logits.log_softmax(0)
+        paid = rewards - ppo.kl_terms(law - reference, estimator)
+        logits += 0.2 * law.exp() * (paid - (law.exp() * paid).sum())
+    return logits.log_softmax(0), (reference + rewards).log_softmax(0)
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_inside_the_reward_k1_leads_to_the_optimum_and_k2_and_k3_to_a_law_without_variety(seed: int) -> None:
+    found, best = followed(seed, "k1")
+    torch.testing.assert_close(found.exp(), best.exp(), atol=1e-3, rtol=0)
+    collapsed: dict[Estimator, float] = {"k2": 0.6, "k3": 0.01}
+    for estimator, share in collapsed.items():
+        found, best = followed(seed, estimator)
+        assert toy.entropy(found) < share * toy.entropy(best)
+
+
 @settings(max_examples=50)
 @given(st.integers(1, 9), st.integers(1, 8), st.integers(1, 3), st.integers(0, 99))
 def test_every_prompt_is_dealt_equally_often(prompts: int, hands: int, samples: int, seed: int) -> None:
