@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 import resource
 import subprocess
 import sys
@@ -25,7 +26,7 @@ from evalkit.errors import EvalkitError, InputError, StoreError
 from evalkit.progress import Quiet
 from evalkit.records import Prompt
 from evalkit.run import run_suite
-from evalkit.suite import CheckpointSpec, Frame, Suite
+from evalkit.suite import CheckpointSpec, Frame, Suite, load_suite
 from evalkit.training import ladder
 from evalkit.training.batch import pack
 from evalkit.training.config import PpoConfig, RewardSource, load_config
@@ -36,6 +37,7 @@ from evalkit.training.scoring import Asked, Scale, Scorer
 from evalkit.training.state import read_state
 from tests.training import toy
 
+ROOT = Path(__file__).parents[2]
 UPDATES = 12
 CONFIG: dict[str, Any] = {
     "name": "toy",
@@ -299,6 +301,26 @@ def test_what_cannot_be_trained_is_a_line_and_exit_code_2(
     assert message in result.output
     assert "Traceback" not in result.output
     assert result.exit_code == 2
+
+
+def test_the_config_of_the_docs_trains(tmp_path: Path) -> None:
+    [text] = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs" / "ppo.md").read_text(encoding="utf-8"), re.DOTALL)
+    small = {"updates": 1, "batch": 8, "beta": [1, 0.3], "probe": {"prompts": 1, "samples": 2}}
+    (tmp_path / "ppo.yaml").write_text(yaml.safe_dump(yaml.safe_load(text) | small), encoding="utf-8")
+    config = load_config(PpoConfig, tmp_path / "ppo.yaml")
+    for folder in train_ladder(config, tmp_path / "out", Quiet()):
+        assert {"kl", "gold"} <= set(facts(folder, "training.json")["reached"])
+
+
+def test_the_experiment_on_estimators_changes_the_estimator_alone() -> None:
+    folder = ROOT / "suites" / "experiments"
+    configs = [load_config(PpoConfig, folder / f"kl-{name}.yaml") for name in ("k1", "k2", "k3")]
+    assert [config.estimator for config in configs] == ["k1", "k2", "k3"]
+    assert len({config.model_copy(update={"name": "", "estimator": "k1"}).model_dump_json() for config in configs}) == 1
+    suite = load_suite(folder / "kl-estimators.yaml")
+    assert suite.prompts == configs[0].prompts
+    compared = [spec.path for name, spec in suite.checkpoints.items() if name != "base"]
+    assert compared == [f"trained/{config.name}/beta-{config.beta[0]:g}" for config in configs]
 
 
 def test_adapters_are_trained_beside_the_reference_and_merged_when_saved(tmp_path: Path) -> None:
