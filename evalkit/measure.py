@@ -25,7 +25,20 @@ from typing import Any, Literal, TypeVar
 from evalkit.errors import MetricError
 from evalkit.records import Better
 
-Need = Literal["words", "token_ids", "logprobs", "baseline_logprobs", "embeddings", "answer"]
+Need = Literal[
+    "words",
+    "token_ids",
+    "logprobs",
+    "baseline_logprobs",
+    "baseline_group",
+    "forward_logprobs",
+    "laws",
+    "choices",
+    "references",
+    "embeddings",
+    "answer",
+    "quality",
+]
 Value = int | float | str | bool
 Function = TypeVar("Function", bound=Callable[..., Any])
 PACKAGES = ("evalkit.diversity", "evalkit.quality")

@@ -22,6 +22,8 @@ Better = Literal["higher", "lower", "neither"]
 FinishReason = Literal["stop", "length"]
 CONFIDENCE = 0.95
 """The level of every interval that evalkit prints."""
+RANKS = (1, 2, 3, 5, 8, 13, 21, 34, 55, 89, 144, 233, 377, 610, 987)
+"""At which ranks of a next-token law its log-prob is kept: evenly spread on a log scale, few enough to store."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +139,16 @@ class Completion:
 
 
 @dataclass(frozen=True)
+class Laws:
+    """What the checkpoint's whole next-token law was at each of a completion's T tokens, raw (temperature 1)."""
+
+    entropy: np.ndarray
+    """(T,) float32, nats."""
+    logprobs_at_ranks: np.ndarray
+    """(T, R) float32, log-prob of the token at rank `RANKS[r]`, NaN where the vocabulary is smaller."""
+
+
+@dataclass(frozen=True)
 class Group:
     """All of one prompt's completions under one arm: what a metric or score is computed on."""
 
@@ -146,6 +158,18 @@ class Group:
     """(k, d) float32, rows of length 1; present for metrics that need "embeddings"."""
     baseline_logprobs: np.ndarray | None = None
     """(k,) float64, log-prob of each completion under the baseline; present for metrics that need it, where defined."""
+    quality: np.ndarray | None = None
+    """(k,) float64, the suite's quality score of each completion, NaN where undefined; for metrics that need it."""
+    baseline: Group | None = None
+    """The baseline arm's completions of the same prompt; present for metrics that need "baseline_group"."""
+    forward_logprobs: np.ndarray | None = None
+    """(k of `baseline`,) float64, log-prob of each of the baseline's completions under this arm's checkpoint."""
+    laws: tuple[Laws, ...] | None = None
+    """The next-token laws along each completion; present for metrics that need "laws"."""
+    choice_logprobs: Mapping[str, float] | None = None
+    """Exact log-prob of each of the prompt's `choices` as the whole answer, under this arm's checkpoint."""
+    reference_logprobs: tuple[float, ...] | None = None
+    """Log-prob of each of the prompt's `references` as the whole answer, under this arm's checkpoint."""
 
     @cached_property
     def texts(self) -> tuple[str, ...]:
