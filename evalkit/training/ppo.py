@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -23,10 +23,11 @@ from torch import Tensor, nn
 from evalkit.errors import EvalkitError
 from evalkit.training.batch import Batch, microbatches, pack
 from evalkit.training.config import Estimator, PpoConfig
-from evalkit.training.models import Policy, response_logits, response_values, without_adapters
+from evalkit.training.models import Policy, response_logits, response_values, token_log_probs, without_adapters
 from evalkit.training.processes import spread, whole
 from evalkit.training.rollout import sample
 from evalkit.training.scoring import Asked, Scale, Scorer
+from evalkit.training.side_by_side import side_by_side
 
 Row = dict[str, float | int | None]
 """One update's figures."""
@@ -152,24 +153,28 @@ def play(config: PpoConfig, learner: Learner, asked: Asked, judged: Judged, upda
 def observe(learner: Learner, batch: Batch, config: PpoConfig) -> Observed:
     """Evaluate a batch before any step is taken: these are the old log-probs and values of the clipped losses."""
     found = {name: torch.zeros(batch.responses.shape, device=learner.device) for name in Observed.__annotations__}
-    with torch.no_grad():
-        for index in microbatches(batch, torch.arange(len(batch), device=learner.device), config.microbatch):
-            part = batch.rows(index)
-            said = _observe(learner, part, config.sampling.temperature)
-            for name, values in found.items():
-                values[index, : part.responses.shape[1]] = torch.where(part.response_mask, getattr(said, name), 0.0)
+    for index in microbatches(batch, torch.arange(len(batch), device=learner.device), config.microbatch):
+        part = batch.rows(index)
+        said = _observe(learner, part, config.sampling.temperature)
+        for name, values in found.items():
+            values[index, : part.responses.shape[1]] = torch.where(part.response_mask, getattr(said, name), 0.0)
     return Observed(**found)
 
 
 def _observe(learner: Learner, batch: Batch, temperature: float) -> Observed:
-    with learner.accelerator.autocast():
-        law = response_logits(learner.actor, batch, temperature).log_softmax(dim=-1)
-        if learner.reference is not None:
-            reference = response_logits(learner.reference, batch, temperature).log_softmax(dim=-1)
-        else:
-            with without_adapters(learner.policy, learner.actor) as model:
-                reference = response_logits(model, batch, temperature).log_softmax(dim=-1)
-        values = response_values(learner.critic, batch)
+    def law_of(model: nn.Module) -> Tensor:
+        with torch.no_grad(), learner.accelerator.autocast():
+            return response_logits(model, batch, temperature).log_softmax(dim=-1)
+
+    def others() -> tuple[Tensor, Tensor | None]:
+        with torch.no_grad(), learner.accelerator.autocast():
+            values = response_values(learner.critic, batch)
+        return values, None if learner.reference is None else law_of(learner.reference)
+
+    law, (values, reference) = side_by_side(lambda: law_of(learner.actor), others, learner.accelerator)
+    if reference is None:
+        with without_adapters(learner.policy, learner.actor) as model:
+            reference = law_of(model)
     probability = law.exp()
     tokens = batch.responses[..., None]
     return Observed(
@@ -271,19 +276,26 @@ def step(
     """
     accelerator = learner.accelerator
     tokens = total(experience.batch.response_mask[minibatch].sum(), accelerator)
-    seen: list[Tensor] = []
-    for index in microbatches(experience.batch, minibatch, config.microbatch):
-        with accelerator.autocast():
-            policy_loss, value_loss, watched = losses(config, learner, experience, index)
-        loss = (policy_loss + config.value_weight * value_loss) * accelerator.num_processes / tokens
-        loss.backward()
-        seen.append(torch.stack([policy_loss.detach(), value_loss.detach(), *watched]))
+    parts = microbatches(experience.batch, minibatch, config.microbatch)
+
+    def descend(loss_of: Callable[[PpoConfig, Learner, Experience, Tensor], Tensor], weight: float) -> Tensor:
+        """Add up gradients of a loss; its sum over tokens, and what it watches, a row a microbatch."""
+        seen = []
+        for index in parts:
+            with accelerator.autocast():
+                watched = loss_of(config, learner, experience, index)
+            (watched[0] * weight * accelerator.num_processes / tokens).backward()
+            seen.append(watched.detach())
+        return torch.stack(seen)
+
+    of_policy, of_value = side_by_side(
+        lambda: descend(policy_loss, 1.0), lambda: descend(value_loss, config.value_weight), accelerator
+    )
     norm, critic_norm = (
         float(whole(accelerator.clip_grad_norm_(network.parameters(), config.max_grad_norm)))
         for network in (learner.actor, learner.critic)
     )
-    found = torch.stack(seen)
-    added = total(found[:, :4].sum(dim=0), accelerator).tolist()
+    added = total(torch.cat([of_policy[:, :3].sum(dim=0), of_value.sum(dim=0)]), accelerator).tolist()
     if not all(map(math.isfinite, (*added, norm, critic_norm))):
         raise EvalkitError(
             f"update {update}: a loss or gradient is not a finite number, so no step was taken; the last saved state "
@@ -291,40 +303,43 @@ def step(
         )
     learner.optimiser.step()
     learner.optimiser.zero_grad(set_to_none=True)
-    saw = dict(zip(("policy_loss", "value_loss", "clipped", "approx_kl"), added, strict=True))
-    widest = accelerator.gather(found[:, 4]).max()
+    saw = dict(zip(("policy_loss", "clipped", "approx_kl", "value_loss"), added, strict=True))
+    widest = accelerator.gather(of_policy[:, 3]).max()
     return saw | {"tokens": float(tokens), "max_ratio": float(widest)}, norm
 
 
-def losses(
-    config: PpoConfig, learner: Learner, experience: Experience, index: Tensor
-) -> tuple[Tensor, Tensor, tuple[Tensor, Tensor, Tensor]]:
-    """Clipped policy and value losses of the sequences `index`, summed over tokens.
+def policy_loss(config: PpoConfig, learner: Learner, experience: Experience, index: Tensor) -> Tensor:
+    """Clipped loss of the sequences `index`, summed over tokens.
 
-    Also: how many tokens were clipped, the sum of (log ratio)^2 / 2, and the largest ratio.
+    A vector of four: the loss, and without a gradient how many tokens were clipped, the sum of (log ratio)^2 / 2, and
+    the largest ratio.
     """
-    batch = experience.batch.rows(index)
-    mask, width = batch.response_mask, batch.responses.shape[1]
-    old, old_values, advantages, returns = (
-        part[index, :width]
-        for part in (experience.log_probs, experience.values, experience.advantages, experience.returns)
-    )
-    law = response_logits(learner.actor, batch, config.sampling.temperature)
-    new = -nn.functional.cross_entropy(law.transpose(1, 2), batch.responses, reduction="none")
+    batch, (old, advantages) = _cut(experience, index, experience.log_probs, experience.advantages)
+    mask = batch.response_mask
+    new = token_log_probs(response_logits(learner.actor, batch, config.sampling.temperature), batch.responses)
     log_ratio = torch.where(mask, new - old, 0.0).clamp(max=BEYOND)
     ratio = log_ratio.exp()
     bounded = ratio.clamp(1 - config.clip, 1 + config.clip)
-    policy_loss = -(torch.minimum(advantages * ratio, advantages * bounded) * mask).sum()
-
-    values = response_values(learner.critic, batch)
-    near = old_values + (values - old_values).clamp(-config.value_clip, config.value_clip)
-    misses = torch.maximum((values - returns).square(), (near - returns).square())
-    value_loss = (misses * mask).sum() / 2
-
+    loss = -(torch.minimum(advantages * ratio, advantages * bounded) * mask).sum()
     with torch.no_grad():
         clipped = (((ratio - 1).abs() > config.clip) & mask).sum().float()
         watched = (clipped, log_ratio.square().sum() / 2, ratio.max())
-    return policy_loss, value_loss, watched
+    return torch.stack([loss, *watched])
+
+
+def value_loss(config: PpoConfig, learner: Learner, experience: Experience, index: Tensor) -> Tensor:
+    """Clipped loss of the value network on the sequences `index`, summed over tokens; a vector of one."""
+    batch, (old, returns) = _cut(experience, index, experience.values, experience.returns)
+    values = response_values(learner.critic, batch)
+    near = old + (values - old).clamp(-config.value_clip, config.value_clip)
+    misses = torch.maximum((values - returns).square(), (near - returns).square())
+    return ((misses * batch.response_mask).sum() / 2)[None]
+
+
+def _cut(experience: Experience, index: Tensor, *tensors: Tensor) -> tuple[Batch, list[Tensor]]:
+    """The sequences `index`, and what is known of their tokens, in as many columns as they need."""
+    batch = experience.batch.rows(index)
+    return batch, [tensor[index, : batch.responses.shape[1]] for tensor in tensors]
 
 
 def figures(learner: Learner, episodes: Episodes, observed: Observed, experience: Experience) -> Row:
@@ -416,6 +431,8 @@ def prepare(config: PpoConfig, policy: Policy, critic: nn.Module, reference: nn.
     actor, critic = spread(policy.model, accelerator), spread(critic, accelerator)
     # Made last: FSDP2 puts new parameters in the place of old ones.
     groups = [{"params": [p for p in network.parameters() if p.requires_grad]} for network in (actor, critic)]
-    optimiser = torch.optim.AdamW(groups, lr=config.learning_rate, eps=1e-5, weight_decay=0.0)
+    optimiser = torch.optim.AdamW(
+        groups, lr=config.learning_rate, eps=1e-5, weight_decay=0.0, fused=not accelerator.is_fsdp2
+    )
     policy = replace(policy, model=accelerator.unwrap_model(actor))
     return Learner(accelerator, policy, actor, critic, reference, optimiser, beta)

@@ -13,7 +13,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import torch
 from pydantic import TypeAdapter, ValidationError
 from torch import Tensor
 
@@ -26,7 +25,7 @@ from evalkit.training import manifest
 from evalkit.training.batch import pack
 from evalkit.training.config import SftConfig
 from evalkit.training.folder import frame_as_chat, save_model
-from evalkit.training.models import Policy, load_policy, response_logits
+from evalkit.training.models import Policy, load_policy, response_logits, token_log_probs
 from evalkit.training.optimise import Objective, device_of_training, evaluate, optimise, write_page
 from evalkit.training.preferences import Text
 from evalkit.training.split import held_out_prompts
@@ -117,9 +116,8 @@ def cross_entropy(policy: Policy) -> Objective[Example]:
     def losses(few: Sequence[Example]) -> dict[str, Tensor]:
         batch = pack([example.prompt for example in few], [example.completion for example in few])
         batch = batch.to(policy.model.device)
-        logits = response_logits(policy.model, batch)
-        misses = torch.nn.functional.cross_entropy(logits.transpose(1, 2), batch.responses, reduction="none")
-        return {"loss": (misses * batch.response_mask).sum()}
+        said = token_log_probs(response_logits(policy.model, batch), batch.responses)
+        return {"loss": -(said * batch.response_mask).sum()}
 
     return Objective(policy.model, losses, length, units=lambda example: len(example.completion))
 

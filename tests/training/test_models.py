@@ -33,6 +33,7 @@ from evalkit.training.models import (
     response_logits,
     response_values,
     sequence_scores,
+    token_log_probs,
     without_adapters,
 )
 from tests.training import toy
@@ -280,3 +281,22 @@ def test_logits_of_responses_are_those_of_each_sequence_alone(tmp_path: Path, ki
         for row, (prompt, response) in enumerate(zip(PROMPTS, RESPONSES, strict=True)):
             alone = its.model(input_ids=torch.tensor([prompt + response])).logits[0, len(prompt) - 1 : -1] / 0.5
             torch.testing.assert_close(found[row, : len(response)], alone, atol=1e-5, rtol=0)
+
+
+def test_token_log_probs_and_their_gradient_are_those_of_cross_entropy() -> None:
+    torch.manual_seed(0)
+    logits = torch.randn(3, 5, 11, dtype=torch.float64, requires_grad=True)
+    tokens, weights = torch.randint(11, (3, 5)), torch.randn(3, 5, dtype=torch.float64)
+    expected = -torch.nn.functional.cross_entropy(logits.transpose(1, 2), tokens, reduction="none")
+    [slope] = torch.autograd.grad((expected * weights).sum(), logits)
+    found = token_log_probs(logits, tokens)
+    torch.testing.assert_close(found, expected)
+    torch.testing.assert_close(torch.autograd.grad((found * weights).sum(), logits)[0], slope)
+
+
+def test_a_second_gradient_of_token_log_probs_is_refused_and_not_wrong() -> None:
+    logits = torch.randn(2, 3, 4, requires_grad=True)
+    total = token_log_probs(logits, torch.zeros(2, 3, dtype=torch.long)).sum()
+    total.backward(retain_graph=True)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        total.backward()

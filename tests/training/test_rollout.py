@@ -83,3 +83,12 @@ def test_the_same_seed_draws_the_same(tmp_path: Path) -> None:
         draws.append(sample(its, [SHORT] * 32, toy.LONGEST))
     assert draws[0] == draws[1]
     assert draws[0] != draws[2]
+
+
+def test_a_draw_is_the_token_whose_share_of_the_law_the_point_falls_into(monkeypatch: pytest.MonkeyPatch) -> None:
+    law = torch.tensor([0.25, 0.0, 0.5, 0.25])
+    points = torch.tensor([0.0, 0.2499, 0.25, 0.7499, 0.75, 1 - 2**-53], dtype=torch.float64)[:, None]
+    monkeypatch.setattr(torch, "rand", lambda *_, **__: points)
+    chosen = rollout.InverseTransform(1.0)(torch.empty(0), law.log().expand(len(points), 4))
+    assert chosen.argmax(dim=-1).tolist() == [0, 0, 2, 2, 3, 3]
+    assert chosen.isfinite().sum(dim=-1).tolist() == [1] * len(points)
