@@ -152,8 +152,11 @@ def make_peer() -> Path:
 
 
 def install(*commands: list[str]) -> None:
+    # uv does not read pip's settings: hand on an index that pip is told of.
+    index = os.environ.get("UV_DEFAULT_INDEX") or os.environ.get("PIP_INDEX_URL")
+    environment = os.environ | ({"UV_DEFAULT_INDEX": index} if index else {})
     for command in commands:
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
         if done.returncode != 0:
             sys.exit(
                 f"{PEER} could not be installed ({' '.join(command[2:5])} ...):\n{done.stderr[-1500:]}\n"
