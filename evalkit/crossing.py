@@ -62,7 +62,7 @@ def baseline_groups(plan: Plan, groups: Groups) -> Prepared:
 
 
 def under_arm(plan: Plan, groups: Groups) -> Prepared:
-    """`Group.forward_logprobs`: what the baseline's raw arm wrote (`Group.baseline`), read by each raw arm's checkpoint.
+    """`Group.forward_logprobs`: what the baseline's raw arm wrote, read by each raw arm's checkpoint; with `baseline`.
 
     The baseline checkpoint's own arms keep the log-probs that they were sampled with.
     """
@@ -131,10 +131,10 @@ def _obstacle(plan: Plan, arm: Arm, reader: Loaded, pairs: Sequence[Pair]) -> st
             return f"{checkpoint.name} is a server, and the weights of both checkpoints are needed here"
     if not _share_a_vocabulary(home, other):
         return f"{other.name} has another vocabulary than {home.name}, so its tokens mean others"
-    return lacks_room(reader, pairs)
+    return lacks_room(reader, pairs, "completion", "lower max_tokens")
 
 
-def lacks_room(reader: Loaded, pairs: Sequence[Pair]) -> str | None:
+def lacks_room(reader: Loaded, pairs: Sequence[Pair], what: str, remedy: str) -> str | None:
     """Why the longest pair does not fit into a checkpoint's context; None where it does."""
     context = context_length(reader.checkpoint)
     longest = max((len(prompt) + len(completion) for prompt, completion in pairs), default=0)
@@ -142,8 +142,8 @@ def lacks_room(reader: Loaded, pairs: Sequence[Pair]) -> str | None:
     if context is None or longest < context:
         return None
     return (
-        f"a completion takes {longest} tokens with its prompt, and the context of {reader.checkpoint.name} is "
-        f"{context}; lower max_tokens"
+        f"a {what} takes {longest} tokens with its prompt, and the context of {reader.checkpoint.name} is "
+        f"{context}; {remedy}"
     )
 
 

@@ -50,7 +50,9 @@ def choices_read(plan: Plan, groups: Groups) -> Prepared:
             group, choice_logprobs={one: _log(masses.get(one, 0)) for one in group.prompt.choices}
         )
 
-    return _prepare(plan, groups, "openings", lambda group: _choice_spellings(tuple(group.prompt.choices)), attach)
+    return _prepare(
+        plan, groups, "choice", "openings", lambda group: _choice_spellings(tuple(group.prompt.choices)), attach
+    )
 
 
 def references_read(plan: Plan, groups: Groups) -> Prepared:
@@ -65,7 +67,9 @@ def references_read(plan: Plan, groups: Groups) -> Prepared:
             group, reference_logprobs=tuple(float(np.logaddexp.reduce(own or [-math.inf])) for own in of)
         )
 
-    return _prepare(plan, groups, "logprobs", lambda group: _reference_spellings(group.prompt.references), attach)
+    return _prepare(
+        plan, groups, "reference", "logprobs", lambda group: _reference_spellings(group.prompt.references), attach
+    )
 
 
 def choice_masses(spellings: Sequence[Spelling], openings: Sequence[float]) -> dict[str, float]:
@@ -107,6 +111,7 @@ def _reference_spellings(references: Sequence[str]) -> list[tuple[str, str]]:
 def _prepare(
     plan: Plan,
     groups: Groups,
+    what: str,
     asked: Asked,
     spell: Callable[[Group], list[tuple[str, str]]],
     attach: Callable[[Group, Sequence[Spelling], Sequence[float]], Group],
@@ -125,7 +130,7 @@ def _prepare(
             for prompt, own in zip(reader.rendered, spellings, strict=True)
             for one in own
         )  # fmt: skip
-        obstacle = lacks_room(reader, pairs)
+        obstacle = lacks_room(reader, pairs, what, "shorten it")
         if obstacle is None:
             readings.append(Reading(arm.name, Question(arm.checkpoint, asked, pairs), _attacher(spellings, attach)))
         else:
