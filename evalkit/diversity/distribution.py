@@ -151,8 +151,9 @@ def token_entropy(group: Group) -> float:
 
     Undefined: where the laws are unknown (a server, an arm off the raw law).
     """
-    entropies = [float(entropy) for laws in group.laws or () for entropy in laws.entropy]
-    return math.fsum(entropies) / len(entropies) if entropies else float("nan")
+    if not group.laws:
+        return float("nan")
+    return float(np.concatenate([laws.entropy for laws in group.laws]).mean(dtype=np.float64))
 
 
 @metric(
