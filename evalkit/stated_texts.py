@@ -45,9 +45,9 @@ def choices_read(plan: Plan, groups: Groups) -> Prepared:
     """`Group.choice_logprobs`, of prompts that have choices."""
 
     def attach(group: Group, spellings: Sequence[Spelling], logprobs: Sequence[float]) -> Group:
-        masses = choice_masses(spellings, logprobs)
+        known = choice_logprobs(spellings, logprobs)
         return dataclasses.replace(
-            group, choice_logprobs={one: _log(masses.get(one, 0)) for one in group.prompt.choices}
+            group, choice_logprobs={choice: known.get(choice, -math.inf) for choice in group.prompt.choices}
         )
 
     return _prepare(
@@ -59,36 +59,40 @@ def references_read(plan: Plan, groups: Groups) -> Prepared:
     """`Group.reference_logprobs`, of prompts that have references."""
 
     def attach(group: Group, spellings: Sequence[Spelling], logprobs: Sequence[float]) -> Group:
-        of = [
-            [found for one, found in zip(spellings, logprobs, strict=True) if one.text == text]
-            for text in group.prompt.references
-        ]
-        return dataclasses.replace(
-            group, reference_logprobs=tuple(float(np.logaddexp.reduce(own or [-math.inf])) for own in of)
-        )
+        known = list(zip(spellings, logprobs, strict=True))
+        totals = (_total([x for one, x in known if one.text == text]) for text in group.prompt.references)
+        return dataclasses.replace(group, reference_logprobs=tuple(totals))
 
     return _prepare(
         plan, groups, "reference", "logprobs", lambda group: _reference_spellings(group.prompt.references), attach
     )
 
 
-def choice_masses(spellings: Sequence[Spelling], openings: Sequence[float]) -> dict[str, float]:
-    """Probability of each choice from the log-probs that an answer opens with its spellings; they add up to at most 1.
+def choice_logprobs(spellings: Sequence[Spelling], openings: Sequence[float]) -> dict[str, float]:
+    """Log-prob of each choice from those that an answer opens with its spellings; chances add up to at most 1.
 
     An answer that opens with a longer spelling opens with the shorter one that it begins with, too: the longer counts.
     """
-    exclusive: dict[Tokens, float] = {}
-    masses: dict[str, float] = {}
-    by_length = sorted(zip(spellings, openings, strict=True), key=lambda pair: -len(pair[0].tokens))
+    alone: dict[Tokens, float] = {}
+    found: dict[str, float] = {}
     written = {one.tokens: one.written for one in spellings}
-    for one, opening in by_length:
-        inside = math.fsum(
-            mass for tokens, mass in exclusive.items() if _opens(one.tokens, one.written, tokens, written[tokens])
-        )
-        # In exact arithmetic the parts never exceed the whole; log-probs of 16-bit models are rounded.
-        exclusive[one.tokens] = max(0.0, math.exp(opening) - inside)
-        masses[one.text] = masses.get(one.text, 0.0) + exclusive[one.tokens]
-    return masses
+    longest_first = sorted(zip(spellings, openings, strict=True), key=lambda pair: -len(pair[0].tokens))
+    for one, opening in longest_first:
+        longer = [x for tokens, x in alone.items() if _opens(one.tokens, one.written, tokens, written[tokens])]
+        alone[one.tokens] = _less(opening, _total(longer))
+        found[one.text] = _total([found.get(one.text, -math.inf), alone[one.tokens]])
+    return found
+
+
+def _total(logprobs: Sequence[float]) -> float:
+    """Log-prob of one of several events that exclude each other."""
+    return float(np.logaddexp.reduce([-math.inf, *logprobs]))
+
+
+def _less(whole: float, part: float) -> float:
+    """Log-prob of an event without a part of it."""
+    # In exact arithmetic a part never exceeds the whole; log-probs of 16-bit models are rounded.
+    return -math.inf if part >= whole else whole + math.log1p(-math.exp(part - whole))
 
 
 def _opens(short: Tokens, written: str, long: Tokens, longer: str) -> bool:
@@ -162,7 +166,3 @@ def _spellings(reader: Loaded, texts: Sequence[Sequence[tuple[str, str]]]) -> li
                 by_tokens.setdefault(of_writing, Spelling(text, writing, of_writing))
         found.append(list(by_tokens.values()))
     return found
-
-
-def _log(probability: float) -> float:
-    return math.log(probability) if probability > 0 else -math.inf

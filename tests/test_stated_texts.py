@@ -7,7 +7,6 @@ import re
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,7 +15,7 @@ from evalkit.needs import fill_needs
 from evalkit.plan import Plan, make_plan
 from evalkit.progress import Quiet
 from evalkit.records import Group
-from evalkit.stated_texts import Spelling, choice_masses
+from evalkit.stated_texts import Spelling, choice_logprobs
 from evalkit.suite import Suite
 
 from .enumerated import EOS, PIECES, answers, open_here, write_checkpoint
@@ -150,15 +149,20 @@ def test_masses_add_up_to_the_answers_that_open_with_any_choice(weights: dict[st
         return re.match(rf"{re.escape(choice)}(?![ab])", text) is not None
 
     openings = [math.log(p) if (p := sum(q for t, q in law.items() if opens(t, c))) else -math.inf for c in choices]
-    masses = choice_masses(spelled(*choices), openings)
+    chances = {choice: math.exp(x) for choice, x in choice_logprobs(spelled(*choices), openings).items()}
     for choice in choices:
         exact = sum(
             q for t, q in law.items() if max([c for c in choices if opens(t, c)], key=len, default="") == choice
         )
-        assert masses[choice] == pytest.approx(exact, abs=1e-12)
-    assert sum(masses.values()) <= 1 + 1e-12
+        assert chances[choice] == pytest.approx(exact, abs=1e-12)
+    assert sum(chances.values()) <= 1 + 1e-12
 
 
 def test_rounding_makes_no_chance_negative() -> None:
-    masses = choice_masses(spelled("a", "a b"), [np.log(0.3), np.log(0.3) + 1e-3])
-    assert masses["a"] == 0
+    found = choice_logprobs(spelled("a", "a b"), [math.log(0.3), math.log(0.3) + 1e-3])
+    assert found["a"] == -math.inf
+
+
+def test_long_texts_have_chances_that_no_float_holds() -> None:
+    found = choice_logprobs(spelled("a", "a b", "b"), [-1000.0, -1000.0 - math.log(4), -1001.0])
+    assert found == pytest.approx({"a": -1000 + math.log(3 / 4), "a b": -1000 - math.log(4), "b": -1001.0})

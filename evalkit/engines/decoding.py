@@ -47,7 +47,7 @@ def closing_tokens(tokenizer: Any, decoder: Decoder, vocabulary: int) -> list[bo
     ends = set(tokenizer.all_special_ids)
     known = range(min(len(tokenizer), vocabulary))
     # What a token reads as depends on what it follows: some tokenizers drop the first space of a text.
-    word = next((token for token in known if decoder.text((), (token,)).strip().isalpha()), None)
+    word = next((token for token in known if decoder.text((), (token,)).strip().isalnum()), None)
     after = () if word is None else (word,)
     closing = [token in ends or not continues_word(decoder.text(after, (token,)) or "_") for token in known]
     return closing + [False] * (vocabulary - len(known))

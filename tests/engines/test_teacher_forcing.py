@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from evalkit.engines import teacher_forcing
-from evalkit.engines.base import Pair
+from evalkit.engines.base import LawEngine, Pair
 from evalkit.engines.teacher_forcing import TeacherForcing
 from evalkit.records import RANKS, Checkpoint
 
@@ -108,3 +108,12 @@ def test_a_law_that_rules_tokens_out_has_an_entropy() -> None:
     law = torch.tensor([[[0.5, 0.5, 0.0]]]).log()
     found = teacher_forcing._entropy_and_ranks(law, torch.zeros(1, 1))
     assert found[0, 0, 0].item() == pytest.approx(np.log(2))
+
+
+def test_an_engine_in_its_child_process_reads_the_same(transformers_engine: LawEngine, teacher: TeacherForcing) -> None:
+    for found, expected in zip(transformers_engine.laws(PAIRS), teacher.laws(PAIRS), strict=True):
+        assert found.entropy == pytest.approx(expected.entropy, abs=FLOAT32)
+        assert found.logprobs_at_ranks == pytest.approx(expected.logprobs_at_ranks, abs=FLOAT32, nan_ok=True)
+    # Every word of the tiny tokenizer stands by itself, so that whatever follows leaves it whole.
+    whole = [sum(row) for row in teacher.logprobs(PAIRS)]
+    assert transformers_engine.openings(PAIRS) == pytest.approx(whole, abs=1e-5)
