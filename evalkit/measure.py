@@ -101,7 +101,7 @@ class Measure:
             parts.append("tok:13a")
         if "embeddings" in self.definition.needs:
             parts.append(f"enc:{encoder}")
-        if "baseline_logprobs" in self.definition.needs:
+        if self.definition.needs & {"baseline_logprobs", "baseline_group", "forward_logprobs"}:
             parts.append(f"baseline:{baseline[:12]}")
         return "|".join([*parts, f"k:{k}", f"v:{self.definition.version}"])
 

@@ -102,8 +102,9 @@ def sampling_of(arm: Arm) -> Sampling:
 def check_measures(measures: Sequence[Measure], prompts: Sequence[Prompt]) -> None:
     """Refuse measures that these prompts can give no number to. Raises `MetricError`."""
     for measure in measures:
-        if "answer" in measure.definition.needs and not any(prompt.answer for prompt in prompts):
-            raise MetricError(f"metric {measure} needs prompts with an `answer`; none has one")
+        for need, given in {"answer": "an `answer`", "choices": "`choices`", "references": "`references`"}.items():
+            if need in measure.definition.needs and not any(getattr(prompt, need) for prompt in prompts):
+                raise MetricError(f"metric {measure} needs prompts with {given}; none has any")
 
 
 def _arm_name(checkpoint: str, sampling: Sampling, siblings: Sequence[Sampling]) -> str:

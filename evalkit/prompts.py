@@ -73,8 +73,7 @@ def check_prompts(prompts: Sequence[Prompt], place: Callable[[int], str]) -> Non
                 f"{place(index)}: prompt id {prompt.id!r} is used twice (first at {first}); ids must be unique"
             )
         seen[prompt.id] = index
-        if not prompt.text.strip():
-            raise SuiteError(f"{place(index)}: prompt {prompt.id!r} is blank; give it a text")
+        _check_texts(prompt, place(index))
         total = sum(prompt.choices.values())
         if prompt.choices and abs(total - 1) > 1e-6:
             raise SuiteError(
@@ -84,6 +83,21 @@ def check_prompts(prompts: Sequence[Prompt], place: Callable[[int], str]) -> Non
             check_answer(prompt)
         except MetricError as error:
             raise SuiteError(f"{place(index)}: {error}") from None
+
+
+def _check_texts(prompt: Prompt, place: str) -> None:
+    if not prompt.text.strip():
+        raise SuiteError(f"{place}: prompt {prompt.id!r} is blank; give it a text")
+    for what, texts in (("choice", prompt.choices), ("reference", prompt.references)):
+        if not all(text.strip() for text in texts):
+            raise SuiteError(f"{place}: prompt {prompt.id!r} has a blank {what}; give it a text or leave it out")
+    for choice in prompt.choices:
+        # Values are checked as they are read; keys are not.
+        if any("\ud800" <= sign <= "\udfff" for sign in choice):
+            raise SuiteError(
+                f"{place}: prompt {prompt.id!r}: choice {choice!a} holds half of a character (a lone surrogate); "
+                "write the character itself"
+            )
 
 
 def jsonl_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:

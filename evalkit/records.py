@@ -167,9 +167,9 @@ class Group:
     laws: tuple[Laws, ...] | None = None
     """The next-token laws along each completion; present for metrics that need "laws"."""
     choice_logprobs: Mapping[str, float] | None = None
-    """Exact log-prob of each of the prompt's `choices` as the whole answer, under this arm's checkpoint."""
+    """Exact log-prob that an answer begins with each of the prompt's `choices`, under this arm's checkpoint."""
     reference_logprobs: tuple[float, ...] | None = None
-    """Log-prob of each of the prompt's `references` as the whole answer, under this arm's checkpoint."""
+    """Log-prob of each of the prompt's `references` after the prompt, its end not counted, under this checkpoint."""
 
     @cached_property
     def texts(self) -> tuple[str, ...]:

@@ -61,15 +61,16 @@ def _key(checkpoint: Checkpoint, spec: CheckpointSpec, prompts: Sequence[Prompt]
 
 
 def _tokenize(checkpoint: Checkpoint, spec: CheckpointSpec, prompts: Sequence[Prompt]) -> list[tuple[str, list[int]]]:
-    tokenizer = _load_tokenizer(checkpoint)
+    tokenizer = load_tokenizer(checkpoint)
     if spec.kind == "base":
         texts = [in_frame(spec.frame, prompt.text) for prompt in prompts]
     else:
         texts = [_in_chat(tokenizer, checkpoint, spec, prompt.text) for prompt in prompts]
-    return [(text, _encode(tokenizer, text, spec.kind == "base")) for text in texts]
+    return [(text, encode(tokenizer, text, spec.kind == "base")) for text in texts]
 
 
-def _load_tokenizer(checkpoint: Checkpoint) -> Any:
+def load_tokenizer(checkpoint: Checkpoint) -> Any:
+    """A checkpoint's tokenizer. Raises `CheckpointError`."""
     from transformers import AutoTokenizer
 
     try:
@@ -104,7 +105,8 @@ def _messages(spec: CheckpointSpec, prompt: str) -> list[dict[str, str]]:
     return [*system, {"role": "user", "content": prompt}]
 
 
-def _encode(tokenizer: Any, text: str, add_special_tokens: bool) -> list[int]:
+def encode(tokenizer: Any, text: str, add_special_tokens: bool) -> list[int]:
+    """Token ids of a text that may be gone on with: no end of sequence behind it."""
     ids = cast(list[int], tokenizer(text, add_special_tokens=add_special_tokens)["input_ids"])
     # Some tokenizers also close the text; an end-of-sequence before the completion would end the prompt's document.
     if add_special_tokens and ids and ids[-1] == tokenizer.eos_token_id and not text.endswith(tokenizer.eos_token):

@@ -1,7 +1,7 @@
 """The one way through: a suite becomes samples, samples become measures, measures become a report.
 
     suite -> plan (arms, rendered prompts, shards) -> sample what is missing -> (keep the best)
-          -> (score under the baseline) -> measure -> summarise -> report
+          -> (have checkpoints read what measures need) -> measure -> summarise -> report
 
 This module tells the story and does none of the work.
 """
@@ -22,10 +22,10 @@ from typing import Any
 from evalkit import __version__
 from evalkit.alarms import alarms
 from evalkit.best_of import keep_best
-from evalkit.crossing import score_under_baseline
 from evalkit.engines.base import open_engine
 from evalkit.errors import InputError
 from evalkit.measuring import Measurements, measure_groups
+from evalkit.needs import fill_needs
 from evalkit.plan import Loaded, Plan, Shard, make_plan, sampling_of
 from evalkit.progress import Listener
 from evalkit.publish import report_page
@@ -63,9 +63,9 @@ def run_suite(suite: Suite, engine: str, out: Path | None, tell: Listener, comma
         manifest = begin(store, plan, command)
         sampled = sample_missing(plan, store, tell)
         groups = keep_best(plan, read_groups(plan, store), tell)
-        scored, undefined = score_under_baseline(plan, groups, tell)
+        filled, undefined = fill_needs(plan, groups, tell)
         baseline = plan.checkpoints[suite.baseline_checkpoint].checkpoint.fingerprint
-        measurements = measure_groups(suite.metrics, plan.arms, scored, suite.sampling.n, tell, baseline)
+        measurements = measure_groups(suite.metrics, plan.arms, filled, suite.sampling.n, tell, baseline)
         summary = summarise(
             suite.name,
             [prompt.id for prompt in suite.prompts],

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, model_
 
 from evalkit.alarms import alarms
 from evalkit.errors import MetricError, RecordsError
-from evalkit.measure import Measure, definitions, parse
+from evalkit.measure import Measure, Need, definitions, parse
 from evalkit.measuring import measure_groups
 from evalkit.progress import Listener
 from evalkit.prompts import jsonl_rows
@@ -21,6 +21,10 @@ from evalkit.summary import summarise
 
 UNNAMED = "texts"
 """Name of the arm of rows that name none."""
+OF_CHECKPOINTS: frozenset[Need] = frozenset({
+    "token_ids", "logprobs", "baseline_logprobs", "baseline_group", "forward_logprobs", "laws", "choices", "references"
+})  # fmt: skip
+"""Needs of measures that only a run meets."""
 
 
 class Row(BaseModel):
@@ -114,7 +118,7 @@ def _needs_values(parameters: dict[str, Any]) -> bool:
 
 def _check(measures: Sequence[Measure], rows: Sequence[Row]) -> None:
     for measure in measures:
-        missing = measure.definition.needs & {"logprobs", "token_ids"}
+        missing = measure.definition.needs & OF_CHECKPOINTS
         if missing:
             raise MetricError(
                 f"metric {measure} needs {' and '.join(sorted(missing))}, which a file of texts does not hold"

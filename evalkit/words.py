@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import re
 
+import regex
+
 _ENTITIES = (("&quot;", '"'), ("&amp;", "&"), ("&lt;", "<"), ("&gt;", ">"))
 _SUBSTITUTIONS = (
     (re.compile(r"([!-&(-+/:-@\[-`{-~])"), r" \1 "),  # ASCII punctuation except ' , - .
@@ -15,6 +17,18 @@ _SUBSTITUTIONS = (
     (re.compile(r"([.,])([^0-9])"), r" \1 \2"),
     (re.compile(r"([0-9])(-)"), r"\1 \2 "),
 )
+
+_UNSPACED = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"
+"""Scripts in which one word follows another without a space."""
+_IN_A_WORD = regex.compile(rf"[[\p{{L}}\p{{N}}\p{{M}}_]--[{_UNSPACED}]]", regex.VERSION1)
+
+
+def continues_word(text: str) -> bool:
+    """Whether `text`, put right after a word, would make it a longer word: it begins with a letter, digit or mark.
+
+    Not so in scripts that put no space between words.
+    """
+    return _IN_A_WORD.match(text) is not None
 
 
 def tokenize(text: str) -> tuple[str, ...]:

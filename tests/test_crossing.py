@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from evalkit import crossing, run
-from evalkit.crossing import score_under_baseline
-from evalkit.diversity.divergence import kl
+from evalkit import reading, run
+from evalkit.diversity.divergence import kl_reverse
 from evalkit.engines.base import Pair
 from evalkit.engines.transformers import TransformersEngine
+from evalkit.needs import fill_needs
 from evalkit.plan import Plan, make_plan
 from evalkit.progress import Quiet
 from evalkit.records import Checkpoint, Completion, Group
@@ -60,7 +60,7 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         names.append(checkpoint.name)
         yield TransformersEngine(checkpoint, max_length)
 
-    monkeypatch.setattr(crossing, "open_engine", open_here)
+    monkeypatch.setattr(reading, "open_engine", open_here)
     monkeypatch.setattr(run, "open_engine", open_here)
     return names
 
@@ -79,11 +79,11 @@ def echo(monkeypatch: pytest.MonkeyPatch) -> list[Pair]:
     def open_echo(*_: object) -> Iterator[Echo]:
         yield Echo()
 
-    monkeypatch.setattr(crossing, "open_engine", open_echo)
+    monkeypatch.setattr(reading, "open_engine", open_echo)
     return asked
 
 
-def suite_of(checkpoints: dict[str, Any], metrics: Sequence[str] = ("kl",), **sampling: Any) -> Suite:
+def suite_of(checkpoints: dict[str, Any], metrics: Sequence[str] = ("kl_reverse",), **sampling: Any) -> Suite:
     return Suite.model_validate({
         "name": "crossed",
         "checkpoints": {name: {"kind": "base"} | spec for name, spec in checkpoints.items()},
@@ -108,12 +108,12 @@ def test_a_checkpoint_has_not_moved_from_itself(home: Path, opened: list[str], t
     plan = make_plan(suite, "transformers")
     with run.open_store(tmp_path / "run", Quiet().note) as store:
         run.sample_missing(plan, store, Quiet())
-        groups, alarms = score_under_baseline(plan, run.read_groups(plan, store), Quiet())
+        groups, alarms = fill_needs(plan, run.read_groups(plan, store), Quiet())
     assert alarms == []
     assert opened == ["base", "twin", "base"]
     for group in groups["twin"]:
         assert group.baseline_logprobs == pytest.approx([sum(c.logprobs) for c in group.completions], abs=1e-4)
-    assert [kl(group) for group in groups["base"]] == [0.0, 0.0]
+    assert [kl_reverse(group) for group in groups["base"]] == [0.0, 0.0]
 
 
 def test_the_estimate_is_the_divergence_of_the_enumerated_laws(home: Path, moved: Path, opened: list[str]) -> None:
@@ -127,12 +127,12 @@ def test_the_estimate_is_the_divergence_of_the_enumerated_laws(home: Path, moved
         "base": [Group(plan.suite.prompts[0], ())],
         "moved": [Group(plan.suite.prompts[0], tuple(drawn))],
     }
-    [found] = score_under_baseline(plan, groups, Quiet())[0]["moved"]
+    [found] = fill_needs(plan, groups, Quiet())[0]["moved"]
     assert found.baseline_logprobs is not None
     ratios = np.array([sum(c.logprobs) for c in drawn]) - found.baseline_logprobs
     exact = enumerated(home, moved, prompts[0].token_ids)
-    assert kl(found) == pytest.approx(float(ratios.mean()))
-    assert abs(kl(found) - exact) < 4 * ratios.std() / np.sqrt(len(ratios))
+    assert kl_reverse(found) == pytest.approx(float(ratios.mean()))
+    assert abs(kl_reverse(found) - exact) < 4 * ratios.std() / np.sqrt(len(ratios))
     assert exact > 10 * ratios.std() / np.sqrt(len(ratios))
 
 
@@ -156,13 +156,13 @@ def enumerated(home: Path, moved: Path, prompt: tuple[int, ...]) -> float:
 def test_a_run_measures_it_and_a_second_run_loads_nothing(
     home: Path, moved: Path, opened: list[str], tmp_path: Path
 ) -> None:
-    suite = suite_of({"base": {"path": str(home)}, "moved": {"path": str(moved)}}, ["kl", "distinct_n"])
+    suite = suite_of({"base": {"path": str(home)}, "moved": {"path": str(moved)}}, ["kl_reverse", "distinct_n"])
     first = run.run_suite(suite, "transformers", tmp_path / "first", Quiet())
     assert opened == ["base", "moved", "base"]
     value = {(e.metric, e.arm): e.value for e in first.summary.estimates}
-    assert value["kl", "base"] == 0
-    assert value["kl", "moved"] is not None
-    [signature] = {e.signature for e in first.summary.estimates if e.metric == "kl"}
+    assert value["kl_reverse", "base"] == 0
+    assert value["kl_reverse", "moved"] is not None
+    [signature] = {e.signature for e in first.summary.estimates if e.metric == "kl_reverse"}
     assert f"baseline:{make_plan(suite, 'transformers').checkpoints['base'].checkpoint.fingerprint[:12]}" in signature
     assert "distance-diversity-plot" in first.report.read_text(encoding="utf-8")
     opened.clear()
@@ -174,7 +174,7 @@ def test_a_run_measures_it_and_a_second_run_loads_nothing(
 def test_the_baseline_reads_each_distinct_completion_once_after_its_own_prompt(home: Path, echo: list[Pair]) -> None:
     frame = {"template": "w5 w5 w5 {prompt}"}
     plan = planned({"base": {"path": str(home)}, "framed": {"path": str(home), "frame": frame}})
-    groups, _ = score_under_baseline(plan, written(plan, (8, 9, EOS), (8, EOS), (8, 9, EOS)), Quiet())
+    groups, _ = fill_needs(plan, written(plan, (8, 9, EOS), (8, EOS), (8, 9, EOS)), Quiet())
     own = [prompt.token_ids for prompt in plan.checkpoints["base"].rendered]
     assert own != [prompt.token_ids for prompt in plan.checkpoints["framed"].rendered]
     assert own[0][0] == BOS
@@ -186,13 +186,13 @@ def test_the_baseline_reads_each_distinct_completion_once_after_its_own_prompt(h
 def test_nothing_is_loaded_unless_a_measure_needs_it(home: Path, moved: Path, echo: list[Pair]) -> None:
     plan = planned({"base": {"path": str(home)}, "moved": {"path": str(moved)}}, metrics=["sequence_entropy"])
     groups = written(plan, (8, EOS))
-    assert score_under_baseline(plan, groups, Quiet()) == (groups, [])
+    assert fill_needs(plan, groups, Quiet()) == (groups, [])
     assert echo == []
 
 
 def test_arms_off_the_raw_law_are_left_out_in_silence(home: Path, moved: Path, echo: list[Pair]) -> None:
     plan = planned({"base": {"path": str(home)}, "moved": {"path": str(moved)}}, temperature=[0.5, 1.0])
-    groups, alarms = score_under_baseline(plan, written(plan, (8, EOS)), Quiet())
+    groups, alarms = fill_needs(plan, written(plan, (8, EOS)), Quiet())
     scored = {name for name, members in groups.items() if members[0].baseline_logprobs is not None}
     assert scored == {"base@T=1", "moved@T=1"}
     assert alarms == []
@@ -208,9 +208,9 @@ def test_another_vocabulary_is_an_alarm(home: Path, moved: Path, echo: list[Pair
     other_vocabulary(tmp_path / "other")
     checkpoints = {"base": home, "other": tmp_path / "other", "moved": moved}
     plan = planned({name: {"path": str(path)} for name, path in checkpoints.items()})
-    groups, [alarm] = score_under_baseline(plan, written(plan, (8, EOS)), Quiet())
+    groups, [alarm] = fill_needs(plan, written(plan, (8, EOS)), Quiet())
     assert (alarm.arm, alarm.kind) == ("other", "undefined")
-    assert alarm.message.startswith("kl cannot be measured: other has another vocabulary than base")
+    assert alarm.message.startswith("kl_reverse cannot be measured: other has another vocabulary than base")
     assert groups["other"][0].baseline_logprobs is None
     assert groups["moved"][0].baseline_logprobs is not None
 
@@ -220,7 +220,7 @@ def test_the_same_vocabulary_in_another_file_is_the_same(home: Path, echo: list[
     path = tmp_path / "other" / "tokenizer.json"
     path.write_text(json.dumps(json.loads(path.read_text(encoding="utf-8")), indent=7), encoding="utf-8")
     plan = planned({"base": {"path": str(home)}, "other": {"path": str(tmp_path / "other")}})
-    groups, alarms = score_under_baseline(plan, written(plan, (8, EOS)), Quiet())
+    groups, alarms = fill_needs(plan, written(plan, (8, EOS)), Quiet())
     assert alarms == []
     assert groups["other"][0].baseline_logprobs is not None
 
@@ -228,7 +228,7 @@ def test_the_same_vocabulary_in_another_file_is_the_same(home: Path, echo: list[
 def test_a_server_is_an_alarm(home: Path, echo: list[Pair]) -> None:
     served = {"path": "http://localhost:1/v1", "model": "m"}
     plan = make_plan(suite_of({"base": {"path": str(home)}, "served": served}), "auto")
-    _, [alarm] = score_under_baseline(plan, written(plan, (8, EOS)), Quiet())
+    _, [alarm] = fill_needs(plan, written(plan, (8, EOS)), Quiet())
     assert "served is a server" in alarm.message
     assert echo == []
 
@@ -241,7 +241,7 @@ def test_completions_that_do_not_fit_into_the_baseline_are_an_alarm(
     config = json.loads(path.read_text(encoding="utf-8"))
     path.write_text(json.dumps(config | {"max_position_embeddings": 12}), encoding="utf-8")
     plan = planned({"base": {"path": str(tmp_path / "short")}, "moved": {"path": str(moved)}}, max_tokens=4)
-    _, alarms = score_under_baseline(plan, written(plan, (8, EOS)), Quiet())
+    _, alarms = fill_needs(plan, written(plan, (8, EOS)), Quiet())
     assert alarms == []
-    _, [alarm] = score_under_baseline(plan, written(plan, (8,) * 20), Quiet())
+    _, [alarm] = fill_needs(plan, written(plan, (8,) * 20), Quiet())
     assert "the context of base is 12; lower max_tokens" in alarm.message

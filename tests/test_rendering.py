@@ -101,7 +101,7 @@ def test_what_was_rendered_once_needs_no_tokenizer_again(
 ) -> None:
     made = spec(make_folder())
     first = render(resolve("m", made), made, PROMPTS)
-    monkeypatch.setattr(rendering, "_load_tokenizer", pytest.fail)
+    monkeypatch.setattr(rendering, "load_tokenizer", pytest.fail)
     assert render(resolve("m", made), made, PROMPTS) == first
 
 

@@ -9,7 +9,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from sacrebleu.tokenizers.tokenizer_13a import Tokenizer13a
 
-from evalkit.words import tokenize
+from evalkit.words import continues_word, tokenize
 
 HARD = st.lists(
     st.sampled_from(
@@ -53,3 +53,12 @@ def test_a_thousand_sentences_take_no_time() -> None:
     for number in range(1000):
         tokenize(f"{sentence}{number}")
     assert time.perf_counter() - began < 0.5
+
+
+@pytest.mark.parametrize(
+    ("text", "longer"),
+    [("s", True), ("0", True), ("é", True), ("_x", True), ("\u0301", True), (".", False), (" x", False), ("", False),
+     ("'s", False), ("\n", False), ("猫", False), ("ка", True)],
+)  # fmt: skip
+def test_letters_digits_and_marks_make_a_word_longer(text: str, longer: bool) -> None:
+    assert continues_word(text) is longer

@@ -15,9 +15,11 @@ from typing import Protocol
 
 from evalkit.child import Remote, open_child
 from evalkit.errors import InputError
-from evalkit.records import Checkpoint, Completion, Rendered, Sampling
+from evalkit.records import Checkpoint, Completion, Laws, Rendered, Sampling
 
 GROUP = "evalkit.engines"
+LAW_ENGINE = "transformers"
+"""The engine that reads whole laws, whichever one sampled: tests hold the local engines to the same log-probs."""
 Pair = tuple[tuple[int, ...], tuple[int, ...]]
 """(prompt token ids, completion token ids)."""
 Progress = Callable[[int, int], None]
@@ -42,6 +44,19 @@ class Engine(Protocol):
 
     def close(self) -> None:
         """Give back what it holds."""
+
+
+class LawEngine(Engine, Protocol):
+    """An engine that also shows whole next-token laws, raw (temperature 1, nothing cut off): `LAW_ENGINE`."""
+
+    def laws(self, pairs: Sequence[Pair]) -> list[Laws]:
+        """The law before each completion token, teacher-forced."""
+
+    def openings(self, pairs: Sequence[Pair]) -> list[float]:
+        """Log-prob that an answer begins with a pair's completion, as whole words.
+
+        What follows must not make its last word longer: "1" does not open "10", and "Cat" no "Cathedral".
+        """
 
 
 class EngineClass(Protocol):
@@ -78,6 +93,14 @@ class RemoteEngine:
     def logprobs(self, pairs: Sequence[Pair]) -> list[tuple[float, ...]]:
         logprobs: list[tuple[float, ...]] = self._remote.call("logprobs", pairs)
         return logprobs
+
+    def laws(self, pairs: Sequence[Pair]) -> list[Laws]:
+        laws: list[Laws] = self._remote.call("laws", pairs)
+        return laws
+
+    def openings(self, pairs: Sequence[Pair]) -> list[float]:
+        openings: list[float] = self._remote.call("openings", pairs)
+        return openings
 
     def close(self) -> None:
         self._remote.close()

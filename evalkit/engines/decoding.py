@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from evalkit.words import continues_word
+
 GREEDY_BELOW = 1e-5
 """Temperatures under this mean the most likely token, in vLLM and so here. Every draw is then the same: one is made."""
 
@@ -35,6 +37,20 @@ class Decoder:
         for token in completion:
             continuation.add(token)
         return continuation.text
+
+
+def closing_tokens(tokenizer: Any, decoder: Decoder, vocabulary: int) -> list[bool]:
+    """[vocabulary] whether a token that comes after a word leaves the word as it is: an end, a space, a sign.
+
+    A token that is only a part of a character counts as a letter, and so does an output that stands for no token.
+    """
+    ends = set(tokenizer.all_special_ids)
+    known = range(min(len(tokenizer), vocabulary))
+    # What a token reads as depends on what it follows: some tokenizers drop the first space of a text.
+    word = next((token for token in known if decoder.text((), (token,)).strip().isalnum()), None)
+    after = () if word is None else (word,)
+    closing = [token in ends or not continues_word(decoder.text(after, (token,)) or "_") for token in known]
+    return closing + [False] * (vocabulary - len(known))
 
 
 class Continuation:

@@ -9,21 +9,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import cached_property
 from importlib.metadata import version as installed_version
 from typing import TYPE_CHECKING, Any
 
 from evalkit.engines.base import Pair, Progress
-from evalkit.engines.decoding import GREEDY_BELOW, Continuation, Decoder
+from evalkit.engines.decoding import GREEDY_BELOW, Continuation, Decoder, closing_tokens
 from evalkit.engines.folder import dtype_of
-from evalkit.records import Checkpoint, Completion, Rendered, Sampling
+from evalkit.engines.teacher_forcing import BATCH_LOGITS, BATCH_TOKENS, TeacherForcing
+from evalkit.records import Checkpoint, Completion, Laws, Rendered, Sampling
 
 if TYPE_CHECKING:
     import torch
 
-BATCH_TOKENS = 16_384
-"""Positions in the key-value cache of one batch."""
-BATCH_LOGITS = 32_000_000
-"""Numbers in the largest tensor of logits: 128 MB in float32, of which a few are alive at once."""
 LOWEST_TEMPERATURE = 0.01
 """vLLM raises lower temperatures, but for 0, to this; a softmax below it overflows."""
 
@@ -58,8 +56,10 @@ class TransformersEngine:
         # `generate` fills what it is not told from the model's own configuration.
         model.generation_config = GenerationConfig()
         self._model = model.to(self._device).eval()
+        self._tokenizer = tokenizer
         self._decoder = Decoder(tokenizer)
         self._vocabulary = model.get_output_embeddings().weight.shape[0]
+        self._teacher = TeacherForcing(self._model, self._device, self._vocabulary)
 
     def sample(
         self, prompts: Sequence[Rendered], sampling: Sampling, seed: int, progress: Progress
@@ -84,20 +84,20 @@ class TransformersEngine:
         ]
 
     def logprobs(self, pairs: Sequence[Pair]) -> list[tuple[float, ...]]:
-        import torch
+        return self._teacher.logprobs(pairs)
 
-        scored: dict[int, tuple[float, ...]] = {}
-        order = sorted(range(len(pairs)), key=lambda index: sum(map(len, pairs[index])))
-        longest = max((sum(map(len, pair)) for pair in pairs), default=1)
-        size = max(1, min(BATCH_TOKENS // longest, BATCH_LOGITS // (longest * self._vocabulary)))
-        with torch.inference_mode():
-            for start in range(0, len(order), size):
-                batch = order[start : start + size]
-                scored.update(zip(batch, self._score([pairs[index] for index in batch]), strict=True))
-        return [scored[index] for index in range(len(pairs))]
+    def laws(self, pairs: Sequence[Pair]) -> list[Laws]:
+        return self._teacher.laws(pairs)
+
+    def openings(self, pairs: Sequence[Pair]) -> list[float]:
+        return self._teacher.openings(pairs, self._closing)
+
+    @cached_property
+    def _closing(self) -> list[bool]:
+        return closing_tokens(self._tokenizer, self._decoder, self._vocabulary)
 
     def close(self) -> None:
-        del self._model
+        del self._model, self._teacher
 
     def _batches(self, rows: Sequence[Rendered], max_tokens: int) -> Iterator[list[int]]:
         """Indices of rows in order of prompt length, cut so that cache and logits stay within their budgets."""
@@ -132,21 +132,6 @@ class TransformersEngine:
         logprobs = law.logprobs(output)
         sampled = output[:, ids.shape[1] :].tolist()
         return [watch.completion(row, prompt, sampled[row], logprobs[row]) for row, prompt in enumerate(batch)]
-
-    def _score(self, pairs: Sequence[Pair]) -> list[tuple[float, ...]]:
-        import torch
-
-        whole = [(*prompt, *completion) for prompt, completion in pairs]
-        width = max(map(len, whole))
-        ids = torch.tensor([[*tokens, *[0] * (width - len(tokens))] for tokens in whole], device=self._device)
-        lengths = torch.tensor([len(tokens) for tokens in whole], device=self._device)
-        mask = (torch.arange(width, device=self._device) < lengths[:, None]).long()
-        logits = self._model(input_ids=ids, attention_mask=mask, use_cache=False).logits[:, :-1].float()
-        given = logits.log_softmax(-1).gather(-1, ids[:, 1:, None])[..., 0].tolist()
-        return [
-            tuple(row[len(prompt) - 1 : len(prompt) + len(completion) - 1])
-            for row, (prompt, completion) in zip(given, pairs, strict=True)
-        ]
 
 
 class Law:

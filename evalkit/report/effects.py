@@ -11,7 +11,8 @@ from evalkit.report.wording import is_number
 
 Role = Literal["quality", "diversity", "other"]
 Outcome = Literal["gained", "lost", "unclear", "changed"]
-QUALITY = ("reward", "accuracy")
+QUALITY = ("reward", "accuracy", "reference_nll", "tv_to_target", "kl_to_target")
+"""How names of measures of quality begin; to answer by a stated law, or as people do, is to do what was asked."""
 ALPHA = 0.05
 LARGE, SMALL = 0.8, 0.2
 """Cohen's (1988) words for standardised differences."""

@@ -22,7 +22,7 @@ COLOURS = 7
 SYMBOLS = ("circle", "square", "diamond", "triangle-up", "pentagon", "star", "cross")
 ROW = 34
 """Pixels a row of a dot plot needs."""
-DISTANCE = "kl"
+DISTANCE = "kl_reverse"
 """The measure of how far an arm's law has moved from the baseline's."""
 GRID = {
     "gridcolor": "var(--grid)",

@@ -33,7 +33,15 @@ TRAINED = {
     "probe_embedding_distance": "embedding distance between answers to one prompt",
     "probe_across": "embedding distance between answers to different prompts",
 }
-MEASURED = ("reward|model:lab:reward", "kl", "sequence_entropy", "distinct_n", "vendi", "embedding_distance", "length")
+MEASURED = (
+    "reward|model:lab:reward",
+    "kl_reverse",
+    "sequence_entropy",
+    "distinct_n",
+    "vendi",
+    "embedding_distance",
+    "length",
+)
 
 
 def main() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from evalkit.engines.decoding import Continuation, Decoder
+from evalkit.engines.decoding import Continuation, Decoder, closing_tokens
 from evalkit.engines.folder import dtype_of
 from evalkit.records import Checkpoint
 
@@ -89,6 +89,29 @@ def test_a_stop_string_cuts_the_text(before: str, after: str, stop: tuple[str, .
     continuation.text = after
     assert continuation.cut_at(stop, len(before)) == (cut is not None)
     assert continuation.text == (after if cut is None else cut)
+
+
+def test_bytes_of_signs_leave_a_word_as_it_is_and_bytes_of_letters_do_not(bytes_tokenizer: Any) -> None:
+    closing = closing_tokens(bytes_tokenizer, Decoder(bytes_tokenizer), 300)
+    assert len(closing) == 300
+    assert not any(closing[257:]), "an output that stands for no token is no sign"
+    known = {bytes_tokenizer.decode([token]): closing[token] for token in range(257)}
+    assert closing[0], "the end of the text closes a word"
+    assert all(known[sign] for sign in " \n.,;:!?-'\"*")
+    assert not any(known[letter] for letter in "azAZ09_")
+    assert not known["\N{REPLACEMENT CHARACTER}"], "a part of a character counts as a letter"
+
+
+def test_a_space_that_a_tokenizer_drops_at_a_texts_start_still_closes_a_word() -> None:
+    from tokenizers import Tokenizer, decoders, models
+    from transformers import PreTrainedTokenizerFast
+
+    pieces = ["<end>", "<unk>", "▁cat", "s", "▁dog", ".", "▁"]
+    tokenizer = Tokenizer(models.WordLevel({piece: i for i, piece in enumerate(pieces)}, unk_token="<unk>"))
+    tokenizer.decoder = decoders.Metaspace()
+    fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="<end>", unk_token="<unk>")
+    closing = closing_tokens(fast, Decoder(fast), len(pieces))
+    assert dict(zip(pieces, closing, strict=True)) == {piece: piece != "s" for piece in pieces}
 
 
 @pytest.mark.vllm

@@ -32,7 +32,7 @@ def moved(plain: ReportContent) -> ReportContent:
 
 def with_kl(summary: Summary, values: dict[str, float]) -> Summary:
     found = [
-        estimate("kl", name, [value * (0.9 + 0.01 * place) for place in range(20)], "neither")
+        estimate("kl_reverse", name, [value * (0.9 + 0.01 * place) for place in range(20)], "neither")
         for name, value in values.items()
     ]
     return dataclasses.replace(summary, estimates=(*summary.estimates, *found))
