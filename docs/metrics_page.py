@@ -1,0 +1,102 @@
+"""docs/metrics.md, made from the metrics' own docstrings: `python docs/metrics_page.py` (`make docs`).
+
+The simulation's table, which `python -m bench.estimators --write` puts between two marks, stays as it is.
+"""
+
+from __future__ import annotations
+
+import inspect
+from pathlib import Path
+
+from evalkit.measure import Definition, definitions
+
+PAGE = Path(__file__).with_name("metrics.md")
+BEGIN, END = "<!-- simulation: begin -->", "<!-- simulation: end -->"
+LABELS = ("Range:", "Bias:", "Cost:", "Undefined:")
+FAMILIES = {
+    "lexical": "Words",
+    "entropy": "Words",
+    "rouge": "Words",
+    "semantic": "Meaning",
+    "classes": "Meaning",
+    "nli": "Meaning",
+    "voices": "Voices",
+    "distribution": "The law itself",
+    "divergence": "The law itself",
+    "modes": "The law itself",
+    "references": "The law itself",
+    "mauve": "The law itself",
+    "coverage": "Coverage",
+}
+"""Module -> heading; a module of quality/ is under Quality."""
+
+
+def page(simulation: str) -> str:
+    """The whole page around the simulation's table."""
+    by_family: dict[str, list[Definition]] = {}
+    for definition in definitions().values():
+        if definition.function.__module__.startswith("evalkit."):
+            by_family.setdefault(family(definition), []).append(definition)
+    parts = [INTRODUCTION]
+    for heading in dict.fromkeys([*FAMILIES.values(), "Quality"]):
+        members = by_family.get(heading, [])
+        if members:
+            parts += [f"## {heading}\n", *map(section, members)]
+    return "\n".join([*parts, SIMULATION.format(table=f"{BEGIN}{simulation}{END}")])
+
+
+def family(definition: Definition) -> str:
+    package, module = definition.function.__module__.split(".")[1:3]
+    return "Quality" if package == "quality" else FAMILIES[module]
+
+
+def section(definition: Definition) -> str:
+    parameters = ", ".join(
+        f"`{p.name}`" + ("" if p.default is p.empty else f" = {p.default}") for p in definition.parameters.values()
+    )
+    facts = [f"unit: {definition.unit}", f"better: {definition.better}"]
+    facts += [f"parameters: {parameters}"] if parameters else []
+    facts += [f"needs: {', '.join(sorted(definition.needs))}"] if definition.needs else []
+    facts += [f"source: {definition.cites}"] if definition.cites else []
+    return f"### {definition.name}\n\n*{'; '.join(facts)}*\n\n{emphasised(inspect.getdoc(definition.function) or '')}\n"
+
+
+def emphasised(text: str) -> str:
+    for label in LABELS:
+        text = text.replace(f"\n\n{label}", f"\n\n**{label}**")
+    return text
+
+
+def simulation_of(text: str) -> str:
+    """What stands between the marks."""
+    return text.partition(BEGIN)[2].partition(END)[0]
+
+
+INTRODUCTION = """# Metrics
+
+<!-- made by docs/metrics_page.py from the docstrings; change those -->
+
+`evalkit metrics` lists them and `evalkit metrics NAME` prints what stands here. A metric is a number on one prompt's k
+completions; the estimate is the mean over prompts, with a BCa interval. Read [the fair comparison](fair-comparison.md)
+first: what must be equal before two numbers may be compared. What each family tells a newcomer:
+[words](words.md), [meaning](meaning.md), [the law itself](distribution.md), [coverage](coverage.md),
+[voices](voices.md), [quality](quality.md). [How far the estimators can be trusted](#simulation) stands at the end.
+"""
+
+SIMULATION = """## Simulation
+
+In the lab the law of every prompt is known, so that bias and intervals can be checked. `python -m bench.estimators`
+draws completions from the grammar and from its exact optimum under the scholars, and asks: how far is the mean at
+k = 32 from the limit for ever more completions; how often do 95 % intervals over 60 prompts hold the mean over all
+prompts, and the mean difference; how often is a difference between two draws of the same law called one.
+
+{table}
+
+*Less its limit* is exact for `sequence_entropy` and the divergences; for the others the limit is their value on 4 000
+completions of a prompt. Where it is far from 0 the metric depends on k by its nature, and only equal k compares, which is
+what a run does.
+"""
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(simulation_of(PAGE.read_text(encoding="utf-8") if PAGE.exists() else "")), encoding="utf-8")
