@@ -361,14 +361,14 @@ def test_a_checkpoint_of_the_ladder_is_compared_by_a_run(home: Path, unbroken: P
             "name": "toy",
             "checkpoints": checkpoints,
             "sampling": {"n": 256, "max_tokens": toy.LONGEST},
-            "metrics": ["sequence_entropy", "length", "kl"],
+            "metrics": ["sequence_entropy", "length", "kl_reverse"],
             "prompts": CONFIG["prompts"],
         }
     )
     summary = run_suite(suite, "transformers", tmp_path / "report", Quiet()).summary
     values = {(found.metric, found.arm): found.value for found in summary.estimates}
     for rung in RUNGS:
-        measured = values["kl", rung]
+        measured = values["kl_reverse", rung]
         assert measured is not None
         # The error of 512 log-ratios, whose deviation is about 1.5, is 0.07.
         assert measured == pytest.approx(exact_kl(unbroken.parent, unbroken / rung), abs=0.2)
