@@ -65,7 +65,7 @@ def run_suite(suite: Suite, engine: str, out: Path | None, tell: Listener, comma
         groups = keep_best(plan, read_groups(plan, store), tell)
         scored, undefined = score_under_baseline(plan, groups, tell)
         baseline = plan.checkpoints[suite.baseline_checkpoint].checkpoint.fingerprint
-        measurements = measure_groups(suite.metrics, plan.arms, scored, suite.sampling.n, tell, baseline)
+        measurements = measure_groups(suite.metrics, plan.arms, scored, suite.sampling.n, tell, baseline, plan.encoder)
         summary = summarise(
             suite.name,
             [prompt.id for prompt in suite.prompts],

@@ -162,6 +162,8 @@ class Suite(Part):
     sampling: SamplingSpec = SamplingSpec()
     metrics: tuple[SuiteMeasure, ...] = Field(min_length=1)
     """Names, or {name: {parameter: value}}; `evalkit metrics` lists them."""
+    encoder: str | None = Field(None, min_length=1)
+    """Folder or hub id of the sentence encoder that measures of meaning use; default: the embedded one."""
     prompts: tuple[Prompt, ...] = ()
     """Prompts written here ..."""
     prompts_from: PromptSource | None = None

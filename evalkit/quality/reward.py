@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from evalkit.batches import by_length
 from evalkit.checkpoints import fingerprint, locate
 from evalkit.child import open_child
 from evalkit.errors import MetricError
@@ -78,7 +79,7 @@ class RewardModel:
         readable = [index for index, ids in enumerate(tokens) if self._can_read(exchanges[index], ids)]
         rewards = [math.nan] * len(tokens)
         with torch.inference_mode():
-            for batch in _batches([len(tokens[index]) for index in readable]):
+            for batch in by_length([len(tokens[index]) for index in readable], BATCH_TOKENS):
                 places = [readable[index] for index in batch]
                 for place, value in zip(places, self._score_batch([tokens[place] for place in places]), strict=True):
                     rewards[place] = value
@@ -140,16 +141,3 @@ def _check_config(folder: str, name: str) -> None:
         )
     if config.num_labels != 1:
         raise MetricError(f"{name} cannot give rewards: it has {config.num_labels} labels; a reward model has one")
-
-
-def _batches(lengths: Sequence[int]) -> Iterator[list[int]]:
-    """Indices in order of length, cut so that no batch exceeds BATCH_TOKENS."""
-    order = sorted(range(len(lengths)), key=lambda index: lengths[index])
-    batch: list[int] = []
-    for index in order:
-        if batch and (len(batch) + 1) * lengths[index] > BATCH_TOKENS:
-            yield batch
-            batch = []
-        batch.append(index)
-    if batch:
-        yield batch
