@@ -64,9 +64,15 @@ def measure_groups(
             for arm in arms:
                 values[arm.name] = _metric(measure, arm, groups[arm.name])
                 tell.advance(1)
-        signature = measure.signature(samples, encoder.identity, baseline)
+        signature = measure.signature(samples, encoder.identity, baseline, _classifier(groups))
         measured.append(Measured(str(measure), signature, measure.definition.better, values))
     return Measurements(tuple(measured), scores, tuple(unscored))
+
+
+def _classifier(groups: Groups) -> str:
+    """Which classifier heard the voices; empty where none was asked for."""
+    members = (group for arm in groups.values() for group in arm)
+    return next((group.voices.classifier for group in members if group.voices is not None), "")
 
 
 def _embed(groups: Groups, tell: Listener, encoder: Encoder) -> dict[str, list[Group]]:

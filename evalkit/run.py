@@ -1,7 +1,7 @@
 """The one way through: a suite becomes samples, samples become measures, measures become a report.
 
     suite -> plan (arms, rendered prompts, shards) -> sample what is missing -> (keep the best)
-          -> (score under the baseline) -> measure -> summarise -> report
+          -> (score under the baseline) -> (hear the voices) -> measure -> summarise -> report
 
 This module tells the story and does none of the work.
 """
@@ -25,6 +25,7 @@ from evalkit.best_of import keep_best
 from evalkit.crossing import score_under_baseline
 from evalkit.engines.base import open_engine
 from evalkit.errors import InputError
+from evalkit.hearing import Heard, hear_voices
 from evalkit.measuring import Measurements, measure_groups
 from evalkit.plan import Loaded, Plan, Shard, make_plan, sampling_of
 from evalkit.progress import Listener
@@ -64,17 +65,20 @@ def run_suite(suite: Suite, engine: str, out: Path | None, tell: Listener, comma
         sampled = sample_missing(plan, store, tell)
         groups = keep_best(plan, read_groups(plan, store), tell)
         scored, undefined = score_under_baseline(plan, groups, tell)
+        heard = hear_voices(plan, scored, tell)
         baseline = plan.checkpoints[suite.baseline_checkpoint].checkpoint.fingerprint
-        measurements = measure_groups(suite.metrics, plan.arms, scored, suite.sampling.n, tell, baseline, plan.encoder)
+        measurements = measure_groups(
+            suite.metrics, plan.arms, heard.groups, suite.sampling.n, tell, baseline, plan.encoder
+        )
         summary = summarise(
             suite.name,
             [prompt.id for prompt in suite.prompts],
             plan.arms,
             measurements.measured,
             suite.sampling.n,
-            [*alarms(plan.arms, groups), *undefined, *measurements.alarms],
+            [*alarms(plan.arms, groups), *undefined, *heard.alarms, *measurements.alarms],
         )
-        finish(store, plan, manifest, groups, measurements, summary)
+        finish(store, plan, manifest, groups, heard, measurements, summary)
     return Run(folder, summary, sampled)
 
 
@@ -138,16 +142,21 @@ def finish(
     plan: Plan,
     manifest: dict[str, Any],
     groups: dict[str, list[Group]],
+    heard: Heard,
     measurements: Measurements,
     summary: Summary,
 ) -> None:
-    """Write scores, metrics, summary, report, and the manifest's last word."""
+    """Write scores, metrics, voices, summary, report, and the manifest's last word."""
     store.write_table("scores.parquet", _score_rows(groups, measurements))
     store.write_table("metrics.parquet", _metric_rows(summary))
+    if heard.card:
+        store.write_json("voices.json", heard.card)
     store.write("summary.json", to_json(summary).encode("utf-8", "replace"))
     tokens = {arm: sum(len(c.token_ids) for g in members for c in g.completions) for arm, members in groups.items()}
     ended = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     manifest = manifest | {"state": "complete", "ended": ended, "tokens": tokens}
+    if heard.card:
+        manifest["voices"] = heard.card
     rendered = {
         arm.name: {prompt.prompt_id: prompt.text for prompt in plan.checkpoints[arm.checkpoint].rendered}
         for arm in plan.arms

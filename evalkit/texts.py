@@ -114,7 +114,7 @@ def _needs_values(parameters: dict[str, Any]) -> bool:
 
 def _check(measures: Sequence[Measure], rows: Sequence[Row]) -> None:
     for measure in measures:
-        missing = measure.definition.needs & {"logprobs", "token_ids"}
+        missing = measure.definition.needs - {"words", "embeddings", "answer"}
         if missing:
             raise MetricError(
                 f"metric {measure} needs {' and '.join(sorted(missing))}, which a file of texts does not hold"

@@ -157,7 +157,7 @@ def test_pickled_weights_and_missing_folders_are_refused(folder: Path, tmp_path:
     (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
     with pytest.raises(CheckpointError, match="loads no pickles"):
         find_encoder(str(folder))
-    with pytest.raises(CheckpointError, match="encoder './nowhere': there is no folder"):
+    with pytest.raises(CheckpointError, match=r"encoder '\./nowhere': there is no folder"):
         find_encoder("./nowhere")
 
 
