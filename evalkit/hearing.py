@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from evalkit.diversity.encoder import Encoder, encode
-from evalkit.diversity.mixture import Share, Shift, mixture, shift
+from evalkit.diversity.mixture import Share, Shift, corrections, mixture, shift
 from evalkit.diversity.voice_classifier import ALPHA, VoiceClassifier, train
 from evalkit.diversity.voices import shares_heard
 from evalkit.plan import Plan
@@ -42,7 +42,10 @@ def hear_voices(plan: Plan, groups: Mapping[str, Sequence[Group]], tell: Listene
     classifier = _learn(plan.suite.voices, plan.encoder, tell)
     identity = _identity(plan.suite.voices, plan.encoder)
     heard = _hear(classifier, groups, plan.encoder, tell)
-    correction = classifier.correction if classifier.above_chance else np.full_like(classifier.correction, np.nan)
+    count = len(classifier.names)
+    shares = {arm: np.array([shares_heard(one, count) for one in members]) for arm, members in heard.items()}
+    possible = corrections(classifier, list(shares.values()))
+    correction = possible.mean(axis=0)
     voiced = {}
     for arm in plan.arms:
         home = heard[arm.baseline] if arm.baseline is not None else [None] * len(groups[arm.name])
@@ -50,7 +53,7 @@ def hear_voices(plan: Plan, groups: Mapping[str, Sequence[Group]], tell: Listene
             dataclasses.replace(group, voices=Voices(classifier.names, own, correction, other, identity))
             for group, own, other in zip(groups[arm.name], heard[arm.name], home, strict=True)
         ]
-    return Heard(voiced, tuple(_alarms(classifier)), _card(plan.arms, classifier, correction, heard))
+    return Heard(voiced, tuple(_alarms(classifier)), _card(plan.arms, classifier, possible, shares))
 
 
 def _learn(voices: Examples, encoder: Encoder, tell: Listener) -> VoiceClassifier:
@@ -86,16 +89,17 @@ def _alarms(classifier: VoiceClassifier) -> list[Alarm]:
 
 
 def _card(
-    arms: Sequence[Arm], classifier: VoiceClassifier, correction: Array, heard: Mapping[str, Sequence[Any]]
+    arms: Sequence[Arm], classifier: VoiceClassifier, possible: Array, shares: Mapping[str, Array]
 ) -> dict[str, Any]:
-    count = len(classifier.names)
-    shares = {arm: np.array([shares_heard(one, count) for one in members]) for arm, members in heard.items()}
+    correction = possible.mean(axis=0)
     return {
         "voices": list(classifier.names),
         "accuracy": classifier.accuracy,
         "above_chance": classifier.above_chance,
         "confusion": classifier.confusion.tolist(),
-        "shares": {arm.name: [_known(share) for share in mixture(classifier, shares[arm.name])] for arm in arms},
+        "shares": {
+            arm.name: [_known(share) for share in mixture(classifier.names, possible, shares[arm.name])] for arm in arms
+        },
         "shift": {
             arm.name: _known(shift(correction, shares[arm.name], shares[arm.baseline]))
             for arm in arms

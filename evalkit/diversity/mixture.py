@@ -1,12 +1,14 @@
 """An arm's mixture of voices, with an interval that holds all chance: that of prompts and of the classifier's mistakes.
 
-Intervals over prompts alone take the classifier's confusion matrix as known. It rests on a few examples, so here both
-are drawn anew: prompts by the bootstrap, the matrix from its posterior (Dirichlet, with the prior weight of one example
-spread evenly), and the correction is made again each time.
+How often each voice is mistaken for another rests on a few examples. So many confusion matrices are drawn from what
+the examples leave possible (Dirichlet, with the prior weight of one example spread evenly), and those are kept that
+what was heard leaves possible too: a matrix by which some arm would speak with a negative share is refuted. The mean
+of their inverses corrects every share; their spread, with the bootstrap over prompts, makes the intervals.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +18,9 @@ from evalkit.diversity.voice_classifier import VoiceClassifier, invert
 from evalkit.records import CONFIDENCE
 
 Floats = NDArray[np.float64]
+DRAWS = 50_000
+KEPT = 1000
+"""Where fewer matrices are not refuted, the least refuted make up the number."""
 RESAMPLES = 4000
 SPLITS = 1000
 
@@ -33,26 +38,55 @@ class Share:
     high: float
 
 
-def mixture(classifier: VoiceClassifier, heard: Floats, seed: int = 0) -> list[Share]:
-    """One share a voice from (P, V) shares heard on each prompt (rows of NaN are left out), with 95 % intervals.
+def corrections(classifier: VoiceClassifier, heard: Sequence[Floats], seed: int = 0) -> Floats:
+    """(R, V, V) matrices that take shares heard to shares spoken, each possible by the examples and by what was heard.
 
-    Percentiles of the resamples, cut to [0, 1]. NaN where the classifier is no better than chance, or nothing is heard.
+    `heard`: the (P, V) shares heard of every arm, which all suffer the same mistakes. NaN where the classifier is no
+    better than chance.
     """
-    rows = heard[~np.isnan(heard).any(axis=1)]
-    if not len(rows):
-        return [Share(name, *[float("nan")] * 4) for name in classifier.names]
+    count = len(classifier.names)
+    if not classifier.above_chance:
+        return np.full((1, count, count), np.nan)
+    generator = np.random.default_rng([seed, count])
+    rows = [generator.dirichlet(counts + 1 / count, size=DRAWS) for counts in classifier.confusion]
+    drawn = invert(np.stack(rows, axis=1))
+    refuted = np.zeros(DRAWS)
+    for arm in heard:
+        kept = _defined(arm)
+        if len(kept):
+            # As far below 0 as chance alone takes a share is no contradiction.
+            noise = kept.std(axis=0) / np.sqrt(len(kept))
+            refuted += np.maximum(-(drawn @ kept.mean(axis=0)) - noise, 0).sum(axis=1)
+    refuted[np.isnan(refuted)] = np.inf
+    order = np.argsort(refuted, kind="stable")
+    return drawn[order[: max(KEPT, int(np.count_nonzero(refuted == 0)))]]
+
+
+def mixture(names: Sequence[str], possible: Floats, heard: Floats, seed: int = 0) -> list[Share]:
+    """One share a voice from (P, V) shares heard on each prompt, with 95 % intervals: percentiles, cut to [0, 1].
+
+    `possible`: of `corrections`. NaN where they are, or nothing is heard; prompts without completions are left out.
+    """
+    rows = _defined(heard)
+    if not len(rows) or np.isnan(possible).any():
+        raw = rows.mean(axis=0) if len(rows) else np.full(len(names), np.nan)
+        return [Share(name, float(raw[place]), *[float("nan")] * 3) for place, name in enumerate(names)]
     generator = np.random.default_rng([seed, len(rows)])
     drawn = generator.multinomial(len(rows), np.full(len(rows), 1 / len(rows)), size=RESAMPLES) / len(rows)
-    corrected = np.einsum("bij,bj->bi", _corrections(classifier, generator), drawn @ rows)
-    ends = np.clip(np.nanquantile(corrected, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2], axis=0), 0, 1)
+    chosen = possible[generator.integers(len(possible), size=RESAMPLES)]
+    corrected = np.einsum("bij,bj->bi", chosen, drawn @ rows)
+    ends = np.clip(np.quantile(corrected, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2], axis=0), 0, 1)
     mean = rows.mean(axis=0)
-    best = classifier.correction @ mean
-    if not classifier.above_chance:
-        best, ends = np.full_like(mean, np.nan), np.full_like(ends, np.nan)
+    best = possible.mean(axis=0) @ mean
     return [
         Share(name, float(mean[place]), float(best[place]), float(ends[0, place]), float(ends[1, place]))
-        for place, name in enumerate(classifier.names)
+        for place, name in enumerate(names)
     ]
+
+
+def _defined(heard: Floats) -> Floats:
+    defined: Floats = heard[~np.isnan(heard).any(axis=1)]
+    return defined
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,10 +122,3 @@ def shift(correction: Floats, heard: Floats, baseline: Floats, seed: int = 0) ->
     reach = float(np.quantile(np.abs(drawn @ gains - mean).sum(axis=1) / 2, CONFIDENCE))
     plain = float(np.abs(mean).sum()) / 2
     return Shift(value, max(0.0, plain - reach), min(1.0, plain + reach))
-
-
-def _corrections(classifier: VoiceClassifier, generator: np.random.Generator) -> Floats:
-    """(RESAMPLES, V, V) corrections that the examples leave possible."""
-    prior = 1 / len(classifier.names)
-    rows = [generator.dirichlet(counts + prior, size=RESAMPLES) for counts in classifier.confusion]
-    return invert(np.stack(rows, axis=1))
