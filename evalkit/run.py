@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import math
 import platform
 import secrets
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,7 @@ from evalkit.measuring import Measurements, measure_groups
 from evalkit.plan import Loaded, Plan, Shard, make_plan, sampling_of
 from evalkit.progress import Listener
 from evalkit.publish import report_page
+from evalkit.quality.agreement import agreements, over_optimisation
 from evalkit.records import Arm, Completion, Group, Summary
 from evalkit.store import Store, key_of, open_store
 from evalkit.suite import Suite
@@ -78,6 +80,7 @@ def run_suite(suite: Suite, engine: str, out: Path | None, tell: Listener, comma
             suite.sampling.n,
             [*alarms(plan.arms, groups), *undefined, *heard.alarms, *measurements.alarms],
         )
+        summary = with_disagreements(summary, measurements)
         finish(store, plan, manifest, groups, heard, measurements, summary)
     return Run(folder, summary, sampled)
 
@@ -137,6 +140,11 @@ def read_groups(plan: Plan, store: Store) -> dict[str, list[Group]]:
     return groups
 
 
+def with_disagreements(summary: Summary, measurements: Measurements) -> Summary:
+    """The summary with an alarm for each arm that one score finds clearly better and another clearly worse."""
+    return replace(summary, alarms=(*summary.alarms, *over_optimisation(summary, list(measurements.scores))))
+
+
 def finish(
     store: Store,
     plan: Plan,
@@ -157,6 +165,8 @@ def finish(
     manifest = manifest | {"state": "complete", "ended": ended, "tokens": tokens}
     if heard.card:
         manifest["voices"] = heard.card
+    if len(measurements.scores) > 1:
+        manifest["agreement"] = [_told(asdict(row)) for row in agreements(measurements.scores)]
     rendered = {
         arm.name: {prompt.prompt_id: prompt.text for prompt in plan.checkpoints[arm.checkpoint].rendered}
         for arm in plan.arms
@@ -214,6 +224,11 @@ def _versions() -> dict[str, str]:
         with contextlib.suppress(PackageNotFoundError):
             found[package] = version(package)
     return found
+
+
+def _told(row: dict[str, Any]) -> dict[str, Any]:
+    """JSON has no NaN."""
+    return {key: None if isinstance(value, float) and math.isnan(value) else value for key, value in row.items()}
 
 
 def _score_rows(groups: dict[str, list[Group]], measurements: Measurements) -> dict[str, list[Any]]:

@@ -74,7 +74,10 @@ def mixture(names: Sequence[str], possible: Floats, heard: Floats, seed: int = 0
     generator = np.random.default_rng([seed, len(rows)])
     drawn = generator.multinomial(len(rows), np.full(len(rows), 1 / len(rows)), size=RESAMPLES) / len(rows)
     chosen = possible[generator.integers(len(possible), size=RESAMPLES)]
-    corrected = np.einsum("bij,bj->bi", chosen, drawn @ rows)
+    counted = drawn @ rows
+    corrected = np.einsum("bij,bj->bi", chosen, counted)
+    # All that a negative share tells is that the true one lies between none and what was heard.
+    corrected = np.where(corrected < 0, generator.random(corrected.shape) * counted, corrected)
     ends = np.clip(np.quantile(corrected, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2], axis=0), 0, 1)
     mean = rows.mean(axis=0)
     best = possible.mean(axis=0) @ mean

@@ -39,9 +39,13 @@ def reward(groups: Sequence[Group], *, model: str) -> list[np.ndarray]:
     """Scalar that a reward model gives to prompt and completion.
 
     `model` is a folder, a hub id or `lab:NAME` of a sequence-classification checkpoint with one label. The exchange is
-    written with the model's own chat template, or as "prompt, blank line, completion" where it has none. NaN where the
-    model cannot read it: nothing is truncated to fit, and no reward is given to words that it does not know (over a
-    tenth of the completion's tokens). One float64 array of k rewards per group.
+    written with the model's own chat template, or as "prompt, blank line, completion" where it has none. One float64
+    array of k rewards per group. Several reward models side by side are several groups of raters.
+    Range: that of the model; only differences mean something, and only under one model.
+    Bias: none at any k, for the model's mean reward; what the model itself favours (length, style) is in it.
+    Cost: one forward pass a distinct exchange, in a child process; known scores come from the cache.
+    Undefined: where the model cannot read a completion: nothing is truncated to fit, and no reward is given to words
+    that it does not know (over a tenth of the completion's tokens).
     """
     exchanges = [[(group.prompt.text, text) for text in group.texts] for group in groups]
     distinct = list(dict.fromkeys(exchange for members in exchanges for exchange in members))

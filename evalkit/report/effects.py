@@ -11,7 +11,7 @@ from evalkit.report.wording import is_number
 
 Role = Literal["quality", "diversity", "other"]
 Outcome = Literal["gained", "lost", "unclear", "changed"]
-QUALITY = ("reward", "accuracy")
+QUALITY = ("reward", "accuracy", "choice_accuracy", "win_rate", "judge")
 ALPHA = 0.05
 LARGE, SMALL = 0.8, 0.2
 """Cohen's (1988) words for standardised differences."""

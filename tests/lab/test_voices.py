@@ -19,7 +19,8 @@ from evalkit.suite import load_suite
 
 SUITE = Path(__file__).parents[2] / "suites" / "voices.yaml"
 DRAWS = 16
-TILTS = {"the base's": dict.fromkeys(VOICES, 1.0), "a tuned model's": {"professor": 4.0, "student": 0.3, "rude": 0.05}}
+BASE = dict.fromkeys(VOICES, 1.0)
+TILTS = (BASE, {"professor": 4.0, "student": 0.3, "rude": 0.05})
 """How much more often than in the world each voice speaks."""
 
 
@@ -43,24 +44,27 @@ def draw(tilt: dict[str, float]) -> tuple[list[list[str]], list[str]]:
     return texts, speakers
 
 
-@pytest.mark.parametrize("tilt", TILTS.values(), ids=TILTS)
-def test_most_voices_are_heard_and_shares_lie_in_their_intervals(
-    classifier: VoiceClassifier, tilt: dict[str, float]
-) -> None:
-    """Learned from hand-written examples of other questions; judged on completions it never saw."""
-    texts, speakers = draw(tilt)
-    heard = [classifier.hear(encode(members)) for members in texts]
-    names = [classifier.names[index] for index in np.concatenate(heard)]
-    assert np.mean([name == speaker for name, speaker in zip(names, speakers, strict=True)]) > 0.85
-    truth = Counter(speakers)
-    shares = np.array([shares_heard(one, len(VOICES)) for one in heard])
-    for share in mixture(classifier.names, corrections(classifier, [shares]), shares):
-        assert share.low <= truth[share.voice] / len(speakers) <= share.high, share
+def test_voices_are_heard_and_shares_lie_in_their_intervals(classifier: VoiceClassifier) -> None:
+    """Learned from hand-written examples of other questions; judged on completions it never saw.
+
+    Of eight intervals at 95 % one may miss: that two do has a chance of 6 %.
+    """
+    inside = []
+    for tilt in TILTS:
+        texts, speakers = draw(tilt)
+        heard = [classifier.hear(encode(members)) for members in texts]
+        names = [classifier.names[index] for index in np.concatenate(heard)]
+        assert np.mean([name == speaker for name, speaker in zip(names, speakers, strict=True)]) > 0.9
+        shares = np.array([shares_heard(one, len(VOICES)) for one in heard])
+        truth = Counter(speakers)
+        found = mixture(classifier.names, corrections(classifier, [shares]), shares)
+        inside += [share.low <= truth[share.voice] / len(speakers) <= share.high for share in found]
+    assert sum(inside) >= 7
 
 
 def test_with_examples_that_look_like_completions_shares_are_exact() -> None:
     """Trained on the world's own texts, a world with quite other shares is heard to a percent."""
-    texts, speakers = draw(TILTS["the base's"])
+    texts, speakers = draw(BASE)
     learned = train(encode([text for members in texts for text in members]), speakers)
     tilted, spoken = draw({"professor": 1.0, "student": 0.2, "rude": 3.0, "poet": 2.0})
     heard = np.array([shares_heard(learned.hear(encode(members)), len(VOICES)) for members in tilted])
