@@ -24,6 +24,7 @@ from evalkit.errors import CheckpointError
 
 Floats = NDArray[np.float32]
 Pooling = Literal["mean", "cls", "max"]
+POOLINGS: tuple[Pooling, ...] = get_args(Pooling)
 BATCH_TOKENS = 16_384
 """Tokens in one batch, padding included."""
 UNTOLD = 512
@@ -143,7 +144,7 @@ def _pooling(folder: Path) -> Pooling:
     flags = {"pooling_mode_mean_tokens": "mean", "pooling_mode_cls_token": "cls", "pooling_mode_max_tokens": "max"}
     asked = [flags.get(key, key) for key, value in settings.items() if key.startswith("pooling_mode_") and value]
     asked = asked or [str(settings.get("pooling_mode"))]
-    for pooling in get_args(Pooling):
+    for pooling in POOLINGS:
         if asked == [pooling]:
             return pooling
     raise CheckpointError(f"{path} asks for pooling by {', '.join(asked)}; one of mean, cls and max can be had")

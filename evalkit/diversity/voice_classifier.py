@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -99,7 +100,7 @@ def invert(mistakes: Floats) -> Floats:
     return inverse
 
 
-def _regression():  # type: ignore[no-untyped-def]  # scikit-learn has no types
+def _regression() -> Any:
     from sklearn.linear_model import LogisticRegression
 
     return LogisticRegression(C=STRENGTH, class_weight="balanced", max_iter=1000)

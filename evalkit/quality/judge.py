@@ -111,7 +111,7 @@ def _verdicts(model: str, questions: Sequence[Question]) -> list[float]:
             found[question] = verdict
             if not np.isnan(verdict):
                 remember(
-                    "verdicts", keys[question], [np.float64(verdict)], lambda text: warnings.warn(text, stacklevel=2)
+                    "verdicts", keys[question], [np.array(verdict)], lambda text: warnings.warn(text, stacklevel=2)
                 )
     return [found[question] for question in questions]
 

@@ -20,7 +20,7 @@ from evalkit.suite import load_suite
 SUITE = Path(__file__).parents[2] / "suites" / "voices.yaml"
 DRAWS = 16
 BASE = dict.fromkeys(VOICES, 1.0)
-TILTS = (BASE, {"professor": 4.0, "student": 0.3, "rude": 0.05})
+TUNED = {"professor": 4.0, "student": 0.3, "rude": 0.05, "poet": 0.5}
 """How much more often than in the world each voice speaks."""
 
 
@@ -31,9 +31,9 @@ def classifier() -> VoiceClassifier:
     return train(encode(texts), [voice for voice, members in voices.items() for _ in members])
 
 
-def draw(tilt: dict[str, float]) -> tuple[list[list[str]], list[str]]:
+def draw(tilt: dict[str, float], seed: int = 0) -> tuple[list[list[str]], list[str]]:
     """Completions of the suite's prompts by the grammar with tilted shares, prompt by prompt; who says each."""
-    grammar, rng = world.load(), random.Random(0)
+    grammar, rng = world.load(), random.Random(seed)
     texts, speakers = [], []
     for prompt in load_suite(SUITE).prompts:
         branches = grammar.by_text[prompt.text].branches
@@ -44,30 +44,32 @@ def draw(tilt: dict[str, float]) -> tuple[list[list[str]], list[str]]:
     return texts, speakers
 
 
-def test_voices_are_heard_and_shares_lie_in_their_intervals(classifier: VoiceClassifier) -> None:
-    """Learned from hand-written examples of other questions; judged on completions it never saw.
-
-    Of eight intervals at 95 % one may miss: that two do has a chance of 6 %.
-    """
-    inside = []
-    for tilt in TILTS:
-        texts, speakers = draw(tilt)
-        heard = [classifier.hear(encode(members)) for members in texts]
-        names = [classifier.names[index] for index in np.concatenate(heard)]
-        assert np.mean([name == speaker for name, speaker in zip(names, speakers, strict=True)]) > 0.9
-        shares = np.array([shares_heard(one, len(VOICES)) for one in heard])
-        truth = Counter(speakers)
-        found = mixture(classifier.names, corrections(classifier, [shares]), shares)
-        inside += [share.low <= truth[share.voice] / len(speakers) <= share.high for share in found]
-    assert sum(inside) >= 7
+@pytest.mark.parametrize("tilt", [BASE, TUNED], ids=["as the base", "as a tuned model"])
+def test_hand_written_examples_hear_who_speaks(classifier: VoiceClassifier, tilt: dict[str, float]) -> None:
+    """Examples of other questions, completions it never saw: nine of ten are heard, shares are right to 5 percent."""
+    texts, speakers = draw(tilt)
+    heard = [classifier.hear(encode(members)) for members in texts]
+    names = [classifier.names[index] for index in np.concatenate(heard)]
+    assert np.mean([name == speaker for name, speaker in zip(names, speakers, strict=True)]) > 0.9
+    shares = np.array([shares_heard(one, len(VOICES)) for one in heard])
+    truth = Counter(speakers)
+    for share in mixture(classifier.names, corrections(classifier, [shares]), shares):
+        assert share.spoken == pytest.approx(truth[share.voice] / len(speakers), abs=0.05)
 
 
-def test_with_examples_that_look_like_completions_shares_are_exact() -> None:
-    """Trained on the world's own texts, a world with quite other shares is heard to a percent."""
-    texts, speakers = draw(BASE)
-    learned = train(encode([text for members in texts for text in members]), speakers)
-    tilted, spoken = draw({"professor": 1.0, "student": 0.2, "rude": 3.0, "poet": 2.0})
-    heard = np.array([shares_heard(learned.hear(encode(members)), len(VOICES)) for members in tilted])
+def test_exact_shares_lie_in_the_intervals_where_examples_are_like_completions() -> None:
+    """Examples drawn from the world itself, six times 15 a voice: of 24 intervals at 95 %, 4 may miss (p = 0.6 %)."""
+    pool, speakers = draw(BASE, seed=1)
+    texts = [text for members in pool for text in members]
+    completions, spoken = draw(TUNED)
+    rows = [encode(members) for members in completions]
     truth = Counter(spoken)
-    for share in mixture(learned.names, corrections(learned, [heard]), heard):
-        assert share.spoken == pytest.approx(truth[share.voice] / len(spoken), abs=0.01)
+    inside = []
+    for seed in range(6):
+        order = np.random.default_rng(seed).permutation(len(texts))
+        chosen = [index for voice in VOICES for index in [i for i in order if speakers[i] == voice][:15]]
+        learned = train(encode([texts[index] for index in chosen]), [speakers[index] for index in chosen])
+        shares = np.array([shares_heard(learned.hear(row), len(VOICES)) for row in rows])
+        found = mixture(learned.names, corrections(learned, [shares]), shares)
+        inside += [share.low <= truth[share.voice] / len(spoken) <= share.high for share in found]
+    assert sum(inside) >= 20
