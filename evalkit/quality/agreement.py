@@ -6,7 +6,7 @@ agree, one of them may stand for all; where tuning raises one and lowers another
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -52,11 +52,18 @@ def agreements(scores: Mapping[str, Mapping[str, Sequence[Array]]]) -> list[Agre
 
 def over_optimisation(summary: Summary, scores: Sequence[str]) -> list[Alarm]:
     """An alarm for each arm in which one of `scores` clearly rises over the baseline while another clearly falls."""
-    return [
-        Alarm(arm.name, "over-optimisation", _message(rise, fall, arm.name))
-        for arm in summary.arms
-        for rise, fall in _at_odds([d for d in summary.differences if d.arm == arm.name and d.metric in scores])
-    ]
+    found = []
+    for arm in summary.arms:
+        clear = [d for d in summary.differences if d.arm == arm.name and d.metric in scores and _is_clear(d)]
+        rises = [f"{d.metric} (+{d.value:.2g})" for d in clear if d.value is not None and d.value > 0]
+        falls = [f"{d.metric} ({d.value:.2g})" for d in clear if d.value is not None and d.value < 0]
+        if rises and falls:
+            message = (
+                f"against {arm.baseline}, {' and '.join(rises)} clearly rose while {' and '.join(falls)} clearly fell: "
+                "who is asked decides whether it is better"
+            )
+            found.append(Alarm(arm.name, "over-optimisation", message))
+    return found
 
 
 def _spearman(first: Array, second: Array) -> float:
@@ -67,16 +74,5 @@ def _spearman(first: Array, second: Array) -> float:
     return float(scipy_stats.spearmanr(a, b).statistic)
 
 
-def _at_odds(differences: Sequence[Difference]) -> Iterator[tuple[Difference, Difference]]:
-    clear = [d for d in differences if d.p_adjusted is not None and d.p_adjusted < ALPHA and d.value is not None]
-    for rise in clear:
-        for fall in clear:
-            if (rise.value or 0) > 0 > (fall.value or 0):
-                yield rise, fall
-
-
-def _message(rise: Difference, fall: Difference, arm: str) -> str:
-    return (
-        f"over-optimisation: {rise.metric} rises by {rise.value:.2g} while {fall.metric} falls by "
-        f"{-(fall.value or 0):.2g} against {rise.baseline}. Who is asked decides whether {arm} is better"
-    )
+def _is_clear(difference: Difference) -> bool:
+    return difference.p_adjusted is not None and difference.p_adjusted < ALPHA
