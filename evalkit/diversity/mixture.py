@@ -33,7 +33,7 @@ class Share:
     heard: float
     """As counted, mistakes included."""
     spoken: float
-    """Corrected."""
+    """Corrected, in [0, 1]."""
     low: float
     high: float
 
@@ -63,7 +63,7 @@ def corrections(classifier: VoiceClassifier, heard: Sequence[Floats], seed: int 
 
 
 def mixture(names: Sequence[str], possible: Floats, heard: Floats, seed: int = 0) -> list[Share]:
-    """One share a voice from (P, V) shares heard on each prompt, with 95 % intervals: percentiles, cut to [0, 1].
+    """One share a voice from (P, V) shares heard on each prompt: mean and 95 % interval (percentiles) of the draws.
 
     `possible`: of `corrections`. NaN where they are, or nothing is heard; prompts without completions are left out.
     """
@@ -77,10 +77,10 @@ def mixture(names: Sequence[str], possible: Floats, heard: Floats, seed: int = 0
     counted = drawn @ rows
     corrected = np.einsum("bij,bj->bi", chosen, counted)
     # All that a negative share tells is that the true one lies between none and what was heard.
-    corrected = np.where(corrected < 0, generator.random(corrected.shape) * counted, corrected)
-    ends = np.clip(np.quantile(corrected, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2], axis=0), 0, 1)
+    corrected = np.clip(np.where(corrected < 0, generator.random(corrected.shape) * counted, corrected), 0, 1)
+    ends = np.quantile(corrected, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2], axis=0)
     mean = rows.mean(axis=0)
-    best = possible.mean(axis=0) @ mean
+    best = corrected.mean(axis=0)
     return [
         Share(name, float(mean[place]), float(best[place]), float(ends[0, place]), float(ends[1, place]))
         for place, name in enumerate(names)
