@@ -24,9 +24,12 @@ def voice_share(group: Group, *, voice: str) -> float:
 
     Range: [0, 1] on average; a single prompt's value may lie outside, because the correction subtracts what other
     voices' mistakes add, and cutting it off would bias the mean.
+
     Bias: none at any k, as far as completions of a voice are mistaken as often as its examples are. The interval of
     the mean is over prompts; the classifier's own uncertainty is in that of the run's voices.json.
+
     Cost: O(k V); the completions are embedded once for all voices.
+
     Undefined: without completions, or where the classifier is no better than chance. Raises `MetricError` on a voice
     that the suite does not have.
     """
@@ -39,8 +42,11 @@ def voice_heard(group: Group, *, voice: str) -> float:
     """Share of the completions in which the classifier hears `voice`, its mistakes included.
 
     Range: [0, 1].
+
     Bias: towards equal shares, by the classifier's mistakes: rare voices are heard too often; `voice_share` is not.
+
     Cost: O(k V); the completions are embedded once for all voices.
+
     Undefined: without completions. Raises `MetricError` on a voice that the suite does not have.
     """
     voices = _voices(group)
@@ -52,10 +58,13 @@ def voice_entropy(group: Group) -> float:
     """Entropy of the voices that answer one prompt: 0 when one voice says all, log V when V voices speak alike.
 
     Range: [0, log V + (V - 1) / 2k]; above log V only by the correction for finite k.
+
     Bias: the entropy of shares seen in k draws is too low by about (V - 1) / 2k, which is added (Miller 1955, for the
     voices that are there). Shares are corrected for the classifier's mistakes and cut to [0, 1] first: where voices
     are few and the classifier errs often, it stays too high.
+
     Cost: O(k + V^2).
+
     Undefined: without completions, or where the classifier is no better than chance.
     """
     voices = _voices(group)
@@ -73,11 +82,15 @@ def voice_shift(group: Group) -> float:
 
     It is the share of completions that would have to change their speaker. What is gained and lost in the completions
     of even slots is added with the signs that those of odd slots show, and the other way round.
+
     Range: [0, 1] on average, 0 for the baseline; single values may be negative.
+
     Bias: plain total variation is never negative, and so above 0 wherever there is noise. This is 0 on average
     where nothing moved, at every k; where voices moved by less than the noise of k / 2 completions, it is too low:
     compare at equal k.
+
     Cost: O(k + V^2).
+
     Undefined: below two completions on either side, or where the classifier is no better than chance.
     """
     voices = _voices(group)

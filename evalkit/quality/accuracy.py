@@ -21,9 +21,13 @@ def accuracy(groups: Sequence[Group]) -> list[NDArray[np.float64]]:
     article. "numeric": the last number in the completion equals the answer as a number: 1,234 and -3.5 and 1e3
     are read, fractions and decimal commas are not; without a number it is wrong. "regex": the pattern is found
     anywhere in the completion.
+
     Range: [0, 1].
+
     Bias: none at any k, for the chance that a draw is right.
+
     Cost: O(characters of the completions); a pattern has 1 s a completion.
+
     Undefined: where the prompt has no answer. Raises `MetricError` on an answer that fits nothing, or a pattern slower
     than 1 s.
     """

@@ -21,9 +21,13 @@ def choice_accuracy(group: Group) -> float:
     The mean over prompts is the accuracy that a multiple-choice benchmark reports. Choices are compared by their whole
     log-prob, end of sequence included, so that a long answer is not favoured for being long; of equal ones each counts
     its part.
+
     Range: [0, 1]; guessing gives one over the number of choices.
+
     Bias: none; it is exact and does not depend on the completions or their number.
+
     Cost: O(choices); their log-probs are one teacher-forced pass.
+
     Undefined: without an answer or without the choices' log-probs. Raises `MetricError` on an answer that fits nothing.
     """
     matches = matcher(group.prompt)

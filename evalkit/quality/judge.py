@@ -61,9 +61,13 @@ def judge(group: Group, *, model: str, pairs: int = 8) -> float:
 
     `model` is the judge's name on the server, `pairs` how many slots are judged. Temperature 0; each pair is
     judged in both orders and counts their mean.
+
     Range: [0, 1]; 0.5 for the baseline itself, by definition, and for equal texts, which are not sent.
+
     Bias: that of the judge (its own style, length); a preference for a place cancels out. No bias from `pairs`.
+
     Cost: two requests a pair, 8 at a time; each is asked once and kept in the cache.
+
     Undefined: without a baseline arm, or where over a tenth of the pairs got no readable verdict (garbage, a refusal).
     Raises `MetricError` without EVALKIT_JUDGE_URL, `EngineError` when the server does not answer.
     """

@@ -20,9 +20,12 @@ def win_rate(group: Group) -> float:
     """Chance that a completion has a higher quality than one of the baseline's to the same prompt; ties count half.
 
     Range: [0, 1]; 0.5 for the baseline itself, by definition.
+
     Bias: none at any k: all pairs of the two sides are compared (the U statistic over their number), exactly, by
     sorting. It reads the order of qualities alone, so that another scale of the reward changes nothing.
+
     Cost: O(k log k).
+
     Undefined: where no completion of one side has a quality, or there is no baseline arm to compare with.
     """
     if group.baseline is None or group.quality is None or group.baseline.quality is None:

@@ -41,9 +41,13 @@ def reward(groups: Sequence[Group], *, model: str) -> list[np.ndarray]:
     `model` is a folder, a hub id or `lab:NAME` of a sequence-classification checkpoint with one label. The exchange is
     written with the model's own chat template, or as "prompt, blank line, completion" where it has none. One float64
     array of k rewards per group. Several reward models side by side are several groups of raters.
+
     Range: that of the model; only differences mean something, and only under one model.
+
     Bias: none at any k, for the model's mean reward; what the model itself favours (length, style) is in it.
+
     Cost: one forward pass a distinct exchange, in a child process; known scores come from the cache.
+
     Undefined: where the model cannot read a completion: nothing is truncated to fit, and no reward is given to words
     that it does not know (over a tenth of the completion's tokens).
     """
