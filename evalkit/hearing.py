@@ -40,12 +40,12 @@ def hear_voices(plan: Plan, groups: Mapping[str, Sequence[Group]], tell: Listene
     if not plan.suite.voices:
         return Heard(groups)
     classifier = _learn(plan.suite.voices, plan.encoder, tell)
-    identity = _identity(plan.suite.voices, plan.encoder)
     heard = _hear(classifier, groups, plan.encoder, tell)
     count = len(classifier.names)
     shares = {arm: np.array([shares_heard(one, count) for one in members]) for arm, members in heard.items()}
     possible = corrections(classifier, list(shares.values()))
     correction = possible.mean(axis=0)
+    identity = _identity(plan.suite.voices, plan.encoder, correction)
     voiced = {}
     for arm in plan.arms:
         home = heard[arm.baseline] if arm.baseline is not None else [None] * len(groups[arm.name])
@@ -115,6 +115,8 @@ def _known(figures: Share | Shift) -> dict[str, Any]:
     }
 
 
-def _identity(voices: Examples, encoder: Encoder) -> str:
-    decides = json.dumps([encoder.identity, [[voice, list(texts)] for voice, texts in voices.items()]])
+def _identity(voices: Examples, encoder: Encoder, correction: Array) -> str:
+    """All arms of a run decide the correction, so the same examples beside other arms are another classifier."""
+    examples = [[voice, list(texts)] for voice, texts in voices.items()]
+    decides = json.dumps([encoder.identity, examples, correction.round(6).tolist()])
     return hashlib.sha256(decides.encode()).hexdigest()[:12]

@@ -160,7 +160,7 @@ class Voices:
     baseline_heard: np.ndarray | None
     """(k of the baseline,) int64, the same of the baseline arm's completions; None for the baseline arm itself."""
     classifier: str
-    """Hash of what the classifier learned from, encoder included."""
+    """Hash of what the classifier learned from, encoder and correction included."""
 
 
 @dataclass(frozen=True)

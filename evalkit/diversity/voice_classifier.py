@@ -58,11 +58,6 @@ class VoiceClassifier:
         hits, tries = int(np.trace(self.confusion)), int(self.confusion.sum())
         return bool(scipy_stats.binomtest(hits, tries, largest, alternative="greater").pvalue < ALPHA)
 
-    @property
-    def correction(self) -> Floats:
-        """(V, V), takes shares heard to shares spoken; NaN where the mistakes cannot be undone."""
-        return invert(self.confusion / self.confusion.sum(axis=1, keepdims=True))
-
 
 def train(rows: NDArray[np.float32], labels: Sequence[str]) -> VoiceClassifier:
     """A classifier of examples: (m, d) embeddings of length 1 and their voices, at least two of each.
