@@ -93,8 +93,8 @@ prompts, and the mean difference; how often is a difference between two draws of
 {table}
 
 *Less its limit* is exact for `sequence_entropy` and the divergences; for the others the limit is their value on 4 000
-completions of a prompt. Where it is far from 0 the metric depends on k by its nature, and only equal k compares, which is
-what a run does.
+completions of a prompt. Where it is far from 0 the metric depends on k by its nature, and only equal k compares, which
+is what a run does.
 """
 
 

@@ -38,6 +38,7 @@ Need = Literal[
     "embeddings",
     "answer",
     "quality",
+    "voices",
 ]
 Value = int | float | str | bool
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -89,10 +90,10 @@ class Measure:
     def __call__(self, subject: Any) -> Any:
         return self.definition.function(subject, **dict(self.params))
 
-    def signature(self, k: int, encoder: str, baseline: str = "") -> str:
+    def signature(self, k: int, encoder: str, baseline: str = "", voices: str = "") -> str:
         """All that the number depends on besides the completions: parameters, tokenizer, encoder, baseline, k, version.
 
-        `baseline`: fingerprint of the baseline checkpoint.
+        `baseline`: fingerprint of the baseline checkpoint; `voices`: that of the voice classifier.
         """
         parts = [self.name, *(f"{key}:{_show(value)}" for key, value in self.params)]
         if self.definition.identity is not None:
@@ -103,6 +104,8 @@ class Measure:
             parts.append(f"enc:{encoder}")
         if self.definition.needs & {"baseline_logprobs", "baseline_group", "forward_logprobs"}:
             parts.append(f"baseline:{baseline[:12]}")
+        if "voices" in self.definition.needs:
+            parts.append(f"voices:{voices}")
         return "|".join([*parts, f"k:{k}", f"v:{self.definition.version}"])
 
 

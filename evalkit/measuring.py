@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from evalkit.diversity.encoder import ENCODER_ID, encode
+from evalkit.diversity.encoder import EMBEDDED, Encoder, encode
 from evalkit.measure import Measure
 from evalkit.progress import Listener
 from evalkit.records import Alarm, Arm, Group
@@ -34,7 +34,13 @@ class Measurements:
 
 
 def measure_groups(
-    measures: Sequence[Measure], arms: Sequence[Arm], groups: Groups, samples: int, tell: Listener, baseline: str = ""
+    measures: Sequence[Measure],
+    arms: Sequence[Arm],
+    groups: Groups,
+    samples: int,
+    tell: Listener,
+    baseline: str = "",
+    encoder: Encoder = EMBEDDED,
 ) -> Measurements:
     """Compute all measures on all arms; `baseline` is the fingerprint of the baseline checkpoint.
 
@@ -42,7 +48,7 @@ def measure_groups(
     for the other arms. Raises `MetricError`, `CheckpointError`, `EngineError` (from scores that load a model).
     """
     if any("embeddings" in measure.definition.needs for measure in measures):
-        groups = _embed(groups, tell)
+        groups = _embed(groups, tell, encoder)
     measured: list[Measured] = []
     scores: dict[str, dict[str, list[Array]]] = {}
     unscored: list[Alarm] = []
@@ -58,15 +64,21 @@ def measure_groups(
             for arm in arms:
                 values[arm.name] = _metric(measure, arm, groups[arm.name])
                 tell.advance(1)
-        signature = measure.signature(samples, ENCODER_ID, baseline)
+        signature = measure.signature(samples, encoder.identity, baseline, _classifier(groups))
         measured.append(Measured(str(measure), signature, measure.definition.better, values))
     return Measurements(tuple(measured), scores, tuple(unscored))
 
 
-def _embed(groups: Groups, tell: Listener) -> dict[str, list[Group]]:
+def _classifier(groups: Groups) -> str:
+    """Which classifier heard the voices; empty where none was asked for."""
+    members = (group for arm in groups.values() for group in arm)
+    return next((group.voices.classifier for group in members if group.voices is not None), "")
+
+
+def _embed(groups: Groups, tell: Listener, encoder: Encoder) -> dict[str, list[Group]]:
     texts = sorted({text for arm in groups.values() for group in arm for text in group.texts})
     tell.stage("embed texts", len(texts))
-    vectors = encode(texts, tell.advance)
+    vectors = encode(texts, tell.advance, encoder)
     row = {text: index for index, text in enumerate(texts)}
     return {
         arm: [dataclasses.replace(g, embeddings=vectors[[row[text] for text in g.texts]]) for g in members]

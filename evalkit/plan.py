@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from evalkit.checkpoints import context_length, resolve
+from evalkit.diversity.encoder import Encoder, find_encoder
 from evalkit.engines.base import choose_engine, engine_class
 from evalkit.errors import CheckpointError, InputError, MetricError
 from evalkit.measure import Measure
@@ -63,6 +64,7 @@ class Plan:
     checkpoints: dict[str, Loaded]
     arms: tuple[Arm, ...]
     shards: tuple[Shard, ...]
+    encoder: Encoder
 
     def shards_of(self, arm: str) -> list[Shard]:
         return [shard for shard in self.shards if shard.arm.name == arm]
@@ -73,7 +75,7 @@ def make_plan(suite: Suite, engine: str) -> Plan:
     check_measures(suite.metrics, suite.prompts)
     loaded = {name: _load(suite, name, engine) for name in suite.checkpoints}
     arms = plan_arms(suite)
-    return Plan(suite, loaded, tuple(arms), tuple(_shards(arms, loaded)))
+    return Plan(suite, loaded, tuple(arms), tuple(_shards(arms, loaded)), find_encoder(suite.encoder))
 
 
 def plan_arms(suite: Suite) -> list[Arm]:

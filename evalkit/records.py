@@ -149,6 +149,21 @@ class Laws:
 
 
 @dataclass(frozen=True)
+class Voices:
+    """Which of the suite's V voices each of a prompt's completions sounds like, to a classifier that errs."""
+
+    names: tuple[str, ...]
+    heard: np.ndarray
+    """(k,) int64, index of the voice that the classifier hears in each completion."""
+    correction: np.ndarray
+    """(V, V) float64, takes the shares heard to the shares spoken; NaN where the classifier cannot tell voices."""
+    baseline_heard: np.ndarray | None
+    """(k of the baseline,) int64, the same of the baseline arm's completions; None for the baseline arm itself."""
+    classifier: str
+    """Hash of what the classifier learned from, encoder and correction included."""
+
+
+@dataclass(frozen=True)
 class Group:
     """All of one prompt's completions under one arm: what a metric or score is computed on."""
 
@@ -170,6 +185,9 @@ class Group:
     """Exact log-prob that an answer begins with each of the prompt's `choices`, under this arm's checkpoint."""
     reference_logprobs: tuple[float, ...] | None = None
     """Log-prob of each of the prompt's `references` after the prompt, its end not counted, under this checkpoint."""
+
+    voices: Voices | None = None
+    """Who says what; present for metrics that need "voices"."""
 
     @cached_property
     def texts(self) -> tuple[str, ...]:

@@ -1,7 +1,7 @@
 """The one way through: a suite becomes samples, samples become measures, measures become a report.
 
     suite -> plan (arms, rendered prompts, shards) -> sample what is missing -> (keep the best)
-          -> (have checkpoints read what measures need) -> measure -> summarise -> report
+          -> (have checkpoints read what measures need) -> (hear the voices) -> measure -> summarise -> report
 
 This module tells the story and does none of the work.
 """
@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import math
 import platform
 import secrets
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -24,11 +25,13 @@ from evalkit.alarms import alarms
 from evalkit.best_of import keep_best
 from evalkit.engines.base import open_engine
 from evalkit.errors import InputError
+from evalkit.hearing import Heard, hear_voices
 from evalkit.measuring import Measurements, measure_groups
 from evalkit.needs import fill_needs
 from evalkit.plan import Loaded, Plan, Shard, make_plan, sampling_of
 from evalkit.progress import Listener
 from evalkit.publish import report_page
+from evalkit.quality.agreement import agreements, over_optimisation
 from evalkit.records import Arm, Completion, Group, Summary
 from evalkit.store import Store, key_of, open_store
 from evalkit.suite import Suite
@@ -64,17 +67,21 @@ def run_suite(suite: Suite, engine: str, out: Path | None, tell: Listener, comma
         sampled = sample_missing(plan, store, tell)
         groups = keep_best(plan, read_groups(plan, store), tell)
         filled, undefined = fill_needs(plan, groups, tell)
+        heard = hear_voices(plan, filled, tell)
         baseline = plan.checkpoints[suite.baseline_checkpoint].checkpoint.fingerprint
-        measurements = measure_groups(suite.metrics, plan.arms, filled, suite.sampling.n, tell, baseline)
+        measurements = measure_groups(
+            suite.metrics, plan.arms, heard.groups, suite.sampling.n, tell, baseline, plan.encoder
+        )
         summary = summarise(
             suite.name,
             [prompt.id for prompt in suite.prompts],
             plan.arms,
             measurements.measured,
             suite.sampling.n,
-            [*alarms(plan.arms, groups), *undefined, *measurements.alarms],
+            [*alarms(plan.arms, groups), *undefined, *heard.alarms, *measurements.alarms],
         )
-        finish(store, plan, manifest, groups, measurements, summary)
+        summary = with_disagreements(summary, measurements)
+        finish(store, plan, manifest, groups, heard, measurements, summary)
     return Run(folder, summary, sampled)
 
 
@@ -133,21 +140,33 @@ def read_groups(plan: Plan, store: Store) -> dict[str, list[Group]]:
     return groups
 
 
+def with_disagreements(summary: Summary, measurements: Measurements) -> Summary:
+    """The summary with an alarm for each arm that one score finds clearly better and another clearly worse."""
+    return replace(summary, alarms=(*summary.alarms, *over_optimisation(summary, list(measurements.scores))))
+
+
 def finish(
     store: Store,
     plan: Plan,
     manifest: dict[str, Any],
     groups: dict[str, list[Group]],
+    heard: Heard,
     measurements: Measurements,
     summary: Summary,
 ) -> None:
-    """Write scores, metrics, summary, report, and the manifest's last word."""
+    """Write scores, metrics, voices, summary, report, and the manifest's last word."""
     store.write_table("scores.parquet", _score_rows(groups, measurements))
     store.write_table("metrics.parquet", _metric_rows(summary))
+    if heard.card:
+        store.write_json("voices.json", heard.card)
     store.write("summary.json", to_json(summary).encode("utf-8", "replace"))
     tokens = {arm: sum(len(c.token_ids) for g in members for c in g.completions) for arm, members in groups.items()}
     ended = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     manifest = manifest | {"state": "complete", "ended": ended, "tokens": tokens}
+    if heard.card:
+        manifest["voices"] = heard.card
+    if len(measurements.scores) > 1:
+        manifest["agreement"] = [_told(asdict(row)) for row in agreements(measurements.scores)]
     rendered = {
         arm.name: {prompt.prompt_id: prompt.text for prompt in plan.checkpoints[arm.checkpoint].rendered}
         for arm in plan.arms
@@ -205,6 +224,11 @@ def _versions() -> dict[str, str]:
         with contextlib.suppress(PackageNotFoundError):
             found[package] = version(package)
     return found
+
+
+def _told(row: dict[str, Any]) -> dict[str, Any]:
+    """JSON has no NaN."""
+    return {key: None if isinstance(value, float) and math.isnan(value) else value for key, value in row.items()}
 
 
 def _score_rows(groups: dict[str, list[Group]], measurements: Measurements) -> dict[str, list[Any]]:

@@ -25,6 +25,8 @@ from evalkit.measure import Measure, parse
 from evalkit.prompts import PromptSource, check_prompts, read_prompts
 from evalkit.records import Kind, Prompt, Sampling
 from evalkit.typed_yaml import Part, dotted, read_part, reason
+from evalkit.voice_examples import Examples, check_examples, read_examples
+from evalkit.yaml_lines import Document
 
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
 
@@ -162,6 +164,12 @@ class Suite(Part):
     sampling: SamplingSpec = SamplingSpec()
     metrics: tuple[SuiteMeasure, ...] = Field(min_length=1)
     """Names, or {name: {parameter: value}}; `evalkit metrics` lists them."""
+    encoder: str | None = Field(None, min_length=1)
+    """Folder or hub id of the sentence encoder that measures of meaning use; default: the embedded one."""
+    voices: dict[Annotated[str, Field(pattern=NAME)], Texts] = Field(default_factory=dict)
+    """Voice -> texts that it might say, for a classifier to learn from; measures of voices are then added ..."""
+    voices_from: str | None = Field(None, min_length=1)
+    """... or a JSONL file of {voice, text}, relative to the suite."""
     prompts: tuple[Prompt, ...] = ()
     """Prompts written here ..."""
     prompts_from: PromptSource | None = None
@@ -177,6 +185,8 @@ class Suite(Part):
             raise ValueError(
                 "a suite needs prompts: either `prompts` with at least one, or `prompts_from` a file or a data set"
             )
+        if self.voices and self.voices_from is not None:
+            raise ValueError("voices stand either in `voices` or in the file that `voices_from` names, not in both")
         twice = [str(m) for i, m in enumerate(self.metrics) if m in self.metrics[:i]]
         if twice:
             raise ValueError(f"metric {twice[0]} is listed twice")
@@ -227,12 +237,37 @@ def load_suite(path: Path, overrides: Overrides | None = None) -> Suite:
         check_prompts(prompts, lambda _: document.place("prompts_from"))
     else:
         check_prompts(suite.prompts, lambda index: document.place("prompts", index))
-    return _override(suite, overrides or Overrides())
+    return _with_voices(_override(suite, overrides or Overrides()), path.parent, document)
 
 
 def suite_schema() -> dict[str, Any]:
     """JSON Schema of a suite file."""
     return Suite.model_json_schema()
+
+
+def _with_voices(suite: Suite, folder: Path, document: Document) -> Suite:
+    """The suite with its voices read and checked, and with the measures of voices that it does not list itself."""
+    key = "voices" if suite.voices_from is None else "voices_from"
+    voices = suite.voices
+    if suite.voices_from is not None:
+        voices = read_examples(folder / suite.voices_from, document.place(key))
+    if voices or key in document.value:
+        check_examples(voices, lambda *voice: document.place(key, *voice))
+    for index, measure in enumerate(suite.metrics):
+        _check_voice(measure, voices, f"{document.place('metrics', index)}: metrics[{index}]")
+    added = [*(f"voice_share|voice:{voice}" for voice in voices), "voice_entropy", "voice_shift"] if voices else []
+    missing = [parse(name) for name in added if parse(name) not in suite.metrics]
+    return suite.model_copy(update={"voices": voices, "voices_from": None, "metrics": (*suite.metrics, *missing)})
+
+
+def _check_voice(measure: Measure, voices: Examples, where: str) -> None:
+    if "voices" not in measure.definition.needs:
+        return
+    if not voices:
+        raise SuiteError(f"{where}: {measure.name} needs the suite's `voices`: examples of what each voice says")
+    voice = dict(measure.params).get("voice")
+    if voice is not None and voice not in voices:
+        raise SuiteError(f"{where}: the suite has no voice {voice!r}; its voices: {', '.join(voices)}")
 
 
 def _without_lab(checkpoints: Mapping[str, Any], models: Mapping[str, str]) -> dict[str, Any]:

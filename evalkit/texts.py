@@ -21,10 +21,8 @@ from evalkit.summary import summarise
 
 UNNAMED = "texts"
 """Name of the arm of rows that name none."""
-OF_CHECKPOINTS: frozenset[Need] = frozenset({
-    "token_ids", "logprobs", "baseline_logprobs", "baseline_group", "forward_logprobs", "laws", "choices", "references"
-})  # fmt: skip
-"""Needs of measures that only a run meets."""
+OF_TEXTS: frozenset[Need] = frozenset({"words", "embeddings", "answer"})
+"""Needs of measures that texts alone meet."""
 
 
 class Row(BaseModel):
@@ -118,7 +116,7 @@ def _needs_values(parameters: dict[str, Any]) -> bool:
 
 def _check(measures: Sequence[Measure], rows: Sequence[Row]) -> None:
     for measure in measures:
-        missing = measure.definition.needs & OF_CHECKPOINTS
+        missing = measure.definition.needs - OF_TEXTS
         if missing:
             raise MetricError(
                 f"metric {measure} needs {' and '.join(sorted(missing))}, which a file of texts does not hold"

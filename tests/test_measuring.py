@@ -68,7 +68,7 @@ def test_a_group_without_completions_is_undefined() -> None:
 def test_embeddings_are_made_once_a_distinct_text(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
 
-    def fake(texts: list[str], _progress: object) -> np.ndarray:
+    def fake(texts: list[str], *_: object) -> np.ndarray:
         asked.extend(texts)
         return np.eye(len(texts), 8, dtype=np.float32)
 

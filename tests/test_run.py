@@ -303,3 +303,26 @@ def test_best_of_n_is_an_arm_that_gains_reward_without_training(tmp_path: Path) 
     assert gained["reward|model:lab:reward"].low > 0.5
     entropy = next(e for e in result.summary.estimates if e.metric == "sequence_entropy" and e.arm == "best")
     assert entropy.value is None, "log-probs of chosen completions are not those of draws"
+
+
+@pytest.mark.slow
+def test_a_run_hears_its_voices_and_holds_its_scores_against_each_other(tmp_path: Path) -> None:
+    examples = yaml.safe_load((Path(__file__).parent.parent / "suites" / "voices.yaml").read_text(encoding="utf-8"))
+    voices = {voice: texts[:12] for voice, texts in examples["voices"].items()}
+    sampling = {"n": 16, "max_tokens": 40, "seed": 3}
+    suite = write_suite(
+        tmp_path, voices=voices, sampling=sampling, metrics=["accuracy", {"reward": {"model": "lab:reward"}}]
+    )
+    found = run_suite(load_suite(suite), ENGINE, tmp_path / "run", Quiet())
+    card = json.loads((found.folder / "voices.json").read_text(encoding="utf-8"))
+    assert list(card["shares"]) == ["base", "tuned"]
+    estimates = {(e.metric, e.arm): e for e in found.summary.estimates}
+    # The lab's tuned checkpoint speaks almost only as the professor, its base a little less than half.
+    assert estimates["voice_share|voice:professor", "tuned"].value > 0.75
+    assert estimates["voice_shift", "base"].value == 0
+    assert "|voices:" in estimates["voice_entropy", "tuned"].signature
+    manifest = json.loads((found.folder / "run.json").read_text(encoding="utf-8"))
+    assert [row["arm"] for row in manifest["agreement"]] == ["base", "tuned"]
+    page = found.report.read_text(encoding="utf-8")
+    assert 'id="voices"' in page
+    assert 'id="agreement"' in page

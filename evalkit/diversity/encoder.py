@@ -1,44 +1,102 @@
-"""The sentence encoder: texts become rows of length 1, each distinct text once, ever."""
+"""The sentence encoder: texts become rows of length 1, each distinct text once, ever.
+
+The embedded one needs no files of the user's; any sentence-transformers or Hugging Face encoder can stand in its place.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from functools import cache
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from evalkit.diversity import use, vectors
+from evalkit.child import open_child
+from evalkit.diversity import transformer, use, vectors
 
 Floats = NDArray[np.float32]
 ENCODER_ID = use.IDENTITY
-"""Says all that the rows depend on: it stands in signatures and names the cache's folder."""
+"""The embedded encoder's identity."""
 _BATCH = 1024
 """Texts between two writes to the cache: what a killed run has to embed again."""
 
 
-def encode(texts: Sequence[str], progress: Callable[[int], None] = lambda _: None) -> Floats:
-    """(m, 512) float32 rows of length 1, in the order of `texts`.
+class Network(Protocol):
+    """What embeds."""
+
+    def encode(self, texts: Sequence[str]) -> Floats:
+        """(m, d) rows of length 1, in the order of `texts`."""
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """A sentence encoder that is found and checked; `open` loads it."""
+
+    identity: str
+    """Says all that the rows depend on: it stands in signatures and names the cache's folder."""
+    dimensions: int
+    open: Callable[[], AbstractContextManager[Network]]
+
+
+@contextmanager
+def _embedded() -> Iterator[Network]:
+    yield _network()
+
+
+EMBEDDED = Encoder(use.IDENTITY, use.DIMENSIONS, _embedded)
+
+
+def find_encoder(name: str | None) -> Encoder:
+    """The embedded encoder, or the one that `name` (folder, hub id, `PLUGIN:NAME`) stands for; nothing is loaded.
+
+    Raises `CheckpointError`: missing, without safetensors, or of a kind whose rows would not be its authors' own.
+    """
+    if name is None:
+        return EMBEDDED
+    recipe = transformer.read_recipe(name)
+
+    @contextmanager
+    def in_a_child() -> Iterator[Network]:
+        with open_child("evalkit.diversity.transformer:TransformerEncoder", recipe, title=f"encoder {name}") as remote:
+            yield _Remote(lambda texts: remote.call("encode", texts))
+
+    return Encoder(recipe.identity, recipe.dimensions, in_a_child)
+
+
+def encode(
+    texts: Sequence[str], progress: Callable[[int], None] = lambda _: None, encoder: Encoder = EMBEDDED
+) -> Floats:
+    """(m, d) float32 rows of length 1, in the order of `texts`; d is 512 for the embedded encoder.
 
     Rows of equal texts are equal to the bit. The empty text has a row too, the encoder's own for no words. A lone
     surrogate counts as U+FFFD. `progress` is called with the distinct texts done since its last call. The network is
-    loaded only for texts that are not in the cache. Raises `EvalkitError` when it is not the one known here.
+    loaded only for texts that are not in the cache. Raises `EvalkitError` when it is not the one known here, and
+    `EngineError` when it cannot be loaded or fails.
     """
     keys = [vectors.key(text) for text in texts]
     distinct = dict(zip(keys, texts, strict=True))
-    rows = vectors.look_up(ENCODER_ID, list(distinct), use.DIMENSIONS)
+    rows = vectors.look_up(encoder.identity, list(distinct), encoder.dimensions)
     progress(len(rows))
-    missing = [name for name in distinct if name not in rows]
+    # Texts of a length go together through the network, which pads them to the longest.
+    missing = sorted((name for name in distinct if name not in rows), key=lambda name: len(distinct[name]))
     if missing:
-        network = _network()
-        for start in range(0, len(missing), _BATCH):
-            batch = missing[start : start + _BATCH]
-            made = network.encode([_well_formed(distinct[name]) for name in batch])
-            new = dict(zip(batch, made, strict=True))
-            vectors.store(ENCODER_ID, new)
-            rows |= new
-            progress(len(batch))
-    return np.array([rows[name] for name in keys], dtype=np.float32).reshape(len(keys), use.DIMENSIONS)
+        with encoder.open() as network:
+            for start in range(0, len(missing), _BATCH):
+                batch = missing[start : start + _BATCH]
+                made = network.encode([_well_formed(distinct[name]) for name in batch])
+                new = dict(zip(batch, made, strict=True))
+                vectors.store(encoder.identity, new)
+                rows |= new
+                progress(len(batch))
+    return np.array([rows[name] for name in keys], dtype=np.float32).reshape(len(keys), encoder.dimensions)
+
+
+@dataclass(frozen=True)
+class _Remote:
+    encode: Callable[[Sequence[str]], Floats]
 
 
 @cache

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from evalkit.batches import by_length
 from evalkit.checkpoints import fingerprint, locate
 from evalkit.child import open_child
 from evalkit.errors import MetricError
@@ -38,9 +39,17 @@ def reward(groups: Sequence[Group], *, model: str) -> list[np.ndarray]:
     """Scalar that a reward model gives to prompt and completion.
 
     `model` is a folder, a hub id or `lab:NAME` of a sequence-classification checkpoint with one label. The exchange is
-    written with the model's own chat template, or as "prompt, blank line, completion" where it has none. NaN where the
-    model cannot read it: nothing is truncated to fit, and no reward is given to words that it does not know (over a
-    tenth of the completion's tokens). One float64 array of k rewards per group.
+    written with the model's own chat template, or as "prompt, blank line, completion" where it has none. One float64
+    array of k rewards per group. Several reward models side by side are several groups of raters.
+
+    Range: that of the model; only differences mean something, and only under one model.
+
+    Bias: none at any k, for the model's mean reward; what the model itself favours (length, style) is in it.
+
+    Cost: one forward pass a distinct exchange, in a child process; known scores come from the cache.
+
+    Undefined: where the model cannot read a completion: nothing is truncated to fit, and no reward is given to words
+    that it does not know (over a tenth of the completion's tokens).
     """
     exchanges = [[(group.prompt.text, text) for text in group.texts] for group in groups]
     distinct = list(dict.fromkeys(exchange for members in exchanges for exchange in members))
@@ -78,7 +87,7 @@ class RewardModel:
         readable = [index for index, ids in enumerate(tokens) if self._can_read(exchanges[index], ids)]
         rewards = [math.nan] * len(tokens)
         with torch.inference_mode():
-            for batch in _batches([len(tokens[index]) for index in readable]):
+            for batch in by_length([len(tokens[index]) for index in readable], BATCH_TOKENS):
                 places = [readable[index] for index in batch]
                 for place, value in zip(places, self._score_batch([tokens[place] for place in places]), strict=True):
                     rewards[place] = value
@@ -140,16 +149,3 @@ def _check_config(folder: str, name: str) -> None:
         )
     if config.num_labels != 1:
         raise MetricError(f"{name} cannot give rewards: it has {config.num_labels} labels; a reward model has one")
-
-
-def _batches(lengths: Sequence[int]) -> Iterator[list[int]]:
-    """Indices in order of length, cut so that no batch exceeds BATCH_TOKENS."""
-    order = sorted(range(len(lengths)), key=lambda index: lengths[index])
-    batch: list[int] = []
-    for index in order:
-        if batch and (len(batch) + 1) * lengths[index] > BATCH_TOKENS:
-            yield batch
-            batch = []
-        batch.append(index)
-    if batch:
-        yield batch

@@ -11,7 +11,9 @@ from evalkit.report.wording import is_number
 
 Role = Literal["quality", "diversity", "other"]
 Outcome = Literal["gained", "lost", "unclear", "changed"]
-QUALITY = ("reward", "accuracy", "reference_nll", "tv_to_target", "kl_to_target")
+QUALITY = (
+    "reward", "accuracy", "choice_accuracy", "win_rate", "judge", "reference_nll", "tv_to_target", "kl_to_target"
+)  # fmt: skip
 """How names of measures of quality begin; to answer by a stated law, or as people do, is to do what was asked."""
 ALPHA = 0.05
 LARGE, SMALL = 0.8, 0.2

@@ -12,7 +12,7 @@ import pytest
 from evalkit.checkpoints import fingerprint
 from evalkit.errors import CheckpointError, EngineError, MetricError
 from evalkit.measure import parse
-from evalkit.quality.reward import BATCH_TOKENS, RewardModel, _batches, reward
+from evalkit.quality.reward import RewardModel, reward
 from evalkit.records import Completion, Group, Prompt
 
 WORDS = ["<pad>", "<bos>", "<eos>", "<unk>", *(f"w{index}" for index in range(28))]
@@ -104,14 +104,6 @@ def test_the_last_real_token_is_read_even_where_it_is_the_unnamed_padding(plain:
     exchanges = [("w1", "w2 <eos>"), ("w1", "w2 <pad>"), ("w1", "w2 w3 w4 w5 w6 w7")]
     wanted = [by_hand(plain, f"{prompt}\n\n{text}", True) for prompt, text in exchanges]
     assert model.score(exchanges) == pytest.approx(wanted, abs=1e-5)
-
-
-def test_batches_hold_each_text_once_and_stay_small() -> None:
-    lengths = np.random.default_rng(0).integers(1, 3000, size=200).tolist()
-    batches = list(_batches(lengths))
-    assert sorted(index for batch in batches for index in batch) == list(range(200))
-    assert all(len(batch) == 1 or len(batch) * max(lengths[i] for i in batch) <= BATCH_TOKENS for batch in batches)
-    assert list(_batches([])) == []
 
 
 def test_what_the_model_cannot_read_gets_no_reward(plain: Path) -> None:
