@@ -69,7 +69,7 @@ def _found(holders: Ints, total: int, k: int) -> Array:
 
 
 def _largest_shares(total: int, k: int) -> Array:
-    """C(i - 1, k - 1) / C(n, k) for i = n..1: the share of subsets whose largest is the largest of all, the second..."""
+    """C(i - 1, k - 1) / C(n, k) for i = n..1: in what share of the subsets the largest, the second, ... is largest."""
     i = np.arange(total, 1, -1)
     return np.asarray(k / total * np.concatenate([[1.0], np.cumprod(np.maximum(i - k, 0) / (i - 1))]), np.float64)
 
