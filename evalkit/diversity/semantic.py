@@ -35,7 +35,7 @@ def embedding_distance(group: Group) -> float:
 
     Undefined: below two completions.
     """
-    rows = _unit_rows(group)
+    rows = unit_rows(group)
     k = len(rows)
     if k < 2:
         return float("nan")
@@ -67,7 +67,7 @@ def vendi(group: Group, *, q: float = 1.0) -> float:
     """
     if not q >= 0:
         raise MetricError(f"metric vendi: q is {q:g}; it must be 0 or more")
-    rows = _unit_rows(group)
+    rows = unit_rows(group)
     if not len(rows):
         return float("nan")
     gram = rows @ rows.T if len(rows) <= rows.shape[1] else rows.T @ rows
@@ -85,7 +85,7 @@ def _renyi(law: NDArray[np.float64], q: float) -> float:
     return math.log(float((law**q).sum())) / (1 - q)
 
 
-def _unit_rows(group: Group) -> NDArray[np.float64]:
+def unit_rows(group: Group) -> NDArray[np.float64]:
     """Embeddings in float64 with rows of length 1 to its precision, so that equal rows have cosine 1."""
     assert group.embeddings is not None, "run.py embeds for metrics that need embeddings"
     rows: NDArray[np.float64] = group.embeddings.astype(np.float64)
