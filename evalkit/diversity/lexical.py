@@ -13,7 +13,7 @@ import math
 import numpy as np
 
 from evalkit.diversity.entropy import ENTROPIES
-from evalkit.diversity.ngrams import Ints, clipped_matches, counts_of, ngrams
+from evalkit.diversity.ngrams import Ints, clipped_matches, counts_of, last_order, ngrams
 from evalkit.errors import MetricError
 from evalkit.measure import metric
 from evalkit.records import Group
@@ -127,6 +127,59 @@ def self_bleu(group: Group, *, n: int = 4, smooth: str = "method1") -> float:
     return float(np.where(lengths == 0, closest == 0, bleu).mean())
 
 
+@metric(name="self_repetition", unit="nats", better="lower", needs={"words"}, version="1.0", cites="Salkar et al. 2022")
+def self_repetition(group: Group, *, n: int = 4) -> float:
+    """How much long n-grams come back across completions: mean log of 1 + the other completions that repeat them.
+
+    For each completion, over its different n-grams: how many of the OTHER completions hold each, added up; then
+    log(1 + sum), averaged. Repetition within a completion does not count.
+
+    Range: [0, inf); 0 when no n-gram is in two completions; log(1 + m (k - 1)) when all are the same, of m n-grams.
+
+    Bias: rises with k and with length: compare at equal k and similar length.
+
+    Cost: as distinct_n.
+
+    Undefined: below two completions.
+    """
+    if len(group.words) < 2:
+        return NAN
+    codes, owners = last_order(group.words, n)
+    pairs = np.unique(codes * len(group.words) + owners)
+    gram, owner = np.divmod(pairs, len(group.words))
+    holders = np.unique(gram, return_inverse=True, return_counts=True)
+    elsewhere = np.bincount(owner, holders[2][holders[1]] - 1, minlength=len(group.words))
+    return float(np.log1p(elsewhere).mean())
+
+
+@metric(
+    name="simpson_ngrams", unit="probability", better="higher", needs={"words"}, version="1.0", cites="Simpson 1949"
+)
+def simpson_ngrams(group: Group, *, n: int = 2) -> float:
+    """Chance that an n-gram of one completion and an n-gram of another differ.
+
+    1 minus the equal pairs over all pairs of n-grams that stand in different completions. Pairs within a completion
+    are left out, because words of one text hang together.
+
+    Range: [0, 1]; 0 when all n-grams are one, 1 when no two completions share any.
+
+    Bias: none at any k when completions are equally long (a U-statistic over pairs of completions), of order 1/k
+    otherwise: the lexical figure to compare across k. Long completions weigh more.
+
+    Cost: as distinct_n.
+
+    Undefined: when fewer than two completions have n words.
+    """
+    codes, owners = last_order(group.words, n)
+    k = len(group.words)
+    own = np.unique(codes * k + owners, return_counts=True)[1]
+    everywhere = np.unique(codes, return_counts=True)[1]
+    lengths = np.bincount(owners, minlength=max(k, 1))
+    across = _squares(np.array([len(codes)])) - _squares(lengths)
+    equal = _squares(everywhere) - _squares(own)
+    return 1 - equal / across if across else NAN
+
+
 @metric(name="compression_ratio", unit="ratio", better="lower", needs=(), version="1.0", cites="Shaib et al. 2024")
 def compression_ratio(group: Group) -> float:
     """Bytes of the completions over bytes of their gzip: redundancy within and between them.
@@ -163,6 +216,10 @@ def length(group: Group) -> float:
     Undefined: without completions.
     """
     return sum(map(len, group.words)) / len(group.words) if group.words else NAN
+
+
+def _squares(counts: Ints) -> int:
+    return int(counts.astype(np.int64) @ counts.astype(np.int64))
 
 
 def _closest_lengths(lengths: Ints) -> Ints:

@@ -22,10 +22,13 @@ _LARGEST = 2**62
 
 def counts_of(words: Sequence[Sequence[str]], n: int) -> Ints:
     """How often each distinct n-gram of the pooled texts occurs."""
-    codes = np.empty(0, dtype=np.int64)
-    for codes, _ in ngrams(words, n):  # noqa: B007 -- the last order is wanted
-        pass
-    return np.unique(codes, return_counts=True)[1].astype(np.int64)
+    return np.unique(last_order(words, n)[0], return_counts=True)[1].astype(np.int64)
+
+
+def last_order(words: Sequence[Sequence[str]], n: int) -> tuple[Ints, Ints]:
+    """A code per n-gram of order n alone, and the text that it is in. Raises `MetricError`."""
+    *_, last = ngrams(words, n)
+    return last
 
 
 def ngrams(words: Sequence[Sequence[str]], n: int) -> Iterator[tuple[Ints, Ints]]:
