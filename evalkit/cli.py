@@ -234,7 +234,10 @@ def metrics(name: str | None) -> None:
 
     if name is not None:
         found = define(name)
-        click.echo(f"{found.name}  ({found.unit}; better: {found.better})\n{found.cites}\n")
+        click.echo(f"{found.name}  (unit: {found.unit}; better: {found.better})")
+        click.echo(
+            f"Source: {found.cites or 'our own definition'}. Needs: {', '.join(sorted(found.needs)) or 'texts'}.\n"
+        )
         click.echo(inspect.getdoc(found.function) or "")
         return
     table = Table(box=None, header_style="bold")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator
 from importlib.metadata import EntryPoint
 
@@ -80,11 +81,18 @@ def test_a_mistake_says_what_is_allowed(asked: str | dict[str, dict[str, int]], 
     assert message in str(caught.value)
 
 
-def test_every_definition_explains_itself() -> None:
-    for definition in definitions().values():
-        assert definition.summary, definition.name
-        assert definition.unit, definition.name
-        assert definition.version, definition.name
+@pytest.mark.parametrize("name", definitions())
+def test_every_definition_explains_itself(name: str) -> None:
+    """What `evalkit metrics NAME` prints: a summary and four paragraphs that CONTRIBUTING.md names, none left empty."""
+    definition = define(name)
+    assert definition.summary
+    assert definition.unit
+    assert definition.version
+    assert definition.better in ("higher", "lower", "neither")
+    paragraphs = (inspect.getdoc(definition.function) or "").split("\n\n")
+    for label in ("Range:", "Bias:", "Cost:", "Undefined:"):
+        [said] = [paragraph.removeprefix(label) for paragraph in paragraphs if paragraph.startswith(label)]
+        assert said.strip(), label
 
 
 def test_a_plug_in_is_found_through_its_entry_point(monkeypatch: pytest.MonkeyPatch) -> None:
