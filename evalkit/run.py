@@ -25,7 +25,7 @@ from evalkit.best_of import keep_best
 from evalkit.crossing import score_under_baseline
 from evalkit.engines.base import open_engine
 from evalkit.errors import InputError
-from evalkit.measuring import Measurements, measure_groups
+from evalkit.measuring import Fairness, Measurements, measure_groups
 from evalkit.plan import Loaded, Plan, Shard, make_plan, sampling_of
 from evalkit.progress import Listener
 from evalkit.publish import report_page
@@ -65,7 +65,8 @@ def run_suite(suite: Suite, engine: str, out: Path | None, tell: Listener, comma
         groups = keep_best(plan, read_groups(plan, store), tell)
         scored, undefined = score_under_baseline(plan, groups, tell)
         baseline = plan.checkpoints[suite.baseline_checkpoint].checkpoint.fingerprint
-        measurements = measure_groups(suite.metrics, plan.arms, scored, suite.sampling.n, tell, baseline)
+        fairness = Fairness(suite.quality_measure, suite.quality_bar, suite.variants)
+        measurements = measure_groups(suite.measures, plan.arms, scored, suite.sampling.n, tell, baseline, fairness)
         summary = summarise(
             suite.name,
             [prompt.id for prompt in suite.prompts],
@@ -73,6 +74,7 @@ def run_suite(suite: Suite, engine: str, out: Path | None, tell: Listener, comma
             measurements.measured,
             suite.sampling.n,
             [*alarms(plan.arms, groups), *undefined, *measurements.alarms],
+            measurements.bar,
         )
         finish(store, plan, manifest, groups, measurements, summary)
     return Run(folder, summary, sampled)
@@ -152,7 +154,7 @@ def finish(
         arm.name: {prompt.prompt_id: prompt.text for prompt in plan.checkpoints[arm.checkpoint].rendered}
         for arm in plan.arms
     }
-    page = report_page(plan.suite.name, summary, groups, rendered, plan.suite.metrics, measurements, manifest)
+    page = report_page(plan.suite.name, summary, groups, rendered, measurements, manifest)
     store.write("report.html", page)
     store.write_json("run.json", manifest)
 

@@ -57,7 +57,7 @@ def test_what_is_undefined_is_null_and_never_a_number(summary: Summary) -> None:
 
 def test_the_file_has_the_keys_that_are_promised(summary: Summary) -> None:
     fields = json.loads(to_json(summary))
-    assert fields["schema"] == 1
+    assert fields["schema"] == 2
     assert fields["suite"] == "tiny"
     assert fields["prompts"] == PROMPTS
     assert {"name", "checkpoint", "kind", "sampling"} <= fields["arms"][0].keys()
@@ -93,7 +93,7 @@ def test_a_summary_comes_back_as_it_was(summary: Summary, tmp_path: Path) -> Non
         ("{", "is not a summary that evalkit wrote"),
         ("[]", "is not a summary that evalkit wrote"),
         ("{}", "is not a summary that evalkit wrote"),
-        ('{"schema": 2}', "has schema 2; this evalkit reads 1"),
+        ('{"schema": 3}', "has schema 3; this evalkit reads 1 and 2: upgrade evalkit"),
         ('{"schema": 1, "suite": "x"}', "is not a summary that evalkit wrote: prompts"),
     ],
 )
