@@ -10,6 +10,8 @@ from functools import cached_property
 
 import numpy as np
 
+from evalkit.comparison.curves import crossovers, curves, trace
+from evalkit.comparison.frontier import read_sweeps
 from evalkit.comparison.matched import lengths_differ, lengths_hash, match_lengths
 from evalkit.comparison.pooled import pooled_values, slots_of
 from evalkit.comparison.useful import SUBSETS, set_bar, useful_values
@@ -19,7 +21,7 @@ from evalkit.progress import Listener
 from evalkit.records import Alarm, Arm, Bar, Group, Variant
 from evalkit.stats import Array
 from evalkit.store import key_of, recall, remember
-from evalkit.summary import Measured
+from evalkit.summary import Compared, Measured
 
 UNSCORED_SHARE = 0.1
 """The share of a prompt's completions that may lack a score before the prompt's mean is undefined."""
@@ -112,6 +114,28 @@ def measure_groups(
         measured.append(Measured(str(measure), signature, measure.definition.better, values))
         tell.advance(len(arms))
     return Measurements(tuple(asked), tuple(measured), scores, tuple(unscored), bar)
+
+
+def compared(arms: Sequence[Arm], groups: Groups, measurements: Measurements) -> Compared:
+    """Curves over k, where the baseline overtakes, and temperature sweeps read at equal quality."""
+    traced = trace(measurements.measures, groups, measurements.scores)
+    by_name = {one.measure: one for one in measurements.measured}
+    bar = measurements.bar
+    readings = read_sweeps(arms, by_name[bar.measure], _diversities(measurements)) if bar else []
+    return Compared(bar, tuple(curves(traced, arms)), tuple(crossovers(traced, arms)), tuple(readings))
+
+
+def _diversities(measurements: Measurements) -> list[Measured]:
+    """The measures of diversity itself: whole metrics with a better direction that no quality goes into."""
+    pairs = zip(measurements.measures, measurements.measured, strict=True)
+    return [
+        measured
+        for measure, measured in pairs
+        if measure.variant == "whole"
+        and measure.definition.kind == "metric"
+        and measured.better != "neither"
+        and "quality" not in measure.definition.needs
+    ]
 
 
 def with_variants(measures: Sequence[Measure], groups: Groups, fair: Fairness) -> list[Measure]:

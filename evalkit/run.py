@@ -25,7 +25,7 @@ from evalkit.best_of import keep_best
 from evalkit.crossing import score_under_baseline
 from evalkit.engines.base import open_engine
 from evalkit.errors import InputError
-from evalkit.measuring import Fairness, Measurements, measure_groups
+from evalkit.measuring import Fairness, Measurements, compared, measure_groups
 from evalkit.plan import Loaded, Plan, Shard, make_plan, sampling_of
 from evalkit.progress import Listener
 from evalkit.publish import report_page
@@ -74,7 +74,7 @@ def run_suite(suite: Suite, engine: str, out: Path | None, tell: Listener, comma
             measurements.measured,
             suite.sampling.n,
             [*alarms(plan.arms, groups), *undefined, *measurements.alarms],
-            measurements.bar,
+            compared(plan.arms, groups, measurements),
         )
         finish(store, plan, manifest, groups, measurements, summary)
     return Run(folder, summary, sampled)

@@ -15,8 +15,21 @@ from pydantic import TypeAdapter, ValidationError
 
 from evalkit.errors import RecordsError
 from evalkit.measure import VARIANTS, split_variant
-from evalkit.records import CONFIDENCE, SCHEMA, Alarm, Arm, Bar, Better, Difference, Estimate, Summary
-from evalkit.stats import FEW, Array, holm, mean_intervals, sign_flip_p
+from evalkit.records import (
+    CONFIDENCE,
+    SCHEMA,
+    Alarm,
+    Arm,
+    Bar,
+    Better,
+    Crossover,
+    Curve,
+    Difference,
+    Estimate,
+    Reading,
+    Summary,
+)
+from evalkit.stats import FEW, Array, holm, mean_intervals, sign_flip_p_values
 
 READ = (1, SCHEMA)
 """Schemas of summary.json that can be read; 1 lacks what came later, and nothing else."""
@@ -32,6 +45,16 @@ class Measured:
     values: Mapping[str, Array]
 
 
+@dataclass(frozen=True)
+class Compared:
+    """What is read off besides one number a prompt."""
+
+    bar: Bar | None = None
+    curves: tuple[Curve, ...] = ()
+    crossovers: tuple[Crossover, ...] = ()
+    readings: tuple[Reading, ...] = ()
+
+
 def summarise(
     suite: str,
     prompts: Sequence[str],
@@ -39,7 +62,7 @@ def summarise(
     measured: Sequence[Measured],
     samples: int,
     alarms: Sequence[Alarm],
-    bar: Bar | None = None,
+    compared: Compared | None = None,
 ) -> Summary:
     """Means with intervals, paired differences to each arm's baseline, Holm over those of each variant.
 
@@ -49,7 +72,19 @@ def summarise(
     estimates = [estimate for one in measured for estimate in _estimates(one, arms, samples)]
     differences = [difference for one in measured for difference in _differences(one, arms)]
     warned = (*alarms, *_few(len(prompts)))
-    return Summary(suite, tuple(prompts), tuple(arms), tuple(estimates), tuple(_corrected(differences)), warned, bar)
+    more = compared or Compared()
+    return Summary(
+        suite=suite,
+        prompts=tuple(prompts),
+        arms=tuple(arms),
+        estimates=tuple(estimates),
+        differences=tuple(_corrected(differences)),
+        alarms=warned,
+        bar=more.bar,
+        curves=more.curves,
+        crossovers=more.crossovers,
+        readings=more.readings,
+    )
 
 
 def to_json(summary: Summary) -> str:
@@ -132,10 +167,10 @@ def _differences(one: Measured, arms: Sequence[Arm]) -> list[Difference]:
             value=_known(mean.value),
             low=_known(mean.low),
             high=_known(mean.high),
-            p=_known(sign_flip_p(pair)),
+            p=_known(p),
             p_adjusted=None,
         )
-        for (arm, baseline), pair, mean in zip(compared, pairs, means, strict=True)
+        for (arm, baseline), mean, p in zip(compared, means, sign_flip_p_values(pairs), strict=True)
     ]
 
 

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, model_
 from evalkit.alarms import alarms
 from evalkit.errors import MetricError, RecordsError
 from evalkit.measure import VARIANTS, Measure, definitions, parse
-from evalkit.measuring import Fairness, measure_groups
+from evalkit.measuring import Fairness, compared, measure_groups
 from evalkit.progress import Listener
 from evalkit.prompts import jsonl_rows
 from evalkit.publish import report_page
@@ -75,7 +75,9 @@ def score_file(path: Path, metrics: Sequence[str], baseline: str | None, tell: L
     measurements = measure_groups(measures, arms, groups, samples, tell, "", Fairness(quality, None, VARIANTS[1:]))
     ids = [prompt.id for prompt in prompts]
     found = [*alarms(arms, groups), *measurements.alarms]
-    summary = summarise(path.stem, ids, arms, measurements.measured, samples, found, measurements.bar)
+    summary = summarise(
+        path.stem, ids, arms, measurements.measured, samples, found, compared(arms, groups, measurements)
+    )
     provenance = {"file": str(path), "metrics": [str(measure) for measure in measures], "samples": samples}
     return Scored(summary, report_page(path.stem, summary, groups, {}, measurements, provenance))
 

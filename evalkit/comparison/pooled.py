@@ -25,8 +25,8 @@ EVERY = Prompt("every prompt", "every prompt")
 def pooled_values(measure: Measure, groups: Mapping[str, Sequence[Group]]) -> dict[str, Array]:
     """Arm -> one influence value a prompt: theta + (P - 1) (mean of theta without one - theta without this one).
 
-    theta is the metric's mean over `slots_of(groups)` pooled groups of P completions. The values' mean is theta exactly;
-    their spread over sqrt(P) is the jackknife standard error. NaN on prompts that some arm has no completion of: P is
+    theta is the metric's mean over `slots_of(groups)` pooled groups of P completions. The values' mean is theta
+    exactly; their spread over sqrt(P) is the jackknife standard error. NaN on prompts that some arm has no completion of: P is
     the same in every arm. Costs P + 1 evaluations a slot.
     """
     members = list(zip(*groups.values(), strict=True))
