@@ -103,6 +103,10 @@ class Measure:
     def __call__(self, subject: Any) -> Any:
         return self.definition.function(subject, **dict(self.params))
 
+    def fits(self, completions: int) -> bool:
+        """Whether so many completions are enough: a parameter `k` asks for that many."""
+        return int(dict(self.params).get("k", 0)) <= completions
+
     @property
     def essentials(self) -> str:
         """Name, parameters, identity and version in one word, for the signatures of measures that build on this one."""

@@ -134,7 +134,7 @@ def _diversities(measurements: Measurements) -> list[Measured]:
         if measure.variant == "whole"
         and measure.definition.kind == "metric"
         and measured.better != "neither"
-        and "quality" not in measure.definition.needs
+        and not measure.definition.needs & {"quality", "answer"}
     ]
 
 

@@ -92,9 +92,9 @@ def crossovers(traced: Sequence[Traced], arms: Sequence[Arm]) -> list[Crossover]
 
 
 def overtaken_at(ks: Sequence[int], differences: Array) -> Array:
-    """The k beyond which a curve of differences stays below 0, [B] for [B, K]: 0 if all of it is, inf if its end is not.
+    """The k beyond which a curve of differences stays below 0, [B] for [B, K].
 
-    Between two k it is read on the line over log k.
+    0 where all of it is below, inf where its end is not. Between two k it is read on the line over log k.
     """
     logs = np.log(np.asarray(ks, dtype=np.float64))
     ahead = differences >= 0

@@ -4,6 +4,9 @@ Slot j of every prompt makes one group; the estimate is the mean over slots. Pro
 such a figure, because a prompt drawn twice is a duplicate that the metric would count as sameness. Instead every prompt
 gets its influence by the delete-one jackknife (Tukey 1958), and these influence values, which average to the estimate
 exactly, take the way that every metric's values take: intervals, paired differences, corrections.
+
+The jackknife errs on the wide side (Efron & Stein 1981): on 30 prompts of simulated topics its intervals were 1.1 to 1.3
+times as wide as they had to be, and 1.4 to 1.8 times where the prompts share a vocabulary so small that they exhaust it.
 """
 
 from __future__ import annotations
@@ -26,15 +29,15 @@ def pooled_values(measure: Measure, groups: Mapping[str, Sequence[Group]]) -> di
     """Arm -> one influence value a prompt: theta + (P - 1) (mean of theta without one - theta without this one).
 
     theta is the metric's mean over `slots_of(groups)` pooled groups of P completions. The values' mean is theta
-    exactly; their spread over sqrt(P) is the jackknife standard error. NaN on prompts that some arm has no completion of: P is
-    the same in every arm. Costs P + 1 evaluations a slot.
+    exactly; their spread over sqrt(P) is the jackknife standard error. NaN on prompts that some arm has no completion
+    of: P is the same in every arm. Costs P + 1 evaluations a slot.
     """
     members = list(zip(*groups.values(), strict=True))
     asked = [place for place, found in enumerate(members) if all(group.completions for group in found)]
     slots = slots_of(groups)
     values = {arm: np.full(len(members), np.nan) for arm in groups}
     for arm, own in groups.items():
-        if slots:
+        if slots and measure.fits(len(asked) - 1):
             values[arm][asked] = influence_values(measure, [_pool([own[i] for i in asked], s) for s in range(slots)])
     return values
 

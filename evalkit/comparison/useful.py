@@ -41,14 +41,14 @@ def useful_values(
 
     Averaged over `SUBSETS` seeded subsets without replacement, which between them use every passing completion about
     equally often; a metric whose expected value does not depend on k (`any_k`) takes all that pass. NaN on prompts
-    where some arm has fewer than two: a prompt counts for every arm or for none.
+    where some arm has fewer than two, or fewer than a `k` of the measure: a prompt counts for every arm or for none.
     """
     prompts = len(next(iter(groups.values()), ()))
     values = {arm: np.full(prompts, np.nan) for arm in groups}
     for prompt, members in enumerate(zip(*groups.values(), strict=True)):
         passing = {arm: np.flatnonzero(scores[arm][prompt] >= bar) for arm in groups}
         fewest = min(len(places) for places in passing.values())
-        if fewest < 2:
+        if fewest < 2 or not measure.fits(fewest):
             continue
         for (arm, places), group in zip(passing.items(), members, strict=True):
             values[arm][prompt] = _expected(measure, group.only(places.tolist()), fewest, prompt)
