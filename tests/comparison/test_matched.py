@@ -12,7 +12,9 @@ from evalkit.measure import parse
 
 from .worlds import group
 
-rows = st.integers(1, 6).flatmap(lambda k: st.lists(st.lists(st.integers(0, 9), min_size=k, max_size=k), min_size=2, max_size=4))
+rows = st.integers(1, 6).flatmap(
+    lambda k: st.lists(st.lists(st.integers(0, 9), min_size=k, max_size=k), min_size=2, max_size=4)
+)
 
 
 def of_lengths(*lengths: int, name: str = "w") -> list:
