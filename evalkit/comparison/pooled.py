@@ -5,8 +5,8 @@ such a figure, because a prompt drawn twice is a duplicate that the metric would
 gets its influence by the delete-one jackknife (Tukey 1958), and these influence values, which average to the estimate
 exactly, take the way that every metric's values take: intervals, paired differences, corrections.
 
-The jackknife errs on the wide side (Efron & Stein 1981): on 30 prompts of simulated topics its intervals were 1.1 to 1.3
-times as wide as they had to be, and 1.4 to 1.8 times where the prompts share a vocabulary so small that they exhaust it.
+The jackknife errs on the wide side (Efron & Stein 1981): on 30 prompts of simulated topics its intervals were 1.1 to
+1.3 times as wide as they had to be, and 1.4 to 1.8 times where prompts exhaust a small vocabulary that they share.
 """
 
 from __future__ import annotations

@@ -6,12 +6,13 @@ import statistics
 from dataclasses import dataclass
 from typing import Literal
 
+from evalkit.measure import split_variant
 from evalkit.records import Better, Difference, Estimate, Summary
 from evalkit.report.wording import is_number
 
 Role = Literal["quality", "diversity", "other"]
 Outcome = Literal["gained", "lost", "unclear", "changed"]
-QUALITY = ("reward", "accuracy")
+QUALITY = ("reward", "accuracy", "pass_at", "best_of")
 ALPHA = 0.05
 LARGE, SMALL = 0.8, 0.2
 """Cohen's (1988) words for standardised differences."""
@@ -29,7 +30,12 @@ class Effect:
 def role(measure: str, better: Better) -> Role:
     if better == "neither":
         return "other"
-    return "quality" if measure.startswith(QUALITY) else "diversity"
+    return "quality" if split_variant(measure)[1].startswith(QUALITY) else "diversity"
+
+
+def is_whole(measure: str) -> bool:
+    """Whether it is the plain form of a measure, which verdict, cards and charts are about."""
+    return split_variant(measure)[0] == "whole"
 
 
 def outcome(difference: Difference, better: Better) -> Outcome:

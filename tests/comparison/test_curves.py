@@ -49,7 +49,7 @@ def test_a_prompt_with_fewer_completions_or_without_a_score_is_undefined() -> No
     ngrams, passed = trace([accuracy], groups, scores)
     assert list(np.isnan(ngrams.values["a"]).all(axis=1)) == [False, True, False]
     assert list(np.isnan(passed.values["a"]).all(axis=1)) == [False, True, True]
-    [curve] = [curve for curve in curves([passed], [arm("a")])]
+    [curve] = curves([passed], [arm("a")])
     assert (curve.values, curve.prompts) == ((1.0, 1.0, 1.0), 1)
 
 
