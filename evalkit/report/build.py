@@ -140,8 +140,8 @@ def _bar(summary: Summary) -> str:
     passing = [f"{arm} {share:.0%}" for arm, share in summary.bar.passing.items()]
     at_least = f"{summary.bar.at_least:.3g}".replace("-", "−")
     return (
-        f"Useful are completions with {label(summary.bar.measure)} of at least {at_least} ({summary.bar.source}): "
-        f"{listed(passing)} of them."
+        f"Useful are completions with {label(summary.bar.measure)} of at least {at_least} ({summary.bar.source}); "
+        f"so are, of each arm's: {listed(passing)}."
     )
 
 
