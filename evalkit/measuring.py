@@ -50,6 +50,8 @@ class Measurements:
     measures: tuple[Measure, ...]
     """All that was measured, each metric's variants behind it."""
     measured: tuple[Measured, ...]
+    groups: Groups
+    """What it was measured on, with the embeddings where a metric needed them."""
     scores: Mapping[str, Mapping[str, Sequence[Array]]]
     alarms: tuple[Alarm, ...]
     """Scores that could not be given to all completions."""
@@ -113,12 +115,12 @@ def measure_groups(
         signature = measure.signature(samples, ENCODER_ID, baseline, also)
         measured.append(Measured(str(measure), signature, measure.definition.better, values))
         tell.advance(len(arms))
-    return Measurements(tuple(asked), tuple(measured), scores, tuple(unscored), bar)
+    return Measurements(tuple(asked), tuple(measured), groups, scores, tuple(unscored), bar)
 
 
-def compared(arms: Sequence[Arm], groups: Groups, measurements: Measurements) -> Compared:
+def compared(arms: Sequence[Arm], measurements: Measurements) -> Compared:
     """Curves over k, where the baseline overtakes, and temperature sweeps read at equal quality."""
-    traced = trace(measurements.measures, groups, measurements.scores)
+    traced = trace(measurements.measures, measurements.groups, measurements.scores)
     by_name = {one.measure: one for one in measurements.measured}
     bar = measurements.bar
     readings = read_sweeps(arms, by_name[bar.measure], _diversities(measurements)) if bar else []

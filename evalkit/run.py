@@ -74,7 +74,7 @@ def run_suite(suite: Suite, engine: str, out: Path | None, tell: Listener, comma
             measurements.measured,
             suite.sampling.n,
             [*alarms(plan.arms, groups), *undefined, *measurements.alarms],
-            compared(plan.arms, groups, measurements),
+            compared(plan.arms, measurements),
         )
         finish(store, plan, manifest, groups, measurements, summary)
     return Run(folder, summary, sampled)

@@ -75,9 +75,7 @@ def score_file(path: Path, metrics: Sequence[str], baseline: str | None, tell: L
     measurements = measure_groups(measures, arms, groups, samples, tell, "", Fairness(quality, None, VARIANTS[1:]))
     ids = [prompt.id for prompt in prompts]
     found = [*alarms(arms, groups), *measurements.alarms]
-    summary = summarise(
-        path.stem, ids, arms, measurements.measured, samples, found, compared(arms, groups, measurements)
-    )
+    summary = summarise(path.stem, ids, arms, measurements.measured, samples, found, compared(arms, measurements))
     provenance = {"file": str(path), "metrics": [str(measure) for measure in measures], "samples": samples}
     return Scored(summary, report_page(path.stem, summary, groups, {}, measurements, provenance))
 

@@ -14,8 +14,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from evalkit.diversity.subsets import best_of, expected_kinds, pass_at
-from evalkit.measure import Measure
+from evalkit.diversity.classes import THRESHOLD, partition
+from evalkit.diversity.encoder import ENCODER_ID
+from evalkit.diversity.subsets import best_of, expected_classes, expected_kinds, pass_at
+from evalkit.measure import Measure, parse
 from evalkit.records import CONFIDENCE, Arm, Crossover, Curve, Group
 from evalkit.stats import Array, mean_intervals, resampled_means
 
@@ -43,12 +45,13 @@ def trace(
     groups: Mapping[str, Sequence[Group]],
     scores: Mapping[str, Mapping[str, Sequence[Array]]],
 ) -> list[Traced]:
-    """Every curve that these completions allow: distinct n-grams, pass@k of right or wrong, best-of-k of other scores.
+    """Every curve that these completions allow.
 
-    On prompts with fewer completions than others, and where one has no score, a curve is undefined.
+    Different things said (where there are embeddings), distinct n-grams, pass@k of right or wrong, best-of-k of other
+    scores. On prompts with fewer completions than others, and where one has no score, a curve is undefined.
     """
     n = max((len(group.completions) for own in groups.values() for group in own), default=0)
-    return [*_of_ngrams(groups, n), *_of_scores(measures, scores, n)] if n > 1 else []
+    return [*_of_classes(groups, n), *_of_ngrams(groups, n), *_of_scores(measures, scores, n)] if n > 1 else []
 
 
 def curves(traced: Sequence[Traced], arms: Sequence[Arm]) -> list[Curve]:
@@ -120,6 +123,22 @@ def _crossover(one: Traced, arm: str, baseline: str) -> Iterator[Crossover]:
     yield Crossover(
         one.name, one.measure, one.signature, arm, baseline, _known(k), _known(low), _known(high), one.ks[-1]
     )
+
+
+def _of_classes(groups: Mapping[str, Sequence[Group]], n: int) -> Iterator[Traced]:
+    if all(group.embeddings is None for own in groups.values() for group in own):
+        return
+    ks = _ks(n)
+    values = {arm: np.stack([_new_classes(group, n, ks) for group in own]) for arm, own in groups.items()}
+    measure = parse("distinct_k")
+    signature = measure.signature(n, ENCODER_ID)
+    yield Traced("classes", str(measure), measure.definition.unit, f"classes|{signature}", ks, values)
+
+
+def _new_classes(group: Group, n: int, ks: Sequence[int]) -> Array:
+    if len(group.completions) != n:
+        return np.full(len(ks), np.nan)
+    return expected_classes(np.bincount(partition(group, THRESHOLD)).tolist(), ks)
 
 
 def _of_ngrams(groups: Mapping[str, Sequence[Group]], n: int) -> Iterator[Traced]:

@@ -28,10 +28,15 @@ from evalkit.records import Group
 def embedding_distance(group: Group) -> float:
     """Mean of 1 - cosine over all pairs of completions.
 
-    In [0, 2], in practice [0, 1]; 0 when all are the same. Unbiased at every k (a U-statistic), so figures at
-    different k compare. O(k d) through (|sum u|^2 - k) / (k (k - 1)), no k x k matrix. NaN below two completions.
+    Range: [0, 2], in practice [0, 1]; 0 when all are the same.
+
+    Bias: none at any k (a U-statistic), so figures at different k compare.
+
+    Cost: O(k d) through (|sum u|^2 - k) / (k (k - 1)), no k x k matrix.
+
+    Undefined: below two completions.
     """
-    rows = _unit_rows(group)
+    rows = unit_rows(group)
     k = len(rows)
     if k < 2:
         return float("nan")
@@ -50,14 +55,20 @@ def embedding_distance(group: Group) -> float:
 def vendi(group: Group, *, q: float = 1.0) -> float:
     """Vendi score: the effective number of distinct completions.
 
-    exp of the order-q entropy of the eigenvalues of K / k, where K holds the cosines. In [1, k]: 1 when all are the
-    same, k when all are orthogonal. `q` in [0, inf]: 1 is Shannon's entropy, below 1 rare directions weigh more,
-    above 1 common ones. Grows with k on i.i.d. texts: compare at equal k only. Solved in whichever of the
-    k x k and d x d problems is smaller. NaN without completions.
+    exp of the order-q entropy of the eigenvalues of K / k, where K holds the cosines. `q` in [0, inf]: 1 is Shannon's
+    entropy, below 1 rare directions weigh more, above 1 common ones.
+
+    Range: [1, k]: 1 when all are the same, k when all are orthogonal.
+
+    Bias: grows with k on i.i.d. texts: compare at equal k only.
+
+    Cost: O(k d m + m^3) with m the smaller of k and d, whichever eigenproblem that is; one m x m matrix.
+
+    Undefined: without completions.
     """
     if not q >= 0:
         raise MetricError(f"metric vendi: q is {q:g}; it must be 0 or more")
-    rows = _unit_rows(group)
+    rows = unit_rows(group)
     if not len(rows):
         return float("nan")
     gram = rows @ rows.T if len(rows) <= rows.shape[1] else rows.T @ rows
@@ -75,7 +86,7 @@ def _renyi(law: NDArray[np.float64], q: float) -> float:
     return math.log(float((law**q).sum())) / (1 - q)
 
 
-def _unit_rows(group: Group) -> NDArray[np.float64]:
+def unit_rows(group: Group) -> NDArray[np.float64]:
     """Embeddings in float64 with rows of length 1 to its precision, so that equal rows have cosine 1."""
     assert group.embeddings is not None, "run.py embeds for metrics that need embeddings"
     rows: NDArray[np.float64] = group.embeddings.astype(np.float64)

@@ -58,7 +58,7 @@ def best_of(values: Array, ks: Sequence[int]) -> Array:
     falling = np.sort(np.asarray(values, dtype=np.float64))[::-1]
     if np.isnan(falling).any():
         return np.full(len(ks), np.nan)
-    return np.array([_largest_shares(len(falling), k) @ falling for k in ks], dtype=np.float64)
+    return np.array([largest_shares(len(falling), k) @ falling for k in ks], dtype=np.float64)
 
 
 def _found(holders: Ints, total: int, k: int) -> Array:
@@ -68,7 +68,7 @@ def _found(holders: Ints, total: int, k: int) -> Array:
     return np.asarray(1 - missed[holders], dtype=np.float64)
 
 
-def _largest_shares(total: int, k: int) -> Array:
+def largest_shares(total: int, k: int) -> Array:
     """C(i - 1, k - 1) / C(n, k) for i = n..1: in what share of the subsets the largest, the second, ... is largest."""
     i = np.arange(total, 1, -1)
     return np.asarray(k / total * np.concatenate([[1.0], np.cumprod(np.maximum(i - k, 0) / (i - 1))]), np.float64)

@@ -70,7 +70,8 @@ def _kind(found: Curve | Crossover) -> tuple[str, str]:
 
 
 def _title(curve: Curve) -> str:
-    return f"{TITLES.get(curve.name, curve.name)}: {label(curve.measure)}"
+    title = TITLES.get(curve.name, curve.name)
+    return title if curve.name == "classes" else f"{title}: {label(curve.measure)}"
 
 
 def _cells(curve: Curve) -> list[tuple[str, str]]:

@@ -32,6 +32,18 @@ def test_distinct_bigrams_are_the_mean_over_all_subsets() -> None:
     assert one.values["a"][0] == pytest.approx(expected)
 
 
+def test_different_things_said_are_counted_where_there_are_embeddings() -> None:
+    # Six long answers in three directions, 3 + 2 + 1: the classes are known, whoever divides them.
+    rows = np.eye(8, dtype=np.float32)[[0, 1, 0, 2, 1, 0]]
+    own = group([f"a long answer of many words, number {i}" for i in range(6)], rows=rows)
+    found = {one.name: one for one in trace([], {"a": [own]}, {})}
+    classes = [0, 1, 0, 2, 1, 0]
+    expected = [np.mean([len(set(s)) for s in itertools.combinations(classes, k)]) for k in (1, 2, 4, 6)]
+    assert found["classes"].ks == (1, 2, 4, 6)
+    assert found["classes"].values["a"][0] == pytest.approx(expected)
+    assert "enc:" in found["classes"].signature
+
+
 def test_right_or_wrong_becomes_pass_at_k_and_other_scores_best_of_k() -> None:
     accuracy, reward = parse("accuracy"), parse("reward|model:lab:reward")
     scores = {str(accuracy): {"a": [np.array([1.0, 0, 0])]}, str(reward): {"a": [np.array([0.5, 2.0, 1.0])]}}

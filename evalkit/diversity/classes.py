@@ -1,0 +1,184 @@
+"""Diversity of meaning counted in classes: which completions say the same, and how many different things are said.
+
+The partition is NoveltyBench's (Zhang et al. 2025): in slot order, each completion joins the first class whose FIRST
+member it equals in meaning, or founds one. "Equals" here: the texts are equal; or both have at most 5 words and share
+at least half (of the longer one's, case folded); or, for anything longer, the cosine of their sentence embeddings is
+`threshold` or more. Their judge of long texts is a classifier; ours is the encoder that the signature names.
+
+THRESHOLD was set with the embedded encoder on 72 hand-made answers of six words or more to 12 open questions, each
+meaning in two wordings (tests/diversity/paraphrases.py): at 0.65 it joins 35 of 36 pairs that say the same and 4 of 144
+that do not (0.55: 36 and 4; 0.75: 30 and 4). Those 4 differ in one name ("the capital is Sydney", "Canberra"), which
+sentence encoders hardly see: for long answers that turn on one word, classes are too few. Compare figures at equal
+thresholds only.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from evalkit.diversity.entropy import ENTROPIES
+from evalkit.diversity.ngrams import Ints
+from evalkit.diversity.semantic import unit_rows
+from evalkit.diversity.subsets import expected_classes
+from evalkit.errors import MetricError
+from evalkit.measure import metric
+from evalkit.records import Completion, Group
+
+NAN = float("nan")
+THRESHOLD = 0.65
+"""Least cosine at which two longer answers say the same."""
+_SHORT = 5
+"""Words up to which two answers are compared word by word."""
+
+
+@metric(
+    name="distinct_k",
+    unit="classes",
+    better="higher",
+    needs={"embeddings"},
+    version="1.0",
+    cites="Zhang et al. 2025",
+)
+def distinct_k(group: Group, *, k: int = 0, threshold: float = THRESHOLD) -> float:
+    """Expected number of different things said among k of the n completions.
+
+    Sum over classes of 1 - C(n - n_c, k) / C(n, k): the mean over all subsets of k (rarefaction). `k` = 0 stands for n,
+    where it is the number of classes. NoveltyBench's stored `distinct` is one lower: the number of its last class,
+    counted from 0.
+
+    Range: [1, k]; 1 when all say the same.
+
+    Bias: grows with k: compare at equal k; at one k it is the same on average whatever n. The order of completions
+    matters only where "says the same" is not transitive.
+
+    Cost: O(n d) a class, no n x n matrix.
+
+    Undefined: without completions. A k above n is an error.
+    """
+    sizes = _sizes(group, threshold)
+    return float(expected_classes(sizes.tolist(), [k or int(sizes.sum())])[0]) if len(sizes) else NAN
+
+
+@metric(
+    name="simpson_classes",
+    unit="probability",
+    better="higher",
+    needs={"embeddings"},
+    version="1.0",
+    cites="Simpson 1949",
+    any_k=True,
+)
+def simpson_classes(group: Group, *, threshold: float = THRESHOLD) -> float:
+    """Chance that two completions say different things: 1 - sum of n_c (n_c - 1) / (n (n - 1)) over classes.
+
+    Range: [0, 1]; 0 when all say the same, 1 when no two do.
+
+    Bias: none at any k for a given division into classes (a U-statistic), so figures at different k compare.
+
+    Cost: as distinct_k.
+
+    Undefined: below two completions.
+    """
+    sizes = _sizes(group, threshold)
+    total = int(sizes.sum())
+    return 1 - int(sizes @ (sizes - 1)) / (total * (total - 1)) if total > 1 else NAN
+
+
+@metric(
+    name="class_entropy",
+    unit="nats",
+    better="higher",
+    needs={"embeddings"},
+    version="1.0",
+    cites="Farquhar et al. 2024",
+)
+def class_entropy(group: Group, *, correction: str = "chao-wang-jost", threshold: float = THRESHOLD) -> float:
+    """Entropy of what is said, from how many completions are in each class: discrete semantic entropy.
+
+    Needs no log-probs, so it serves servers, texts from elsewhere and any temperature. `correction` as in
+    ngram_entropy; "none" is Farquhar et al.'s discrete form.
+
+    Range: [0, inf); 0 when all say the same, log n when no two do and nothing is corrected.
+
+    Bias: without a correction too low, the more so the smaller k; with Chao, Wang & Jost's most of it is gone.
+
+    Cost: as distinct_k.
+
+    Undefined: without completions.
+    """
+    if correction not in ENTROPIES:
+        allowed = ", ".join(ENTROPIES)
+        raise MetricError(f"metric class_entropy: correction is {correction!r}; it must be one of {allowed}")
+    sizes = _sizes(group, threshold)
+    return max(0.0, ENTROPIES[correction](sizes)) if len(sizes) else NAN
+
+
+@metric(
+    name="semantic_entropy",
+    unit="nats",
+    better="higher",
+    needs={"embeddings", "logprobs"},
+    version="1.0",
+    cites="Farquhar et al. 2024",
+)
+def semantic_entropy(group: Group, *, threshold: float = THRESHOLD) -> float:
+    """Entropy of what is said, each class weighing as much as the model's probability of its completions.
+
+    p(class) is the sum of p(x) over its DIFFERENT token sequences, made to add up to 1 over what was drawn. Two
+    departures from the reference code: it adds a sequence once each time it was drawn, which weighs it by about p
+    squared, and takes the geometric mean over tokens in place of p. `class_entropy` is the form without probabilities.
+
+    Range: [0, log k]; 0 when all say the same.
+
+    Bias: too low at small k, as classes not drawn are left out; compare at equal k.
+
+    Cost: as distinct_k.
+
+    Undefined: when the log-probs of any completion are unknown, or the arm's draws are not from the raw law.
+    """
+    if not group.completions or not all(completion.logprobs for completion in group.completions):
+        return NAN
+    places = list({_sequence(completion): place for place, completion in enumerate(group.completions)}.values())
+    surprisal = np.array([-math.fsum(group.completions[place].logprobs) for place in places])
+    weights = np.exp(surprisal.min() - surprisal)
+    law = np.bincount(partition(group, threshold)[places], weights) / weights.sum()
+    law = law[law > 0]
+    return max(0.0, -float(law @ np.log(law)))
+
+
+def partition(group: Group, threshold: float) -> Ints:
+    """(k,) the class of each completion, numbered from 0 in order of first appearance. Raises `MetricError`."""
+    if not -1 <= threshold <= 1:
+        raise MetricError(f"threshold is {threshold:g}; a cosine is between -1 and 1")
+    rows = unit_rows(group)
+    words = [text.lower().split() for text in group.texts]
+    classes = np.full(len(rows), -1, dtype=np.int64)
+    founded = 0
+    while len(waiting := np.flatnonzero(classes < 0)):
+        leader = int(waiting[0])
+        alike = rows[waiting] @ rows[leader] >= threshold
+        same = [
+            _same(group.texts, words, leader, place, bool(close)) for place, close in zip(waiting, alike, strict=True)
+        ]
+        classes[waiting[same]] = founded
+        founded += 1
+    return classes
+
+
+def _sizes(group: Group, threshold: float) -> Ints:
+    """How many completions each class has."""
+    return np.bincount(partition(group, threshold)).astype(np.int64)
+
+
+def _same(texts: Sequence[str], words: Sequence[Sequence[str]], one: int, other: int, alike: bool) -> bool:
+    if texts[one] == texts[other]:
+        return True
+    longer = max(len(words[one]), len(words[other]))
+    return 2 * len(set(words[one]) & set(words[other])) >= longer if longer <= _SHORT else alike
+
+
+def _sequence(completion: Completion) -> tuple[int, ...] | str:
+    return completion.token_ids or completion.text
