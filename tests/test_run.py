@@ -108,7 +108,7 @@ def test_a_run_leaves_all_that_is_promised(unbroken: Path) -> None:
     scores = pd.read_parquet(run / "scores.parquet")
     assert len(scores) == 2 * 2 * 10 * 128  # scores x arms x prompts x samples
     metrics = pd.read_parquet(run / "metrics.parquet")
-    assert len(metrics) == 6 * 2 * 10
+    assert len(metrics) == (6 + 2 * 3) * 2 * 10  # distinct_n and self_bleu also useful, matched and pooled
     completions = pd.concat(pd.read_parquet(path) for path in (run / "completions").glob("*.parquet"))
     assert len(completions) == 2 * 10 * 128
     assert (run / "report.html").read_text(encoding="utf-8").rstrip().endswith("</html>")

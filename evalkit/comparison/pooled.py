@@ -19,7 +19,7 @@ from evalkit.measure import Measure
 from evalkit.records import Group, Prompt
 from evalkit.stats import Array
 
-EVALUATIONS = 480
+EVALUATIONS = 256
 """Leave-one-out groups that are measured an arm and metric: what bounds the cost."""
 EVERY = Prompt("every prompt", "every prompt")
 """What a pooled group is asked: metrics that have this variant never look at the prompt."""

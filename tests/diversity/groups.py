@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -20,6 +21,13 @@ def embedded(rows: np.ndarray) -> Group:
     unit = rows / np.linalg.norm(rows, axis=1, keepdims=True) if rows.size else rows
     group = group_of([""] * len(rows))
     return Group(group.prompt, group.completions, unit.astype(np.float32))
+
+
+def classed(classes: Sequence[int], quality: Sequence[float] | None = None) -> Group:
+    """A group whose long texts fall into these classes of meaning: one axis a class, at right angles to all others."""
+    group = group_of([f"{slot} is a text of more than five words" for slot in range(len(classes))])
+    rows = np.eye(max(classes, default=0) + 1, dtype=np.float32)[list(classes)]
+    return replace(group, embeddings=rows, quality=None if quality is None else np.array(quality))
 
 
 def surprised(*logprobs: Sequence[float]) -> Group:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import gzip
+import io
 import math
 import time
 import warnings
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from decimal import Decimal, localcontext
 
 import numpy as np
@@ -17,7 +18,16 @@ from hypothesis import strategies as st
 from nltk.translate.bleu_score import SmoothingFunction, sentence_bleu
 from scipy import stats
 
-from evalkit.diversity.lexical import compression_ratio, distinct_n, ead_n, length, ngram_entropy, self_bleu
+from evalkit.diversity.lexical import (
+    compression_ratio,
+    distinct_n,
+    ead_n,
+    length,
+    ngram_entropy,
+    self_bleu,
+    self_repetition,
+    simpson_ngrams,
+)
 from evalkit.errors import MetricError
 from evalkit.records import Group
 
@@ -39,9 +49,28 @@ HOSTILE = {
     "NUL": ["\x00", "a\x00b"],
     "lone surrogates": ["\ud800 x", "\udfff"],
     "many scripts": ["日本語のテキスト", "Ελληνικά κείμενα", "🙂 🙂 🙃", "עברית"],
+    "right to left": ["\u202eשלום עולם\u202c", "שלום עולם", "مرحبا \u200fبالعالم"],
+    "combining": ["e\u0301te\u0301", "été", "Z\u0351\u036b\u0343a\u0329" * 50],
+    "joined emoji": ["👩\u200d👩\u200d👧\u200d👦 👍🏽", "👩\u200d👩\u200d👧", "🏳️\u200d🌈"],
     "10 000 tokens": [WORDS_LONG, WORDS_LONG[:5000], "w1 w2"],
 }
-METRICS: list[Callable[[Group], float]] = [distinct_n, ead_n, ngram_entropy, self_bleu, compression_ratio, length]
+METRICS: list[Callable[[Group], float]] = [
+    distinct_n,
+    ead_n,
+    ngram_entropy,
+    self_bleu,
+    self_repetition,
+    simpson_ngrams,
+    compression_ratio,
+    length,
+]
+STORMS = [
+    "the old man told nobody about the storm at sea",
+    "the old man told nobody about the boat",
+    "nobody told the old man about the storm at sea",
+    "a red boat went out",
+]
+"""Texts whose tokens are their words between spaces, so that peers with other tokenizers count the same."""
 
 
 def nltk_self_bleu(group: Group, n: int) -> float:
@@ -56,6 +85,10 @@ def nltk_self_bleu(group: Group, n: int) -> float:
         smooth = SmoothingFunction().method1
         total += sentence_bleu(others, list(hypothesis), weights=(1 / orders,) * orders, smoothing_function=smooth)
     return total / len(group.words)
+
+
+def n_grams(words: Sequence[str], n: int) -> list[tuple[str, ...]]:
+    return [tuple(words[start : start + n]) for start in range(len(words) - n + 1)]
 
 
 def test_distinct_n_of_two_sentences_that_share_a_bigram() -> None:
@@ -194,6 +227,97 @@ def test_compression_ratio_is_bytes_over_gzip_bytes() -> None:
     assert compression_ratio(group_of(["the sea is blue and wide"] * 100)) > 20
 
 
+def test_compression_ratio_is_of_one_gzip_where_a_peer_compresses_twice() -> None:
+    # `diversity` 0.3.1 on the same texts joined by spaces: 52.39 and 245.088, the gzip of a gzip.
+    for texts, once, twice in (
+        (STORMS * 50, 58.389, 52.39),
+        (["the sea is blue and wide"] * 1000, 208.325, 245.088),
+    ):
+        joined = " ".join(texts).encode()
+        assert len(joined) / len(gzip.compress(joined)) == pytest.approx(once, abs=1e-3)
+        file = io.BytesIO()
+        with gzip.GzipFile("compressed.gz", "w", fileobj=file) as second:
+            second.write(gzip.compress(joined))
+        assert len(joined) / len(file.getvalue()) == pytest.approx(twice, abs=5e-4)
+        # Newlines in place of spaces move ours by little.
+        assert compression_ratio(group_of(texts)) == pytest.approx(once, rel=0.06)
+
+
+def test_the_order_of_completions_moves_compression_by_little() -> None:
+    rng = np.random.default_rng(6)
+    law = 1 / np.arange(1, 501)
+    texts = [" ".join(f"w{i}" for i in rng.choice(500, 12, p=law / law.sum())) for _ in range(32)]
+    assert len("\n".join(texts)) > 1024
+    values = [compression_ratio(group_of([texts[i] for i in rng.permutation(32)])) for _ in range(200)]
+    assert max(values) / min(values) < 1.05
+
+
+def test_n_grams_of_a_peer_cross_texts_and_orders_are_added_up() -> None:
+    # `diversity` 0.3.1, ngram_diversity_score(STORMS, 4): 2.559, on the texts run together.
+    together = sum(distinct_n(group_of([" ".join(STORMS)]), n=n) for n in (1, 2, 3, 4))
+    assert together == pytest.approx(2.559, abs=5e-4)
+    assert sum(distinct_n(group_of(STORMS), n=n) for n in (1, 2, 3, 4)) == pytest.approx(2.3647, abs=5e-5)
+
+
+@pytest.mark.parametrize(("n", "value"), [(4, 1.1634900875393808), (2, 1.7925298858624072)])
+def test_self_repetition_is_the_peer_s(n: int, value: float) -> None:
+    # `diversity` 0.3.1, self_repetition_score(STORMS, n).
+    assert self_repetition(group_of(STORMS), n=n) == pytest.approx(value, abs=1e-12)
+
+
+@settings(deadline=None)
+@given(TEXTS.filter(lambda texts: len(texts) > 1), st.integers(1, 4))
+def test_self_repetition_counts_the_other_completions_that_hold_an_n_gram(texts: list[str], n: int) -> None:
+    group = group_of(texts)
+    held = [set(n_grams(words, n)) for words in group.words]
+    sums = [sum(gram in other for gram in own for other in held) - len(own) for own in held]
+    assert self_repetition(group, n=n) == pytest.approx(np.mean(np.log1p(sums)), abs=1e-12)
+
+
+@settings(deadline=None)
+@given(TEXTS, st.integers(1, 3))
+def test_simpson_ngrams_is_the_share_of_pairs_across_completions_that_differ(texts: list[str], n: int) -> None:
+    group = group_of(texts)
+    grams = [n_grams(words, n) for words in group.words]
+    pairs = [
+        one != other
+        for place, own in enumerate(grams)
+        for others in grams[place + 1 :]
+        for one in own
+        for other in others
+    ]
+    wanted = np.mean(pairs) if pairs else math.nan
+    assert simpson_ngrams(group, n=n) == pytest.approx(wanted, abs=1e-12, nan_ok=True)
+
+
+def test_simpson_ngrams_does_not_move_with_k_where_distinct_n_does() -> None:
+    law = 1 / np.arange(1, 31)
+    law /= law.sum()
+    rng = np.random.default_rng(7)
+    means = {}
+    for k in (4, 32):
+        groups = [
+            group_of([" ".join(f"w{i}" for i in rng.choice(30, 10, p=law)) for _ in range(k)]) for _ in range(200)
+        ]
+        means[k] = [np.mean([metric(group, n=1) for group in groups]) for metric in (simpson_ngrams, distinct_n)]
+    assert means[4][0] == pytest.approx(1 - law @ law, abs=0.01)
+    assert means[32][0] == pytest.approx(1 - law @ law, abs=0.005)
+    assert means[32][1] < 0.5 * means[4][1]
+
+
+@pytest.mark.parametrize("n", [2, 3, 4])
+def test_self_bleu_is_fast_bleu_s(n: int) -> None:
+    """On texts of n words or more: its smoothing gives shorter ones another value, as nltk's does."""
+    fast_bleu = pytest.importorskip("fast_bleu", reason="the extra `bench` adds it; it needs a C++ compiler")
+    rng = np.random.default_rng(8)
+    law = 1 / np.arange(1, 301)
+    texts = [[f"w{i}" for i in rng.choice(300, rng.integers(8, 40), p=law / law.sum())] for _ in range(80)]
+    theirs = fast_bleu.SelfBLEU(texts, {n: (1 / n,) * n}).get_score()[n]
+    # Its weights are single precision: 1/2 and 1/4 are exact there, 1/3 is not.
+    tolerance = 1e-7 if n == 3 else 1e-9
+    assert self_bleu(group_of([" ".join(text) for text in texts]), n=n) == pytest.approx(np.mean(theirs), abs=tolerance)
+
+
 def test_length_counts_words_and_signs() -> None:
     assert length(group_of(["Yes, sir.", "no", ""])) == pytest.approx((4 + 1 + 0) / 3)
 
@@ -201,14 +325,16 @@ def test_length_counts_words_and_signs() -> None:
 @pytest.mark.parametrize("texts", [["", ""], ["", " ", "\n"]], ids=["empty", "white space"])
 def test_metrics_of_nothing_but_empty_completions_are_undefined_or_say_identical(texts: list[str]) -> None:
     group = group_of(texts)
-    for metric in (distinct_n, ead_n, ngram_entropy, compression_ratio):
+    for metric in (distinct_n, ead_n, ngram_entropy, simpson_ngrams, compression_ratio):
         assert math.isnan(metric(group))
     assert self_bleu(group) == 1
+    assert self_repetition(group) == 0
     assert length(group) == 0
 
 
 def test_one_completion_has_no_self_bleu() -> None:
-    assert math.isnan(self_bleu(group_of(["a b c d"])))
+    for metric in (self_bleu, self_repetition, simpson_ngrams):
+        assert math.isnan(metric(group_of(["a b c d"])))
     assert distinct_n(group_of(["a b a b"])) == pytest.approx(2 / 3)
 
 
