@@ -134,7 +134,7 @@ def _length(arm: Arm, lengths: Mapping[str, float]) -> Iterator[Alarm]:
             arm.name,
             "length",
             f"completions have {own:.1f} words on average, those of {arm.baseline} {other:.1f}: lexical metrics "
-            "depend on length and are not length-matched here.",
+            "depend on length; their length-matched variants do not.",
         )
 
 

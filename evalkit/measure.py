@@ -5,9 +5,9 @@ A metric is one function `(group, *, parameters) -> float` on one prompt's compl
 their mean. NaN means "not defined here". Declaring one is the decorator; it is found by walking `evalkit.diversity`
 and `evalkit.quality` and the entry points of group `evalkit.metrics`.
 
-A `Measure` is a definition with its parameters: an immutable value whose text parses back
-(`distinct_n|n:3`). Its signature says all that the number depends on; two numbers are comparable exactly
-when their signatures are equal (after sacreBLEU, Post 2018).
+A `Measure` is a definition with its parameters, in one variant: an immutable value whose text parses back
+(`distinct_n|n:3`, `pooled/distinct_n|n:3`). Its signature says all that the number depends on; two numbers are
+comparable exactly when their signatures are equal (after sacreBLEU, Post 2018).
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ import importlib
 import inspect
 import pkgutil
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib.metadata import entry_points
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, get_args
 
 from evalkit.errors import MetricError
-from evalkit.records import Better
+from evalkit.records import Better, Variant
 
 Need = Literal[
     "words",
@@ -43,6 +43,9 @@ Need = Literal[
 Value = int | float | str | bool
 Function = TypeVar("Function", bound=Callable[..., Any])
 PACKAGES = ("evalkit.diversity", "evalkit.quality")
+VARIANTS: tuple[Variant, ...] = get_args(Variant)
+_OF_TEXTS: frozenset[Need] = frozenset({"words", "embeddings"})
+"""A metric that needs no more can be computed on other completions than all of one prompt's."""
 _declared: dict[str, Definition] = {}
 
 
@@ -60,6 +63,15 @@ class Definition:
     cites: str
     identity: Callable[..., Mapping[str, str]] | None
     """Called with the parameters: what else the number depends on (a reward model's weights)."""
+    any_k: bool = False
+    """Whether its expected value is the same at every k, so that figures at different k compare."""
+
+    @property
+    def variants(self) -> tuple[Variant, ...]:
+        """The variants that it has a meaning in. Only what is counted on words alone can be matched in length."""
+        if self.kind == "score" or not self.needs <= _OF_TEXTS:
+            return ("whole",)
+        return tuple(variant for variant in VARIANTS if variant != "matched" or self.needs <= {"words"})
 
     @property
     def parameters(self) -> dict[str, inspect.Parameter]:
@@ -78,6 +90,7 @@ class Measure:
 
     definition: Definition
     params: tuple[tuple[str, Value], ...]
+    variant: Variant = "whole"
 
     @property
     def name(self) -> str:
@@ -85,17 +98,28 @@ class Measure:
 
     def __str__(self) -> str:
         defaults = {name: p.default for name, p in self.definition.parameters.items()}
-        return "|".join([self.name, *(f"{k}:{_show(v)}" for k, v in self.params if v != defaults[k])])
+        prefix = "" if self.variant == "whole" else f"{self.variant}/"
+        return "|".join([prefix + self.name, *(f"{k}:{_show(v)}" for k, v in self.params if v != defaults[k])])
 
     def __call__(self, subject: Any) -> Any:
         return self.definition.function(subject, **dict(self.params))
 
-    def signature(self, k: int, encoder: str, baseline: str = "", voices: str = "") -> str:
+    def fits(self, completions: int) -> bool:
+        """Whether so many completions are enough: a parameter `k` asks for that many."""
+        return int(dict(self.params).get("k", 0)) <= completions
+
+    @property
+    def essentials(self) -> str:
+        """Name, parameters, identity and version in one word, for the signatures of measures that build on this one."""
+        return self.signature(0, "").replace("|k:0", "").replace("|", ",")
+
+    def signature(self, k: int, encoder: str, baseline: str = "", also: Iterable[str] = ()) -> str:
         """All that the number depends on besides the completions: parameters, tokenizer, encoder, baseline, k, version.
 
-        `baseline`: fingerprint of the baseline checkpoint; `voices`: that of the voice classifier.
+        `baseline`: fingerprint of the baseline checkpoint. `also`: what else decides it, as `key:value`.
         """
-        parts = [self.name, *(f"{key}:{_show(value)}" for key, value in self.params)]
+        name = self.name if self.variant == "whole" else f"{self.variant}/{self.name}"
+        parts = [name, *(f"{key}:{_show(value)}" for key, value in self.params)]
         if self.definition.identity is not None:
             parts += [f"{key}:{value}" for key, value in self.definition.identity(**dict(self.params)).items()]
         if "words" in self.definition.needs:
@@ -104,9 +128,7 @@ class Measure:
             parts.append(f"enc:{encoder}")
         if self.definition.needs & {"baseline_logprobs", "baseline_group", "forward_logprobs"}:
             parts.append(f"baseline:{baseline[:12]}")
-        if "voices" in self.definition.needs:
-            parts.append(f"voices:{voices}")
-        return "|".join([*parts, f"k:{k}", f"v:{self.definition.version}"])
+        return "|".join([*parts, *also, f"k:{k}", f"v:{self.definition.version}"])
 
 
 def metric(
@@ -117,9 +139,10 @@ def metric(
     needs: Iterable[Need],
     version: str,
     cites: str,
+    any_k: bool = False,
 ) -> Callable[[Function], Function]:
-    """Declare a function of one `Group` as a metric."""
-    return _declare("metric", name, unit, better, needs, version, cites, None)
+    """Declare a function of one `Group` as a metric. `any_k`: its expected value does not depend on k."""
+    return _declare("metric", name, unit, better, needs, version, cites, None, any_k)
 
 
 def score(
@@ -133,7 +156,7 @@ def score(
     identity: Callable[..., Mapping[str, str]] | None = None,
 ) -> Callable[[Function], Function]:
     """Declare a function of a sequence of `Group`s as a score on every completion."""
-    return _declare("score", name, unit, better, needs, version, cites, identity)
+    return _declare("score", name, unit, better, needs, version, cites, identity, any_k=True)
 
 
 def definitions() -> dict[str, Definition]:
@@ -143,13 +166,31 @@ def definitions() -> dict[str, Definition]:
 
 
 def parse(asked: str | Mapping[str, Mapping[str, Value] | None]) -> Measure:
-    """Read `distinct_n`, `distinct_n|n:3` or `{distinct_n: {n: 3}}`.
+    """Read `distinct_n`, `distinct_n|n:3` or `{distinct_n: {n: 3}}`, each also with a variant: `pooled/distinct_n`.
 
-    Raises `MetricError` on an unknown name, parameter or a value of the wrong type.
+    Raises `MetricError` on an unknown name, variant, parameter or a value of the wrong type.
     """
-    name, given = _parse_text(asked) if isinstance(asked, str) else _parse_mapping(asked)
+    said, given = _parse_text(asked) if isinstance(asked, str) else _parse_mapping(asked)
+    variant, name = split_variant(said)
     definition = define(name)
-    return Measure(definition, tuple(_fill(definition, given)))
+    return in_variant(Measure(definition, tuple(_fill(definition, given))), variant)
+
+
+def in_variant(measure: Measure, variant: Variant) -> Measure:
+    """The same measure in another variant. Raises `MetricError` where that has no meaning."""
+    if variant not in measure.definition.variants:
+        allowed = ", ".join(measure.definition.variants)
+        raise MetricError(f"metric {measure.name} has no variant {variant!r}; it has: {allowed}")
+    return replace(measure, variant=variant)
+
+
+def split_variant(measure: str) -> tuple[Variant, str]:
+    """`pooled/distinct_n|n:3` apart: its variant and the rest. A path in a parameter is no variant."""
+    head, slash, rest = measure.partition("/")
+    for variant in VARIANTS:
+        if slash and head == variant:
+            return variant, rest
+    return "whole", measure
 
 
 def define(name: str) -> Definition:
@@ -169,6 +210,7 @@ def _declare(
     version: str,
     cites: str,
     identity: Callable[..., Mapping[str, str]] | None,
+    any_k: bool,
 ) -> Callable[[Function], Function]:
     def register(function: Function) -> Function:
         known = _declared.get(name)
@@ -176,7 +218,9 @@ def _declare(
             raise MetricError(
                 f"metric {name!r} is declared by both {known.function.__module__} and {function.__module__}"
             )
-        _declared[name] = Definition(name, kind, function, unit, better, frozenset(needs), version, cites, identity)
+        _declared[name] = Definition(
+            name, kind, function, unit, better, frozenset(needs), version, cites, identity, any_k
+        )
         return function
 
     return register

@@ -1,36 +1,82 @@
-"""Measures meet completions: embeddings are made once, scores once, metrics a prompt at a time."""
+"""Measures meet completions: embeddings and scores are made once, then every metric in every variant."""
 
 from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
+from evalkit.comparison.curves import crossovers, curves, trace
+from evalkit.comparison.frontier import read_sweeps
+from evalkit.comparison.matched import lengths_differ, lengths_hash, match_lengths
+from evalkit.comparison.pooled import pooled_values, slots_of
+from evalkit.comparison.useful import SUBSETS, set_bar, useful_values
 from evalkit.diversity.encoder import EMBEDDED, Encoder, encode
-from evalkit.measure import Measure
+from evalkit.measure import Measure, in_variant
 from evalkit.progress import Listener
-from evalkit.records import Alarm, Arm, Group
+from evalkit.records import Alarm, Arm, Bar, Group, Variant
 from evalkit.stats import Array
 from evalkit.store import key_of, recall, remember
-from evalkit.summary import Measured
+from evalkit.summary import Compared, Measured
 
 UNSCORED_SHARE = 0.1
 """The share of a prompt's completions that may lack a score before the prompt's mean is undefined."""
+FEWEST_POOLED = 3
+"""Prompts below which nothing can be said across prompts."""
 Groups = Mapping[str, Sequence[Group]]
 """Arm name -> one group a prompt, in prompt order."""
+
+
+@dataclass(frozen=True)
+class Fairness:
+    """What makes a comparison fair, as a suite asks for it."""
+
+    quality: Measure | None = None
+    """The score that says how good a completion is; one of the measures."""
+    bar: float | None = None
+    """What a useful completion reaches; None: the baseline's median."""
+    variants: tuple[Variant, ...] = ()
+    """Variants that every metric with a better direction gets unasked."""
 
 
 @dataclass(frozen=True)
 class Measurements:
     """Every measure's values a prompt, and every score a completion (measure -> arm -> one array a prompt)."""
 
+    measures: tuple[Measure, ...]
+    """All that was measured, each metric's variants behind it."""
     measured: tuple[Measured, ...]
+    groups: Groups
+    """What it was measured on, with the embeddings where a metric needed them."""
     scores: Mapping[str, Mapping[str, Sequence[Array]]]
     alarms: tuple[Alarm, ...]
     """Scores that could not be given to all completions."""
+    bar: Bar | None
+    """What useful completions reach; None where the suite names no quality."""
+    encoder: Encoder
+    """What embedded the groups."""
+
+
+@dataclass(frozen=True)
+class _Material:
+    """What measures are computed on."""
+
+    arms: Sequence[Arm]
+    groups: Groups
+    scores: Mapping[str, Mapping[str, Sequence[Array]]]
+    bar: Bar | None
+
+    @cached_property
+    def matched(self) -> dict[str, list[Group]]:
+        return match_lengths(self.groups)
+
+    @cached_property
+    def lengths(self) -> str:
+        return lengths_hash(self.matched)
 
 
 def measure_groups(
@@ -41,32 +87,130 @@ def measure_groups(
     tell: Listener,
     baseline: str = "",
     encoder: Encoder = EMBEDDED,
+    fairness: Fairness | None = None,
 ) -> Measurements:
     """Compute all measures on all arms; `baseline` is the fingerprint of the baseline checkpoint.
 
     Measures of log-probs are defined for draws from the raw law only (temperature 1, nothing cut off), and undefined
     for the other arms. Raises `MetricError`, `CheckpointError`, `EngineError` (from scores that load a model).
     """
-    if any("embeddings" in measure.definition.needs for measure in measures):
+    fair = fairness or Fairness()
+    asked = with_variants(measures, groups, fair)
+    if any("embeddings" in measure.definition.needs for measure in asked):
         groups = _embed(groups, tell, encoder)
-    measured: list[Measured] = []
-    scores: dict[str, dict[str, list[Array]]] = {}
+    tell.stage("measure", len(asked) * len(arms))
+    scores = {
+        str(measure): {arm.name: score_completions(measure, groups[arm.name], tell) for arm in arms}
+        for measure in asked
+        if measure.definition.kind == "score"
+    }
+    bar = _bar(fair, arms, scores)
+    if fair.quality is not None and any("quality" in measure.definition.needs for measure in asked):
+        groups = _with_quality(groups, scores[str(fair.quality)])
+    material = _Material(arms, groups, scores, bar)
+    measured = []
     unscored: list[Alarm] = []
-    tell.stage("measure", len(measures) * len(arms))
-    for measure in measures:
-        values: dict[str, Array] = {}
+    for measure in asked:
+        values = _values(measure, material)
         if measure.definition.kind == "score":
-            scores[str(measure)] = {arm.name: score_completions(measure, groups[arm.name], tell) for arm in arms}
-            values = {arm: _means(arrays) for arm, arrays in scores[str(measure)].items()}
             unscored += [alarm for arm in arms for alarm in _unscored(measure, arm, values[arm.name])]
-            tell.advance(len(arms))
-        else:
-            for arm in arms:
-                values[arm.name] = _metric(measure, arm, groups[arm.name])
-                tell.advance(1)
-        signature = measure.signature(samples, encoder.identity, baseline, _classifier(groups))
+        also = _essentials(measure, material, fair.quality)
+        signature = measure.signature(samples, encoder.identity, baseline, also)
         measured.append(Measured(str(measure), signature, measure.definition.better, values))
-    return Measurements(tuple(measured), scores, tuple(unscored))
+        tell.advance(len(arms))
+    return Measurements(tuple(asked), tuple(measured), groups, scores, tuple(unscored), bar, encoder)
+
+
+def compared(arms: Sequence[Arm], measurements: Measurements) -> Compared:
+    """Curves over k, where the baseline overtakes, and temperature sweeps read at equal quality."""
+    traced = trace(measurements.measures, measurements.groups, measurements.scores, measurements.encoder.identity)
+    by_name = {one.measure: one for one in measurements.measured}
+    bar = measurements.bar
+    readings = read_sweeps(arms, by_name[bar.measure], _diversities(measurements)) if bar else []
+    return Compared(bar, tuple(curves(traced, arms)), tuple(crossovers(traced, arms)), tuple(readings))
+
+
+def _diversities(measurements: Measurements) -> list[Measured]:
+    """The measures of diversity itself: whole metrics with a better direction that no quality goes into."""
+    pairs = zip(measurements.measures, measurements.measured, strict=True)
+    return [
+        measured
+        for measure, measured in pairs
+        if measure.variant == "whole"
+        and measure.definition.kind == "metric"
+        and measured.better != "neither"
+        and not measure.definition.needs & {"quality", "answer"}
+    ]
+
+
+def with_variants(measures: Sequence[Measure], groups: Groups, fair: Fairness) -> list[Measure]:
+    """The measures, each metric with a better direction followed by the variants that it gets unasked.
+
+    Useful ones where a quality is known, matched ones where lengths differ, pooled ones over three prompts or more.
+    """
+    apply = {
+        "useful": fair.quality is not None,
+        "matched": "matched" in fair.variants and lengths_differ(groups),
+        "pooled": max(map(len, groups.values()), default=0) >= FEWEST_POOLED,
+    }
+    wanted = [variant for variant in fair.variants if apply[variant]]
+    asked: dict[Measure, None] = {}
+    for measure in measures:
+        asked[measure] = None
+        if measure.variant == "whole" and measure.definition.better != "neither":
+            here = [variant for variant in wanted if variant in measure.definition.variants]
+            asked.update(dict.fromkeys(in_variant(measure, variant) for variant in here))
+    return list(asked)
+
+
+def _bar(fair: Fairness, arms: Sequence[Arm], scores: Mapping[str, Mapping[str, Sequence[Array]]]) -> Bar | None:
+    if fair.quality is None:
+        return None
+    home = next(arm.name for arm in arms if arm.baseline is None)
+    return set_bar(str(fair.quality), scores[str(fair.quality)], home, fair.bar)
+
+
+def _with_quality(groups: Groups, scores: Mapping[str, Sequence[Array]]) -> dict[str, list[Group]]:
+    """Every group's quality, and that of the baseline's group beside it."""
+    pairs = {arm: list(zip(members, scores[arm], strict=True)) for arm, members in groups.items()}
+    known = {group.completions: own for of_arm in pairs.values() for group, own in of_arm}
+
+    def rated(group: Group, own: Array) -> Group:
+        beside = group.baseline
+        if beside is not None:
+            beside = dataclasses.replace(beside, quality=known[beside.completions])
+        return dataclasses.replace(group, quality=own, baseline=beside)
+
+    return {arm: [rated(group, own) for group, own in of_arm] for arm, of_arm in pairs.items()}
+
+
+def _values(measure: Measure, material: _Material) -> dict[str, Array]:
+    """Arm -> one value a prompt."""
+    if measure.definition.kind == "score":
+        return {arm: _means(arrays) for arm, arrays in material.scores[str(measure)].items()}
+    if measure.variant == "useful":
+        assert material.bar is not None, "a suite without a quality has no useful variants"
+        return useful_values(measure, material.groups, material.scores[material.bar.measure], material.bar.at_least)
+    if measure.variant == "pooled":
+        return pooled_values(measure, material.groups)
+    groups = material.matched if measure.variant == "matched" else material.groups
+    return {arm.name: _metric(measure, arm, groups[arm.name]) for arm in material.arms}
+
+
+def _essentials(measure: Measure, material: _Material, quality: Measure | None) -> Iterable[str]:
+    """What else a number depends on, for its signature."""
+    if quality is not None and (measure.variant == "useful" or "quality" in measure.definition.needs):
+        yield f"quality:{quality.essentials}"
+    if measure.variant == "useful" and material.bar is not None:
+        yield f"bar:{material.bar.at_least:.6g}"
+        yield f"subsets:{SUBSETS}"
+    if measure.variant == "matched":
+        yield f"lengths:{material.lengths}"
+    if measure.variant == "pooled":
+        yield f"prompts:{max(map(len, material.groups.values()))}"
+        yield f"slots:{slots_of(material.groups)}"
+    if "voices" in measure.definition.needs:
+        yield f"voices:{_classifier(material.groups)}"
 
 
 def _classifier(groups: Groups) -> str:

@@ -31,7 +31,7 @@ def fill_needs(plan: Plan, groups: Groups, tell: Listener) -> tuple[dict[str, Se
     readings: list[Reading] = []
     lacking: dict[tuple[str, str], dict[str, None]] = defaultdict(dict)
     for need, prepare in PREPARED.items():
-        asking = [str(measure) for measure in plan.suite.metrics if need in measure.definition.needs]
+        asking = [str(measure) for measure in plan.suite.measures if need in measure.definition.needs]
         if asking:
             prepared = prepare(plan, filled)
             filled |= prepared.groups

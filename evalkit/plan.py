@@ -72,7 +72,7 @@ class Plan:
 
 def make_plan(suite: Suite, engine: str) -> Plan:
     """Resolve every checkpoint, render every prompt, cut the work into shards. Raises `InputError`s."""
-    check_measures(suite.metrics, suite.prompts)
+    check_measures(suite.measures, suite.prompts)
     loaded = {name: _load(suite, name, engine) for name in suite.checkpoints}
     arms = plan_arms(suite)
     return Plan(suite, loaded, tuple(arms), tuple(_shards(arms, loaded)), find_encoder(suite.encoder))

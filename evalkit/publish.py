@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
-from evalkit.measure import Measure
 from evalkit.measuring import Groups, Measurements
 from evalkit.records import Summary
 from evalkit.report.build import build_report
@@ -18,7 +17,6 @@ def report_page(
     summary: Summary,
     groups: Groups,
     rendered: Mapping[str, Mapping[str, str]],
-    measures: Sequence[Measure],
     measurements: Measurements,
     provenance: Mapping[str, Any],
 ) -> bytes:
@@ -43,7 +41,7 @@ def report_page(
                 summary=measure.definition.summary,
                 cites=measure.definition.cites,
             )
-            for measure in measures
+            for measure in measurements.measures
         },
     )
     return build_report(content).encode("utf-8", "replace")

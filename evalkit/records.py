@@ -6,8 +6,8 @@ checked when `evalkit.suite` reads one.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
@@ -19,9 +19,14 @@ if TYPE_CHECKING:
 Kind = Literal["base", "tuned"]
 Match = Literal["exact", "numeric", "regex"]
 Better = Literal["higher", "lower", "neither"]
+Variant = Literal["whole", "useful", "matched", "pooled"]
+"""Which of the completions a metric is computed on: all of a prompt's, those that are good enough, all cut to common
+lengths, or one of every prompt."""
 FinishReason = Literal["stop", "length"]
 CONFIDENCE = 0.95
 """The level of every interval that evalkit prints."""
+SCHEMA = 2
+"""Of summary.json; 1 had no bar, curves, crossovers and readings."""
 RANKS = (1, 2, 3, 5, 8, 13, 21, 34, 55, 89, 144, 233, 377, 610, 987)
 """At which ranks of a next-token law its log-prob is kept: evenly spread on a log scale, few enough to store."""
 
@@ -201,6 +206,24 @@ class Group:
 
         return tuple(tokenize(text) for text in self.texts)
 
+    def of(self, completions: tuple[Completion, ...], words: tuple[tuple[str, ...], ...]) -> Group:
+        """The same prompt with other completions, whose words are known; all that was said of the old ones is gone."""
+        made = Group(self.prompt, completions)
+        # What `words` would find is put where it keeps it: tokenizing again is slow, and could split joined words more.
+        vars(made)["words"] = words
+        return made
+
+    def only(self, kept: Sequence[int]) -> Group:
+        """The completions at these places, with their words and embeddings."""
+        made = self.of(tuple(self.completions[i] for i in kept), tuple(self.words[i] for i in kept))
+        return made if self.embeddings is None else made.embedded(self.embeddings[list(kept)])
+
+    def embedded(self, rows: np.ndarray) -> Group:
+        """The same group with these embeddings, (k, d)."""
+        made = replace(self, embeddings=rows)
+        vars(made).update({name: found for name, found in vars(self).items() if name in ("words", "texts")})
+        return made
+
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
@@ -235,7 +258,79 @@ class Difference:
     high: float | None
     p: float | None
     p_adjusted: float | None
-    """Holm over all differences of the summary."""
+    """Holm over all differences of the same variant in the summary."""
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """What k of an arm's completions show, for k = 1, 2, 4, ...: mean over prompts, each with its interval."""
+
+    name: str
+    """What rises with k: "classes", "distinct_ngrams", "pass_at", "best_of"."""
+    measure: str
+    """What it is made from: a score, an equivalence, an n-gram order."""
+    unit: str
+    signature: str
+    arm: str
+    ks: tuple[int, ...]
+    values: tuple[float | None, ...]
+    lows: tuple[float | None, ...]
+    highs: tuple[float | None, ...]
+    confidence: float
+    prompts: int
+    """Prompts on which it is defined."""
+
+
+@dataclass(frozen=True, slots=True)
+class Crossover:
+    """Beyond how many completions the baseline's curve is above the arm's, although the arm's may start above.
+
+    A k of 0 says that the baseline is above from the first completion on; None, that it is not above at n.
+    """
+
+    name: str
+    measure: str
+    signature: str
+    arm: str
+    baseline: str
+    k: float | None
+    low: float | None
+    high: float | None
+    """Ends of the interval, in the same terms."""
+    largest: int
+    """n: nothing is known of larger k."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """Two temperature sweeps, read where they are equal on one axis: checkpoint minus baseline on the other axis."""
+
+    checkpoint: str
+    baseline: str
+    metric: str
+    """What differs ..."""
+    at_equal: str
+    """... where these are equal."""
+    signature: str
+    value: float | None
+    """Mean gap over the range that both sweeps reach; None where they have no common range."""
+    low: float | None
+    high: float | None
+    start: float | None
+    end: float | None
+    """The common range, in the unit of `at_equal`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """What a completion must reach to be called useful."""
+
+    measure: str
+    at_least: float
+    source: str
+    """Who set it: the suite, or the arm whose median it is."""
+    passing: Mapping[str, float]
+    """Arm -> share of its completions that pass."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,4 +352,8 @@ class Summary:
     estimates: tuple[Estimate, ...]
     differences: tuple[Difference, ...]
     alarms: tuple[Alarm, ...] = ()
-    schema: int = 1
+    bar: Bar | None = None
+    curves: tuple[Curve, ...] = ()
+    crossovers: tuple[Crossover, ...] = ()
+    readings: tuple[Reading, ...] = ()
+    schema: int = SCHEMA

@@ -26,7 +26,7 @@ from evalkit.best_of import keep_best
 from evalkit.engines.base import open_engine
 from evalkit.errors import InputError
 from evalkit.hearing import Heard, hear_voices
-from evalkit.measuring import Measurements, measure_groups
+from evalkit.measuring import Fairness, Measurements, compared, measure_groups
 from evalkit.needs import fill_needs
 from evalkit.plan import Loaded, Plan, Shard, make_plan, sampling_of
 from evalkit.progress import Listener
@@ -69,8 +69,9 @@ def run_suite(suite: Suite, engine: str, out: Path | None, tell: Listener, comma
         filled, undefined = fill_needs(plan, groups, tell)
         heard = hear_voices(plan, filled, tell)
         baseline = plan.checkpoints[suite.baseline_checkpoint].checkpoint.fingerprint
+        fairness = Fairness(suite.quality_measure, suite.quality_bar, suite.variants)
         measurements = measure_groups(
-            suite.metrics, plan.arms, heard.groups, suite.sampling.n, tell, baseline, plan.encoder
+            suite.measures, plan.arms, heard.groups, suite.sampling.n, tell, baseline, plan.encoder, fairness
         )
         summary = summarise(
             suite.name,
@@ -79,6 +80,7 @@ def run_suite(suite: Suite, engine: str, out: Path | None, tell: Listener, comma
             measurements.measured,
             suite.sampling.n,
             [*alarms(plan.arms, groups), *undefined, *heard.alarms, *measurements.alarms],
+            compared(plan.arms, measurements),
         )
         summary = with_disagreements(summary, measurements)
         finish(store, plan, manifest, groups, heard, measurements, summary)
@@ -171,7 +173,7 @@ def finish(
         arm.name: {prompt.prompt_id: prompt.text for prompt in plan.checkpoints[arm.checkpoint].rendered}
         for arm in plan.arms
     }
-    page = report_page(plan.suite.name, summary, groups, rendered, plan.suite.metrics, measurements, manifest)
+    page = report_page(plan.suite.name, summary, groups, rendered, measurements, manifest)
     store.write("report.html", page)
     store.write_json("run.json", manifest)
 

@@ -14,8 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats as scipy_stats
 
+from evalkit.records import CONFIDENCE
+
 Array = NDArray[np.float64]
 RESAMPLES = 10_000
+_UPPER = (1 + CONFIDENCE) / 2
 FEW = 20
 """Below so many prompts a bootstrap interval is too short, and Student's t is used instead."""
 
@@ -50,19 +53,50 @@ def mean_intervals(values: Array, confidence: float, seed: int = 0) -> list[Mean
     return [mean for mean in results if mean is not None]
 
 
+def resampled_means(values: Array, seed: int = 0) -> Array:
+    """Means over resampled prompts: (RESAMPLES, m) for `values` (P, m) without NaN; columns share their resamples.
+
+    Spread around the mean by sqrt(P / (P - 1)) times Student's over the normal quantile: a percentile interval of few
+    prompts is too short by that much.
+    """
+    prompts = len(values)
+    mean = values.mean(axis=0)
+    wider = np.sqrt(prompts / (prompts - 1)) * scipy_stats.t.ppf(_UPPER, prompts - 1) / scipy_stats.norm.ppf(_UPPER)
+    resampled = _resample_counts(prompts, seed) @ values / prompts
+    return np.asarray(mean + wider * (resampled - mean), dtype=np.float64)
+
+
 def sign_flip_p(differences: Array, seed: int = 0) -> float:
     """Two-sided p-value of "the mean difference is zero" (1-D, NaN dropped); exact by enumeration when 2^P is small."""
-    kept = differences[~np.isnan(differences)]
+    return float(sign_flip_p_values(differences[None, :], seed)[0])
+
+
+def sign_flip_p_values(differences: Array, seed: int = 0) -> Array:
+    """`sign_flip_p` of every row; rows share their flips, so that twenty cost little more than one."""
+    defined = ~np.isnan(differences)
+    p_values = np.full(len(differences), np.nan)
+    many = np.count_nonzero(defined, axis=1) >= np.log2(RESAMPLES)
+    for row in np.flatnonzero(~many):
+        p_values[row] = _exact_p(differences[row, defined[row]])
+    if many.any():
+        # A flipped zero is a zero, so that an undefined prompt takes no part.
+        kept = np.where(defined[many], differences[many], 0.0)
+        p_values[many] = (_at_least_as_far(kept, _random_signs(kept.shape[1], seed)) + 1) / (RESAMPLES + 1)
+    return p_values
+
+
+def _exact_p(kept: Array) -> float:
     if kept.size < 2:
         return float("nan")
-    if not kept.any():
-        return 1.0
-    observed = abs(kept.mean())
-    exact = kept.size < np.log2(RESAMPLES)
-    flipped = np.abs(_signs(kept.size, exact, seed) @ kept) / kept.size
+    signs = _all_signs(kept.size)
+    return float(_at_least_as_far(kept[None, :], signs)[0]) / len(signs)
+
+
+def _at_least_as_far(kept: Array, signs: Array) -> Array:
+    """How many flips of each row sum to at least its own sum, without sign."""
+    observed = np.abs(kept.sum(axis=1))
     # Sums taken in another order differ in their last bits, and a tie must count as one.
-    at_least = int(np.count_nonzero(flipped >= observed * (1 - 1e-12)))
-    return at_least / len(flipped) if exact else (at_least + 1) / (len(flipped) + 1)
+    return np.asarray((np.abs(signs @ kept.T) >= observed * (1 - 1e-12)).sum(axis=0), dtype=np.float64)
 
 
 def holm(p_values: Array) -> Array:
@@ -119,14 +153,21 @@ def _bca_bounds(resampled: Array, mean: float, acceleration: float, confidence: 
 def _resample_counts(prompts: int, seed: int) -> Array:
     """(RESAMPLES, P): how often each prompt is drawn in each resample."""
     generator = np.random.default_rng([seed, prompts])
-    return np.asarray(generator.multinomial(prompts, np.full(prompts, 1 / prompts), size=RESAMPLES), np.float64)
+    drawn = generator.integers(0, prompts, size=(RESAMPLES, prompts), dtype=np.int32)
+    drawn += np.arange(RESAMPLES, dtype=np.int32)[:, None] * np.int32(prompts)
+    counts = np.bincount(drawn.ravel(), minlength=RESAMPLES * prompts)
+    return counts.reshape(RESAMPLES, prompts).astype(np.float64)
 
 
 @lru_cache(maxsize=4)
-def _signs(prompts: int, exact: bool, seed: int) -> Array:
-    """Rows of +-1: all 2^P of them, or RESAMPLES random ones."""
-    if exact:
-        bits = (np.arange(2**prompts)[:, None] >> np.arange(prompts)) & 1
-        return np.asarray(1 - 2 * bits, np.float64)
+def _random_signs(prompts: int, seed: int) -> Array:
+    """RESAMPLES random rows of +-1."""
     generator = np.random.default_rng([seed, prompts, 1])
-    return 1.0 - 2.0 * generator.integers(0, 2, size=(RESAMPLES, prompts)).astype(np.float64)
+    bits = np.frombuffer(generator.bytes(RESAMPLES * -(-prompts // 8)), np.uint8).reshape(RESAMPLES, -1)
+    return np.asarray(1.0 - 2.0 * np.unpackbits(bits, axis=1, count=prompts), np.float64)
+
+
+def _all_signs(prompts: int) -> Array:
+    """All 2^P rows of +-1."""
+    bits = (np.arange(2**prompts)[:, None] >> np.arange(prompts)) & 1
+    return np.asarray(1 - 2 * bits, np.float64)

@@ -164,6 +164,12 @@ class Suite(Part):
     sampling: SamplingSpec = SamplingSpec()
     metrics: tuple[SuiteMeasure, ...] = Field(min_length=1)
     """Names, or {name: {parameter: value}}; `evalkit metrics` lists them."""
+    quality: SuiteMeasure | None = None
+    """The score that says how good a completion is; default: the first score among the metrics."""
+    quality_bar: float | None = Field(None, allow_inf_nan=False)
+    """A completion that reaches it is useful; default: the median quality of the baseline's completions."""
+    variants: tuple[Literal["useful", "matched", "pooled"], ...] = ("useful", "matched", "pooled")
+    """In which variants every diversity metric is computed besides the plain one, where they can be."""
     encoder: str | None = Field(None, min_length=1)
     """Folder or hub id of the sentence encoder that measures of meaning use; default: the embedded one."""
     voices: dict[Annotated[str, Field(pattern=NAME)], Texts] = Field(default_factory=dict)
@@ -187,10 +193,36 @@ class Suite(Part):
             )
         if self.voices and self.voices_from is not None:
             raise ValueError("voices stand either in `voices` or in the file that `voices_from` names, not in both")
+        self._check_quality()
         twice = [str(m) for i, m in enumerate(self.metrics) if m in self.metrics[:i]]
         if twice:
             raise ValueError(f"metric {twice[0]} is listed twice")
         return self
+
+    def _check_quality(self) -> None:
+        if self.quality is not None and self.quality.definition.kind != "score":
+            raise ValueError(
+                f"quality is {self.quality}; it must be a score, which judges each completion on its own, as in "
+                "quality: {reward: {model: ...}}"
+            )
+        if self.quality_measure is not None:
+            return
+        if self.quality_bar is not None:
+            raise ValueError("quality_bar needs a quality to judge by: name a score with `quality`")
+        for measure in self.metrics:
+            if measure.variant == "useful" or "quality" in measure.definition.needs:
+                raise ValueError(f"metric {measure} needs to know what is good: name a score with `quality`")
+
+    @property
+    def quality_measure(self) -> Measure | None:
+        """The score that the suite calls quality."""
+        return self.quality or next((m for m in self.metrics if m.definition.kind == "score"), None)
+
+    @property
+    def measures(self) -> tuple[Measure, ...]:
+        """All that is measured: the metrics, and the quality where it is not among them."""
+        quality = self.quality_measure
+        return self.metrics if quality is None or quality in self.metrics else (*self.metrics, quality)
 
     @property
     def baseline_checkpoint(self) -> str:

@@ -14,8 +14,25 @@ import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
 from evalkit.errors import RecordsError
-from evalkit.records import CONFIDENCE, Alarm, Arm, Better, Difference, Estimate, Summary
-from evalkit.stats import FEW, Array, holm, mean_intervals, sign_flip_p
+from evalkit.measure import VARIANTS, split_variant
+from evalkit.records import (
+    CONFIDENCE,
+    SCHEMA,
+    Alarm,
+    Arm,
+    Bar,
+    Better,
+    Crossover,
+    Curve,
+    Difference,
+    Estimate,
+    Reading,
+    Summary,
+)
+from evalkit.stats import FEW, Array, holm, mean_intervals, sign_flip_p_values
+
+READ = (1, SCHEMA)
+"""Schemas of summary.json that can be read; 1 lacks what came later, and nothing else."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +45,16 @@ class Measured:
     values: Mapping[str, Array]
 
 
+@dataclass(frozen=True)
+class Compared:
+    """What is read off besides one number a prompt."""
+
+    bar: Bar | None = None
+    curves: tuple[Curve, ...] = ()
+    crossovers: tuple[Crossover, ...] = ()
+    readings: tuple[Reading, ...] = ()
+
+
 def summarise(
     suite: str,
     prompts: Sequence[str],
@@ -35,14 +62,29 @@ def summarise(
     measured: Sequence[Measured],
     samples: int,
     alarms: Sequence[Alarm],
+    compared: Compared | None = None,
 ) -> Summary:
-    """Means with intervals, paired differences to each arm's baseline, Holm over all of them."""
+    """Means with intervals, paired differences to each arm's baseline, Holm over those of each variant.
+
+    The verdict is about whole groups, so these are one family. Each other variant reads the same metrics once more,
+    under another question, and is a family of its own: asking it makes no answer to the first question weaker.
+    """
     estimates = [estimate for one in measured for estimate in _estimates(one, arms, samples)]
     differences = [difference for one in measured for difference in _differences(one, arms)]
-    adjusted = holm(np.array([math.nan if d.p is None else d.p for d in differences], dtype=np.float64))
-    corrected = [dataclasses.replace(d, p_adjusted=_known(p)) for d, p in zip(differences, adjusted, strict=True)]
     warned = (*alarms, *_few(len(prompts)))
-    return Summary(suite, tuple(prompts), tuple(arms), tuple(estimates), tuple(corrected), warned)
+    more = compared or Compared()
+    return Summary(
+        suite=suite,
+        prompts=tuple(prompts),
+        arms=tuple(arms),
+        estimates=tuple(estimates),
+        differences=tuple(_corrected(differences)),
+        alarms=warned,
+        bar=more.bar,
+        curves=more.curves,
+        crossovers=more.crossovers,
+        readings=more.readings,
+    )
 
 
 def to_json(summary: Summary) -> str:
@@ -55,9 +97,12 @@ def read_summary(path: Path) -> Summary:
     """Read summary.json. Raises `RecordsError` on a file that is no summary, or of another schema."""
     try:
         fields: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        if fields["schema"] != 1:
-            raise RecordsError(f"{path} has schema {fields['schema']!r}; this evalkit reads 1")
-        return TypeAdapter(Summary).validate_python(fields)
+        if fields["schema"] not in READ:
+            raise RecordsError(
+                f"{path} has schema {fields['schema']!r}; this evalkit reads {' and '.join(map(str, READ))}: upgrade "
+                "evalkit, or run the suite again"
+            )
+        return TypeAdapter(Summary).validate_python(fields | {"schema": SCHEMA})
     except OSError as error:
         raise RecordsError(f"{path} cannot be read: {error.strerror}") from None
     except ValidationError as error:
@@ -66,6 +111,15 @@ def read_summary(path: Path) -> Summary:
         raise RecordsError(f"{path} is not a summary that evalkit wrote: {where}: {problem['msg']}") from None
     except (ValueError, KeyError, TypeError) as error:
         raise RecordsError(f"{path} is not a summary that evalkit wrote: {error!r}") from None
+
+
+def _corrected(differences: Sequence[Difference]) -> list[Difference]:
+    families = np.array([split_variant(difference.metric)[0] for difference in differences])
+    p_values = np.array([math.nan if d.p is None else d.p for d in differences], dtype=np.float64)
+    adjusted = np.full(len(differences), np.nan)
+    for family in VARIANTS:
+        adjusted[families == family] = holm(p_values[families == family])
+    return [dataclasses.replace(d, p_adjusted=_known(p)) for d, p in zip(differences, adjusted, strict=True)]
 
 
 def _few(prompts: int) -> list[Alarm]:
@@ -113,10 +167,10 @@ def _differences(one: Measured, arms: Sequence[Arm]) -> list[Difference]:
             value=_known(mean.value),
             low=_known(mean.low),
             high=_known(mean.high),
-            p=_known(sign_flip_p(pair)),
+            p=_known(p),
             p_adjusted=None,
         )
-        for (arm, baseline), pair, mean in zip(compared, pairs, means, strict=True)
+        for (arm, baseline), mean, p in zip(compared, means, sign_flip_p_values(pairs), strict=True)
     ]
 
 

@@ -11,8 +11,8 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, model_
 
 from evalkit.alarms import alarms
 from evalkit.errors import MetricError, RecordsError
-from evalkit.measure import Measure, Need, definitions, parse
-from evalkit.measuring import measure_groups
+from evalkit.measure import VARIANTS, Measure, Need, definitions, parse
+from evalkit.measuring import Fairness, compared, measure_groups
 from evalkit.progress import Listener
 from evalkit.prompts import jsonl_rows
 from evalkit.publish import report_page
@@ -73,12 +73,14 @@ def score_file(path: Path, metrics: Sequence[str], baseline: str | None, tell: L
         arm: [_group(prompt, by_prompt.get(prompt.id, [])[:samples]) for prompt in prompts]
         for arm, by_prompt in texts.items()
     }
-    measurements = measure_groups(measures, arms, groups, samples, tell)
+    quality = next((measure for measure in measures if measure.definition.kind == "score"), None)
+    fairness = Fairness(quality, None, VARIANTS[1:])
+    measurements = measure_groups(measures, arms, groups, samples, tell, fairness=fairness)
     ids = [prompt.id for prompt in prompts]
     found = [*alarms(arms, groups), *measurements.alarms]
-    summary = summarise(path.stem, ids, arms, measurements.measured, samples, found)
+    summary = summarise(path.stem, ids, arms, measurements.measured, samples, found, compared(arms, measurements))
     provenance = {"file": str(path), "metrics": [str(measure) for measure in measures], "samples": samples}
-    return Scored(summary, report_page(path.stem, summary, groups, {}, measures, measurements, provenance))
+    return Scored(summary, report_page(path.stem, summary, groups, {}, measurements, provenance))
 
 
 def _read(path: Path) -> list[Row]:

@@ -10,7 +10,7 @@ import pytest
 
 from evalkit import measure as module
 from evalkit.errors import MetricError
-from evalkit.measure import Measure, define, definitions, metric, parse
+from evalkit.measure import Measure, define, definitions, metric, parse, split_variant
 from evalkit.records import Group
 
 
@@ -121,3 +121,46 @@ def test_two_metrics_cannot_have_one_name() -> None:
 def test_a_measure_is_hashable_and_equal_by_value() -> None:
     assert {parse("distinct_n"), parse("distinct_n|n:2")} == {parse("distinct_n")}
     assert isinstance(parse("distinct_n"), Measure)
+
+
+@pytest.mark.parametrize(
+    ("text", "variant", "plain"),
+    [
+        ("pooled/distinct_n|n:3", "pooled", "distinct_n|n:3"),
+        ("useful/vendi", "useful", "vendi"),
+        ("reward|model:org/reward", "whole", "reward|model:org/reward"),
+        ("distinct_n", "whole", "distinct_n"),
+    ],
+)
+def test_a_variant_stands_before_the_metric_and_parses_back(text: str, variant: str, plain: str) -> None:
+    assert split_variant(text) == (variant, plain)
+    measure = parse(text)
+    assert (measure.variant, str(measure)) == (variant, text)
+
+
+def test_a_variant_can_be_asked_for_with_parameters() -> None:
+    assert parse({"matched/distinct_n": {"n": 3}}) == parse("matched/distinct_n|n:3")
+
+
+def test_variants_have_signatures_of_their_own() -> None:
+    assert (
+        parse("pooled/distinct_n").signature(8, "e", "", ["slots:2"])
+        == "pooled/distinct_n|n:2|tok:13a|slots:2|k:8|v:1.0"
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "allowed"),
+    [("matched/vendi", "whole, useful, pooled"), ("pooled/kl", "whole"), ("useful/accuracy", "whole")],
+)
+def test_a_variant_without_meaning_is_refused(text: str, allowed: str) -> None:
+    with pytest.raises(MetricError, match=f"it has: {allowed}$"):
+        parse(text)
+
+
+def test_a_k_above_the_completions_does_not_fit() -> None:
+    # `k` is a parameter of metrics of k tries.
+    measure = Measure(parse("distinct_n").definition, (("k", 4),))
+    assert measure.fits(4)
+    assert not measure.fits(3)
+    assert parse("distinct_n").fits(0)

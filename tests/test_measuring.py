@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import numpy as np
 import pytest
 
 from evalkit import measuring
-from evalkit.measure import parse
-from evalkit.measuring import measure_groups
+from evalkit.measure import Measure, parse
+from evalkit.measuring import Fairness, measure_groups, with_variants
 from evalkit.progress import Quiet
 from evalkit.records import Arm, Completion, Group, Prompt, Sampling
 
@@ -89,3 +90,75 @@ def test_a_score_is_computed_once_for_the_same_texts(monkeypatch: pytest.MonkeyP
     assert again.measured[0].values["a"] == pytest.approx(first.measured[0].values["a"])
     with pytest.raises(pytest.fail.Exception, match="it was known"):
         measure_groups([measure], [arm("a")], {"a": [group("blue", "green", answer="blue")]}, 2, Quiet())
+
+
+FAIR = Fairness(parse("accuracy"), None, ("useful", "matched", "pooled"))
+
+
+def answered(*texts: str) -> Group:
+    return group(*texts, answer="blue")
+
+
+def three_prompts() -> dict[str, list[Group]]:
+    short, long = answered("blue", "blue", "red"), answered("blue", "the blue", "red and green")
+    return {"a": [short] * 3, "b": [long] * 3}
+
+
+def test_every_diversity_metric_gets_its_variants_and_context_none() -> None:
+    measures = [
+        parse(name) for name in ("distinct_n|n:1", "embedding_distance", "length", "sequence_entropy", "accuracy")
+    ]
+    asked = [str(measure) for measure in with_variants(measures, three_prompts(), FAIR)]
+    assert asked == [
+        "distinct_n|n:1",
+        "useful/distinct_n|n:1",
+        "matched/distinct_n|n:1",
+        "pooled/distinct_n|n:1",
+        "embedding_distance",
+        "useful/embedding_distance",
+        "pooled/embedding_distance",
+        "length",
+        "sequence_entropy",
+        "accuracy",
+    ]
+
+
+def test_variants_come_only_where_they_can() -> None:
+    same = {"a": [answered("blue")], "b": [answered("red")]}
+    assert with_variants([parse("distinct_n")], same, Fairness(None, None, FAIR.variants)) == [parse("distinct_n")]
+    assert with_variants([parse("distinct_n")], three_prompts(), Fairness()) == [parse("distinct_n")]
+
+
+def test_a_variant_that_is_listed_is_measured_once() -> None:
+    asked = with_variants([parse("distinct_n"), parse("pooled/distinct_n")], three_prompts(), FAIR)
+    assert [str(measure) for measure in asked].count("pooled/distinct_n") == 1
+
+
+def test_variants_are_measured_and_signed() -> None:
+    measures = [parse("distinct_n|n:1"), parse("accuracy")]
+    found = measure_groups(measures, [arm("a"), arm("b")], three_prompts(), 3, Quiet(), "", FAIR)
+    by_name = {one.measure: one for one in found.measured}
+    # Useful: "blue" twice in "a"; "blue" and "the blue", which is right as well, in "b".
+    assert list(by_name["useful/distinct_n|n:1"].values["a"]) == pytest.approx([1 / 2] * 3)
+    assert list(by_name["useful/distinct_n|n:1"].values["b"]) == pytest.approx([2 / 3] * 3)
+    # Matched: ranks have 1, 1, 1 words in "a", so "b" is cut to "blue", "the", "red": three of three differ.
+    assert list(by_name["matched/distinct_n|n:1"].values["a"]) == pytest.approx([2 / 3] * 3)
+    assert list(by_name["matched/distinct_n|n:1"].values["b"]) == pytest.approx([1.0] * 3)
+    # Pooled: slot by slot all prompts say the same.
+    assert by_name["pooled/distinct_n|n:1"].values["a"].mean() == pytest.approx(1 / 3)
+    assert "quality:accuracy,v:1.0|bar:1|subsets:8" in by_name["useful/distinct_n|n:1"].signature
+    assert "|prompts:3|slots:3|" in by_name["pooled/distinct_n|n:1"].signature
+    assert "|lengths:" in by_name["matched/distinct_n|n:1"].signature
+    assert found.bar is not None
+    assert (found.bar.at_least, found.bar.source) == (1.0, "the median of a")
+
+
+def test_metrics_that_need_quality_find_it_in_the_group(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+    needy = dataclasses.replace(
+        parse("length").definition, needs=frozenset({"quality"}), function=lambda g: seen.append(g.quality) or 0.0
+    )
+    measures = [Measure(needy, ()), parse("accuracy")]
+    found = measure_groups(measures, [arm("a")], {"a": [answered("blue", "red")]}, 2, Quiet(), "", FAIR)
+    assert list(seen[0]) == [1.0, 0.0]
+    assert "quality:accuracy" in found.measured[0].signature

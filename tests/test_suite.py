@@ -23,6 +23,16 @@ def test_a_suite_is_read_whole(write_suite: Write) -> None:
     assert suite.sampling.n == 4
 
 
+def test_quality_is_the_first_score_unless_it_is_named(write_suite: Write) -> None:
+    assert load_suite(write_suite()).quality_measure is None
+    listed = load_suite(write_suite(("length", "accuracy")))
+    assert (str(listed.quality_measure), listed.measures) == ("accuracy", listed.metrics)
+    named = load_suite(write_suite(("metrics:", "quality: {reward: {model: lab:reward}}\nmetrics:")))
+    assert str(named.quality_measure) == "reward|model:lab:reward"
+    assert [str(measure) for measure in named.measures] == ["distinct_n", "length", "reward|model:lab:reward"]
+    assert load_suite(write_suite(("metrics:", "quality: accuracy\nmetrics:")), overrides({}, 2, None, None)).quality
+
+
 MISTAKES = [
     ("unknown key", ("max_tokens:", "max_token:"), "suite.yaml:8: unknown key 'sampling.max_token' (did you mean 'max_tokens'?)"),
     ("unknown top key", ("metrics:", "metricks:"), "suite.yaml:9: unknown key 'metricks' (did you mean 'metrics'?)"),
@@ -38,6 +48,11 @@ MISTAKES = [
     ("unknown metric parameter", ("distinct_n", "{distinct_n: {m: 3}}"), "metric distinct_n has no parameter 'm'"),
     ("metric parameter of a wrong type", ("distinct_n", "{distinct_n: {n: x}}"), "metric distinct_n: n is 'x'; it must be of type int"),
     ("metric twice", ("length", "distinct_n"), "metric distinct_n is listed twice"),
+    ("a variant without meaning", ("length", "useful/sequence_entropy"), "metrics[1]: metric sequence_entropy has no variant 'useful'; it has: whole"),
+    ("unknown variant to compute", ("metrics:", "variants: [pool]\nmetrics:"), "variants[0]: found pool; it must be 'useful', 'matched' or 'pooled'"),
+    ("useful without quality", ("length", "useful/distinct_n"), "metric useful/distinct_n needs to know what is good: name a score with `quality`"),
+    ("a bar without quality", ("metrics:", "quality_bar: 1\nmetrics:"), "quality_bar needs a quality to judge by"),
+    ("a quality that is no score", ("metrics:", "quality: length\nmetrics:"), "quality is length; it must be a score"),
     ("equal ids", ("id: two", "id: one"), "suite.yaml:12: prompt id 'one' is used twice (first at"),
     ("empty prompt", ("Name a colour.", ""), "suite.yaml:12: prompts[1].text"),
     ("blank prompt", ("Name a colour.", "   "), "suite.yaml:12: prompt 'two' is blank"),

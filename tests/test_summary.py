@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from evalkit.errors import RecordsError
-from evalkit.records import Alarm, Arm, Sampling, Summary
+from evalkit.records import Alarm, Arm, Bar, Crossover, Curve, Reading, Sampling, Summary
 from evalkit.summary import Measured, read_summary, summarise, to_json
 
 SAMPLING = Sampling(n=8, temperature=1.0, top_p=1.0, min_p=0.0, max_tokens=9, stop=("x",), seed=0)
@@ -57,7 +57,7 @@ def test_what_is_undefined_is_null_and_never_a_number(summary: Summary) -> None:
 
 def test_the_file_has_the_keys_that_are_promised(summary: Summary) -> None:
     fields = json.loads(to_json(summary))
-    assert fields["schema"] == 1
+    assert fields["schema"] == 2
     assert fields["suite"] == "tiny"
     assert fields["prompts"] == PROMPTS
     assert {"name", "checkpoint", "kind", "sampling"} <= fields["arms"][0].keys()
@@ -93,7 +93,7 @@ def test_a_summary_comes_back_as_it_was(summary: Summary, tmp_path: Path) -> Non
         ("{", "is not a summary that evalkit wrote"),
         ("[]", "is not a summary that evalkit wrote"),
         ("{}", "is not a summary that evalkit wrote"),
-        ('{"schema": 2}', "has schema 2; this evalkit reads 1"),
+        ('{"schema": 3}', "has schema 3; this evalkit reads 1 and 2: upgrade evalkit"),
         ('{"schema": 1, "suite": "x"}', "is not a summary that evalkit wrote: prompts"),
     ],
 )
@@ -116,3 +116,31 @@ def test_few_prompts_are_an_alarm(summary: Summary) -> None:
 def test_one_arm_alone_has_no_differences() -> None:
     alone = [dataclasses.replace(one, values={"base": one.values["base"]}) for one in MEASURED]
     assert summarise("tiny", PROMPTS, ARMS[:1], alone, 8, []).differences == ()
+
+
+def test_each_variant_is_a_family_of_its_own_for_holm() -> None:
+    one = MEASURED[0]
+    more = [dataclasses.replace(one, measure=f"{variant}/m") for variant in ("useful", "pooled")]
+    alone = summarise("tiny", PROMPTS, ARMS, [one], 8, [])
+    beside = summarise("tiny", PROMPTS, ARMS, [one, *more], 8, [])
+    assert [d.p_adjusted for d in beside.differences] == [alone.differences[0].p_adjusted] * 3
+
+
+def test_what_is_compared_comes_back_as_it_was(summary: Summary, tmp_path: Path) -> None:
+    curve = Curve("best_of", "reward", "reward", "s", "base", (1, 2), (0.5, None), (0.4, None), (0.6, None), 0.95, 30)
+    crossover = Crossover("best_of", "reward", "s", "tuned", "base", 1.5, 0.0, None, 2)
+    reading = Reading("tuned", "base", "m", "reward", "s", -0.1, -0.2, 0.0, 1.0, 2.0)
+    bar = Bar("reward", 0.5, "the median of base", {"base": 0.5, "tuned": 0.9})
+    full = dataclasses.replace(summary, bar=bar, curves=(curve,), crossovers=(crossover,), readings=(reading,))
+    path = tmp_path / "summary.json"
+    path.write_text(to_json(full), encoding="utf-8")
+    assert read_summary(path) == full
+
+
+def test_a_summary_of_schema_1_is_read_without_what_came_later(summary: Summary, tmp_path: Path) -> None:
+    fields = json.loads(to_json(summary)) | {"schema": 1}
+    for later in ("bar", "curves", "crossovers", "readings"):
+        del fields[later]
+    path = tmp_path / "summary.json"
+    path.write_text(json.dumps(fields), encoding="utf-8")
+    assert read_summary(path) == summary

@@ -69,6 +69,7 @@ def distinct_k(group: Group, *, k: int = 0, threshold: float = THRESHOLD) -> flo
     needs={"embeddings"},
     version="1.0",
     cites="Simpson 1949",
+    any_k=True,
 )
 def simpson_classes(group: Group, *, threshold: float = THRESHOLD) -> float:
     """Chance that two completions say different things: 1 - sum of n_c (n_c - 1) / (n (n - 1)) over classes.

@@ -23,6 +23,7 @@ from evalkit.records import Group
     needs={"embeddings"},
     version="1.0",
     cites="Tevet & Berant 2021",
+    any_k=True,
 )
 def embedding_distance(group: Group) -> float:
     """Mean of 1 - cosine over all pairs of completions.

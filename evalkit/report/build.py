@@ -13,11 +13,11 @@ from dataclasses import asdict
 from typing import Any
 
 from evalkit.records import Estimate, Summary
-from evalkit.report import effects, figures, samples, tables
+from evalkit.report import effects, figures, readings, samples, tables, tries
 from evalkit.report.content import JSON, ReportContent
 from evalkit.report.offline import asset, finite, render
 from evalkit.report.verdict import Verdict, verdict
-from evalkit.report.wording import LEVEL, counted, label
+from evalkit.report.wording import LEVEL, counted, label, listed
 from evalkit.stats import FEW
 
 SECTIONS: tuple[tuple[effects.Role, str, str], ...] = (
@@ -56,6 +56,10 @@ def _view(content: ReportContent, packed: samples.Samples) -> dict[str, Any]:
         "diversity": _options(content, "diversity"),
         "distance": {role: any(figures) for role, figures in _distance(summary).items()},
         "sections": _sections(content),
+        "bar": _bar(summary),
+        "has_variants": any(not effects.is_whole(metric) for metric in effects.betters(summary)),
+        "curves": tries.curve_tables(summary),
+        "readings": readings.rows(summary),
         "units": {measure: text.unit for measure, text in content.metrics.items()},
         "colours": figures.palette(summary),
         "provenance": content.provenance,
@@ -103,6 +107,8 @@ def _data(content: ReportContent, packed: samples.Samples) -> JSON:
         "summary": finite(asdict(summary)),
         "csv": tables.estimates_csv(summary),
         "overview": _overview(summary),
+        "readings": _readings(summary),
+        "curves": tries.curve_figures(summary),
         "distance": _distance(summary),
         "forests": [figures.forest(summary, arm.arm, arm.baseline) for arm in told.arms],
         "prompts": packed.prompts,
@@ -118,6 +124,24 @@ def _overview(summary: Summary) -> JSON:
         return [[figures.frontier(summary, q, d) for d in diversity] for q in quality]
     return (
         [[figures.dots(summary, d) for d in diversity]] if diversity else [[figures.dots(summary, q)] for q in quality]
+    )
+
+
+def _readings(summary: Summary) -> JSON:
+    """Sentences for the top of the frontier: [quality][diversity]."""
+    quality, diversity = figures.plottable(summary, "quality"), figures.plottable(summary, "diversity")
+    return [[readings.sentences(summary, q, d) for d in diversity] for q in quality]
+
+
+def _bar(summary: Summary) -> str:
+    """What a useful completion reaches, and how many do, in words."""
+    if summary.bar is None:
+        return ""
+    passing = [f"{arm} {share:.0%}" for arm, share in summary.bar.passing.items()]
+    at_least = f"{summary.bar.at_least:.3g}".replace("-", "−")
+    return (
+        f"Useful are completions with {label(summary.bar.measure)} of at least {at_least} ({summary.bar.source}); "
+        f"so are, of each arm's: {listed(passing)}."
     )
 
 

@@ -6,13 +6,15 @@ import statistics
 from dataclasses import dataclass
 from typing import Literal
 
+from evalkit.measure import split_variant
 from evalkit.records import Better, Difference, Estimate, Summary
 from evalkit.report.wording import is_number
 
 Role = Literal["quality", "diversity", "other"]
 Outcome = Literal["gained", "lost", "unclear", "changed"]
 QUALITY = (
-    "reward", "accuracy", "choice_accuracy", "win_rate", "judge", "reference_nll", "tv_to_target", "kl_to_target"
+    "reward", "accuracy", "choice_accuracy", "win_rate", "judge", "pass_at", "best_of", "utility_k", "qd_score",
+    "reference_nll", "tv_to_target", "kl_to_target",
 )  # fmt: skip
 """How names of measures of quality begin; to answer by a stated law, or as people do, is to do what was asked."""
 ALPHA = 0.05
@@ -32,7 +34,12 @@ class Effect:
 def role(measure: str, better: Better) -> Role:
     if better == "neither":
         return "other"
-    return "quality" if measure.startswith(QUALITY) else "diversity"
+    return "quality" if split_variant(measure)[1].startswith(QUALITY) else "diversity"
+
+
+def is_whole(measure: str) -> bool:
+    """Whether it is the plain form of a measure, which verdict, cards and charts are about."""
+    return split_variant(measure)[0] == "whole"
 
 
 def outcome(difference: Difference, better: Better) -> Outcome:

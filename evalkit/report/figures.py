@@ -45,8 +45,12 @@ def shown(text: str) -> str:
 
 
 def measures(summary: Summary, role: effects.Role) -> list[str]:
-    """Measures of that side of the trade, in the summary's order."""
-    return [metric for metric, better in effects.betters(summary).items() if effects.role(metric, better) == role]
+    """Measures of that side of the trade, in the summary's order, in their plain form."""
+    return [
+        metric
+        for metric, better in effects.betters(summary).items()
+        if effects.role(metric, better) == role and effects.is_whole(metric)
+    ]
 
 
 def plottable(summary: Summary, role: effects.Role) -> list[str]:
@@ -129,6 +133,8 @@ def forest(summary: Summary, arm: str, baseline: str) -> Figure | None:
         better = betters.get(difference.metric, "neither")
         if (difference.arm, difference.baseline) != (arm, baseline) or better == "neither":
             continue
+        if not effects.is_whole(difference.metric):
+            continue
         effect = effects.effect(difference, found.get((difference.metric, baseline)))
         if effect:
             rows.append((difference, better, effects.towards_better(effect, better)))
@@ -139,7 +145,7 @@ def forest(summary: Summary, arm: str, baseline: str) -> Figure | None:
         _dot_trace(
             x=[effect.value for _, _, effect in rows],
             y=[shown(label(difference.metric)) for difference, _, _ in rows],
-            error=_bars([(e.low, e.value, e.high) for _, _, e in rows]),
+            error=bars([(e.low, e.value, e.high) for _, _, e in rows]),
             colour=[f"var(--{effects.outcome(difference, better)})" for difference, better, _ in rows],
             text=[_difference_hover(difference, better) for difference, better, _ in rows],
         )
@@ -285,10 +291,11 @@ def _axis(metric: str, better: Better, words: str) -> Figure:
 
 
 def _error(estimates: Sequence[Estimate]) -> Figure:
-    return _bars([(estimate.low, estimate.value, estimate.high) for estimate in estimates])
+    return bars([(estimate.low, estimate.value, estimate.high) for estimate in estimates])
 
 
-def _bars(intervals: Sequence[tuple[float | None, float | None, float | None]]) -> Figure:
+def bars(intervals: Sequence[tuple[float | None, float | None, float | None]]) -> Figure:
+    """Error bars of (low, value, high)."""
     up = [high - value if is_number(value) and is_number(high) else 0.0 for _, value, high in intervals]
     down = [value - low if is_number(value) and is_number(low) else 0.0 for low, value, _ in intervals]
     return {"type": "data", "symmetric": False, "array": up, "arrayminus": down, "thickness": 1.5, "width": 0}

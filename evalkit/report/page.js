@@ -33,10 +33,14 @@
     draw(byId("overview-plot"), data.overview[picked("pick-quality")]?.[picked("pick-diversity")]);
     draw(byId("distance-quality-plot"), data.distance.quality[picked("pick-quality")]);
     draw(byId("distance-diversity-plot"), data.distance.diversity[picked("pick-diversity")]);
+    const said = data.readings[picked("pick-quality")]?.[picked("pick-diversity")] ?? [];
+    byId("reading")?.replaceChildren(...said.map((sentence) => element("p", { textContent: sentence })));
+    draw(byId("curve-plot"), data.curves[picked("pick-curve")]);
+    for (const [index, table] of document.querySelectorAll(".curve-table").entries()) table.hidden = index !== picked("pick-curve");
     draw(byId("forest-plot"), data.forests[picked("pick-forest")]);
   }
 
-  for (const id of ["pick-quality", "pick-diversity", "pick-forest"]) byId(id)?.addEventListener("change", drawAll);
+  for (const id of ["pick-quality", "pick-diversity", "pick-curve", "pick-forest"]) byId(id)?.addEventListener("change", drawAll);
   charts.always(drawAll);
 
   // ---- downloads ----

@@ -5,9 +5,10 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
-from evalkit.records import Better, Difference, Estimate, Summary
+from evalkit.measure import split_variant
+from evalkit.records import Better, Difference, Estimate, Summary, Variant
 from evalkit.report import effects
 from evalkit.report.content import MetricText
 from evalkit.report.effects import Outcome, Role
@@ -27,6 +28,12 @@ MARKS: dict[tuple[Role, Outcome], str] = {
     ("other", "changed"): "◆ changed",
 }
 UNCLEAR = "no clear difference"
+VARIANT_NAMES: dict[Variant, str] = {
+    "whole": "all completions",
+    "useful": "useful completions",
+    "matched": "equal lengths",
+    "pooled": "across prompts",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +72,16 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
+class VariantRow:
+    """The same metric in another variant, an arm a cell: value, interval, difference, mark, outcome."""
+
+    name: str
+    signature: str
+    cells: tuple[Row | None, ...]
+    """In the order of the plain table's rows."""
+
+
+@dataclass(frozen=True, slots=True)
 class MetricTable:
     """One measure over all arms."""
 
@@ -78,11 +95,28 @@ class MetricTable:
     reference: float | None
     """The baseline's value on the axis, in percent."""
     rows: tuple[Row, ...]
+    variants: tuple[VariantRow, ...] = ()
 
 
 def tables(summary: Summary, texts: Mapping[str, MetricText]) -> tuple[MetricTable, ...]:
-    """One table a measure, in the summary's order."""
-    return tuple(_table(metric, better, summary, texts) for metric, better in effects.betters(summary).items())
+    """One table a measure, in the summary's order; a variant goes into the table of its plain form, if there is one."""
+    every = {metric: _table(metric, better, summary, texts) for metric, better in effects.betters(summary).items()}
+    plain = {metric: split_variant(metric)[1] for metric in every}
+    own = [metric for metric in every if effects.is_whole(metric) or plain[metric] not in every]
+    return tuple(
+        replace(every[metric], variants=tuple(_variant(every[metric], every[v]) for v in every if _belongs(v, metric)))
+        for metric in own
+    )
+
+
+def _belongs(variant: str, metric: str) -> bool:
+    return variant != metric and split_variant(variant)[1] == metric
+
+
+def _variant(plain: MetricTable, other: MetricTable) -> VariantRow:
+    by_arm = {row.arm: row for row in other.rows}
+    name = VARIANT_NAMES[split_variant(other.metric)[0]]
+    return VariantRow(name, other.signatures[0], tuple(by_arm.get(row.arm) for row in plain.rows))
 
 
 def estimates_csv(summary: Summary) -> str:

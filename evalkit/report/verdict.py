@@ -1,7 +1,8 @@
 """What the tuning gained and cost, in words; for the page and for the terminal.
 
 A difference counts only when its Holm-adjusted p is below 0.05; a measure without a better direction is never a
-gain or a loss. "Much" and "slightly" are Cohen's large (0.8) and small (0.2) standardised differences.
+gain or a loss. Only plain measures are told of: a variant asks the same once more. "Much" and "slightly" are Cohen's
+large (0.8) and small (0.2) standardised differences.
 """
 
 from __future__ import annotations
@@ -129,7 +130,7 @@ def _findings(arm: str, baseline: str, summary: Summary) -> list[Finding]:
     betters, estimates = effects.betters(summary), effects.estimates(summary)
     found = []
     for difference in summary.differences:
-        if (difference.arm, difference.baseline) != (arm, baseline):
+        if (difference.arm, difference.baseline) != (arm, baseline) or not effects.is_whole(difference.metric):
             continue
         better: Better = betters.get(difference.metric, "neither")
         effect = effects.effect(difference, estimates.get((difference.metric, baseline)))
@@ -257,7 +258,7 @@ def _describe(summary: Summary) -> str:
 def _describe_arm(arm: Arm, summary: Summary) -> str:
     by_role: dict[Role, list[Estimate]] = {"quality": [], "diversity": [], "other": []}
     for estimate in summary.estimates:
-        if estimate.arm == arm.name and is_number(estimate.value):
+        if estimate.arm == arm.name and is_number(estimate.value) and effects.is_whole(estimate.metric):
             by_role[effects.role(estimate.metric, estimate.better)].append(estimate)
     shown = by_role["quality"][:1] + by_role["diversity"][:SHOWN] or by_role["other"][:1]
     if not shown:

@@ -5,9 +5,13 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable
-from typing import TypeGuard
+from typing import TypeAlias, TypeGuard
 
-from evalkit.records import CONFIDENCE, Difference, Estimate
+from evalkit.measure import split_variant
+from evalkit.records import CONFIDENCE, Difference, Estimate, Reading, Variant
+
+WithInterval: TypeAlias = Estimate | Difference | Reading
+VARIANT_WORDS: dict[Variant, str] = {"whole": "", "useful": "useful", "matched": "length-matched", "pooled": "pooled"}
 
 MISSING = "not defined"
 UNSHOWABLE = re.compile("[\x00\ud800-\udfff]")
@@ -25,18 +29,19 @@ def is_number(value: float | None) -> TypeGuard[float]:
 
 
 def label(measure: str) -> str:
-    """`distinct_n|n:3` as a person would say it: `distinct_n (n 3)`."""
-    name, *parameters = measure.split("|")
+    """`distinct_n|n:3` as a person would say it: `distinct_n (n 3)`; a variant goes before it."""
+    variant, plain = split_variant(measure)
+    name, *parameters = plain.split("|")
     said = ", ".join(parameter.replace(":", " ", 1) for parameter in parameters)
-    return f"{name} ({said})" if said else name
+    return f"{VARIANT_WORDS[variant]} {name} ({said})".strip() if said else f"{VARIANT_WORDS[variant]} {name}".strip()
 
 
-def value_text(number: Estimate | Difference, signed: bool = False) -> str:
+def value_text(number: WithInterval, signed: bool = False) -> str:
     """The value with as many decimals as its interval deserves."""
     return _fixed(number.value, _decimals(number), signed)
 
 
-def interval_text(number: Estimate | Difference) -> str:
+def interval_text(number: WithInterval) -> str:
     """`1.20 to 1.44`, or nothing where there is no interval."""
     if not (is_number(number.low) and is_number(number.high)):
         return ""
@@ -65,7 +70,7 @@ def counted(count: int, noun: str) -> str:
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
-def _decimals(number: Estimate | Difference) -> int:
+def _decimals(number: WithInterval) -> int:
     """A last digit between a twentieth and a half of the interval's half: more would be noise, fewer would hide it."""
     if is_number(number.low) and is_number(number.high) and number.high > number.low:
         return _clamp(-math.floor(math.log10((number.high - number.low) / 4)))

@@ -1,0 +1,1 @@
+"""Fair comparison: equal numbers, equal lengths, equal quality. Pure functions of completions and values."""

@@ -1,0 +1,189 @@
+"""Curves over k: what the first k completions of a prompt would have shown, and where the baseline overtakes.
+
+A tuned checkpoint is often better at one try and explores less, so that the baseline, asked often enough, finds what
+it cannot (Yue et al. 2025). Every point is the exact mean over all subsets of k of a prompt's n completions, then the
+mean over prompts with its interval.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from evalkit.diversity.classes import THRESHOLD, partition
+from evalkit.diversity.subsets import best_of, expected_classes, expected_kinds, pass_at
+from evalkit.measure import Measure, parse
+from evalkit.records import CONFIDENCE, Arm, Crossover, Curve, Group
+from evalkit.stats import Array, mean_intervals, resampled_means
+
+NGRAM = 2
+"""Words in the n-grams whose number is drawn against completions."""
+OF_QUALITY = ("pass_at", "best_of")
+"""Curves on which overtaking means something: all arms show one class at k = 1."""
+
+
+@dataclass(frozen=True)
+class Traced:
+    """One kind of curve for every prompt of every arm."""
+
+    name: str
+    measure: str
+    unit: str
+    signature: str
+    ks: tuple[int, ...]
+    values: Mapping[str, Array]
+    """Arm -> (P, len(ks)), NaN where undefined."""
+
+
+def trace(
+    measures: Sequence[Measure],
+    groups: Mapping[str, Sequence[Group]],
+    scores: Mapping[str, Mapping[str, Sequence[Array]]],
+    encoder: str,
+) -> list[Traced]:
+    """Every curve that these completions allow. `encoder`: identity of what embedded them.
+
+    Different things said (where there are embeddings), distinct n-grams, pass@k of right or wrong, best-of-k of other
+    scores. On prompts with fewer completions than others, and where one has no score, a curve is undefined.
+    """
+    n = max((len(group.completions) for own in groups.values() for group in own), default=0)
+    return [*_of_classes(groups, n, encoder), *_of_ngrams(groups, n), *_of_scores(measures, scores, n)] if n > 1 else []
+
+
+def curves(traced: Sequence[Traced], arms: Sequence[Arm]) -> list[Curve]:
+    """The mean over prompts at every k with its interval, for every arm."""
+    found = []
+    for one in traced:
+        for arm in arms:
+            means = mean_intervals(np.ascontiguousarray(one.values[arm.name].T), CONFIDENCE)
+            found.append(
+                Curve(
+                    name=one.name,
+                    measure=one.measure,
+                    unit=one.unit,
+                    signature=one.signature,
+                    arm=arm.name,
+                    ks=one.ks,
+                    values=tuple(_known(mean.value) for mean in means),
+                    lows=tuple(_known(mean.low) for mean in means),
+                    highs=tuple(_known(mean.high) for mean in means),
+                    confidence=CONFIDENCE,
+                    prompts=means[-1].count,
+                )
+            )
+    return found
+
+
+def crossovers(traced: Sequence[Traced], arms: Sequence[Arm]) -> list[Crossover]:
+    """For every curve of quality and every compared arm: the k beyond which the baseline is above, with its interval.
+
+    The interval is that of the whole curve of paired differences, bootstrapped over prompts. Arms that have no prompt
+    in common with their baseline have none.
+    """
+    return [
+        crossover
+        for one in traced
+        if one.name in OF_QUALITY
+        for arm in arms
+        if arm.baseline is not None
+        for crossover in _crossover(one, arm.name, arm.baseline)
+    ]
+
+
+def overtaken_at(ks: Sequence[int], differences: Array) -> Array:
+    """The k beyond which a curve of differences stays below 0, [B] for [B, K].
+
+    0 where all of it is below, inf where its end is not. Between two k it is read on the line over log k.
+    """
+    logs = np.log(np.asarray(ks, dtype=np.float64))
+    ahead = differences >= 0
+    last = len(ks) - 1 - np.argmax(ahead[:, ::-1], axis=1)
+    after = np.minimum(last + 1, len(ks) - 1)
+    rows = np.arange(len(differences))
+    above, below = differences[rows, last], differences[rows, after]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        crossing = np.exp(logs[last] + above / (above - below) * (logs[after] - logs[last]))
+    found = np.where(ahead[:, -1], np.inf, crossing)
+    return np.asarray(np.where(ahead.any(axis=1), found, 0.0), dtype=np.float64)
+
+
+def _crossover(one: Traced, arm: str, baseline: str) -> Iterator[Crossover]:
+    differences = one.values[arm] - one.values[baseline]
+    differences = differences[~np.isnan(differences).any(axis=1)]
+    if len(differences) < 2:
+        return
+    [k] = overtaken_at(one.ks, differences.mean(axis=0)[None, :])
+    resampled = np.sort(overtaken_at(one.ks, resampled_means(differences)))
+    outside = int((1 - CONFIDENCE) / 2 * len(resampled))
+    low, high = resampled[outside], resampled[-1 - outside]
+    yield Crossover(
+        one.name, one.measure, one.signature, arm, baseline, _known(k), _known(low), _known(high), one.ks[-1]
+    )
+
+
+def _of_classes(groups: Mapping[str, Sequence[Group]], n: int, encoder: str) -> Iterator[Traced]:
+    if all(group.embeddings is None for own in groups.values() for group in own):
+        return
+    ks = _ks(n)
+    values = {arm: np.stack([_new_classes(group, n, ks) for group in own]) for arm, own in groups.items()}
+    measure = parse("distinct_k")
+    signature = measure.signature(n, encoder)
+    yield Traced("classes", str(measure), measure.definition.unit, f"classes|{signature}", ks, values)
+
+
+def _new_classes(group: Group, n: int, ks: Sequence[int]) -> Array:
+    if len(group.completions) != n:
+        return np.full(len(ks), np.nan)
+    return expected_classes(np.bincount(partition(group, THRESHOLD)).tolist(), ks)
+
+
+def _of_ngrams(groups: Mapping[str, Sequence[Group]], n: int) -> Iterator[Traced]:
+    ks = _ks(n)
+    values = {arm: np.stack([_new_ngrams(group, n, ks) for group in own]) for arm, own in groups.items()}
+    name = "distinct_ngrams"
+    yield Traced(name, f"n:{NGRAM}", f"{NGRAM}-grams", f"{name}|n:{NGRAM}|tok:13a|of:{n}|v:1.0", ks, values)
+
+
+def _new_ngrams(group: Group, n: int, ks: Sequence[int]) -> Array:
+    if len(group.words) != n:
+        return np.full(len(ks), np.nan)
+    holders = Counter(ngram for words in group.words for ngram in _ngrams(words))
+    return expected_kinds(list(holders.values()), n, ks)
+
+
+def _ngrams(words: Sequence[str]) -> set[tuple[str, ...]]:
+    return set(zip(*(words[start:] for start in range(NGRAM)), strict=False))
+
+
+def _of_scores(
+    measures: Sequence[Measure], scores: Mapping[str, Mapping[str, Sequence[Array]]], n: int
+) -> Iterator[Traced]:
+    ks = _ks(n)
+    for measure in measures:
+        if measure.definition.kind != "score":
+            continue
+        is_right_or_wrong = "answer" in measure.definition.needs
+        name, unit = ("pass_at", "share") if is_right_or_wrong else ("best_of", measure.definition.unit)
+        values = {
+            arm: np.stack([_tries(array, n, ks, is_right_or_wrong) for array in arrays])
+            for arm, arrays in scores[str(measure)].items()
+        }
+        yield Traced(name, str(measure), unit, f"{name}|score:{measure.essentials}|of:{n}|v:1.0", ks, values)
+
+
+def _tries(values: Array, n: int, ks: Sequence[int], is_right_or_wrong: bool) -> Array:
+    if len(values) != n or np.isnan(values).any():
+        return np.full(len(ks), np.nan)
+    return pass_at(int(np.count_nonzero(values)), n, ks) if is_right_or_wrong else best_of(values, ks)
+
+
+def _ks(n: int) -> tuple[int, ...]:
+    return tuple(dict.fromkeys((*(2**i for i in range(n.bit_length()) if 2**i <= n), n)))
+
+
+def _known(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None

@@ -1,0 +1,143 @@
+"""Curves over k as figures, as tables and in words: what more tries show, and where the baseline overtakes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from evalkit.records import Arm, Crossover, Curve, Summary
+from evalkit.report import figures
+from evalkit.report.wording import LEVEL, MISSING, is_number, label
+
+TITLES = {
+    "classes": "Different things said",
+    "distinct_ngrams": "Different n-grams",
+    "pass_at": "Right at least once (pass@k)",
+    "best_of": "Best of k",
+}
+MEANINGS = {
+    "classes": "Expected number of different things said among k completions of one prompt.",
+    "distinct_ngrams": "Expected number of different n-grams among k completions of one prompt.",
+    "pass_at": "Chance that at least one of k completions of a prompt is right.",
+    "best_of": "Expected score of the best of k completions of a prompt.",
+}
+DASHES = ("solid", "dash", "dot", "dashdot")
+"""By temperature: the arms of one checkpoint share its colour."""
+
+
+@dataclass(frozen=True, slots=True)
+class CurveTable:
+    """The numbers behind one figure."""
+
+    title: str
+    meaning: str
+    signature: str
+    ks: tuple[int, ...]
+    rows: tuple[tuple[str, tuple[tuple[str, str], ...]], ...]
+    """(arm, (value, interval) at each k)."""
+    crossings: tuple[str, ...]
+
+
+def curve_tables(summary: Summary) -> list[CurveTable]:
+    """One a kind of curve and measure, in the summary's order."""
+    return [
+        CurveTable(
+            title=_title(own[0]),
+            meaning=MEANINGS.get(own[0].name, ""),
+            signature=own[0].signature,
+            ks=own[0].ks,
+            rows=tuple((curve.arm, tuple(_cells(curve))) for curve in own),
+            crossings=tuple(_crossing(found) for found in summary.crossovers if _kind(found) == kind),
+        )
+        for kind, own in _kinds(summary).items()
+    ]
+
+
+def curve_figures(summary: Summary) -> list[figures.Figure]:
+    """In the same order: k to the right, a line an arm."""
+    return [_figure(summary, own) for own in _kinds(summary).values()]
+
+
+def _kinds(summary: Summary) -> dict[tuple[str, str], list[Curve]]:
+    kinds: dict[tuple[str, str], list[Curve]] = {}
+    for curve in summary.curves:
+        kinds.setdefault(_kind(curve), []).append(curve)
+    return kinds
+
+
+def _kind(found: Curve | Crossover) -> tuple[str, str]:
+    return found.name, found.measure
+
+
+def _title(curve: Curve) -> str:
+    title = TITLES.get(curve.name, curve.name)
+    return title if curve.name == "classes" else f"{title}: {label(curve.measure)}"
+
+
+def _cells(curve: Curve) -> list[tuple[str, str]]:
+    return [
+        (_number(value), f"{_number(low)} to {_number(high)}" if is_number(low) and is_number(high) else "")
+        for value, low, high in zip(curve.values, curve.lows, curve.highs, strict=True)
+    ]
+
+
+def _crossing(found: Crossover) -> str:
+    if found.k is None:
+        words = f"{found.arm} is not overtaken by {found.baseline} within {found.largest} completions"
+    elif found.k == 0:
+        words = f"{found.baseline} is ahead of {found.arm} from the first completion on"
+    else:
+        words = f"{found.baseline} overtakes {found.arm} after about {found.k:.3g} completions"
+    if found.low == found.high:
+        return f"{words} (in every resample the same)."
+    return f"{words} ({LEVEL} interval {_tries(found.low, found)} to {_tries(found.high, found)})."
+
+
+def _tries(k: float | None, found: Crossover) -> str:
+    return f"more than {found.largest}" if k is None else "the first" if k == 0 else f"{k:.3g}"
+
+
+def _figure(summary: Summary, own: Sequence[Curve]) -> figures.Figure:
+    colours = figures.palette(summary)
+    arms = {arm.name: arm for arm in summary.arms}
+    traces = [_line(curve, colours[curve.arm], _dash(summary, arms[curve.arm])) for curve in own]
+    x = figures.GRID | {
+        "type": "log",
+        "title": {"text": "k, completions of one prompt"},
+        "tickmode": "array",
+        "tickvals": list(own[0].ks),
+        "ticktext": [str(k) for k in own[0].ks],
+        "automargin": True,
+    }
+    y = figures.GRID | {"title": {"text": figures.shown(own[0].unit)}, "automargin": True}
+    return {"data": traces, "layout": figures.page_layout(height=400, xaxis=x, yaxis=y)}
+
+
+def _line(curve: Curve, colour: int, dash: str) -> figures.Figure:
+    points = list(zip(curve.lows, curve.values, curve.highs, strict=True))
+    return {
+        "type": "scatter",
+        "mode": "lines+markers",
+        "name": figures.shown(curve.arm),
+        "x": list(curve.ks),
+        "y": list(curve.values),
+        "error_y": figures.bars(points) | {"color": figures.themed_colour(colour)},
+        "hovertext": [
+            f"<b>{figures.shown(curve.arm)}</b>, k = {k}<br>{value}, {LEVEL} interval {interval}"
+            for k, (value, interval) in zip(curve.ks, _cells(curve), strict=True)
+        ],
+        "hoverinfo": "text",
+        "marker": {"color": figures.themed_colour(colour), "size": 7, "symbol": figures.SYMBOLS[colour]},
+        "line": {"color": figures.themed_colour(colour), "width": 1.5, "dash": dash},
+    }
+
+
+def _dash(summary: Summary, arm: Arm) -> str:
+    siblings = [other.name for other in summary.arms if other.checkpoint == arm.checkpoint]
+    return DASHES[siblings.index(arm.name) % len(DASHES)]
+
+
+def _number(value: float | None) -> str:
+    if not is_number(value):
+        return MISSING
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}".replace("-", "−")
