@@ -136,7 +136,7 @@ def test_a_variant_that_is_listed_is_measured_once() -> None:
 
 def test_variants_are_measured_and_signed() -> None:
     measures = [parse("distinct_n|n:1"), parse("accuracy")]
-    found = measure_groups(measures, [arm("a"), arm("b")], three_prompts(), 3, Quiet(), "", FAIR)
+    found = measure_groups(measures, [arm("a"), arm("b")], three_prompts(), 3, Quiet(), "", fairness=FAIR)
     by_name = {one.measure: one for one in found.measured}
     # Useful: "blue" twice in "a"; "blue" and "the blue", which is right as well, in "b".
     assert list(by_name["useful/distinct_n|n:1"].values["a"]) == pytest.approx([1 / 2] * 3)
@@ -159,6 +159,6 @@ def test_metrics_that_need_quality_find_it_in_the_group(monkeypatch: pytest.Monk
         parse("length").definition, needs=frozenset({"quality"}), function=lambda g: seen.append(g.quality) or 0.0
     )
     measures = [Measure(needy, ()), parse("accuracy")]
-    found = measure_groups(measures, [arm("a")], {"a": [answered("blue", "red")]}, 2, Quiet(), "", FAIR)
+    found = measure_groups(measures, [arm("a")], {"a": [answered("blue", "red")]}, 2, Quiet(), "", fairness=FAIR)
     assert list(seen[0]) == [1.0, 0.0]
     assert "quality:accuracy" in found.measured[0].signature

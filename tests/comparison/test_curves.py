@@ -22,7 +22,7 @@ def traced(name: str, **values: np.ndarray) -> Traced:
 
 def test_distinct_bigrams_are_the_mean_over_all_subsets() -> None:
     own = group(["a b c", "a b", "", "c a b a b"])
-    [one] = trace([], {"a": [own]}, {})
+    [one] = trace([], {"a": [own]}, {}, "enc")
     assert (one.name, one.ks) == ("distinct_ngrams", (1, 2, 4))
 
     def bigrams(subset: tuple[int, ...]) -> int:
@@ -36,7 +36,7 @@ def test_different_things_said_are_counted_where_there_are_embeddings() -> None:
     # Six long answers in three directions, 3 + 2 + 1: the classes are known, whoever divides them.
     rows = np.eye(8, dtype=np.float32)[[0, 1, 0, 2, 1, 0]]
     own = group([f"a long answer of many words, number {i}" for i in range(6)], rows=rows)
-    found = {one.name: one for one in trace([], {"a": [own]}, {})}
+    found = {one.name: one for one in trace([], {"a": [own]}, {}, "enc")}
     classes = [0, 1, 0, 2, 1, 0]
     expected = [np.mean([len(set(s)) for s in itertools.combinations(classes, k)]) for k in (1, 2, 4, 6)]
     assert found["classes"].ks == (1, 2, 4, 6)
@@ -47,7 +47,7 @@ def test_different_things_said_are_counted_where_there_are_embeddings() -> None:
 def test_right_or_wrong_becomes_pass_at_k_and_other_scores_best_of_k() -> None:
     accuracy, reward = parse("accuracy"), parse("reward|model:lab:reward")
     scores = {str(accuracy): {"a": [np.array([1.0, 0, 0])]}, str(reward): {"a": [np.array([0.5, 2.0, 1.0])]}}
-    found = {one.name: one for one in trace([accuracy, reward], {"a": [group("xyz")]}, scores)}
+    found = {one.name: one for one in trace([accuracy, reward], {"a": [group("xyz")]}, scores, "enc")}
     assert found["pass_at"].ks == (1, 2, 3)
     assert found["pass_at"].values["a"][0] == pytest.approx([1 / 3, 2 / 3, 1])
     assert found["best_of"].values["a"][0] == pytest.approx([3.5 / 3, 5 / 3, 2])
@@ -58,7 +58,7 @@ def test_a_prompt_with_fewer_completions_or_without_a_score_is_undefined() -> No
     accuracy = parse("accuracy")
     groups = {"a": [group("xyz"), group("x"), group("xyz")]}
     scores = {"accuracy": {"a": [np.ones(3), np.ones(1), np.full(3, np.nan)]}}
-    ngrams, passed = trace([accuracy], groups, scores)
+    ngrams, passed = trace([accuracy], groups, scores, "enc")
     assert list(np.isnan(ngrams.values["a"]).all(axis=1)) == [False, True, False]
     assert list(np.isnan(passed.values["a"]).all(axis=1)) == [False, True, True]
     [curve] = curves([passed], [arm("a")])
@@ -66,12 +66,12 @@ def test_a_prompt_with_fewer_completions_or_without_a_score_is_undefined() -> No
 
 
 def test_one_completion_has_no_curve() -> None:
-    assert trace([], {"a": [group("x")]}, {}) == []
+    assert trace([], {"a": [group("x")]}, {}, "enc") == []
 
 
 def test_a_curve_of_new_things_rises_with_its_intervals_around_it() -> None:
     groups = {"a": texts(np.random.default_rng(0), prompts=25, samples=16)}
-    [curve] = curves(trace([], groups, {}), [arm("a")])
+    [curve] = curves(trace([], groups, {}, "enc"), [arm("a")])
     values, lows, highs = (np.array(row, dtype=float) for row in (curve.values, curve.lows, curve.highs))
     assert (np.diff(values) > 0).all()
     assert ((lows <= values) & (values <= highs)).all()
