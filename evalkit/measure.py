@@ -67,6 +67,11 @@ class Definition:
     """Whether its expected value is the same at every k, so that figures at different k compare."""
 
     @property
+    def is_quality(self) -> bool:
+        """Whether it says how good a completion is; a score of diversity says how far it is from its neighbours."""
+        return self.kind == "score" and not self.function.__module__.startswith("evalkit.diversity.")
+
+    @property
     def variants(self) -> tuple[Variant, ...]:
         """The variants that it has a meaning in. Only what is counted on words alone can be matched in length."""
         if self.kind == "score" or not self.needs <= _OF_TEXTS:
@@ -116,7 +121,7 @@ class Measure:
     def signature(self, k: int, encoder: str, baseline: str = "", also: Iterable[str] = ()) -> str:
         """All that the number depends on besides the completions: parameters, tokenizer, encoder, baseline, k, version.
 
-        `baseline`: fingerprint of the baseline checkpoint. `also`: what else decides it, as `key:value`.
+        `baseline`: fingerprint of the baseline checkpoint, where there is one. `also`: what else decides it, as `key:value`.
         """
         name = self.name if self.variant == "whole" else f"{self.variant}/{self.name}"
         parts = [name, *(f"{key}:{_show(value)}" for key, value in self.params)]
@@ -126,7 +131,7 @@ class Measure:
             parts.append("tok:13a")
         if "embeddings" in self.definition.needs:
             parts.append(f"enc:{encoder}")
-        if self.definition.needs & {"baseline_logprobs", "baseline_group", "forward_logprobs"}:
+        if baseline and self.definition.needs & {"baseline_logprobs", "baseline_group", "forward_logprobs"}:
             parts.append(f"baseline:{baseline[:12]}")
         return "|".join([*parts, *also, f"k:{k}", f"v:{self.definition.version}"])
 

@@ -200,7 +200,7 @@ class Suite(Part):
         return self
 
     def _check_quality(self) -> None:
-        if self.quality is not None and self.quality.definition.kind != "score":
+        if self.quality is not None and not self.quality.definition.is_quality:
             raise ValueError(
                 f"quality is {self.quality}; it must be a score, which judges each completion on its own, as in "
                 "quality: {reward: {model: ...}}"
@@ -216,7 +216,7 @@ class Suite(Part):
     @property
     def quality_measure(self) -> Measure | None:
         """The score that the suite calls quality."""
-        return self.quality or next((m for m in self.metrics if m.definition.kind == "score"), None)
+        return self.quality or next((m for m in self.metrics if m.definition.is_quality), None)
 
     @property
     def measures(self) -> tuple[Measure, ...]:

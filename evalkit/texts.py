@@ -73,7 +73,7 @@ def score_file(path: Path, metrics: Sequence[str], baseline: str | None, tell: L
         arm: [_group(prompt, by_prompt.get(prompt.id, [])[:samples]) for prompt in prompts]
         for arm, by_prompt in texts.items()
     }
-    quality = next((measure for measure in measures if measure.definition.kind == "score"), None)
+    quality = next((measure for measure in measures if measure.definition.is_quality), None)
     fairness = Fairness(quality, None, VARIANTS[1:])
     measurements = measure_groups(measures, arms, groups, samples, tell, fairness=fairness)
     ids = [prompt.id for prompt in prompts]

@@ -106,5 +106,5 @@ def test_a_voice_that_the_suite_does_not_have_is_named() -> None:
 
 
 def test_the_signature_names_the_classifier() -> None:
-    signature = parse("voice_share|voice:rude").signature(8, "e", "", "c1a551f1e2")
+    signature = parse("voice_share|voice:rude").signature(8, "e", "", ["voices:c1a551f1e2"])
     assert signature == "voice_share|voice:rude|voices:c1a551f1e2|k:8|v:1.0"
