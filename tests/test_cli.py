@@ -125,7 +125,8 @@ def test_score_prints_a_summary_that_a_gate_can_read(texts: Path) -> None:
     assert result.exit_code == 0
     summary = json.loads(result.stdout)
     assert summary["schema"] == 2
-    assert {estimate["metric"] for estimate in summary["estimates"]} == {"distinct_n", "distinct_n|n:1"}
+    metrics = {estimate["metric"] for estimate in summary["estimates"]}
+    assert metrics == {"distinct_n", "distinct_n|n:1", "pooled/distinct_n", "pooled/distinct_n|n:1"}
 
 
 def test_score_writes_a_report(texts: Path, tmp_path: Path) -> None:
