@@ -121,7 +121,7 @@ class Measure:
     def signature(self, k: int, encoder: str, baseline: str = "", also: Iterable[str] = ()) -> str:
         """All that the number depends on besides the completions: parameters, tokenizer, encoder, baseline, k, version.
 
-        `baseline`: fingerprint of the baseline checkpoint, where there is one. `also`: what else decides, as `key:value`.
+        `baseline`: fingerprint of the baseline checkpoint, if any. `also`: what else decides it, as `key:value`.
         """
         name = self.name if self.variant == "whole" else f"{self.variant}/{self.name}"
         parts = [name, *(f"{key}:{_show(value)}" for key, value in self.params)]
