@@ -47,7 +47,8 @@ def ead_n(group: Group, *, n: int = 2, vocabulary: int = 50257) -> float:
     U / (V (1 - (1 - 1/V)^C)) with U distinct and C all n-grams, V = `vocabulary`. V = 50257 (GPT-2's, whatever the
     tokenizer) is what published numbers use.
 
-    Range: (0, 1] while distinct n-grams are fewer than V, and above 1 once they outnumber it.
+    Range: (0, inf); a little above 1 where no n-gram occurs twice (draws would have repeated some), and far above once
+    they outnumber V.
 
     Bias: at V = 50257 it hardly adjusts: for one prompt's completions it is distinct_n times about 1 + C/2V (1.008 at
     C = 800), so it does NOT make lengths comparable. A smaller V adjusts more.
@@ -189,7 +190,8 @@ def compression_ratio(group: Group) -> float:
     Range: above 0, where 1 is text that gzip cannot shorten; at most about 1 030.
 
     Bias: rises with k and with length, and below a few hundred bytes gzip's 20 bytes of frame pull it down. Sees
-    repetition only within 32 KiB. The order of completions matters a little: under 5 % where there is 1 KiB or more.
+    repetition only within 32 KiB. The order of completions matters a little: under 5 % where there is 1 KiB or more,
+    up to a third in less.
 
     Cost: one gzip, about 20 MB a second.
 
