@@ -81,11 +81,12 @@ def main() -> None:
 
 
 def simulated_measures() -> list[Measure]:
-    """Every metric that the simulation can feed, with its default parameters."""
+    """Every metric that the simulation can feed, with its default parameters; where it has none, with k = 8."""
     return [
-        parse(name)
+        parse(name) if _has_defaults(definition.parameters) else parse({name: {"k": 8}})
         for name, definition in definitions().items()
-        if definition.kind == "metric" and definition.needs <= set(PLANTED) and _has_defaults(definition.parameters)
+        if definition.kind == "metric" and definition.needs <= set(PLANTED)
+        and (_has_defaults(definition.parameters) or "k" in definition.parameters)
     ]
 
 

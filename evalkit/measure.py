@@ -36,10 +36,12 @@ Need = Literal[
     "choices",
     "references",
     "embeddings",
+    "reference_embeddings",
     "answer",
     "quality",
     "voices",
 ]
+Kind = Literal["metric", "score", "arm_metric"]
 Value = int | float | str | bool
 Function = TypeVar("Function", bound=Callable[..., Any])
 PACKAGES = ("evalkit.diversity", "evalkit.quality")
@@ -54,7 +56,7 @@ class Definition:
     """A metric or score as its module declares it."""
 
     name: str
-    kind: Literal["metric", "score"]
+    kind: Kind
     function: Callable[..., Any]
     unit: str
     better: Better
@@ -67,6 +69,13 @@ class Definition:
     """Whether its expected value is the same at every k, so that figures at different k compare."""
 
     @property
+    def undefined(self) -> str:
+        """What the docstring says of when it is NaN."""
+        paragraphs = (inspect.getdoc(self.function) or "").split("\n\n")
+        said = next((part for part in paragraphs if part.startswith("Undefined:")), "")
+        return " ".join(said.removeprefix("Undefined:").split())
+
+    @property
     def is_quality(self) -> bool:
         """Whether it says how good a completion is; a score of diversity says how far it is from its neighbours."""
         return self.kind == "score" and not self.function.__module__.startswith("evalkit.diversity.")
@@ -74,7 +83,7 @@ class Definition:
     @property
     def variants(self) -> tuple[Variant, ...]:
         """The variants that it has a meaning in. Only what is counted on words alone can be matched in length."""
-        if self.kind == "score" or not self.needs <= _OF_TEXTS:
+        if self.kind != "metric" or not self.needs <= _OF_TEXTS:
             return ("whole",)
         return tuple(variant for variant in VARIANTS if variant != "matched" or self.needs <= {"words"})
 
@@ -164,6 +173,22 @@ def score(
     return _declare("score", name, unit, better, needs, version, cites, identity, any_k=True)
 
 
+def arm_metric(
+    *,
+    name: str,
+    unit: str,
+    better: Better,
+    needs: Iterable[Need],
+    version: str,
+    cites: str,
+) -> Callable[[Function], Function]:
+    """Declare a function of all of an arm's `Group`s as a figure of the whole arm.
+
+    It gives one influence value a prompt, whose mean is the figure and whose spread tells its interval.
+    """
+    return _declare("arm_metric", name, unit, better, needs, version, cites, None, any_k=False)
+
+
 def definitions() -> dict[str, Definition]:
     """Every metric and score there is, by name."""
     _load_all()
@@ -207,7 +232,7 @@ def define(name: str) -> Definition:
 
 
 def _declare(
-    kind: Literal["metric", "score"],
+    kind: Kind,
     name: str,
     unit: str,
     better: Better,

@@ -96,8 +96,9 @@ def measure_groups(
     """
     fair = fairness or Fairness()
     asked = with_variants(measures, groups, fair)
-    if any("embeddings" in measure.definition.needs for measure in asked):
-        groups = _embed(groups, tell, encoder)
+    needs = {need for measure in asked for need in measure.definition.needs}
+    if "embeddings" in needs:
+        groups = _embed(groups, tell, encoder, "reference_embeddings" in needs)
     tell.stage("measure", len(asked) * len(arms))
     scores = {
         str(measure): {arm.name: score_completions(measure, groups[arm.name], tell) for arm in arms}
@@ -114,6 +115,8 @@ def measure_groups(
         values = _values(measure, material)
         if measure.definition.kind == "score":
             unscored += [alarm for arm in arms for alarm in _unscored(measure, arm, values[arm.name])]
+        if measure.definition.kind == "arm_metric":
+            unscored += [_unfigured(measure, arm) for arm in arms if np.isnan(values[arm.name]).all()]
         also = _essentials(measure, material, fair.quality)
         signature = measure.signature(samples, encoder.identity, baseline, also)
         measured.append(Measured(str(measure), signature, measure.definition.better, values))
@@ -188,6 +191,8 @@ def _values(measure: Measure, material: _Material) -> dict[str, Array]:
     """Arm -> one value a prompt."""
     if measure.definition.kind == "score":
         return {arm: _means(arrays) for arm, arrays in material.scores[str(measure)].items()}
+    if measure.definition.kind == "arm_metric":
+        return {arm: np.asarray(measure(groups), dtype=np.float64) for arm, groups in material.groups.items()}
     if measure.variant == "useful":
         assert material.bar is not None, "a suite without a quality has no useful variants"
         return useful_values(measure, material.groups, material.scores[material.bar.measure], material.bar.at_least)
@@ -219,15 +224,20 @@ def _classifier(groups: Groups) -> str:
     return next((group.voices.classifier for group in members if group.voices is not None), "")
 
 
-def _embed(groups: Groups, tell: Listener, encoder: Encoder) -> dict[str, list[Group]]:
-    texts = sorted({text for arm in groups.values() for group in arm for text in group.texts})
+def _embed(groups: Groups, tell: Listener, encoder: Encoder, references: bool) -> dict[str, list[Group]]:
+    members = [group for arm in groups.values() for group in arm]
+    human = {text for group in members for text in group.prompt.references} if references else set()
+    texts = sorted(human.union(*(group.texts for group in members)))
     tell.stage("embed texts", len(texts))
     vectors = encode(texts, tell.advance, encoder)
     row = {text: index for index, text in enumerate(texts)}
-    return {
-        arm: [dataclasses.replace(g, embeddings=vectors[[row[text] for text in g.texts]]) for g in members]
-        for arm, members in groups.items()
-    }
+
+    def embedded(group: Group) -> Group:
+        own = vectors[[row[text] for text in group.texts]]
+        people = vectors[[row[text] for text in group.prompt.references]] if references else None
+        return dataclasses.replace(group, embeddings=own, reference_embeddings=people)
+
+    return {arm: [embedded(group) for group in of_arm] for arm, of_arm in groups.items()}
 
 
 def _metric(measure: Measure, arm: Arm, groups: Sequence[Group]) -> Array:
@@ -275,3 +285,9 @@ def _unscored(measure: Measure, arm: Arm, means: Array) -> list[Alarm]:
         f"{UNSCORED_SHARE:.0%} of their completions (too long for it, or in words that it does not know)"
     )
     return [Alarm(arm.name, "unscored", message)]
+
+
+def _unfigured(measure: Measure, arm: Arm) -> Alarm:
+    return Alarm(
+        arm.name, "undefined", f"{measure} has no value for this arm. Undefined: {measure.definition.undefined}"
+    )

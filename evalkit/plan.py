@@ -103,10 +103,16 @@ def sampling_of(arm: Arm) -> Sampling:
 
 def check_measures(measures: Sequence[Measure], prompts: Sequence[Prompt]) -> None:
     """Refuse measures that these prompts can give no number to. Raises `MetricError`."""
+    fields = {
+        "answer": "answer",
+        "choices": "choices",
+        "references": "references",
+        "reference_embeddings": "references",
+    }
     for measure in measures:
-        for need, given in {"answer": "an `answer`", "choices": "`choices`", "references": "`references`"}.items():
-            if need in measure.definition.needs and not any(getattr(prompt, need) for prompt in prompts):
-                raise MetricError(f"metric {measure} needs prompts with {given}; none has any")
+        for need, field in fields.items():
+            if need in measure.definition.needs and not any(getattr(prompt, field) for prompt in prompts):
+                raise MetricError(f"metric {measure} needs prompts with `{field}`; none has any")
 
 
 def _arm_name(checkpoint: str, sampling: Sampling, siblings: Sequence[Sampling]) -> str:

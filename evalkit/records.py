@@ -176,6 +176,8 @@ class Group:
     completions: tuple[Completion, ...]
     embeddings: np.ndarray | None = None
     """(k, d) float32, rows of length 1; present for metrics that need "embeddings"."""
+    reference_embeddings: np.ndarray | None = None
+    """(number of `prompt.references`, d) float32, the same of the human texts; for metrics that need it."""
     baseline_logprobs: np.ndarray | None = None
     """(k,) float64, log-prob of each completion under the baseline; present for metrics that need it, where defined."""
     quality: np.ndarray | None = None

@@ -95,7 +95,7 @@ def test_a_mistake_is_a_line_and_exit_code_2(command: list[str], message: str, c
         (("lab:base", "/no/such/folder"), [], "checkpoint 'base': there is no folder '/no/such/folder'"),
         (("n: 4", "n: 4"), ["--engine", "vlm"], "there is no engine 'vlm' (did you mean 'vllm'?)"),
         (("n: 4", "n: 4"), ["--samples", "0"], "--samples: found 0"),
-        (("length]", "accuracy]"), [], "metric accuracy needs prompts with an `answer`"),
+        (("length]", "accuracy]"), [], "metric accuracy needs prompts with `answer`"),
     ],
 )
 def test_what_cannot_be_run_is_named_before_anything_is_loaded(

@@ -162,3 +162,12 @@ def test_metrics_that_need_quality_find_it_in_the_group(monkeypatch: pytest.Monk
     found = measure_groups(measures, [arm("a")], {"a": [answered("blue", "red")]}, 2, Quiet(), "", fairness=FAIR)
     assert list(seen[0]) == [1.0, 0.0]
     assert "quality:accuracy" in found.measured[0].signature
+
+
+def test_a_figure_of_a_whole_arm_that_has_no_value_is_an_alarm_that_says_why() -> None:
+    prompt = Prompt("p", "?", references=("what people say",))
+    groups = {"a": [Group(prompt, (Completion("p", 0, "what a model says", (), (), "stop"),))]}
+    found = measure_groups([parse("mauve")], [arm("a")], groups, 1, Quiet())
+    assert np.isnan(found.measured[0].values["a"]).all()
+    [alarm] = found.alarms
+    assert "mauve has no value for this arm. Undefined: below 2 000 texts on either side" in alarm.message

@@ -124,5 +124,5 @@ def test_a_prompt_without_room_to_answer_is_refused(plan: Make) -> None:
 
 
 def test_a_metric_that_the_prompts_cannot_feed_is_refused(plan: Make) -> None:
-    with pytest.raises(MetricError, match="metric accuracy needs prompts with an `answer`"):
+    with pytest.raises(MetricError, match="metric accuracy needs prompts with `answer`"):
         plan(metrics=["accuracy"])

@@ -6,9 +6,13 @@ compared is how often each set falls into each cluster. Tested against the autho
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
+from evalkit.measure import arm_metric
+from evalkit.records import Group
 from evalkit.stats import Array
 
 Floats = NDArray[np.float32]
@@ -24,12 +28,23 @@ POINTS = 25
 """Mixture weights at which the divergence curve is known."""
 
 
-def mauve(model: Floats, human: Floats, seeds: tuple[int, ...] = SEEDS) -> float:
-    """MAUVE of two sets of embeddings, [n, d] and [m, d]: the area under their divergence curve (Pillutla et al. 2021).
+@arm_metric(
+    name="mauve",
+    unit="area",
+    better="higher",
+    needs={"embeddings", "reference_embeddings"},
+    version="1.0",
+    cites="Pillutla et al. 2021",
+)
+def mauve(groups: Sequence[Group]) -> Array:
+    """MAUVE: how near an arm's completions are to the prompts' human texts, by where both lie among clusters.
 
     Both sets are cut together by k-means into a tenth as many clusters as the smaller one has texts, after rows are
     made length 1 and principal components that hold 90 % of the variance are taken. With the two sets' shares p and q
-    of the clusters, and r between them on the straight line, the curve is (exp(-c KL(q || r)), exp(-c KL(p || r))).
+    of the clusters, and r between them on the straight line, the curve is (exp(-c KL(q || r)), exp(-c KL(p || r))), and
+    the figure the area under it, a mean over five clusterings. Prompts without references do not count. One
+    influence value a prompt: the figure, plus how much it would change without the prompt (a delete-one jackknife that
+    takes the clusters as given).
 
     Range: 0 (nothing in common) to 1 (the same shares of every cluster), higher is nearer to people.
 
@@ -38,24 +53,55 @@ def mauve(model: Floats, human: Floats, seeds: tuple[int, ...] = SEEDS) -> float
 
     Cost: a k-means of n + m rows for each seed, seconds to a minute.
 
-    Undefined: below `LEAST` texts on either side, where noise covers real differences: NaN.
+    Undefined: below 2 000 texts on either side, where noise covers real differences: NaN.
     """
-    if min(len(model), len(human)) < LEAST:
-        return float("nan")
-    shares = [cluster_shares(model, human, seed) for seed in seeds]
-    return float(np.mean([area(p, q) for p, q in shares]))
+    asked = [i for i, group in enumerate(groups) if group.completions and _has_references(group)]
+    values = np.full(len(groups), np.nan)
+    ours = [_rows(groups[i].embeddings) for i in asked]
+    people = [_rows(groups[i].reference_embeddings) for i in asked]
+    if len(asked) > 1 and min(sum(map(len, ours)), sum(map(len, people))) >= LEAST:
+        values[asked] = np.mean([_influence(ours, people, seed) for seed in SEEDS], axis=0)
+    return values
 
 
-def cluster_shares(model: Floats, human: Floats, seed: int) -> tuple[Array, Array]:
-    """Shares of each set in each cluster, [k] and [k], k a tenth of the smaller set's size."""
+def area_between(model: Floats, human: Floats, seed: int) -> float:
+    """MAUVE of two sets of embeddings, [n, d] and [m, d], by one clustering."""
+    p, q = (counts.sum(axis=0) for counts in _counts([model], [human], seed))
+    return area(p / p.sum(), q / q.sum())
+
+
+def _influence(ours: Sequence[Floats], people: Sequence[Floats], seed: int) -> Array:
+    """[P] theta + (P - 1) (mean of theta without one - theta without this one): the mean is theta exactly."""
+    of_model, of_people = _counts(ours, people, seed)
+    whole = _area_of(of_model.sum(axis=0), of_people.sum(axis=0))
+    rest = zip(of_model.sum(axis=0) - of_model, of_people.sum(axis=0) - of_people, strict=True)
+    without = np.array([_area_of(*counts) for counts in rest])
+    return np.asarray(whole + (len(without) - 1) * (without.mean() - without), dtype=np.float64)
+
+
+def _counts(ours: Sequence[Floats], people: Sequence[Floats], seed: int) -> tuple[Array, Array]:
+    """How many of each prompt's texts are in each of k clusters, [P, k] twice; k: a tenth of the smaller set's size."""
     from sklearn.cluster import KMeans
 
-    clusters = max(2, round(min(len(model), len(human)) / 10))
-    rows = _components(np.concatenate([model, human]))
-    labels = KMeans(clusters, n_init=1, random_state=seed).fit_predict(rows)
-    p = np.bincount(labels[: len(model)], minlength=clusters) / len(model)
-    q = np.bincount(labels[len(model) :], minlength=clusters) / len(human)
-    return p, q
+    sets = [*ours, *people]
+    clusters = max(2, round(min(sum(map(len, ours)), sum(map(len, people))) / 10))
+    labels = KMeans(clusters, n_init=1, random_state=seed).fit_predict(_components(np.concatenate(sets)))
+    parts = np.split(labels, np.cumsum([len(rows) for rows in sets])[:-1])
+    counts = np.array([np.bincount(part, minlength=clusters) for part in parts], dtype=np.float64)
+    return counts[: len(ours)], counts[len(ours) :]
+
+
+def _area_of(p: Array, q: Array) -> float:
+    return area(p / p.sum(), q / q.sum())
+
+
+def _has_references(group: Group) -> bool:
+    return group.reference_embeddings is not None and len(group.reference_embeddings) > 0
+
+
+def _rows(embeddings: np.ndarray | None) -> Floats:
+    assert embeddings is not None, "run.py embeds for metrics that need embeddings"
+    return embeddings
 
 
 def area(p: Array, q: Array) -> float:

@@ -14,7 +14,7 @@ Role = Literal["quality", "diversity", "other"]
 Outcome = Literal["gained", "lost", "unclear", "changed"]
 QUALITY = (
     "reward", "accuracy", "choice_accuracy", "win_rate", "judge", "pass_at", "best_of", "utility_k", "qd_score",
-    "reference_nll", "tv_to_target", "kl_to_target",
+    "reference_nll", "mauve", "tv_to_target", "kl_to_target",
 )  # fmt: skip
 """How names of measures of quality begin; to answer by a stated law, or as people do, is to do what was asked."""
 ALPHA = 0.05
