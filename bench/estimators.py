@@ -85,7 +85,8 @@ def simulated_measures() -> list[Measure]:
     return [
         parse(name) if _has_defaults(definition.parameters) else parse({name: {"k": 8}})
         for name, definition in definitions().items()
-        if definition.kind == "metric" and definition.needs <= set(PLANTED)
+        if definition.kind == "metric"
+        and definition.needs <= set(PLANTED)
         and (_has_defaults(definition.parameters) or "k" in definition.parameters)
     ]
 

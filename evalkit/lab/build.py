@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import tempfile
 import time
@@ -48,22 +49,30 @@ def build(out: Path, *, quick: bool = False, console: Console | None = None) -> 
     """
     recipe = Recipe().quick() if quick else Recipe()
     grammar = load()
-    plain, chat = tokenizers.build(grammar, chat=False), tokenizers.build(grammar, chat=True)
+    plain = tokenizers.build(grammar, chat=False)
     out.mkdir(parents=True, exist_ok=True)
-    # One thread: models this small gain nothing from a second, and the result is the same on a machine of any size.
+    # One thread a model: ones this small gain little from a second, and the result is the same on a machine of any
+    # size. What does not wait for each other is made side by side instead, with one more in hand than there are cores,
+    # so that none is idle at the end.
     torch.set_num_threads(1)
+    workers = (os.cpu_count() or 1) + 1
     with _progress(console or Console(stderr=True)) as bars:
         base = stored(train_base(grammar, plain, recipe.base, recipe.seed, _tick(bars, "base", recipe.base.steps)))
-        folders = {"base": save(out, "base", base, plain, recipe, grammar, base_figures(base, grammar, plain, recipe))}
-        drawn = draw_for_raters(base, grammar, plain, recipe)
-        with tempfile.TemporaryDirectory() as scratch, ThreadPoolExecutor(os.cpu_count()) as pool:
-            rungs = {}
-            for group in recipe.raters:
-                folder = build_reward(out, group, base, grammar, chat, recipe, drawn, bars)
+        with tempfile.TemporaryDirectory() as scratch, ThreadPoolExecutor(workers) as pool:
+            # A copy of it: while it is saved its weights are in bfloat16.
+            measured = pool.submit(save_base, out, copy.deepcopy(base), grammar, recipe)
+            drawn = draw_for_raters(base, grammar, plain, recipe)
+            judges = {
+                group: pool.submit(build_reward, out, group, base, grammar, recipe, drawn, bars)
+                for group in recipe.raters
+            }
+            folders, rungs = {"base": measured.result()}, {}
+            for group, judge in judges.items():
+                folder = judge.result()
                 folders[folder.name] = folder
                 for rung in (rung for rung in recipe.ladder if rung.group == group):
                     rungs[rung.name] = pool.submit(
-                        build_rung, rung, dict(folders), grammar, chat, recipe, Path(scratch), bars
+                        build_rung, rung, dict(folders), grammar, recipe, Path(scratch), bars
                     )
             folders |= {name: done.result() for name, done in rungs.items()}
     return folders
@@ -72,6 +81,13 @@ def build(out: Path, *, quick: bool = False, console: Console | None = None) -> 
 def stored(model: LlamaForCausalLM) -> LlamaForCausalLM:
     """Round the weights to bfloat16, as they are stored: what is measured and built upon is what ships."""
     return model.to(torch.bfloat16).to(torch.float32)
+
+
+def save_base(out: Path, base: LlamaForCausalLM, grammar: Grammar, recipe: Recipe) -> Path:
+    """Measure and save the base."""
+    # A tokenizer of its own: one that pads must not be used by two threads.
+    tokenizer = tokenizers.build(grammar, chat=False)
+    return save(out, "base", base, tokenizer, recipe, grammar, base_figures(base, grammar, tokenizer, recipe))
 
 
 def base_figures(
@@ -106,12 +122,12 @@ def build_reward(
     group: str,
     base: LlamaForCausalLM,
     grammar: Grammar,
-    tokenizer: PreTrainedTokenizerFast,
     recipe: Recipe,
     drawn: tuple[Drawn, Drawn],
     bars: Progress,
 ) -> Path:
     """Train, measure and save the reward model of one rater group."""
+    tokenizer = tokenizers.build(grammar, chat=True)
     rng = dice(f"preferences {group}", recipe.seed)
     train, test = (rewards.compare(grammar, texts, recipe.raters[group], rng) for texts in drawn)
     name = reward_of(group)
@@ -133,7 +149,6 @@ def build_rung(
     rung: Rung,
     folders: Mapping[str, Path],
     grammar: Grammar,
-    tokenizer: PreTrainedTokenizerFast,
     recipe: Recipe,
     scratch: Path,
     bars: Progress,
@@ -148,7 +163,9 @@ def build_rung(
         said = trainer.call("portray", made, rung.group, recipe)
     model = LlamaForCausalLM.from_pretrained(made, dtype=torch.float32)
     figures: Figures = {"group": rung.group, "beta": rung.beta, "reached": reached, "says": said}
-    return save(folders["base"].parent, rung.name, model, tokenizer, recipe, grammar, figures)
+    return save(
+        folders["base"].parent, rung.name, model, tokenizers.build(grammar, chat=True), recipe, grammar, figures
+    )
 
 
 def tuning_of(rung: Rung, folders: Mapping[str, Path], grammar: Grammar, recipe: Recipe) -> PpoConfig:

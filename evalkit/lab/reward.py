@@ -46,8 +46,9 @@ def fresh_reward(base: LlamaForCausalLM, seed: int) -> LlamaForSequenceClassific
     model = LlamaForSequenceClassification(config)
     model.set_attn_implementation("eager")
     model.model.load_state_dict(base.model.state_dict())
-    torch.manual_seed(seed)
-    torch.nn.init.normal_(model.score.weight, std=1 / math.sqrt(config.hidden_size + 1))
+    # A generator of its own: reward models are trained side by side, and torch's is shared by all threads.
+    chance = torch.Generator().manual_seed(seed)
+    torch.nn.init.normal_(model.score.weight, std=1 / math.sqrt(config.hidden_size + 1), generator=chance)
     return model
 
 
