@@ -25,11 +25,12 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import torch
+
+from bench.peers import interpreter
 
 TARGET = 1.5
 PEER = "trl==1.9.2"
@@ -57,12 +58,13 @@ def main() -> None:
     parser.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32", help="of both sides' passes")
     parser.add_argument("--peer-python", type=Path, help=f"an interpreter that can import {PEER}")
     asked = parser.parse_args()
-    peer = asked.peer_python or make_peer()
+    ours = ("torch", "transformers", "accelerate", "datasets")
+    peer = asked.peer_python or interpreter(PEER, "trl.experimental.ppo", ours)
     with tempfile.TemporaryDirectory() as scratch:
         setting = write_setting(Path(scratch), asked)
-        ours = [sys.executable, "-m", "bench.ppo_evalkit", str(setting)]
+        mine = [sys.executable, "-m", "bench.ppo_evalkit", str(setting)]
         trl = [str(peer), str(HERE / "ppo_trl.py"), str(setting)]
-        report(*take_turns([ours, trl], asked.rounds, Path(scratch)))
+        report(*take_turns([mine, trl], asked.rounds, Path(scratch)))
 
 
 def write_setting(folder: Path, asked: argparse.Namespace) -> Path:
@@ -131,44 +133,6 @@ def forbid(policy: Any, tokens: tuple[int, ...]) -> None:
 
 def count(model: torch.nn.Module) -> int:
     return sum(parameter.numel() for parameter in model.parameters())
-
-
-def make_peer() -> Path:
-    """An environment with the peer, made once, with our own torch and transformers."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    folder = cache / "evalkit-bench" / PEER.replace("==", "-")
-    python = folder / "bin" / "python"
-    ours = [f"{name}=={version(name)}" for name in ("torch", "transformers", "accelerate", "datasets")]
-    if not subprocess_succeeds([str(python), "-c", "import trl.experimental.ppo"]):
-        print(f"making {folder} with {PEER}", flush=True)
-        uv = [sys.executable, "-m", "uv"]
-        options = [o for place in os.environ.get("PIP_FIND_LINKS", "").split() for o in ("--find-links", place)]
-        options = options or ["--torch-backend", "auto" if torch.cuda.is_available() else "cpu"]
-        install(
-            [*uv, "venv", "--quiet", "--clear", "--python", sys.executable, str(folder)],
-            [*uv, "pip", "install", "--quiet", *options, "--python", str(python), PEER, *ours],
-        )
-    return python
-
-
-def install(*commands: list[str]) -> None:
-    # uv does not read pip's settings: hand on an index that pip is told of.
-    index = os.environ.get("UV_DEFAULT_INDEX") or os.environ.get("PIP_INDEX_URL")
-    environment = os.environ | ({"UV_DEFAULT_INDEX": index} if index else {})
-    for command in commands:
-        done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
-        if done.returncode != 0:
-            sys.exit(
-                f"{PEER} could not be installed ({' '.join(command[2:5])} ...):\n{done.stderr[-1500:]}\n"
-                f"Make an environment that has it and name its interpreter: --peer-python PATH"
-            )
-
-
-def subprocess_succeeds(command: list[str]) -> bool:
-    try:
-        return subprocess.run(command, capture_output=True, check=False).returncode == 0
-    except OSError:
-        return False
 
 
 def take_turns(commands: list[list[str]], rounds: int, folder: Path) -> tuple[list[dict[str, float]], ...]:
