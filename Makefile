@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench lab clean
+.PHONY: help demo test lint bench docs lab clean
 
 help: ## show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
@@ -24,6 +24,9 @@ lint: $(VENV)/.installed-test ## formatting, lint, types, import layers
 
 bench: $(VENV)/.installed-test ## speed against peers, as ratios measured in one run
 	$(BIN)/python -m bench
+
+docs: $(VENV)/.installed ## make docs/metrics.md anew from the metrics' docstrings
+	$(BIN)/python docs/metrics_page.py
 
 lab: $(VENV)/.installed ## make the built-in checkpoints anew
 	$(BIN)/evalkit lab build

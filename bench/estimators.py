@@ -64,6 +64,7 @@ class Row:
     covered: float
     difference_covered: float
     false_alarms: float
+    """NaN for divergences: there is none between two draws of one law."""
 
 
 def main() -> None:
@@ -118,14 +119,7 @@ def simulate(measures: Sequence[Measure], prompts: Sequence[Prompt], groups: int
             bias(measure, prompts, values[own]),
             coverage(drawn[own], _mean(values[own])),
             coverage(drawn["tuned"] - drawn["base"], _mean(values["tuned"]) - _mean(values["base"])),
-            float(
-                np.mean(
-                    [
-                        sign_flip_p(again - base) < 0.05
-                        for again, base in zip(drawn["again"], drawn["base"], strict=True)
-                    ]
-                )
-            ),
+            math.nan if is_divergence(measure) else false_alarms(drawn["again"] - drawn["base"]),
         )
 
 
@@ -144,6 +138,11 @@ def coverage(drawn: Array, truth: float) -> float:
     intervals = mean_intervals(drawn, CONFIDENCE)
     slack = 1e-12 * max(1.0, abs(truth))
     return float(np.mean([mean.low - slack <= truth <= mean.high + slack for mean in intervals]))
+
+
+def false_alarms(differences: Array) -> float:
+    """Share of rows, [trials, PROMPTS], that the test calls a difference at 5 %."""
+    return float(np.mean([sign_flip_p(row) < 0.05 for row in differences]))
 
 
 def draw_pools(prompts: Sequence[Prompt], groups: int) -> dict[str, list[list[Group]]]:
@@ -220,7 +219,7 @@ def exact_limits(measure: Measure, prompts: Sequence[Prompt]) -> Array | None:
     tuned = (optimum(prompt, SCHOLARS, BETA) for prompt in prompts)
     if measure.name == "sequence_entropy":
         return np.array([prompt.entropy for prompt in prompts])
-    if measure.name in ("kl", "kl_reverse"):
+    if measure.name == "kl_reverse":
         return np.array([divergence(law, prompt) for law, prompt in zip(tuned, prompts, strict=True)])
     if measure.name == "kl_forward":
         return np.array([divergence(prompt, law) for law, prompt in zip(tuned, prompts, strict=True)])
@@ -240,7 +239,7 @@ def markdown(rows: Sequence[Row], groups: int, trials: int) -> str:
         shown = [
             f"{cells[0]:.4g}",
             "" if math.isnan(cells[1]) else f"{cells[1]:+.3g}",
-            *(f"{100 * c:.1f} %" for c in cells[2:]),
+            *("" if math.isnan(c) else f"{100 * c:.1f} %" for c in cells[2:]),
         ]
         lines.append("| " + " | ".join([f"`{row.measure}`".replace("|", "\\|"), *shown]) + " |")
     return "\n".join(lines)

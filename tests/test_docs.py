@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
 import shlex
 from pathlib import Path
@@ -101,3 +102,22 @@ def test_every_dependency_is_explained() -> None:
 def test_the_ppo_config_in_the_docs_is_one() -> None:
     (text,) = blocks(ROOT / "docs" / "ppo.md", "yaml")
     assert PpoConfig.model_validate(yaml.safe_load(text)).beta == (1, 0.3, 0.1)
+
+
+def test_the_metrics_page_is_what_the_docstrings_say() -> None:
+    spec = importlib.util.spec_from_file_location("metrics_page", ROOT / "docs" / "metrics_page.py")
+    assert spec is not None
+    assert spec.loader is not None
+    made = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(made)
+    page = (ROOT / "docs" / "metrics.md").read_text(encoding="utf-8")
+    assert page == made.page(made.simulation_of(page)), "the docstrings have changed: run `make docs`"
+
+
+def test_the_simulation_s_intervals_hold_what_they_promise() -> None:
+    page = (ROOT / "docs" / "metrics.md").read_text(encoding="utf-8")
+    rows = [line.split(" | ") for line in page.splitlines() if line.startswith("| `") and line.count(" % ") >= 2]
+    assert len(rows) > 20
+    for row in rows:
+        for cell in row[3:5]:
+            assert 92 <= float(cell.strip().removesuffix("%").strip()) <= 98, row
