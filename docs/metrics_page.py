@@ -93,10 +93,10 @@ prompts, and the mean difference; how often is a difference between two draws of
 {table}
 
 *Less its limit* is exact for `sequence_entropy` and the divergences; for the others the limit is their value on 4 000
-completions of a prompt. Not simulated: what is exact for every prompt (choices, references) or needs a model's whole laws
+completions of a prompt. Where it is far from 0 the metric depends on k by its nature, and only equal k compares, which
+is what a run does. Not simulated: what is exact for every prompt (choices, references) or needs a model's whole laws
 (token_entropy, rank_decay), whose tests are against enumeration; voices and MAUVE, whose intervals have tests of their
-own; and scores, which are means. Where the second column is far from 0 the metric depends on k by its
-nature, and only equal k compares, which is what a run does.
+own; and scores, which are means.
 """
 
 
