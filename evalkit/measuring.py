@@ -126,7 +126,9 @@ def measure_groups(
 
 def compared(arms: Sequence[Arm], measurements: Measurements) -> Compared:
     """Curves over k, where the baseline overtakes, and temperature sweeps read at equal quality."""
-    traced = trace(measurements.measures, measurements.groups, measurements.scores, measurements.encoder.identity)
+    raw = [arm.name for arm in arms if arm.is_raw]
+    encoder = measurements.encoder.identity
+    traced = trace(measurements.measures, measurements.groups, measurements.scores, encoder, raw)
     by_name = {one.measure: one for one in measurements.measured}
     bar = measurements.bar
     readings = read_sweeps(arms, by_name[bar.measure], _diversities(measurements)) if bar else []

@@ -268,13 +268,14 @@ class Curve:
     """What k of an arm's completions show, for k = 1, 2, 4, ...: mean over prompts, each with its interval."""
 
     name: str
-    """What rises with k: "classes", "distinct_ngrams", "pass_at", "best_of"."""
+    """What rises with k: "classes", "distinct_ngrams", "pass_at", "best_of"; or changes along an answer: "branching"."""
     measure: str
     """What it is made from: a score, an equivalence, an n-gram order."""
     unit: str
     signature: str
     arm: str
     ks: tuple[int, ...]
+    """Numbers of completions, or token positions from 1."""
     values: tuple[float | None, ...]
     lows: tuple[float | None, ...]
     highs: tuple[float | None, ...]

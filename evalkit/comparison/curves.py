@@ -1,4 +1,4 @@
-"""Curves over k: what the first k completions of a prompt would have shown, and where the baseline overtakes.
+"""Curves over k: what k completions of a prompt would have shown, and where the baseline overtakes.
 
 A tuned checkpoint is often better at one try and explores less, so that the baseline, asked often enough, finds what
 it cannot (Yue et al. 2025). Every point is the exact mean over all subsets of k of a prompt's n completions, then the
@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from evalkit.diversity.classes import THRESHOLD, partition
+from evalkit.diversity.distribution import branching_by_position
 from evalkit.diversity.subsets import best_of, expected_classes, expected_kinds, pass_at
 from evalkit.measure import Measure, parse
 from evalkit.records import CONFIDENCE, Arm, Crossover, Curve, Group
@@ -22,6 +23,8 @@ from evalkit.stats import Array, mean_intervals, resampled_means
 
 NGRAM = 2
 """Words in the n-grams whose number is drawn against completions."""
+POSITIONS = (1, 2, 3, 5, 8, 13, 21, 34, 55, 89, 144, 233, 377, 610, 987)
+"""Tokens of a completion at which branching is shown."""
 OF_QUALITY = ("pass_at", "best_of")
 """Curves on which overtaking means something: all arms show one class at k = 1."""
 
@@ -44,14 +47,21 @@ def trace(
     groups: Mapping[str, Sequence[Group]],
     scores: Mapping[str, Mapping[str, Sequence[Array]]],
     encoder: str,
+    raw: Sequence[str] = (),
 ) -> list[Traced]:
-    """Every curve that these completions allow. `encoder`: identity of what embedded them.
+    """Every curve that these completions allow.
+
+    `encoder`: identity of what embedded them; `raw`: the arms that are draws from their own law, whose branching at
+    each token position is traced too.
 
     Different things said (where there are embeddings), distinct n-grams, pass@k of right or wrong, best-of-k of other
     scores. On prompts with fewer completions than others, and where one has no score, a curve is undefined.
     """
     n = max((len(group.completions) for own in groups.values() for group in own), default=0)
-    return [*_of_classes(groups, n, encoder), *_of_ngrams(groups, n), *_of_scores(measures, scores, n)] if n > 1 else []
+    if n < 2:
+        return []
+    tries = [*_of_classes(groups, n, encoder), *_of_ngrams(groups, n), *_of_scores(measures, scores, n)]
+    return [*tries, *_of_positions(groups, raw)]
 
 
 def curves(traced: Sequence[Traced], arms: Sequence[Arm]) -> list[Curve]:
@@ -164,7 +174,7 @@ def _of_scores(
 ) -> Iterator[Traced]:
     ks = _ks(n)
     for measure in measures:
-        if measure.definition.kind != "score":
+        if not measure.definition.is_quality:
             continue
         is_right_or_wrong = "answer" in measure.definition.needs
         name, unit = ("pass_at", "share") if is_right_or_wrong else ("best_of", measure.definition.unit)
@@ -179,6 +189,26 @@ def _tries(values: Array, n: int, ks: Sequence[int], is_right_or_wrong: bool) ->
     if len(values) != n or np.isnan(values).any():
         return np.full(len(ks), np.nan)
     return pass_at(int(np.count_nonzero(values)), n, ks) if is_right_or_wrong else best_of(values, ks)
+
+
+def _of_positions(groups: Mapping[str, Sequence[Group]], raw: Sequence[str]) -> Iterator[Traced]:
+    """Branching by position, as far as half of the prompts of some arm have half of their completions still going."""
+    undefined = {arm: np.full((len(own), len(POSITIONS)), np.nan) for arm, own in groups.items()}
+    values = undefined | {arm: np.stack([_branching(group) for group in groups[arm]]) for arm in raw}
+    reached = np.max([(~np.isnan(own)).mean(axis=0) for own in values.values()], axis=0) >= 1 / 2
+    if reached.any():
+        kept = {arm: own[:, reached] for arm, own in values.items()}
+        positions = tuple(place for place, is_reached in zip(POSITIONS, reached, strict=True) if is_reached)
+        yield Traced("branching", "position", "next tokens", "branching|by:position|v:1.0", positions, kept)
+
+
+def _branching(group: Group) -> Array:
+    branching, going = branching_by_position(group)
+    found = np.full(len(POSITIONS), np.nan)
+    for number, place in enumerate(POSITIONS):
+        if place <= len(going) and going[place - 1] >= len(group.completions) / 2:
+            found[number] = branching[place - 1]
+    return found
 
 
 def _ks(n: int) -> tuple[int, ...]:

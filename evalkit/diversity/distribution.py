@@ -10,7 +10,6 @@ often cut compare only at equal max_tokens.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import numpy as np
 
@@ -196,14 +195,14 @@ def rank_decay(group: Group, *, over: str = "log_rank") -> float:
     return float((rows[:, kept] @ x).mean() / (x @ x))
 
 
-def branching_by_position(groups: Sequence[Group]) -> tuple[Array, Array]:
+def branching_by_position(group: Group) -> tuple[Array, Array]:
     """Branching factor at each token position, and how many completions are still going there: two arrays, [T].
 
-    exp of the mean surprisal of the tokens at a position, over all completions of all groups that reach it, the end of
-    sequence included; T is the longest completion's tokens. Where few are left it is noisy, and says only what long
+    exp of the mean surprisal of the tokens at a position, over the completions that reach it, the end of sequence
+    included; T is the longest completion's tokens. Where few are left it is noisy, and says only what long
     completions do. Completions without log-probs are left out.
     """
-    rows = [completion.logprobs for group in groups for completion in group.completions if completion.logprobs]
+    rows = [completion.logprobs for completion in group.completions if completion.logprobs]
     longest = max(map(len, rows), default=0)
     total, going = np.zeros(longest), np.zeros(longest)
     for row in rows:

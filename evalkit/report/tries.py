@@ -14,13 +14,19 @@ TITLES = {
     "distinct_ngrams": "Different n-grams",
     "pass_at": "Right at least once (pass@k)",
     "best_of": "Best of k",
+    "branching": "Next tokens that are open, along the answer",
 }
 MEANINGS = {
     "classes": "Expected number of different things said among k completions of one prompt.",
     "distinct_ngrams": "Expected number of different n-grams among k completions of one prompt.",
     "pass_at": "Chance that at least one of k completions of a prompt is right.",
     "best_of": "Expected score of the best of k completions of a prompt.",
+    "branching": "How many next tokens are open to the model along its own answers, exp of their mean surprisal: "
+    "where it falls early, the model has decided what it will say.",
 }
+OVER = {"branching": "token of the answer"}
+"""What stands on the axis to the right, where it is not k."""
+K = "k, completions of one prompt"
 DASHES = ("solid", "dash", "dot", "dashdot")
 """By temperature: the arms of one checkpoint share its colour."""
 
@@ -32,6 +38,8 @@ class CurveTable:
     title: str
     meaning: str
     signature: str
+    over: str
+    """What `ks` are."""
     ks: tuple[int, ...]
     rows: tuple[tuple[str, tuple[tuple[str, str], ...]], ...]
     """(arm, (value, interval) at each k)."""
@@ -45,6 +53,7 @@ def curve_tables(summary: Summary) -> list[CurveTable]:
             title=_title(own[0]),
             meaning=MEANINGS.get(own[0].name, ""),
             signature=own[0].signature,
+            over=OVER.get(own[0].name, "k"),
             ks=own[0].ks,
             rows=tuple((curve.arm, tuple(_cells(curve))) for curve in own),
             crossings=tuple(_crossing(found) for found in summary.crossovers if _kind(found) == kind),
@@ -71,7 +80,7 @@ def _kind(found: Curve | Crossover) -> tuple[str, str]:
 
 def _title(curve: Curve) -> str:
     title = TITLES.get(curve.name, curve.name)
-    return title if curve.name == "classes" else f"{title}: {label(curve.measure)}"
+    return title if curve.name in ("classes", "branching") else f"{title}: {label(curve.measure)}"
 
 
 def _cells(curve: Curve) -> list[tuple[str, str]]:
@@ -103,7 +112,7 @@ def _figure(summary: Summary, own: Sequence[Curve]) -> figures.Figure:
     traces = [_line(curve, colours[curve.arm], _dash(summary, arms[curve.arm])) for curve in own]
     x = figures.GRID | {
         "type": "log",
-        "title": {"text": "k, completions of one prompt"},
+        "title": {"text": OVER.get(own[0].name, K)},
         "tickmode": "array",
         "tickvals": list(own[0].ks),
         "ticktext": [str(k) for k in own[0].ks],
@@ -115,6 +124,7 @@ def _figure(summary: Summary, own: Sequence[Curve]) -> figures.Figure:
 
 def _line(curve: Curve, colour: int, dash: str) -> figures.Figure:
     points = list(zip(curve.lows, curve.values, curve.highs, strict=True))
+    step = OVER.get(curve.name, "k =")
     return {
         "type": "scatter",
         "mode": "lines+markers",
@@ -123,7 +133,7 @@ def _line(curve: Curve, colour: int, dash: str) -> figures.Figure:
         "y": list(curve.values),
         "error_y": figures.bars(points) | {"color": figures.themed_colour(colour)},
         "hovertext": [
-            f"<b>{figures.shown(curve.arm)}</b>, k = {k}<br>{value}, {LEVEL} interval {interval}"
+            f"<b>{figures.shown(curve.arm)}</b>, {step} {k}<br>{value}, {LEVEL} interval {interval}"
             for k, (value, interval) in zip(curve.ks, _cells(curve), strict=True)
         ],
         "hoverinfo": "text",

@@ -10,6 +10,7 @@ import pytest
 
 from evalkit.comparison.curves import Traced, crossovers, curves, overtaken_at, trace
 from evalkit.measure import parse
+from evalkit.records import Completion, Group, Prompt
 
 from .worlds import arm, group, texts
 
@@ -63,6 +64,22 @@ def test_a_prompt_with_fewer_completions_or_without_a_score_is_undefined() -> No
     assert list(np.isnan(passed.values["a"]).all(axis=1)) == [False, True, True]
     [curve] = curves([passed], [arm("a")])
     assert (curve.values, curve.prompts) == ((1.0, 1.0, 1.0), 1)
+
+
+def spoken(*rows: list[float]) -> Group:
+    made = (Completion("p", slot, "x", (), tuple(row), "stop") for slot, row in enumerate(rows))
+    return Group(Prompt("p", "?"), tuple(made))
+
+
+def test_branching_goes_as_far_as_half_of_the_completions_and_half_of_the_prompts_do() -> None:
+    long, short = [-math.log(4), -math.log(2), 0.0], [-math.log(16)]
+    groups = {"raw": [spoken(long, short), spoken(short, short)], "cut": [spoken(long, long), spoken(long, long)]}
+    found = {one.name: one for one in trace([], groups, {}, "enc", raw=["raw"])}["branching"]
+    assert found.ks == (1, 2, 3)
+    assert found.values["raw"][0] == pytest.approx([8, 2, 1])
+    assert found.values["raw"][1] == pytest.approx([16, math.nan, math.nan], nan_ok=True)
+    assert np.isnan(found.values["cut"]).all()
+    assert "branching" not in {one.name for one in trace([], groups, {}, "enc")}
 
 
 def test_one_completion_has_no_curve() -> None:

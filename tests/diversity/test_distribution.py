@@ -149,13 +149,13 @@ def test_measures_of_laws_are_undefined_without_them() -> None:
 
 
 def test_branching_by_position_counts_who_is_still_going() -> None:
-    one, two = surprised([-math.log(4), -math.log(2)]), surprised([-math.log(9)], [-math.log(6), -math.log(8), 0.0])
-    branching, going = branching_by_position([one, two])
+    rows = [-math.log(4), -math.log(2)], [-math.log(9)], [-math.log(6), -math.log(8), 0.0]
+    branching, going = branching_by_position(surprised(*rows))
     assert going.tolist() == [3, 2, 1]
     assert branching == pytest.approx([(4 * 9 * 6) ** (1 / 3), 4, 1])
 
 
 def test_branching_by_position_adds_up_to_the_branching_factor() -> None:
     group = surprised([-1.0, -0.5, -2.0], [-0.1], [-4.0, -0.3])
-    branching, going = branching_by_position([group])
+    branching, going = branching_by_position(group)
     assert math.exp(np.log(branching) @ going / going.sum()) == pytest.approx(branching_factor(group))
