@@ -268,7 +268,7 @@ class Curve:
     """What k of an arm's completions show, for k = 1, 2, 4, ...: mean over prompts, each with its interval."""
 
     name: str
-    """What rises with k: "classes", "distinct_ngrams", "pass_at", "best_of"; or changes along an answer: "branching"."""
+    """What rises with k: "classes", "distinct_ngrams", "pass_at", "best_of"; or changes along it: "branching"."""
     measure: str
     """What it is made from: a score, an equivalence, an n-gram order."""
     unit: str
