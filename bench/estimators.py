@@ -22,6 +22,7 @@ import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -82,9 +83,9 @@ def main() -> None:
 
 
 def simulated_measures() -> list[Measure]:
-    """Every metric that the simulation can feed, with its default parameters; where it has none, with k = 8."""
+    """Every metric that the simulation can feed, with its default parameters; where it has none, with k = 2."""
     return [
-        parse(name) if _has_defaults(definition.parameters) else parse({name: {"k": 8}})
+        parse(name) if _has_defaults(definition.parameters) else parse({name: {"k": 2}})
         for name, definition in definitions().items()
         if definition.kind == "metric"
         and definition.needs <= set(PLANTED)
@@ -167,10 +168,18 @@ def group_of(prompt: Prompt, law: Prompt, texts: Sequence[str]) -> Group:
         logprob = log_prob(law, text)
         completions.append(Completion(prompt.id, slot, text, tuple(range(count)), (logprob / count,) * count, "stop"))
     own = np.array([log_prob(prompt, text) for text in texts])
-    match = {"match": prompt.match} if prompt.match else {}
-    asked = records.Prompt(prompt.id, prompt.text, answer=prompt.answer, **match)  # type: ignore[arg-type]
+    asked = records.Prompt(prompt.id, prompt.text, **answer_of(prompt))
     quality = np.array([SCHOLARS.utility(load(), prompt.text, text) for text in texts])
     return Group(asked, tuple(completions), baseline_logprobs=own, forward_logprobs=own, quality=quality)
+
+
+def answer_of(prompt: Prompt) -> dict[str, Any]:
+    """The right answer as a suite writes it: the lab's `match` is a pattern or the word numeric."""
+    if prompt.match is None:
+        return {}
+    if prompt.match == "numeric":
+        return {"answer": prompt.answer, "match": "numeric"}
+    return {"answer": prompt.match, "match": "regex"}
 
 
 def beside(prompt: Prompt, law: Prompt, group: Group, base: Group) -> Group:
