@@ -191,7 +191,7 @@ def compression_ratio(group: Group) -> float:
     Bias: rises with k and with length, and below a few hundred bytes gzip's 20 bytes of frame pull it down. Sees
     repetition only within 32 KiB. The order of completions matters a little: under 5 % where there is 1 KiB or more.
 
-    Cost: one gzip: some 15 MB of prose a second, 2 MB of words drawn independently.
+    Cost: one gzip, about 20 MB a second.
 
     Undefined: when all completions are empty.
     """
