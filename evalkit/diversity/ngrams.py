@@ -45,10 +45,11 @@ def ngrams(words: Sequence[Sequence[str]], n: int) -> Iterator[tuple[Ints, Ints]
         starts_on = starts[: np.searchsorted(starts, len(first) - order)]
         goes_on = owner_of[starts_on + order] == owner_of[starts_on]
         starts, codes = starts_on[goes_on], codes[: len(goes_on)][goes_on]
-        if bound * len(ids) * len(words) >= _LARGEST:
+        codes, bound = codes * len(ids) + first[starts + order], bound * len(ids)
+        # Whoever gets the codes multiplies them by the number of texts, and the next order by that of words.
+        if bound * max(len(ids), len(words)) >= _LARGEST:
             distinct, codes = np.unique(codes, return_inverse=True)
             bound = len(distinct)
-        codes, bound = codes * len(ids) + first[starts + order], bound * len(ids)
         yield codes, owner_of[starts]
 
 
