@@ -22,6 +22,7 @@ from pydantic import (
 
 from evalkit.errors import MetricError, SuiteError
 from evalkit.measure import Measure, parse
+from evalkit.policy import Policy
 from evalkit.prompts import PromptSource, check_prompts, read_prompts
 from evalkit.records import Kind, Prompt, Sampling
 from evalkit.typed_yaml import Part, dotted, read_part, reason
@@ -168,6 +169,8 @@ class Suite(Part):
     """A completion that reaches it is useful; default: the median quality of the baseline's completions."""
     variants: tuple[Literal["useful", "matched", "pooled"], ...] = ("useful", "matched", "pooled")
     """In which variants every diversity metric is computed besides the plain one, where they can be."""
+    gate: Policy | None = None
+    """What a checkpoint may lose before `evalkit gate` refuses it; default: the default policy."""
     prompts: tuple[Prompt, ...] = ()
     """Prompts written here ..."""
     prompts_from: PromptSource | None = None
