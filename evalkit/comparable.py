@@ -54,6 +54,19 @@ def choose_pairs(new: Side, old: Side, asked: Sequence[Pair]) -> list[Pair]:
     return pairs
 
 
+def read_pair(text: str, new: Side, old: Side) -> Pair:
+    """`NEW=OLD` apart. Names of arms may hold `=` themselves (`base@T=0.7`), and are looked up. Raises `InputError`."""
+    pieces = text.split("=")
+    splits = [("=".join(pieces[:cut]), "=".join(pieces[cut:])) for cut in range(1, len(pieces))]
+    here, there = ({arm.name for arm in side.summary.arms} for side in (new, old))
+    fitting = [pair for pair in splits if pair[0] in here and pair[1] in there] or splits
+    if len(fitting) != 1:
+        raise InputError(
+            f"--arm {text!r} is not of the form NEW=OLD; {new.place} has {_names(new)}, {old.place} has {_names(old)}"
+        )
+    return fitting[0]
+
+
 def refuse_incomparable(new: Side, old: Side, pairs: Sequence[Pair], policy: Policy) -> None:
     """Raise `Incomparable` that names everything in which the two sides differ and must not."""
     reasons = [*_unlike_suites(new, old), *_unlike_arms(new, old, pairs)]

@@ -28,7 +28,6 @@ import numpy as np
 from evalkit.comparable import Pair, Side, estimates_of, named, refuse_incomparable, select
 from evalkit.errors import InputError
 from evalkit.noninferiority import (
-    POWER,
     Change,
     Margin,
     Tested,
@@ -39,7 +38,7 @@ from evalkit.noninferiority import (
     turned,
     weigh,
 )
-from evalkit.policy import Policy, Rule, Trade
+from evalkit.policy import Inconclusive, Policy, Rule, Trade
 from evalkit.records import Estimate, Summary
 from evalkit.stats import Array, holm
 
@@ -114,6 +113,12 @@ def judge(new: Side, old: Side, pairs: Sequence[Pair], policy: Policy) -> Verdic
     order: tuple[Outcome, ...] = ("regression", "inconclusive", "pass")
     ranked = tuple(sorted(judgements, key=lambda judgement: order.index(judgement.outcome)))
     return Verdict(ranked[0].outcome, ranked, policy.confidence, new.place, old.place)
+
+
+def exit_code(verdict: Verdict, inconclusive: Inconclusive) -> int:
+    """0 pass, 1 regression, 3 cannot be told (or what `inconclusive` makes of it)."""
+    undecided = {"report": 3, "pass": 0, "fail": 1}[inconclusive]
+    return {"pass": 0, "regression": 1, "inconclusive": undecided}[verdict.outcome]
 
 
 def _cases(new: Summary, old: Summary, pair: Pair, policy: Policy) -> list[_Case]:
@@ -233,10 +238,3 @@ def _note(case: _Case, tested: Tested, outcome: Outcome) -> str:
 
 def _known(value: float) -> float | None:
     return float(value) if math.isfinite(value) else None
-
-
-def needed_words(judgement: Judgement) -> str:
-    """What would settle it, in words; empty where nothing is known."""
-    if judgement.needed is None:
-        return ""
-    return f"about {judgement.needed:,} prompts like these would settle it ({POWER:.0%} chance)"
