@@ -22,7 +22,7 @@ from pydantic import ValidationError
 from evalkit.cache import write_atomically
 from evalkit.comparable import Side
 from evalkit.errors import InputError, RecordsError, StoreError
-from evalkit.policy import Policy
+from evalkit.policy import DEFAULT, Policy, read_policy
 from evalkit.records import Estimate, Summary
 from evalkit.summary import parse_summary, read_summary
 
@@ -55,6 +55,14 @@ def read_side(given: str) -> Side:
     raise InputError(
         f"there is neither a run, a summary nor a baseline {given!r}; saved baselines: {', '.join(_names()) or 'none'}"
     )
+
+
+def chosen_policy(given: str, file: Path | None) -> tuple[Policy, str]:
+    """The policy of a file, else of the run's suite, else the default; and where it came from, in words."""
+    if file is not None:
+        return read_policy(file), str(file)
+    own = policy_of_run(given)
+    return (DEFAULT, "the default") if own is None else (own, "the suite's")
 
 
 def policy_of_run(given: str) -> Policy | None:

@@ -12,7 +12,7 @@ import click
 from evalkit.cli_errors import Command, Group
 
 if TYPE_CHECKING:
-    from evalkit.policy import Inconclusive, Policy
+    from evalkit.policy import Inconclusive
 
 FILE = click.Path(path_type=Path, dir_okay=False)
 
@@ -42,13 +42,13 @@ def gate(run: str, baseline: str | None, policy_file: Path | None, arms: tuple[s
 
     Exit codes: 0 pass; 1 regression; 2 wrong use, or two runs that cannot be compared; 3 the data cannot tell.
     """
-    from evalkit.baselines import read_side
+    from evalkit.baselines import chosen_policy, read_side
     from evalkit.comparable import choose_pairs, read_pair
     from evalkit.gate import exit_code, judge
 
     new = read_side(run)
     old = new if baseline is None else read_side(baseline)
-    policy, source = _policy(run, policy_file)
+    policy, source = chosen_policy(run, policy_file)
     verdict = judge(new, old, choose_pairs(new, old, [read_pair(text, new, old) for text in arms]), policy)
     undecided = cast("Inconclusive", inconclusive) if inconclusive else policy.inconclusive
     code = exit_code(verdict, undecided)
@@ -122,17 +122,6 @@ def baseline_show(name: str) -> None:
         counts = (str(estimate.prompts), str(estimate.samples))
         table.add_row(*(Text(cell) for cell in (label(estimate.metric), estimate.arm, value_text(estimate), *counts)))
     Console().print(table)
-
-
-def _policy(run: str, file: Path | None) -> tuple[Policy, str]:
-    """The policy and where it came from."""
-    from evalkit.baselines import policy_of_run
-    from evalkit.policy import DEFAULT, read_policy
-
-    if file is not None:
-        return read_policy(file), str(file)
-    own = policy_of_run(run)
-    return (DEFAULT, "the default") if own is None else (own, "the suite's")
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -10,7 +10,7 @@ import pytest
 from evalkit.errors import SuiteError
 from evalkit.noninferiority import Margin
 from evalkit.policy import DEFAULT, read_policy
-from evalkit.suite import load_suite
+from evalkit.suite import load_suite, overrides
 
 POLICY = """\
 confidence: 0.9
@@ -38,7 +38,7 @@ def test_a_policy_is_read_from_its_own_file(tmp_path: Path) -> None:
 
 def test_a_policy_may_stand_in_the_suite(write_suite: Callable[..., Path]) -> None:
     gate = "gate: {rules: [{metrics: distinct_n, allow: {relative: 0.1}}]}\nprompts:"
-    suite = load_suite(write_suite(("prompts:", gate)))
+    suite = load_suite(write_suite(("prompts:", gate)), overrides({}, 8, None, None))
     assert suite.gate is not None
     assert suite.gate.rules[0].allow.relative == 0.1
 
