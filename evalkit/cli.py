@@ -13,54 +13,16 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from evalkit import __version__
-from evalkit.errors import EvalkitError, Interrupted
+from evalkit.cli_errors import Group
+from evalkit.cli_gate import baseline, gate
 
 if TYPE_CHECKING:
     from evalkit.progress import Listener
     from evalkit.records import Summary
 
-EPILOG = """Exit codes: 0 done; 1 failed; 2 the input cannot be used (suite, checkpoint, metric, file, option);
-4 an engine failed; 5 the run folder cannot be written; 130 interrupted (what was sampled is kept)."""
-
-
-class Command(click.Command):
-    """Shows an `EvalkitError` as lines of text with its exit code, never as a traceback."""
-
-    def invoke(self, context: click.Context) -> Any:
-        try:
-            return super().invoke(context)
-        except KeyboardInterrupt:
-            _fail(Interrupted("interrupted; what was sampled is kept, and the same command goes on from there"))
-        except EvalkitError as error:
-            _fail(error)
-        except BrokenPipeError:
-            sys.stderr.close()  # whoever read our output has gone; there is nobody to tell
-            sys.exit(1)
-
-
-class Group(click.Group):
-    command_class = Command
-
-    def resolve_command(
-        self, context: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        try:
-            return super().resolve_command(context, args)
-        except click.UsageError as error:
-            from difflib import get_close_matches
-
-            close = get_close_matches(args[0], self.list_commands(context), n=1)
-            if not close or "Did you mean" in error.message:
-                raise
-            raise click.UsageError(f"{error.message} Did you mean {close[0]!r}?", context) from None
-
-
-Group.group_class = Group
-
-
-def _fail(error: EvalkitError) -> None:
-    click.echo("\n".join(f"evalkit: {line}" for line in str(error).splitlines()), err=True)
-    sys.exit(error.exit_code)
+EPILOG = """Exit codes: 0 done, the gate passes; 1 failed, a regression; 2 the input cannot be used (suite, checkpoint,
+metric, file, option) or compared; 3 the gate cannot tell; 4 an engine failed; 5 the run folder cannot be written;
+130 interrupted (what was sampled is kept)."""
 
 
 @click.group(
@@ -442,6 +404,10 @@ def _print_trained(made: Sequence[Path], folder: Path, tell: Listener, quiet: bo
         click.echo(checkpoint if quiet else f"Checkpoint: {checkpoint}")
     if not quiet:
         click.echo(f"Curves: {folder / 'training.html'}")
+
+
+main.add_command(gate)
+main.add_command(baseline)
 
 
 def _print_verdict(summary: Summary) -> None:

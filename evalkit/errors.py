@@ -5,12 +5,13 @@
     │   ├── SuiteError           a suite file, with file, line and key
     │   ├── CheckpointError      a checkpoint that is missing, broken or does not fit
     │   ├── MetricError          an unknown metric, or one whose needs cannot be met
-    │   └── RecordsError         a file of completions that cannot be read
+    │   ├── RecordsError         a file of completions, a summary or a baseline that cannot be read
+    │   └── Incomparable         two runs that a gate cannot compare, each reason on a line
     ├── EngineError              exit code 4: an engine failed to start, crashed or lost its server
     ├── StoreError               exit code 5: the run folder cannot be written or read (a full disk, a lock)
     └── Interrupted              exit code 130: Ctrl-C; what was sampled is kept
 
-Exit code 3 is kept for the gate's "inconclusive".
+The gate's verdicts are no errors: 0 pass, 1 regression, 3 inconclusive.
 """
 
 
@@ -37,6 +38,10 @@ class MetricError(InputError):
 
 
 class RecordsError(InputError):
+    pass
+
+
+class Incomparable(InputError):  # noqa: N818 (a state of affairs, as the words say)
     pass
 
 

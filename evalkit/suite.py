@@ -22,6 +22,7 @@ from pydantic import (
 
 from evalkit.errors import MetricError, SuiteError
 from evalkit.measure import Measure, parse
+from evalkit.policy import Policy
 from evalkit.prompts import PromptSource, check_prompts, read_prompts
 from evalkit.records import Kind, Prompt, Sampling
 from evalkit.typed_yaml import Part, dotted, read_part, reason
@@ -176,6 +177,8 @@ class Suite(Part):
     """Voice -> texts that it might say, for a classifier to learn from; measures of voices are then added ..."""
     voices_from: str | None = Field(None, min_length=1)
     """... or a JSONL file of {voice, text}, relative to the suite."""
+    gate: Policy | None = None
+    """What a checkpoint may lose before `evalkit gate` refuses it; default: the default policy."""
     prompts: tuple[Prompt, ...] = ()
     """Prompts written here ..."""
     prompts_from: PromptSource | None = None

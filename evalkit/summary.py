@@ -96,21 +96,29 @@ def to_json(summary: Summary) -> str:
 def read_summary(path: Path) -> Summary:
     """Read summary.json. Raises `RecordsError` on a file that is no summary, or of another schema."""
     try:
-        fields: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        fields = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise RecordsError(f"{path} cannot be read: {error.strerror}") from None
+    except (ValueError, RecursionError) as error:
+        raise RecordsError(f"{path} is not a summary that evalkit wrote: {error!r}") from None
+    return parse_summary(fields, str(path))
+
+
+def parse_summary(fields: Any, place: str) -> Summary:
+    """A summary from the fields of its JSON; `place` is where they stood. Raises `RecordsError`."""
+    try:
         if fields["schema"] not in READ:
             raise RecordsError(
-                f"{path} has schema {fields['schema']!r}; this evalkit reads {' and '.join(map(str, READ))}: upgrade "
+                f"{place} has schema {fields['schema']!r}; this evalkit reads {' and '.join(map(str, READ))}: upgrade "
                 "evalkit, or run the suite again"
             )
         return TypeAdapter(Summary).validate_python(fields | {"schema": SCHEMA})
-    except OSError as error:
-        raise RecordsError(f"{path} cannot be read: {error.strerror}") from None
     except ValidationError as error:
         problem = error.errors()[0]
         where = ".".join(str(step) for step in problem["loc"])
-        raise RecordsError(f"{path} is not a summary that evalkit wrote: {where}: {problem['msg']}") from None
-    except (ValueError, KeyError, TypeError) as error:
-        raise RecordsError(f"{path} is not a summary that evalkit wrote: {error!r}") from None
+        raise RecordsError(f"{place} is not a summary that evalkit wrote: {where}: {problem['msg']}") from None
+    except (KeyError, TypeError) as error:
+        raise RecordsError(f"{place} is not a summary that evalkit wrote: {error!r}") from None
 
 
 def _corrected(differences: Sequence[Difference]) -> list[Difference]:

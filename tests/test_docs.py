@@ -14,6 +14,7 @@ import yaml
 from evalkit import measure
 from evalkit.cli import main
 from evalkit.measure import parse
+from evalkit.policy import Policy
 from evalkit.records import Completion, Group, Prompt
 from evalkit.suite import Suite
 from evalkit.training.config import PpoConfig
@@ -97,6 +98,20 @@ def test_every_dependency_is_explained() -> None:
         name = re.split(r"[<>=\[]", requirement)[0]
         if not name.startswith("types-") and not name.endswith("-stubs"):
             assert name in page, f"docs/dependencies.md does not say why {name} is there"
+
+
+def test_the_policy_in_the_docs_is_one() -> None:
+    [text] = blocks(ROOT / "docs" / "gate.md", "yaml")
+    assert len(Policy.model_validate(yaml.safe_load(text)).rules) == 4
+
+
+def test_the_ci_examples_run_commands_that_exist() -> None:
+    github, gitlab = (yaml.safe_load(text) for text in blocks(ROOT / "docs" / "ci.md", "yaml"))
+    action = yaml.safe_load((ROOT / "action.yml").read_text(encoding="utf-8"))
+    *_, run, used = github["jobs"]["gate"]["steps"]
+    assert set(used["with"]) <= set(action["inputs"])
+    for command in (run["run"], *gitlab["gate"]["script"]):
+        assert_parses(shlex.split(command)[1:])
 
 
 def test_the_ppo_config_in_the_docs_is_one() -> None:

@@ -1,0 +1,71 @@
+"""A verdict as JUnit XML, one test case a judgement: what most CI systems show as test results.
+
+There is no one schema. This keeps to what Ant's (each suite with properties, system-out, system-err) and Jenkins' have
+in common. A regression is a failure; what cannot be told is a failure, an error or skipped, as the exit code has it.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from xml.etree import ElementTree as Xml
+
+from evalkit.announce import words
+from evalkit.gate import Judgement, Verdict
+from evalkit.policy import Inconclusive
+
+_NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_TAGS: dict[Inconclusive, str] = {"fail": "failure", "report": "error", "pass": "skipped"}
+
+
+def to_junit(verdict: Verdict, inconclusive: Inconclusive, at: datetime) -> bytes:
+    """The XML, in UTF-8; `at` is when the gate was asked."""
+    tags = [_tag(judgement, inconclusive) for judgement in verdict.judgements]
+    suites = Xml.Element("testsuites")
+    suite = Xml.SubElement(
+        suites,
+        "testsuite",
+        name="evalkit gate",
+        package="evalkit",
+        id="0",
+        timestamp=at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S"),
+        hostname="localhost",
+        tests=str(len(tags)),
+        failures=str(tags.count("failure")),
+        errors=str(tags.count("error")),
+        skipped=str(tags.count("skipped")),
+        time="0",
+    )
+    Xml.SubElement(suite, "properties")
+    for judgement, tag in zip(verdict.judgements, tags, strict=True):
+        _case(suite, judgement, tag)
+    Xml.SubElement(suite, "system-out").text = _clean(words.headline(verdict))
+    Xml.SubElement(suite, "system-err")
+    Xml.indent(suites)
+    return bytes(Xml.tostring(suites, encoding="utf-8", xml_declaration=True)) + b"\n"
+
+
+def _case(suite: Xml.Element, judgement: Judgement, tag: str) -> None:
+    case = Xml.SubElement(
+        suite,
+        "testcase",
+        classname=_clean(f"evalkit.gate.{words.arms(judgement)}"),
+        name=_clean(words.metric_name(judgement)),
+        time="0",
+    )
+    if tag == "skipped":
+        Xml.SubElement(case, tag)
+    elif tag:
+        told = _clean(words.sentence(judgement))
+        Xml.SubElement(case, tag, message=told, type=judgement.outcome).text = told
+
+
+def _tag(judgement: Judgement, inconclusive: Inconclusive) -> str:
+    if judgement.outcome == "regression":
+        return "failure"
+    return _TAGS[inconclusive] if judgement.outcome == "inconclusive" else ""
+
+
+def _clean(text: str) -> str:
+    """XML has no way to write some characters at all."""
+    return _NOT_XML.sub("\ufffd", text)

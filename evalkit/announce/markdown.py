@@ -1,0 +1,62 @@
+"""A verdict as Markdown that fits into a comment on a pull request."""
+
+from __future__ import annotations
+
+import html
+from itertools import accumulate
+
+from evalkit.announce import words
+from evalkit.gate import Judgement, Verdict
+
+LIMIT = 65_536
+"""Of a comment on GitHub, in characters; bytes are counted here, which are never fewer."""
+_SIGNS = {"regression": "❌", "inconclusive": "❔", "pass": "✅"}
+_HEAD = "| | measure | arm | change (+ is better) | allowed | prompts | |\n|---|---|---|---|---|---|---|\n"
+_ROOM = 400
+"""Bytes kept for the line that says what was left out."""
+
+
+def to_markdown(verdict: Verdict) -> str:
+    """Headline and table, what failed first; rows that do not fit are counted."""
+    told = f"### {_SIGNS[verdict.outcome]} evalkit gate\n\n{_text(words.headline(verdict))}\n\n"
+    foot = f"\nIntervals: each bound is wrong with probability {1 - verdict.confidence:.2g}. "
+    foot += f"{_code(words.name(verdict.new))} against {_code(words.name(verdict.old))}.\n"
+    rows = [_row(judgement) for judgement in verdict.judgements]
+    ends = list(accumulate(map(_bytes, rows), initial=_bytes(told + _HEAD + foot)))
+    fitting = sum(end <= LIMIT - _ROOM for end in ends[1:])
+    left_out = len(rows) - fitting
+    more = f"\n{left_out} more rows do not fit into a comment; `--json` has them all.\n" if left_out else ""
+    return told + _HEAD + "".join(rows[:fitting]) + more + foot
+
+
+def _row(judgement: Judgement) -> str:
+    cells = (
+        _SIGNS[judgement.outcome],
+        _code(words.metric_name(judgement)),
+        _code(words.arms(judgement)),
+        words.moved(judgement),
+        words.allowed(judgement),
+        str(judgement.prompts),
+        _text(words.remark(judgement)),
+    )
+    return f"| {' | '.join(cells)} |\n"
+
+
+def _code(text: str) -> str:
+    """Names as code: there GitHub makes no links and calls nobody."""
+    return f"<code>{_text(text)}</code>"
+
+
+def _text(text: str) -> str:
+    """The text with every sign that Markdown or HTML could read written as an entity."""
+    plain = " ".join(text.split())
+    return "".join(char if char.isalnum() or char in " .,;:()%+−-/'?" else _entity(char) for char in plain)
+
+
+def _entity(char: str) -> str:
+    escaped = html.escape(char)
+    return escaped if escaped != char else f"&#{ord(char)};"
+
+
+def _bytes(text: str) -> int:
+    return len(text.encode("utf-8", "replace"))

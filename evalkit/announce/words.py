@@ -1,0 +1,85 @@
+"""A verdict in words, the same wherever it is told. Text from summary files is untrusted: each teller escapes it."""
+
+from __future__ import annotations
+
+from evalkit.gate import Judgement, Outcome, Verdict
+from evalkit.noninferiority import POWER
+from evalkit.report.wording import counted, label, listed, short
+
+OUTCOMES: dict[Outcome, str] = {"regression": "Regression", "inconclusive": "Inconclusive", "pass": "Pass"}
+NAMED = 3
+"""Measures named in a headline."""
+LONGEST = 120
+"""Characters of a name that are shown."""
+
+
+def headline(verdict: Verdict) -> str:
+    """One sentence on the whole."""
+    all_of_them = counted(len(verdict.judgements), "measure")
+    if verdict.outcome == "pass":
+        verb = "is" if len(verdict.judgements) == 1 else "are all"
+        return f"Pass: {all_of_them} {verb} within what may be lost."
+    decisive = [judgement for judgement in verdict.judgements if judgement.outcome == verdict.outcome]
+    names = listed([subject(judgement) for judgement in decisive[:NAMED]])
+    more = f" and {len(decisive) - NAMED} more" if len(decisive) > NAMED else ""
+    if verdict.outcome == "regression":
+        return f"Regression: {len(decisive)} of {all_of_them} lost more than is allowed ({names}{more})."
+    return f"Inconclusive: {len(decisive)} of {all_of_them} cannot be told ({names}{more})."
+
+
+def name(text: str) -> str:
+    """A name from a file, short and on one line; `::` in it could be read as a command by a CI runner."""
+    return short(" ".join(text.split()).replace("::", ": :"), LONGEST)
+
+
+def subject(judgement: Judgement) -> str:
+    """`vendi of tuned`."""
+    return f"{metric_name(judgement)} of {name(judgement.arm)}"
+
+
+def metric_name(judgement: Judgement) -> str:
+    return name(label(judgement.metric))
+
+
+def arms(judgement: Judgement) -> str:
+    """`tuned`, or `tuned against base`."""
+    arm, against = name(judgement.arm), name(judgement.against)
+    return arm if arm == against else f"{arm} against {against}"
+
+
+def moved(judgement: Judgement) -> str:
+    """`−12.3 % (−14.0 to −10.5)`; plus is better, whichever way the metric runs."""
+    if judgement.change is None:
+        return "not defined"
+    value, unit = _number(judgement, judgement.change), " %" if judgement.unit == "relative" else ""
+    if judgement.low is None or judgement.high is None:
+        return f"{value}{unit}"
+    return f"{value}{unit} ({_number(judgement, judgement.low)} to {_number(judgement, judgement.high)})"
+
+
+def allowed(judgement: Judgement) -> str:
+    """`−5 %`, `−0.02`, `−3 SE`."""
+    if judgement.unit == "relative":
+        return f"−{100 * judgement.allowed:g} %"
+    return f"−{judgement.allowed:g} SE" if judgement.unit == "standard_errors" else f"−{judgement.allowed:g}"
+
+
+def remark(judgement: Judgement) -> str:
+    """What else there is to say; may be empty."""
+    settle = (
+        f"about {counted(judgement.needed, 'prompt')} like these would settle it ({POWER:.0%} chance)"
+        if judgement.needed is not None
+        else ""
+    )
+    return "; ".join(part for part in (judgement.note, settle) if part)
+
+
+def sentence(judgement: Judgement) -> str:
+    """One judgement on one line."""
+    told = f"{metric_name(judgement)}, {arms(judgement)}: {moved(judgement)}, {allowed(judgement)} allowed"
+    return f"{told}; {remark(judgement)}" if remark(judgement) else told
+
+
+def _number(judgement: Judgement, value: float) -> str:
+    shown = f"{100 * value:+.1f}" if judgement.unit == "relative" else f"{value:+.3g}"
+    return shown.replace("-", "−", 1) if shown.startswith("-") else shown

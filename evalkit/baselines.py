@@ -1,0 +1,212 @@
+"""Baselines: what a release measured, in a small file meant to be committed; and any other side of a comparison.
+
+`baselines/NAME.json` holds every metric's value on every prompt, so that a later run is paired with it without the old
+samples. A checksum says when it was changed by hand, cut short or merged badly; one estimate stands on one line, so
+that a diff can be read.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import math
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from evalkit.cache import write_atomically
+from evalkit.comparable import Side
+from evalkit.errors import InputError, RecordsError, StoreError
+from evalkit.policy import DEFAULT, Policy, read_policy
+from evalkit.records import Estimate, Summary
+from evalkit.summary import parse_summary, read_summary
+
+FOLDER = Path("baselines")
+FORMAT = 1
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+_KEPT = ("suite", "prompts", "arms", "estimates", "differences", "schema")
+"""Of a summary; what a report shows besides is not needed to compare, and `differences` stays empty."""
+
+
+@dataclass(frozen=True, slots=True)
+class Baseline:
+    """A saved baseline."""
+
+    name: str
+    side: Side
+    size: int
+    """Bytes of its file."""
+
+
+def read_side(given: str) -> Side:
+    """A run's folder, a summary.json, a baseline's file, or the NAME of one. Raises `RecordsError`, `InputError`."""
+    path = Path(given)
+    if path.is_dir():
+        return _read_run(path)
+    if path.exists():
+        return _read_file(path)
+    if _NAME.fullmatch(given) and (FOLDER / f"{given}.json").exists():
+        return _read_file(FOLDER / f"{given}.json")
+    raise InputError(
+        f"there is neither a run, a summary nor a baseline {given!r}; saved baselines: {', '.join(_names()) or 'none'}"
+    )
+
+
+def chosen_policy(given: str, file: Path | None) -> tuple[Policy, str]:
+    """The policy of a file, else of the run's suite, else the default; and where it came from, in words."""
+    if file is not None:
+        return read_policy(file), str(file)
+    own = policy_of_run(given)
+    return (DEFAULT, "the default") if own is None else (own, "the suite's")
+
+
+def policy_of_run(given: str) -> Policy | None:
+    """The policy that stands in a run's suite; None where it has none, or where `given` is no run."""
+    manifest = _manifest(Path(given))
+    asked = (manifest.get("suite") or {}).get("gate")
+    try:
+        return None if asked is None else Policy.model_validate(asked)
+    except ValidationError as error:
+        raise RecordsError(f"{Path(given) / 'run.json'}: suite.gate is no policy: {error.errors()[0]['msg']}") from None
+
+
+def save(given: str, name: str) -> Path:
+    """Save a run (or a summary) as a baseline, over what has its name; its file. Raises `InputError`, `StoreError`."""
+    if not _NAME.fullmatch(name):
+        raise InputError(f"a baseline is named with letters, digits, dots and dashes, as in v1.2; found {name!r}")
+    path = FOLDER / f"{name}.json"
+    content = _to_json(read_side(given)).encode("utf-8", "replace")
+    try:
+        FOLDER.mkdir(exist_ok=True)
+        write_atomically(path, content)
+    except OSError as error:
+        raise StoreError(f"{path} could not be written: {error.strerror}") from error
+    return path
+
+
+def load(name: str) -> Baseline:
+    """A saved baseline. Raises `InputError` where there is none of the name, `RecordsError` where it is damaged."""
+    path = FOLDER / f"{name}.json"
+    if not (_NAME.fullmatch(name) and path.exists()):
+        raise InputError(f"there is no baseline {name!r}; saved: {', '.join(_names()) or 'none'}")
+    return Baseline(name, _read_file(path), path.stat().st_size)
+
+
+def saved() -> list[Baseline]:
+    """All baselines, by name."""
+    return [load(name) for name in _names()]
+
+
+def check_whole(summary: Summary, place: str) -> None:
+    """Refuse a summary whose numbers do not belong together: one that was changed by hand. Raises `RecordsError`."""
+    if not summary.prompts or len(set(summary.prompts)) < len(summary.prompts):
+        raise RecordsError(f"{place} has no prompts, or one of them twice: there is nothing to pair by")
+    seen: set[tuple[str, str]] = set()
+    for estimate in summary.estimates:
+        where = f"{place}: {estimate.metric} of arm {estimate.arm!r}"
+        if (estimate.metric, estimate.arm) in seen:
+            raise RecordsError(f"{where} stands there twice; run the suite again")
+        seen.add((estimate.metric, estimate.arm))
+        if len(estimate.values) != len(summary.prompts):
+            raise RecordsError(f"{where} has {len(estimate.values)} values for {len(summary.prompts)} prompts")
+        if not _is_mean(estimate):
+            raise RecordsError(
+                f"{where} is {estimate.value}, which is not the mean of its values: it was changed by hand"
+            )
+
+
+def _is_mean(estimate: Estimate) -> bool:
+    values = [value for value in estimate.values if value is not None]
+    if not values or estimate.value is None:
+        return not values and estimate.value is None
+    # A value that is no number makes the mean none either, and then nothing vouches for the rest.
+    return math.isclose(
+        math.fsum(values) / len(values), estimate.value, rel_tol=1e-9, abs_tol=1e-9 * max(map(abs, values))
+    )
+
+
+def _read_run(folder: Path) -> Side:
+    manifest = _manifest(folder)
+    if manifest and manifest.get("state") != "complete":
+        raise RecordsError(f"{folder} holds a run that is not complete; give its command again, then gate it")
+    if not (folder / "summary.json").exists():
+        raise RecordsError(f"{folder} holds no summary.json: it is no run, or one that never ended")
+    summary = read_summary(folder / "summary.json")
+    check_whole(summary, str(folder / "summary.json"))
+    version = (manifest.get("identity") or {}).get("prompts", "")
+    return Side(summary, str(folder), str(version))
+
+
+def _manifest(folder: Path) -> dict[str, Any]:
+    path = folder / "run.json"
+    if not path.is_file():
+        return {}
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise RecordsError(f"{path} cannot be read: {error}") from None
+    if not isinstance(found, dict) or not all(isinstance(found.get(key, {}), dict) for key in ("suite", "identity")):
+        raise RecordsError(f"{path} is not a manifest that evalkit wrote")
+    return found
+
+
+def _read_file(path: Path) -> Side:
+    try:
+        fields = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise RecordsError(f"{path} cannot be read: {error.strerror}") from None
+    except (ValueError, RecursionError):
+        raise RecordsError(
+            f"{path} is neither a summary nor a baseline: not JSON (empty, cut short, or another file)"
+        ) from None
+    if not isinstance(fields, dict):
+        raise RecordsError(f"{path} is neither a summary nor a baseline that evalkit wrote")
+    if "evalkit_baseline" not in fields:
+        side = Side(parse_summary(fields, str(path)), str(path))
+    else:
+        side = _from_fields(fields, path)
+    check_whole(side.summary, str(path))
+    return side
+
+
+def _from_fields(fields: dict[str, Any], path: Path) -> Side:
+    if fields["evalkit_baseline"] != FORMAT:
+        raise RecordsError(
+            f"{path} has format {fields['evalkit_baseline']!r}; this evalkit reads {FORMAT}: upgrade evalkit"
+        )
+    if fields.get("checksum") != _checksum(fields.get("suite_version"), fields.get("summary")):
+        raise RecordsError(
+            f"{path} is not as it was saved (its checksum differs): save the baseline again, do not edit it"
+        )
+    return Side(parse_summary(fields["summary"], str(path)), str(path), str(fields["suite_version"]))
+
+
+def _to_json(side: Side) -> str:
+    fields = dataclasses.asdict(dataclasses.replace(side.summary, differences=()))
+    kept = json.loads(json.dumps({key: fields[key] for key in _KEPT}, allow_nan=False))
+    lines = ",\n".join(_compact(estimate) for estimate in kept.pop("estimates"))
+    checksum = _checksum(side.suite_version, kept | {"estimates": json.loads(f"[{lines}]")})
+    head = _compact({"evalkit_baseline": FORMAT, "suite_version": side.suite_version, "checksum": checksum})
+    return f'{head[:-1]},\n"summary":{_compact(kept)[:-1]},"estimates":[\n{lines}\n]}}}}\n'
+
+
+def _checksum(suite_version: Any, summary: Any) -> str:
+    canonical = json.dumps([suite_version, summary], sort_keys=True, ensure_ascii=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def _compact(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+
+
+def _names() -> list[str]:
+    return sorted(path.stem for path in _files() if _NAME.fullmatch(path.stem))
+
+
+def _files() -> Iterable[Path]:
+    return FOLDER.glob("*.json") if FOLDER.is_dir() else ()

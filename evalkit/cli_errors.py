@@ -1,0 +1,50 @@
+"""Click commands and groups that show a mistake as lines of text with its exit code, and nothing else."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import click
+
+from evalkit.errors import EvalkitError, Interrupted
+
+
+class Command(click.Command):
+    """Shows an `EvalkitError` as lines of text with its exit code, never as a traceback."""
+
+    def invoke(self, context: click.Context) -> Any:
+        try:
+            return super().invoke(context)
+        except KeyboardInterrupt:
+            fail(Interrupted("interrupted; what was sampled is kept, and the same command goes on from there"))
+        except EvalkitError as error:
+            fail(error)
+        except BrokenPipeError:
+            sys.stderr.close()  # whoever read our output has gone; there is nobody to tell
+            sys.exit(1)
+
+
+class Group(click.Group):
+    command_class = Command
+
+    def resolve_command(
+        self, context: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        try:
+            return super().resolve_command(context, args)
+        except click.UsageError as error:
+            from difflib import get_close_matches
+
+            close = get_close_matches(args[0], self.list_commands(context), n=1)
+            if not close or "Did you mean" in error.message:
+                raise
+            raise click.UsageError(f"{error.message} Did you mean {close[0]!r}?", context) from None
+
+
+Group.group_class = Group
+
+
+def fail(error: EvalkitError) -> None:
+    click.echo("\n".join(f"evalkit: {line}" for line in str(error).splitlines()), err=True)
+    sys.exit(error.exit_code)

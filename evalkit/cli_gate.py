@@ -1,0 +1,134 @@
+"""The door's second wing: `evalkit gate` and `evalkit baseline`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+import click
+
+from evalkit.cli_errors import Command, Group
+
+if TYPE_CHECKING:
+    from evalkit.policy import Inconclusive
+
+FILE = click.Path(path_type=Path, dir_okay=False)
+
+
+@click.command(cls=Command)
+@click.argument("run")
+@click.option(
+    "--baseline",
+    metavar="WHAT",
+    help="A run's folder, a summary.json, or a saved baseline; default: RUN itself, each arm against its own baseline.",
+)
+@click.option(
+    "--policy", "policy_file", type=FILE, metavar="FILE", help="Default: the suite's `gate`, else the default."
+)
+@click.option("--arm", "arms", multiple=True, metavar="NEW=OLD", help="Compare these arms; repeat it for several.")
+@click.option(
+    "--inconclusive",
+    type=click.Choice(["pass", "fail"]),
+    help="What to make of data that cannot tell; else exit code 3.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the verdict as JSON.")
+@click.option("--junit", type=FILE, metavar="FILE", help="Write JUnit XML.")
+@click.option("--markdown", type=FILE, metavar="FILE", help="Write a comment for a pull request.")
+def gate(run: str, baseline: str | None, policy_file: Path | None, arms: tuple[str, ...], inconclusive: str | None,
+         as_json: bool, junit: Path | None, markdown: Path | None) -> None:  # fmt: skip
+    """Refuse RUN if it lost more than the policy allows.
+
+    Exit codes: 0 pass; 1 regression; 2 wrong use, or two runs that cannot be compared; 3 the data cannot tell.
+    """
+    from evalkit.baselines import chosen_policy, read_side
+    from evalkit.comparable import choose_pairs, read_pair
+    from evalkit.gate import exit_code, judge
+
+    new = read_side(run)
+    old = new if baseline is None else read_side(baseline)
+    policy, source = chosen_policy(run, policy_file)
+    verdict = judge(new, old, choose_pairs(new, old, [read_pair(text, new, old) for text in arms]), policy)
+    undecided = cast("Inconclusive", inconclusive) if inconclusive else policy.inconclusive
+    code = exit_code(verdict, undecided)
+    if as_json:
+        from evalkit.announce.machine import to_json
+
+        click.echo(to_json(verdict, code, source))
+    else:
+        from evalkit.announce.terminal import show
+
+        show(verdict, source)
+    if junit is not None:
+        from datetime import UTC, datetime
+
+        from evalkit.announce.junit import to_junit
+
+        _write(junit, to_junit(verdict, undecided, datetime.now(UTC)))
+    if markdown is not None:
+        from evalkit.announce.markdown import to_markdown
+
+        _write(markdown, to_markdown(verdict).encode("utf-8", "replace"))
+    if os.environ.get("GITHUB_ACTIONS") == "true":
+        from evalkit.announce.github import to_annotations
+
+        # With --json, standard output is for the program that reads it; the runner reads both.
+        for line in to_annotations(verdict):
+            click.echo(line, err=as_json)
+    sys.exit(code)
+
+
+@click.group(cls=Group)
+def baseline() -> None:
+    """What releases measured, in small files to commit (baselines/NAME.json)."""
+
+
+@baseline.command("save")
+@click.argument("run")
+@click.argument("name")
+def baseline_save(run: str, name: str) -> None:
+    """Save the numbers of RUN as the baseline NAME."""
+    from evalkit.baselines import save
+
+    click.echo(save(run, name))
+
+
+@baseline.command("list")
+def baseline_list() -> None:
+    """List the baselines that are saved here."""
+    from evalkit.baselines import saved
+
+    for found in saved():
+        summary = found.side.summary
+        arms = ", ".join(arm.name for arm in summary.arms)
+        click.echo(f"{found.name}  {summary.suite}, {len(summary.prompts)} prompts, arms {arms}, {found.size:,} bytes")
+
+
+@baseline.command("show")
+@click.argument("name")
+def baseline_show(name: str) -> None:
+    """Print the numbers of a baseline."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    from evalkit.baselines import load
+    from evalkit.report.wording import label, value_text
+
+    found = load(name)
+    table = Table("measure", "arm", "value", "prompts", "completions", box=None, header_style="bold")
+    for estimate in found.side.summary.estimates:
+        counts = (str(estimate.prompts), str(estimate.samples))
+        table.add_row(*(Text(cell) for cell in (label(estimate.metric), estimate.arm, value_text(estimate), *counts)))
+    Console().print(table)
+
+
+def _write(path: Path, content: bytes) -> None:
+    from evalkit.cache import write_atomically
+    from evalkit.errors import StoreError
+
+    try:
+        write_atomically(path, content)
+    except OSError as error:
+        raise StoreError(f"{path} could not be written: {error.strerror}") from error

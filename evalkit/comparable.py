@@ -1,0 +1,192 @@
+"""Which arms of two sides are compared, by which rules, and whether they may be: what a gate asks before it judges."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from evalkit.errors import Incomparable, InputError
+from evalkit.policy import GROUPS, Policy, Rule
+from evalkit.records import Arm, Estimate, Summary
+from evalkit.report.effects import is_whole, role
+
+Pair = tuple[str, str]
+"""(arm of the new side, arm of the old side)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One of the two that are compared."""
+
+    summary: Summary
+    place: str
+    """As the user called it."""
+    suite_version: str = ""
+    """Hash of all that the suite asks; empty where only a summary is known."""
+
+
+def choose_pairs(new: Side, old: Side, asked: Sequence[Pair]) -> list[Pair]:
+    """Which arms are compared: those asked for; else, in one run, each arm with its own baseline; else equal names.
+
+    Between two runs these are all arms of the old side but its baselines, unless it has no others: the same base
+    sampled twice says nothing of a release. Raises `Incomparable` where one of them is gone.
+    """
+    if asked:
+        return list(asked)
+    if new.summary == old.summary:
+        pairs = [(arm.name, arm.baseline) for arm in new.summary.arms if arm.baseline is not None]
+    else:
+        known = [arm.name for arm in new.summary.arms]
+        released = [arm for arm in old.summary.arms if arm.baseline is not None] or old.summary.arms
+        pairs = [(arm.name, arm.name) for arm in released]
+        gone = [name for name, _ in pairs if name not in known]
+        if gone:
+            raise Incomparable(
+                f"arm: {old.place} has {', '.join(gone)}, {new.place} has not; it has {_names(new)}: "
+                "say which arms are compared with --arm NEW=OLD"
+            )
+    if not pairs:
+        raise Incomparable(
+            f"arm: there are none to compare: {new.place} has {_names(new)}, {old.place} has {_names(old)}; "
+            "say which with --arm NEW=OLD"
+        )
+    return pairs
+
+
+def read_pair(text: str, new: Side, old: Side) -> Pair:
+    """`NEW=OLD` apart. Names of arms may hold `=` themselves (`base@T=0.7`), and are looked up. Raises `InputError`."""
+    pieces = text.split("=")
+    splits = [("=".join(pieces[:cut]), "=".join(pieces[cut:])) for cut in range(1, len(pieces))]
+    here, there = ({arm.name for arm in side.summary.arms} for side in (new, old))
+    fitting = [pair for pair in splits if pair[0] in here and pair[1] in there] or splits
+    if len(fitting) != 1:
+        raise InputError(
+            f"--arm {text!r} is not of the form NEW=OLD; {new.place} has {_names(new)}, {old.place} has {_names(old)}"
+        )
+    return fitting[0]
+
+
+def refuse_incomparable(new: Side, old: Side, pairs: Sequence[Pair], policy: Policy) -> None:
+    """Raise `Incomparable` that names everything in which the two sides differ and must not."""
+    reasons = [*_unlike_suites(new, old), *_unlike_arms(new, old, pairs)]
+    if not reasons:
+        reasons = [reason for pair in pairs for reason in _unlike_metrics(new, old, pair, policy)]
+    if reasons:
+        raise Incomparable("\n".join(dict.fromkeys(reasons)))
+
+
+def _unlike_suites(new: Side, old: Side) -> list[str]:
+    here, there = new.summary, old.summary
+    reasons = []
+    if here.suite != there.suite:
+        reasons.append(f"suite: {new.place} is of {here.suite!r}, {old.place} of {there.suite!r}")
+    if here.prompts != there.prompts:
+        reasons.append(f"prompts: {_prompts_differ(here.prompts, there.prompts, new.place, old.place)}")
+    elif new.suite_version and old.suite_version and new.suite_version != old.suite_version:
+        reasons.append(
+            "suite version: the prompts have the same names but other texts, answers or references; run the old "
+            "checkpoint on the new suite and save it anew"
+        )
+    return reasons
+
+
+def _prompts_differ(new: Sequence[str], old: Sequence[str], here: str, there: str) -> str:
+    if set(new) == set(old):
+        return "they are the same in another order; run one side again"
+    parts = [
+        f"{len(lost)} only in {place} ({', '.join(lost[:3])}{', ...' if len(lost) > 3 else ''})"
+        for lost, place in (
+            ([p for p in new if p not in set(old)], here),
+            ([p for p in old if p not in set(new)], there),
+        )
+        if lost
+    ]
+    return "; ".join(parts)
+
+
+def _unlike_arms(new: Side, old: Side, pairs: Sequence[Pair]) -> list[str]:
+    reasons = []
+    for pair in pairs:
+        found = []
+        for name, side in zip(pair, (new, old), strict=True):
+            arm = next((arm for arm in side.summary.arms if arm.name == name), None)
+            if arm is None:
+                reasons.append(f"arm: {side.place} has no arm {name!r}; it has {_names(side)}")
+            else:
+                found.append(arm)
+        if len(found) == 2 and pair[0] == pair[1]:
+            reasons += _unlike_sampling(*found)
+    return reasons
+
+
+def _unlike_sampling(new: Arm, old: Arm) -> list[str]:
+    """Arms of one name must have been drawn alike; two names may be compared across settings on purpose."""
+    if new.sampling is None or old.sampling is None:
+        return [] if new.sampling == old.sampling else [f"sampling: of arm {new.name!r} only one side's is known"]
+    keys = ("temperature", "top_p", "min_p", "max_tokens", "stop")
+    changed = [(key, getattr(new.sampling, key), getattr(old.sampling, key)) for key in keys]
+    found = [f"{key} {now!r} against {was!r}" for key, now, was in changed if now != was]
+    if new.best_of != old.best_of:
+        found.append(f"best_of {new.best_of} against {old.best_of}")
+    return [f"sampling: arm {new.name!r} was drawn with {', '.join(found)}"] if found else []
+
+
+def _unlike_metrics(new: Side, old: Side, pair: Pair, policy: Policy) -> list[str]:
+    here, there = estimates_of(new.summary, pair[0]), estimates_of(old.summary, pair[1])
+    reasons = []
+    for name in _needed(there, policy):
+        ours, theirs = here.get(name), there[name]
+        if ours is None:
+            reasons.append(f"metric: {old.place} has {name}, {new.place} has not; measure it there too")
+        elif ours.samples != theirs.samples:
+            reasons.append(f"n: {name} rests on {ours.samples} completions a prompt against {theirs.samples}")
+        elif ours.signature != theirs.signature:
+            reasons.append(f"signature: {name} is {ours.signature} against {theirs.signature}")
+    return reasons
+
+
+def estimates_of(summary: Summary, arm: str) -> dict[str, Estimate]:
+    """Metric -> its estimate under one arm."""
+    return {estimate.metric: estimate for estimate in summary.estimates if estimate.arm == arm}
+
+
+def _needed(estimates: Mapping[str, Estimate], policy: Policy) -> list[str]:
+    rules = select(estimates, policy)
+    traded = [named(estimates, rule.trade.metric) for rule in rules.values() if rule.trade is not None]
+    return list(dict.fromkeys((*rules, *traded)))
+
+
+def select(estimates: Mapping[str, Estimate], policy: Policy) -> dict[str, Rule]:
+    """Metric -> the rule it is judged by, in the summary's order. Raises `InputError` on a name that is not there."""
+    chosen: dict[str, Rule] = {}
+    for rule in policy.rules:
+        for word in (word for word in rule.metrics if word in GROUPS):
+            members = [m for m, e in estimates.items() if is_whole(m) and role(m, e.better) == word]
+            chosen.update(dict.fromkeys(members, rule))
+    for rule in policy.rules:
+        for word in (word for word in rule.metrics if word not in GROUPS):
+            chosen[named(estimates, word)] = rule
+    if not chosen:
+        raise InputError(f"the policy's rules fit no metric that was measured; there are: {', '.join(estimates)}")
+    return {metric: chosen[metric] for metric in estimates if metric in chosen}
+
+
+def named(estimates: Mapping[str, Estimate], name: str) -> str:
+    """The metric of this name; a bare name will do where one metric alone has it. Raises `InputError`."""
+    if name in estimates:
+        return name
+    bare = [metric for metric in estimates if metric.split("|")[0] == name]
+    if len(bare) == 1:
+        return bare[0]
+    if bare:
+        raise InputError(f"the policy names metric {name!r}, which could be any of {', '.join(bare)}; write it out")
+    close = difflib.get_close_matches(name, list(estimates), n=1)
+    hint = f" (did you mean {close[0]!r}?)" if close else ""
+    raise InputError(
+        f"the policy names metric {name!r}{hint}, which was not measured; there are: {', '.join(estimates)}"
+    )
+
+
+def _names(side: Side) -> str:
+    return ", ".join(arm.name for arm in side.summary.arms) or "none"

@@ -1,0 +1,240 @@
+"""Two summaries and a policy become a verdict: may this checkpoint ship? Pure.
+
+Each metric of each pair of arms is judged by the paired differences of its prompts (`evalkit.noninferiority`):
+
+    pass          what was lost is shown to be within what is allowed
+    regression    it is shown to be beyond
+    inconclusive  the data cannot tell
+
+The gate reports a regression when one metric has one. Holm's correction over the whole family keeps the probability of
+any wrong "regression" at 1 - confidence. It passes only when EVERY metric passes; that needs no correction: where some
+metric truly lost too much, the gate passes only if that metric's own test errs (an intersection-union test,
+Berger 1982).
+
+With a trade ("10 % may go if reward rises by 0.3") too much is lost where the wider margin is broken, or the narrow one
+without the gain. Both claims are tested as what they are: the union by its larger p-value (Berger), the intersection by
+twice its smaller one (Bonferroni). So a trade keeps both error rates.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+
+from evalkit.comparable import Pair, Side, estimates_of, named, refuse_incomparable, select
+from evalkit.errors import InputError
+from evalkit.noninferiority import (
+    Change,
+    Margin,
+    Tested,
+    Unit,
+    change,
+    has_no_spread,
+    prompts_needed,
+    turned,
+    weigh,
+)
+from evalkit.policy import Inconclusive, Policy, Rule, Trade
+from evalkit.records import Estimate, Summary
+from evalkit.stats import Array, holm
+
+Outcome = Literal["pass", "regression", "inconclusive"]
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """One metric of one pair of arms."""
+
+    metric: str
+    arm: str
+    against: str
+    outcome: Outcome
+    unit: Unit
+    allowed: float
+    """What may be lost, in `unit`."""
+    change: float | None
+    """Better upwards; a share of the baseline's mean where `unit` is relative, else in the metric's unit."""
+    low: float | None
+    high: float | None
+    """Each is a bound that is wrong with probability 1 - confidence."""
+    p_within: float | None
+    p_beyond: float | None
+    """Holm-adjusted over the family."""
+    prompts: int
+    needed: int | None
+    """How many prompts would settle an inconclusive one."""
+    note: str
+    """What else must be said, in a line; may be empty."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What the gate says of all."""
+
+    outcome: Outcome
+    judgements: tuple[Judgement, ...]
+    """Regressions first, then what cannot be told, then what passes; in the summary's order within each."""
+    confidence: float
+    new: str
+    old: str
+    """The two places that were compared."""
+
+    def counted(self, outcome: Outcome) -> int:
+        return sum(judgement.outcome == outcome for judgement in self.judgements)
+
+
+@dataclass(frozen=True, slots=True)
+class _Case:
+    """One metric of one pair, ready to be judged: values turned so that more is better."""
+
+    metric: str
+    pair: Pair
+    rule: Rule
+    new: Array
+    base: Array
+    missing: int
+    """Prompts that only one side has a number for."""
+    gain: tuple[Array, Array] | None
+    """(new, base) of what a trade asks for, turned; None without a trade."""
+
+
+def judge(new: Side, old: Side, pairs: Sequence[Pair], policy: Policy) -> Verdict:
+    """The verdict on all pairs of arms. Raises `Incomparable` with every reason, `InputError` on a bad rule."""
+    refuse_incomparable(new, old, pairs, policy)
+    cases = [case for pair in pairs for case in _cases(new.summary, old.summary, pair, policy)]
+    tested = [_tested(case) for case in cases]
+    beyond = holm(np.array([one.beyond for one in tested]))
+    adjusted = [replace(one, beyond=float(p)) for one, p in zip(tested, beyond, strict=True)]
+    judgements = [_judgement(case, one, policy, len(cases)) for case, one in zip(cases, adjusted, strict=True)]
+    order: tuple[Outcome, ...] = ("regression", "inconclusive", "pass")
+    ranked = tuple(sorted(judgements, key=lambda judgement: order.index(judgement.outcome)))
+    return Verdict(ranked[0].outcome, ranked, policy.confidence, new.place, old.place)
+
+
+def exit_code(verdict: Verdict, inconclusive: Inconclusive) -> int:
+    """0 pass, 1 regression, 3 cannot be told (or what `inconclusive` makes of it)."""
+    undecided = {"report": 3, "pass": 0, "fail": 1}[inconclusive]
+    return {"pass": 0, "regression": 1, "inconclusive": undecided}[verdict.outcome]
+
+
+def _cases(new: Summary, old: Summary, pair: Pair, policy: Policy) -> list[_Case]:
+    here, there = estimates_of(new, pair[0]), estimates_of(old, pair[1])
+    return [_case(metric, pair, rule, here, there) for metric, rule in select(there, policy).items()]
+
+
+def _case(metric: str, pair: Pair, rule: Rule, here: Mapping[str, Estimate], there: Mapping[str, Estimate]) -> _Case:
+    better = rule.better or there[metric].better
+    if better == "neither":
+        raise InputError(
+            f"the policy names metric {metric!r}, which is neither better high nor low; add `better` there"
+        )
+    new, base = values_of(here[metric]), values_of(there[metric])
+    both = ~np.isnan(new) & ~np.isnan(base)
+    if rule.allow.relative is not None and both.any() and base[both].mean() <= 0:
+        raise InputError(
+            f"the policy allows a share of {metric!r}, whose mean is {base[both].mean():.3g}: a share of what is not "
+            "above 0 means nothing; allow an absolute loss"
+        )
+    gain = None
+    if rule.trade is not None:
+        traded = named(there, rule.trade.metric)
+        gain = _gain(here[traded], there[traded])
+    return _Case(
+        metric,
+        pair,
+        rule,
+        turned(new[both], better),
+        turned(base[both], better),
+        int((np.isnan(new) != np.isnan(base)).sum()),
+        gain,
+    )
+
+
+def _gain(new: Estimate, base: Estimate) -> tuple[Array, Array]:
+    if new.better == "neither":
+        raise InputError(f"the policy trades for {new.metric!r}, which is neither better high nor low")
+    here, there = values_of(new), values_of(base)
+    both = ~np.isnan(here) & ~np.isnan(there)
+    return turned(here[both], new.better), turned(there[both], new.better)
+
+
+def values_of(estimate: Estimate) -> Array:
+    """One a prompt, NaN where undefined."""
+    values = np.array([math.nan if value is None else value for value in estimate.values], dtype=np.float64)
+    return np.where(np.isfinite(values), values, np.nan)
+
+
+def _tested(case: _Case) -> Tested:
+    own = weigh(case.new, case.base, case.rule.allow.margin)
+    if case.rule.trade is None or case.gain is None:
+        return own
+    return _traded(own, weigh(case.new, case.base, case.rule.trade.allow.margin), _gained(case.gain, case.rule.trade))
+
+
+def _gained(gain: tuple[Array, Array], trade: Trade) -> Tested:
+    """`within`: of "less was gained than asked"; a gain is a loss whose margin lies on the other side of 0."""
+    return weigh(*gain, Margin("absolute", -trade.gain))
+
+
+def _traded(own: Tested, wider: Tested, gained: Tested) -> Tested:
+    return Tested(
+        within=max(wider.within, _either(own.within, gained.within)),
+        beyond=max(own.beyond, _either(wider.beyond, gained.beyond)),
+    )
+
+
+def _either(first: float, second: float) -> float:
+    """The p-value of "neither holds" (Bonferroni); what cannot be tested proves nothing."""
+    return min(1.0, 2 * float(np.fmin(first, second)))
+
+
+def _judgement(case: _Case, tested: Tested, policy: Policy, family: int) -> Judgement:
+    margin = case.rule.allow.margin
+    outcome = _outcome(case, tested, policy.alpha)
+    moved = change(case.new, case.base, margin.unit, policy.alpha) if len(case.new) else Change(*(math.nan,) * 3)
+    unsettled = outcome == "inconclusive" and not math.isnan(tested.within)
+    return Judgement(
+        metric=case.metric,
+        arm=case.pair[0],
+        against=case.pair[1],
+        outcome=outcome,
+        unit=margin.unit,
+        allowed=margin.size,
+        change=_known(moved.value),
+        low=_known(moved.low),
+        high=_known(moved.high),
+        p_within=_known(tested.within),
+        p_beyond=_known(tested.beyond),
+        prompts=len(case.new),
+        needed=prompts_needed(case.new, case.base, margin, policy.alpha, family) if unsettled else None,
+        note=_note(case, tested, outcome),
+    )
+
+
+def _outcome(case: _Case, tested: Tested, alpha: float) -> Outcome:
+    if tested.beyond <= alpha:
+        return "regression"
+    return "pass" if tested.within <= alpha and not case.missing else "inconclusive"
+
+
+def _note(case: _Case, tested: Tested, outcome: Outcome) -> str:
+    if not len(case.new):
+        return "undefined on every prompt"
+    if len(case.new) == 1:
+        return "defined on one prompt alone: nothing says how much prompts vary"
+    if has_no_spread(case.new, case.base):
+        return "the difference is the same on every prompt: nothing to judge it by (is it the same run twice?)"
+    if math.isnan(tested.within):
+        return "what is tested is the same on every prompt: nothing to judge it by"
+    if case.missing:
+        return f"{case.missing} prompts have a number on one side only; they are left out, so this cannot pass"
+    trade = case.rule.trade
+    return f"judged with a trade: {trade.metric} must rise by {trade.gain:g}" if trade and outcome != "pass" else ""
+
+
+def _known(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None

@@ -1,0 +1,91 @@
+"""A pytest plug-in: run a suite inside a test, and fail the test on a regression.
+
+    from evalkit.pytest_plugin import assert_no_regression
+
+    def test_the_tuned_model_keeps_its_variety(evalkit_run):
+        run = evalkit_run("suites/creative.yaml", models={"tuned": "out/tuned"}, samples=16)
+        assert_no_regression(run, baseline="v1.0")
+
+Heavy imports stand inside: pytest loads this module in every session of whoever has evalkit installed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from os import PathLike, fspath
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+import pytest
+
+if TYPE_CHECKING:
+    from evalkit.policy import Inconclusive
+    from evalkit.run import Run
+
+
+class RunSuite(Protocol):
+    """What `evalkit_run` gives."""
+
+    def __call__(
+        self,
+        suite: str | PathLike[str],
+        models: Mapping[str, str] | None = None,
+        samples: int | None = None,
+        prompts: int | None = None,
+        engine: str = "auto",
+    ) -> Run: ...
+
+
+@pytest.fixture(scope="session")
+def evalkit_run(tmp_path_factory: pytest.TempPathFactory) -> RunSuite:
+    """Run a suite as `evalkit run` does, into a temporary folder; mistakes fail the test in a line, not a traceback."""
+
+    def run(
+        suite: str | PathLike[str],
+        models: Mapping[str, str] | None = None,
+        samples: int | None = None,
+        prompts: int | None = None,
+        engine: str = "auto",
+    ) -> Run:
+        from evalkit.errors import EvalkitError
+        from evalkit.progress import Quiet
+        from evalkit.run import run_suite
+        from evalkit.suite import load_suite, overrides
+
+        try:
+            asked = load_suite(Path(suite), overrides(models or {}, samples, None, prompts))
+            return run_suite(asked, engine, tmp_path_factory.mktemp("evalkit") / "run", Quiet())
+        except EvalkitError as error:
+            pytest.fail(f"evalkit: {error}", pytrace=False)
+
+    return run
+
+
+def assert_no_regression(
+    run: Run | str | PathLike[str],
+    baseline: str | PathLike[str] | None = None,
+    policy: str | PathLike[str] | None = None,
+    arms: Sequence[tuple[str, str]] = (),
+    inconclusive: Inconclusive | None = None,
+) -> None:
+    """Fail the test unless the gate passes; the arguments are those of `evalkit gate`.
+
+    What cannot be told or compared fails too, unless `inconclusive` (or the policy) says "pass" of the former.
+    """
+    from evalkit.announce import words
+    from evalkit.baselines import chosen_policy, read_side
+    from evalkit.comparable import choose_pairs
+    from evalkit.errors import EvalkitError
+    from evalkit.gate import exit_code, judge
+
+    place = fspath(run) if isinstance(run, str | PathLike) else str(run.folder)
+    try:
+        new = read_side(place)
+        old = new if baseline is None else read_side(fspath(baseline))
+        asked, _ = chosen_policy(place, None if policy is None else Path(policy))
+        verdict = judge(new, old, choose_pairs(new, old, arms), asked)
+    except EvalkitError as error:
+        pytest.fail(f"evalkit: {error}", pytrace=False)
+    if exit_code(verdict, inconclusive or asked.inconclusive) != 0:
+        wrong = [words.sentence(judgement) for judgement in verdict.judgements if judgement.outcome != "pass"]
+        pytest.fail("\n  ".join([words.headline(verdict), *wrong]), pytrace=False)

@@ -1,0 +1,49 @@
+"""JUnit that CI systems read: valid by the common schema, whatever the names are."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from lxml import etree
+
+from evalkit.announce.junit import to_junit
+from evalkit.gate import Verdict
+from evalkit.policy import Inconclusive
+from tests.announce.verdicts import ATTACK, MIXED, judgement, verdict
+
+SCHEMA = etree.XMLSchema(etree.parse(Path(__file__).with_name("junit.xsd")))
+AT = datetime(2026, 1, 2, 3, 4, 5, 678, tzinfo=UTC)
+
+
+def read(told: Verdict, inconclusive: Inconclusive = "report") -> Any:
+    tree = etree.fromstring(to_junit(told, inconclusive, AT))
+    SCHEMA.assertValid(tree)
+    return tree[0]
+
+
+@pytest.mark.parametrize("inconclusive", ["report", "pass", "fail"])
+@pytest.mark.parametrize("told", [MIXED, ATTACK, verdict(judgement(outcome="pass"))])
+def test_it_is_valid(told: Verdict, inconclusive: Inconclusive) -> None:
+    assert len(read(told, inconclusive).findall("testcase")) == len(told.judgements)
+
+
+def test_the_schema_bites() -> None:
+    broken = to_junit(MIXED, "report", AT).replace(b'tests="4"', b'tests="four"')
+    assert not SCHEMA.validate(etree.fromstring(broken))
+
+
+def test_a_regression_is_a_failure_that_says_how_much() -> None:
+    suite = read(MIXED)
+    [failure] = suite.findall("testcase/failure")
+    assert failure.get("type") == "regression"
+    assert "vendi, tuned: −12.3 % (−14.0 to −10.5), −5 % allowed" in failure.text
+    assert (suite.get("tests"), suite.get("failures"), suite.get("errors")) == ("4", "1", "1")
+
+
+@pytest.mark.parametrize(("inconclusive", "tag"), [("report", "error"), ("fail", "failure"), ("pass", "skipped")])
+def test_what_cannot_be_told_counts_as_it_does_for_the_exit_code(inconclusive: Inconclusive, tag: str) -> None:
+    suite = read(verdict(judgement(outcome="inconclusive")), inconclusive)
+    assert [element.tag for element in suite.find("testcase")] == [tag]
