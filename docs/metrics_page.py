@@ -96,7 +96,8 @@ prompts, and the mean difference; how often is a difference between two draws of
 completions of a prompt. Where it is far from 0 the metric depends on k by its nature, and only equal k compares, which
 is what a run does. Not simulated: what is exact for every prompt (choices, references) or needs a model's whole laws
 (token_entropy, rank_decay), whose tests are against enumeration; voices and MAUVE, whose intervals have tests of their
-own; and scores, which are means.
+own; and scores, which are means. The last column is a little high by the simulation itself: each law's groups are drawn
+once, so two draws of one law differ a little in every trial.
 """
 
 
