@@ -107,9 +107,14 @@ def crossovers(traced: Sequence[Traced], arms: Sequence[Arm]) -> list[Crossover]
 def overtaken_at(ks: Sequence[int], differences: Array) -> Array:
     """The k beyond which a curve of differences stays below 0, [B] for [B, K].
 
-    0 where all of it is below, inf where its end is not. Between two k it is read on the line over log k.
+    0 where all of it is below, inf where its end is not. Between two k it is read on the line over log k. Curves that
+    end level, as pass@k does where all is solved, are told apart by where they last differed.
     """
     logs = np.log(np.asarray(ks, dtype=np.float64))
+    differ = differences != 0
+    decided = len(ks) - 1 - np.argmax(differ[:, ::-1], axis=1)
+    level = differ.any(axis=1)[:, None] & (np.arange(len(ks)) > decided[:, None])
+    differences = np.where(level, np.take_along_axis(differences, decided[:, None], axis=1), differences)
     ahead = differences >= 0
     last = len(ks) - 1 - np.argmax(ahead[:, ::-1], axis=1)
     after = np.minimum(last + 1, len(ks) - 1)

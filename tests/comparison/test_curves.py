@@ -105,6 +105,8 @@ def test_a_curve_of_new_things_rises_with_its_intervals_around_it() -> None:
         ([0, -1, -1, -1, -1], 1),
         ([1, -1, 1, -1, -1], 4 * math.sqrt(2)),  # beyond the last time the arm was ahead
         ([1, -1, -1, -1, 1], math.inf),
+        ([1, -1, -1, 0, 0], math.sqrt(2)),  # level at the end, where both have solved all
+        ([-1, 1, 1, 1, 0], math.inf),
     ],
 )
 def test_overtaken_where_the_difference_falls_below_zero_for_good(differences: list[float], k: float) -> None:
