@@ -29,8 +29,17 @@ MOST_GIB = 2.0
 RATIO = 50
 LEXICAL = ("evalkit.diversity.lexical", "evalkit.diversity.rouge")
 OF_PEER = """
-import json, sys, time
-from diversity import compression_ratio, homogenization_score, ngram_diversity_score, self_repetition_score
+import importlib.util, json, sys, time, types
+# Its __init__ imports packages that it does not ask for, and `evaluate` breaks on a new pyarrow: what is measured here
+# (compression, n-grams, repetition, ROUGE-L) needs neither.
+sys.modules["evaluate"] = types.SimpleNamespace(load=None)
+package = types.ModuleType("diversity")
+package.__path__ = list(importlib.util.find_spec("diversity").submodule_search_locations)
+sys.modules["diversity"] = package
+from diversity.compression import compression_ratio
+from diversity.homogenization import homogenization_score
+from diversity.ngram_diversity import ngram_diversity_score
+from diversity.self_repetition import self_repetition_score
 groups = json.load(sys.stdin)
 began = time.perf_counter()
 for texts in groups:
@@ -52,10 +61,10 @@ def main() -> None:
     if asked.alone:
         print(json.dumps(measure_alone(groups)))
         return
+    python = asked.peer_python or interpreter(PEER, "rouge_score", ("torch",))
+    theirs = peer_seconds(python) * groups
     command = [sys.executable, "-m", "bench.volume", "--alone", "--completions", str(asked.completions)]
     ours = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
-    python = asked.peer_python or interpreter(PEER, "diversity", ("torch",))
-    theirs = peer_seconds(python) * groups
     print(f"{groups * A_GROUP:,} completions x {WORDS} words in groups of {A_GROUP}")
     print(
         f"  {len(ours['seconds'])} metrics, tokenizing included: {ours['whole']:.1f} s, peak {ours['gib']:.2f} GiB "
