@@ -101,11 +101,12 @@ once, so two draws of one law differ a little in every trial.
 
 ## Speed
 
-`make bench` measures it beside its peers, in one run. On two CPU cores that had other work too: 100 000 completions of 64
-words in groups of 64 take all lexical metrics together 22 s and 0.83 GiB, where `diversity` 0.3.1 would need 250 times as long
-for four of its own (`bench.volume`); as ONE group the dearest, self-BLEU, takes 20 s and 1.4 GiB (`bench.one_group`).
-Self-BLEU of 5 000 texts is 42 times fast-bleu's speed and equal to it, ROUGE-L of all pairs 735 times rouge-score's, Vendi 11 to
-21 times vendi-score's, and intervals with p-values of 20 metrics over 500 prompts take 0.3 s (`bench.metrics`).
+`make bench` measures it beside its peers, in one run. On two CPU cores that had other work too: 100 000 completions of
+64 words in groups of 64 take all lexical metrics together 22 s and 0.83 GiB, where `diversity` 0.3.1 would need 250
+times as long for four of its own (`bench.volume`); as ONE group the dearest, self-BLEU, takes 20 s and 1.4 GiB
+(`bench.one_group`). Self-BLEU of 5 000 texts is 42 times fast-bleu's speed and equal to it, ROUGE-L of all pairs 735
+times rouge-score's, Vendi 11 to 21 times vendi-score's, and intervals with p-values of 20 metrics over 500 prompts
+take 0.3 s (`bench.metrics`).
 """
 
 
