@@ -190,8 +190,9 @@ def compression_ratio(group: Group) -> float:
     Range: above 0, where 1 is text that gzip cannot shorten; at most about 1 030.
 
     Bias: rises with k and with length, and below a few hundred bytes gzip's 20 bytes of frame pull it down. Sees
-    repetition only within 32 KiB. The order of completions matters a little: under 5 % where there is 1 KiB or more,
-    up to a third in less.
+    repetition only within 32 KiB. The order of completions has no bound: on independent texts of 1 KiB or more it
+    moved the ratio by less than 5 %; by 0.44 on 110 bytes of near-doubles, and twofold where doubles of 20 KB stand
+    further apart than the window.
 
     Cost: one gzip: some 15 MB of prose a second, 2 MB of words drawn independently.
 
