@@ -49,10 +49,10 @@ def test_every_text_is_split_as_sacrebleu_splits_it(text: str) -> None:
 
 def test_a_thousand_sentences_take_no_time() -> None:
     sentence = "The old sailor, who had seen 1,000 storms, said: 'No.' and went home."
-    began = time.perf_counter()
+    began = time.process_time()
     for number in range(1000):
         tokenize(f"{sentence}{number}")
-    assert time.perf_counter() - began < 0.5
+    assert time.process_time() - began < 0.5
 
 
 @pytest.mark.parametrize(
