@@ -18,7 +18,6 @@ from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
-    TaskID,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
@@ -207,7 +206,3 @@ def _progress(console: Console) -> Iterator[Progress]:
 def _tick(bars: Progress, stage: str, steps: int) -> Tick:
     task = bars.add_task(stage, total=steps, loss="")
     return lambda done, loss: bars.update(task, completed=done, loss=f"loss {loss:.3f}")
-
-
-def _updated(bars: Progress, task: TaskID, done: int) -> None:
-    bars.update(task, completed=done)
