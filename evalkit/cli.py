@@ -14,7 +14,7 @@ import click
 
 from evalkit import __version__
 from evalkit.cli_errors import Group
-from evalkit.cli_gate import baseline, gate
+from evalkit.cli_gate import baseline, gate, power
 
 if TYPE_CHECKING:
     from evalkit.progress import Listener
@@ -405,6 +405,7 @@ def _print_trained(made: Sequence[Path], folder: Path, tell: Listener, quiet: bo
 
 main.add_command(gate)
 main.add_command(baseline)
+main.add_command(power)
 
 
 def _print_verdict(summary: Summary) -> None:

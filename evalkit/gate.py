@@ -40,6 +40,7 @@ from evalkit.noninferiority import (
 )
 from evalkit.policy import Inconclusive, Policy, Rule, Trade
 from evalkit.records import Estimate, Summary
+from evalkit.sequential import Look
 from evalkit.stats import Array, holm
 
 Outcome = Literal["pass", "regression", "inconclusive"]
@@ -102,14 +103,18 @@ class _Case:
     """(new, base) of what a trade asks for, turned; None without a trade."""
 
 
-def judge(new: Side, old: Side, pairs: Sequence[Pair], policy: Policy) -> Verdict:
-    """The verdict on all pairs of arms. Raises `Incomparable` with every reason, `InputError` on a bad rule."""
+def judge(new: Side, old: Side, pairs: Sequence[Pair], policy: Policy, look: Look | None = None) -> Verdict:
+    """The verdict on all pairs of arms; at a `look` before all data are there, by that look's share of the level.
+
+    Raises `Incomparable` with every reason, `InputError` on a bad rule.
+    """
     refuse_incomparable(new, old, pairs, policy)
     cases = [case for pair in pairs for case in _cases(new.summary, old.summary, pair, policy)]
-    tested = [_tested(case) for case in cases]
+    tested = [_tested(case, look.fraction if look else 1.0) for case in cases]
     beyond = holm(np.array([one.beyond for one in tested]))
     adjusted = [replace(one, beyond=float(p)) for one, p in zip(tested, beyond, strict=True)]
-    judgements = [_judgement(case, one, policy, len(cases)) for case, one in zip(cases, adjusted, strict=True)]
+    levels = _levels(policy.alpha, len(cases), look)
+    judgements = [_judgement(case, one, policy, levels, len(cases)) for case, one in zip(cases, adjusted, strict=True)]
     order: tuple[Outcome, ...] = ("regression", "inconclusive", "pass")
     ranked = tuple(sorted(judgements, key=lambda judgement: order.index(judgement.outcome)))
     return Verdict(ranked[0].outcome, ranked, policy.confidence, new.place, old.place)
@@ -168,11 +173,37 @@ def values_of(estimate: Estimate) -> Array:
     return np.where(np.isfinite(values), values, np.nan)
 
 
-def _tested(case: _Case) -> Tested:
-    own = weigh(case.new, case.base, case.rule.allow.margin)
+@dataclass(frozen=True, slots=True)
+class _Levels:
+    """What p-values are held against; `beyond` is for Holm-adjusted ones."""
+
+    within: float
+    beyond: float
+
+
+def _levels(alpha: float, family: int, look: Look | None) -> _Levels:
+    """At a look each test has a boundary of its own; Holm's first step, which decides the whole, is the family's share.
+
+    So an adjusted p-value, `family` times the smallest, is held against `family` times that share's boundary.
+    """
+    if look is None:
+        return _Levels(alpha, alpha)
+    return _Levels(look.level(alpha), family * look.level(alpha / family))
+
+
+def _tested(case: _Case, fraction: float) -> Tested:
+    own = _weighed(case, case.rule.allow.margin, fraction)
     if case.rule.trade is None or case.gain is None:
         return own
-    return _traded(own, weigh(case.new, case.base, case.rule.trade.allow.margin), _gained(case.gain, case.rule.trade))
+    wider = _weighed(case, case.rule.trade.allow.margin, fraction)
+    return _traded(own, wider, _gained(case.gain, case.rule.trade))
+
+
+def _weighed(case: _Case, margin: Margin, fraction: float) -> Tested:
+    """Standard errors are those of all the data that are planned: so far they are larger, and fewer are allowed."""
+    if margin.unit == "standard_errors":
+        margin = Margin(margin.unit, margin.size * math.sqrt(fraction))
+    return weigh(case.new, case.base, margin)
 
 
 def _gained(gain: tuple[Array, Array], trade: Trade) -> Tested:
@@ -192,9 +223,9 @@ def _either(first: float, second: float) -> float:
     return min(1.0, 2 * float(np.fmin(first, second)))
 
 
-def _judgement(case: _Case, tested: Tested, policy: Policy, family: int) -> Judgement:
+def _judgement(case: _Case, tested: Tested, policy: Policy, levels: _Levels, family: int) -> Judgement:
     margin = case.rule.allow.margin
-    outcome = _outcome(case, tested, policy.alpha)
+    outcome = _outcome(case, tested, levels)
     moved = change(case.new, case.base, margin.unit, policy.alpha) if len(case.new) else Change(*(math.nan,) * 3)
     unsettled = outcome == "inconclusive" and not math.isnan(tested.within)
     return Judgement(
@@ -215,10 +246,10 @@ def _judgement(case: _Case, tested: Tested, policy: Policy, family: int) -> Judg
     )
 
 
-def _outcome(case: _Case, tested: Tested, alpha: float) -> Outcome:
-    if tested.beyond <= alpha:
+def _outcome(case: _Case, tested: Tested, levels: _Levels) -> Outcome:
+    if tested.beyond <= levels.beyond:
         return "regression"
-    return "pass" if tested.within <= alpha and not case.missing else "inconclusive"
+    return "pass" if tested.within <= levels.within and not case.missing else "inconclusive"
 
 
 def _note(case: _Case, tested: Tested, outcome: Outcome) -> str:
