@@ -205,13 +205,6 @@ def _side(values: Values) -> Side:
     return Side(Summary("lab", prompts, ARMS, tuple(estimates), ()), "lab")
 
 
-def first(side: Side, prompts: int) -> Side:
-    """The side as it is after so many prompts."""
-    summary = side.summary
-    estimates = tuple(replace(e, prompts=prompts, values=e.values[:prompts]) for e in summary.estimates)
-    return replace(side, summary=replace(summary, prompts=summary.prompts[:prompts], estimates=estimates))
-
-
 @dataclass(frozen=True)
 class Rates:
     """What came of the trials."""
@@ -248,7 +241,8 @@ def _rates(ended: Sequence[tuple[Verdict, float]]) -> Rates:
 def _until_decided(new: Side, old: Side, policy: Policy, sizes: Sequence[int]) -> tuple[Verdict, float]:
     for index, size in enumerate(sizes):
         look = Look(looks_of(sizes), index)
-        verdict = judge(first(new, size), first(old, size), [("arm", "arm")], policy, look)
+        asked = new.summary.prompts[:size]
+        verdict = judge(replace(new.only(asked), look=look), old.only(asked), [("arm", "arm")], policy)
         if verdict.outcome != "inconclusive":
             break
     return verdict, look.fraction

@@ -17,13 +17,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from evalkit.cache import write_atomically
 from evalkit.comparable import Side
 from evalkit.errors import InputError, RecordsError, StoreError
 from evalkit.policy import DEFAULT, Policy, read_policy
 from evalkit.records import Estimate, Summary
+from evalkit.sequential import Look
 from evalkit.summary import parse_summary, read_summary
 
 FOLDER = Path("baselines")
@@ -139,7 +140,17 @@ def _read_run(folder: Path) -> Side:
     summary = read_summary(folder / "summary.json")
     check_whole(summary, str(folder / "summary.json"))
     version = (manifest.get("identity") or {}).get("prompts", "")
-    return Side(summary, str(folder), str(version))
+    return Side(summary, str(folder), str(version), _look(manifest, folder))
+
+
+def _look(manifest: dict[str, Any], folder: Path) -> Look | None:
+    """Where a run that was stopped early was stopped: judged as if it were whole, it would err too often."""
+    if "look" not in manifest:
+        return None
+    try:
+        return TypeAdapter(Look).validate_python(manifest["look"])
+    except ValidationError as error:
+        raise RecordsError(f"{folder / 'run.json'}: look is damaged: {error.errors()[0]['msg']}") from None
 
 
 def _manifest(folder: Path) -> dict[str, Any]:

@@ -12,7 +12,11 @@ import click
 from evalkit.cli_errors import Command, Group
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from evalkit.policy import Inconclusive
+    from evalkit.progress import Listener
+    from evalkit.suite import Suite
 
 FILE = click.Path(path_type=Path, dir_okay=False)
 
@@ -106,6 +110,24 @@ def power(suite: Path, pilot: str, loss: float, chance: float, policy_file: Path
     side = read_side(pilot)
     pairs = [read_pair(text, side, side) for text in arms]
     show(plan_size(asked, pilot, policy, loss, chance, pairs, Quiet()), loss, chance)
+
+
+def decide(suite: Suite, policy_file: Path, baseline: str | None, engine: str, out: Path | None, tell: Listener,
+           command: Sequence[str]) -> None:  # fmt: skip
+    """The rest of `evalkit run --until-decided`: run, show the verdict, exit as the gate does."""
+    from evalkit.announce.terminal import show
+    from evalkit.baselines import read_side
+    from evalkit.gate import exit_code
+    from evalkit.policy import read_policy
+    from evalkit.until import run_until_decided
+
+    policy = read_policy(policy_file)
+    old = None if baseline is None else read_side(baseline)
+    decided = run_until_decided(suite, policy, old, engine, out, tell, command)
+    tell.close()
+    show(decided.verdict, str(policy_file))
+    click.echo(f"Asked {decided.asked} of {decided.planned} prompts. Report: {decided.run.report}")
+    sys.exit(exit_code(decided.verdict, policy.inconclusive))
 
 
 @click.group(cls=Group)

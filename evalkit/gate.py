@@ -103,11 +103,15 @@ class _Case:
     """(new, base) of what a trade asks for, turned; None without a trade."""
 
 
-def judge(new: Side, old: Side, pairs: Sequence[Pair], policy: Policy, look: Look | None = None) -> Verdict:
-    """The verdict on all pairs of arms; at a `look` before all data are there, by that look's share of the level.
+def judge(new: Side, old: Side, pairs: Sequence[Pair], policy: Policy) -> Verdict:
+    """The verdict on all pairs of arms.
 
-    Raises `Incomparable` with every reason, `InputError` on a bad rule.
+    A new side that was stopped at a look is judged on the prompts it asked, by that look's levels. Raises
+    `Incomparable` with every reason, `InputError` on a bad rule.
     """
+    look = new.look
+    if look is not None:
+        old = old.only(new.summary.prompts)
     refuse_incomparable(new, old, pairs, policy)
     cases = [case for pair in pairs for case in _cases(new.summary, old.summary, pair, policy)]
     tested = [_tested(case, look.fraction if look else 1.0) for case in cases]

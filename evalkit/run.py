@@ -29,7 +29,7 @@ from evalkit.measuring import Fairness, Measurements, compared, measure_groups
 from evalkit.plan import Loaded, Plan, Shard, make_plan, sampling_of
 from evalkit.progress import Listener
 from evalkit.publish import report_page
-from evalkit.records import Arm, Completion, Group, Summary
+from evalkit.records import Arm, Completion, Group, Prompt, Summary
 from evalkit.store import Store, key_of, open_store
 from evalkit.suite import Suite
 from evalkit.summary import summarise, to_json
@@ -51,6 +51,16 @@ class Run:
         return self.folder / "report.html"
 
 
+@dataclass(frozen=True)
+class Found:
+    """What the samples say."""
+
+    groups: dict[str, list[Group]]
+    """Arm -> one group a prompt."""
+    measurements: Measurements
+    summary: Summary
+
+
 def run_suite(suite: Suite, engine: str, out: Path | None, tell: Listener, command: Sequence[str] = ()) -> Run:
     """Run a suite from start to report.
 
@@ -62,22 +72,9 @@ def run_suite(suite: Suite, engine: str, out: Path | None, tell: Listener, comma
     with open_store(folder, tell.note) as store:
         manifest = begin(store, plan, command)
         sampled = sample_missing(plan, store, tell)
-        groups = keep_best(plan, read_groups(plan, store), tell)
-        scored, undefined = score_under_baseline(plan, groups, tell)
-        baseline = plan.checkpoints[suite.baseline_checkpoint].checkpoint.fingerprint
-        fairness = Fairness(suite.quality_measure, suite.quality_bar, suite.variants)
-        measurements = measure_groups(suite.measures, plan.arms, scored, suite.sampling.n, tell, baseline, fairness)
-        summary = summarise(
-            suite.name,
-            [prompt.id for prompt in suite.prompts],
-            plan.arms,
-            measurements.measured,
-            suite.sampling.n,
-            [*alarms(plan.arms, groups), *undefined, *measurements.alarms],
-            compared(plan.arms, groups, measurements),
-        )
-        finish(store, plan, manifest, groups, measurements, summary)
-    return Run(folder, summary, sampled)
+        found = measure_samples(plan, store, tell)
+        finish(store, plan, manifest, found)
+    return Run(folder, found.summary, sampled)
 
 
 def default_folder(suite: Suite) -> Path:
@@ -135,15 +132,29 @@ def read_groups(plan: Plan, store: Store) -> dict[str, list[Group]]:
     return groups
 
 
-def finish(
-    store: Store,
-    plan: Plan,
-    manifest: dict[str, Any],
-    groups: dict[str, list[Group]],
-    measurements: Measurements,
-    summary: Summary,
-) -> None:
+def measure_samples(plan: Plan, store: Store, tell: Listener) -> Found:
+    """What is on disk, chosen, scored, measured and summarised."""
+    suite = plan.suite
+    groups = keep_best(plan, read_groups(plan, store), tell)
+    scored, undefined = score_under_baseline(plan, groups, tell)
+    baseline = plan.checkpoints[suite.baseline_checkpoint].checkpoint.fingerprint
+    fairness = Fairness(suite.quality_measure, suite.quality_bar, suite.variants)
+    measurements = measure_groups(suite.measures, plan.arms, scored, suite.sampling.n, tell, baseline, fairness)
+    summary = summarise(
+        suite.name,
+        [prompt.id for prompt in suite.prompts],
+        plan.arms,
+        measurements.measured,
+        suite.sampling.n,
+        [*alarms(plan.arms, groups), *undefined, *measurements.alarms],
+        compared(plan.arms, groups, measurements),
+    )
+    return Found(groups, measurements, summary)
+
+
+def finish(store: Store, plan: Plan, manifest: dict[str, Any], found: Found) -> None:
     """Write scores, metrics, summary, report, and the manifest's last word."""
+    groups, measurements, summary = found.groups, found.measurements, found.summary
     store.write_table("scores.parquet", _score_rows(groups, measurements))
     store.write_table("metrics.parquet", _metric_rows(summary))
     store.write("summary.json", to_json(summary).encode("utf-8", "replace"))
@@ -173,7 +184,7 @@ def _identity(plan: Plan) -> dict[str, Any]:
     """What makes a run this run: all that decides its samples. Metrics may change; then it is measured anew."""
     return {
         "suite": plan.suite.name,
-        "prompts": key_of({"prompts": [asdict(prompt) for prompt in plan.suite.prompts]}),
+        "prompts": version_of(plan.suite.prompts),
         "checkpoints": {
             name: {k: v for k, v in asdict(loaded.checkpoint).items() if k != "location"}
             | {"engine": loaded.engine, "engine_version": loaded.engine_version}
@@ -185,6 +196,11 @@ def _identity(plan: Plan) -> dict[str, Any]:
             for arm in plan.arms
         },
     }
+
+
+def version_of(prompts: Sequence[Prompt]) -> str:
+    """Hash of all that a suite asks, in whichever order."""
+    return key_of({"prompts": [asdict(prompt) for prompt in sorted(prompts, key=lambda prompt: prompt.id)]})
 
 
 def _chosen(plan: Plan, arm: Arm) -> dict[str, Any]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -54,9 +56,8 @@ def trial(seed: int, loss: float, allowed: float) -> tuple[str, float]:
         new = {"vendi": (one[0] - loss)[:size], "ead_n": two[0][:size]}
         old = {"vendi": one[1][:size], "ead_n": two[1][:size]}
         look = Look(looks_of(sizes), index)
-        outcome = judge(
-            side(new), side(old), [("tuned", "tuned")], allowing("diversity", absolute=allowed), look
-        ).outcome
+        here = replace(side(new), look=look)
+        outcome = judge(here, side(old), [("tuned", "tuned")], allowing("diversity", absolute=allowed)).outcome
         fraction = look.fraction
         if outcome != "inconclusive":
             break
@@ -83,6 +84,7 @@ def test_standard_errors_are_those_of_all_the_data() -> None:
     """Three standard errors of 60 prompts are fewer of the larger ones of 15: half as many."""
     new, old = law(0, prompts=60)
     short = side({"vendi": new[:15]}), side({"vendi": old[:15]})
-    quarter = judge(*short, [("tuned", "tuned")], allowing(standard_errors=3), Look((0.25, 1.0), 0))
+    stopped = replace(short[0], look=Look((0.25, 1.0), 0))
+    quarter = judge(stopped, short[1], [("tuned", "tuned")], allowing(standard_errors=3))
     half_as_many = judge(*short, [("tuned", "tuned")], allowing(standard_errors=1.5))
     assert quarter.judgements[0].p_within == pytest.approx(half_as_many.judgements[0].p_within)
