@@ -126,9 +126,7 @@ def _is_mean(estimate: Estimate) -> bool:
     if not values or estimate.value is None:
         return not values and estimate.value is None
     # A value that is no number makes the mean none either, and then nothing vouches for the rest.
-    return math.isclose(
-        math.fsum(values) / len(values), estimate.value, rel_tol=1e-9, abs_tol=1e-9 * max(map(abs, values))
-    )
+    return math.isclose(sum(values) / len(values), estimate.value, rel_tol=1e-9, abs_tol=1e-9 * max(map(abs, values)))
 
 
 def _read_run(folder: Path) -> Side:

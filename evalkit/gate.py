@@ -43,6 +43,8 @@ from evalkit.records import Estimate, Summary
 from evalkit.sequential import Look
 from evalkit.stats import Array, holm
 
+_LARGEST = 1e100
+"""No metric is larger; the square of what is could overflow."""
 Outcome = Literal["pass", "regression", "inconclusive"]
 
 
@@ -174,7 +176,7 @@ def _gain(new: Estimate, base: Estimate) -> tuple[Array, Array]:
 def values_of(estimate: Estimate) -> Array:
     """One a prompt, NaN where undefined."""
     values = np.array([math.nan if value is None else value for value in estimate.values], dtype=np.float64)
-    return np.where(np.isfinite(values), values, np.nan)
+    return np.where(np.abs(values) <= _LARGEST, values, np.nan)
 
 
 @dataclass(frozen=True, slots=True)
