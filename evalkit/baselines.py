@@ -80,8 +80,14 @@ def save(given: str, name: str) -> Path:
     """Save a run (or a summary) as a baseline, over what has its name; its file. Raises `InputError`, `StoreError`."""
     if not _NAME.fullmatch(name):
         raise InputError(f"a baseline is named with letters, digits, dots and dashes, as in v1.2; found {name!r}")
+    side = read_side(given)
+    if side.look is not None and side.look.fraction < 1:
+        raise InputError(
+            f"{given} was stopped after {side.look.fraction:.0%} of its prompts: no baseline for what asks them all; "
+            "run the suite without --until-decided"
+        )
     path = FOLDER / f"{name}.json"
-    content = _to_json(read_side(given)).encode("utf-8", "replace")
+    content = _to_json(side).encode("utf-8", "replace")
     try:
         FOLDER.mkdir(exist_ok=True)
         write_atomically(path, content)

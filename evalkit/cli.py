@@ -124,7 +124,7 @@ def run(suite: Path, models: dict[str, str], samples: int | None, temperatures: 
     asked = load_suite(suite, overrides(models, samples, temperatures or None, prompts))
     command = ["evalkit", *sys.argv[1:]]
     if policy_file is not None:
-        decide(asked, policy_file, baseline, engine, out, tell, command)
+        decide(asked, policy_file, baseline, engine, out, tell, command, quiet)
         return
     if baseline is not None:
         raise click.UsageError("--baseline goes with --until-decided; to gate a run that is there, use evalkit gate")

@@ -113,7 +113,7 @@ def power(suite: Path, pilot: str, loss: float, chance: float, policy_file: Path
 
 
 def decide(suite: Suite, policy_file: Path, baseline: str | None, engine: str, out: Path | None, tell: Listener,
-           command: Sequence[str]) -> None:  # fmt: skip
+           command: Sequence[str], quiet: bool) -> None:  # fmt: skip
     """The rest of `evalkit run --until-decided`: run, show the verdict, exit as the gate does."""
     from evalkit.announce.terminal import show
     from evalkit.baselines import read_side
@@ -125,8 +125,11 @@ def decide(suite: Suite, policy_file: Path, baseline: str | None, engine: str, o
     old = None if baseline is None else read_side(baseline)
     decided = run_until_decided(suite, policy, old, engine, out, tell, command)
     tell.close()
-    show(decided.verdict, str(policy_file))
-    click.echo(f"Asked {decided.asked} of {decided.planned} prompts. Report: {decided.run.report}")
+    if quiet:
+        click.echo(decided.run.report)
+    else:
+        show(decided.verdict, str(policy_file))
+        click.echo(f"Asked {decided.asked} of {decided.planned} prompts. Report: {decided.run.report}")
     sys.exit(exit_code(decided.verdict, policy.inconclusive))
 
 

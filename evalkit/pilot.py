@@ -175,9 +175,10 @@ def _read_groups(suite: Suite, folder: Path, side: Side) -> dict[str, list[Group
     """The pilot's completions by arm, from its shards."""
     if tuple(prompt.id for prompt in suite.prompts) != side.summary.prompts:
         raise RecordsError(f"{folder} is of other prompts than the suite: it is no pilot of it")
+    shards = list(_shards(folder))
     by_arm: dict[str, dict[str, list[Completion]]] = {}
     with open_store(folder, lambda _: None) as store:
-        for arm, key in _shards(folder):
+        for arm, key in shards:
             for completion in store.read(key):
                 by_arm.setdefault(arm, {}).setdefault(completion.prompt_id, []).append(completion)
     _check_sizes(folder, side.summary, by_arm)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 from evalkit.baselines import read_side, save
 from evalkit.cli import main
-from evalkit.errors import RecordsError
+from evalkit.errors import InputError, RecordsError
 from evalkit.gate import judge
 from evalkit.plan import make_plan
 from evalkit.policy import DEFAULT
@@ -99,7 +99,28 @@ def test_where_it_was_stopped_is_kept_and_a_damaged_note_of_it_is_refused(
     write_run(tmp_path / "bad", values, look={"fractions": "x"})
     with pytest.raises(RecordsError, match="look is damaged"):
         read_side("bad")
-    assert json.loads(save("good", "v1").read_text(encoding="utf-8"))["summary"]["suite"] == "tiny"
+    with pytest.raises(InputError, match="was stopped after 50% of its prompts: no baseline"):
+        save("good", "v1")
+
+
+@pytest.mark.slow
+def test_the_command_shows_the_verdict_and_exits_as_the_gate_does(
+    tmp_path: Path, write_suite: Callable[..., Path]
+) -> None:
+    policy = tmp_path / "policy.yaml"
+    policy.write_text("inconclusive: fail\nrules: [{metrics: distinct_n, allow: {relative: 0.05}}]", encoding="utf-8")
+    command = [
+        "run",
+        str(write_suite(("lab:tuned", "lab:ppo-0.1"))),
+        "--engine",
+        "transformers",
+        "--until-decided",
+        str(policy),
+    ]
+    result = CliRunner().invoke(main, [*command, "--out", str(tmp_path / "run")], catch_exceptions=False)
+    assert result.exit_code == 1
+    assert "after 2 of 2 prompts: inconclusive" in result.output
+    assert "Asked 2 of 2 prompts. Report: " in " ".join(result.output.split())
 
 
 def test_a_baseline_without_a_policy_to_stop_by_is_wrong_use() -> None:
