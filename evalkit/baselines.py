@@ -17,13 +17,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from evalkit.cache import write_atomically
 from evalkit.comparable import Side
 from evalkit.errors import InputError, RecordsError, StoreError
 from evalkit.policy import DEFAULT, Policy, read_policy
 from evalkit.records import Estimate, Summary
+from evalkit.sequential import Look
 from evalkit.summary import parse_summary, read_summary
 
 FOLDER = Path("baselines")
@@ -79,8 +80,14 @@ def save(given: str, name: str) -> Path:
     """Save a run (or a summary) as a baseline, over what has its name; its file. Raises `InputError`, `StoreError`."""
     if not _NAME.fullmatch(name):
         raise InputError(f"a baseline is named with letters, digits, dots and dashes, as in v1.2; found {name!r}")
+    side = read_side(given)
+    if side.look is not None and side.look.fraction < 1:
+        raise InputError(
+            f"{given} was stopped after {side.look.fraction:.0%} of its prompts: no baseline for what asks them all; "
+            "run the suite without --until-decided"
+        )
     path = FOLDER / f"{name}.json"
-    content = _to_json(read_side(given)).encode("utf-8", "replace")
+    content = _to_json(side).encode("utf-8", "replace")
     try:
         FOLDER.mkdir(exist_ok=True)
         write_atomically(path, content)
@@ -125,9 +132,7 @@ def _is_mean(estimate: Estimate) -> bool:
     if not values or estimate.value is None:
         return not values and estimate.value is None
     # A value that is no number makes the mean none either, and then nothing vouches for the rest.
-    return math.isclose(
-        math.fsum(values) / len(values), estimate.value, rel_tol=1e-9, abs_tol=1e-9 * max(map(abs, values))
-    )
+    return math.isclose(sum(values) / len(values), estimate.value, rel_tol=1e-9, abs_tol=1e-9 * max(map(abs, values)))
 
 
 def _read_run(folder: Path) -> Side:
@@ -139,7 +144,17 @@ def _read_run(folder: Path) -> Side:
     summary = read_summary(folder / "summary.json")
     check_whole(summary, str(folder / "summary.json"))
     version = (manifest.get("identity") or {}).get("prompts", "")
-    return Side(summary, str(folder), str(version))
+    return Side(summary, str(folder), str(version), _look(manifest, folder))
+
+
+def _look(manifest: dict[str, Any], folder: Path) -> Look | None:
+    """Where a run that was stopped early was stopped: judged as if it were whole, it would err too often."""
+    if "look" not in manifest:
+        return None
+    try:
+        return TypeAdapter(Look).validate_python(manifest["look"])
+    except ValidationError as error:
+        raise RecordsError(f"{folder / 'run.json'}: look is damaged: {error.errors()[0]['msg']}") from None
 
 
 def _manifest(folder: Path) -> dict[str, Any]:

@@ -14,7 +14,8 @@ import click
 
 from evalkit import __version__
 from evalkit.cli_errors import Group
-from evalkit.cli_gate import baseline, gate
+from evalkit.cli_gate import baseline as baseline_group
+from evalkit.cli_gate import decide, gate, power
 
 if TYPE_CHECKING:
     from evalkit.progress import Listener
@@ -104,15 +105,30 @@ def _models(_context: click.Context, _parameter: click.Parameter, given: tuple[s
     metavar="DIR",
     help="The run folder itself; the same command on it resumes. Default: a new folder under reports/.",
 )
+@click.option(
+    "--until-decided",
+    "policy_file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="POLICY",
+    help="Ask in blocks and stop when the gate's verdict by this policy file is settled; exit as the gate does.",
+)
+@click.option("--baseline", metavar="WHAT", help="With --until-decided: what the gate compares with; see evalkit gate.")
 @output_options
 def run(suite: Path, models: dict[str, str], samples: int | None, temperatures: tuple[float, ...], engine: str,
-        prompts: int | None, out: Path | None, tell: Listener, quiet: bool) -> None:  # fmt: skip
+        prompts: int | None, out: Path | None, policy_file: Path | None, baseline: str | None, tell: Listener,
+        quiet: bool) -> None:  # fmt: skip
     """Sample SUITE from its checkpoints, measure, and write a report."""
     from evalkit.run import run_suite
     from evalkit.suite import load_suite, overrides
 
-    asked = overrides(models, samples, temperatures or None, prompts)
-    result = run_suite(load_suite(suite, asked), engine, out, tell, ["evalkit", *sys.argv[1:]])
+    asked = load_suite(suite, overrides(models, samples, temperatures or None, prompts))
+    command = ["evalkit", *sys.argv[1:]]
+    if policy_file is not None:
+        decide(asked, policy_file, baseline, engine, out, tell, command, quiet)
+        return
+    if baseline is not None:
+        raise click.UsageError("--baseline goes with --until-decided; to gate a run that is there, use evalkit gate")
+    result = run_suite(asked, engine, out, tell, command)
     tell.close()
     if not quiet:
         _print_verdict(result.summary)
@@ -407,7 +423,8 @@ def _print_trained(made: Sequence[Path], folder: Path, tell: Listener, quiet: bo
 
 
 main.add_command(gate)
-main.add_command(baseline)
+main.add_command(baseline_group)
+main.add_command(power)
 
 
 def _print_verdict(summary: Summary) -> None:

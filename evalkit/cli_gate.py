@@ -12,7 +12,11 @@ import click
 from evalkit.cli_errors import Command, Group
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from evalkit.policy import Inconclusive
+    from evalkit.progress import Listener
+    from evalkit.suite import Suite
 
 FILE = click.Path(path_type=Path, dir_okay=False)
 
@@ -77,6 +81,56 @@ def gate(run: str, baseline: str | None, policy_file: Path | None, arms: tuple[s
         for line in to_annotations(verdict):
             click.echo(line, err=as_json)
     sys.exit(code)
+
+
+@click.command(cls=Command)
+@click.argument("suite", type=click.Path(path_type=Path))
+@click.option("--pilot", required=True, metavar="RUN", help="The folder of a run of SUITE to plan from.")
+@click.option("--loss", type=click.FloatRange(0, 1, min_open=True, max_open=True), default=0.1, show_default=True,
+              help="The loss to find, a share of the baseline's mean.")  # fmt: skip
+@click.option("--power", "chance", type=click.FloatRange(0.5, 1, max_open=True), default=0.9, show_default=True,
+              help="The chance to find it.")  # fmt: skip
+@click.option(
+    "--policy", "policy_file", type=FILE, metavar="FILE", help="Default: the suite's `gate`, else the default."
+)
+@click.option("--arm", "arms", multiple=True, metavar="NEW=OLD",
+              help="Plan for these arms of the pilot; one against itself stands for a release like it.")  # fmt: skip
+def power(suite: Path, pilot: str, loss: float, chance: float, policy_file: Path | None, arms: tuple[str, ...]) -> None:
+    """How many prompts and completions a prompt the gate needs to find a loss, and what they cost."""
+    from evalkit.announce.plans import show
+    from evalkit.baselines import read_side
+    from evalkit.comparable import read_pair
+    from evalkit.pilot import plan_size
+    from evalkit.policy import DEFAULT, read_policy
+    from evalkit.progress import Quiet
+    from evalkit.suite import load_suite
+
+    asked = load_suite(suite)
+    policy = read_policy(policy_file) if policy_file is not None else asked.gate or DEFAULT
+    side = read_side(pilot)
+    pairs = [read_pair(text, side, side) for text in arms]
+    show(plan_size(asked, pilot, policy, loss, chance, pairs, Quiet()), loss, chance)
+
+
+def decide(suite: Suite, policy_file: Path, baseline: str | None, engine: str, out: Path | None, tell: Listener,
+           command: Sequence[str], quiet: bool) -> None:  # fmt: skip
+    """The rest of `evalkit run --until-decided`: run, show the verdict, exit as the gate does."""
+    from evalkit.announce.terminal import show
+    from evalkit.baselines import read_side
+    from evalkit.gate import exit_code
+    from evalkit.policy import read_policy
+    from evalkit.until import run_until_decided
+
+    policy = read_policy(policy_file)
+    old = None if baseline is None else read_side(baseline)
+    decided = run_until_decided(suite, policy, old, engine, out, tell, command)
+    tell.close()
+    if quiet:
+        click.echo(decided.run.report)
+    else:
+        show(decided.verdict, str(policy_file))
+        click.echo(f"Asked {decided.asked} of {decided.planned} prompts. Report: {decided.run.report}")
+    sys.exit(exit_code(decided.verdict, policy.inconclusive))
 
 
 @click.group(cls=Group)

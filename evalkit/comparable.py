@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from evalkit.errors import Incomparable, InputError
 from evalkit.policy import GROUPS, Policy, Rule
 from evalkit.records import Arm, Estimate, Summary
 from evalkit.report.effects import is_whole, role
+from evalkit.sequential import Look
 
 Pair = tuple[str, str]
 """(arm of the new side, arm of the old side)."""
@@ -24,6 +25,21 @@ class Side:
     """As the user called it."""
     suite_version: str = ""
     """Hash of all that the suite asks; empty where only a summary is known."""
+    look: Look | None = None
+    """At which look it was stopped, if it was: its numbers are then held against that look's boundaries."""
+
+    def only(self, prompts: Sequence[str]) -> Side:
+        """The side as if these prompts alone had been asked; those that it does not have are left to be missed."""
+        place = {prompt: index for index, prompt in enumerate(self.summary.prompts)}
+        kept = [prompt for prompt in prompts if prompt in place]
+        estimates = tuple(_only(estimate, [place[prompt] for prompt in kept]) for estimate in self.summary.estimates)
+        return replace(self, summary=replace(self.summary, prompts=tuple(kept), estimates=estimates, differences=()))
+
+
+def _only(estimate: Estimate, places: Sequence[int]) -> Estimate:
+    """Its mean and interval are of other prompts, and a gate makes its own."""
+    values = tuple(estimate.values[place] for place in places)
+    return replace(estimate, values=values, value=None, low=None, high=None, prompts=sum(v is not None for v in values))
 
 
 def choose_pairs(new: Side, old: Side, asked: Sequence[Pair]) -> list[Pair]:

@@ -40,8 +40,11 @@ from evalkit.noninferiority import (
 )
 from evalkit.policy import Inconclusive, Policy, Rule, Trade
 from evalkit.records import Estimate, Summary
+from evalkit.sequential import Look
 from evalkit.stats import Array, holm
 
+_LARGEST = 1e100
+"""No metric is larger; the square of what is could overflow."""
 Outcome = Literal["pass", "regression", "inconclusive"]
 
 
@@ -103,13 +106,21 @@ class _Case:
 
 
 def judge(new: Side, old: Side, pairs: Sequence[Pair], policy: Policy) -> Verdict:
-    """The verdict on all pairs of arms. Raises `Incomparable` with every reason, `InputError` on a bad rule."""
+    """The verdict on all pairs of arms.
+
+    A new side that was stopped at a look is judged on the prompts it asked, by that look's levels. Raises
+    `Incomparable` with every reason, `InputError` on a bad rule.
+    """
+    look = new.look
+    if look is not None:
+        old = old.only(new.summary.prompts)
     refuse_incomparable(new, old, pairs, policy)
     cases = [case for pair in pairs for case in _cases(new.summary, old.summary, pair, policy)]
-    tested = [_tested(case) for case in cases]
+    tested = [_tested(case, look.fraction if look else 1.0) for case in cases]
     beyond = holm(np.array([one.beyond for one in tested]))
     adjusted = [replace(one, beyond=float(p)) for one, p in zip(tested, beyond, strict=True)]
-    judgements = [_judgement(case, one, policy, len(cases)) for case, one in zip(cases, adjusted, strict=True)]
+    levels = _levels(policy.alpha, len(cases), look)
+    judgements = [_judgement(case, one, policy, levels, len(cases)) for case, one in zip(cases, adjusted, strict=True)]
     order: tuple[Outcome, ...] = ("regression", "inconclusive", "pass")
     ranked = tuple(sorted(judgements, key=lambda judgement: order.index(judgement.outcome)))
     return Verdict(ranked[0].outcome, ranked, policy.confidence, new.place, old.place)
@@ -165,14 +176,40 @@ def _gain(new: Estimate, base: Estimate) -> tuple[Array, Array]:
 def values_of(estimate: Estimate) -> Array:
     """One a prompt, NaN where undefined."""
     values = np.array([math.nan if value is None else value for value in estimate.values], dtype=np.float64)
-    return np.where(np.isfinite(values), values, np.nan)
+    return np.where(np.abs(values) <= _LARGEST, values, np.nan)
 
 
-def _tested(case: _Case) -> Tested:
-    own = weigh(case.new, case.base, case.rule.allow.margin)
+@dataclass(frozen=True, slots=True)
+class _Levels:
+    """What p-values are held against; `beyond` is for Holm-adjusted ones."""
+
+    within: float
+    beyond: float
+
+
+def _levels(alpha: float, family: int, look: Look | None) -> _Levels:
+    """At a look each test has a boundary of its own; Holm's first step, which decides the whole, is the family's share.
+
+    So an adjusted p-value, `family` times the smallest, is held against `family` times that share's boundary.
+    """
+    if look is None:
+        return _Levels(alpha, alpha)
+    return _Levels(look.level(alpha), family * look.level(alpha / family))
+
+
+def _tested(case: _Case, fraction: float) -> Tested:
+    own = _weighed(case, case.rule.allow.margin, fraction)
     if case.rule.trade is None or case.gain is None:
         return own
-    return _traded(own, weigh(case.new, case.base, case.rule.trade.allow.margin), _gained(case.gain, case.rule.trade))
+    wider = _weighed(case, case.rule.trade.allow.margin, fraction)
+    return _traded(own, wider, _gained(case.gain, case.rule.trade))
+
+
+def _weighed(case: _Case, margin: Margin, fraction: float) -> Tested:
+    """Standard errors are those of all the data that are planned: so far they are larger, and fewer are allowed."""
+    if margin.unit == "standard_errors":
+        margin = Margin(margin.unit, margin.size * math.sqrt(fraction))
+    return weigh(case.new, case.base, margin)
 
 
 def _gained(gain: tuple[Array, Array], trade: Trade) -> Tested:
@@ -192,9 +229,9 @@ def _either(first: float, second: float) -> float:
     return min(1.0, 2 * float(np.fmin(first, second)))
 
 
-def _judgement(case: _Case, tested: Tested, policy: Policy, family: int) -> Judgement:
+def _judgement(case: _Case, tested: Tested, policy: Policy, levels: _Levels, family: int) -> Judgement:
     margin = case.rule.allow.margin
-    outcome = _outcome(case, tested, policy.alpha)
+    outcome = _outcome(case, tested, levels)
     moved = change(case.new, case.base, margin.unit, policy.alpha) if len(case.new) else Change(*(math.nan,) * 3)
     unsettled = outcome == "inconclusive" and not math.isnan(tested.within)
     return Judgement(
@@ -215,10 +252,10 @@ def _judgement(case: _Case, tested: Tested, policy: Policy, family: int) -> Judg
     )
 
 
-def _outcome(case: _Case, tested: Tested, alpha: float) -> Outcome:
-    if tested.beyond <= alpha:
+def _outcome(case: _Case, tested: Tested, levels: _Levels) -> Outcome:
+    if tested.beyond <= levels.beyond:
         return "regression"
-    return "pass" if tested.within <= alpha and not case.missing else "inconclusive"
+    return "pass" if tested.within <= levels.within and not case.missing else "inconclusive"
 
 
 def _note(case: _Case, tested: Tested, outcome: Outcome) -> str:

@@ -79,7 +79,7 @@ def weigh(new: Array, base: Array, margin: Margin) -> Tested:
     if has_no_spread(new, base):
         return Tested(math.nan, math.nan)
     differences = shifted(new, base, margin)
-    if has_no_spread(differences, np.zeros_like(differences)):
+    if has_no_spread(differences, np.zeros_like(differences)) or not differences.std() > 0:
         return Tested(math.nan, math.nan)
     slack = margin.size if margin.unit == "standard_errors" else 0.0
     return p_values(statistic(differences), len(differences), slack)
@@ -136,8 +136,7 @@ def prompts_needed(new: Array, base: Array, margin: Margin, alpha: float, family
     reach = float(scipy_stats.norm.isf(level) + scipy_stats.norm.ppf(POWER))
     slack = margin.size if margin.unit == "standard_errors" else 0.0
     root = (reach - math.copysign(slack, effect)) / abs(effect)
-    needed = math.ceil(max(root, math.sqrt(2)) ** 2)
-    return needed if needed <= MOST_PROMPTS else None
+    return math.ceil(max(root, math.sqrt(2)) ** 2) if root <= math.sqrt(MOST_PROMPTS) else None
 
 
 def _quantile(alpha: float, prompts: int) -> float:

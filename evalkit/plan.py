@@ -9,6 +9,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from itertools import accumulate
 from typing import Any
 
 from evalkit.checkpoints import context_length, resolve
@@ -66,16 +67,36 @@ class Plan:
     shards: tuple[Shard, ...]
     encoder: Encoder
 
+    def first(self, prompts: int) -> Plan:
+        """The plan of so many prompts alone; its shards are some of this one's, where a block ends there."""
+        asked = self.suite.prompts[:prompts]
+        names = {prompt.id for prompt in asked}
+        return replace(
+            self,
+            suite=self.suite.model_copy(update={"prompts": asked}),
+            checkpoints={name: replace(one, rendered=one.rendered[:prompts]) for name, one in self.checkpoints.items()},
+            shards=tuple(shard for shard in self.shards if all(p.prompt_id in names for p in shard.prompts)),
+        )
+
+    @property
+    def block_ends(self) -> tuple[int, ...]:
+        """After how many prompts a block ends in every arm; the last is all of them."""
+        ends = [set(accumulate(len(shard.prompts) for shard in self.shards_of(arm.name))) for arm in self.arms]
+        return tuple(sorted(set.intersection(*ends)))
+
     def shards_of(self, arm: str) -> list[Shard]:
         return [shard for shard in self.shards if shard.arm.name == arm]
 
 
-def make_plan(suite: Suite, engine: str) -> Plan:
-    """Resolve every checkpoint, render every prompt, cut the work into shards. Raises `InputError`s."""
+def make_plan(suite: Suite, engine: str, blocks: int = 1) -> Plan:
+    """Resolve every checkpoint, render every prompt, cut the work into shards. Raises `InputError`s.
+
+    `blocks`: cut each arm into at least so many, to look at the data in between.
+    """
     check_measures(suite.measures, suite.prompts)
     loaded = {name: _load(suite, name, engine) for name in suite.checkpoints}
     arms = plan_arms(suite)
-    return Plan(suite, loaded, tuple(arms), tuple(_shards(arms, loaded)), find_encoder(suite.encoder))
+    return Plan(suite, loaded, tuple(arms), tuple(_shards(arms, loaded, blocks)), find_encoder(suite.encoder))
 
 
 def plan_arms(suite: Suite) -> list[Arm]:
@@ -145,12 +166,13 @@ def _check_room(checkpoint: Checkpoint, rendered: Sequence[Rendered], max_tokens
             )
 
 
-def _shards(arms: Sequence[Arm], loaded: dict[str, Loaded]) -> list[Shard]:
+def _shards(arms: Sequence[Arm], loaded: dict[str, Loaded], blocks: int) -> list[Shard]:
     shards = []
     seen: Counter[str] = Counter()
     for arm in arms:
         source = loaded[arm.checkpoint]
-        block = max(1, engine_class(source.engine).shard_size // (sampling_of(arm).n * arm.best_of))
+        fitting = max(1, engine_class(source.engine).shard_size // (sampling_of(arm).n * arm.best_of))
+        block = min(fitting, -(-len(source.rendered) // blocks))
         for start in range(0, len(source.rendered), block):
             prompts = source.rendered[start : start + block]
             content = _content(arm, source, prompts)

@@ -32,7 +32,7 @@ from evalkit.plan import Loaded, Plan, Shard, make_plan, sampling_of
 from evalkit.progress import Listener
 from evalkit.publish import report_page
 from evalkit.quality.agreement import agreements, over_optimisation
-from evalkit.records import Arm, Completion, Group, Summary
+from evalkit.records import Arm, Completion, Group, Prompt, Summary
 from evalkit.store import Store, key_of, open_store
 from evalkit.suite import Suite
 from evalkit.summary import summarise, to_json
@@ -54,6 +54,17 @@ class Run:
         return self.folder / "report.html"
 
 
+@dataclass(frozen=True)
+class Found:
+    """What the samples say."""
+
+    groups: dict[str, list[Group]]
+    """Arm -> one group a prompt."""
+    heard: Heard
+    measurements: Measurements
+    summary: Summary
+
+
 def run_suite(suite: Suite, engine: str, out: Path | None, tell: Listener, command: Sequence[str] = ()) -> Run:
     """Run a suite from start to report.
 
@@ -65,26 +76,9 @@ def run_suite(suite: Suite, engine: str, out: Path | None, tell: Listener, comma
     with open_store(folder, tell.note) as store:
         manifest = begin(store, plan, command)
         sampled = sample_missing(plan, store, tell)
-        groups = keep_best(plan, read_groups(plan, store), tell)
-        filled, undefined = fill_needs(plan, groups, tell)
-        heard = hear_voices(plan, filled, tell)
-        baseline = plan.checkpoints[suite.baseline_checkpoint].checkpoint.fingerprint
-        fairness = Fairness(suite.quality_measure, suite.quality_bar, suite.variants)
-        measurements = measure_groups(
-            suite.measures, plan.arms, heard.groups, suite.sampling.n, tell, baseline, plan.encoder, fairness
-        )
-        summary = summarise(
-            suite.name,
-            [prompt.id for prompt in suite.prompts],
-            plan.arms,
-            measurements.measured,
-            suite.sampling.n,
-            [*alarms(plan.arms, groups), *undefined, *heard.alarms, *measurements.alarms],
-            compared(plan.arms, measurements),
-        )
-        summary = with_disagreements(summary, measurements)
-        finish(store, plan, manifest, groups, heard, measurements, summary)
-    return Run(folder, summary, sampled)
+        found = measure_samples(plan, store, tell)
+        finish(store, plan, manifest, found)
+    return Run(folder, found.summary, sampled)
 
 
 def default_folder(suite: Suite) -> Path:
@@ -142,21 +136,37 @@ def read_groups(plan: Plan, store: Store) -> dict[str, list[Group]]:
     return groups
 
 
+def measure_samples(plan: Plan, store: Store, tell: Listener) -> Found:
+    """What is on disk, chosen, scored, heard, measured and summarised."""
+    suite = plan.suite
+    groups = keep_best(plan, read_groups(plan, store), tell)
+    filled, undefined = fill_needs(plan, groups, tell)
+    heard = hear_voices(plan, filled, tell)
+    baseline = plan.checkpoints[suite.baseline_checkpoint].checkpoint.fingerprint
+    fairness = Fairness(suite.quality_measure, suite.quality_bar, suite.variants)
+    measurements = measure_groups(
+        suite.measures, plan.arms, heard.groups, suite.sampling.n, tell, baseline, plan.encoder, fairness
+    )
+    summary = summarise(
+        suite.name,
+        [prompt.id for prompt in suite.prompts],
+        plan.arms,
+        measurements.measured,
+        suite.sampling.n,
+        [*alarms(plan.arms, groups), *undefined, *heard.alarms, *measurements.alarms],
+        compared(plan.arms, measurements),
+    )
+    return Found(groups, heard, measurements, with_disagreements(summary, measurements))
+
+
 def with_disagreements(summary: Summary, measurements: Measurements) -> Summary:
     """The summary with an alarm for each arm that one score finds clearly better and another clearly worse."""
     return replace(summary, alarms=(*summary.alarms, *over_optimisation(summary, list(measurements.scores))))
 
 
-def finish(
-    store: Store,
-    plan: Plan,
-    manifest: dict[str, Any],
-    groups: dict[str, list[Group]],
-    heard: Heard,
-    measurements: Measurements,
-    summary: Summary,
-) -> None:
+def finish(store: Store, plan: Plan, manifest: dict[str, Any], found: Found) -> None:
     """Write scores, metrics, voices, summary, report, and the manifest's last word."""
+    groups, heard, measurements, summary = found.groups, found.heard, found.measurements, found.summary
     store.write_table("scores.parquet", _score_rows(groups, measurements))
     store.write_table("metrics.parquet", _metric_rows(summary))
     if heard.card:
@@ -192,7 +202,7 @@ def _identity(plan: Plan) -> dict[str, Any]:
     """What makes a run this run: all that decides its samples. Metrics may change; then it is measured anew."""
     return {
         "suite": plan.suite.name,
-        "prompts": key_of({"prompts": [asdict(prompt) for prompt in plan.suite.prompts]}),
+        "prompts": version_of(plan.suite.prompts),
         "checkpoints": {
             name: {k: v for k, v in asdict(loaded.checkpoint).items() if k != "location"}
             | {"engine": loaded.engine, "engine_version": loaded.engine_version}
@@ -204,6 +214,11 @@ def _identity(plan: Plan) -> dict[str, Any]:
             for arm in plan.arms
         },
     }
+
+
+def version_of(prompts: Sequence[Prompt]) -> str:
+    """Hash of all that a suite asks, in whichever order."""
+    return key_of({"prompts": [asdict(prompt) for prompt in sorted(prompts, key=lambda prompt: prompt.id)]})
 
 
 def _chosen(plan: Plan, arm: Arm) -> dict[str, Any]:

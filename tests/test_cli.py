@@ -43,6 +43,7 @@ def test_every_command_has_help() -> None:
         ["train", "sft"],
         ["train", "ppo"],
         ["gate"],
+        ["power"],
         ["baseline"],
         ["baseline", "save"],
         ["baseline", "list"],

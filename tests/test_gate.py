@@ -7,6 +7,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 
 from evalkit.comparable import Side, choose_pairs
 from evalkit.errors import Incomparable, InputError
@@ -105,6 +108,25 @@ def test_a_regression_on_what_is_defined_is_one_though_some_is_missing() -> None
     new, old = law(0)
     verdict = gated({"vendi": with_hole(new * 0.5, 3)}, {"vendi": old}, allowing(relative=0.05))
     assert verdict.outcome == "regression"
+
+
+@given(
+    new=arrays(np.float64, 6, elements=st.floats(width=64)),
+    base=arrays(np.float64, 6, elements=st.floats(width=64)),
+    unit=st.sampled_from(["absolute", "relative", "standard_errors"]),
+)
+@settings(deadline=None, max_examples=200)
+def test_whatever_the_numbers_are_there_is_a_verdict_or_a_line(new: Array, base: Array, unit: str) -> None:
+    holed = {"vendi": np.where(np.isfinite(new), new, math.nan)}, {"vendi": np.where(np.isfinite(base), base, math.nan)}
+    try:
+        with np.errstate(over="ignore", invalid="ignore"):  # the sides themselves, not the gate
+            here, there = side(holed[0]), side(holed[1], "old")
+        verdict = judge(here, there, PAIR, allowing(**{unit: 0.1}))
+    except InputError:
+        assert unit == "relative"
+        return
+    [found] = verdict.judgements
+    assert (found.outcome == "pass") <= (found.p_within is not None and found.p_within <= 0.05)
 
 
 TRADE = Policy(

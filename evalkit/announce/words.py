@@ -20,11 +20,11 @@ def headline(verdict: Verdict) -> str:
         verb = "is" if len(verdict.judgements) == 1 else "are all"
         return f"Pass: {all_of_them} {verb} within what may be lost."
     decisive = [judgement for judgement in verdict.judgements if judgement.outcome == verdict.outcome]
-    names = listed([subject(judgement) for judgement in decisive[:NAMED]])
-    more = f" and {len(decisive) - NAMED} more" if len(decisive) > NAMED else ""
+    more = [f"{len(decisive) - NAMED} more"] if len(decisive) > NAMED else []
+    names = listed([*(subject(judgement) for judgement in decisive[:NAMED]), *more])
     if verdict.outcome == "regression":
-        return f"Regression: {len(decisive)} of {all_of_them} lost more than is allowed ({names}{more})."
-    return f"Inconclusive: {len(decisive)} of {all_of_them} cannot be told ({names}{more})."
+        return f"Regression: {len(decisive)} of {all_of_them} lost more than is allowed ({names})."
+    return f"Inconclusive: {len(decisive)} of {all_of_them} cannot be told ({names})."
 
 
 def name(text: str) -> str:
@@ -82,4 +82,6 @@ def sentence(judgement: Judgement) -> str:
 
 def _number(judgement: Judgement, value: float) -> str:
     shown = f"{100 * value:+.1f}" if judgement.unit == "relative" else f"{value:+.3g}"
+    if float(shown) == 0:
+        return shown.lstrip("+-")
     return shown.replace("-", "−", 1) if shown.startswith("-") else shown

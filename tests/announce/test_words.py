@@ -13,7 +13,7 @@ def test_the_headline_counts_and_names() -> None:
     assert words.headline(verdict(judgement(outcome="pass"))) == "Pass: 1 measure is within what may be lost."
     many = verdict(*(judgement(f"m{i}", "inconclusive") for i in range(5)))
     assert words.headline(many) == (
-        "Inconclusive: 5 of 5 measures cannot be told (m0 of tuned, m1 of tuned and m2 of tuned and 2 more)."
+        "Inconclusive: 5 of 5 measures cannot be told (m0 of tuned, m1 of tuned, m2 of tuned and 2 more)."
     )
 
 
@@ -26,6 +26,7 @@ def test_a_share_is_told_in_per_cent_and_a_difference_in_its_own_unit() -> None:
     assert words.allowed(score) == "−0.02"
     assert words.allowed(replace(score, unit="standard_errors", allowed=3)) == "−3 SE"
     assert words.moved(replace(share, change=None)) == "not defined"
+    assert words.moved(replace(share, change=0.0, low=-0.0001, high=0.0)) == "0.0 % (0.0 to 0.0)"
 
 
 def test_what_would_settle_it_is_told() -> None:

@@ -1,0 +1,47 @@
+"""What `evalkit power` found, in the terminal."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from evalkit.announce.words import name
+from evalkit.pilot import Planned, Plans
+from evalkit.report.wording import counted, label
+
+
+def show(plans: Plans, loss: float, chance: float) -> None:
+    """A row a metric: the cheapest split, and the others; then what finds the loss in whichever metric has it."""
+    console = Console(highlight=False)
+    console.print(
+        f"To find a loss of {100 * loss:g} % with a chance of {100 * chance:g} %; the level is shared by "
+        f"{counted(plans.family, 'test')}. Tokens are those of one arm."
+    )
+    table = Table("measure", "arms", "prompts x completions", "tokens", "other splits", box=None, header_style="bold")
+    for planned in plans.planned:
+        table.add_row(*(Text(cell) for cell in _cells(planned, plans.prompts)))
+    console.print(table)
+    for line in (*_whole(plans), *(f"left out: {name(why)}" for why in plans.left_out)):
+        console.print(Text(line))
+
+
+def _cells(planned: Planned, prompts: int) -> tuple[str, str, str, str, str]:
+    arms = " against ".join(dict.fromkeys(map(name, planned.pair)))
+    chosen = planned.chosen
+    if chosen is None:
+        return name(label(planned.metric)), arms, "no affordable number", "", ""
+    more = f" ({chosen.prompts - prompts} more than the suite has)" if chosen.prompts > prompts else ""
+    others = ", ".join(f"{s.prompts:,} x {s.samples}" for s in planned.splits if s != chosen)
+    size = f"{chosen.prompts:,} x {chosen.samples}{more}"
+    return name(label(planned.metric)), arms, size, f"{chosen.tokens:,}", others
+
+
+def _whole(plans: Plans) -> list[str]:
+    """The cheapest split that is enough for every metric."""
+    if plans.common is None:
+        return ["No split is enough for every measure."]
+    split = plans.common
+    more = f", {split.prompts - plans.prompts} more than the suite has" if split.prompts > plans.prompts else ""
+    size = f"{split.prompts:,} prompts x {split.samples} completions"
+    return [f"Enough for every measure: {size}{more}, {split.tokens:,} tokens."]

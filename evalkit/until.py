@@ -1,0 +1,91 @@
+"""A run that stops as soon as the gate's verdict is settled, and keeps the gate's error rates.
+
+    suite, prompts in random order -> plan in blocks -> (sample a block -> measure -> judge) until decided -> report
+
+The first prompts of a suite are no sample of all (stories before poems), so they are asked in an order of chance, the
+same at every start. After each block the verdict is held against that look's boundaries (`evalkit.sequential`).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from evalkit.comparable import Side, choose_pairs
+from evalkit.gate import Verdict, judge
+from evalkit.plan import Plan, make_plan
+from evalkit.policy import Policy
+from evalkit.power import FEWEST
+from evalkit.progress import Listener
+from evalkit.run import Run, begin, default_folder, finish, measure_samples, sample_missing, version_of
+from evalkit.sequential import Look, looks_of
+from evalkit.store import Store, open_store
+from evalkit.suite import Suite
+
+LOOKS = 10
+"""More would save little more."""
+
+
+@dataclass(frozen=True)
+class Decided:
+    """A run and what stopped it."""
+
+    run: Run
+    verdict: Verdict
+    asked: int
+    """Prompts that were asked."""
+    planned: int
+    """Prompts of the suite."""
+
+
+def run_until_decided(
+    suite: Suite,
+    policy: Policy,
+    old: Side | None,
+    engine: str,
+    out: Path | None,
+    tell: Listener,
+    command: Sequence[str] = (),
+) -> Decided:
+    """Run the suite block by block until the verdict against `old` (None: each arm's own baseline) is settled.
+
+    What is left in the folder is a run of the prompts that were asked. The same command on it resumes, and decides the
+    same. Raises `EvalkitError`s.
+    """
+    plan = make_plan(_in_random_order(suite), engine, LOOKS)
+    sizes = [size for size in plan.block_ends if size >= FEWEST] or [len(suite.prompts)]
+    folder = out or default_folder(suite)
+    sampled = 0
+    with open_store(folder, tell.note) as store:
+        manifest = begin(store, plan, command)
+        for index, size in enumerate(sizes):
+            part, look = plan.first(size), Look(looks_of(sizes), index)
+            sampled += sample_missing(part, store, tell)
+            verdict = _judge(part, store, folder, version_of(suite.prompts), look, old, policy, tell)
+            tell.note(f"after {size} of {sizes[-1]} prompts: {verdict.outcome}")
+            if verdict.outcome != "inconclusive":
+                break
+        found = measure_samples(part, store, tell)
+        finish(store, part, manifest | {"look": dataclasses.asdict(look)}, found)
+    return Decided(Run(folder, found.summary, sampled), verdict, size, sizes[-1])
+
+
+def _judge(
+    part: Plan, store: Store, folder: Path, version: str, look: Look, old: Side | None, policy: Policy, tell: Listener
+) -> Verdict:
+    """The verdict on what is there; variants that no rule names are left for the end."""
+    named = {name.partition("/")[0] for rule in policy.rules for name in rule.metrics if "/" in name}
+    variants = tuple(variant for variant in part.suite.variants if variant in named)
+    lean = dataclasses.replace(part, suite=part.suite.model_copy(update={"variants": variants}))
+    new = Side(measure_samples(lean, store, tell).summary, str(folder), version, look)
+    against = new if old is None else old
+    return judge(new, against, choose_pairs(new, against, ()), policy)
+
+
+def _in_random_order(suite: Suite) -> Suite:
+    prompts = list(suite.prompts)
+    random.Random(suite.sampling.seed).shuffle(prompts)  # noqa: S311 (an order, not a secret)
+    return suite.model_copy(update={"prompts": tuple(prompts)})
