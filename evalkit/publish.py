@@ -6,6 +6,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from evalkit.evidence import Evidence
+from evalkit.measure import Measure
 from evalkit.measuring import Groups, Measurements
 from evalkit.records import Summary
 from evalkit.report.build import build_report
@@ -19,6 +21,7 @@ def report_page(
     rendered: Mapping[str, Mapping[str, str]],
     measurements: Measurements,
     provenance: Mapping[str, Any],
+    evidence: Evidence,
 ) -> bytes:
     """report.html, as UTF-8."""
     content = ReportContent(
@@ -34,14 +37,13 @@ def report_page(
             for score, by_arm in measurements.scores.items()
         },
         provenance=provenance,
-        metrics={
-            str(measure): MetricText(
-                unit=measure.definition.unit,
-                better=measure.definition.better,
-                summary=measure.definition.summary,
-                cites=measure.definition.cites,
-            )
-            for measure in measurements.measures
-        },
+        metrics={str(measure): metric_text(measure) for measure in measurements.measures},
+        evidence=evidence,
     )
     return build_report(content).encode("utf-8", "replace")
+
+
+def metric_text(measure: Measure) -> MetricText:
+    """What the report says of a measure."""
+    told = measure.definition
+    return MetricText(unit=told.unit, better=told.better, summary=told.summary, cites=told.cites)

@@ -25,6 +25,9 @@ from evalkit.alarms import alarms
 from evalkit.best_of import keep_best
 from evalkit.engines.base import open_engine
 from evalkit.errors import InputError
+from evalkit.evidence import FILE as EVIDENCE_FILE
+from evalkit.evidence import to_json as evidence_json
+from evalkit.gathering import gather
 from evalkit.hearing import Heard, hear_voices
 from evalkit.measuring import Fairness, Measurements, compared, measure_groups
 from evalkit.needs import fill_needs
@@ -33,6 +36,7 @@ from evalkit.progress import Listener
 from evalkit.publish import report_page
 from evalkit.quality.agreement import agreements, over_optimisation
 from evalkit.records import Arm, Completion, Group, Prompt, Summary
+from evalkit.reopening import PROMPTS_FILE
 from evalkit.store import Store, key_of, open_store
 from evalkit.suite import Suite
 from evalkit.summary import summarise, to_json
@@ -174,7 +178,7 @@ def finish(store: Store, plan: Plan, manifest: dict[str, Any], found: Found) -> 
     store.write("summary.json", to_json(summary).encode("utf-8", "replace"))
     tokens = {arm: sum(len(c.token_ids) for g in members for c in g.completions) for arm, members in groups.items()}
     ended = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-    manifest = manifest | {"state": "complete", "ended": ended, "tokens": tokens}
+    manifest = manifest | {"state": "complete", "ended": ended, "tokens": tokens, "kept": _put_kept(store, plan, groups)}
     if heard.card:
         manifest["voices"] = heard.card
     if len(measurements.scores) > 1:
@@ -183,9 +187,22 @@ def finish(store: Store, plan: Plan, manifest: dict[str, Any], found: Found) -> 
         arm.name: {prompt.prompt_id: prompt.text for prompt in plan.checkpoints[arm.checkpoint].rendered}
         for arm in plan.arms
     }
-    page = report_page(plan.suite.name, summary, groups, rendered, measurements, manifest)
+    evidence = gather(measurements.groups)
+    store.write(EVIDENCE_FILE, evidence_json(evidence))
+    store.write_json(PROMPTS_FILE, {"prompts": [asdict(prompt) for prompt in plan.suite.prompts], "rendered": rendered})
+    page = report_page(plan.suite.name, summary, groups, rendered, measurements, manifest, evidence)
     store.write("report.html", page)
     store.write_json("run.json", manifest)
+
+
+def _put_kept(store: Store, plan: Plan, groups: dict[str, list[Group]]) -> dict[str, str]:
+    """A shard of what each best-of-n arm kept of its draws: arm -> key."""
+    keys = {}
+    for arm in plan.arms:
+        if arm.best_of > 1:
+            keys[arm.name] = key_of({"kept of": [shard.key for shard in plan.shards_of(arm.name)], "by": _chosen(plan, arm)})
+            store.put(keys[arm.name], [completion for group in groups[arm.name] for completion in group.completions])
+    return keys
 
 
 def _sample(loaded: Loaded, shards: Sequence[Shard], store: Store, tell: Listener) -> None:

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, model_
 
 from evalkit.alarms import alarms
 from evalkit.errors import MetricError, RecordsError
+from evalkit.gathering import gather
 from evalkit.measure import VARIANTS, Measure, Need, definitions, parse
 from evalkit.measuring import Fairness, compared, measure_groups
 from evalkit.progress import Listener
@@ -80,7 +81,7 @@ def score_file(path: Path, metrics: Sequence[str], baseline: str | None, tell: L
     found = [*alarms(arms, groups), *measurements.alarms]
     summary = summarise(path.stem, ids, arms, measurements.measured, samples, found, compared(arms, measurements))
     provenance = {"file": str(path), "metrics": [str(measure) for measure in measures], "samples": samples}
-    return Scored(summary, report_page(path.stem, summary, groups, {}, measurements, provenance))
+    return Scored(summary, report_page(path.stem, summary, groups, {}, measurements, provenance, gather(measurements.groups)))
 
 
 def _read(path: Path) -> list[Row]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
+from evalkit.evidence import Evidence
 from evalkit.records import Better, Group, Summary
 
 JSON: TypeAlias = "str | int | float | bool | Sequence[JSON] | Mapping[str, JSON] | None"
@@ -38,3 +39,5 @@ class ReportContent:
     """The run's manifest, shown whatever its keys are."""
     metrics: Mapping[str, MetricText] = field(default_factory=dict)
     """Measure -> what it means; a measure that is missing here is shown without explanation."""
+    evidence: Evidence = Evidence()
+    """What is shown besides the summary's numbers."""

@@ -1,0 +1,65 @@
+"""Evidence is gathered from measured completions: how laws fall with rank, what became of choices."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+
+from evalkit.evidence import ChoiceShares, Evidence, Shape
+from evalkit.measuring import Groups
+from evalkit.records import CONFIDENCE, RANKS, Group
+from evalkit.stats import Array, mean_intervals
+
+
+def gather(groups: Groups) -> Evidence:
+    """What the report shows of these groups, as they were measured (with laws and choices where a metric needed them)."""
+    return Evidence(
+        shapes=tuple(shape for arm, own in groups.items() for shape in _shapes(arm, own)),
+        choices=tuple(_choices(arm, group) for arm, own in groups.items() for group in own if group.prompt.choices),
+    )
+
+
+def _shapes(arm: str, groups: Sequence[Group]) -> list[Shape]:
+    rows = [_probabilities_at_ranks(group) for group in groups if group.laws]
+    if not rows:
+        return []
+    intervals = mean_intervals(np.array(rows).T, CONFIDENCE)
+    return [
+        Shape(
+            arm,
+            RANKS,
+            tuple(_known(mean.value) for mean in intervals),
+            tuple(_known(mean.low) for mean in intervals),
+            tuple(_known(mean.high) for mean in intervals),
+        )
+    ]
+
+
+def _probabilities_at_ranks(group: Group) -> Array:
+    """(R,) mean over a prompt's tokens."""
+    assert group.laws
+    rows = np.concatenate([laws.logprobs_at_ranks for laws in group.laws]).astype(np.float64)
+    return np.asarray(np.exp(rows).mean(axis=0))
+
+
+def _choices(arm: str, group: Group) -> ChoiceShares:
+    known = group.choice_logprobs or {}
+    given = Counter(choice for text in group.texts if (choice := _given(text, group)) is not None)
+    return ChoiceShares(
+        group.prompt.id,
+        arm,
+        {choice: float(np.exp(logprob)) for choice, logprob in known.items()},
+        {choice: given[choice] for choice in group.prompt.choices},
+        len(group.completions),
+    )
+
+
+def _given(text: str, group: Group) -> str | None:
+    """The longest choice that the text begins with."""
+    return max((choice for choice in group.prompt.choices if text.startswith(choice)), key=len, default=None)
+
+
+def _known(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None

@@ -1,0 +1,108 @@
+"""A finished run's folder is read back as what its report is made from: no model, no sampling, no measuring."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pydantic import TypeAdapter, ValidationError
+
+from evalkit.errors import MetricError, RecordsError
+from evalkit.evidence import read_evidence
+from evalkit.measure import parse
+from evalkit.publish import metric_text
+from evalkit.records import Arm, Completion, Group, Prompt
+from evalkit.report.content import MetricText, ReportContent, Scores
+from evalkit.store import open_store
+from evalkit.summary import read_summary
+
+PROMPTS_FILE = "prompts.json"
+"""Written by `evalkit.run`: the prompts, and each arm's rendering of them."""
+
+
+def read_content(folder: Path) -> ReportContent:
+    """What the report of a finished run shows. Raises `RecordsError` on a folder that is none, `StoreError` on damage."""
+    manifest = _json(folder / "run.json")
+    if manifest.get("state") != "complete":
+        raise RecordsError(f"{folder} is not finished: give its `evalkit run` again with --out {folder}")
+    summary = read_summary(folder / "summary.json")
+    asked = _json(folder / PROMPTS_FILE)
+    try:
+        prompts = TypeAdapter(tuple[Prompt, ...]).validate_python(asked["prompts"])
+        rendered = TypeAdapter(dict[str, dict[str, str]]).validate_python(asked["rendered"])
+        kept = TypeAdapter(dict[str, str]).validate_python(manifest["kept"])
+        drawn = [(str(shard["arm"]), str(shard["key"])) for shard in manifest["shards"]]
+    except (KeyError, TypeError, ValidationError) as error:
+        raise RecordsError(f"{folder} is not a run's folder that this evalkit wrote: {error!r}") from None
+    groups = _groups(folder, prompts, [*(shard for shard in drawn if shard[0] not in kept), *kept.items()])
+    return ReportContent(
+        title=summary.suite,
+        summary=summary,
+        groups=groups,
+        rendered=rendered,
+        scores=_scores(folder / "scores.parquet", groups, summary.arms),
+        provenance=manifest,
+        metrics=_texts(sorted({estimate.metric for estimate in summary.estimates})),
+        evidence=read_evidence(folder),
+    )
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise RecordsError(
+            f"{path.parent} has no {path.name}: it is no finished run, or one of an older evalkit; give its "
+            "`evalkit run` again"
+        ) from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise RecordsError(f"{path} cannot be read: {error}") from None
+    if not isinstance(found, dict):
+        raise RecordsError(f"{path} is no JSON object")
+    return found
+
+
+def _groups(folder: Path, prompts: Sequence[Prompt], shards: Sequence[tuple[str, str]]) -> dict[str, list[Group]]:
+    by_arm: dict[str, dict[str, list[Completion]]] = {}
+    with open_store(folder, lambda _: None) as store:
+        for arm, key in shards:
+            for completion in store.read(key):
+                by_arm.setdefault(arm, {}).setdefault(completion.prompt_id, []).append(completion)
+    return {
+        arm: [Group(prompt, tuple(drawn.get(prompt.id, ()))) for prompt in prompts] for arm, drawn in by_arm.items()
+    }
+
+
+def _scores(path: Path, groups: Mapping[str, Sequence[Group]], arms: Sequence[Arm]) -> Scores:
+    """Score -> arm -> per prompt -> per completion, from the rows of scores.parquet."""
+    try:
+        rows = pq.read_table(path).to_pydict()
+        places = zip(rows["score"], rows["arm"], rows["prompt_id"], rows["slot"], strict=True)
+        found = dict(zip(places, rows["value"], strict=True))
+    except (OSError, KeyError, pa.ArrowException) as error:
+        raise RecordsError(f"{path} cannot be read: {error}") from None
+    return {
+        score: {
+            arm.name: [
+                [found.get((score, arm.name, group.prompt.id, c.slot)) for c in group.completions]
+                for group in groups[arm.name]
+            ]
+            for arm in arms
+        }
+        for score in dict.fromkeys(rows["score"])
+    }
+
+
+def _texts(names: Sequence[str]) -> dict[str, MetricText]:
+    """What the measures mean; one whose plug-in is not installed here is shown without explanation."""
+    found = {}
+    for name in names:
+        try:
+            found[name] = metric_text(parse(name))
+        except MetricError:
+            continue
+    return found
