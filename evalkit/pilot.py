@@ -13,6 +13,7 @@ import numpy as np
 
 from evalkit.baselines import read_side
 from evalkit.comparable import Pair, Side, choose_pairs, estimates_of, refuse_incomparable, select
+from evalkit.diversity.encoder import find_encoder
 from evalkit.errors import Incomparable, InputError, RecordsError
 from evalkit.gate import values_of
 from evalkit.measure import Measure
@@ -139,7 +140,9 @@ def _halves(suite: Suite, arm: Arm, groups: Sequence[Group], tell: Listener) -> 
     arms = [dataclasses.replace(arm, name=f"{split}.{half}") for split in range(SPLITS) for half in range(2)]
     parts = {arm.name: cut[i // 2][i % 2] for i, arm in enumerate(arms)}
     tell.note(f"measuring {arm.name} in halves")
-    measured = measure_groups(measures, arms, parts, len(groups[0].completions) // 2, Quiet(), encoder=find_encoder(suite.encoder)).measured
+    measured = measure_groups(
+        measures, arms, parts, len(groups[0].completions) // 2, Quiet(), encoder=find_encoder(suite.encoder)
+    ).measured
     return {
         one.measure: np.array([one.values[arm.name] for arm in arms]).reshape(SPLITS, 2, len(groups))
         for one in measured

@@ -25,7 +25,10 @@ PROMPTS_FILE = "prompts.json"
 
 
 def read_content(folder: Path) -> ReportContent:
-    """What the report of a finished run shows. Raises `RecordsError` on a folder that is none, `StoreError` on damage."""
+    """What the report of a finished run shows.
+
+    Raises `RecordsError` on a folder that is none, `StoreError` on damage.
+    """
     manifest = _json(folder / "run.json")
     if manifest.get("state") != "complete":
         raise RecordsError(f"{folder} is not finished: give its `evalkit run` again with --out {folder}")

@@ -178,7 +178,12 @@ def finish(store: Store, plan: Plan, manifest: dict[str, Any], found: Found) -> 
     store.write("summary.json", to_json(summary).encode("utf-8", "replace"))
     tokens = {arm: sum(len(c.token_ids) for g in members for c in g.completions) for arm, members in groups.items()}
     ended = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-    manifest = manifest | {"state": "complete", "ended": ended, "tokens": tokens, "kept": _put_kept(store, plan, groups)}
+    manifest = manifest | {
+        "state": "complete",
+        "ended": ended,
+        "tokens": tokens,
+        "kept": _put_kept(store, plan, groups),
+    }
     if heard.card:
         manifest["voices"] = heard.card
     if len(measurements.scores) > 1:
@@ -200,7 +205,9 @@ def _put_kept(store: Store, plan: Plan, groups: dict[str, list[Group]]) -> dict[
     keys = {}
     for arm in plan.arms:
         if arm.best_of > 1:
-            keys[arm.name] = key_of({"kept of": [shard.key for shard in plan.shards_of(arm.name)], "by": _chosen(plan, arm)})
+            keys[arm.name] = key_of(
+                {"kept of": [shard.key for shard in plan.shards_of(arm.name)], "by": _chosen(plan, arm)}
+            )
             store.put(keys[arm.name], [completion for group in groups[arm.name] for completion in group.completions])
     return keys
 

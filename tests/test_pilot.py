@@ -53,7 +53,9 @@ def pilot(tmp_path: Path, suite: Path) -> Path:
     with open_store(folder, lambda _: None) as store:
         for arm, members in groups.items():
             store.put(f"key{arm}", [completion for group in members for completion in group.completions])
-        measured = measure_groups([m for m in asked.metrics if m.name != "kl_reverse"], ARMS, groups, N, Quiet()).measured
+        measured = measure_groups(
+            [m for m in asked.metrics if m.name != "kl_reverse"], ARMS, groups, N, Quiet()
+        ).measured
         summary = summarise("tiny", [p.id for p in asked.prompts], ARMS, measured, N, [])
         store.write("summary.json", to_json(summary).encode())
         shards = [{"arm": arm.name, "key": f"key{arm.name}"} for arm in ARMS]

@@ -39,5 +39,5 @@ class ReportContent:
     """The run's manifest, shown whatever its keys are."""
     metrics: Mapping[str, MetricText] = field(default_factory=dict)
     """Measure -> what it means; a measure that is missing here is shown without explanation."""
-    evidence: Evidence = Evidence()
+    evidence: Evidence = field(default_factory=Evidence)
     """What is shown besides the summary's numbers."""
