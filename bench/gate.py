@@ -1,14 +1,15 @@
-"""How often the gate errs, by simulation in the lab, where the law of every prompt is known.
+"""How often the gate errs, by simulation on the lab's checkpoints.
 
     python -m bench.gate [--trials N] [--groups N] [--write]
 
-Completions are drawn from the grammar itself, and from the same grammar with every choice tilted towards its likelier
-options until the Vendi score, an effective number of completions, is 10 % lower. Groups of K completions are drawn once
-for each prompt and law; a trial picks prompts, and a group of each, at random. The policy is the default one.
+Completions of the creative suite are drawn from the lab's base, and from a checkpoint whose weights lie between those
+of the base and of the mildest PPO rung, so near the rung (`MIXED`) that its Vendi score, an effective number of
+completions, is a tenth lower. Groups of K completions are drawn once for each prompt and checkpoint; a trial picks
+prompts, and a group of each, at random. The policy is the default one.
 
-- A/A: two groups of one law. Nothing was lost; "edge" allows nothing either, which is where errors are most frequent.
-- Loss: the tilted law against the grammar's, at the size that `evalkit power` names from a pilot with both.
-- In blocks: the same trials looked at LOOKS times, stopping when the verdict is settled.
+- A/A: two groups of the base, drawn anew. Nothing was lost; "nothing allowed" is where errors are most frequent.
+- Loss: the mixed checkpoint against the base, at the size that `evalkit power` names from a pilot with both.
+- In blocks: at the size that `evalkit power` names for blocks, looked at LOOKS times, until the verdict is settled.
 
 `--write` puts the table into docs/gate.md.
 """
@@ -16,37 +17,40 @@ for each prompt and law; a trial picks prompts, and a group of each, at random. 
 from __future__ import annotations
 
 import argparse
-import random
+import math
+import shutil
+import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
 from pathlib import Path
 
 import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
 
-from evalkit import records
+from evalkit.checkpoints import locate
 from evalkit.comparable import Side
 from evalkit.diversity.encoder import encode
+from evalkit.engines.base import open_engine
 from evalkit.gate import Outcome, Verdict, judge
-from evalkit.lab.grammar import Prompt, Slot
-from evalkit.lab.optimum import softmax
-from evalkit.lab.world import load
 from evalkit.measure import parse
+from evalkit.plan import Loaded, make_plan
 from evalkit.policy import DEFAULT, Allowance, Policy, Rule
 from evalkit.power import prompts_for, spread_of
-from evalkit.records import Arm, Completion, Estimate, Group, Sampling, Summary
-from evalkit.sequential import Look, look_sizes, looks_of
+from evalkit.records import Arm, Completion, Estimate, Group, Prompt, Sampling, Summary
+from evalkit.sequential import LOOKS, Look, in_blocks, look_sizes, looks_of
 from evalkit.stats import Array
-from evalkit.words import tokenize
+from evalkit.suite import CheckpointSpec, Suite, load_suite
 
 K = 32
-PILOT = 60
-"""Prompts of a pilot run."""
 LOSS = 0.1
 POWER = 0.9
-LOOKS = 10
+MIXED = 0.74
+"""How far the lossy checkpoint lies from the base towards the rung."""
+RUNG = "lab:ppo-1"
 SPLITS = 8
-PAGE = Path(__file__).parent.parent / "docs" / "gate.md"
+ROOT = Path(__file__).parent.parent
+PAGE = ROOT / "docs" / "gate.md"
 BEGIN, END = "<!-- python -m bench.gate -->", "<!-- end -->"
 MEASURES = tuple(
     map(parse, ("vendi", "embedding_distance", "distinct_n", "ead_n", "self_bleu", "ngram_entropy", "sequence_entropy"))
@@ -57,38 +61,44 @@ ALONE = Policy(rules=(Rule(metrics=(PLANTED,), allow=Allowance(relative=0.05)),)
 EDGE = Policy(rules=(Rule(metrics=("diversity",), allow=Allowance(absolute=0)),))
 SAMPLING = Sampling(n=K, temperature=1.0, top_p=1.0, min_p=0.0, max_tokens=99, stop=(), seed=0)
 ARMS = (Arm("arm", "arm", "base", SAMPLING, None),)
+LOOK_FRACTIONS = looks_of(look_sizes(LOOKS, LOOKS))
 Values = dict[str, Array]
 """Measure -> (prompts, groups) values of one law."""
 
 
-def tilted(prompt: Prompt, tilt: float) -> Prompt:
-    """The prompt with every probability raised to a power: above 1 the likelier gains, and variety falls."""
-
-    def law(p: Sequence[float]) -> tuple[float, ...]:
-        return softmax([tilt * float(np.log(one)) for one in p])
-
-    weights = law([branch.probability for branch in prompt.branches])
-    branches = [
-        replace(
-            branch,
-            probability=weight,
-            parts=tuple(replace(p, law=law(p.law)) if isinstance(p, Slot) else p for p in branch.parts),
-        )
-        for branch, weight in zip(prompt.branches, weights, strict=True)
-    ]
-    return replace(prompt, branches=tuple(branches))
+def mixed(folder: Path) -> Path:
+    """A checkpoint between the lab's base and its rung."""
+    base, rung = locate("lab:base"), locate(RUNG)
+    shutil.copytree(base, folder)
+    here, there = (load_file(place / "model.safetensors") for place in (base, rung))
+    weights = {name: torch.lerp(own, there[name], MIXED) for name, own in here.items()}
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    return folder
 
 
-def draw(prompt: Prompt, law: Prompt, rng: random.Random, k: int = K) -> Group:
-    """So many completions; a text's log-prob is spread evenly over its words and its end."""
-    completions = []
-    for slot in range(k):
-        text = law.sample(rng)
-        parsed = law.parse(text)
-        assert parsed is not None, "a law draws what it can make"
-        count = len(tokenize(text)) + 1
-        completions.append(Completion(prompt.id, slot, text, (0,) * count, (parsed[1] / count,) * count, "stop"))
-    return Group(records.Prompt(prompt.id, prompt.text), tuple(completions))
+def creative(every: int) -> Suite:
+    """The creative suite, or every so many-th of its prompts: they stand by kind, and kinds lose unequally."""
+    whole = load_suite(ROOT / "suites" / "creative.yaml")
+    return whole.model_copy(update={"prompts": whole.prompts[::every]})
+
+
+def drawn(suite: Suite, places: Sequence[str], groups: int, seed: int) -> list[list[list[Group]]]:
+    """Of each checkpoint and each of the suite's prompts, so many groups of K completions, embedded."""
+    specs = {f"c{i}": CheckpointSpec(path=place, kind="base") for i, place in enumerate(places)}
+    asked = suite.model_copy(update={"checkpoints": specs, "baseline": "c0"})
+    plan = make_plan(asked, "transformers")
+    return [_drawn(loaded, asked.prompts, groups, seed + i) for i, loaded in enumerate(plan.checkpoints.values())]
+
+
+def _drawn(loaded: Loaded, prompts: Sequence[Prompt], groups: int, seed: int) -> list[list[Group]]:
+    by_prompt: dict[str, list[Completion]] = {prompt.id: [] for prompt in prompts}
+    with open_engine(loaded.engine, loaded.checkpoint, loaded.max_length) as engine:
+        for completion in engine.sample(loaded.rendered, replace(SAMPLING, n=K * groups), seed, lambda *_: None):
+            by_prompt[completion.prompt_id].append(completion)
+    cut = [[by_prompt[p.id][turn * K : (turn + 1) * K] for turn in range(groups)] for p in prompts]
+    made = [[Group(p, tuple(part)) for part in parts] for p, parts in zip(prompts, cut, strict=True)]
+    flat = iter(embedded([group for own in made for group in own]))
+    return [[next(flat) for _ in own] for own in made]
 
 
 def embedded(groups: Sequence[Group]) -> list[Group]:
@@ -102,29 +112,6 @@ def measured(groups: Sequence[Group], shape: tuple[int, ...]) -> Values:
     return {str(m): np.array([m(group) for group in groups], dtype=np.float64).reshape(shape) for m in MEASURES}
 
 
-@cache
-def open_prompts() -> tuple[Prompt, ...]:
-    return load().of_kind("creative")
-
-
-def plant(prompts: Sequence[Prompt]) -> list[Prompt]:
-    """The laws under which the mean of the planted metric is LOSS lower, found by bisection on draws of their own."""
-    rng = random.Random(1)
-    level = _level(prompts, prompts, rng)
-    low, high = 1.0, 8.0
-    for _ in range(9):
-        tilt = (low + high) / 2
-        lost = 1 - _level(prompts, [tilted(prompt, tilt) for prompt in prompts], random.Random(2)) / level
-        low, high = (tilt, high) if lost < LOSS else (low, tilt)
-    return [tilted(prompt, (low + high) / 2) for prompt in prompts]
-
-
-def _level(prompts: Sequence[Prompt], laws: Sequence[Prompt], rng: random.Random) -> float:
-    measure = parse(PLANTED)
-    groups = embedded([draw(p, law, rng) for p, law in zip(prompts, laws, strict=True) for _ in range(4)])
-    return float(np.mean([measure(group) for group in groups]))
-
-
 @dataclass(frozen=True)
 class World:
     """Values of both laws, and a pilot run of each with its halves."""
@@ -135,23 +122,18 @@ class World:
     """Measure -> (lossy, base, halves of both), as `evalkit power` would have measured them."""
 
 
-def build(groups: int, seed: int = 0) -> World:
-    rng = random.Random(seed)
-    prompts = open_prompts()
-    laws = plant(prompts)
-    values = [_pool(prompts, which, groups, rng) for which in (prompts, laws)]
-    chosen = np.random.default_rng(seed).integers(len(prompts), size=PILOT)
-    pilots = [embedded([draw(prompts[i], which[i], rng) for i in chosen]) for which in (prompts, laws)]
-    whole = [measured(pilot, (PILOT,)) for pilot in pilots]
+def build(groups: int, every: int = 1, seed: int = 0) -> World:
+    """Draw all that the trials pick from; the pilot's groups are drawn besides."""
+    with tempfile.TemporaryDirectory() as scratch:
+        both = drawn(creative(every), ["lab:base", str(mixed(Path(scratch) / "mixed"))], groups + 1, seed)
+    prompts = len(both[0])
+    values = [measured([g for own in one for g in own[1:]], (prompts, groups)) for one in both]
+    pilots = [[own[0] for own in one] for one in both]
+    whole = [measured(pilot, (prompts,)) for pilot in pilots]
     halves = [_halves(pilot, seed) for pilot in pilots]
     names = map(str, MEASURES)
     pilot = {m: (whole[1][m], whole[0][m], (halves[1][m], halves[0][m])) for m in names}
     return World(values[0], values[1], pilot)
-
-
-def _pool(prompts: Sequence[Prompt], laws: Sequence[Prompt], groups: int, rng: random.Random) -> Values:
-    drawn = [draw(p, law, rng) for p, law in zip(prompts, laws, strict=True) for _ in range(groups)]
-    return measured(embedded(drawn), (len(prompts), groups))
 
 
 def _halves(pilot: Sequence[Group], seed: int) -> Values:
@@ -167,15 +149,29 @@ def _halves(pilot: Sequence[Group], seed: int) -> Values:
     return measured(parts, (SPLITS, 2, len(pilot)))
 
 
-def named_size(world: World, family: int) -> int:
-    """Prompts that `evalkit power` names for the planted metric, at the level that so many tests leave it."""
+@dataclass(frozen=True)
+class Sizes:
+    """Prompts that `evalkit power` names for the planted metric."""
+
+    at_once: int
+    in_blocks: int
+
+
+def named_sizes(world: World, family: int) -> Sizes:
+    """At the level that so many tests leave it."""
     new, base, halves = world.pilot[PLANTED]
     margin = POLICY.rules[0].allow.margin
     spread = spread_of(new, base, halves, margin, K, same=False)
     beyond = (LOSS - margin.size) * abs(spread.level)
     found = prompts_for(spread, K, beyond, POLICY.alpha / family, POWER)
     assert found is not None, "a tenth of a Vendi score can be found"
-    return found
+    inflation = in_blocks(LOOK_FRACTIONS, POLICY.alpha / family, POWER).inflation
+    return Sizes(found, math.ceil(found * inflation))
+
+
+def lost(world: World) -> float:
+    """The share of the planted metric that the mixed checkpoint lost."""
+    return 1 - float(world.lossy[PLANTED].mean() / world.base[PLANTED].mean())
 
 
 Picker = Callable[[np.random.Generator], tuple[Side, Side]]
@@ -222,7 +218,7 @@ def at_once(pick: Picker, policy: Policy, trials: int, seed: int = 0) -> Rates:
     return _rates([(judge(*pick(rng), [("arm", "arm")], policy), 1.0) for _ in range(trials)])
 
 
-def in_blocks(pick: Picker, policy: Policy, trials: int, prompts: int, seed: int = 0) -> Rates:
+def blockwise(pick: Picker, policy: Policy, trials: int, prompts: int, seed: int = 0) -> Rates:
     rng = np.random.default_rng(seed)
     return _rates([_until_decided(*pick(rng), policy, look_sizes(prompts, LOOKS)) for _ in range(trials)])
 
@@ -249,28 +245,35 @@ def _until_decided(new: Side, old: Side, policy: Policy, sizes: Sequence[int]) -
 
 
 def table(world: World, trials: int) -> str:
-    family, alone = named_size(world, len(MEASURES)), named_size(world, 1)
+    family, alone = named_sizes(world, len(MEASURES)), named_sizes(world, 1)
     rows = [
         ("A/A, nothing allowed", world.base, family, EDGE),
         ("A/A, 5 % allowed", world.base, family, POLICY),
-        ("10 % lost, 5 % allowed", world.lossy, family, POLICY),
+        ("loss, 5 % allowed", world.lossy, family, POLICY),
         (f"A/A, {PLANTED} alone, 5 % allowed", world.base, alone, ALONE),
-        (f"10 % lost, {PLANTED} alone, 5 % allowed", world.lossy, alone, ALONE),
+        (f"loss, {PLANTED} alone, 5 % allowed", world.lossy, alone, ALONE),
     ]
     lines = [
-        f"{len(open_prompts())} creative prompts of the lab, {K} completions each, {len(MEASURES)} measures, {trials} "
-        f"trials a row, at most {LOOKS} looks. Lost is 10 % of {PLANTED}.",
+        f"{len(world.base[PLANTED])} creative prompts, {K} completions each, {len(MEASURES)} measures, {trials} trials "
+        f"a row, at most {LOOKS} looks. Lost is {100 * lost(world):.1f} % of {PLANTED}.",
         "",
-        f"| trials | prompts | form | regression | pass | cannot tell | {PLANTED} found | tokens |",
-        "|---|---|---|---|---|---|---|---|",
+        f"| trials | form | prompts | regression | pass | cannot tell | {PLANTED} found | asked | of those at once |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
-    for what, new, size, policy in rows:
-        pick = picker(new, world.base, size)
-        forms = (("at once", at_once(pick, policy, trials)), ("in blocks", in_blocks(pick, policy, trials, size)))
-        for form, rates in forms:
+    for what, new, sizes, policy in rows:
+        whole = at_once(picker(new, world.base, sizes.at_once), policy, trials)
+        blocks = blockwise(picker(new, world.base, sizes.in_blocks), policy, trials, sizes.in_blocks)
+        for form, size, rates in (("at once", sizes.at_once, whole), ("in blocks", sizes.in_blocks, blocks)):
             unclear = 1 - rates.regression - rates.passed
-            cells = (rates.regression, rates.passed, unclear, rates.planted, rates.used)
-            lines.append(f"| {what} | {size} | {form} | " + " | ".join(f"{100 * cell:.1f} %" for cell in cells) + " |")
+            cells = (
+                rates.regression,
+                rates.passed,
+                unclear,
+                rates.planted,
+                rates.used,
+                rates.used * size / sizes.at_once,
+            )
+            lines.append(f"| {what} | {form} | {size} | " + " | ".join(f"{100 * cell:.1f} %" for cell in cells) + " |")
     return "\n".join(lines)
 
 

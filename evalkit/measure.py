@@ -122,6 +122,11 @@ class Measure:
         """Whether so many completions are enough: a parameter `k` asks for that many."""
         return int(dict(self.params).get("k", 0)) <= completions
 
+    def identify(self) -> dict[str, str]:
+        """What else the number depends on (a reward model's weights). Raises where that is not there."""
+        identity = self.definition.identity
+        return {} if identity is None else dict(identity(**dict(self.params)))
+
     @property
     def essentials(self) -> str:
         """Name, parameters, identity and version in one word, for the signatures of measures that build on this one."""
@@ -134,8 +139,7 @@ class Measure:
         """
         name = self.name if self.variant == "whole" else f"{self.variant}/{self.name}"
         parts = [name, *(f"{key}:{_show(value)}" for key, value in self.params)]
-        if self.definition.identity is not None:
-            parts += [f"{key}:{value}" for key, value in self.definition.identity(**dict(self.params)).items()]
+        parts += [f"{key}:{value}" for key, value in self.identify().items()]
         if "words" in self.definition.needs:
             parts.append("tok:13a")
         if "embeddings" in self.definition.needs:
@@ -154,9 +158,10 @@ def metric(
     version: str,
     cites: str,
     any_k: bool = False,
+    identity: Callable[..., Mapping[str, str]] | None = None,
 ) -> Callable[[Function], Function]:
     """Declare a function of one `Group` as a metric. `any_k`: its expected value does not depend on k."""
-    return _declare("metric", name, unit, better, needs, version, cites, None, any_k)
+    return _declare("metric", name, unit, better, needs, version, cites, identity, any_k)
 
 
 def score(

@@ -23,6 +23,7 @@ from evalkit.policy import Policy
 from evalkit.power import Cost, Split, Spread, cheapest, common_splits, splits_for, spread_of
 from evalkit.progress import Listener, Quiet
 from evalkit.records import Arm, Completion, Group, Summary
+from evalkit.sequential import LOOKS, InBlocks, in_blocks, look_sizes, looks_of
 from evalkit.stats import Array
 from evalkit.store import open_store
 from evalkit.suite import Suite
@@ -60,6 +61,8 @@ class Plans:
     """Those of the suite."""
     family: int
     """Tests that Holm divides the level by, at first."""
+    in_blocks: InBlocks
+    """What asking in blocks takes to find it with the same chance."""
 
 
 def plan_size(
@@ -92,7 +95,8 @@ def plan_size(
     if not planned:
         raise InputError("there is nothing to plan:\n" + "\n".join(dict.fromkeys(left_out)))
     common = cheapest(common_splits([one.splits for one in planned]), len(suite.prompts))
-    return Plans(tuple(planned), tuple(dict.fromkeys(left_out)), common, len(suite.prompts), family)
+    blocks = in_blocks(looks_of(look_sizes(LOOKS, LOOKS)), policy.alpha / family, power)
+    return Plans(tuple(planned), tuple(dict.fromkeys(left_out)), common, len(suite.prompts), family, blocks)
 
 
 def _unplannable(metric: str, relative: float | None, halves: Halves, loss: float) -> str:

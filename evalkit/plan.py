@@ -123,7 +123,10 @@ def sampling_of(arm: Arm) -> Sampling:
 
 
 def check_measures(measures: Sequence[Measure], prompts: Sequence[Prompt]) -> None:
-    """Refuse measures that these prompts can give no number to. Raises `MetricError`."""
+    """Refuse measures that these prompts can give no number to, or whose own model or server is not there.
+
+    Raises `MetricError`, `CheckpointError`.
+    """
     fields = {
         "answer": "answer",
         "choices": "choices",
@@ -131,6 +134,7 @@ def check_measures(measures: Sequence[Measure], prompts: Sequence[Prompt]) -> No
         "reference_embeddings": "references",
     }
     for measure in measures:
+        measure.identify()
         for need, field in fields.items():
             if need in measure.definition.needs and not any(getattr(prompt, field) for prompt in prompts):
                 raise MetricError(f"metric {measure} needs prompts with `{field}`; none has any")

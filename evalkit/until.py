@@ -21,12 +21,9 @@ from evalkit.policy import Policy
 from evalkit.power import FEWEST
 from evalkit.progress import Listener
 from evalkit.run import Run, begin, default_folder, finish, measure_samples, sample_missing, version_of
-from evalkit.sequential import Look, looks_of
+from evalkit.sequential import LOOKS, Look, looks_of
 from evalkit.store import Store, open_store
 from evalkit.suite import Suite
-
-LOOKS = 10
-"""More would save little more."""
 
 
 @dataclass(frozen=True)

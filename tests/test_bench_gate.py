@@ -6,7 +6,20 @@ import math
 
 import pytest
 
-from bench.gate import EDGE, MEASURES, PLANTED, POLICY, World, at_once, build, in_blocks, named_size, picker
+from bench.gate import (
+    EDGE,
+    LOSS,
+    MEASURES,
+    PLANTED,
+    POLICY,
+    World,
+    at_once,
+    blockwise,
+    build,
+    lost,
+    named_sizes,
+    picker,
+)
 
 TRIALS = 100
 ERRORS = 0.05 + 3 * math.sqrt(0.05 * 0.95 / TRIALS)
@@ -15,25 +28,31 @@ ERRORS = 0.05 + 3 * math.sqrt(0.05 * 0.95 / TRIALS)
 
 @pytest.fixture(scope="module")
 def world() -> World:
-    return build(groups=4)
+    return build(groups=2, every=2)
+
+
+@pytest.mark.slow
+def test_the_planted_loss_is_a_tenth(world: World) -> None:
+    assert lost(world) == pytest.approx(LOSS, abs=0.015)
 
 
 @pytest.mark.slow
 def test_nothing_lost_is_seldom_called_a_regression(world: World) -> None:
-    size = named_size(world, len(MEASURES))
-    pick = picker(world.base, world.base, size)
-    assert at_once(pick, EDGE, TRIALS).regression <= ERRORS
-    assert at_once(pick, POLICY, TRIALS).regression == 0
-    assert in_blocks(pick, EDGE, TRIALS, size).regression <= ERRORS
+    sizes = named_sizes(world, len(MEASURES))
+    whole, blocks = (picker(world.base, world.base, size) for size in (sizes.at_once, sizes.in_blocks))
+    assert at_once(whole, EDGE, TRIALS).regression <= ERRORS
+    assert at_once(whole, POLICY, TRIALS).regression == 0
+    assert blockwise(blocks, EDGE, TRIALS, sizes.in_blocks).regression <= ERRORS
 
 
 @pytest.mark.slow
 def test_a_tenth_lost_is_found_at_the_size_that_is_named_and_in_blocks_with_fewer_tokens(world: World) -> None:
-    size = named_size(world, len(MEASURES))
-    lossy, same = picker(world.lossy, world.base, size), picker(world.base, world.base, size)
-    assert at_once(lossy, POLICY, TRIALS).planted >= 0.9
-    used = [in_blocks(pick, POLICY, TRIALS, size).used for pick in (lossy, same)]
-    assert sum(used) / 2 <= 0.6
+    sizes = named_sizes(world, len(MEASURES))
+    assert at_once(picker(world.lossy, world.base, sizes.at_once), POLICY, TRIALS).planted >= 0.9
+    pairs = [picker(new, world.base, sizes.in_blocks) for new in (world.lossy, world.base)]
+    found, same = (blockwise(pick, POLICY, TRIALS, sizes.in_blocks) for pick in pairs)
+    assert found.regression >= 0.9
+    assert (found.used + same.used) / 2 * sizes.in_blocks <= 0.6 * sizes.at_once
 
 
 def test_the_planted_metric_is_one_of_those_judged() -> None:

@@ -30,7 +30,7 @@ name: tiny
 checkpoints:
   base: {path: "lab:base", kind: base}
   tuned: {path: "lab:tuned", kind: tuned}
-metrics: [distinct_n, ngram_entropy, kl, length]
+metrics: [distinct_n, ngram_entropy, kl_reverse, length]
 prompts:
 """
 
@@ -104,7 +104,12 @@ def test_the_table_is_printed_with_what_is_enough_for_all(suite: Path, pilot: Pa
     assert result.exit_code == 0
     text = " ".join(result.output.split())
     assert "To find a loss of 10 % with a chance of 90 %" in text
-    assert re.search(r"Enough for every measure: \d+ prompts x \d+ completions", text)
+    once = re.search(r"Enough for every measure: (\d+) prompts x \d+ completions", text)
+    blocks = re.search(r"In blocks .*: (\d+) prompts keep that chance; .* (\d+) % of them are asked", text)
+    assert once
+    assert blocks
+    assert 1.1 < int(blocks[1]) / int(once[1]) < 1.4
+    assert 40 < int(blocks[2]) < 65
 
 
 @pytest.mark.parametrize(

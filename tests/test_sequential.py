@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy import stats as scipy_stats
 
 from evalkit.gate import judge
-from evalkit.sequential import Look, look_sizes, looks_of, nominal_levels, spent
+from evalkit.sequential import Look, _crossings, in_blocks, look_sizes, looks_of, nominal_levels, spent
 from tests.sides import allowing, law, side
 
 FIFTHS = (0.2, 0.4, 0.6, 0.8, 1.0)
@@ -88,3 +88,25 @@ def test_standard_errors_are_those_of_all_the_data() -> None:
     quarter = judge(stopped, short[1], [("tuned", "tuned")], allowing(standard_errors=3))
     half_as_many = judge(*short, [("tuned", "tuned")], allowing(standard_errors=1.5))
     assert quarter.judgements[0].p_within == pytest.approx(half_as_many.judgements[0].p_within)
+
+
+@pytest.mark.parametrize(("looks", "inflation"), [(2, 1.100), (5, 1.207)])
+def test_the_price_of_pococks_constant_boundary_is_the_published_one(looks: int, inflation: float) -> None:
+    """Jennison & Turnbull 2000, table 2.2: two-sided 0.05, power 0.9; constants of table 2.1."""
+    constant = {2: 2.178, 5: 2.413}[looks]
+    fractions = tuple((look + 1) / looks for look in range(looks))
+    at_once = scipy_stats.norm.isf(0.025) + scipy_stats.norm.ppf(0.9)
+    crossed = sum(_crossings(fractions, [constant] * looks, at_once * np.sqrt(inflation)))
+    assert crossed == pytest.approx(0.9, abs=5e-4)
+
+
+def test_more_prompts_give_the_power_back_and_most_of_them_are_not_asked() -> None:
+    plan = in_blocks(FIFTHS, 0.05, 0.9)
+    at_once = scipy_stats.norm.isf(0.05) + scipy_stats.norm.ppf(0.9)
+    rng = np.random.default_rng(0)
+    steps = rng.normal(at_once * np.sqrt(plan.inflation) / 5, np.sqrt(1 / 5), size=(40_000, 5))
+    crossed = scipy_stats.norm.sf(steps.cumsum(axis=1) / np.sqrt(FIFTHS)) <= nominal_levels(FIFTHS, 0.05)
+    assert crossed.any(axis=1).mean() == pytest.approx(0.9, abs=4.5 * np.sqrt(0.09 / 40_000))
+    asked = np.where(crossed.any(axis=1), crossed.argmax(axis=1) + 1, 5) / 5
+    assert asked.mean() == pytest.approx(plan.used, abs=0.006)
+    assert plan.used < 0.6

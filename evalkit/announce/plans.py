@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -44,4 +46,9 @@ def _whole(plans: Plans) -> list[str]:
     split = plans.common
     more = f", {split.prompts - plans.prompts} more than the suite has" if split.prompts > plans.prompts else ""
     size = f"{split.prompts:,} prompts x {split.samples} completions"
-    return [f"Enough for every measure: {size}{more}, {split.tokens:,} tokens."]
+    blocks = math.ceil(split.prompts * plans.in_blocks.inflation)
+    return [
+        f"Enough for every measure: {size}{more}, {split.tokens:,} tokens.",
+        f"In blocks (evalkit run --until-decided): {blocks:,} prompts keep that chance; where so much is lost, "
+        f"{100 * plans.in_blocks.used:.0f} % of them are asked on average.",
+    ]

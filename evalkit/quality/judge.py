@@ -16,7 +16,7 @@ import hashlib
 import os
 import re
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -48,6 +48,22 @@ Question = tuple[str, str, str]
 """Request, first answer, second answer."""
 
 
+def _server() -> str:
+    url = os.environ.get("EVALKIT_JUDGE_URL", "").rstrip("/")
+    if not url:
+        raise MetricError(
+            "metric judge needs a server: set EVALKIT_JUDGE_URL to one that speaks the OpenAI API "
+            "(http://host:port/v1), and EVALKIT_JUDGE_KEY to its key if it wants one"
+        )
+    return url
+
+
+def _identity(*, model: str, pairs: int) -> Mapping[str, str]:
+    """Nothing but the parameters; a run without a server is refused before it samples."""
+    _server()
+    return {}
+
+
 @metric(
     name="judge",
     unit="share",
@@ -55,6 +71,7 @@ Question = tuple[str, str, str]
     needs={"baseline_group"},
     version="1.0",
     cites="Zheng et al. 2023, Judging LLM-as-a-judge with MT-Bench and Chatbot Arena",
+    identity=_identity,
 )
 def judge(group: Group, *, model: str, pairs: int = 8) -> float:
     """Share of completions that a judge model prefers to the baseline's of the same slot; ties count half.
@@ -123,12 +140,7 @@ def _verdicts(model: str, questions: Sequence[Question]) -> list[float]:
 def _ask(model: str, questions: Sequence[Question]) -> list[float]:
     import openai
 
-    url = os.environ.get("EVALKIT_JUDGE_URL", "").rstrip("/")
-    if not url:
-        raise MetricError(
-            "metric judge needs a server: set EVALKIT_JUDGE_URL to one that speaks the OpenAI API "
-            "(http://host:port/v1), and EVALKIT_JUDGE_KEY to its key if it wants one"
-        )
+    url = _server()
 
     async def ask_all() -> list[float]:
         key = os.environ.get("EVALKIT_JUDGE_KEY") or "none"

@@ -13,6 +13,7 @@ import pytest
 
 from evalkit.errors import EngineError, MetricError
 from evalkit.measure import parse
+from evalkit.plan import check_measures
 from evalkit.quality import judge as judging
 from evalkit.quality.judge import judge, messages, read_verdict
 from evalkit.records import Completion, Group, Prompt
@@ -196,6 +197,12 @@ def test_without_a_server_it_says_what_to_set(monkeypatch: pytest.MonkeyPatch) -
         judge(against(("x",), ("z",)), model="m")
 
 
+def test_a_run_without_a_server_is_refused_before_it_samples(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("EVALKIT_JUDGE_URL", raising=False)
+    with pytest.raises(MetricError, match="set EVALKIT_JUDGE_URL"):
+        check_measures([parse({"judge": {"model": "m"}})], [Prompt("p", "?")])
+
+
 def test_without_a_baseline_it_is_not_defined() -> None:
     assert math.isnan(judge(texts("a"), model="m"))
 
@@ -210,5 +217,6 @@ def test_an_answer_cannot_close_its_own_marks() -> None:
     assert hostile["content"].count(f"[END {other}]") == 3
 
 
-def test_the_signature_names_the_judge() -> None:
+def test_the_signature_names_the_judge(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EVALKIT_JUDGE_URL", "http://127.0.0.1:9/v1")
     assert parse({"judge": {"model": "m-7b"}}).signature(8, "e") == "judge|model:m-7b|pairs:8|k:8|v:1.0"
