@@ -2,7 +2,7 @@
 
 A difference counts only when its Holm-adjusted p is below 0.05; a measure without a better direction is never a
 gain or a loss. Only plain measures are told of: a variant asks the same once more. "Much" and "slightly" are Cohen's
-large (0.8) and small (0.2) standardised differences.
+large (0.8) and small (0.2) standardised differences. Arms that form a ladder are told of as one.
 """
 
 from __future__ import annotations
@@ -13,43 +13,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
 
-from evalkit.records import Arm, Better, Difference, Estimate, Summary
+from evalkit.records import Arm, Estimate, Summary
 from evalkit.report import effects
 from evalkit.report.effects import Outcome, Role
-from evalkit.report.wording import LEVEL, counted, interval_text, is_number, label, listed, p_text, value_text
+from evalkit.report.findings import Finding
+from evalkit.report.findings import findings as findings_of
+from evalkit.report.ladder_words import ladder_headline
+from evalkit.report.ladders import Ladder, ladders
+from evalkit.report.wording import LEVEL, counted, interval_text, is_number, label, listed, value_text
 
 SHOWN = 2
 """Measures named per side of the trade: the sentence must stay readable, the tables hold the rest."""
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One difference and what to make of it."""
-
-    difference: Difference
-    role: Role
-    outcome: Outcome
-    size: float | None
-    """Standardised difference, without sign."""
-
-    @property
-    def name(self) -> str:
-        return label(self.difference.metric)
-
-    @property
-    def value(self) -> str:
-        return value_text(self.difference, signed=True)
-
-    @property
-    def interval(self) -> str:
-        return interval_text(self.difference)
-
-    @property
-    def words(self) -> str:
-        """`reward +1.32 (95 % interval 1.20 to 1.44, Holm p < 0.001)`."""
-        p = p_text(self.difference.p_adjusted)
-        notes = [f"{LEVEL} interval {self.interval}"] * bool(self.interval) + [f"Holm {p}"] * bool(p)
-        return f"{self.name} {self.value} ({', '.join(notes)})" if notes else f"{self.name} {self.value}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,15 +39,21 @@ class ArmVerdict:
     changed: tuple[Finding, ...]
     """Clear differences in measures that have no better direction."""
 
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        return (*self.gained, *self.lost, *self.unclear, *self.changed)
+
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """The whole summary in words."""
 
     headline: str
-    """About the arm that is compared like with like; the other arms have their own."""
+    """About the ladder or the arm that is compared like with like; every arm has its own."""
     arms: tuple[ArmVerdict, ...]
-    """One a compared arm, in the summary's order, the one of the headline first."""
+    """One a compared arm, in the summary's order, the first that is compared like with like first."""
+    ladder: Ladder | None = None
+    """That of the headline."""
 
     @property
     def gained(self) -> tuple[Finding, ...]:
@@ -94,7 +74,18 @@ def verdict(summary: Summary) -> Verdict:
     if not pairs:
         return Verdict(_describe(summary), ())
     arms = tuple(_arm_verdict(arm, baseline, summary) for arm, baseline in pairs)
-    return Verdict(arms[0].headline, arms)
+    ladder, headline = _along(summary, arms)
+    return Verdict(headline or arms[0].headline, arms, ladder)
+
+
+def _along(summary: Summary, arms: Sequence[ArmVerdict]) -> tuple[Ladder | None, str]:
+    """The ladder of the first compared arm and its headline, if there is one and it can be told."""
+    rungs = {arm.arm: arm.findings for arm in arms}
+    for ladder in ladders(summary):
+        if arms[0].arm in ladder.rungs and set(ladder.rungs) <= rungs.keys():
+            headline = ladder_headline(ladder, rungs, summary)
+            return (ladder, headline) if headline else (None, "")
+    return None, ""
 
 
 def _compared(summary: Summary) -> list[tuple[str, str]]:
@@ -117,27 +108,13 @@ def _settings(arm: Arm) -> tuple[float, float, float] | None:
 
 
 def _arm_verdict(arm: str, baseline: str, summary: Summary) -> ArmVerdict:
-    findings = _findings(arm, baseline, summary)
+    findings = findings_of(arm, baseline, summary)
     return ArmVerdict(
         arm,
         baseline,
         _headline(arm, baseline, findings),
         *(tuple(f for f in findings if f.outcome == kind) for kind in ("gained", "lost", "unclear", "changed")),
     )
-
-
-def _findings(arm: str, baseline: str, summary: Summary) -> list[Finding]:
-    betters, estimates = effects.betters(summary), effects.estimates(summary)
-    found = []
-    for difference in summary.differences:
-        if (difference.arm, difference.baseline) != (arm, baseline) or not effects.is_whole(difference.metric):
-            continue
-        better: Better = betters.get(difference.metric, "neither")
-        effect = effects.effect(difference, estimates.get((difference.metric, baseline)))
-        size = abs(effect.value) if effect else None
-        kind = effects.role(difference.metric, better)
-        found.append(Finding(difference, kind, effects.outcome(difference, better), size))
-    return sorted(found, key=lambda finding: -(finding.size or 0.0))
 
 
 def _headline(arm: str, baseline: str, findings: Sequence[Finding]) -> str:
