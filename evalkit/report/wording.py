@@ -5,12 +5,15 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable
-from typing import TypeAlias, TypeGuard
+from typing import TYPE_CHECKING, TypeAlias, TypeGuard
 
 from evalkit.measure import split_variant
 from evalkit.records import CONFIDENCE, Difference, Estimate, Reading, Variant
 
-WithInterval: TypeAlias = Estimate | Difference | Reading
+if TYPE_CHECKING:
+    from evalkit.stats import Mean
+
+WithInterval: TypeAlias = "Estimate | Difference | Reading | Mean"
 VARIANT_WORDS: dict[Variant, str] = {"whole": "", "useful": "useful", "matched": "length-matched", "pooled": "pooled"}
 
 MISSING = "not defined"
