@@ -15,6 +15,7 @@ from typing import Any
 from evalkit.records import Estimate, Summary
 from evalkit.report import effects, figures, readings, samples, tables, tries
 from evalkit.report.content import JSON, ReportContent
+from evalkit.report.frontier import frontier
 from evalkit.report.offline import asset, finite, render
 from evalkit.report.verdict import Verdict, verdict
 from evalkit.report.wording import LEVEL, counted, label, listed
@@ -121,7 +122,7 @@ def _overview(summary: Summary) -> JSON:
     """First-screen figures: [quality][diversity], or one row of dot plots where one side was not measured."""
     quality, diversity = figures.plottable(summary, "quality"), figures.plottable(summary, "diversity")
     if quality and diversity:
-        return [[figures.frontier(summary, q, d) for d in diversity] for q in quality]
+        return [[frontier(summary, q, d) for d in diversity] for q in quality]
     return (
         [[figures.dots(summary, d) for d in diversity]] if diversity else [[figures.dots(summary, q)] for q in quality]
     )

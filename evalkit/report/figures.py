@@ -8,13 +8,12 @@ arm and metric names are not ours.
 from __future__ import annotations
 
 import html
-import re
 from collections.abc import Sequence
-from itertools import groupby
 from typing import Any
 
 from evalkit.records import Arm, Better, Difference, Estimate, Summary
 from evalkit.report import effects
+from evalkit.report.ladders import DISTANCE, without_number
 from evalkit.report.wording import LEVEL, interval_text, is_number, label, p_text, short, value_text
 
 Figure = dict[str, Any]
@@ -22,8 +21,6 @@ COLOURS = 7
 SYMBOLS = ("circle", "square", "diamond", "triangle-up", "pentagon", "star", "cross")
 ROW = 34
 """Pixels a row of a dot plot needs."""
-DISTANCE = "kl_reverse"
-"""The measure of how far an arm's law has moved from the baseline's."""
 GRID = {
     "gridcolor": "var(--grid)",
     "linecolor": "var(--axis)",
@@ -57,26 +54,6 @@ def plottable(summary: Summary, role: effects.Role) -> list[str]:
     """Those of them that any arm has a number for."""
     known = {estimate.metric for estimate in summary.estimates if is_number(estimate.value)}
     return [metric for metric in measures(summary, role) if metric in known]
-
-
-def frontier(summary: Summary, quality: str, diversity: str) -> Figure:
-    """Every arm at its diversity (right is more) and quality (up is better)."""
-    betters, found = effects.betters(summary), effects.estimates(summary)
-    middle = _middle([found[diversity, arm.name] for arm in summary.arms if (diversity, arm.name) in found])
-    data = []
-    for checkpoint, arms in _sweeps(summary):
-        points = [(arm, found.get((diversity, arm.name)), found.get((quality, arm.name))) for arm in arms]
-        known = [(arm, x, y) for arm, x, y in points if x and y and is_number(x.value) and is_number(y.value)]
-        if known:
-            sides = _label_sides([x for _, x, _ in known], middle, betters[diversity])
-            data.append(_path(checkpoint, known, palette(summary)) | {"textposition": sides})
-    layout = page_layout(
-        height=430,
-        xaxis=_axis(diversity, betters[diversity], "more diverse"),
-        yaxis=_axis(quality, betters[quality], "better"),
-        annotations=[_corner("more diverse and better ↗")],
-    )
-    return {"data": data, "layout": layout}
 
 
 def distance(summary: Summary, metric: str) -> Figure | None:
@@ -117,7 +94,7 @@ def dots(summary: Summary, metric: str) -> Figure:
             y=[shown(arm) for arm, _ in known],
             error=_error([estimate for _, estimate in known]),
             colour=[themed_colour(colours[arm]) for arm, _ in known],
-            text=[_estimate_hover(estimate) for _, estimate in known],
+            text=[estimate_hover(estimate) for _, estimate in known],
         )
     ]
     better = effects.betters(summary)[metric]
@@ -182,20 +159,6 @@ def _side(text: str, x: float, anchor: str) -> Figure:
     return {"text": text, "font": font} | place
 
 
-def _corner(text: str) -> Figure:
-    return _side(text, 1, "right")
-
-
-def _sweeps(summary: Summary) -> list[tuple[str, list[Arm]]]:
-    """Checkpoint -> its arms by temperature."""
-    arms = sorted(summary.arms, key=lambda arm: (palette(summary)[arm.name], arm.checkpoint, _temperature(arm)))
-    return [(checkpoint, list(members)) for checkpoint, members in groupby(arms, key=lambda arm: arm.checkpoint)]
-
-
-def _temperature(arm: Arm) -> float:
-    return arm.sampling.temperature if arm.sampling else 0.0
-
-
 def _path(checkpoint: str, points: Sequence[tuple[Arm, Estimate, Estimate]], colours: dict[str, int]) -> Figure:
     colour = colours[points[0][0].name]
     return {
@@ -207,7 +170,7 @@ def _path(checkpoint: str, points: Sequence[tuple[Arm, Estimate, Estimate]], col
         "error_x": _error([x for _, x, _ in points]) | {"color": themed_colour(colour)},
         "error_y": _error([y for _, _, y in points]) | {"color": themed_colour(colour)},
         "text": [shown(arm.name) for arm, _, _ in points],
-        "hovertext": [f"<b>{shown(a.name)}</b><br>{_estimate_hover(y)}<br>{_estimate_hover(x)}" for a, x, y in points],
+        "hovertext": [f"<b>{shown(a.name)}</b><br>{estimate_hover(y)}<br>{estimate_hover(x)}" for a, x, y in points],
         "hoverinfo": "text",
         "marker": {"color": themed_colour(colour), "size": 10, "symbol": SYMBOLS[colour]},
         "line": {"color": themed_colour(colour), "width": 1.5, "dash": "dot"},
@@ -217,10 +180,10 @@ def _path(checkpoint: str, points: Sequence[tuple[Arm, Estimate, Estimate]], col
 
 def _ladders(known: Sequence[tuple[Arm, Estimate, Estimate]], homes: set[str | None]) -> list[Figure]:
     """A line from the baseline over the arms whose checkpoints' names differ only in a number, nearest first."""
-    rungs = sorted({_without_number(arm.checkpoint) for arm, _, _ in known if arm.name not in homes})
+    rungs = sorted({without_number(arm.checkpoint) for arm, _, _ in known if arm.name not in homes})
     lines = []
     for name in rungs:
-        way = [(x, y) for arm, x, y in known if arm.name in homes or _without_number(arm.checkpoint) == name]
+        way = [(x, y) for arm, x, y in known if arm.name in homes or without_number(arm.checkpoint) == name]
         lines.append({
             "type": "scatter",
             "mode": "lines",
@@ -233,19 +196,9 @@ def _ladders(known: Sequence[tuple[Arm, Estimate, Estimate]], homes: set[str | N
     return lines
 
 
-def _without_number(name: str) -> str:
-    return re.sub(r"[-_.]?[0-9.]+$", "", name)
-
-
 def _middle(estimates: Sequence[Estimate]) -> float:
     values = [estimate.value for estimate in estimates if is_number(estimate.value)]
     return (min(values) + max(values)) / 2 if values else 0.0
-
-
-def _label_sides(estimates: Sequence[Estimate], middle: float, better: Better) -> list[str]:
-    """Labels lean towards the middle of the plot, where they are not cut off, and clear of their own error bars."""
-    right_half = [((e.value or 0.0) > middle) == (better == "higher") for e in estimates]
-    return ["top left" if right else "top right" for right in right_half]
 
 
 def _sides_of_a_line(points: Sequence[tuple[Estimate, Estimate]], better: Better) -> list[str]:
@@ -301,7 +254,8 @@ def bars(intervals: Sequence[tuple[float | None, float | None, float | None]]) -
     return {"type": "data", "symmetric": False, "array": up, "arrayminus": down, "thickness": 1.5, "width": 0}
 
 
-def _estimate_hover(estimate: Estimate) -> str:
+def estimate_hover(estimate: Estimate) -> str:
+    """A value and its interval, for a tooltip."""
     return f"{shown(label(estimate.metric))} {value_text(estimate)}, {LEVEL} interval {interval_text(estimate)}"
 
 
