@@ -25,7 +25,7 @@ HEIGHT = 460
 _PLOT = (400.0, 340.0)
 """Pixels of the plot's inside for which labels are placed: between those of a wide and of a narrow screen. What keeps
 clear here keeps clear where points lie further apart."""
-_ROOM = 0.12
+_ROOM = 0.15
 """Share of an axis that stays free at either end, for labels."""
 _BAR = 3.0
 """Pixels that the bar of an interval takes."""

@@ -65,18 +65,18 @@ _SIDES = (
 )
 
 
-def ladder_headline(ladder: Ladder, rungs: Rungs, summary: Summary) -> str:
-    """Two sentences; empty where neither side has a number on every rung."""
+def ladder_headline(ladder: Ladder, rungs: Rungs, summary: Summary) -> tuple[str, str]:
+    """Claim and numbers, a sentence each; empty where neither side has a number on every rung."""
     told = [side for side in _SIDES if all(_of(side, rungs[arm]) for arm in ladder.rungs)]
     if not told:
-        return ""
+        return "", ""
     states = {side.role: [_state(_of(side, rungs[arm])) for arm in ladder.rungs] for side in told}
     graded = [side for side in told if _is_graded(side, ladder, rungs, states[side.role], summary)]
     rest = "; ".join(_rest(side, ladder, states[side.role]) for side in told if side not in graded)
     against = f"against {ladder.baseline}, {rest}" if rest else ""
     claim = "; ".join(filter(None, [_graded(graded, ladder, states), against]))
     numbers = "; ".join(number for side in told for number in _numbers(side, ladder, rungs, first=side is told[0]))
-    return f"{_capital(claim)}. {_capital(numbers)}."
+    return f"{_capital(claim)}.", f"{_capital(numbers)}."
 
 
 def representative(findings: Sequence[Finding]) -> Finding:

@@ -48,12 +48,18 @@ class ArmVerdict:
 class Verdict:
     """The whole summary in words."""
 
-    headline: str
-    """About the ladder or the arm that is compared like with like; every arm has its own."""
+    claim: str
+    """About the ladder or the arm that is compared like with like; every arm has its own headline."""
+    numbers: str
+    """What the claim rests on, where it does not say so itself."""
     arms: tuple[ArmVerdict, ...]
     """One a compared arm, in the summary's order, the first that is compared like with like first."""
     ladder: Ladder | None = None
     """That of the headline."""
+
+    @property
+    def headline(self) -> str:
+        return f"{self.claim} {self.numbers}".strip()
 
     @property
     def gained(self) -> tuple[Finding, ...]:
@@ -72,20 +78,15 @@ def verdict(summary: Summary) -> Verdict:
     """Say what every compared arm gained and lost, or describe the arms where nothing is compared."""
     pairs = _compared(summary)
     if not pairs:
-        return Verdict(_describe(summary), ())
+        return Verdict(_describe(summary), "", ())
     arms = tuple(_arm_verdict(arm, baseline, summary) for arm, baseline in pairs)
-    ladder, headline = _along(summary, arms)
-    return Verdict(headline or arms[0].headline, arms, ladder)
-
-
-def _along(summary: Summary, arms: Sequence[ArmVerdict]) -> tuple[Ladder | None, str]:
-    """The ladder of the first compared arm and its headline, if there is one and it can be told."""
     rungs = {arm.arm: arm.findings for arm in arms}
     for ladder in ladders(summary):
         if arms[0].arm in ladder.rungs and set(ladder.rungs) <= rungs.keys():
-            headline = ladder_headline(ladder, rungs, summary)
-            return (ladder, headline) if headline else (None, "")
-    return None, ""
+            claim, numbers = ladder_headline(ladder, rungs, summary)
+            if claim:
+                return Verdict(claim, numbers, arms, ladder)
+    return Verdict(arms[0].headline, "", arms)
 
 
 def _compared(summary: Summary) -> list[tuple[str, str]]:
