@@ -9,19 +9,22 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
 from evalkit.records import Estimate, Summary
-from evalkit.report import effects, figures, readings, samples, tables, tries
+from evalkit.report import cards, effects, figures, readings, samples, tables, tries
 from evalkit.report.content import JSON, ReportContent
 from evalkit.report.frontier import frontier
 from evalkit.report.offline import asset, finite, render
+from evalkit.report.plain import alarm_words, pictured
+from evalkit.report.uses_view import UsesView, slider, uses_view
 from evalkit.report.verdict import Verdict, verdict
 from evalkit.report.wording import LEVEL, counted, label, listed
 from evalkit.stats import FEW
 
-SCRIPTS = ("charts.js", "report.js", "page.js", "browser.js")
+SCRIPTS = ("charts.js", "report.js", "page.js", "browser.js", "uses.js", "contents.js")
 """In this order; a later one uses what an earlier one made."""
 SECTIONS: tuple[tuple[effects.Role, str, str], ...] = (
     ("quality", "Quality", "How good the answers are, each judged on its own."),
@@ -54,9 +57,16 @@ def _view(content: ReportContent, packed: samples.Samples) -> dict[str, Any]:
         "summary": summary,
         "facts": _facts(summary),
         "verdict": told,
+        "alarms": [(alarm_words(alarm.kind), alarm) for alarm in summary.alarms],
+        "told": cards.cards_of(told) if told.arms else None,
+        "equal": cards.equal_quality(summary, told) if told.arms else None,
+        "useful": _useful(summary),
+        "others": _others(told),
+        "uses": _uses(content, told),
         "arm_pairs": [f"{arm.arm} against {arm.baseline}" for arm in told.arms],
         "quality": _options(content, "quality"),
         "diversity": _options(content, "diversity"),
+        "first_diversity": _easiest(figures.plottable(summary, "diversity")),
         "distance": {role: any(figures) for role, figures in _distance(summary).items()},
         "sections": _sections(content),
         "bar": _bar(summary),
@@ -74,6 +84,15 @@ def _view(content: ReportContent, packed: samples.Samples) -> dict[str, Any]:
     }
 
 
+def _others(told: Verdict) -> list[tuple[str, cards.Cards]]:
+    """Headline and cards of every arm that the cards at the top are not about alone."""
+    return [(arm.headline, cards.arm_cards(arm)) for arm in (told.arms if told.ladder else told.arms[1:])]
+
+
+def _uses(content: ReportContent, told: Verdict) -> UsesView | None:
+    return uses_view(content, told.arms[0].baseline) if told.arms else None
+
+
 def _options(content: ReportContent, role: effects.Role) -> list[str]:
     """What the selectors offer: every measure of that side with its unit."""
     measures = figures.plottable(content.summary, role)
@@ -82,6 +101,11 @@ def _options(content: ReportContent, role: effects.Role) -> list[str]:
         f"{label(measure)}, in {unit}" if unit else label(measure)
         for measure, unit in zip(measures, units, strict=True)
     ]
+
+
+def _easiest(measures: Sequence[str]) -> int:
+    """Place of the measure that a reader can picture best, with which the charts begin, as verdict and cards do."""
+    return min(range(len(measures)), key=lambda place: pictured(measures[place]), default=0)
 
 
 def _facts(summary: Summary) -> list[str]:
@@ -117,6 +141,7 @@ def _data(content: ReportContent, packed: samples.Samples) -> JSON:
         "prompts": packed.prompts,
         "arms": [{"name": name, "colour": colour} for name, colour in figures.palette(summary).items()],
         "losses": _losses(summary, told),
+        "uses": slider(content, told.arms[0].baseline) if told.arms else [],
     }
 
 
@@ -145,6 +170,17 @@ def _bar(summary: Summary) -> str:
     return (
         f"Useful are completions with {label(summary.bar.measure)} of at least {at_least} ({summary.bar.source}); "
         f"so are, of each arm's: {listed(passing)}."
+    )
+
+
+def _useful(summary: Summary) -> str:
+    """Which completions the card of equal quality is about, in words."""
+    if summary.bar is None:
+        return ""
+    at_least = f"{summary.bar.at_least:.3g}".replace("-", "−")
+    return (
+        f"among answers that are good enough, as many of each arm ({label(summary.bar.measure)} of at least {at_least}, "
+        f"{summary.bar.source})"
     )
 
 

@@ -14,7 +14,7 @@ from evalkit.measure import split_variant
 from evalkit.records import Difference, Reading, Summary
 from evalkit.report import effects
 from evalkit.report.findings import Finding
-from evalkit.report.plain import PICTURED, named
+from evalkit.report.plain import named, pictured
 from evalkit.report.readings import range_of
 from evalkit.report.verdict import ArmVerdict, Verdict
 from evalkit.report.wording import interval_text, is_number, label, value_text
@@ -138,12 +138,7 @@ def _kind(own: Sequence[tuple[str, Finding]]) -> str:
 def _importance(own: Sequence[tuple[str, Finding]]) -> tuple[int, float]:
     """What a reader can picture first, then what moved most in the last arm."""
     _, finding = own[-1]
-    return _pictured(finding.difference.metric), -(finding.size or 0.0)
-
-
-def _pictured(metric: str) -> int:
-    name = split_variant(metric)[1].split("|")[0]
-    return PICTURED.index(name) if name in PICTURED else len(PICTURED)
+    return pictured(finding.difference.metric), -(finding.size or 0.0)
 
 
 def _row(own: Sequence[tuple[str, Finding]], ends: Sequence[str]) -> Row:
@@ -160,7 +155,7 @@ def _ends(names: Sequence[str]) -> list[str]:
 
 
 def _most_telling(metrics: Sequence[str]) -> list[str]:
-    return sorted(dict.fromkeys(metrics), key=_pictured)[:SHOWN]
+    return sorted(dict.fromkeys(metrics), key=pictured)[:SHOWN]
 
 
 def _useful_row(metric: str, differences: Sequence[Difference]) -> Row:
@@ -186,7 +181,7 @@ def _readings(summary: Summary) -> list[Reading]:
     for reading in summary.readings:
         pair = reading.checkpoint, reading.baseline
         at_quality = effects.role(reading.at_equal, betters.get(reading.at_equal, "neither")) == "quality"
-        if at_quality and (pair not in chosen or _pictured(reading.metric) < _pictured(chosen[pair].metric)):
+        if at_quality and (pair not in chosen or pictured(reading.metric) < pictured(chosen[pair].metric)):
             chosen[pair] = reading
     return list(chosen.values())
 

@@ -3,5 +3,5 @@
 (() => {
   const list = document.querySelector("header nav");
   const headings = [...document.querySelectorAll("main > section > h2[id], main > section > .figure-head > h2[id], main > figure > h2[id]")];
-  list.replaceChildren(...headings.map((heading) => Object.assign(document.createElement("a"), { href: `#${heading.id}`, textContent: heading.textContent })));
+  list.replaceChildren(...headings.map((heading) => Object.assign(document.createElement("a"), { href: `#${heading.id}`, textContent: heading.dataset.short ?? heading.textContent })));
 })();

@@ -19,8 +19,16 @@ from evalkit.report.wording import LEVEL, interval_text, is_number, label, p_tex
 Figure = dict[str, Any]
 COLOURS = 7
 SYMBOLS = ("circle", "square", "diamond", "triangle-up", "pentagon", "star", "cross")
-ROW = 34
-"""Pixels a row of a dot plot needs."""
+OUTCOMES: dict[effects.Outcome, str] = {
+    "gained": "triangle-right",
+    "lost": "triangle-left",
+    "unclear": "circle-open",
+    "changed": "diamond",
+}
+"""Full and pointed where a difference is clear, hollow where it is not: no colour is needed to see it."""
+ROW, NARROW_ROW = 34, 24
+"""Pixels a row of a dot plot takes, and one of many rows."""
+MANY = 12
 GRID = {
     "gridcolor": "var(--grid)",
     "linecolor": "var(--axis)",
@@ -99,7 +107,7 @@ def dots(summary: Summary, metric: str) -> Figure:
     ]
     better = effects.betters(summary)[metric]
     axis = _axis(metric, better, "better" if effects.role(metric, better) == "quality" else "more diverse")
-    return {"data": data, "layout": page_layout(height=110 + ROW * len(known), xaxis=axis, yaxis=_rows(known))}
+    return {"data": data, "layout": page_layout(height=110 + _row(len(known)) * len(known), xaxis=axis, yaxis=_rows(known))}
 
 
 def forest(summary: Summary, arm: str, baseline: str) -> Figure | None:
@@ -118,16 +126,16 @@ def forest(summary: Summary, arm: str, baseline: str) -> Figure | None:
     if not rows:
         return None
     rows.sort(key=lambda row: -row[2].value)
-    data = [
-        _dot_trace(
-            x=[effect.value for _, _, effect in rows],
-            y=[shown(label(difference.metric)) for difference, _, _ in rows],
-            error=bars([(e.low, e.value, e.high) for _, _, e in rows]),
-            colour=[f"var(--{effects.outcome(difference, better)})" for difference, better, _ in rows],
-            text=[_difference_hover(difference, better) for difference, better, _ in rows],
-        )
-    ]
-    return {"data": data, "layout": _forest_layout(rows)}
+    outcomes = [effects.outcome(difference, better) for difference, better, _ in rows]
+    trace = _dot_trace(
+        x=[effect.value for _, _, effect in rows],
+        y=[shown(label(difference.metric)) for difference, _, _ in rows],
+        error=bars([(e.low, e.value, e.high) for _, _, e in rows]),
+        colour=[f"var(--{outcome})" for outcome in outcomes],
+        text=[_difference_hover(difference, better) for difference, better, _ in rows],
+    )
+    trace["marker"] |= {"symbol": [OUTCOMES[outcome] for outcome in outcomes], "size": 11}
+    return {"data": [trace], "layout": _forest_layout(rows)}
 
 
 def _forest_layout(rows: Sequence[tuple[Difference, Better, effects.Effect]]) -> Figure:
@@ -142,7 +150,11 @@ def _forest_layout(rows: Sequence[tuple[Difference, Better, effects.Effect]]) ->
         "line": {"color": "var(--ink)", "width": 1},
     }
     sides = [_side("← lost", 0, "left"), _side("gained →", 1, "right")]
-    return page_layout(height=130 + ROW * len(rows), xaxis=axis, yaxis=_rows(rows), shapes=[zero], annotations=sides)
+    return page_layout(height=130 + _row(len(rows)) * len(rows), xaxis=axis, yaxis=_rows(rows), shapes=[zero], annotations=sides)
+
+
+def _row(count: int) -> int:
+    return ROW if count <= MANY else NARROW_ROW
 
 
 def _side(text: str, x: float, anchor: str) -> Figure:

@@ -17,8 +17,8 @@ from evalkit.records import Estimate, Summary
 from evalkit.report import effects
 from evalkit.report.findings import Finding
 from evalkit.report.ladders import Ladder
-from evalkit.report.plain import PICTURED
-from evalkit.report.wording import LEVEL, is_number, listed
+from evalkit.report.plain import pictured
+from evalkit.report.wording import LEVEL, is_number, listed, value_text
 from evalkit.stats import holm, sign_flip_p_values
 
 State = Literal["gained", "lost", "mixed", "unclear"]
@@ -75,14 +75,13 @@ def ladder_headline(ladder: Ladder, rungs: Rungs, summary: Summary) -> tuple[str
     rest = "; ".join(_rest(side, ladder, states[side.role]) for side in told if side not in graded)
     against = f"against {ladder.baseline}, {rest}" if rest else ""
     claim = "; ".join(filter(None, [_graded(graded, ladder, states), against]))
-    numbers = "; ".join(number for side in told for number in _numbers(side, ladder, rungs, first=side is told[0]))
-    return f"{_capital(claim)}.", f"{_capital(numbers)}."
+    shown = [pair for side in told for pair in _ends(side, ladder, rungs)]
+    return f"{_capital(claim)}.", f"{_capital(_numbers(shown, ladder, summary))}."
 
 
 def representative(findings: Sequence[Finding]) -> Finding:
     """The one that tells its side: the first that a reader can picture, else the strongest."""
-    by_name = {finding.difference.metric.split("|")[0]: finding for finding in reversed(findings)}
-    return next((by_name[name] for name in PICTURED if name in by_name), findings[0])
+    return min(findings, key=lambda finding: pictured(finding.difference.metric))
 
 
 def _of(side: _Words, findings: Sequence[Finding]) -> list[Finding]:
@@ -144,25 +143,31 @@ def _with(state: State, ladder: Ladder, states: Sequence[State]) -> list[str]:
     return [arm for arm, own in zip(ladder.rungs, states, strict=True) if own == state]
 
 
-def _numbers(side: _Words, ladder: Ladder, rungs: Rungs, first: bool) -> list[str]:
-    """`reward +1.16 (95 % interval 1.06 to 1.26) in ppo-1, +2.31 (2.17 to 2.45) in ppo-0.1`, a line a measure told.
-
-    The `first` side's first number says what an interval is.
-    """
+def _ends(side: _Words, ladder: Ladder, rungs: Rungs) -> list[tuple[Finding | None, Finding]]:
+    """Of each measure that tells the side its finding in the nearest and in the furthest arm."""
     near, far = (_of(side, rungs[arm]) for arm in (ladder.rungs[0], ladder.rungs[-1]))
     kinds = [[finding for finding in far if finding.outcome == outcome] for outcome in ("gained", "lost")]
     shown = [representative(kind) for kind in kinds if kind] or [representative(far)]
     by_metric = {finding.difference.metric: finding for finding in near}
-    lines = []
-    for last in shown:
-        ends = [(ladder.rungs[0], by_metric.get(last.difference.metric)), (ladder.rungs[-1], last)]
+    return [(by_metric.get(last.difference.metric), last) for last in shown]
+
+
+def _numbers(shown: Sequence[tuple[Finding | None, Finding]], ladder: Ladder, summary: Summary) -> str:
+    """`reward moved from −0.71 in base by +1.16 (95 % interval 1.06 to 1.26) in ppo-1 and +2.31 (2.17 to 2.45) in ppo-0.1`,
+    then the next measure, for which the arms need not be named again."""
+    found, lines = effects.estimates(summary), []
+    for ends in shown:
+        named = zip((ladder.rungs[0], ladder.rungs[-1]), ends, strict=True)
         parts = [
-            f"{finding.value}{_interval(finding, says_what=first and not lines and arm == ladder.rungs[0])} in {arm}"
-            for arm, finding in ends
+            f"{finding.value}{_interval(finding, says_what=not lines and finding is ends[0])}"
+            + (f" in {arm}" if not lines or ends[0] is None else "")
+            for arm, finding in named
             if finding
         ]
-        lines.append(f"{last.plain} {' and '.join(parts)}")
-    return lines
+        home = found.get((ends[1].difference.metric, ladder.baseline))
+        start = f" from {value_text(home)}{'' if lines else f' in {ladder.baseline}'}" if home else ""
+        lines.append(f"{ends[1].plain}{'' if lines else ' moved'}{start} by {listed(parts)}")
+    return "; ".join(lines)
 
 
 def _interval(finding: Finding, says_what: bool) -> str:

@@ -9,6 +9,8 @@ CHARACTER, LINE = 7.2, 17.0
 """Pixels of a character's width and a line's height, at the charts' size of text."""
 MARKER = 8.0
 """Pixels from a point's middle to its label."""
+MARGIN = 8.0
+"""Pixels that a label may stand out at the left and the right."""
 SIDES = (
     "top right", "top left", "bottom right", "bottom left", "middle right", "middle left", "top center", "bottom center",
 )  # fmt: skip
@@ -49,7 +51,7 @@ class Point:
 def sides(points: Sequence[Point], width: float, height: float) -> list[str]:
     """A side for every point's label, one of `SIDES`, in a plot of so many pixels."""
     found = [SIDES[0]] * len(points)
-    plot = Box(0, 0, width, height)
+    plot = Box(-MARGIN, 0, width + MARGIN, height)
     marks = [Box(p.x - MARKER, p.y - MARKER, p.x + MARKER, p.y + MARKER) for p in points]
     bars = [bar for point in points for bar in point.bars]
     placed: dict[int, Box] = {}
@@ -81,4 +83,4 @@ def _cost(box: Box, marks: Sequence[Box], labels: Sequence[Box], bars: Sequence[
     """Outside the plot is worst, then other labels and points, then bars."""
     outside = box.area - box.shared(plot)
     covered = sum(box.shared(other) for other in (*marks, *labels))
-    return 5 * outside + 3 * covered + sum(box.shared(bar) for bar in bars)
+    return 5 * outside + 5 * covered + 3 * sum(box.shared(bar) for bar in bars)

@@ -53,6 +53,19 @@ WORDS = {
     "win_rate": "answers better than the baseline's",
 }
 """Name of a metric -> a phrase that fits before a number."""
+ALARMS = {
+    "duplicates": "Repeats beyond chance",
+    "seeds": "The same random numbers twice",
+    "truncated": "Answers cut off",
+    "empty": "Empty answers",
+    "length": "Lengths differ",
+    "few prompts": "Few prompts",
+    "over-optimisation": "One score rose, another fell",
+    "unscored": "Answers without a score",
+    "undefined": "Not measured",
+    "voices": "Voices hard to tell apart",
+}
+"""Kind of an alarm -> what it says, as a heading."""
 PICTURED = ("distinct_k", "vendi", "embedding_distance", "distinct_n")
 """Measures of diversity that a reader can picture; of a side that is told by one, the first of these tells it."""
 
@@ -62,3 +75,14 @@ def named(measure: str) -> str:
     name, *parameters = split_variant(measure)[1].split("|")
     own = ", ".join([name, *(parameter.replace(":", " ", 1) for parameter in parameters)])
     return f"{WORDS[name]} ({own})" if name in WORDS else own
+
+
+def alarm_words(kind: str) -> str:
+    """A heading for an alarm; an unknown kind is its own."""
+    return ALARMS.get(kind, kind)
+
+
+def pictured(measure: str) -> int:
+    """Its place among the measures of diversity that a reader can picture; beyond all of them where it is none."""
+    name = split_variant(measure)[1].split("|")[0]
+    return PICTURED.index(name) if name in PICTURED else len(PICTURED)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -27,6 +28,8 @@ MEANINGS = {
 OVER = {"branching": "token of the answer"}
 """What stands on the axis to the right, where it is not k."""
 K = "k, completions of one prompt"
+LABEL = 17
+"""Pixels a line of text takes above the plot."""
 DASHES = ("solid", "dash", "dot", "dashdot")
 """By temperature: the arms of one checkpoint share its colour."""
 
@@ -119,7 +122,38 @@ def _figure(summary: Summary, own: Sequence[Curve]) -> figures.Figure:
         "automargin": True,
     }
     y = figures.GRID | {"title": {"text": figures.shown(own[0].unit)}, "automargin": True}
-    return {"data": traces, "layout": figures.page_layout(height=400, xaxis=x, yaxis=y)}
+    crossed = [c for c in summary.crossovers if _kind(c) == _kind(own[0]) and c.k]
+    marks = _marks(crossed, own[0].ks[0], colours)
+    top = 36 + LABEL * len(crossed)
+    layout = figures.page_layout(height=400 + top, xaxis=x, yaxis=y, margin={"l": 8, "r": 24, "t": top, "b": 8}, **marks)
+    return {"data": traces, "layout": layout}
+
+
+def _marks(crossed: Sequence[Crossover], first: int, colours: dict[str, int]) -> figures.Figure:
+    """Where the baseline overtakes an arm: a line at k*, a band for its interval, and a label above the plot."""
+    shapes, labels = [], []
+    for place, found in enumerate(crossed):
+        assert found.k is not None
+        colour = figures.themed_colour(colours[found.arm])
+        low = max(found.low or first, first)
+        high = found.largest if found.high is None else max(found.high, first)
+        upright = {"yref": "paper", "y0": 0, "y1": 1, "layer": "below"}
+        band = {"type": "rect", "x0": low, "x1": high, "fillcolor": colour, "opacity": 0.1, "line": {"width": 0}}
+        line = {"type": "line", "x0": found.k, "x1": found.k, "line": {"color": colour, "width": 2, "dash": "dash"}}
+        shapes += [band | upright, line | upright]
+        labels.append({
+            "text": figures.shown(f"{found.baseline} overtakes {found.arm}: k* ≈ {found.k:.3g}"),
+            # Plotly places annotations of a log axis by the logarithm, though shapes by the number itself.
+            "x": math.log10(found.k),
+            "y": 1,
+            "yref": "paper",
+            "yanchor": "bottom",
+            "yshift": LABEL * place,
+            "xanchor": "right" if found.k * found.k > found.largest * first else "left",
+            "showarrow": False,
+            "font": {"color": colour, "size": 12},
+        })  # fmt: skip
+    return {"shapes": shapes, "annotations": labels}
 
 
 def _line(curve: Curve, colour: int, dash: str) -> figures.Figure:

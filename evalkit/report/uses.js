@@ -2,16 +2,10 @@
 // Names come from strangers: they reach the page through textContent only.
 "use strict";
 (() => {
-  const slider = document.getElementById("weight");
+  const slider = report.byId("weight");
   if (!slider) return;
-  const data = JSON.parse(document.getElementById("data").textContent);
+  const { data, byId, element } = report;
   const colours = new Map(data.arms.map((arm) => [arm.name, arm.colour]));
-
-  function element(tag, properties, ...children) {
-    const made = Object.assign(document.createElement(tag), properties);
-    made.append(...children);
-    return made;
-  }
 
   function place({ arm, score, text, note }) {
     const bar = element("span", { className: `bar arm-${colours.get(arm)}`, ariaHidden: "true" }, element("span", {}));
@@ -25,12 +19,12 @@
   function show() {
     const step = data.uses[slider.value];
     slider.setAttribute("aria-valuetext", step.weights);
-    document.getElementById("weights").textContent = step.weights;
-    document.getElementById("weighed").textContent = step.sentence;
-    document.getElementById("places").replaceChildren(...step.places.map(place));
+    byId("weights").textContent = step.weights;
+    byId("weighed").textContent = step.sentence;
+    byId("places").replaceChildren(...step.places.map(place));
   }
 
   slider.addEventListener("input", show);
-  document.getElementById("weigh").hidden = false;
+  byId("weigh").hidden = false;
   show();
 })();

@@ -105,13 +105,13 @@ def slider(content: ReportContent, baseline: str) -> JSON:
 
 
 def sentence(order: Sequence[Place]) -> str:
-    """`ppo-0.1, ahead of ppo-0.2 by 0.05 (0.02 to 0.08): clear.`, or which arms are tied with the first."""
+    """`ppo-0.1 leads ppo-0.2 by 0.05 (0.02 to 0.08), clearly.`, or that some are tied with the first."""
     first, *others = order
-    tied = [place for place in others if place.is_tied]
-    if tied:
-        names = listed([place.arm for place in tied])
-        return f"{first.arm}, tied with {names}: its lead over {tied[0].arm} is {_lead(tied[0])} and not clear."
-    return f"{first.arm}: its lead over {others[0].arm} is {_lead(others[0])} and clear." if others else first.arm
+    if not others:
+        return f"{first.arm} stands alone."
+    is_tied = others[0].is_tied
+    lead = f"{first.arm} leads {others[0].arm} by {_lead(others[0])}, {'not clearly' if is_tied else 'clearly'}."
+    return f"Tied: {lead}" if is_tied else lead
 
 
 def number(value: float) -> str:
