@@ -79,7 +79,7 @@ def _path(points: Sequence[Known], sides: Mapping[str, str], colours: Mapping[st
         "y": [y.value for _, _, y in points],
         "error_x": _error([x for _, x, _ in points]) | {"color": themed_colour(colour)},
         "error_y": _error([y for _, _, y in points]) | {"color": themed_colour(colour)},
-        "text": [shown(arm.name) for arm, _, _ in points],
+        "text": [_short(arm, _swept([arm for arm, _, _ in points])) for arm, _, _ in points],
         "textposition": [sides[arm.name] for arm, _, _ in points],
         "hovertext": [f"<b>{shown(a.name)}</b><br>{estimate_hover(y)}<br>{estimate_hover(x)}" for a, x, y in points],
         "hoverinfo": "text",
@@ -87,6 +87,18 @@ def _path(points: Sequence[Known], sides: Mapping[str, str], colours: Mapping[st
         "line": {"color": themed_colour(colour), "width": 1.5},
         "cliponaxis": False,
     }
+
+
+def _swept(arms: Sequence[Arm]) -> set[str]:
+    """Checkpoints with several arms."""
+    names = [arm.checkpoint for arm in arms]
+    return {name for name in names if names.count(name) > 1}
+
+
+def _short(arm: Arm, swept: set[str]) -> str:
+    """The arm's name; along a path, whose colour is the checkpoint's, without that of the checkpoint."""
+    rest = arm.name.removeprefix(arm.checkpoint).strip() if arm.checkpoint in swept else ""
+    return shown(rest or arm.name)
 
 
 def _ladders(summary: Summary, known: Sequence[Known]) -> list[Figure]:
@@ -117,13 +129,13 @@ def _range(estimates: Sequence[Estimate], better: Better) -> tuple[float, float]
 
 def _sides(known: Sequence[Known], across: tuple[float, float], upwards: tuple[float, float]) -> list[str]:
     wide, high = _PLOT
-    points = []
+    many, points = _swept([arm for arm, _, _ in known]), []
     for arm, x, y in known:
         x0, x1, x2 = (_pixel(n, x.value, across, wide) for n in (x.low, x.value, x.high))
         y0, y1, y2 = (_pixel(n, y.value, upwards, high) for n in (y.low, y.value, y.high))
         level = placing.Box(min(x0, x2), y1 - _BAR / 2, max(x0, x2), y1 + _BAR / 2)
         upright = placing.Box(x1 - _BAR / 2, min(y0, y2), x1 + _BAR / 2, max(y0, y2))
-        points.append(placing.Point(x1, y1, shown(arm.name), (level, upright)))
+        points.append(placing.Point(x1, y1, _short(arm, many), (level, upright)))
     return placing.sides(points, wide, high)
 
 

@@ -28,6 +28,8 @@ MEANINGS = {
 OVER = {"branching": "token of the answer"}
 """What stands on the axis to the right, where it is not k."""
 K = "k, completions of one prompt"
+DODGE = 1.02
+"""Factor between one arm's k and the next one's, so that their intervals stand beside each other."""
 LABEL = 17
 """Pixels a line of text takes above the plot."""
 DASHES = ("solid", "dash", "dot", "dashdot")
@@ -105,6 +107,10 @@ def _crossing(found: Crossover) -> str:
     return f"{words} ({LEVEL} interval {_tries(found.low, found)} to {_tries(found.high, found)})."
 
 
+def _within(found: Crossover) -> str:
+    return "" if found.low == found.high else f" ({_tries(found.low, found)} to {_tries(found.high, found)})"
+
+
 def _tries(k: float | None, found: Crossover) -> str:
     return f"more than {found.largest}" if k is None else "the first" if k == 0 else f"{k:.3g}"
 
@@ -112,7 +118,11 @@ def _tries(k: float | None, found: Crossover) -> str:
 def _figure(summary: Summary, own: Sequence[Curve]) -> figures.Figure:
     colours = figures.palette(summary)
     arms = {arm.name: arm for arm in summary.arms}
-    traces = [_line(curve, colours[curve.arm], _dash(summary, arms[curve.arm])) for curve in own]
+    beside = [DODGE ** (place - (len(own) - 1) / 2) for place in range(len(own))]
+    traces = [
+        _line(curve, colours[curve.arm], _dash(summary, arms[curve.arm]), aside)
+        for curve, aside in zip(own, beside, strict=True)
+    ]
     x = figures.GRID | {
         "type": "log",
         "title": {"text": OVER.get(own[0].name, K)},
@@ -142,7 +152,7 @@ def _marks(crossed: Sequence[Crossover], first: int, colours: dict[str, int]) ->
         line = {"type": "line", "x0": found.k, "x1": found.k, "line": {"color": colour, "width": 2, "dash": "dash"}}
         shapes += [band | upright, line | upright]
         labels.append({
-            "text": figures.shown(f"{found.baseline} overtakes {found.arm}: k* ≈ {found.k:.3g}"),
+            "text": figures.shown(f"{found.baseline} overtakes {found.arm}") + f": k* ≈ {found.k:.3g}{_within(found)}",
             # Plotly places annotations of a log axis by the logarithm, though shapes by the number itself.
             "x": math.log10(found.k),
             "y": 1,
@@ -156,14 +166,14 @@ def _marks(crossed: Sequence[Crossover], first: int, colours: dict[str, int]) ->
     return {"shapes": shapes, "annotations": labels}
 
 
-def _line(curve: Curve, colour: int, dash: str) -> figures.Figure:
+def _line(curve: Curve, colour: int, dash: str, aside: float) -> figures.Figure:
     points = list(zip(curve.lows, curve.values, curve.highs, strict=True))
     step = OVER.get(curve.name, "k =")
     return {
         "type": "scatter",
         "mode": "lines+markers",
         "name": figures.shown(curve.arm),
-        "x": list(curve.ks),
+        "x": [k * aside for k in curve.ks],
         "y": list(curve.values),
         "error_y": figures.bars(points) | {"color": figures.themed_colour(colour)},
         "hovertext": [

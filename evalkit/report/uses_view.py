@@ -9,6 +9,9 @@ from evalkit.report.content import JSON, ReportContent
 from evalkit.report.uses import STEPS, USES, Part, Place, Tries, parts, ranked, ranking, tries
 from evalkit.report.wording import interval_text, label, listed, value_text
 
+NAMED = 3
+"""Tied arms that a card names; the section has them all."""
+
 
 @dataclass(frozen=True, slots=True)
 class UseCard:
@@ -122,8 +125,12 @@ def number(value: float) -> str:
 
 def _card(name: str, wants: str, weights: str, order: Sequence[Place]) -> UseCard:
     best = [place.arm for place in order if place.behind is None or place.is_tied]
-    told = listed(best) if len(best) < len(order) else "no arm stands out"
+    told = "no arm stands out" if len(best) == len(order) > 1 else _named(best)
     return UseCard(name, wants, weights, told, sentence(order))
+
+
+def _named(best: Sequence[str]) -> str:
+    return listed(best) if len(best) <= NAMED else f"{best[0]} and {len(best) - 1} others"
 
 
 def _tries_card(several: Tries, order: Sequence[Place]) -> UseCard:

@@ -33,6 +33,8 @@ class ArmVerdict:
     arm: str
     baseline: str
     headline: str
+    claim: str
+    numbers: str
     gained: tuple[Finding, ...]
     lost: tuple[Finding, ...]
     unclear: tuple[Finding, ...]
@@ -48,18 +50,16 @@ class ArmVerdict:
 class Verdict:
     """The whole summary in words."""
 
+    headline: str
+    """About the ladder or the arm that is compared like with like; every arm has its own."""
     claim: str
-    """About the ladder or the arm that is compared like with like; every arm has its own headline."""
+    """The headline without its numbers ..."""
     numbers: str
-    """What the claim rests on, where it does not say so itself."""
+    """... and the numbers that it rests on."""
     arms: tuple[ArmVerdict, ...]
     """One a compared arm, in the summary's order, the first that is compared like with like first."""
     ladder: Ladder | None = None
     """That of the headline."""
-
-    @property
-    def headline(self) -> str:
-        return f"{self.claim} {self.numbers}".strip()
 
     @property
     def gained(self) -> tuple[Finding, ...]:
@@ -78,15 +78,16 @@ def verdict(summary: Summary) -> Verdict:
     """Say what every compared arm gained and lost, or describe the arms where nothing is compared."""
     pairs = _compared(summary)
     if not pairs:
-        return Verdict(_describe(summary), "", ())
+        described = _describe(summary)
+        return Verdict(described, described, "", ())
     arms = tuple(_arm_verdict(arm, baseline, summary) for arm, baseline in pairs)
     rungs = {arm.arm: arm.findings for arm in arms}
     for ladder in ladders(summary):
         if arms[0].arm in ladder.rungs and set(ladder.rungs) <= rungs.keys():
             claim, numbers = ladder_headline(ladder, rungs, summary)
             if claim:
-                return Verdict(claim, numbers, arms, ladder)
-    return Verdict(arms[0].headline, "", arms)
+                return Verdict(f"{claim} {numbers}", claim, numbers, arms, ladder)
+    return Verdict(arms[0].headline, arms[0].claim, arms[0].numbers, arms)
 
 
 def _compared(summary: Summary) -> list[tuple[str, str]]:
@@ -113,25 +114,30 @@ def _arm_verdict(arm: str, baseline: str, summary: Summary) -> ArmVerdict:
     return ArmVerdict(
         arm,
         baseline,
-        _headline(arm, baseline, findings),
+        *_headline(arm, baseline, findings),
         *(tuple(f for f in findings if f.outcome == kind) for kind in ("gained", "lost", "unclear", "changed")),
     )
 
 
-def _headline(arm: str, baseline: str, findings: Sequence[Finding]) -> str:
+def _headline(arm: str, baseline: str, findings: Sequence[Finding]) -> tuple[str, str, str]:
+    """The headline with its evidence in it, then its claim alone, then its numbers alone."""
     sides = {side: [finding for finding in findings if finding.role == side.role] for side in _SIDES}
     defined = {side: [f for f in found if is_number(f.difference.value)] for side, found in sides.items()}
     told = [(side, found) for side, found in defined.items() if found]
     unknown = [_undefined(side.role, found) for side, found in sides.items() if found and not defined[side]]
     if not told:
         directionless = f"{arm} and {baseline} are compared only on measures without a better direction."
-        return " ".join(unknown) or directionless
+        said = " ".join(unknown) or directionless
+        return said, said, ""
     clauses = [
         side.clause(found, f" than {baseline}" if first == 0 else "") for first, (side, found) in enumerate(told)
     ]
     tallies = [side.tally(found) for side, found in told if len(found) > 1]
-    tally = [f"{_capital('; '.join(tallies))}."] if tallies else []
-    return " ".join([f"{arm} {listed(clauses)}.", *tally, *unknown])
+    rest = [*([f"{_capital('; '.join(tallies))}."] if tallies else []), *unknown]
+    claim = f"{arm} {listed([words for words, _ in clauses])}."
+    with_evidence = f"{arm} {listed([f'{words} ({evidence})' for words, evidence in clauses])}."
+    numbers = f"In numbers: {'; '.join(evidence for _, evidence in clauses)}."
+    return " ".join([with_evidence, *rest]), claim, " ".join([numbers, *rest])
 
 
 def _undefined(role: Role, findings: Sequence[Finding]) -> str:
@@ -151,16 +157,17 @@ class _Side:
     rose: str
     fell: str
 
-    def clause(self, findings: Sequence[Finding], than: str) -> str:
+    def clause(self, findings: Sequence[Finding], than: str) -> tuple[str, str]:
+        """What became of this side, and its evidence."""
         gained = [finding for finding in findings if finding.outcome == "gained"]
         lost = [finding for finding in findings if finding.outcome == "lost"]
         if gained and lost:
-            return f"{self.mixed.format(than=than)} ({_evidence(gained, than)}; but {_evidence(lost)})"
+            return self.mixed.format(than=than), f"{_evidence(gained, than)}; but {_evidence(lost)}"
         decisive = gained or lost
         if not decisive:
-            return f"{self.unclear.format(than=than)} ({_evidence(findings, than)})"
+            return self.unclear.format(than=than), _evidence(findings, than)
         pattern = self.gained if gained else self.lost
-        return f"{pattern.format(size=_size(decisive), than=than)} ({_evidence(decisive, than)})"
+        return pattern.format(size=_size(decisive), than=than), _evidence(decisive, than)
 
     def tally(self, findings: Sequence[Finding]) -> str:
         counts = Counter(finding.outcome for finding in findings)
