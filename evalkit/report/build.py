@@ -179,8 +179,8 @@ def _useful(summary: Summary) -> str:
         return ""
     at_least = f"{summary.bar.at_least:.3g}".replace("-", "−")
     return (
-        f"among answers that are good enough, as many of each arm ({label(summary.bar.measure)} of at least {at_least}, "
-        f"{summary.bar.source})"
+        f"among answers that are good enough, as many of each arm ({label(summary.bar.measure)} of at least "
+        f"{at_least}, {summary.bar.source})"
     )
 
 

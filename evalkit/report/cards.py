@@ -1,4 +1,4 @@
-"""The cards: what was gained, what was lost, and what of it is left where arms are equally good. The most important only.
+"""The cards: what was gained, what was lost, what is left where arms are equally good; the most important only.
 
 A ladder has one set of cards, with the numbers of its nearest and its furthest arm; a measure that some rungs gain and
 others lose has a card of its own.
@@ -101,7 +101,10 @@ def equal_quality(summary: Summary, told: Verdict) -> Equal:
     directed = {metric for metric, better in effects.betters(summary).items() if better != "neither"}
     metrics = _most_telling([d.metric for d in useful if d.metric in directed])
     return Equal(
-        tuple(_useful_row(metric, [d for end in ends for d in useful if (d.arm, d.metric) == (end, metric)]) for metric in metrics),
+        tuple(
+            _useful_row(metric, [d for end in ends for d in useful if (d.arm, d.metric) == (end, metric)])
+            for metric in metrics
+        ),
         tuple(_reading(reading) for reading in _readings(summary)),
     )
 

@@ -84,8 +84,7 @@ def distance(summary: Summary, metric: str) -> Figure | None:
     words = "better" if effects.role(metric, better) == "quality" else "more diverse"
     layout = page_layout(
         height=360,
-        xaxis=GRID
-        | {"title": {"text": f"{DISTANCE}, nats (further away →)"}, "automargin": True},
+        xaxis=GRID | {"title": {"text": f"{DISTANCE}, nats (further away →)"}, "automargin": True},
         yaxis=_axis(metric, better, words),
     )
     return {"data": [*_ladders(known, homes), *points], "layout": layout}
@@ -107,7 +106,10 @@ def dots(summary: Summary, metric: str) -> Figure:
     ]
     better = effects.betters(summary)[metric]
     axis = _axis(metric, better, "better" if effects.role(metric, better) == "quality" else "more diverse")
-    return {"data": data, "layout": page_layout(height=110 + _row(len(known)) * len(known), xaxis=axis, yaxis=_rows(known))}
+    return {
+        "data": data,
+        "layout": page_layout(height=110 + _row(len(known)) * len(known), xaxis=axis, yaxis=_rows(known)),
+    }
 
 
 def forest(summary: Summary, arm: str, baseline: str) -> Figure | None:
@@ -150,7 +152,9 @@ def _forest_layout(rows: Sequence[tuple[Difference, Better, effects.Effect]]) ->
         "line": {"color": "var(--ink)", "width": 1},
     }
     sides = [_side("← lost", 0, "left"), _side("gained →", 1, "right")]
-    return page_layout(height=130 + _row(len(rows)) * len(rows), xaxis=axis, yaxis=_rows(rows), shapes=[zero], annotations=sides)
+    return page_layout(
+        height=130 + _row(len(rows)) * len(rows), xaxis=axis, yaxis=_rows(rows), shapes=[zero], annotations=sides
+    )
 
 
 def _row(count: int) -> int:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from evalkit.records import Better, Difference, Summary
 from evalkit.report import effects
 from evalkit.report.effects import Outcome, Role
-from evalkit.report.plain import named
+from evalkit.report.plain import named, pictured
 from evalkit.report.wording import LEVEL, interval_text, label, p_text, value_text
 
 
@@ -59,3 +60,14 @@ def findings(arm: str, baseline: str, summary: Summary) -> list[Finding]:
         kind = effects.role(difference.metric, better)
         found.append(Finding(difference, kind, effects.outcome(difference, better), size))
     return sorted(found, key=lambda finding: -(finding.size or 0.0))
+
+
+def telling(findings: Sequence[Finding]) -> Finding:
+    """The one that tells its side: the first that a reader can picture, else the strongest."""
+    return min(findings, key=lambda finding: pictured(finding.difference.metric))
+
+
+def told_of(findings: Sequence[Finding]) -> list[Finding]:
+    """Of one side its most telling gain and its most telling loss, or where nothing is clear the most telling."""
+    kinds = [[finding for finding in findings if finding.outcome == outcome] for outcome in ("gained", "lost")]
+    return [telling(kind) for kind in kinds if kind] or [telling(findings)]

@@ -1,4 +1,4 @@
-"""Quality against diversity: every arm with both intervals, temperature paths, ladders, and where one would like to be."""
+"""Quality against diversity: every arm with both intervals, temperature paths, ladders, and the better corner."""
 
 from __future__ import annotations
 
@@ -52,7 +52,10 @@ def frontier(summary: Summary, quality: str, diversity: str) -> Figure:
         shapes=_corner(),
         annotations=[_corner_words()],
     )
-    return {"data": [*_ladders(summary, known), *(_path(own, sides, palette(summary)) for own in paths)], "layout": layout}
+    return {
+        "data": [*_ladders(summary, known), *(_path(own, sides, palette(summary)) for own in paths)],
+        "layout": layout,
+    }
 
 
 def _by_checkpoint(summary: Summary) -> list[Arm]:

@@ -15,9 +15,8 @@ import numpy as np
 
 from evalkit.records import Estimate, Summary
 from evalkit.report import effects
-from evalkit.report.findings import Finding
+from evalkit.report.findings import Finding, telling, told_of
 from evalkit.report.ladders import Ladder
-from evalkit.report.plain import pictured
 from evalkit.report.wording import LEVEL, is_number, listed, value_text
 from evalkit.stats import holm, sign_flip_p_values
 
@@ -79,11 +78,6 @@ def ladder_headline(ladder: Ladder, rungs: Rungs, summary: Summary) -> tuple[str
     return f"{_capital(claim)}.", f"{_capital(_numbers(shown, ladder, summary))}."
 
 
-def representative(findings: Sequence[Finding]) -> Finding:
-    """The one that tells its side: the first that a reader can picture, else the strongest."""
-    return min(findings, key=lambda finding: pictured(finding.difference.metric))
-
-
 def _of(side: _Words, findings: Sequence[Finding]) -> list[Finding]:
     return [finding for finding in findings if finding.role == side.role and is_number(finding.difference.value)]
 
@@ -100,7 +94,7 @@ def _is_graded(side: _Words, ladder: Ladder, rungs: Rungs, states: Sequence[Stat
         return False
     betters, found = effects.betters(summary), effects.estimates(summary)
     metrics = [finding.difference.metric for finding in _of(side, rungs[ladder.rungs[-1]])]
-    shown = representative(_decisive(_of(side, rungs[ladder.rungs[-1]]))).difference.metric
+    shown = telling(_decisive(_of(side, rungs[ladder.rungs[-1]]))).difference.metric
     towards = 1 if states[0] == "gained" else -1
     steps = {
         metric: _steps(ladder, metric, found, towards * (-1 if betters[metric] == "lower" else 1)) for metric in metrics
@@ -146,32 +140,37 @@ def _with(state: State, ladder: Ladder, states: Sequence[State]) -> list[str]:
 def _ends(side: _Words, ladder: Ladder, rungs: Rungs) -> list[tuple[Finding | None, Finding]]:
     """Of each measure that tells the side its finding in the nearest and in the furthest arm."""
     near, far = (_of(side, rungs[arm]) for arm in (ladder.rungs[0], ladder.rungs[-1]))
-    kinds = [[finding for finding in far if finding.outcome == outcome] for outcome in ("gained", "lost")]
-    shown = [representative(kind) for kind in kinds if kind] or [representative(far)]
+    shown = told_of(far)
     by_metric = {finding.difference.metric: finding for finding in near}
     return [(by_metric.get(last.difference.metric), last) for last in shown]
 
 
 def _numbers(shown: Sequence[tuple[Finding | None, Finding]], ladder: Ladder, summary: Summary) -> str:
-    """`reward moved from −0.71 in base by +1.16 (95 % interval 1.06 to 1.26) in ppo-1 and +2.31 (2.17 to 2.45) in ppo-0.1`,
-    then the next measure, for which the arms need not be named again."""
-    found, lines = effects.estimates(summary), []
-    for ends in shown:
-        named = zip((ladder.rungs[0], ladder.rungs[-1]), ends, strict=True)
-        parts = [
-            f"{finding.value}{_interval(finding, says_what=not lines and finding is ends[0])}"
-            + (f" in {arm}" if not lines or ends[0] is None else "")
-            for arm, finding in named
-            if finding
-        ]
-        home = found.get((ends[1].difference.metric, ladder.baseline))
-        start = f" from {value_text(home)}{'' if lines else f' in {ladder.baseline}'}" if home else ""
-        lines.append(f"{ends[1].plain}{'' if lines else ' moved'}{start} by {listed(parts)}")
-    return "; ".join(lines)
+    """`reward moved from −0.71 in base by +1.16 (95 % interval 1.06 to 1.26) in ppo-1 and +2.31 (2.17 to 2.45) in
+    ppo-0.1`, then the other measures, for which neither arms nor intervals need be named again.
+    """
+    homes = effects.estimates(summary)
+    is_whole = all(near for near, _ in shown)
+    return "; ".join(
+        _line(ends, ladder, homes.get((ends[1].difference.metric, ladder.baseline)), ends is shown[0], is_whole)
+        for ends in shown
+    )
 
 
-def _interval(finding: Finding, says_what: bool) -> str:
-    return f" ({f'{LEVEL} interval ' if says_what else ''}{finding.interval})" if finding.interval else ""
+def _line(
+    ends: tuple[Finding | None, Finding], ladder: Ladder, home: Estimate | None, is_first: bool, is_whole: bool
+) -> str:
+    arms = zip((ladder.rungs[0], ladder.rungs[-1]), ends, strict=True)
+    known = [(arm, finding) for arm, finding in arms if finding]
+    level = f"{LEVEL} interval " if is_first else ""
+    parts = [
+        finding.value
+        + (f" ({level if finding is known[0][1] else ''}{finding.interval})" if finding.interval else "")
+        + (f" in {arm}" if is_first or not is_whole else "")
+        for arm, finding in known
+    ]
+    start = f" from {value_text(home)}{f' in {ladder.baseline}' if is_first else ''}" if home else ""
+    return f"{ends[1].plain}{' moved' if is_first else ''}{start} by {listed(parts)}"
 
 
 def _capital(sentence: str) -> str:

@@ -12,7 +12,8 @@ MARKER = 8.0
 MARGIN = 8.0
 """Pixels that a label may stand out at the left and the right."""
 SIDES = (
-    "top right", "top left", "bottom right", "bottom left", "middle right", "middle left", "top center", "bottom center",
+    "top right", "top left", "bottom right", "bottom left", "middle right", "middle left",
+    "top center", "bottom center",
 )  # fmt: skip
 """Plotly's words, best first: beside the bars of an interval rather than on them."""
 _ROUNDS = 4
@@ -75,7 +76,9 @@ def box_of(point: Point, side: str) -> Box:
     if vertical != "middle" and horizontal != "center":
         # Plotly puts the corners nearer than the middles.
         left += MARKER / 2 if horizontal == "left" else -MARKER / 2
-    bottom = {"top": point.y + MARKER / 2, "middle": point.y - LINE / 2, "bottom": point.y - MARKER / 2 - LINE}[vertical]
+    bottom = {"top": point.y + MARKER / 2, "middle": point.y - LINE / 2, "bottom": point.y - MARKER / 2 - LINE}[
+        vertical
+    ]
     return Box(left, bottom, left + wide, bottom + LINE)
 
 

@@ -85,7 +85,11 @@ def _kind(found: Curve | Crossover) -> tuple[str, str]:
 
 def _title(curve: Curve) -> str:
     title = TITLES.get(curve.name, curve.name)
-    return title if curve.name in ("classes", "branching") else f"{title}: {label(curve.measure)}"
+    if curve.name in ("classes", "branching"):
+        return title
+    # Of n-grams the measure is their order alone: `n:2`.
+    said = curve.measure.replace(":", " ") if curve.name == "distinct_ngrams" else label(curve.measure)
+    return f"{title}: {said}"
 
 
 def _cells(curve: Curve) -> list[tuple[str, str]]:
@@ -135,7 +139,9 @@ def _figure(summary: Summary, own: Sequence[Curve]) -> figures.Figure:
     crossed = [c for c in summary.crossovers if _kind(c) == _kind(own[0]) and c.k]
     marks = _marks(crossed, own[0].ks[0], colours)
     top = 36 + LABEL * len(crossed)
-    layout = figures.page_layout(height=400 + top, xaxis=x, yaxis=y, margin={"l": 8, "r": 24, "t": top, "b": 8}, **marks)
+    layout = figures.page_layout(
+        height=400 + top, xaxis=x, yaxis=y, margin={"l": 8, "r": 24, "t": top, "b": 8}, **marks
+    )
     return {"data": traces, "layout": layout}
 
 

@@ -171,9 +171,7 @@ def _of_measure(
     own = {arm: found[measure, arm] for arm in arms if (measure, arm) in found}
     if own.keys() != set(arms) or len({estimate.signature for estimate in own.values()}) > 1:
         return None
-    values = {
-        arm: np.array([np.nan if v is None else v for v in own[arm].values], dtype=np.float64) for arm in arms
-    }
+    values = {arm: np.array([np.nan if v is None else v for v in own[arm].values], dtype=np.float64) for arm in arms}
     return _scaled(measure, effects.role(measure, better), -1 if better == "lower" else 1, values, baseline)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 
 import pytest
 
@@ -96,6 +97,22 @@ def test_variants_change_neither_verdict_nor_charts(two_arms: ReportContent, com
 def test_a_crossover_in_words(compared: ReportContent, found: Crossover, words: str) -> None:
     [table] = curve_tables(dataclasses.replace(compared.summary, crossovers=(found,)))
     assert table.crossings[0].endswith(words)
+
+
+def test_where_the_baseline_overtakes_is_marked_on_the_plot(compared: ReportContent) -> None:
+    [figure] = curve_figures(compared.summary)
+    band, line = figure["layout"]["shapes"]
+    assert (band["x0"], band["x1"]) == (1.5, 32)
+    assert (line["x0"], line["x1"]) == (2.5, 2.5)
+    [label] = figure["layout"]["annotations"]
+    assert label["text"] == "base overtakes tuned: k* ≈ 2.5 (1.5 to more than 32)"
+    assert label["x"] == pytest.approx(math.log10(2.5))
+
+
+@pytest.mark.parametrize("found", [crossover(None, 4.0, None), crossover(0.0, 0.0, 0.0)])
+def test_where_nothing_crosses_nothing_is_marked(compared: ReportContent, found: Crossover) -> None:
+    [figure] = curve_figures(dataclasses.replace(compared.summary, crossovers=(found,)))
+    assert figure["layout"]["shapes"] == []
 
 
 def test_a_curve_has_its_figure_and_its_table(compared: ReportContent) -> None:

@@ -56,6 +56,15 @@ def test_the_forest_is_sorted_and_turned_towards_better(two_arms: ReportContent)
     assert "length" not in ticks
 
 
+def test_the_forest_tells_clear_from_unclear_without_colour(two_arms: ReportContent) -> None:
+    figure = figures.forest(two_arms.summary, "tuned", "base")
+    assert figure is not None
+    symbols = dict(zip(figure["layout"]["yaxis"]["ticktext"], figure["data"][0]["marker"]["symbol"], strict=True))
+    assert symbols["reward"] == "triangle-right"
+    assert symbols["self_bleu"] == "triangle-left"
+    assert symbols["accuracy"] == "circle-open"
+
+
 def test_texts_made_elsewhere_have_no_temperature(two_arms: ReportContent) -> None:
     arms = tuple(Arm(arm.name, arm.checkpoint, None, None, arm.baseline) for arm in two_arms.summary.arms)
     assert frontier.frontier(dataclasses.replace(two_arms.summary, arms=arms), "reward", "vendi")["data"]
