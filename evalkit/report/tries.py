@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -112,7 +111,9 @@ def _crossing(found: Crossover) -> str:
 
 
 def _within(found: Crossover) -> str:
-    return "" if found.low == found.high else f" ({_tries(found.low, found)} to {_tries(found.high, found)})"
+    if found.low == found.high:
+        return ""
+    return f" ({_tries(found.low, found)} to {_tries(found.high, found)})".replace("more than ", "> ")
 
 
 def _tries(k: float | None, found: Crossover) -> str:
@@ -158,14 +159,15 @@ def _marks(crossed: Sequence[Crossover], first: int, colours: dict[str, int]) ->
         line = {"type": "line", "x0": found.k, "x1": found.k, "line": {"color": colour, "width": 2, "dash": "dash"}}
         shapes += [band | upright, line | upright]
         labels.append({
-            "text": figures.shown(f"{found.baseline} overtakes {found.arm}") + f": k* ≈ {found.k:.3g}{_within(found)}",
-            # Plotly places annotations of a log axis by the logarithm, though shapes by the number itself.
-            "x": math.log10(found.k),
+            "text": f"{figures.shown(found.arm)} is overtaken at k* ≈ {found.k:.3g}{_within(found)}",
+            # At the left, where it fits on a narrow screen too; its number says which line is meant.
+            "x": 0,
+            "xref": "paper",
+            "xanchor": "left",
             "y": 1,
             "yref": "paper",
             "yanchor": "bottom",
-            "yshift": LABEL * place,
-            "xanchor": "right" if found.k * found.k > found.largest * first else "left",
+            "yshift": LABEL * (len(crossed) - 1 - place),
             "showarrow": False,
             "font": {"color": colour, "size": 12},
         })  # fmt: skip

@@ -46,7 +46,7 @@ class Use:
 
 USES = (
     Use("reliable answers", "one try must be good, as in search or support", 0.8),
-    Use("creative range", "many tries must differ, as for a writer", 0.3),
+    Use("creative range", "many answers must differ, as for a writer", 0.3),
 )
 TRIES = "many tries"
 
