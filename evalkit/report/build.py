@@ -16,6 +16,7 @@ from typing import Any
 from evalkit.records import Estimate, Summary
 from evalkit.report import cards, effects, figures, readings, samples, tables, tries
 from evalkit.report.content import JSON, ReportContent
+from evalkit.report.distance import distance
 from evalkit.report.frontier import frontier
 from evalkit.report.offline import asset, finite, render
 from evalkit.report.plain import alarm_words, pictured
@@ -187,9 +188,7 @@ def _useful(summary: Summary) -> str:
 def _distance(summary: Summary) -> dict[str, list[figures.Figure | None]]:
     """Each measure against KL from the baseline, by side of the trade, in the order of its selector."""
     roles: tuple[effects.Role, ...] = ("quality", "diversity")
-    return {
-        role: [figures.distance(summary, measure) for measure in figures.plottable(summary, role)] for role in roles
-    }
+    return {role: [distance(summary, measure) for measure in figures.plottable(summary, role)] for role in roles}
 
 
 def _losses(summary: Summary, told: Verdict) -> JSON:

@@ -11,9 +11,8 @@ import html
 from collections.abc import Sequence
 from typing import Any
 
-from evalkit.records import Arm, Better, Difference, Estimate, Summary
+from evalkit.records import Better, Difference, Estimate, Summary
 from evalkit.report import effects
-from evalkit.report.ladders import DISTANCE, without_number
 from evalkit.report.wording import LEVEL, interval_text, is_number, label, p_text, short, value_text
 
 Figure = dict[str, Any]
@@ -62,32 +61,6 @@ def plottable(summary: Summary, role: effects.Role) -> list[str]:
     """Those of them that any arm has a number for."""
     known = {estimate.metric for estimate in summary.estimates if is_number(estimate.value)}
     return [metric for metric in measures(summary, role) if metric in known]
-
-
-def distance(summary: Summary, metric: str) -> Figure | None:
-    """Every arm at its KL from the baseline (right is further) and its quality or diversity (up is more).
-
-    None where no arm but the baseline has both numbers.
-    """
-    betters, found = effects.betters(summary), effects.estimates(summary)
-    pairs = [(arm, found.get((DISTANCE, arm.name)), found.get((metric, arm.name))) for arm in summary.arms]
-    known = [(arm, x, y) for arm, x, y in pairs if x and y and is_number(x.value) and is_number(y.value)]
-    homes = {arm.baseline for arm in summary.arms}
-    if all(arm.name in homes for arm, _, _ in known):
-        return None
-    known.sort(key=lambda point: point[1].value or 0.0)
-    better = betters[metric]
-    points = [
-        _path(arm.checkpoint, [(arm, x, y)], palette(summary)) | {"textposition": side, "showlegend": False}
-        for (arm, x, y), side in zip(known, _sides_of_a_line([(x, y) for _, x, y in known], better), strict=True)
-    ]
-    words = "better" if effects.role(metric, better) == "quality" else "more diverse"
-    layout = page_layout(
-        height=360,
-        xaxis=GRID | {"title": {"text": f"{DISTANCE}, nats (further away →)"}, "automargin": True},
-        yaxis=_axis(metric, better, words),
-    )
-    return {"data": [*_ladders(known, homes), *points], "layout": layout}
 
 
 def dots(summary: Summary, metric: str) -> Figure:
@@ -173,56 +146,6 @@ def _side(text: str, x: float, anchor: str) -> Figure:
         "showarrow": False,
     }
     return {"text": text, "font": font} | place
-
-
-def _path(checkpoint: str, points: Sequence[tuple[Arm, Estimate, Estimate]], colours: dict[str, int]) -> Figure:
-    colour = colours[points[0][0].name]
-    return {
-        "type": "scatter",
-        "mode": "lines+markers+text" if len(points) > 1 else "markers+text",
-        "name": shown(checkpoint),
-        "x": [x.value for _, x, _ in points],
-        "y": [y.value for _, _, y in points],
-        "error_x": _error([x for _, x, _ in points]) | {"color": themed_colour(colour)},
-        "error_y": _error([y for _, _, y in points]) | {"color": themed_colour(colour)},
-        "text": [shown(arm.name) for arm, _, _ in points],
-        "hovertext": [f"<b>{shown(a.name)}</b><br>{estimate_hover(y)}<br>{estimate_hover(x)}" for a, x, y in points],
-        "hoverinfo": "text",
-        "marker": {"color": themed_colour(colour), "size": 10, "symbol": SYMBOLS[colour]},
-        "line": {"color": themed_colour(colour), "width": 1.5, "dash": "dot"},
-        "cliponaxis": False,
-    }
-
-
-def _ladders(known: Sequence[tuple[Arm, Estimate, Estimate]], homes: set[str | None]) -> list[Figure]:
-    """A line from the baseline over the arms whose checkpoints' names differ only in a number, nearest first."""
-    rungs = sorted({without_number(arm.checkpoint) for arm, _, _ in known if arm.name not in homes})
-    lines = []
-    for name in rungs:
-        way = [(x, y) for arm, x, y in known if arm.name in homes or without_number(arm.checkpoint) == name]
-        lines.append({
-            "type": "scatter",
-            "mode": "lines",
-            "x": [x.value for x, _ in way],
-            "y": [y.value for _, y in way],
-            "line": {"color": "var(--muted)", "width": 1.5, "dash": "dot"},
-            "hoverinfo": "skip",
-            "showlegend": False,
-        })  # fmt: skip
-    return lines
-
-
-def _middle(estimates: Sequence[Estimate]) -> float:
-    values = [estimate.value for estimate in estimates if is_number(estimate.value)]
-    return (min(values) + max(values)) / 2 if values else 0.0
-
-
-def _sides_of_a_line(points: Sequence[tuple[Estimate, Estimate]], better: Better) -> list[str]:
-    """Labels lean towards the middle, and clear of the line that joins the points from left to right."""
-    middle, steps = _middle([x for x, _ in points]), [(y.value or 0.0) for _, y in points]
-    rises = (steps[-1] > steps[0]) == (better == "higher")
-    left, right = ("bottom right", "top left") if rises else ("top right", "bottom left")
-    return [right if (x.value or 0.0) > middle else left for x, _ in points]
 
 
 def _dot_trace(x: list[Any], y: list[str], error: Figure, colour: list[str], text: list[str]) -> Figure:

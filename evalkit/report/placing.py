@@ -49,12 +49,12 @@ class Point:
     bars: tuple[Box, ...] = ()
 
 
-def sides(points: Sequence[Point], width: float, height: float) -> list[str]:
-    """A side for every point's label, one of `SIDES`, in a plot of so many pixels."""
+def sides(points: Sequence[Point], width: float, height: float, drawn: Sequence[Box] = ()) -> list[str]:
+    """A side for every point's label, one of `SIDES`, in a plot of so many pixels, in which `drawn` is drawn too."""
     found = [SIDES[0]] * len(points)
     plot = Box(-MARGIN, 0, width + MARGIN, height)
     marks = [Box(p.x - MARKER, p.y - MARKER, p.x + MARKER, p.y + MARKER) for p in points]
-    bars = [bar for point in points for bar in point.bars]
+    bars = [*drawn, *(bar for point in points for bar in point.bars)]
     placed: dict[int, Box] = {}
     for _ in range(_ROUNDS):
         for place, point in enumerate(points):
