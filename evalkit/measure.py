@@ -48,6 +48,7 @@ PACKAGES = ("evalkit.diversity", "evalkit.quality")
 VARIANTS: tuple[Variant, ...] = get_args(Variant)
 _OF_TEXTS: frozenset[Need] = frozenset({"words", "embeddings"})
 """A metric that needs no more can be computed on other completions than all of one prompt's."""
+VARIANT_WORDS: dict[Variant, str] = {"whole": "", "useful": "useful", "matched": "length-matched", "pooled": "pooled"}
 _declared: dict[str, Definition] = {}
 
 
@@ -226,6 +227,14 @@ def split_variant(measure: str) -> tuple[Variant, str]:
         if slash and head == variant:
             return variant, rest
     return "whole", measure
+
+
+def label(measure: str) -> str:
+    """`distinct_n|n:3` as a person would say it: `distinct_n (n 3)`; a variant goes before it."""
+    variant, plain = split_variant(measure)
+    name, *parameters = plain.split("|")
+    said = ", ".join(parameter.replace(":", " ", 1) for parameter in parameters)
+    return f"{VARIANT_WORDS[variant]} {name} ({said})".strip() if said else f"{VARIANT_WORDS[variant]} {name}".strip()
 
 
 def define(name: str) -> Definition:

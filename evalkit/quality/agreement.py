@@ -13,6 +13,7 @@ from itertools import combinations
 import numpy as np
 from scipy import stats as scipy_stats
 
+from evalkit.measure import label
 from evalkit.records import CONFIDENCE, Alarm, Difference, Summary
 from evalkit.stats import Array, mean_intervals
 
@@ -55,8 +56,8 @@ def over_optimisation(summary: Summary, scores: Sequence[str]) -> list[Alarm]:
     found = []
     for arm in summary.arms:
         clear = [d for d in summary.differences if d.arm == arm.name and d.metric in scores and _is_clear(d)]
-        rises = [f"{d.metric} (+{d.value:.2g})" for d in clear if d.value is not None and d.value > 0]
-        falls = [f"{d.metric} ({d.value:.2g})" for d in clear if d.value is not None and d.value < 0]
+        rises = [f"{label(d.metric)} (+{d.value:.2g})" for d in clear if d.value is not None and d.value > 0]
+        falls = [f"{label(d.metric)} (−{-d.value:.2g})" for d in clear if d.value is not None and d.value < 0]
         if rises and falls:
             message = (
                 f"against {arm.baseline}, {' and '.join(rises)} clearly rose while {' and '.join(falls)} clearly fell: "

@@ -1,7 +1,7 @@
 """The report: one HTML file that opens offline and asks the network for nothing.
 
 Model output, prompts, names and the manifest are data from strangers. The template escapes all of it; completions
-travel as JSON and are shown as text by page.js; the Content-Security-Policy lets no script run but the two whose
+travel as JSON and are shown as text by the scripts; the Content-Security-Policy lets no script run but the two whose
 hashes it names.
 """
 
@@ -9,17 +9,24 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
 from evalkit.records import Estimate, Summary
-from evalkit.report import effects, figures, readings, samples, tables, tries
+from evalkit.report import cards, effects, figures, readings, samples, tables, tries
 from evalkit.report.content import JSON, ReportContent
+from evalkit.report.distance import distance
+from evalkit.report.frontier import frontier
 from evalkit.report.offline import asset, finite, render
+from evalkit.report.plain import alarm_words, pictured
+from evalkit.report.uses_view import UsesView, slider, uses_view
 from evalkit.report.verdict import Verdict, verdict
 from evalkit.report.wording import LEVEL, counted, label, listed
 from evalkit.stats import FEW
 
+SCRIPTS = ("charts.js", "report.js", "page.js", "browser.js", "uses.js", "contents.js")
+"""In this order; a later one uses what an earlier one made."""
 SECTIONS: tuple[tuple[effects.Role, str, str], ...] = (
     ("quality", "Quality", "How good the answers are, each judged on its own."),
     ("diversity", "Diversity", "How much one prompt's answers differ from each other."),
@@ -37,7 +44,7 @@ def build_report(content: ReportContent) -> str:
     return render(
         "page.html.jinja",
         [asset("evalkit.report", "style.css")],
-        [asset("evalkit.report", "charts.js"), asset("evalkit.report", "page.js")],
+        [asset("evalkit.report", name) for name in SCRIPTS],
         _data(content, packed),
         _view(content, packed) | {"blocks": packed.blocks},
     )
@@ -51,9 +58,16 @@ def _view(content: ReportContent, packed: samples.Samples) -> dict[str, Any]:
         "summary": summary,
         "facts": _facts(summary),
         "verdict": told,
+        "alarms": [(alarm_words(alarm.kind), alarm) for alarm in summary.alarms],
+        "told": cards.cards_of(told) if told.arms else None,
+        "equal": cards.equal_quality(summary, told) if told.arms else None,
+        "useful": _useful(summary),
+        "others": _others(told),
+        "uses": _uses(content, told),
         "arm_pairs": [f"{arm.arm} against {arm.baseline}" for arm in told.arms],
         "quality": _options(content, "quality"),
         "diversity": _options(content, "diversity"),
+        "first_diversity": _easiest(figures.plottable(summary, "diversity")),
         "distance": {role: any(figures) for role, figures in _distance(summary).items()},
         "sections": _sections(content),
         "bar": _bar(summary),
@@ -71,6 +85,15 @@ def _view(content: ReportContent, packed: samples.Samples) -> dict[str, Any]:
     }
 
 
+def _others(told: Verdict) -> list[tuple[str, cards.Cards]]:
+    """Headline and cards of every arm that the cards at the top are not about alone."""
+    return [(arm.headline, cards.arm_cards(arm)) for arm in (told.arms if told.ladder else told.arms[1:])]
+
+
+def _uses(content: ReportContent, told: Verdict) -> UsesView | None:
+    return uses_view(content, told.arms[0].baseline) if told.arms else None
+
+
 def _options(content: ReportContent, role: effects.Role) -> list[str]:
     """What the selectors offer: every measure of that side with its unit."""
     measures = figures.plottable(content.summary, role)
@@ -79,6 +102,11 @@ def _options(content: ReportContent, role: effects.Role) -> list[str]:
         f"{label(measure)}, in {unit}" if unit else label(measure)
         for measure, unit in zip(measures, units, strict=True)
     ]
+
+
+def _easiest(measures: Sequence[str]) -> int:
+    """Place of the measure that a reader can picture best, with which the charts begin, as verdict and cards do."""
+    return min(range(len(measures)), key=lambda place: pictured(measures[place]), default=0)
 
 
 def _facts(summary: Summary) -> list[str]:
@@ -99,7 +127,7 @@ def _sections(content: ReportContent) -> list[tuple[str, str, list[tables.Metric
 
 
 def _data(content: ReportContent, packed: samples.Samples) -> JSON:
-    """All that page.js reads."""
+    """All that the scripts read."""
     summary = content.summary
     told = verdict(summary)
     return {
@@ -114,6 +142,7 @@ def _data(content: ReportContent, packed: samples.Samples) -> JSON:
         "prompts": packed.prompts,
         "arms": [{"name": name, "colour": colour} for name, colour in figures.palette(summary).items()],
         "losses": _losses(summary, told),
+        "uses": slider(content, told.arms[0].baseline) if told.arms else [],
     }
 
 
@@ -121,7 +150,7 @@ def _overview(summary: Summary) -> JSON:
     """First-screen figures: [quality][diversity], or one row of dot plots where one side was not measured."""
     quality, diversity = figures.plottable(summary, "quality"), figures.plottable(summary, "diversity")
     if quality and diversity:
-        return [[figures.frontier(summary, q, d) for d in diversity] for q in quality]
+        return [[frontier(summary, q, d) for d in diversity] for q in quality]
     return (
         [[figures.dots(summary, d) for d in diversity]] if diversity else [[figures.dots(summary, q)] for q in quality]
     )
@@ -145,12 +174,21 @@ def _bar(summary: Summary) -> str:
     )
 
 
+def _useful(summary: Summary) -> str:
+    """Which completions the card of equal quality is about, in words."""
+    if summary.bar is None:
+        return ""
+    at_least = f"{summary.bar.at_least:.3g}".replace("-", "−")
+    return (
+        f"among answers that are good enough, as many of each arm ({label(summary.bar.measure)} of at least "
+        f"{at_least}, {summary.bar.source})"
+    )
+
+
 def _distance(summary: Summary) -> dict[str, list[figures.Figure | None]]:
     """Each measure against KL from the baseline, by side of the trade, in the order of its selector."""
     roles: tuple[effects.Role, ...] = ("quality", "diversity")
-    return {
-        role: [figures.distance(summary, measure) for measure in figures.plottable(summary, role)] for role in roles
-    }
+    return {role: [distance(summary, measure) for measure in figures.plottable(summary, role)] for role in roles}
 
 
 def _losses(summary: Summary, told: Verdict) -> JSON:

@@ -27,6 +27,10 @@ MEANINGS = {
 OVER = {"branching": "token of the answer"}
 """What stands on the axis to the right, where it is not k."""
 K = "k, completions of one prompt"
+DODGE = 1.02
+"""Factor between one arm's k and the next one's, so that their intervals stand beside each other."""
+LABEL = 17
+"""Pixels a line of text takes above the plot."""
 DASHES = ("solid", "dash", "dot", "dashdot")
 """By temperature: the arms of one checkpoint share its colour."""
 
@@ -80,7 +84,11 @@ def _kind(found: Curve | Crossover) -> tuple[str, str]:
 
 def _title(curve: Curve) -> str:
     title = TITLES.get(curve.name, curve.name)
-    return title if curve.name in ("classes", "branching") else f"{title}: {label(curve.measure)}"
+    if curve.name in ("classes", "branching"):
+        return title
+    # Of n-grams the measure is their order alone: `n:2`.
+    said = curve.measure.replace(":", " ") if curve.name == "distinct_ngrams" else label(curve.measure)
+    return f"{title}: {said}"
 
 
 def _cells(curve: Curve) -> list[tuple[str, str]]:
@@ -102,6 +110,12 @@ def _crossing(found: Crossover) -> str:
     return f"{words} ({LEVEL} interval {_tries(found.low, found)} to {_tries(found.high, found)})."
 
 
+def _within(found: Crossover) -> str:
+    if found.low == found.high:
+        return ""
+    return f" ({_tries(found.low, found)} to {_tries(found.high, found)})".replace("more than ", "> ")
+
+
 def _tries(k: float | None, found: Crossover) -> str:
     return f"more than {found.largest}" if k is None else "the first" if k == 0 else f"{k:.3g}"
 
@@ -109,7 +123,11 @@ def _tries(k: float | None, found: Crossover) -> str:
 def _figure(summary: Summary, own: Sequence[Curve]) -> figures.Figure:
     colours = figures.palette(summary)
     arms = {arm.name: arm for arm in summary.arms}
-    traces = [_line(curve, colours[curve.arm], _dash(summary, arms[curve.arm])) for curve in own]
+    beside = [DODGE ** (place - (len(own) - 1) / 2) for place in range(len(own))]
+    traces = [
+        _line(curve, colours[curve.arm], _dash(summary, arms[curve.arm]), aside)
+        for curve, aside in zip(own, beside, strict=True)
+    ]
     x = figures.GRID | {
         "type": "log",
         "title": {"text": OVER.get(own[0].name, K)},
@@ -119,17 +137,51 @@ def _figure(summary: Summary, own: Sequence[Curve]) -> figures.Figure:
         "automargin": True,
     }
     y = figures.GRID | {"title": {"text": figures.shown(own[0].unit)}, "automargin": True}
-    return {"data": traces, "layout": figures.page_layout(height=400, xaxis=x, yaxis=y)}
+    crossed = [c for c in summary.crossovers if _kind(c) == _kind(own[0]) and c.k]
+    marks = _marks(crossed, own[0].ks[0], colours)
+    top = 36 + LABEL * len(crossed)
+    layout = figures.page_layout(
+        height=400 + top, xaxis=x, yaxis=y, margin={"l": 8, "r": 24, "t": top, "b": 8}, **marks
+    )
+    return {"data": traces, "layout": layout}
 
 
-def _line(curve: Curve, colour: int, dash: str) -> figures.Figure:
+def _marks(crossed: Sequence[Crossover], first: int, colours: dict[str, int]) -> figures.Figure:
+    """Where the baseline overtakes an arm: a line at k*, a band for its interval, and a label above the plot."""
+    shapes, labels = [], []
+    for place, found in enumerate(crossed):
+        assert found.k is not None
+        colour = figures.themed_colour(colours[found.arm])
+        low = max(found.low or first, first)
+        high = found.largest if found.high is None else max(found.high, first)
+        upright = {"yref": "paper", "y0": 0, "y1": 1, "layer": "below"}
+        band = {"type": "rect", "x0": low, "x1": high, "fillcolor": colour, "opacity": 0.1, "line": {"width": 0}}
+        line = {"type": "line", "x0": found.k, "x1": found.k, "line": {"color": colour, "width": 2, "dash": "dash"}}
+        shapes += [band | upright, line | upright]
+        labels.append({
+            "text": f"{figures.shown(found.arm)} is overtaken at k* ≈ {found.k:.3g}{_within(found)}",
+            # At the left, where it fits on a narrow screen too; its number says which line is meant.
+            "x": 0,
+            "xref": "paper",
+            "xanchor": "left",
+            "y": 1,
+            "yref": "paper",
+            "yanchor": "bottom",
+            "yshift": LABEL * (len(crossed) - 1 - place),
+            "showarrow": False,
+            "font": {"color": colour, "size": 12},
+        })  # fmt: skip
+    return {"shapes": shapes, "annotations": labels}
+
+
+def _line(curve: Curve, colour: int, dash: str, aside: float) -> figures.Figure:
     points = list(zip(curve.lows, curve.values, curve.highs, strict=True))
     step = OVER.get(curve.name, "k =")
     return {
         "type": "scatter",
         "mode": "lines+markers",
         "name": figures.shown(curve.arm),
-        "x": list(curve.ks),
+        "x": [k * aside for k in curve.ks],
         "y": list(curve.values),
         "error_y": figures.bars(points) | {"color": figures.themed_colour(colour)},
         "hovertext": [

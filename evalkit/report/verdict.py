@@ -2,7 +2,7 @@
 
 A difference counts only when its Holm-adjusted p is below 0.05; a measure without a better direction is never a
 gain or a loss. Only plain measures are told of: a variant asks the same once more. "Much" and "slightly" are Cohen's
-large (0.8) and small (0.2) standardised differences.
+large (0.8) and small (0.2) standardised differences. Arms that form a ladder are told of as one.
 """
 
 from __future__ import annotations
@@ -13,43 +13,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
 
-from evalkit.records import Arm, Better, Difference, Estimate, Summary
+from evalkit.records import Arm, Estimate, Summary
 from evalkit.report import effects
 from evalkit.report.effects import Outcome, Role
-from evalkit.report.wording import LEVEL, counted, interval_text, is_number, label, listed, p_text, value_text
+from evalkit.report.findings import Finding, told_of
+from evalkit.report.findings import findings as findings_of
+from evalkit.report.ladder_words import ladder_headline
+from evalkit.report.ladders import Ladder, ladders
+from evalkit.report.wording import LEVEL, counted, interval_text, is_number, label, listed, value_text
 
 SHOWN = 2
 """Measures named per side of the trade: the sentence must stay readable, the tables hold the rest."""
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One difference and what to make of it."""
-
-    difference: Difference
-    role: Role
-    outcome: Outcome
-    size: float | None
-    """Standardised difference, without sign."""
-
-    @property
-    def name(self) -> str:
-        return label(self.difference.metric)
-
-    @property
-    def value(self) -> str:
-        return value_text(self.difference, signed=True)
-
-    @property
-    def interval(self) -> str:
-        return interval_text(self.difference)
-
-    @property
-    def words(self) -> str:
-        """`reward +1.32 (95 % interval 1.20 to 1.44, Holm p < 0.001)`."""
-        p = p_text(self.difference.p_adjusted)
-        notes = [f"{LEVEL} interval {self.interval}"] * bool(self.interval) + [f"Holm {p}"] * bool(p)
-        return f"{self.name} {self.value} ({', '.join(notes)})" if notes else f"{self.name} {self.value}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +33,17 @@ class ArmVerdict:
     arm: str
     baseline: str
     headline: str
+    claim: str
+    numbers: str
     gained: tuple[Finding, ...]
     lost: tuple[Finding, ...]
     unclear: tuple[Finding, ...]
     changed: tuple[Finding, ...]
     """Clear differences in measures that have no better direction."""
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        return (*self.gained, *self.lost, *self.unclear, *self.changed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +51,15 @@ class Verdict:
     """The whole summary in words."""
 
     headline: str
-    """About the arm that is compared like with like; the other arms have their own."""
+    """About the ladder or the arm that is compared like with like; every arm has its own."""
+    claim: str
+    """The headline without its numbers ..."""
+    numbers: str
+    """... and the numbers that it rests on."""
     arms: tuple[ArmVerdict, ...]
-    """One a compared arm, in the summary's order, the one of the headline first."""
+    """One a compared arm, in the summary's order, the first that is compared like with like first."""
+    ladder: Ladder | None = None
+    """That of the headline."""
 
     @property
     def gained(self) -> tuple[Finding, ...]:
@@ -92,9 +78,16 @@ def verdict(summary: Summary) -> Verdict:
     """Say what every compared arm gained and lost, or describe the arms where nothing is compared."""
     pairs = _compared(summary)
     if not pairs:
-        return Verdict(_describe(summary), ())
+        described = _describe(summary)
+        return Verdict(described, described, "", ())
     arms = tuple(_arm_verdict(arm, baseline, summary) for arm, baseline in pairs)
-    return Verdict(arms[0].headline, arms)
+    rungs = {arm.arm: arm.findings for arm in arms}
+    for ladder in ladders(summary):
+        if arms[0].arm in ladder.rungs and set(ladder.rungs) <= rungs.keys():
+            claim, numbers = ladder_headline(ladder, rungs, summary)
+            if claim:
+                return Verdict(f"{claim} {numbers}", claim, numbers, arms, ladder)
+    return Verdict(arms[0].headline, arms[0].claim, arms[0].numbers, arms)
 
 
 def _compared(summary: Summary) -> list[tuple[str, str]]:
@@ -117,43 +110,41 @@ def _settings(arm: Arm) -> tuple[float, float, float] | None:
 
 
 def _arm_verdict(arm: str, baseline: str, summary: Summary) -> ArmVerdict:
-    findings = _findings(arm, baseline, summary)
+    findings = findings_of(arm, baseline, summary)
     return ArmVerdict(
         arm,
         baseline,
-        _headline(arm, baseline, findings),
+        *_headline(arm, baseline, findings),
         *(tuple(f for f in findings if f.outcome == kind) for kind in ("gained", "lost", "unclear", "changed")),
     )
 
 
-def _findings(arm: str, baseline: str, summary: Summary) -> list[Finding]:
-    betters, estimates = effects.betters(summary), effects.estimates(summary)
-    found = []
-    for difference in summary.differences:
-        if (difference.arm, difference.baseline) != (arm, baseline) or not effects.is_whole(difference.metric):
-            continue
-        better: Better = betters.get(difference.metric, "neither")
-        effect = effects.effect(difference, estimates.get((difference.metric, baseline)))
-        size = abs(effect.value) if effect else None
-        kind = effects.role(difference.metric, better)
-        found.append(Finding(difference, kind, effects.outcome(difference, better), size))
-    return sorted(found, key=lambda finding: -(finding.size or 0.0))
-
-
-def _headline(arm: str, baseline: str, findings: Sequence[Finding]) -> str:
+def _headline(arm: str, baseline: str, findings: Sequence[Finding]) -> tuple[str, str, str]:
+    """The headline with its evidence in it, then its claim alone, then its numbers alone."""
     sides = {side: [finding for finding in findings if finding.role == side.role] for side in _SIDES}
     defined = {side: [f for f in found if is_number(f.difference.value)] for side, found in sides.items()}
     told = [(side, found) for side, found in defined.items() if found]
     unknown = [_undefined(side.role, found) for side, found in sides.items() if found and not defined[side]]
     if not told:
         directionless = f"{arm} and {baseline} are compared only on measures without a better direction."
-        return " ".join(unknown) or directionless
+        said = " ".join(unknown) or directionless
+        return said, said, ""
     clauses = [
         side.clause(found, f" than {baseline}" if first == 0 else "") for first, (side, found) in enumerate(told)
     ]
     tallies = [side.tally(found) for side, found in told if len(found) > 1]
-    tally = [f"{_capital('; '.join(tallies))}."] if tallies else []
-    return " ".join([f"{arm} {listed(clauses)}.", *tally, *unknown])
+    rest = [*([f"{_capital('; '.join(tallies))}."] if tallies else []), *unknown]
+    claim = f"{arm} {listed([words for words, _ in clauses])}."
+    with_evidence = f"{arm} {listed([f'{words} ({evidence})' for words, evidence in clauses])}."
+    shown = [finding for _, found in told for finding in told_of(found)]
+    numbers = f"{_capital('; '.join(_plainly(f, says_what=f is shown[0]) for f in shown))}."
+    return " ".join([with_evidence, *rest]), claim, " ".join([numbers, *rest])
+
+
+def _plainly(finding: Finding, says_what: bool) -> str:
+    """`right answers (accuracy) +0.28 (95 % interval 0.25 to 0.31)`."""
+    interval = f" ({f'{LEVEL} interval ' if says_what else ''}{finding.interval})" if finding.interval else ""
+    return f"{finding.plain} {finding.value}{interval}"
 
 
 def _undefined(role: Role, findings: Sequence[Finding]) -> str:
@@ -173,16 +164,17 @@ class _Side:
     rose: str
     fell: str
 
-    def clause(self, findings: Sequence[Finding], than: str) -> str:
+    def clause(self, findings: Sequence[Finding], than: str) -> tuple[str, str]:
+        """What became of this side, and its evidence."""
         gained = [finding for finding in findings if finding.outcome == "gained"]
         lost = [finding for finding in findings if finding.outcome == "lost"]
         if gained and lost:
-            return f"{self.mixed.format(than=than)} ({_evidence(gained, than)}; but {_evidence(lost)})"
+            return self.mixed.format(than=than), f"{_evidence(gained, than)}; but {_evidence(lost)}"
         decisive = gained or lost
         if not decisive:
-            return f"{self.unclear.format(than=than)} ({_evidence(findings, than)})"
+            return self.unclear.format(than=than), _evidence(findings, than)
         pattern = self.gained if gained else self.lost
-        return f"{pattern.format(size=_size(decisive), than=than)} ({_evidence(decisive, than)})"
+        return pattern.format(size=_size(decisive), than=than), _evidence(decisive, than)
 
     def tally(self, findings: Sequence[Finding]) -> str:
         counts = Counter(finding.outcome for finding in findings)

@@ -5,14 +5,15 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable
-from typing import TypeAlias, TypeGuard
+from typing import TYPE_CHECKING, TypeAlias, TypeGuard
 
-from evalkit.measure import split_variant
-from evalkit.records import CONFIDENCE, Difference, Estimate, Reading, Variant
+from evalkit.measure import label as label  # every part of the report says it
+from evalkit.records import CONFIDENCE, Difference, Estimate, Reading
 
-WithInterval: TypeAlias = Estimate | Difference | Reading
-VARIANT_WORDS: dict[Variant, str] = {"whole": "", "useful": "useful", "matched": "length-matched", "pooled": "pooled"}
+if TYPE_CHECKING:
+    from evalkit.stats import Mean
 
+WithInterval: TypeAlias = "Estimate | Difference | Reading | Mean"
 MISSING = "not defined"
 UNSHOWABLE = re.compile("[\x00\ud800-\udfff]")
 """NUL, which HTML forbids, and lone surrogates, which are not text."""
@@ -26,14 +27,6 @@ def showable(text: str) -> str:
 
 def is_number(value: float | None) -> TypeGuard[float]:
     return value is not None and math.isfinite(value)
-
-
-def label(measure: str) -> str:
-    """`distinct_n|n:3` as a person would say it: `distinct_n (n 3)`; a variant goes before it."""
-    variant, plain = split_variant(measure)
-    name, *parameters = plain.split("|")
-    said = ", ".join(parameter.replace(":", " ", 1) for parameter in parameters)
-    return f"{VARIANT_WORDS[variant]} {name} ({said})".strip() if said else f"{VARIANT_WORDS[variant]} {name}".strip()
 
 
 def value_text(number: WithInterval, signed: bool = False) -> str:

@@ -63,7 +63,9 @@ def test_one_that_rises_while_another_falls_is_an_alarm() -> None:
     told = summary(difference("reward|model:a", 1.25), difference("reward|model:b", -0.5), difference("length", -3.0))
     [alarm] = over_optimisation(told, ["reward|model:a", "reward|model:b"])
     assert (alarm.arm, alarm.kind) == ("tuned", "over-optimisation")
-    assert "against base, reward|model:a (+1.2) clearly rose while reward|model:b (-0.5) clearly fell" in alarm.message
+    assert (
+        "against base, reward (model a) (+1.2) clearly rose while reward (model b) (−0.5) clearly fell" in alarm.message
+    )
 
 
 @pytest.mark.parametrize(

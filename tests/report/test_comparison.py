@@ -98,6 +98,21 @@ def test_a_crossover_in_words(compared: ReportContent, found: Crossover, words: 
     assert table.crossings[0].endswith(words)
 
 
+def test_where_the_baseline_overtakes_is_marked_on_the_plot(compared: ReportContent) -> None:
+    [figure] = curve_figures(compared.summary)
+    band, line = figure["layout"]["shapes"]
+    assert (band["x0"], band["x1"]) == (1.5, 32)
+    assert (line["x0"], line["x1"]) == (2.5, 2.5)
+    [label] = figure["layout"]["annotations"]
+    assert label["text"] == "tuned is overtaken at k* ≈ 2.5 (1.5 to > 32)"
+
+
+@pytest.mark.parametrize("found", [crossover(None, 4.0, None), crossover(0.0, 0.0, 0.0)])
+def test_where_nothing_crosses_nothing_is_marked(compared: ReportContent, found: Crossover) -> None:
+    [figure] = curve_figures(dataclasses.replace(compared.summary, crossovers=(found,)))
+    assert figure["layout"]["shapes"] == []
+
+
 def test_a_curve_has_its_figure_and_its_table(compared: ReportContent) -> None:
     [figure], [table] = curve_figures(compared.summary), curve_tables(compared.summary)
     assert [trace["y"] for trace in figure["data"]] == [[0.1, 0.9, 1.5], [1.0, 1.1, None]]

@@ -7,7 +7,7 @@ import dataclasses
 import pytest
 
 from evalkit.records import Arm, Estimate
-from evalkit.report import effects, figures
+from evalkit.report import effects, figures, frontier
 from evalkit.report.content import ReportContent
 
 from .example import difference, estimate
@@ -18,7 +18,7 @@ def test_plotly_accepts_every_figure(sweep: ReportContent) -> None:
 
     summary = sweep.summary
     for figure in (
-        figures.frontier(summary, "reward", "self_bleu"),
+        frontier.frontier(summary, "reward", "self_bleu"),
         figures.dots(summary, "vendi"),
         figures.forest(summary, "tuned T=1", "base"),
     ):
@@ -27,21 +27,23 @@ def test_plotly_accepts_every_figure(sweep: ReportContent) -> None:
 
 
 def test_right_is_more_diverse_even_where_lower_is(sweep: ReportContent) -> None:
-    assert figures.frontier(sweep.summary, "reward", "self_bleu")["layout"]["xaxis"]["autorange"] == "reversed"
-    assert "autorange" not in figures.frontier(sweep.summary, "reward", "vendi")["layout"]["xaxis"]
+    left, right = frontier.frontier(sweep.summary, "reward", "self_bleu")["layout"]["xaxis"]["range"]
+    assert left > right
+    left, right = frontier.frontier(sweep.summary, "reward", "vendi")["layout"]["xaxis"]["range"]
+    assert left < right
 
 
 def test_a_temperature_sweep_is_one_path_in_order(sweep: ReportContent) -> None:
-    base, tuned = figures.frontier(sweep.summary, "reward", "vendi")["data"]
+    base, tuned = frontier.frontier(sweep.summary, "reward", "vendi")["data"]
     assert base["mode"] == "markers+text"
-    assert tuned["text"] == ["tuned T=0.5", "tuned T=0.7", "tuned T=1", "tuned T=1.3"]
+    assert tuned["text"] == ["T=0.5", "T=0.7", "T=1", "T=1.3"]
     assert "lines" in tuned["mode"]
 
 
 def test_names_cannot_be_markup_in_a_plot(two_arms: ReportContent) -> None:
     hostile = '<a href="javascript:alert(1)">x</a>'
     arms = tuple(dataclasses.replace(arm, checkpoint=hostile) for arm in two_arms.summary.arms)
-    figure = figures.frontier(dataclasses.replace(two_arms.summary, arms=arms), "reward", "vendi")
+    figure = frontier.frontier(dataclasses.replace(two_arms.summary, arms=arms), "reward", "vendi")
     assert figure["data"][0]["name"].startswith("&lt;a")
 
 
@@ -54,9 +56,18 @@ def test_the_forest_is_sorted_and_turned_towards_better(two_arms: ReportContent)
     assert "length" not in ticks
 
 
+def test_the_forest_tells_clear_from_unclear_without_colour(two_arms: ReportContent) -> None:
+    figure = figures.forest(two_arms.summary, "tuned", "base")
+    assert figure is not None
+    symbols = dict(zip(figure["layout"]["yaxis"]["ticktext"], figure["data"][0]["marker"]["symbol"], strict=True))
+    assert symbols["reward"] == "triangle-right"
+    assert symbols["self_bleu"] == "triangle-left"
+    assert symbols["accuracy"] == "circle-open"
+
+
 def test_texts_made_elsewhere_have_no_temperature(two_arms: ReportContent) -> None:
     arms = tuple(Arm(arm.name, arm.checkpoint, None, None, arm.baseline) for arm in two_arms.summary.arms)
-    assert figures.frontier(dataclasses.replace(two_arms.summary, arms=arms), "reward", "vendi")["data"]
+    assert frontier.frontier(dataclasses.replace(two_arms.summary, arms=arms), "reward", "vendi")["data"]
 
 
 def effect_case(values: list[float | None], shift: float) -> tuple[Estimate, Estimate]:

@@ -1,0 +1,199 @@
+"""The cards: what was gained, what was lost, what is left where arms are equally good; the most important only.
+
+A ladder has one set of cards, with the numbers of its nearest and its furthest arm; a measure that some rungs gain and
+others lose has a card of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from evalkit.measure import split_variant
+from evalkit.records import Difference, Reading, Summary
+from evalkit.report import effects
+from evalkit.report.findings import Finding
+from evalkit.report.plain import named, pictured
+from evalkit.report.readings import range_of
+from evalkit.report.verdict import ArmVerdict, Verdict
+from evalkit.report.wording import interval_text, is_number, label, value_text
+
+SHOWN = 3
+"""Rows of a card that are not folded away."""
+Kind = Literal["gained", "lost", "mixed"]
+TITLES: dict[Kind, tuple[str, str]] = {
+    "gained": ("Gained", "Nothing clearly improved."),
+    "lost": ("Lost", "Nothing was clearly lost."),
+    "mixed": ("Gained in some, lost in others", ""),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One arm's difference to the baseline."""
+
+    arm: str
+    value: str
+    interval: str
+    is_clear: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One measure."""
+
+    metric: str
+    plain: str
+    cells: tuple[Cell, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """Measures with the same outcome."""
+
+    kind: Kind
+    title: str
+    nothing: str
+    shown: tuple[Row, ...]
+    folded: tuple[Row, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Cards:
+    """What one arm, or a ladder as a whole, gained and lost against its baseline."""
+
+    arms: str
+    baseline: str
+    cards: tuple[Card, ...]
+    unclear: tuple[Row, ...]
+    changed: tuple[Row, ...]
+    """Clear differences in measures that have no better direction."""
+
+
+@dataclass(frozen=True, slots=True)
+class Equal:
+    """What is left of a gap where arms are equally good."""
+
+    useful: tuple[Row, ...]
+    """Diversity among useful completions, equally many of each arm."""
+    readings: tuple[str, ...]
+    """Of sweeps over temperature."""
+
+
+def cards_of(told: Verdict) -> Cards:
+    """The cards of the headline: of its ladder, or of its arm."""
+    if told.ladder is None:
+        return arm_cards(told.arms[0])
+    by_name = {arm.arm: arm for arm in told.arms}
+    return _cards([by_name[name] for name in told.ladder.rungs])
+
+
+def arm_cards(arm: ArmVerdict) -> Cards:
+    """Those of one arm alone."""
+    return _cards([arm])
+
+
+def equal_quality(summary: Summary, told: Verdict) -> Equal:
+    """Of the headline's arms, the measures of diversity that a reader can picture; the rest is in the tables."""
+    ends = _ends([told.ladder.rungs[0], told.ladder.rungs[-1]] if told.ladder else [told.arms[0].arm])
+    useful = [d for d in summary.differences if d.arm in ends and split_variant(d.metric)[0] == "useful"]
+    directed = {metric for metric, better in effects.betters(summary).items() if better != "neither"}
+    metrics = _most_telling([d.metric for d in useful if d.metric in directed])
+    return Equal(
+        tuple(
+            _useful_row(metric, [d for end in ends for d in useful if (d.arm, d.metric) == (end, metric)])
+            for metric in metrics
+        ),
+        tuple(_reading(reading) for reading in _readings(summary)),
+    )
+
+
+def _cards(arms: Sequence[ArmVerdict]) -> Cards:
+    every: dict[str, list[tuple[str, Finding]]] = {}
+    for arm in arms:
+        for finding in arm.findings:
+            every.setdefault(finding.difference.metric, []).append((arm.arm, finding))
+    ordered = sorted(every.values(), key=_importance)
+    kinds = {kind: [own for own in ordered if _kind(own) == kind] for kind in (*TITLES, "unclear", "changed")}
+    ends = _ends([arms[0].arm, arms[-1].arm])
+    rows = {kind: tuple(_row(own, ends) for own in found) for kind, found in kinds.items()}
+    return Cards(
+        arms=" to ".join(ends),
+        baseline=arms[0].baseline,
+        cards=tuple(
+            Card(kind, title, nothing, rows[kind][:SHOWN], rows[kind][SHOWN:])
+            for kind, (title, nothing) in TITLES.items()
+            if nothing or rows[kind]
+        ),
+        unclear=rows["unclear"],
+        changed=rows["changed"],
+    )
+
+
+def _kind(own: Sequence[tuple[str, Finding]]) -> str:
+    outcomes = {finding.outcome for _, finding in own}
+    if {"gained", "lost"} <= outcomes:
+        return "mixed"
+    return next((kind for kind in ("gained", "lost", "changed") if kind in outcomes), "unclear")
+
+
+def _importance(own: Sequence[tuple[str, Finding]]) -> tuple[int, float]:
+    """What a reader can picture first, then what moved most in the last arm."""
+    _, finding = own[-1]
+    return pictured(finding.difference.metric), -(finding.size or 0.0)
+
+
+def _row(own: Sequence[tuple[str, Finding]], ends: Sequence[str]) -> Row:
+    finding = own[-1][1]
+    return Row(
+        finding.difference.metric,
+        finding.plain,
+        tuple(Cell(arm, f.value, f.interval, f.outcome != "unclear") for arm, f in own if arm in ends),
+    )
+
+
+def _ends(names: Sequence[str]) -> list[str]:
+    return list(dict.fromkeys(names))
+
+
+def _most_telling(metrics: Sequence[str]) -> list[str]:
+    return sorted(dict.fromkeys(metrics), key=pictured)[:SHOWN]
+
+
+def _useful_row(metric: str, differences: Sequence[Difference]) -> Row:
+    return Row(
+        metric,
+        named(metric),
+        tuple(
+            Cell(
+                d.arm,
+                value_text(d, signed=True),
+                interval_text(d),
+                is_number(d.p_adjusted) and d.p_adjusted < effects.ALPHA,
+            )
+            for d in differences
+        ),
+    )
+
+
+def _readings(summary: Summary) -> list[Reading]:
+    """Of every pair of checkpoints its gap in the diversity that is easiest to picture, at equal quality."""
+    betters = effects.betters(summary)
+    chosen: dict[tuple[str, str], Reading] = {}
+    for reading in summary.readings:
+        pair = reading.checkpoint, reading.baseline
+        at_quality = effects.role(reading.at_equal, betters.get(reading.at_equal, "neither")) == "quality"
+        if at_quality and (pair not in chosen or pictured(reading.metric) < pictured(chosen[pair].metric)):
+            chosen[pair] = reading
+    return list(chosen.values())
+
+
+def _reading(reading: Reading) -> str:
+    if not is_number(reading.value):
+        return f"{reading.checkpoint} and {reading.baseline} reach no common {label(reading.at_equal)}."
+    interval = interval_text(reading)
+    return (
+        f"{reading.checkpoint} against {reading.baseline}: {named(reading.metric)} {value_text(reading, signed=True)}"
+        f"{f' ({interval})' if interval else ''} at equal {label(reading.at_equal)}, {range_of(reading)}."
+    )

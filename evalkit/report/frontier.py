@@ -1,0 +1,87 @@
+"""Quality against diversity: every arm with both intervals, temperature paths, ladders, and the better corner."""
+
+from __future__ import annotations
+
+from itertools import groupby
+
+from evalkit.records import Arm, Summary
+from evalkit.report import effects, plane
+from evalkit.report.figures import GRID, Figure, page_layout, palette, shown
+from evalkit.report.ladders import ladders
+from evalkit.report.wording import label
+
+HEIGHT = 460
+_SIZE = (400.0, 340.0)
+"""Of the plot's inside, between a wide and a narrow screen."""
+
+
+def frontier(summary: Summary, quality: str, diversity: str) -> Figure:
+    """Every arm at its diversity (right is more) and quality (up is better)."""
+    betters = effects.betters(summary)
+    known = plane.both_known(summary, diversity, quality, _by_checkpoint(summary))
+    across = plane.reach([x for _, x, _ in known], betters[diversity])
+    upwards = plane.reach([y for _, _, y in known], betters[quality])
+    paths = [list(own) for _, own in groupby(known, key=lambda point: point[0].checkpoint)]
+    ways = _ways(summary, [arm.name for arm, _, _ in known])
+    lines = [*ways, *([arm.name for arm, _, _ in own] for own in paths)]
+    sides = plane.sides(known, across, upwards, lines, _SIZE)
+    layout = page_layout(
+        height=HEIGHT,
+        xaxis=_axis(diversity, "more diverse", across),
+        yaxis=_axis(quality, "better", upwards),
+        shapes=_corner(),
+        annotations=[_corner_words()],
+    )
+    ladder_lines = [plane.joined(way, known) for way in ways]
+    return {"data": [*ladder_lines, *(plane.path(own, sides, palette(summary)) for own in paths)], "layout": layout}
+
+
+def _ways(summary: Summary, known: list[str]) -> list[list[str]]:
+    """From the baseline over each ladder's arms, in its order."""
+    return [[name for name in (one.baseline, *one.rungs) if name in known] for one in ladders(summary)]
+
+
+def _by_checkpoint(summary: Summary) -> list[Arm]:
+    """A checkpoint's arms by temperature."""
+    colours = palette(summary)
+    return sorted(summary.arms, key=lambda arm: (colours[arm.name], arm.checkpoint, _temperature(arm)))
+
+
+def _temperature(arm: Arm) -> float:
+    return arm.sampling.temperature if arm.sampling else 0.0
+
+
+def _axis(metric: str, words: str, ends: plane.Ends) -> Figure:
+    title = {"title": {"text": f"{shown(label(metric))} ({words} →)"}, "automargin": True}
+    return GRID | title | {"range": list(ends)}
+
+
+def _corner() -> list[Figure]:
+    """Quarter discs in the upper right corner, darker towards it."""
+    return [
+        {
+            "type": "path",
+            "xref": "paper",
+            "yref": "paper",
+            "path": f"M {1 - r},1 C {1 - r},{1 - 0.55 * r} {1 - 0.55 * r},{1 - r} 1,{1 - r} L 1,1 Z",
+            "fillcolor": "var(--gained)",
+            "opacity": 0.07,
+            "line": {"width": 0},
+            "layer": "below",
+        }
+        for r in (0.16, 0.3, 0.44)
+    ]
+
+
+def _corner_words() -> Figure:
+    return {
+        "text": "better and more diverse ↗",
+        "x": 1,
+        "y": 1,
+        "xref": "paper",
+        "yref": "paper",
+        "xanchor": "right",
+        "yanchor": "bottom",
+        "showarrow": False,
+        "font": {"color": "var(--gained)", "size": 13},
+    }

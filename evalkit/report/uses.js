@@ -1,0 +1,30 @@
+// The reader's own weights: every step of the slider was reckoned when the page was made; here it is only shown.
+// Names come from strangers: they reach the page through textContent only.
+"use strict";
+(() => {
+  const slider = report.byId("weight");
+  if (!slider) return;
+  const { data, byId, element } = report;
+  const colours = new Map(data.arms.map((arm) => [arm.name, arm.colour]));
+
+  function place({ arm, score, text, note }) {
+    const bar = element("span", { className: `bar arm-${colours.get(arm)}`, ariaHidden: "true" }, element("span", {}));
+    // From the middle, where the baseline is, to the left or the right.
+    const reach = Math.min(Math.abs(score), 1) * 50;
+    bar.firstChild.style.width = `${reach}%`;
+    bar.firstChild.style.left = score < 0 ? `${50 - reach}%` : "50%";
+    return element("li", {}, element("bdi", { textContent: arm }), bar, element("b", { textContent: text }), element("span", { className: "note", textContent: note }));
+  }
+
+  function show() {
+    const step = data.uses[slider.value];
+    slider.setAttribute("aria-valuetext", step.weights);
+    byId("weights").textContent = step.weights;
+    byId("weighed").textContent = step.sentence;
+    byId("places").replaceChildren(...step.places.map(place));
+  }
+
+  slider.addEventListener("input", show);
+  byId("weigh").hidden = false;
+  show();
+})();

@@ -1,0 +1,88 @@
+"""The cards: the most important first, the rest folded, and what is left at equal quality."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from evalkit.measure import definitions
+from evalkit.records import Alarm, Reading
+from evalkit.report.build import build_report
+from evalkit.report.cards import SHOWN, arm_cards, cards_of, equal_quality
+from evalkit.report.content import ReportContent
+from evalkit.report.plain import ALARMS, WORDS, named
+from evalkit.report.verdict import verdict
+
+from .test_ladders import FURTHER, made
+
+
+def test_what_a_reader_can_picture_comes_first_and_the_rest_is_folded(two_arms: ReportContent) -> None:
+    told = cards_of(verdict(two_arms.summary))
+    gained, lost = told.cards
+    assert [row.metric for row in gained.shown] == ["reward"]
+    assert [row.metric for row in lost.shown] == ["vendi", "embedding_distance", "distinct_n|n:2"]
+    assert len(lost.shown) == SHOWN
+    assert len(lost.folded) == 6
+    assert [row.metric for row in told.unclear] == ["accuracy"]
+    assert [row.metric for row in told.changed] == ["length"]
+
+
+def test_a_ladder_shows_its_ends_side_by_side() -> None:
+    told = cards_of(verdict(made(FURTHER)))
+    assert (told.arms, told.baseline) == ("ppo-1 to ppo-0.1", "base")
+    assert [[cell.arm for cell in row.cells] for row in told.cards[0].shown] == [["ppo-1", "ppo-0.1"]]
+
+
+def test_what_some_rungs_gain_and_others_lose_is_neither() -> None:
+    told = cards_of(verdict(made(FURTHER | {"reward": {"base": 0.0, "ppo-0.1": -0.5, "ppo-1": 1.0}})))
+    assert [card.kind for card in told.cards] == ["gained", "lost", "mixed"]
+    assert told.cards[0].shown == ()
+    assert [cell.value[0] for cell in told.cards[2].shown[0].cells] == ["+", "−"]
+
+
+def test_every_arm_of_a_ladder_has_cards_of_its_own() -> None:
+    told = verdict(made(FURTHER))
+    assert [arm_cards(arm).arms for arm in told.arms] == ["ppo-0.1", "ppo-1"]
+    assert "Arm by arm" in build_report(ReportContent("t", made(FURTHER)))
+
+
+def test_at_equal_quality_a_sweep_is_read_by_the_easiest_measure(two_arms: ReportContent) -> None:
+    def reading(metric: str, at: str) -> Reading:
+        return Reading("tuned", "base", metric, at, "s", -3.2, -3.5, -2.9, 0.5, 0.9)
+
+    readings = (reading("self_bleu", "reward"), reading("vendi", "reward"), reading("reward", "vendi"))
+    summary = dataclasses.replace(two_arms.summary, readings=readings)
+    found = equal_quality(summary, verdict(summary))
+    assert found.readings == (
+        "tuned against base: effective number of different answers (vendi) −3.2 (−3.5 to −2.9) at equal reward, 0.5 to 0.9.",
+    )
+
+
+def test_without_a_sweep_the_page_says_how_to_get_one(two_arms: ReportContent) -> None:
+    assert "temperature: [0.7, 0.85, 1.0]" in build_report(two_arms)
+
+
+def test_among_useful_answers_the_gap_is_shown(two_arms: ReportContent) -> None:
+    summary = two_arms.summary
+    more = tuple(dataclasses.replace(e, metric=f"useful/{e.metric}") for e in summary.estimates)
+    gaps = tuple(dataclasses.replace(d, metric=f"useful/{d.metric}") for d in summary.differences)
+    both = dataclasses.replace(summary, estimates=summary.estimates + more, differences=summary.differences + gaps)
+    found = equal_quality(both, verdict(both))
+    assert [row.metric for row in found.useful] == [
+        "useful/vendi",
+        "useful/embedding_distance",
+        "useful/distinct_n|n:2",
+    ]
+
+
+def test_every_metric_has_everyday_words() -> None:
+    own = {name for name, found in definitions().items() if found.function.__module__.startswith("evalkit.")}
+    assert own <= WORDS.keys()
+    assert named("pooled/distinct_n|n:3") == "share of word sequences not repeated (distinct_n, n 3)"
+    assert named("someone_elses|k:4") == "someone_elses, k 4"
+
+
+def test_alarms_are_in_plain_words_and_an_unknown_kind_is_text(two_arms: ReportContent) -> None:
+    alarms = (Alarm("tuned", "duplicates", "many"), Alarm("tuned", "<b>new</b>", "what"))
+    page = build_report(dataclasses.replace(two_arms, summary=dataclasses.replace(two_arms.summary, alarms=alarms)))
+    assert f"<strong>{ALARMS['duplicates']}</strong>" in page
+    assert "<strong>&lt;b&gt;new&lt;/b&gt;</strong>" in page
