@@ -63,6 +63,7 @@ def _view(content: ReportContent, packed: samples.Samples) -> dict[str, Any]:
         "units": {measure: text.unit for measure, text in content.metrics.items()},
         "colours": figures.palette(summary),
         "provenance": content.provenance,
+        "label": label,
         "left_out": packed.left_out,
         "has_samples": any(packed.blocks),
         "alpha": effects.ALPHA,
