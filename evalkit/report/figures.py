@@ -100,7 +100,7 @@ def distance(summary: Summary, metric: str) -> Figure | None:
     layout = page_layout(
         height=360,
         xaxis=GRID
-        | {"title": {"text": f"{DISTANCE}, nats a completion (further from the baseline →)"}, "automargin": True},
+        | {"title": {"text": f"{DISTANCE}, nats a completion<br>(further from the baseline →)"}, "automargin": True},
         yaxis=_axis(metric, better, words),
     )
     return {"data": [*_ladders(known, homes), *points], "layout": layout}
