@@ -16,7 +16,7 @@ from evalkit.report.figures import COLOURS
 from evalkit.report.offline import asset, render
 from evalkit.report.wording import is_number, listed
 from evalkit.training.charts import CHARTS, SECTIONS, Chart, Rows, Runs, draw, number_text, step_name, symbol
-from evalkit.training.curves import step_of
+from evalkit.training_log import step_of
 
 MARKS = "●■◆▲⬟★✚"
 """The figures' symbols, as text has them."""
