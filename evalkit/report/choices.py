@@ -1,0 +1,305 @@
+"""Choices against the law that a prompt states: every choice of every prompt at once, and one prompt at a time."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from evalkit.evidence import ChoiceShares
+from evalkit.records import Arm, Prompt
+from evalkit.report import figures
+from evalkit.report.content import JSON, ReportContent
+from evalkit.report.offline import sentence
+from evalkit.report.wording import listed, short
+
+BAR, GAP, FEET = 19, 16, 70
+"""Pixels: an arm's bar, the room between two choices, and the axis."""
+SIDE = 250
+"""Height of one arm's square in the overview."""
+LONGEST = 60
+"""Characters of a prompt in the selector."""
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What one arm makes of one prompt's choices."""
+
+    arm: str
+    shares: Mapping[str, float]
+    """Choice -> probability; those of all other answers are not in it."""
+    is_exact: bool
+    """Read from the law, not counted among completions."""
+    draws: int
+
+    def missed(self, target: Mapping[str, float]) -> float:
+        """Total variation: the share of this arm's answers that would have to be others."""
+        others = max(0.0, 1 - sum(self.shares.values()))
+        return (sum(abs(self.shares[choice] - asked) for choice, asked in target.items()) + others) / 2
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One prompt with choices."""
+
+    prompt: Prompt
+    given: tuple[Given, ...]
+    """In the order of the report's arms."""
+
+
+@dataclass(frozen=True, slots=True)
+class Portrait:
+    """One arm over all prompts: what stands above its square."""
+
+    arm: str
+    missed: str
+    """Mean share of its answers that would have to be others."""
+    is_exact: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """All that the section prints."""
+
+    lead: str
+    portraits: tuple[Portrait, ...]
+    options: tuple[str, ...]
+    rows: tuple[tuple[str, tuple[tuple[str, ...], ...]], ...]
+    """(prompt, its choices as cells: choice, asked, each arm's share)."""
+    arms: tuple[str, ...]
+
+
+def choices(content: ReportContent) -> Choices | None:
+    """None where no prompt has choices."""
+    asked = read(content)
+    arms = _arms(asked)
+    if not arms:
+        return None
+    return Choices(
+        lead=_lead(asked, arms),
+        portraits=tuple(_portrait(asked, arm) for arm in arms),
+        options=tuple(short(f"{one.prompt.id}: {one.prompt.text}", LONGEST) for one in asked),
+        rows=tuple((one.prompt.id, tuple(_cells(one, arms))) for one in asked),
+        arms=tuple(arms),
+    )
+
+
+def overview(content: ReportContent) -> dict[str, figures.Figure]:
+    """Arm -> its square: asked to the right, given upwards."""
+    asked, colours = read(content), figures.palette(content.summary)
+    return {arm: _square(asked, arm, colours[arm]) for arm in _arms(asked)}
+
+
+def one_by_one(content: ReportContent) -> JSON:
+    """For the selector: each prompt with its text, its figure and what it says; and which of them to show first."""
+    asked = read(content)
+    if not _arms(asked):
+        return None
+    colours = figures.palette(content.summary)
+    moved = [_moved(one, content.summary.arms) for one in asked]
+    return {
+        "first": moved.index(max(moved)),
+        "prompts": [
+            {"text": one.prompt.text, "says": sentence(says(one)), "figure": _bars(one, colours)} for one in asked
+        ],
+    }
+
+
+def read(content: ReportContent) -> list[Asked]:
+    """The prompts that state a law, in the summary's order, with what each arm makes of them."""
+    prompts = {group.prompt.id: group.prompt for own in content.groups.values() for group in own}
+    found: dict[str, dict[str, Given]] = {}
+    for shares in content.evidence.choices:
+        if shares.prompt in prompts:
+            found.setdefault(shares.prompt, {})[shares.arm] = _given(shares, prompts[shares.prompt].choices)
+    order = [arm.name for arm in content.summary.arms]
+    return [
+        Asked(prompts[name], tuple(found[name][arm] for arm in order if arm in found[name]))
+        for name in content.summary.prompts
+        if name in found
+    ]
+
+
+def says(asked: Asked) -> str:
+    """`Asked for 51 to 49, base says 53 to 47 and ppo-0.1 says 97 to 3.`"""
+    target = asked.prompt.choices
+    if len(target) == 2:
+        told = [f"{given.arm} says {_odds(given.shares, target)}" for given in asked.given]
+        return f"Asked for {_odds(target, target)} ({' to '.join(target)}), {listed(told)}."
+    best = max(target, key=lambda choice: target[choice])
+    told = [f"{given.arm} gives {_most(given)}" for given in asked.given]
+    most = "Asked for" if len(set(target.values())) == 1 else f"Asked for {best} with"
+    each = " each" if len(set(target.values())) == 1 else " at the most"
+    return f"{most} {percent(target[best])}{each}, {listed(told)}."
+
+
+def percent(share: float) -> str:
+    """Whole percents, and never all or nothing where it is not."""
+    if 0 < share < 0.005:
+        return "under 1 %"
+    return "over 99 %" if 0.995 <= share < 1 else f"{100 * share:.0f} %"
+
+
+def _odds(shares: Mapping[str, float], order: Mapping[str, float]) -> str:
+    return " to ".join(percent(shares[choice]).removesuffix(" %") for choice in order)
+
+
+def _most(given: Given) -> str:
+    best = max(given.shares, key=lambda choice: given.shares[choice])
+    return f"{best} {percent(given.shares[best])}"
+
+
+def _given(shares: ChoiceShares, choices: Iterable[str]) -> Given:
+    counted = {choice: count / max(1, shares.draws) for choice, count in shares.drawn.items()}
+    known = shares.exact or counted
+    return Given(shares.arm, {choice: known.get(choice, 0.0) for choice in choices}, bool(shares.exact), shares.draws)
+
+
+def _arms(asked: Sequence[Asked]) -> list[str]:
+    return list(dict.fromkeys(given.arm for one in asked for given in one.given))
+
+
+def _of(asked: Sequence[Asked], arm: str) -> list[tuple[Prompt, Given]]:
+    return [(one.prompt, given) for one in asked for given in one.given if given.arm == arm]
+
+
+def _lead(asked: Sequence[Asked], arms: Sequence[str]) -> str:
+    """How sure of its likeliest answer an arm is, beside how sure it was asked to be."""
+    wanted = statistics.fmean(max(one.prompt.choices.values()) for one in asked)
+    told = [
+        f"{arm} {percent(statistics.fmean(max(given.shares.values()) for _, given in _of(asked, arm)))}" for arm in arms
+    ]
+    return (
+        f"The likeliest choice was asked for with {percent(wanted)} on average over {len(asked)} prompts; "
+        f"the likeliest one has, in {listed(told)}."
+    )
+
+
+def _portrait(asked: Sequence[Asked], arm: str) -> Portrait:
+    own = _of(asked, arm)
+    missed = statistics.fmean(given.missed(prompt.choices) for prompt, given in own)
+    return Portrait(arm, percent(missed), all(given.is_exact for _, given in own))
+
+
+def _moved(asked: Asked, arms: Sequence[Arm]) -> float:
+    """How far the prompt's law went from a baseline's, or from the stated one where nothing is compared."""
+    found = {given.arm: given for given in asked.given}
+    pairs = [(found[arm.name], found[arm.baseline].shares) for arm in arms
+             if arm.name in found and arm.baseline in found]  # fmt: skip
+    return max(
+        (given.missed(home) for given, home in pairs),
+        default=max(given.missed(asked.prompt.choices) for given in asked.given),
+    )
+
+
+def _cells(asked: Asked, arms: Sequence[str]) -> list[tuple[str, ...]]:
+    found = {given.arm: given for given in asked.given}
+    return [
+        (choice, _exactly(target), *(_exactly(found[arm].shares[choice]) if arm in found else "–" for arm in arms))
+        for choice, target in asked.prompt.choices.items()
+    ]
+
+
+def _exactly(share: float) -> str:
+    return "< 0.001 %" if 0 < share < 0.00001 else f"{100 * share:.3g} %"
+
+
+def _square(asked: Sequence[Asked], arm: str, colour: int) -> figures.Figure:
+    points = [(prompt, choice, target, given)
+              for prompt, given in _of(asked, arm) for choice, target in prompt.choices.items()]  # fmt: skip
+    whole = {"range": [-0.04, 1.04], "tickformat": ".0%", "dtick": 0.25, "automargin": True}
+    symbol = figures.SYMBOLS[colour]
+    trace = {
+        "type": "scatter",
+        "mode": "markers",
+        "x": [target for _, _, target, _ in points],
+        "y": [round(given.shares[choice], 6) for _, choice, _, given in points],
+        "text": [figures.shown(f"{prompt.id}: {choice}") for prompt, choice, _, _ in points],
+        "hovertemplate": "<b>%{text}</b><br>asked for %{x:.3p}, given %{y:.3p}<extra></extra>",
+        "marker": {
+            "color": figures.themed_colour(colour),
+            "size": 8,
+            "opacity": 0.7,
+            "symbol": [symbol if given.is_exact else f"{symbol}-open" for *_, given in points],
+        },
+        "showlegend": False,
+    }
+    layout = figures.page_layout(
+        height=SIDE,
+        xaxis=figures.GRID | whole | {"title": {"text": "asked for"}},
+        yaxis=figures.GRID | whole | {"title": {"text": "given"}},
+        shapes=[_as_asked()],
+        margin={"l": 8, "r": 12, "t": 8, "b": 8},
+    )
+    return {"data": [trace], "layout": layout}
+
+
+def _as_asked() -> figures.Figure:
+    line = {"color": "var(--ink)", "width": 1, "dash": "dot"}
+    return {"type": "line", "x0": 0, "y0": 0, "x1": 1, "y1": 1, "line": line, "layer": "below"}
+
+
+def _bars(asked: Asked, colours: Mapping[str, int]) -> figures.Figure:
+    """A choice a group, an arm a bar with its name; a line across the group is what was asked for."""
+    target = list(asked.prompt.choices.items())
+    band = BAR * len(asked.given) + GAP
+    traces = [
+        _bar(given, [choice for choice, _ in target], place, band, colours[given.arm])
+        for place, given in enumerate(asked.given)
+    ]
+    layout = figures.page_layout(
+        height=FEET + band * len(target),
+        barmode="overlay",
+        xaxis=figures.GRID
+        | {
+            "range": [0, 1.3],
+            "tickvals": [0, 0.25, 0.5, 0.75, 1],
+            "tickformat": ".0%",
+            "title": {"text": "probability"},
+            "automargin": True,
+        },
+        yaxis={
+            "tickmode": "array",
+            "tickvals": list(range(len(target))),
+            "ticktext": [figures.shown(short(choice, 24)) for choice, _ in target],
+            "range": [len(target) - 0.5, -0.5],
+            "automargin": True,
+            "showgrid": False,
+            "zeroline": False,
+        },
+        shapes=[_mark(place, share, 0.5 - GAP / band / 4) for place, (_, share) in enumerate(target)],
+        margin={"l": 8, "r": 8, "t": 8, "b": 8},
+    )
+    return {"data": traces, "layout": layout}
+
+
+def _bar(given: Given, order: Sequence[str], place: int, band: int, colour: int) -> figures.Figure:
+    top = (GAP / 2 + BAR * (place + 0.5)) / band - 0.5
+    shares = [given.shares[choice] for choice in order]
+    source = "exact" if given.is_exact else f"of {given.draws} completions"
+    return {
+        "type": "bar",
+        "orientation": "h",
+        "x": [round(share, 6) for share in shares],
+        "y": [row + top for row in range(len(order))],
+        "width": (BAR - 5) / band,
+        "text": [f"{figures.shown(short(given.arm, 20))} {percent(share)}" for share in shares],
+        "textposition": "outside",
+        "textfont": {"size": 11},
+        "cliponaxis": False,
+        "hovertext": [
+            f"<b>{figures.shown(given.arm)}</b>: {figures.shown(choice)}<br>{_exactly(share)}, {source}"
+            for choice, share in zip(order, shares, strict=True)
+        ],
+        "hoverinfo": "text",
+        "marker": {
+            "color": figures.themed_colour(colour) if given.is_exact else "rgba(0,0,0,0)",
+            "line": {"color": figures.themed_colour(colour), "width": 1.5},
+        },
+        "showlegend": False,
+    }
+
+
+def _mark(row: int, share: float, half: float) -> figures.Figure:
+    line = {"color": "var(--ink)", "width": 2, "dash": "dot"}
+    return {"type": "line", "x0": share, "x1": share, "y0": row - half, "y1": row + half, "line": line}
