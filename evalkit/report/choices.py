@@ -11,14 +11,17 @@ from evalkit.records import Arm, Prompt
 from evalkit.report import figures
 from evalkit.report.content import JSON, ReportContent
 from evalkit.report.offline import sentence
-from evalkit.report.wording import listed, short
+from evalkit.report.wording import counted, listed, short
 
 BAR, GAP, FEET = 19, 16, 70
 """Pixels: an arm's bar, the room between two choices, and the axis."""
-SIDE = 250
+SIDE = 215
 """Height of one arm's square in the overview."""
 LONGEST = 60
 """Characters of a prompt in the selector."""
+NEAR = 0.3
+"""A mark that lies so little beyond a bar's end would run through the bar's label on a narrow screen."""
+UNIT = "\u00a0%"
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,37 +124,36 @@ def read(content: ReportContent) -> list[Asked]:
 
 
 def says(asked: Asked) -> str:
-    """`Asked for 51 to 49, base says 53 to 47 and ppo-0.1 says 97 to 3.`"""
+    """`Asked for 51 to 49 (Cats to Dogs), base says 53 to 47 and ppo-0.1 says 97 to 3.`"""
     target = asked.prompt.choices
     if len(target) == 2:
         told = [f"{given.arm} says {_odds(given.shares, target)}" for given in asked.given]
         return f"Asked for {_odds(target, target)} ({' to '.join(target)}), {listed(told)}."
     best = max(target, key=lambda choice: target[choice])
-    told = [f"{given.arm} gives {_most(given)}" for given in asked.given]
-    most = "Asked for" if len(set(target.values())) == 1 else f"Asked for {best} with"
-    each = " each" if len(set(target.values())) == 1 else " at the most"
-    return f"{most} {percent(target[best])}{each}, {listed(told)}."
+    wanted = "each" if len(set(target.values())) == 1 else f"at the most ({best})"
+    told = [f"{_most(given)} in {given.arm}" for given in asked.given]
+    return f"Asked for {percent(target[best])} {wanted}; the likeliest answer is {listed(told)}."
 
 
 def percent(share: float) -> str:
     """Whole percents, and never all or nothing where it is not."""
     if 0 < share < 0.005:
-        return "under 1 %"
-    return "over 99 %" if 0.995 <= share < 1 else f"{100 * share:.0f} %"
+        return f"under 1{UNIT}"
+    return f"over 99{UNIT}" if 0.995 <= share < 1 else f"{100 * share:.0f}{UNIT}"
 
 
 def _odds(shares: Mapping[str, float], order: Mapping[str, float]) -> str:
-    return " to ".join(percent(shares[choice]).removesuffix(" %") for choice in order)
+    return " to ".join(percent(shares[choice]).removesuffix(UNIT) for choice in order)
 
 
 def _most(given: Given) -> str:
     best = max(given.shares, key=lambda choice: given.shares[choice])
-    return f"{best} {percent(given.shares[best])}"
+    return f"{best} with {percent(given.shares[best])}"
 
 
 def _given(shares: ChoiceShares, choices: Iterable[str]) -> Given:
-    counted = {choice: count / max(1, shares.draws) for choice, count in shares.drawn.items()}
-    known = shares.exact or counted
+    drawn = {choice: count / max(1, shares.draws) for choice, count in shares.drawn.items()}
+    known = shares.exact or drawn
     return Given(shares.arm, {choice: known.get(choice, 0.0) for choice in choices}, bool(shares.exact), shares.draws)
 
 
@@ -167,11 +169,12 @@ def _lead(asked: Sequence[Asked], arms: Sequence[str]) -> str:
     """How sure of its likeliest answer an arm is, beside how sure it was asked to be."""
     wanted = statistics.fmean(max(one.prompt.choices.values()) for one in asked)
     told = [
-        f"{arm} {percent(statistics.fmean(max(given.shares.values()) for _, given in _of(asked, arm)))}" for arm in arms
+        f"{percent(statistics.fmean(max(given.shares.values()) for _, given in _of(asked, arm)))} in {arm}"
+        for arm in arms
     ]
     return (
-        f"The likeliest choice was asked for with {percent(wanted)} on average over {len(asked)} prompts; "
-        f"the likeliest one has, in {listed(told)}."
+        f"On average over {counted(len(asked), 'prompt')} the likeliest answer should have {percent(wanted)}; "
+        f"the likeliest one has {listed(told)}."
     )
 
 
@@ -201,13 +204,13 @@ def _cells(asked: Asked, arms: Sequence[str]) -> list[tuple[str, ...]]:
 
 
 def _exactly(share: float) -> str:
-    return "< 0.001 %" if 0 < share < 0.00001 else f"{100 * share:.3g} %"
+    return f"< 0.001{UNIT}" if 0 < share < 0.00001 else f"{100 * share:.3g}{UNIT}"
 
 
 def _square(asked: Sequence[Asked], arm: str, colour: int) -> figures.Figure:
     points = [(prompt, choice, target, given)
               for prompt, given in _of(asked, arm) for choice, target in prompt.choices.items()]  # fmt: skip
-    whole = {"range": [-0.04, 1.04], "tickformat": ".0%", "dtick": 0.25, "automargin": True}
+    whole = {"range": [-0.04, 1.04], "tickformat": ".0%", "dtick": 0.5, "automargin": True, "tickfont": {"size": 11}}
     symbol = figures.SYMBOLS[colour]
     trace = {
         "type": "scatter",
@@ -226,8 +229,8 @@ def _square(asked: Sequence[Asked], arm: str, colour: int) -> figures.Figure:
     }
     layout = figures.page_layout(
         height=SIDE,
-        xaxis=figures.GRID | whole | {"title": {"text": "asked for"}},
-        yaxis=figures.GRID | whole | {"title": {"text": "given"}},
+        xaxis=figures.GRID | whole | {"title": {"text": "asked for", "font": {"size": 12}}},
+        yaxis=figures.GRID | whole | {"title": {"text": "given", "font": {"size": 12}}},
         shapes=[_as_asked()],
         margin={"l": 8, "r": 12, "t": 8, "b": 8},
     )
@@ -243,10 +246,8 @@ def _bars(asked: Asked, colours: Mapping[str, int]) -> figures.Figure:
     """A choice a group, an arm a bar with its name; a line across the group is what was asked for."""
     target = list(asked.prompt.choices.items())
     band = BAR * len(asked.given) + GAP
-    traces = [
-        _bar(given, [choice for choice, _ in target], place, band, colours[given.arm])
-        for place, given in enumerate(asked.given)
-    ]
+    bars = [_bar(asked, given, place, band, colours[given.arm]) for place, given in enumerate(asked.given)]
+    names = [_names(asked, given, place, band) for place, given in enumerate(asked.given)]
     layout = figures.page_layout(
         height=FEET + band * len(target),
         barmode="overlay",
@@ -270,26 +271,43 @@ def _bars(asked: Asked, colours: Mapping[str, int]) -> figures.Figure:
         shapes=[_mark(place, share, 0.5 - GAP / band / 4) for place, (_, share) in enumerate(target)],
         margin={"l": 8, "r": 8, "t": 8, "b": 8},
     )
-    return {"data": traces, "layout": layout}
+    return {"data": [*bars, *names], "layout": layout}
 
 
-def _bar(given: Given, order: Sequence[str], place: int, band: int, colour: int) -> figures.Figure:
-    top = (GAP / 2 + BAR * (place + 0.5)) / band - 0.5
-    shares = [given.shares[choice] for choice in order]
+def _heights(asked: Asked, place: int, band: int) -> list[float]:
+    """Where the bars of the arm at this place lie."""
+    return [row + (GAP / 2 + BAR * (place + 0.5)) / band - 0.5 for row in range(len(asked.prompt.choices))]
+
+
+def _names(asked: Asked, given: Given, place: int, band: int) -> figures.Figure:
+    """Behind each bar its arm and share, and behind the mark too where that is near."""
+    ends = [(given.shares[choice], target) for choice, target in asked.prompt.choices.items()]
+    return {
+        "type": "scatter",
+        "mode": "text",
+        "x": [round(target if share < target + 0.01 and target - share < NEAR else share, 6) for share, target in ends],
+        "y": _heights(asked, place, band),
+        "text": [f" {figures.shown(short(given.arm, 20))} {percent(share)}" for share, _ in ends],
+        "textposition": "middle right",
+        "textfont": {"size": 11},
+        "cliponaxis": False,
+        "hoverinfo": "skip",
+        "showlegend": False,
+    }
+
+
+def _bar(asked: Asked, given: Given, place: int, band: int, colour: int) -> figures.Figure:
+    shares = [(choice, given.shares[choice]) for choice in asked.prompt.choices]
     source = "exact" if given.is_exact else f"of {given.draws} completions"
     return {
         "type": "bar",
         "orientation": "h",
-        "x": [round(share, 6) for share in shares],
-        "y": [row + top for row in range(len(order))],
+        "x": [round(share, 6) for _, share in shares],
+        "y": _heights(asked, place, band),
         "width": (BAR - 5) / band,
-        "text": [f"{figures.shown(short(given.arm, 20))} {percent(share)}" for share in shares],
-        "textposition": "outside",
-        "textfont": {"size": 11},
-        "cliponaxis": False,
         "hovertext": [
             f"<b>{figures.shown(given.arm)}</b>: {figures.shown(choice)}<br>{_exactly(share)}, {source}"
-            for choice, share in zip(order, shares, strict=True)
+            for choice, share in shares
         ],
         "hoverinfo": "text",
         "marker": {

@@ -20,6 +20,10 @@ from evalkit.report.wording import LEVEL, interval_text, is_number, label, p_tex
 Figure = dict[str, Any]
 COLOURS = 7
 SYMBOLS = ("circle", "square", "diamond", "triangle-up", "pentagon", "star", "cross")
+MARKS = "●■◆▲⬟★✚"
+"""The symbols as text has them."""
+LEGEND_ABOVE = {"orientation": "h", "x": 0, "y": 1, "yanchor": "bottom"}
+"""For plots of any height: how far below the plot the axis's title ends is no share of its height."""
 ROW = 34
 """Pixels a row of a dot plot needs."""
 DISTANCE = "kl_reverse"

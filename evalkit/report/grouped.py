@@ -55,7 +55,7 @@ def grouped_dots(groups: Sequence[str], series: Sequence[Series], axis: figures.
             xaxis=figures.GRID | {"automargin": True} | axis,
             yaxis=rows,
             shapes=[_rule(place - 0.5) for place in range(1, len(groups))],
-            legend={"orientation": "h", "x": 0, "y": 1, "yanchor": "bottom"},
+            legend=figures.LEGEND_ABOVE,
         ),
     }  # fmt: skip
 

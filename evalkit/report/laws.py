@@ -56,13 +56,14 @@ def by_rank(summary: Summary, shapes: Sequence[Shape]) -> figures.Figure | None:
     }
     bands = [_band(shape, colours[shape.arm], lowest) for shape in known]
     lines = [_line(shape, colours[shape.arm]) for shape in known]
-    return {"data": [*bands, *lines], "layout": figures.page_layout(height=400, xaxis=x, yaxis=y)}
+    layout = figures.page_layout(height=400, xaxis=x, yaxis=y, legend=figures.LEGEND_ABOVE)
+    return {"data": [*bands, *lines], "layout": layout}
 
 
 def along(summary: Summary) -> figures.Figure | None:
     """How many next tokens are open at each token of the answer; None where it was not measured."""
     found = tries.curve_figures(_along(summary))
-    return found[0] if found else None
+    return found[0] | {"layout": found[0]["layout"] | {"legend": figures.LEGEND_ABOVE}} if found else None
 
 
 def _rank_table(shapes: Sequence[Shape]) -> tries.CurveTable | None:
@@ -86,8 +87,8 @@ def _along_table(summary: Summary) -> tries.CurveTable | None:
 
 def _sentence(shapes: Sequence[Shape]) -> str:
     """What the first rank says: how much is left to chance at an average token."""
-    firsts = [f"{shape.arm} {100 * value:.3g} %" for shape in shapes if is_number(value := shape.values[0])]
-    return f"The likeliest next token has, at an average place: {listed(firsts)}." if firsts else ""
+    firsts = [f"{100 * value:.3g}\u00a0% in {shape.arm}" for shape in shapes if is_number(value := shape.values[0])]
+    return f"At an average place the likeliest token has {listed(firsts)}." if firsts else ""
 
 
 def probability(value: float | None) -> str:

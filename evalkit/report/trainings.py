@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from evalkit.evidence import Training
 from evalkit.records import Summary
 from evalkit.report import figures
-from evalkit.report.wording import is_number
+from evalkit.report.wording import is_number, listed
 
 ROWS = 8
 """Of the table, a training."""
@@ -65,7 +65,8 @@ class Trainings:
     heads: tuple[str, ...]
     rows: tuple[Row, ...]
     points: str
-    colours: Mapping[str, int]
+    keys: Mapping[str, tuple[int, str]]
+    """Checkpoint -> number of its colour, and the mark at the end of its lines."""
 
 
 def trainings(summary: Summary, known: Sequence[Training]) -> Trainings | None:
@@ -74,7 +75,10 @@ def trainings(summary: Summary, known: Sequence[Training]) -> Trainings | None:
         return None
     heads = tuple(f"{column.title}, {column.unit}" if column.unit else column.title for column in COLUMNS)
     rows = tuple(row for training in known for row in _rows(training))
-    return Trainings(tuple(_drawn(known)), heads, rows, _points(known), _colours(summary))
+    colours = _colours(summary)
+    keys = {training.checkpoint: colours.get(training.checkpoint, 0) for training in known}
+    marked = {name: (colour, figures.MARKS[colour]) for name, colour in keys.items()}
+    return Trainings(tuple(_drawn(known)), heads, rows, _points(known), marked)
 
 
 def _drawn(trainings: Sequence[Training]) -> list[Column]:
@@ -94,12 +98,9 @@ def _colours(summary: Summary) -> dict[str, int]:
 
 def _points(trainings: Sequence[Training]) -> str:
     """What a point is, where it is more than one update."""
-    means = [
-        f"each point of {training.checkpoint} is the mean of {training.every} {training.counted}s"
-        for training in trainings
-        if training.every > 1
-    ]
-    return f"{'; '.join(means)[:1].upper()}{'; '.join(means)[1:]}." if means else ""
+    sizes = dict.fromkeys((training.every, training.counted) for training in trainings if training.every > 1)
+    means = [f"{every} {counted}s" for every, counted in sizes]
+    return f"Each point is the mean of {listed(means, 'or')}." if means else ""
 
 
 def _has(training: Training, column: Column) -> bool:
@@ -115,7 +116,8 @@ def _figure(column: Column, trainings: Sequence[Training], colours: Mapping[str,
         "automargin": True,
     }
     lines = [_line(column, training, colours.get(training.checkpoint, 0)) for training in trainings]
-    layout = figures.page_layout(height=290, xaxis=x, yaxis=y, margin={"l": 8, "r": 12, "t": 8, "b": 8})
+    margin = {"l": 8, "r": 12, "t": 8, "b": 8}
+    layout = figures.page_layout(height=260, xaxis=x, yaxis=y, margin=margin, showlegend=False)
     return {"data": lines, "layout": layout}
 
 
@@ -139,6 +141,8 @@ def _line(column: Column, training: Training, colour: int) -> figures.Figure:
             "color": figures.themed_colour(colour),
             "symbol": figures.SYMBOLS[colour],
             "size": [0] * (len(values) - 1) + [9],
+            "opacity": 1,
+            "line": {"width": 0},
         },
         "cliponaxis": False,
     }
