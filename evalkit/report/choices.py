@@ -19,7 +19,7 @@ SIDE = 215
 """Height of one arm's square in the overview."""
 LONGEST = 60
 """Characters of a prompt in the selector."""
-NEAR = 0.3
+NEAR = 0.36
 """A mark that lies so little beyond a bar's end would run through the bar's label on a narrow screen."""
 UNIT = "\u00a0%"
 

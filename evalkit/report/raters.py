@@ -94,12 +94,11 @@ def _sentences(arms: Sequence[Arm], told_rows: Sequence[Row]) -> list[str]:
 
 
 def _clause(row: Row) -> str:
-    """`gained 2.27 standard deviations (95 % interval 2.01 to 2.52) for the raters of lab:reward`."""
+    """`gained 2.27 standard deviations (95 % interval +2.01 to +2.52) for the raters of lab:reward`."""
     whom = f"for the raters of {row.judge}"
     if row.effect is None or row.outcome not in ("gained", "lost"):
         return f"shows no clear difference {whom}"
-    ends = sorted(abs(end) for end in (row.effect.low, row.effect.high))
-    interval = f"{LEVEL} interval {ends[0]:.2f} to {ends[1]:.2f}"
+    interval = f"{LEVEL} interval {row.effect.low:+.2f} to {row.effect.high:+.2f}".replace("-", "−")
     return f"{row.outcome} {abs(row.effect.value):.2f} standard deviations ({interval}) {whom}"
 
 
