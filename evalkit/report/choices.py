@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,14 +14,15 @@ from evalkit.report.content import JSON, ReportContent
 from evalkit.report.offline import sentence
 from evalkit.report.wording import counted, listed, short
 
-BAR, GAP, FEET = 19, 16, 70
-"""Pixels: an arm's bar, the room between two choices, and the axis."""
+BAR, LOW_BAR, GAP, FEET = 19, 15, 14, 70
+"""Pixels: an arm's bar, one where choices are many, the room between two choices, and the axis."""
+FEW = 4
 SIDE = 215
 """Height of one arm's square in the overview."""
 LONGEST = 60
 """Characters of a prompt in the selector."""
 NEAR = 0.36
-"""A mark that lies so little beyond a bar's end would run through the bar's label on a narrow screen."""
+"""Of the longest bar: a mark so little beyond a bar's end would run through the bar's label on a narrow screen."""
 UNIT = "\u00a0%"
 
 
@@ -242,19 +244,44 @@ def _as_asked() -> figures.Figure:
     return {"type": "line", "x0": 0, "y0": 0, "x1": 1, "y1": 1, "line": line, "layer": "below"}
 
 
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where the bars of one prompt are drawn: a choice a band, an arm a bar in it."""
+
+    bar: int
+    """Pixels of a bar with the room to the next one."""
+    arms: int
+    reach: float
+    """The largest probability that is drawn."""
+
+    @property
+    def band(self) -> int:
+        """Pixels of a band with the room to the next one."""
+        return self.bar * self.arms + GAP
+
+    def height(self, row: int, arm: int) -> float:
+        """Of an arm's bar, in bands from the middle of the first."""
+        return row + (GAP / 2 + self.bar * (arm + 0.5)) / self.band - 0.5
+
+
+def _place(asked: Asked) -> _Place:
+    choices = asked.prompt.choices
+    reach = max(*choices.values(), *(share for given in asked.given for share in given.shares.values()))
+    return _Place(BAR if len(choices) <= FEW else LOW_BAR, len(asked.given), reach)
+
+
 def _bars(asked: Asked, colours: Mapping[str, int]) -> figures.Figure:
-    """A choice a group, an arm a bar with its name; a line across the group is what was asked for."""
-    target = list(asked.prompt.choices.items())
-    band = BAR * len(asked.given) + GAP
-    bars = [_bar(asked, given, place, band, colours[given.arm]) for place, given in enumerate(asked.given)]
-    names = [_names(asked, given, place, band) for place, given in enumerate(asked.given)]
+    """A choice a band, an arm a bar with its name; a line across the band is what was asked for."""
+    target, place = list(asked.prompt.choices.items()), _place(asked)
+    bars = [_bar(asked, given, arm, place, colours[given.arm]) for arm, given in enumerate(asked.given)]
+    names = [_names(asked, given, arm, place) for arm, given in enumerate(asked.given)]
     layout = figures.page_layout(
-        height=FEET + band * len(target),
+        height=FEET + place.band * len(target),
         barmode="overlay",
         xaxis=figures.GRID
         | {
-            "range": [0, 1.3],
-            "tickvals": [0, 0.25, 0.5, 0.75, 1],
+            "range": [0, 1.3 * place.reach],
+            "tickvals": _ticks(place.reach),
             "tickformat": ".0%",
             "title": {"text": "probability"},
             "automargin": True,
@@ -268,25 +295,26 @@ def _bars(asked: Asked, colours: Mapping[str, int]) -> figures.Figure:
             "showgrid": False,
             "zeroline": False,
         },
-        shapes=[_mark(place, share, 0.5 - GAP / band / 4) for place, (_, share) in enumerate(target)],
+        shapes=[_mark(row, share, 0.5 - GAP / place.band / 4) for row, (_, share) in enumerate(target)],
         margin={"l": 8, "r": 8, "t": 8, "b": 8},
     )
     return {"data": [*bars, *names], "layout": layout}
 
 
-def _heights(asked: Asked, place: int, band: int) -> list[float]:
-    """Where the bars of the arm at this place lie."""
-    return [row + (GAP / 2 + BAR * (place + 0.5)) / band - 0.5 for row in range(len(asked.prompt.choices))]
+def _ticks(reach: float) -> list[float]:
+    """A few round probabilities up to the largest one that is drawn."""
+    step = 0.25 if reach > 0.5 else 0.1 if reach > 0.2 else 0.05
+    return [round(step * tick, 2) for tick in range(math.ceil(reach / step) + 1) if step * tick <= 1]
 
 
-def _names(asked: Asked, given: Given, place: int, band: int) -> figures.Figure:
+def _names(asked: Asked, given: Given, arm: int, place: _Place) -> figures.Figure:
     """Behind each bar its arm and share, and behind the mark too where that is near."""
     ends = [(given.shares[choice], target) for choice, target in asked.prompt.choices.items()]
     return {
         "type": "scatter",
         "mode": "text",
-        "x": [round(target if share < target + 0.01 and target - share < NEAR else share, 6) for share, target in ends],
-        "y": _heights(asked, place, band),
+        "x": [round(target if -0.01 < (target - share) / place.reach < NEAR else share, 6) for share, target in ends],
+        "y": [place.height(row, arm) for row in range(len(ends))],
         "text": [f" {figures.shown(short(given.arm, 20))} {percent(share)}" for share, _ in ends],
         "textposition": "middle right",
         "textfont": {"size": 11},
@@ -296,15 +324,15 @@ def _names(asked: Asked, given: Given, place: int, band: int) -> figures.Figure:
     }
 
 
-def _bar(asked: Asked, given: Given, place: int, band: int, colour: int) -> figures.Figure:
+def _bar(asked: Asked, given: Given, arm: int, place: _Place, colour: int) -> figures.Figure:
     shares = [(choice, given.shares[choice]) for choice in asked.prompt.choices]
     source = "exact" if given.is_exact else f"of {given.draws} completions"
     return {
         "type": "bar",
         "orientation": "h",
         "x": [round(share, 6) for _, share in shares],
-        "y": _heights(asked, place, band),
-        "width": (BAR - 5) / band,
+        "y": [place.height(row, arm) for row in range(len(shares))],
+        "width": (place.bar - 4) / place.band,
         "hovertext": [
             f"<b>{figures.shown(given.arm)}</b>: {figures.shown(choice)}<br>{_exactly(share)}, {source}"
             for choice, share in shares

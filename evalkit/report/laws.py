@@ -52,6 +52,7 @@ def by_rank(summary: Summary, shapes: Sequence[Shape]) -> figures.Figure | None:
         "range": [math.log10(lowest), 0.05],
         "dtick": 1,
         "exponentformat": "power",
+        "tickfont": {"size": 10},  # which Plotly makes larger on a log axis
         "automargin": True,
     }
     bands = [_band(shape, colours[shape.arm], lowest) for shape in known]
