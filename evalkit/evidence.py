@@ -11,6 +11,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -50,8 +51,8 @@ class Training:
     """How one checkpoint was tuned: what its training logged, of N points, oldest first."""
 
     checkpoint: str
-    counted: str
-    """What `steps` count: "update" or "step"."""
+    counted: Literal["update", "step"]
+    """What `steps` count."""
     every: int
     """Rows of the log that one point is the mean of; the last point may have fewer."""
     steps: tuple[int, ...]

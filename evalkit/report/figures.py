@@ -43,6 +43,19 @@ def palette(summary: Summary) -> dict[str, int]:
     return {arm.name: checkpoints.index(arm.checkpoint) % COLOURS for arm in summary.arms}
 
 
+def symbols(summary: Summary) -> dict[str, str]:
+    """Arm -> its symbol, for plots without a line: the arms of one checkpoint share its colour, and differ in this."""
+    colours = palette(summary)
+    siblings: dict[str, list[str]] = {}
+    for arm in summary.arms:
+        siblings.setdefault(arm.checkpoint, []).append(arm.name)
+    return {
+        name: SYMBOLS[(colours[name] + place) % len(SYMBOLS)]
+        for own in siblings.values()
+        for place, name in enumerate(own)
+    }
+
+
 def shown(text: str) -> str:
     """Text that Plotly must show as it is, at a length that leaves room for the plot."""
     return html.escape(short(" ".join(text.split())), quote=False)

@@ -30,6 +30,7 @@ class Series:
 
     name: str
     colour: int
+    symbol: str
     dots: tuple[Dot | None, ...]
     """One a group; None where nothing is known."""
 
@@ -68,7 +69,6 @@ def upright(x: float) -> figures.Figure:
 
 def _trace(groups: Sequence[str], series: Series, offset: float) -> figures.Figure:
     known = [(place, dot) for place, dot in enumerate(series.dots) if dot]
-    symbol = figures.SYMBOLS[series.colour]
     colour = figures.themed_colour(series.colour)
     return {
         "type": "scatter",
@@ -85,7 +85,7 @@ def _trace(groups: Sequence[str], series: Series, offset: float) -> figures.Figu
         "marker": {
             "color": colour,
             "size": 9,
-            "symbol": [symbol if dot.is_clear else f"{symbol}-open" for _, dot in known],
+            "symbol": [series.symbol if dot.is_clear else f"{series.symbol}-open" for _, dot in known],
         },
         "cliponaxis": False,
     }

@@ -59,10 +59,15 @@ def judges(summary: Summary) -> dict[str, str]:
 
 def gains(summary: Summary) -> figures.Figure | None:
     """A reward a group, an arm a dot: its difference to the baseline in standard deviations of the baseline."""
-    known, colours = judges(summary), figures.palette(summary)
+    known, colours, symbols = judges(summary), figures.palette(summary), figures.symbols(summary)
     found, baselines = _differences(summary), effects.estimates(summary)
     series = [
-        Series(arm.name, colours[arm.name], tuple(_dot(found.get((metric, arm.name)), baselines) for metric in known))
+        Series(
+            arm.name,
+            colours[arm.name],
+            symbols[arm.name],
+            tuple(_dot(found.get((metric, arm.name)), baselines) for metric in known),
+        )
         for arm in summary.arms
         if any((metric, arm.name) in found for metric in known)
     ]

@@ -16,10 +16,10 @@ def shares(summary: Summary, card: Mapping[str, Any]) -> figures.Figure | None:
 
     `card`: `evalkit.hearing.Heard.card`.
     """
-    colours = figures.palette(summary)
+    colours, symbols = figures.palette(summary), figures.symbols(summary)
     arms = sorted(summary.arms, key=lambda arm: arm.baseline is not None)
     series = [
-        Series(arm.name, colours[arm.name], _dots(card["voices"], card["shares"][arm.name]))
+        Series(arm.name, colours[arm.name], symbols[arm.name], _dots(card["voices"], card["shares"][arm.name]))
         for arm in arms
         if arm.name in card["shares"]
     ]
