@@ -11,6 +11,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -46,11 +47,31 @@ class ChoiceShares:
 
 
 @dataclass(frozen=True, slots=True)
+class Training:
+    """How one checkpoint was tuned: what its training logged, of N points, oldest first."""
+
+    checkpoint: str
+    counted: Literal["update", "step"]
+    """What `steps` count."""
+    every: int
+    """Rows of the log that one point is the mean of; the last point may have fewer."""
+    steps: tuple[int, ...]
+    """(N,) the last row of each point."""
+    reward: tuple[float | None, ...]
+    """(N,) mean reward a completion, as the reward model gives it."""
+    kl: tuple[float | None, ...]
+    """(N,) KL from the reference, nats a completion."""
+    entropy: tuple[float | None, ...]
+    """(N,) entropy of the policy, nats a completion."""
+
+
+@dataclass(frozen=True, slots=True)
 class Evidence:
     """All of it; a part that the suite did not measure is empty."""
 
     shapes: tuple[Shape, ...] = ()
     choices: tuple[ChoiceShares, ...] = ()
+    trainings: tuple[Training, ...] = ()
 
 
 def to_json(evidence: Evidence) -> bytes:

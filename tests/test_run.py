@@ -18,6 +18,7 @@ import yaml
 from evalkit.errors import EngineError, InputError
 from evalkit.measure import split_variant
 from evalkit.progress import Quiet
+from evalkit.reopening import read_content
 from evalkit.run import Run, run_suite
 from evalkit.suite import load_suite, overrides
 
@@ -240,13 +241,22 @@ def test_a_prompt_longer_than_the_context_is_named_before_anything_is_loaded(tmp
     assert not (tmp_path / "run").exists()
 
 
-def test_completions_of_one_token_go_all_the_way(tmp_path: Path) -> None:
+def test_completions_of_one_token_go_all_the_way_and_how_the_policy_was_tuned_with_them(tmp_path: Path) -> None:
+    import shutil
+
+    from evalkit.checkpoints import locate
+
+    shutil.copytree(locate("lab:tuned"), tmp_path / "policy")
+    (tmp_path / "policy.work").mkdir()
+    (tmp_path / "policy.work" / "curves.jsonl").write_text('{"update": 0, "reward": 0.5}\n', encoding="utf-8")
     suite = write_suite(
         tmp_path, sampling={"n": 4, "max_tokens": 1}, metrics=["distinct_n", "self_bleu", "length", "sequence_entropy"]
     )
-    result = run_again(suite, tmp_path / "run", prompts=2)
+    result = run_again(suite, tmp_path / "run", prompts=2, models={"tuned": str(tmp_path / "policy")})
     assert "truncated" in " ".join(alarm.kind for alarm in result.summary.alarms)
     assert result.report.exists()
+    [training] = read_content(tmp_path / "run").evidence.trainings
+    assert (training.checkpoint, training.reward) == ("tuned", (0.5,))
 
 
 def test_a_checkpoint_that_cannot_be_computed_is_one_clear_line(tmp_path: Path, unbroken: Path) -> None:

@@ -14,7 +14,20 @@ from dataclasses import asdict
 from typing import Any
 
 from evalkit.records import Estimate, Summary
-from evalkit.report import cards, effects, figures, readings, samples, tables, tries
+from evalkit.report import (
+    cards,
+    choices,
+    effects,
+    figures,
+    laws,
+    raters,
+    readings,
+    samples,
+    tables,
+    trainings,
+    tries,
+    voices,
+)
 from evalkit.report.content import JSON, ReportContent
 from evalkit.report.distance import distance
 from evalkit.report.frontier import frontier
@@ -25,7 +38,7 @@ from evalkit.report.verdict import Verdict, verdict
 from evalkit.report.wording import LEVEL, counted, label, listed
 from evalkit.stats import FEW
 
-SCRIPTS = ("charts.js", "report.js", "page.js", "browser.js", "uses.js", "contents.js")
+SCRIPTS = ("charts.js", "report.js", "sections.js", "page.js", "browser.js", "uses.js", "contents.js")
 """In this order; a later one uses what an earlier one made."""
 SECTIONS: tuple[tuple[effects.Role, str, str], ...] = (
     ("quality", "Quality", "How good the answers are, each judged on its own."),
@@ -72,11 +85,17 @@ def _view(content: ReportContent, packed: samples.Samples) -> dict[str, Any]:
         "sections": _sections(content),
         "bar": _bar(summary),
         "has_variants": any(not effects.is_whole(metric) for metric in effects.betters(summary)),
-        "curves": tries.curve_tables(summary),
+        "curves": tries.curve_tables(tries.over_k(summary)),
         "readings": readings.rows(summary),
+        "laws": laws.laws(summary, content.evidence.shapes),
+        "choices": choices.choices(content),
+        "raters": raters.raters(summary),
+        "trainings": trainings.trainings(summary, content.evidence.trainings),
         "units": {measure: text.unit for measure, text in content.metrics.items()},
         "colours": figures.palette(summary),
+        "drawn": list(_figures(content)),
         "provenance": content.provenance,
+        "label": label,
         "left_out": packed.left_out,
         "has_samples": any(packed.blocks),
         "alpha": effects.ALPHA,
@@ -136,14 +155,31 @@ def _data(content: ReportContent, packed: samples.Samples) -> JSON:
         "csv": tables.estimates_csv(summary),
         "overview": _overview(summary),
         "readings": _readings(summary),
-        "curves": tries.curve_figures(summary),
+        "curves": tries.curve_figures(tries.over_k(summary)),
         "distance": _distance(summary),
         "forests": [figures.forest(summary, arm.arm, arm.baseline) for arm in told.arms],
+        "figures": _figures(content),
+        "choices": choices.one_by_one(content),
         "prompts": packed.prompts,
         "arms": [{"name": name, "colour": colour} for name, colour in figures.palette(summary).items()],
         "losses": _losses(summary, told),
         "uses": slider(content, told.arms[0].baseline) if told.arms else [],
     }
+
+
+def _figures(content: ReportContent) -> dict[str, JSON]:
+    """Figures without a selector, by the id of their place."""
+    summary, evidence = content.summary, content.evidence
+    card: Any = content.provenance.get("voices")
+    found = {
+        "law-plot": laws.by_rank(summary, evidence.shapes),
+        "along-plot": laws.along(summary),
+        "voices-plot": voices.shares(summary, card) if card else None,
+        "raters-plot": raters.gains(summary),
+    }
+    found |= {f"choices-plot-{place}": figure for place, figure in enumerate(choices.overview(content).values())}
+    found |= {f"training-{name}-plot": it for name, it in trainings.curves(summary, evidence.trainings).items()}
+    return {place: figure for place, figure in found.items() if figure}
 
 
 def _overview(summary: Summary) -> JSON:

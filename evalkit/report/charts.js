@@ -14,6 +14,8 @@ const charts = (() => {
   function draw(place, figure) {
     const { data, layout } = themed(figure);
     layout.font.family = getComputedStyle(document.body).fontFamily;
+    // When its width changes, Plotly forgets the figure's own height and takes that of the place.
+    place.style.height = `${layout.height}px`;
     Plotly.react(place, data, layout, { responsive: true, displayModeBar: false });
   }
 

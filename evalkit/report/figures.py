@@ -25,6 +25,10 @@ OUTCOMES: dict[effects.Outcome, str] = {
     "changed": "diamond",
 }
 """Full and pointed where a difference is clear, hollow where it is not: no colour is needed to see it."""
+MARKS = "●■◆▲⬟★✚"
+"""The symbols as text has them."""
+LEGEND_ABOVE = {"orientation": "h", "x": 0, "y": 1, "yanchor": "bottom"}
+"""For plots of any height: how far below the plot the axis's title ends is no share of its height."""
 ROW, NARROW_ROW = 34, 24
 """Pixels a row of a dot plot takes, and one of many rows."""
 MANY = 12
@@ -41,6 +45,19 @@ def palette(summary: Summary) -> dict[str, int]:
     """Arm -> number of its colour; the arms of one checkpoint share it, a temperature sweep being one story."""
     checkpoints = list(dict.fromkeys(arm.checkpoint for arm in summary.arms))
     return {arm.name: checkpoints.index(arm.checkpoint) % COLOURS for arm in summary.arms}
+
+
+def symbols(summary: Summary) -> dict[str, str]:
+    """Arm -> its symbol, for plots without a line: the arms of one checkpoint share its colour, and differ in this."""
+    colours = palette(summary)
+    siblings: dict[str, list[str]] = {}
+    for arm in summary.arms:
+        siblings.setdefault(arm.checkpoint, []).append(arm.name)
+    return {
+        name: SYMBOLS[(colours[name] + place) % len(SYMBOLS)]
+        for own in siblings.values()
+        for place, name in enumerate(own)
+    }
 
 
 def shown(text: str) -> str:

@@ -7,6 +7,7 @@
     if (!place) return;
     if (!figure) {
       Plotly.purge(place);
+      place.style.height = "";
       place.replaceChildren(element("p", { className: "nothing", textContent: "Nothing here can be put on one scale; see the tables." }));
       return;
     }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from evalkit.records import Arm, Crossover, Curve, Summary
 from evalkit.report import figures
@@ -48,6 +48,11 @@ class CurveTable:
     rows: tuple[tuple[str, tuple[tuple[str, str], ...]], ...]
     """(arm, (value, interval) at each k)."""
     crossings: tuple[str, ...]
+
+
+def over_k(summary: Summary) -> Summary:
+    """The summary with those of its curves alone that rise with k."""
+    return replace(summary, curves=tuple(curve for curve in summary.curves if curve.name not in OVER))
 
 
 def curve_tables(summary: Summary) -> list[CurveTable]:

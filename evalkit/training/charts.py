@@ -12,7 +12,7 @@ from typing import Literal, TypeAlias
 
 from evalkit.report.figures import COLOURS, GRID, SYMBOLS, Figure, page_layout, shown, themed_colour
 from evalkit.report.wording import is_number
-from evalkit.training.curves import STEPS, Value, step_of
+from evalkit.training_log import STEPS, Value, step_of
 
 Rows: TypeAlias = Sequence[Mapping[str, Value]]
 Runs: TypeAlias = Mapping[str, Rows]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
 from types import TracebackType
@@ -16,11 +16,8 @@ from typing import Any
 
 from evalkit.cache import write_atomically
 from evalkit.errors import StoreError
+from evalkit.training_log import NAME, STEPS, Value, lines, step_of
 
-Value = float | int | None
-NAME = "curves.jsonl"
-STEPS = ("update", "step")
-"""What a row may be keyed by: PPO counts updates, the other trainings optimiser steps."""
 Note = Callable[[str], None]
 
 
@@ -36,7 +33,7 @@ class Curves:
         self._path = folder / NAME
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            kept = [line for line, row in _lines(self._path) if step_of(row) < begin]
+            kept = [line for line, row in lines(self._path) if step_of(row) < begin]
             write_atomically(self._path, b"".join(kept))
             self._file = self._path.open("ab")
             writer = _summary_writer(note)
@@ -88,35 +85,6 @@ class Curves:
             f"{self._path} could not be written: {error.strerror}; the rows before are kept: "
             "make room and give the same command again"
         )
-
-
-def read_curves(folder: Path) -> list[dict[str, Value]]:
-    """The rows of a training, oldest first; none where it has not begun. A half-written last line is left out."""
-    return [row for _, row in _lines(folder / NAME)]
-
-
-def step_of(row: Mapping[str, Any]) -> int:
-    """The row's `update`, or else its `step`."""
-    return int(row["update"] if "update" in row else row["step"])
-
-
-def _lines(path: Path) -> Iterator[tuple[bytes, dict[str, Value]]]:
-    """Every whole line with its row. A line that a crash left without its end is no row."""
-    if not path.exists():
-        return
-    for line in path.read_bytes().splitlines(keepends=True):
-        row = _row(line)
-        if row is not None:
-            yield line, row
-
-
-def _row(line: bytes) -> dict[str, Value] | None:
-    try:
-        found = json.loads(line)
-    except ValueError:
-        return None
-    whole = line.endswith(b"\n") and isinstance(found, dict) and not {*STEPS}.isdisjoint(found)
-    return found if whole else None
 
 
 def _finite(value: Value) -> Value:

@@ -26,7 +26,7 @@ from evalkit.progress import Listener, Quiet
 from evalkit.training import manifest
 from evalkit.training.card import policy_card
 from evalkit.training.config import PpoConfig
-from evalkit.training.curves import Curves, read_curves
+from evalkit.training.curves import Curves
 from evalkit.training.folder import frame_as_chat, save_model
 from evalkit.training.models import Policy, ValueNetwork, fresh_value_network, load_policy, load_reward_model
 from evalkit.training.page import training_page
@@ -36,6 +36,7 @@ from evalkit.training.processes import agreed, gathered, open_accelerator, toget
 from evalkit.training.rollout import sample
 from evalkit.training.scoring import Asked, Scale, Scorer, open_scorer, scale_of
 from evalkit.training.state import read_state, restore, tensors_of, write_state
+from evalkit.training_log import read_curves, work_of
 
 REFERENCE_SAMPLES = 512
 """Completions of the reference that give the reward's scale."""
@@ -79,7 +80,7 @@ def train_rung(config: PpoConfig, beta: float, out: Path, accelerator: Accelerat
     critic = critic_of(config, policy, scale)
     reference = None if policy.has_adapters else copy.deepcopy(policy.model)
     learner = prepare(config, policy, critic, reference, beta, accelerator)
-    work = out / f"{name_of(beta)}.work"
+    work = work_of(out / name_of(beta))
     begin = resume(learner, work / "state.safetensors")
     tell.stage(f"PPO beta {beta:g}", (config.updates - begin) * config.batch)
     rows: Iterator[Row] = watched(config, learner, asked, Judged(reward, scale, gold), begin, tell)
@@ -198,7 +199,7 @@ def save_policy(
         # A model that is cut into shards can neither be copied nor saved.
         policy = load_policy("policy", config.policy, config.lora)
         policy.model.load_state_dict(weights)
-    facts = facts_of(config, beta, scale, read_curves(out / f"{name_of(beta)}.work"))
+    facts = facts_of(config, beta, scale, read_curves(work_of(out / name_of(beta))))
     template = frame_as_chat(config.policy, policy.tokenizer) if config.policy.kind == "base" else None
     policy.model.generation_config.temperature = config.sampling.temperature
     card = policy_card(f"{config.name} {name_of(beta)}", facts)
@@ -231,7 +232,7 @@ def facts_of(config: PpoConfig, beta: float, scale: Scale, rows: Sequence[Mappin
 
 def write_page(config: PpoConfig, out: Path) -> None:
     """Write the page over the curves of all betas so far. Raises `StoreError`."""
-    runs = {name_of(beta): read_curves(out / f"{name_of(beta)}.work") for beta in config.beta}
+    runs = {name_of(beta): read_curves(work_of(out / name_of(beta))) for beta in config.beta}
     facts = json.loads((out / manifest.NAME).read_text(encoding="utf-8"))
     page = training_page(config.name, {name: rows for name, rows in runs.items() if rows}, facts)
     try:

@@ -28,9 +28,10 @@ from evalkit.errors import EvalkitError, InputError, StoreError
 from evalkit.progress import Listener
 from evalkit.training import manifest
 from evalkit.training.config import RewardConfig, SftConfig
-from evalkit.training.curves import Curves, read_curves
+from evalkit.training.curves import Curves
 from evalkit.training.page import training_page
 from evalkit.training.state import read_state, restore, tensors_of, write_state
+from evalkit.training_log import read_curves, work_of
 
 Item = TypeVar("Item")
 Row = dict[str, float | int | None]
@@ -188,7 +189,7 @@ def write_page(title: str, out: Path, names: Iterable[str]) -> None:
     facts = json.loads((out / manifest.NAME).read_text(encoding="utf-8"))
     runs, made = {}, {}
     for name in names:
-        if rows := read_curves(out / f"{name}.work"):
+        if rows := read_curves(work_of(out / name)):
             runs[name] = rows
         if (out / name / "training.json").exists():
             made[name] = json.loads((out / name / "training.json").read_text(encoding="utf-8"))

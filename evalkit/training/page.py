@@ -12,14 +12,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from evalkit.report.figures import COLOURS
+from evalkit.report.figures import COLOURS, MARKS
 from evalkit.report.offline import asset, render
 from evalkit.report.wording import is_number, listed
 from evalkit.training.charts import CHARTS, SECTIONS, Chart, Rows, Runs, draw, number_text, step_name, symbol
-from evalkit.training.curves import step_of
+from evalkit.training_log import step_of
 
-MARKS = "●■◆▲⬟★✚"
-"""The figures' symbols, as text has them."""
 LAST = 10
 """Rows at the end whose mean counts as the last value, as on a checkpoint's card; fewer in a very short training."""
 MOST_TOLD = 3

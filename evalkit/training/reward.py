@@ -43,6 +43,7 @@ from evalkit.training.reward_card import reward_card
 from evalkit.training.rollout import sample
 from evalkit.training.scoring import Scale, scale_of
 from evalkit.training.split import held_out_prompts
+from evalkit.training_log import work_of
 
 Ids = tuple[int, ...]
 CHECKED = 256
@@ -234,7 +235,7 @@ def train_one(
     trained = with_adapters(network.classifier, config.lora)
     network.to(device_of_training())
     pairs, watched = of_group(material.trained, group), of_group(material.held_out, group)
-    optimise(config, bradley_terry(config, network), pairs, watched, out / f"{name}.work", tell, show)
+    optimise(config, bradley_terry(config, network), pairs, watched, work_of(out / name), tell, show)
     figures = figures_of(margins_of(config, network, material.held_out), material.held_out, group)
     scale = scale_of_reference(config, network, material.reference)
     mean = rescale_head(network.classifier.get_submodule("score"), scale)

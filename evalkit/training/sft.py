@@ -29,6 +29,7 @@ from evalkit.training.models import Policy, load_policy, response_logits, token_
 from evalkit.training.optimise import Objective, device_of_training, evaluate, optimise, write_page
 from evalkit.training.preferences import Text
 from evalkit.training.split import held_out_prompts
+from evalkit.training_log import work_of
 from evalkit.typed_yaml import dotted, reason
 
 SFT = "sft"
@@ -70,7 +71,7 @@ def train_sft(config: SftConfig, out: Path, tell: Listener, command: Sequence[st
     if not (out / SFT / "training.json").exists():
         policy.model.to(device_of_training())
         objective = cross_entropy(policy)
-        optimise(config, objective, trained, held_out, out / f"{SFT}.work", tell, show)
+        optimise(config, objective, trained, held_out, work_of(out / SFT), tell, show)
         save_sft(config, policy, facts_of(config, objective, trained, held_out), out)
     show()
     manifest.finish(out, told)

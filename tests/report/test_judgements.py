@@ -49,3 +49,20 @@ def test_without_them_there_is_no_section() -> None:
     told = page()
     assert 'id="voices"' not in told
     assert 'id="agreement"' not in told
+
+
+def test_scores_are_named_as_in_the_rest_of_the_report() -> None:
+    told = page(agreement=[ROW | {"first": "reward|model:lab:reward"}])
+    assert "<bdi>reward (model lab:reward)</bdi>" in told
+
+
+def test_tables_that_do_not_break_lines_scroll_on_a_narrow_screen() -> None:
+    before_each = page(voices=VOICES, agreement=[ROW]).split('<table class="arms">')[:-1]
+    assert len(before_each) == 4
+    assert all(before.rstrip().rpartition("\n")[2].strip().startswith('<div class="scroll"') for before in before_each)
+
+
+def test_the_navigation_leads_to_them() -> None:
+    told = page(voices=VOICES, agreement=[ROW])
+    assert '<a href="#voices">' in told
+    assert '<a href="#agreement">' in told

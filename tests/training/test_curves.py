@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from evalkit.errors import StoreError
 from evalkit.training import curves
-from evalkit.training.curves import Curves, read_curves
+from evalkit.training.curves import Curves
+from evalkit.training_log import read_curves
 
 NUMBERS = st.one_of(st.none(), st.integers(-(2**40), 2**40), st.floats())
 

@@ -30,11 +30,11 @@ from evalkit.suite import CheckpointSpec, Frame, Suite, load_suite
 from evalkit.training import ladder
 from evalkit.training.batch import pack
 from evalkit.training.config import PpoConfig, RewardSource, load_config
-from evalkit.training.curves import read_curves
 from evalkit.training.ladder import critic_of, train_ladder
 from evalkit.training.models import Policy, load_policy, response_values
 from evalkit.training.scoring import Asked, Scale, Scorer
 from evalkit.training.state import read_state
+from evalkit.training_log import read_curves
 from tests.training import toy
 
 ROOT = Path(__file__).parents[2]

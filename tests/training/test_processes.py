@@ -24,8 +24,8 @@ from safetensors.torch import load_file
 from evalkit.errors import EvalkitError, InputError
 from evalkit.suite import CheckpointSpec
 from evalkit.training.config import PpoConfig
-from evalkit.training.curves import read_curves
 from evalkit.training.processes import agreed, check_batch, open_accelerator, together
+from evalkit.training_log import read_curves
 from tests.training import toy
 from tests.training.processes import one_update
 from tests.training.processes.toy_ppo import PROMPTS, REWARDS, setting

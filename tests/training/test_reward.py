@@ -27,11 +27,11 @@ from evalkit.training import optimise, reward
 from evalkit.training.batch import pack
 from evalkit.training.calibration import calibration_error, judge, reliability, wilson
 from evalkit.training.config import RewardConfig
-from evalkit.training.curves import read_curves
 from evalkit.training.exchange import exchange_template, template_ids
 from evalkit.training.models import fresh_value_network, load_policy, sequence_scores
 from evalkit.training.preferences import Preference, read_preferences, write_preferences
 from evalkit.training.split import held_out_prompts
+from evalkit.training_log import read_curves
 from tests.training import toy
 
 LETTERS = "abcd"

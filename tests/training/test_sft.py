@@ -17,8 +17,8 @@ from evalkit.progress import Quiet
 from evalkit.records import Prompt
 from evalkit.training import optimise, sft
 from evalkit.training.config import SftConfig
-from evalkit.training.curves import read_curves
 from evalkit.training.models import load_policy
+from evalkit.training_log import read_curves
 from tests.training import toy
 from tests.training.test_reward import PROMPTS, Interrupting, Noting, Stops
 
