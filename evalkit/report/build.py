@@ -13,7 +13,7 @@ from dataclasses import asdict
 from typing import Any
 
 from evalkit.records import Estimate, Summary
-from evalkit.report import effects, figures, readings, samples, tables, tries
+from evalkit.report import effects, figures, maps, readings, samples, tables, tries
 from evalkit.report.content import JSON, ReportContent
 from evalkit.report.offline import asset, finite, render
 from evalkit.report.verdict import Verdict, verdict
@@ -30,6 +30,8 @@ SECTIONS: tuple[tuple[effects.Role, str, str], ...] = (
     ),
 )
 
+SCRIPTS = ("charts.js", "blocks.js", "page.js", "map.js")
+
 
 def build_report(content: ReportContent) -> str:
     """The report as HTML, ready to be written as UTF-8."""
@@ -37,7 +39,7 @@ def build_report(content: ReportContent) -> str:
     return render(
         "page.html.jinja",
         [asset("evalkit.report", "style.css")],
-        [asset("evalkit.report", "charts.js"), asset("evalkit.report", "page.js")],
+        [asset("evalkit.report", name) for name in SCRIPTS],
         _data(content, packed),
         _view(content, packed) | {"blocks": packed.blocks},
     )
@@ -59,6 +61,7 @@ def _view(content: ReportContent, packed: samples.Samples) -> dict[str, Any]:
         "bar": _bar(summary),
         "has_variants": any(not effects.is_whole(metric) for metric in effects.betters(summary)),
         "curves": tries.curve_tables(summary),
+        "map": maps.map_view(content),
         "readings": readings.rows(summary),
         "units": {measure: text.unit for measure, text in content.metrics.items()},
         "colours": figures.palette(summary),
@@ -114,6 +117,7 @@ def _data(content: ReportContent, packed: samples.Samples) -> JSON:
         "prompts": packed.prompts,
         "arms": [{"name": name, "colour": colour} for name, colour in figures.palette(summary).items()],
         "losses": _losses(summary, told),
+        "map": maps.map_data(content),
     }
 
 

@@ -3,7 +3,6 @@
 "use strict";
 (() => {
   const data = JSON.parse(document.getElementById("data").textContent);
-  const blocks = document.querySelectorAll("script.block");
   const CLASSES_SHOWN = 16;
   const CHARACTERS_SHOWN = 1500;
 
@@ -71,14 +70,6 @@
     return data.prompts.findIndex((_, index) => address(index) === location.hash);
   }
 
-  async function unpack(index) {
-    const packed = blocks[index].textContent;
-    if (!packed) return null;
-    const bytes = Uint8Array.from(atob(packed), (character) => character.charCodeAt(0));
-    const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
-    return new Response(stream).json();
-  }
-
   function fillControls() {
     const tags = [...new Set(data.prompts.flatMap((prompt) => prompt.tags))].sort();
     byId("tag").append(...tags.map((tag) => element("option", { value: tag, textContent: tag })));
@@ -125,7 +116,7 @@
     if (index < 0) return;
     current = index;
     mark();
-    const block = await unpack(index);
+    const block = await blocks.unpack(index);
     if (index === current) view.replaceChildren(...promptView(data.prompts[index], block));
   }
 
