@@ -4,21 +4,23 @@ There are two maps, because what prompts are about is most of what differs betwe
 would be a picture of the prompts.
 
 *One prompt*: its completions of all arms, placed so that the distances between points are as near as can be to those
-between embeddings (metric scaling: SMACOF, de Leeuw 1977, from principal components as the start, so that nothing is left
-to a seed). Equal texts are one point, with the weight of their number.
+between embeddings (metric scaling: SMACOF, de Leeuw 1977, from principal components as the start, so that nothing is
+left to a seed). Equal texts are one point, with the weight of their number.
 
-*All prompts*: from each completion the mean of its arm's completions of the same prompt is taken away, and the arm's mean
-displacement put in its place: how far, on average over prompts, its means lie from the means of all arms. So a cloud's
-width is how much one prompt's answers differ, and its place is where the arm went on all prompts alike. Principal
-components (Pearson 1901) show it: scaling so many points would take hours. To take away the baseline's mean instead
-would mislead: an arm that says one thing a prompt would have a point a prompt, each wherever that answer happens to lie,
-and so a wide cloud. On the creative suite it makes the most narrowed arm twice as wide as the baseline.
+*All prompts*: from each completion the mean of its arm's completions of the same prompt is taken away, and the arm's
+mean displacement put in its place: how far, on average over prompts, its means lie from the means of all arms. So a
+cloud's width is how much one prompt's answers differ, and its place is where the arm went on all prompts alike.
+Principal components (Pearson 1901) show it: scaling needs the distances of all pairs, which are too many here. To
+take away the baseline's mean instead would mislead: an arm that says one thing a prompt would have a point a prompt,
+each wherever that answer happens to lie, and so a wide cloud. On the creative suite it makes the narrowest arm more
+than twice as wide as the baseline.
 
-How true are they? Of 16 prompts of the creative suite, with five arms and 32 completions each: the correlation between an
-arm's mean distance from its middle on the map and in truth is 0.94 by scaling, 0.85 by principal components and 0.83 by
-t-SNE (perplexity 30); between pairs of points 0.80, 0.75 and 0.63. t-SNE and UMAP do worse by intent: every point gets about
-as many near neighbours as any other, so that a dense, collapsed arm is drawn apart. They are for finding clusters; these
-maps are about width.
+How true are they? Of 16 prompts of the creative suite, with five arms and 32 completions each: the correlation
+between an arm's mean distance from its middle on the map and in all dimensions, both over the mean of the prompt's
+arms, is 0.94 by scaling, 0.85 by principal components and 0.83 by t-SNE (perplexity 30); that between the distances
+of pairs 0.80, 0.75 and 0.63. t-SNE and UMAP keep who is next to whom, not how far apart: every point gets about as
+many near neighbours as any other. They find clusters; these maps are about width, and whoever looks at one takes
+distances for distances.
 """
 
 from __future__ import annotations
@@ -174,9 +176,11 @@ def _rows(group: Group) -> Array:
 
 def _prompt_map(prompt: str, own: Mapping[str, Group], around: Mapping[str, Array], step: int) -> PromptMap:
     shown = {arm: Counter(group.texts[::step]) for arm, group in own.items()}
-    rows = {text: _rows(group)[group.texts.index(text)] for arm, group in own.items() for text in shown[arm]}
+    rows = dict(pair for group in own.values() for pair in zip(group.texts[::step], _rows(group)[::step], strict=True))
     weights = sum(shown.values(), Counter[str]())
-    places, stress = _scaled(np.array(list(rows.values())), np.array([weights[text] for text in rows], dtype=np.float64))
+    places, stress = _scaled(
+        np.array(list(rows.values())), np.array([weights[text] for text in rows], dtype=np.float64)
+    )
     place = dict(zip(rows, places, strict=True))
     arms = [
         _mapped_texts(arm, group, shown[arm], np.array([place[text] for text in shown[arm]]), around[arm])

@@ -15,7 +15,7 @@ from evalkit.stats import Array, mean_intervals
 
 
 def gather(groups: Groups) -> Evidence:
-    """What the report shows of these groups, as they were measured: laws, choices, embeddings where a metric needed them."""
+    """What the report shows of these groups, as measured: laws, choices, embeddings where a metric needed them."""
     return Evidence(
         shapes=tuple(shape for arm, own in groups.items() for shape in _shapes(arm, own)),
         choices=tuple(_choices(arm, group) for arm, own in groups.items() for group in own if group.prompt.choices),

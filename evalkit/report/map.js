@@ -8,7 +8,7 @@
   const { arms } = map;
   const byId = (id) => document.getElementById(id);
   const pick = byId("pick-map");
-  const PANEL = 200;
+  const PANEL = 160;
   const GAP = 12;
   const GRID = 0.25;
   const LINE = 60;
@@ -39,6 +39,7 @@
 
   // Area, not width, is what the eye takes for a number.
   const sizes = (counts, one) => counts.map((count) => one * Math.sqrt(count));
+  const most = (counts) => counts.reduce((a, b) => Math.max(a, b), 1);
 
   function ellipse([x, y, long, short, turn]) {
     const angles = Array.from({ length: 73 }, (_, step) => (step * Math.PI) / 36);
@@ -55,7 +56,7 @@
     const of = (values) => {
       const low = values.reduce((a, b) => Math.min(a, b), Infinity);
       const high = values.reduce((a, b) => Math.max(a, b), -Infinity);
-      const room = Math.max(0.06 * (high - low), 0.05);
+      const room = Math.max(0.1 * (high - low), 0.05);
       return [low - room, high + room];
     };
     return { x: of(traces.flatMap(({ x }) => x)), y: of(traces.flatMap(({ y }) => y)) };
@@ -77,7 +78,13 @@
 
   // ---- all prompts ----
 
-  function cloud(arm) {
+  // The width of a point of one text: what so many leave room for.
+  function single() {
+    const counts = map.prompts.flatMap((one) => one.arms.flatMap((texts) => texts.counts));
+    return Math.max(2, Math.min(7, 310 / Math.sqrt(counts.length), 28 / Math.sqrt(most(counts))));
+  }
+
+  function cloud(arm, width) {
     const found = map.prompts.flatMap((one, place) => {
       const own = one.arms.find((texts) => texts.arm === arm);
       if (!own) return [];
@@ -90,20 +97,21 @@
     return {
       type: "scatter", mode: "markers", showlegend: false, hoverinfo: "text",
       x: found.map(({ x }) => x), y: found.map(({ y }) => y), hovertext: found.map(({ told }) => told), customdata: found.map(({ place }) => place),
-      marker: { color: colour, symbol, size: sizes(found.map(({ count }) => count), 3.5), opacity: 0.35, line: { width: 0 } },
+      marker: { color: colour, symbol, size: sizes(found.map(({ count }) => count), width), opacity: 0.35, line: { width: 0 } },
     };
   }
 
   const columns = () => {
-    const most = Math.max(1, Math.min(arms.length, Math.floor(byId("map-all").clientWidth / PANEL)));
-    return Math.ceil(arms.length / Math.ceil(arms.length / most));
+    const fit = Math.max(1, Math.min(arms.length, Math.floor(byId("map-all").clientWidth / PANEL)));
+    return Math.ceil(arms.length / Math.ceil(arms.length / fit));
   };
 
   function panels() {
     const across = columns();
     const down = Math.ceil(arms.length / across);
     const width = byId("map-all").clientWidth;
-    const clouds = arms.map((_, arm) => cloud(arm));
+    const point = single();
+    const clouds = arms.map((_, arm) => cloud(arm, point));
     const range = ends(clouds);
     const panel = (width - (across - 1) * GAP) / across;
     const high = Math.min(panel * (span(range.y) / span(range.x)), 1.2 * panel);
@@ -147,7 +155,7 @@
     return said;
   }
 
-  function points({ arm, texts, counts, x, y }, block, said) {
+  function points({ arm, texts, counts, x, y }, single, block, said) {
     const { name, label, colour, symbol } = arms[arm];
     const told = texts.map((place, text) => {
       const words = block?.[name]?.classes[place]?.text;
@@ -156,11 +164,13 @@
     });
     const order = texts.map((_, text) => text).sort((a, b) => counts[b] - counts[a]);
     const inOrder = (values) => order.map((text) => values[text]);
-    return {
-      type: "scatter", mode: "markers", name: label, legendgroup: label, showlegend: false, hoverinfo: "text",
-      x: inOrder(x), y: inOrder(y), hovertext: inOrder(told),
-      marker: { color: colour, symbol, size: sizes(inOrder(counts), 8), opacity: 0.6, line: { color: "var(--paper)", width: 1 } },
-    };
+    const trace = { type: "scatter", mode: "markers", legendgroup: label, showlegend: false, x: inOrder(x), y: inOrder(y) };
+    const size = sizes(inOrder(counts), single);
+    // An edge of its own, so that arms which say the same text are still told apart where they lie on each other.
+    return [
+      { ...trace, hoverinfo: "skip", marker: { color: colour, symbol, size, opacity: 0.3, line: { width: 0 } } },
+      { ...trace, hoverinfo: "text", hovertext: inOrder(told), marker: { color: colour, symbol: `${symbol}-open`, size, line: { width: 1.5 } } },
+    ];
   }
 
   const key = ({ label, colour, symbol, dash }) => ({
@@ -170,7 +180,8 @@
 
   function promptMap(one, block) {
     const said = speakers(one, block);
-    const drawn = one.arms.map((texts) => points(texts, block, said));
+    const single = Math.min(8, 80 / Math.sqrt(most(one.arms.flatMap(({ counts }) => counts))));
+    const drawn = one.arms.flatMap((texts) => points(texts, single, block, said));
     const lines = one.arms.map(({ arm, outline: places }) => ({ ...outline(places, { color: arms[arm].colour, width: 2, dash: arms[arm].dash }), legendgroup: arms[arm].label }));
     const range = ends([...drawn, ...lines]);
     const width = byId("map-one").clientWidth;
@@ -199,15 +210,24 @@
       return row;
     });
     byId("map-rows").replaceChildren(...rows);
+    byId("map-asked").textContent = prompts[one.index].text || prompts[one.index].id;
     byId("map-off").textContent = `${Math.round(100 * one.stress)} %`;
     byId("map-read").href = `#prompt-${encodeURIComponent(prompts[one.index].id)}`;
   }
 
+  let shown = { one: null, block: null };
+
+  // At once, for print does not wait; then again with the texts.
   async function drawOne() {
     const one = map.prompts[pick.value];
     tell(one);
+    if (shown.one !== one) shown = { one, block: null };
+    charts.draw(byId("map-one"), promptMap(one, shown.block));
+    if (shown.block) return;
     const block = await blocks.unpack(one.index);
-    if (one === map.prompts[pick.value]) charts.draw(byId("map-one"), promptMap(one, block));
+    if (!block || shown.one !== one) return;
+    shown.block = block;
+    charts.draw(byId("map-one"), promptMap(one, block));
   }
 
   // ---- when ----

@@ -80,7 +80,7 @@ def _fall(distances: Mapping[str, float], arms: Sequence[Arm]) -> float:
     falls = [
         distances[arm.baseline] - distances[arm.name]
         for arm in arms
-        if arm.baseline in distances and arm.name in distances
+        if arm.baseline is not None and arm.baseline in distances and arm.name in distances
     ]
     return max(falls, default=0.0)
 
@@ -123,5 +123,5 @@ def _texts(found: MappedTexts, arm: int) -> JSON:
         "ax": found.around_x,
         "ay": found.around_y,
         "outline": astuple(found.outline),
-        "told": [found.drawn, found.different, f"{found.distance:.2f}", f"{found.distance_shown:.2f}"],
+        "told": [f"{found.different} of {found.drawn}", f"{found.distance:.2f}", f"{found.distance_shown:.2f}"],
     }
