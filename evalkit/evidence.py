@@ -66,12 +66,86 @@ class Training:
 
 
 @dataclass(frozen=True, slots=True)
+class Outline:
+    """An ellipse on a map, around the middle of an arm's completions, that holds half of them."""
+
+    x: float
+    y: float
+    """Its middle."""
+    long: float
+    short: float
+    """Its half axes; both 0 where half of the completions are one text."""
+    turn: float
+    """Of the long one from the x axis, in radians."""
+
+
+@dataclass(frozen=True, slots=True)
+class MappedTexts:
+    """One arm's completions of one prompt as points, one for each different text among those shown."""
+
+    arm: str
+    texts: tuple[int, ...]
+    """Which text each point is: its place among all of this arm's texts in order of count (`Counter.most_common`)."""
+    counts: tuple[int, ...]
+    """How many of the completions that are shown it stands for."""
+    x: tuple[float, ...]
+    y: tuple[float, ...]
+    """Where it is on the map of this prompt, in the embeddings' own unit: rows have length 1."""
+    around_x: tuple[float, ...]
+    around_y: tuple[float, ...]
+    """Where it is on the map of all prompts."""
+    outline: Outline
+    """On the map of this prompt."""
+    drawn: int
+    """Completions, shown or not."""
+    different: int
+    """Different texts among them."""
+    distance: float
+    """Mean distance of a completion from the mean of all, in all dimensions, shown or not."""
+    distance_shown: float
+    """The same on the map of this prompt, of those shown."""
+
+
+@dataclass(frozen=True, slots=True)
+class PromptMap:
+    """One prompt's completions of all arms in two dimensions."""
+
+    prompt: str
+    stress: float
+    """By how much distances on the map differ from true ones, as a share of these (root mean squares)."""
+    arms: tuple[MappedTexts, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class MappedArm:
+    """One arm on the map of all prompts."""
+
+    arm: str
+    outline: Outline
+    distance_shown: float
+    """Mean distance, on this map, of a completion from the middle of its prompt's completions."""
+
+
+@dataclass(frozen=True, slots=True)
+class CompletionMap:
+    """Embeddings of completions in two dimensions: each prompt by itself, and all around one centre."""
+
+    prompts: tuple[PromptMap, ...]
+    share: float | None
+    """Of the variance, how much the map of all prompts shows; None where there is none."""
+    arms: tuple[MappedArm, ...]
+    step: int
+    """Every so manieth completion is shown, 1 being all."""
+
+
+@dataclass(frozen=True, slots=True)
 class Evidence:
     """All of it; a part that the suite did not measure is empty."""
 
     shapes: tuple[Shape, ...] = ()
     choices: tuple[ChoiceShares, ...] = ()
     trainings: tuple[Training, ...] = ()
+    completion_map: CompletionMap | None = None
 
 
 def to_json(evidence: Evidence) -> bytes:

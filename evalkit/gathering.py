@@ -1,4 +1,4 @@
-"""Evidence is gathered from measured completions: how laws fall with rank, what became of choices."""
+"""Evidence is gathered from measured completions: how laws fall with rank, what became of choices, where texts lie."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from evalkit.completion_map import map_completions
 from evalkit.evidence import ChoiceShares, Evidence, Shape
 from evalkit.measuring import Groups
 from evalkit.records import CONFIDENCE, RANKS, Group
@@ -14,10 +15,11 @@ from evalkit.stats import Array, mean_intervals
 
 
 def gather(groups: Groups) -> Evidence:
-    """What the report shows of these groups, as they were measured: laws and choices where a metric needed them."""
+    """What the report shows of these groups, as measured: laws, choices, embeddings where a metric needed them."""
     return Evidence(
         shapes=tuple(shape for arm, own in groups.items() for shape in _shapes(arm, own)),
         choices=tuple(_choices(arm, group) for arm, own in groups.items() for group in own if group.prompt.choices),
+        completion_map=map_completions(groups),
     )
 
 

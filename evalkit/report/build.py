@@ -20,6 +20,7 @@ from evalkit.report import (
     effects,
     figures,
     laws,
+    maps,
     raters,
     readings,
     samples,
@@ -38,7 +39,7 @@ from evalkit.report.verdict import Verdict, verdict
 from evalkit.report.wording import LEVEL, counted, label, listed
 from evalkit.stats import FEW
 
-SCRIPTS = ("charts.js", "report.js", "sections.js", "page.js", "browser.js", "uses.js", "contents.js")
+SCRIPTS = ("charts.js", "report.js", "sections.js", "page.js", "map.js", "browser.js", "uses.js", "contents.js")
 """In this order; a later one uses what an earlier one made."""
 SECTIONS: tuple[tuple[effects.Role, str, str], ...] = (
     ("quality", "Quality", "How good the answers are, each judged on its own."),
@@ -86,6 +87,7 @@ def _view(content: ReportContent, packed: samples.Samples) -> dict[str, Any]:
         "bar": _bar(summary),
         "has_variants": any(not effects.is_whole(metric) for metric in effects.betters(summary)),
         "curves": tries.curve_tables(tries.over_k(summary)),
+        "map": maps.map_view(content),
         "readings": readings.rows(summary),
         "laws": laws.laws(summary, content.evidence.shapes),
         "choices": choices.choices(content),
@@ -164,6 +166,7 @@ def _data(content: ReportContent, packed: samples.Samples) -> JSON:
         "arms": [{"name": name, "colour": colour} for name, colour in figures.palette(summary).items()],
         "losses": _losses(summary, told),
         "uses": slider(content, told.arms[0].baseline) if told.arms else [],
+        "map": maps.map_data(content),
     }
 
 

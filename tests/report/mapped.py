@@ -1,0 +1,30 @@
+"""Made-up runs whose texts have made-up embeddings: equal ones for equal texts, unrelated ones for others."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+
+import numpy as np
+
+from evalkit.completion_map import map_completions
+from evalkit.report.content import ReportContent
+
+DIMENSIONS = 16
+
+
+def with_map(content: ReportContent) -> ReportContent:
+    groups = {
+        arm: [
+            dataclasses.replace(group, embeddings=np.array([embedding(text) for text in group.texts])) for group in own
+        ]
+        for arm, own in content.groups.items()
+    }
+    evidence = dataclasses.replace(content.evidence, completion_map=map_completions(groups))
+    return dataclasses.replace(content, evidence=evidence)
+
+
+def embedding(text: str) -> np.ndarray:
+    seed = hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()[:4]
+    row = np.random.default_rng(int.from_bytes(seed, "big")).normal(size=DIMENSIONS)
+    return (row / np.linalg.norm(row)).astype(np.float32)
