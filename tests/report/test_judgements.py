@@ -58,7 +58,7 @@ def test_scores_are_named_as_in_the_rest_of_the_report() -> None:
 
 def test_tables_that_do_not_break_lines_scroll_on_a_narrow_screen() -> None:
     before_each = page(voices=VOICES, agreement=[ROW]).split('<table class="arms">')[:-1]
-    assert len(before_each) == 4
+    assert len(before_each) >= 4
     assert all(before.rstrip().rpartition("\n")[2].strip().startswith('<div class="scroll"') for before in before_each)
 
 
