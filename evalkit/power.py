@@ -27,6 +27,10 @@ from evalkit.stats import Array
 
 FARTHEST = 4
 """Times the pilot's n: a variance is not extrapolated farther."""
+CAUTION = 0.8
+"""A pilot tells variances roughly: in so many of all pilots the size that is named has the power it is named for.
+
+The upper bound of the variance is planned with, not its estimate (Browne 1995)."""
 FEWEST = 5
 """Prompts that are asked at least: the t test of fewer leans on normal values too much."""
 
@@ -78,8 +82,13 @@ def spread_of(new: Array, base: Array, halves: tuple[Array, Array], margin: Marg
     within = within_new + size**2 * within_base
     # One arm against itself shares its draws, and what is left of them is a share of one side's.
     in_pilot = (1 - size) ** 2 * within_new if same else within
-    total = float(np.var(shifted(new, base, margin), ddof=1))
+    total = float(np.var(shifted(new, base, margin), ddof=1)) * caution(len(new))
     return Spread(float(base.mean()), max(0.0, total - in_pilot), within, samples)
+
+
+def caution(prompts: int) -> float:
+    """Times a pilot's variance between prompts, it is at least the true one in CAUTION of pilots (normal values)."""
+    return (prompts - 1) / float(scipy_stats.chi2.ppf(1 - CAUTION, prompts - 1))
 
 
 def power_of(spread: Spread, prompts: int, samples: int, beyond: float, alpha: float) -> float:

@@ -9,9 +9,11 @@ from hypothesis import strategies as st
 
 from evalkit.noninferiority import Margin, weigh
 from evalkit.power import (
+    CAUTION,
     Cost,
     Split,
     Spread,
+    caution,
     cheapest,
     common_splits,
     power_of,
@@ -108,3 +110,8 @@ def test_the_cheapest_split_that_there_are_prompts_for_is_chosen() -> None:
 def test_what_is_enough_for_every_metric_takes_the_most_of_each_size() -> None:
     splits = [[Split(10, 8, 1), Split(5, 16, 1)], [Split(12, 8, 2), Split(4, 16, 2), Split(2, 32, 2)]]
     assert common_splits(splits) == [Split(12, 8, 2), Split(5, 16, 1)]
+
+
+def test_the_variance_that_is_planned_with_is_large_enough_in_four_of_five_pilots() -> None:
+    pilots = np.random.default_rng(0).normal(0, 2, (4000, 30)).var(axis=1, ddof=1) * caution(30)
+    assert np.mean(pilots >= 4) == pytest.approx(CAUTION, abs=0.025)  # four standard errors

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from rich.console import Console
 from rich.table import Table
@@ -20,23 +21,32 @@ def show(plans: Plans, loss: float, chance: float) -> None:
         f"To find a loss of {100 * loss:g} % with a chance of {100 * chance:g} %; the level is shared by "
         f"{counted(plans.family, 'test')}. Tokens are those of one arm."
     )
-    table = Table("measure", "arms", "prompts x completions", "tokens", "other splits", box=None, header_style="bold")
-    for planned in plans.planned:
-        table.add_row(*(Text(cell) for cell in _cells(planned, plans.prompts)))
-    console.print(table)
+    for pair in dict.fromkeys(planned.pair for planned in plans.planned):
+        console.print(Text("\n" + " against ".join(dict.fromkeys(map(name, pair))), style="bold"))
+        console.print(_table([planned for planned in plans.planned if planned.pair == pair], plans.prompts))
+    console.print()
     for line in (*_whole(plans), *(f"left out: {name(why)}" for why in plans.left_out)):
         console.print(Text(line))
 
 
-def _cells(planned: Planned, prompts: int) -> tuple[str, str, str, str, str]:
-    arms = " against ".join(dict.fromkeys(map(name, planned.pair)))
+def _table(planned: Sequence[Planned], prompts: int) -> Table:
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    table.add_column("measure", overflow="fold")
+    table.add_column("prompts x completions")
+    table.add_column("tokens", justify="right")
+    table.add_column("or")
+    for one in planned:
+        table.add_row(*map(Text, _cells(one, prompts)))
+    return table
+
+
+def _cells(planned: Planned, prompts: int) -> tuple[str, str, str, str]:
     chosen = planned.chosen
     if chosen is None:
-        return name(label(planned.metric)), arms, "no affordable number", "", ""
+        return name(label(planned.metric)), "no affordable number", "", ""
     more = f" ({chosen.prompts - prompts} more than the suite has)" if chosen.prompts > prompts else ""
     others = ", ".join(f"{s.prompts:,} x {s.samples}" for s in planned.splits if s != chosen)
-    size = f"{chosen.prompts:,} x {chosen.samples}{more}"
-    return name(label(planned.metric)), arms, size, f"{chosen.tokens:,}", others
+    return name(label(planned.metric)), f"{chosen.prompts:,} x {chosen.samples}{more}", f"{chosen.tokens:,}", others
 
 
 def _whole(plans: Plans) -> list[str]:
