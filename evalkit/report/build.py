@@ -1,7 +1,7 @@
 """The report: one HTML file that opens offline and asks the network for nothing.
 
 Model output, prompts, names and the manifest are data from strangers. The template escapes all of it; completions
-travel as JSON and are shown as text by page.js; the Content-Security-Policy lets no script run but the two whose
+travel as JSON and are shown as text by the scripts; the Content-Security-Policy lets no script run but the two whose
 hashes it names.
 """
 
@@ -20,6 +20,8 @@ from evalkit.report.verdict import Verdict, verdict
 from evalkit.report.wording import LEVEL, counted, label, listed
 from evalkit.stats import FEW
 
+SCRIPTS = ("charts.js", "report.js", "page.js", "browser.js")
+"""In this order; a later one uses what an earlier one made."""
 SECTIONS: tuple[tuple[effects.Role, str, str], ...] = (
     ("quality", "Quality", "How good the answers are, each judged on its own."),
     ("diversity", "Diversity", "How much one prompt's answers differ from each other."),
@@ -37,7 +39,7 @@ def build_report(content: ReportContent) -> str:
     return render(
         "page.html.jinja",
         [asset("evalkit.report", "style.css")],
-        [asset("evalkit.report", "charts.js"), asset("evalkit.report", "page.js")],
+        [asset("evalkit.report", name) for name in SCRIPTS],
         _data(content, packed),
         _view(content, packed) | {"blocks": packed.blocks},
     )
@@ -99,7 +101,7 @@ def _sections(content: ReportContent) -> list[tuple[str, str, list[tables.Metric
 
 
 def _data(content: ReportContent, packed: samples.Samples) -> JSON:
-    """All that page.js reads."""
+    """All that the scripts read."""
     summary = content.summary
     told = verdict(summary)
     return {
