@@ -192,7 +192,7 @@ def finish(store: Store, plan: Plan, manifest: dict[str, Any], found: Found) -> 
         arm.name: {prompt.prompt_id: prompt.text for prompt in plan.checkpoints[arm.checkpoint].rendered}
         for arm in plan.arms
     }
-    evidence = gather(measurements.groups)
+    evidence = gather(measurements.groups, measurements.measures)
     store.write(EVIDENCE_FILE, evidence_json(evidence))
     store.write_json(PROMPTS_FILE, {"prompts": [asdict(prompt) for prompt in plan.suite.prompts], "rendered": rendered})
     page = report_page(plan.suite.name, summary, groups, rendered, measurements, manifest, evidence)

@@ -67,6 +67,7 @@ def _view(content: ReportContent, packed: samples.Samples) -> dict[str, Any]:
         "provenance": content.provenance,
         "left_out": packed.left_out,
         "has_samples": any(packed.blocks),
+        "meanings": content.evidence.meanings,
         "alpha": effects.ALPHA,
         "confidence": LEVEL,
         "method": "bootstrap" if len(summary.prompts) >= FEW else "Student's t",
@@ -115,7 +116,9 @@ def _data(content: ReportContent, packed: samples.Samples) -> JSON:
         "forests": [figures.forest(summary, arm.arm, arm.baseline) for arm in told.arms],
         "prompts": packed.prompts,
         "arms": [{"name": name, "colour": colour} for name, colour in figures.palette(summary).items()],
+        "words": packed.words,
         "losses": _losses(summary, told),
+        "names": {metric: label(metric) for metric in effects.betters(summary)},
     }
 
 
@@ -158,14 +161,14 @@ def _distance(summary: Summary) -> dict[str, list[figures.Figure | None]]:
 def _losses(summary: Summary, told: Verdict) -> JSON:
     """How much each prompt lost, by compared arm and measure: what the browser sorts by."""
     found = effects.estimates(summary)
-    measures = figures.measures(summary, "diversity") + figures.measures(summary, "quality")
     losses = []
     for arm in told.arms:
-        for measure in measures:
-            pair = found.get((measure, arm.arm)), found.get((measure, arm.baseline))
-            if pair[0] and pair[1]:
-                name = f"{label(measure)}: {arm.arm} against {arm.baseline}"
-                losses.append({"name": name, "values": _loss(pair[0], pair[1])})
+        for role in ("diversity", "quality"):
+            for measure in figures.measures(summary, role):
+                pair = found.get((measure, arm.arm)), found.get((measure, arm.baseline))
+                if pair[0] and pair[1]:
+                    name = f"{label(measure)}: {arm.arm} against {arm.baseline}"
+                    losses.append({"name": name, "role": role, "values": _loss(pair[0], pair[1])})
     return losses
 
 
@@ -173,4 +176,4 @@ def _loss(estimate: Estimate, baseline: Estimate) -> list[float | None]:
     sign = 1 if estimate.better == "lower" else -1
     pairs = zip(estimate.values, baseline.values, strict=False)
     lost = [None if a is None or b is None else sign * (a - b) for a, b in pairs]
-    return [value if value is not None and math.isfinite(value) else None for value in lost]
+    return [float(f"{value:.4g}") if value is not None and math.isfinite(value) else None for value in lost]

@@ -16,7 +16,7 @@ from importlib.resources import files
 from typing import Any
 
 from evalkit.report.content import JSON
-from evalkit.report.wording import LEVEL, showable
+from evalkit.report.wording import LEVEL, label, showable
 
 BIDI = re.compile("[\u202a-\u202e\u2066-\u2069]")
 
@@ -41,6 +41,7 @@ def render(
         lstrip_blocks=True,
     )
     environment.filters["sentence"] = sentence
+    environment.filters["label"] = label
     environment.tests["nested"] = lambda value: isinstance(value, Mapping) or _is_list(value)
     environment.tests["listing"] = _is_list
     running = [asset("plotly", "package_data/plotly.min.js"), "\n".join(scripts)]
