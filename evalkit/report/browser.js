@@ -30,7 +30,7 @@
   let searched = 0; // prompts whose completions were looked through
   let search = 0; // which search this is: one that is no longer the latest stops
 
-  const literally = (word) => new RegExp(word.replace(/[\\^$.*+?()[\]{}|/-]/g, "\\$&"), "iu");
+  const literally = (word) => new RegExp(word.replace(/[\\^$.*+?()[\]{}|/]/g, "\\$&"), "iu");
   const holds = (text) => asked.every((word) => word.test(text));
 
   function ask() {
