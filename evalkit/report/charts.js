@@ -1,6 +1,11 @@
-// Draws Plotly figures in the page's own colours, whatever the theme.
+// Draws Plotly figures in the page's own colours and in the room that there is, whatever the theme and the window.
 "use strict";
 const charts = (() => {
+  // Pixels that a letter takes, on the safe side: of 13 px in labels, of a fifth more in the titles of axes.
+  const LETTER = 7.5;
+  const TITLE_LETTER = 9;
+  const drawn = new Map();
+
   // Figures name colours as var(--name), so that one figure serves every theme.
   function themed(value, key = "") {
     if (Array.isArray(value)) return value.map((item) => themed(item, key));
@@ -11,10 +16,59 @@ const charts = (() => {
     return name ? getComputedStyle(document.documentElement).getPropertyValue(name[1]).trim() : value;
   }
 
-  function draw(place, figure) {
+  // Plotly cuts off what is too long: break it between words, and within a word that alone is longer than the line.
+  function wrapped(text, pixels, letter = LETTER) {
+    const most = Math.max(12, Math.floor(pixels / letter));
+    const lines = [[]];
+    for (const word of text.match(/(?:<[^>]*>|[^\s<])+/g) ?? []) {
+      const letters = word.match(/<[^>]*>|&[#\w]+;|./gu);
+      const line = lines.at(-1);
+      if (line.length && line.length + letters.length < most) {
+        line.push(" ", ...letters);
+        continue;
+      }
+      if (!line.length) lines.pop();
+      for (let from = 0; from < letters.length; from += most) lines.push(letters.slice(from, from + most));
+    }
+    return lines.map((line) => line.join("")).join("<br>");
+  }
+
+  function fitted(figure, width) {
     const { data, layout } = themed(figure);
+    for (const [name, axis] of Object.entries(layout)) {
+      if (!/^[xy]axis\d*$/.test(name)) continue;
+      const room = name.startsWith("y") ? layout.height - 100 : width * (layout.yaxis?.ticktext ? 0.55 : 0.8);
+      if (axis.title?.text) axis.title.text = wrapped(axis.title.text, room, TITLE_LETTER);
+      if (name.startsWith("y") && axis.ticktext) axis.ticktext = axis.ticktext.map((text) => wrapped(text, width * 0.42));
+    }
+    for (const trace of data) {
+      if (trace.mode?.includes("text") && Array.isArray(trace.text)) trace.text = trace.text.map((text) => wrapped(text, width * 0.4));
+    }
+    return { data, layout: { ...layout, width } };
+  }
+
+  function draw(place, figure) {
+    const height = figure.layout.height ?? place.clientHeight;
+    const width = place.clientWidth;
+    drawn.set(place, { figure, width });
+    watch.observe(place);
+    if (!width) return;
+    const { data, layout } = fitted({ ...figure, layout: { ...figure.layout, height } }, width);
     layout.font.family = getComputedStyle(document.body).fontFamily;
-    Plotly.react(place, data, layout, { responsive: true, displayModeBar: false });
+    Plotly.react(place, data, layout, { displayModeBar: false });
+  }
+
+  // A window that changes, a column that moves, a folded part that opens: all change the room of a chart.
+  const watch = new ResizeObserver((entries) => {
+    for (const { target } of entries) {
+      const { figure, width } = drawn.get(target) ?? {};
+      if (figure && width !== target.clientWidth) draw(target, figure);
+    }
+  });
+
+  function clear(place) {
+    drawn.delete(place);
+    Plotly.purge(place);
   }
 
   // Now, and again whenever the colours change; print is always light.
@@ -25,5 +79,5 @@ const charts = (() => {
     drawAll();
   }
 
-  return { draw, always };
+  return { draw, clear, always };
 })();

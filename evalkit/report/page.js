@@ -20,7 +20,7 @@
   function draw(place, figure) {
     if (!place) return;
     if (!figure) {
-      Plotly.purge(place);
+      charts.clear(place);
       place.replaceChildren(element("p", { className: "nothing", textContent: "Nothing here can be put on one scale; see the tables." }));
       return;
     }
@@ -126,7 +126,14 @@
     current = index;
     mark();
     const block = await unpack(index);
-    if (index === current) view.replaceChildren(...promptView(data.prompts[index], block));
+    if (index !== current) return;
+    view.replaceChildren(...promptView(data.prompts[index], block));
+    view.querySelectorAll(".class-text").forEach(reachable);
+  }
+
+  // What scrolls by itself must be reached by keyboard.
+  function reachable(box) {
+    if (box.scrollHeight > box.clientHeight) box.tabIndex = 0;
   }
 
   function promptView(prompt, block) {
@@ -168,7 +175,7 @@
       "section", { className: `arm arm-${arm.colour}` },
       element("h4", {}, element("bdi", { textContent: arm.name })),
       element("p", { className: "drawn", textContent: drawn }),
-      rendered === null ? null : element("details", {}, element("summary", { textContent: "The prompt as it was put" }), element("pre", { dir: "auto", textContent: rendered })),
+      rendered === null ? null : element("details", {}, element("summary", { textContent: "The prompt as it was put" }), element("pre", { dir: "auto", tabIndex: 0, textContent: rendered })),
       shown,
       more(items.length - CLASSES_SHOWN, "different ones", (button) => { shown.append(...items.slice(CLASSES_SHOWN)); button.remove(); }),
     );
@@ -181,7 +188,7 @@
     for (const [name, value] of Object.entries(scores)) head.append(element("span", { textContent: `${name} ${number(value)}` }));
     if (cut) head.append(element("span", { textContent: cut === count ? "cut off" : `${cut} cut off` }));
     const body = element("div", { className: "class-text", dir: "auto", textContent: text.slice(0, CHARACTERS_SHOWN) });
-    const whole = more(text.length - CHARACTERS_SHOWN, "characters", (button) => { body.textContent = text; button.remove(); });
+    const whole = more(text.length - CHARACTERS_SHOWN, "characters", (button) => { body.textContent = text; reachable(body); button.remove(); });
     return element("li", {}, head, body, whole);
   }
 

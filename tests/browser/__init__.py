@@ -72,6 +72,7 @@ class Browser:
         options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
         self.driver = Chrome(options, Service(shutil.which("chromedriver")))
         self.cdp("Browser.setDownloadBehavior", behavior="allow", downloadPath=str(self.downloads))
+        self.driver.get("about:blank")  # away from the browser's own first page, which loads files of its own
 
     def quit(self) -> None:
         self.driver.quit()

@@ -86,7 +86,7 @@ AXE_RUN = """axe.run(document, %s).then(({ violations }) => violations
 
 def holds_together(browser: Browser) -> None:
     """Ids are unique, links lead somewhere in the page, controls have labels, charts have words and a table."""
-    assert browser.evaluate(WELL_FORMED) == []
+    none(browser.evaluate(WELL_FORMED))
 
 
 def opens_everything(browser: Browser) -> None:
@@ -97,7 +97,7 @@ def opens_everything(browser: Browser) -> None:
 def is_drawn(browser: Browser) -> None:
     """Every chart in sight is drawn, as wide as its column, no word of it cut off or too faint to read."""
     browser.gone(lambda: browser.evaluate(UNDRAWN), "charts")
-    assert browser.evaluate(UNREADABLE) == []
+    none(browser.evaluate(UNREADABLE))
 
 
 def fits(browser: Browser) -> None:
@@ -110,4 +110,8 @@ def is_accessible(browser: Browser, *rules: str) -> None:
     if browser.evaluate("typeof axe") == "undefined":
         browser.evaluate(f"{AXE.read_text(encoding='utf-8')}; undefined")
     options: dict[str, Any] = {"resultTypes": ["violations"]} | ({"runOnly": list(rules)} if rules else {})
-    assert browser.evaluate(AXE_RUN % json.dumps(options)) == []
+    none(browser.evaluate(AXE_RUN % json.dumps(options)))
+
+
+def none(flaws: list[Any]) -> None:
+    assert not flaws, "\n".join(map(str, flaws))
