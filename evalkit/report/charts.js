@@ -3,7 +3,7 @@
 const charts = (() => {
   // Pixels that a letter takes, on the safe side: of 13 px in labels, of a fifth more in the titles of axes.
   const LETTER = 7.5;
-  const TITLE_LETTER = 9;
+  const TITLE_LETTER = 8;
   const drawn = new Map();
 
   // Figures name colours as var(--name), so that one figure serves every theme.
@@ -18,7 +18,9 @@ const charts = (() => {
 
   // Plotly cuts off what is too long: break it between words, and within a word that alone is longer than the line.
   function wrapped(text, pixels, letter = LETTER) {
-    const most = Math.max(12, Math.floor(pixels / letter));
+    const room = Math.max(12, Math.floor(pixels / letter));
+    const even = Math.ceil(text.length / Math.ceil(text.length / room)) + 6;  // no last line of one word
+    const most = Math.min(room, even);
     const lines = [[]];
     for (const word of text.match(/(?:<[^>]*>|[^\s<])+/g) ?? []) {
       const letters = word.match(/<[^>]*>|&[#\w]+;|./gu);
@@ -37,12 +39,12 @@ const charts = (() => {
     const { data, layout } = themed(figure);
     for (const [name, axis] of Object.entries(layout)) {
       if (!/^[xy]axis\d*$/.test(name)) continue;
-      const room = name.startsWith("y") ? layout.height - 100 : width * (layout.yaxis?.ticktext ? 0.55 : 0.8);
+      const room = name.startsWith("y") ? layout.height - 80 : width * (layout.yaxis?.ticktext ? 0.55 : 0.8);
       if (axis.title?.text) axis.title.text = wrapped(axis.title.text, room, TITLE_LETTER);
-      if (name.startsWith("y") && axis.ticktext) axis.ticktext = axis.ticktext.map((text) => wrapped(text, width * 0.42));
+      if (name.startsWith("y") && axis.ticktext) axis.ticktext = axis.ticktext.map((text) => wrapped(String(text), width * 0.42));
     }
     for (const trace of data) {
-      if (trace.mode?.includes("text") && Array.isArray(trace.text)) trace.text = trace.text.map((text) => wrapped(text, width * 0.4));
+      if (trace.mode?.includes("text") && Array.isArray(trace.text)) trace.text = trace.text.map((text) => wrapped(String(text), width * 0.4));
     }
     return { data, layout: { ...layout, width } };
   }

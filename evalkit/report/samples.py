@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 from evalkit.records import Completion, Group, Prompt
 from evalkit.report.content import JSON, ReportContent, Scores
-from evalkit.report.wording import is_number, showable
+from evalkit.report.offline import holdable
+from evalkit.report.wording import is_number
 
 MAX_BYTES = 30_000_000
 """A page above some 40 MB is slow to open; blocks beyond this are left out, and the page says so."""
@@ -94,6 +95,6 @@ def _mean(values: Sequence[float | None], slots: Sequence[int]) -> float | None:
 
 
 def _compress(block: JSON) -> str:
-    text = showable(json.dumps(block, ensure_ascii=False))
+    text = json.dumps(holdable(block), ensure_ascii=False)
     # mtime 0: the same run gives the same page, byte for byte.
     return base64.b64encode(gzip.compress(text.encode(), 6, mtime=0)).decode("ascii")

@@ -65,6 +65,7 @@ class Browser:
         self.folder = folder
         self.downloads = folder / "downloads"
         self.downloads.mkdir()
+        self.asked: dict[str, str] = {}
         options = ChromeOptions()
         options.binary_location = str(chromium())
         for flag in (*FLAGS, f"--user-data-dir={folder / 'profile'}"):
@@ -85,6 +86,8 @@ class Browser:
         self.resize(width)
         self.dress(theme)
         self.driver.get(file.as_uri() + fragment)
+        loaded = f"location.href.startsWith({json.dumps(file.as_uri())}) && document.readyState === 'complete'"
+        self.until(lambda: self.evaluate(loaded), "the page")
 
     def resize(self, width: int) -> None:
         self.cdp(
@@ -145,19 +148,25 @@ class Browser:
         return Path(file)
 
     def complaints(self) -> list[str]:
-        """Whatever the console said, and every request for more than the file itself, since this was last asked."""
+        """Whatever the console said, and every request for more than the file itself, since this was last asked.
+
+        A request that the page's own policy stopped is told of too, and then that it was stopped.
+        """
         said = [f"console: {entry['message']}" for entry in self.driver.get_log("browser")]
-        events = [json.loads(entry["message"])["message"] for entry in self.driver.get_log("performance")]
-        return said + [f"asked for {url}" for event in events if (url := _outside(event))]
+        for entry in self.driver.get_log("performance"):
+            event = json.loads(entry["message"])["message"]
+            found = event["params"]
+            if event["method"] == "Network.requestWillBeSent":
+                self.asked[found["requestId"]] = url = found["request"]["url"]
+                said += [f"asked for {url}"] if _is_outside(url) else []
+            elif event["method"] in ("Network.webSocketCreated", "Network.webTransportCreated"):
+                said.append(f"asked for {found['url']}")
+            elif event["method"] == "Network.loadingFailed" and found.get("blockedReason") == "csp":
+                said.append(f"stopped {self.asked[found['requestId']]}")
+        return said
 
 
-def _outside(event: dict[str, Any]) -> str | None:
-    """The address that an event of the network tells of, if it is neither the page's file nor within the page."""
-    if event["method"] == "Network.requestWillBeSent":
-        url = str(event["params"]["request"]["url"])
-    elif event["method"] in ("Network.webSocketCreated", "Network.webTransportCreated"):
-        url = str(event["params"]["url"])
-    else:
-        return None
+def _is_outside(url: str) -> bool:
+    """Whether an address is neither that of the page's file nor within the page."""
     own = url.startswith("file:") and url.split("#")[0].endswith("/page.html")
-    return None if own or url.startswith(("data:", "blob:", "about:")) else url
+    return not own and not url.startswith(("data:", "blob:", "about:"))

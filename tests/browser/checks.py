@@ -107,7 +107,7 @@ def fits(browser: Browser) -> None:
 
 def is_accessible(browser: Browser, *rules: str) -> None:
     """axe-core finds no serious or critical violation; all its rules where none is named."""
-    if browser.evaluate("typeof axe") == "undefined":
+    if browser.evaluate("typeof axe === 'undefined'"):
         browser.evaluate(f"{AXE.read_text(encoding='utf-8')}; undefined")
     options: dict[str, Any] = {"resultTypes": ["violations"]} | ({"runOnly": list(rules)} if rules else {})
     none(browser.evaluate(AXE_RUN % json.dumps(options)))
