@@ -4,7 +4,9 @@ const charts = (() => {
   // Pixels that a letter takes, on the safe side: of 13 px in labels, of a fifth more in the titles of axes.
   const LETTER = 7.5;
   const TITLE_LETTER = 8;
+  const PAPER = 700;  // pixels, what A4 and Letter leave between their margins
   const drawn = new Map();
+  let printing = false;
 
   // Figures name colours as var(--name), so that one figure serves every theme.
   function themed(value, key = "") {
@@ -51,7 +53,7 @@ const charts = (() => {
 
   function draw(place, figure) {
     const height = figure.layout.height ?? place.clientHeight;
-    const width = place.clientWidth;
+    const width = printing ? Math.min(place.clientWidth, PAPER) : place.clientWidth;
     drawn.set(place, { figure, width });
     watch.observe(place);
     if (!width) return;
@@ -73,11 +75,17 @@ const charts = (() => {
     Plotly.purge(place);
   }
 
+  function print(begins) {
+    printing = begins;
+    if (begins) document.documentElement.dataset.theme = "light";
+    else delete document.documentElement.dataset.theme;
+  }
+
   // Now, and again whenever the colours change; print is always light.
   function always(drawAll) {
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawAll);
-    addEventListener("beforeprint", () => { document.documentElement.dataset.theme = "light"; drawAll(); });
-    addEventListener("afterprint", () => { delete document.documentElement.dataset.theme; drawAll(); });
+    addEventListener("beforeprint", () => { print(true); drawAll(); });
+    addEventListener("afterprint", () => { print(false); drawAll(); });
     drawAll();
   }
 

@@ -73,7 +73,6 @@ class Browser:
         options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
         self.driver = Chrome(options, Service(shutil.which("chromedriver")))
         self.cdp("Browser.setDownloadBehavior", behavior="allow", downloadPath=str(self.downloads))
-        self.driver.get("about:blank")  # away from the browser's own first page, which loads files of its own
 
     def quit(self) -> None:
         self.driver.quit()
@@ -156,6 +155,8 @@ class Browser:
         for entry in self.driver.get_log("performance"):
             event = json.loads(entry["message"])["message"]
             found = event["params"]
+            if found.get("documentURL", "").startswith("chrome"):
+                continue  # Chromium's own first page
             if event["method"] == "Network.requestWillBeSent":
                 self.asked[found["requestId"]] = url = found["request"]["url"]
                 said += [f"asked for {url}"] if _is_outside(url) else []
