@@ -22,6 +22,8 @@ from .hostile import ATTACK, HOSTILE, NAME, hostile_content
 from .whole import whole_content
 
 AWAY = "https://example.invalid/"
+PAPER = 718
+"""Pixels between the margins that Chromium leaves on A4."""
 LISTED = "#prompts a bdi"
 COLOURS = """[document.body, document.querySelector("h1"), ...document.querySelectorAll(".plot .xtick text")].map((e) => {
   const { color, backgroundColor, fill } = getComputedStyle(e);
@@ -156,11 +158,13 @@ def test_it_prints_in_light_colours_whatever_the_theme(browser: Browser, report:
     browser.open(report, theme="dark")
     dark = browser.evaluate(COLOURS)
     # Added after the page's own listeners, so it sees what they made.
-    browser.evaluate(f'addEventListener("beforeprint", () => {{ window.printed = {COLOURS}; }})')
+    widths = "[...document.querySelectorAll('.plot .main-svg')].map((svg) => svg.clientWidth)"
+    browser.evaluate(f'addEventListener("beforeprint", () => {{ window.printed = {COLOURS}; window.widths = {widths}; }})')
     pdf = browser.printed()
     assert pdf.startswith(b"%PDF")
     assert len(re.findall(rb"/Type /Page\b", pdf)) > 1
-    assert browser.evaluate("window.printed") == light != dark
+    assert set(browser.evaluate("window.printed")) == set(light) != set(dark)
+    assert max(browser.evaluate("window.widths")) <= PAPER
     browser.until(lambda: browser.evaluate(COLOURS) == dark, "the dark colours after printing")
 
 
