@@ -28,8 +28,8 @@ HOSTILE = (
     "x" * 50_000,
     "",
     f'<a href="javascript:{ATTACK}" onclick="{ATTACK}">a link</a>',
-    f"<svg onload=\"{ATTACK}\"><math><mtext></mtext></math></svg>",
-    f"<iframe srcdoc=\"<script>parent.{ATTACK}</script>\"></iframe>",
+    f'<svg onload="{ATTACK}"><math><mtext></mtext></math></svg>',
+    f'<iframe srcdoc="<script>parent.{ATTACK}</script>"></iframe>',
 )
 NAME = HOSTILE[1] + HOSTILE[2] + HOSTILE[7] + HOSTILE[8] + HOSTILE[9]
 """What everything is called: title, suite, arm, prompt, measure."""

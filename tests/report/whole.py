@@ -18,14 +18,17 @@ def whole_content(sweep: ReportContent) -> ReportContent:
     summary = sweep.summary
     arms = [arm.name for arm in summary.arms]
     prompts = len(summary.prompts)
-    kl = [estimate("kl_reverse", arm, [KL[arm] * (0.9 + place / 300) for place in range(prompts)], "neither") for arm in arms]
+    kl = [
+        estimate("kl_reverse", arm, [KL[arm] * (0.9 + place / 300) for place in range(prompts)], "neither")
+        for arm in arms
+    ]
     useful = [_useful(found) for found in summary.estimates if found.metric == "vendi"]
     clear = [dataclasses.replace(d, metric=f"useful/{d.metric}") for d in summary.differences if d.metric == "vendi"]
     summary = dataclasses.replace(
         summary,
         estimates=(*summary.estimates, *kl, *useful),
         differences=(*summary.differences, *clear),
-        bar=Bar("reward", 0.25, "the median of base", {arm: 0.5 for arm in arms}),
+        bar=Bar("reward", 0.25, "the median of base", dict.fromkeys(arms, 0.5)),
         curves=tuple(_curve(name, arm, place) for name in ("best_of", "pass_at") for place, arm in enumerate(arms)),
         crossovers=(Crossover("best_of", "reward", "s", "tuned T=1", "base", 6.6, 4.1, None, 32),),
         readings=(Reading("tuned", "base", "vendi", "reward", "s", -1.2, -1.5, -0.9, 0.2, 0.6),),

@@ -7,7 +7,6 @@ import json
 import math
 import random
 import re
-from pathlib import Path
 from typing import Any
 
 import pytest
