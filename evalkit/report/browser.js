@@ -38,15 +38,17 @@
     asked = byId("search").value.split(/\s+/).filter(Boolean).map(literally);
     among = null;
     stopSearch();
-    byId("search-completions").hidden = !asked.length;
     if (marked) show(current);
   }
 
   async function searchCompletions() {
-    if (!asked.length || among) return;
+    if (among) return;
+    if (!asked.length) {
+      byId("search").focus();
+      return;
+    }
     const mine = (search += 1);
     among = new Map();
-    byId("search-completions").hidden = true;
     byId("searching").hidden = false;
     byId("search-progress").max = data.prompts.length;
     for (const index of data.prompts.keys()) {
@@ -74,13 +76,13 @@
     for (const tag of data.prompts.flatMap((prompt) => prompt.tags)) counts.set(tag, (counts.get(tag) ?? 0) + 1);
     const tags = [...counts].sort(([one], [other]) => (one < other ? -1 : 1));
     byId("tag").append(...tags.map(([tag, count]) => element("option", { value: tag, textContent: `${tag} (${count})` })));
-    const kinds = [["Largest loss of diversity", "diversity", "lost"], ["Largest gain of quality", "quality", "gained"], ["Largest loss of quality", "quality", "lost"]];
+    const kinds = [["Loss of diversity", "diversity", "lost"], ["Gain of quality", "quality", "gained"], ["Loss of quality", "quality", "lost"]];
     byId("sort").append(...kinds.map((kind) => orders(...kind)).filter(Boolean));
   }
 
   function orders(label, role, way) {
     const found = data.losses.map((loss, index) => [loss, index]).filter(([loss]) => loss.role === role);
-    const options = found.map(([loss, index]) => element("option", { value: `${way} ${index}`, textContent: loss.name }));
+    const options = found.map(([loss, index]) => element("option", { value: `${way} ${index}`, textContent: `largest ${way === "lost" ? "loss" : "gain"} in ${loss.name}` }));
     return options.length ? element("optgroup", { label }, ...options) : null;
   }
 
@@ -205,7 +207,14 @@
     current = index;
     mark();
     const block = await unpack(index);
-    if (index === current) view.replaceChildren(...promptView(data.prompts[index], block));
+    if (index !== current) return;
+    view.replaceChildren(...promptView(data.prompts[index], block));
+    reachable(view);
+  }
+
+  // A text that scrolls by itself must be reached by keyboard.
+  function reachable(part) {
+    for (const box of part.querySelectorAll(".class-text")) if (box.scrollHeight > box.clientHeight) box.tabIndex = 0;
   }
 
   function promptView(prompt, block) {
@@ -251,9 +260,9 @@
       element("h4", {}, element("bdi", { textContent: arm.name })),
       element("p", { className: "drawn", textContent: drawn(classes, total) }),
       element("p", { className: "drawn", textContent: `${Math.round(100 * repeats.share)} % of words in runs that others share` }),
-      rendered === null ? null : element("details", {}, element("summary", { textContent: "The prompt as it was put" }), element("pre", { dir: "auto", textContent: rendered })),
+      rendered === null ? null : element("details", {}, element("summary", { textContent: "The prompt as it was put" }), element("pre", { dir: "auto", tabIndex: 0, textContent: rendered })),
       shown,
-      more(items.length - atFirst, "different ones", (button) => { shown.append(...items.slice(atFirst)); button.remove(); }),
+      more(items.length - atFirst, "different ones", (button) => { shown.append(...items.slice(atFirst)); button.remove(); reachable(shown); }),
     );
   }
 
@@ -298,6 +307,7 @@
     const whole = more(entry.text.length - CHARACTERS_SHOWN, "characters", (button) => {
       body.replaceChildren(...marked(entry.text, entry, repeats));
       button.remove();
+      reachable(body.parentElement);
     });
     return [body, whole];
   }
@@ -312,6 +322,7 @@
       if (!made.open || texts.firstChild) return;
       const item = (entry) => element("li", {}, element("div", { className: "class-head" }, element("b", { textContent: `${entry.count} ×` })), ...textView(entry, repeats));
       texts.append(...others.map(item));
+      reachable(texts);
     });
     return made;
   }
@@ -397,7 +408,7 @@
   addEventListener("hashchange", () => { show(addressed()); scrollList(); });
   byId("search").addEventListener("input", ask);
   byId("search-completions").addEventListener("click", searchCompletions);
-  byId("search-stop").addEventListener("click", () => { stopSearch(); show(current); });
+  byId("searching").querySelector("button").addEventListener("click", () => { stopSearch(); show(current); });
   byId("tag").addEventListener("change", fillList);
   byId("sort").addEventListener("change", () => { fillList(); if (listed.length) go(listed[0]); });
   byId("mark-repeats").addEventListener("change", () => show(current));

@@ -15,7 +15,7 @@ from typing import Any
 from evalkit.records import Estimate, Summary
 from evalkit.report import effects, figures, readings, samples, tables, tries
 from evalkit.report.content import JSON, ReportContent
-from evalkit.report.offline import asset, finite, render
+from evalkit.report.offline import asset, holdable, render
 from evalkit.report.verdict import Verdict, verdict
 from evalkit.report.wording import LEVEL, counted, label, listed
 from evalkit.stats import FEW
@@ -107,7 +107,7 @@ def _data(content: ReportContent, packed: samples.Samples) -> JSON:
     told = verdict(summary)
     return {
         "file": re.sub(r"[^A-Za-z0-9._-]+", "-", content.title).strip("-.") or "report",
-        "summary": finite(asdict(summary)),
+        "summary": holdable(asdict(summary)),
         "csv": tables.estimates_csv(summary),
         "overview": _overview(summary),
         "readings": _readings(summary),

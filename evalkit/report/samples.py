@@ -17,7 +17,8 @@ from dataclasses import dataclass
 
 from evalkit.records import Completion, Group, Prompt
 from evalkit.report.content import JSON, ReportContent, Scores
-from evalkit.report.wording import is_number, showable
+from evalkit.report.offline import holdable
+from evalkit.report.wording import is_number
 
 MAX_BYTES = 30_000_000
 """A page above some 40 MB is slow to open; blocks beyond this are left out, and the page says so."""
@@ -130,7 +131,7 @@ def _frequent_words(texts: Iterable[str]) -> tuple[str, ...]:
 
 
 def _json(block: JSON) -> str:
-    return showable(json.dumps(block, ensure_ascii=False, separators=(",", ":")))
+    return json.dumps(holdable(block), ensure_ascii=False, separators=(",", ":"))
 
 
 def _compress(text: str) -> str:
