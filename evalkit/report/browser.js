@@ -49,6 +49,7 @@
     }
     const mine = (search += 1);
     among = new Map();
+    searched = 0;
     byId("searching").hidden = false;
     byId("search-progress").max = data.prompts.length;
     for (const index of data.prompts.keys()) {
@@ -385,7 +386,7 @@
         if (next) kinds.fill(Math.min(levels[index], levels[index + 1]), end, next.start);
       }
     }
-    for (const word of among ? asked : []) {
+    for (const word of among && holds(entry.text) ? asked : []) {
       for (const found of text.matchAll(new RegExp(word.source, "giu"))) {
         for (let place = found.index; place < found.index + found[0].length; place += 1) kinds[place] |= HIT;
       }

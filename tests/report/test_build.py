@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import dataclasses
-import gzip
 import json
 import math
 import re
@@ -18,6 +17,7 @@ from evalkit.report import samples
 from evalkit.report.build import build_report
 from evalkit.report.content import MetricText, ReportContent
 
+from .blocks import opened
 from .example import arm
 from .hostile import HOSTILE, hostile_content
 
@@ -60,12 +60,7 @@ class Page(HTMLParser):
     @property
     def blocks(self) -> list[Any]:
         packed = [text for attributes, text in self.scripts if attributes.get("class") == "block"]
-        return [json.loads(self._spelled(text)) if text else None for text in packed]
-
-    def _spelled(self, block: str) -> str:
-        coded = gzip.decompress(base64.b64decode(block)).decode("utf-16-le")
-        words = self.data["words"]
-        return re.sub("[\ue000-\uf8ff]", lambda code: words[ord(code[0]) - 0xE000], coded)
+        return [opened(text, self.data["words"]) if text else None for text in packed]
 
 
 @pytest.fixture(scope="module")
@@ -231,7 +226,11 @@ def test_scores_that_are_missing_or_short_leave_the_others(two_arms: ReportConte
         metrics={"reward": MetricText("", "higher", "")},
     )
     [block] = Page(build_report(content)).blocks
-    assert block["base"] == {"rendered": None, "scores": ["reward"], "classes": [["same", 2, 0, [1.0]], ["other", 1, 0, [None]]]}
+    assert block["base"] == {
+        "rendered": None,
+        "scores": ["reward"],
+        "classes": [["same", 2, 0, [1.0]], ["other", 1, 0, [None]]],
+    }
 
 
 def test_an_alarm_is_text(two_arms: ReportContent) -> None:
