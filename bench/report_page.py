@@ -15,6 +15,7 @@ import re
 import shutil
 import tempfile
 import time
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -170,9 +171,9 @@ def make_content(prompts: int, samples: int, arms: int, words: int) -> ReportCon
 
 def make_vocabulary(rng: np.random.Generator) -> tuple[list[str], np.ndarray]:
     """Words of one to four syllables, short ones more frequent, with their law."""
-    syllables = [
-        c + v for c in "b c d f g h l m n p r s t v w st tr ch sh br".split() for v in "a e i o u ea ou ai".split()
-    ]
+    syllables = list(
+        map("".join, product([*"bcdfghlmnprstvw", "st", "tr", "ch", "sh", "br"], [*"aeiou", "ea", "ou", "ai"]))
+    )
     words = {"".join(rng.choice(syllables, rng.integers(1, 5))) for _ in range(2 * VOCABULARY)}
     chosen = sorted(words, key=lambda word: (len(word), word))[:VOCABULARY]
     law = 1 / (np.arange(VOCABULARY) + 3.7)  # Zipf's law as Mandelbrot corrected it

@@ -1,4 +1,4 @@
-"""Evidence is gathered from measured completions: how laws fall with rank, what became of choices, what says the same."""
+"""Evidence is gathered from measured completions: how laws fall with rank, what became of choices, what is alike."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ COUNT_MEANINGS = (
 
 
 def gather(groups: Groups, measures: Sequence[Measure]) -> Evidence:
-    """What the report shows of these groups, as they were measured: laws, choices and meanings where a measure used them."""
+    """What the report shows of these groups, as measured: laws, choices and meanings where a measure used them."""
     return Evidence(
         shapes=tuple(shape for arm, own in groups.items() for shape in _shapes(arm, own)),
         choices=tuple(_choices(arm, group) for arm, own in groups.items() for group in own if group.prompt.choices),

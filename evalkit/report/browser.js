@@ -239,7 +239,8 @@
       if (!found.has(metric)) found.set(metric, new Map());
       found.get(metric).set(arm, values[index]);
     }
-    const rows = [...found].map(([metric, values]) => {
+    const rows = Object.keys(data.names).map((metric) => {
+      const values = found.get(metric);
       const cells = names.map((name) => element("td", { className: "number", textContent: values.get(name) == null ? "–" : number(values.get(name)) }));
       return element("tr", {}, element("th", { scope: "row" }, element("bdi", { textContent: data.names[metric] })), ...cells);
     });
@@ -335,7 +336,7 @@
     return button;
   }
 
-  // ---- what repeats: runs of three words or more that two completions of an arm share ----
+  // ---- what repeats: runs of three words or more, and shorter texts, that two completions of an arm share ----
 
   const RUN = 3;
   const LEVELS = [0.5, 0.1, 0]; // the least shares of completions for the strongest mark, the next, the faintest
@@ -350,26 +351,30 @@
       if (!ids.has(folded)) ids.set(folded, ids.size);
       return { start: found.index, end: found.index + found[0].length, id: ids.get(folded) };
     }));
-    // Whole numbers stay exact up to 2^53: texts of one prompt hold fewer than 200 000 different words.
-    const run = (own, place) => own.slice(place, place + RUN).reduce((code, { id }) => code * ids.size + id, 0);
-    const runs = words.map((own) => own.slice(RUN - 1).map((_, place) => run(own, place)));
+    const runs = words.map(runsOf);
     const holders = new Map();
     for (const [index, own] of runs.entries()) {
-      for (const code of new Set(own)) holders.set(code, (holders.get(code) ?? 0) + classes[index].count);
+      for (const run of new Set(own)) holders.set(run, (holders.get(run) ?? 0) + classes[index].count);
     }
     const marks = new Map();
     let [all, repeating] = [0, 0];
     for (const [index, entry] of classes.entries()) {
       const levels = new Uint8Array(words[index].length);
-      for (const [place, code] of runs[index].entries()) {
-        const level = levelOf(holders.get(code), total);
-        for (let word = place; word < place + RUN; word += 1) levels[word] = Math.max(levels[word], level);
+      for (const [place, run] of runs[index].entries()) {
+        const level = levelOf(holders.get(run), total);
+        for (let word = place; word < place + RUN; word += 1) levels[word] = Math.max(levels[word], level); // beyond a short text's end nothing is written
       }
       marks.set(entry, { words: words[index], levels });
       all += entry.count * levels.length;
       repeating += entry.count * levels.filter(Boolean).length;
     }
     return { marks, share: all ? repeating / all : 0 };
+  }
+
+  // A name for the run that begins at each word; a text of fewer words is one run.
+  function runsOf(words) {
+    const starts = words.slice(0, words.length && Math.max(words.length - RUN + 1, 1));
+    return starts.map((_, place) => words.slice(place, place + RUN).map(({ id }) => id).join());
   }
 
   const levelOf = (holders, total) => (holders < 2 ? 0 : LEVELS.length - LEVELS.findIndex((least) => holders >= least * total));

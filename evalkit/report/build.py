@@ -118,7 +118,7 @@ def _data(content: ReportContent, packed: samples.Samples) -> JSON:
         "arms": [{"name": name, "colour": colour} for name, colour in figures.palette(summary).items()],
         "words": packed.words,
         "losses": _losses(summary, told),
-        "names": {metric: label(metric) for metric in effects.betters(summary)},
+        "names": _names(summary),
     }
 
 
@@ -130,6 +130,12 @@ def _overview(summary: Summary) -> JSON:
     return (
         [[figures.dots(summary, d) for d in diversity]] if diversity else [[figures.dots(summary, q)] for q in quality]
     )
+
+
+def _names(summary: Summary) -> dict[str, str]:
+    """Measure -> its name for readers; plain ones first."""
+    measures = sorted(effects.betters(summary), key=lambda measure: not effects.is_whole(measure))
+    return {measure: label(measure) for measure in measures}
 
 
 def _readings(summary: Summary) -> JSON:
