@@ -12,7 +12,7 @@ from evalkit.evidence import Evidence, Meanings
 from evalkit.records import Completion, Group
 from evalkit.report.build import build_report
 from evalkit.report.content import ReportContent
-from tests.browser import Browser, checks
+from tests.browser import Browser
 
 CALM, SHIP = "The sea is calm today", "A ship is here again"
 BIRDS = ("We saw red birds.", "They saw red birds fly.")
@@ -138,12 +138,3 @@ def test_the_list_sorts_by_gain_of_quality_and_shows_its_top(browser: Browser, p
     gained = [float(text.removeprefix("gained ").replace("−", "-")) for text in told]
     assert gained == sorted(gained, reverse=True)
     at(browser, browser.texts("#prompts bdi")[0])
-
-
-def test_the_marks_can_be_read_in_both_themes(browser: Browser, page: str) -> None:
-    browser.open(page)
-    browser.one("#search").send_keys("the", Keys.ENTER)
-    browser.until(lambda: browser.all("#prompt .hit"), "the words in the completions")
-    checks.is_accessible(browser)
-    browser.dress("dark")
-    checks.is_accessible(browser)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 
 import pytest
 
@@ -10,6 +11,7 @@ from evalkit.evidence import Evidence, Meanings
 from evalkit.records import Completion, Group
 from evalkit.report import samples
 from evalkit.report.content import ReportContent
+from evalkit.report.offline import asset
 
 from .blocks import opened
 
@@ -55,6 +57,27 @@ def test_each_text_tells_its_meaning_where_meanings_were_counted(two_arms: Repor
     counted = dataclasses.replace(content, evidence=Evidence(meanings=Meanings("distinct_k", 0.65, classes)))
     rows = opened(*_first(counted))["base"]["classes"]
     assert [(text, count, row[-1]) for text, count, *row in rows] == [("yes", 2, 0), ("indeed", 1, 0), ("no", 1, 1)]
+
+
+def test_marked_words_can_be_read_and_their_lines_seen_in_both_themes() -> None:
+    light, dark = re.findall(r"--paper: #.*?\n\s*}", asset("evalkit.report", "style.css"), re.DOTALL)[:2]
+    for theme in (light, dark):
+        colours = dict(re.findall(r"--([a-z]+(?:-\d)?|marked-line): (#[0-9a-f]{6})", theme))
+        for level in (1, 2, 3):
+            assert contrast(colours["ink"], colours[f"marked-{level}"]) >= 4.5
+            assert contrast(colours["marked-line"], colours[f"marked-{level}"]) >= 3
+
+
+def contrast(one: str, other: str) -> float:
+    """WCAG 2's, of two colours as #rrggbb."""
+    light, dark = sorted((luminance(one), luminance(other)), reverse=True)
+    return (light + 0.05) / (dark + 0.05)
+
+
+def luminance(colour: str) -> float:
+    parts = [int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5)]
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
 
 def _first(content: ReportContent) -> tuple[str, tuple[str, ...]]:
