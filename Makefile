@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench docs lab clean
+.PHONY: help demo test browser lint bench docs lab clean
 
 help: ## show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
@@ -15,6 +15,9 @@ demo: $(VENV)/.installed ## install evalkit with vLLM into .venv and run suites/
 
 test: $(VENV)/.installed-test ## install what the tests need and run every test
 	$(BIN)/python -m pytest
+
+browser: ## install Chromium, its driver and axe-core, with which the tests open the report (Debian and npm)
+	tests/browser/install.sh
 
 lint: $(VENV)/.installed-test ## formatting, lint, types, import layers
 	$(BIN)/ruff format --check .

@@ -139,13 +139,26 @@ class CompletionMap:
 
 
 @dataclass(frozen=True, slots=True)
+class Meanings:
+    """Which of a prompt's completions say the same, in the notion of one of the suite's measures."""
+
+    measure: str
+    """The measure that counts these classes."""
+    threshold: float
+    """Least cosine of the embeddings of two longer answers that say the same."""
+    classes: Mapping[str, Mapping[str, tuple[int, ...]]]
+    """Arm -> prompt id -> the class of each completion, in the group's order, from 0 in order of first appearance."""
+
+
+@dataclass(frozen=True, slots=True)
 class Evidence:
-    """All of it; a part that the suite did not measure is empty."""
+    """All of it; a part that the suite did not measure is empty or None."""
 
     shapes: tuple[Shape, ...] = ()
     choices: tuple[ChoiceShares, ...] = ()
     trainings: tuple[Training, ...] = ()
     completion_map: CompletionMap | None = None
+    meanings: Meanings | None = None
 
 
 def to_json(evidence: Evidence) -> bytes:

@@ -1,4 +1,4 @@
-"""Evidence is gathered from measured completions: how laws fall with rank, what became of choices, where texts lie."""
+"""Evidence is gathered from measured completions: how laws fall, what became of choices, what is alike, and where."""
 
 from __future__ import annotations
 
@@ -8,19 +8,40 @@ from collections.abc import Sequence
 import numpy as np
 
 from evalkit.completion_map import map_completions
-from evalkit.evidence import ChoiceShares, Evidence, Shape
+from evalkit.diversity.classes import partition
+from evalkit.evidence import ChoiceShares, Evidence, Meanings, Shape
+from evalkit.measure import Measure
 from evalkit.measuring import Groups
 from evalkit.records import CONFIDENCE, RANKS, Group
 from evalkit.stats import Array, mean_intervals
 
+COUNT_MEANINGS = (
+    "distinct_k", "simpson_classes", "class_entropy", "semantic_entropy", "utility_k", "niches", "qd_score",
+)  # fmt: skip
+"""The measures that go by `partition` at their threshold."""
 
-def gather(groups: Groups) -> Evidence:
-    """What the report shows of these groups, as measured: laws, choices, embeddings where a metric needed them."""
+
+def gather(groups: Groups, measures: Sequence[Measure]) -> Evidence:
+    """What the report shows of these groups, as measured: laws, choices and meanings where a measure used them."""
     return Evidence(
         shapes=tuple(shape for arm, own in groups.items() for shape in _shapes(arm, own)),
         choices=tuple(_choices(arm, group) for arm, own in groups.items() for group in own if group.prompt.choices),
         completion_map=map_completions(groups),
+        meanings=_meanings(groups, measures),
     )
+
+
+def _meanings(groups: Groups, measures: Sequence[Measure]) -> Meanings | None:
+    """Classes in the notion of the first measure that divides completions by meaning."""
+    measure = next((measure for measure in measures if measure.name in COUNT_MEANINGS), None)
+    if measure is None:
+        return None
+    threshold = float(dict(measure.params)["threshold"])
+    classes = {
+        arm: {group.prompt.id: tuple(partition(group, threshold).tolist()) for group in own if group.completions}
+        for arm, own in groups.items()
+    }
+    return Meanings(str(measure), threshold, classes)
 
 
 def _shapes(arm: str, groups: Sequence[Group]) -> list[Shape]:

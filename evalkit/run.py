@@ -194,7 +194,7 @@ def finish(store: Store, plan: Plan, manifest: dict[str, Any], found: Found) -> 
         for arm in plan.arms
     }
     trainings = trainings_of(loaded.checkpoint for loaded in plan.checkpoints.values())
-    evidence = replace(gather(measurements.groups), trainings=trainings)
+    evidence = replace(gather(measurements.groups, measurements.measures), trainings=trainings)
     store.write(EVIDENCE_FILE, evidence_json(evidence))
     store.write_json(PROMPTS_FILE, {"prompts": [asdict(prompt) for prompt in plan.suite.prompts], "rendered": rendered})
     page = report_page(plan.suite.name, summary, groups, rendered, measurements, manifest, evidence)

@@ -81,9 +81,8 @@ def score_file(path: Path, metrics: Sequence[str], baseline: str | None, tell: L
     found = [*alarms(arms, groups), *measurements.alarms]
     summary = summarise(path.stem, ids, arms, measurements.measured, samples, found, compared(arms, measurements))
     provenance = {"file": str(path), "metrics": [str(measure) for measure in measures], "samples": samples}
-    return Scored(
-        summary, report_page(path.stem, summary, groups, {}, measurements, provenance, gather(measurements.groups))
-    )
+    evidence = gather(measurements.groups, measurements.measures)
+    return Scored(summary, report_page(path.stem, summary, groups, {}, measurements, provenance, evidence))
 
 
 def _read(path: Path) -> list[Row]:

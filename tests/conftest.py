@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 from safetensors.numpy import save_file
+
+if TYPE_CHECKING:
+    from .browser import Browser
 
 SUITE = """\
 name: tiny
@@ -96,3 +99,23 @@ def make_folder(tmp_path: Path) -> Callable[..., Path]:
         return folder
 
     return make
+
+
+@pytest.fixture(scope="session")
+def _browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    from . import browser
+
+    if missing := browser.lacking():
+        told = f"not on this machine: {', '.join(missing)}; `make browser` brings it"
+        (pytest.fail if browser.required() else pytest.skip)(f"THE PAGES WERE NOT OPENED IN A BROWSER: {told}")
+    started = browser.Browser(tmp_path_factory.mktemp("browser"))
+    yield started
+    started.quit()
+
+
+@pytest.fixture
+def browser(_browser: Browser) -> Iterator[Browser]:
+    """A browser for the test; whatever it was used for, the console stayed silent and no request left the page."""
+    _browser.complaints()
+    yield _browser
+    assert _browser.complaints() == []

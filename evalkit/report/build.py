@@ -32,7 +32,7 @@ from evalkit.report import (
 from evalkit.report.content import JSON, ReportContent
 from evalkit.report.distance import distance
 from evalkit.report.frontier import frontier
-from evalkit.report.offline import asset, finite, render
+from evalkit.report.offline import asset, holdable, render
 from evalkit.report.plain import alarm_words, pictured
 from evalkit.report.uses_view import UsesView, slider, uses_view
 from evalkit.report.verdict import Verdict, verdict
@@ -100,6 +100,7 @@ def _view(content: ReportContent, packed: samples.Samples) -> dict[str, Any]:
         "label": label,
         "left_out": packed.left_out,
         "has_samples": any(packed.blocks),
+        "meanings": content.evidence.meanings,
         "alpha": effects.ALPHA,
         "confidence": LEVEL,
         "method": "bootstrap" if len(summary.prompts) >= FEW else "Student's t",
@@ -153,7 +154,7 @@ def _data(content: ReportContent, packed: samples.Samples) -> JSON:
     told = verdict(summary)
     return {
         "file": re.sub(r"[^A-Za-z0-9._-]+", "-", content.title).strip("-.") or "report",
-        "summary": finite(asdict(summary)),
+        "summary": holdable(asdict(summary)),
         "csv": tables.estimates_csv(summary),
         "overview": _overview(summary),
         "readings": _readings(summary),
@@ -164,9 +165,11 @@ def _data(content: ReportContent, packed: samples.Samples) -> JSON:
         "choices": choices.one_by_one(content),
         "prompts": packed.prompts,
         "arms": [{"name": name, "colour": colour} for name, colour in figures.palette(summary).items()],
+        "words": packed.words,
         "losses": _losses(summary, told),
         "uses": slider(content, told.arms[0].baseline) if told.arms else [],
         "map": maps.map_data(content),
+        "names": _names(summary),
     }
 
 
@@ -193,6 +196,12 @@ def _overview(summary: Summary) -> JSON:
     return (
         [[figures.dots(summary, d) for d in diversity]] if diversity else [[figures.dots(summary, q)] for q in quality]
     )
+
+
+def _names(summary: Summary) -> dict[str, str]:
+    """Measure -> its name for readers; plain ones first."""
+    measures = sorted(effects.betters(summary), key=lambda measure: not effects.is_whole(measure))
+    return {measure: label(measure) for measure in measures}
 
 
 def _readings(summary: Summary) -> JSON:
@@ -233,14 +242,14 @@ def _distance(summary: Summary) -> dict[str, list[figures.Figure | None]]:
 def _losses(summary: Summary, told: Verdict) -> JSON:
     """How much each prompt lost, by compared arm and measure: what the browser sorts by."""
     found = effects.estimates(summary)
-    measures = figures.measures(summary, "diversity") + figures.measures(summary, "quality")
     losses = []
     for arm in told.arms:
-        for measure in measures:
-            pair = found.get((measure, arm.arm)), found.get((measure, arm.baseline))
-            if pair[0] and pair[1]:
-                name = f"{label(measure)}: {arm.arm} against {arm.baseline}"
-                losses.append({"name": name, "values": _loss(pair[0], pair[1])})
+        for role in ("diversity", "quality"):
+            for measure in figures.measures(summary, role):
+                pair = found.get((measure, arm.arm)), found.get((measure, arm.baseline))
+                if pair[0] and pair[1]:
+                    name = f"{label(measure)}: {arm.arm} against {arm.baseline}"
+                    losses.append({"name": name, "role": role, "values": _loss(pair[0], pair[1])})
     return losses
 
 
@@ -248,4 +257,4 @@ def _loss(estimate: Estimate, baseline: Estimate) -> list[float | None]:
     sign = 1 if estimate.better == "lower" else -1
     pairs = zip(estimate.values, baseline.values, strict=False)
     lost = [None if a is None or b is None else sign * (a - b) for a, b in pairs]
-    return [value if value is not None and math.isfinite(value) else None for value in lost]
+    return [float(f"{value:.4g}") if value is not None and math.isfinite(value) else None for value in lost]

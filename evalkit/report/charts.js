@@ -1,6 +1,14 @@
-// Draws Plotly figures in the page's own colours, whatever the theme.
+// Draws Plotly figures in the page's own colours and in the room that there is, whatever the theme and the window.
 "use strict";
 const charts = (() => {
+  // Pixels that a letter takes, on the safe side: of 13 px in labels, of a fifth more in the titles of axes.
+  const LETTER = 7.5;
+  const TITLE_LETTER = 8;
+  const PAPER = 700;  // pixels, what A4 and Letter leave between their margins
+  const CORNERS = ["top right", "top left", "bottom right", "bottom left"];
+  const drawn = new Map();
+  let printing = false;
+
   // Figures name colours as var(--name), so that one figure serves every theme.
   function themed(value, key = "") {
     if (Array.isArray(value)) return value.map((item) => themed(item, key));
@@ -11,21 +19,116 @@ const charts = (() => {
     return name ? getComputedStyle(document.documentElement).getPropertyValue(name[1]).trim() : value;
   }
 
-  function draw(place, figure) {
+  // Plotly cuts off what is too long: break it between words, and within a word that alone is longer than the line.
+  function wrapped(text, pixels, letter = LETTER) {
+    const room = Math.max(12, Math.floor(pixels / letter));
+    return String(text).split("<br>").flatMap((line) => broken(line, room)).join("<br>");
+  }
+
+  function broken(text, room) {
+    const even = Math.ceil(text.length / Math.ceil(text.length / room)) + 6;  // no last line of one word
+    const most = Math.min(room, even);
+    const lines = [[]];
+    for (const word of text.match(/(?:<[^>]*>|[^\s<])+/g) ?? []) {
+      const letters = word.match(/<[^>]*>|&[#\w]+;|./gu);
+      const line = lines.at(-1);
+      if (line.length && line.length + letters.length < most) {
+        line.push(" ", ...letters);
+        continue;
+      }
+      if (!line.length) lines.pop();
+      for (let from = 0; from < letters.length; from += most) lines.push(letters.slice(from, from + most));
+    }
+    return lines.map((line) => line.join(""));
+  }
+
+  function fitted(figure, width) {
     const { data, layout } = themed(figure);
+    for (const [name, axis] of Object.entries(layout)) {
+      if (!/^[xy]axis\d*$/.test(name)) continue;
+      const room = name.startsWith("y") ? layout.height - 80 : width * (layout.yaxis?.ticktext ? 0.55 : 0.8);
+      if (axis.title?.text) axis.title.text = wrapped(axis.title.text, room, TITLE_LETTER);
+      if (name.startsWith("y") && axis.ticktext) axis.ticktext = axis.ticktext.map((text) => wrapped(text, width * 0.42));
+    }
+    for (const trace of data) {
+      if (trace.mode?.includes("text") && Array.isArray(trace.text)) trace.text = trace.text.map((text) => wrapped(text, width * 0.4));
+    }
+    return { data, layout: { ...layout, width } };
+  }
+
+  function draw(place, figure) {
+    const height = figure.layout.height ?? place.clientHeight;
+    const width = printing ? Math.min(place.clientWidth, PAPER) : place.clientWidth;
+    drawn.set(place, { figure, width });
+    watch.observe(place);
+    if (!width) return;
+    const { data, layout } = fitted({ ...figure, layout: { ...figure.layout, height } }, width);
     layout.font.family = getComputedStyle(document.body).fontFamily;
-    // When its width changes, Plotly forgets the figure's own height and takes that of the place.
-    place.style.height = `${layout.height}px`;
-    Plotly.react(place, data, layout, { responsive: true, displayModeBar: false });
+    Plotly.react(place, data, layout, { displayModeBar: false });
+    untangle(place);
+  }
+
+  // Names of points that lie close would cover each other: each takes the first corner of its point where it covers
+  // no point, no name and no number of an axis.
+  function untangle(place) {
+    const { right, top, bottom } = place.getBoundingClientRect();
+    const frame = { left: place.querySelector(".nsewdrag")?.getBoundingClientRect().left, right, top, bottom };
+    const points = [...place.querySelectorAll(".points path")].map((marker) => marker.getBoundingClientRect());
+    const names = [];
+    const traces = place.querySelectorAll(".scatterlayer > .trace");
+    for (const [index, { text, textposition: given, marker }] of place.data.entries()) {
+      const words = [...traces[index]?.querySelectorAll(".textpoint text") ?? []];
+      if (!words.length || words.length !== text.length) continue;
+      const chosen = words.map((word, point) => {
+        const now = Array.isArray(given) ? given[point] : given;
+        const spot = (corner) => atCorner(word.getBoundingClientRect(), now, corner, marker.size);
+        const corners = [now, ...CORNERS].filter((corner) => within(spot(corner), frame));
+        const free = (taken) => corners.find((corner) => !taken.some((other) => overlap(spot(corner), other)));
+        const best = free([...points, ...names]) ?? free(names) ?? now;
+        names.push(spot(best));
+        return best;
+      });
+      Plotly.restyle(place, { textposition: [chosen] }, [index]);
+    }
+  }
+
+  // Where a word at one corner of its point would stand at another; Plotly leaves 1 px beside a marker with room to spare.
+  function atCorner({ left, right, top, bottom, width, height }, now, then, size) {
+    const away = size / 0.8 + 2;
+    const across = (now.endsWith("left") - then.endsWith("left")) * (width + away);
+    const down = (then.startsWith("bottom") - now.startsWith("bottom")) * (height + away);
+    return { left: left + across, right: right + across, top: top + down, bottom: bottom + down };
+  }
+
+  const within = (a, b) => a.left >= b.left && a.right <= b.right && a.top >= b.top && a.bottom <= b.bottom;
+  const overlap = (a, b) => a.left < b.right && b.left < a.right && a.top < b.bottom && b.top < a.bottom;
+
+  // A window that changes, a column that moves, a folded part that opens: all change the room of a chart.
+  const watch = new ResizeObserver((entries) => {
+    for (const { target } of entries) {
+      const { figure, width } = drawn.get(target) ?? {};
+      if (figure && width !== target.clientWidth) draw(target, figure);
+    }
+  });
+
+  function clear(place) {
+    drawn.delete(place);
+    Plotly.purge(place);
+  }
+
+  function print(begins) {
+    printing = begins;
+    if (begins) document.documentElement.dataset.theme = "light";
+    else delete document.documentElement.dataset.theme;
   }
 
   // Now, and again whenever the colours change; print is always light.
   function always(drawAll) {
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawAll);
-    addEventListener("beforeprint", () => { document.documentElement.dataset.theme = "light"; drawAll(); });
-    addEventListener("afterprint", () => { delete document.documentElement.dataset.theme; drawAll(); });
+    addEventListener("beforeprint", () => { print(true); drawAll(); });
+    addEventListener("afterprint", () => { print(false); drawAll(); });
     drawAll();
   }
 
-  return { draw, always };
+  return { draw, clear, always };
 })();

@@ -233,7 +233,7 @@ def page_layout(**given: Any) -> Figure:
         "font": {"color": "var(--ink)", "size": 13},
         "margin": {"l": 8, "r": 24, "t": 36, "b": 8},
         "hoverlabel": {"bgcolor": "var(--paper)", "bordercolor": "var(--axis)", "font": {"color": "var(--ink)"}},
-        "legend": {"orientation": "h", "x": 0, "y": -0.2, "yanchor": "top"},
+        "legend": {"orientation": "h", "x": 0, "yref": "container", "y": 0, "yanchor": "bottom"},
         "dragmode": False,
         "hovermode": "closest",
     } | given

@@ -16,7 +16,7 @@ from importlib.resources import files
 from typing import Any
 
 from evalkit.report.content import JSON
-from evalkit.report.wording import LEVEL, showable
+from evalkit.report.wording import LEVEL, label, showable
 
 BIDI = re.compile("[\u202a-\u202e\u2066-\u2069]")
 
@@ -41,6 +41,7 @@ def render(
         lstrip_blocks=True,
     )
     environment.filters["sentence"] = sentence
+    environment.filters["label"] = label
     environment.tests["nested"] = lambda value: isinstance(value, Mapping) or _is_list(value)
     environment.tests["listing"] = _is_list
     running = [asset("plotly", "package_data/plotly.min.js"), "\n".join(scripts)]
@@ -64,17 +65,22 @@ def policy(scripts: Sequence[str]) -> str:
 
 def script_json(value: JSON) -> str:
     """JSON that cannot end the script element that holds it."""
-    text = json.dumps(finite(value), allow_nan=False, ensure_ascii=False, separators=(",", ":"))
-    return showable(text).replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+    text = json.dumps(holdable(value), allow_nan=False, ensure_ascii=False, separators=(",", ":"))
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
-def finite(value: Any) -> Any:
-    """NaN and infinity as null: JSON has no word for them."""
+def holdable(value: Any) -> Any:
+    """The same without what JSON has no word for (NaN and infinity become null) and what a page cannot show.
+
+    Before it is written: JSON writes NUL as an escape, behind which nobody would find it.
+    """
+    if isinstance(value, str):
+        return showable(value)
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, Mapping):
-        return {str(key): finite(item) for key, item in value.items()}
-    return [finite(item) for item in value] if _is_list(value) else value
+        return {showable(str(key)): holdable(item) for key, item in value.items()}
+    return [holdable(item) for item in value] if _is_list(value) else value
 
 
 def sentence(text: str) -> str:

@@ -6,8 +6,7 @@
   function draw(place, figure) {
     if (!place) return;
     if (!figure) {
-      Plotly.purge(place);
-      place.style.height = "";
+      charts.clear(place);
       place.replaceChildren(element("p", { className: "nothing", textContent: "Nothing here can be put on one scale; see the tables." }));
       return;
     }

@@ -15,13 +15,25 @@ const report = (() => {
 
   const number = (value) => value.toLocaleString("en", { minimumSignificantDigits: 3, maximumSignificantDigits: 3 }).replace("-", "−");
 
-  // A prompt's completions: arm -> the prompt as it was put, and its different texts, the most frequent first.
+  // A prompt's completions: arm -> the prompt as it was put (`rendered`), and its different texts (`classes`), the most
+  // frequent first. null where they are not in this file.
   async function unpack(index) {
     const packed = blocks[index].textContent;
     if (!packed) return null;
     const bytes = Uint8Array.from(atob(packed), (character) => character.charCodeAt(0));
     const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
-    return new Response(stream).json();
+    const text = new TextDecoder("utf-16le").decode(await new Response(stream).arrayBuffer());
+    const spelled = text.replace(/[\ue000-\uf8ff]/g, (code) => data.words[code.charCodeAt(0) - 0xe000]);
+    return Object.fromEntries(Object.entries(JSON.parse(spelled)).map(([arm, found]) => [arm, named(found)]));
+  }
+
+  // The rows of a block with their columns named.
+  function named({ rendered, scores, classes }) {
+    const row = ([text, count, cut, means, meaning]) => ({
+      text, count, cut, meaning,
+      scores: Object.fromEntries(scores.map((name, index) => [name, means[index]]).filter(([, mean]) => mean !== null)),
+    });
+    return { rendered, classes: classes.map(row) };
   }
 
   return { data, byId, element, number, unpack };

@@ -28,12 +28,17 @@ HOSTILE = (
     "line\u2028separator\r\nand carriage",
     "x" * 50_000,
     "",
+    f'<a href="javascript:{ATTACK}" onclick="{ATTACK}">a link</a>',
+    f'<svg onload="{ATTACK}"><math><mtext></mtext></math></svg>',
+    f'<iframe srcdoc="<script>parent.{ATTACK}</script>"></iframe>',
 )
+NAME = HOSTILE[1] + HOSTILE[2] + HOSTILE[7] + HOSTILE[8] + HOSTILE[9]
+"""What everything is called: title, suite, arm, prompt, measure."""
 
 
 def hostile_content() -> ReportContent:
     """Two prompts and two arms; the arms' texts are `HOSTILE`, and so are all names and the manifest."""
-    evil = HOSTILE[1] + HOSTILE[2] + HOSTILE[7] + HOSTILE[8] + HOSTILE[9]
+    evil = NAME
     prompts = [
         Prompt(name, evil, (evil, "tag"), answer=evil, references=(evil,), choices={evil: 1.0}) for name in ("p1", evil)
     ]

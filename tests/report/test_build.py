@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import dataclasses
-import gzip
 import json
 import math
 import re
@@ -18,6 +17,7 @@ from evalkit.report import samples
 from evalkit.report.build import build_report
 from evalkit.report.content import MetricText, ReportContent
 
+from .blocks import opened
 from .example import arm
 from .hostile import HOSTILE, hostile_content
 
@@ -60,7 +60,7 @@ class Page(HTMLParser):
     @property
     def blocks(self) -> list[Any]:
         packed = [text for attributes, text in self.scripts if attributes.get("class") == "block"]
-        return [json.loads(gzip.decompress(base64.b64decode(text))) if text else None for text in packed]
+        return [opened(text, self.data["words"]) if text else None for text in packed]
 
 
 @pytest.fixture(scope="module")
@@ -117,10 +117,12 @@ def test_the_tables_hold_every_estimate(page: Page, sweep: ReportContent) -> Non
 def test_identical_completions_are_one_entry(page: Page, sweep: ReportContent) -> None:
     assert len(page.blocks) == len(sweep.summary.prompts)
     collapsed = page.blocks[0]["tuned T=0.5"]["classes"]
-    assert sum(entry["count"] for entry in collapsed) == 32
-    assert collapsed[0]["count"] > 20
-    assert collapsed[0]["text"] == collapsed[0]["text"].strip()
-    assert "reward" in collapsed[0]["scores"]
+    assert sum(count for _, count, *_ in collapsed) == 32
+    text, count, _, scores = collapsed[0]
+    assert count > 20
+    assert text == text.strip()
+    assert page.blocks[0]["tuned T=0.5"]["scores"] == ["reward"]
+    assert len(scores) == 1
 
 
 def test_the_data_can_be_taken_away(page: Page, sweep: ReportContent) -> None:
@@ -143,8 +145,8 @@ def test_hostile_text_adds_no_element(hostile: Page) -> None:
 
 def test_hostile_text_arrives_whole(hostile: Page) -> None:
     entries = hostile.blocks[0]["base"]["classes"]
-    expected = {re.sub("[\ud800-\udfff]", "\ufffd", text.strip()) for text in HOSTILE}
-    assert {entry["text"] for entry in entries} == expected
+    expected = {re.sub("[\0\ud800-\udfff]", "\ufffd", text.strip()) for text in HOSTILE}
+    assert {text for text, *_ in entries} == expected
 
 
 def test_the_page_is_utf8_without_nul(hostile: Page) -> None:
@@ -224,8 +226,11 @@ def test_scores_that_are_missing_or_short_leave_the_others(two_arms: ReportConte
         metrics={"reward": MetricText("", "higher", "")},
     )
     [block] = Page(build_report(content)).blocks
-    assert [entry["scores"] for entry in block["base"]["classes"]] == [{"reward": 1.0}, {}]
-    assert [entry["count"] for entry in block["base"]["classes"]] == [2, 1]
+    assert block["base"] == {
+        "rendered": None,
+        "scores": ["reward"],
+        "classes": [["same", 2, 0, [1.0]], ["other", 1, 0, [None]]],
+    }
 
 
 def test_an_alarm_is_text(two_arms: ReportContent) -> None:

@@ -7,18 +7,16 @@ import json
 import math
 import random
 import re
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from evalkit.training.charts import CHARTS, MARKED, SECTIONS, TABLE_ROWS, Chart, draw, number_text, symbol
 from evalkit.training.page import headline, outcomes, over_optimised_from, training_page
+from tests.browser import WIDTHS, Browser, checks
 from tests.report.hostile import ATTACK, HOSTILE
-from tests.report.test_browser import BROWSER, opened
 from tests.report.test_build import Page
 
-in_a_browser = pytest.mark.skipif(BROWSER is None, reason="no browser found")
 Row = dict[str, float | int | None]
 BETAS = (1.0, 0.3, 0.1, 0.05, 0.02)
 
@@ -315,17 +313,30 @@ def test_what_is_not_a_number_never_reaches_the_figures() -> None:
     assert "NaN" not in json.dumps(Page(page).data)
 
 
-@in_a_browser
-def test_every_chart_is_drawn_without_a_complaint(tmp_path: Path) -> None:
-    dom, console = opened(training_page("A ladder", LADDER, FACTS), tmp_path)
-    assert console == ""
-    assert dom.classes.count("scatterlayer") == len(draw(CHARTS, LADDER))
+def test_in_a_browser_it_is_drawn_and_fits_at_every_width(browser: Browser) -> None:
+    browser.open(training_page("A ladder", LADDER, FACTS), width=WIDTHS[-1])
+    checks.holds_together(browser)
+    checks.opens_everything(browser)
+    for width in WIDTHS:
+        browser.resize(width)
+        checks.fits(browser)
+        checks.is_drawn(browser)
+    assert len(browser.all(".plot .main-svg:first-child")) == len(draw(CHARTS, LADDER))
 
 
-@in_a_browser
-def test_no_hostile_name_runs(tmp_path: Path) -> None:
+def test_in_a_browser_no_hostile_name_runs_and_none_widens_the_page(browser: Browser) -> None:
     page = hostile_page()
     assert ATTACK in html.unescape(page)
-    dom, console = opened(page, tmp_path)
-    assert "pwned" not in dom.ids
-    assert console == ""
+    browser.open(page, width=WIDTHS[0], theme="dark")
+    checks.is_drawn(browser)
+    checks.fits(browser)
+    assert browser.all("#pwned") == []
+
+
+def test_in_a_browser_it_has_no_serious_violation_of_accessibility(browser: Browser) -> None:
+    browser.open(training_page("A ladder", dict(list(LADDER.items())[:2]), FACTS))
+    checks.opens_everything(browser)
+    checks.is_accessible(browser)
+    browser.resize(WIDTHS[0])
+    browser.dress("dark")
+    checks.is_accessible(browser)

@@ -1,0 +1,66 @@
+"""A made-up run with every section that a report can have, for the tests that open it in a browser."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from evalkit.records import Bar, Crossover, Curve, Estimate, Reading
+from evalkit.report.content import ReportContent
+
+from .example import estimate
+
+KL = {"base": 0.0, "tuned T=0.5": 5.1, "tuned T=0.7": 4.3, "tuned T=1": 2.9, "tuned T=1.3": 1.6}
+VOICES = ("polite", "rude")
+
+
+def whole_content(sweep: ReportContent) -> ReportContent:
+    """The sweep with variants, a bar, curves, crossovers, readings, KL, voices and agreement."""
+    summary = sweep.summary
+    arms = [arm.name for arm in summary.arms]
+    prompts = len(summary.prompts)
+    kl = [
+        estimate("kl_reverse", arm, [KL[arm] * (0.9 + place / 300) for place in range(prompts)], "neither")
+        for arm in arms
+    ]
+    useful = [_useful(found) for found in summary.estimates if found.metric == "vendi"]
+    clear = [dataclasses.replace(d, metric=f"useful/{d.metric}") for d in summary.differences if d.metric == "vendi"]
+    summary = dataclasses.replace(
+        summary,
+        estimates=(*summary.estimates, *kl, *useful),
+        differences=(*summary.differences, *clear),
+        bar=Bar("reward", 0.25, "the median of base", dict.fromkeys(arms, 0.5)),
+        curves=tuple(_curve(name, arm, place) for name in ("best_of", "pass_at") for place, arm in enumerate(arms)),
+        crossovers=(Crossover("best_of", "reward", "s", "tuned T=1", "base", 6.6, 4.1, None, 32),),
+        readings=(Reading("tuned", "base", "vendi", "reward", "s", -1.2, -1.5, -0.9, 0.2, 0.6),),
+    )
+    return dataclasses.replace(
+        sweep, summary=summary, provenance=sweep.provenance | {"voices": _voices(arms), "agreement": _agreement(arms)}
+    )
+
+
+def _useful(found: Estimate) -> Estimate:
+    return dataclasses.replace(found, metric=f"useful/{found.metric}")
+
+
+def _curve(name: str, arm: str, place: int) -> Curve:
+    ks = (1, 2, 4, 8, 16, 32)
+    values = tuple(0.2 + 0.1 * place + 0.1 * step / (1 + place) for step in range(len(ks)))
+    lows, highs = tuple(v - 0.03 for v in values), tuple(v + 0.03 for v in values)
+    return Curve(name, "reward", "reward", f"{name}|of:4|v:1.0", arm, ks, values, lows, highs, 0.95, 60)
+
+
+def _voices(arms: list[str]) -> dict[str, object]:
+    share = {"heard": 0.5, "spoken": 0.48, "low": 0.41, "high": 0.55}
+    return {
+        "voices": VOICES,
+        "accuracy": 0.93,
+        "above_chance": True,
+        "confusion": [[19, 1], [2, 18]],
+        "shares": {arm: [{"voice": voice} | share for voice in VOICES] for arm in arms},
+        "shift": {arm: {"value": 0.2, "low": 0.1, "high": 0.3} for arm in arms[1:]},
+    }
+
+
+def _agreement(arms: list[str]) -> list[dict[str, object]]:
+    row = {"first": "reward", "second": "accuracy", "value": -0.21, "low": -0.3, "high": -0.12, "prompts": 60}
+    return [{"arm": arm} | row for arm in arms]
