@@ -27,7 +27,11 @@ WELL_FORMED = """(() => {
 
 UNDRAWN = """(() => [...document.querySelectorAll(".plot")].filter((plot) => plot.checkVisibility()).flatMap((plot) => {
   const name = plot.id || plot.ariaLabel, svg = plot.querySelector(".main-svg");
-  if (!svg) return plot.textContent.trim() ? [] : [`${name} is empty`];
+  if (!svg) {
+    if (plot.textContent.trim()) return [];
+    plot.scrollIntoView();  // some charts are drawn when a reader comes near
+    return [`${name} is empty`];
+  }
   if (!plot.querySelector(".trace, .hm, .shapelayer path")) return [`${name} has axes and nothing in them`];
   const room = plot.getBoundingClientRect(), drawn = svg.getBoundingClientRect();
   if (Math.abs(drawn.width - room.width) > 1) return [`${name} is ${drawn.width} wide in a column of ${room.width}`];

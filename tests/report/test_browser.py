@@ -20,6 +20,8 @@ from evalkit.report.wording import showable
 from tests.browser import THEMES, WIDTHS, Browser, Theme, checks
 
 from .hostile import ATTACK, HOSTILE, NAME, hostile_content
+from .mapped import with_map
+from .sections import everything
 from .whole import whole_content
 
 AWAY = "https://example.invalid/"
@@ -34,12 +36,17 @@ COLOURS = """[document.body, document.querySelector("h1"), ...document.querySele
 
 @pytest.fixture(scope="module")
 def report(sweep: ReportContent) -> str:
-    return build_report(whole_content(sweep))
+    return build_report(with_map(whole_content(sweep)))
+
+
+@pytest.fixture(scope="module")
+def lawful() -> str:
+    return build_report(everything())
 
 
 @pytest.fixture(scope="module")
 def hostile() -> str:
-    return build_report(hostile_content())
+    return build_report(with_map(hostile_content()))
 
 
 def current(browser: Browser) -> str:
@@ -136,7 +143,7 @@ def test_a_hostile_prompt_has_its_link(browser: Browser, hostile: str) -> None:
     assert current(browser) == showable(NAME)
 
 
-@pytest.mark.parametrize("page", ["report", "hostile"])
+@pytest.mark.parametrize("page", ["report", "lawful", "hostile"])
 def test_it_fits_and_is_drawn_at_every_width(browser: Browser, page: str, request: pytest.FixtureRequest) -> None:
     browser.open(request.getfixturevalue(page), width=WIDTHS[-1])
     current(browser)
@@ -152,7 +159,7 @@ def test_it_fits_and_is_drawn_at_every_width(browser: Browser, page: str, reques
         checks.is_drawn(browser)
 
 
-@pytest.mark.parametrize("page", ["report", "hostile"])
+@pytest.mark.parametrize("page", ["report", "lawful", "hostile"])
 def test_it_has_no_serious_violation_of_accessibility(
     browser: Browser, page: str, request: pytest.FixtureRequest
 ) -> None:

@@ -1,28 +1,21 @@
-"""The maps in a real browser: drawn, with the numbers of the picked prompt, whatever names and texts are."""
+"""The maps in a real browser: drawn when a reader comes near, with the numbers of the picked prompt."""
 
 from __future__ import annotations
 
-from pathlib import Path
-
-import pytest
-
 from evalkit.report.build import build_report
+from tests.browser import Browser, checks
 
-from . import test_browser
 from .hostile import HOSTILE, hostile_content
 from .mapped import with_map
-from .test_browser import FLAGS, opened
-
-pytestmark = test_browser.pytestmark
 
 
-def test_both_maps_are_drawn_and_strangers_stay_strangers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    # The maps are drawn when a reader comes near them: here all of the page is in view.
-    monkeypatch.setattr(test_browser, "FLAGS", [*FLAGS, "--window-size=1200,9000"])
-    dom, console = opened(build_report(with_map(hostile_content())), tmp_path)
-    assert console == ""
-    assert "pwned" not in dom.ids
-    assert "x2y2" in dom.classes  # the second arm's panel
-    assert dom.text.count(f"{len(HOSTILE)} of {len(HOSTILE)}") == 2
+def test_both_maps_are_drawn_and_strangers_stay_strangers(browser: Browser) -> None:
+    browser.open(build_report(with_map(hostile_content())))
+    checks.is_drawn(browser)
+    assert browser.all("#pwned") == []
+    assert browser.all(".x2y2")  # the second arm's panel
+    told = browser.evaluate("document.querySelector('main').textContent")
+    assert told.count(f"{len(HOSTILE)} of {len(HOSTILE)}") == 2
     # Two arms and two prompts in panels; of one prompt, a face and an edge for each arm's texts.
-    assert dom.classes.count("point") >= (2 * 2 + 2 * 2) * len(HOSTILE)
+    points = browser.evaluate("document.querySelectorAll('section[aria-labelledby=map] .point').length")
+    assert points >= (2 * 2 + 2 * 2) * len(HOSTILE)
