@@ -75,11 +75,13 @@ const charts = (() => {
     const frame = { left: place.querySelector(".nsewdrag")?.getBoundingClientRect().left, right, top, bottom };
     const points = [...place.querySelectorAll(".points path")].map((marker) => marker.getBoundingClientRect());
     const names = [];
-    const traces = place.querySelectorAll(".scatterlayer > .trace");
-    for (const [index, { text, textposition: given, marker }] of place.data.entries()) {
-      const words = [...traces[index]?.querySelectorAll(".textpoint text") ?? []];
-      if (!words.length || words.length !== text.length) continue;
-      const chosen = words.map((word, point) => {
+    const traces = [...place.querySelectorAll(".scatterlayer > .trace")];
+    const scattered = [...place.data.entries()].filter(([, { type }]) => type === "scatter");
+    for (const [index, { text, textposition: given, marker }] of scattered) {
+      const words = traces.shift()?.querySelectorAll(".textpoint text") ?? [];
+      const known = [given].flat().every((corner) => CORNERS.includes(corner));
+      if (!known || !Array.isArray(text) || words.length !== text.length) continue;
+      const chosen = [...words].map((word, point) => {
         const now = Array.isArray(given) ? given[point] : given;
         const spot = (corner) => atCorner(word.getBoundingClientRect(), now, corner, marker.size);
         const corners = [now, ...CORNERS].filter((corner) => within(spot(corner), frame));
