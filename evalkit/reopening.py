@@ -17,7 +17,7 @@ from evalkit.measure import parse
 from evalkit.publish import metric_text
 from evalkit.records import Arm, Completion, Group, Prompt
 from evalkit.report.content import MetricText, ReportContent, Scores
-from evalkit.store import open_store
+from evalkit.store import read_shard
 from evalkit.summary import read_summary
 
 PROMPTS_FILE = "prompts.json"
@@ -27,11 +27,9 @@ PROMPTS_FILE = "prompts.json"
 def read_content(folder: Path) -> ReportContent:
     """What the report of a finished run shows.
 
-    Raises `RecordsError` on a folder that is none, `StoreError` on damage.
+    Nothing in it is changed. Raises `RecordsError` on a folder that is none, or is damaged.
     """
-    manifest = _json(folder / "run.json")
-    if manifest.get("state") != "complete":
-        raise RecordsError(f"{folder} is not finished: give its `evalkit run` again with --out {folder}")
+    manifest = read_manifest(folder)
     summary = read_summary(folder / "summary.json")
     asked = _json(folder / PROMPTS_FILE)
     try:
@@ -42,6 +40,9 @@ def read_content(folder: Path) -> ReportContent:
     except (KeyError, TypeError, ValidationError) as error:
         raise RecordsError(f"{folder} is not a run's folder that this evalkit wrote: {error!r}") from None
     groups = _groups(folder, prompts, [*(shard for shard in drawn if shard[0] not in kept), *kept.items()])
+    empty = [arm.name for arm in summary.arms if arm.name not in groups]
+    if empty:
+        raise RecordsError(f"{folder / 'run.json'} names no shards of arm {', '.join(empty)}: it was changed by hand")
     return ReportContent(
         title=summary.suite,
         summary=summary,
@@ -52,6 +53,29 @@ def read_content(folder: Path) -> ReportContent:
         metrics=_texts(sorted({estimate.metric for estimate in summary.estimates})),
         evidence=read_evidence(folder),
     )
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """run.json of a finished run. Raises `RecordsError`."""
+    manifest = _json(folder / "run.json")
+    if manifest.get("state") != "complete":
+        raise RecordsError(f"{folder} is not finished: give its `evalkit run` again with --out {folder}")
+    return manifest
+
+
+def short_names(folders: Sequence[Path]) -> list[str]:
+    """The folders' own names, with as much of the way to them as tells them apart."""
+    parts = [folder.resolve().parts for folder in folders]
+    for length in range(1, max(map(len, parts)) + 1):
+        names = ["/".join(own[-length:]) for own in parts]
+        if len(set(names)) == len(names):
+            return names
+    raise RecordsError(f"the same run is named twice: {_twice(folders)}; name each once")
+
+
+def _twice(folders: Sequence[Path]) -> Path:
+    found = [folder.resolve() for folder in folders]
+    return next(folder for place, folder in enumerate(folders) if found[place] in found[:place])
 
 
 def _json(path: Path) -> dict[str, Any]:
@@ -71,10 +95,9 @@ def _json(path: Path) -> dict[str, Any]:
 
 def _groups(folder: Path, prompts: Sequence[Prompt], shards: Sequence[tuple[str, str]]) -> dict[str, list[Group]]:
     by_arm: dict[str, dict[str, list[Completion]]] = {}
-    with open_store(folder, lambda _: None) as store:
-        for arm, key in shards:
-            for completion in store.read(key):
-                by_arm.setdefault(arm, {}).setdefault(completion.prompt_id, []).append(completion)
+    for arm, key in shards:
+        for completion in read_shard(folder, key):
+            by_arm.setdefault(arm, {}).setdefault(completion.prompt_id, []).append(completion)
     return {
         arm: [Group(prompt, tuple(drawn.get(prompt.id, ()))) for prompt in prompts] for arm, drawn in by_arm.items()
     }

@@ -13,7 +13,7 @@ from dataclasses import asdict
 from typing import Any
 
 from evalkit.records import Estimate, Summary
-from evalkit.report import effects, figures, readings, samples, tables, tries
+from evalkit.report import effects, figures, provenance, readings, samples, tables, tries
 from evalkit.report.content import JSON, ReportContent
 from evalkit.report.offline import asset, finite, render
 from evalkit.report.verdict import Verdict, verdict
@@ -37,7 +37,7 @@ def build_report(content: ReportContent) -> str:
     return render(
         "page.html.jinja",
         [asset("evalkit.report", "style.css")],
-        [asset("evalkit.report", "charts.js"), asset("evalkit.report", "page.js")],
+        [asset("evalkit.report", name) for name in ("charts.js", "page.js", "downloads.js")],
         _data(content, packed),
         _view(content, packed) | {"blocks": packed.blocks},
     )
@@ -49,7 +49,10 @@ def _view(content: ReportContent, packed: samples.Samples) -> dict[str, Any]:
     return {
         "title": content.title,
         "summary": summary,
-        "facts": _facts(summary),
+        "facts": _facts(content),
+        "runs": content.runs,
+        "notes": content.notes,
+        "baseline": next((arm.baseline for arm in summary.arms if arm.baseline), ""),
         "verdict": told,
         "arm_pairs": [f"{arm.arm} against {arm.baseline}" for arm in told.arms],
         "quality": _options(content, "quality"),
@@ -63,6 +66,8 @@ def _view(content: ReportContent, packed: samples.Samples) -> dict[str, Any]:
         "units": {measure: text.unit for measure, text in content.metrics.items()},
         "colours": figures.palette(summary),
         "provenance": content.provenance,
+        "origins": provenance.provenances(content),
+        "signatures": provenance.signatures(summary),
         "left_out": packed.left_out,
         "has_samples": any(packed.blocks),
         "alpha": effects.ALPHA,
@@ -81,14 +86,16 @@ def _options(content: ReportContent, role: effects.Role) -> list[str]:
     ]
 
 
-def _facts(summary: Summary) -> list[str]:
+def _facts(content: ReportContent) -> list[str]:
     """What every number on the page rests on."""
+    summary = content.summary
     drawn = sorted({estimate.samples for estimate in summary.estimates})
     each = " or ".join(f"{n:,}" for n in drawn)
     prompts = counted(len(summary.prompts), "prompt")
     return [
         f"{prompts}, {each} completions each per arm" if drawn else prompts,
         counted(len(summary.arms), "arm"),
+        *([counted(len(content.runs), "run")] if content.runs else []),
     ]
 
 

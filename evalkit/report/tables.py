@@ -76,7 +76,8 @@ class VariantRow:
     """The same metric in another variant, an arm a cell: value, interval, difference, mark, outcome."""
 
     name: str
-    signature: str
+    signatures: tuple[str, ...]
+    unlike: tuple[str, ...]
     cells: tuple[Row | None, ...]
     """In the order of the plain table's rows."""
 
@@ -92,6 +93,8 @@ class MetricTable:
     arrow: str
     signatures: tuple[str, ...]
     """One, unless the arms' numbers are not comparable."""
+    unlike: tuple[str, ...]
+    """For each arm that was measured in another way than the first: which, and what is different."""
     reference: float | None
     """The baseline's value on the axis, in percent."""
     rows: tuple[Row, ...]
@@ -116,7 +119,14 @@ def _belongs(variant: str, metric: str) -> bool:
 def _variant(plain: MetricTable, other: MetricTable) -> VariantRow:
     by_arm = {row.arm: row for row in other.rows}
     name = VARIANT_NAMES[split_variant(other.metric)[0]]
-    return VariantRow(name, other.signatures[0], tuple(by_arm.get(row.arm) for row in plain.rows))
+    return VariantRow(name, other.signatures, other.unlike, tuple(by_arm.get(row.arm) for row in plain.rows))
+
+
+def unlike_fields(signature: str, other: str) -> str:
+    """`v:1.1 against v:1.0`: where two signatures differ."""
+    here, there = signature.split("|"), other.split("|")
+    mine, theirs = [field for field in here if field not in there], [field for field in there if field not in here]
+    return f"{'|'.join(mine) or 'nothing'} against {'|'.join(theirs) or 'nothing'}"
 
 
 def estimates_csv(summary: Summary) -> str:
@@ -152,6 +162,11 @@ def _table(metric: str, better: Better, summary: Summary, texts: Mapping[str, Me
         text=texts.get(metric, MetricText(unit="", better=better, summary="")),
         arrow=(DIVERSE if role == "diversity" else ARROWS)[better],
         signatures=tuple(dict.fromkeys(estimate.signature for estimate in found)),
+        unlike=tuple(
+            f"{estimate.arm} ({unlike_fields(estimate.signature, found[0].signature)})"
+            for estimate in found
+            if estimate.signature != found[0].signature
+        ),
         reference=reference.value if reference else None,
         rows=tuple(
             _row(e, strips[e.arm], e.arm in baselines, _compare(differences.get(e.arm), better, role)) for e in found
