@@ -46,16 +46,21 @@ class Baseline:
 
 def read_side(given: str) -> Side:
     """A run's folder, a summary.json, a baseline's file, or the NAME of one. Raises `RecordsError`, `InputError`."""
-    path = Path(given)
-    if path.is_dir():
-        return _read_run(path)
-    if path.exists():
-        return _read_file(path)
-    if _NAME.fullmatch(given) and (FOLDER / f"{given}.json").exists():
-        return _read_file(FOLDER / f"{given}.json")
-    raise InputError(
-        f"there is neither a run, a summary nor a baseline {given!r}; saved baselines: {', '.join(_names()) or 'none'}"
-    )
+    path = find_side(given)
+    if path is None:
+        raise InputError(
+            f"there is neither a run, a summary nor a baseline {given!r}; saved baselines: "
+            f"{', '.join(_names()) or 'none'}"
+        )
+    return _read_run(path) if path.is_dir() else _read_file(path)
+
+
+def find_side(given: str) -> Path | None:
+    """Where `read_side` finds what is meant; None where there is nothing."""
+    if Path(given).exists():
+        return Path(given)
+    saved = FOLDER / f"{given}.json"
+    return saved if _NAME.fullmatch(given) and saved.exists() else None
 
 
 def chosen_policy(given: str, file: Path | None) -> tuple[Policy, str]:

@@ -18,13 +18,29 @@ import numpy as np
 from evalkit.errors import Incomparable, MetricError
 from evalkit.evidence import Evidence
 from evalkit.measure import parse, split_variant
-from evalkit.records import Alarm, Arm, Bar, Crossover, Curve, Difference, Estimate, Group, Prompt, Reading, Summary
+from evalkit.records import (
+    Alarm,
+    Arm,
+    Bar,
+    Crossover,
+    Curve,
+    Difference,
+    Estimate,
+    Group,
+    Prompt,
+    Reading,
+    Summary,
+    Variant,
+)
 from evalkit.reopening import short_names
 from evalkit.report.content import JSON, ReportContent, RunOrigin, Scores
 from evalkit.report.tables import unlike_fields
-from evalkit.report.wording import counted, label, listed
+from evalkit.report.wording import VARIANT_WORDS, counted, label, listed
 from evalkit.stats import Array
 from evalkit.summary import Measured, compare_arms, corrected, estimate_arms, few_prompts
+
+NAMED = 3
+"""Measures of one variant that a note names one by one."""
 
 
 @dataclass(frozen=True)
@@ -139,7 +155,8 @@ def _twin(arm: Arm, content: ReportContent, earlier: Sequence[_Run]) -> str | No
     for run in earlier:
         for other in run.summary.arms:
             alike = (other.sampling, other.best_of, other.kind) == (arm.sampling, arm.best_of, arm.kind)
-            if alike and _weights(run.content, other) == _weights(content, arm) != None:  # noqa: E711
+            weights = _weights(content, arm)
+            if alike and weights is not None and weights == _weights(run.content, other):
                 mine, theirs = content.groups[arm.name], run.content.groups[other.name]
                 if [group.completions for group in mine] == [group.completions for group in theirs]:
                     return run.names[other.name]
@@ -193,7 +210,7 @@ def _numbers(
         places = _places(run.summary.prompts, shared)
         for estimate in run.summary.estimates:
             arm = run.names[estimate.arm]
-            if (estimate.metric, arm) in taken or not (run.is_whole or _is_by_prompt(estimate.metric)):
+            if (estimate.metric, arm) in taken or not (run.is_whole or is_by_prompt(estimate.metric)):
                 continue
             taken.add((estimate.metric, arm))
             key = estimate.metric, estimate.signature, estimate.samples
@@ -214,7 +231,7 @@ def _values(estimate: Estimate, places: Sequence[int]) -> Array:
     return np.array([math.nan if value is None else value for value in values], dtype=np.float64)
 
 
-def _is_by_prompt(metric: str) -> bool:
+def is_by_prompt(metric: str) -> bool:
     """Whether its value on a prompt is of that prompt alone, so that others can be left out."""
     if split_variant(metric)[0] == "pooled":
         return False
@@ -236,8 +253,8 @@ def _alarms(runs: Sequence[_Run]) -> list[Alarm]:
 
 
 def _bar(runs: Sequence[_Run]) -> Bar | None:
-    """That of all runs, where they have the same."""
-    bars = [(run, run.summary.bar) for run in runs]
+    """That of all runs, where they have the same, and all of their prompts are here."""
+    bars = [(run, run.summary.bar if run.is_whole else None) for run in runs]
     first = bars[0][1]
     if first is None or any(
         bar is None or (bar.measure, bar.at_least) != (first.measure, first.at_least) for _, bar in bars
@@ -324,12 +341,12 @@ def _agreement(runs: Sequence[_Run]) -> dict[str, JSON]:
 
 
 def _once(runs: Sequence[_Run]) -> list[str]:
+    twins = {run.name: [arm.name for arm in run.summary.arms if arm.name in run.once] for run in runs}
     return [
-        f"{run.name}/{arm.name} has the very completions of {run.names[arm.name]}, from the same weights: it stands "
-        f"here once, as {run.names[arm.name]}."
+        f"{listed(twins[run.name])} of {run.name} has the very completions of "
+        f"{listed(run.names[arm] for arm in twins[run.name])}, from the same weights, and stands here once."
         for run in runs
-        for arm in run.summary.arms
-        if arm.name in run.once
+        if twins[run.name]
     ]
 
 
@@ -339,20 +356,20 @@ def _left_out(runs: Sequence[_Run], shared: Sequence[str]) -> list[str]:
     if not parts:
         return []
     more = [f"{len(run.summary.prompts) - len(shared)} of {run.name}" for run in parts]
-    gone = dict.fromkeys(
-        label(e.metric) for run in parts for e in run.summary.estimates if not _is_by_prompt(e.metric)
-    )
+    gone = dict.fromkeys(e.metric for run in parts for e in run.summary.estimates if not is_by_prompt(e.metric))
     notes = [
         f"All numbers are of the {counted(len(shared), 'prompt')} that all runs asked in the same words; left out: "
         f"{listed(more)}."
     ]
     if gone:
         names = listed([run.name for run in parts])
-        notes.append(f"Of {names} these are left out, because they are of all its prompts at once: {listed(gone)}.")
+        notes.append(
+            f"Left out too, because they are of all the prompts of a run at once: {_measures(gone)} of {names}."
+        )
     if any(run.summary.curves or run.summary.readings for run in parts):
         notes.append(
-            f"Of {listed([run.name for run in parts])} the curves over k and the sweeps are left out for the same "
-            "reason; they stand in its own report."
+            f"So are the curves over k and the sweeps of {listed([run.name for run in parts])}; each run's own report "
+            "has all of it."
         )
     return notes
 
@@ -370,10 +387,27 @@ def _unlike(estimates: Sequence[Estimate], arms: Sequence[Arm]) -> list[str]:
             why = unlike_fields(estimate.signature, other.signature)
         else:
             continue
-        found.setdefault(f"{estimate.arm} ({why})", {})[label(estimate.metric)] = None
+        found.setdefault(f"{estimate.arm} ({why})", {})[estimate.metric] = None
     grouped: dict[tuple[str, ...], list[str]] = {}
     for where, metrics in found.items():
         grouped.setdefault(tuple(metrics), []).append(where)
     return [
-        f"Shown, but not compared: {listed(metrics)} of {listed(where)}." for metrics, where in grouped.items()
+        f"Shown, but not compared, because they were measured in another way: {_measures(metrics)} of {listed(where)}."
+        for metrics, where in grouped.items()
     ]
+
+
+def _measures(metrics: Iterable[str]) -> str:
+    """By name; many of one variant together, as a suite asks for them together."""
+    variants: dict[Variant, list[str]] = {}
+    for metric in metrics:
+        variants.setdefault(split_variant(metric)[0], []).append(metric)
+    return listed(
+        words
+        for variant, own in variants.items()
+        for words in (
+            [f"the {VARIANT_WORDS[variant]} readings of {len(own)} measures"]
+            if variant != "whole" and len(own) > NAMED
+            else map(label, own)
+        )
+    )

@@ -50,7 +50,7 @@ def _view(content: ReportContent, packed: samples.Samples) -> dict[str, Any]:
         "title": content.title,
         "summary": summary,
         "facts": _facts(content),
-        "runs": content.runs,
+        "runs": provenance.run_rows(content),
         "notes": content.notes,
         "baseline": next((arm.baseline for arm in summary.arms if arm.baseline), ""),
         "verdict": told,

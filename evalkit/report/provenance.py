@@ -15,7 +15,6 @@ from evalkit.report.content import JSON, ReportContent
 from evalkit.report.wording import counted, label, listed
 
 
-
 @dataclass(frozen=True, slots=True)
 class CheckpointRow:
     """One checkpoint, in words."""
@@ -42,6 +41,16 @@ class Provenance:
 
 
 @dataclass(frozen=True, slots=True)
+class RunRow:
+    """One of several runs, in words."""
+
+    name: str
+    started: str
+    prompts: int
+    place: str
+
+
+@dataclass(frozen=True, slots=True)
 class SignatureRow:
     """One way in which a measure was taken."""
 
@@ -56,6 +65,12 @@ def provenances(content: ReportContent) -> list[Provenance]:
     if content.runs:
         return [_told(run.name, run.manifest) for run in content.runs]
     return [_told("", content.provenance)] if content.provenance else []
+
+
+def run_rows(content: ReportContent) -> list[RunRow]:
+    """The runs, where there are several."""
+    starts = [(run, moment(run.manifest.get("started"))) for run in content.runs]
+    return [RunRow(run.name, day_and_time(at) if at else "", run.prompts, run.place) for run, at in starts]
 
 
 def signatures(summary: Summary) -> list[SignatureRow]:
