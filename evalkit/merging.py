@@ -331,12 +331,13 @@ def _scores(runs: Sequence[_Run], shared: Sequence[str]) -> Scores:
 
 def _agreement(runs: Sequence[_Run]) -> dict[str, JSON]:
     """How the scores agree, where a run says it."""
-    rows: list[JSON] = []
-    for run in runs:
-        told = run.content.provenance.get("agreement")
-        for row in told if isinstance(told, Sequence) else ():
-            if isinstance(row, Mapping) and row.get("arm") in run.names and row.get("arm") not in run.once:
-                rows.append({**row, "arm": run.names[str(row["arm"])]})
+    told = [(run, run.content.provenance.get("agreement")) for run in runs]
+    rows: list[JSON] = [
+        {**row, "arm": run.names[str(row["arm"])]}
+        for run, own in told
+        for row in (own if isinstance(own, Sequence) else ())
+        if isinstance(row, Mapping) and row.get("arm") in run.names and row.get("arm") not in run.once
+    ]
     return {"agreement": rows} if rows else {}
 
 

@@ -50,7 +50,7 @@ def read_content(folder: Path) -> ReportContent:
         rendered=rendered,
         scores=_scores(folder / "scores.parquet", groups, summary.arms),
         provenance=manifest,
-        metrics=_texts(sorted({estimate.metric for estimate in summary.estimates})),
+        metrics=metric_texts(sorted({estimate.metric for estimate in summary.estimates})),
         evidence=read_evidence(folder),
     )
 
@@ -123,7 +123,7 @@ def _scores(path: Path, groups: Mapping[str, Sequence[Group]], arms: Sequence[Ar
     }
 
 
-def _texts(names: Sequence[str]) -> dict[str, MetricText]:
+def metric_texts(names: Sequence[str]) -> dict[str, MetricText]:
     """What the measures mean; one whose plug-in is not installed here is shown without explanation."""
     found = {}
     for name in names:

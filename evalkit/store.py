@@ -174,7 +174,8 @@ def read_shard(folder: Path, key: str) -> list[Completion]:
             )
         return _from_parquet(content)
     raise RecordsError(
-        f"shard {key} is gone from {completions}; give the `evalkit run` of {folder} again, which samples what is missing"
+        f"shard {key} is gone from {completions}; give the `evalkit run` of {folder} again, which samples what is "
+        "missing"
     )
 
 
