@@ -1,5 +1,4 @@
-"""Click commands and groups that show a mistake as lines of text with its exit code, and nothing else; and files that
-a command is asked to write."""
+"""Click commands and groups that show a mistake as lines of text with its exit code; files that a command writes."""
 
 from __future__ import annotations
 

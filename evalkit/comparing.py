@@ -69,7 +69,7 @@ class Comparison:
 
 
 def read_end(given: str) -> End:
-    """`RUN` or `RUN:ARM`, RUN as in `read_side`; names with colons are looked up. Raises `RecordsError`, `InputError`."""
+    """`RUN` or `RUN:ARM`, RUN as in `read_side`; names may hold colons. Raises `RecordsError`, `InputError`."""
     if find_side(given) is None:
         pieces = given.split(":")
         for cut in range(len(pieces) - 1, 0, -1):
@@ -124,12 +124,12 @@ def _shared(a: Side, b: Side) -> list[str]:
     shared = [prompt for prompt in a.summary.prompts if prompt in there]
     if not shared:
         raise Incomparable(f"prompts: {a.place} and {b.place} have none in common, so that nothing can be paired")
-    if len(shared) == len(a.summary.prompts) == len(there) and a.suite_version and b.suite_version:
-        if a.suite_version != b.suite_version:
-            raise Incomparable(
-                f"suite version: the prompts of {a.place} and {b.place} have the same names but other texts, answers or "
-                "references; run one of them again on the other's suite"
-            )
+    versions = {side.suite_version for side in (a, b)} - {""}
+    if len(shared) == len(a.summary.prompts) == len(there) and len(versions) > 1:
+        raise Incomparable(
+            f"suite version: the prompts of {a.place} and {b.place} have the same names but other texts, answers or "
+            "references; run one of them again on the other's suite"
+        )
     return shared
 
 

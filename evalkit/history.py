@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +60,7 @@ def read_history(folders: Sequence[Path]) -> History:
         runs=tuple(past.run for past in pasts),
         arms=arms,
         trends=tuple(trend for trend in trends if trend.lines),
-        notes=tuple([*_other_prompts(pasts), *_other_settings(arms, pasts)]),
+        notes=(*_other_prompts(pasts), *_other_settings(arms, pasts)),
     )
 
 
@@ -125,7 +126,7 @@ def _settings(arm: Arm | None) -> tuple[tuple[str, object], ...]:
 def _neighbours(found: Sequence[object]) -> list[tuple[int, int]]:
     """(place, the place before it) of all that is there, over the gaps."""
     there = [place for place, one in enumerate(found) if one is not None]
-    return list(zip(there[1:], there, strict=False))
+    return [(place, before) for before, place in pairwise(there)]
 
 
 def _other_signatures(metric: str, lines: Sequence[Line], pasts: Sequence[_Past]) -> list[str]:
@@ -137,8 +138,8 @@ def _other_signatures(metric: str, lines: Sequence[Line], pasts: Sequence[_Past]
             if now is not None and was is not None and now != was:
                 changes.setdefault((place, unlike_fields(now, was)), []).append(line.arm)
     return [
-        f"From {pasts[place].run.name} on {_of_which(arms, lines)} measured in another way ({fields}); the dotted line is "
-        "where numbers may no longer be compared."
+        f"From {pasts[place].run.name} on {_of_which(arms, lines)} measured in another way ({fields}); the dotted line "
+        "is where numbers may no longer be compared."
         for (place, fields), arms in sorted(changes.items())
     ]
 
@@ -153,7 +154,7 @@ def _other_prompts(pasts: Sequence[_Past]) -> list[str]:
     return [
         f"From {now.run.name} on other prompts are asked ({now.run.prompts} instead of {was.run.prompts}, or in other "
         "words): every line breaks there."
-        for was, now in zip(pasts, pasts[1:], strict=False)
+        for was, now in pairwise(pasts)
         if was.asked != now.asked
     ]
 

@@ -379,7 +379,7 @@ def _unlike(estimates: Sequence[Estimate], arms: Sequence[Arm]) -> list[str]:
     """Metrics that were measured in other ways than the baseline's: which, of which arms, and what is different."""
     baselines = {arm.name: arm.baseline for arm in arms}
     own = {(estimate.metric, estimate.arm): estimate for estimate in estimates}
-    found: dict[str, dict[str, None]] = {}
+    found: dict[tuple[str, str], list[str]] = {}
     for estimate in estimates:
         other = own.get((estimate.metric, baselines[estimate.arm] or estimate.arm))
         if other is None:
@@ -388,13 +388,14 @@ def _unlike(estimates: Sequence[Estimate], arms: Sequence[Arm]) -> list[str]:
             why = unlike_fields(estimate.signature, other.signature)
         else:
             continue
-        found.setdefault(f"{estimate.arm} ({why})", {})[estimate.metric] = None
-    grouped: dict[tuple[str, ...], list[str]] = {}
-    for where, metrics in found.items():
-        grouped.setdefault(tuple(metrics), []).append(where)
+        found.setdefault((estimate.arm, why), []).append(estimate.metric)
+    grouped: dict[tuple[str, ...], dict[str, list[str]]] = {}
+    for (arm, why), metrics in found.items():
+        grouped.setdefault(tuple(metrics), {}).setdefault(why, []).append(arm)
     return [
-        f"Shown, but not compared, because they were measured in another way: {_measures(metrics)} of {listed(where)}."
-        for metrics, where in grouped.items()
+        f"Shown, but not compared, because they were measured in another way: {_measures(metrics)} of "
+        f"{listed(f'{listed(named)} ({why})' for why, named in reasons.items())}."
+        for metrics, reasons in grouped.items()
     ]
 
 

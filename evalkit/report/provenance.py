@@ -167,8 +167,8 @@ def _machine(found: JSON) -> str:
 
 def _checkpoints(manifest: Mapping[str, JSON]) -> Iterator[CheckpointRow]:
     found = _at(manifest, "identity", "checkpoints")
-    rows = found.values() if isinstance(found, Mapping) else manifest.get("checkpoints")
-    for row in rows if not isinstance(rows, str) and rows is not None else ():
+    rows = list(found.values()) if isinstance(found, Mapping) else manifest.get("checkpoints")
+    for row in rows if isinstance(rows, Sequence) else ():
         if isinstance(row, Mapping):
             revision = f" at {_text(row['revision'])}" if row.get("revision") else ""
             engine = f"{_text(row.get('engine'))} {_text(row.get('engine_version'))}".strip()

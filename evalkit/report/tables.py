@@ -12,7 +12,7 @@ from evalkit.records import Better, Difference, Estimate, Summary, Variant
 from evalkit.report import effects
 from evalkit.report.content import MetricText
 from evalkit.report.effects import Outcome, Role
-from evalkit.report.wording import interval_text, is_number, label, p_text, value_text
+from evalkit.report.wording import interval_text, is_number, label, listed, p_text, value_text
 
 ARROWS: dict[Better, str] = {
     "higher": "↑ higher is better",
@@ -94,7 +94,7 @@ class MetricTable:
     signatures: tuple[str, ...]
     """One, unless the arms' numbers are not comparable."""
     unlike: tuple[str, ...]
-    """For each arm that was measured in another way than the first: which, and what is different."""
+    """For each way that is not the first arm's: which arms, and what is different."""
     reference: float | None
     """The baseline's value on the axis, in percent."""
     rows: tuple[Row, ...]
@@ -162,16 +162,20 @@ def _table(metric: str, better: Better, summary: Summary, texts: Mapping[str, Me
         text=texts.get(metric, MetricText(unit="", better=better, summary="")),
         arrow=(DIVERSE if role == "diversity" else ARROWS)[better],
         signatures=tuple(dict.fromkeys(estimate.signature for estimate in found)),
-        unlike=tuple(
-            f"{estimate.arm} ({unlike_fields(estimate.signature, found[0].signature)})"
-            for estimate in found
-            if estimate.signature != found[0].signature
-        ),
+        unlike=_unlike(found),
         reference=reference.value if reference else None,
         rows=tuple(
             _row(e, strips[e.arm], e.arm in baselines, _compare(differences.get(e.arm), better, role)) for e in found
         ),
     )
+
+
+def _unlike(found: Sequence[Estimate]) -> tuple[str, ...]:
+    arms: dict[str, list[str]] = {}
+    for estimate in found:
+        arms.setdefault(estimate.signature, []).append(estimate.arm)
+    first, *others = arms or ("",)
+    return tuple(f"{listed(arms[other])} ({unlike_fields(other, first)})" for other in others)
 
 
 def _row(estimate: Estimate, strip: Strip | None, is_baseline: bool, comparison: Comparison | None) -> Row:
