@@ -38,7 +38,7 @@ def read_content(folder: Path) -> ReportContent:
         kept = TypeAdapter(dict[str, str]).validate_python(manifest["kept"])
         drawn = [(str(shard["arm"]), str(shard["key"])) for shard in manifest["shards"]]
     except (KeyError, TypeError, ValidationError) as error:
-        raise RecordsError(f"{folder} is not a run's folder that this evalkit wrote: {error!r}") from None
+        raise RecordsError(f"{folder} is not a run's folder that this evalkit wrote: {_first(error)}") from None
     groups = _groups(folder, prompts, [*(shard for shard in drawn if shard[0] not in kept), *kept.items()])
     empty = [arm.name for arm in summary.arms if arm.name not in groups]
     if empty:
@@ -121,6 +121,14 @@ def _scores(path: Path, groups: Mapping[str, Sequence[Group]], arms: Sequence[Ar
         }
         for score in dict.fromkeys(rows["score"])
     }
+
+
+def _first(error: KeyError | TypeError | ValidationError) -> str:
+    """What is wrong, in a line: a validation error tells all it finds, a line each."""
+    if not isinstance(error, ValidationError):
+        return repr(error)
+    problem = error.errors()[0]
+    return f"{'.'.join(str(step) for step in problem['loc']) or 'all of it'}: {problem['msg']}"
 
 
 def metric_texts(names: Sequence[str]) -> dict[str, MetricText]:
