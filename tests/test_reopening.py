@@ -85,7 +85,10 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
     "a run that goes on": (without_state, "is not finished: give its `evalkit run` again"),
     "a run.json without shards": (without_shards, "names no shards of arm base, tuned"),
     "no prompts": (lambda run: (run / "prompts.json").unlink(), "has no prompts.json"),
-    "other prompts": (lambda run: (run / "prompts.json").write_text('{"prompts": 3}'), "is not a run's folder that this"),
+    "other prompts": (
+        lambda run: (run / "prompts.json").write_text('{"prompts": 3}'),
+        "is not a run's folder that this",
+    ),
     "no summary": (lambda run: (run / "summary.json").unlink(), "summary.json cannot be read: No such file"),
     "no scores": (lambda run: (run / "scores.parquet").unlink(), "scores.parquet cannot be read"),
     "half the scores": (lambda run: os.truncate(run / "scores.parquet", 50), "scores.parquet cannot be read"),

@@ -33,24 +33,21 @@
 
   // All intervals of a line are one path: a thousand error bars would be a thousand elements.
   function intervals(line) {
-    const found = { x: [], y: [] };
-    for (const [place, low] of line.lows.entries()) {
-      const at = data.runs[place].at;
-      if (low !== null && line.highs[place] !== null) { found.x.push(at, at, at); found.y.push(low, line.highs[place], null); }
-    }
-    return found;
+    const bars = line.lows.map((low, place) => {
+      const at = data.runs[place].at.replace(" ", "_"), high = line.highs[place];
+      return low === null || high === null ? "" : `M${at},${low}L${at},${high}`;
+    });
+    const path = bars.join("");
+    return path ? [{ type: "path", path, line: { color: data.arms[line.arm].colour, width: 1.5 }, opacity: 0.55, layer: "below" }] : [];
   }
 
-  function traces(line) {
+  function trace(line) {
     const arm = data.arms[line.arm];
     const { x, y, text } = points(arm, line);
-    return [
-      { type: "scatter", mode: "lines", ...intervals(line), line: { color: arm.colour, width: 1.5 }, opacity: 0.55, hoverinfo: "skip" },
-      {
-        type: "scatter", mode: data.marked ? "lines+markers" : "lines", x, y, hovertext: text, hoverinfo: "text",
-        line: { color: arm.colour, width: 1.5 }, marker: { color: arm.colour, symbol: arm.symbol, size: 7 }, cliponaxis: false,
-      },
-    ];
+    return {
+      type: "scatter", mode: data.marked ? "lines+markers" : "lines", x, y, hovertext: text, hoverinfo: "text",
+      line: { color: arm.colour, width: 1.5 }, marker: { color: arm.colour, symbol: arm.symbol, size: 7 }, cliponaxis: false,
+    };
   }
 
   const time = (place) => Date.parse(data.runs[place].started);
@@ -67,7 +64,8 @@
   function draw(plot, without) {
     const trend = data.trends[plot.dataset.trend];
     const lines = trend.lines.filter(({ arm }) => !without.has(arm));
-    charts.draw(plot, { data: lines.flatMap(traces), layout: { ...trend.layout, shapes: breakLines(lines) } });
+    const shapes = [...breakLines(lines), ...lines.flatMap(intervals)];
+    charts.draw(plot, { data: lines.map(trace), layout: { ...trend.layout, shapes } });
   }
 
   // Chart by chart, so that the page can be read while long histories are still being drawn; for print all at once.
@@ -110,10 +108,12 @@
   }
 
   for (const details of document.querySelectorAll("details.numbers")) {
-    details.addEventListener("toggle", () => {
+    const fill = () => {
       const place = details.querySelector(".scroll");
-      if (!place.firstElementChild) place.append(table(data.trends[details.dataset.trend]));
-    });
+      if (details.open && !place.firstElementChild) place.append(table(data.trends[details.dataset.trend]));
+    };
+    details.addEventListener("toggle", fill);
+    fill();
   }
 
   // ---- download ----
