@@ -18,7 +18,7 @@ from evalkit.publish import metric_text
 from evalkit.records import Arm, Completion, Group, Prompt
 from evalkit.report.content import MetricText, ReportContent, Scores
 from evalkit.store import read_shard
-from evalkit.summary import read_summary
+from evalkit.summary import check_whole, read_summary
 
 PROMPTS_FILE = "prompts.json"
 """Written by `evalkit.run`: the prompts, and each arm's rendering of them."""
@@ -31,6 +31,7 @@ def read_content(folder: Path) -> ReportContent:
     """
     manifest = read_manifest(folder)
     summary = read_summary(folder / "summary.json")
+    check_whole(summary, str(folder / "summary.json"))
     asked = _json(folder / PROMPTS_FILE)
     try:
         prompts = TypeAdapter(tuple[Prompt, ...]).validate_python(asked["prompts"])
@@ -39,6 +40,9 @@ def read_content(folder: Path) -> ReportContent:
         drawn = [(str(shard["arm"]), str(shard["key"])) for shard in manifest["shards"]]
     except (KeyError, TypeError, ValidationError) as error:
         raise RecordsError(f"{folder} is not a run's folder that this evalkit wrote: {_first(error)}") from None
+    unknown = sorted(set(summary.prompts) - {prompt.id for prompt in prompts})
+    if unknown:
+        raise RecordsError(f"{folder / PROMPTS_FILE} lacks prompt {unknown[0]!r}, which summary.json has")
     groups = _groups(folder, prompts, [*(shard for shard in drawn if shard[0] not in kept), *kept.items()])
     empty = [arm.name for arm in summary.arms if arm.name not in groups]
     if empty:

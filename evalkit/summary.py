@@ -142,6 +142,32 @@ def few_prompts(prompts: int) -> list[Alarm]:
     return [Alarm("all arms", "few prompts", message)]
 
 
+def check_whole(summary: Summary, place: str) -> None:
+    """Refuse a summary whose numbers do not belong together: one that was changed by hand. Raises `RecordsError`."""
+    if not summary.prompts or len(set(summary.prompts)) < len(summary.prompts):
+        raise RecordsError(f"{place} has no prompts, or one of them twice: there is nothing to pair by")
+    seen: set[tuple[str, str]] = set()
+    for estimate in summary.estimates:
+        where = f"{place}: {estimate.metric} of arm {estimate.arm!r}"
+        if (estimate.metric, estimate.arm) in seen:
+            raise RecordsError(f"{where} stands there twice; run the suite again")
+        seen.add((estimate.metric, estimate.arm))
+        if len(estimate.values) != len(summary.prompts):
+            raise RecordsError(f"{where} has {len(estimate.values)} values for {len(summary.prompts)} prompts")
+        if not _is_mean(estimate):
+            raise RecordsError(
+                f"{where} is {estimate.value}, which is not the mean of its values: it was changed by hand"
+            )
+
+
+def _is_mean(estimate: Estimate) -> bool:
+    values = [value for value in estimate.values if value is not None]
+    if not values or estimate.value is None:
+        return not values and estimate.value is None
+    # A value that is no number makes the mean none either, and then nothing vouches for the rest.
+    return math.isclose(sum(values) / len(values), estimate.value, rel_tol=1e-9, abs_tol=1e-9 * max(map(abs, values)))
+
+
 def estimate_arms(one: Measured, arms: Sequence[Arm], samples: int) -> list[Estimate]:
     """The mean over prompts with its interval, for each of the arms that has values."""
     arms = [arm for arm in arms if arm.name in one.values]

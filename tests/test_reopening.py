@@ -74,6 +74,17 @@ def without_shards(run: Path) -> None:
     (run / "run.json").write_text(json.dumps(manifest | {"shards": []}), encoding="utf-8")
 
 
+def by_hand(run: Path) -> None:
+    summary = json.loads((run / "summary.json").read_text(encoding="utf-8"))
+    summary["estimates"][0]["value"] += 0.1
+    (run / "summary.json").write_text(json.dumps(summary), encoding="utf-8")
+
+
+def fewer_prompts(run: Path) -> None:
+    asked = json.loads((run / "prompts.json").read_text(encoding="utf-8"))
+    (run / "prompts.json").write_text(json.dumps(asked | {"prompts": asked["prompts"][1:]}), encoding="utf-8")
+
+
 def shard(run: Path) -> Path:
     return min((run / "completions").glob("*.parquet"))
 
@@ -90,6 +101,8 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
         "is not a run's folder that this",
     ),
     "no summary": (lambda run: (run / "summary.json").unlink(), "summary.json cannot be read: No such file"),
+    "a summary changed by hand": (by_hand, "which is not the mean of its values: it was changed by hand"),
+    "fewer prompts": (fewer_prompts, "prompts.json lacks prompt 'p0', which summary.json has"),
     "no scores": (lambda run: (run / "scores.parquet").unlink(), "scores.parquet cannot be read"),
     "half the scores": (lambda run: os.truncate(run / "scores.parquet", 50), "scores.parquet cannot be read"),
     "no evidence": (lambda run: (run / "evidence.json").unlink(), "has no evidence.json"),
