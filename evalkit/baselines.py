@@ -10,7 +10,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import math
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -23,9 +22,8 @@ from evalkit.cache import write_atomically
 from evalkit.comparable import Side
 from evalkit.errors import InputError, RecordsError, StoreError
 from evalkit.policy import DEFAULT, Policy, read_policy
-from evalkit.records import Estimate, Summary
 from evalkit.sequential import Look
-from evalkit.summary import parse_summary, read_summary
+from evalkit.summary import check_whole, parse_summary, read_summary
 
 FOLDER = Path("baselines")
 FORMAT = 1
@@ -46,16 +44,21 @@ class Baseline:
 
 def read_side(given: str) -> Side:
     """A run's folder, a summary.json, a baseline's file, or the NAME of one. Raises `RecordsError`, `InputError`."""
-    path = Path(given)
-    if path.is_dir():
-        return _read_run(path)
-    if path.exists():
-        return _read_file(path)
-    if _NAME.fullmatch(given) and (FOLDER / f"{given}.json").exists():
-        return _read_file(FOLDER / f"{given}.json")
-    raise InputError(
-        f"there is neither a run, a summary nor a baseline {given!r}; saved baselines: {', '.join(_names()) or 'none'}"
-    )
+    path = find_side(given)
+    if path is None:
+        raise InputError(
+            f"there is neither a run, a summary nor a baseline {given!r}; saved baselines: "
+            f"{', '.join(_names()) or 'none'}"
+        )
+    return _read_run(path) if path.is_dir() else _read_file(path)
+
+
+def find_side(given: str) -> Path | None:
+    """Where `read_side` finds what is meant; None where there is nothing."""
+    if Path(given).exists():
+        return Path(given)
+    saved = FOLDER / f"{given}.json"
+    return saved if _NAME.fullmatch(given) and saved.exists() else None
 
 
 def chosen_policy(given: str, file: Path | None) -> tuple[Policy, str]:
@@ -107,32 +110,6 @@ def load(name: str) -> Baseline:
 def saved() -> list[Baseline]:
     """All baselines, by name."""
     return [load(name) for name in _names()]
-
-
-def check_whole(summary: Summary, place: str) -> None:
-    """Refuse a summary whose numbers do not belong together: one that was changed by hand. Raises `RecordsError`."""
-    if not summary.prompts or len(set(summary.prompts)) < len(summary.prompts):
-        raise RecordsError(f"{place} has no prompts, or one of them twice: there is nothing to pair by")
-    seen: set[tuple[str, str]] = set()
-    for estimate in summary.estimates:
-        where = f"{place}: {estimate.metric} of arm {estimate.arm!r}"
-        if (estimate.metric, estimate.arm) in seen:
-            raise RecordsError(f"{where} stands there twice; run the suite again")
-        seen.add((estimate.metric, estimate.arm))
-        if len(estimate.values) != len(summary.prompts):
-            raise RecordsError(f"{where} has {len(estimate.values)} values for {len(summary.prompts)} prompts")
-        if not _is_mean(estimate):
-            raise RecordsError(
-                f"{where} is {estimate.value}, which is not the mean of its values: it was changed by hand"
-            )
-
-
-def _is_mean(estimate: Estimate) -> bool:
-    values = [value for value in estimate.values if value is not None]
-    if not values or estimate.value is None:
-        return not values and estimate.value is None
-    # A value that is no number makes the mean none either, and then nothing vouches for the rest.
-    return math.isclose(sum(values) / len(values), estimate.value, rel_tol=1e-9, abs_tol=1e-9 * max(map(abs, values)))
 
 
 def _read_run(folder: Path) -> Side:

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from evalkit import __version__
-from evalkit.cli_errors import Group
+from evalkit.cli_errors import Group, write
 from evalkit.cli_gate import baseline as baseline_group
 from evalkit.cli_gate import decide, gate, power
+from evalkit.cli_report import compare, report
 
 if TYPE_CHECKING:
     from evalkit.progress import Listener
@@ -155,18 +156,13 @@ def score(
     file: Path, metrics: str, baseline: str | None, as_json: bool, report: Path | None, tell: Listener, quiet: bool
 ) -> None:
     """Measure completions made elsewhere: FILE is JSONL with prompt_id, prompt, completion (or completions), arm."""
-    from evalkit.cache import write_atomically
-    from evalkit.errors import StoreError
     from evalkit.summary import to_json
     from evalkit.texts import score_file
 
     scored = score_file(file, [name for name in metrics.split(",") if name], baseline, tell)
     tell.close()
     if report is not None:
-        try:
-            write_atomically(report, scored.page)
-        except OSError as error:
-            raise StoreError(f"{report} could not be written: {error.strerror}") from error
+        write(report, scored.page)
     if as_json:
         click.echo(to_json(scored.summary))
     elif not quiet:
@@ -425,6 +421,8 @@ def _print_trained(made: Sequence[Path], folder: Path, tell: Listener, quiet: bo
 main.add_command(gate)
 main.add_command(baseline_group)
 main.add_command(power)
+main.add_command(report)
+main.add_command(compare)
 
 
 def _print_verdict(summary: Summary) -> None:

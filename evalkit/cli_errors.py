@@ -1,13 +1,15 @@
-"""Click commands and groups that show a mistake as lines of text with its exit code, and nothing else."""
+"""Click commands and groups that show a mistake as lines of text with its exit code; files that a command writes."""
 
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import Any
 
 import click
 
-from evalkit.errors import EvalkitError, Interrupted
+from evalkit.cache import write_atomically
+from evalkit.errors import EvalkitError, Interrupted, StoreError
 
 
 class Command(click.Command):
@@ -48,3 +50,11 @@ Group.group_class = Group
 def fail(error: EvalkitError) -> None:
     click.echo("\n".join(f"evalkit: {line}" for line in str(error).splitlines()), err=True)
     sys.exit(error.exit_code)
+
+
+def write(path: Path, content: bytes) -> None:
+    """Write a file that the user asked for, whole or not at all. Raises `StoreError`."""
+    try:
+        write_atomically(path, content)
+    except OSError as error:
+        raise StoreError(f"{path} could not be written: {error.strerror}") from error

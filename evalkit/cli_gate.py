@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, cast
 
 import click
 
-from evalkit.cli_errors import Command, Group
+from evalkit.cli_errors import Command, Group, write
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -69,11 +69,11 @@ def gate(run: str, baseline: str | None, policy_file: Path | None, arms: tuple[s
 
         from evalkit.announce.junit import to_junit
 
-        _write(junit, to_junit(verdict, undecided, datetime.now(UTC)))
+        write(junit, to_junit(verdict, undecided, datetime.now(UTC)))
     if markdown is not None:
         from evalkit.announce.markdown import to_markdown
 
-        _write(markdown, to_markdown(verdict).encode("utf-8", "replace"))
+        write(markdown, to_markdown(verdict).encode("utf-8", "replace"))
     if os.environ.get("GITHUB_ACTIONS") == "true":
         from evalkit.announce.github import to_annotations
 
@@ -176,13 +176,3 @@ def baseline_show(name: str) -> None:
         counts = (str(estimate.prompts), str(estimate.samples))
         table.add_row(*(Text(cell) for cell in (label(estimate.metric), estimate.arm, value_text(estimate), *counts)))
     Console().print(table)
-
-
-def _write(path: Path, content: bytes) -> None:
-    from evalkit.cache import write_atomically
-    from evalkit.errors import StoreError
-
-    try:
-        write_atomically(path, content)
-    except OSError as error:
-        raise StoreError(f"{path} could not be written: {error.strerror}") from error

@@ -188,7 +188,7 @@ def select(estimates: Mapping[str, Estimate], policy: Policy) -> dict[str, Rule]
     return {metric: chosen[metric] for metric in estimates if metric in chosen}
 
 
-def named(estimates: Mapping[str, Estimate], name: str) -> str:
+def named(estimates: Mapping[str, Estimate], name: str, asker: str = "the policy names") -> str:
     """The metric of this name; a bare name will do where one metric alone has it. Raises `InputError`."""
     if name in estimates:
         return name
@@ -196,12 +196,10 @@ def named(estimates: Mapping[str, Estimate], name: str) -> str:
     if len(bare) == 1:
         return bare[0]
     if bare:
-        raise InputError(f"the policy names metric {name!r}, which could be any of {', '.join(bare)}; write it out")
+        raise InputError(f"{asker} metric {name!r}, which could be any of {', '.join(bare)}; write it out")
     close = difflib.get_close_matches(name, list(estimates), n=1)
     hint = f" (did you mean {close[0]!r}?)" if close else ""
-    raise InputError(
-        f"the policy names metric {name!r}{hint}, which was not measured; there are: {', '.join(estimates)}"
-    )
+    raise InputError(f"{asker} metric {name!r}{hint}, which was not measured; there are: {', '.join(estimates)}")
 
 
 def _names(side: Side) -> str:

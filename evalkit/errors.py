@@ -6,7 +6,7 @@
     │   ├── CheckpointError      a checkpoint that is missing, broken or does not fit
     │   ├── MetricError          an unknown metric, or one whose needs cannot be met
     │   ├── RecordsError         a file of completions, a summary or a baseline that cannot be read
-    │   └── Incomparable         two runs that a gate cannot compare, each reason on a line
+    │   └── Incomparable         two runs that cannot be compared, each reason on a line
     ├── EngineError              exit code 4: an engine failed to start, crashed or lost its server
     ├── StoreError               exit code 5: the run folder cannot be written or read (a full disk, a lock)
     └── Interrupted              exit code 130: Ctrl-C; what was sampled is kept

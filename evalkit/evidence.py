@@ -175,5 +175,7 @@ def read_evidence(folder: Path) -> Evidence:
         raise RecordsError(
             f"{folder} has no {FILE}: it is no finished run, or one of an older evalkit; give its `evalkit run` again"
         ) from None
-    except (OSError, ValidationError) as error:
-        raise RecordsError(f"{path} cannot be read: {error}") from None
+    except OSError as error:
+        raise RecordsError(f"{path} cannot be read: {error.strerror}") from None
+    except ValidationError as error:
+        raise RecordsError(f"{path} is not what evalkit wrote: {error.errors()[0]['msg']}") from None

@@ -17,8 +17,8 @@ from evalkit.measure import parse
 from evalkit.publish import metric_text
 from evalkit.records import Arm, Completion, Group, Prompt
 from evalkit.report.content import MetricText, ReportContent, Scores
-from evalkit.store import open_store
-from evalkit.summary import read_summary
+from evalkit.store import read_shard
+from evalkit.summary import check_whole, read_summary
 
 PROMPTS_FILE = "prompts.json"
 """Written by `evalkit.run`: the prompts, and each arm's rendering of them."""
@@ -27,12 +27,11 @@ PROMPTS_FILE = "prompts.json"
 def read_content(folder: Path) -> ReportContent:
     """What the report of a finished run shows.
 
-    Raises `RecordsError` on a folder that is none, `StoreError` on damage.
+    Nothing in it is changed. Raises `RecordsError` on a folder that is none, or is damaged.
     """
-    manifest = _json(folder / "run.json")
-    if manifest.get("state") != "complete":
-        raise RecordsError(f"{folder} is not finished: give its `evalkit run` again with --out {folder}")
+    manifest = read_manifest(folder)
     summary = read_summary(folder / "summary.json")
+    check_whole(summary, str(folder / "summary.json"))
     asked = _json(folder / PROMPTS_FILE)
     try:
         prompts = TypeAdapter(tuple[Prompt, ...]).validate_python(asked["prompts"])
@@ -40,8 +39,14 @@ def read_content(folder: Path) -> ReportContent:
         kept = TypeAdapter(dict[str, str]).validate_python(manifest["kept"])
         drawn = [(str(shard["arm"]), str(shard["key"])) for shard in manifest["shards"]]
     except (KeyError, TypeError, ValidationError) as error:
-        raise RecordsError(f"{folder} is not a run's folder that this evalkit wrote: {error!r}") from None
+        raise RecordsError(f"{folder} is not a run's folder that this evalkit wrote: {_first(error)}") from None
+    unknown = sorted(set(summary.prompts) - {prompt.id for prompt in prompts})
+    if unknown:
+        raise RecordsError(f"{folder / PROMPTS_FILE} lacks prompt {unknown[0]!r}, which summary.json has")
     groups = _groups(folder, prompts, [*(shard for shard in drawn if shard[0] not in kept), *kept.items()])
+    empty = [arm.name for arm in summary.arms if arm.name not in groups]
+    if empty:
+        raise RecordsError(f"{folder / 'run.json'} names no shards of arm {', '.join(empty)}: it was changed by hand")
     return ReportContent(
         title=summary.suite,
         summary=summary,
@@ -49,9 +54,32 @@ def read_content(folder: Path) -> ReportContent:
         rendered=rendered,
         scores=_scores(folder / "scores.parquet", groups, summary.arms),
         provenance=manifest,
-        metrics=_texts(sorted({estimate.metric for estimate in summary.estimates})),
+        metrics=metric_texts(sorted({estimate.metric for estimate in summary.estimates})),
         evidence=read_evidence(folder),
     )
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """run.json of a finished run. Raises `RecordsError`."""
+    manifest = _json(folder / "run.json")
+    if manifest.get("state") != "complete":
+        raise RecordsError(f"{folder} is not finished: give its `evalkit run` again with --out {folder}")
+    return manifest
+
+
+def short_names(folders: Sequence[Path]) -> list[str]:
+    """The folders' own names, with as much of the way to them as tells them apart."""
+    parts = [folder.resolve().parts for folder in folders]
+    for length in range(1, max(map(len, parts)) + 1):
+        names = ["/".join(own[-length:]) for own in parts]
+        if len(set(names)) == len(names):
+            return names
+    raise RecordsError(f"the same run is named twice: {_twice(folders)}; name each once")
+
+
+def _twice(folders: Sequence[Path]) -> Path:
+    found = [folder.resolve() for folder in folders]
+    return next(folder for place, folder in enumerate(folders) if found[place] in found[:place])
 
 
 def _json(path: Path) -> dict[str, Any]:
@@ -71,10 +99,9 @@ def _json(path: Path) -> dict[str, Any]:
 
 def _groups(folder: Path, prompts: Sequence[Prompt], shards: Sequence[tuple[str, str]]) -> dict[str, list[Group]]:
     by_arm: dict[str, dict[str, list[Completion]]] = {}
-    with open_store(folder, lambda _: None) as store:
-        for arm, key in shards:
-            for completion in store.read(key):
-                by_arm.setdefault(arm, {}).setdefault(completion.prompt_id, []).append(completion)
+    for arm, key in shards:
+        for completion in read_shard(folder, key):
+            by_arm.setdefault(arm, {}).setdefault(completion.prompt_id, []).append(completion)
     return {
         arm: [Group(prompt, tuple(drawn.get(prompt.id, ()))) for prompt in prompts] for arm, drawn in by_arm.items()
     }
@@ -100,7 +127,15 @@ def _scores(path: Path, groups: Mapping[str, Sequence[Group]], arms: Sequence[Ar
     }
 
 
-def _texts(names: Sequence[str]) -> dict[str, MetricText]:
+def _first(error: KeyError | TypeError | ValidationError) -> str:
+    """What is wrong, in a line: a validation error tells all it finds, a line each."""
+    if not isinstance(error, ValidationError):
+        return repr(error)
+    problem = error.errors()[0]
+    return f"{'.'.join(str(step) for step in problem['loc']) or 'all of it'}: {problem['msg']}"
+
+
+def metric_texts(names: Sequence[str]) -> dict[str, MetricText]:
     """What the measures mean; one whose plug-in is not installed here is shown without explanation."""
     found = {}
     for name in names:

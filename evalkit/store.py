@@ -25,7 +25,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from evalkit.cache import cache_folder, write_atomically
-from evalkit.errors import StoreError
+from evalkit.errors import RecordsError, StoreError
 from evalkit.records import Completion
 
 SHARD_SCHEMA = pa.schema([
@@ -157,6 +157,26 @@ def open_store(folder: Path, notice: Notice) -> Iterator[Store]:
         for leftover in [*folder.glob(".*.part"), *(folder / "completions").glob(".*.part")]:
             leftover.unlink()
         yield Store(folder, notice)
+
+
+def read_shard(folder: Path, key: str) -> list[Completion]:
+    """The completions of a finished run's shard; nothing is locked, mended or written. Raises `RecordsError`."""
+    completions = folder / "completions"
+    for path in sorted(completions.glob(f"{key}.*.parquet")):
+        try:
+            content = path.read_bytes()
+        except OSError as error:
+            raise RecordsError(f"{path} cannot be read: {error.strerror}") from None
+        if _checksum(content) != path.name.split(".")[1]:
+            raise RecordsError(
+                f"{path} is damaged (its checksum does not match); give the `evalkit run` of {folder} again, which "
+                "samples what is missing"
+            )
+        return _from_parquet(content)
+    raise RecordsError(
+        f"shard {key} is gone from {completions}; give the `evalkit run` of {folder} again, which samples what is "
+        "missing"
+    )
 
 
 def key_of(parts: Mapping[str, Any]) -> str:

@@ -37,7 +37,7 @@ READ = (1, SCHEMA)
 
 @dataclass(frozen=True)
 class Measured:
-    """One measure's values: for each arm one float a prompt, NaN where undefined."""
+    """One measure's values: for each arm that it was taken on one float a prompt, NaN where undefined."""
 
     measure: str
     signature: str
@@ -69,16 +69,16 @@ def summarise(
     The verdict is about whole groups, so these are one family. Each other variant reads the same metrics once more,
     under another question, and is a family of its own: asking it makes no answer to the first question weaker.
     """
-    estimates = [estimate for one in measured for estimate in _estimates(one, arms, samples)]
-    differences = [difference for one in measured for difference in _differences(one, arms)]
-    warned = (*alarms, *_few(len(prompts)))
+    estimates = [estimate for one in measured for estimate in estimate_arms(one, arms, samples)]
+    differences = [difference for one in measured for difference in compare_arms(one, arms)]
+    warned = (*alarms, *few_prompts(len(prompts)))
     more = compared or Compared()
     return Summary(
         suite=suite,
         prompts=tuple(prompts),
         arms=tuple(arms),
         estimates=tuple(estimates),
-        differences=tuple(_corrected(differences)),
+        differences=tuple(corrected(differences)),
         alarms=warned,
         bar=more.bar,
         curves=more.curves,
@@ -121,7 +121,8 @@ def parse_summary(fields: Any, place: str) -> Summary:
         raise RecordsError(f"{place} is not a summary that evalkit wrote: {error!r}") from None
 
 
-def _corrected(differences: Sequence[Difference]) -> list[Difference]:
+def corrected(differences: Sequence[Difference]) -> list[Difference]:
+    """The same with Holm's adjusted p-values: each variant is a family."""
     families = np.array([split_variant(difference.metric)[0] for difference in differences])
     p_values = np.array([math.nan if d.p is None else d.p for d in differences], dtype=np.float64)
     adjusted = np.full(len(differences), np.nan)
@@ -130,7 +131,8 @@ def _corrected(differences: Sequence[Difference]) -> list[Difference]:
     return [dataclasses.replace(d, p_adjusted=_known(p)) for d, p in zip(differences, adjusted, strict=True)]
 
 
-def _few(prompts: int) -> list[Alarm]:
+def few_prompts(prompts: int) -> list[Alarm]:
+    """What must be said of so few prompts."""
     if prompts >= FEW:
         return []
     message = (
@@ -140,7 +142,37 @@ def _few(prompts: int) -> list[Alarm]:
     return [Alarm("all arms", "few prompts", message)]
 
 
-def _estimates(one: Measured, arms: Sequence[Arm], samples: int) -> list[Estimate]:
+def check_whole(summary: Summary, place: str) -> None:
+    """Refuse a summary whose numbers do not belong together: one that was changed by hand. Raises `RecordsError`."""
+    if not summary.prompts or len(set(summary.prompts)) < len(summary.prompts):
+        raise RecordsError(f"{place} has no prompts, or one of them twice: there is nothing to pair by")
+    seen: set[tuple[str, str]] = set()
+    for estimate in summary.estimates:
+        where = f"{place}: {estimate.metric} of arm {estimate.arm!r}"
+        if (estimate.metric, estimate.arm) in seen:
+            raise RecordsError(f"{where} stands there twice; run the suite again")
+        seen.add((estimate.metric, estimate.arm))
+        if len(estimate.values) != len(summary.prompts):
+            raise RecordsError(f"{where} has {len(estimate.values)} values for {len(summary.prompts)} prompts")
+        if not _is_mean(estimate):
+            raise RecordsError(
+                f"{where} is {estimate.value}, which is not the mean of its values: it was changed by hand"
+            )
+
+
+def _is_mean(estimate: Estimate) -> bool:
+    values = [value for value in estimate.values if value is not None]
+    if not values or estimate.value is None:
+        return not values and estimate.value is None
+    # A value that is no number makes the mean none either, and then nothing vouches for the rest.
+    return math.isclose(sum(values) / len(values), estimate.value, rel_tol=1e-9, abs_tol=1e-9 * max(map(abs, values)))
+
+
+def estimate_arms(one: Measured, arms: Sequence[Arm], samples: int) -> list[Estimate]:
+    """The mean over prompts with its interval, for each of the arms that has values."""
+    arms = [arm for arm in arms if arm.name in one.values]
+    if not arms:
+        return []
     means = mean_intervals(np.stack([one.values[arm.name] for arm in arms]), CONFIDENCE)
     return [
         Estimate(
@@ -160,12 +192,14 @@ def _estimates(one: Measured, arms: Sequence[Arm], samples: int) -> list[Estimat
     ]
 
 
-def _differences(one: Measured, arms: Sequence[Arm]) -> list[Difference]:
-    compared = [(arm.name, arm.baseline) for arm in arms if arm.baseline is not None]
+def compare_arms(one: Measured, arms: Sequence[Arm]) -> list[Difference]:
+    """The paired difference to its baseline, for each of the arms that has values as its baseline has; p as it is."""
+    pairs = [(arm.name, arm.baseline) for arm in arms if arm.name in one.values]
+    compared = [(arm, baseline) for arm, baseline in pairs if baseline is not None and baseline in one.values]
     if not compared:
         return []
-    pairs = np.stack([one.values[arm] - one.values[baseline] for arm, baseline in compared])
-    means = mean_intervals(pairs, CONFIDENCE)
+    gaps = np.stack([one.values[arm] - one.values[baseline] for arm, baseline in compared])
+    means = mean_intervals(gaps, CONFIDENCE)
     return [
         Difference(
             metric=one.measure,
@@ -178,7 +212,7 @@ def _differences(one: Measured, arms: Sequence[Arm]) -> list[Difference]:
             p=_known(p),
             p_adjusted=None,
         )
-        for (arm, baseline), mean, p in zip(compared, means, sign_flip_p_values(pairs), strict=True)
+        for (arm, baseline), mean, p in zip(compared, means, sign_flip_p_values(gaps), strict=True)
     ]
 
 

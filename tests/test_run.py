@@ -19,6 +19,7 @@ from evalkit.errors import EngineError, InputError
 from evalkit.measure import split_variant
 from evalkit.progress import Quiet
 from evalkit.reopening import read_content
+from evalkit.report.build import build_report
 from evalkit.run import Run, run_suite
 from evalkit.suite import load_suite, overrides
 
@@ -123,6 +124,11 @@ def test_the_summary_says_what_tuning_did(unbroken: Path) -> None:
     assert moved["accuracy"]["low"] > 0
     assert moved["sequence_entropy"]["high"] < 0
     assert moved["self_bleu"]["low"] > 0
+
+
+def test_its_report_can_be_made_again_from_its_folder(unbroken: Path) -> None:
+    again = build_report(read_content(unbroken / "run")).encode("utf-8", "replace")
+    assert again == (unbroken / "run" / "report.html").read_bytes()
 
 
 def test_the_same_suite_again_comes_from_the_cache(

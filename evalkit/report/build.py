@@ -21,6 +21,7 @@ from evalkit.report import (
     figures,
     laws,
     maps,
+    provenance,
     raters,
     readings,
     samples,
@@ -39,7 +40,17 @@ from evalkit.report.verdict import Verdict, verdict
 from evalkit.report.wording import LEVEL, counted, label, listed
 from evalkit.stats import FEW
 
-SCRIPTS = ("charts.js", "report.js", "sections.js", "page.js", "map.js", "browser.js", "uses.js", "contents.js")
+SCRIPTS = (
+    "charts.js",
+    "report.js",
+    "sections.js",
+    "page.js",
+    "map.js",
+    "browser.js",
+    "uses.js",
+    "contents.js",
+    "downloads.js",
+)
 """In this order; a later one uses what an earlier one made."""
 SECTIONS: tuple[tuple[effects.Role, str, str], ...] = (
     ("quality", "Quality", "How good the answers are, each judged on its own."),
@@ -70,7 +81,10 @@ def _view(content: ReportContent, packed: samples.Samples) -> dict[str, Any]:
     return {
         "title": content.title,
         "summary": summary,
-        "facts": _facts(summary),
+        "facts": _facts(content),
+        "runs": provenance.run_rows(content),
+        "notes": content.notes,
+        "baseline": next((arm.baseline for arm in summary.arms if arm.baseline), ""),
         "verdict": told,
         "alarms": [(alarm_words(alarm.kind), alarm) for alarm in summary.alarms],
         "told": cards.cards_of(told) if told.arms else None,
@@ -98,6 +112,8 @@ def _view(content: ReportContent, packed: samples.Samples) -> dict[str, Any]:
         "drawn": list(_figures(content)),
         "provenance": content.provenance,
         "label": label,
+        "origins": provenance.provenances(content),
+        "signatures": provenance.signatures(summary),
         "left_out": packed.left_out,
         "has_samples": any(packed.blocks),
         "meanings": content.evidence.meanings,
@@ -131,14 +147,16 @@ def _easiest(measures: Sequence[str]) -> int:
     return min(range(len(measures)), key=lambda place: pictured(measures[place]), default=0)
 
 
-def _facts(summary: Summary) -> list[str]:
+def _facts(content: ReportContent) -> list[str]:
     """What every number on the page rests on."""
+    summary = content.summary
     drawn = sorted({estimate.samples for estimate in summary.estimates})
     each = " or ".join(f"{n:,}" for n in drawn)
     prompts = counted(len(summary.prompts), "prompt")
     return [
         f"{prompts}, {each} completions each per arm" if drawn else prompts,
         counted(len(summary.arms), "arm"),
+        *([counted(len(content.runs), "run")] if content.runs else []),
     ]
 
 

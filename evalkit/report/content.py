@@ -25,6 +25,19 @@ class MetricText:
 
 
 @dataclass(frozen=True, slots=True)
+class RunOrigin:
+    """One of the runs that a report of several is made from."""
+
+    name: str
+    """What its arms' names begin with."""
+    place: str
+    """The folder, as the user called it."""
+    prompts: int
+    """All that it asked."""
+    manifest: Mapping[str, JSON]
+
+
+@dataclass(frozen=True, slots=True)
 class ReportContent:
     """Everything that one report shows."""
 
@@ -41,3 +54,7 @@ class ReportContent:
     """Measure -> what it means; a measure that is missing here is shown without explanation."""
     evidence: Evidence = field(default_factory=Evidence)
     """What is shown besides the summary's numbers."""
+    runs: Sequence[RunOrigin] = ()
+    """The runs, where there are several."""
+    notes: Sequence[str] = ()
+    """What a reader of several runs must know: what is left out, what stands there once, what is not compared."""

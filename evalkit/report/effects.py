@@ -58,8 +58,13 @@ def betters(summary: Summary) -> dict[str, Better]:
 
 
 def estimates(summary: Summary) -> dict[tuple[str, str], Estimate]:
-    """(measure, arm) -> estimate."""
-    return {(estimate.metric, estimate.arm): estimate for estimate in summary.estimates}
+    """(measure, arm) -> estimate, of those that may stand beside each other: measured as the measure's first is."""
+    signatures: dict[str, str] = {}
+    return {
+        (estimate.metric, estimate.arm): estimate
+        for estimate in summary.estimates
+        if signatures.setdefault(estimate.metric, estimate.signature) == estimate.signature
+    }
 
 
 def effect(difference: Difference, baseline: Estimate | None) -> Effect | None:

@@ -1,4 +1,4 @@
-// Draws the charts and saves the numbers, from the page's own data.
+// Draws the charts from the page's own data, and again when another measure is picked.
 "use strict";
 (() => {
   const { data, byId, element } = report;
@@ -28,15 +28,4 @@
 
   for (const id of ["pick-quality", "pick-diversity", "pick-curve", "pick-forest"]) byId(id)?.addEventListener("change", drawAll);
   charts.always(drawAll);
-
-  // ---- downloads ----
-
-  function save(name, type, text) {
-    const link = element("a", { href: URL.createObjectURL(new Blob([text], { type })), download: name });
-    link.click();
-    setTimeout(() => URL.revokeObjectURL(link.href), 1000);
-  }
-
-  byId("save-json").addEventListener("click", () => save(`${data.file}.json`, "application/json", JSON.stringify(data.summary, null, 1)));
-  byId("save-csv").addEventListener("click", () => save(`${data.file}.csv`, "text/csv", data.csv));
 })();

@@ -12,7 +12,7 @@ from evalkit.records import Better, Difference, Estimate, Summary, Variant
 from evalkit.report import effects
 from evalkit.report.content import MetricText
 from evalkit.report.effects import Outcome, Role
-from evalkit.report.wording import interval_text, is_number, label, p_text, value_text
+from evalkit.report.wording import interval_text, is_number, label, listed, p_text, value_text
 
 ARROWS: dict[Better, str] = {
     "higher": "↑ higher is better",
@@ -76,7 +76,8 @@ class VariantRow:
     """The same metric in another variant, an arm a cell: value, interval, difference, mark, outcome."""
 
     name: str
-    signature: str
+    signatures: tuple[str, ...]
+    unlike: tuple[str, ...]
     cells: tuple[Row | None, ...]
     """In the order of the plain table's rows."""
 
@@ -92,6 +93,8 @@ class MetricTable:
     arrow: str
     signatures: tuple[str, ...]
     """One, unless the arms' numbers are not comparable."""
+    unlike: tuple[str, ...]
+    """For each way that is not the first arm's: which arms, and what is different."""
     reference: float | None
     """The baseline's value on the axis, in percent."""
     rows: tuple[Row, ...]
@@ -116,7 +119,14 @@ def _belongs(variant: str, metric: str) -> bool:
 def _variant(plain: MetricTable, other: MetricTable) -> VariantRow:
     by_arm = {row.arm: row for row in other.rows}
     name = VARIANT_NAMES[split_variant(other.metric)[0]]
-    return VariantRow(name, other.signatures[0], tuple(by_arm.get(row.arm) for row in plain.rows))
+    return VariantRow(name, other.signatures, other.unlike, tuple(by_arm.get(row.arm) for row in plain.rows))
+
+
+def unlike_fields(signature: str, other: str) -> str:
+    """`v:1.1 against v:1.0`: where two signatures differ."""
+    here, there = signature.split("|"), other.split("|")
+    mine, theirs = [field for field in here if field not in there], [field for field in there if field not in here]
+    return f"{'|'.join(mine) or 'nothing'} against {'|'.join(theirs) or 'nothing'}"
 
 
 def estimates_csv(summary: Summary) -> str:
@@ -152,11 +162,20 @@ def _table(metric: str, better: Better, summary: Summary, texts: Mapping[str, Me
         text=texts.get(metric, MetricText(unit="", better=better, summary="")),
         arrow=(DIVERSE if role == "diversity" else ARROWS)[better],
         signatures=tuple(dict.fromkeys(estimate.signature for estimate in found)),
+        unlike=_unlike(found),
         reference=reference.value if reference else None,
         rows=tuple(
             _row(e, strips[e.arm], e.arm in baselines, _compare(differences.get(e.arm), better, role)) for e in found
         ),
     )
+
+
+def _unlike(found: Sequence[Estimate]) -> tuple[str, ...]:
+    arms: dict[str, list[str]] = {}
+    for estimate in found:
+        arms.setdefault(estimate.signature, []).append(estimate.arm)
+    first, *others = arms or ("",)
+    return tuple(f"{listed(arms[other])} ({unlike_fields(other, first)})" for other in others)
 
 
 def _row(estimate: Estimate, strip: Strip | None, is_baseline: bool, comparison: Comparison | None) -> Row:

@@ -1,0 +1,177 @@
+"""Many runs of one suite are read as a history: only run.json and summary.json, so that a thousand take seconds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from evalkit.errors import Incomparable, InputError, RecordsError
+from evalkit.records import Arm, Estimate, Summary
+from evalkit.reopening import metric_texts, read_manifest, short_names
+from evalkit.report.content import MetricText
+from evalkit.report.effects import is_whole, role
+from evalkit.report.history import History, Line, PastRun, Trend
+from evalkit.report.provenance import moment
+from evalkit.report.tables import unlike_fields
+from evalkit.report.wording import listed
+from evalkit.summary import check_whole, read_summary
+
+SETTINGS = ("temperature", "top_p", "min_p", "max_tokens", "stop")
+"""Of an arm's sampling: what its numbers depend on besides the weights; n stands in every signature."""
+
+
+@dataclass(frozen=True)
+class _Past:
+    """One run as read."""
+
+    run: PastRun
+    summary: Summary
+    asked: str
+    """Which prompts: their version, or where none is known their ids."""
+    estimates: Mapping[tuple[str, str], Estimate]
+    arms: Mapping[str, Arm]
+
+
+def read_history(folders: Sequence[Path]) -> History:
+    """The runs in the order of their times, every plain metric of every arm.
+
+    Raises `InputError` on a single run, `Incomparable` on different suites, `RecordsError` on a folder that is no
+    finished run.
+    """
+    if len(folders) < 2:
+        raise InputError(
+            "a history needs two runs or more; give all of them, as in: evalkit report --history reports/*"
+        )
+    pasts = [_read(folder, name) for folder, name in zip(folders, short_names(folders), strict=True)]
+    pasts.sort(key=lambda past: (past.run.started, past.run.name))
+    suites = {past.summary.suite: past.run.place for past in pasts}
+    if len(suites) > 1:
+        told = listed(f"{place} is of {suite!r}" for suite, place in suites.items())
+        raise Incomparable(f"suite: a history is of one suite, but {told}")
+    metrics = dict.fromkeys(metric for past in pasts for metric, _ in past.estimates)
+    texts = metric_texts(list(metrics))
+    arms = tuple(dict.fromkeys(arm for past in pasts for arm in past.arms))
+    trends = [_trend(metric, arms, pasts, texts.get(metric)) for metric in metrics]
+    return History(
+        suite=pasts[0].summary.suite,
+        runs=tuple(past.run for past in pasts),
+        arms=arms,
+        trends=tuple(trend for trend in trends if trend.lines),
+        notes=(*_other_prompts(pasts), *_other_settings(arms, pasts)),
+    )
+
+
+def _read(folder: Path, name: str) -> _Past:
+    manifest = read_manifest(folder)
+    started = moment(manifest.get("started"))
+    if started is None:
+        raise RecordsError(f"{folder / 'run.json'} does not say when the run started: it was changed by hand")
+    summary = read_summary(folder / "summary.json")
+    check_whole(summary, str(folder / "summary.json"))
+    return _Past(
+        run=PastRun(
+            name,
+            started,
+            str(manifest.get("evalkit", "")),
+            str(folder),
+            len(summary.prompts),
+            tuple(arm.name for arm in summary.arms),
+        ),
+        summary=summary,
+        asked=_version(manifest) or "\n".join(summary.prompts),
+        estimates={(e.metric, e.arm): e for e in summary.estimates if is_whole(e.metric)},
+        arms={arm.name: arm for arm in summary.arms},
+    )
+
+
+def _version(manifest: Mapping[str, Any]) -> str:
+    identity = manifest.get("identity")
+    return str(identity.get("prompts") or "") if isinstance(identity, Mapping) else ""
+
+
+def _trend(metric: str, arms: Sequence[str], pasts: Sequence[_Past], text: MetricText | None) -> Trend:
+    better = next(e.better for past in pasts for (name, _), e in past.estimates.items() if name == metric)
+    lines = [_line(metric, arm, pasts) for arm in arms]
+    drawn = tuple(line for line in lines if any(value is not None for value in line.values))
+    notes = _other_signatures(metric, drawn, pasts)
+    return Trend(metric, role(metric, better), text or MetricText("", better, ""), drawn, tuple(notes))
+
+
+def _line(metric: str, arm: str, pasts: Sequence[_Past]) -> Line:
+    found = [past.estimates.get((metric, arm)) for past in pasts]
+    ways = [_way(estimate, arm, past) for estimate, past in zip(found, pasts, strict=True)]
+    return Line(
+        arm=arm,
+        values=tuple(e.value if e else None for e in found),
+        lows=tuple(e.low if e else None for e in found),
+        highs=tuple(e.high if e else None for e in found),
+        signatures=tuple(e.signature if e else None for e in found),
+        breaks=tuple(place for place, before in _neighbours(found) if ways[place] != ways[before]),
+    )
+
+
+def _way(estimate: Estimate | None, arm: str, past: _Past) -> tuple[object, ...]:
+    """All that must be the same for two numbers to stand on one line."""
+    return (estimate.signature if estimate else None, past.asked, _settings(past.arms.get(arm)))
+
+
+def _settings(arm: Arm | None) -> tuple[tuple[str, object], ...]:
+    if arm is None or arm.sampling is None:
+        return ()
+    return (*((key, getattr(arm.sampling, key)) for key in SETTINGS), ("best_of", arm.best_of))
+
+
+def _neighbours(found: Sequence[object]) -> list[tuple[int, int]]:
+    """(place, the place before it) of all that is there, over the gaps."""
+    there = [place for place, one in enumerate(found) if one is not None]
+    return [(place, before) for before, place in pairwise(there)]
+
+
+def _other_signatures(metric: str, lines: Sequence[Line], pasts: Sequence[_Past]) -> list[str]:
+    """Each change once, with the arms that it is of."""
+    changes: dict[tuple[int, str], list[str]] = {}
+    for line in lines:
+        for place, before in _neighbours(line.signatures):
+            now, was = line.signatures[place], line.signatures[before]
+            if now is not None and was is not None and now != was:
+                changes.setdefault((place, unlike_fields(now, was)), []).append(line.arm)
+    return [
+        f"From {pasts[place].run.name} on {_of_which(arms, lines)} measured in another way ({fields}); the dotted line "
+        "is where numbers may no longer be compared."
+        for (place, fields), arms in sorted(changes.items())
+    ]
+
+
+def _of_which(arms: Sequence[str], lines: Sequence[Line]) -> str:
+    if len(arms) == len(lines) > 1:
+        return "all arms are"
+    return f"{listed(arms)} {'is' if len(arms) == 1 else 'are'}"
+
+
+def _other_prompts(pasts: Sequence[_Past]) -> list[str]:
+    return [
+        f"From {now.run.name} on other prompts are asked ({now.run.prompts} instead of {was.run.prompts}, or in other "
+        "words): every line breaks there."
+        for was, now in pairwise(pasts)
+        if was.asked != now.asked
+    ]
+
+
+def _other_settings(arms: Sequence[str], pasts: Sequence[_Past]) -> list[str]:
+    notes = []
+    for arm in arms:
+        known = [past.arms.get(arm) for past in pasts]
+        for place, before in _neighbours(known):
+            changed = [
+                f"{key} {now!r} instead of {was!r}"
+                for (key, now), (_, was) in zip(_settings(known[place]), _settings(known[before]), strict=False)
+                if now != was
+            ]
+            if changed:
+                notes.append(
+                    f"From {pasts[place].run.name} on {arm} is drawn with {listed(changed)}: its lines break there."
+                )
+    return notes

@@ -1,0 +1,143 @@
+// Draws the lines of a history and fills their tables when they are opened.
+// Names come from strangers: they reach the page through textContent, and Plotly through the escaped `shown`.
+"use strict";
+(() => {
+  const data = JSON.parse(document.getElementById("data").textContent);
+  const plots = [...document.querySelectorAll(".plot")];
+  const digits = (value) => (value === null ? "not defined" : value.toLocaleString("en", { minimumSignificantDigits: 3, maximumSignificantDigits: 3 }).replace("-", "−"));
+  const between = (low, high) => (low === null || high === null ? "" : `${digits(low)} to ${digits(high)}`);
+  const hidden = () => new Set([...document.querySelectorAll(".key-arms input:not(:checked)")].map(({ value }) => Number(value)));
+
+  // ---- lines ----
+
+  function told(arm, line, place) {
+    const run = data.runs[place];
+    const interval = between(line.lows[place], line.highs[place]);
+    const words = interval ? `${digits(line.values[place])}, ${data.confidence} interval ${interval}` : digits(line.values[place]);
+    const broken = line.breaks.includes(place) ? "<br>not to be compared with the run before" : "";
+    return `<b>${arm.shown}</b>, ${run.shown}<br>${run.at} UTC<br>${words}${broken}`;
+  }
+
+  // A missing value between two points keeps Plotly from joining them.
+  function points(arm, line) {
+    const found = { x: [], y: [], text: [] };
+    for (const [place, value] of line.values.entries()) {
+      if (value === null) continue;
+      if (line.breaks.includes(place)) { found.x.push(data.runs[place].at); found.y.push(null); found.text.push(""); }
+      found.x.push(data.runs[place].at);
+      found.y.push(value);
+      found.text.push(told(arm, line, place));
+    }
+    return found;
+  }
+
+  // All intervals of a line are one path: a thousand error bars would be a thousand elements.
+  function intervals(line) {
+    const bars = line.lows.map((low, place) => {
+      const at = data.runs[place].at.replace(" ", "_"), high = line.highs[place];
+      return low === null || high === null ? "" : `M${at},${low}L${at},${high}`;
+    });
+    const path = bars.join("");
+    return path ? [{ type: "path", path, line: { color: data.arms[line.arm].colour, width: 1.5 }, opacity: 0.55, layer: "below" }] : [];
+  }
+
+  function trace(line) {
+    const arm = data.arms[line.arm];
+    const { x, y, text } = points(arm, line);
+    return {
+      type: "scatter", mode: data.marked ? "lines+markers" : "lines", x, y, hovertext: text, hoverinfo: "text",
+      line: { color: arm.colour, width: 1.5 }, marker: { color: arm.colour, symbol: arm.symbol, size: 7 }, cliponaxis: false,
+    };
+  }
+
+  const time = (place) => Date.parse(data.runs[place].started);
+
+  // A break stands between the two runs that must not be compared.
+  function breakLines(lines) {
+    const places = [...new Set(lines.flatMap(({ breaks }) => breaks))];
+    return places.map((place) => {
+      const between = new Date((time(place - 1) + time(place)) / 2).toISOString().slice(0, 19).replace("T", " ");
+      return { type: "line", x0: between, x1: between, yref: "paper", y0: 0, y1: 1, line: { color: "var(--lost)", width: 1, dash: "dot" } };
+    });
+  }
+
+  function draw(plot, without) {
+    const trend = data.trends[plot.dataset.trend];
+    const lines = trend.lines.filter(({ arm }) => !without.has(arm));
+    const shapes = [...breakLines(lines), ...lines.flatMap(intervals)];
+    charts.draw(plot, { data: lines.map(trace), layout: { ...trend.layout, shapes } });
+  }
+
+  // Chart by chart, so that the page can be read while long histories are still being drawn; for print all at once.
+  let turn = 0;
+  async function drawAll() {
+    const mine = ++turn, without = hidden();
+    for (const plot of plots) {
+      draw(plot, without);
+      if (document.documentElement.dataset.theme !== "light") await new Promise((done) => setTimeout(done));
+      if (mine !== turn) return;
+    }
+  }
+  document.querySelector(".key-arms")?.addEventListener("change", drawAll);
+  charts.always(drawAll);
+
+  // ---- tables ----
+
+  function cell(tag, text, more = {}) {
+    return Object.assign(document.createElement(tag), { textContent: text }, more);
+  }
+
+  function number(line, place) {
+    const made = cell("td", line.values[place] === null ? "–" : digits(line.values[place]));
+    made.append(cell("span", between(line.lows[place], line.highs[place]), { className: "interval" }));
+    return made;
+  }
+
+  function table({ lines }) {
+    const head = document.createElement("tr");
+    head.append(...["Run", "Started (UTC)", ...lines.map(({ arm }) => data.arms[arm].name)].map((name) => cell("th", name, { scope: "col" })));
+    const rows = data.runs.map((run, place) => {
+      const row = cell("tr", "", { className: lines.some(({ breaks }) => breaks.includes(place)) ? "changed" : "" });
+      row.append(cell("th", run.name, { scope: "row" }), cell("td", run.at), ...lines.map((line) => number(line, place)));
+      return row;
+    });
+    const made = document.createElement("table");
+    made.createTHead().append(head);
+    made.createTBody().append(...rows);
+    return made;
+  }
+
+  for (const details of document.querySelectorAll("details.numbers")) {
+    const fill = () => {
+      const place = details.querySelector(".scroll");
+      if (details.open && !place.firstElementChild) place.append(table(data.trends[details.dataset.trend]));
+    };
+    details.addEventListener("toggle", fill);
+    fill();
+  }
+
+  // ---- download ----
+
+  const quoted = (value) => (/[",\r\n]/.test(value) ? `"${value.replaceAll('"', '""')}"` : value);
+
+  function csv() {
+    const rows = [["run", "started", "metric", "arm", "value", "low", "high", "signature"]];
+    for (const { metric, lines, signatures } of data.trends) {
+      for (const { arm, values, lows, highs, signatures: ways } of lines) {
+        for (const [place, { name, started }] of data.runs.entries()) {
+          if (ways[place] === null) continue;
+          const numbers = [values, lows, highs].map((row) => String(row[place] ?? ""));
+          rows.push([name, started, metric, data.arms[arm].name, ...numbers, signatures[ways[place]]]);
+        }
+      }
+    }
+    return rows.map((row) => row.map(quoted).join(",") + "\n").join("");
+  }
+
+  document.getElementById("save-history").addEventListener("click", () => {
+    const link = document.createElement("a");
+    Object.assign(link, { href: URL.createObjectURL(new Blob([csv()], { type: "text/csv" })), download: `${data.file}.csv` });
+    link.click();
+    setTimeout(() => URL.revokeObjectURL(link.href), 1000);
+  });
+})();

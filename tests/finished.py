@@ -1,0 +1,49 @@
+"""Finished runs in seconds: planned, stored, measured and written as a run's are, but nothing is sampled by a model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from evalkit.plan import Shard, make_plan
+from evalkit.progress import Quiet
+from evalkit.records import Completion
+from evalkit.run import begin, finish, measure_samples
+from evalkit.store import open_store
+from evalkit.suite import Suite
+
+WORDS = ("rain", "tram", "lamp", "snow", "door", "song", "salt", "wall")
+PROMPTS = tuple({"id": f"p{i}", "text": f"Write a line about {word}.", "answer": word} for i, word in enumerate(WORDS))
+
+
+def finished_run(
+    folder: Path, various: dict[str, int], prompts: Sequence[dict[str, Any]] = PROMPTS, **changes: Any
+) -> Path:
+    """A run of the checkpoints `various`, the first being the baseline; each draws its answers from so many words."""
+    checkpoints = {name: {"path": "lab:base", "kind": "base"} for name in various}
+    suite = {
+        "name": "tiny",
+        "checkpoints": checkpoints,
+        "sampling": {"n": 4, "max_tokens": 8, "seed": 3},
+        "metrics": ["distinct_n|n:1", "length", "accuracy"],
+        "prompts": list(prompts),
+    }
+    plan = make_plan(Suite.model_validate(suite | changes), "transformers")
+    with open_store(folder, lambda _: None) as store:
+        manifest = begin(store, plan, ["evalkit", "run", "a suite.yaml", "--out", str(folder)])
+        for shard in plan.shards:
+            store.put(shard.key, _draws(shard, various[shard.arm.checkpoint]))
+        finish(store, plan, manifest, measure_samples(plan, store, Quiet()))
+    return folder
+
+
+def _draws(shard: Shard, various: int) -> list[Completion]:
+    rng = np.random.default_rng(shard.seed)
+    return [
+        Completion(prompt.prompt_id, slot, " ".join(rng.choice(WORDS[:various], size=5)), (5, 6, 7), (), "stop")
+        for prompt in shard.prompts
+        for slot in range(shard.sampling.n)
+    ]

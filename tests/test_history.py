@@ -1,0 +1,137 @@
+"""Many runs as lines over time: read from their summaries alone, broken where numbers must not be compared."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from evalkit.cli import main
+from evalkit.errors import RecordsError
+from evalkit.history import read_history
+from evalkit.records import Arm, Estimate, Summary
+
+from .sides import law, summary
+from .test_baselines import write_run
+
+OLD, NEW = law(0)
+PLAIN = summary({"vendi": {"base": OLD, "tuned": NEW}, "self_bleu": {"base": OLD, "tuned": NEW}})
+
+
+def call(*args: object) -> Result:
+    return CliRunner().invoke(main, [str(arg) for arg in args], catch_exceptions=False)
+
+
+def night(folder: Path, day: int, of: Summary = PLAIN, prompts: str = "abc", **more: object) -> Path:
+    started = f"2026-11-{day:02d}T02:00:00+01:00"
+    return write_run(folder / f"night-{day}", of, **{"started": started, "identity": {"prompts": prompts}} | more)
+
+
+def changed(of: Summary, change: Callable[[Estimate], Estimate]) -> Summary:
+    return dataclasses.replace(of, estimates=tuple(change(e) for e in of.estimates))
+
+
+def newer(e: Estimate) -> Estimate:
+    """vendi measured in another way."""
+    return dataclasses.replace(e, signature=e.signature.replace("v:1.0", "v:1.1")) if e.metric == "vendi" else e
+
+
+def test_runs_stand_in_the_order_of_their_times(tmp_path: Path) -> None:
+    history = read_history([night(tmp_path, 3), night(tmp_path, 1), night(tmp_path, 2)])
+    assert [run.name for run in history.runs] == ["night-1", "night-2", "night-3"]
+    assert f"{history.runs[0].started:%d %H:%M}" == "01 01:00"
+    [line, _] = next(trend for trend in history.trends if trend.metric == "vendi").lines
+    assert line.values == (pytest.approx(OLD.mean()),) * 3
+    assert line.breaks == ()
+
+
+def test_a_line_breaks_where_its_signature_changed_and_the_page_says_so(tmp_path: Path) -> None:
+    later = changed(PLAIN, newer)
+    history = read_history([night(tmp_path, 1), night(tmp_path, 2, later), night(tmp_path, 3, later)])
+    trends = {trend.metric: trend for trend in history.trends}
+    assert [line.breaks for line in trends["vendi"].lines] == [(1,), (1,)]
+    assert [line.breaks for line in trends["self_bleu"].lines] == [(), ()]
+    [note] = trends["vendi"].notes
+    assert note.startswith("From night-2 on all arms are measured in another way (v:1.1 against v:1.0)")
+    assert not trends["self_bleu"].notes
+
+
+def test_it_breaks_over_a_gap_too(tmp_path: Path) -> None:
+    gap = dataclasses.replace(PLAIN, estimates=tuple(e for e in PLAIN.estimates if e.metric != "vendi"))
+    history = read_history([night(tmp_path, 1), night(tmp_path, 2, gap), night(tmp_path, 3, changed(PLAIN, newer))])
+    [line, _] = next(trend for trend in history.trends if trend.metric == "vendi").lines
+    assert line.values[1] is None
+    assert line.breaks == (2,)
+
+
+def test_other_prompts_break_every_line(tmp_path: Path) -> None:
+    history = read_history([night(tmp_path, 1), night(tmp_path, 2, prompts="def")])
+    assert {line.breaks for trend in history.trends for line in trend.lines} == {(1,)}
+    assert history.notes[0].startswith("From night-2 on other prompts are asked (60 instead of 60, or in other words)")
+
+
+def test_other_sampling_settings_break_the_lines_of_their_arm(tmp_path: Path) -> None:
+    def cooler(arm: Arm) -> Arm:
+        assert arm.sampling is not None
+        return dataclasses.replace(arm, sampling=dataclasses.replace(arm.sampling, temperature=0.7, seed=9))
+
+    base, tuned = PLAIN.arms
+    cold = dataclasses.replace(PLAIN, arms=(base, cooler(tuned)))
+    history = read_history([night(tmp_path, 1), night(tmp_path, 2, cold)])
+    assert {(line.arm, line.breaks) for trend in history.trends for line in trend.lines} == {
+        ("base", ()), ("tuned", (1,))
+    }  # fmt: skip
+    assert history.notes == (
+        "From night-2 on tuned is drawn with temperature 0.7 instead of 1.0: its lines break there.",
+    )
+
+
+def test_only_plain_metrics_are_drawn(tmp_path: Path) -> None:
+    more = changed(PLAIN, lambda e: dataclasses.replace(e, metric=f"useful/{e.metric}") if e.arm == "tuned" else e)
+    history = read_history([night(tmp_path, 1, more), night(tmp_path, 2, more)])
+    assert {trend.metric for trend in history.trends} == {"vendi", "self_bleu"}
+
+
+def test_the_command_reads_no_completions(tmp_path: Path) -> None:
+    """The folders hold nothing but a summary and a manifest."""
+    runs = [night(tmp_path, day) for day in (1, 2, 3)]
+    result = call("report", "--history", *runs, "--out", tmp_path / "h.html")
+    assert (result.exit_code, result.output) == (0, f"Report: {tmp_path / 'h.html'}\n")
+    page = (tmp_path / "h.html").read_text(encoding="utf-8")
+    assert "3 runs of tiny, from 1 November 2026 to 3 November 2026: 2 metrics of base and tuned." in page
+
+
+@pytest.mark.parametrize(
+    ("runs", "words"),
+    [
+        (["night-1"], "a history needs two runs or more"),
+        (["night-1", "night-1"], "the same run is named twice: night-1"),
+        (["night-1", "night-2"], "night-2 is not finished"),
+        (["night-1", "night-3"], "a history is of one suite, but"),
+        (["night-1", "night-4"], "does not say when the run started"),
+        (["night-1", "nowhere"], "nowhere has no run.json"),
+    ],
+)
+def test_what_is_no_history_is_a_line_and_exit_code_2(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, runs: list[str], words: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    night(Path(), 1)
+    night(Path(), 2, state="running")
+    night(Path(), 3, dataclasses.replace(PLAIN, suite="other"))
+    night(Path(), 4, started="yesterday")
+    result = call("report", "--history", *runs)
+    assert result.exit_code == 2
+    assert len(result.output.splitlines()) == 1
+    assert words in result.output
+
+
+def test_a_damaged_summary_is_named(tmp_path: Path) -> None:
+    runs = [night(tmp_path, day) for day in (1, 2)]
+    (runs[1] / "summary.json").write_text(json.dumps({"schema": 2}), encoding="utf-8")
+    with pytest.raises(RecordsError, match=r"night-2/summary\.json is not a summary"):
+        read_history(runs)
