@@ -69,7 +69,7 @@ def two(prompts: list[Array]) -> dict[str, list[Group]]:
 def test_without_embeddings_there_is_no_map(two: dict[str, list[Group]]) -> None:
     bare = {arm: [replace(group, embeddings=None) for group in own] for arm, own in two.items()}
     assert map_completions(bare) is None
-    assert gather(bare).completion_map is None
+    assert gather(bare, ()).completion_map is None
 
 
 def test_a_collapsed_arm_is_one_point_with_the_weight_of_all(two: dict[str, list[Group]]) -> None:
@@ -194,6 +194,6 @@ def test_a_large_run_shows_evenly_chosen_completions_and_counts_all(
 
 
 def test_it_is_read_back_as_it_was_written(two: dict[str, list[Group]], tmp_path: Path) -> None:
-    evidence = gather(two)
+    evidence = gather(two, ())
     (tmp_path / "evidence.json").write_bytes(to_json(evidence))
     assert read_evidence(tmp_path) == evidence

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import datetime
-from pathlib import Path
-
-import pytest
 
 from evalkit.report.content import MetricText
 from evalkit.report.history import History, Line, PastRun, Trend, history_page
+from tests.browser import WIDTHS, Browser, checks
 
 from .hostile import HOSTILE
-from .test_browser import BROWSER, opened
 from .test_build import LIMIT, SCRIPTS_THAT_RUN, Page
 
 START = datetime.datetime(2026, 1, 1, 2, tzinfo=datetime.UTC)
@@ -72,14 +69,19 @@ def test_numbers_are_as_exact_as_an_interval_is_worth() -> None:
     assert first["signatures"] == list(SIGNATURES)
 
 
-@pytest.mark.skipif(BROWSER is None, reason="no browser found")
-def test_lines_are_drawn_broken_and_tables_filled_without_a_complaint(tmp_path: Path) -> None:
-    html = history_page(past(5)).replace('<details class="numbers"', '<details open class="numbers"')
-    dom, console = opened(html, tmp_path)
-    assert console == ""
-    assert dom.classes.count("main-svg") >= 2
+def test_lines_are_drawn_broken_and_tables_filled_at_every_width(browser: Browser) -> None:
+    browser.open(history_page(past(5)))
+    checks.holds_together(browser)
+    for width in WIDTHS:
+        browser.resize(width)
+        checks.is_drawn(browser)
+        checks.fits(browser)
+    checks.opens_everything(browser)
+    checks.fits(browser)
+    checks.is_accessible(browser)
     # Two arms in two charts: a path of intervals and a line each; a line that is broken has no way over the gap.
-    assert dom.classes.count("js-line") == 8
-    assert dom.classes.count("changed") == 2
-    assert "2026-01-05 02:00:00" in dom.text
-    assert "0.333" in dom.text
+    assert browser.evaluate("document.querySelectorAll('.js-line').length") == 8
+    assert browser.evaluate("document.querySelectorAll('.changed').length") == 2
+    told = browser.evaluate("document.querySelector('main').textContent")
+    assert "2026-01-05 02:00:00" in told
+    assert "0.333" in told

@@ -17,5 +17,5 @@ def test_both_maps_are_drawn_and_strangers_stay_strangers(browser: Browser) -> N
     told = browser.evaluate("document.querySelector('main').textContent")
     assert told.count(f"{len(HOSTILE)} of {len(HOSTILE)}") == 2
     # Two arms and two prompts in panels; of one prompt, a face and an edge for each arm's texts.
-    points = browser.evaluate("document.querySelectorAll('section[aria-labelledby=map] .point').length")
+    points = browser.evaluate("document.querySelectorAll('#completion-map .point').length")
     assert points >= (2 * 2 + 2 * 2) * len(HOSTILE)

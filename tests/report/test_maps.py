@@ -57,9 +57,9 @@ def test_every_point_finds_its_text_in_the_samples(content: ReportContent, page:
         block = page.blocks[one["index"]]
         for arm in one["arms"]:
             name = page.data["map"]["arms"][arm["arm"]]["name"]
-            classes = block[name]["classes"]
-            assert [classes[text]["count"] for text in arm["texts"]] == list(arm["counts"])
-            assert len(classes) == len(arm["x"]) == len(arm["ax"])
+            counts = [count for _, count, *_ in block[name]["classes"]]
+            assert [counts[text] for text in arm["texts"]] == list(arm["counts"])
+            assert len(counts) == len(arm["x"]) == len(arm["ax"])
 
 
 def test_arms_of_one_checkpoint_share_a_colour_but_neither_symbol_nor_dash(sweep: ReportContent) -> None:
