@@ -10,6 +10,7 @@
   const pick = byId("pick-map");
   const PANEL = 160;
   const GAP = 12;
+  const LETTER = 9;  // pixels, of a bold one
   const GRID = 0.25;
   const LINE = 60;
   const LINES = 6;
@@ -101,6 +102,13 @@
     };
   }
 
+  // A label that the width of a panel has room for; a letter that is written as an entity is one letter.
+  function fitting(label, pixels) {
+    const letters = label.match(/&[#\w]+;|./gu);
+    const room = Math.floor(pixels / LETTER);
+    return letters.length <= room ? label : `${letters.slice(0, room - 1).join("")}…`;
+  }
+
   const columns = () => {
     const fit = Math.max(1, Math.min(arms.length, Math.floor(byId("map-all").clientWidth / PANEL)));
     return Math.ceil(arms.length / Math.ceil(arms.length / fit));
@@ -132,7 +140,7 @@
       if (arm.outline) lines.push(outline(arm.outline, own));
       data.push(...[clouds[place], ...lines].map((trace) => ({ ...trace, ...on })));
       rest.annotations.push({
-        text: `<b>${arm.label}</b>`, x: 0, y: 1, xref: `x${suffix} domain`, yref: `y${suffix} domain`, xanchor: "left", yanchor: "bottom", showarrow: false,
+        text: `<b>${fitting(arm.label, panel)}</b>`, x: 0, y: 1, xref: `x${suffix} domain`, yref: `y${suffix} domain`, xanchor: "left", yanchor: "bottom", showarrow: false,
         font: { color: arm.colour, size: 13 },
       });
     });
@@ -232,14 +240,13 @@
 
   // ---- when ----
 
-  let drawnColumns = 0;
+  let isDrawn = false;
 
   function drawAll() {
     if (!isSeen) return;
-    const isFirst = !drawnColumns;
-    drawnColumns = columns();
     charts.draw(byId("map-all"), panels());
-    if (isFirst) byId("map-all").on("plotly_click", ({ points: [point] }) => open(point.customdata));
+    if (!isDrawn) byId("map-all").on("plotly_click", ({ points: [point] }) => open(point.customdata));
+    isDrawn = true;
     drawOne();
   }
 
@@ -258,7 +265,12 @@
   pick.append(...map.prompts.map(({ index }, place) => new Option(nameOf(prompts[index]), place)));
   pick.addEventListener("change", drawOne);
   byId("map-read").addEventListener("click", () => byId("browser")?.scrollIntoView());
-  addEventListener("resize", () => { if (isSeen && columns() !== drawnColumns) drawAll(); });
+  let width = 0;
+  addEventListener("resize", () => {
+    if (!isSeen || width === byId("map-all").clientWidth) return;
+    width = byId("map-all").clientWidth;
+    requestAnimationFrame(drawAll);
+  });
   addEventListener("beforeprint", see);
   charts.always(drawAll);
   // Thousands of points take a while: not before a reader comes near.

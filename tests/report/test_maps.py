@@ -53,10 +53,11 @@ def test_the_prompt_that_narrowed_most_comes_first(content: ReportContent) -> No
 
 
 def test_every_point_finds_its_text_in_the_samples(content: ReportContent, page: Page) -> None:
-    for one in page.data["map"]["prompts"]:
-        block = page.blocks[one["index"]]
+    maps, blocks = page.data["map"], page.blocks
+    for one in maps["prompts"]:
+        block = blocks[one["index"]]
         for arm in one["arms"]:
-            name = page.data["map"]["arms"][arm["arm"]]["name"]
+            name = maps["arms"][arm["arm"]]["name"]
             counts = [count for _, count, *_ in block[name]["classes"]]
             assert [counts[text] for text in arm["texts"]] == list(arm["counts"])
             assert len(counts) == len(arm["x"]) == len(arm["ax"])
