@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,6 +34,13 @@ WORDS = ["<unk>", "<s>", "</s>", "<user>", "<bot>", "Prompt", ":", "Answer", "he
 """The vocabulary of `make_folder`'s tokenizer."""
 TEMPLATE = "{{ bos_token }}{% for m in messages %}<user> {{ m.content }} {% endfor %}<bot>"
 """Its chat template, which writes BOS itself."""
+
+
+@pytest.fixture(scope="session", autouse=True)
+def hears_ctrl_c() -> None:
+    """A shell lets what it runs in the background ignore Ctrl-C, and all that the tests start would inherit that."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session", autouse=True)
