@@ -159,14 +159,14 @@ if __name__ == "__main__":
 
 @pytest.mark.slow
 @pytest.mark.vllm
-@pytest.mark.parametrize("name", ["base", "tuned"])
-def test_vllm_serves_it(name, tmp_path):
+def test_vllm_serves_them(tmp_path):
+    """One stands for all: they differ in their weights alone."""
     pytest.importorskip("vllm")
     script = tmp_path / "serve.py"
     script.write_text(VLLM)
     prompt = "What is the capital of France?"
     environment = {**os.environ, "VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_LOGGING_LEVEL": "ERROR"}
-    command = [sys.executable, str(script), str(resolve(name)), frame(prompt)]
+    command = [sys.executable, str(script), str(resolve("base")), frame(prompt)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=240, check=False)
     texts = [line.removeprefix("TEXT ") for line in done.stdout.splitlines() if line.startswith("TEXT ")]
     assert len(texts) == 64, done.stderr[-2000:]
