@@ -124,6 +124,11 @@ def fingerprint(folder: Path) -> str:
     return digest.hexdigest()
 
 
+def weights(*, model: str) -> dict[str, str]:
+    """What a measure by a model depends on. Raises `CheckpointError` where that is not there."""
+    return {"weights": fingerprint(locate(model))[:12]}
+
+
 def _remote(name: str, spec: CheckpointSpec) -> Checkpoint:
     identity = hashlib.sha256(f"{spec.path}\0{spec.model}".encode()).hexdigest()
     return Checkpoint(name, spec.kind, spec.path, spec.path, spec.model, None, identity, spec.dtype)

@@ -17,7 +17,7 @@ from evalkit.report.history import History, Line, PastRun, Trend
 from evalkit.report.provenance import moment
 from evalkit.report.tables import unlike_fields
 from evalkit.report.wording import listed
-from evalkit.summary import check_whole, read_summary
+from evalkit.summary import read_summary
 
 SETTINGS = ("temperature", "top_p", "min_p", "max_tokens", "stop")
 """Of an arm's sampling: what its numbers depend on besides the weights; n stands in every signature."""
@@ -70,7 +70,6 @@ def _read(folder: Path, name: str) -> _Past:
     if started is None:
         raise RecordsError(f"{folder / 'run.json'} does not say when the run started: it was changed by hand")
     summary = read_summary(folder / "summary.json")
-    check_whole(summary, str(folder / "summary.json"))
     return _Past(
         run=PastRun(
             name,

@@ -22,10 +22,10 @@ from evalkit.noninferiority import turned
 from evalkit.policy import Policy
 from evalkit.power import Cost, Split, Spread, cheapest, common_splits, splits_for, spread_of
 from evalkit.progress import Listener, Quiet
-from evalkit.records import Arm, Completion, Group, Summary
+from evalkit.records import Arm, Group, Summary
+from evalkit.reopening import groups_of
 from evalkit.sequential import LOOKS, InBlocks, in_blocks, look_sizes, looks_of
 from evalkit.stats import Array
-from evalkit.store import open_store
 from evalkit.suite import Suite
 from evalkit.words import tokenize
 
@@ -182,19 +182,14 @@ def _read_groups(suite: Suite, folder: Path, side: Side) -> dict[str, list[Group
     """The pilot's completions by arm, from its shards."""
     if tuple(prompt.id for prompt in suite.prompts) != side.summary.prompts:
         raise RecordsError(f"{folder} is of other prompts than the suite: it is no pilot of it")
-    shards = list(_shards(folder))
-    by_arm: dict[str, dict[str, list[Completion]]] = {}
-    with open_store(folder, lambda _: None) as store:
-        for arm, key in shards:
-            for completion in store.read(key):
-                by_arm.setdefault(arm, {}).setdefault(completion.prompt_id, []).append(completion)
-    _check_sizes(folder, side.summary, by_arm)
-    return {arm: [Group(prompt, tuple(drawn[prompt.id])) for prompt in suite.prompts] for arm, drawn in by_arm.items()}
+    groups = groups_of(folder, suite.prompts, list(_shards(folder)))
+    _check_sizes(folder, side.summary, groups)
+    return groups
 
 
-def _check_sizes(folder: Path, summary: Summary, by_arm: Mapping[str, Mapping[str, Sequence[Completion]]]) -> None:
+def _check_sizes(folder: Path, summary: Summary, groups: Mapping[str, Sequence[Group]]) -> None:
     for arm in summary.arms:
-        sizes = {len(by_arm.get(arm.name, {}).get(prompt, ())) for prompt in summary.prompts}
+        sizes = {len(group.completions) for group in groups.get(arm.name, ())} or {0}
         if arm.best_of > 1:
             raise InputError(
                 f"arm {arm.name!r} keeps the best of several draws: its halves are not draws of its own law"

@@ -18,7 +18,7 @@ from evalkit.publish import metric_text
 from evalkit.records import Arm, Completion, Group, Prompt
 from evalkit.report.content import MetricText, ReportContent, Scores
 from evalkit.store import read_shard
-from evalkit.summary import check_whole, read_summary
+from evalkit.summary import read_summary
 
 PROMPTS_FILE = "prompts.json"
 """Written by `evalkit.run`: the prompts, and each arm's rendering of them."""
@@ -31,7 +31,6 @@ def read_content(folder: Path) -> ReportContent:
     """
     manifest = read_manifest(folder)
     summary = read_summary(folder / "summary.json")
-    check_whole(summary, str(folder / "summary.json"))
     asked = _json(folder / PROMPTS_FILE)
     try:
         prompts = TypeAdapter(tuple[Prompt, ...]).validate_python(asked["prompts"])
@@ -43,7 +42,7 @@ def read_content(folder: Path) -> ReportContent:
     unknown = sorted(set(summary.prompts) - {prompt.id for prompt in prompts})
     if unknown:
         raise RecordsError(f"{folder / PROMPTS_FILE} lacks prompt {unknown[0]!r}, which summary.json has")
-    groups = _groups(folder, prompts, [*(shard for shard in drawn if shard[0] not in kept), *kept.items()])
+    groups = groups_of(folder, prompts, [*(shard for shard in drawn if shard[0] not in kept), *kept.items()])
     empty = [arm.name for arm in summary.arms if arm.name not in groups]
     if empty:
         raise RecordsError(f"{folder / 'run.json'} names no shards of arm {', '.join(empty)}: it was changed by hand")
@@ -97,7 +96,8 @@ def _json(path: Path) -> dict[str, Any]:
     return found
 
 
-def _groups(folder: Path, prompts: Sequence[Prompt], shards: Sequence[tuple[str, str]]) -> dict[str, list[Group]]:
+def groups_of(folder: Path, prompts: Sequence[Prompt], shards: Sequence[tuple[str, str]]) -> dict[str, list[Group]]:
+    """Arm -> one group a prompt, from its (arm, key) shards. Raises `RecordsError`."""
     by_arm: dict[str, dict[str, list[Completion]]] = {}
     for arm, key in shards:
         for completion in read_shard(folder, key):

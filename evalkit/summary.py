@@ -94,14 +94,19 @@ def to_json(summary: Summary) -> str:
 
 
 def read_summary(path: Path) -> Summary:
-    """Read summary.json. Raises `RecordsError` on a file that is no summary, or of another schema."""
+    """Read summary.json.
+
+    Raises `RecordsError` on a file that is no summary, is of another schema, or was changed by hand.
+    """
     try:
         fields = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise RecordsError(f"{path} cannot be read: {error.strerror}") from None
     except (ValueError, RecursionError) as error:
         raise RecordsError(f"{path} is not a summary that evalkit wrote: {error!r}") from None
-    return parse_summary(fields, str(path))
+    summary = parse_summary(fields, str(path))
+    check_whole(summary, str(path))
+    return summary
 
 
 def parse_summary(fields: Any, place: str) -> Summary:

@@ -11,7 +11,7 @@ from itertools import product
 
 import numpy as np
 
-from evalkit.checkpoints import fingerprint, locate
+from evalkit.checkpoints import locate, weights
 from evalkit.child import Remote, open_child
 from evalkit.errors import MetricError
 from evalkit.measure import score
@@ -22,10 +22,6 @@ _BATCH = 32
 """Pairs judged together."""
 
 
-def _identity(*, model: str) -> Mapping[str, str]:
-    return {"weights": fingerprint(locate(model))[:12]}
-
-
 @score(
     name="nli_diversity",
     unit="probability",
@@ -33,7 +29,7 @@ def _identity(*, model: str) -> Mapping[str, str]:
     needs=(),
     version="1.0",
     cites="Stasaski & Hearst 2022",
-    identity=_identity,
+    identity=weights,
 )
 def nli_diversity(groups: Sequence[Group], *, model: str) -> list[Array]:
     """Contradiction less entailment between a completion and each other of its prompt, by an NLI model.

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
 from evalkit.batches import by_length
-from evalkit.checkpoints import fingerprint, locate
+from evalkit.checkpoints import locate, weights
 from evalkit.child import open_child
 from evalkit.errors import MetricError
 from evalkit.measure import score
@@ -22,10 +22,6 @@ Exchange = tuple[str, str]
 """(prompt, completion)."""
 
 
-def _identity(*, model: str) -> Mapping[str, str]:
-    return {"weights": fingerprint(locate(model))[:12]}
-
-
 @score(
     name="reward",
     unit="reward",
@@ -33,7 +29,7 @@ def _identity(*, model: str) -> Mapping[str, str]:
     needs=(),
     version="1",
     cites="Ouyang et al. 2022, Training language models to follow instructions with human feedback",
-    identity=_identity,
+    identity=weights,
 )
 def reward(groups: Sequence[Group], *, model: str) -> list[np.ndarray]:
     """Scalar that a reward model gives to prompt and completion.

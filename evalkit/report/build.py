@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -37,7 +37,7 @@ from evalkit.report.offline import asset, holdable, render
 from evalkit.report.plain import alarm_words, pictured
 from evalkit.report.uses_view import UsesView, slider, uses_view
 from evalkit.report.verdict import Verdict, verdict
-from evalkit.report.wording import LEVEL, counted, label, listed
+from evalkit.report.wording import LEVEL, counted, label, listed, number_text
 from evalkit.stats import FEW
 
 SCRIPTS = (
@@ -65,19 +65,20 @@ SECTIONS: tuple[tuple[effects.Role, str, str], ...] = (
 
 def build_report(content: ReportContent) -> str:
     """The report as HTML, ready to be written as UTF-8."""
-    packed = samples.pack(content)
+    packed, told = samples.pack(content), verdict(content.summary)
+    data = _data(content, packed, told)
     return render(
         "page.html.jinja",
         [asset("evalkit.report", "style.css")],
         [asset("evalkit.report", name) for name in SCRIPTS],
-        _data(content, packed),
-        _view(content, packed) | {"blocks": packed.blocks},
+        data,
+        _view(content, packed, told) | _drawn(data) | {"blocks": packed.blocks},
     )
 
 
-def _view(content: ReportContent, packed: samples.Samples) -> dict[str, Any]:
-    """All that the template prints."""
-    summary, told = content.summary, verdict(content.summary)
+def _view(content: ReportContent, packed: samples.Samples, told: Verdict) -> dict[str, Any]:
+    """All that the template prints, but for which figures there are."""
+    summary = content.summary
     return {
         "title": content.title,
         "summary": summary,
@@ -96,7 +97,6 @@ def _view(content: ReportContent, packed: samples.Samples) -> dict[str, Any]:
         "quality": _options(content, "quality"),
         "diversity": _options(content, "diversity"),
         "first_diversity": _easiest(figures.plottable(summary, "diversity")),
-        "distance": {role: any(figures) for role, figures in _distance(summary).items()},
         "sections": _sections(content),
         "bar": _bar(summary),
         "has_variants": any(not effects.is_whole(metric) for metric in effects.betters(summary)),
@@ -109,7 +109,6 @@ def _view(content: ReportContent, packed: samples.Samples) -> dict[str, Any]:
         "trainings": trainings.trainings(summary, content.evidence.trainings),
         "units": {measure: text.unit for measure, text in content.metrics.items()},
         "colours": figures.palette(summary),
-        "drawn": list(_figures(content)),
         "provenance": content.provenance,
         "label": label,
         "origins": provenance.provenances(content),
@@ -121,6 +120,12 @@ def _view(content: ReportContent, packed: samples.Samples) -> dict[str, Any]:
         "confidence": LEVEL,
         "method": "bootstrap" if len(summary.prompts) >= FEW else "Student's t",
     }
+
+
+def _drawn(data: Mapping[str, Any]) -> dict[str, Any]:
+    """Which figures there are, for which the template makes room."""
+    distance = {role: any(figures) for role, figures in data["distance"].items()}
+    return {"distance": distance, "drawn": list(data["figures"])}
 
 
 def _others(told: Verdict) -> list[tuple[str, cards.Cards]]:
@@ -166,10 +171,9 @@ def _sections(content: ReportContent) -> list[tuple[str, str, list[tables.Metric
     return [section for section in found if section[2]]
 
 
-def _data(content: ReportContent, packed: samples.Samples) -> JSON:
+def _data(content: ReportContent, packed: samples.Samples, told: Verdict) -> dict[str, JSON]:
     """All that the scripts read."""
     summary = content.summary
-    told = verdict(summary)
     return {
         "file": re.sub(r"[^A-Za-z0-9._-]+", "-", content.title).strip("-.") or "report",
         "summary": holdable(asdict(summary)),
@@ -233,9 +237,8 @@ def _bar(summary: Summary) -> str:
     if summary.bar is None:
         return ""
     passing = [f"{arm} {share:.0%}" for arm, share in summary.bar.passing.items()]
-    at_least = f"{summary.bar.at_least:.3g}".replace("-", "−")
     return (
-        f"Useful are completions with {label(summary.bar.measure)} of at least {at_least} ({summary.bar.source}); "
+        f"Useful are completions with {label(summary.bar.measure)} of at least {number_text(summary.bar.at_least)} ({summary.bar.source}); "
         f"so are, of each arm's: {listed(passing)}."
     )
 
@@ -244,10 +247,9 @@ def _useful(summary: Summary) -> str:
     """Which completions the card of equal quality is about, in words."""
     if summary.bar is None:
         return ""
-    at_least = f"{summary.bar.at_least:.3g}".replace("-", "−")
     return (
         f"among answers that are good enough, as many of each arm ({label(summary.bar.measure)} of at least "
-        f"{at_least}, {summary.bar.source})"
+        f"{number_text(summary.bar.at_least)}, {summary.bar.source})"
     )
 
 

@@ -1,12 +1,10 @@
 // What can be taken away from the page: its numbers as files, and the commands that made them.
 "use strict";
 (() => {
-  // Read when it is asked for: most readers take nothing away.
-  const read = () => JSON.parse(document.getElementById("data").textContent);
+  const { data, byId, element } = report;
 
   function save(name, type, text) {
-    const link = document.createElement("a");
-    Object.assign(link, { href: URL.createObjectURL(new Blob([text], { type })), download: name });
+    const link = element("a", { href: URL.createObjectURL(new Blob([text], { type })), download: name });
     link.click();
     setTimeout(() => URL.revokeObjectURL(link.href), 1000);
   }
@@ -20,12 +18,10 @@
     return [["prompt_id", "metric", "arm", "value", "signature"], ...rows].map((row) => row.map(cell).join(",") + "\n").join("");
   }
 
-  const files = {
-    "save-json": ({ file, summary }) => save(`${file}.json`, "application/json", JSON.stringify(summary, null, 1)),
-    "save-csv": ({ file, csv }) => save(`${file}.csv`, "text/csv", csv),
-    "save-prompts": ({ file, summary }) => save(`${file}-prompts.csv`, "text/csv", perPrompt(summary)),
-  };
-  for (const [id, make] of Object.entries(files)) document.getElementById(id)?.addEventListener("click", () => make(read()));
+  const { file, summary, csv } = data;
+  byId("save-json").addEventListener("click", () => save(`${file}.json`, "application/json", JSON.stringify(summary, null, 1)));
+  byId("save-csv").addEventListener("click", () => save(`${file}.csv`, "text/csv", csv));
+  byId("save-prompts").addEventListener("click", () => save(`${file}-prompts.csv`, "text/csv", perPrompt(summary)));
 
   // Where the browser keeps the clipboard to itself the command is marked, ready for the keyboard.
   async function copy(button) {

@@ -21,8 +21,6 @@ from evalkit.report.provenance import day_and_time
 from evalkit.report.tables import ARROWS, DIVERSE
 from evalkit.report.wording import LEVEL, counted, label, listed
 
-MARKS = "●■◆▲⬟★✚"
-"""The figures' symbols, as text has them."""
 MOST_MARKED = 120
 """Runs above which points are no longer marked one by one."""
 
@@ -86,7 +84,10 @@ def history_page(history: History) -> str:
         "title": f"{history.suite} over time",
         "headline": _headline(history),
         "sections": [section for section in sections if section[-1]],
-        "arms": [(arm, place % figures.COLOURS, MARKS[place % len(MARKS)]) for place, arm in enumerate(history.arms)],
+        "arms": [
+            (arm, place % figures.COLOURS, figures.MARKS[place % figures.COLOURS])
+            for place, arm in enumerate(history.arms)
+        ],
         "runs": [(run, day_and_time(run.started)) for run in history.runs],
         "notes": history.notes,
         "label": label,

@@ -17,7 +17,7 @@ from evalkit.records import Estimate, Summary
 from evalkit.report import effects
 from evalkit.report.findings import Finding, telling, told_of
 from evalkit.report.ladders import Ladder
-from evalkit.report.wording import LEVEL, is_number, listed, value_text
+from evalkit.report.wording import LEVEL, capital, is_number, listed, value_text
 from evalkit.stats import holm, sign_flip_p_values
 
 State = Literal["gained", "lost", "mixed", "unclear"]
@@ -75,7 +75,7 @@ def ladder_headline(ladder: Ladder, rungs: Rungs, summary: Summary) -> tuple[str
     against = f"against {ladder.baseline}, {rest}" if rest else ""
     claim = "; ".join(filter(None, [_graded(graded, ladder, states), against]))
     shown = [pair for side in told for pair in _ends(side, ladder, rungs)]
-    return f"{_capital(claim)}.", f"{_capital(_numbers(shown, ladder, summary))}."
+    return f"{capital(claim)}.", f"{capital(_numbers(shown, ladder, summary))}."
 
 
 def _of(side: _Words, findings: Sequence[Finding]) -> list[Finding]:
@@ -171,10 +171,6 @@ def _line(
     ]
     start = f" from {value_text(home)}{f' in {ladder.baseline}' if is_first else ''}" if home else ""
     return f"{ends[1].plain}{' moved' if is_first else ''}{start} by {listed(parts)}"
-
-
-def _capital(sentence: str) -> str:
-    return sentence[:1].upper() + sentence[1:]
 
 
 def _decisive(findings: Sequence[Finding]) -> list[Finding]:

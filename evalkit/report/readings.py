@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from evalkit.records import Reading, Summary
-from evalkit.report.wording import LEVEL, interval_text, is_number, label, value_text
+from evalkit.report.wording import LEVEL, interval_text, is_number, label, number_text, value_text
 
 
 def sentence_of(reading: Reading) -> str:
@@ -25,7 +25,7 @@ def range_of(reading: Reading) -> str:
     """Where both sweeps are."""
     if not (is_number(reading.start) and is_number(reading.end)):
         return "none"
-    ends = [f"{end:.3g}".replace("-", "−") for end in (reading.start, reading.end)]
+    ends = [number_text(end) for end in (reading.start, reading.end)]
     return ends[0] if ends[0] == ends[1] else f"{ends[0]} to {ends[1]}"
 
 

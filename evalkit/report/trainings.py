@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from evalkit.evidence import Training
 from evalkit.records import Summary
 from evalkit.report import figures
-from evalkit.report.wording import is_number, listed
+from evalkit.report.wording import is_number, listed, number_text
 
 ROWS = 8
 """Of the table, a training."""
@@ -131,7 +131,7 @@ def _line(column: Column, training: Training, colour: int) -> figures.Figure:
         "x": list(training.steps),
         "y": list(values),
         "hovertext": [
-            f"<b>{name}</b>, {training.counted} {step}<br>{_number(value)} {column.unit}"
+            f"<b>{name}</b>, {training.counted} {step}<br>{number_text(value)} {column.unit}"
             for step, value in zip(training.steps, values, strict=True)
         ],
         "hoverinfo": "text",
@@ -156,13 +156,7 @@ def _rows(training: Training) -> list[Row]:
         Row(
             training.checkpoint,
             f"{training.steps[place]:,}",
-            tuple(_number(getattr(training, column.name)[place]) for column in COLUMNS),
+            tuple(number_text(getattr(training, column.name)[place], "–") for column in COLUMNS),
         )
         for place in places
     ]
-
-
-def _number(value: float | None) -> str:
-    if not is_number(value):
-        return "–"
-    return (f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}").replace("-", "−")

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from evalkit.records import Arm, Crossover, Curve, Summary
 from evalkit.report import figures
-from evalkit.report.wording import LEVEL, MISSING, is_number, label
+from evalkit.report.wording import LEVEL, is_number, label, number_text
 
 TITLES = {
     "classes": "Different things said",
@@ -98,7 +98,7 @@ def _title(curve: Curve) -> str:
 
 def _cells(curve: Curve) -> list[tuple[str, str]]:
     return [
-        (_number(value), f"{_number(low)} to {_number(high)}" if is_number(low) and is_number(high) else "")
+        (number_text(value), f"{number_text(low)} to {number_text(high)}" if is_number(low) and is_number(high) else "")
         for value, low, high in zip(curve.values, curve.lows, curve.highs, strict=True)
     ]
 
@@ -202,9 +202,3 @@ def _line(curve: Curve, colour: int, dash: str, aside: float) -> figures.Figure:
 def _dash(summary: Summary, arm: Arm) -> str:
     siblings = [other.name for other in summary.arms if other.checkpoint == arm.checkpoint]
     return DASHES[siblings.index(arm.name) % len(DASHES)]
-
-
-def _number(value: float | None) -> str:
-    if not is_number(value):
-        return MISSING
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}".replace("-", "−")

@@ -20,7 +20,7 @@ from evalkit.report.findings import Finding, told_of
 from evalkit.report.findings import findings as findings_of
 from evalkit.report.ladder_words import ladder_headline
 from evalkit.report.ladders import Ladder, ladders
-from evalkit.report.wording import LEVEL, counted, interval_text, is_number, label, listed, value_text
+from evalkit.report.wording import LEVEL, capital, counted, interval_text, is_number, label, listed, value_text
 
 SHOWN = 2
 """Measures named per side of the trade: the sentence must stay readable, the tables hold the rest."""
@@ -133,11 +133,11 @@ def _headline(arm: str, baseline: str, findings: Sequence[Finding]) -> tuple[str
         side.clause(found, f" than {baseline}" if first == 0 else "") for first, (side, found) in enumerate(told)
     ]
     tallies = [side.tally(found) for side, found in told if len(found) > 1]
-    rest = [*([f"{_capital('; '.join(tallies))}."] if tallies else []), *unknown]
+    rest = [*([f"{capital('; '.join(tallies))}."] if tallies else []), *unknown]
     claim = f"{arm} {listed([words for words, _ in clauses])}."
     with_evidence = f"{arm} {listed([f'{words} ({evidence})' for words, evidence in clauses])}."
     shown = [finding for _, found in told for finding in told_of(found)]
-    numbers = f"{_capital('; '.join(_plainly(f, says_what=f is shown[0]) for f in shown))}."
+    numbers = f"{capital('; '.join(_plainly(f, says_what=f is shown[0]) for f in shown))}."
     return " ".join([with_evidence, *rest]), claim, " ".join([numbers, *rest])
 
 
@@ -149,7 +149,7 @@ def _plainly(finding: Finding, says_what: bool) -> str:
 
 def _undefined(role: Role, findings: Sequence[Finding]) -> str:
     names = listed([label(finding.difference.metric) for finding in findings])
-    return f"{_capital(role)} could not be compared ({names} undefined)."
+    return f"{capital(role)} could not be compared ({names} undefined)."
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,10 +213,6 @@ _SIDES = (
         fell="narrowed",
     ),
 )
-
-
-def _capital(sentence: str) -> str:
-    return sentence[:1].upper() + sentence[1:]
 
 
 def _size(findings: Sequence[Finding]) -> str:
