@@ -238,8 +238,8 @@ def _bar(summary: Summary) -> str:
         return ""
     passing = [f"{arm} {share:.0%}" for arm, share in summary.bar.passing.items()]
     return (
-        f"Useful are completions with {label(summary.bar.measure)} of at least {number_text(summary.bar.at_least)} ({summary.bar.source}); "
-        f"so are, of each arm's: {listed(passing)}."
+        f"Useful are completions with {label(summary.bar.measure)} of at least {number_text(summary.bar.at_least)} "
+        f"({summary.bar.source}); so are, of each arm's: {listed(passing)}."
     )
 
 
