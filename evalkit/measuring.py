@@ -16,7 +16,7 @@ from evalkit.comparison.matched import lengths_differ, lengths_hash, match_lengt
 from evalkit.comparison.pooled import pooled_values, slots_of
 from evalkit.comparison.useful import SUBSETS, set_bar, useful_values
 from evalkit.diversity.encoder import EMBEDDED, Encoder, encode
-from evalkit.measure import Measure, in_variant
+from evalkit.measure import Measure, in_variant, label
 from evalkit.progress import Listener
 from evalkit.records import Alarm, Arm, Bar, Group, Variant
 from evalkit.stats import Array
@@ -283,13 +283,15 @@ def _unscored(measure: Measure, arm: Arm, means: Array) -> list[Alarm]:
     if "answer" in measure.definition.needs or not left_out:
         return []
     message = (
-        f"{measure} is undefined for {left_out} of {len(means)} prompts: the model behind it cannot read over "
-        f"{UNSCORED_SHARE:.0%} of their completions (too long for it, or in words that it does not know)"
+        f"{label(str(measure))} is undefined for {left_out} of {len(means)} prompts: the model behind it cannot read "
+        f"over {UNSCORED_SHARE:.0%} of their completions (too long for it, or in words that it does not know)"
     )
     return [Alarm(arm.name, "unscored", message)]
 
 
 def _unfigured(measure: Measure, arm: Arm) -> Alarm:
     return Alarm(
-        arm.name, "undefined", f"{measure} has no value for this arm. Undefined: {measure.definition.undefined}"
+        arm.name,
+        "undefined",
+        f"{label(str(measure))} has no value for this arm. Undefined: {measure.definition.undefined}",
     )

@@ -67,6 +67,8 @@ class Cards:
     baseline: str
     cards: tuple[Card, ...]
     unclear: tuple[Row, ...]
+    undefined: tuple[Row, ...]
+    """Measures whose difference no arm has: nothing is known of them."""
     changed: tuple[Row, ...]
     """Clear differences in measures that have no better direction."""
 
@@ -115,7 +117,9 @@ def _cards(arms: Sequence[ArmVerdict]) -> Cards:
         for finding in arm.findings:
             every.setdefault(finding.difference.metric, []).append((arm.arm, finding))
     ordered = sorted(every.values(), key=_importance)
-    kinds = {kind: [own for own in ordered if _kind(own) == kind] for kind in (*TITLES, "unclear", "changed")}
+    kinds = {
+        kind: [own for own in ordered if _kind(own) == kind] for kind in (*TITLES, "unclear", "undefined", "changed")
+    }
     ends = _ends([arms[0].arm, arms[-1].arm])
     rows = {kind: tuple(_row(own, ends) for own in found) for kind, found in kinds.items()}
     return Cards(
@@ -127,6 +131,7 @@ def _cards(arms: Sequence[ArmVerdict]) -> Cards:
             if nothing or rows[kind]
         ),
         unclear=rows["unclear"],
+        undefined=rows["undefined"],
         changed=rows["changed"],
     )
 
@@ -135,6 +140,8 @@ def _kind(own: Sequence[tuple[str, Finding]]) -> str:
     outcomes = {finding.outcome for _, finding in own}
     if {"gained", "lost"} <= outcomes:
         return "mixed"
+    if not any(is_number(finding.difference.value) for _, finding in own):
+        return "undefined"
     return next((kind for kind in ("gained", "lost", "changed") if kind in outcomes), "unclear")
 
 

@@ -86,3 +86,18 @@ def test_alarms_are_in_plain_words_and_an_unknown_kind_is_text(two_arms: ReportC
     page = build_report(dataclasses.replace(two_arms, summary=dataclasses.replace(two_arms.summary, alarms=alarms)))
     assert f"<strong>{ALARMS['duplicates']}</strong>" in page
     assert "<strong>&lt;b&gt;new&lt;/b&gt;</strong>" in page
+
+
+def test_what_no_arm_has_a_number_of_is_not_called_unchanged(two_arms: ReportContent) -> None:
+    blank = [
+        dataclasses.replace(d, value=None, low=None, high=None, p=None, p_adjusted=None)
+        if d.metric == "accuracy"
+        else d
+        for d in two_arms.summary.differences
+    ]
+    summary = dataclasses.replace(two_arms.summary, differences=tuple(blank))
+    told = cards_of(verdict(summary))
+    assert told.unclear == ()
+    assert [row.metric for row in told.undefined] == ["accuracy"]
+    page = build_report(dataclasses.replace(two_arms, summary=summary))
+    assert "Undefined, so neither gained nor lost: right answers (accuracy)." in page
