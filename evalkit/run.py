@@ -113,7 +113,7 @@ def begin(store: Store, plan: Plan, command: Sequence[str]) -> dict[str, Any]:
             "processor": platform.machine(),
             "python": platform.python_version(),
         },
-        "shards": [{"arm": s.arm.name, "key": s.key, "seed": s.seed, "prompts": len(s.prompts)} for s in plan.shards],
+        "shards": _shards(plan),
     }
     store.write_json("run.json", manifest)
     return manifest
@@ -183,6 +183,7 @@ def finish(store: Store, plan: Plan, manifest: dict[str, Any], found: Found) -> 
         "state": "complete",
         "ended": ended,
         "tokens": tokens,
+        "shards": _shards(plan),  # fewer than it began with where it was stopped early
         "kept": _put_kept(store, plan, groups),
     }
     if heard.card:
@@ -200,6 +201,10 @@ def finish(store: Store, plan: Plan, manifest: dict[str, Any], found: Found) -> 
     page = report_page(plan.suite.name, summary, groups, rendered, measurements, manifest, evidence)
     store.write("report.html", page)
     store.write_json("run.json", manifest)
+
+
+def _shards(plan: Plan) -> list[dict[str, Any]]:
+    return [{"arm": s.arm.name, "key": s.key, "seed": s.seed, "prompts": len(s.prompts)} for s in plan.shards]
 
 
 def _put_kept(store: Store, plan: Plan, groups: dict[str, list[Group]]) -> dict[str, str]:

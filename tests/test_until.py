@@ -16,6 +16,7 @@ from evalkit.gate import judge
 from evalkit.plan import make_plan
 from evalkit.policy import DEFAULT
 from evalkit.progress import Quiet
+from evalkit.reopening import read_content
 from evalkit.sequential import Look
 from evalkit.suite import Suite, load_suite, overrides
 from evalkit.until import run_until_decided
@@ -53,6 +54,8 @@ def test_a_clear_loss_stops_it_early_and_the_same_command_decides_the_same(tmp_p
     again = run_until_decided(suite, DEFAULT, None, "transformers", out, Quiet())
     assert (again.asked, again.run.sampled) == (decided.asked, 0)
     assert again.verdict == decided.verdict
+    asked = {arm: len(groups) for arm, groups in read_content(out).groups.items()}
+    assert asked == dict.fromkeys(("base", "ppo-0.1"), decided.asked)
     stopped = read_side(str(out))
     assert stopped.look is not None
     assert judge(stopped, stopped, [("ppo-0.1", "base")], DEFAULT).judgements == decided.verdict.judgements
