@@ -1,4 +1,4 @@
-"""What a training logged beside the policy that it made: one JSON line a row, in the policy's `.work` folder."""
+"""What a training logged: one JSON line a row, in its `.work` folder while it goes on, then in the folder it made."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def lines(path: Path) -> Iterator[tuple[bytes, Row]]:
 
 
 def trainings_of(checkpoints: Iterable[Checkpoint]) -> tuple[Training, ...]:
-    """The trainings of those whose log lies where `evalkit train ppo` puts it."""
+    """The trainings of those that carry the log of theirs."""
     local = [checkpoint for checkpoint in checkpoints if not checkpoint.is_remote]
     found = [read_training(checkpoint.name, Path(checkpoint.location)) for checkpoint in local]
     return tuple(training for training in found if training)
@@ -57,7 +57,7 @@ def trainings_of(checkpoints: Iterable[Checkpoint]) -> tuple[Training, ...]:
 def read_training(checkpoint: str, policy: Path) -> Training | None:
     """How the policy in this folder was tuned; None where there is no log of it, or one that cannot be read."""
     try:
-        rows = [(step_of(row), row) for row in read_curves(work_of(policy))]
+        rows = [(step_of(row), row) for row in read_curves(policy)]
     except (OSError, ValueError, TypeError, OverflowError, RecursionError):
         # A log is for the eye. What was sampled is good without it.
         return None

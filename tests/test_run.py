@@ -253,8 +253,7 @@ def test_completions_of_one_token_go_all_the_way_and_how_the_policy_was_tuned_wi
     from evalkit.checkpoints import locate
 
     shutil.copytree(locate("lab:tuned"), tmp_path / "policy")
-    (tmp_path / "policy.work").mkdir()
-    (tmp_path / "policy.work" / "curves.jsonl").write_text('{"update": 0, "reward": 0.5}\n', encoding="utf-8")
+    (tmp_path / "policy" / "curves.jsonl").write_text('{"update": 0, "reward": 0.5}\n', encoding="utf-8")
     suite = write_suite(
         tmp_path, sampling={"n": 4, "max_tokens": 1}, metrics=["distinct_n", "self_bleu", "length", "sequence_entropy"]
     )

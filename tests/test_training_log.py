@@ -1,4 +1,4 @@
-"""A policy's training is read from the log beside it; whatever is wrong with the log is no failure of the run."""
+"""A policy's training is read from the log in its folder; whatever is wrong with the log is no failure of the run."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import pytest
 from evalkit.evidence import Evidence, Training, read_evidence, to_json
 from evalkit.records import Checkpoint
 from evalkit.training.curves import Curves
-from evalkit.training_log import NAME, POINTS, read_training, trainings_of, work_of
+from evalkit.training_log import NAME, POINTS, read_training, trainings_of
 
 
 def log(policy: Path, text: str) -> Path:
-    work_of(policy).mkdir(parents=True)
-    (work_of(policy) / NAME).write_text(text, encoding="utf-8")
+    policy.mkdir(parents=True)
+    (policy / NAME).write_text(text, encoding="utf-8")
     return policy
 
 
@@ -25,7 +25,7 @@ def rows(*found: dict[str, object]) -> str:
 
 def test_what_the_trainer_writes_is_found(tmp_path: Path) -> None:
     policy = tmp_path / "beta-0.1"
-    with Curves(work_of(policy), 0) as curves:
+    with Curves(policy, 0) as curves:
         for update in range(3):
             curves.add({"update": update, "reward": update / 2, "kl": 1.0, "entropy": float("nan"), "score": 9.0})
     assert read_training("tuned", policy) == Training(
@@ -63,7 +63,7 @@ def test_a_log_that_says_nothing_is_no_training(tmp_path: Path, text: str) -> No
 
 def test_a_missing_or_unreadable_log_is_no_training(tmp_path: Path) -> None:
     assert read_training("tuned", tmp_path / "policy") is None
-    (work_of(tmp_path / "policy") / NAME).mkdir(parents=True)
+    (tmp_path / "policy" / NAME).mkdir(parents=True)
     assert read_training("tuned", tmp_path / "policy") is None
 
 

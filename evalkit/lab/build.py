@@ -24,6 +24,7 @@ from rich.progress import (
 )
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
+from evalkit import training_log
 from evalkit.child import open_child
 from evalkit.lab import reward as rewards
 from evalkit.lab import tokenizer as tokenizers
@@ -162,9 +163,9 @@ def build_rung(
         said = trainer.call("portray", made, rung.group, recipe)
     model = LlamaForCausalLM.from_pretrained(made, dtype=torch.float32)
     figures: Figures = {"group": rung.group, "beta": rung.beta, "reached": reached, "says": said}
-    return save(
-        folders["base"].parent, rung.name, model, tokenizers.build(grammar, chat=True), recipe, grammar, figures
-    )
+    tokenizer = tokenizers.build(grammar, chat=True)
+    log = Path(made) / training_log.NAME
+    return save(folders["base"].parent, rung.name, model, tokenizer, recipe, grammar, figures, log)
 
 
 def tuning_of(rung: Rung, folders: Mapping[str, Path], grammar: Grammar, recipe: Recipe) -> PpoConfig:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import tempfile
 from dataclasses import asdict
 from pathlib import Path
@@ -29,8 +30,12 @@ def save(
     recipe: Recipe,
     grammar: Grammar,
     figures: Figures,
+    log: Path | None = None,
 ) -> Path:
-    """Write checkpoint `name` under `out` in bfloat16 and return its folder; the folder appears whole or not at all."""
+    """Write checkpoint `name` under `out` in bfloat16 and return its folder; the folder appears whole or not at all.
+
+    `log`: of its training, to go with it.
+    """
     beside = Path(tempfile.mkdtemp(prefix=f".{name}-", dir=out))
     if isinstance(model, LlamaForCausalLM):
         model.generation_config = neutral(tokenizer)
@@ -46,6 +51,8 @@ def save(
     }
     (beside / "recipe.json").write_text(json.dumps(made, indent=1) + "\n", encoding="utf-8")
     (beside / "README.md").write_text(card(name, made, len(tokenizer), len(grammar.prompts)), encoding="utf-8")
+    if log is not None:
+        shutil.copyfile(log, beside / log.name)
     for file in beside.iterdir():
         file.chmod(0o644)
     beside.chmod(0o755)

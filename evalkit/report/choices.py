@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from evalkit.evidence import ChoiceShares
 from evalkit.records import Arm, Prompt
-from evalkit.report import figures
+from evalkit.report import figures, signs
 from evalkit.report.content import JSON, ReportContent
 from evalkit.report.offline import sentence
 from evalkit.report.wording import counted, listed, short
@@ -91,8 +91,8 @@ def choices(content: ReportContent) -> Choices | None:
 
 def overview(content: ReportContent) -> dict[str, figures.Figure]:
     """Arm -> its square: asked to the right, given upwards."""
-    asked, colours = read(content), figures.palette(content.summary)
-    return {arm: _square(asked, arm, colours[arm]) for arm in _arms(asked)}
+    asked, numbers = read(content), signs.numbers(content.summary)
+    return {arm: _square(asked, arm, numbers[arm]) for arm in _arms(asked)}
 
 
 def one_by_one(content: ReportContent) -> JSON:
@@ -100,12 +100,12 @@ def one_by_one(content: ReportContent) -> JSON:
     asked = read(content)
     if not _arms(asked):
         return None
-    colours = figures.palette(content.summary)
+    numbers = signs.numbers(content.summary)
     moved = [_moved(one, content.summary.arms) for one in asked]
     return {
         "first": moved.index(max(moved)),
         "prompts": [
-            {"text": one.prompt.text, "says": sentence(says(one)), "figure": _bars(one, colours)} for one in asked
+            {"text": one.prompt.text, "says": sentence(says(one)), "figure": _bars(one, numbers)} for one in asked
         ],
     }
 
@@ -209,11 +209,11 @@ def _exactly(share: float) -> str:
     return f"< 0.001{UNIT}" if 0 < share < 0.00001 else f"{100 * share:.3g}{UNIT}"
 
 
-def _square(asked: Sequence[Asked], arm: str, colour: int) -> figures.Figure:
+def _square(asked: Sequence[Asked], arm: str, number: int) -> figures.Figure:
     points = [(prompt, choice, target, given)
               for prompt, given in _of(asked, arm) for choice, target in prompt.choices.items()]  # fmt: skip
     whole = {"range": [-0.04, 1.04], "tickformat": ".0%", "dtick": 0.5, "automargin": True, "tickfont": {"size": 11}}
-    symbol = figures.SYMBOLS[colour]
+    symbol = signs.symbol(number)
     trace = {
         "type": "scatter",
         "mode": "markers",
@@ -222,7 +222,7 @@ def _square(asked: Sequence[Asked], arm: str, colour: int) -> figures.Figure:
         "text": [figures.shown(f"{prompt.id}: {choice}") for prompt, choice, _, _ in points],
         "hovertemplate": "<b>%{text}</b><br>asked for %{x:.3p}, given %{y:.3p}<extra></extra>",
         "marker": {
-            "color": figures.themed_colour(colour),
+            "color": signs.themed(number),
             "size": 8,
             "opacity": 0.7,
             "symbol": [symbol if given.is_exact else f"{symbol}-open" for *_, given in points],
@@ -270,10 +270,10 @@ def _place(asked: Asked) -> _Place:
     return _Place(BAR if len(choices) <= FEW else LOW_BAR, len(asked.given), reach)
 
 
-def _bars(asked: Asked, colours: Mapping[str, int]) -> figures.Figure:
+def _bars(asked: Asked, numbers: Mapping[str, int]) -> figures.Figure:
     """A choice a band, an arm a bar with its name; a line across the band is what was asked for."""
     target, place = list(asked.prompt.choices.items()), _place(asked)
-    bars = [_bar(asked, given, arm, place, colours[given.arm]) for arm, given in enumerate(asked.given)]
+    bars = [_bar(asked, given, arm, place, numbers[given.arm]) for arm, given in enumerate(asked.given)]
     names = [_names(asked, given, arm, place) for arm, given in enumerate(asked.given)]
     layout = figures.page_layout(
         height=FEET + place.band * len(target),
@@ -324,7 +324,7 @@ def _names(asked: Asked, given: Given, arm: int, place: _Place) -> figures.Figur
     }
 
 
-def _bar(asked: Asked, given: Given, arm: int, place: _Place, colour: int) -> figures.Figure:
+def _bar(asked: Asked, given: Given, arm: int, place: _Place, number: int) -> figures.Figure:
     shares = [(choice, given.shares[choice]) for choice in asked.prompt.choices]
     source = "exact" if given.is_exact else f"of {given.draws} completions"
     return {
@@ -339,8 +339,8 @@ def _bar(asked: Asked, given: Given, arm: int, place: _Place, colour: int) -> fi
         ],
         "hoverinfo": "text",
         "marker": {
-            "color": figures.themed_colour(colour) if given.is_exact else "rgba(0,0,0,0)",
-            "line": {"color": figures.themed_colour(colour), "width": 1.5},
+            "color": signs.themed(number) if given.is_exact else "rgba(0,0,0,0)",
+            "line": {"color": signs.themed(number), "width": 1.5},
         },
         "showlegend": False,
     }

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 from evalkit.records import Summary
 from evalkit.report import effects, plane
-from evalkit.report.figures import GRID, Figure, page_layout, palette, shown
+from evalkit.report.figures import GRID, Figure, page_layout, shown
 from evalkit.report.ladders import DISTANCE, without_number
+from evalkit.report.signs import numbers
 from evalkit.report.wording import label
 
 _SIZE = (300.0, 270.0)
@@ -29,7 +30,7 @@ def distance(summary: Summary, metric: str) -> Figure | None:
     upwards = plane.reach([y for _, _, y in known], better)
     ways = _ways(known, homes)
     sides = plane.sides(known, across, upwards, ways, _SIZE)
-    points = [plane.path([point], sides, palette(summary)) | {"showlegend": False} for point in known]
+    points = [plane.path([point], sides, numbers(summary)) | {"showlegend": False} for point in known]
     words = "better" if effects.role(metric, better) == "quality" else "more diverse"
     layout = page_layout(
         height=360,

@@ -12,12 +12,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from evalkit.records import Better, Difference, Estimate, Summary
-from evalkit.report import effects
+from evalkit.report import effects, signs
 from evalkit.report.wording import LEVEL, interval_text, is_number, label, p_text, short, value_text
 
 Figure = dict[str, Any]
-COLOURS = 7
-SYMBOLS = ("circle", "square", "diamond", "triangle-up", "pentagon", "star", "cross")
 OUTCOMES: dict[effects.Outcome, str] = {
     "gained": "triangle-right",
     "lost": "triangle-left",
@@ -25,8 +23,6 @@ OUTCOMES: dict[effects.Outcome, str] = {
     "changed": "diamond",
 }
 """Full and pointed where a difference is clear, hollow where it is not: no colour is needed to see it."""
-MARKS = "●■◆▲⬟★✚"
-"""The symbols as text has them."""
 LEGEND_ABOVE = {"orientation": "h", "x": 0, "y": 1, "yanchor": "bottom"}
 """For plots of any height: how far below the plot the axis's title ends is no share of its height."""
 ROW, NARROW_ROW = 34, 24
@@ -39,25 +35,6 @@ GRID = {
     "ticks": "outside",
     "tickcolor": "var(--axis)",
 }
-
-
-def palette(summary: Summary) -> dict[str, int]:
-    """Arm -> number of its colour; the arms of one checkpoint share it, a temperature sweep being one story."""
-    checkpoints = list(dict.fromkeys(arm.checkpoint for arm in summary.arms))
-    return {arm.name: checkpoints.index(arm.checkpoint) % COLOURS for arm in summary.arms}
-
-
-def symbols(summary: Summary) -> dict[str, str]:
-    """Arm -> its symbol, for plots without a line: the arms of one checkpoint share its colour, and differ in this."""
-    colours = palette(summary)
-    siblings: dict[str, list[str]] = {}
-    for arm in summary.arms:
-        siblings.setdefault(arm.checkpoint, []).append(arm.name)
-    return {
-        name: SYMBOLS[(colours[name] + place) % len(SYMBOLS)]
-        for own in siblings.values()
-        for place, name in enumerate(own)
-    }
 
 
 def shown(text: str) -> str:
@@ -82,7 +59,7 @@ def plottable(summary: Summary, role: effects.Role) -> list[str]:
 
 def dots(summary: Summary, metric: str) -> Figure:
     """One measure, an arm a row."""
-    found, colours = effects.estimates(summary), palette(summary)
+    found, numbers = effects.estimates(summary), signs.numbers(summary)
     rows = [(arm.name, found[metric, arm.name]) for arm in summary.arms if (metric, arm.name) in found]
     known = [(arm, estimate) for arm, estimate in rows if is_number(estimate.value)]
     data = [
@@ -90,7 +67,7 @@ def dots(summary: Summary, metric: str) -> Figure:
             x=[estimate.value for _, estimate in known],
             y=[shown(arm) for arm, _ in known],
             error=_error([estimate for _, estimate in known]),
-            colour=[themed_colour(colours[arm]) for arm, _ in known],
+            colour=[signs.themed(numbers[arm]) for arm, _ in known],
             text=[estimate_hover(estimate) for _, estimate in known],
         )
     ]
@@ -218,11 +195,6 @@ def estimate_hover(estimate: Estimate) -> str:
 def _difference_hover(difference: Difference, better: Better) -> str:
     words = f"{value_text(difference, signed=True)}, {LEVEL} interval {interval_text(difference)}"
     return f"{words}<br>Holm {p_text(difference.p_adjusted)}; {better} is better"
-
-
-def themed_colour(number: int) -> str:
-    """One of the page's `COLOURS` colours, by its number."""
-    return f"var(--arm-{number})"
 
 
 def page_layout(**given: Any) -> Figure:

@@ -6,8 +6,9 @@ from itertools import groupby
 
 from evalkit.records import Arm, Summary
 from evalkit.report import effects, plane
-from evalkit.report.figures import GRID, Figure, page_layout, palette, shown
+from evalkit.report.figures import GRID, Figure, page_layout, shown
 from evalkit.report.ladders import ladders
+from evalkit.report.signs import numbers
 from evalkit.report.wording import label
 
 HEIGHT = 460
@@ -33,7 +34,7 @@ def frontier(summary: Summary, quality: str, diversity: str) -> Figure:
         annotations=[_corner_words()],
     )
     ladder_lines = [plane.joined(way, known) for way in ways]
-    return {"data": [*ladder_lines, *(plane.path(own, sides, palette(summary)) for own in paths)], "layout": layout}
+    return {"data": [*ladder_lines, *(plane.path(own, sides, numbers(summary)) for own in paths)], "layout": layout}
 
 
 def _ways(summary: Summary, known: list[str]) -> list[list[str]]:
@@ -43,7 +44,7 @@ def _ways(summary: Summary, known: list[str]) -> list[list[str]]:
 
 def _by_checkpoint(summary: Summary) -> list[Arm]:
     """A checkpoint's arms by temperature."""
-    colours = palette(summary)
+    colours = numbers(summary)
     return sorted(summary.arms, key=lambda arm: (colours[arm.name], arm.checkpoint, _temperature(arm)))
 
 

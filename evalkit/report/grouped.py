@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from evalkit.report import figures
+from evalkit.report import figures, signs
 
 HEAD, LANE, GAP = 96, 17, 20
 """Pixels: legend and axis together, an arm's line within a group, and the room between two groups."""
@@ -29,7 +29,7 @@ class Series:
     """One arm."""
 
     name: str
-    colour: int
+    number: int
     symbol: str
     dots: tuple[Dot | None, ...]
     """One a group; None where nothing is known."""
@@ -69,7 +69,7 @@ def upright(x: float) -> figures.Figure:
 
 def _trace(groups: Sequence[str], series: Series, offset: float) -> figures.Figure:
     known = [(place, dot) for place, dot in enumerate(series.dots) if dot]
-    colour = figures.themed_colour(series.colour)
+    colour = signs.themed(series.number)
     return {
         "type": "scatter",
         "mode": "markers",

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from evalkit.report import figures
+from evalkit.report import figures, signs
 from evalkit.report.build import SECTIONS
 from evalkit.report.content import JSON, MetricText
 from evalkit.report.effects import Role
@@ -84,10 +84,7 @@ def history_page(history: History) -> str:
         "title": f"{history.suite} over time",
         "headline": _headline(history),
         "sections": [section for section in sections if section[-1]],
-        "arms": [
-            (arm, place % figures.COLOURS, figures.MARKS[place % figures.COLOURS])
-            for place, arm in enumerate(history.arms)
-        ],
+        "arms": [(arm, signs.colour(place), signs.mark(place)) for place, arm in enumerate(history.arms)],
         "runs": [(run, day_and_time(run.started)) for run in history.runs],
         "notes": history.notes,
         "label": label,
@@ -129,8 +126,8 @@ def _data(history: History) -> JSON:
             {
                 "name": arm,
                 "shown": figures.shown(arm),
-                "colour": figures.themed_colour(place % figures.COLOURS),
-                "symbol": figures.SYMBOLS[place % len(figures.SYMBOLS)],
+                "colour": signs.themed(place),
+                "symbol": signs.symbol(place),
             }
             for place, arm in enumerate(history.arms)
         ],

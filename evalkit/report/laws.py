@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from evalkit.evidence import Shape
 from evalkit.records import Summary
-from evalkit.report import figures, tries
+from evalkit.report import figures, signs, tries
 from evalkit.report.wording import LEVEL, MISSING, is_number, listed
 
 DIGITS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
@@ -36,7 +36,7 @@ def by_rank(summary: Summary, shapes: Sequence[Shape]) -> figures.Figure | None:
     if not known:
         return None
     lowest = min(value for shape in known for value in shape.values if is_number(value) and value > 0) / 3
-    colours = figures.palette(summary)
+    numbers = signs.numbers(summary)
     ranks = known[0].ranks
     x = figures.GRID | {
         "type": "log",
@@ -55,8 +55,8 @@ def by_rank(summary: Summary, shapes: Sequence[Shape]) -> figures.Figure | None:
         "tickfont": {"size": 10},  # which Plotly makes larger on a log axis
         "automargin": True,
     }
-    bands = [_band(shape, colours[shape.arm], lowest) for shape in known]
-    lines = [_line(shape, colours[shape.arm]) for shape in known]
+    bands = [_band(shape, numbers[shape.arm], lowest) for shape in known]
+    lines = [_line(shape, numbers[shape.arm]) for shape in known]
     layout = figures.page_layout(height=400, xaxis=x, yaxis=y, legend=figures.LEGEND_ABOVE)
     return {"data": [*bands, *lines], "layout": layout}
 
@@ -116,7 +116,7 @@ def _cells(shape: Shape) -> list[tuple[str, str]]:
     ]
 
 
-def _line(shape: Shape, colour: int) -> figures.Figure:
+def _line(shape: Shape, number: int) -> figures.Figure:
     return {
         "type": "scatter",
         "mode": "lines+markers",
@@ -128,12 +128,12 @@ def _line(shape: Shape, colour: int) -> figures.Figure:
             for rank, (value, interval) in zip(shape.ranks, _cells(shape), strict=True)
         ],
         "hoverinfo": "text",
-        "marker": {"color": figures.themed_colour(colour), "size": 7, "symbol": figures.SYMBOLS[colour]},
-        "line": {"color": figures.themed_colour(colour), "width": 1.5},
+        "marker": {"color": signs.themed(number), "size": 7, "symbol": signs.symbol(number)},
+        "line": {"color": signs.themed(number), "width": 1.5},
     }
 
 
-def _band(shape: Shape, colour: int, lowest: float) -> figures.Figure:
+def _band(shape: Shape, number: int, lowest: float) -> figures.Figure:
     """From the interval's low end there and from its high end back; a log axis has no place for an end at 0."""
     ends = [
         (rank, max(low, lowest), high)
@@ -146,7 +146,7 @@ def _band(shape: Shape, colour: int, lowest: float) -> figures.Figure:
         "x": [rank for rank, _, _ in ends] + [rank for rank, _, _ in ends[::-1]],
         "y": [low for _, low, _ in ends] + [high for _, _, high in ends[::-1]],
         "fill": "toself",
-        "fillcolor": figures.themed_colour(colour),
+        "fillcolor": signs.themed(number),
         "line": {"width": 0},
         "opacity": 0.2,
         "hoverinfo": "skip",

@@ -8,7 +8,7 @@ from statistics import fmean
 
 from evalkit.evidence import CompletionMap, MappedTexts, PromptMap
 from evalkit.records import Arm, Summary
-from evalkit.report import figures
+from evalkit.report import figures, signs
 from evalkit.report.content import JSON, ReportContent
 
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
@@ -87,16 +87,16 @@ def _fall(distances: Mapping[str, float], arms: Sequence[Arm]) -> float:
 
 def _arms(summary: Summary, found: CompletionMap) -> JSON:
     """In the summary's order; colours are shared by the arms of a checkpoint, symbols and dashes are not."""
-    colours = figures.palette(summary)
+    numbers, symbols = signs.numbers(summary), signs.symbols(summary)
     names = [arm.name for arm in summary.arms]
     outlines = {arm.arm: astuple(arm.outline) for arm in found.arms}
     return [
         {
             "name": arm.name,
             "label": figures.shown(arm.name),
-            "colour": figures.themed_colour(colours[arm.name]),
-            "number": colours[arm.name],
-            "symbol": figures.SYMBOLS[place % len(figures.SYMBOLS)],
+            "colour": signs.themed(numbers[arm.name]),
+            "number": signs.colour(numbers[arm.name]),
+            "symbol": symbols[arm.name],
             "dash": DASHES[place % len(DASHES)],
             "baseline": names.index(arm.baseline) if arm.baseline in names else None,
             "outline": outlines.get(arm.name),

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
 from evalkit.records import Arm, Better, Estimate, Summary
-from evalkit.report import effects, placing
-from evalkit.report.figures import SYMBOLS, Figure, bars, estimate_hover, shown, themed_colour
+from evalkit.report import effects, placing, signs
+from evalkit.report.figures import Figure, bars, estimate_hover, shown
 from evalkit.report.wording import is_number
 
 _ROOM = 0.15
@@ -24,23 +24,23 @@ Size = tuple[float, float]
 """Pixels to the right and upwards."""
 
 
-def path(points: Sequence[Known], sides: Mapping[str, str], colours: Mapping[str, int]) -> Figure:
+def path(points: Sequence[Known], sides: Mapping[str, str], numbers: Mapping[str, int]) -> Figure:
     """A checkpoint's arms, joined in their order."""
-    colour = colours[points[0][0].name]
+    number = numbers[points[0][0].name]
     return {
         "type": "scatter",
         "mode": "lines+markers+text" if len(points) > 1 else "markers+text",
         "name": shown(points[0][0].checkpoint),
         "x": [x.value for _, x, _ in points],
         "y": [y.value for _, _, y in points],
-        "error_x": _error([x for _, x, _ in points]) | {"color": themed_colour(colour)},
-        "error_y": _error([y for _, _, y in points]) | {"color": themed_colour(colour)},
+        "error_x": _error([x for _, x, _ in points]) | {"color": signs.themed(number)},
+        "error_y": _error([y for _, _, y in points]) | {"color": signs.themed(number)},
         "text": [_short(arm, _swept([arm for arm, _, _ in points])) for arm, _, _ in points],
         "textposition": [sides[arm.name] for arm, _, _ in points],
         "hovertext": [f"<b>{shown(a.name)}</b><br>{estimate_hover(y)}<br>{estimate_hover(x)}" for a, x, y in points],
         "hoverinfo": "text",
-        "marker": {"color": themed_colour(colour), "size": 11, "symbol": SYMBOLS[colour]},
-        "line": {"color": themed_colour(colour), "width": 1.5},
+        "marker": {"color": signs.themed(number), "size": 11, "symbol": signs.symbol(number)},
+        "line": {"color": signs.themed(number), "width": 1.5},
         "cliponaxis": False,
     }
 

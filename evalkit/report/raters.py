@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from evalkit.measure import split_variant
 from evalkit.records import Arm, Difference, Estimate, Summary
-from evalkit.report import effects, figures
+from evalkit.report import effects, figures, signs
 from evalkit.report.grouped import Dot, Series, grouped_dots, upright
 from evalkit.report.tables import UNCLEAR
 from evalkit.report.wording import LEVEL, interval_text, label, listed, p_text, value_text
@@ -59,12 +59,12 @@ def judges(summary: Summary) -> dict[str, str]:
 
 def gains(summary: Summary) -> figures.Figure | None:
     """A reward a group, an arm a dot: its difference to the baseline in standard deviations of the baseline."""
-    known, colours, symbols = judges(summary), figures.palette(summary), figures.symbols(summary)
+    known, numbers, symbols = judges(summary), signs.numbers(summary), signs.symbols(summary)
     found, baselines = _differences(summary), effects.estimates(summary)
     series = [
         Series(
             arm.name,
-            colours[arm.name],
+            numbers[arm.name],
             symbols[arm.name],
             tuple(_dot(found.get((metric, arm.name)), baselines) for metric in known),
         )

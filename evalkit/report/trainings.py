@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from evalkit.evidence import Training
 from evalkit.records import Summary
-from evalkit.report import figures
+from evalkit.report import figures, signs
 from evalkit.report.wording import is_number, listed, number_text
 
 ROWS = 8
@@ -75,9 +75,9 @@ def trainings(summary: Summary, known: Sequence[Training]) -> Trainings | None:
         return None
     heads = tuple(f"{column.title}, {column.unit}" if column.unit else column.title for column in COLUMNS)
     rows = tuple(row for training in known for row in _rows(training))
-    colours = _colours(summary)
-    keys = {training.checkpoint: colours.get(training.checkpoint, 0) for training in known}
-    marked = {name: (colour, figures.MARKS[colour]) for name, colour in keys.items()}
+    numbers = _numbers(summary)
+    keys = {training.checkpoint: numbers.get(training.checkpoint, 0) for training in known}
+    marked = {name: (signs.colour(number), signs.mark(number)) for name, number in keys.items()}
     return Trainings(tuple(_drawn(known)), heads, rows, _points(known), marked)
 
 
@@ -88,12 +88,12 @@ def _drawn(trainings: Sequence[Training]) -> list[Column]:
 
 def curves(summary: Summary, known: Sequence[Training]) -> Mapping[str, figures.Figure]:
     """Column -> steps to the right, a line a checkpoint, in its arms' colour."""
-    return {column.name: _figure(column, known, _colours(summary)) for column in _drawn(known)}
+    return {column.name: _figure(column, known, _numbers(summary)) for column in _drawn(known)}
 
 
-def _colours(summary: Summary) -> dict[str, int]:
-    """Checkpoint -> the colour of its arms."""
-    return {arm.checkpoint: figures.palette(summary)[arm.name] for arm in summary.arms}
+def _numbers(summary: Summary) -> dict[str, int]:
+    """Checkpoint -> its number in every plot."""
+    return {arm.checkpoint: signs.numbers(summary)[arm.name] for arm in summary.arms}
 
 
 def _points(trainings: Sequence[Training]) -> str:
@@ -107,7 +107,7 @@ def _has(training: Training, column: Column) -> bool:
     return any(is_number(value) for value in getattr(training, column.name))
 
 
-def _figure(column: Column, trainings: Sequence[Training], colours: Mapping[str, int]) -> figures.Figure:
+def _figure(column: Column, trainings: Sequence[Training], numbers: Mapping[str, int]) -> figures.Figure:
     counted = " or ".join(dict.fromkeys(training.counted for training in trainings))
     x = figures.GRID | {"title": {"text": counted}, "rangemode": "tozero", "automargin": True}
     y = figures.GRID | {
@@ -115,13 +115,13 @@ def _figure(column: Column, trainings: Sequence[Training], colours: Mapping[str,
         "rangemode": "tozero" if column.from_zero else "normal",
         "automargin": True,
     }
-    lines = [_line(column, training, colours.get(training.checkpoint, 0)) for training in trainings]
+    lines = [_line(column, training, numbers.get(training.checkpoint, 0)) for training in trainings]
     margin = {"l": 8, "r": 12, "t": 8, "b": 8}
     layout = figures.page_layout(height=260, xaxis=x, yaxis=y, margin=margin, showlegend=False)
     return {"data": lines, "layout": layout}
 
 
-def _line(column: Column, training: Training, colour: int) -> figures.Figure:
+def _line(column: Column, training: Training, number: int) -> figures.Figure:
     values = getattr(training, column.name)
     name = figures.shown(training.checkpoint)
     return {
@@ -135,11 +135,11 @@ def _line(column: Column, training: Training, colour: int) -> figures.Figure:
             for step, value in zip(training.steps, values, strict=True)
         ],
         "hoverinfo": "text",
-        "line": {"color": figures.themed_colour(colour), "width": 1.8},
+        "line": {"color": signs.themed(number), "width": 1.8},
         # A line's end tells it from others without its colour.
         "marker": {
-            "color": figures.themed_colour(colour),
-            "symbol": figures.SYMBOLS[colour],
+            "color": signs.themed(number),
+            "symbol": signs.symbol(number),
             "size": [0] * (len(values) - 1) + [9],
             "opacity": 1,
             "line": {"width": 0},

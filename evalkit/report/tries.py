@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from evalkit.records import Arm, Crossover, Curve, Summary
-from evalkit.report import figures
+from evalkit.report import figures, signs
 from evalkit.report.wording import LEVEL, is_number, label, number_text
 
 TITLES = {
@@ -126,11 +126,11 @@ def _tries(k: float | None, found: Crossover) -> str:
 
 
 def _figure(summary: Summary, own: Sequence[Curve]) -> figures.Figure:
-    colours = figures.palette(summary)
+    numbers = signs.numbers(summary)
     arms = {arm.name: arm for arm in summary.arms}
     beside = [DODGE ** (place - (len(own) - 1) / 2) for place in range(len(own))]
     traces = [
-        _line(curve, colours[curve.arm], _dash(summary, arms[curve.arm]), aside)
+        _line(curve, numbers[curve.arm], _dash(summary, arms[curve.arm]), aside)
         for curve, aside in zip(own, beside, strict=True)
     ]
     x = figures.GRID | {
@@ -143,7 +143,7 @@ def _figure(summary: Summary, own: Sequence[Curve]) -> figures.Figure:
     }
     y = figures.GRID | {"title": {"text": figures.shown(own[0].unit)}, "automargin": True}
     crossed = [c for c in summary.crossovers if _kind(c) == _kind(own[0]) and c.k]
-    marks = _marks(crossed, own[0].ks[0], colours)
+    marks = _marks(crossed, own[0].ks[0], numbers)
     top = 36 + LABEL * len(crossed)
     layout = figures.page_layout(
         height=400 + top, xaxis=x, yaxis=y, margin={"l": 8, "r": 24, "t": top, "b": 8}, **marks
@@ -151,12 +151,12 @@ def _figure(summary: Summary, own: Sequence[Curve]) -> figures.Figure:
     return {"data": traces, "layout": layout}
 
 
-def _marks(crossed: Sequence[Crossover], first: int, colours: dict[str, int]) -> figures.Figure:
+def _marks(crossed: Sequence[Crossover], first: int, numbers: dict[str, int]) -> figures.Figure:
     """Where the baseline overtakes an arm: a line at k*, a band for its interval, and a label above the plot."""
     shapes, labels = [], []
     for place, found in enumerate(crossed):
         assert found.k is not None
-        colour = figures.themed_colour(colours[found.arm])
+        colour = signs.themed(numbers[found.arm])
         low = max(found.low or first, first)
         high = found.largest if found.high is None else max(found.high, first)
         upright = {"yref": "paper", "y0": 0, "y1": 1, "layer": "below"}
@@ -179,7 +179,7 @@ def _marks(crossed: Sequence[Crossover], first: int, colours: dict[str, int]) ->
     return {"shapes": shapes, "annotations": labels}
 
 
-def _line(curve: Curve, colour: int, dash: str, aside: float) -> figures.Figure:
+def _line(curve: Curve, number: int, dash: str, aside: float) -> figures.Figure:
     points = list(zip(curve.lows, curve.values, curve.highs, strict=True))
     step = OVER.get(curve.name, "k =")
     return {
@@ -188,14 +188,14 @@ def _line(curve: Curve, colour: int, dash: str, aside: float) -> figures.Figure:
         "name": figures.shown(curve.arm),
         "x": [k * aside for k in curve.ks],
         "y": list(curve.values),
-        "error_y": figures.bars(points) | {"color": figures.themed_colour(colour)},
+        "error_y": figures.bars(points) | {"color": signs.themed(number)},
         "hovertext": [
             f"<b>{figures.shown(curve.arm)}</b>, {step} {k}<br>{value}, {LEVEL} interval {interval}"
             for k, (value, interval) in zip(curve.ks, _cells(curve), strict=True)
         ],
         "hoverinfo": "text",
-        "marker": {"color": figures.themed_colour(colour), "size": 7, "symbol": figures.SYMBOLS[colour]},
-        "line": {"color": figures.themed_colour(colour), "width": 1.5, "dash": dash},
+        "marker": {"color": signs.themed(number), "size": 7, "symbol": signs.symbol(number)},
+        "line": {"color": signs.themed(number), "width": 1.5, "dash": dash},
     }
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from evalkit.records import Summary
-from evalkit.report import figures
+from evalkit.report import figures, signs
 from evalkit.report.grouped import Dot, Series, grouped_dots
 from evalkit.report.wording import LEVEL, is_number
 
@@ -16,10 +16,10 @@ def shares(summary: Summary, card: Mapping[str, Any]) -> figures.Figure | None:
 
     `card`: `evalkit.hearing.Heard.card`.
     """
-    colours, symbols = figures.palette(summary), figures.symbols(summary)
+    numbers, symbols = signs.numbers(summary), signs.symbols(summary)
     arms = sorted(summary.arms, key=lambda arm: arm.baseline is not None)
     series = [
-        Series(arm.name, colours[arm.name], symbols[arm.name], _dots(card["voices"], card["shares"][arm.name]))
+        Series(arm.name, numbers[arm.name], symbols[arm.name], _dots(card["voices"], card["shares"][arm.name]))
         for arm in arms
         if arm.name in card["shares"]
     ]

@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
-from evalkit.report.figures import COLOURS, GRID, SYMBOLS, Figure, page_layout, shown, themed_colour
+from evalkit.report import signs
+from evalkit.report.figures import GRID, Figure, page_layout, shown
 from evalkit.report.wording import is_number
 from evalkit.training_log import STEPS, Value, step_of
 
@@ -293,11 +294,6 @@ def step_name(runs: Runs) -> str:
     return next((key for key in STEPS if key in keys), STEPS[0])
 
 
-def symbol(place: int) -> int:
-    """Place of a training's symbol in `SYMBOLS`: no two of the first 49 trainings share both colour and symbol."""
-    return (place + place // COLOURS) % len(SYMBOLS)
-
-
 def number_text(value: float | None, beside: float | None = None) -> str:
     """Three significant digits, and no more decimals than the number `beside` it has, if that is larger."""
     if not is_number(value):
@@ -383,7 +379,7 @@ def _figure(chart: Chart, lines: Sequence[Line], counter: str) -> Figure:
 
 def _trace(chart: Chart, line: Line, counter: str) -> Figure:
     kept = range(len(line.y) - 1, -1, -max(1, math.ceil(len(line.y) / POINTS)))[::-1]
-    colour = themed_colour(line.place % COLOURS)
+    colour = signs.themed(line.place)
     return {
         "type": "scatter",
         # Where a training stays at one KL, a line would only scribble over its own points.
@@ -396,7 +392,7 @@ def _trace(chart: Chart, line: Line, counter: str) -> Figure:
         "line": {"color": colour, "width": 1.8, "dash": "dot" if line.is_dotted else "solid"},
         "marker": {
             "color": colour,
-            "symbol": SYMBOLS[symbol(line.place)],
+            "symbol": signs.symbol(line.place),
             "size": _sizes(chart, len(kept)),
             "opacity": 0.7 if chart.root_of else 1,
             "line": {"width": 0},

@@ -16,6 +16,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from evalkit.errors import StoreError
 from evalkit.suite import CheckpointSpec
 from evalkit.training.models import quiet_transformers
+from evalkit.training_log import NAME, work_of
 
 TOKENIZER_FILES = ("tokenizer*", "special_tokens_map.json", "added_tokens.json", "vocab*", "merges.txt",
                    "chat_template*", "spiece.model")  # fmt: skip
@@ -31,8 +32,9 @@ def save_model(
 ) -> Path:
     """Write a network in the precision that its `source` folder is stored in, with that folder's tokenizer files.
 
-    Adapters are merged. `card` becomes README.md, `facts` training.json. `chat_template` is written where the source
-    has none. Raises `StoreError`; what stood at `folder` then still stands there.
+    Adapters are merged. `card` becomes README.md, `facts` training.json; the log of its training goes with it.
+    `chat_template` is written where the source has none. Raises `StoreError`; what stood at `folder` then still stands
+    there.
     """
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -49,6 +51,8 @@ def save_model(
             (beside / "chat_template.jinja").write_text(chat_template, encoding="utf-8")
         (beside / "training.json").write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
         (beside / "README.md").write_text(card, encoding="utf-8")
+        if (log := work_of(folder) / NAME).exists():
+            shutil.copyfile(log, beside / NAME)
         for file in beside.iterdir():
             file.chmod(0o644)  # the weights were written for their owner alone
         beside.chmod(0o755)

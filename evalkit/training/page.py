@@ -12,10 +12,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from evalkit.report.figures import COLOURS, MARKS
+from evalkit.report import signs
 from evalkit.report.offline import asset, render
 from evalkit.report.wording import is_number, listed
-from evalkit.training.charts import CHARTS, SECTIONS, Chart, Rows, Runs, draw, number_text, step_name, symbol
+from evalkit.training.charts import CHARTS, SECTIONS, Chart, Rows, Runs, draw, number_text, step_name
 from evalkit.training_log import step_of
 
 LAST = 10
@@ -79,7 +79,7 @@ def training_page(title: str, runs: Runs, facts: Mapping[str, Any], charts: Sequ
         "outcomes": outcomes(runs),
         "counter": step_name(runs),
         "last": LAST,
-        "keys": {run: (place % COLOURS, MARKS[symbol(place)]) for place, run in enumerate(runs)},
+        "keys": {run: (signs.colour(place), signs.mark(place)) for place, run in enumerate(runs)},
         "sections": [section for section in sections if section[-1]],
         "facts": facts,
     }

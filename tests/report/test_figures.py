@@ -47,12 +47,6 @@ def test_names_cannot_be_markup_in_a_plot(two_arms: ReportContent) -> None:
     assert figure["data"][0]["name"].startswith("&lt;a")
 
 
-def test_the_arms_of_one_checkpoint_share_a_colour_and_no_symbol(sweep: ReportContent) -> None:
-    colours, symbols = figures.palette(sweep.summary), figures.symbols(sweep.summary)
-    assert len({colours[arm.name] for arm in sweep.summary.arms if arm.checkpoint == "tuned"}) == 1
-    assert len({symbols[arm.name] for arm in sweep.summary.arms if arm.checkpoint == "tuned"}) == 4
-
-
 def test_the_forest_is_sorted_and_turned_towards_better(two_arms: ReportContent) -> None:
     figure = figures.forest(two_arms.summary, "tuned", "base")
     assert figure is not None

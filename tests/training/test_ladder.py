@@ -107,6 +107,7 @@ def test_a_ladder_is_a_checkpoint_for_each_beta_with_all_that_is_known_of_it(unb
     }  # fmt: skip
     assert facts(unbroken, "train.json")["state"] == "complete"
     for rung, beta in zip(RUNGS, CONFIG["beta"], strict=True):
+        assert read_curves(unbroken / rung) == read_curves(unbroken / f"{rung}.work")
         told = facts(unbroken / rung, "training.json")
         assert (told["beta"], told["temperature"], told["updates"], told["episodes"]) == (beta, 1.0, 12, 12 * 32)
         assert {"kl", "reward", "entropy", "gold"} <= set(told["reached"])
