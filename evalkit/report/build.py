@@ -42,6 +42,7 @@ from evalkit.report.wording import LEVEL, counted, label, listed, number_text
 from evalkit.stats import FEW
 
 SCRIPTS = (
+    "names.js",
     "charts.js",
     "report.js",
     "sections.js",

@@ -5,7 +5,6 @@ const charts = (() => {
   const LETTER = 7.5;
   const TITLE_LETTER = 8;
   const PAPER = 700;  // pixels, what A4 and Letter leave between their margins
-  const CORNERS = ["top right", "top left", "bottom right", "bottom left"];
   const drawn = new Map();
   let printing = false;
 
@@ -65,45 +64,8 @@ const charts = (() => {
     const { data, layout } = fitted({ ...figure, layout: { ...figure.layout, height } }, width);
     layout.font.family = getComputedStyle(document.body).fontFamily;
     Plotly.react(place, data, layout, { displayModeBar: false });
-    untangle(place);
+    placeNames(place);
   }
-
-  // Names of points that lie close would cover each other: each takes the first corner of its point where it covers
-  // no point, no name and no number of an axis.
-  function untangle(place) {
-    const { right, top, bottom } = place.getBoundingClientRect();
-    const frame = { left: place.querySelector(".nsewdrag")?.getBoundingClientRect().left, right, top, bottom };
-    const points = [...place.querySelectorAll(".points path")].map((marker) => marker.getBoundingClientRect());
-    const names = [];
-    const traces = [...place.querySelectorAll(".scatterlayer > .trace")];
-    const scattered = [...place.data.entries()].filter(([, { type }]) => type === "scatter");
-    for (const [index, { text, textposition: given, marker }] of scattered) {
-      const words = traces.shift()?.querySelectorAll(".textpoint text") ?? [];
-      const known = [given].flat().every((corner) => CORNERS.includes(corner));
-      if (!known || !Array.isArray(text) || words.length !== text.length) continue;
-      const chosen = [...words].map((word, point) => {
-        const now = Array.isArray(given) ? given[point] : given;
-        const spot = (corner) => atCorner(word.getBoundingClientRect(), now, corner, marker.size);
-        const corners = [now, ...CORNERS].filter((corner) => within(spot(corner), frame));
-        const free = (taken) => corners.find((corner) => !taken.some((other) => overlap(spot(corner), other)));
-        const best = free([...points, ...names]) ?? free(names) ?? now;
-        names.push(spot(best));
-        return best;
-      });
-      Plotly.restyle(place, { textposition: [chosen] }, [index]);
-    }
-  }
-
-  // Where a word at one corner of its point would stand at another; Plotly leaves 1 px beside a marker with room to spare.
-  function atCorner({ left, right, top, bottom, width, height }, now, then, size) {
-    const away = size / 0.8 + 2;
-    const across = (now.endsWith("left") - then.endsWith("left")) * (width + away);
-    const down = (then.startsWith("bottom") - now.startsWith("bottom")) * (height + away);
-    return { left: left + across, right: right + across, top: top + down, bottom: bottom + down };
-  }
-
-  const within = (a, b) => a.left >= b.left && a.right <= b.right && a.top >= b.top && a.bottom <= b.bottom;
-  const overlap = (a, b) => a.left < b.right && b.left < a.right && a.top < b.bottom && b.top < a.bottom;
 
   // A window that changes, a column that moves, a folded part that opens: all change the room of a chart.
   const watch = new ResizeObserver((entries) => {

@@ -11,9 +11,6 @@ from evalkit.report.ladders import DISTANCE, without_number
 from evalkit.report.signs import numbers
 from evalkit.report.wording import label
 
-_SIZE = (300.0, 270.0)
-"""Of the plot's inside on a narrow screen; two stand beside each other on a wide one."""
-
 
 def distance(summary: Summary, metric: str) -> Figure | None:
     """Every arm at its KL from the baseline (right is further) and its quality or diversity (up is more).
@@ -29,8 +26,7 @@ def distance(summary: Summary, metric: str) -> Figure | None:
     across = plane.reach([x for _, x, _ in known], "higher")
     upwards = plane.reach([y for _, _, y in known], better)
     ways = _ways(known, homes)
-    sides = plane.sides(known, across, upwards, ways, _SIZE)
-    points = [plane.path([point], sides, numbers(summary)) | {"showlegend": False} for point in known]
+    points = [plane.path([point], numbers(summary)) | {"showlegend": False} for point in known]
     words = "better" if effects.role(metric, better) == "quality" else "more diverse"
     layout = page_layout(
         height=360,

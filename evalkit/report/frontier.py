@@ -12,8 +12,6 @@ from evalkit.report.signs import numbers
 from evalkit.report.wording import label
 
 HEIGHT = 460
-_SIZE = (400.0, 340.0)
-"""Of the plot's inside, between a wide and a narrow screen."""
 
 
 def frontier(summary: Summary, quality: str, diversity: str) -> Figure:
@@ -24,8 +22,6 @@ def frontier(summary: Summary, quality: str, diversity: str) -> Figure:
     upwards = plane.reach([y for _, _, y in known], betters[quality])
     paths = [list(own) for _, own in groupby(known, key=lambda point: point[0].checkpoint)]
     ways = _ways(summary, [arm.name for arm, _, _ in known])
-    lines = [*ways, *([arm.name for arm, _, _ in own] for own in paths)]
-    sides = plane.sides(known, across, upwards, lines, _SIZE)
     layout = page_layout(
         height=HEIGHT,
         xaxis=_axis(diversity, "more diverse", across),
@@ -34,7 +30,7 @@ def frontier(summary: Summary, quality: str, diversity: str) -> Figure:
         annotations=[_corner_words()],
     )
     ladder_lines = [plane.joined(way, known) for way in ways]
-    return {"data": [*ladder_lines, *(plane.path(own, sides, numbers(summary)) for own in paths)], "layout": layout}
+    return {"data": [*ladder_lines, *(plane.path(own, numbers(summary)) for own in paths)], "layout": layout}
 
 
 def _ways(summary: Summary, known: list[str]) -> list[list[str]]:

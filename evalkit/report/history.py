@@ -92,7 +92,7 @@ def history_page(history: History) -> str:
         "confidence": LEVEL,
     }
     styles = [asset("evalkit.report", "style.css"), asset("evalkit.report", "history.css")]
-    scripts = [asset("evalkit.report", "charts.js"), asset("evalkit.report", "history.js")]
+    scripts = [asset("evalkit.report", name) for name in ("names.js", "charts.js", "history.js")]
     return render("history.html.jinja", styles, scripts, _data(history), view)
 
 

@@ -87,7 +87,7 @@ def training_page(title: str, runs: Runs, facts: Mapping[str, Any], charts: Sequ
     return render(
         "training.html.jinja",
         [asset("evalkit.report", "style.css"), asset(own, "templates/training.css")],
-        [asset("evalkit.report", "charts.js"), asset(own, "templates/training.js")],
+        [*(asset("evalkit.report", name) for name in ("names.js", "charts.js")), asset(own, "templates/training.js")],
         [found.figure for _, found in drawn],
         view,
         own,

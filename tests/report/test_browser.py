@@ -6,7 +6,6 @@ The fixture `browser` holds after every test that the console was silent and tha
 from __future__ import annotations
 
 import csv
-import itertools
 import json
 import re
 
@@ -174,18 +173,6 @@ def test_it_has_no_serious_violation_of_accessibility(
     browser.resize(WIDTHS[0])
     browser.dress("dark")
     checks.is_accessible(browser)
-
-
-@pytest.mark.parametrize("width", WIDTHS)
-def test_no_name_of_a_point_covers_another(browser: Browser, report: str, width: int) -> None:
-    browser.open(report, width=width)
-    checks.is_drawn(browser)
-    names = browser.evaluate("""[...document.querySelectorAll(".plot")].map((plot) => [...plot.querySelectorAll(".textpoint text")]
-      .map((word) => [word.textContent, ...["left", "right", "top", "bottom"].map((side) => word.getBoundingClientRect()[side])]))""")
-    assert sum(map(len, names)) == 15
-    for one, other in (pair for chart in names for pair in itertools.combinations(chart, 2)):
-        apart = one[2] <= other[1] or other[2] <= one[1] or one[4] <= other[3] or other[4] <= one[3]
-        assert apart, f"{one[0]} and {other[0]} lie over each other"
 
 
 def test_the_theme_follows_the_reader(browser: Browser, report: str) -> None:

@@ -7,7 +7,6 @@ import dataclasses
 import pytest
 
 from evalkit.records import Summary
-from evalkit.report import placing
 from evalkit.report.build import build_report
 from evalkit.report.content import ReportContent
 from evalkit.report.distance import distance
@@ -65,21 +64,6 @@ def test_up_is_more_diverse_even_where_lower_is(moved: ReportContent) -> None:
     assert figure is not None
     worse, better = figure["layout"]["yaxis"]["range"]
     assert worse > better
-
-
-@pytest.mark.parametrize("metric", ["reward", "vendi", "self_bleu"])
-def test_labels_keep_clear_of_the_points_and_of_each_other(moved: ReportContent, metric: str) -> None:
-    figure = distance(moved.summary, metric)
-    assert figure is not None
-    (x0, x1), (y0, y1) = (figure["layout"][axis]["range"] for axis in ("xaxis", "yaxis"))
-    marks, labels = [], []
-    for trace in figure["data"]:
-        if trace["mode"] != "lines":
-            x, y = (trace["x"][0] - x0) / (x1 - x0) * 300, (trace["y"][0] - y0) / (y1 - y0) * 270
-            marks.append(placing.Box(x - 4, y - 4, x + 4, y + 4))
-            labels.append(placing.box_of(placing.Point(x, y, trace["text"][0]), trace["textposition"][0]))
-    for place, box in enumerate(labels):
-        assert all(box.shared(other) == 0 for other in [*marks, *labels[:place]])
 
 
 def test_the_page_has_both_figures_where_kl_was_measured(moved: ReportContent) -> None:
