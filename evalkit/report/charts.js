@@ -21,7 +21,8 @@ const charts = (() => {
   // Plotly cuts off what is too long: break it between words, and within a word that alone is longer than the line.
   function wrapped(text, pixels, letter = LETTER) {
     const room = Math.max(12, Math.floor(pixels / letter));
-    return String(text).split("<br>").flatMap((line) => broken(line, room)).join("<br>");
+    const [indent] = /^\s*/.exec(text);
+    return indent + String(text).split("<br>").flatMap((line) => broken(line, room)).join("<br>");
   }
 
   function broken(text, room) {

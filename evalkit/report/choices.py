@@ -24,6 +24,8 @@ LONGEST = 60
 NEAR = 0.36
 """Of the longest bar: a mark so little beyond a bar's end would run through the bar's label on a narrow screen."""
 UNIT = "\u00a0%"
+EN = "\u2002"
+"""An en space, between a bar's end, or a mark on it, and its label."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -313,9 +315,9 @@ def _names(asked: Asked, given: Given, arm: int, place: _Place) -> figures.Figur
     return {
         "type": "scatter",
         "mode": "text",
-        "x": [round(target if -0.01 < (target - share) / place.reach < NEAR else share, 6) for share, target in ends],
+        "x": [round(max(share, target) if target - share < NEAR * place.reach else share, 6) for share, target in ends],
         "y": [place.height(row, arm) for row in range(len(ends))],
-        "text": [f" {figures.shown(short(given.arm, 20))} {percent(share)}" for share, _ in ends],
+        "text": [f"{EN}{figures.shown(short(given.arm, 20))} {percent(share)}" for share, _ in ends],
         "textposition": "middle right",
         "textfont": {"size": 11},
         "cliponaxis": False,
