@@ -56,7 +56,7 @@ def over_k(summary: Summary) -> Summary:
 
 
 def curve_tables(summary: Summary) -> list[CurveTable]:
-    """One a kind of curve and measure, in the summary's order."""
+    """One a kind of curve and measure."""
     return [
         CurveTable(
             title=_title(own[0]),
@@ -77,10 +77,12 @@ def curve_figures(summary: Summary) -> list[figures.Figure]:
 
 
 def _kinds(summary: Summary) -> dict[tuple[str, str], list[Curve]]:
+    """First those in which the baseline overtakes: that is what more tries are drawn for."""
     kinds: dict[tuple[str, str], list[Curve]] = {}
     for curve in summary.curves:
         kinds.setdefault(_kind(curve), []).append(curve)
-    return kinds
+    overtaken = {_kind(found) for found in summary.crossovers if found.k}
+    return dict(sorted(kinds.items(), key=lambda kind: kind[0] not in overtaken))
 
 
 def _kind(found: Curve | Crossover) -> tuple[str, str]:

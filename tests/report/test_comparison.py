@@ -7,7 +7,7 @@ import dataclasses
 import pytest
 
 from evalkit.records import Bar, Crossover, Curve, Reading, Summary
-from evalkit.report import figures
+from evalkit.report import figures, tries
 from evalkit.report.build import build_report
 from evalkit.report.content import ReportContent
 from evalkit.report.readings import sentence_of
@@ -72,6 +72,16 @@ def test_variants_change_neither_verdict_nor_charts(two_arms: ReportContent, com
     assert verdict(compared.summary) == verdict(two_arms.summary)
     assert figures.forest(compared.summary, "tuned", "base") == figures.forest(two_arms.summary, "tuned", "base")
     assert figures.plottable(compared.summary, "diversity") == figures.plottable(two_arms.summary, "diversity")
+
+
+def test_curves_in_which_the_baseline_overtakes_come_first(compared: ReportContent) -> None:
+    other = [dataclasses.replace(one, name="classes") for one in compared.summary.curves]
+    summary = dataclasses.replace(compared.summary, curves=(*other, *compared.summary.curves))
+    assert [table.title for table in tries.curve_tables(summary)] == ["Best of k: reward", "Different things said"]
+    first, _ = tries.curve_figures(summary)
+    assert "is overtaken" in first["layout"]["annotations"][0]["text"]
+    without = dataclasses.replace(summary, crossovers=(crossover(None, None, None),))
+    assert tries.curve_tables(without)[0].title == "Different things said"
 
 
 @pytest.mark.parametrize(
