@@ -14,7 +14,7 @@ demo: $(VENV)/.installed ## install evalkit with vLLM into .venv and run suites/
 	$(BIN)/evalkit run suites/creative.yaml
 
 test: $(VENV)/.installed-test ## install what the tests need and run every test
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 browser: ## install Chromium, its driver and axe-core, with which the tests open the report (Debian and npm)
 	tests/browser/install.sh

@@ -98,7 +98,7 @@ def measure_groups(
     asked = with_variants(measures, groups, fair)
     needs = {need for measure in asked for need in measure.definition.needs}
     if "embeddings" in needs:
-        groups = _embed(groups, tell, encoder, "reference_embeddings" in needs)
+        groups = embed_groups(groups, tell, encoder, "reference_embeddings" in needs)
     tell.stage("measure", len(asked) * len(arms))
     scores = {
         str(measure): {arm.name: score_completions(measure, groups[arm.name], tell) for arm in arms}
@@ -226,7 +226,11 @@ def _classifier(groups: Groups) -> str:
     return next((group.voices.classifier for group in members if group.voices is not None), "")
 
 
-def _embed(groups: Groups, tell: Listener, encoder: Encoder, references: bool) -> dict[str, list[Group]]:
+def embed_groups(groups: Groups, tell: Listener, encoder: Encoder, references: bool) -> dict[str, list[Group]]:
+    """The groups with the embeddings of their completions, and of their prompts' `references`.
+
+    Raises `EvalkitError` where the encoder cannot be loaded.
+    """
     members = [group for arm in groups.values() for group in arm]
     human = {text for group in members for text in group.prompt.references} if references else set()
     texts = sorted(human.union(*(group.texts for group in members)))

@@ -18,6 +18,7 @@ import numpy as np
 from evalkit.errors import Incomparable, MetricError
 from evalkit.evidence import Evidence, Meanings
 from evalkit.measure import VARIANT_WORDS, parse, split_variant
+from evalkit.merged_map import merged_map
 from evalkit.records import (
     Alarm,
     Arm,
@@ -77,6 +78,8 @@ def merge(folders: Sequence[Path], contents: Sequence[ReportContent]) -> ReportC
     arms = [arm for run in runs for arm in _arms(run, runs[0])]
     estimates, differences = _numbers(runs, arms, shared)
     whole = [run for run in runs if run.is_whole]
+    groups = {run.names[arm]: _asked(own, shared) for run, arm, own in _members(runs)}
+    drawn, undrawn = merged_map(names, contents, groups)
     summary = Summary(
         suite=listed(dict.fromkeys(run.summary.suite for run in runs)),
         prompts=tuple(shared),
@@ -92,24 +95,24 @@ def merge(folders: Sequence[Path], contents: Sequence[ReportContent]) -> ReportC
     return ReportContent(
         title=f"{summary.suite}: {listed(names)}",
         summary=summary,
-        groups={run.names[arm]: _asked(own, shared) for run, arm, own in _members(runs)},
+        groups=groups,
         rendered={
             run.names[arm]: prompts for run in runs for arm, prompts in run.content.rendered.items() if arm in run.names
         },
         scores=_scores(runs, shared),
         provenance=_agreement(whole),
         metrics={name: text for run in reversed(runs) for name, text in run.content.metrics.items()},
-        evidence=_evidence(runs, whole, shared),
+        evidence=replace(_evidence(runs, whole, shared), completion_map=drawn),
         runs=[
             RunOrigin(run.name, str(folder), len(run.summary.prompts), run.content.provenance)
             for run, folder in zip(runs, folders, strict=True)
         ],
-        notes=[*_once(runs), *_left_out(runs, shared), *_unlike(estimates, arms)],
+        notes=[*_once(runs), *_left_out(runs, shared), *_unlike(estimates, arms), *undrawn],
     )
 
 
 def _evidence(runs: Sequence[_Run], whole: Sequence[_Run], shared: Sequence[str]) -> Evidence:
-    """All but the map of completions, which each run has drawn in axes of its own."""
+    """All but the map of completions."""
     return Evidence(
         shapes=tuple(
             replace(shape, arm=run.names[shape.arm])
