@@ -432,6 +432,9 @@ def _print_verdict(summary: Summary) -> None:
     from evalkit.report.verdict import verdict
 
     console = Console(highlight=False)
-    console.print(Text(verdict(summary).headline, style="bold"))
+    told = verdict(summary)
+    console.print(Text(told.headline, style="bold"))
+    for claim in told.besides:
+        console.print(Text(claim))
     for alarm in summary.alarms:
         console.print(Text(f"! {alarm.arm}: {alarm.message}", style="yellow"))

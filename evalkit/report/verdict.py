@@ -60,6 +60,8 @@ class Verdict:
     """One a compared arm, in the summary's order, the first that is compared like with like first."""
     ladder: Ladder | None = None
     """That of the headline."""
+    besides: tuple[str, ...] = ()
+    """Claims about the checkpoints that the headline leaves out, compared like with like; a ladder has one."""
 
     @property
     def gained(self) -> tuple[Finding, ...]:
@@ -81,13 +83,48 @@ def verdict(summary: Summary) -> Verdict:
         described = _describe(summary)
         return Verdict(described, described, "", ())
     arms = tuple(_arm_verdict(arm, baseline, summary) for arm, baseline in pairs)
-    rungs = {arm.arm: arm.findings for arm in arms}
+    first, *rest = _subjects(arms, summary)
+    besides = tuple(f"{one.named}{one.claim}" for one in rest)
+    return Verdict(first.headline, first.claim, first.numbers, arms, first.ladder, besides)
+
+
+@dataclass(frozen=True, slots=True)
+class _Subject:
+    """What one claim is about: a ladder, or an arm that is in none."""
+
+    headline: str
+    claim: str
+    numbers: str
+    ladder: Ladder | None
+    named: str
+    """Before the claim, where that alone does not name its arms."""
+
+
+def _subjects(arms: Sequence[ArmVerdict], summary: Summary) -> list[_Subject]:
+    """In the order of `arms`: the first one's, then those of other checkpoints that are compared like with like."""
+    by_name = {arm.name: arm for arm in summary.arms}
+    told: set[str] = set()
+    subjects: list[_Subject] = []
+    for arm in arms:
+        checkpoint = by_name[arm.arm].checkpoint if arm.arm in by_name else arm.arm
+        if checkpoint in told or (subjects and not _like_with_like(by_name, arm.arm, arm.baseline)):
+            continue
+        subject = _subject(arm, arms, summary)
+        told |= {by_name[rung].checkpoint for rung in subject.ladder.rungs} if subject.ladder else {checkpoint}
+        subjects.append(subject)
+    return subjects
+
+
+def _subject(arm: ArmVerdict, arms: Sequence[ArmVerdict], summary: Summary) -> _Subject:
+    """The ladder that the arm is a rung of, if one can be told of, or else the arm."""
+    rungs = {one.arm: one.findings for one in arms}
     for ladder in ladders(summary):
-        if arms[0].arm in ladder.rungs and set(ladder.rungs) <= rungs.keys():
+        if arm.arm in ladder.rungs and set(ladder.rungs) <= rungs.keys():
             claim, numbers = ladder_headline(ladder, rungs, summary)
             if claim:
-                return Verdict(f"{claim} {numbers}", claim, numbers, arms, ladder)
-    return Verdict(arms[0].headline, arms[0].claim, arms[0].numbers, arms)
+                named = f"{ladder.rungs[0]} to {ladder.rungs[-1]}: "
+                return _Subject(f"{claim} {numbers}", claim, numbers, ladder, named)
+    return _Subject(arm.headline, arm.claim, arm.numbers, None, "")
 
 
 def _compared(summary: Summary) -> list[tuple[str, str]]:

@@ -118,3 +118,26 @@ def test_a_measure_that_steps_the_other_way_forbids_the_claim() -> None:
         summary, estimates=summary.estimates + renamed, differences=summary.differences + compared
     )
     assert "the better the answers" not in verdict(both).claim
+
+
+def beside(others: dict[str, tuple[float, float, float]]) -> Summary:
+    """FURTHER with more arms: name -> (reward, distinct_k, KL)."""
+    rows = zip(FURTHER, zip(*others.values(), strict=True), strict=True)
+    return made({metric: FURTHER[metric] | dict(zip(others, row, strict=True)) for metric, row in rows})
+
+
+def test_an_arm_beside_the_ladder_has_a_claim_of_its_own() -> None:
+    told = verdict(beside({"friends": (-1.0, 3.0, 2.0)}))
+    assert told.claim.startswith("The further tuning moved from base")
+    assert told.besides == ("friends gives much worse answers than base and draws from a much narrower range.",)
+
+
+def test_a_second_ladder_is_told_of_as_one() -> None:
+    told = verdict(beside({"dpo-1": (0.5, 14.0, 0.2), "dpo-0.1": (1.5, 9.0, 1.5)}))
+    assert told.besides == (
+        "dpo-1 to dpo-0.1: The further tuning moved from base, the better the answers and the narrower their range.",
+    )
+
+
+def test_a_ladder_alone_has_nothing_beside_it() -> None:
+    assert verdict(made(FURTHER)).besides == ()
