@@ -4,9 +4,7 @@ const charts = (() => {
   // Pixels that a letter takes, on the safe side: of 13 px in labels, of a fifth more in the titles of axes.
   const LETTER = 7.5;
   const TITLE_LETTER = 8;
-  const PAPER = 700;  // pixels, what A4 and Letter leave between their margins
   const drawn = new Map();
-  let printing = false;
 
   // Figures name colours as var(--name), so that one figure serves every theme.
   function themed(value, key = "") {
@@ -58,7 +56,7 @@ const charts = (() => {
 
   function draw(place, figure) {
     const height = figure.layout.height ?? place.clientHeight;
-    const width = printing ? Math.min(place.clientWidth, PAPER) : place.clientWidth;
+    const width = place.clientWidth;
     drawn.set(place, { figure, width });
     watch.observe(place);
     if (!width) return;
@@ -81,8 +79,9 @@ const charts = (() => {
     Plotly.purge(place);
   }
 
+  // Charts are drawn before the browser lays the pages out: the sheet's width is the page's own while it prints.
   function print(begins) {
-    printing = begins;
+    document.documentElement.classList.toggle("paper", begins);
     if (begins) document.documentElement.dataset.theme = "light";
     else delete document.documentElement.dataset.theme;
   }
