@@ -21,6 +21,7 @@ from evalkit.lab.probe import portray
 from evalkit.lab.recipe import Recipe
 from evalkit.lab.train import measure_fit
 from evalkit.lab.world import load
+from evalkit.training_log import read_training
 
 GRAMMAR = load()
 
@@ -183,3 +184,5 @@ def test_a_quick_build_makes_every_checkpoint(tmp_path):
             assert AutoModelForSequenceClassification.from_pretrained(folders[name]).config.num_labels == 1
         else:
             AutoModelForCausalLM.from_pretrained(folders[name])
+            training = read_training(name, folders[name])
+            assert (training is None) == (name == "base"), "a tuned checkpoint carries the log of its training"
