@@ -24,6 +24,8 @@ from evalkit.report.wording import LEVEL, capital, counted, interval_text, is_nu
 
 SHOWN = 2
 """Measures named per side of the trade: the sentence must stay readable, the tables hold the rest."""
+BESIDES = 4
+"""Claims beneath the headline."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +86,10 @@ def verdict(summary: Summary) -> Verdict:
         return Verdict(described, described, "", ())
     arms = tuple(_arm_verdict(arm, baseline, summary) for arm, baseline in pairs)
     first, *rest = _subjects(arms, summary)
-    besides = tuple(f"{one.named}{one.claim}" for one in rest)
-    return Verdict(first.headline, first.claim, first.numbers, arms, first.ladder, besides)
+    besides = [f"{one.named}{one.claim}" for one in rest]
+    if len(besides) > BESIDES:
+        besides[BESIDES:] = [f"{counted(len(besides) - BESIDES, 'more claim')}: under “Arm by arm” in the report."]
+    return Verdict(first.headline, first.claim, first.numbers, arms, first.ladder, tuple(besides))
 
 
 @dataclass(frozen=True, slots=True)

@@ -142,3 +142,12 @@ def test_evidence_names_a_metric_once() -> None:
     assert "distinct_n (n 1)" in headline
     assert "distinct_n (n 2)" not in headline
     assert "self_bleu" in headline
+
+
+def test_of_many_checkpoints_the_first_few_have_a_claim_beneath_the_headline() -> None:
+    one = summary(*(change("reward", 1.32, name=f"tuned {letter}") for letter in "abcdefgh"))
+    arms = tuple(dataclasses.replace(each, checkpoint=each.name) for each in one.arms)
+    told = verdict(dataclasses.replace(one, arms=arms))
+    assert len(told.besides) == 5
+    assert told.besides[0] == "tuned b gives much better answers than base."
+    assert told.besides[-1] == "3 more claims: under “Arm by arm” in the report."
