@@ -21,7 +21,8 @@ from evalkit.cli_errors import Command, write
 def report(runs: tuple[Path, ...], out: Path | None, history: bool) -> None:
     """Make the report of a finished RUN again, or one report of several runs of the same prompts.
 
-    The first run is what the others are compared with. Nothing is sampled or measured.
+    The first run is what the others are compared with. Nothing is sampled or measured; texts of several runs are
+    embedded again for one map of them all.
     """
     page = _history(runs) if history else _report(runs)
     chosen = out or (Path("history.html") if history else _default(runs))
