@@ -19,6 +19,8 @@ from evalkit.stats import Array
 
 SUBSETS = 8
 """Subsets of m that the expected value is averaged over: they cut the noise of one subset to about a third."""
+SUITE = "the suite"
+"""Where a bar comes from that was asked for."""
 Scores = Mapping[str, Sequence[Array]]
 """Arm -> one array a prompt, one number a completion."""
 
@@ -29,8 +31,9 @@ def set_bar(measure: str, scores: Scores, home: str, asked: float | None) -> Bar
     Where that median is also the lowest value that there is (right or wrong, say), every completion would pass; then
     the bar is the next value above it.
     """
-    at_least = _median(np.concatenate([np.empty(0), *scores[home]])) if asked is None else asked
-    source = f"the median of {home}" if asked is None else "the suite"
+    at_least, source = (
+        _home_bar(np.concatenate([np.empty(0), *scores[home]]), home) if asked is None else (asked, SUITE)
+    )
     return Bar(measure, at_least, source, {arm: _share(arrays, at_least) for arm, arrays in scores.items()})
 
 
@@ -76,12 +79,16 @@ def _subsets(k: int, m: int, seed: int) -> Iterator[NDArray[np.int64]]:
             yield np.sort(order[start : start + m])
 
 
-def _median(values: Array) -> float:
-    known = values[~np.isnan(values)]
+def _home_bar(values: Array, home: str) -> tuple[float, str]:
+    """The bar that the scores of the arm `home` set, and where it comes from."""
+    source, known = f"the median of {home}", values[~np.isnan(values)]
     if not known.size:
-        return float("nan")
-    good = known[(known >= np.median(known)) & (known > known.min())]
-    return float(good.min() if good.size else known.max())
+        return float("nan"), source
+    middle, lowest = np.median(known), known.min()
+    good = known[(known >= middle) & (known > lowest)]
+    if not good.size:
+        return float(known.max()), source
+    return float(good.min()), f"the next value above {source}" if middle == lowest else source
 
 
 def _share(arrays: Sequence[Array], bar: float) -> float:

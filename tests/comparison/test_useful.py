@@ -24,7 +24,11 @@ def test_the_bar_is_the_median_of_the_baseline() -> None:
 def test_right_or_wrong_sets_the_bar_at_right_however_few_are() -> None:
     for right in (1, 5, 9):
         values = np.r_[np.ones(right), np.zeros(10 - right)]
-        assert set_bar("accuracy", {"base": [values]}, "base", None).at_least == 1.0
+        bar = set_bar("accuracy", {"base": [values]}, "base", None)
+        assert bar.at_least == 1.0
+        assert bar.source == (
+            "the median of base" if np.median(values) > 0 else "the next value above the median of base"
+        )
 
 
 def test_a_bar_that_is_asked_for_is_kept() -> None:
