@@ -13,8 +13,9 @@ help: ## show this list
 demo: $(VENV)/.installed ## install evalkit with vLLM into .venv and run suites/creative.yaml on the built-in checkpoints
 	$(BIN)/evalkit run suites/creative.yaml
 
+# Two files of tests at a time share the cores, so threads that wait must not spin.
 test: $(VENV)/.installed-test ## install what the tests need and run every test
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -n 2 --dist loadfile
 
 browser: ## install Chromium, its driver and axe-core, with which the tests open the report (Debian and npm)
 	tests/browser/install.sh
