@@ -10,10 +10,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from hypothesis import settings
 from safetensors.numpy import save_file
 
 if TYPE_CHECKING:
     from .browser import Browser
+
+# How long an example takes is the machine's affair. CI looks at the same examples every time, so that what it says is of
+# the change before it; whoever runs the tests at home looks for new ones.
+settings.register_profile("evalkit", deadline=None)
+settings.register_profile("ci", deadline=None, derandomize=True)
+settings.load_profile("evalkit")
 
 SUITE = """\
 name: tiny

@@ -115,7 +115,7 @@ def test_a_regression_on_what_is_defined_is_one_though_some_is_missing() -> None
     base=arrays(np.float64, 6, elements=st.floats(width=64)),
     unit=st.sampled_from(["absolute", "relative", "standard_errors"]),
 )
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 def test_whatever_the_numbers_are_there_is_a_verdict_or_a_line(new: Array, base: Array, unit: str) -> None:
     holed = {"vendi": np.where(np.isfinite(new), new, math.nan)}, {"vendi": np.where(np.isfinite(base), base, math.nan)}
     try:

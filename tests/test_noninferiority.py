@@ -43,7 +43,7 @@ def test_a_loss_of_just_the_allowed_standard_errors_is_called_a_regression_as_of
     unit=st.sampled_from(["absolute", "relative"]),
     better=st.sampled_from(["higher", "lower"]),
 )
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_the_interval_says_what_the_tests_say(seed: int, margin: float, unit: str, better: str) -> None:
     new, base = (turned(values, better) for values in law(seed, prompts=12))  # type: ignore[arg-type]
     tested = weigh(new, base, Margin(unit, margin))  # type: ignore[arg-type]

@@ -78,7 +78,7 @@ def test_the_named_size_finds_the_loss_as_often_as_it_says(samples: int) -> None
 
 
 @given(between=st.floats(0, 1), within=st.floats(0.01, 1), beyond=st.floats(0.05, 1), alpha=st.floats(0.005, 0.1))
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 def test_more_completions_never_need_more_prompts(between: float, within: float, beyond: float, alpha: float) -> None:
     spread = Spread(5, between, within, N)
     sizes = [prompts_for(spread, k, beyond, alpha, 0.9) for k in sample_sizes(N)]

@@ -28,7 +28,7 @@ def test_one_look_is_the_plain_test() -> None:
 
 
 @given(cuts=st.sets(st.integers(1, 99), max_size=6), alpha=st.floats(0.002, 0.2))
-@settings(deadline=None, max_examples=15)
+@settings(max_examples=15)
 def test_all_looks_together_use_up_the_level_and_none_uses_more_than_its_share(cuts: set[int], alpha: float) -> None:
     fractions = (*(cut / 100 for cut in sorted(cuts)), 1.0)
     levels = nominal_levels(fractions, alpha)

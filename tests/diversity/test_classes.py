@@ -9,7 +9,7 @@ from itertools import combinations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -125,7 +125,6 @@ def test_distinct_k_counts_the_classes_that_novelty_bench_numbers_from_0(classes
     assert distinct_k(classed(classes)) == pytest.approx(theirs + 1)
 
 
-@settings(deadline=None)
 @given(CLASSES, st.integers(1, 9))
 def test_distinct_k_is_the_mean_over_all_subsets_of_k(classes: list[int], k: int) -> None:
     if k > len(classes):

@@ -65,7 +65,6 @@ def test_pass_at_k_from_many_draws_is_unbiased(k: int) -> None:
     assert np.mean([pass_at_k(group, k=k) for group in groups]) == pytest.approx(1 - 0.8**k, abs=0.04)
 
 
-@settings(deadline=None)
 @given(JUDGED)
 def test_best_of_k_is_the_mean_best_over_all_subsets(judged: list[tuple[int, float]]) -> None:
     classes, quality = zip(*judged, strict=True)
@@ -89,7 +88,7 @@ def test_utility_in_the_drawn_order_is_novelty_bench_s(classes: list[int], marks
     assert utility_k(classed(classes, marks), orders="drawn") == pytest.approx(utility, abs=1e-12)
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(JUDGED, st.floats(0.05, 0.95))
 def test_utility_is_the_mean_of_novelty_bench_s_over_all_orders(
     judged: list[tuple[int, float]], patience: float
@@ -111,7 +110,6 @@ def test_utility_counts_quality_from_its_floor() -> None:
     assert utility_k(raw, floor=-4) == pytest.approx(utility_k(classed([0, 1, 2], [1.0, 3.0, 2.0])))
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 2), st.sampled_from([6, 7, 8, 20])), min_size=1, max_size=8))
 def test_niches_are_classes_at_a_length(completions: list[tuple[int, int]]) -> None:
     classes, words = zip(*completions, strict=True)
@@ -123,7 +121,6 @@ def test_niches_are_classes_at_a_length(completions: list[tuple[int, int]]) -> N
         assert niches(group, k=k) >= distinct_k(group, k=k) - 1e-12
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 2), st.sampled_from([6, 8, 20]), st.floats(-2, 5)), min_size=1, max_size=7))
 def test_qd_score_adds_up_the_best_of_every_niche_over_all_subsets(archive: list[tuple[int, int, float]]) -> None:
     classes, words, quality = zip(*archive, strict=True)

@@ -60,7 +60,6 @@ def test_unknown_log_probs_leave_both_undefined() -> None:
         assert math.isnan(branching_factor(group))
 
 
-@settings(deadline=None)
 @given(LOGPROBS, st.randoms())
 def test_order_and_doubling_change_nothing(rows: list[list[float]], random: object) -> None:
     shuffled = list(rows)
@@ -109,7 +108,7 @@ def test_token_entropy_weighs_every_visited_state_the_same() -> None:
 
 @pytest.mark.parametrize("size", [50, 2000])
 @given(decay=st.floats(0.1, 3))
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 def test_rank_decay_finds_a_power_law_exactly(size: int, decay: float) -> None:
     law = np.arange(1, size + 1.0) ** -decay
     group = with_laws(np.stack([law / law.sum()] * 2))
@@ -117,7 +116,7 @@ def test_rank_decay_finds_a_power_law_exactly(size: int, decay: float) -> None:
 
 
 @given(decay=st.floats(0.001, 0.05))
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 def test_rank_decay_over_rank_finds_an_exponential_law_exactly(decay: float) -> None:
     law = np.exp(-decay * np.arange(1500))
     assert rank_decay(with_laws(law[None] / law.sum()), over="rank") == pytest.approx(-decay, rel=1e-4)

@@ -149,7 +149,7 @@ UNDEFINED: dict[str, Callable[[Group], bool]] = {
 BY_CLASS = {"distinct_k", "simpson_classes", "class_entropy", "niches", "utility_k", "qd_score"}
 """First-match classes hang on the order where "says the same" is not transitive, as their docstrings say."""
 everywhere = pytest.mark.parametrize("name", METRICS)
-quick = settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.too_slow])
+quick = settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])
 
 
 def furnished(texts: list[str], seed: int = 0) -> Group:

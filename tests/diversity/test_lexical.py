@@ -148,7 +148,6 @@ def chao_wang_jost(counts: list[int]) -> float:
         return float(total)
 
 
-@settings(deadline=None)
 @given(st.lists(st.integers(1, 12), min_size=1, max_size=40))
 @example([1])
 @example([1, 1, 1, 1])
@@ -189,7 +188,7 @@ def test_self_bleu_gives_the_values_in_the_readme_of_fast_bleu(n: int, values: t
     assert self_bleu(group, n=n) == pytest.approx(sum(values) / 3, abs=1e-6)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(TEXTS.filter(lambda texts: len(texts) > 1), st.integers(1, 5))
 def test_self_bleu_is_the_mean_of_nltk_s_sentence_bleu(texts: list[str], n: int) -> None:
     group = group_of(texts)
@@ -268,7 +267,6 @@ def test_self_repetition_is_the_peer_s(n: int, value: float) -> None:
     assert self_repetition(group_of(STORMS), n=n) == pytest.approx(value, abs=1e-12)
 
 
-@settings(deadline=None)
 @given(TEXTS.filter(lambda texts: len(texts) > 1), st.integers(1, 4))
 def test_self_repetition_counts_the_other_completions_that_hold_an_n_gram(texts: list[str], n: int) -> None:
     group = group_of(texts)
@@ -277,7 +275,6 @@ def test_self_repetition_counts_the_other_completions_that_hold_an_n_gram(texts:
     assert self_repetition(group, n=n) == pytest.approx(np.mean(np.log1p(sums)), abs=1e-12)
 
 
-@settings(deadline=None)
 @given(TEXTS, st.integers(1, 3))
 def test_simpson_ngrams_is_the_share_of_pairs_across_completions_that_differ(texts: list[str], n: int) -> None:
     group = group_of(texts)
@@ -367,7 +364,6 @@ def test_hostile_texts_give_a_number_in_range_or_nan(texts: list[str]) -> None:
         assert not values[name] > 1 + 1e-12
 
 
-@settings(deadline=None)
 @given(TEXTS, st.randoms())
 def test_the_order_of_completions_changes_nothing(texts: list[str], random: object) -> None:
     shuffled = list(texts)
@@ -376,7 +372,6 @@ def test_the_order_of_completions_changes_nothing(texts: list[str], random: obje
         assert metric(group_of(shuffled)) == pytest.approx(metric(group_of(texts)), abs=1e-12, nan_ok=True)
 
 
-@settings(deadline=None)
 @given(TEXTS)
 def test_doubling_every_completion_changes_what_it_should(texts: list[str]) -> None:
     once, twice = group_of(texts), group_of(texts * 2)
@@ -387,7 +382,6 @@ def test_doubling_every_completion_changes_what_it_should(texts: list[str]) -> N
     assert length(twice) == pytest.approx(length(once))
 
 
-@settings(deadline=None)
 @given(TEXTS, st.integers(1, 4))
 def test_distinct_and_entropy_are_those_of_counting_by_hand(texts: list[str], n: int) -> None:
     group = group_of(texts)

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from evalkit.diversity.mauve import LEAST, area, area_between, mauve
@@ -26,7 +26,6 @@ def texts(shift: float, seed: int, count: int = LEAST) -> np.ndarray:
     return (centres[lumps] + 0.3 * random.normal(size=(count, 16))).astype(np.float32)
 
 
-@settings(deadline=None)
 @given(LAWS, LAWS)
 def test_the_area_is_the_authors(p: np.ndarray, q: np.ndarray) -> None:
     from mauve.compute_mauve import get_divergence_curve_for_multinomials

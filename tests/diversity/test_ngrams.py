@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from evalkit.diversity import ngrams as module
@@ -22,7 +22,6 @@ def spelled(words: Sequence[Sequence[str]], n: int) -> list[tuple[tuple[str, ...
     ]
 
 
-@settings(deadline=None)
 @given(WORDS)
 @pytest.mark.parametrize("largest", [1, 100, 2**62], ids=["always numbered anew", "sometimes", "never"])
 def test_codes_are_equal_exactly_when_n_grams_are(largest: int, words: list[list[str]]) -> None:

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from nltk.translate.bleu_score import SmoothingFunction, sentence_bleu
 from scipy.spatial.distance import pdist
@@ -47,7 +47,6 @@ def test_vendi_of_low_order_counts_no_rounding_error_where_the_peer_does() -> No
     assert vendi_score.score_K(data @ data.T, q=0.1) > ours + 0.05  # 8.13, more than the 8 that there can be
 
 
-@settings(deadline=None)
 @given(SEEDS, st.integers(2, 12), st.integers(2, 20))
 def test_embedding_distance_is_scipy_s_mean_over_pairs(seed: int, k: int, d: int) -> None:
     data = rows(seed, k, d)

@@ -8,7 +8,7 @@ from itertools import combinations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from rouge_score.rouge_scorer import RougeScorer
 
@@ -32,7 +32,6 @@ def peer(texts: Sequence[str]) -> float:
     return float(np.mean([scorer.score(one, other)["rougeL"].fmeasure for one, other in combinations(texts, 2)]))
 
 
-@settings(deadline=None)
 @given(TEXTS.filter(all))
 def test_it_is_the_mean_of_rouge_score_over_all_pairs(texts: list[str]) -> None:
     assert rouge_l_homogenization(group_of(texts)) == pytest.approx(peer(texts), abs=1e-12)

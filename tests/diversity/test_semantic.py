@@ -7,7 +7,7 @@ from itertools import combinations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from evalkit.diversity.semantic import embedding_distance, vendi
@@ -28,7 +28,6 @@ def with_cosines(cosines: np.ndarray) -> np.ndarray:
     return vectors * np.sqrt(np.maximum(values, 0))
 
 
-@settings(deadline=None)
 @given(SEEDS, st.integers(2, 12), st.integers(1, 20))
 def test_embedding_distance_is_the_mean_over_all_pairs(seed: int, k: int, d: int) -> None:
     group = embedded(rows(seed, k, d))
@@ -82,7 +81,6 @@ def test_vendi_is_vendi_score_s(k: int, d: int, q: float) -> None:
     assert vendi(group, q=q) == pytest.approx(theirs, rel=1e-6)
 
 
-@settings(deadline=None)
 @given(SEEDS, st.integers(1, 20), st.integers(1, 20))
 def test_both_eigenproblems_give_one_answer_within_its_bounds(seed: int, k: int, d: int) -> None:
     data = rows(seed, k, d)
@@ -93,7 +91,6 @@ def test_both_eigenproblems_give_one_answer_within_its_bounds(seed: int, k: int,
         assert 1 - 1e-9 <= value <= min(k, d) + 1e-6
 
 
-@settings(deadline=None)
 @given(SEEDS, st.integers(2, 10))
 def test_order_changes_nothing_and_doubling_only_what_it_should(seed: int, k: int) -> None:
     data = rows(seed, k, 6)

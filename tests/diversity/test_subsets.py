@@ -8,7 +8,7 @@ from math import comb
 
 import numpy as np
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from evalkit.diversity.subsets import best_of, expected_classes, expected_kinds, pass_at
@@ -21,7 +21,6 @@ def over_all_subsets(items: list[object], k: int, value: object) -> float:
     return float(sum((Fraction(value(subset)) for subset in subsets), Fraction(0)) / len(subsets))  # type: ignore[operator]
 
 
-@settings(deadline=None)
 @given(st.lists(st.integers(1, 4), min_size=1, max_size=5).filter(lambda sizes: sum(sizes) <= 10))
 @example([1])
 @example([10])
@@ -33,7 +32,6 @@ def test_expected_classes_is_the_mean_over_every_subset(sizes: list[int]) -> Non
     assert expected_classes(sizes, ks) == pytest.approx(wanted, abs=1e-12)
 
 
-@settings(deadline=None)
 @given(st.integers(0, 9).flatmap(lambda total: st.tuples(st.integers(0, total + 1), st.just(total + 1))))
 def test_pass_at_is_the_mean_over_every_subset(case: tuple[int, int]) -> None:
     correct, total = case
@@ -42,7 +40,6 @@ def test_pass_at_is_the_mean_over_every_subset(case: tuple[int, int]) -> None:
     assert pass_at(correct, total, ks) == pytest.approx([over_all_subsets(right, k, any) for k in ks], abs=1e-12)
 
 
-@settings(deadline=None)
 @given(st.lists(st.floats(-100, 100), min_size=1, max_size=9))
 @example([1.0, 1.0, 1.0])
 @example([3.0, -1.0])
@@ -52,7 +49,6 @@ def test_best_of_is_the_mean_over_every_subset(values: list[float]) -> None:
     assert best_of(np.array(values), ks) == pytest.approx(wanted, rel=1e-12, abs=1e-12)
 
 
-@settings(deadline=None)
 @given(st.lists(st.frozensets(st.sampled_from("abcd")), min_size=1, max_size=7))
 def test_expected_kinds_counts_what_completions_share(texts: list[frozenset[str]]) -> None:
     holders = [sum(kind in text for text in texts) for kind in "abcd"]
@@ -76,7 +72,6 @@ def test_thousands_of_completions_stay_exact() -> None:
     assert best_of(values, [1, 10, 1_999]) == pytest.approx([k * 2001 / (k + 1) for k in (1, 10, 1_999)], rel=1e-12)
 
 
-@settings(deadline=None)
 @given(st.lists(st.integers(1, 50), min_size=1, max_size=30))
 def test_rarefaction_rises_from_one_to_all_classes_with_falling_steps(sizes: list[int]) -> None:
     curve = expected_classes(sizes, range(1, sum(sizes) + 1))

@@ -60,7 +60,7 @@ def test_what_is_not_finite_is_null(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("_no_tensorboard")
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     rows=st.lists(st.dictionaries(st.sampled_from("abc"), NUMBERS), min_size=1, max_size=8),
     key=st.sampled_from(["update", "step"]),

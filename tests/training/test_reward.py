@@ -438,7 +438,7 @@ def test_a_tie_is_half_right() -> None:
     assert judge(np.array([0.0, 0.0, 1.0, -1.0])).share.accuracy == 0.5
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.integers(0, 2**32 - 1), st.floats(0.3, 3))
 def test_a_calibrated_model_has_almost_no_calibration_error(seed: int, spread: float) -> None:
     rng = np.random.default_rng(seed)
