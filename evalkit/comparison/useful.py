@@ -19,8 +19,6 @@ from evalkit.stats import Array
 
 SUBSETS = 8
 """Subsets of m that the expected value is averaged over: they cut the noise of one subset to about a third."""
-SUITE = "the suite"
-"""Where a bar comes from that was asked for."""
 Scores = Mapping[str, Sequence[Array]]
 """Arm -> one array a prompt, one number a completion."""
 
@@ -31,9 +29,7 @@ def set_bar(measure: str, scores: Scores, home: str, asked: float | None) -> Bar
     Where that median is also the lowest value that there is (right or wrong, say), every completion would pass; then
     the bar is the next value above it.
     """
-    at_least, source = (
-        _home_bar(np.concatenate([np.empty(0), *scores[home]]), home) if asked is None else (asked, SUITE)
-    )
+    at_least, source = _home_bar(scores[home], home) if asked is None else (asked, "the suite")
     return Bar(measure, at_least, source, {arm: _share(arrays, at_least) for arm, arrays in scores.items()})
 
 
@@ -79,8 +75,9 @@ def _subsets(k: int, m: int, seed: int) -> Iterator[NDArray[np.int64]]:
             yield np.sort(order[start : start + m])
 
 
-def _home_bar(values: Array, home: str) -> tuple[float, str]:
+def _home_bar(scores: Sequence[Array], home: str) -> tuple[float, str]:
     """The bar that the scores of the arm `home` set, and where it comes from."""
+    values = np.concatenate([np.empty(0), *scores])
     source, known = f"the median of {home}", values[~np.isnan(values)]
     if not known.size:
         return float("nan"), source

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from evalkit.records import Summary
-from evalkit.report import effects, plane
+from evalkit.report import effects, plane, signs
 from evalkit.report.figures import GRID, Figure, page_layout, shown
 from evalkit.report.ladders import DISTANCE, without_number
-from evalkit.report.signs import numbers
 from evalkit.report.wording import label
 
 
@@ -26,7 +25,8 @@ def distance(summary: Summary, metric: str) -> Figure | None:
     across = plane.reach([x for _, x, _ in known], "higher")
     upwards = plane.reach([y for _, _, y in known], better)
     ways = _ways(known, homes)
-    points = [plane.path([point], numbers(summary)) | {"showlegend": False} for point in known]
+    numbers = signs.numbers(summary)
+    points = [plane.path([point], numbers[point[0].name]) | {"showlegend": False} for point in known]
     words = "better" if effects.role(metric, better) == "quality" else "more diverse"
     layout = page_layout(
         height=360,

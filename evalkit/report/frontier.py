@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from itertools import groupby
 
 from evalkit.records import Arm, Summary
-from evalkit.report import effects, plane
+from evalkit.report import effects, plane, signs
 from evalkit.report.figures import GRID, Figure, page_layout, shown
 from evalkit.report.ladders import ladders
-from evalkit.report.signs import numbers
 from evalkit.report.wording import label
 
 HEIGHT = 460
@@ -17,7 +17,8 @@ HEIGHT = 460
 def frontier(summary: Summary, quality: str, diversity: str) -> Figure:
     """Every arm at its diversity (right is more) and quality (up is better)."""
     betters = effects.betters(summary)
-    known = plane.both_known(summary, diversity, quality, _by_checkpoint(summary))
+    numbers = signs.numbers(summary)
+    known = plane.both_known(summary, diversity, quality, _by_checkpoint(summary.arms, numbers))
     across = plane.reach([x for _, x, _ in known], betters[diversity])
     upwards = plane.reach([y for _, _, y in known], betters[quality])
     paths = [list(own) for _, own in groupby(known, key=lambda point: point[0].checkpoint)]
@@ -30,7 +31,7 @@ def frontier(summary: Summary, quality: str, diversity: str) -> Figure:
         annotations=[_corner_words()],
     )
     ladder_lines = [plane.joined(way, known) for way in ways]
-    return {"data": [*ladder_lines, *(plane.path(own, numbers(summary)) for own in paths)], "layout": layout}
+    return {"data": [*ladder_lines, *(plane.path(own, numbers[own[0][0].name]) for own in paths)], "layout": layout}
 
 
 def _ways(summary: Summary, known: list[str]) -> list[list[str]]:
@@ -38,10 +39,9 @@ def _ways(summary: Summary, known: list[str]) -> list[list[str]]:
     return [[name for name in (one.baseline, *one.rungs) if name in known] for one in ladders(summary)]
 
 
-def _by_checkpoint(summary: Summary) -> list[Arm]:
-    """A checkpoint's arms by temperature."""
-    colours = numbers(summary)
-    return sorted(summary.arms, key=lambda arm: (colours[arm.name], arm.checkpoint, _temperature(arm)))
+def _by_checkpoint(arms: Sequence[Arm], numbers: Mapping[str, int]) -> list[Arm]:
+    """A checkpoint's arms by temperature, the checkpoints by their `numbers`."""
+    return sorted(arms, key=lambda arm: (numbers[arm.name], _temperature(arm)))
 
 
 def _temperature(arm: Arm) -> float:

@@ -45,8 +45,8 @@ const placeNames = (() => {
     const nodes = [...place.querySelectorAll(".scatterlayer > .trace")];
     const scattered = [...place.data.entries()].filter(([, { type }]) => type === "scatter");
     return scattered.flatMap(([index, trace], order) => {
+      if (!trace.mode?.includes("markers+text")) return [];
       const words = [...(nodes[order]?.querySelectorAll(".textpoint text") ?? [])];
-      if (!trace.mode.includes("markers") || !words.length) return [];
       return [{ index, names: words.map((word, at) => nameOf(word, [trace.textposition].flat(), at, trace.marker.size)) }];
     });
   }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from evalkit.records import Arm, Better, Estimate, Summary
 from evalkit.report import effects, signs
@@ -17,9 +17,8 @@ Ends = tuple[float, float]
 """Of an axis, the worse or nearer one first."""
 
 
-def path(points: Sequence[Known], numbers: Mapping[str, int]) -> Figure:
-    """A checkpoint's arms, joined in their order."""
-    number = numbers[points[0][0].name]
+def path(points: Sequence[Known], number: int) -> Figure:
+    """A checkpoint's arms, joined in their order, with the sign of its `number`."""
     return {
         "type": "scatter",
         "mode": "lines+markers+text" if len(points) > 1 else "markers+text",

@@ -93,7 +93,8 @@ def curves(summary: Summary, known: Sequence[Training]) -> Mapping[str, figures.
 
 def _numbers(summary: Summary) -> dict[str, int]:
     """Checkpoint -> its number in every plot."""
-    return {arm.checkpoint: signs.numbers(summary)[arm.name] for arm in summary.arms}
+    numbers = signs.numbers(summary)
+    return {arm.checkpoint: numbers[arm.name] for arm in summary.arms}
 
 
 def _points(trainings: Sequence[Training]) -> str:

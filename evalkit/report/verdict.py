@@ -18,7 +18,7 @@ from evalkit.report import effects
 from evalkit.report.effects import Outcome, Role
 from evalkit.report.findings import Finding, told_of
 from evalkit.report.findings import findings as findings_of
-from evalkit.report.ladder_words import ladder_headline
+from evalkit.report.ladder_words import Rungs, ladder_headline
 from evalkit.report.ladders import Ladder, ladders
 from evalkit.report.wording import LEVEL, capital, counted, interval_text, is_number, label, listed, value_text
 
@@ -107,23 +107,24 @@ class _Subject:
 def _subjects(arms: Sequence[ArmVerdict], summary: Summary) -> list[_Subject]:
     """In the order of `arms`: the first one's, then those of other checkpoints that are compared like with like."""
     by_name = {arm.name: arm for arm in summary.arms}
+    rungs = {arm.arm: arm.findings for arm in arms}
+    known = [ladder for ladder in ladders(summary) if set(ladder.rungs) <= rungs.keys()]
     told: set[str] = set()
     subjects: list[_Subject] = []
     for arm in arms:
         checkpoint = by_name[arm.arm].checkpoint if arm.arm in by_name else arm.arm
         if checkpoint in told or (subjects and not _like_with_like(by_name, arm.arm, arm.baseline)):
             continue
-        subject = _subject(arm, arms, summary)
+        subject = _subject(arm, known, rungs, summary)
         told |= {by_name[rung].checkpoint for rung in subject.ladder.rungs} if subject.ladder else {checkpoint}
         subjects.append(subject)
     return subjects
 
 
-def _subject(arm: ArmVerdict, arms: Sequence[ArmVerdict], summary: Summary) -> _Subject:
+def _subject(arm: ArmVerdict, known: Sequence[Ladder], rungs: Rungs, summary: Summary) -> _Subject:
     """The ladder that the arm is a rung of, if one can be told of, or else the arm."""
-    rungs = {one.arm: one.findings for one in arms}
-    for ladder in ladders(summary):
-        if arm.arm in ladder.rungs and set(ladder.rungs) <= rungs.keys():
+    for ladder in known:
+        if arm.arm in ladder.rungs:
             claim, numbers = ladder_headline(ladder, rungs, summary)
             if claim:
                 named = f"{ladder.rungs[0]} to {ladder.rungs[-1]}: "
