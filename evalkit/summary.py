@@ -140,9 +140,10 @@ def few_prompts(prompts: int) -> list[Alarm]:
     """What must be said of so few prompts."""
     if prompts >= FEW:
         return []
+    asked = "one prompt" if prompts == 1 else f"{prompts} prompts"
     message = (
-        f"only {prompts} prompts: intervals are Student's t, which trusts that values are roughly normal, and few "
-        f"differences can be told from chance; ask {FEW} or more"
+        f"only {asked}: intervals are Student's t, which trusts that values are roughly normal, and few differences "
+        f"can be told from chance; ask {FEW} or more"
     )
     return [Alarm("all arms", "few prompts", message)]
 
