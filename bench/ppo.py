@@ -1,6 +1,6 @@
 """Our PPO against TRL's, the last release that has one: seconds of an update on the same models and settings.
 
-    python -m bench.ppo [--rounds N] [--dtype float32|bfloat16] [--peer-python PATH]
+    python -m bench.ppo [--rounds N] [--dtype float32|bfloat16] [--device cpu|cuda] [--peer-python PATH]
 
 A Llama of 1 M parameters with random weights, 256 episodes a batch, prompts of 8 tokens, responses of 32, none of
 which ends before; 4 passes of 4 minibatches; reward model, value network and reference of the same size; k1 in the
@@ -24,7 +24,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +56,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--threads", type=int, default=min(2, os.cpu_count() or 1))
     parser.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32", help="of both sides' passes")
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="cuda: the first visible GPU")
     parser.add_argument("--peer-python", type=Path, help=f"an interpreter that can import {PEER}")
     asked = parser.parse_args()
     ours = ("torch", "transformers", "accelerate", "datasets")
@@ -64,7 +65,7 @@ def main() -> None:
         setting = write_setting(Path(scratch), asked)
         mine = [sys.executable, "-m", "bench.ppo_evalkit", str(setting)]
         trl = [str(peer), str(HERE / "ppo_trl.py"), str(setting)]
-        report(*take_turns([mine, trl], asked.rounds, Path(scratch)))
+        report(*take_turns([mine, trl], asked.rounds, asked.device, Path(scratch)))
 
 
 def write_setting(folder: Path, asked: argparse.Namespace) -> Path:
@@ -79,6 +80,7 @@ def write_setting(folder: Path, asked: argparse.Namespace) -> Path:
         "prompts": prompts.tolist(),
         "texts": [" ".join(f"w{token}" for token in row) for row in prompts.tolist()],
         "dtype": asked.dtype,
+        "device": asked.device,
         "threads": asked.threads,
         "updates": asked.rounds + 1,
         "seed": 0,
@@ -135,10 +137,12 @@ def count(model: torch.nn.Module) -> int:
     return sum(parameter.numel() for parameter in model.parameters())
 
 
-def take_turns(commands: list[list[str]], rounds: int, folder: Path) -> tuple[list[dict[str, float]], ...]:
+def take_turns(commands: list[list[str]], rounds: int, device: str, folder: Path) -> tuple[list[dict[str, float]], ...]:
     """Each side's updates; the order changes every round, and the first round warms up."""
     told: tuple[list[dict[str, float]], ...] = tuple([] for _ in commands)
-    with started(commands[0], folder / "0.log") as first, started(commands[1], folder / "1.log") as second:
+    logs = (folder / f"{side}.log" for side in range(len(commands)))
+    with ExitStack() as stack:
+        first, second = (stack.enter_context(started(*side, device)) for side in zip(commands, logs, strict=True))
         sides = list(zip((first, second), told, strict=True))
         for _ in range(rounds + 1):
             for side, found in sides:
@@ -173,10 +177,10 @@ class Side:
 
 
 @contextmanager
-def started(command: list[str], log: Path) -> Iterator[Side]:
+def started(command: list[str], log: Path, device: str) -> Iterator[Side]:
     # Threads that wait actively take the cores from each other, tenfold slower, on a machine that has other work.
     environment = {"OMP_WAIT_POLICY": "PASSIVE", "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
-    environment |= os.environ | {"CUDA_VISIBLE_DEVICES": ""}
+    environment |= os.environ | ({"CUDA_VISIBLE_DEVICES": ""} if device == "cpu" else {})
     with (
         log.open("w") as errors,
         subprocess.Popen(

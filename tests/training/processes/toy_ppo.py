@@ -59,8 +59,8 @@ def episodes(its: Setting, shift: int = 0) -> ppo.Episodes:
     which, responses = zip(*ppo.share_of(answers, its.learner.accelerator), strict=True)
     rewards = _reward(which, responses)
     ended = torch.tensor([response[-1] == toy.EOS for response in responses])
-    batch = ppo.pack([its.asked.ids[i] for i in which], responses)
-    return ppo.Episodes(list(which), list(responses), batch, rewards, rewards, None, ended)
+    batch = ppo.pack([its.asked.ids[i] for i in which], responses).to(its.learner.device)
+    return ppo.Episodes(list(which), list(responses), batch, rewards, rewards.to(its.learner.device), None, ended)
 
 
 def save_weights(path: Path, learner: ppo.Learner) -> None:
