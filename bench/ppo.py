@@ -2,10 +2,11 @@
 
     python -m bench.ppo [--rounds N] [--dtype float32|bfloat16] [--device cpu|cuda] [--peer-python PATH]
 
-A Llama of 1 M parameters with random weights, 256 episodes a batch, prompts of 8 tokens, responses of 32, none of
-which ends before; 4 passes of 4 minibatches; reward model, value network and reference of the same size; k1 in the
-reward, gamma 1, lambda 0.95, whitened advantages, clips 0.2, value weight 0.1; the same threads for both. Each side is
-a process of its own; they take turns, update by update, so that a machine's other work hits both.
+A Llama with random weights, 256 episodes a batch, prompts of 8 tokens, responses of 32, none of which ends before;
+4 passes of 4 minibatches; reward model, value network and reference of the same size; k1 in the reward, gamma 1, lambda
+0.95, whitened advantages, clips 0.2, value weight 0.1; the same threads for both. It has 1 M parameters, on a GPU 163 M
+(the shape of SmolLM2-135M, with an output layer of its own): there a small one would only measure how kernels are
+launched. Each side is a process of its own; they take turns, update by update, so that other work hits both.
 
 TRL needs an environment of its own, as this package does not depend on it: `--peer-python` names its interpreter;
 without, one is made with uv in the cache folder, with the versions of torch and transformers that run here.
@@ -35,20 +36,25 @@ from bench.peers import interpreter
 TARGET = 1.5
 PEER = "trl==1.9.2"
 HERE = Path(__file__).parent
-VOCABULARY = 2048
 PROMPT = 8
 PARTS = ("seconds", "rollout", "scoring", "optimisation", "cpu")
-SHAPE: dict[str, Any] = {
-    "vocab_size": VOCABULARY,
+SMALL = {
+    "vocab_size": 2048,
     "hidden_size": 128,
     "intermediate_size": 512,
     "num_hidden_layers": 2,
     "num_attention_heads": 4,
-    "max_position_embeddings": 64,
-    "pad_token_id": 0,
-    "bos_token_id": 1,
-    "eos_token_id": 2,
 }
+LARGE = {
+    "vocab_size": 49152,
+    "hidden_size": 576,
+    "intermediate_size": 1536,
+    "num_hidden_layers": 30,
+    "num_attention_heads": 9,
+    "num_key_value_heads": 3,
+}
+SHAPES = {"cpu": SMALL, "cuda": LARGE}
+ALIKE = {"max_position_embeddings": 64, "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2}
 
 
 def main() -> None:
@@ -71,8 +77,9 @@ def main() -> None:
 def write_setting(folder: Path, asked: argparse.Namespace) -> Path:
     """Models, tokenizer and prompts, and one file of settings that both sides read."""
     torch.manual_seed(0)
-    prompts = torch.randint(4, VOCABULARY, (1024, PROMPT))
-    policy, reward = write_models(folder)
+    shape = SHAPES[asked.device] | ALIKE
+    prompts = torch.randint(4, shape["vocab_size"], (1024, PROMPT))
+    policy, reward = write_models(folder, shape)
     setting = {
         "policy": policy,
         "reward": reward,
@@ -99,20 +106,20 @@ def write_setting(folder: Path, asked: argparse.Namespace) -> Path:
     return path
 
 
-def write_models(folder: Path) -> tuple[str, str]:
+def write_models(folder: Path, shape: dict[str, int]) -> tuple[str, str]:
     """Policy and reward model with random weights and the same body; the policy never ends nor pads a sequence."""
     from tokenizers import Tokenizer, models, pre_tokenizers
     from transformers import LlamaConfig, LlamaForCausalLM, LlamaForSequenceClassification, PreTrainedTokenizerFast
 
-    words = ["<pad>", "<s>", "</s>", "<unk>", *(f"w{token}" for token in range(4, VOCABULARY))]
+    words = ["<pad>", "<s>", "</s>", "<unk>", *(f"w{token}" for token in range(4, shape["vocab_size"]))]
     whole = Tokenizer(models.WordLevel({word: i for i, word in enumerate(words)}, unk_token="<unk>"))
     whole.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     tokenizer = PreTrainedTokenizerFast(
         tokenizer_object=whole, bos_token="<s>", eos_token="</s>", pad_token="<pad>", unk_token="<unk>"
     )
-    policy = LlamaForCausalLM(LlamaConfig(**SHAPE))
+    policy = LlamaForCausalLM(LlamaConfig(**shape))
     forbid(policy, (0, 2))
-    reward = LlamaForSequenceClassification(LlamaConfig(**SHAPE, num_labels=1))
+    reward = LlamaForSequenceClassification(LlamaConfig(**shape, num_labels=1))
     reward.model.load_state_dict(policy.model.state_dict())
     print(f"policy {count(policy):,} parameters, reward model and value network {count(reward):,}")
     for name, model in (("policy", policy), ("reward", reward)):

@@ -144,7 +144,6 @@ def test_from_preferences_to_a_run_that_measures_what_they_did(tmp_path: Path) -
     }  # fmt: skip
     run = tmp_path / "run"
     evalkit("run", written(tmp_path / "suite.yaml", suite), "--engine", "transformers", "--out", run)
-    summary = json.loads((run / "summary.json").read_text())
     found = {
         (row["arm"], row["metric"].split("|")[0]): row["value"]
         for row in json.loads((run / "summary.json").read_text())["estimates"]
