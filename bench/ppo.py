@@ -1,12 +1,11 @@
 """Our PPO against TRL's, the last release that has one: seconds of an update on the same models and settings.
 
-    python -m bench.ppo [--rounds N] [--dtype float32|bfloat16] [--device cpu|cuda] [--peer-python PATH]
+    python -m bench.ppo [--rounds N] [--dtype float32|bfloat16] [--peer-python PATH]
 
-A Llama with random weights, 256 episodes a batch, prompts of 8 tokens, responses of 32, none of which ends before;
-4 passes of 4 minibatches; reward model, value network and reference of the same size; k1 in the reward, gamma 1, lambda
-0.95, whitened advantages, clips 0.2, value weight 0.1; the same threads for both. It has 1 M parameters, on a GPU 163 M
-(the shape of SmolLM2-135M, with an output layer of its own): there a small one would only measure how kernels are
-launched. Each side is a process of its own; they take turns, update by update, so that other work hits both.
+A Llama of 1 M parameters with random weights, 256 episodes a batch, prompts of 8 tokens, responses of 32, none of
+which ends before; 4 passes of 4 minibatches; reward model, value network and reference of the same size; k1 in the
+reward, gamma 1, lambda 0.95, whitened advantages, clips 0.2, value weight 0.1; the same threads for both. Each side is
+a process of its own; they take turns, update by update, so that a machine's other work hits both.
 
 TRL needs an environment of its own, as this package does not depend on it: `--peer-python` names its interpreter;
 without, one is made with uv in the cache folder, with the versions of torch and transformers that run here.
@@ -25,7 +24,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -36,25 +35,20 @@ from bench.peers import interpreter
 TARGET = 1.5
 PEER = "trl==1.9.2"
 HERE = Path(__file__).parent
+VOCABULARY = 2048
 PROMPT = 8
 PARTS = ("seconds", "rollout", "scoring", "optimisation", "cpu")
-SMALL = {
-    "vocab_size": 2048,
+SHAPE: dict[str, Any] = {
+    "vocab_size": VOCABULARY,
     "hidden_size": 128,
     "intermediate_size": 512,
     "num_hidden_layers": 2,
     "num_attention_heads": 4,
+    "max_position_embeddings": 64,
+    "pad_token_id": 0,
+    "bos_token_id": 1,
+    "eos_token_id": 2,
 }
-LARGE = {
-    "vocab_size": 49152,
-    "hidden_size": 576,
-    "intermediate_size": 1536,
-    "num_hidden_layers": 30,
-    "num_attention_heads": 9,
-    "num_key_value_heads": 3,
-}
-SHAPES = {"cpu": SMALL, "cuda": LARGE}
-ALIKE = {"max_position_embeddings": 64, "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2}
 
 
 def main() -> None:
@@ -62,7 +56,6 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--threads", type=int, default=min(2, os.cpu_count() or 1))
     parser.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32", help="of both sides' passes")
-    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="cuda: the first visible GPU")
     parser.add_argument("--peer-python", type=Path, help=f"an interpreter that can import {PEER}")
     asked = parser.parse_args()
     ours = ("torch", "transformers", "accelerate", "datasets")
@@ -71,15 +64,14 @@ def main() -> None:
         setting = write_setting(Path(scratch), asked)
         mine = [sys.executable, "-m", "bench.ppo_evalkit", str(setting)]
         trl = [str(peer), str(HERE / "ppo_trl.py"), str(setting)]
-        report(*take_turns([mine, trl], asked.rounds, asked.device, Path(scratch)))
+        report(*take_turns([mine, trl], asked.rounds, Path(scratch)))
 
 
 def write_setting(folder: Path, asked: argparse.Namespace) -> Path:
     """Models, tokenizer and prompts, and one file of settings that both sides read."""
     torch.manual_seed(0)
-    shape = SHAPES[asked.device] | ALIKE
-    prompts = torch.randint(4, shape["vocab_size"], (1024, PROMPT))
-    policy, reward = write_models(folder, shape)
+    prompts = torch.randint(4, VOCABULARY, (1024, PROMPT))
+    policy, reward = write_models(folder)
     setting = {
         "policy": policy,
         "reward": reward,
@@ -87,7 +79,6 @@ def write_setting(folder: Path, asked: argparse.Namespace) -> Path:
         "prompts": prompts.tolist(),
         "texts": [" ".join(f"w{token}" for token in row) for row in prompts.tolist()],
         "dtype": asked.dtype,
-        "device": asked.device,
         "threads": asked.threads,
         "updates": asked.rounds + 1,
         "seed": 0,
@@ -106,20 +97,20 @@ def write_setting(folder: Path, asked: argparse.Namespace) -> Path:
     return path
 
 
-def write_models(folder: Path, shape: dict[str, int]) -> tuple[str, str]:
+def write_models(folder: Path) -> tuple[str, str]:
     """Policy and reward model with random weights and the same body; the policy never ends nor pads a sequence."""
     from tokenizers import Tokenizer, models, pre_tokenizers
     from transformers import LlamaConfig, LlamaForCausalLM, LlamaForSequenceClassification, PreTrainedTokenizerFast
 
-    words = ["<pad>", "<s>", "</s>", "<unk>", *(f"w{token}" for token in range(4, shape["vocab_size"]))]
+    words = ["<pad>", "<s>", "</s>", "<unk>", *(f"w{token}" for token in range(4, VOCABULARY))]
     whole = Tokenizer(models.WordLevel({word: i for i, word in enumerate(words)}, unk_token="<unk>"))
     whole.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     tokenizer = PreTrainedTokenizerFast(
         tokenizer_object=whole, bos_token="<s>", eos_token="</s>", pad_token="<pad>", unk_token="<unk>"
     )
-    policy = LlamaForCausalLM(LlamaConfig(**shape))
+    policy = LlamaForCausalLM(LlamaConfig(**SHAPE))
     forbid(policy, (0, 2))
-    reward = LlamaForSequenceClassification(LlamaConfig(**shape, num_labels=1))
+    reward = LlamaForSequenceClassification(LlamaConfig(**SHAPE, num_labels=1))
     reward.model.load_state_dict(policy.model.state_dict())
     print(f"policy {count(policy):,} parameters, reward model and value network {count(reward):,}")
     for name, model in (("policy", policy), ("reward", reward)):
@@ -144,12 +135,10 @@ def count(model: torch.nn.Module) -> int:
     return sum(parameter.numel() for parameter in model.parameters())
 
 
-def take_turns(commands: list[list[str]], rounds: int, device: str, folder: Path) -> tuple[list[dict[str, float]], ...]:
+def take_turns(commands: list[list[str]], rounds: int, folder: Path) -> tuple[list[dict[str, float]], ...]:
     """Each side's updates; the order changes every round, and the first round warms up."""
     told: tuple[list[dict[str, float]], ...] = tuple([] for _ in commands)
-    logs = (folder / f"{side}.log" for side in range(len(commands)))
-    with ExitStack() as stack:
-        first, second = (stack.enter_context(started(*side, device)) for side in zip(commands, logs, strict=True))
+    with started(commands[0], folder / "0.log") as first, started(commands[1], folder / "1.log") as second:
         sides = list(zip((first, second), told, strict=True))
         for _ in range(rounds + 1):
             for side, found in sides:
@@ -184,10 +173,10 @@ class Side:
 
 
 @contextmanager
-def started(command: list[str], log: Path, device: str) -> Iterator[Side]:
+def started(command: list[str], log: Path) -> Iterator[Side]:
     # Threads that wait actively take the cores from each other, tenfold slower, on a machine that has other work.
     environment = {"OMP_WAIT_POLICY": "PASSIVE", "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
-    environment |= os.environ | ({"CUDA_VISIBLE_DEVICES": ""} if device == "cpu" else {})
+    environment |= os.environ | {"CUDA_VISIBLE_DEVICES": ""}
     with (
         log.open("w") as errors,
         subprocess.Popen(

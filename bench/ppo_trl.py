@@ -122,7 +122,7 @@ def arguments(setting: dict[str, Any]) -> dict[str, Any]:
         "adam_epsilon": 1e-5,
         "bf16": setting["dtype"] == "bfloat16",
         "gradient_checkpointing": False,
-        "use_cpu": setting["device"] == "cpu",
+        "use_cpu": True,
         "seed": setting["seed"],
         "num_sample_generations": 0,
         "save_strategy": "no",

@@ -1,4 +1,4 @@
-"""PPO with forward passes in bfloat16: on a GPU where there is one, and on the processor where there is none."""
+"""PPO with forward passes in bfloat16 on the processor; `test_gpu.py` has the same on a GPU."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Trainings on a GPU, by the command line as anyone starts them; `pytest tests/training/test_gpu.py` where there is one."""
+"""Trainings on a GPU, by the command line as anyone starts them: `pytest -m gpu` where there is one."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from evalkit.training_log import read_curves
 from tests.training.whole_training import endings, train, write_config
 
 pytestmark = [
+    pytest.mark.gpu,
     pytest.mark.slow,
     pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU on this machine"),
 ]

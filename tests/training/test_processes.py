@@ -35,7 +35,6 @@ ROOT = Path(__file__).parents[2]
 LIMIT = 200
 """Seconds after which processes that wait for each other are ended."""
 ENVIRONMENT = {
-    **os.environ,
     "OMP_NUM_THREADS": "1",
     "PYTHONPATH": str(ROOT),
     "GLOO_SOCKET_IFNAME": "lo" if sys.platform == "linux" else "lo0",
@@ -49,7 +48,12 @@ COMMANDS = {"ddp": "evalkit", "fsdp2": f"{HERE}.sharded_cli"}
 def python(*arguments: object, **environment: str) -> subprocess.Popen[str]:
     command = [sys.executable, *map(str, arguments)]
     return subprocess.Popen(
-        command, cwd=ROOT, env=ENVIRONMENT | environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        command,
+        cwd=ROOT,
+        env=os.environ | ENVIRONMENT | environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
 
 
