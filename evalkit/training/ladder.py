@@ -28,6 +28,7 @@ from evalkit.training.card import policy_card
 from evalkit.training.config import PpoConfig
 from evalkit.training.curves import Curves
 from evalkit.training.folder import frame_as_chat, save_model
+from evalkit.training.memory import told_when_full
 from evalkit.training.models import Policy, ValueNetwork, fresh_value_network, load_policy, load_reward_model
 from evalkit.training.page import training_page
 from evalkit.training.ppo import Judged, Learner, Row, prepare, seed, updates
@@ -49,11 +50,11 @@ def train_ladder(config: PpoConfig, out: Path, tell: Listener, command: Sequence
 
     `out` is the training's folder; the same config on it resumes. Raises `EvalkitError`s: `InputError` for what cannot
     be trained, `StoreError` for a disk that fills (the last state and checkpoint are kept), and itself for a loss that
-    is not finite.
+    is not finite and for memory that runs out.
     """
     accelerator = open_accelerator(config)
     first = accelerator.is_main_process
-    with together(accelerator):
+    with together(accelerator), told_when_full(config.microbatch):
         told = manifest.begin(out, config, command) if first else {}
         if first:
             warn(config, tell)

@@ -18,6 +18,8 @@ from evalkit.store import key_of
 from evalkit.training.config import Job, Prompted
 
 NAME = "train.json"
+SAME_RESULT = {"microbatch"}
+"""Keys of a config that may be another when a training goes on: they change what it costs, not what comes out."""
 
 
 def begin(folder: Path, config: Job, command: Sequence[str]) -> dict[str, Any]:
@@ -31,8 +33,9 @@ def begin(folder: Path, config: Job, command: Sequence[str]) -> dict[str, Any]:
         asked["prompts"] = f"{len(prompts)} of fingerprint {key_of({'prompts': prompts})}"
     path = folder / NAME
     known = _read(path) if path.exists() else {}
-    if known and known["config"] != asked:
-        changed = sorted(key for key in {*known["config"], *asked} if known["config"].get(key) != asked.get(key))
+    before = known["config"] if known else asked
+    changed = sorted(key for key in {*before, *asked} - SAME_RESULT if before.get(key) != asked.get(key))
+    if changed:
         raise InputError(
             f"{folder} holds another training (different: {', '.join(changed)}); choose another folder with --out"
         )

@@ -36,6 +36,7 @@ from evalkit.training.calibration import Array, Judgement, accuracy, judge
 from evalkit.training.config import Lora, RewardConfig
 from evalkit.training.exchange import exchange_template, template_ids, write_reader
 from evalkit.training.folder import save_model
+from evalkit.training.memory import told_when_full
 from evalkit.training.models import Policy, ValueNetwork, fresh_value_network, load_policy, sequence_scores
 from evalkit.training.optimise import Objective, autocast, device_of_training, optimise, write_page
 from evalkit.training.preferences import Preference, read_preferences
@@ -78,7 +79,7 @@ def train_reward(config: RewardConfig, out: Path, tell: Listener, command: Seque
     They are `out`/reward and `out`/reward-GROUP; training.json in each holds its figures, and with `groups`
     `out`/groups.json the accuracy of every model on every group's held-out pairs. The same config on the same `out`
     resumes. Raises `EvalkitError`s: `InputError` for what cannot be trained on, `StoreError` for a disk that fills, and
-    itself for a loss that is not finite.
+    itself for a loss that is not finite and for memory that runs out.
     """
     preferences = read_preferences(config.preferences)
     jobs = jobs_of(config, preferences)
@@ -89,9 +90,10 @@ def train_reward(config: RewardConfig, out: Path, tell: Listener, command: Seque
     show = partial(write_page, config.name, out, jobs)
     missing = {name: group for name, group in jobs.items() if not (out / name / "training.json").exists()}
     if missing:
-        material = Material(policy, *sides, sample_reference(config, policy, preferences, tell))
-        for name, group in missing.items():
-            train_one(config, name, group, material, out, tell, show)
+        with told_when_full(config.microbatch):
+            material = Material(policy, *sides, sample_reference(config, policy, preferences, tell))
+            for name, group in missing.items():
+                train_one(config, name, group, material, out, tell, show)
     if config.groups:
         write_groups(out, jobs)
     show()

@@ -10,10 +10,11 @@ from torch import Tensor, nn
 from transformers import LogitsProcessor, LogitsProcessorList
 
 from evalkit.training.batch import pack
+from evalkit.training.memory import rows_that_fit
 from evalkit.training.models import Policy
 
 ROWS = 512
-"""Sequences that are generated together."""
+"""Sequences that are generated together at most: more are no faster."""
 
 
 def sample(
@@ -32,8 +33,9 @@ def sample(
     """
     device = policy.model.device
     responses: list[list[int]] = []
-    for start in range(0, len(prompts), ROWS):
-        part = prompts[start : start + ROWS]
+    rows = min(ROWS, rows_that_fit(policy.model, max(map(len, prompts), default=0) + max_tokens))
+    for start in range(0, len(prompts), rows):
+        part = prompts[start : start + rows]
         heads = pack(part, [[]] * len(part))
         width = heads.prompt_width
         generating: Any = model if model is not None else policy.model

@@ -25,6 +25,7 @@ from evalkit.training import manifest
 from evalkit.training.batch import pack
 from evalkit.training.config import SftConfig
 from evalkit.training.folder import frame_as_chat, save_model
+from evalkit.training.memory import told_when_full
 from evalkit.training.models import Policy, load_policy, response_logits, token_log_probs
 from evalkit.training.optimise import Objective, device_of_training, evaluate, optimise, write_page
 from evalkit.training.preferences import Text
@@ -61,7 +62,7 @@ def train_sft(config: SftConfig, out: Path, tell: Listener, command: Sequence[st
     """Fine-tune the config's model on its data; returns the checkpoint's folder, `out`/sft.
 
     The same config on the same `out` resumes. Raises `EvalkitError`s: `InputError` for what cannot be trained on,
-    `StoreError` for a disk that fills, and itself for a loss that is not finite.
+    `StoreError` for a disk that fills, and itself for a loss that is not finite and for memory that runs out.
     """
     rows = read_rows(config.data)
     policy = load_policy("model", config.model, config.lora)
@@ -69,10 +70,11 @@ def train_sft(config: SftConfig, out: Path, tell: Listener, command: Sequence[st
     told = manifest.begin(out, config, command)
     show = partial(write_page, config.name, out, [SFT])
     if not (out / SFT / "training.json").exists():
-        policy.model.to(device_of_training())
-        objective = cross_entropy(policy)
-        optimise(config, objective, trained, held_out, work_of(out / SFT), tell, show)
-        save_sft(config, policy, facts_of(config, objective, trained, held_out), out)
+        with told_when_full(config.microbatch):
+            policy.model.to(device_of_training())
+            objective = cross_entropy(policy)
+            optimise(config, objective, trained, held_out, work_of(out / SFT), tell, show)
+            save_sft(config, policy, facts_of(config, objective, trained, held_out), out)
     show()
     manifest.finish(out, told)
     return out / SFT

@@ -217,6 +217,33 @@ def test_a_reward_that_is_no_number_ends_it_and_the_last_state_is_good(tmp_path:
     assert len({row["beta"] for row in curves(whole / "out")}) == UPDATES, "beta, too, must be gone on with"
 
 
+def test_where_memory_runs_out_it_goes_on_with_a_smaller_microbatch(tmp_path: Path) -> None:
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    train_ladder(config_of(whole), whole / "out", Quiet())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ladder, "open_scorer", greedy_after(7, ladder.open_scorer))
+        with pytest.raises(EvalkitError, match=r"memory ran out .*lower microbatch"):
+            train_ladder(config_of(broken), broken / "out", Quiet())
+    train_ladder(config_of(broken, microbatch=4), broken / "out", Quiet())
+    for found, row in zip(curves(broken / "out"), curves(whole / "out"), strict=True):
+        assert found == pytest.approx(row, rel=1e-3, abs=1e-4)
+
+
+def greedy_after(calls: int, open_scorer: Callable[..., Scorer]) -> Callable[..., Scorer]:
+    """Scorers that ask for more memory than there is after so many calls; the first one is for the reward's scale."""
+
+    def opened(source: RewardSource, policy: Policy, asked: Asked, rows: int) -> Scorer:
+        scorer, left = open_scorer(source, policy, asked, rows), [calls]
+
+        def scores(which: Sequence[int], responses: Sequence[list[int]]) -> Tensor:
+            left[0] -= 1
+            return scorer(which, responses) if left[0] >= 0 else torch.empty(2**50)
+
+        return scores
+
+    return opened
+
+
 def spoiled_after(calls: int, open_scorer: Callable[..., Scorer]) -> Callable[..., Scorer]:
     """Scorers whose rewards are no numbers after so many calls; the first call is for the reward's scale."""
 
