@@ -54,10 +54,13 @@ def told_when_full(microbatch: int) -> Iterator[None]:
             raise
         wanted = re.search(r"tried to allocate ([\d.]+ \w+)", str(error), re.IGNORECASE)
         more = f" ({wanted[1]} more were asked for)" if wanted else ""
-        lower = f"lower microbatch ({microbatch} now)" if microbatch > 1 else "microbatch is 1 already"
+        if microbatch == 1:
+            raise EvalkitError(
+                f"memory ran out{more}; microbatch is 1 already: train adapters (lora), or on shorter completions"
+            ) from None
         raise EvalkitError(
-            f"memory ran out{more}; {lower}, train adapters (lora), ask for fewer tokens, or spread the training over "
-            "more GPUs. With another microbatch the same command goes on from the last saved state"
+            f"memory ran out{more}; lower microbatch ({microbatch} now), with which the same command goes on from the "
+            "last saved state, or train adapters (lora), or on shorter completions"
         ) from None
 
 

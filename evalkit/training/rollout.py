@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
+from accelerate.utils import gather
 from torch import Tensor, nn
 from transformers import LogitsProcessor, LogitsProcessorList
 
@@ -14,7 +15,7 @@ from evalkit.training.memory import rows_that_fit
 from evalkit.training.models import Policy
 
 ROWS = 512
-"""Sequences that are generated together at most: more are no faster."""
+"""Sequences that are generated together at most."""
 
 
 def sample(
@@ -34,6 +35,9 @@ def sample(
     device = policy.model.device
     responses: list[list[int]] = []
     rows = min(ROWS, rows_that_fit(policy.model, max(map(len, prompts), default=0) + max_tokens))
+    if in_step:
+        # Prompts and GPUs differ, and a process that generates less often than the others leaves them waiting.
+        rows = int(gather(torch.tensor([rows], device=device)).min())
     for start in range(0, len(prompts), rows):
         part = prompts[start : start + rows]
         heads = pack(part, [[]] * len(part))

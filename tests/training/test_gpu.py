@@ -18,7 +18,7 @@ import yaml
 from safetensors.torch import load_file
 
 from evalkit.training_log import read_curves
-from tests.training.whole_training import endings, train, write_config
+from tests.training.whole_training import endings, train, without_seconds, write_config
 
 pytestmark = [
     pytest.mark.gpu,
@@ -80,10 +80,6 @@ def signal_all(leader: int) -> None:
     """Kill a process and all that it started."""
     for process in (*psutil.Process(leader).children(recursive=True), psutil.Process(leader)):
         process.send_signal(signal.SIGKILL)
-
-
-def without_seconds(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [{name: value for name, value in row.items() if name != "seconds"} for row in rows]
 
 
 PAIRS = {

@@ -9,7 +9,6 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -27,8 +26,9 @@ from evalkit.training.config import PpoConfig
 from evalkit.training.processes import agreed, check_batch, open_accelerator, together
 from evalkit.training_log import read_curves
 from tests.training import toy
-from tests.training.processes import one_update
+from tests.training.processes import one_update, uneven_memory
 from tests.training.processes.toy_ppo import PROMPTS, REWARDS, setting
+from tests.training.whole_training import without_seconds
 
 HERE = "tests.training.processes"
 ROOT = Path(__file__).parents[2]
@@ -124,13 +124,18 @@ def test_two_processes_reach_the_optimum(tmp_path: Path) -> None:
     two("optimum", tmp_path / "checkpoint", tmp_path)
     laws = load_file(tmp_path / "laws.safetensors")
     for reference, law, rewards in zip(laws["before"], laws["after"], REWARDS.double(), strict=True):
-        best, objective = toy.optimum(reference, rewards, beta=1.0)
-        reached = float((law.exp() * (rewards - (law - reference))).sum())
-        kl, best_kl = (float((p.exp() * (p - reference)).sum()) for p in (law, best))
-        assert best_kl <= 1
-        assert (law.exp() - best.exp()).abs().sum() / 2 < 0.03
-        assert abs(kl - best_kl) < 0.02
-        assert 0 <= objective - reached < 0.01
+        ended = toy.ending(reference, law, rewards, beta=1.0)
+        assert ended.best_kl <= 1
+        assert ended.distance < 0.03
+        assert abs(ended.kl - ended.best_kl) < 0.02
+        assert 0 <= ended.gap < 0.01
+
+
+@pytest.mark.slow
+def test_processes_of_unlike_memory_sample_from_shards_in_step(tmp_path: Path) -> None:
+    toy.checkpoint(tmp_path / "checkpoint")
+    two("uneven_memory", tmp_path / "checkpoint", tmp_path)
+    assert [(tmp_path / f"{rank}.txt").read_text() for rank in range(2)] == [str(uneven_memory.PROMPTS)] * 2
 
 
 def toy_config(folder: Path, **changes: object) -> Path:
@@ -185,10 +190,6 @@ def test_a_launch_that_loses_a_process_ends_and_goes_on_to_the_same_result(tmp_p
     weights, other = (load_file(out / "beta-1" / "model.safetensors") for out in (whole, broken))
     assert weights.keys() == load_file(tmp_path / "checkpoint" / "model.safetensors").keys()
     assert all(torch.equal(other[name], weight) for name, weight in weights.items())
-
-
-def without_seconds(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [{name: value for name, value in row.items() if name != "seconds"} for row in rows]
 
 
 @pytest.mark.slow

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -63,6 +64,27 @@ def optimum(log_reference: Tensor, rewards: Tensor, beta: float) -> tuple[Tensor
     """[85] log-probs of the best policy, and its objective: beta logsumexp(log reference + reward / beta)."""
     tilted = log_reference + rewards / beta
     return tilted.log_softmax(dim=0), float(beta * tilted.logsumexp(dim=0))
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How far a law is from the best one for a prompt."""
+
+    distance: float
+    """Total variation."""
+    kl: float
+    """From the reference, nats."""
+    best_kl: float
+    """That of the best law."""
+    gap: float
+    """What the objective lacks of its best value."""
+
+
+def ending(log_reference: Tensor, log_law: Tensor, rewards: Tensor, beta: float) -> Ending:
+    best, objective = optimum(log_reference, rewards, beta)
+    reached = float((log_law.exp() * (rewards - beta * (log_law - log_reference))).sum())
+    kl, best_kl = (float((law.exp() * (law - log_reference)).sum()) for law in (log_law, best))
+    return Ending(float((log_law.exp() - best.exp()).abs().sum() / 2), kl, best_kl, objective - reached)
 
 
 def entropy(log_law: Tensor) -> float:
