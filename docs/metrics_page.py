@@ -6,29 +6,16 @@ The simulation's table, which `python -m bench.estimators --write` puts between 
 from __future__ import annotations
 
 import inspect
+from collections.abc import Sequence
 from pathlib import Path
 
 from evalkit.measure import Definition, definitions
+from evalkit.records import Side
 
 PAGE = Path(__file__).with_name("metrics.md")
 BEGIN, END = "<!-- simulation: begin -->", "<!-- simulation: end -->"
+ORDER: tuple[Side, ...] = ("diversity", "match", "quality", "neither")
 LABELS = ("Range:", "Bias:", "Cost:", "Undefined:")
-FAMILIES = {
-    "lexical": "Words",
-    "entropy": "Words",
-    "rouge": "Words",
-    "semantic": "Meaning",
-    "classes": "Meaning",
-    "nli": "Meaning",
-    "voices": "Voices",
-    "distribution": "The law itself",
-    "divergence": "The law itself",
-    "modes": "The law itself",
-    "references": "The law itself",
-    "mauve": "The law itself",
-    "coverage": "Coverage",
-}
-"""Module -> heading; a module of quality/ is under Quality."""
 
 
 def page(simulation: str) -> str:
@@ -36,25 +23,23 @@ def page(simulation: str) -> str:
     by_family: dict[str, list[Definition]] = {}
     for definition in definitions().values():
         if definition.function.__module__.startswith("evalkit."):
-            by_family.setdefault(family(definition), []).append(definition)
+            by_family.setdefault(definition.traits.family, []).append(definition)
     parts = [INTRODUCTION]
-    for heading in dict.fromkeys([*FAMILIES.values(), "Quality"]):
-        members = by_family.get(heading, [])
-        if members:
-            parts += [f"## {heading}\n", *map(section, members)]
+    for family, members in sorted(by_family.items(), key=lambda item: ORDER.index(side(item[1]))):
+        parts += [f"## {family.capitalize()}\n", *map(section, members)]
     return "\n".join([*parts, SIMULATION.format(table=f"{BEGIN}{simulation}{END}")])
 
 
-def family(definition: Definition) -> str:
-    package, module = definition.function.__module__.split(".")[1:3]
-    return "Quality" if package == "quality" else FAMILIES[module]
+def side(members: Sequence[Definition]) -> Side:
+    """The side of a family: that of its members that are on one."""
+    return next((one.traits.side for one in members if one.traits.side != "neither"), "neither")
 
 
 def section(definition: Definition) -> str:
     parameters = ", ".join(
         f"`{p.name}`" + ("" if p.default is p.empty else f" = {p.default}") for p in definition.parameters.values()
     )
-    facts = [f"unit: {definition.unit}", f"better: {definition.better}"]
+    facts = [f"unit: {definition.unit}", f"better: {definition.better}", f"side: {definition.traits.side}"]
     facts += [f"parameters: {parameters}"] if parameters else []
     facts += [f"needs: {', '.join(sorted(definition.needs))}"] if definition.needs else []
     facts += [f"source: {definition.cites}"] if definition.cites else []

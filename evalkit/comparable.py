@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from evalkit.errors import Incomparable, InputError
 from evalkit.policy import GROUPS, Policy, Rule
 from evalkit.records import Arm, Estimate, Summary
-from evalkit.report.effects import is_whole, role
+from evalkit.report.effects import is_whole
 from evalkit.sequential import Look
 
 Pair = tuple[str, str]
@@ -178,7 +178,7 @@ def select(estimates: Mapping[str, Estimate], policy: Policy) -> dict[str, Rule]
     chosen: dict[str, Rule] = {}
     for rule in policy.rules:
         for word in (word for word in rule.metrics if word in GROUPS):
-            members = [m for m, e in estimates.items() if is_whole(m) and role(m, e.better) == word]
+            members = [m for m, e in estimates.items() if is_whole(m) and e.traits.side == word]
             chosen.update(dict.fromkeys(members, rule))
     for rule in policy.rules:
         for word in (word for word in rule.metrics if word not in GROUPS):

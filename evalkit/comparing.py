@@ -193,14 +193,14 @@ def _row(name: str, a: Estimate | None, b: Estimate | None, shared: Sequence[str
         why = f"measured in another way: {unlike_fields(b.signature, a.signature)}"
         return Row(name, _alone(a), _alone(b), None, None, why)
     arms = [Arm("a", "a", None, None, None), Arm("b", "b", None, None, "a")]
-    one = Measured(name, a.signature, a.better, {"a": values_of(a), "b": values_of(b)})
+    one = Measured(name, a.signature, a.better, {"a": values_of(a), "b": values_of(b)}, a.traits)
     mine, theirs = estimate_arms(one, arms, a.samples)
     [difference] = compare_arms(one, arms)
     return Row(name, mine, theirs, difference, None, "")
 
 
 def _alone(estimate: Estimate) -> Estimate:
-    one = Measured(estimate.metric, estimate.signature, estimate.better, {"x": values_of(estimate)})
+    one = Measured(estimate.metric, estimate.signature, estimate.better, {"x": values_of(estimate)}, estimate.traits)
     [found] = estimate_arms(one, [Arm("x", "x", None, None, None)], estimate.samples)
     return found
 

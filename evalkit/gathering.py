@@ -15,11 +15,6 @@ from evalkit.measuring import Groups
 from evalkit.records import CONFIDENCE, RANKS, Group
 from evalkit.stats import Array, mean_intervals
 
-COUNT_MEANINGS = (
-    "distinct_k", "simpson_classes", "class_entropy", "semantic_entropy", "utility_k", "niches", "qd_score",
-)  # fmt: skip
-"""The measures that go by `partition` at their threshold."""
-
 
 def gather(groups: Groups, measures: Sequence[Measure]) -> Evidence:
     """What the report shows of these groups, as measured: laws, choices and meanings where a measure used them."""
@@ -33,7 +28,7 @@ def gather(groups: Groups, measures: Sequence[Measure]) -> Evidence:
 
 def _meanings(groups: Groups, measures: Sequence[Measure]) -> Meanings | None:
     """Classes in the notion of the first measure that divides completions by meaning."""
-    measure = next((measure for measure in measures if measure.name in COUNT_MEANINGS), None)
+    measure = next((measure for measure in measures if measure.definition.divides_by_meaning), None)
     if measure is None:
         return None
     threshold = float(dict(measure.params)["threshold"])

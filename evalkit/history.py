@@ -12,7 +12,7 @@ from evalkit.errors import Incomparable, InputError, RecordsError
 from evalkit.records import Arm, Estimate, Summary
 from evalkit.reopening import metric_texts, read_manifest, short_names
 from evalkit.report.content import MetricText
-from evalkit.report.effects import is_whole, role
+from evalkit.report.effects import is_whole
 from evalkit.report.history import History, Line, PastRun, Trend
 from evalkit.report.provenance import moment
 from evalkit.report.tables import unlike_fields
@@ -92,11 +92,11 @@ def _version(manifest: Mapping[str, Any]) -> str:
 
 
 def _trend(metric: str, arms: Sequence[str], pasts: Sequence[_Past], text: MetricText | None) -> Trend:
-    better = next(e.better for past in pasts for (name, _), e in past.estimates.items() if name == metric)
+    one = next(e for past in pasts for (name, _), e in past.estimates.items() if name == metric)
     lines = [_line(metric, arm, pasts) for arm in arms]
     drawn = tuple(line for line in lines if any(value is not None for value in line.values))
     notes = _other_signatures(metric, drawn, pasts)
-    return Trend(metric, role(metric, better), text or MetricText("", better, ""), drawn, tuple(notes))
+    return Trend(metric, one.traits.side, text or MetricText("", one.better, ""), drawn, tuple(notes))
 
 
 def _line(metric: str, arm: str, pasts: Sequence[_Past]) -> Line:

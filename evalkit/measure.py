@@ -20,10 +20,10 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib.metadata import entry_points
-from typing import Any, Literal, TypeVar, get_args
+from typing import Any, Literal, NotRequired, Required, TypedDict, TypeVar, Unpack, get_args
 
 from evalkit.errors import MetricError
-from evalkit.records import Better, Variant
+from evalkit.records import Better, Side, Traits, Variant
 
 Need = Literal[
     "words",
@@ -52,6 +52,31 @@ VARIANT_WORDS: dict[Variant, str] = {"whole": "", "useful": "useful", "matched":
 _declared: dict[str, Definition] = {}
 
 
+class Declared(TypedDict):
+    """What every declaration says."""
+
+    name: Required[str]
+    unit: Required[str]
+    better: Required[Better]
+    side: Required[Side]
+    """What it speaks of; "neither" exactly where no direction is better."""
+    needs: Required[Iterable[Need]]
+    version: Required[str]
+    cites: Required[str]
+    family: NotRequired[str]
+    """With which others it is one voice of its side; left out, it is one by itself."""
+    plain: NotRequired[str]
+    """What it counts, in everyday words that fit before a number."""
+    picture: NotRequired[int]
+    """Its place among the measures of its side that a reader can picture, 1 first."""
+    moves_with_length: NotRequired[bool]
+    """Whether longer completions alone change it."""
+    per_token: NotRequired[bool]
+    """Whether it counts a checkpoint's own tokens."""
+    bounds: NotRequired[tuple[float | None, float | Literal["k"] | None]]
+    """Between what its values lie; "k" is the number of completions, None no bound."""
+
+
 @dataclass(frozen=True, slots=True)
 class Definition:
     """A metric or score as its module declares it."""
@@ -64,6 +89,7 @@ class Definition:
     needs: frozenset[Need]
     version: str
     cites: str
+    traits: Traits
     identity: Callable[..., Mapping[str, str]] | None
     """Called with the parameters: what else the number depends on (a reward model's weights)."""
     any_k: bool = False
@@ -79,7 +105,12 @@ class Definition:
     @property
     def is_quality(self) -> bool:
         """Whether it says how good a completion is; a score of diversity says how far it is from its neighbours."""
-        return self.kind == "score" and not self.function.__module__.startswith("evalkit.diversity.")
+        return self.kind == "score" and self.traits.side == "quality"
+
+    @property
+    def divides_by_meaning(self) -> bool:
+        """Whether it goes by which completions say the same, at a `threshold` of their embeddings' cosine."""
+        return "embeddings" in self.needs and "threshold" in self.parameters
 
     @property
     def variants(self) -> tuple[Variant, ...]:
@@ -152,47 +183,27 @@ class Measure:
 
 def metric(
     *,
-    name: str,
-    unit: str,
-    better: Better,
-    needs: Iterable[Need],
-    version: str,
-    cites: str,
     any_k: bool = False,
     identity: Callable[..., Mapping[str, str]] | None = None,
+    **declared: Unpack[Declared],
 ) -> Callable[[Function], Function]:
     """Declare a function of one `Group` as a metric. `any_k`: its expected value does not depend on k."""
-    return _declare("metric", name, unit, better, needs, version, cites, identity, any_k)
+    return _declare("metric", declared, identity, any_k)
 
 
 def score(
-    *,
-    name: str,
-    unit: str,
-    better: Better,
-    needs: Iterable[Need],
-    version: str,
-    cites: str,
-    identity: Callable[..., Mapping[str, str]] | None = None,
+    *, identity: Callable[..., Mapping[str, str]] | None = None, **declared: Unpack[Declared]
 ) -> Callable[[Function], Function]:
     """Declare a function of a sequence of `Group`s as a score on every completion."""
-    return _declare("score", name, unit, better, needs, version, cites, identity, any_k=True)
+    return _declare("score", declared, identity, any_k=True)
 
 
-def arm_metric(
-    *,
-    name: str,
-    unit: str,
-    better: Better,
-    needs: Iterable[Need],
-    version: str,
-    cites: str,
-) -> Callable[[Function], Function]:
+def arm_metric(**declared: Unpack[Declared]) -> Callable[[Function], Function]:
     """Declare a function of all of an arm's `Group`s as a figure of the whole arm.
 
     It gives one influence value a prompt, whose mean is the figure and whose spread tells its interval.
     """
-    return _declare("arm_metric", name, unit, better, needs, version, cites, None, any_k=False)
+    return _declare("arm_metric", declared, None, any_k=False)
 
 
 def definitions() -> dict[str, Definition]:
@@ -246,16 +257,10 @@ def define(name: str) -> Definition:
 
 
 def _declare(
-    kind: Kind,
-    name: str,
-    unit: str,
-    better: Better,
-    needs: Iterable[Need],
-    version: str,
-    cites: str,
-    identity: Callable[..., Mapping[str, str]] | None,
-    any_k: bool,
+    kind: Kind, declared: Declared, identity: Callable[..., Mapping[str, str]] | None, any_k: bool
 ) -> Callable[[Function], Function]:
+    name, traits = declared["name"], _traits(declared)
+
     def register(function: Function) -> Function:
         known = _declared.get(name)
         if known is not None and known.function.__module__ != function.__module__:
@@ -263,11 +268,43 @@ def _declare(
                 f"metric {name!r} is declared by both {known.function.__module__} and {function.__module__}"
             )
         _declared[name] = Definition(
-            name, kind, function, unit, better, frozenset(needs), version, cites, identity, any_k
+            name,
+            kind,
+            function,
+            declared["unit"],
+            declared["better"],
+            frozenset(declared["needs"]),
+            declared["version"],
+            declared["cites"],
+            traits,
+            identity,
+            any_k,
         )
         return function
 
     return register
+
+
+def _traits(declared: Declared) -> Traits:
+    """What the declaration says that goes into summaries. Raises `MetricError`."""
+    name, side = declared["name"], declared.get("side")
+    if side not in get_args(Side):
+        allowed = ", ".join(map(repr, get_args(Side)))
+        raise MetricError(f"metric {name!r} is declared with side={side!r}; its declaration must say one of {allowed}")
+    if (side == "neither") != (declared["better"] == "neither"):
+        raise MetricError(
+            f"metric {name!r} is declared with better={declared['better']!r} and side={side!r}: a measure with a "
+            "better direction is on a side, and one without is on neither"
+        )
+    return Traits(
+        side,
+        declared.get("family", name),
+        declared.get("plain", ""),
+        declared.get("picture"),
+        declared.get("moves_with_length", False),
+        declared.get("per_token", False),
+        declared.get("bounds", (None, None)),
+    )
 
 
 @cache

@@ -119,7 +119,8 @@ def measure_groups(
             unscored += [_unfigured(measure, arm) for arm in arms if np.isnan(values[arm.name]).all()]
         also = _essentials(measure, material, fair.quality)
         signature = measure.signature(samples, encoder.identity, baseline, also)
-        measured.append(Measured(str(measure), signature, measure.definition.better, values))
+        definition = measure.definition
+        measured.append(Measured(str(measure), signature, definition.better, values, definition.traits))
         tell.advance(len(arms))
     return Measurements(tuple(asked), tuple(measured), groups, scores, tuple(unscored), bar, encoder)
 
@@ -143,7 +144,7 @@ def _diversities(measurements: Measurements) -> list[Measured]:
         for measure, measured in pairs
         if measure.variant == "whole"
         and measure.definition.kind == "metric"
-        and measured.better != "neither"
+        and measured.traits.side == "diversity"
         and not measure.definition.needs & {"quality", "answer"}
     ]
 

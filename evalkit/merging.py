@@ -248,7 +248,9 @@ def _numbers(
                 continue
             taken.add((estimate.metric, arm))
             key = estimate.metric, estimate.signature, estimate.samples
-            known = measured.get(key) or Measured(estimate.metric, estimate.signature, estimate.better, {})
+            known = measured.get(key) or Measured(
+                estimate.metric, estimate.signature, estimate.better, {}, estimate.traits
+            )
             measured[key] = replace(known, values={**known.values, arm: _values(estimate, places)})
     ordered = sorted(measured.items(), key=lambda item: list(dict.fromkeys(m for m, *_ in measured)).index(item[0][0]))
     estimates = [estimate for (*_, n), one in ordered for estimate in estimate_arms(one, arms, n)]

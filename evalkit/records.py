@@ -22,11 +22,14 @@ Better = Literal["higher", "lower", "neither"]
 Variant = Literal["whole", "useful", "matched", "pooled"]
 """Which of the completions a metric is computed on: all of a prompt's, those that are good enough, all cut to common
 lengths, or one of every prompt."""
+Side = Literal["quality", "diversity", "match", "neither"]
+"""What a measure speaks of: how good answers are, how much they differ, how near they come to a stated distribution
+or to people's texts, or none of these."""
 FinishReason = Literal["stop", "length"]
 CONFIDENCE = 0.95
 """The level of every interval that evalkit prints."""
-SCHEMA = 2
-"""Of summary.json; 1 had no bar, curves, crossovers and readings."""
+SCHEMA = 3
+"""Of summary.json; 1 had no bar, curves, crossovers and readings, 2 no traits of measures."""
 RANKS = (1, 2, 3, 5, 8, 13, 21, 34, 55, 89, 144, 233, 377, 610, 987)
 """At which ranks of a next-token law its log-prob is kept: evenly spread on a log scale, few enough to store."""
 
@@ -228,6 +231,25 @@ class Group:
 
 
 @dataclass(frozen=True, slots=True)
+class Traits:
+    """What a measure's declaration says of it, for whoever reads its numbers without knowing the measure."""
+
+    side: Side = "neither"
+    family: str = ""
+    """Measures of one family look at the same thing ("words", "meaning"): together they are one voice of their side."""
+    plain: str = ""
+    """What it counts in everyday words, to stand before a number; empty where its name must do."""
+    picture: int | None = None
+    """Its place among the measures of its side that a reader can picture, 1 first; None for all others."""
+    moves_with_length: bool = False
+    """Whether longer completions alone change it."""
+    per_token: bool = False
+    """Whether it counts a checkpoint's own tokens, so that only checkpoints with one tokenizer compare."""
+    bounds: tuple[float | None, float | Literal["k"] | None] = (None, None)
+    """Between what its values lie: numbers, "k" for the number of completions, None where nothing bounds them."""
+
+
+@dataclass(frozen=True, slots=True)
 class Estimate:
     """A metric's mean over prompts under one arm, with its interval."""
 
@@ -245,6 +267,7 @@ class Estimate:
     better: Better
     values: tuple[float | None, ...]
     """One a prompt, in the order of `Summary.prompts`; None where undefined."""
+    traits: Traits = field(default_factory=Traits)
 
 
 @dataclass(frozen=True, slots=True)

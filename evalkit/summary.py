@@ -6,7 +6,7 @@ import dataclasses
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
 from evalkit.errors import RecordsError
-from evalkit.measure import VARIANTS, split_variant
+from evalkit.measure import VARIANTS, definitions, split_variant
 from evalkit.records import (
     CONFIDENCE,
     SCHEMA,
@@ -28,11 +28,12 @@ from evalkit.records import (
     Estimate,
     Reading,
     Summary,
+    Traits,
 )
 from evalkit.stats import FEW, Array, holm, mean_intervals, sign_flip_p_values
 
-READ = (1, SCHEMA)
-"""Schemas of summary.json that can be read; 1 lacks what came later, and nothing else."""
+READ = (1, 2, SCHEMA)
+"""Schemas of summary.json that can be read; older ones lack what came later, and nothing else."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,7 @@ class Measured:
     signature: str
     better: Better
     values: Mapping[str, Array]
+    traits: Traits = field(default_factory=Traits)
 
 
 @dataclass(frozen=True)
@@ -114,16 +116,32 @@ def parse_summary(fields: Any, place: str) -> Summary:
     try:
         if fields["schema"] not in READ:
             raise RecordsError(
-                f"{place} has schema {fields['schema']!r}; this evalkit reads {' and '.join(map(str, READ))}: upgrade "
+                f"{place} has schema {fields['schema']!r}; this evalkit reads {', '.join(map(str, READ))}: upgrade "
                 "evalkit, or run the suite again"
             )
-        return TypeAdapter(Summary).validate_python(fields | {"schema": SCHEMA})
+        summary = TypeAdapter(Summary).validate_python(fields | {"schema": SCHEMA})
+        return summary if fields["schema"] == SCHEMA else _with_traits(summary)
     except ValidationError as error:
         problem = error.errors()[0]
         where = ".".join(str(step) for step in problem["loc"])
         raise RecordsError(f"{place} is not a summary that evalkit wrote: {where}: {problem['msg']}") from None
     except (KeyError, TypeError) as error:
         raise RecordsError(f"{place} is not a summary that evalkit wrote: {error!r}") from None
+
+
+def _with_traits(summary: Summary) -> Summary:
+    """The summary of an older evalkit, whose measures are what those of the same name are now."""
+    known = definitions()
+
+    def traits(estimate: Estimate) -> Traits:
+        name = split_variant(estimate.metric)[1].split("|")[0]
+        if name in known:
+            return known[name].traits
+        # That of a plug-in which is not here: evalkit took it for a measure of diversity then.
+        return Traits("neither" if estimate.better == "neither" else "diversity", name)
+
+    estimates = tuple(dataclasses.replace(estimate, traits=traits(estimate)) for estimate in summary.estimates)
+    return dataclasses.replace(summary, estimates=estimates)
 
 
 def corrected(differences: Sequence[Difference]) -> list[Difference]:
@@ -193,6 +211,7 @@ def estimate_arms(one: Measured, arms: Sequence[Arm], samples: int) -> list[Esti
             samples=samples,
             better=one.better,
             values=tuple(_known(value) for value in one.values[arm.name]),
+            traits=one.traits,
         )
         for arm, mean in zip(arms, means, strict=True)
     ]

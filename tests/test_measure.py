@@ -18,7 +18,9 @@ from evalkit.records import Group
 def made_up() -> Iterator[None]:
     """A metric with one parameter of each type, there for one test."""
 
-    @metric(name="made_up", unit="things", better="higher", needs={"words"}, version="1.0", cites="nobody")
+    @metric(
+        name="made_up", unit="things", better="higher", side="diversity", needs={"words"}, version="1.0", cites="nobody"
+    )
     def made_up(group: Group, *, n: int = 2, weight: float = 0.5, law: str = "plain") -> float:
         """Things counted."""
         return n + weight + len(law)

@@ -12,7 +12,18 @@ from evalkit.measure import score
 from evalkit.records import Group
 
 
-@score(name="accuracy", unit="share", better="higher", needs={"answer"}, version="1.0", cites="")
+@score(
+    name="accuracy",
+    unit="share",
+    better="higher",
+    side="quality",
+    family="right answers",
+    plain="right answers",
+    bounds=(0, 1),
+    needs={"answer"},
+    version="1.0",
+    cites="",
+)
 def accuracy(groups: Sequence[Group]) -> list[NDArray[np.float64]]:
     """1 for a completion that gives the prompt's right answer, else 0; the per-prompt value is the share of right ones.
 
