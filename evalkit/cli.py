@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 EPILOG = """Exit codes: 0 done, the gate passes; 1 failed, a regression; 2 the input cannot be used (suite, checkpoint,
 metric, file, option) or compared; 3 the gate cannot tell; 4 an engine failed; 5 the run folder cannot be written;
-130 interrupted (what was sampled is kept)."""
+130 interrupted (what was sampled is kept); 141 the output's reader went away, as in "| head -1", and no verdict."""
 
 
 @click.group(

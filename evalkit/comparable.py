@@ -10,6 +10,7 @@ from evalkit.errors import Incomparable, InputError
 from evalkit.policy import GROUPS, Policy, Rule
 from evalkit.records import Arm, Estimate, Summary
 from evalkit.report.effects import is_whole, role
+from evalkit.report.wording import listed
 from evalkit.sequential import Look
 
 Pair = tuple[str, str]
@@ -146,6 +147,24 @@ def _unlike_sampling(new: Arm, old: Arm) -> list[str]:
     if new.best_of != old.best_of:
         found.append(f"best_of {new.best_of} against {old.best_of}")
     return [f"sampling: arm {new.name!r} was drawn with {', '.join(found)}"] if found else []
+
+
+def other_engines(new: Summary, old: Summary, pairs: Sequence[Pair]) -> list[str]:
+    """A sentence for each two engines that drew what is compared: then a difference need not be the checkpoints'.
+
+    Versions of one engine are not held against each other. Where an engine is not known nothing is said.
+    """
+    here, there = ({arm.name: arm.engine for arm in summary.arms} for summary in (new, old))
+    drawn: dict[tuple[str, str], list[str]] = {}
+    for arm, against in pairs:
+        ours, theirs = here.get(arm, ""), there.get(against, "")
+        if ours and theirs and ours.split()[0] != theirs.split()[0]:
+            drawn.setdefault((ours, theirs), []).append(arm)
+    return [
+        f"{listed(arms)}: sampled with {ours}, the baseline with {theirs}; another engine may draw a little "
+        "otherwise, so sample both with one before a small difference is believed"
+        for (ours, theirs), arms in drawn.items()
+    ]
 
 
 def _unlike_metrics(new: Side, old: Side, pair: Pair, policy: Policy) -> list[str]:

@@ -106,7 +106,7 @@ def begin(store: Store, plan: Plan, command: Sequence[str]) -> dict[str, Any]:
         "started": (known or {}).get("started") or datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "suite": plan.suite.model_dump(mode="json", exclude={"prompts"}),
         "identity": identity,
-        "engines": {name: f"{loaded.engine} {loaded.engine_version}" for name, loaded in plan.checkpoints.items()},
+        "engines": {name: loaded.engine_text for name, loaded in plan.checkpoints.items()},
         "versions": _versions(),
         "machine": {
             "system": platform.platform(),

@@ -77,6 +77,10 @@ def test_holm_corrects_over_all_metrics_and_arms() -> None:
     )
     assert family.outcome == "inconclusive"
     [found] = [j for j in family.judgements if j.metric == "vendi"]
+    assert found.high is not None
+    assert found.high < 0  # the interval lies wholly beyond what is allowed, which needs a word
+    assert found.note.endswith("not sure enough for one of 5 measures judged together (Holm's correction)")
+    assert [j.note for j in family.judgements if j.metric != "vendi"] == [""] * 4
     assert found.p_beyond == pytest.approx(5 * (alone.judgements[0].p_beyond or math.nan))
 
 

@@ -11,6 +11,8 @@ NAMED = 3
 """Measures named in a headline."""
 LONGEST = 120
 """Characters of a name that are shown."""
+LONGEST_NOTE = 600
+"""The same of a note, which may name many arms."""
 
 
 def headline(verdict: Verdict) -> str:
@@ -28,8 +30,18 @@ def headline(verdict: Verdict) -> str:
 
 
 def name(text: str) -> str:
-    """A name from a file, short and on one line; `::` in it could be read as a command by a CI runner."""
-    return short(" ".join(text.split()).replace("::", ": :"), LONGEST)
+    """A name from a file, short and on one line."""
+    return short(one_line(text), LONGEST)
+
+
+def one_line(text: str) -> str:
+    """The text on one line; `::` in it could be read as a command by a CI runner."""
+    return " ".join(text.split()).replace("::", ": :")
+
+
+def notes(verdict: Verdict) -> list[str]:
+    """What must be said of the two sides as a whole, a sentence each."""
+    return [f"Note: {short(one_line(note), LONGEST_NOTE)}." for note in verdict.notes]
 
 
 def subject(judgement: Judgement) -> str:
