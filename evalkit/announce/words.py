@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from evalkit.gate import Judgement, Outcome, Verdict
 from evalkit.noninferiority import POWER
 from evalkit.report.wording import counted, label, listed, short
@@ -64,8 +66,8 @@ def moved(judgement: Judgement) -> str:
     if judgement.change is None:
         return "not defined"
     value, unit = _number(judgement, judgement.change), " %" if judgement.unit == "relative" else ""
-    if judgement.low is None or judgement.high is None:
-        return f"{value}{unit}"
+    if judgement.low is None or judgement.high is None or math.isclose(judgement.low, judgement.high, rel_tol=1e-9):
+        return f"{value}{unit}"  # where nothing varies, no interval is known, and the remark says so
     return f"{value}{unit} ({_number(judgement, judgement.low)} to {_number(judgement, judgement.high)})"
 
 
