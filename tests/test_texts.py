@@ -139,7 +139,7 @@ def test_a_mistake_in_the_file_is_named_with_its_line(tmp_path: Path, content: b
 @pytest.mark.parametrize(
     ("metrics", "baseline", "message"),
     [
-        (["distinct"], None, "there is no metric 'distinct' (did you mean 'distinct_n'?)"),
+        (["distinct"], None, "metric 'distinct' could be distinct_k or distinct_n"),
         (["sequence_entropy"], None, "metric sequence_entropy needs logprobs, which a file of texts does not hold"),
         (["accuracy"], None, "needs rows with an `answer`"),
         (["length"], "other", "there is no arm 'other' in the file; its arms are: texts"),
