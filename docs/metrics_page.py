@@ -65,7 +65,14 @@ INTRODUCTION = """# Metrics
 completions; the estimate is the mean over prompts, with a BCa interval. Read [the fair comparison](fair-comparison.md)
 first: what must be equal before two numbers may be compared. What each family tells a newcomer:
 [words](words.md), [meaning](meaning.md), [the law itself](distribution.md), [coverage](coverage.md),
-[voices](voices.md), [quality](quality.md). [How far the estimators can be trusted](#simulation) stands at the end.
+[voices](voices.md), [quality](quality.md).
+
+A measure is written as its name with its parameters: `distinct_n|n:3`, in YAML also `{distinct_n: {n: 3}}`; a yes or no
+is `true` or `false`, what is left open is `none`. Wherever a name is typed (suites, `--metrics`, policies, `--metric`,
+`evalkit metrics`) it is also understood as people write it: `distinct-3`, `Self-BLEU`, `ngram_entropy_3`, `pass@8`,
+`best_of@4`, `vendi@2`. A number behind a name sets n, k or q, whichever the metric has; where two metrics would do, `@`
+says k: `distinct-2` is distinct n-grams, `distinct@8` distinct answers among 8. Either way it is one measure, and run,
+summary and signature have its full name. [How far the estimators can be trusted](#simulation) stands at the end.
 """
 
 SIMULATION = """## Simulation

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 EPILOG = """Exit codes: 0 done, the gate passes; 1 failed, a regression; 2 the input cannot be used (suite, checkpoint,
 metric, file, option) or compared; 3 the gate cannot tell; 4 an engine failed; 5 the run folder cannot be written;
-130 interrupted (what was sampled is kept)."""
+130 interrupted (what was sampled is kept); 141 the output's reader went away, as in "| head -1", and no verdict."""
 
 
 @click.group(
@@ -200,29 +200,21 @@ def suite_check(file: Path) -> None:
 def metrics(name: str | None) -> None:
     """List the metrics there are, or say all about one."""
     import inspect
+    import shutil
 
-    from rich.console import Console
-    from rich.table import Table
-
-    from evalkit.measure import define, definitions
+    from evalkit.announce.catalogue import catalogue
+    from evalkit.measure import define, definitions, split_variant
 
     if name is not None:
-        found = define(name)
+        found = define(split_variant(name)[1].partition("|")[0])
         click.echo(f"{found.name}  (unit: {found.unit}; better: {found.better})")
         click.echo(
             f"Source: {found.cites or 'our own definition'}. Needs: {', '.join(sorted(found.needs)) or 'texts'}.\n"
         )
         click.echo(inspect.getdoc(found.function) or "")
         return
-    table = Table(box=None, header_style="bold")
-    for title in ("metric", "better", "unit", "parameters", "what it is"):
-        table.add_column(title, overflow="fold")
-    for definition in definitions().values():
-        parameters = ", ".join(
-            f"{p.name}={p.default}" if p.default is not p.empty else p.name for p in definition.parameters.values()
-        )
-        table.add_row(definition.name, definition.better, definition.unit, parameters, definition.summary)
-    Console().print(table)
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    click.echo("\n".join(catalogue(definitions().values(), width)))
 
 
 @main.command()

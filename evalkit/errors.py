@@ -11,8 +11,12 @@
     ├── StoreError               exit code 5: the run folder cannot be written or read (a full disk, a lock)
     └── Interrupted              exit code 130: Ctrl-C; what was sampled is kept
 
-The gate's verdicts are no errors: 0 pass, 1 regression, 3 inconclusive.
+The gate's verdicts are no errors: 0 pass, 1 regression, 3 inconclusive. Nor is a reader that goes away
+(`evalkit gate ... | head -1`): 141, as of a program that the signal of a closed pipe ended, and no verdict.
 """
+
+CLOSED_PIPE = 141
+"""Exit code where whoever read the output has gone: 128 and the number of SIGPIPE, as shells have it."""
 
 
 class EvalkitError(Exception):

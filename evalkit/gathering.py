@@ -31,7 +31,8 @@ def _meanings(groups: Groups, measures: Sequence[Measure]) -> Meanings | None:
     measure = next((measure for measure in measures if measure.definition.divides_by_meaning), None)
     if measure is None:
         return None
-    threshold = float(dict(measure.params)["threshold"])
+    threshold = dict(measure.params)["threshold"]
+    assert isinstance(threshold, float)
     classes = {
         arm: {group.prompt.id: tuple(partition(group, threshold).tolist()) for group in own if group.completions}
         for arm, own in groups.items()

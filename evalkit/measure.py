@@ -24,6 +24,7 @@ from typing import Any, Literal, NotRequired, Required, TypedDict, TypeVar, Unpa
 
 from evalkit.errors import MetricError
 from evalkit.records import Better, Side, Traits, Variant
+from evalkit.spelling import meanings
 
 Need = Literal[
     "words",
@@ -42,7 +43,7 @@ Need = Literal[
     "voices",
 ]
 Kind = Literal["metric", "score", "arm_metric"]
-Value = int | float | str | bool
+Value = int | float | str | bool | None
 Function = TypeVar("Function", bound=Callable[..., Any])
 PACKAGES = ("evalkit.diversity", "evalkit.quality")
 VARIANTS: tuple[Variant, ...] = get_args(Variant)
@@ -126,6 +127,12 @@ class Definition:
         return {name: p for name, p in found.items() if p.kind is inspect.Parameter.KEYWORD_ONLY}
 
     @property
+    def symbols(self) -> tuple[str, ...]:
+        """The parameters that a number behind the name may set: numbers that are called by one letter, as in papers."""
+        numbers = (int, float)
+        return tuple(k for k, p in self.parameters.items() if len(k) == 1 and {*_kinds(p.annotation)} & {*numbers})
+
+    @property
     def summary(self) -> str:
         return (inspect.getdoc(self.function) or "").split("\n", 1)[0]
 
@@ -152,7 +159,7 @@ class Measure:
 
     def fits(self, completions: int) -> bool:
         """Whether so many completions are enough: a parameter `k` asks for that many."""
-        return int(dict(self.params).get("k", 0)) <= completions
+        return int(dict(self.params).get("k") or 0) <= completions
 
     def identify(self) -> dict[str, str]:
         """What else the number depends on (a reward model's weights). Raises where that is not there."""
@@ -215,12 +222,25 @@ def definitions() -> dict[str, Definition]:
 def parse(asked: str | Mapping[str, Mapping[str, Value] | None]) -> Measure:
     """Read `distinct_n`, `distinct_n|n:3` or `{distinct_n: {n: 3}}`, each also with a variant: `pooled/distinct_n`.
 
+    Names are read as people type them (`evalkit.spelling`): `distinct-3` is the same measure.
     Raises `MetricError` on an unknown name, variant, parameter or a value of the wrong type.
     """
     said, given = _parse_text(asked) if isinstance(asked, str) else _parse_mapping(asked)
     variant, name = split_variant(said)
-    definition = define(name)
-    return in_variant(Measure(definition, tuple(_fill(definition, given))), variant)
+    definition, numbered = _recognise(name)
+    return in_variant(Measure(definition, tuple(_fill(definition, _joined(said, given, numbered)))), variant)
+
+
+def respell(text: str) -> str:
+    """The text with the declared name: `Self-BLEU` becomes `self_bleu`, `pooled/distinct-2` `pooled/distinct_n|n:2`.
+
+    Parameters that are not said stay unsaid. Raises `MetricError` on an unknown name.
+    """
+    said, given = _parse_text(text)
+    variant, name = split_variant(said)
+    definition, numbered = _recognise(name)
+    prefix = "" if variant == "whole" else f"{variant}/"
+    return "|".join([prefix + definition.name, *(f"{k}:{v}" for k, v in _joined(said, given, numbered).items())])
 
 
 def in_variant(measure: Measure, variant: Variant) -> Measure:
@@ -249,11 +269,29 @@ def label(measure: str) -> str:
 
 
 def define(name: str) -> Definition:
-    """The metric or score of this name. Raises `MetricError`."""
+    """The metric or score of this name, however it is spelled. Raises `MetricError`."""
+    return _recognise(name)[0]
+
+
+def _recognise(said: str) -> tuple[Definition, Mapping[str, str]]:
+    """What is meant by a name, and the parameter that a number behind it sets."""
     known = definitions()
-    if name not in known:
-        raise MetricError(f"there is no metric {name!r}{_nearest(name, known)}; known: {', '.join(known)}")
-    return known[name]
+    if said in known:
+        return known[said], {}
+    found = meanings(said, {name: definition.symbols for name, definition in known.items()})
+    if not found:
+        raise MetricError(f"there is no metric {said!r}{_nearest(said, known)}; known: {', '.join(known)}")
+    if len(found) > 1:
+        names = " or ".join("|".join([one.name, *(f"{k}:{v}" for k, v in one.given.items())]) for one in found)
+        raise MetricError(f"metric {said!r} could be {names}; write it out")
+    return known[found[0].name], found[0].given
+
+
+def _joined(said: str, given: Mapping[str, Value], numbered: Mapping[str, str]) -> dict[str, Value]:
+    for key, number in numbered.items():
+        if key in given:
+            raise MetricError(f"metric {said!r} says {key} twice: {number} in its name, and {given[key]}")
+    return {**numbered, **given}
 
 
 def _declare(
@@ -353,16 +391,63 @@ def _fill(definition: Definition, given: Mapping[str, Value]) -> Iterable[tuple[
             yield key, parameter.default
 
 
-def _convert(metric_name: str, key: str, value: Value, wanted: type) -> Value:
-    try:
-        if isinstance(value, bool) or (wanted is str and not isinstance(value, str)):
+def _convert(metric_name: str, key: str, value: Value, wanted: Any) -> Value:
+    """The value in the first kind of an annotation (`int`, `bool | None`) that it can be read as.
+
+    Text and YAML are read alike: `none` and `null` are None, `true` and `no` are bools, where one is wanted.
+    """
+    kinds = _kinds(wanted)
+    for kind in kinds:
+        try:
+            return _READERS[kind](value)
+        except (KeyError, TypeError, ValueError):
+            continue
+    names = " or ".join("none" if kind is type(None) else getattr(kind, "__name__", repr(kind)) for kind in kinds)
+    raise MetricError(f"metric {metric_name}: {key} is {_written(value)}; it must be of type {names}")
+
+
+def _kinds(annotation: Any) -> tuple[type, ...]:
+    """The types of an annotation, the narrowest first: None before bool before numbers before text."""
+    kinds = get_args(annotation) or (annotation,)
+    return tuple(sorted(kinds, key=lambda kind: list(_READERS).index(kind) if kind in _READERS else len(_READERS)))
+
+
+def _read_none(value: Value) -> None:
+    if value is not None and str(value).lower() not in ("none", "null", "~"):
+        raise ValueError
+
+
+def _read_bool(value: Value) -> bool:
+    return value if isinstance(value, bool) else _BOOLS[str(value).lower()]
+
+
+def _read_number(kind: type[int] | type[float]) -> Callable[[Value], int | float]:
+    def read(value: Value) -> int | float:
+        if value is None or isinstance(value, bool):
             raise ValueError
-        converted: Value = wanted(value)
-        if wanted is int and float(value) != converted:
+        converted = kind(value)
+        if converted != float(value) and not isinstance(converted, float):
             raise ValueError
         return converted
-    except (TypeError, ValueError):
-        raise MetricError(f"metric {metric_name}: {key} is {value!r}; it must be of type {wanted.__name__}") from None
+
+    return read
+
+
+def _read_text(value: Value) -> str:
+    if not isinstance(value, str):
+        raise ValueError
+    return value
+
+
+_BOOLS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
+"""As YAML has them."""
+_READERS: dict[type, Callable[[Value], Value]] = {
+    type(None): _read_none,
+    bool: _read_bool,
+    int: _read_number(int),
+    float: _read_number(float),
+    str: _read_text,
+}
 
 
 def _nearest(name: str, known: Iterable[str]) -> str:
@@ -370,5 +455,11 @@ def _nearest(name: str, known: Iterable[str]) -> str:
     return f" (did you mean {close[0]!r}?)" if close else ""
 
 
+def _written(value: Value) -> str:
+    return "none" if value is None else repr(value)
+
+
 def _show(value: Value) -> str:
+    if value is None or isinstance(value, bool):
+        return str(value).lower()
     return f"{value:g}" if isinstance(value, float) else str(value)

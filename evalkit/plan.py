@@ -56,6 +56,11 @@ class Loaded:
     rendered: tuple[Rendered, ...]
     max_length: int
 
+    @property
+    def engine_text(self) -> str:
+        """Name and version, as the manifest and the arms have them."""
+        return f"{self.engine} {self.engine_version}"
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -95,7 +100,7 @@ def make_plan(suite: Suite, engine: str, blocks: int = 1) -> Plan:
     """
     check_measures(suite.measures, suite.prompts)
     loaded = {name: _load(suite, name, engine) for name in suite.checkpoints}
-    arms = plan_arms(suite)
+    arms = [replace(arm, engine=loaded[arm.checkpoint].engine_text) for arm in plan_arms(suite)]
     return Plan(suite, loaded, tuple(arms), tuple(_shards(arms, loaded, blocks)), find_encoder(suite.encoder))
 
 

@@ -112,6 +112,8 @@ class Arm:
     """Name of the arm it is compared with; None for an arm that only serves as a baseline."""
     best_of: int = 1
     """Each completion is the one of so many draws that a reward model likes best."""
+    engine: str = ""
+    """Name and version of the engine that drew its completions; empty where that is not known."""
 
     @property
     def is_raw(self) -> bool:

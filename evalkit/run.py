@@ -34,7 +34,7 @@ from evalkit.needs import fill_needs
 from evalkit.plan import Loaded, Plan, Shard, make_plan, sampling_of
 from evalkit.progress import Listener
 from evalkit.publish import report_page
-from evalkit.quality.agreement import agreements, over_optimisation
+from evalkit.quality.agreement import agreements, over_optimisation, scores_of_quality
 from evalkit.records import Arm, Completion, Group, Prompt, Summary
 from evalkit.reopening import PROMPTS_FILE
 from evalkit.store import Store, key_of, open_store
@@ -106,7 +106,7 @@ def begin(store: Store, plan: Plan, command: Sequence[str]) -> dict[str, Any]:
         "started": (known or {}).get("started") or datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "suite": plan.suite.model_dump(mode="json", exclude={"prompts"}),
         "identity": identity,
-        "engines": {name: f"{loaded.engine} {loaded.engine_version}" for name, loaded in plan.checkpoints.items()},
+        "engines": {name: loaded.engine_text for name, loaded in plan.checkpoints.items()},
         "versions": _versions(),
         "machine": {
             "system": platform.platform(),
@@ -165,8 +165,9 @@ def measure_samples(plan: Plan, store: Store, tell: Listener) -> Found:
 
 
 def with_disagreements(summary: Summary, measurements: Measurements) -> Summary:
-    """The summary with an alarm for each arm that one score finds clearly better and another clearly worse."""
-    return replace(summary, alarms=(*summary.alarms, *over_optimisation(summary, list(measurements.scores))))
+    """The summary with an alarm for each arm that one score of quality finds clearly better and another worse."""
+    found = over_optimisation(summary, scores_of_quality(measurements.measures))
+    return replace(summary, alarms=(*summary.alarms, *found))
 
 
 def finish(store: Store, plan: Plan, manifest: dict[str, Any], found: Found) -> None:

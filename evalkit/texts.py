@@ -65,7 +65,7 @@ def score_file(path: Path, metrics: Sequence[str], baseline: str | None, tell: L
     Raises `RecordsError`, `MetricError`.
     """
     rows = _read(path)
-    measures = [parse(name) for name in metrics] or _all_on_texts(any(row.answer for row in rows))
+    measures = list(dict.fromkeys(parse(name) for name in metrics)) or _all_on_texts(any(row.answer for row in rows))
     _check(measures, rows)
     prompts, texts = _gather(rows)
     arms = _arms(list(texts), baseline, texts)

@@ -127,7 +127,7 @@ def texts(tmp_path: Path) -> Path:
 
 
 def test_score_prints_a_summary_that_a_gate_can_read(texts: Path) -> None:
-    result = call("score", texts, "--metrics", "distinct_n,distinct_n|n:1", "--json", "--quiet")
+    result = call("score", texts, "--metrics", "distinct_n,distinct_n|n:1,distinct-2", "--json", "--quiet")
     assert result.exit_code == 0
     summary = json.loads(result.stdout)
     assert summary["schema"] == 2

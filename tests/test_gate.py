@@ -77,6 +77,10 @@ def test_holm_corrects_over_all_metrics_and_arms() -> None:
     )
     assert family.outcome == "inconclusive"
     [found] = [j for j in family.judgements if j.metric == "vendi"]
+    assert found.high is not None
+    assert found.high < 0  # the interval lies wholly beyond what is allowed, which needs a word
+    assert found.note.endswith("not sure enough for one of 5 measures judged together (Holm's correction)")
+    assert [j.note for j in family.judgements if j.metric != "vendi"] == [""] * 4
     assert found.p_beyond == pytest.approx(5 * (alone.judgements[0].p_beyond or math.nan))
 
 
@@ -190,6 +194,22 @@ def test_a_share_of_a_score_below_zero_is_refused() -> None:
     new, old = law(0, mean=-3)
     with pytest.raises(InputError, match="allow an absolute loss"):
         gated({"reward": new}, {"reward": old}, allowing("reward", relative=0.1))
+
+
+@pytest.mark.parametrize("typed", ["distinct_2", "distinct-2", "Distinct-N", "distinct_n|n:2"])
+def test_a_rule_names_a_metric_however_it_is_spelled(typed: str) -> None:
+    new, old = law(0)
+    verdict = gated(
+        {"distinct_n": new, "vendi": new}, {"distinct_n": old, "vendi": old}, allowing(typed, relative=0.05)
+    )
+    assert [judgement.metric for judgement in verdict.judgements] == ["distinct_n"]
+
+
+def test_two_rules_for_one_metric_are_refused_though_spelled_apart() -> None:
+    new, old = law(0)
+    rules = [Rule(metrics=(name,), allow=Allowance(relative=0.05)) for name in ("distinct-2", "distinct_n")]
+    with pytest.raises(InputError, match="names distinct_n twice, as 'distinct-2' and 'distinct_n'; keep one"):
+        gated({"distinct_n": new}, {"distinct_n": old}, Policy(rules=tuple(rules)))
 
 
 def test_a_metric_that_was_not_measured_is_named_with_its_neighbour() -> None:

@@ -14,7 +14,7 @@ ALARMS = {
     "empty": "Empty answers",
     "length": "Lengths differ",
     "few prompts": "Few prompts",
-    "over-optimisation": "One score rose, another fell",
+    "over-optimisation": "Better by one score, worse by another",
     "unscored": "Answers without a score",
     "undefined": "Not measured",
     "voices": "Voices hard to tell apart",
