@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from evalkit.records import Alarm, Arm, Bar, Group, Variant
 from evalkit.stats import Array
 from evalkit.store import key_of, recall, remember
 from evalkit.summary import Compared, Measured
+from evalkit.text_sets import words_of
 
 UNSCORED_SHARE = 0.1
 """The share of a prompt's completions that may lack a score before the prompt's mean is undefined."""
@@ -118,7 +118,7 @@ def measure_groups(
         if measure.definition.kind == "arm_metric":
             unscored += [_unfigured(measure, arm) for arm in arms if np.isnan(values[arm.name]).all()]
         also = _essentials(measure, material, fair.quality)
-        signature = measure.signature(samples, encoder.identity, baseline, also)
+        signature = measure.signature(samples, encoder.identity, baseline, also, words_of(groups))
         measured.append(Measured(str(measure), signature, measure.definition.better, values))
         tell.advance(len(arms))
     return Measurements(tuple(asked), tuple(measured), groups, scores, tuple(unscored), bar, encoder)
@@ -128,7 +128,8 @@ def compared(arms: Sequence[Arm], measurements: Measurements) -> Compared:
     """Curves over k, where the baseline overtakes, and temperature sweeps read at equal quality."""
     raw = [arm.name for arm in arms if arm.is_raw]
     encoder = measurements.encoder.identity
-    traced = trace(measurements.measures, measurements.groups, measurements.scores, encoder, raw)
+    groups = measurements.groups
+    traced = trace(measurements.measures, groups, measurements.scores, encoder, raw, words_of(groups))
     by_name = {one.measure: one for one in measurements.measured}
     bar = measurements.bar
     readings = read_sweeps(arms, by_name[bar.measure], _diversities(measurements)) if bar else []
@@ -183,8 +184,8 @@ def _with_quality(groups: Groups, scores: Mapping[str, Sequence[Array]]) -> dict
     def rated(group: Group, own: Array) -> Group:
         beside = group.baseline
         if beside is not None:
-            beside = dataclasses.replace(beside, quality=known[beside.completions])
-        return dataclasses.replace(group, quality=own, baseline=beside)
+            beside = beside.having(quality=known[beside.completions])
+        return group.having(quality=own, baseline=beside)
 
     return {arm: [rated(group, own) for group, own in of_arm] for arm, of_arm in pairs.items()}
 
@@ -241,7 +242,7 @@ def embed_groups(groups: Groups, tell: Listener, encoder: Encoder, references: b
     def embedded(group: Group) -> Group:
         own = vectors[[row[text] for text in group.texts]]
         people = vectors[[row[text] for text in group.prompt.references]] if references else None
-        return dataclasses.replace(group, embeddings=own, reference_embeddings=people)
+        return group.having(embeddings=own, reference_embeddings=people)
 
     return {arm: [embedded(group) for group in of_arm] for arm, of_arm in groups.items()}
 
@@ -269,7 +270,8 @@ def _score_key(measure: Measure, groups: Sequence[Group]) -> str:
         prompt = group.prompt
         for part in (prompt.id, prompt.text, prompt.answer or "", prompt.match, *group.texts, ""):
             digest.update(part.encode("utf-8", "surrogatepass") + b"\0\0")
-    return key_of({"measure": measure.signature(0, ""), "groups": digest.hexdigest()})
+    signature = measure.signature(0, "", tokenizer=words_of({"": groups}))
+    return key_of({"measure": signature, "groups": digest.hexdigest()})
 
 
 def _means(arrays: Sequence[Array]) -> Array:

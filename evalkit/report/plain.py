@@ -59,6 +59,7 @@ ALARMS = {
     "truncated": "Answers cut off",
     "empty": "Empty answers",
     "length": "Lengths differ",
+    "words": "Words cannot be told apart",
     "few prompts": "Few prompts",
     "over-optimisation": "One score rose, another fell",
     "unscored": "Answers without a score",
