@@ -173,7 +173,7 @@ class Suite(Part):
     variants: tuple[Literal["useful", "matched", "pooled"], ...] = ("useful", "matched", "pooled")
     """In which variants every diversity metric is computed besides the plain one, where they can be."""
     tokenizer: Asked = "auto"
-    """What splits texts into words for measures that count them; `auto`: 13a, or characters for scripts without spaces."""
+    """What splits texts into words for measures that count them; `auto`: 13a, or zh or 13a+char by script."""
     encoder: str | None = Field(None, min_length=1)
     """Folder or hub id of the sentence encoder that measures of meaning use; default: the embedded one."""
     voices: dict[Annotated[str, Field(pattern=NAME)], Texts] = Field(default_factory=dict)

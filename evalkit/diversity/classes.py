@@ -5,11 +5,11 @@ member it equals in meaning, or founds one. "Equals" here: the texts are equal; 
 at least half (of the longer one's, case folded); or, for anything longer, the cosine of their sentence embeddings is
 `threshold` or more. Their judge of long texts is a classifier; ours is the encoder that the signature names.
 
-In texts whose words are not told by spaces (the group's tokenizer is another than 13a, and the text has letters of a
-script without spaces) half of the letters would prove nothing: "红色" (red) and "蓝色" (blue) share one of two. There an
-answer is short up to 6 letters, and two short ones are equal when they share a letter AND reach `threshold`. The
-embedded encoder reads Chinese, Japanese and Thai: red and "红色的" have a cosine of 0.97, red and blue 0.53, Tokyo and
-Kyoto 0.48; numerals ("四" and "五", 0.78) and "cat" and "dog" (0.64) are what sharing no letter tells apart.
+Where words are not told by spaces (the group's tokenizer is another than 13a, and the text has letters of a script
+without spaces) half of the letters prove nothing: "红色" (red) and "蓝色" (blue) share one of two. There an answer is
+short up to 6 letters, and two short ones are equal when they share a letter AND reach `threshold`. The embedded encoder
+reads Chinese, Japanese and Thai: red and "红色的" have a cosine of 0.97, red and blue 0.53; numerals ("四" and "五",
+0.78) and "cat" and "dog" (0.64) are what sharing no letter tells apart.
 
 THRESHOLD was set with the embedded encoder on 72 hand-made answers of six words or more to 12 open questions, each
 meaning in two wordings (tests/diversity/paraphrases.py): at 0.65 it joins 35 of 36 pairs that say the same and 4 of 144

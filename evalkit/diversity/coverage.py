@@ -30,7 +30,7 @@ NAN = float("nan")
     unit="probability",
     better="higher",
     needs={"answer"},
-    version="1.0",
+    version="1.1",
     cites="Chen et al. 2021",
 )
 def pass_at_k(group: Group, *, k: int) -> float:

@@ -12,7 +12,7 @@ from evalkit.records import Group
     unit="share",
     better="higher",
     needs={"choices", "answer"},
-    version="1.0",
+    version="1.1",
     cites="Brown et al. 2020",
 )
 def choice_accuracy(group: Group) -> float:
