@@ -14,7 +14,7 @@ from evalkit.comparison.frontier import read_sweeps
 from evalkit.comparison.matched import lengths_differ, lengths_hash, match_lengths
 from evalkit.comparison.pooled import pooled_values, slots_of
 from evalkit.comparison.useful import SUBSETS, set_bar, useful_values
-from evalkit.diversity.encoder import EMBEDDED, Encoder, encode
+from evalkit.diversity.encoder import EMBEDDED, Encoder, encode, unread_share
 from evalkit.measure import Measure, in_variant, label
 from evalkit.progress import Listener
 from evalkit.records import Alarm, Arm, Bar, Group, Variant
@@ -25,6 +25,8 @@ from evalkit.text_sets import words_of
 
 UNSCORED_SHARE = 0.1
 """The share of a prompt's completions that may lack a score before the prompt's mean is undefined."""
+UNREAD_SHARE = 0.1
+"""From this share of letters that the encoder cannot read on, measures of meaning are spoiled."""
 FEWEST_POOLED = 3
 """Prompts below which nothing can be said across prompts."""
 Groups = Mapping[str, Sequence[Group]]
@@ -111,6 +113,8 @@ def measure_groups(
     material = _Material(arms, groups, scores, bar)
     measured = []
     unscored: list[Alarm] = []
+    if "embeddings" in needs:
+        unscored += [alarm for arm in arms for alarm in _unread(arm, groups[arm.name], encoder)]
     for measure in asked:
         values = _values(measure, material)
         if measure.definition.kind == "score":
@@ -293,6 +297,17 @@ def _unscored(measure: Measure, arm: Arm, means: Array) -> list[Alarm]:
         f"over {UNSCORED_SHARE:.0%} of their completions (too long for it, or in words that it does not know)"
     )
     return [Alarm(arm.name, "unscored", message)]
+
+
+def _unread(arm: Arm, groups: Sequence[Group], encoder: Encoder) -> list[Alarm]:
+    share = unread_share([text for group in groups for text in group.texts], encoder)
+    if share <= UNREAD_SHARE:
+        return []
+    message = (
+        f"{share:.0%} of the letters are of scripts that the embedded encoder has not learned: to it such texts look "
+        "alike, and measures of meaning say nothing of them. Name one that reads them with `encoder:` in the suite."
+    )
+    return [Alarm(arm.name, "unread", message)]
 
 
 def _unfigured(measure: Measure, arm: Arm) -> Alarm:

@@ -60,6 +60,7 @@ ALARMS = {
     "empty": "Empty answers",
     "length": "Lengths differ",
     "words": "Words cannot be told apart",
+    "unread": "Texts that the encoder cannot read",
     "few prompts": "Few prompts",
     "over-optimisation": "One score rose, another fell",
     "unscored": "Answers without a score",
