@@ -9,9 +9,9 @@ from collections.abc import Callable
 import regex
 
 from evalkit.errors import MetricError
-from evalkit.numbers import digits_to_ascii, last_number, reading_of
+from evalkit.numbers import POWERS_AND_FRACTIONS, digits_to_ascii, last_number, reading_of
 from evalkit.records import Prompt
-from evalkit.words import UNSPACED
+from evalkit.words import UNSPACED, may_be_unspaced
 
 REGEX_SECONDS = 1.0
 """Longest time one completion may take a prompt's regular expression."""
@@ -22,11 +22,10 @@ _AROUND = (
 )
 """What may stand around an answer: white space, sentence marks, quotes, brackets, Markdown. # % + - $ carry meaning."""
 _ARTICLE = re.compile(r"(?:a|an|the) ")
-_KEPT = regex.compile(r"[\p{dt=super}\p{dt=sub}\p{dt=fraction}]+")
-"""What NFKC would give another value: 102 for 10 squared, 21/2 for two and a half."""
+_KEPT = re.compile(rf"[{POWERS_AND_FRACTIONS}]+")
 _LOOSE_SPACE = regex.compile(rf"(?<=[{UNSPACED}])\s+|\s+(?=[{UNSPACED}])")
 """Beside a letter of a script without spaces, a space is a matter of taste."""
-_INVISIBLE = regex.compile(r"[\u200b\u2060\ufeff\u200e\u200f]+")
+_INVISIBLE = re.compile(r"[\u200b\u2060\ufeff\u200e\u200f]+")
 """Breaks, joins and directions of writing that no reader sees."""
 
 
@@ -85,9 +84,10 @@ def _normalise(text: str) -> str:
 
 
 def _one_form(text: str) -> str:
-    """NFKC but for raised, lowered and fraction signs; digits of every script as ASCII; no space that means nothing."""
+    """NFKC but for powers and fractions; digits of every script as ASCII; no space that means nothing."""
     seen = _INVISIBLE.sub("", text)
     kept = [found.group() for found in _KEPT.finditer(seen)]
     parts = [unicodedata.normalize("NFKC", part) for part in _KEPT.split(seen)]
     whole = "".join(part + sign for part, sign in zip(parts, [*kept, ""], strict=True))
-    return _LOOSE_SPACE.sub("", digits_to_ascii(whole))
+    plain = digits_to_ascii(whole)
+    return _LOOSE_SPACE.sub("", plain) if may_be_unspaced(plain) else plain

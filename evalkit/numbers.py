@@ -13,17 +13,17 @@ No number: what stands inside a word (H2O), in a fraction (1/2, 2½), a version 
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cache
-from typing import Any
 
-import regex
-
-_FOREIGN_DIGIT = regex.compile(r"[\p{Nd}--[0-9]]", regex.VERSION1)
+POWERS_AND_FRACTIONS = "²³¹⁰⁴-⁹⁺-⁼¼-¾⅐-⅟↉"
+"""Signs that change a number's value: for a set of `re`. NFKC would make 102 of 10², and 21/2 of 2½."""
+_FOREIGN_DIGIT = re.compile(r"[^\D0-9]")
 _PLAIN = str.maketrans("，．＋－\N{MINUS SIGN}\N{FRACTION SLASH}\N{RIGHT SINGLE QUOTATION MARK}", ",.+--/'")
-"""Full-width and typographic signs to ASCII. NFKC would also make 102 of 10 squared."""
+"""Full-width and typographic signs to ASCII."""
 _ARABIC_DECIMAL, _ARABIC_THOUSANDS = "\N{ARABIC DECIMAL SEPARATOR}", "\N{ARABIC THOUSANDS SEPARATOR}"
 _UNBROKEN = "\N{NO-BREAK SPACE}\N{THIN SPACE}\N{NARROW NO-BREAK SPACE}"
 _ASKED_FOR = f" {_UNBROKEN}'"
@@ -63,8 +63,8 @@ def digits_to_ascii(text: str) -> str:
     return text if text.isascii() else _FOREIGN_DIGIT.sub(_ascii_digit, text)
 
 
-def _ascii_digit(found: Any) -> str:
-    return str(unicodedata.decimal(found.group(), found.group()))
+def _ascii_digit(found: re.Match[str]) -> str:
+    return str(unicodedata.decimal(found.group()))
 
 
 def _plain(text: str, reading: Reading) -> str:
@@ -74,26 +74,21 @@ def _plain(text: str, reading: Reading) -> str:
     return plain.replace(_ARABIC_DECIMAL, reading.decimal).replace(_ARABIC_THOUSANDS, reading.thousands[0])
 
 
-def _value(found: Any, reading: Reading) -> Decimal:
-    whole = found["whole"] or "0"
-    for mark in reading.thousands:
-        whole = whole.replace(mark, "")
-    return Decimal(f"{found['sign']}{whole}.{found['part'] or '0'}{found['exponent'] or ''}")
+def _value(found: re.Match[str], reading: Reading) -> Decimal:
+    text = found.group()
+    if found["pointed"] is None:
+        for mark in reading.thousands:
+            text = text.replace(mark, "")
+    return Decimal(text.replace(",", "."))
 
 
 @cache
-def _number(reading: Reading) -> Any:
-    """The pattern of a number; `regex` lets alternatives share the names of their groups."""
-    point, marks = regex.escape(reading.decimal), f"[{regex.escape(reading.thousands)}]"
+def _number(reading: Reading) -> re.Pattern[str]:
+    point, marks = re.escape(reading.decimal), f"[{re.escape(reading.thousands)}]"
     grouped = rf"[1-9][0-9]{{0,2}}(?P<mark>{marks})[0-9]{{3}}(?:(?P=mark)[0-9]{{3}})*"
-    forms = [
-        rf"(?P<whole>{grouped}|[0-9]+)(?:{point}(?P<part>[0-9]+))?",
-        rf"{point}(?P<part>[0-9]+)",
-    ]
-    if reading.decimal == ",":
-        forms.append(r"(?P<whole>[0-9]+)\.(?P<part>[0-9]+)")  # 3.5 can be nothing else
-    return regex.compile(
+    pointed = r"[0-9]+\.[0-9]+" if reading.decimal == "," else "(?!)"  # 3.5 can be nothing else, even so
+    return re.compile(
         r"(?<![A-Za-z0-9_/])(?<![0-9][.,])"  # not inside a word, the lower half of a fraction, the rest of 1.2.3 or 3,5
-        rf"(?P<sign>[+-]?)(?:{'|'.join(forms)})(?P<exponent>[eE][+-]?[0-9]{{1,4}})?"
-        r"(?![0-9]|[.,/][0-9]|[eE][+-]?[0-9]|\p{No})"
+        rf"[+-]?(?:(?:{grouped}|[0-9]+)(?:{point}[0-9]+)?|{point}[0-9]+|(?P<pointed>{pointed}))(?:[eE][+-]?[0-9]{{1,4}})?"
+        rf"(?![0-9{POWERS_AND_FRACTIONS}]|[.,/][0-9]|[eE][+-]?[0-9])"
     )
