@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
@@ -17,6 +17,7 @@ from evalkit.cli_errors import Group, write
 from evalkit.cli_gate import baseline as baseline_group
 from evalkit.cli_gate import decide, gate, power
 from evalkit.cli_report import compare, report
+from evalkit.tokenizer import Asked
 
 if TYPE_CHECKING:
     from evalkit.progress import Listener
@@ -147,19 +148,33 @@ def run(suite: Path, models: dict[str, str], samples: int | None, temperatures: 
     help="Metrics, comma separated, as in distinct_n,'distinct_n|n:3'. Default: all that texts allow.",
 )
 @click.option("--baseline", metavar="ARM", help="The arm the others are compared with; default: the first in the file.")
+@click.option(
+    "--tokenizer",
+    default="auto",
+    show_default=True,
+    type=click.Choice(get_args(Asked)),
+    help="What splits texts into words; auto: 13a, or characters for scripts without spaces.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
 @click.option(
     "--report", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE.html", help="Write the report here."
 )
 @output_options
 def score(
-    file: Path, metrics: str, baseline: str | None, as_json: bool, report: Path | None, tell: Listener, quiet: bool
+    file: Path,
+    metrics: str,
+    baseline: str | None,
+    tokenizer: Asked,
+    as_json: bool,
+    report: Path | None,
+    tell: Listener,
+    quiet: bool,
 ) -> None:
     """Measure completions made elsewhere: FILE is JSONL with prompt_id, prompt, completion (or completions), arm."""
     from evalkit.summary import to_json
     from evalkit.texts import score_file
 
-    scored = score_file(file, [name for name in metrics.split(",") if name], baseline, tell)
+    scored = score_file(file, [name for name in metrics.split(",") if name], baseline, tell, tokenizer)
     tell.close()
     if report is not None:
         write(report, scored.page)

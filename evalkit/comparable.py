@@ -14,6 +14,7 @@ from evalkit.records import Arm, Estimate, Summary
 from evalkit.report.effects import is_whole
 from evalkit.report.wording import listed
 from evalkit.sequential import Look
+from evalkit.tokenizer import SPACED
 
 Pair = tuple[str, str]
 """(arm of the new side, arm of the old side)."""
@@ -179,8 +180,22 @@ def _unlike_metrics(new: Side, old: Side, pair: Pair, policy: Policy) -> list[st
         elif ours.samples != theirs.samples:
             reasons.append(f"n: {name} rests on {ours.samples} completions a prompt against {theirs.samples}")
         elif ours.signature != theirs.signature:
-            reasons.append(f"signature: {name} is {ours.signature} against {theirs.signature}")
+            unlike = _unlike_words(ours.signature, theirs.signature)
+            reasons.append(f"signature: {name} is {ours.signature} against {theirs.signature}{unlike}")
     return reasons
+
+
+def _unlike_words(ours: str, theirs: str) -> str:
+    """What to do where the two sides' words were split by different tokenizers."""
+    here, there = (
+        dict(part.partition(":")[::2] for part in one.split("|")).get("tok", SPACED) for one in (ours, theirs)
+    )
+    if here == there:
+        return ""
+    return (
+        f"; words were split by {here} against {there}: name one with "
+        "`tokenizer:` in the suite, or --tokenizer of `evalkit score`, and measure both again"
+    )
 
 
 def estimates_of(summary: Summary, arm: str) -> dict[str, Estimate]:

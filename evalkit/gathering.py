@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from evalkit.choices import given
 from evalkit.completion_map import map_completions
 from evalkit.diversity.classes import partition
 from evalkit.evidence import ChoiceShares, Evidence, Meanings, Shape
@@ -65,19 +66,15 @@ def _probabilities_at_ranks(group: Group) -> Array:
 
 def _choices(arm: str, group: Group) -> ChoiceShares:
     known = group.choice_logprobs or {}
-    given = Counter(choice for text in group.texts if (choice := _given(text, group)) is not None)
+    choices = tuple(group.prompt.choices)
+    drawn = Counter(choice for one in group.completions if (choice := given(one.text, choices)) is not None)
     return ChoiceShares(
         group.prompt.id,
         arm,
         {choice: float(np.exp(logprob)) for choice, logprob in known.items()},
-        {choice: given[choice] for choice in group.prompt.choices},
+        {choice: drawn[choice] for choice in choices},
         len(group.completions),
     )
-
-
-def _given(text: str, group: Group) -> str | None:
-    """The longest choice that the text begins with."""
-    return max((choice for choice in group.prompt.choices if text.startswith(choice)), key=len, default=None)
 
 
 def _known(value: float) -> float | None:

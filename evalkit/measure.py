@@ -25,6 +25,7 @@ from typing import Any, Literal, NotRequired, Required, TypedDict, TypeVar, Unpa
 from evalkit.errors import MetricError
 from evalkit.records import Better, Side, Traits, Variant
 from evalkit.spelling import meanings
+from evalkit.tokenizer import SPACED
 
 Need = Literal[
     "words",
@@ -171,16 +172,20 @@ class Measure:
         """Name, parameters, identity and version in one word, for the signatures of measures that build on this one."""
         return self.signature(0, "").replace("|k:0", "").replace("|", ",")
 
-    def signature(self, k: int, encoder: str, baseline: str = "", also: Iterable[str] = ()) -> str:
+    def signature(
+        self, k: int, encoder: str, baseline: str = "", also: Iterable[str] = (), tokenizer: str = SPACED
+    ) -> str:
         """All that the number depends on besides the completions: parameters, tokenizer, encoder, baseline, k, version.
 
         `baseline`: fingerprint of the baseline checkpoint, if any. `also`: what else decides it, as `key:value`.
+        `tokenizer`: signature of what split texts into words; a measure of meaning looks at words in short answers
+        alone, and names it where it is not 13a.
         """
         name = self.name if self.variant == "whole" else f"{self.variant}/{self.name}"
         parts = [name, *(f"{key}:{_show(value)}" for key, value in self.params)]
         parts += [f"{key}:{value}" for key, value in self.identify().items()]
-        if "words" in self.definition.needs:
-            parts.append("tok:13a")
+        if "words" in self.definition.needs and (tokenizer != SPACED or "embeddings" not in self.definition.needs):
+            parts.append(f"tok:{tokenizer}")
         if "embeddings" in self.definition.needs:
             parts.append(f"enc:{encoder}")
         if baseline and self.definition.needs & {"baseline_logprobs", "baseline_group", "forward_logprobs"}:

@@ -21,6 +21,7 @@ from evalkit.records import Arm, Checkpoint, Prompt, Rendered, Sampling
 from evalkit.rendering import render
 from evalkit.store import key_of
 from evalkit.suite import Suite
+from evalkit.tokenizer import check
 
 SEEDS = 2**32
 """Shard seeds are below this: what every engine's generator takes."""
@@ -99,6 +100,7 @@ def make_plan(suite: Suite, engine: str, blocks: int = 1) -> Plan:
     `blocks`: cut each arm into at least so many, to look at the data in between.
     """
     check_measures(suite.measures, suite.prompts)
+    check(suite.tokenizer)
     loaded = {name: _load(suite, name, engine) for name in suite.checkpoints}
     arms = [replace(arm, engine=loaded[arm.checkpoint].engine_text) for arm in plan_arms(suite)]
     return Plan(suite, loaded, tuple(arms), tuple(_shards(arms, loaded, blocks)), find_encoder(suite.encoder))

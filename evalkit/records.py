@@ -16,6 +16,8 @@ import annotated_types as at
 if TYPE_CHECKING:
     import numpy as np
 
+    from evalkit.tokenizer import Name as Tokenizer
+
 Kind = Literal["base", "tuned"]
 Match = Literal["exact", "numeric", "regex"]
 Better = Literal["higher", "lower", "neither"]
@@ -200,6 +202,8 @@ class Group:
 
     voices: Voices | None = None
     """Who says what; present for metrics that need "voices"."""
+    tokenizer: Tokenizer = "13a"
+    """What splits texts into words: one for all groups that are compared."""
 
     @cached_property
     def texts(self) -> tuple[str, ...]:
@@ -208,14 +212,14 @@ class Group:
 
     @cached_property
     def words(self) -> tuple[tuple[str, ...], ...]:
-        """Completion texts as word tokens (tokenizer 13a), which every lexical metric counts."""
-        from evalkit.words import tokenize
+        """Completion texts as word tokens, which every lexical metric counts."""
+        from evalkit.tokenizer import tokenizer
 
-        return tuple(tokenize(text) for text in self.texts)
+        return tuple(map(tokenizer(self.tokenizer), self.texts))
 
     def of(self, completions: tuple[Completion, ...], words: tuple[tuple[str, ...], ...]) -> Group:
         """The same prompt with other completions, whose words are known; all that was said of the old ones is gone."""
-        made = Group(self.prompt, completions)
+        made = Group(self.prompt, completions, tokenizer=self.tokenizer)
         # What `words` would find is put where it keeps it: tokenizing again is slow, and could split joined words more.
         vars(made)["words"] = words
         return made
@@ -227,7 +231,11 @@ class Group:
 
     def embedded(self, rows: np.ndarray) -> Group:
         """The same group with these embeddings, (k, d)."""
-        made = replace(self, embeddings=rows)
+        return self.having(embeddings=rows)
+
+    def having(self, **more: Any) -> Group:
+        """The same completions with more said of them; their words are not looked for again."""
+        made = replace(self, **more)
         vars(made).update({name: found for name, found in vars(self).items() if name in ("words", "texts")})
         return made
 

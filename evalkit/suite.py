@@ -25,6 +25,7 @@ from evalkit.measure import Measure, parse
 from evalkit.policy import Policy
 from evalkit.prompts import PromptSource, check_prompts, read_prompts
 from evalkit.records import Kind, Prompt, Sampling
+from evalkit.tokenizer import Asked
 from evalkit.typed_yaml import Part, dotted, read_part, reason
 from evalkit.voice_examples import Examples, check_examples, read_examples
 from evalkit.yaml_lines import Document
@@ -171,6 +172,8 @@ class Suite(Part):
     """A completion that reaches it is useful; default: the median quality of the baseline's completions."""
     variants: tuple[Literal["useful", "matched", "pooled"], ...] = ("useful", "matched", "pooled")
     """In which variants every diversity metric is computed besides the plain one, where they can be."""
+    tokenizer: Asked = "auto"
+    """What splits texts into words for measures that count them; `auto`: 13a, or zh or 13a+char by script."""
     encoder: str | None = Field(None, min_length=1)
     """Folder or hub id of the sentence encoder that measures of meaning use; default: the embedded one."""
     voices: dict[Annotated[str, Field(pattern=NAME)], Texts] = Field(default_factory=dict)

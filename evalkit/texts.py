@@ -19,6 +19,8 @@ from evalkit.prompts import jsonl_rows
 from evalkit.publish import report_page
 from evalkit.records import Arm, Completion, Group, Match, Prompt, Summary
 from evalkit.summary import summarise
+from evalkit.text_sets import split_alike
+from evalkit.tokenizer import Asked
 
 UNNAMED = "texts"
 """Name of the arm of rows that name none."""
@@ -58,7 +60,9 @@ class Scored:
     page: bytes
 
 
-def score_file(path: Path, metrics: Sequence[str], baseline: str | None, tell: Listener) -> Scored:
+def score_file(
+    path: Path, metrics: Sequence[str], baseline: str | None, tell: Listener, tokenizer: Asked = "auto"
+) -> Scored:
     """Measure the completions of a JSONL file. `metrics`: names, or none for all that texts alone allow.
 
     Every prompt is measured on equally many completions: the first k, k being the smallest number that any has.
@@ -74,11 +78,12 @@ def score_file(path: Path, metrics: Sequence[str], baseline: str | None, tell: L
         arm: [_group(prompt, by_prompt.get(prompt.id, [])[:samples]) for prompt in prompts]
         for arm, by_prompt in texts.items()
     }
+    groups = split_alike(groups, tokenizer, tell)
     quality = next((measure for measure in measures if measure.definition.is_quality), None)
     fairness = Fairness(quality, None, VARIANTS[1:])
     measurements = measure_groups(measures, arms, groups, samples, tell, fairness=fairness)
     ids = [prompt.id for prompt in prompts]
-    found = [*alarms(arms, groups), *measurements.alarms]
+    found = [*alarms(arms, measurements.groups), *measurements.alarms]
     summary = summarise(path.stem, ids, arms, measurements.measured, samples, found, compared(arms, measurements))
     provenance = {"file": str(path), "metrics": [str(measure) for measure in measures], "samples": samples}
     evidence = gather(measurements.groups, measurements.measures)

@@ -245,6 +245,21 @@ def test_numbers_that_are_not_of_one_kind_are_not_compared(values: dict[str, obj
     assert message in str(error.value)
 
 
+def test_words_split_in_two_ways_are_not_compared_and_the_remedy_is_said() -> None:
+    new, old = law(0)
+
+    def split_by(tokenizer: str, values: Array) -> Side:
+        own = side({"distinct_n": values}, tokenizer)
+        signature = f"distinct_n|n:2|tok:{tokenizer}|k:8|v:1.0"
+        estimates = tuple(replace(one, signature=signature) for one in own.summary.estimates)
+        return replace(own, summary=replace(own.summary, estimates=estimates))
+
+    assert judge(split_by("zh", new), split_by("zh", old), PAIR, DEFAULT).judgements
+    with pytest.raises(Incomparable, match=r"tok:zh.* against .*tok:13a") as error:
+        judge(split_by("zh", new), split_by("13a", old), PAIR, DEFAULT)
+    assert "words were split by zh against 13a: name one with `tokenizer:` in the suite" in str(error.value)
+
+
 def test_prompts_of_the_same_names_but_other_texts_are_another_suite() -> None:
     new, old = law(0)
     with pytest.raises(Incomparable, match="suite version"):

@@ -1,7 +1,7 @@
 """Does the model keep a stated law over answers, or look for its mode? Exact, from log-probs: nothing is sampled.
 
 A prompt's `choices` state a law, say 0.51 heads and 0.49 tails. An answer gives a choice when it begins with it (the
-rules stand in `evalkit.stated_texts`); chances are then normalised over the choices, so that they can be held against
+rules stand in `evalkit.choices`); chances are then normalised over the choices, so that they can be held against
 the target, and what begins otherwise is `off_choices`.
 """
 

@@ -16,7 +16,7 @@ from evalkit.records import Group
     plain="right choices",
     bounds=(0, 1),
     needs={"choices", "answer"},
-    version="1.0",
+    version="1.1",
     cites="Brown et al. 2020",
 )
 def choice_accuracy(group: Group) -> float:

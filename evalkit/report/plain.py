@@ -13,6 +13,8 @@ ALARMS = {
     "truncated": "Answers cut off",
     "empty": "Empty answers",
     "length": "Lengths differ",
+    "words": "Words cannot be told apart",
+    "unread": "Texts that the encoder cannot read",
     "few prompts": "Few prompts",
     "over-optimisation": "Better by one score, worse by another",
     "unscored": "Answers without a score",

@@ -12,7 +12,7 @@ from scipy import stats
 from evalkit import measure as module
 from evalkit.measure import Measure, parse, score
 from evalkit.quality.agreement import agreements, over_optimisation, scores_of_quality
-from evalkit.records import Arm, Better, Difference, Group, Summary
+from evalkit.records import Arm, Better, Difference, Group, Side, Summary
 from evalkit.stats import Array
 
 RNG = np.random.default_rng(0)
@@ -75,12 +75,17 @@ def test_one_that_rises_while_another_falls_is_an_alarm() -> None:
 
 @pytest.fixture
 def plugins() -> Iterator[list[Measure]]:
-    """Scores as other packages declare them: one better high, one better low, one of no direction."""
-    betters: dict[str, Better] = {"helpful": "higher", "toxicity": "lower", "formality": "neither"}
-    for name, better in betters.items():
-        score(name=name, unit="points", better=better, needs=(), version="1.0", cites="somebody")(nothing)
-    yield [parse(name) for name in betters]
-    for name in betters:
+    """Scores as other packages declare them: one better high, one better low, one of no direction, one of diversity."""
+    declared: dict[str, tuple[Better, Side]] = {
+        "helpful": ("higher", "quality"),
+        "toxicity": ("lower", "quality"),
+        "formality": ("neither", "neither"),
+        "spread": ("higher", "diversity"),
+    }
+    for name, (better, side) in declared.items():
+        score(name=name, unit="points", better=better, side=side, needs=(), version="1.0", cites="somebody")(nothing)
+    yield [parse(name) for name in declared]
+    for name in declared:
         del module._declared[name]
 
 
@@ -113,8 +118,9 @@ def test_each_score_has_its_own_better_direction(
 
 
 def test_a_score_of_diversity_that_falls_is_the_trade_and_no_over_optimisation(plugins: list[Measure]) -> None:
-    measures = [parse("nli_diversity|model:x"), plugins[0]]
-    told = summary(difference("helpful", 1.0), difference("nli_diversity|model:x", -0.5))
+    measures = [parse("nli_diversity|model:x"), *plugins]
+    fallen = difference("nli_diversity|model:x", -0.5), difference("spread", -0.5)
+    told = summary(difference("helpful", 1.0), *fallen)
     assert over_optimisation(told, scores_of_quality(measures)) == []
 
 
