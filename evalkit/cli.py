@@ -113,11 +113,12 @@ def _models(_context: click.Context, _parameter: click.Parameter, given: tuple[s
     metavar="POLICY",
     help="Ask in blocks and stop when the gate's verdict by this policy file is settled; exit as the gate does.",
 )
+@click.option("--fresh", is_flag=True, help="Sample anew: take nothing from the cache of earlier runs.")
 @click.option("--baseline", metavar="WHAT", help="With --until-decided: what the gate compares with; see evalkit gate.")
 @output_options
 def run(suite: Path, models: dict[str, str], samples: int | None, temperatures: tuple[float, ...], engine: str,
-        prompts: int | None, out: Path | None, policy_file: Path | None, baseline: str | None, tell: Listener,
-        quiet: bool) -> None:  # fmt: skip
+        prompts: int | None, out: Path | None, policy_file: Path | None, fresh: bool, baseline: str | None,
+        tell: Listener, quiet: bool) -> None:  # fmt: skip
     """Sample SUITE from its checkpoints, measure, and write a report."""
     from evalkit.run import run_suite
     from evalkit.suite import load_suite, overrides
@@ -125,11 +126,11 @@ def run(suite: Path, models: dict[str, str], samples: int | None, temperatures: 
     asked = load_suite(suite, overrides(models, samples, temperatures or None, prompts))
     command = ["evalkit", *sys.argv[1:]]
     if policy_file is not None:
-        decide(asked, policy_file, baseline, engine, out, tell, command, quiet)
+        decide(asked, policy_file, baseline, engine, out, tell, command, fresh, quiet)
         return
     if baseline is not None:
         raise click.UsageError("--baseline goes with --until-decided; to gate a run that is there, use evalkit gate")
-    result = run_suite(asked, engine, out, tell, command)
+    result = run_suite(asked, engine, out, tell, command, fresh)
     tell.close()
     if not quiet:
         _print_verdict(result.summary)

@@ -107,6 +107,11 @@ def day_and_time(found: datetime.datetime) -> str:
     return f"{found.day} {found:%B %Y, %H:%M:%S} UTC"
 
 
+def span(first: datetime.datetime, last: datetime.datetime) -> str:
+    """When something was done that took a while."""
+    return f"on {day_and_time(first)}" if first == last else f"from {day_and_time(first)} to {day_and_time(last)}"
+
+
 def _told(run: str, manifest: Mapping[str, JSON]) -> Provenance:
     return Provenance(
         run=run,
@@ -132,12 +137,33 @@ def _facts(manifest: Mapping[str, JSON]) -> Iterator[tuple[str, str]]:
     yield "Started", day_and_time(started) if started else ""
     yield "Ended", day_and_time(ended) if ended else ""
     yield "Took", took((ended - started).total_seconds()) if started and ended else ""
+    yield "Sampled", _sampled(manifest.get("samples"))
     yield "Tokens", _tokens(manifest.get("tokens"))
     yield "Seed", _seed(manifest)
     yield "evalkit", _text(manifest.get("evalkit"))
     yield "Versions", _pairs(manifest.get("versions"))
     yield "Machine", _machine(manifest.get("machine"))
     yield "File", _text(manifest.get("file"))
+
+
+def _sampled(arms: JSON) -> str:
+    """Each arm's completions: by this run or taken from the cache, and when."""
+    rows = arms.items() if isinstance(arms, Mapping) else ()
+    return "; ".join(f"{arm}: {_sample(row)}" for arm, row in rows if isinstance(row, Mapping))
+
+
+def _sample(row: Mapping[str, JSON]) -> str:
+    when, cached = _when(row, "sampled"), _when(row, "cached")
+    if not cached:
+        return f"{_text(row.get('completions'))} completions, sampled by this run {when}"
+    of_all = f"{_text(row.get('from_cache'))} of {_text(row.get('completions'))} completions"
+    rest = "" if row.get("from_cache") == row.get("completions") else ", the others by this run"
+    return f"{of_all} from the cache, sampled {cached}{rest}"
+
+
+def _when(row: Mapping[str, JSON], what: str) -> str:
+    first, last = moment(row.get(f"{what}_first")), moment(row.get(f"{what}_last"))
+    return span(first, last) if first and last else ""
 
 
 def _tokens(counts: JSON) -> str:
@@ -175,11 +201,16 @@ def _checkpoints(manifest: Mapping[str, JSON]) -> Iterator[CheckpointRow]:
             yield CheckpointRow(
                 name=_text(row.get("name")),
                 kind=_text(row.get("kind")),
-                source=f"{_text(row.get('source'))}{revision}",
+                source=f"{_text(row.get('source'))}{revision}{_served(row.get('served'))}",
                 engine=engine,
                 dtype=_text(row.get("dtype")),
                 fingerprint=_text(row.get("fingerprint")),
             )
+
+
+def _served(told: JSON) -> str:
+    """What a server said of itself."""
+    return f" (the server tells: {_pairs(told)})" if isinstance(told, Mapping) and told else ""
 
 
 def _at(found: JSON, *keys: str) -> JSON:

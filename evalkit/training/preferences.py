@@ -34,6 +34,7 @@ from evalkit.plan import Loaded, Shard, make_plan
 from evalkit.progress import Listener
 from evalkit.prompts import jsonl_rows
 from evalkit.records import Completion, Match, Prompt
+from evalkit.report.provenance import span
 from evalkit.store import Store, open_store
 from evalkit.suite import SamplingSpec, Suite
 from evalkit.training.config import PrefsSampleConfig, PrefsSimulateConfig, RaterGroup, RewardSource
@@ -239,9 +240,12 @@ def _draw(config: PrefsSampleConfig, engine: str, tell: Listener) -> list[Comple
         raise InputError("policy.sampling lists several temperatures; pairs are drawn at one")
     [loaded] = plan.checkpoints.values()
     with tempfile.TemporaryDirectory() as folder, open_store(Path(folder), tell.note) as store:
-        missing = [shard for shard in plan.shards if not store.holds(shard.key)]
+        missing = [shard for shard in plan.shards if not store.holds(shard.key, shared=shard.shared)]
         if missing:
             _sample(loaded, missing, store, tell)
+        if reused := [store.sampled(shard.key) for shard in plan.shards if shard not in missing]:
+            when = span(min(reused), max(reused))
+            tell.note(f"{len(reused)} of {len(plan.shards)} blocks of pairs come from the cache, sampled {when}")
         return [completion for shard in plan.shards for completion in store.read(shard.key)]
 
 
@@ -268,7 +272,8 @@ def _sample(loaded: Loaded, shards: Sequence[Shard], store: Store, tell: Listene
         tell.advance(1)
         tell.stage("sample pairs", sum(shard.size for shard in shards))
         for shard in shards:
-            store.put(shard.key, opened.sample(shard.prompts, shard.sampling, shard.seed, tell.advance))
+            drawn = opened.sample(shard.prompts, shard.sampling, shard.seed, tell.advance)
+            store.put(shard.key, drawn, shard.arm.name, shard.shared)
 
 
 def _check_source(source: RewardSource) -> None:
