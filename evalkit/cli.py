@@ -54,9 +54,10 @@ def output_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 @contextmanager
 def _listening(quiet: bool, json_lines: bool) -> Iterator[Listener]:
-    from evalkit.progress import Bars, JsonLines, Quiet
+    from evalkit.progress import Bars, JsonLines, Lines, Quiet
 
-    tell: Listener = JsonLines() if json_lines else Quiet() if quiet else Bars()
+    shown: Listener = Bars() if sys.stderr.isatty() else Lines()
+    tell: Listener = JsonLines() if json_lines else Quiet() if quiet else shown
     try:
         yield tell
     finally:

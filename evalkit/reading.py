@@ -2,8 +2,7 @@
 
 A question is put to one checkpoint, which is loaded at most once for all that is asked of it. Log-probs are asked of
 the engine that samples the checkpoint, so that what is subtracted from them was made alike; whole laws of
-`LAW_ENGINE`, which is that engine or another load. What was read once is kept in the cache; what a server read that
-does not name its weights, in the run's folder.
+`LAW_ENGINE`, which is that engine or another load. What was read once is kept in the cache.
 """
 
 from __future__ import annotations
@@ -77,14 +76,14 @@ def read(plan: Plan, questions: Sequence[Question], tell: Listener) -> list[Answ
     answers: dict[str, Answer] = {}
     open_questions: dict[tuple[str, str], dict[str, Question]] = defaultdict(dict)
     for key, question in by_key.items():
-        known = recall("readings", key, _is_shared(plan, question)) if question.pairs else []
+        known = recall("readings", key) if question.pairs else []
         if known is None:
             open_questions[question.checkpoint, _engine(plan, question)][key] = question
         else:
             answers[key] = _unpack(question, known)
     for (checkpoint, engine), asked in open_questions.items():
         for key, answer in _ask(plan.checkpoints[checkpoint], engine, asked, tell):
-            remember("readings", key, _pack(asked[key], answer), tell.note, _is_shared(plan, asked[key]))
+            remember("readings", key, _pack(asked[key], answer), tell.note)
             answers[key] = answer
     return [_one_a_pair(question, answers[key]) for key, question in zip(keys, questions, strict=True)]
 
@@ -93,10 +92,6 @@ def split(groups: Sequence[Group], answer: Answer) -> list[Answer]:
     """An answer about every completion of `groups`, cut into one part a group."""
     ends = np.cumsum([len(group.completions) for group in groups]).tolist()
     return [answer[end - len(group.completions) : end] for group, end in zip(groups, ends, strict=True)]
-
-
-def _is_shared(plan: Plan, question: Question) -> bool:
-    return plan.checkpoints[question.checkpoint].checkpoint.names_weights
 
 
 def _engine(plan: Plan, question: Question) -> str:

@@ -15,7 +15,6 @@ from safetensors.numpy import save_file
 
 from evalkit.checkpoints import check, context_length, fingerprint, locate, resolve
 from evalkit.errors import CheckpointError
-from evalkit.records import Checkpoint
 from evalkit.suite import CheckpointSpec
 
 

@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
+from evalkit import servers
 from evalkit.errors import EngineError, MetricError
 from evalkit.measure import parse
 from evalkit.plan import check_measures
-from evalkit import servers
 from evalkit.quality import judge as judging
 from evalkit.quality.judge import judge, messages, read_verdict
 from evalkit.records import Completion, Group, Prompt
