@@ -124,7 +124,7 @@ def run(suite: Path, models: dict[str, str], samples: int | None, temperatures: 
     from evalkit.run import run_suite
     from evalkit.suite import load_suite, overrides
 
-    asked = load_suite(suite, overrides(models, samples, temperatures or None, prompts))
+    asked = load_suite(suite, overrides(models, samples, temperatures or None, prompts), tell.note)
     command = ["evalkit", *sys.argv[1:]]
     if policy_file is not None:
         decide(asked, policy_file, baseline, engine, out, tell, command, fresh, quiet)
@@ -286,7 +286,7 @@ def prefs_sample(config: Path, out: Path, engine: str, tell: Listener, quiet: bo
     from evalkit.training.config import PrefsSampleConfig, load_config
     from evalkit.training.preferences import check_place, sample_pairs, write_pairs
 
-    asked = load_config(PrefsSampleConfig, config)
+    asked = load_config(PrefsSampleConfig, config, tell.note)
     check_place(out)
     pairs = sample_pairs(asked, engine, tell)
     write_pairs(out, pairs)
@@ -316,9 +316,9 @@ def prefs_simulate(config: Path, out: Path, tell: Listener, quiet: bool) -> None
         write_preferences,
     )
 
-    asked = load_config(PrefsSimulateConfig, config)
+    asked = load_config(PrefsSimulateConfig, config, tell.note)
     check_place(out)
-    pairs = read_pairs(asked.pairs)
+    pairs = read_pairs(asked.pairs, tell.note)
     values = value_pairs(asked.groups, pairs, tell)
     preferences = label_pairs(asked, pairs, values, tell)
     write_preferences(out, preferences)
@@ -374,7 +374,7 @@ def train_ppo(config: Path, out: Path | None, tell: Listener, quiet: bool) -> No
     from evalkit.training.config import PpoConfig, load_config
     from evalkit.training.ladder import train_ladder
 
-    asked = load_config(PpoConfig, config)
+    asked = load_config(PpoConfig, config, tell.note)
     folder = out or Path("trained") / asked.name
     _print_trained(train_ladder(asked, folder, tell, ["evalkit", *sys.argv[1:]]), folder, tell, quiet)
 
@@ -386,7 +386,7 @@ def train_reward(config: Path, out: Path | None, tell: Listener, quiet: bool) ->
     from evalkit.training.config import RewardConfig, load_config
     from evalkit.training.reward import train_reward as train
 
-    asked = load_config(RewardConfig, config)
+    asked = load_config(RewardConfig, config, tell.note)
     folder = out or Path("trained") / asked.name
     _print_trained(train(asked, folder, tell, ["evalkit", *sys.argv[1:]]), folder, tell, quiet)
 
@@ -398,7 +398,7 @@ def train_sft(config: Path, out: Path | None, tell: Listener, quiet: bool) -> No
     from evalkit.training.config import SftConfig, load_config
     from evalkit.training.sft import train_sft as train
 
-    asked = load_config(SftConfig, config)
+    asked = load_config(SftConfig, config, tell.note)
     folder = out or Path("trained") / asked.name
     _print_trained([train(asked, folder, tell, ["evalkit", *sys.argv[1:]])], folder, tell, quiet)
 

@@ -7,7 +7,6 @@ import sys
 import time
 from typing import Any, Protocol, TextIO
 
-
 SECONDS_BETWEEN_LINES = 10.0
 
 
@@ -62,7 +61,9 @@ class Lines:
         self._tokens += tokens
         if time.monotonic() - self._told >= SECONDS_BETWEEN_LINES and self._done < self._total:
             self._told = time.monotonic()
-            self._tell(f"{self._stage}: {self._done:,} of {self._total:,} ({self._done / self._total:.0%}){self._rate()}")
+            self._tell(
+                f"{self._stage}: {self._done:,} of {self._total:,} ({self._done / self._total:.0%}){self._rate()}"
+            )
 
     def note(self, text: str) -> None:
         self._tell(f"note: {text}")

@@ -19,6 +19,7 @@ from evalkit.prompts import jsonl_rows
 from evalkit.publish import report_page
 from evalkit.records import Arm, Completion, Group, Match, Prompt, Summary
 from evalkit.summary import summarise
+from evalkit.unread import unread_note
 
 UNNAMED = "texts"
 """Name of the arm of rows that name none."""
@@ -64,7 +65,7 @@ def score_file(path: Path, metrics: Sequence[str], baseline: str | None, tell: L
     Every prompt is measured on equally many completions: the first k, k being the smallest number that any has.
     Raises `RecordsError`, `MetricError`.
     """
-    rows = _read(path)
+    rows = _read(path, tell)
     measures = [parse(name) for name in metrics] or _all_on_texts(any(row.answer for row in rows))
     _check(measures, rows)
     prompts, texts = _gather(rows)
@@ -85,18 +86,22 @@ def score_file(path: Path, metrics: Sequence[str], baseline: str | None, tell: L
     return Scored(summary, report_page(path.stem, summary, groups, {}, measurements, provenance, evidence))
 
 
-def _read(path: Path) -> list[Row]:
+def _read(path: Path, tell: Listener) -> list[Row]:
     if not path.is_file():
         raise RecordsError(f"there is no file {path}")
     adapter = TypeAdapter(Row)
     rows = []
+    keys: dict[str, None] = {}
     for where, fields in jsonl_rows(path):
+        keys |= dict.fromkeys(fields)
         try:
             rows.append(adapter.validate_python(fields))
         except ValidationError as error:
             raise RecordsError(f"{where}: {_problem(error, fields)}") from None
     if not rows:
         raise RecordsError(f"{path} holds no rows; each line is one JSON object with prompt_id, prompt and completion")
+    if note := unread_note(str(path), keys, list(Row.model_fields)):
+        tell.note(note)
     return rows
 
 

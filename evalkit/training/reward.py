@@ -81,7 +81,7 @@ def train_reward(config: RewardConfig, out: Path, tell: Listener, command: Seque
     resumes. Raises `EvalkitError`s: `InputError` for what cannot be trained on, `StoreError` for a disk that fills, and
     itself for a loss that is not finite and for memory that runs out.
     """
-    preferences = read_preferences(config.preferences)
+    preferences = read_preferences(config.preferences, tell.note)
     jobs = jobs_of(config, preferences)
     policy = load_policy("model", config.model)
     sides = encode(config, policy, preferences, tell)
