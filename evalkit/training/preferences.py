@@ -100,7 +100,8 @@ Row = TypeVar("Row")
 def read_preferences(paths: Iterable[str | Path], notice: Notice = say) -> list[Preference]:
     """All preferences of JSONL files, in order.
 
-    `notice` is told of other keys than a `Preference`'s, which are not read. Raises `RecordsError` with file, line and key.
+    `notice` is told of other keys than a `Preference`'s, which are not read. Raises `RecordsError` with file, line and
+    key.
     """
     keys = [field.name for field in fields(Preference)]
     read = (_rows(Path(path), TypeAdapter(Preference), "prompt, chosen and rejected", keys, notice) for path in paths)

@@ -30,6 +30,7 @@ from evalkit.training.models import Policy, load_policy, response_logits, token_
 from evalkit.training.optimise import Objective, device_of_training, evaluate, optimise, write_page
 from evalkit.training.preferences import Text
 from evalkit.training.split import held_out_prompts
+from evalkit.training.state import STATE, forget_state
 from evalkit.training_log import work_of
 from evalkit.typed_yaml import dotted, reason
 from evalkit.unread import Notice, say, unread_note
@@ -78,6 +79,7 @@ def train_sft(config: SftConfig, out: Path, tell: Listener, command: Sequence[st
             objective = cross_entropy(policy)
             optimise(config, objective, trained, held_out, work_of(out / SFT), tell, show)
             save_sft(config, policy, facts_of(config, objective, trained, held_out), out)
+            forget_state(work_of(out / SFT) / STATE)
     show()
     manifest.finish(out, told)
     return out / SFT
