@@ -189,10 +189,17 @@ def suite_schema() -> None:
 @suite.command("check")
 @click.argument("file", type=click.Path(path_type=Path))
 def suite_check(file: Path) -> None:
-    """Check a suite FILE; nothing is loaded."""
+    """Check a suite FILE and the folders that it names; nothing is loaded or fetched."""
+    from evalkit.errors import SuiteError
+    from evalkit.on_disk import look
     from evalkit.suite import load_suite
 
     found = load_suite(file)
+    looked = look(found, file)
+    for note in looked.notes:
+        click.echo(f"note: {note}", err=True)
+    if looked.faults:
+        raise SuiteError("\n".join(looked.faults))
     counts = f"{len(found.prompts)} prompts, {len(found.checkpoints)} checkpoints, {len(found.metrics)} metrics"
     click.echo(f"{file}: all right ({counts})")
 
