@@ -9,8 +9,10 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+from click.testing import CliRunner
 
 from evalkit import servers
+from evalkit.cli import main
 from evalkit.errors import InputError, ServerError
 from evalkit.origins import Origin, cache_note
 from evalkit.plan import make_plan
@@ -128,7 +130,7 @@ def test_the_page_and_the_manifest_say_what_a_server_told_and_when_it_was_sample
     assert (row["completions"], row["from_cache"]) == (4, 0)
     assert row["sampled_first"] >= manifest["started"]
     page = (tmp_path / "one" / "report.html").read_text(encoding="utf-8")
-    assert "the server tells: id m, owned_by vllm, root weights/&lt;b&gt;, version 0.32.0" in page
+    assert "now: id m, owned_by vllm, root weights/&lt;b&gt;, version 0.32.0" in page
     assert "now: 4 completions, sampled by this run on" in page
 
 
@@ -186,3 +188,25 @@ def test_an_arm_that_is_partly_from_the_cache_says_how_much() -> None:
         "--fresh samples anew"
     )
     assert cache_note({"b": Origin(8, 0, None, late, late)}) is None
+
+
+def test_the_command_samples_anew_and_tells_of_columns_that_it_does_not_read(server: Server, tmp_path: Path) -> None:
+    server.models[0] |= {"owned_by": "library"}
+    server.pages["/api/tags"] = {"models": [{"name": "m", "digest": "one"}]}
+    (tmp_path / "p.jsonl").write_text('{"q": "One", "sytem": "Be brief."}\n{"q": "Two"}\n', encoding="utf-8")
+    (tmp_path / "s.yaml").write_text(
+        f"name: served\ncheckpoints: {{now: {{path: '{server.url}', kind: base}}}}\nmetrics: [length]\n"
+        "sampling: {n: 2, max_tokens: 4}\nprompts_from: {file: p.jsonl, columns: {text: q}}\n",
+        encoding="utf-8",
+    )
+
+    def command(out: str, *more: str) -> str:
+        asked = ["run", str(tmp_path / "s.yaml"), "--out", str(tmp_path / out), *more]
+        return CliRunner().invoke(main, asked, catch_exceptions=False).stderr
+
+    assert "not read: 'sytem'; read: id, q, tags" in command("one")
+    asked = len(server.requests)
+    command("two")
+    assert len(server.requests) == asked
+    assert "sample now: begins" in command("three", "--fresh")
+    assert len(server.requests) == 2 * asked

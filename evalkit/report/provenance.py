@@ -138,6 +138,7 @@ def _facts(manifest: Mapping[str, JSON]) -> Iterator[tuple[str, str]]:
     yield "Ended", day_and_time(ended) if ended else ""
     yield "Took", took((ended - started).total_seconds()) if started and ended else ""
     yield "Sampled", _sampled(manifest.get("samples"))
+    yield "Told by servers", _served(_at(manifest, "identity", "checkpoints"))
     yield "Tokens", _tokens(manifest.get("tokens"))
     yield "Seed", _seed(manifest)
     yield "evalkit", _text(manifest.get("evalkit"))
@@ -150,6 +151,13 @@ def _sampled(arms: JSON) -> str:
     """Each arm's completions: by this run or taken from the cache, and when."""
     rows = arms.items() if isinstance(arms, Mapping) else ()
     return "; ".join(f"{arm}: {_sample(row)}" for arm, row in rows if isinstance(row, Mapping))
+
+
+def _served(checkpoints: JSON) -> str:
+    """What servers told of the models that they serve."""
+    rows = checkpoints.items() if isinstance(checkpoints, Mapping) else ()
+    told = ((name, row.get("served")) for name, row in rows if isinstance(row, Mapping))
+    return "; ".join(f"{name}: {_pairs(facts)}" for name, facts in told if facts)
 
 
 def _sample(row: Mapping[str, JSON]) -> str:
@@ -201,16 +209,11 @@ def _checkpoints(manifest: Mapping[str, JSON]) -> Iterator[CheckpointRow]:
             yield CheckpointRow(
                 name=_text(row.get("name")),
                 kind=_text(row.get("kind")),
-                source=f"{_text(row.get('source'))}{revision}{_served(row.get('served'))}",
+                source=f"{_text(row.get('source'))}{revision}",
                 engine=engine,
                 dtype=_text(row.get("dtype")),
                 fingerprint=_text(row.get("fingerprint")),
             )
-
-
-def _served(told: JSON) -> str:
-    """What a server said of itself."""
-    return f" (the server tells: {_pairs(told)})" if isinstance(told, Mapping) and told else ""
 
 
 def _at(found: JSON, *keys: str) -> JSON:
