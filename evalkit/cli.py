@@ -55,9 +55,10 @@ def output_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 @contextmanager
 def _listening(quiet: bool, json_lines: bool) -> Iterator[Listener]:
-    from evalkit.progress import Bars, JsonLines, Quiet
+    from evalkit.progress import Bars, JsonLines, Lines, Quiet
 
-    tell: Listener = JsonLines() if json_lines else Quiet() if quiet else Bars()
+    shown: Listener = Bars() if sys.stderr.isatty() else Lines()
+    tell: Listener = JsonLines() if json_lines else Quiet() if quiet else shown
     try:
         yield tell
     finally:
@@ -114,23 +115,24 @@ def _models(_context: click.Context, _parameter: click.Parameter, given: tuple[s
     metavar="POLICY",
     help="Ask in blocks and stop when the gate's verdict by this policy file is settled; exit as the gate does.",
 )
+@click.option("--fresh", is_flag=True, help="Sample anew: take nothing from the cache of earlier runs.")
 @click.option("--baseline", metavar="WHAT", help="With --until-decided: what the gate compares with; see evalkit gate.")
 @output_options
 def run(suite: Path, models: dict[str, str], samples: int | None, temperatures: tuple[float, ...], engine: str,
-        prompts: int | None, out: Path | None, policy_file: Path | None, baseline: str | None, tell: Listener,
-        quiet: bool) -> None:  # fmt: skip
+        prompts: int | None, out: Path | None, policy_file: Path | None, fresh: bool, baseline: str | None,
+        tell: Listener, quiet: bool) -> None:  # fmt: skip
     """Sample SUITE from its checkpoints, measure, and write a report."""
     from evalkit.run import run_suite
     from evalkit.suite import load_suite, overrides
 
-    asked = load_suite(suite, overrides(models, samples, temperatures or None, prompts))
+    asked = load_suite(suite, overrides(models, samples, temperatures or None, prompts), tell.note)
     command = ["evalkit", *sys.argv[1:]]
     if policy_file is not None:
-        decide(asked, policy_file, baseline, engine, out, tell, command, quiet)
+        decide(asked, policy_file, baseline, engine, out, tell, command, fresh, quiet)
         return
     if baseline is not None:
         raise click.UsageError("--baseline goes with --until-decided; to gate a run that is there, use evalkit gate")
-    result = run_suite(asked, engine, out, tell, command)
+    result = run_suite(asked, engine, out, tell, command, fresh)
     tell.close()
     if not quiet:
         _print_verdict(result.summary)
@@ -202,10 +204,17 @@ def suite_schema() -> None:
 @suite.command("check")
 @click.argument("file", type=click.Path(path_type=Path))
 def suite_check(file: Path) -> None:
-    """Check a suite FILE; nothing is loaded."""
+    """Check a suite FILE and the folders that it names; nothing is loaded or fetched."""
+    from evalkit.errors import SuiteError
+    from evalkit.on_disk import look
     from evalkit.suite import load_suite
 
     found = load_suite(file)
+    looked = look(found, file)
+    for note in looked.notes:
+        click.echo(f"note: {note}", err=True)
+    if looked.faults:
+        raise SuiteError("\n".join(looked.faults))
     counts = f"{len(found.prompts)} prompts, {len(found.checkpoints)} checkpoints, {len(found.metrics)} metrics"
     click.echo(f"{file}: all right ({counts})")
 
@@ -291,7 +300,7 @@ def prefs_sample(config: Path, out: Path, engine: str, tell: Listener, quiet: bo
     from evalkit.training.config import PrefsSampleConfig, load_config
     from evalkit.training.preferences import check_place, sample_pairs, write_pairs
 
-    asked = load_config(PrefsSampleConfig, config)
+    asked = load_config(PrefsSampleConfig, config, tell.note)
     check_place(out)
     pairs = sample_pairs(asked, engine, tell)
     write_pairs(out, pairs)
@@ -321,9 +330,9 @@ def prefs_simulate(config: Path, out: Path, tell: Listener, quiet: bool) -> None
         write_preferences,
     )
 
-    asked = load_config(PrefsSimulateConfig, config)
+    asked = load_config(PrefsSimulateConfig, config, tell.note)
     check_place(out)
-    pairs = read_pairs(asked.pairs)
+    pairs = read_pairs(asked.pairs, tell.note)
     values = value_pairs(asked.groups, pairs, tell)
     preferences = label_pairs(asked, pairs, values, tell)
     write_preferences(out, preferences)
@@ -379,7 +388,7 @@ def train_ppo(config: Path, out: Path | None, tell: Listener, quiet: bool) -> No
     from evalkit.training.config import PpoConfig, load_config
     from evalkit.training.ladder import train_ladder
 
-    asked = load_config(PpoConfig, config)
+    asked = load_config(PpoConfig, config, tell.note)
     folder = out or Path("trained") / asked.name
     _print_trained(train_ladder(asked, folder, tell, ["evalkit", *sys.argv[1:]]), folder, tell, quiet)
 
@@ -391,7 +400,7 @@ def train_reward(config: Path, out: Path | None, tell: Listener, quiet: bool) ->
     from evalkit.training.config import RewardConfig, load_config
     from evalkit.training.reward import train_reward as train
 
-    asked = load_config(RewardConfig, config)
+    asked = load_config(RewardConfig, config, tell.note)
     folder = out or Path("trained") / asked.name
     _print_trained(train(asked, folder, tell, ["evalkit", *sys.argv[1:]]), folder, tell, quiet)
 
@@ -403,7 +412,7 @@ def train_sft(config: Path, out: Path | None, tell: Listener, quiet: bool) -> No
     from evalkit.training.config import SftConfig, load_config
     from evalkit.training.sft import train_sft as train
 
-    asked = load_config(SftConfig, config)
+    asked = load_config(SftConfig, config, tell.note)
     folder = out or Path("trained") / asked.name
     _print_trained([train(asked, folder, tell, ["evalkit", *sys.argv[1:]])], folder, tell, quiet)
 

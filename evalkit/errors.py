@@ -8,6 +8,7 @@
     │   ├── RecordsError         a file of completions, a summary or a baseline that cannot be read
     │   └── Incomparable         two runs that cannot be compared, each reason on a line
     ├── EngineError              exit code 4: an engine failed to start, crashed or lost its server
+    │   └── ServerError          a server that does not answer when it is asked what it serves
     ├── StoreError               exit code 5: the run folder cannot be written or read (a full disk, a lock)
     └── Interrupted              exit code 130: Ctrl-C; what was sampled is kept
 
@@ -51,6 +52,10 @@ class Incomparable(InputError):  # noqa: N818 (a state of affairs, as the words 
 
 class EngineError(EvalkitError):
     exit_code = 4
+
+
+class ServerError(EngineError):
+    pass
 
 
 class StoreError(EvalkitError):

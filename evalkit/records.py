@@ -91,9 +91,13 @@ class Checkpoint:
     """The model's name on a server; for a folder the same as `source`."""
     revision: str | None
     fingerprint: str
-    """Hash of weights, configuration and tokenizer; for a server, of its URL and model name."""
+    """Hash of weights, configuration and tokenizer; for a server, of its URL and all that it tells of the model."""
     dtype: str
     trust_remote_code: bool = False
+    served: tuple[tuple[str, str], ...] = ()
+    """What a server tells of the model, as (name, value); empty for a folder."""
+    names_weights: bool = True
+    """Whether other weights would change the fingerprint; if not, no other run may take its samples."""
 
     @property
     def is_remote(self) -> bool:

@@ -21,6 +21,7 @@ from evalkit.records import Arm, Completion, Group, Match, Prompt, Summary
 from evalkit.summary import summarise
 from evalkit.text_sets import split_alike
 from evalkit.tokenizer import Asked
+from evalkit.unread import unread_note
 
 UNNAMED = "texts"
 """Name of the arm of rows that name none."""
@@ -68,7 +69,7 @@ def score_file(
     Every prompt is measured on equally many completions: the first k, k being the smallest number that any has.
     Raises `RecordsError`, `MetricError`.
     """
-    rows = _read(path)
+    rows = _read(path, tell)
     measures = list(dict.fromkeys(parse(name) for name in metrics)) or _all_on_texts(any(row.answer for row in rows))
     _check(measures, rows)
     prompts, texts = _gather(rows)
@@ -90,18 +91,22 @@ def score_file(
     return Scored(summary, report_page(path.stem, summary, groups, {}, measurements, provenance, evidence))
 
 
-def _read(path: Path) -> list[Row]:
+def _read(path: Path, tell: Listener) -> list[Row]:
     if not path.is_file():
         raise RecordsError(f"there is no file {path}")
     adapter = TypeAdapter(Row)
     rows = []
+    keys: dict[str, None] = {}
     for where, fields in jsonl_rows(path):
+        keys |= dict.fromkeys(fields)
         try:
             rows.append(adapter.validate_python(fields))
         except ValidationError as error:
             raise RecordsError(f"{where}: {_problem(error, fields)}") from None
     if not rows:
         raise RecordsError(f"{path} holds no rows; each line is one JSON object with prompt_id, prompt and completion")
+    if note := unread_note(str(path), keys, list(Row.model_fields)):
+        tell.note(note)
     return rows
 
 

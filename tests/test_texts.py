@@ -50,6 +50,15 @@ def test_rows_and_lists_say_the_same(write: Write) -> None:
     assert values(listed.summary)["length", "texts"] == 3
 
 
+def test_keys_that_are_not_read_are_noted_once(write: Write, capsys: pytest.CaptureFixture[str]) -> None:
+    path = write(row("a b", awnser="4", model="m"), row("a c", model="m"))
+    score_file(path, ["length"], None, Quiet())
+    assert capsys.readouterr().err == (
+        f"note: {path}: not read: 'awnser' (did you mean 'answer'?), 'model'; read: prompt_id, prompt, completion, "
+        "completions, arm, answer, match\n"
+    )
+
+
 def test_arms_are_compared_with_the_first_or_the_one_named(write: Write) -> None:
     path = write(
         *(

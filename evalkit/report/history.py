@@ -1,7 +1,8 @@
 """The page of many runs of one suite: a line an arm and metric over time, small multiples, the tables behind them.
 
-A line joins what may be compared and breaks where it may not: at another signature, other prompts, other sampling
-settings. The figures are made in the browser from bare numbers, so that a thousand nightly runs stay one small page.
+A line joins what may be compared and breaks where it may not: at another signature, other prompts or fewer of them,
+other frames or sampling settings. The figures are made in the browser from bare numbers, so that a thousand nightly
+runs stay one small page.
 """
 
 from __future__ import annotations
@@ -72,6 +73,12 @@ class History:
     trends: tuple[Trend, ...]
     notes: tuple[str, ...]
     """Where prompts or sampling settings changed, which breaks every line."""
+
+    @property
+    def breaks(self) -> tuple[str, ...]:
+        """Every break in words."""
+        own = (f"{label(trend.metric)}: {note}" for trend in self.trends for note in trend.notes)
+        return (*self.notes, *own)
 
 
 def history_page(history: History) -> str:
