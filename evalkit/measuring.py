@@ -10,6 +10,7 @@ from functools import cached_property
 
 import numpy as np
 
+from evalkit.clusters import clusters_of
 from evalkit.comparison.curves import crossovers, curves, trace
 from evalkit.comparison.frontier import read_sweeps
 from evalkit.comparison.matched import lengths_differ, lengths_hash, match_lengths
@@ -127,12 +128,14 @@ def measure_groups(
 def compared(arms: Sequence[Arm], measurements: Measurements) -> Compared:
     """Curves over k, where the baseline overtakes, and temperature sweeps read at equal quality."""
     raw = [arm.name for arm in arms if arm.is_raw]
+    clusters = clusters_of([group.prompt for group in measurements.groups[arms[0].name]]) if arms else ()
     encoder = measurements.encoder.identity
     traced = trace(measurements.measures, measurements.groups, measurements.scores, encoder, raw)
     by_name = {one.measure: one for one in measurements.measured}
     bar = measurements.bar
-    readings = read_sweeps(arms, by_name[bar.measure], _diversities(measurements)) if bar else []
-    return Compared(bar, tuple(curves(traced, arms)), tuple(crossovers(traced, arms)), tuple(readings))
+    readings = read_sweeps(arms, by_name[bar.measure], _diversities(measurements), clusters) if bar else []
+    drawn, crossed = curves(traced, arms, clusters), crossovers(traced, arms, clusters)
+    return Compared(bar, tuple(drawn), tuple(crossed), tuple(readings))
 
 
 def _diversities(measurements: Measurements) -> list[Measured]:

@@ -13,7 +13,7 @@ from evalkit.answers import check_answer
 from evalkit.errors import MetricError, RecordsError, SuiteError
 from evalkit.records import Prompt
 
-FIELDS = ("id", "text", "tags", "answer", "match", "references", "choices")
+FIELDS = ("id", "text", "tags", "answer", "match", "references", "choices", "cluster")
 
 
 class PromptSource(BaseModel):
@@ -180,6 +180,8 @@ def _plain(field: str, value: Any) -> Any:
             return json.loads(value)
         except ValueError:
             return value
+    if isinstance(value, int) and field == "cluster":
+        return str(value)
     return value
 
 

@@ -60,6 +60,7 @@ ALARMS = {
     "empty": "Empty answers",
     "length": "Lengths differ",
     "few prompts": "Few prompts",
+    "paraphrases": "Prompts that may belong together",
     "over-optimisation": "One score rose, another fell",
     "unscored": "Answers without a score",
     "undefined": "Not measured",

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
 
+from evalkit.clusters import sized
 from evalkit.records import Arm, Estimate, Summary
 from evalkit.report import effects
 from evalkit.report.effects import Outcome, Role
@@ -293,6 +294,8 @@ def _describe_arm(arm: Arm, summary: Summary) -> str:
     shown = by_role["quality"][:1] + by_role["diversity"][:SHOWN] or by_role["other"][:1]
     if not shown:
         return f"{arm.name}: nothing could be measured."
+    whole = shown[0].prompts == len(summary.prompts)
+    asked = sized(shown[0].prompts, summary.clusters if whole else ())
     numbers = [f"{label(e.metric)} {value_text(e)} ({LEVEL} interval {interval_text(e)})" for e in shown]
-    drawn = f"{counted(shown[0].prompts, 'prompt')}, {counted(shown[0].samples, 'completion')} each"
+    drawn = f"{asked}, {counted(shown[0].samples, 'completion')} each"
     return f"{arm.name} has {listed(numbers)}: {drawn}."
