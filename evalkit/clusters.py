@@ -30,9 +30,9 @@ def shared_clusters(prompts: Sequence[str], places: Sequence[str], summaries: Se
     for place, clusters in told[1:]:
         if _partition(clusters) != _partition(told[0][1]):
             raise Incomparable(
-                f"clusters: {told[0][0]} takes {sized(len(prompts), told[0][1])}, {place} {sized(len(prompts), clusters)}"
-                ", or other ones: give the prompts of both the same `cluster`, and run both again (nothing is sampled "
-                "anew)"
+                f"clusters: {told[0][0]} takes {sized(len(prompts), told[0][1])}, {place} "
+                f"{sized(len(prompts), clusters)}, or other ones: give the prompts of both the same `cluster`, and run "
+                "both again (nothing is sampled anew)"
             )
     return told[0][1] if told else ()
 

@@ -167,15 +167,9 @@ def _case(
     if rule.trade is not None:
         traded = named(there, rule.trade.metric)
         gain = _gain(here[traded], there[traded], clusters)
-    return _Case(
-        metric,
-        pair,
-        rule,
-        *(turned(side, better) for side in _paired(new, base, clusters)),
-        int(both.sum()),
-        int((np.isnan(new) != np.isnan(base)).sum()),
-        gain,
-    )
+    mine, theirs = (turned(side, better) for side in _paired(new, base, clusters))
+    missing = int((np.isnan(new) != np.isnan(base)).sum())
+    return _Case(metric, pair, rule, mine, theirs, int(both.sum()), missing, gain)
 
 
 def _gain(new: Estimate, base: Estimate, clusters: Sequence[str]) -> tuple[Array, Array]:

@@ -44,7 +44,7 @@ def hear_voices(plan: Plan, groups: Mapping[str, Sequence[Group]], tell: Listene
     heard = _hear(classifier, groups, plan.encoder, tell)
     count = len(classifier.names)
     shares = {arm: np.array([shares_heard(one, count) for one in members]) for arm, members in heard.items()}
-    clusters = clusters_of(plan.suite.prompts)
+    clusters = clusters_of([group.prompt for group in next(iter(groups.values()), ())])
     possible = corrections(classifier, [by_cluster(own.T, clusters).T for own in shares.values()])
     correction = possible.mean(axis=0)
     identity = _identity(plan.suite.voices, plan.encoder, correction)

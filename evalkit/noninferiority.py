@@ -123,8 +123,8 @@ def has_no_spread(new: Array, base: Array) -> bool:
 def change(new: Array, base: Array, unit: Unit, alpha: float) -> Change:
     """The mean change with its lower and upper bound, each of which is wrong with probability `alpha`.
 
-    So the bounds agree with the tests at `alpha`. A share's bounds are Fieller's, or farther out where skewness says so;
-    NaN where the baseline's mean is not clearly different from 0, when any share is possible.
+    So the bounds agree with the tests at `alpha`. A share's bounds are Fieller's, or farther out where skewness says
+    so; NaN where the baseline's mean is not clearly different from 0, when any share is possible.
     """
     if unit == "relative":
         return _share(new, base, alpha)

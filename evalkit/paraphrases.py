@@ -11,7 +11,7 @@ import math
 import re
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from itertools import combinations
+from itertools import combinations, pairwise
 
 from evalkit.records import Alarm, Prompt
 
@@ -64,14 +64,14 @@ def _by_text(prompts: Sequence[Prompt]) -> dict[int, int]:
     """Prompt -> another that shares most of its rare words."""
     words = [_words(prompt.text) for prompt in prompts]
     holders: dict[str, list[int]] = defaultdict(list)
-    for place, own in enumerate(words):
-        for word in own:
+    for place, spoken in enumerate(words):
+        for word in spoken:
             holders[word].append(place)
     weight = {word: math.log(len(prompts) / len(own)) for word, own in holders.items()}
     shared: Counter[tuple[int, int]] = Counter()
     for own in holders.values():
         if len(own) <= RARE:
-            shared.update(combinations(own, 2))
+            shared.update((one, other) for one, other in combinations(own, 2))
     found: dict[int, int] = {}
     for first, second in shared:
         common = sum(weight[word] for word in words[first] & words[second])
@@ -85,5 +85,5 @@ def _words(text: str) -> frozenset[str]:
     """Words, and pairs of characters where a script puts no spaces between them."""
     found: set[str] = set()
     for word in _WORD.findall(text.casefold()):
-        found.update(map("".join, zip(word, word[1:], strict=False)) if _UNSPACED.search(word) else [word])
+        found.update(map("".join, pairwise(word)) if _UNSPACED.search(word) else [word])
     return frozenset(found)

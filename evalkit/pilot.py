@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from evalkit.baselines import read_side
+from evalkit.clusters import clusters_of
 from evalkit.comparable import Pair, Side, choose_pairs, estimates_of, refuse_incomparable, select
 from evalkit.diversity.encoder import find_encoder
 from evalkit.errors import Incomparable, InputError, RecordsError
@@ -74,7 +75,7 @@ def plan_size(
 
     Raises `RecordsError` on a folder that is no run of this suite, `InputError` on a loss that the policy allows.
     """
-    side = read_side(pilot)
+    side = _clustered(read_side(pilot), suite)
     groups = _read_groups(suite, Path(pilot), side)
     pairs = _pairs(side, asked)
     refuse_incomparable(side, side, pairs, policy)
@@ -102,6 +103,13 @@ def plan_size(
     blocks = in_blocks(looks_of(look_sizes(LOOKS, LOOKS)), policy.alpha / family, power)
     left = tuple(dict.fromkeys(left_out))
     return Plans(tuple(planned), left, common, len(suite.prompts), clusters, family, blocks)
+
+
+def _clustered(side: Side, suite: Suite) -> Side:
+    """With the clusters that the suite names by now, if any."""
+    clusters = clusters_of(suite.prompts)
+    fits = len(clusters) == len(side.summary.prompts)
+    return dataclasses.replace(side, summary=dataclasses.replace(side.summary, clusters=clusters)) if fits else side
 
 
 def _unplannable(metric: str, relative: float | None, halves: Halves, loss: float) -> str:

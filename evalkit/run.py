@@ -192,7 +192,9 @@ def finish(store: Store, plan: Plan, manifest: dict[str, Any], found: Found) -> 
     if heard.card:
         manifest["voices"] = heard.card
     if len(measurements.scores) > 1:
-        manifest["agreement"] = [_told(asdict(row)) for row in agreements(measurements.scores, clusters_of(plan.suite.prompts))]
+        manifest["agreement"] = [
+            _told(asdict(row)) for row in agreements(measurements.scores, clusters_of(plan.suite.prompts))
+        ]
     rendered = {
         arm.name: {prompt.prompt_id: prompt.text for prompt in plan.checkpoints[arm.checkpoint].rendered}
         for arm in plan.arms

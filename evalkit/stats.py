@@ -9,8 +9,8 @@ the two tests' for each side, doubled: below 1 - confidence exactly where the in
 paired by prompt, and Holm (1979) corrects for their number.
 
 Prompts that belong together (paraphrases of one question) are one draw: their cluster is the unit of chance. The mean
-stays the mean over prompts; its error is that of a ratio of sums, made linear (Cochran 1977, section 6; Miller 2024,
-"Adding error bars to evals").
+stays the mean over prompts; its error is that of a ratio of sums over clusters, by the jackknife (Miller 2024, "Adding
+error bars to evals"; MacKinnon, Nielsen & Webb 2023 on clusters of unequal size).
 """
 
 from __future__ import annotations
@@ -105,8 +105,10 @@ def reaches(values: Array, alpha: float) -> tuple[float, float]:
 def by_cluster(values: Array, clusters: Sequence[str]) -> Array:
     """One number a cluster (m x C) that has the mean over prompts, and its standard error as if each were a draw.
 
-    For C clusters of n_c of N prompts: mean + (sum over the cluster - n_c mean) C / N; NaN where it has no defined
-    prompt. `values`: m x P; clusters of one prompt each leave them as they are.
+    The mean plus the cluster's influence on it by the delete-one jackknife (Tukey 1958), (C - 1) times what the mean
+    changes by without the cluster, less the influences' mean: a cluster that is larger than others pulls the mean
+    towards itself, and its distance alone would be too short. NaN where it has no defined prompt. `values`: m x P;
+    clusters of one prompt each leave them as they are.
     """
     names, member = np.unique(np.asarray(clusters, dtype=np.str_), return_inverse=True)
     if len(names) in (0, values.shape[1]):
@@ -116,10 +118,13 @@ def by_cluster(values: Array, clusters: Sequence[str]) -> Array:
     defined = ~np.isnan(values)
     sums = np.add.reduceat(np.where(defined, values, 0.0)[:, order], starts, axis=1)
     counts = np.add.reduceat(defined[:, order].astype(np.float64), starts, axis=1)
+    prompts, present = counts.sum(axis=1, keepdims=True), counts > 0
+    drawn = present.sum(axis=1, keepdims=True)
     with np.errstate(invalid="ignore", divide="ignore"):
-        mean = (sums.sum(axis=1) / counts.sum(axis=1))[:, None]
-        scale = ((counts > 0).sum(axis=1) / counts.sum(axis=1))[:, None]
-        return np.asarray(np.where(counts > 0, mean + (sums - counts * mean) * scale, np.nan))
+        mean = sums.sum(axis=1, keepdims=True) / prompts
+        influence = np.where(present & (prompts > counts), (drawn - 1) * (sums - counts * mean) / (prompts - counts), 0)
+        centred = influence - influence.sum(axis=1, keepdims=True) / drawn
+    return np.asarray(np.where(present, mean + centred, np.nan), dtype=np.float64)
 
 
 def units(clusters: Sequence[str], prompts: int) -> int:

@@ -121,8 +121,8 @@ def parse_summary(fields: Any, place: str) -> Summary:
     try:
         if fields["schema"] not in READ:
             raise RecordsError(
-                f"{place} has schema {fields['schema']!r}; this evalkit reads {' and '.join(map(str, READ))}: upgrade "
-                "evalkit, or run the suite again"
+                f"{place} has schema {fields['schema']!r}; this evalkit reads {', '.join(map(str, READ[:-1]))} and "
+                f"{READ[-1]}: upgrade evalkit, or run the suite again"
             )
         return TypeAdapter(Summary).validate_python(fields | {"schema": SCHEMA})
     except ValidationError as error:
@@ -183,9 +183,7 @@ def _is_mean(estimate: Estimate) -> bool:
     return math.isclose(sum(values) / len(values), estimate.value, rel_tol=1e-9, abs_tol=1e-9 * max(map(abs, values)))
 
 
-def estimate_arms(
-    one: Measured, arms: Sequence[Arm], samples: int, clusters: Sequence[str] = ()
-) -> list[Estimate]:
+def estimate_arms(one: Measured, arms: Sequence[Arm], samples: int, clusters: Sequence[str] = ()) -> list[Estimate]:
     """The mean over prompts with its interval, for each of the arms that has values."""
     arms = [arm for arm in arms if arm.name in one.values]
     if not arms:

@@ -137,7 +137,9 @@ def _gather(rows: Sequence[Row]) -> tuple[list[Prompt], dict[str, dict[str, list
     prompts: dict[str, Prompt] = {}
     texts: dict[str, dict[str, list[str]]] = {}
     for row in rows:
-        prompt = Prompt(id=row.prompt_id, text=row.prompt, answer=row.answer, match=row.match, cluster=row.cluster or None)
+        prompt = Prompt(
+            id=row.prompt_id, text=row.prompt, answer=row.answer, match=row.match, cluster=row.cluster or None
+        )
         known = prompts.setdefault(row.prompt_id, prompt)
         if known.text != prompt.text:
             raise RecordsError(

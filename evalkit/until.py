@@ -3,7 +3,8 @@
     suite, prompts in random order -> plan in blocks -> (sample a block -> measure -> judge) until decided -> report
 
 The first prompts of a suite are no sample of all (stories before poems), so they are asked in an order of chance, the
-same at every start, clusters together. After each block the verdict is held against that look's boundaries (`evalkit.sequential`).
+same at every start and clusters together. After each block the verdict is held against that look's boundaries
+(`evalkit.sequential`).
 """
 
 from __future__ import annotations

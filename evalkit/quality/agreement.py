@@ -36,9 +36,7 @@ class Agreement:
     """Prompts on which both scores vary."""
 
 
-def agreements(
-    scores: Mapping[str, Mapping[str, Sequence[Array]]], clusters: Sequence[str] = ()
-) -> list[Agreement]:
+def agreements(scores: Mapping[str, Mapping[str, Sequence[Array]]], clusters: Sequence[str] = ()) -> list[Agreement]:
     """Every pair of scores on every arm; `scores`: score -> arm -> one array of k values a prompt;
     `clusters`: that of each prompt, where prompts belong together.
 

@@ -122,7 +122,7 @@ def _view(content: ReportContent, packed: samples.Samples, told: Verdict) -> dic
         "alpha": effects.ALPHA,
         "confidence": LEVEL,
         "method": "skewness-corrected",
-        "units": "clusters of prompts" if units(summary.clusters, 0) else "prompts",
+        "over": "clusters of prompts" if units(summary.clusters, 0) else "prompts",
         "sized": sized(len(summary.prompts), summary.clusters),
     }
 

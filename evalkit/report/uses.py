@@ -121,7 +121,8 @@ def parts(summary: Summary, baseline: str) -> Parts | None:
     single = [m for m in directed if m.split("|")[0] not in OF_SEVERAL]
     scales = [made for m in single if (made := _of_measure(m, betters[m], arms, baseline, found)) is not None]
     quality, diversity = (
-        _part([one for one in scales if one[0].role == role], arms, summary.clusters) for role in ("quality", "diversity")
+        _part([one for one in scales if one[0].role == role], arms, summary.clusters)
+        for role in ("quality", "diversity")
     )
     if quality is None or diversity is None:
         return None
@@ -157,7 +158,8 @@ def ranking(parts: Parts, quality: float) -> tuple[Place, ...]:
 
 def ranked(scores: Mapping[str, Array], clusters: Sequence[str] = ()) -> tuple[Place, ...]:
     """Arms by their mean score, each with how far it is behind the first; `scores`: arm -> (P,),
-    `clusters`: that of each prompt."""
+    `clusters`: that of each prompt.
+    """
     means = {arm: float(values.mean()) for arm, values in scores.items()}
     first, *others = sorted(means, key=lambda arm: -means[arm])
     if not others:
