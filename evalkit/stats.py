@@ -23,13 +23,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats as scipy_stats
 
-from evalkit.records import CONFIDENCE
-
 Array = NDArray[np.float64]
 Bounds = tuple[float, float]
 """(lowest, highest) value that a measure can have on a prompt; infinite where there is none."""
 RESAMPLES = 10_000
-_UPPER = (1 + CONFIDENCE) / 2
 FEW = 20
 """Units of chance below which the page warns: an interval then leans on the shape of the law."""
 _ALIKE = 1e-12
@@ -60,7 +57,7 @@ def mean_intervals(
     Pearson 1934; the rule of three). Without bounds, five equal values or fewer, not 0, have no interval at all.
     """
     found = _moments(by_cluster(values, clusters))
-    below, above = _reaches(found, (1 - confidence) / 2)
+    below, above = _reaches(found, _critical(found.count, (1 - confidence) / 2))
     if bounds is not None:
         unseen = np.where(found.is_constant, 1 - ((1 - confidence) / 2) ** (1 / np.maximum(found.count, 1)), 0.0)
         below = np.minimum(below + unseen * _room(found.mean, bounds[0]), np.abs(found.mean - bounds[0]))
@@ -98,7 +95,8 @@ def tails(values: Array) -> tuple[float, float]:
 
 def reaches(values: Array, alpha: float) -> tuple[float, float]:
     """How far below and above their mean the bounds lie that `tails` at level `alpha` would just not reject (1-D)."""
-    below, above = _reaches(_moments(values[None, :]), alpha)
+    found = _moments(values[None, :])
+    below, above = _reaches(found, _critical(found.count, alpha))
     return float(below[0]), float(above[0])
 
 
@@ -135,15 +133,20 @@ def units(clusters: Sequence[str], prompts: int) -> int:
 def resampled_means(values: Array, seed: int = 0) -> Array:
     """Means over resampled units of chance: (RESAMPLES, m) for `values` (n, m) without NaN, whose columns share them.
 
-    Spread around the mean by sqrt(n / (n - 1)) times Student's over the normal quantile: a percentile interval of few
-    units is too short by that much. At most `_CHUNK` cells of the table of resamples are held at once.
+    Each column keeps the order in which the resamples fall, and is spread as the intervals of `mean_intervals` say: its
+    2.5 % quantile is such an interval's end. As they fall, resampled means are too close to each other, and skewed to
+    the wrong side. At most `_CHUNK` cells of the table of resamples are held at once.
     """
     count = len(values)
-    mean = values.mean(axis=0)
-    wider = np.sqrt(count / (count - 1)) * scipy_stats.t.ppf(_UPPER, count - 1) / scipy_stats.norm.ppf(_UPPER)
     rows = max(1, min(RESAMPLES, _CHUNK // count))
     parts = [_resample_counts(count, min(rows, RESAMPLES - at), seed + at) @ values for at in range(0, RESAMPLES, rows)]
-    return np.asarray(mean + wider * (np.concatenate(parts) / count - mean), dtype=np.float64)
+    # A tie counts as one: sums taken in another order differ in their last bits.
+    fallen = np.round(np.concatenate(parts) / (np.abs(values).max(axis=0) + np.finfo(np.float64).tiny), 10)
+    ranks = scipy_stats.rankdata(fallen, axis=0)
+    found = _moments(values.T)
+    nearer = np.minimum(ranks, RESAMPLES + 1 - ranks)
+    below, above = _reaches(found, _critical_at_ranks(count)[(2 * nearer).astype(np.int64)])
+    return np.asarray(found.mean + np.where(2 * ranks <= RESAMPLES, -below, above), dtype=np.float64)
 
 
 def holm(p_values: Array) -> Array:
@@ -199,8 +202,19 @@ def _tails(found: _Moments) -> tuple[Array, Array]:
     return np.asarray(above), np.asarray(below)
 
 
-def _reaches(found: _Moments, alpha: float) -> tuple[Array, Array]:
-    critical = np.asarray(scipy_stats.t.isf(alpha, np.maximum(found.count - 1, 1)), dtype=np.float64)
+def _critical(count: Array, alpha: float) -> Array:
+    return np.asarray(scipy_stats.t.isf(alpha, np.maximum(count - 1, 1)), dtype=np.float64)
+
+
+@lru_cache(maxsize=4)
+def _critical_at_ranks(count: int) -> Array:
+    """Student's quantile at half the index as a rank among the resamples, from 0 to the middle one."""
+    ranks = np.arange(RESAMPLES + 2) / 2
+    return np.asarray(scipy_stats.t.isf(np.maximum(ranks - 0.5, 0.5) / RESAMPLES, count - 1), dtype=np.float64)
+
+
+def _reaches(found: _Moments, critical: Array) -> tuple[Array, Array]:
+    """How far below and above the mean Student's bounds or Hall's lie; `critical`: Student's quantiles, (..., m)."""
     below = np.maximum(critical, _hall_inverse(critical, found.skewness)) * found.error
     above = np.maximum(critical, -_hall_inverse(-critical, found.skewness)) * found.error
     return below, above

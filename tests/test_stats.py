@@ -220,14 +220,21 @@ def test_undefined_prompts_leave_their_cluster_with_the_others() -> None:
     assert holed[0, [0, 1, 3]] == pytest.approx(by_cluster(values[:, [0, 2, 3, 6]], list("abbd"))[0])
 
 
-@pytest.mark.parametrize("prompts", [5, 40])
-def test_resampled_means_spread_as_student_s_t_says(prompts: int) -> None:
-    values = np.random.default_rng(6).normal(size=(prompts, 3))
-    spread = resampled_means(values).std(axis=0)
-    error = values.std(axis=0, ddof=1) / np.sqrt(prompts)
-    wanted = scipy_stats.t.ppf(0.975, prompts - 1) / scipy_stats.norm.ppf(0.975) * error
-    # 10 000 resamples tell a standard deviation to 0.7 %; six such columns stay within 3 %.
-    assert spread == pytest.approx(wanted, rel=0.03)
+@pytest.mark.parametrize("prompts", [12, 40])
+def test_resampled_means_spread_as_intervals_say(prompts: int) -> None:
+    values = np.random.default_rng(6).lognormal(size=(prompts, 3))
+    low, high = np.quantile(resampled_means(values), [0.025, 0.975], axis=0)
+    means = mean_intervals(values.T, 0.95)
+    assert low == pytest.approx([mean.low for mean in means], rel=0.01)
+    assert high == pytest.approx([mean.high for mean in means], rel=0.01)
+
+
+def test_resampled_means_of_two_columns_move_together() -> None:
+    first = np.random.default_rng(6).normal(size=30)
+    drawn = resampled_means(np.column_stack([first, 2 * first + 1, -first, np.full(30, 7.0)]))
+    assert drawn[:, 1] == pytest.approx(2 * drawn[:, 0] + 1)
+    assert drawn[:, 2] == pytest.approx(-drawn[:, 0])
+    assert set(drawn[:, 3]) == {7.0}
 
 
 def test_twenty_metrics_of_five_hundred_prompts_take_under_two_seconds() -> None:
