@@ -37,7 +37,16 @@ class Side:
         place = {prompt: index for index, prompt in enumerate(self.summary.prompts)}
         kept = [prompt for prompt in prompts if prompt in place]
         estimates = tuple(_only(estimate, [place[prompt] for prompt in kept]) for estimate in self.summary.estimates)
-        return replace(self, summary=replace(self.summary, prompts=tuple(kept), estimates=estimates, differences=()))
+        return replace(
+            self,
+            summary=replace(
+                self.summary,
+                prompts=tuple(kept),
+                estimates=estimates,
+                differences=(),
+                clusters=tuple(self.summary.clusters[place[prompt]] for prompt in kept if self.summary.clusters),
+            ),
+        )
 
 
 def _only(estimate: Estimate, places: Sequence[int]) -> Estimate:
@@ -88,7 +97,10 @@ def read_pair(text: str, new: Side, old: Side) -> Pair:
 
 
 def refuse_incomparable(new: Side, old: Side, pairs: Sequence[Pair], policy: Policy) -> None:
-    """Raise `Incomparable` that names everything in which the two sides differ and must not."""
+    """Raise `Incomparable` that names everything in which the two sides differ and must not.
+
+    Which prompts belong together is asked of `clusters.shared_clusters`, where it is needed.
+    """
     reasons = [*_unlike_suites(new, old), *_unlike_arms(new, old, pairs)]
     if not reasons:
         reasons = [reason for pair in pairs for reason in _unlike_metrics(new, old, pair, policy)]

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from evalkit.choices import given
+from evalkit.clusters import clusters_of
 from evalkit.completion_map import map_completions
 from evalkit.diversity.classes import partition
 from evalkit.evidence import ChoiceShares, Evidence, Meanings, Shape
@@ -42,10 +43,11 @@ def _meanings(groups: Groups, measures: Sequence[Measure]) -> Meanings | None:
 
 
 def _shapes(arm: str, groups: Sequence[Group]) -> list[Shape]:
-    rows = [_probabilities_at_ranks(group) for group in groups if group.laws]
-    if not rows:
+    told = [group for group in groups if group.laws]
+    if not told:
         return []
-    intervals = mean_intervals(np.array(rows).T, CONFIDENCE)
+    rows = np.array([_probabilities_at_ranks(group) for group in told])
+    intervals = mean_intervals(rows.T, CONFIDENCE, clusters_of([group.prompt for group in told]))
     return [
         Shape(
             arm,

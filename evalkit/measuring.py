@@ -9,6 +9,7 @@ from functools import cached_property
 
 import numpy as np
 
+from evalkit.clusters import clusters_of
 from evalkit.comparison.curves import crossovers, curves, trace
 from evalkit.comparison.frontier import read_sweeps
 from evalkit.comparison.matched import lengths_differ, lengths_hash, match_lengths
@@ -20,7 +21,7 @@ from evalkit.progress import Listener
 from evalkit.records import Alarm, Arm, Bar, Group, Variant
 from evalkit.stats import Array
 from evalkit.store import key_of, recall, remember
-from evalkit.summary import Compared, Measured
+from evalkit.summary import Compared, Measured, bounds_of
 from evalkit.text_sets import words_of
 
 UNSCORED_SHARE = 0.1
@@ -124,7 +125,8 @@ def measure_groups(
         also = _essentials(measure, material, fair.quality)
         signature = measure.signature(samples, encoder.identity, baseline, also, words_of(groups))
         definition = measure.definition
-        measured.append(Measured(str(measure), signature, definition.better, values, definition.traits))
+        bounds = bounds_of(definition.traits, samples)
+        measured.append(Measured(str(measure), signature, definition.better, values, definition.traits, bounds))
         tell.advance(len(arms))
     return Measurements(tuple(asked), tuple(measured), groups, scores, tuple(unscored), bar, encoder)
 
@@ -132,13 +134,15 @@ def measure_groups(
 def compared(arms: Sequence[Arm], measurements: Measurements) -> Compared:
     """Curves over k, where the baseline overtakes, and temperature sweeps read at equal quality."""
     raw = [arm.name for arm in arms if arm.is_raw]
+    clusters = clusters_of([group.prompt for group in measurements.groups[arms[0].name]]) if arms else ()
     encoder = measurements.encoder.identity
     groups = measurements.groups
     traced = trace(measurements.measures, groups, measurements.scores, encoder, raw, words_of(groups))
     by_name = {one.measure: one for one in measurements.measured}
     bar = measurements.bar
-    readings = read_sweeps(arms, by_name[bar.measure], _diversities(measurements)) if bar else []
-    return Compared(bar, tuple(curves(traced, arms)), tuple(crossovers(traced, arms)), tuple(readings))
+    readings = read_sweeps(arms, by_name[bar.measure], _diversities(measurements), clusters) if bar else []
+    drawn, crossed = curves(traced, arms, clusters), crossovers(traced, arms, clusters)
+    return Compared(bar, tuple(drawn), tuple(crossed), tuple(readings))
 
 
 def _diversities(measurements: Measurements) -> list[Measured]:

@@ -14,7 +14,7 @@ from evalkit.errors import MetricError, RecordsError, SuiteError
 from evalkit.records import Prompt
 from evalkit.unread import Notice, meant, say, unread_note
 
-FIELDS = ("id", "text", "tags", "answer", "match", "references", "choices")
+FIELDS = ("id", "text", "tags", "answer", "match", "references", "choices", "cluster")
 
 
 class PromptSource(BaseModel):
@@ -228,6 +228,8 @@ def _plain(field: str, value: Any) -> Any:
             return json.loads(value)
         except ValueError:
             return value
+    if isinstance(value, int) and field == "cluster":
+        return str(value)
     return value
 
 

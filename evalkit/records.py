@@ -31,7 +31,7 @@ FinishReason = Literal["stop", "length"]
 CONFIDENCE = 0.95
 """The level of every interval that evalkit prints."""
 SCHEMA = 3
-"""Of summary.json; 1 had no bar, curves, crossovers and readings, 2 no traits of measures."""
+"""Of summary.json; 1 had no bar, curves, crossovers and readings, 2 no traits of measures and no clusters."""
 RANKS = (1, 2, 3, 5, 8, 13, 21, 34, 55, 89, 144, 233, 377, 610, 987)
 """At which ranks of a next-token law its log-prob is kept: evenly spread on a log scale, few enough to store."""
 
@@ -56,6 +56,8 @@ class Prompt:
     """Human texts that answer the prompt."""
     choices: Mapping[str, Annotated[float, at.Ge(0)]] = field(default_factory=dict)
     """Target law over choices: answer to probability, adding up to 1."""
+    cluster: Annotated[str, at.MinLen(1)] | None = None
+    """Prompts that belong together (paraphrases of one question) name the same; without one a prompt is by itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -396,4 +398,6 @@ class Summary:
     curves: tuple[Curve, ...] = ()
     crossovers: tuple[Crossover, ...] = ()
     readings: tuple[Reading, ...] = ()
+    clusters: tuple[str, ...] = ()
+    """The cluster of each of `prompts`, which is then the unit of chance; empty: each is its own."""
     schema: int = SCHEMA

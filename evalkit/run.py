@@ -24,6 +24,7 @@ from typing import Any
 from evalkit import __version__
 from evalkit.alarms import alarms
 from evalkit.best_of import keep_best
+from evalkit.clusters import clusters_of
 from evalkit.engines.base import open_engine
 from evalkit.errors import InputError, ServerError
 from evalkit.evidence import FILE as EVIDENCE_FILE
@@ -34,6 +35,7 @@ from evalkit.measuring import Fairness, Measurements, compared, measure_groups
 from evalkit.needs import fill_needs
 from evalkit.origins import cache_note, origins
 from evalkit.origins import to_json as origins_json
+from evalkit.paraphrases import paraphrased
 from evalkit.plan import Loaded, Plan, Shard, make_plan, sampling_of
 from evalkit.progress import Listener
 from evalkit.publish import report_page
@@ -216,8 +218,15 @@ def measure_samples(plan: Plan, store: Store, tell: Listener) -> Found:
         plan.arms,
         measurements.measured,
         suite.sampling.n,
-        [*alarms(plan.arms, measurements.groups), *undefined, *heard.alarms, *measurements.alarms],
+        [
+            *alarms(plan.arms, measurements.groups),
+            *paraphrased(suite.prompts),
+            *undefined,
+            *heard.alarms,
+            *measurements.alarms,
+        ],
         compared(plan.arms, measurements),
+        clusters_of(suite.prompts),
     )
     return Found(groups, heard, measurements, with_disagreements(summary, measurements))
 
@@ -248,7 +257,9 @@ def finish(store: Store, plan: Plan, manifest: dict[str, Any], found: Found) -> 
     if heard.card:
         manifest["voices"] = heard.card
     if len(measurements.scores) > 1:
-        manifest["agreement"] = [_told(asdict(row)) for row in agreements(measurements.scores)]
+        manifest["agreement"] = [
+            _told(asdict(row)) for row in agreements(measurements.scores, clusters_of(plan.suite.prompts))
+        ]
     rendered = {
         arm.name: {prompt.prompt_id: prompt.text for prompt in plan.checkpoints[arm.checkpoint].rendered}
         for arm in plan.arms
@@ -312,8 +323,9 @@ def _identity(plan: Plan) -> dict[str, Any]:
 
 
 def version_of(prompts: Sequence[Prompt]) -> str:
-    """Hash of all that a suite asks, in whichever order."""
-    return key_of({"prompts": [asdict(prompt) for prompt in sorted(prompts, key=lambda prompt: prompt.id)]})
+    """Hash of all that a suite asks, in whichever order; which prompts belong together is no part of it."""
+    asked = [asdict(prompt) for prompt in sorted(prompts, key=lambda prompt: prompt.id)]
+    return key_of({"prompts": [{key: value for key, value in one.items() if key != "cluster"} for one in asked]})
 
 
 def _chosen(plan: Plan, arm: Arm) -> dict[str, Any]:

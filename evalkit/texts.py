@@ -10,10 +10,12 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, model_validator
 
 from evalkit.alarms import alarms
+from evalkit.clusters import clusters_of
 from evalkit.errors import MetricError, RecordsError
 from evalkit.gathering import gather
 from evalkit.measure import VARIANTS, Measure, Need, definitions, parse
 from evalkit.measuring import Fairness, compared, measure_groups
+from evalkit.paraphrases import paraphrased
 from evalkit.progress import Listener
 from evalkit.prompts import jsonl_rows
 from evalkit.publish import report_page
@@ -41,6 +43,7 @@ class Row(BaseModel):
     arm: str = UNNAMED
     answer: str | None = None
     match: Match = "exact"
+    cluster: str | None = None
 
     @model_validator(mode="after")
     def _has_one_form(self) -> Row:
@@ -84,8 +87,9 @@ def score_file(
     fairness = Fairness(quality, None, VARIANTS[1:])
     measurements = measure_groups(measures, arms, groups, samples, tell, fairness=fairness)
     ids = [prompt.id for prompt in prompts]
-    found = [*alarms(arms, measurements.groups), *measurements.alarms]
-    summary = summarise(path.stem, ids, arms, measurements.measured, samples, found, compared(arms, measurements))
+    found = [*alarms(arms, measurements.groups), *paraphrased(prompts), *measurements.alarms]
+    more, clusters = compared(arms, measurements), clusters_of(prompts)
+    summary = summarise(path.stem, ids, arms, measurements.measured, samples, found, more, clusters)
     provenance = {"file": str(path), "metrics": [str(measure) for measure in measures], "samples": samples}
     evidence = gather(measurements.groups, measurements.measures)
     return Scored(summary, report_page(path.stem, summary, groups, {}, measurements, provenance, evidence))
@@ -143,11 +147,18 @@ def _gather(rows: Sequence[Row]) -> tuple[list[Prompt], dict[str, dict[str, list
     prompts: dict[str, Prompt] = {}
     texts: dict[str, dict[str, list[str]]] = {}
     for row in rows:
-        prompt = Prompt(id=row.prompt_id, text=row.prompt, answer=row.answer, match=row.match)
+        prompt = Prompt(
+            id=row.prompt_id, text=row.prompt, answer=row.answer, match=row.match, cluster=row.cluster or None
+        )
         known = prompts.setdefault(row.prompt_id, prompt)
         if known.text != prompt.text:
             raise RecordsError(
                 f"prompt_id {row.prompt_id!r} stands for two prompts: {known.text[:60]!r} and {prompt.text[:60]!r}"
+            )
+        if known.cluster != prompt.cluster:
+            raise RecordsError(
+                f"prompt_id {row.prompt_id!r} stands in two clusters: {known.cluster!r} and {prompt.cluster!r}; give "
+                "all of its rows the same, or none"
             )
         texts.setdefault(row.arm, {}).setdefault(row.prompt_id, []).extend(row.texts)
     return list(prompts.values()), texts

@@ -3,7 +3,8 @@
     suite, prompts in random order -> plan in blocks -> (sample a block -> measure -> judge) until decided -> report
 
 The first prompts of a suite are no sample of all (stories before poems), so they are asked in an order of chance, the
-same at every start. After each block the verdict is held against that look's boundaries (`evalkit.sequential`).
+same at every start and clusters together. After each block the verdict is held against that look's boundaries
+(`evalkit.sequential`).
 """
 
 from __future__ import annotations
@@ -14,12 +15,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from evalkit.clusters import clusters_of
 from evalkit.comparable import Side, choose_pairs
 from evalkit.gate import Verdict, judge
 from evalkit.plan import Plan
 from evalkit.policy import Policy
 from evalkit.power import FEWEST
 from evalkit.progress import Listener
+from evalkit.records import Prompt
 from evalkit.run import (
     Run,
     begin,
@@ -32,6 +35,7 @@ from evalkit.run import (
     version_of,
 )
 from evalkit.sequential import LOOKS, Look, looks_of
+from evalkit.stats import units
 from evalkit.store import Store, open_store
 from evalkit.suite import Suite
 
@@ -65,7 +69,8 @@ def run_until_decided(
     """
     folder = out or default_folder(suite)
     plan = plan_in(folder, _in_random_order(suite), engine, tell, LOOKS)
-    sizes = [size for size in plan.block_ends if size >= FEWEST] or [len(suite.prompts)]
+    clusters = clusters_of(plan.suite.prompts)
+    sizes = [size for size in plan.block_ends if units(clusters[:size], size) >= FEWEST] or [len(suite.prompts)]
     sampled = 0
     with open_store(folder, tell.note) as store:
         manifest = begin(store, plan, command, fresh)
@@ -95,6 +100,10 @@ def _judge(
 
 
 def _in_random_order(suite: Suite) -> Suite:
-    prompts = list(suite.prompts)
-    random.Random(suite.sampling.seed).shuffle(prompts)  # noqa: S311 (an order, not a secret)
-    return suite.model_copy(update={"prompts": tuple(prompts)})
+    """Clusters stay together, so that a block holds as many of them as it can."""
+    members: dict[str, list[Prompt]] = {}
+    for prompt, cluster in zip(suite.prompts, clusters_of(suite.prompts) or range(len(suite.prompts)), strict=True):
+        members.setdefault(str(cluster), []).append(prompt)
+    order = list(members.values())
+    random.Random(suite.sampling.seed).shuffle(order)  # noqa: S311 (an order, not a secret)
+    return suite.model_copy(update={"prompts": tuple(prompt for own in order for prompt in own)})

@@ -141,7 +141,7 @@ def test_score_prints_a_summary_that_a_gate_can_read(texts: Path) -> None:
     result = call("score", texts, "--metrics", "distinct_n,distinct_n|n:1,distinct-2", "--json", "--quiet")
     assert result.exit_code == 0
     summary = json.loads(result.stdout)
-    assert summary["schema"] == 2
+    assert summary["schema"] == 3
     metrics = {estimate["metric"] for estimate in summary["estimates"]}
     assert metrics == {"distinct_n", "distinct_n|n:1", "pooled/distinct_n", "pooled/distinct_n|n:1"}
 

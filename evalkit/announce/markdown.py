@@ -64,7 +64,7 @@ def _row(judgement: Judgement) -> str:
         _code(words.arms(judgement)),
         words.moved(judgement),
         words.allowed(judgement),
-        str(judgement.prompts),
+        words.asked(judgement),
         _text(words.remark(judgement)),
     )
     return f"| {' | '.join(cells)} |\n"

@@ -42,7 +42,7 @@ def _table(judgements: Sequence[Judgement]) -> Table:
             words.metric_name(judgement),
             words.moved(judgement),
             words.allowed(judgement),
-            str(judgement.prompts),
+            words.asked(judgement),
         )
         outcome = Text(words.OUTCOMES[judgement.outcome].lower(), style=_STYLES[judgement.outcome])
         table.add_row(outcome, *map(Text, cells))

@@ -78,10 +78,18 @@ def allowed(judgement: Judgement) -> str:
     return f"−{judgement.allowed:g} SE" if judgement.unit == "standard_errors" else f"−{judgement.allowed:g}"
 
 
+def asked(judgement: Judgement) -> str:
+    """`100`, or `100 in 20 clusters`."""
+    if judgement.units == judgement.prompts:
+        return str(judgement.prompts)
+    return f"{judgement.prompts} in {counted(judgement.units, 'cluster')}"
+
+
 def remark(judgement: Judgement) -> str:
     """What else there is to say; may be empty."""
+    unit = "prompt" if judgement.units == judgement.prompts else "cluster"
     settle = (
-        f"about {counted(judgement.needed, 'prompt')} like these would settle it ({POWER:.0%} chance)"
+        f"about {counted(judgement.needed, unit)} like these would settle it ({POWER:.0%} chance)"
         if judgement.needed is not None
         else ""
     )

@@ -19,7 +19,7 @@ from evalkit.diversity.distribution import branching_by_position
 from evalkit.diversity.subsets import best_of, expected_classes, expected_kinds, pass_at
 from evalkit.measure import Measure, parse
 from evalkit.records import CONFIDENCE, Arm, Crossover, Curve, Group
-from evalkit.stats import Array, mean_intervals, resampled_means
+from evalkit.stats import Array, by_cluster, mean_intervals, resampled_means
 from evalkit.tokenizer import SPACED
 
 NGRAM = 2
@@ -67,12 +67,12 @@ def trace(
     return [*tries, *_of_positions(groups, raw)]
 
 
-def curves(traced: Sequence[Traced], arms: Sequence[Arm]) -> list[Curve]:
-    """The mean over prompts at every k with its interval, for every arm."""
+def curves(traced: Sequence[Traced], arms: Sequence[Arm], clusters: Sequence[str] = ()) -> list[Curve]:
+    """The mean over prompts at every k with its interval, for every arm; `clusters`: that of each prompt."""
     found = []
     for one in traced:
         for arm in arms:
-            means = mean_intervals(np.ascontiguousarray(one.values[arm.name].T), CONFIDENCE)
+            means = mean_intervals(np.ascontiguousarray(one.values[arm.name].T), CONFIDENCE, clusters)
             found.append(
                 Curve(
                     name=one.name,
@@ -91,11 +91,11 @@ def curves(traced: Sequence[Traced], arms: Sequence[Arm]) -> list[Curve]:
     return found
 
 
-def crossovers(traced: Sequence[Traced], arms: Sequence[Arm]) -> list[Crossover]:
+def crossovers(traced: Sequence[Traced], arms: Sequence[Arm], clusters: Sequence[str] = ()) -> list[Crossover]:
     """For every curve of quality and every compared arm: the k beyond which the baseline is above, with its interval.
 
-    The interval is that of the whole curve of paired differences, bootstrapped over prompts. Arms that have no prompt
-    in common with their baseline have none.
+    The interval is that of the whole curve of paired differences, bootstrapped over prompts, or over their
+    clusters. Arms that have no prompt in common with their baseline have none.
     """
     return [
         crossover
@@ -103,7 +103,7 @@ def crossovers(traced: Sequence[Traced], arms: Sequence[Arm]) -> list[Crossover]
         if one.name in OF_QUALITY
         for arm in arms
         if arm.baseline is not None
-        for crossover in _crossover(one, arm.name, arm.baseline)
+        for crossover in _crossover(one, arm.name, arm.baseline, clusters)
     ]
 
 
@@ -129,8 +129,10 @@ def overtaken_at(ks: Sequence[int], differences: Array) -> Array:
     return np.asarray(np.where(ahead.any(axis=1), found, 0.0), dtype=np.float64)
 
 
-def _crossover(one: Traced, arm: str, baseline: str) -> Iterator[Crossover]:
+def _crossover(one: Traced, arm: str, baseline: str, clusters: Sequence[str]) -> Iterator[Crossover]:
     differences = one.values[arm] - one.values[baseline]
+    differences[np.isnan(differences).any(axis=1)] = np.nan
+    differences = by_cluster(differences.T, clusters).T
     differences = differences[~np.isnan(differences).any(axis=1)]
     if len(differences) < 2:
         return

@@ -36,8 +36,9 @@ class Agreement:
     """Prompts on which both scores vary."""
 
 
-def agreements(scores: Mapping[str, Mapping[str, Sequence[Array]]]) -> list[Agreement]:
-    """Every pair of scores on every arm; `scores`: score -> arm -> one array of k values a prompt.
+def agreements(scores: Mapping[str, Mapping[str, Sequence[Array]]], clusters: Sequence[str] = ()) -> list[Agreement]:
+    """Every pair of scores on every arm; `scores`: score -> arm -> one array of k values a prompt;
+    `clusters`: that of each prompt, where prompts belong together.
 
     Correlations are taken within prompts, so that a prompt that all scores find easy does not count as agreement.
     Completions that one of the two could not judge are left out; NaN where no prompt has three others.
@@ -46,7 +47,7 @@ def agreements(scores: Mapping[str, Mapping[str, Sequence[Array]]]) -> list[Agre
     for first, second in combinations(scores, 2):
         for arm, arrays in scores[first].items():
             values = [_spearman(a, b) for a, b in zip(arrays, scores[second][arm], strict=True)]
-            [mean] = mean_intervals(np.array([values], dtype=np.float64), CONFIDENCE)
+            [mean] = mean_intervals(np.array([values], dtype=np.float64), CONFIDENCE, clusters)
             found.append(Agreement(arm, first, second, mean.value, mean.low, mean.high, mean.count))
     return found
 

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from evalkit.clusters import sized
 from evalkit.records import Estimate, Side, Summary
 from evalkit.report import (
     cards,
@@ -39,7 +40,7 @@ from evalkit.report.plain import alarm_words, pictured
 from evalkit.report.uses_view import UsesView, slider, uses_view
 from evalkit.report.verdict import Verdict, verdict
 from evalkit.report.wording import LEVEL, counted, label, listed, number_text
-from evalkit.stats import FEW
+from evalkit.stats import units
 
 SCRIPTS = (
     "names.js",
@@ -121,7 +122,9 @@ def _view(content: ReportContent, packed: samples.Samples, told: Verdict) -> dic
         "meanings": content.evidence.meanings,
         "alpha": effects.ALPHA,
         "confidence": LEVEL,
-        "method": "bootstrap" if len(summary.prompts) >= FEW else "Student's t",
+        "method": "skewness-corrected",
+        "over": "clusters of prompts" if units(summary.clusters, 0) else "prompts",
+        "sized": sized(len(summary.prompts), summary.clusters),
     }
 
 
@@ -161,7 +164,7 @@ def _facts(content: ReportContent) -> list[str]:
     summary = content.summary
     drawn = sorted({estimate.samples for estimate in summary.estimates})
     each = " or ".join(f"{n:,}" for n in drawn)
-    prompts = counted(len(summary.prompts), "prompt")
+    prompts = sized(len(summary.prompts), summary.clusters)
     return [
         f"{prompts}, {each} completions each per arm" if drawn else prompts,
         counted(len(summary.arms), "arm"),

@@ -1,7 +1,7 @@
 """What became of quality and diversity along a ladder, in two sentences: the claim, and the numbers it rests on.
 
 "The further, the better" is said only where every step between neighbouring rungs is a clear gain of the measure that
-is named (sign-flip test, Holm over the steps) and no other measure of that side clearly steps the other way.
+is named (p after Holm over the steps) and no other measure of that side clearly steps the other way.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from evalkit.report import effects
 from evalkit.report.findings import Finding, telling, told_of
 from evalkit.report.ladders import Ladder
 from evalkit.report.wording import LEVEL, capital, is_number, listed, value_text
-from evalkit.stats import holm, sign_flip_p_values
+from evalkit.stats import holm, mean_p_values
 
 State = Literal["gained", "lost", "mixed", "unclear"]
 Rungs = Mapping[str, Sequence[Finding]]
@@ -97,18 +97,21 @@ def _is_graded(side: _Words, ladder: Ladder, rungs: Rungs, states: Sequence[Stat
     shown = telling(_decisive(_of(side, rungs[ladder.rungs[-1]]))).difference.metric
     towards = 1 if states[0] == "gained" else -1
     steps = {
-        metric: _steps(ladder, metric, found, towards * (-1 if betters[metric] == "lower" else 1)) for metric in metrics
+        metric: _steps(ladder, metric, found, towards * (-1 if betters[metric] == "lower" else 1), summary.clusters)
+        for metric in metrics
     }
     return steps[shown] == {1} and not any(-1 in clear for clear in steps.values())
 
 
-def _steps(ladder: Ladder, metric: str, found: Mapping[tuple[str, str], Estimate], sign: int) -> set[int]:
+def _steps(
+    ladder: Ladder, metric: str, found: Mapping[tuple[str, str], Estimate], sign: int, clusters: Sequence[str]
+) -> set[int]:
     """Which ways the steps between neighbouring rungs go: 1 as told, -1 against it, 0 not clear."""
     values = [_values(found.get((metric, arm))) for arm in ladder.rungs]
     if len({len(row) for row in values}) != 1:
         return {0}
     steps = np.array([sign * (far - near) for near, far in pairwise(values)])
-    clear = holm(sign_flip_p_values(steps)) < effects.ALPHA
+    clear = holm(mean_p_values(steps, clusters)) < effects.ALPHA
     return {int(np.sign(np.nansum(step))) if is_clear else 0 for step, is_clear in zip(steps, clear, strict=True)}
 
 

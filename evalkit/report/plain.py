@@ -16,6 +16,7 @@ ALARMS = {
     "words": "Words cannot be told apart",
     "unread": "Texts that the encoder cannot read",
     "few prompts": "Few prompts",
+    "paraphrases": "Prompts that may belong together",
     "over-optimisation": "Better by one score, worse by another",
     "unscored": "Answers without a score",
     "undefined": "Not measured",

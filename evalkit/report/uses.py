@@ -86,10 +86,12 @@ class Part:
     scales: tuple[Scale, ...]
     values: Mapping[str, Array]
     """Arm -> (P,), its part prompt by prompt; the part is their mean."""
+    clusters: tuple[str, ...]
+    """The cluster of each prompt; empty: each is its own."""
 
     def interval(self, arm: str) -> Mean:
         """An arm's part with its interval over prompts."""
-        return mean_intervals(self.values[arm][None, :], CONFIDENCE)[0]
+        return mean_intervals(self.values[arm][None, :], CONFIDENCE, self.clusters)[0]
 
 
 @dataclass(frozen=True)
@@ -119,7 +121,8 @@ def parts(summary: Summary, baseline: str) -> Parts | None:
     single = [m for m in directed if traits[m].family != OF_SEVERAL]
     scales = [made for m in single if (made := _of_measure(m, betters[m], arms, baseline, found)) is not None]
     quality, diversity = (
-        _part([one for one in scales if one[0].side == side], arms) for side in ("quality", "diversity")
+        _part([one for one in scales if one[0].side == side], arms, summary.clusters)
+        for side in ("quality", "diversity")
     )
     if quality is None or diversity is None:
         return None
@@ -140,27 +143,30 @@ def tries(content: ReportContent, baseline: str) -> Tries | None:
         if traits.get(score, Traits()).side == "quality" and set(arms) <= by_arm.keys()
         if (scale := _scaled(score, "quality", 1, {arm: _best(by_arm[arm]) for arm in arms}, baseline)) is not None
     ]
-    part = _part(made, arms)
+    part = _part(made, arms, summary.clusters)
     return Tries(max(counts), part) if part else None
 
 
 def ranking(parts: Parts, quality: float) -> tuple[Place, ...]:
     """Arms by quality times the quality part and the rest times the diversity part, the best first."""
-    return ranked({
+    scores = {
         arm: quality * parts.quality.values[arm] + (1 - quality) * parts.diversity.values[arm]
         for arm in parts.quality.values
-    })  # fmt: skip
+    }
+    return ranked(scores, parts.quality.clusters)
 
 
-def ranked(scores: Mapping[str, Array]) -> tuple[Place, ...]:
-    """Arms by their mean score, each with how far it is behind the first; `scores`: arm -> (P,)."""
+def ranked(scores: Mapping[str, Array], clusters: Sequence[str] = ()) -> tuple[Place, ...]:
+    """Arms by their mean score, each with how far it is behind the first; `scores`: arm -> (P,),
+    `clusters`: that of each prompt.
+    """
     means = {arm: float(values.mean()) for arm, values in scores.items()}
     first, *others = sorted(means, key=lambda arm: -means[arm])
     if not others:
         return (Place(first, means[first], None),)
     leads = np.stack([scores[first] - scores[arm] for arm in others])
     # Bonferroni over the others, so that "tied" and "behind" hold of all of them at once.
-    behind = mean_intervals(leads, 1 - (1 - CONFIDENCE) / len(others))
+    behind = mean_intervals(leads, 1 - (1 - CONFIDENCE) / len(others), clusters)
     places = [Place(arm, means[arm], lead) for arm, lead in zip(others, behind, strict=True)]
     return (Place(first, means[first], None), *places)
 
@@ -198,11 +204,13 @@ def _filled(values: Array) -> Array:
     return np.asarray(np.where(defined, mean + (values - mean) * len(values) / defined.sum(), mean))
 
 
-def _part(made: Sequence[tuple[Scale, Mapping[str, Array]]], arms: Sequence[str]) -> Part | None:
+def _part(
+    made: Sequence[tuple[Scale, Mapping[str, Array]]], arms: Sequence[str], clusters: tuple[str, ...]
+) -> Part | None:
     if not made:
         return None
     means = {arm: np.mean([values[arm] for _, values in made], axis=0) for arm in arms}
-    return Part(tuple(scale for scale, _ in made), means)
+    return Part(tuple(scale for scale, _ in made), means, clusters)
 
 
 def _best(rows: Sequence[Sequence[float | None]]) -> Array:

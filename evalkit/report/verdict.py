@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import get_args
 
+from evalkit.clusters import sized
 from evalkit.records import Arm, Estimate, Side, Summary
 from evalkit.report import effects
 from evalkit.report.effects import Outcome
@@ -294,6 +295,8 @@ def _describe_arm(arm: Arm, summary: Summary) -> str:
     shown = by_side["quality"][:1] + by_side["diversity"][:SHOWN] or by_side["match"][:1] or by_side["neither"][:1]
     if not shown:
         return f"{arm.name}: nothing could be measured."
+    whole = shown[0].prompts == len(summary.prompts)
+    asked = sized(shown[0].prompts, summary.clusters if whole else ())
     numbers = [f"{label(e.metric)} {value_text(e)} ({LEVEL} interval {interval_text(e)})" for e in shown]
-    drawn = f"{counted(shown[0].prompts, 'prompt')}, {counted(shown[0].samples, 'completion')} each"
+    drawn = f"{asked}, {counted(shown[0].samples, 'completion')} each"
     return f"{arm.name} has {listed(numbers)}: {drawn}."
