@@ -18,7 +18,7 @@ from evalkit.engines.base import choose_engine, engine_class
 from evalkit.errors import CheckpointError, InputError, MetricError
 from evalkit.measure import Measure
 from evalkit.records import Arm, Checkpoint, Prompt, Rendered, Sampling
-from evalkit.rendering import render
+from evalkit.rendering import render, vocabulary_hash
 from evalkit.store import key_of
 from evalkit.suite import Suite
 from evalkit.tokenizer import check
@@ -107,7 +107,11 @@ def make_plan(
     check_measures(suite.measures, suite.prompts)
     check(suite.tokenizer)
     loaded = {name: _load(suite, name, engine, (remembered or {}).get(name)) for name in suite.checkpoints}
-    arms = [replace(arm, engine=loaded[arm.checkpoint].engine_text) for arm in plan_arms(suite)]
+    vocabularies = {name: vocabulary_hash(one.checkpoint) for name, one in loaded.items()}
+    arms = [
+        replace(arm, engine=loaded[arm.checkpoint].engine_text, tokenizer=vocabularies[arm.checkpoint])
+        for arm in plan_arms(suite)
+    ]
     return Plan(suite, loaded, tuple(arms), tuple(_shards(arms, loaded, blocks)), find_encoder(suite.encoder))
 
 

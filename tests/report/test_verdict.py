@@ -5,13 +5,14 @@ from __future__ import annotations
 import dataclasses
 import math
 
+import numpy as np
 import pytest
 
 from evalkit.records import CONFIDENCE, Difference, Estimate, Summary
 from evalkit.report.content import ReportContent
 from evalkit.report.verdict import verdict
 
-from .example import arm
+from .example import arm, traits_of
 
 BETTERS = {"reward": "higher", "accuracy": "higher", "distinct_n": "higher", "self_bleu": "lower", "length": "neither"}
 
@@ -21,16 +22,36 @@ def change(measure: str, value: float | None, p: float | None = 0.001, name: str
     return Difference(measure, f"{measure}|v:1", name, "base", value, low, high, p, p)
 
 
+PROMPTS = 40
+SPREAD = np.tile([-1.0, 1.0], PROMPTS // 2)
+NOISE = np.tile([-1.0, -1.0, 1.0, 1.0], PROMPTS // 4)
+
+
+def estimated(measure: str, name: str, values: np.ndarray) -> Estimate:
+    better = BETTERS.get(measure.split("|")[0], "higher")
+    signature, traits = f"{measure}|v:1", traits_of(measure)
+    return Estimate(measure, signature, name, 0.5, 0.4, 0.6, CONFIDENCE, PROMPTS, 8, better, tuple(values), traits)
+
+
+def moved(base: np.ndarray, difference: Difference) -> np.ndarray:
+    """Values whose paired differences are as clear, or as unclear, as the difference's p says."""
+    assert difference.value is not None
+    is_clear = difference.p is not None and difference.p < 0.05
+    return base + difference.value * (1 + (0.1 if is_clear else 10.0) * NOISE)
+
+
 def summary(*differences: Difference, spread: float = 0.2) -> Summary:
-    """Base and the compared arms; the base's values differ by `spread` (as a standard deviation) over two prompts."""
-    step = spread / math.sqrt(2)
+    """Base and the compared arms; the base's values differ by `spread` (as a standard deviation) over the prompts."""
+    base = 0.5 + spread * SPREAD
     names = list(dict.fromkeys(d.arm for d in differences)) or ["tuned"]
-    estimates = [
-        Estimate(m, f"{m}|v:1", "base", 0.5, 0.4, 0.6, CONFIDENCE, 2, 8, better, (0.5 - step, 0.5 + step))
-        for m, better in BETTERS.items()
+    measures = dict.fromkeys((*BETTERS, *(d.metric for d in differences)))
+    estimates = [estimated(measure, "base", base) for measure in measures] + [
+        estimated(d.metric, d.arm, moved(base, d))
+        for d in differences
+        if d.value is not None and not math.isnan(d.value)
     ]
     arms = (arm("base", "base"), *(arm(name) for name in names))
-    return Summary("creative", ("a", "b"), arms, tuple(estimates), differences)
+    return Summary("creative", tuple(map(str, range(PROMPTS))), arms, tuple(estimates), differences)
 
 
 BETTER = "tuned gives much better answers than base (reward +1.32, 95 % interval 1.30 to 1.34)"
