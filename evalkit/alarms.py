@@ -151,7 +151,7 @@ def _same_answer(arm: Arm, groups: Sequence[Group]) -> Iterator[Alarm]:
         yield Alarm(
             arm.name,
             "same answer",
-            f"{share:.0%} of the completions are one of {len(texts)} texts that it gives to a quarter of the prompts or "
+            f"{share:.0%} of the completions are among {len(texts)} texts that a quarter of the prompts get or "
             f"more, such as “{most[:60]}”: refusals, or a prompt that does not reach it.",
         )
 

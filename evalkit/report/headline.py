@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from evalkit.clusters import sized
-from evalkit.joint import Joint
+from evalkit.joint import Joint, Voice
 from evalkit.measure import split_variant
 from evalkit.records import Side, Summary
 from evalkit.report.findings import Finding, told_of
 from evalkit.report.findings import findings as findings_of
 from evalkit.report.side_words import SIDES, SideWords
-from evalkit.report.wording import LEVEL, capital, interval_text, is_number, label, listed, value_text
+from evalkit.report.wording import LEVEL, capital, is_number, label, listed
 
+SAID: dict[Side, str] = {"quality": "quality", "diversity": "diversity", "match": "agreement"}
 SHOWN = 2
 """Measures named per side of the trade: the sentence must stay readable, the tables hold the rest."""
 GRAVE = {
@@ -62,8 +63,8 @@ def _unknown(told: Sequence[tuple[SideWords, Joint]], findings: Sequence[Finding
 def _undefined(side: Side, findings: Sequence[Finding]) -> str:
     names = listed([label(finding.difference.metric) for finding in findings])
     if all(is_number(finding.difference.value) for finding in findings):
-        return f"{capital(side)} could not be compared ({names} equal on every prompt, or moved by length alone)."
-    return f"{capital(side)} could not be compared ({names} undefined)."
+        return f"{capital(SAID[side])} could not be compared ({names} equal on every prompt, or moved by length alone)."
+    return f"{capital(SAID[side])} could not be compared ({names} undefined)."
 
 
 def _with_noise(clauses: Sequence[str], told: Sequence[tuple[SideWords, Joint]]) -> list[str]:
@@ -100,7 +101,7 @@ def _evidence(joint: Joint, heard: Sequence[Finding], prefix: str) -> str:
     for finding in _telling(joint, heard):
         named.setdefault(split_variant(finding.difference.metric)[1].split("|")[0], finding)
     shown = list(named.values())[:SHOWN]
-    whole = [_together(joint, prefix)] if len(joint.together.measures) > 1 else []
+    whole = [_together(joint, prefix)] if _is_told_as_one(joint) else []
     return "; ".join([
         *whole, *(_with_interval(f, prefix if f is shown[0] and not whole else "") for f in shown)
     ])  # fmt: skip
@@ -108,14 +109,26 @@ def _evidence(joint: Joint, heard: Sequence[Finding], prefix: str) -> str:
 
 def _telling(joint: Joint, heard: Sequence[Finding]) -> Sequence[Finding]:
     """The findings that say what the side says; all of them where none does."""
+    if joint.disagree:
+        return told_of(heard)
     said = joint.together.outcome
     return [f for f in heard if f.outcome == said] or [f for f in heard if f.outcome != "unclear"] or heard
 
 
+def _is_told_as_one(joint: Joint) -> bool:
+    """Whether one number for the whole side says more than its measures do."""
+    return len(joint.together.measures) > 1 and not joint.disagree
+
+
 def _together(joint: Joint, prefix: str) -> str:
-    whole = joint.together
-    value, interval = value_text(whole, signed=True), interval_text(whole)
-    return f"together {value} standard deviations" + (f", {prefix}{interval}" if interval else "")
+    value, interval = _deviations(joint.together)
+    return f"together {value}, {prefix}{interval}"
+
+
+def _deviations(voice: Voice) -> tuple[str, str]:
+    """`−0.42 standard deviations`, `−0.60 to −0.24`."""
+    value, low, high = (f"{number:.2f}".replace("-", "−") for number in (voice.value, voice.low, voice.high))
+    return f"{'+' if voice.value > 0 else ''}{value} standard deviations", f"{low} to {high}"
 
 
 def _with_interval(finding: Finding, prefix: str) -> str:
@@ -127,10 +140,9 @@ def _numbers(told: Sequence[tuple[SideWords, Joint]], heard: Mapping[Side, Seque
     """`diversity as a whole −0.4 standard deviations (95 % interval −0.6 to −0.2)`, then what tells each side."""
     parts = []
     for words, joint in told:
-        if len(joint.together.measures) > 1:
-            whole = joint.together
-            value, interval = value_text(whole, signed=True), interval_text(whole)
-            parts.append((f"{words.side} as a whole {value} standard deviations", interval))
+        if _is_told_as_one(joint):
+            value, interval = _deviations(joint.together)
+            parts.append((f"{SAID[words.side]} as a whole {value}", interval))
         shown = told_of(_telling(joint, heard[words.side])) if heard[words.side] else []
         parts += [(f"{finding.plain} {finding.value}", finding.interval) for finding in shown]
     first = f"{LEVEL} interval "

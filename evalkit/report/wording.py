@@ -11,10 +11,9 @@ from evalkit.measure import label as label  # every part of the report says it
 from evalkit.records import CONFIDENCE, Difference, Estimate, Reading
 
 if TYPE_CHECKING:
-    from evalkit.joint import Voice
     from evalkit.stats import Mean
 
-WithInterval: TypeAlias = "Estimate | Difference | Reading | Mean | Voice"
+WithInterval: TypeAlias = "Estimate | Difference | Reading | Mean"
 MISSING = "not defined"
 NO_SPREAD = "none: equal on every prompt"
 """In the place of an interval that equal values would make a point: two equal differences are not a sure one."""
