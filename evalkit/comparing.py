@@ -18,7 +18,7 @@ from evalkit.records import Arm, Difference, Estimate
 from evalkit.report.effects import Outcome, is_whole, outcome
 from evalkit.report.tables import unlike_fields
 from evalkit.report.wording import counted
-from evalkit.summary import Measured, compare_arms, corrected, estimate_arms
+from evalkit.summary import Measured, bounds_of, compare_arms, corrected, estimate_arms
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,14 +211,16 @@ def _row(
         why = f"measured in another way: {unlike_fields(b.signature, a.signature)}"
         return Row(name, _alone(a, clusters), _alone(b, clusters), None, None, why)
     arms = [Arm("a", "a", None, None, None), Arm("b", "b", None, None, "a")]
-    one = Measured(name, a.signature, a.better, {"a": values_of(a), "b": values_of(b)})
+    bounds = bounds_of(a.traits, a.samples)
+    one = Measured(name, a.signature, a.better, {"a": values_of(a), "b": values_of(b)}, a.traits, bounds)
     mine, theirs = estimate_arms(one, arms, a.samples, clusters)
     [difference] = compare_arms(one, arms, clusters)
     return Row(name, mine, theirs, difference, None, "")
 
 
 def _alone(estimate: Estimate, clusters: Sequence[str]) -> Estimate:
-    one = Measured(estimate.metric, estimate.signature, estimate.better, {"x": values_of(estimate)})
+    values, bounds = {"x": values_of(estimate)}, bounds_of(estimate.traits, estimate.samples)
+    one = Measured(estimate.metric, estimate.signature, estimate.better, values, estimate.traits, bounds)
     [found] = estimate_arms(one, [Arm("x", "x", None, None, None)], estimate.samples, clusters)
     return found
 

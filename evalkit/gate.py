@@ -26,7 +26,7 @@ from typing import Literal
 import numpy as np
 
 from evalkit.clusters import shared_clusters
-from evalkit.comparable import Pair, Side, estimates_of, named, refuse_incomparable, select
+from evalkit.comparable import Pair, Side, estimates_of, named, other_engines, refuse_incomparable, select
 from evalkit.errors import InputError
 from evalkit.noninferiority import (
     Change,
@@ -41,6 +41,7 @@ from evalkit.noninferiority import (
 )
 from evalkit.policy import Inconclusive, Policy, Rule, Trade
 from evalkit.records import Estimate, Summary
+from evalkit.report.wording import counted
 from evalkit.sequential import Look
 from evalkit.stats import Array, by_cluster, holm
 
@@ -88,6 +89,9 @@ class Verdict:
     new: str
     old: str
     """The two places that were compared."""
+    suite: str = ""
+    notes: tuple[str, ...] = ()
+    """What must be said of the two as a whole, a sentence each."""
 
     def counted(self, outcome: Outcome) -> int:
         return sum(judgement.outcome == outcome for judgement in self.judgements)
@@ -126,10 +130,14 @@ def judge(new: Side, old: Side, pairs: Sequence[Pair], policy: Policy) -> Verdic
     beyond = holm(np.array([one.beyond for one in tested]))
     adjusted = [replace(one, beyond=float(p)) for one, p in zip(tested, beyond, strict=True)]
     levels = _levels(policy.alpha, len(cases), look)
-    judgements = [_judgement(case, one, policy, levels, len(cases)) for case, one in zip(cases, adjusted, strict=True)]
+    judgements = [
+        _judgement(case, one, raw, policy, levels, len(cases))
+        for case, one, raw in zip(cases, adjusted, tested, strict=True)
+    ]
     order: tuple[Outcome, ...] = ("regression", "inconclusive", "pass")
     ranked = tuple(sorted(judgements, key=lambda judgement: order.index(judgement.outcome)))
-    return Verdict(ranked[0].outcome, ranked, policy.confidence, new.place, old.place)
+    notes = tuple(other_engines(new.summary, old.summary, pairs))
+    return Verdict(ranked[0].outcome, ranked, policy.confidence, new.place, old.place, new.summary.suite, notes)
 
 
 def exit_code(verdict: Verdict, inconclusive: Inconclusive) -> int:
@@ -243,7 +251,7 @@ def _either(first: float, second: float) -> float:
     return min(1.0, 2 * float(np.fmin(first, second)))
 
 
-def _judgement(case: _Case, tested: Tested, policy: Policy, levels: _Levels, family: int) -> Judgement:
+def _judgement(case: _Case, tested: Tested, alone: Tested, policy: Policy, levels: _Levels, family: int) -> Judgement:
     margin = case.rule.allow.margin
     outcome = _outcome(case, tested, levels)
     moved = change(case.new, case.base, margin.unit, policy.alpha) if len(case.new) else Change(*(math.nan,) * 3)
@@ -263,7 +271,9 @@ def _judgement(case: _Case, tested: Tested, policy: Policy, levels: _Levels, fam
         prompts=case.prompts,
         units=len(case.new),
         needed=prompts_needed(case.new, case.base, margin, policy.alpha, family) if unsettled else None,
-        note=_note(case, tested, outcome),
+        note="; ".join(
+            filter(None, (_note(case, tested, outcome), _why_not_sure(outcome, alone, policy, levels, family)))
+        ),
     )
 
 
@@ -287,6 +297,22 @@ def _note(case: _Case, tested: Tested, outcome: Outcome) -> str:
         return f"{case.missing} prompts have a number on one side only; they are left out, so this cannot pass"
     trade = case.rule.trade
     return f"judged with a trade: {trade.metric} must rise by {trade.gain:g}" if trade and outcome != "pass" else ""
+
+
+def _why_not_sure(outcome: Outcome, alone: Tested, policy: Policy, levels: _Levels, family: int) -> str:
+    """Why a measure whose interval lies beyond what is allowed is none the less no regression.
+
+    The interval is of this measure by itself. A regression is held against the level that Holm's correction leaves it
+    and, at a look, against that look's boundary.
+    """
+    if outcome != "inconclusive" or not alone.beyond <= policy.alpha:
+        return ""
+    if alone.beyond <= levels.within:
+        return (
+            f"by itself beyond what is allowed; not sure enough for one of {counted(family, 'measure')} judged "
+            "together (Holm's correction)"
+        )
+    return "by itself beyond what is allowed; not sure enough for a run that was stopped early"
 
 
 def _known(value: float) -> float | None:

@@ -39,7 +39,7 @@ from evalkit.report.content import JSON, ReportContent, RunOrigin, Scores
 from evalkit.report.tables import unlike_fields
 from evalkit.report.wording import counted, label, listed
 from evalkit.stats import Array
-from evalkit.summary import Measured, compare_arms, corrected, estimate_arms, few_prompts
+from evalkit.summary import Measured, bounds_of, compare_arms, corrected, estimate_arms, few_prompts
 
 NAMED = 3
 """Measures of one variant that a note names one by one."""
@@ -251,7 +251,14 @@ def _numbers(
                 continue
             taken.add((estimate.metric, arm))
             key = estimate.metric, estimate.signature, estimate.samples
-            known = measured.get(key) or Measured(estimate.metric, estimate.signature, estimate.better, {})
+            known = measured.get(key) or Measured(
+                estimate.metric,
+                estimate.signature,
+                estimate.better,
+                {},
+                estimate.traits,
+                bounds_of(estimate.traits, estimate.samples),
+            )
             measured[key] = replace(known, values={**known.values, arm: _values(estimate, places)})
     ordered = sorted(measured.items(), key=lambda item: list(dict.fromkeys(m for m, *_ in measured)).index(item[0][0]))
     estimates = [estimate for (*_, n), one in ordered for estimate in estimate_arms(one, arms, n, clusters)]

@@ -28,7 +28,8 @@ from evalkit.reopening import groups_of
 from evalkit.sequential import LOOKS, InBlocks, in_blocks, look_sizes, looks_of
 from evalkit.stats import Array, by_cluster, units
 from evalkit.suite import Suite
-from evalkit.words import tokenize
+from evalkit.text_sets import split_alike
+from evalkit.tokenizer import tokenizer
 
 SPLITS = 8
 """Random halvings a prompt: enough that their mean is as good as that of all."""
@@ -76,7 +77,7 @@ def plan_size(
     Raises `RecordsError` on a folder that is no run of this suite, `InputError` on a loss that the policy allows.
     """
     side = _clustered(read_side(pilot), suite)
-    groups = _read_groups(suite, Path(pilot), side)
+    groups = split_alike(_read_groups(suite, Path(pilot), side), suite.tokenizer, tell)
     pairs = _pairs(side, asked)
     refuse_incomparable(side, side, pairs, policy)
     family = sum(len(select(estimates_of(side.summary, old), policy)) for _, old in pairs)
@@ -191,7 +192,7 @@ def _cost(groups: Sequence[Group]) -> Cost:
     drawn = [completion for group in groups for completion in group.completions]
     words = sum(len(one) for group in groups for one in group.words)
     tokens = sum(len(completion.token_ids) for completion in drawn) or words
-    asked = sum(len(tokenize(group.prompt.text)) for group in groups)
+    asked = sum(len(tokenizer(group.tokenizer)(group.prompt.text)) for group in groups)
     return Cost(asked / len(groups) * tokens / max(words, 1), tokens / len(drawn))
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import accumulate
 from typing import Any
@@ -21,6 +21,7 @@ from evalkit.records import Arm, Checkpoint, Prompt, Rendered, Sampling
 from evalkit.rendering import render
 from evalkit.store import key_of
 from evalkit.suite import Suite
+from evalkit.tokenizer import check
 
 SEEDS = 2**32
 """Shard seeds are below this: what every engine's generator takes."""
@@ -34,6 +35,8 @@ class Shard:
     key: str
     seed: int
     prompts: tuple[Rendered, ...]
+    shared: bool = True
+    """Whether other runs may take its samples: not those of a server that does not name its weights."""
 
     @property
     def sampling(self) -> Sampling:
@@ -55,6 +58,11 @@ class Loaded:
     engine_version: str
     rendered: tuple[Rendered, ...]
     max_length: int
+
+    @property
+    def engine_text(self) -> str:
+        """Name and version, as the manifest and the arms have them."""
+        return f"{self.engine} {self.engine_version}"
 
 
 @dataclass(frozen=True)
@@ -88,14 +96,18 @@ class Plan:
         return [shard for shard in self.shards if shard.arm.name == arm]
 
 
-def make_plan(suite: Suite, engine: str, blocks: int = 1) -> Plan:
-    """Resolve every checkpoint, render every prompt, cut the work into shards. Raises `InputError`s.
+def make_plan(
+    suite: Suite, engine: str, blocks: int = 1, remembered: Mapping[str, Mapping[str, str]] | None = None
+) -> Plan:
+    """Resolve every checkpoint, render every prompt, cut the work into shards. Raises `InputError`s, `ServerError`.
 
-    `blocks`: cut each arm into at least so many, to look at the data in between.
+    `blocks`: cut each arm into at least so many, to look at the data in between. `remembered`: checkpoint -> what its
+    server told before; such a server is not asked again.
     """
     check_measures(suite.measures, suite.prompts)
-    loaded = {name: _load(suite, name, engine) for name in suite.checkpoints}
-    arms = plan_arms(suite)
+    check(suite.tokenizer)
+    loaded = {name: _load(suite, name, engine, (remembered or {}).get(name)) for name in suite.checkpoints}
+    arms = [replace(arm, engine=loaded[arm.checkpoint].engine_text) for arm in plan_arms(suite)]
     return Plan(suite, loaded, tuple(arms), tuple(_shards(arms, loaded, blocks)), find_encoder(suite.encoder))
 
 
@@ -144,9 +156,9 @@ def _arm_name(checkpoint: str, sampling: Sampling, siblings: Sequence[Sampling])
     return checkpoint if len(siblings) == 1 else f"{checkpoint}@T={sampling.temperature:g}"
 
 
-def _load(suite: Suite, name: str, asked: str) -> Loaded:
+def _load(suite: Suite, name: str, asked: str, remembered: Mapping[str, str] | None) -> Loaded:
     spec = suite.checkpoints[name]
-    checkpoint = resolve(name, spec)
+    checkpoint = resolve(name, spec, remembered)
     engine = choose_engine(asked, checkpoint)
     rendered = tuple(render(checkpoint, spec, suite.prompts))
     longest = max(sampling.max_tokens for sampling in suite.settings(name))
@@ -184,7 +196,7 @@ def _shards(arms: Sequence[Arm], loaded: dict[str, Loaded], blocks: int) -> list
             twin = seen[key_of(content)]
             seen[key_of(content)] += 1
             key = key_of(content | {"twin": twin})
-            shards.append(Shard(arm, key, _seed(key), prompts))
+            shards.append(Shard(arm, key, _seed(key), prompts, source.checkpoint.names_weights))
     return shards
 
 

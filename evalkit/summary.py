@@ -6,7 +6,7 @@ import dataclasses
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from evalkit.clusters import sized
 from evalkit.errors import RecordsError
-from evalkit.measure import VARIANTS, split_variant
+from evalkit.measure import VARIANTS, definitions, split_variant
 from evalkit.records import (
     CONFIDENCE,
     SCHEMA,
@@ -29,6 +29,7 @@ from evalkit.records import (
     Estimate,
     Reading,
     Summary,
+    Traits,
 )
 from evalkit.stats import FEW, Array, Bounds, holm, mean_intervals, mean_p_values, units
 
@@ -44,6 +45,7 @@ class Measured:
     signature: str
     better: Better
     values: Mapping[str, Array]
+    traits: Traits = field(default_factory=Traits)
     bounds: Bounds | None = None
     """The lowest and the highest value that there can be on a prompt, where that is known."""
 
@@ -124,13 +126,29 @@ def parse_summary(fields: Any, place: str) -> Summary:
                 f"{place} has schema {fields['schema']!r}; this evalkit reads {', '.join(map(str, READ[:-1]))} and "
                 f"{READ[-1]}: upgrade evalkit, or run the suite again"
             )
-        return TypeAdapter(Summary).validate_python(fields | {"schema": SCHEMA})
+        summary = TypeAdapter(Summary).validate_python(fields | {"schema": SCHEMA})
+        return summary if fields["schema"] == SCHEMA else _with_traits(summary)
     except ValidationError as error:
         problem = error.errors()[0]
         where = ".".join(str(step) for step in problem["loc"])
         raise RecordsError(f"{place} is not a summary that evalkit wrote: {where}: {problem['msg']}") from None
     except (KeyError, TypeError) as error:
         raise RecordsError(f"{place} is not a summary that evalkit wrote: {error!r}") from None
+
+
+def _with_traits(summary: Summary) -> Summary:
+    """The summary of an older evalkit, whose measures are what those of the same name are now."""
+    known = definitions()
+
+    def traits(estimate: Estimate) -> Traits:
+        name = split_variant(estimate.metric)[1].split("|")[0]
+        if name in known:
+            return known[name].traits
+        # That of a plug-in which is not here: evalkit took it for a measure of diversity then.
+        return Traits("neither" if estimate.better == "neither" else "diversity", name)
+
+    estimates = tuple(dataclasses.replace(estimate, traits=traits(estimate)) for estimate in summary.estimates)
+    return dataclasses.replace(summary, estimates=estimates)
 
 
 def corrected(differences: Sequence[Difference]) -> list[Difference]:
@@ -183,6 +201,15 @@ def _is_mean(estimate: Estimate) -> bool:
     return math.isclose(sum(values) / len(values), estimate.value, rel_tol=1e-9, abs_tol=1e-9 * max(map(abs, values)))
 
 
+def bounds_of(traits: Traits, samples: int) -> Bounds | None:
+    """Between what the measure's values lie on so many completions; None where nothing bounds them."""
+    lowest, highest = traits.bounds
+    if lowest is None and highest is None:
+        return None
+    most = float(samples) if highest == "k" else math.inf if highest is None else highest
+    return (-math.inf if lowest is None else lowest, most)
+
+
 def estimate_arms(one: Measured, arms: Sequence[Arm], samples: int, clusters: Sequence[str] = ()) -> list[Estimate]:
     """The mean over prompts with its interval, for each of the arms that has values."""
     arms = [arm for arm in arms if arm.name in one.values]
@@ -202,6 +229,7 @@ def estimate_arms(one: Measured, arms: Sequence[Arm], samples: int, clusters: Se
             samples=samples,
             better=one.better,
             values=tuple(_known(value) for value in one.values[arm.name]),
+            traits=one.traits,
         )
         for arm, mean in zip(arms, means, strict=True)
     ]

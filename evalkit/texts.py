@@ -21,6 +21,9 @@ from evalkit.prompts import jsonl_rows
 from evalkit.publish import report_page
 from evalkit.records import Arm, Completion, Group, Match, Prompt, Summary
 from evalkit.summary import summarise
+from evalkit.text_sets import split_alike
+from evalkit.tokenizer import Asked
+from evalkit.unread import unread_note
 
 UNNAMED = "texts"
 """Name of the arm of rows that name none."""
@@ -61,14 +64,16 @@ class Scored:
     page: bytes
 
 
-def score_file(path: Path, metrics: Sequence[str], baseline: str | None, tell: Listener) -> Scored:
+def score_file(
+    path: Path, metrics: Sequence[str], baseline: str | None, tell: Listener, tokenizer: Asked = "auto"
+) -> Scored:
     """Measure the completions of a JSONL file. `metrics`: names, or none for all that texts alone allow.
 
     Every prompt is measured on equally many completions: the first k, k being the smallest number that any has.
     Raises `RecordsError`, `MetricError`.
     """
-    rows = _read(path)
-    measures = [parse(name) for name in metrics] or _all_on_texts(any(row.answer for row in rows))
+    rows = _read(path, tell)
+    measures = list(dict.fromkeys(parse(name) for name in metrics)) or _all_on_texts(any(row.answer for row in rows))
     _check(measures, rows)
     prompts, texts = _gather(rows)
     arms = _arms(list(texts), baseline, texts)
@@ -77,11 +82,12 @@ def score_file(path: Path, metrics: Sequence[str], baseline: str | None, tell: L
         arm: [_group(prompt, by_prompt.get(prompt.id, [])[:samples]) for prompt in prompts]
         for arm, by_prompt in texts.items()
     }
+    groups = split_alike(groups, tokenizer, tell)
     quality = next((measure for measure in measures if measure.definition.is_quality), None)
     fairness = Fairness(quality, None, VARIANTS[1:])
     measurements = measure_groups(measures, arms, groups, samples, tell, fairness=fairness)
     ids = [prompt.id for prompt in prompts]
-    found = [*alarms(arms, groups), *paraphrased(prompts), *measurements.alarms]
+    found = [*alarms(arms, measurements.groups), *paraphrased(prompts), *measurements.alarms]
     more, clusters = compared(arms, measurements), clusters_of(prompts)
     summary = summarise(path.stem, ids, arms, measurements.measured, samples, found, more, clusters)
     provenance = {"file": str(path), "metrics": [str(measure) for measure in measures], "samples": samples}
@@ -89,18 +95,22 @@ def score_file(path: Path, metrics: Sequence[str], baseline: str | None, tell: L
     return Scored(summary, report_page(path.stem, summary, groups, {}, measurements, provenance, evidence))
 
 
-def _read(path: Path) -> list[Row]:
+def _read(path: Path, tell: Listener) -> list[Row]:
     if not path.is_file():
         raise RecordsError(f"there is no file {path}")
     adapter = TypeAdapter(Row)
     rows = []
+    keys: dict[str, None] = {}
     for where, fields in jsonl_rows(path):
+        keys |= dict.fromkeys(fields)
         try:
             rows.append(adapter.validate_python(fields))
         except ValidationError as error:
             raise RecordsError(f"{where}: {_problem(error, fields)}") from None
     if not rows:
         raise RecordsError(f"{path} holds no rows; each line is one JSON object with prompt_id, prompt and completion")
+    if note := unread_note(str(path), keys, list(Row.model_fields)):
+        tell.note(note)
     return rows
 
 

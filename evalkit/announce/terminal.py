@@ -18,6 +18,8 @@ def show(verdict: Verdict, policy: str) -> None:
     """Headline, a table a pair of arms with one row a judgement, remarks, and what the numbers are."""
     console = Console(highlight=False, soft_wrap=False)
     console.print(Text(words.headline(verdict), style=_STYLES[verdict.outcome]))
+    for note in words.notes(verdict):
+        console.print(Text(note, style="yellow"))
     for arms in dict.fromkeys(map(words.arms, verdict.judgements)):
         own = [judgement for judgement in verdict.judgements if words.arms(judgement) == arms]
         console.print(Text(f"\n{arms}", style="bold"))
