@@ -136,7 +136,9 @@ def intervals() -> Row:
     ours, means = timed(lambda: (mean_intervals(values, 0.95), mean_p_values(values)))
     theirs, ends = timed(loop, repeats=1)
     apart = max(abs(mean.low - low) for mean, (low, _) in zip(means[0], ends, strict=False))
-    return Row("intervals, 20 metrics x 500 prompts", "bootstrap in a Python loop, scaled", theirs * 10, ours, apart, None)
+    return Row(
+        "intervals, 20 metrics x 500 prompts", "bootstrap in a Python loop, scaled", theirs * 10, ours, apart, None
+    )
 
 
 def vendi_score() -> Row:
