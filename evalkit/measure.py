@@ -38,6 +38,7 @@ Need = Literal[
     "embeddings",
     "reference_embeddings",
     "answer",
+    "checks",
     "quality",
     "voices",
 ]

