@@ -6,10 +6,9 @@ Everything that can be wrong with a suite on this machine is found here, in seco
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
-from itertools import accumulate, groupby
 from typing import Any
 
 from evalkit.checkpoints import context_length, resolve
@@ -93,8 +92,10 @@ class Plan:
     @property
     def block_ends(self) -> tuple[int, ...]:
         """After how many prompts a block ends in every arm; the last is all of them."""
-        ends = [set(accumulate(len(shard.prompts) for shard in self.shards_of(arm.name))) for arm in self.arms]
-        return tuple(sorted(set.intersection(*ends)))
+        place = {prompt.id: index for index, prompt in enumerate(self.suite.prompts)}
+        reach = [[place[prompt.prompt_id] for prompt in shard.prompts] for shard in self.shards]
+        inside = {end for places in reach for end in range(min(places) + 1, max(places) + 1)}
+        return tuple(end for end in range(1, len(place) + 1) if end not in inside)
 
     def shards_of(self, arm: str) -> list[Shard]:
         return [shard for shard in self.shards if shard.arm.name == arm]
@@ -210,11 +211,12 @@ def _shards(arms: Sequence[Arm], loaded: dict[str, Loaded], blocks: int) -> list
 
 
 def _blocks(arm: Arm, source: Loaded, block: int) -> Iterator[tuple[tuple[Rendered, ...], Sampling]]:
-    """The prompts in their order, cut after `block` of them and where those begin that have another room."""
+    """The prompts in their order, cut after `block` of them; of a block those together that have the same room."""
     for start in range(0, len(source.rendered), block):
-        fitting = source.rendered[start : start + block]
-        for kept, members in groupby(fitting, lambda prompt: source.room(sampling_of(arm), prompt.prompt_id)):
-            yield tuple(members), kept
+        rooms: dict[Sampling, list[Rendered]] = defaultdict(list)
+        for prompt in source.rendered[start : start + block]:
+            rooms[source.room(sampling_of(arm), prompt.prompt_id)].append(prompt)
+        yield from ((tuple(members), kept) for kept, members in rooms.items())
 
 
 def _content(arm: Arm, source: Loaded, prompts: Sequence[Rendered], kept: Sampling) -> dict[str, Any]:
