@@ -170,9 +170,7 @@ def measure_samples(plan: Plan, store: Store, tell: Listener) -> Found:
 
 
 def _left_out(plan: Plan) -> list[Alarm]:
-    """What was not measured is no fault of an arm; it stands with the baseline, which everybody is compared with."""
-    home = next(arm.name for arm in plan.arms if arm.baseline is None)
-    return [Alarm(home, "left out", plan.note)] if plan.note else []
+    return [Alarm("all arms", "left out", plan.note)] if plan.note else []
 
 
 def with_disagreements(summary: Summary, measurements: Measurements) -> Summary:

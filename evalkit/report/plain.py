@@ -63,6 +63,7 @@ ALARMS = {
     "over-optimisation": "One score rose, another fell",
     "unscored": "Answers without a score",
     "undefined": "Not measured",
+    "left out": "Left out",
     "voices": "Voices hard to tell apart",
 }
 """Kind of an alarm -> what it says, as a heading."""
