@@ -34,7 +34,7 @@ from evalkit.lab.rater import GROUPS
 from evalkit.lab.world import load
 from evalkit.measure import Measure, definitions, parse
 from evalkit.records import CONFIDENCE, Completion, Group
-from evalkit.stats import Array, mean_intervals, sign_flip_p
+from evalkit.stats import Array, mean_intervals, mean_p_values
 from evalkit.words import tokenize
 
 K = 32
@@ -143,7 +143,7 @@ def coverage(drawn: Array, truth: float) -> float:
 
 def false_alarms(differences: Array) -> float:
     """Share of rows, [trials, PROMPTS], that the test calls a difference at 5 %."""
-    return float(np.mean([sign_flip_p(row) < 0.05 for row in differences]))
+    return float(np.mean(mean_p_values(differences) < 0.05))
 
 
 def draw_pools(prompts: Sequence[Prompt], groups: int) -> dict[str, list[list[Group]]]:

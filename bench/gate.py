@@ -194,7 +194,20 @@ def picker(new: Values, base: Values, prompts: int) -> Picker:
 
 def _side(values: Values) -> Side:
     estimates = [
-        Estimate(m, m, "arm", None, None, None, 0.95, len(v), K, parse(m).definition.better, tuple(map(float, v)))
+        Estimate(
+            m,
+            m,
+            "arm",
+            None,
+            None,
+            None,
+            0.95,
+            len(v),
+            K,
+            parse(m).definition.better,
+            tuple(map(float, v)),
+            parse(m).definition.traits,
+        )
         for m, v in values.items()
     ]
     prompts = tuple(f"p{i}" for i in range(len(values[PLANTED])))

@@ -6,29 +6,16 @@ The simulation's table, which `python -m bench.estimators --write` puts between 
 from __future__ import annotations
 
 import inspect
+from collections.abc import Sequence
 from pathlib import Path
 
 from evalkit.measure import Definition, definitions
+from evalkit.records import Side
 
 PAGE = Path(__file__).with_name("metrics.md")
 BEGIN, END = "<!-- simulation: begin -->", "<!-- simulation: end -->"
+ORDER: tuple[Side, ...] = ("diversity", "match", "quality", "neither")
 LABELS = ("Range:", "Bias:", "Cost:", "Undefined:")
-FAMILIES = {
-    "lexical": "Words",
-    "entropy": "Words",
-    "rouge": "Words",
-    "semantic": "Meaning",
-    "classes": "Meaning",
-    "nli": "Meaning",
-    "voices": "Voices",
-    "distribution": "The law itself",
-    "divergence": "The law itself",
-    "modes": "The law itself",
-    "references": "The law itself",
-    "mauve": "The law itself",
-    "coverage": "Coverage",
-}
-"""Module -> heading; a module of quality/ is under Quality."""
 
 
 def page(simulation: str) -> str:
@@ -36,25 +23,23 @@ def page(simulation: str) -> str:
     by_family: dict[str, list[Definition]] = {}
     for definition in definitions().values():
         if definition.function.__module__.startswith("evalkit."):
-            by_family.setdefault(family(definition), []).append(definition)
+            by_family.setdefault(definition.traits.family, []).append(definition)
     parts = [INTRODUCTION]
-    for heading in dict.fromkeys([*FAMILIES.values(), "Quality"]):
-        members = by_family.get(heading, [])
-        if members:
-            parts += [f"## {heading}\n", *map(section, members)]
+    for family, members in sorted(by_family.items(), key=lambda item: ORDER.index(side(item[1]))):
+        parts += [f"## {family.capitalize()}\n", *map(section, members)]
     return "\n".join([*parts, SIMULATION.format(table=f"{BEGIN}{simulation}{END}")])
 
 
-def family(definition: Definition) -> str:
-    package, module = definition.function.__module__.split(".")[1:3]
-    return "Quality" if package == "quality" else FAMILIES[module]
+def side(members: Sequence[Definition]) -> Side:
+    """The side of a family: that of its members that are on one."""
+    return next((one.traits.side for one in members if one.traits.side != "neither"), "neither")
 
 
 def section(definition: Definition) -> str:
     parameters = ", ".join(
         f"`{p.name}`" + ("" if p.default is p.empty else f" = {p.default}") for p in definition.parameters.values()
     )
-    facts = [f"unit: {definition.unit}", f"better: {definition.better}"]
+    facts = [f"unit: {definition.unit}", f"better: {definition.better}", f"side: {definition.traits.side}"]
     facts += [f"parameters: {parameters}"] if parameters else []
     facts += [f"needs: {', '.join(sorted(definition.needs))}"] if definition.needs else []
     facts += [f"source: {definition.cites}"] if definition.cites else []
@@ -80,7 +65,14 @@ INTRODUCTION = """# Metrics
 completions; the estimate is the mean over prompts, with a BCa interval. Read [the fair comparison](fair-comparison.md)
 first: what must be equal before two numbers may be compared. What each family tells a newcomer:
 [words](words.md), [meaning](meaning.md), [the law itself](distribution.md), [coverage](coverage.md),
-[voices](voices.md), [quality](quality.md). [How far the estimators can be trusted](#simulation) stands at the end.
+[voices](voices.md), [quality](quality.md).
+
+A measure is written as its name with its parameters: `distinct_n|n:3`, in YAML also `{distinct_n: {n: 3}}`; a yes or no
+is `true` or `false`, what is left open is `none`. Wherever a name is typed (suites, `--metrics`, policies, `--metric`,
+`evalkit metrics`) it is also understood as people write it: `distinct-3`, `Self-BLEU`, `ngram_entropy_3`, `pass@8`,
+`best_of@4`, `vendi@2`. A number behind a name sets n, k or q, whichever the metric has; where two metrics would do, `@`
+says k: `distinct-2` is distinct n-grams, `distinct@8` distinct answers among 8. Either way it is one measure, and run,
+summary and signature have its full name. [How far the estimators can be trusted](#simulation) stands at the end.
 """
 
 SIMULATION = """## Simulation

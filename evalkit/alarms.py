@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evalkit.records import Alarm, Arm, Group
+from evalkit.tokenizer import SPACED
 
 FALSE_ALARMS = 1e-3
 """Chance of a false alarm of the two tests in a whole run, shared out over arms and slot shifts."""
@@ -27,6 +28,9 @@ LENGTH = 0.2
 _STAKES = np.array([1.1, 1.5, 2.0, 4.0, 10.0, 30.0, 100.0, 1000.0])
 """Factors a hit wins by, an equal part of the coin on each: small ones see small excesses, large ones rare events."""
 
+LONG_WORD = 15
+"""Mean characters a word above which it is none: English has 5, Finnish 8, a Chinese sentence without spaces 20."""
+
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
@@ -34,7 +38,7 @@ Ints = NDArray[np.int64]
 def alarms(arms: Sequence[Arm], groups: Mapping[str, Sequence[Group]]) -> list[Alarm]:
     """Every alarm, arm by arm; `groups` holds each arm's groups by its name.
 
-    Kinds: "duplicates", "seeds", "truncated", "empty", "length".
+    Kinds: "duplicates", "seeds", "truncated", "empty", "words", "length".
     """
     lengths = {name: _mean_words(own) for name, own in groups.items()}
     level = FALSE_ALARMS / (2 * max(1, len(arms)))
@@ -46,7 +50,8 @@ def alarms(arms: Sequence[Arm], groups: Mapping[str, Sequence[Group]]) -> list[A
                 *_duplicates(arm, own, level),
                 *_seeds(arm, own, level),
                 *_rates(arm, own),
-                *_length(arm, lengths),
+                *_untold_words(arm, own),
+                *_length(arm, lengths, own[0].tokenizer),
             ]
     return found
 
@@ -125,15 +130,38 @@ def _rates(arm: Arm, groups: Sequence[Group]) -> Iterator[Alarm]:
         yield Alarm(arm.name, "empty", f"{empty:.0%} of the completions are empty: diversity counts them as answers.")
 
 
-def _length(arm: Arm, lengths: Mapping[str, float]) -> Iterator[Alarm]:
+def _untold_words(arm: Arm, groups: Sequence[Group]) -> Iterator[Alarm]:
+    """Prompts whose "words" are too long to be words, as those of scripts that the tokenizer does not know are."""
+    asked = [group for group in groups if any(group.words)]
+    untold = [mean for mean in map(_word_length, asked) if mean > LONG_WORD]
+    if len(untold) > SHARE * len(asked):
+        yield Alarm(
+            arm.name,
+            "words",
+            f"on {len(untold)} of {len(asked)} prompts a word has {min(untold):.0f} characters or more on average: the "
+            f"tokenizer {groups[0].tokenizer} cannot tell words there, and measures that count them say nothing of "
+            "these texts. Ask for another, as in `tokenizer: char` (suite) or --tokenizer char (score).",
+        )
+
+
+def _word_length(group: Group) -> float:
+    """Mean number of characters in a word."""
+    words = sum(map(len, group.words))
+    if sum(map(len, group.texts)) <= LONG_WORD * words:  # spaces counted too: cheap, and true of nearly all texts
+        return 0.0
+    return sum(len(word) for text in group.words for word in text) / words
+
+
+def _length(arm: Arm, lengths: Mapping[str, float], tokenizer: str) -> Iterator[Alarm]:
     if arm.baseline is None or arm.baseline not in lengths:
         return
     own, other = lengths[arm.name], lengths[arm.baseline]
+    unit = "words" if tokenizer == SPACED else f"words (tokenizer {tokenizer})"
     if abs(own - other) > LENGTH * other:
         yield Alarm(
             arm.name,
             "length",
-            f"completions have {own:.1f} words on average, those of {arm.baseline} {other:.1f}: lexical metrics "
+            f"completions have {own:.1f} {unit} on average, those of {arm.baseline} {other:.1f}: lexical metrics "
             "depend on length; their length-matched variants do not.",
         )
 
@@ -162,6 +190,6 @@ def _codes(groups: Sequence[Group]) -> Ints:
 
 
 def _mean_words(groups: Sequence[Group]) -> float:
-    """Words between white space a completion: near enough to compare lengths, and cheap."""
-    counts = [len(completion.text.split()) for group in groups for completion in group.completions]
-    return sum(counts) / len(counts) if counts else 0.0
+    """Words a completion, as the measure `length` counts them; in a mean over all of them."""
+    completions = sum(len(group.words) for group in groups)
+    return sum(len(words) for group in groups for words in group.words) / completions if completions else 0.0

@@ -5,26 +5,28 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Callable
-from decimal import Decimal
 
 import regex
 
 from evalkit.errors import MetricError
+from evalkit.numbers import POWERS_AND_FRACTIONS, digits_to_ascii, last_number, reading_of
 from evalkit.records import Prompt
+from evalkit.words import UNSPACED, may_be_unspaced
 
 REGEX_SECONDS = 1.0
 """Longest time one completion may take a prompt's regular expression."""
-_AROUND = " \t\r\n\f\v.,;:!?\"'`´‘’“”„«»()[]{}<>*_~"
+_AROUND = (
+    " \t\r\n\f\v.,;:!?\"'`´‘’“”„«»‹›()[]{}<>*_~"
+    "¿¡。、・「」『』【】〔〕《》〈〉"  # Spanish; Chinese and Japanese: those that NFKC does not make ASCII
+    "،؛؟۔।॥።។៕၊။"  # Arabic, Urdu, Hindi, Amharic, Khmer and Burmese stops and commas
+)
 """What may stand around an answer: white space, sentence marks, quotes, brackets, Markdown. # % + - $ carry meaning."""
 _ARTICLE = re.compile(r"(?:a|an|the) ")
-_NUMBER = re.compile(
-    r"(?<![\w/])(?<!\d[.,])"  # not inside a word, the lower half of a fraction, the rest of 1.2.3 or of 3,5
-    r"[+-]?(?:(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?|\.\d+)(?:e[+-]?\d{1,4})?"
-    r"(?!\d|[.,/]\d|e[+-]?\d)",
-    re.ASCII | re.IGNORECASE,
-)
-_PLAIN = str.maketrans("０１２３４５６７８９，．＋－\N{MINUS SIGN}\N{FRACTION SLASH}", "0123456789,.+--/")
-"""Full-width and typographic signs to ASCII. NFKC would also make 102 of 10 squared."""
+_KEPT = re.compile(rf"[{POWERS_AND_FRACTIONS}]+")
+_LOOSE_SPACE = regex.compile(rf"(?<=[{UNSPACED}])\s+|\s+(?=[{UNSPACED}])")
+"""Beside a letter of a script without spaces, a space is a matter of taste."""
+_INVISIBLE = re.compile(r"[\u200b\u2060\ufeff\u200e\u200f]+")
+"""Breaks, joins and directions of writing that no reader sees."""
 
 
 def check_answer(prompt: Prompt) -> None:
@@ -47,17 +49,13 @@ def _exact(prompt_id: str, answer: str) -> Callable[[str], bool]:
 
 
 def _numeric(prompt_id: str, answer: str) -> Callable[[str], bool]:
-    plain = answer.translate(_PLAIN).strip()
-    found = _NUMBER.fullmatch(plain)
-    if found is None:
-        raise MetricError(f"prompt {prompt_id!r}: answer {answer!r} is not a number like 3, -3.5, 1,234 or 1e3")
-    wanted = _value(plain)
-
-    def matches(text: str) -> bool:
-        numbers = _NUMBER.findall(text.translate(_PLAIN))
-        return bool(numbers) and _value(numbers[-1]) == wanted
-
-    return matches
+    reading = reading_of(answer)
+    if reading is None:
+        raise MetricError(
+            f"prompt {prompt_id!r}: answer {answer!r} is not a number like 3, -3.5, 1,234, 1e3, 3,5 or 1.234,5"
+        )
+    wanted = last_number(answer, reading)
+    return lambda text: last_number(text, reading) == wanted
 
 
 def _regex(prompt_id: str, answer: str) -> Callable[[str], bool]:
@@ -79,10 +77,17 @@ def _regex(prompt_id: str, answer: str) -> Callable[[str], bool]:
 
 
 def _normalise(text: str) -> str:
-    bare = " ".join(unicodedata.normalize("NFKC", text).casefold().split()).strip(_AROUND)
+    known = text if text.isascii() else _one_form(text)
+    bare = " ".join(known.casefold().split()).strip(_AROUND)
     article = _ARTICLE.match(bare)
     return bare[article.end() :] if article else bare
 
 
-def _value(number: str) -> Decimal:
-    return Decimal(number.replace(",", ""))
+def _one_form(text: str) -> str:
+    """NFKC but for powers and fractions; digits of every script as ASCII; no space that means nothing."""
+    seen = _INVISIBLE.sub("", text)
+    kept = [found.group() for found in _KEPT.finditer(seen)]
+    parts = [unicodedata.normalize("NFKC", part) for part in _KEPT.split(seen)]
+    whole = "".join(part + sign for part, sign in zip(parts, [*kept, ""], strict=True))
+    plain = digits_to_ascii(whole)
+    return _LOOSE_SPACE.sub("", plain) if may_be_unspaced(plain) else plain

@@ -7,12 +7,13 @@ that a diff can be read.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import json
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,9 @@ from pydantic import TypeAdapter, ValidationError
 
 from evalkit.cache import write_atomically
 from evalkit.comparable import Side
-from evalkit.errors import InputError, RecordsError, StoreError
+from evalkit.errors import EvalkitError, InputError, RecordsError, StoreError
 from evalkit.policy import DEFAULT, Policy, read_policy
+from evalkit.records import Summary
 from evalkit.sequential import Look
 from evalkit.summary import check_whole, parse_summary, read_summary
 
@@ -61,12 +63,33 @@ def find_side(given: str) -> Path | None:
     return saved if _NAME.fullmatch(given) and saved.exists() else None
 
 
+def report_of(given: str) -> Path | None:
+    """The page that lies beside the numbers of a run; None where there is none."""
+    path = find_side(given)
+    if path is None:
+        return None
+    page = (path if path.is_dir() else path.parent) / "report.html"
+    return page if page.is_file() else None
+
+
 def chosen_policy(given: str, file: Path | None) -> tuple[Policy, str]:
     """The policy of a file, else of the run's suite, else the default; and where it came from, in words."""
     if file is not None:
         return read_policy(file), str(file)
     own = policy_of_run(given)
     return (DEFAULT, "the default") if own is None else (own, "the suite's")
+
+
+def suite_of(*given: str | None) -> str:
+    """The suite's name, from the first side that tells it, complete or not; empty where none does."""
+    for place in given:
+        with contextlib.suppress(EvalkitError):
+            path = None if place is None else find_side(place)
+            manifest = _manifest(path) if path is not None and path.is_dir() else {}
+            name = (manifest.get("suite") or {}).get("name")
+            if name or path is not None:
+                return str(name or read_side(str(path)).summary.suite)
+    return ""
 
 
 def policy_of_run(given: str) -> Policy | None:
@@ -120,7 +143,14 @@ def _read_run(folder: Path) -> Side:
         raise RecordsError(f"{folder} holds no summary.json: it is no run, or one that never ended")
     summary = read_summary(folder / "summary.json")
     version = (manifest.get("identity") or {}).get("prompts", "")
-    return Side(summary, str(folder), str(version), _look(manifest, folder))
+    return Side(_with_engines(summary, manifest), str(folder), str(version), _look(manifest, folder))
+
+
+def _with_engines(summary: Summary, manifest: dict[str, Any]) -> Summary:
+    """Summaries of older runs do not say what drew their completions; their manifests do."""
+    engines = manifest.get("engines") or {}
+    arms = [replace(arm, engine=arm.engine or str(engines.get(arm.checkpoint, ""))) for arm in summary.arms]
+    return replace(summary, arms=tuple(arms))
 
 
 def _look(manifest: dict[str, Any], folder: Path) -> Look | None:
@@ -141,7 +171,9 @@ def _manifest(folder: Path) -> dict[str, Any]:
         found = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise RecordsError(f"{path} cannot be read: {error}") from None
-    if not isinstance(found, dict) or not all(isinstance(found.get(key, {}), dict) for key in ("suite", "identity")):
+    if not isinstance(found, dict) or not all(
+        isinstance(found.get(key, {}), dict) for key in ("suite", "identity", "engines")
+    ):
         raise RecordsError(f"{path} is not a manifest that evalkit wrote")
     return found
 
@@ -178,7 +210,7 @@ def _from_fields(fields: dict[str, Any], path: Path) -> Side:
 
 
 def _to_json(side: Side) -> str:
-    fields = dataclasses.asdict(dataclasses.replace(side.summary, differences=()))
+    fields = dataclasses.asdict(replace(side.summary, differences=()))
     kept = json.loads(json.dumps({key: fields[key] for key in _KEPT}, allow_nan=False))
     lines = ",\n".join(_compact(estimate) for estimate in kept.pop("estimates"))
     checksum = _checksum(side.suite_version, kept | {"estimates": json.loads(f"[{lines}]")})

@@ -9,13 +9,15 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections.abc import Mapping
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, cast
 
 from evalkit.cache import cache_folder, write_atomically
-from evalkit.errors import CheckpointError
+from evalkit.errors import CheckpointError, ServerError
 from evalkit.records import Checkpoint
+from evalkit.servers import Served, base_url, identify
 from evalkit.suite import CheckpointSpec
 
 HUB_ID = re.compile(r"^[A-Za-z0-9][\w.-]*/[\w.-]+$")
@@ -25,13 +27,14 @@ IDENTITY_FILES = ["*.safetensors", "*.safetensors.index.json", "config.json", "g
                   "chat_template*"]  # fmt: skip
 
 
-def resolve(name: str, spec: CheckpointSpec) -> Checkpoint:
-    """Find and check the checkpoint that a suite calls `name`; nothing is loaded.
+def resolve(name: str, spec: CheckpointSpec, remembered: Mapping[str, str] | None = None) -> Checkpoint:
+    """Find and check the checkpoint that a suite calls `name`; nothing is loaded, a server is asked what it serves.
 
-    Raises `CheckpointError`: missing, broken, incompatible.
+    `remembered`: what a server told before, which is taken for it in its place.
+    Raises `CheckpointError`: missing, broken, incompatible; `ServerError`: a server that does not answer.
     """
     if spec.path.startswith(("http://", "https://")):
-        return _remote(name, spec)
+        return _remote(name, spec, remembered)
     try:
         folder = locate(spec.path, spec.revision)
         check(folder, spec.trust_remote_code)
@@ -129,9 +132,28 @@ def weights(*, model: str) -> dict[str, str]:
     return {"weights": fingerprint(locate(model))[:12]}
 
 
-def _remote(name: str, spec: CheckpointSpec) -> Checkpoint:
-    identity = hashlib.sha256(f"{spec.path}\0{spec.model}".encode()).hexdigest()
-    return Checkpoint(name, spec.kind, spec.path, spec.path, spec.model, None, identity, spec.dtype)
+def _remote(name: str, spec: CheckpointSpec, remembered: Mapping[str, str] | None) -> Checkpoint:
+    try:
+        served = identify(base_url(spec.path), spec.model) if remembered is None else _as_told(spec, remembered)
+    except ServerError as error:
+        raise ServerError(f"checkpoint {name!r}: {error}") from error
+    told = json.dumps([spec.path, served.model, sorted(served.facts.items())])
+    return Checkpoint(
+        name=name,
+        kind=spec.kind,
+        source=spec.path,
+        location=spec.path,
+        model=served.model,
+        revision=None,
+        fingerprint=hashlib.sha256(told.encode()).hexdigest(),
+        dtype=spec.dtype,
+        served=tuple(sorted(served.facts.items())),
+        names_weights=served.names_weights,
+    )
+
+
+def _as_told(spec: CheckpointSpec, facts: Mapping[str, str]) -> Served:
+    return Served(spec.model or facts.get("id", ""), facts, names_weights="digest" in facts)
 
 
 def _from_plugin(source: str, plugin: str, rest: str) -> Path:

@@ -195,7 +195,7 @@ def _language(_prompt: Prompt, argument: str) -> Passes:
         raise ValueError(f"there is no language {argument!r}; known: {' '.join(sorted(known))}")
 
     def passes(text: str) -> bool:
-        ranked = _identifier().rank(text)
+        ranked: list[tuple[str, float]] = _identifier().rank(text)
         return ranked[0][0] == argument or dict(ranked)[argument] >= DOUBT
 
     return passes

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
@@ -17,6 +17,7 @@ from evalkit.cli_errors import Group, write
 from evalkit.cli_gate import baseline as baseline_group
 from evalkit.cli_gate import decide, gate, power
 from evalkit.cli_report import compare, report
+from evalkit.tokenizer import Asked
 
 if TYPE_CHECKING:
     from evalkit.progress import Listener
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 EPILOG = """Exit codes: 0 done, the gate passes; 1 failed, a regression; 2 the input cannot be used (suite, checkpoint,
 metric, file, option) or compared; 3 the gate cannot tell; 4 an engine failed; 5 the run folder cannot be written;
-130 interrupted (what was sampled is kept)."""
+130 interrupted (what was sampled is kept); 141 the output's reader went away, as in "| head -1", and no verdict."""
 
 
 @click.group(
@@ -54,9 +55,10 @@ def output_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 @contextmanager
 def _listening(quiet: bool, json_lines: bool) -> Iterator[Listener]:
-    from evalkit.progress import Bars, JsonLines, Quiet
+    from evalkit.progress import Bars, JsonLines, Lines, Quiet
 
-    tell: Listener = JsonLines() if json_lines else Quiet() if quiet else Bars()
+    shown: Listener = Bars() if sys.stderr.isatty() else Lines()
+    tell: Listener = JsonLines() if json_lines else Quiet() if quiet else shown
     try:
         yield tell
     finally:
@@ -125,23 +127,25 @@ def _models(_context: click.Context, _parameter: click.Parameter, given: tuple[s
     metavar="POLICY",
     help="Ask in blocks and stop when the gate's verdict by this policy file is settled; exit as the gate does.",
 )
+@click.option("--fresh", is_flag=True, help="Sample anew: take nothing from the cache of earlier runs.")
 @click.option("--baseline", metavar="WHAT", help="With --until-decided: what the gate compares with; see evalkit gate.")
 @output_options
 def run(suite: Path, models: dict[str, str], samples: int | None, temperatures: tuple[float, ...], engine: str,
         prompts: int | None, rewards: tuple[str, ...], judge: str | None, out: Path | None, policy_file: Path | None,
-        baseline: str | None, tell: Listener, quiet: bool) -> None:  # fmt: skip
+        fresh: bool, baseline: str | None, tell: Listener, quiet: bool) -> None:  # fmt: skip
     """Sample SUITE from its checkpoints, measure, and write a report."""
     from evalkit.run import run_suite
     from evalkit.suite import load_suite, overrides
 
-    asked = load_suite(suite, overrides(models, samples, temperatures or None, prompts, rewards, judge))
+    changes = overrides(models, samples, temperatures or None, prompts, rewards, judge)
+    asked = load_suite(suite, changes, tell.note)
     command = ["evalkit", *sys.argv[1:]]
     if policy_file is not None:
-        decide(asked, policy_file, baseline, engine, out, tell, command, quiet)
+        decide(asked, policy_file, baseline, engine, out, tell, command, fresh, quiet)
         return
     if baseline is not None:
         raise click.UsageError("--baseline goes with --until-decided; to gate a run that is there, use evalkit gate")
-    result = run_suite(asked, engine, out, tell, command)
+    result = run_suite(asked, engine, out, tell, command, fresh)
     tell.close()
     if not quiet:
         _print_verdict(result.summary)
@@ -159,19 +163,33 @@ def run(suite: Path, models: dict[str, str], samples: int | None, temperatures: 
     help="Metrics, comma separated, as in distinct_n,'distinct_n|n:3'. Default: all that texts allow.",
 )
 @click.option("--baseline", metavar="ARM", help="The arm the others are compared with; default: the first in the file.")
+@click.option(
+    "--tokenizer",
+    default="auto",
+    show_default=True,
+    type=click.Choice(get_args(Asked)),
+    help="What splits texts into words; auto: 13a, or characters for scripts without spaces.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
 @click.option(
     "--report", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE.html", help="Write the report here."
 )
 @output_options
 def score(
-    file: Path, metrics: str, baseline: str | None, as_json: bool, report: Path | None, tell: Listener, quiet: bool
+    file: Path,
+    metrics: str,
+    baseline: str | None,
+    tokenizer: Asked,
+    as_json: bool,
+    report: Path | None,
+    tell: Listener,
+    quiet: bool,
 ) -> None:
     """Measure completions made elsewhere: FILE is JSONL with prompt_id, prompt, completion (or completions), arm."""
     from evalkit.summary import to_json
     from evalkit.texts import score_file
 
-    scored = score_file(file, [name for name in metrics.split(",") if name], baseline, tell)
+    scored = score_file(file, [name for name in metrics.split(",") if name], baseline, tell, tokenizer)
     tell.close()
     if report is not None:
         write(report, scored.page)
@@ -199,10 +217,17 @@ def suite_schema() -> None:
 @suite.command("check")
 @click.argument("file", type=click.Path(path_type=Path))
 def suite_check(file: Path) -> None:
-    """Check a suite FILE; nothing is loaded."""
+    """Check a suite FILE and the folders that it names; nothing is loaded or fetched."""
+    from evalkit.errors import SuiteError
+    from evalkit.on_disk import look
     from evalkit.suite import load_suite
 
     found = load_suite(file)
+    looked = look(found, file)
+    for note in looked.notes:
+        click.echo(f"note: {note}", err=True)
+    if looked.faults:
+        raise SuiteError("\n".join(looked.faults))
     counts = f"{len(found.prompts)} prompts, {len(found.checkpoints)} checkpoints, {len(found.metrics)} metrics"
     click.echo(f"{file}: all right ({counts})")
 
@@ -212,29 +237,21 @@ def suite_check(file: Path) -> None:
 def metrics(name: str | None) -> None:
     """List the metrics there are, or say all about one."""
     import inspect
+    import shutil
 
-    from rich.console import Console
-    from rich.table import Table
-
-    from evalkit.measure import define, definitions
+    from evalkit.announce.catalogue import catalogue
+    from evalkit.measure import define, definitions, split_variant
 
     if name is not None:
-        found = define(name)
+        found = define(split_variant(name)[1].partition("|")[0])
         click.echo(f"{found.name}  (unit: {found.unit}; better: {found.better})")
         click.echo(
             f"Source: {found.cites or 'our own definition'}. Needs: {', '.join(sorted(found.needs)) or 'texts'}.\n"
         )
         click.echo(inspect.getdoc(found.function) or "")
         return
-    table = Table(box=None, header_style="bold")
-    for title in ("metric", "better", "unit", "parameters", "what it is"):
-        table.add_column(title, overflow="fold")
-    for definition in definitions().values():
-        parameters = ", ".join(
-            f"{p.name}={p.default}" if p.default is not p.empty else p.name for p in definition.parameters.values()
-        )
-        table.add_row(definition.name, definition.better, definition.unit, parameters, definition.summary)
-    Console().print(table)
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    click.echo("\n".join(catalogue(definitions().values(), width)))
 
 
 @main.command()
@@ -296,7 +313,7 @@ def prefs_sample(config: Path, out: Path, engine: str, tell: Listener, quiet: bo
     from evalkit.training.config import PrefsSampleConfig, load_config
     from evalkit.training.preferences import check_place, sample_pairs, write_pairs
 
-    asked = load_config(PrefsSampleConfig, config)
+    asked = load_config(PrefsSampleConfig, config, tell.note)
     check_place(out)
     pairs = sample_pairs(asked, engine, tell)
     write_pairs(out, pairs)
@@ -326,9 +343,9 @@ def prefs_simulate(config: Path, out: Path, tell: Listener, quiet: bool) -> None
         write_preferences,
     )
 
-    asked = load_config(PrefsSimulateConfig, config)
+    asked = load_config(PrefsSimulateConfig, config, tell.note)
     check_place(out)
-    pairs = read_pairs(asked.pairs)
+    pairs = read_pairs(asked.pairs, tell.note)
     values = value_pairs(asked.groups, pairs, tell)
     preferences = label_pairs(asked, pairs, values, tell)
     write_preferences(out, preferences)
@@ -384,7 +401,7 @@ def train_ppo(config: Path, out: Path | None, tell: Listener, quiet: bool) -> No
     from evalkit.training.config import PpoConfig, load_config
     from evalkit.training.ladder import train_ladder
 
-    asked = load_config(PpoConfig, config)
+    asked = load_config(PpoConfig, config, tell.note)
     folder = out or Path("trained") / asked.name
     _print_trained(train_ladder(asked, folder, tell, ["evalkit", *sys.argv[1:]]), folder, tell, quiet)
 
@@ -396,7 +413,7 @@ def train_reward(config: Path, out: Path | None, tell: Listener, quiet: bool) ->
     from evalkit.training.config import RewardConfig, load_config
     from evalkit.training.reward import train_reward as train
 
-    asked = load_config(RewardConfig, config)
+    asked = load_config(RewardConfig, config, tell.note)
     folder = out or Path("trained") / asked.name
     _print_trained(train(asked, folder, tell, ["evalkit", *sys.argv[1:]]), folder, tell, quiet)
 
@@ -408,7 +425,7 @@ def train_sft(config: Path, out: Path | None, tell: Listener, quiet: bool) -> No
     from evalkit.training.config import SftConfig, load_config
     from evalkit.training.sft import train_sft as train
 
-    asked = load_config(SftConfig, config)
+    asked = load_config(SftConfig, config, tell.note)
     folder = out or Path("trained") / asked.name
     _print_trained([train(asked, folder, tell, ["evalkit", *sys.argv[1:]])], folder, tell, quiet)
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 
 from evalkit.cache import write_atomically
-from evalkit.errors import EvalkitError, Interrupted, StoreError
+from evalkit.errors import CLOSED_PIPE, EvalkitError, Interrupted, StoreError
 
 
 class Command(click.Command):
@@ -22,13 +25,23 @@ class Command(click.Command):
             fail(Interrupted("interrupted; what was sampled is kept, and the same command goes on from there"))
         except EvalkitError as error:
             fail(error)
-        except BrokenPipeError:
-            sys.stderr.close()  # whoever read our output has gone; there is nobody to tell
-            sys.exit(1)
 
 
 class Group(click.Group):
     command_class = Command
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        with written_to_a_reader():
+            return super().main(*args, **kwargs)
+
+    # What click's own `main` sees of a closed pipe it ends with code 1, so that it must not see any.
+    def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
+        with written_to_a_reader():
+            return super().make_context(*args, **kwargs)
+
+    def invoke(self, context: click.Context) -> Any:
+        with written_to_a_reader():
+            return super().invoke(context)
 
     def resolve_command(
         self, context: click.Context, args: list[str]
@@ -45,6 +58,32 @@ class Group(click.Group):
 
 
 Group.group_class = Group
+
+
+@contextmanager
+def written_to_a_reader() -> Iterator[None]:
+    """Where the output's reader has gone, end as other programs do then: with a code that is no verdict's."""
+    try:
+        try:
+            yield
+        finally:
+            sys.stdout.flush()  # what is still held would fail at the interpreter's end, where nobody catches it
+    except BrokenPipeError:
+        _leave_closed_pipe()
+    except SystemExit as end:
+        # rich knows a closed pipe too, and ends with code 1, which is a regression here.
+        if isinstance(end.__context__, BrokenPipeError):
+            _leave_closed_pipe()
+        raise
+
+
+def _leave_closed_pipe() -> NoReturn:
+    """End without another word: what is still held goes nowhere (the recipe of Python's manual for SIGPIPE)."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in (sys.__stdout__, sys.__stderr__):
+        if stream is not None:
+            os.dup2(nowhere, stream.fileno())
+    sys.exit(CLOSED_PIPE)
 
 
 def fail(error: EvalkitError) -> None:

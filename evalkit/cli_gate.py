@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import os
 import sys
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 import click
 
 from evalkit.cli_errors import Command, Group, write
+from evalkit.errors import EvalkitError, StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from evalkit.gate import Verdict
     from evalkit.policy import Inconclusive
     from evalkit.progress import Listener
     from evalkit.suite import Suite
@@ -44,43 +48,126 @@ def gate(run: str, baseline: str | None, policy_file: Path | None, arms: tuple[s
          as_json: bool, junit: Path | None, markdown: Path | None) -> None:  # fmt: skip
     """Refuse RUN if it lost more than the policy allows.
 
-    Exit codes: 0 pass; 1 regression; 2 wrong use, or two runs that cannot be compared; 3 the data cannot tell.
+    Exit codes: 0 pass; 1 regression; 2 wrong use, or two runs that cannot be compared; 3 the data cannot tell; 141 the
+    reader of the output went away. The files are written in each of these cases.
     """
+    try:
+        judged = _judge(run, baseline, policy_file, arms, inconclusive)
+        _leave_verdict(judged, run, junit, markdown)
+    except EvalkitError as error:
+        _leave_failure(error, run, baseline, as_json, junit, markdown)
+        raise
+    # Whoever reads the output may go away; the files are there by now.
+    _tell(judged, as_json)
+    sys.exit(judged.code)
+
+
+@dataclass(frozen=True, slots=True)
+class _Judged:
+    """A verdict, what its exit code is, and where its policy came from."""
+
+    verdict: Verdict
+    undecided: Inconclusive
+    policy: str
+
+    @property
+    def code(self) -> int:
+        from evalkit.gate import exit_code
+
+        return exit_code(self.verdict, self.undecided)
+
+
+def _judge(
+    run: str, baseline: str | None, policy_file: Path | None, arms: Sequence[str], inconclusive: str | None
+) -> _Judged:
     from evalkit.baselines import chosen_policy, read_side
     from evalkit.comparable import choose_pairs, read_pair
-    from evalkit.gate import exit_code, judge
+    from evalkit.gate import judge
 
     new = read_side(run)
     old = new if baseline is None else read_side(baseline)
     policy, source = chosen_policy(run, policy_file)
     verdict = judge(new, old, choose_pairs(new, old, [read_pair(text, new, old) for text in arms]), policy)
     undecided = cast("Inconclusive", inconclusive) if inconclusive else policy.inconclusive
-    code = exit_code(verdict, undecided)
+    return _Judged(verdict, undecided, source)
+
+
+def _leave_verdict(judged: _Judged, run: str, junit: Path | None, markdown: Path | None) -> None:
+    """Write the files that were asked for, and the step's outputs. Raises `StoreError`."""
+    from evalkit.announce.junit import to_junit
+    from evalkit.announce.markdown import to_markdown
+
+    if markdown is not None:
+        write(markdown, to_markdown(judged.verdict).encode("utf-8", "replace"))
+    if junit is not None:
+        write(junit, to_junit(judged.verdict, judged.undecided, datetime.now(UTC)))
+    _set_outputs(judged.verdict.outcome, judged.code, run)
+
+
+def _leave_failure(
+    error: EvalkitError, run: str, baseline: str | None, as_json: bool, junit: Path | None, markdown: Path | None
+) -> None:
+    """Say wherever a verdict would stand that there is none: what an earlier commit left there would pass for it."""
+    from evalkit.announce.failure import VERDICT, Failure
+    from evalkit.announce.github import failure_annotation
+    from evalkit.announce.junit import failure_to_junit
+    from evalkit.announce.machine import failure_to_json
+    from evalkit.announce.markdown import failure_to_markdown
+    from evalkit.baselines import suite_of
+
+    failure = Failure(tuple(str(error).splitlines()), error.exit_code, suite_of(run, baseline))
+    for path, content in (
+        (markdown, failure_to_markdown(failure).encode("utf-8", "replace")),
+        (junit, failure_to_junit(failure, datetime.now(UTC))),
+    ):
+        try:
+            if path is not None:
+                write(path, content)
+        except StoreError as second:
+            if str(second) != str(error):
+                click.echo(f"evalkit: {second}", err=True)
+    _set_outputs(VERDICT, error.exit_code, run)
+    if as_json:
+        click.echo(failure_to_json(failure))
+    if _on_github():
+        click.echo(failure_annotation(failure), err=as_json)
+
+
+def _tell(judged: _Judged, as_json: bool) -> None:
     if as_json:
         from evalkit.announce.machine import to_json
 
-        click.echo(to_json(verdict, code, source))
+        click.echo(to_json(judged.verdict, judged.code, judged.policy))
     else:
         from evalkit.announce.terminal import show
 
-        show(verdict, source)
-    if junit is not None:
-        from datetime import UTC, datetime
-
-        from evalkit.announce.junit import to_junit
-
-        write(junit, to_junit(verdict, undecided, datetime.now(UTC)))
-    if markdown is not None:
-        from evalkit.announce.markdown import to_markdown
-
-        write(markdown, to_markdown(verdict).encode("utf-8", "replace"))
-    if os.environ.get("GITHUB_ACTIONS") == "true":
+        show(judged.verdict, judged.policy)
+    if _on_github():
         from evalkit.announce.github import to_annotations
 
         # With --json, standard output is for the program that reads it; the runner reads both.
-        for line in to_annotations(verdict):
+        for line in to_annotations(judged.verdict):
             click.echo(line, err=as_json)
-    sys.exit(code)
+
+
+def _on_github() -> bool:
+    return os.environ.get("GITHUB_ACTIONS") == "true"
+
+
+def _set_outputs(verdict: str, code: int, run: str) -> None:
+    """In a step of GitHub Actions: its outputs `verdict`, `exit-code` and `report`. Raises `StoreError`."""
+    from evalkit.announce.github import to_outputs
+    from evalkit.baselines import report_of
+
+    file = os.environ.get("GITHUB_OUTPUT")
+    if not (_on_github() and file):
+        return
+    report = report_of(run)
+    try:
+        with Path(file).open("a", encoding="utf-8", errors="replace") as outputs:
+            outputs.write(to_outputs(verdict, code, str(report or "")))
+    except OSError as error:
+        raise StoreError(f"{file} could not be written: {error.strerror}") from error
 
 
 @click.command(cls=Command)
@@ -113,7 +200,7 @@ def power(suite: Path, pilot: str, loss: float, chance: float, policy_file: Path
 
 
 def decide(suite: Suite, policy_file: Path, baseline: str | None, engine: str, out: Path | None, tell: Listener,
-           command: Sequence[str], quiet: bool) -> None:  # fmt: skip
+           command: Sequence[str], fresh: bool, quiet: bool) -> None:  # fmt: skip
     """The rest of `evalkit run --until-decided`: run, show the verdict, exit as the gate does."""
     from evalkit.announce.terminal import show
     from evalkit.baselines import read_side
@@ -123,7 +210,7 @@ def decide(suite: Suite, policy_file: Path, baseline: str | None, engine: str, o
 
     policy = read_policy(policy_file)
     old = None if baseline is None else read_side(baseline)
-    decided = run_until_decided(suite, policy, old, engine, out, tell, command)
+    decided = run_until_decided(suite, policy, old, engine, out, tell, command, fresh)
     tell.close()
     if quiet:
         click.echo(decided.run.report)

@@ -24,9 +24,11 @@ def report(runs: tuple[Path, ...], out: Path | None, history: bool) -> None:
     The first run is what the others are compared with. Nothing is sampled or measured; texts of several runs are
     embedded again for one map of them all.
     """
-    page = _history(runs) if history else _report(runs)
+    page, breaks = _history(runs) if history else (_report(runs), ())
     chosen = out or (Path("history.html") if history else _default(runs))
     write(chosen, page)
+    for found in breaks:
+        click.echo(found)
     click.echo(f"Report: {chosen}")
 
 
@@ -64,11 +66,13 @@ def _report(runs: tuple[Path, ...]) -> bytes:
     return build_report(content).encode("utf-8", "replace")
 
 
-def _history(runs: tuple[Path, ...]) -> bytes:
+def _history(runs: tuple[Path, ...]) -> tuple[bytes, tuple[str, ...]]:
+    """The page, and where its lines break."""
     from evalkit.history import read_history
     from evalkit.report.history import history_page
 
-    return history_page(read_history(runs)).encode("utf-8", "replace")
+    found = read_history(runs)
+    return history_page(found).encode("utf-8", "replace"), found.breaks
 
 
 def _default(runs: tuple[Path, ...]) -> Path:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from evalkit.errors import Incomparable, InputError
+from evalkit.errors import Incomparable, InputError, MetricError
+from evalkit.measure import parse, respell
 from evalkit.policy import GROUPS, Policy, Rule
 from evalkit.records import Arm, Estimate, Summary
-from evalkit.report.effects import is_whole, role
+from evalkit.report.effects import is_whole
+from evalkit.report.wording import listed
 from evalkit.sequential import Look
+from evalkit.tokenizer import SPACED
 
 Pair = tuple[str, str]
 """(arm of the new side, arm of the old side)."""
@@ -33,7 +37,16 @@ class Side:
         place = {prompt: index for index, prompt in enumerate(self.summary.prompts)}
         kept = [prompt for prompt in prompts if prompt in place]
         estimates = tuple(_only(estimate, [place[prompt] for prompt in kept]) for estimate in self.summary.estimates)
-        return replace(self, summary=replace(self.summary, prompts=tuple(kept), estimates=estimates, differences=()))
+        return replace(
+            self,
+            summary=replace(
+                self.summary,
+                prompts=tuple(kept),
+                estimates=estimates,
+                differences=(),
+                clusters=tuple(self.summary.clusters[place[prompt]] for prompt in kept if self.summary.clusters),
+            ),
+        )
 
 
 def _only(estimate: Estimate, places: Sequence[int]) -> Estimate:
@@ -84,7 +97,10 @@ def read_pair(text: str, new: Side, old: Side) -> Pair:
 
 
 def refuse_incomparable(new: Side, old: Side, pairs: Sequence[Pair], policy: Policy) -> None:
-    """Raise `Incomparable` that names everything in which the two sides differ and must not."""
+    """Raise `Incomparable` that names everything in which the two sides differ and must not.
+
+    Which prompts belong together is asked of `clusters.shared_clusters`, where it is needed.
+    """
     reasons = [*_unlike_suites(new, old), *_unlike_arms(new, old, pairs)]
     if not reasons:
         reasons = [reason for pair in pairs for reason in _unlike_metrics(new, old, pair, policy)]
@@ -148,6 +164,24 @@ def _unlike_sampling(new: Arm, old: Arm) -> list[str]:
     return [f"sampling: arm {new.name!r} was drawn with {', '.join(found)}"] if found else []
 
 
+def other_engines(new: Summary, old: Summary, pairs: Sequence[Pair]) -> list[str]:
+    """A sentence for each two engines that drew what is compared: then a difference need not be the checkpoints'.
+
+    Versions of one engine are not held against each other. Where an engine is not known nothing is said.
+    """
+    here, there = ({arm.name: arm.engine for arm in summary.arms} for summary in (new, old))
+    drawn: dict[tuple[str, str], list[str]] = {}
+    for arm, against in pairs:
+        ours, theirs = here.get(arm, ""), there.get(against, "")
+        if ours and theirs and ours.split()[0] != theirs.split()[0]:
+            drawn.setdefault((ours, theirs), []).append(arm)
+    return [
+        f"{listed(arms)}: sampled with {ours}, the baseline with {theirs}; another engine may draw a little "
+        "otherwise, so sample both with one before a small difference is believed"
+        for (ours, theirs), arms in drawn.items()
+    ]
+
+
 def _unlike_metrics(new: Side, old: Side, pair: Pair, policy: Policy) -> list[str]:
     here, there = estimates_of(new.summary, pair[0]), estimates_of(old.summary, pair[1])
     reasons = []
@@ -158,8 +192,22 @@ def _unlike_metrics(new: Side, old: Side, pair: Pair, policy: Policy) -> list[st
         elif ours.samples != theirs.samples:
             reasons.append(f"n: {name} rests on {ours.samples} completions a prompt against {theirs.samples}")
         elif ours.signature != theirs.signature:
-            reasons.append(f"signature: {name} is {ours.signature} against {theirs.signature}")
+            unlike = _unlike_words(ours.signature, theirs.signature)
+            reasons.append(f"signature: {name} is {ours.signature} against {theirs.signature}{unlike}")
     return reasons
+
+
+def _unlike_words(ours: str, theirs: str) -> str:
+    """What to do where the two sides' words were split by different tokenizers."""
+    here, there = (
+        dict(part.partition(":")[::2] for part in one.split("|")).get("tok", SPACED) for one in (ours, theirs)
+    )
+    if here == there:
+        return ""
+    return (
+        f"; words were split by {here} against {there}: name one with "
+        "`tokenizer:` in the suite, or --tokenizer of `evalkit score`, and measure both again"
+    )
 
 
 def estimates_of(summary: Summary, arm: str) -> dict[str, Estimate]:
@@ -176,23 +224,34 @@ def _needed(estimates: Mapping[str, Estimate], policy: Policy) -> list[str]:
 def select(estimates: Mapping[str, Estimate], policy: Policy) -> dict[str, Rule]:
     """Metric -> the rule it is judged by, in the summary's order. Raises `InputError` on a name that is not there."""
     chosen: dict[str, Rule] = {}
+    said: dict[str, str] = {}
     for rule in policy.rules:
         for word in (word for word in rule.metrics if word in GROUPS):
-            members = [m for m, e in estimates.items() if is_whole(m) and role(m, e.better) == word]
+            members = [m for m, e in estimates.items() if is_whole(m) and e.traits.side == word]
             chosen.update(dict.fromkeys(members, rule))
     for rule in policy.rules:
         for word in (word for word in rule.metrics if word not in GROUPS):
-            chosen[named(estimates, word)] = rule
+            metric = named(estimates, word)
+            if said.setdefault(metric, word) != word:
+                raise InputError(f"the policy names {metric} twice, as {said[metric]!r} and {word!r}; keep one")
+            chosen[metric] = rule
     if not chosen:
         raise InputError(f"the policy's rules fit no metric that was measured; there are: {', '.join(estimates)}")
     return {metric: chosen[metric] for metric in estimates if metric in chosen}
 
 
 def named(estimates: Mapping[str, Estimate], name: str, asker: str = "the policy names") -> str:
-    """The metric of this name; a bare name will do where one metric alone has it. Raises `InputError`."""
+    """The metric of this name, however it is spelled; a bare name will do where one metric alone has it.
+
+    Raises `InputError`.
+    """
     if name in estimates:
         return name
-    bare = [metric for metric in estimates if metric.split("|")[0] == name]
+    spelled = _spelled(name)
+    same = [one for one in spelled if one in estimates]
+    if same:
+        return same[0]
+    bare = [metric for metric in estimates if metric.split("|")[0] in (name, *spelled)]
     if len(bare) == 1:
         return bare[0]
     if bare:
@@ -200,6 +259,15 @@ def named(estimates: Mapping[str, Estimate], name: str, asker: str = "the policy
     close = difflib.get_close_matches(name, list(estimates), n=1)
     hint = f" (did you mean {close[0]!r}?)" if close else ""
     raise InputError(f"{asker} metric {name!r}{hint}, which was not measured; there are: {', '.join(estimates)}")
+
+
+def _spelled(name: str) -> list[str]:
+    """The names that a summary may have for it. Of a metric that is not known here, a plug-in's of elsewhere: none."""
+    found = []
+    with contextlib.suppress(MetricError):
+        found.append(respell(name))
+        found.append(str(parse(name)))
+    return found
 
 
 def _names(side: Side) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from evalkit.baselines import find_side, read_side
+from evalkit.clusters import shared_clusters
 from evalkit.comparable import Pair, Side, choose_pairs, estimates_of, named
 from evalkit.errors import Incomparable, InputError
 from evalkit.gate import values_of
@@ -17,7 +18,7 @@ from evalkit.records import Arm, Difference, Estimate
 from evalkit.report.effects import Outcome, is_whole, outcome
 from evalkit.report.tables import unlike_fields
 from evalkit.report.wording import counted
-from evalkit.summary import Measured, compare_arms, corrected, estimate_arms
+from evalkit.summary import Measured, bounds_of, compare_arms, corrected, estimate_arms
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +61,8 @@ class Comparison:
     """The sides, as the user called them."""
     prompts: int
     """Prompts that both asked."""
+    clusters: tuple[str, ...]
+    """The cluster of each of them; empty: each is its own."""
     only_a: int
     only_b: int
     """Prompts that one asked alone; they are left out."""
@@ -87,6 +90,8 @@ def compare_sides(a: End, b: End, metrics: Sequence[str] = ()) -> Comparison:
     Raises `Incomparable` where nothing can be paired, `InputError` on a metric that neither side has.
     """
     shared = _shared(a.side, b.side)
+    sides = (a.side, b.side)
+    clusters = shared_clusters(shared, [side.place for side in sides], [side.summary for side in sides])
     pairs = _pairs(a, b)
     ends = [
         (
@@ -97,7 +102,11 @@ def compare_sides(a: End, b: End, metrics: Sequence[str] = ()) -> Comparison:
     ]
     wanted = _wanted({name: e for here, there in ends for name, e in (here | there).items()}, metrics)
     rows = [
-        [_row(name, here.get(name), there.get(name), shared, a, b) for name in wanted if name in here or name in there]
+        [
+            _row(name, here.get(name), there.get(name), shared, clusters, a, b)
+            for name in wanted
+            if name in here or name in there
+        ]
         for here, there in ends
     ]
     adjusted = iter(corrected([row.difference for own in rows for row in own if row.difference]))
@@ -106,6 +115,7 @@ def compare_sides(a: End, b: End, metrics: Sequence[str] = ()) -> Comparison:
         a.side.place,
         b.side.place,
         len(shared),
+        clusters,
         len(a.side.summary.prompts) - len(shared),
         len(b.side.summary.prompts) - len(shared),
         sum(row.difference is not None and row.difference.p is not None for own in told for row in own),
@@ -180,28 +190,38 @@ def _only(estimates: Mapping[str, Estimate], side: Side, shared: Sequence[str]) 
     return {name: replace(e, values=tuple(e.values[index] for index in places)) for name, e in estimates.items()}
 
 
-def _row(name: str, a: Estimate | None, b: Estimate | None, shared: Sequence[str], left: End, right: End) -> Row:
+def _row(
+    name: str,
+    a: Estimate | None,
+    b: Estimate | None,
+    shared: Sequence[str],
+    clusters: Sequence[str],
+    left: End,
+    right: End,
+) -> Row:
     if a is None or b is None:
         found = a or b
         missing = left if a is None else right
-        alone = _alone(found) if found else None
+        alone = _alone(found, clusters) if found else None
         return Row(name, alone if a else None, alone if b else None, None, None, f"{missing.side.place} has not got it")
     parts = len(shared) < max(len(left.side.summary.prompts), len(right.side.summary.prompts))
     if parts and not is_by_prompt(name):
         return Row(name, None, None, None, None, "it is of all the prompts of a run at once, and these differ")
     if a.signature != b.signature:
         why = f"measured in another way: {unlike_fields(b.signature, a.signature)}"
-        return Row(name, _alone(a), _alone(b), None, None, why)
+        return Row(name, _alone(a, clusters), _alone(b, clusters), None, None, why)
     arms = [Arm("a", "a", None, None, None), Arm("b", "b", None, None, "a")]
-    one = Measured(name, a.signature, a.better, {"a": values_of(a), "b": values_of(b)})
-    mine, theirs = estimate_arms(one, arms, a.samples)
-    [difference] = compare_arms(one, arms)
+    bounds = bounds_of(a.traits, a.samples)
+    one = Measured(name, a.signature, a.better, {"a": values_of(a), "b": values_of(b)}, a.traits, bounds)
+    mine, theirs = estimate_arms(one, arms, a.samples, clusters)
+    [difference] = compare_arms(one, arms, clusters)
     return Row(name, mine, theirs, difference, None, "")
 
 
-def _alone(estimate: Estimate) -> Estimate:
-    one = Measured(estimate.metric, estimate.signature, estimate.better, {"x": values_of(estimate)})
-    [found] = estimate_arms(one, [Arm("x", "x", None, None, None)], estimate.samples)
+def _alone(estimate: Estimate, clusters: Sequence[str]) -> Estimate:
+    values, bounds = {"x": values_of(estimate)}, bounds_of(estimate.traits, estimate.samples)
+    one = Measured(estimate.metric, estimate.signature, estimate.better, values, estimate.traits, bounds)
+    [found] = estimate_arms(one, [Arm("x", "x", None, None, None)], estimate.samples, clusters)
     return found
 
 

@@ -8,11 +8,16 @@
     │   ├── RecordsError         a file of completions, a summary or a baseline that cannot be read
     │   └── Incomparable         two runs that cannot be compared, each reason on a line
     ├── EngineError              exit code 4: an engine failed to start, crashed or lost its server
+    │   └── ServerError          a server that does not answer when it is asked what it serves
     ├── StoreError               exit code 5: the run folder cannot be written or read (a full disk, a lock)
     └── Interrupted              exit code 130: Ctrl-C; what was sampled is kept
 
-The gate's verdicts are no errors: 0 pass, 1 regression, 3 inconclusive.
+The gate's verdicts are no errors: 0 pass, 1 regression, 3 inconclusive. Nor is a reader that goes away
+(`evalkit gate ... | head -1`): 141, as of a program that the signal of a closed pipe ended, and no verdict.
 """
+
+CLOSED_PIPE = 141
+"""Exit code where whoever read the output has gone: 128 and the number of SIGPIPE, as shells have it."""
 
 
 class EvalkitError(Exception):
@@ -47,6 +52,10 @@ class Incomparable(InputError):  # noqa: N818 (a state of affairs, as the words 
 
 class EngineError(EvalkitError):
     exit_code = 4
+
+
+class ServerError(EngineError):
+    pass
 
 
 class StoreError(EvalkitError):

@@ -25,7 +25,8 @@ from typing import Literal
 
 import numpy as np
 
-from evalkit.comparable import Pair, Side, estimates_of, named, refuse_incomparable, select
+from evalkit.clusters import shared_clusters
+from evalkit.comparable import Pair, Side, estimates_of, named, other_engines, refuse_incomparable, select
 from evalkit.errors import InputError
 from evalkit.noninferiority import (
     Change,
@@ -40,8 +41,9 @@ from evalkit.noninferiority import (
 )
 from evalkit.policy import Inconclusive, Policy, Rule, Trade
 from evalkit.records import Estimate, Summary
+from evalkit.report.wording import counted
 from evalkit.sequential import Look
-from evalkit.stats import Array, holm
+from evalkit.stats import Array, by_cluster, holm
 
 _LARGEST = 1e100
 """No metric is larger; the square of what is could overflow."""
@@ -68,8 +70,10 @@ class Judgement:
     p_beyond: float | None
     """Holm-adjusted over the family."""
     prompts: int
+    units: int
+    """Units of chance: clusters of prompts, where prompts belong together, else as many as `prompts`."""
     needed: int | None
-    """How many prompts would settle an inconclusive one."""
+    """How many units of chance would settle an inconclusive one."""
     note: str
     """What else must be said, in a line; may be empty."""
 
@@ -85,6 +89,9 @@ class Verdict:
     new: str
     old: str
     """The two places that were compared."""
+    suite: str = ""
+    notes: tuple[str, ...] = ()
+    """What must be said of the two as a whole, a sentence each."""
 
     def counted(self, outcome: Outcome) -> int:
         return sum(judgement.outcome == outcome for judgement in self.judgements)
@@ -92,13 +99,15 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class _Case:
-    """One metric of one pair, ready to be judged: values turned so that more is better."""
+    """One metric of one pair, ready to be judged: one value a unit of chance, turned so that more is better."""
 
     metric: str
     pair: Pair
     rule: Rule
     new: Array
     base: Array
+    prompts: int
+    """Prompts that both sides have a number for."""
     missing: int
     """Prompts that only one side has a number for."""
     gain: tuple[Array, Array] | None
@@ -115,15 +124,20 @@ def judge(new: Side, old: Side, pairs: Sequence[Pair], policy: Policy) -> Verdic
     if look is not None:
         old = old.only(new.summary.prompts)
     refuse_incomparable(new, old, pairs, policy)
-    cases = [case for pair in pairs for case in _cases(new.summary, old.summary, pair, policy)]
+    clusters = shared_clusters(new.summary.prompts, (new.place, old.place), (new.summary, old.summary))
+    cases = [case for pair in pairs for case in _cases(new.summary, old.summary, pair, policy, clusters)]
     tested = [_tested(case, look.fraction if look else 1.0) for case in cases]
     beyond = holm(np.array([one.beyond for one in tested]))
     adjusted = [replace(one, beyond=float(p)) for one, p in zip(tested, beyond, strict=True)]
     levels = _levels(policy.alpha, len(cases), look)
-    judgements = [_judgement(case, one, policy, levels, len(cases)) for case, one in zip(cases, adjusted, strict=True)]
+    judgements = [
+        _judgement(case, one, raw, policy, levels, len(cases))
+        for case, one, raw in zip(cases, adjusted, tested, strict=True)
+    ]
     order: tuple[Outcome, ...] = ("regression", "inconclusive", "pass")
     ranked = tuple(sorted(judgements, key=lambda judgement: order.index(judgement.outcome)))
-    return Verdict(ranked[0].outcome, ranked, policy.confidence, new.place, old.place)
+    notes = tuple(other_engines(new.summary, old.summary, pairs))
+    return Verdict(ranked[0].outcome, ranked, policy.confidence, new.place, old.place, new.summary.suite, notes)
 
 
 def exit_code(verdict: Verdict, inconclusive: Inconclusive) -> int:
@@ -132,12 +146,19 @@ def exit_code(verdict: Verdict, inconclusive: Inconclusive) -> int:
     return {"pass": 0, "regression": 1, "inconclusive": undecided}[verdict.outcome]
 
 
-def _cases(new: Summary, old: Summary, pair: Pair, policy: Policy) -> list[_Case]:
+def _cases(new: Summary, old: Summary, pair: Pair, policy: Policy, clusters: Sequence[str]) -> list[_Case]:
     here, there = estimates_of(new, pair[0]), estimates_of(old, pair[1])
-    return [_case(metric, pair, rule, here, there) for metric, rule in select(there, policy).items()]
+    return [_case(metric, pair, rule, here, there, clusters) for metric, rule in select(there, policy).items()]
 
 
-def _case(metric: str, pair: Pair, rule: Rule, here: Mapping[str, Estimate], there: Mapping[str, Estimate]) -> _Case:
+def _case(
+    metric: str,
+    pair: Pair,
+    rule: Rule,
+    here: Mapping[str, Estimate],
+    there: Mapping[str, Estimate],
+    clusters: Sequence[str],
+) -> _Case:
     better = rule.better or there[metric].better
     if better == "neither":
         raise InputError(
@@ -153,24 +174,25 @@ def _case(metric: str, pair: Pair, rule: Rule, here: Mapping[str, Estimate], the
     gain = None
     if rule.trade is not None:
         traded = named(there, rule.trade.metric)
-        gain = _gain(here[traded], there[traded])
-    return _Case(
-        metric,
-        pair,
-        rule,
-        turned(new[both], better),
-        turned(base[both], better),
-        int((np.isnan(new) != np.isnan(base)).sum()),
-        gain,
-    )
+        gain = _gain(here[traded], there[traded], clusters)
+    mine, theirs = (turned(side, better) for side in _paired(new, base, clusters))
+    missing = int((np.isnan(new) != np.isnan(base)).sum())
+    return _Case(metric, pair, rule, mine, theirs, int(both.sum()), missing, gain)
 
 
-def _gain(new: Estimate, base: Estimate) -> tuple[Array, Array]:
+def _gain(new: Estimate, base: Estimate, clusters: Sequence[str]) -> tuple[Array, Array]:
     if new.better == "neither":
         raise InputError(f"the policy trades for {new.metric!r}, which is neither better high nor low")
-    here, there = values_of(new), values_of(base)
-    both = ~np.isnan(here) & ~np.isnan(there)
-    return turned(here[both], new.better), turned(there[both], new.better)
+    here, there = _paired(values_of(new), values_of(base), clusters)
+    return turned(here, new.better), turned(there, new.better)
+
+
+def _paired(new: Array, base: Array, clusters: Sequence[str]) -> tuple[Array, Array]:
+    """One value a unit of chance, of the prompts that both sides have a number for."""
+    both = np.stack([new, base])
+    both[:, np.isnan(both).any(axis=0)] = np.nan
+    new, base = by_cluster(both, clusters)
+    return new[~np.isnan(new)], base[~np.isnan(base)]
 
 
 def values_of(estimate: Estimate) -> Array:
@@ -229,7 +251,7 @@ def _either(first: float, second: float) -> float:
     return min(1.0, 2 * float(np.fmin(first, second)))
 
 
-def _judgement(case: _Case, tested: Tested, policy: Policy, levels: _Levels, family: int) -> Judgement:
+def _judgement(case: _Case, tested: Tested, alone: Tested, policy: Policy, levels: _Levels, family: int) -> Judgement:
     margin = case.rule.allow.margin
     outcome = _outcome(case, tested, levels)
     moved = change(case.new, case.base, margin.unit, policy.alpha) if len(case.new) else Change(*(math.nan,) * 3)
@@ -246,9 +268,12 @@ def _judgement(case: _Case, tested: Tested, policy: Policy, levels: _Levels, fam
         high=_known(moved.high),
         p_within=_known(tested.within),
         p_beyond=_known(tested.beyond),
-        prompts=len(case.new),
+        prompts=case.prompts,
+        units=len(case.new),
         needed=prompts_needed(case.new, case.base, margin, policy.alpha, family) if unsettled else None,
-        note=_note(case, tested, outcome),
+        note="; ".join(
+            filter(None, (_note(case, tested, outcome), _why_not_sure(outcome, alone, policy, levels, family)))
+        ),
     )
 
 
@@ -262,7 +287,8 @@ def _note(case: _Case, tested: Tested, outcome: Outcome) -> str:
     if not len(case.new):
         return "undefined on every prompt"
     if len(case.new) == 1:
-        return "defined on one prompt alone: nothing says how much prompts vary"
+        what = "prompt" if case.prompts == 1 else "cluster"
+        return f"defined on one {what} alone: nothing says how much {what}s vary"
     if has_no_spread(case.new, case.base):
         return "the difference is the same on every prompt: nothing to judge it by (is it the same run twice?)"
     if math.isnan(tested.within):
@@ -271,6 +297,22 @@ def _note(case: _Case, tested: Tested, outcome: Outcome) -> str:
         return f"{case.missing} prompts have a number on one side only; they are left out, so this cannot pass"
     trade = case.rule.trade
     return f"judged with a trade: {trade.metric} must rise by {trade.gain:g}" if trade and outcome != "pass" else ""
+
+
+def _why_not_sure(outcome: Outcome, alone: Tested, policy: Policy, levels: _Levels, family: int) -> str:
+    """Why a measure whose interval lies beyond what is allowed is none the less no regression.
+
+    The interval is of this measure by itself. A regression is held against the level that Holm's correction leaves it
+    and, at a look, against that look's boundary.
+    """
+    if outcome != "inconclusive" or not alone.beyond <= policy.alpha:
+        return ""
+    if alone.beyond <= levels.within:
+        return (
+            f"by itself beyond what is allowed; not sure enough for one of {counted(family, 'measure')} judged "
+            "together (Holm's correction)"
+        )
+    return "by itself beyond what is allowed; not sure enough for a run that was stopped early"
 
 
 def _known(value: float) -> float | None:

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from evalkit.choices import given
+from evalkit.clusters import clusters_of
 from evalkit.completion_map import map_completions
 from evalkit.diversity.classes import partition
 from evalkit.evidence import ChoiceShares, Evidence, Meanings, Shape
@@ -14,11 +16,6 @@ from evalkit.measure import Measure
 from evalkit.measuring import Groups
 from evalkit.records import CONFIDENCE, RANKS, Group
 from evalkit.stats import Array, mean_intervals
-
-COUNT_MEANINGS = (
-    "distinct_k", "simpson_classes", "class_entropy", "semantic_entropy", "utility_k", "niches", "qd_score",
-)  # fmt: skip
-"""The measures that go by `partition` at their threshold."""
 
 
 def gather(groups: Groups, measures: Sequence[Measure]) -> Evidence:
@@ -33,10 +30,11 @@ def gather(groups: Groups, measures: Sequence[Measure]) -> Evidence:
 
 def _meanings(groups: Groups, measures: Sequence[Measure]) -> Meanings | None:
     """Classes in the notion of the first measure that divides completions by meaning."""
-    measure = next((measure for measure in measures if measure.name in COUNT_MEANINGS), None)
+    measure = next((measure for measure in measures if measure.definition.divides_by_meaning), None)
     if measure is None:
         return None
-    threshold = float(dict(measure.params)["threshold"])
+    threshold = dict(measure.params)["threshold"]
+    assert isinstance(threshold, float)
     classes = {
         arm: {group.prompt.id: tuple(partition(group, threshold).tolist()) for group in own if group.completions}
         for arm, own in groups.items()
@@ -45,10 +43,11 @@ def _meanings(groups: Groups, measures: Sequence[Measure]) -> Meanings | None:
 
 
 def _shapes(arm: str, groups: Sequence[Group]) -> list[Shape]:
-    rows = [_probabilities_at_ranks(group) for group in groups if group.laws]
-    if not rows:
+    told = [group for group in groups if group.laws]
+    if not told:
         return []
-    intervals = mean_intervals(np.array(rows).T, CONFIDENCE)
+    rows = np.array([_probabilities_at_ranks(group) for group in told])
+    intervals = mean_intervals(rows.T, CONFIDENCE, clusters_of([group.prompt for group in told]))
     return [
         Shape(
             arm,
@@ -69,19 +68,15 @@ def _probabilities_at_ranks(group: Group) -> Array:
 
 def _choices(arm: str, group: Group) -> ChoiceShares:
     known = group.choice_logprobs or {}
-    given = Counter(choice for text in group.texts if (choice := _given(text, group)) is not None)
+    choices = tuple(group.prompt.choices)
+    drawn = Counter(choice for one in group.completions if (choice := given(one.text, choices)) is not None)
     return ChoiceShares(
         group.prompt.id,
         arm,
         {choice: float(np.exp(logprob)) for choice, logprob in known.items()},
-        {choice: given[choice] for choice in group.prompt.choices},
+        {choice: drawn[choice] for choice in choices},
         len(group.completions),
     )
-
-
-def _given(text: str, group: Group) -> str | None:
-    """The longest choice that the text begins with."""
-    return max((choice for choice in group.prompt.choices if text.startswith(choice)), key=len, default=None)
 
 
 def _known(value: float) -> float | None:

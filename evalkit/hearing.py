@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from evalkit.clusters import clusters_of
 from evalkit.diversity.encoder import Encoder, encode
 from evalkit.diversity.mixture import Share, Shift, corrections, mixture, shift
 from evalkit.diversity.voice_classifier import ALPHA, VoiceClassifier, train
@@ -18,7 +19,7 @@ from evalkit.diversity.voices import shares_heard
 from evalkit.plan import Plan
 from evalkit.progress import Listener
 from evalkit.records import Alarm, Arm, Group, Voices
-from evalkit.stats import Array
+from evalkit.stats import Array, by_cluster
 from evalkit.voice_examples import Examples
 
 
@@ -43,7 +44,8 @@ def hear_voices(plan: Plan, groups: Mapping[str, Sequence[Group]], tell: Listene
     heard = _hear(classifier, groups, plan.encoder, tell)
     count = len(classifier.names)
     shares = {arm: np.array([shares_heard(one, count) for one in members]) for arm, members in heard.items()}
-    possible = corrections(classifier, list(shares.values()))
+    clusters = clusters_of([group.prompt for group in next(iter(groups.values()), ())])
+    possible = corrections(classifier, [by_cluster(own.T, clusters).T for own in shares.values()])
     correction = possible.mean(axis=0)
     identity = _identity(plan.suite.voices, plan.encoder, correction)
     voiced = {}
@@ -53,7 +55,7 @@ def hear_voices(plan: Plan, groups: Mapping[str, Sequence[Group]], tell: Listene
             dataclasses.replace(group, voices=Voices(classifier.names, own, correction, other, identity))
             for group, own, other in zip(groups[arm.name], heard[arm.name], home, strict=True)
         ]
-    return Heard(voiced, tuple(_alarms(classifier)), _card(plan.arms, classifier, possible, shares))
+    return Heard(voiced, tuple(_alarms(classifier)), _card(plan.arms, classifier, possible, shares, clusters))
 
 
 def _learn(voices: Examples, encoder: Encoder, tell: Listener) -> VoiceClassifier:
@@ -89,23 +91,36 @@ def _alarms(classifier: VoiceClassifier) -> list[Alarm]:
 
 
 def _card(
-    arms: Sequence[Arm], classifier: VoiceClassifier, possible: Array, shares: Mapping[str, Array]
+    arms: Sequence[Arm],
+    classifier: VoiceClassifier,
+    possible: Array,
+    shares: Mapping[str, Array],
+    clusters: Sequence[str],
 ) -> dict[str, Any]:
     correction = possible.mean(axis=0)
+    alone = {arm: by_cluster(own.T, clusters).T for arm, own in shares.items()}
     return {
         "voices": list(classifier.names),
         "accuracy": classifier.accuracy,
         "above_chance": classifier.above_chance,
         "confusion": classifier.confusion.tolist(),
         "shares": {
-            arm.name: [_known(share) for share in mixture(classifier.names, possible, shares[arm.name])] for arm in arms
+            arm.name: [_known(share) for share in mixture(classifier.names, possible, alone[arm.name])] for arm in arms
         },
         "shift": {
-            arm.name: _known(shift(correction, shares[arm.name], shares[arm.baseline]))
+            arm.name: _known(shift(correction, *_paired(shares[arm.name], shares[arm.baseline], clusters)))
             for arm in arms
             if arm.baseline is not None
         },
     }
+
+
+def _paired(own: Array, home: Array, clusters: Sequence[str]) -> tuple[Array, Array]:
+    """Shares of two arms, a row a unit of chance, of the prompts on which both were heard."""
+    both = np.hstack([own, home])
+    both[np.isnan(both).any(axis=1)] = np.nan
+    first, second = np.split(by_cluster(both.T, clusters).T, 2, axis=1)
+    return first, second
 
 
 def _known(figures: Share | Shift) -> dict[str, Any]:

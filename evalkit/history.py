@@ -12,13 +12,15 @@ from evalkit.errors import Incomparable, InputError, RecordsError
 from evalkit.records import Arm, Estimate, Summary
 from evalkit.reopening import metric_texts, read_manifest, short_names
 from evalkit.report.content import MetricText
-from evalkit.report.effects import is_whole, role
+from evalkit.report.effects import is_whole
 from evalkit.report.history import History, Line, PastRun, Trend
 from evalkit.report.provenance import moment
 from evalkit.report.tables import unlike_fields
-from evalkit.report.wording import listed
+from evalkit.report.wording import counted, listed
 from evalkit.summary import read_summary
 
+FRAME = ("kind", "system", "frame")
+"""Of a checkpoint in the suite: how prompts are put to it."""
 SETTINGS = ("temperature", "top_p", "min_p", "max_tokens", "stop")
 """Of an arm's sampling: what its numbers depend on besides the weights; n stands in every signature."""
 
@@ -29,8 +31,14 @@ class _Past:
 
     run: PastRun
     summary: Summary
-    asked: str
-    """Which prompts: their version, or where none is known their ids."""
+    version: str
+    """Of the suite's prompts, whichever of them were asked; empty where it is not known."""
+    asked: frozenset[str]
+    """The ids of the prompts that were asked: fewer than the suite's in a run that was stopped early."""
+    stopped: bool
+    """Whether it was stopped before all were asked."""
+    frames: Mapping[str, tuple[tuple[str, object], ...]]
+    """Checkpoint -> how prompts are put to it, as far as the manifest tells."""
     estimates: Mapping[tuple[str, str], Estimate]
     arms: Mapping[str, Arm]
 
@@ -80,7 +88,10 @@ def _read(folder: Path, name: str) -> _Past:
             tuple(arm.name for arm in summary.arms),
         ),
         summary=summary,
-        asked=_version(manifest) or "\n".join(summary.prompts),
+        version=_version(manifest),
+        asked=frozenset(summary.prompts),
+        stopped="look" in manifest,
+        frames=_frames(manifest),
         estimates={(e.metric, e.arm): e for e in summary.estimates if is_whole(e.metric)},
         arms={arm.name: arm for arm in summary.arms},
     )
@@ -91,12 +102,24 @@ def _version(manifest: Mapping[str, Any]) -> str:
     return str(identity.get("prompts") or "") if isinstance(identity, Mapping) else ""
 
 
+def _frames(manifest: Mapping[str, Any]) -> dict[str, tuple[tuple[str, object], ...]]:
+    suite = manifest.get("suite")
+    specs = suite.get("checkpoints") if isinstance(suite, Mapping) else None
+    if not isinstance(specs, Mapping):
+        return {}
+    return {
+        str(name): tuple((key, spec.get(key)) for key in FRAME)
+        for name, spec in specs.items()
+        if isinstance(spec, Mapping)
+    }
+
+
 def _trend(metric: str, arms: Sequence[str], pasts: Sequence[_Past], text: MetricText | None) -> Trend:
-    better = next(e.better for past in pasts for (name, _), e in past.estimates.items() if name == metric)
+    one = next(e for past in pasts for (name, _), e in past.estimates.items() if name == metric)
     lines = [_line(metric, arm, pasts) for arm in arms]
     drawn = tuple(line for line in lines if any(value is not None for value in line.values))
     notes = _other_signatures(metric, drawn, pasts)
-    return Trend(metric, role(metric, better), text or MetricText("", better, ""), drawn, tuple(notes))
+    return Trend(metric, one.traits.side, text or MetricText("", one.better, ""), drawn, tuple(notes))
 
 
 def _line(metric: str, arm: str, pasts: Sequence[_Past]) -> Line:
@@ -114,13 +137,14 @@ def _line(metric: str, arm: str, pasts: Sequence[_Past]) -> Line:
 
 def _way(estimate: Estimate | None, arm: str, past: _Past) -> tuple[object, ...]:
     """All that must be the same for two numbers to stand on one line."""
-    return (estimate.signature if estimate else None, past.asked, _settings(past.arms.get(arm)))
+    return (estimate.signature if estimate else None, past.version, past.asked, _settings(past.arms.get(arm), past))
 
 
-def _settings(arm: Arm | None) -> tuple[tuple[str, object], ...]:
+def _settings(arm: Arm | None, past: _Past) -> tuple[tuple[str, object], ...]:
     if arm is None or arm.sampling is None:
         return ()
-    return (*((key, getattr(arm.sampling, key)) for key in SETTINGS), ("best_of", arm.best_of))
+    drawn = ((key, getattr(arm.sampling, key)) for key in SETTINGS)
+    return (*drawn, ("best_of", arm.best_of), *past.frames.get(arm.checkpoint, ()))
 
 
 def _neighbours(found: Sequence[object]) -> list[tuple[int, int]]:
@@ -152,11 +176,19 @@ def _of_which(arms: Sequence[str], lines: Sequence[Line]) -> str:
 
 def _other_prompts(pasts: Sequence[_Past]) -> list[str]:
     return [
-        f"From {now.run.name} on other prompts are asked ({now.run.prompts} instead of {was.run.prompts}, or in other "
-        "words): every line breaks there."
+        f"From {now.run.name} on {_asked_otherwise(was, now)}: every line breaks there."
         for was, now in pairwise(pasts)
-        if was.asked != now.asked
+        if (was.asked, was.version) != (now.asked, now.version)
     ]
+
+
+def _asked_otherwise(was: _Past, now: _Past) -> str:
+    """How what is asked changed, as a clause."""
+    if was.asked == now.asked:
+        return f"the {counted(len(now.asked), 'prompt')} are put in other words, or have other answers or references"
+    gone, new = len(was.asked - now.asked), len(now.asked - was.asked)
+    why = "; this run was stopped early" if now.stopped else "; the run before was stopped early" if was.stopped else ""
+    return f"{len(now.asked)} prompts are asked instead of {len(was.asked)} ({gone} left out, {new} new{why})"
 
 
 def _other_settings(arms: Sequence[str], pasts: Sequence[_Past]) -> list[str]:
@@ -166,11 +198,14 @@ def _other_settings(arms: Sequence[str], pasts: Sequence[_Past]) -> list[str]:
         for place, before in _neighbours(known):
             changed = [
                 f"{key} {now!r} instead of {was!r}"
-                for (key, now), (_, was) in zip(_settings(known[place]), _settings(known[before]), strict=False)
+                for (key, now), (_, was) in zip(
+                    _settings(known[place], pasts[place]), _settings(known[before], pasts[before]), strict=False
+                )
                 if now != was
             ]
             if changed:
                 notes.append(
-                    f"From {pasts[place].run.name} on {arm} is drawn with {listed(changed)}: its lines break there."
+                    f"From {pasts[place].run.name} on {arm} is asked or drawn with {listed(changed)}: its lines break "
+                    "there."
                 )
     return notes

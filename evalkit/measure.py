@@ -20,10 +20,12 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib.metadata import entry_points
-from typing import Any, Literal, TypeVar, get_args
+from typing import Any, Literal, NotRequired, Required, TypedDict, TypeVar, Unpack, get_args
 
 from evalkit.errors import MetricError
-from evalkit.records import Better, Variant
+from evalkit.records import Better, Side, Traits, Variant
+from evalkit.spelling import meanings
+from evalkit.tokenizer import SPACED
 
 Need = Literal[
     "words",
@@ -43,7 +45,7 @@ Need = Literal[
     "voices",
 ]
 Kind = Literal["metric", "score", "arm_metric"]
-Value = int | float | str | bool
+Value = int | float | str | bool | None
 Function = TypeVar("Function", bound=Callable[..., Any])
 PACKAGES = ("evalkit.diversity", "evalkit.quality")
 VARIANTS: tuple[Variant, ...] = get_args(Variant)
@@ -51,6 +53,31 @@ _OF_TEXTS: frozenset[Need] = frozenset({"words", "embeddings"})
 """A metric that needs no more can be computed on other completions than all of one prompt's."""
 VARIANT_WORDS: dict[Variant, str] = {"whole": "", "useful": "useful", "matched": "length-matched", "pooled": "pooled"}
 _declared: dict[str, Definition] = {}
+
+
+class Declared(TypedDict):
+    """What every declaration says."""
+
+    name: Required[str]
+    unit: Required[str]
+    better: Required[Better]
+    side: Required[Side]
+    """What it speaks of; "neither" exactly where no direction is better."""
+    needs: Required[Iterable[Need]]
+    version: Required[str]
+    cites: Required[str]
+    family: NotRequired[str]
+    """With which others it is one voice of its side; left out, it is one by itself."""
+    plain: NotRequired[str]
+    """What it counts, in everyday words that fit before a number."""
+    picture: NotRequired[int]
+    """Its place among the measures of its side that a reader can picture, 1 first."""
+    moves_with_length: NotRequired[bool]
+    """Whether longer completions alone change it."""
+    per_token: NotRequired[bool]
+    """Whether it counts a checkpoint's own tokens."""
+    bounds: NotRequired[tuple[float | None, float | Literal["k"] | None]]
+    """Between what its values lie; "k" is the number of completions, None no bound."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +92,7 @@ class Definition:
     needs: frozenset[Need]
     version: str
     cites: str
+    traits: Traits
     identity: Callable[..., Mapping[str, str]] | None
     """Called with the parameters: what else the number depends on (a reward model's weights)."""
     any_k: bool = False
@@ -80,7 +108,12 @@ class Definition:
     @property
     def is_quality(self) -> bool:
         """Whether it says how good a completion is; a score of diversity says how far it is from its neighbours."""
-        return self.kind == "score" and not self.function.__module__.startswith("evalkit.diversity.")
+        return self.kind == "score" and self.traits.side == "quality"
+
+    @property
+    def divides_by_meaning(self) -> bool:
+        """Whether it goes by which completions say the same, at a `threshold` of their embeddings' cosine."""
+        return "embeddings" in self.needs and "threshold" in self.parameters
 
     @property
     def variants(self) -> tuple[Variant, ...]:
@@ -94,6 +127,12 @@ class Definition:
         """The keyword-only parameters, which a suite may set."""
         found = inspect.signature(self.function, eval_str=True).parameters
         return {name: p for name, p in found.items() if p.kind is inspect.Parameter.KEYWORD_ONLY}
+
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        """The parameters that a number behind the name may set: numbers that are called by one letter, as in papers."""
+        numbers = (int, float)
+        return tuple(k for k, p in self.parameters.items() if len(k) == 1 and {*_kinds(p.annotation)} & {*numbers})
 
     @property
     def summary(self) -> str:
@@ -122,7 +161,7 @@ class Measure:
 
     def fits(self, completions: int) -> bool:
         """Whether so many completions are enough: a parameter `k` asks for that many."""
-        return int(dict(self.params).get("k", 0)) <= completions
+        return int(dict(self.params).get("k") or 0) <= completions
 
     def identify(self) -> dict[str, str]:
         """What else the number depends on (a reward model's weights). Raises where that is not there."""
@@ -134,16 +173,20 @@ class Measure:
         """Name, parameters, identity and version in one word, for the signatures of measures that build on this one."""
         return self.signature(0, "").replace("|k:0", "").replace("|", ",")
 
-    def signature(self, k: int, encoder: str, baseline: str = "", also: Iterable[str] = ()) -> str:
+    def signature(
+        self, k: int, encoder: str, baseline: str = "", also: Iterable[str] = (), tokenizer: str = SPACED
+    ) -> str:
         """All that the number depends on besides the completions: parameters, tokenizer, encoder, baseline, k, version.
 
         `baseline`: fingerprint of the baseline checkpoint, if any. `also`: what else decides it, as `key:value`.
+        `tokenizer`: signature of what split texts into words; a measure of meaning looks at words in short answers
+        alone, and names it where it is not 13a.
         """
         name = self.name if self.variant == "whole" else f"{self.variant}/{self.name}"
         parts = [name, *(f"{key}:{_show(value)}" for key, value in self.params)]
         parts += [f"{key}:{value}" for key, value in self.identify().items()]
-        if "words" in self.definition.needs:
-            parts.append("tok:13a")
+        if "words" in self.definition.needs and (tokenizer != SPACED or "embeddings" not in self.definition.needs):
+            parts.append(f"tok:{tokenizer}")
         if "embeddings" in self.definition.needs:
             parts.append(f"enc:{encoder}")
         if baseline and self.definition.needs & {"baseline_logprobs", "baseline_group", "forward_logprobs"}:
@@ -153,47 +196,27 @@ class Measure:
 
 def metric(
     *,
-    name: str,
-    unit: str,
-    better: Better,
-    needs: Iterable[Need],
-    version: str,
-    cites: str,
     any_k: bool = False,
     identity: Callable[..., Mapping[str, str]] | None = None,
+    **declared: Unpack[Declared],
 ) -> Callable[[Function], Function]:
     """Declare a function of one `Group` as a metric. `any_k`: its expected value does not depend on k."""
-    return _declare("metric", name, unit, better, needs, version, cites, identity, any_k)
+    return _declare("metric", declared, identity, any_k)
 
 
 def score(
-    *,
-    name: str,
-    unit: str,
-    better: Better,
-    needs: Iterable[Need],
-    version: str,
-    cites: str,
-    identity: Callable[..., Mapping[str, str]] | None = None,
+    *, identity: Callable[..., Mapping[str, str]] | None = None, **declared: Unpack[Declared]
 ) -> Callable[[Function], Function]:
     """Declare a function of a sequence of `Group`s as a score on every completion."""
-    return _declare("score", name, unit, better, needs, version, cites, identity, any_k=True)
+    return _declare("score", declared, identity, any_k=True)
 
 
-def arm_metric(
-    *,
-    name: str,
-    unit: str,
-    better: Better,
-    needs: Iterable[Need],
-    version: str,
-    cites: str,
-) -> Callable[[Function], Function]:
+def arm_metric(**declared: Unpack[Declared]) -> Callable[[Function], Function]:
     """Declare a function of all of an arm's `Group`s as a figure of the whole arm.
 
     It gives one influence value a prompt, whose mean is the figure and whose spread tells its interval.
     """
-    return _declare("arm_metric", name, unit, better, needs, version, cites, None, any_k=False)
+    return _declare("arm_metric", declared, None, any_k=False)
 
 
 def definitions() -> dict[str, Definition]:
@@ -205,12 +228,25 @@ def definitions() -> dict[str, Definition]:
 def parse(asked: str | Mapping[str, Mapping[str, Value] | None]) -> Measure:
     """Read `distinct_n`, `distinct_n|n:3` or `{distinct_n: {n: 3}}`, each also with a variant: `pooled/distinct_n`.
 
+    Names are read as people type them (`evalkit.spelling`): `distinct-3` is the same measure.
     Raises `MetricError` on an unknown name, variant, parameter or a value of the wrong type.
     """
     said, given = _parse_text(asked) if isinstance(asked, str) else _parse_mapping(asked)
     variant, name = split_variant(said)
-    definition = define(name)
-    return in_variant(Measure(definition, tuple(_fill(definition, given))), variant)
+    definition, numbered = _recognise(name)
+    return in_variant(Measure(definition, tuple(_fill(definition, _joined(said, given, numbered)))), variant)
+
+
+def respell(text: str) -> str:
+    """The text with the declared name: `Self-BLEU` becomes `self_bleu`, `pooled/distinct-2` `pooled/distinct_n|n:2`.
+
+    Parameters that are not said stay unsaid. Raises `MetricError` on an unknown name.
+    """
+    said, given = _parse_text(text)
+    variant, name = split_variant(said)
+    definition, numbered = _recognise(name)
+    prefix = "" if variant == "whole" else f"{variant}/"
+    return "|".join([prefix + definition.name, *(f"{k}:{v}" for k, v in _joined(said, given, numbered).items())])
 
 
 def in_variant(measure: Measure, variant: Variant) -> Measure:
@@ -239,24 +275,36 @@ def label(measure: str) -> str:
 
 
 def define(name: str) -> Definition:
-    """The metric or score of this name. Raises `MetricError`."""
+    """The metric or score of this name, however it is spelled. Raises `MetricError`."""
+    return _recognise(name)[0]
+
+
+def _recognise(said: str) -> tuple[Definition, Mapping[str, str]]:
+    """What is meant by a name, and the parameter that a number behind it sets."""
     known = definitions()
-    if name not in known:
-        raise MetricError(f"there is no metric {name!r}{_nearest(name, known)}; known: {', '.join(known)}")
-    return known[name]
+    if said in known:
+        return known[said], {}
+    found = meanings(said, {name: definition.symbols for name, definition in known.items()})
+    if not found:
+        raise MetricError(f"there is no metric {said!r}{_nearest(said, known)}; known: {', '.join(known)}")
+    if len(found) > 1:
+        names = " or ".join("|".join([one.name, *(f"{k}:{v}" for k, v in one.given.items())]) for one in found)
+        raise MetricError(f"metric {said!r} could be {names}; write it out")
+    return known[found[0].name], found[0].given
+
+
+def _joined(said: str, given: Mapping[str, Value], numbered: Mapping[str, str]) -> dict[str, Value]:
+    for key, number in numbered.items():
+        if key in given:
+            raise MetricError(f"metric {said!r} says {key} twice: {number} in its name, and {given[key]}")
+    return {**numbered, **given}
 
 
 def _declare(
-    kind: Kind,
-    name: str,
-    unit: str,
-    better: Better,
-    needs: Iterable[Need],
-    version: str,
-    cites: str,
-    identity: Callable[..., Mapping[str, str]] | None,
-    any_k: bool,
+    kind: Kind, declared: Declared, identity: Callable[..., Mapping[str, str]] | None, any_k: bool
 ) -> Callable[[Function], Function]:
+    name, traits = declared["name"], _traits(declared)
+
     def register(function: Function) -> Function:
         known = _declared.get(name)
         if known is not None and known.function.__module__ != function.__module__:
@@ -264,11 +312,43 @@ def _declare(
                 f"metric {name!r} is declared by both {known.function.__module__} and {function.__module__}"
             )
         _declared[name] = Definition(
-            name, kind, function, unit, better, frozenset(needs), version, cites, identity, any_k
+            name,
+            kind,
+            function,
+            declared["unit"],
+            declared["better"],
+            frozenset(declared["needs"]),
+            declared["version"],
+            declared["cites"],
+            traits,
+            identity,
+            any_k,
         )
         return function
 
     return register
+
+
+def _traits(declared: Declared) -> Traits:
+    """What the declaration says that goes into summaries. Raises `MetricError`."""
+    name, side = declared["name"], declared.get("side")
+    if side not in get_args(Side):
+        allowed = ", ".join(map(repr, get_args(Side)))
+        raise MetricError(f"metric {name!r} is declared with side={side!r}; its declaration must say one of {allowed}")
+    if (side == "neither") != (declared["better"] == "neither"):
+        raise MetricError(
+            f"metric {name!r} is declared with better={declared['better']!r} and side={side!r}: a measure with a "
+            "better direction is on a side, and one without is on neither"
+        )
+    return Traits(
+        side,
+        declared.get("family", name),
+        declared.get("plain", ""),
+        declared.get("picture"),
+        declared.get("moves_with_length", False),
+        declared.get("per_token", False),
+        declared.get("bounds", (None, None)),
+    )
 
 
 @cache
@@ -317,16 +397,63 @@ def _fill(definition: Definition, given: Mapping[str, Value]) -> Iterable[tuple[
             yield key, parameter.default
 
 
-def _convert(metric_name: str, key: str, value: Value, wanted: type) -> Value:
-    try:
-        if isinstance(value, bool) or (wanted is str and not isinstance(value, str)):
+def _convert(metric_name: str, key: str, value: Value, wanted: Any) -> Value:
+    """The value in the first kind of an annotation (`int`, `bool | None`) that it can be read as.
+
+    Text and YAML are read alike: `none` and `null` are None, `true` and `no` are bools, where one is wanted.
+    """
+    kinds = _kinds(wanted)
+    for kind in kinds:
+        try:
+            return _READERS[kind](value)
+        except (KeyError, TypeError, ValueError):
+            continue
+    names = " or ".join("none" if kind is type(None) else getattr(kind, "__name__", repr(kind)) for kind in kinds)
+    raise MetricError(f"metric {metric_name}: {key} is {_written(value)}; it must be of type {names}")
+
+
+def _kinds(annotation: Any) -> tuple[type, ...]:
+    """The types of an annotation, the narrowest first: None before bool before numbers before text."""
+    kinds = get_args(annotation) or (annotation,)
+    return tuple(sorted(kinds, key=lambda kind: list(_READERS).index(kind) if kind in _READERS else len(_READERS)))
+
+
+def _read_none(value: Value) -> None:
+    if value is not None and str(value).lower() not in ("none", "null", "~"):
+        raise ValueError
+
+
+def _read_bool(value: Value) -> bool:
+    return value if isinstance(value, bool) else _BOOLS[str(value).lower()]
+
+
+def _read_number(kind: type[int] | type[float]) -> Callable[[Value], int | float]:
+    def read(value: Value) -> int | float:
+        if value is None or isinstance(value, bool):
             raise ValueError
-        converted: Value = wanted(value)
-        if wanted is int and float(value) != converted:
+        converted = kind(value)
+        if converted != float(value) and not isinstance(converted, float):
             raise ValueError
         return converted
-    except (TypeError, ValueError):
-        raise MetricError(f"metric {metric_name}: {key} is {value!r}; it must be of type {wanted.__name__}") from None
+
+    return read
+
+
+def _read_text(value: Value) -> str:
+    if not isinstance(value, str):
+        raise ValueError
+    return value
+
+
+_BOOLS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
+"""As YAML has them."""
+_READERS: dict[type, Callable[[Value], Value]] = {
+    type(None): _read_none,
+    bool: _read_bool,
+    int: _read_number(int),
+    float: _read_number(float),
+    str: _read_text,
+}
 
 
 def _nearest(name: str, known: Iterable[str]) -> str:
@@ -334,5 +461,11 @@ def _nearest(name: str, known: Iterable[str]) -> str:
     return f" (did you mean {close[0]!r}?)" if close else ""
 
 
+def _written(value: Value) -> str:
+    return "none" if value is None else repr(value)
+
+
 def _show(value: Value) -> str:
+    if value is None or isinstance(value, bool):
+        return str(value).lower()
     return f"{value:g}" if isinstance(value, float) else str(value)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,21 +9,25 @@ from functools import cached_property
 
 import numpy as np
 
+from evalkit.clusters import clusters_of
 from evalkit.comparison.curves import crossovers, curves, trace
 from evalkit.comparison.frontier import read_sweeps
 from evalkit.comparison.matched import lengths_differ, lengths_hash, match_lengths
 from evalkit.comparison.pooled import pooled_values, slots_of
 from evalkit.comparison.useful import SUBSETS, set_bar, useful_values
-from evalkit.diversity.encoder import EMBEDDED, Encoder, encode
+from evalkit.diversity.encoder import EMBEDDED, Encoder, encode, unread_share
 from evalkit.measure import Measure, in_variant, label
 from evalkit.progress import Listener
 from evalkit.records import Alarm, Arm, Bar, Group, Variant
 from evalkit.stats import Array
 from evalkit.store import key_of, recall, remember
-from evalkit.summary import Compared, Measured
+from evalkit.summary import Compared, Measured, bounds_of
+from evalkit.text_sets import words_of
 
 UNSCORED_SHARE = 0.1
 """The share of a prompt's completions that may lack a score before the prompt's mean is undefined."""
+UNREAD_SHARE = 0.1
+"""From this share of letters that the encoder cannot read on, measures of meaning are spoiled."""
 FEWEST_POOLED = 3
 """Prompts below which nothing can be said across prompts."""
 Groups = Mapping[str, Sequence[Group]]
@@ -111,6 +114,8 @@ def measure_groups(
     material = _Material(arms, groups, scores, bar)
     measured = []
     unscored: list[Alarm] = []
+    if "embeddings" in needs:
+        unscored += [alarm for arm in arms for alarm in _unread(arm, groups[arm.name], encoder)]
     for measure in asked:
         values = _values(measure, material)
         if measure.definition.kind == "score":
@@ -118,8 +123,10 @@ def measure_groups(
         if measure.definition.kind == "arm_metric":
             unscored += [_unfigured(measure, arm) for arm in arms if np.isnan(values[arm.name]).all()]
         also = _essentials(measure, material, fair.quality)
-        signature = measure.signature(samples, encoder.identity, baseline, also)
-        measured.append(Measured(str(measure), signature, measure.definition.better, values))
+        signature = measure.signature(samples, encoder.identity, baseline, also, words_of(groups))
+        definition = measure.definition
+        bounds = bounds_of(definition.traits, samples)
+        measured.append(Measured(str(measure), signature, definition.better, values, definition.traits, bounds))
         tell.advance(len(arms))
     return Measurements(tuple(asked), tuple(measured), groups, scores, tuple(unscored), bar, encoder)
 
@@ -127,12 +134,15 @@ def measure_groups(
 def compared(arms: Sequence[Arm], measurements: Measurements) -> Compared:
     """Curves over k, where the baseline overtakes, and temperature sweeps read at equal quality."""
     raw = [arm.name for arm in arms if arm.is_raw]
+    clusters = clusters_of([group.prompt for group in measurements.groups[arms[0].name]]) if arms else ()
     encoder = measurements.encoder.identity
-    traced = trace(measurements.measures, measurements.groups, measurements.scores, encoder, raw)
+    groups = measurements.groups
+    traced = trace(measurements.measures, groups, measurements.scores, encoder, raw, words_of(groups))
     by_name = {one.measure: one for one in measurements.measured}
     bar = measurements.bar
-    readings = read_sweeps(arms, by_name[bar.measure], _diversities(measurements)) if bar else []
-    return Compared(bar, tuple(curves(traced, arms)), tuple(crossovers(traced, arms)), tuple(readings))
+    readings = read_sweeps(arms, by_name[bar.measure], _diversities(measurements), clusters) if bar else []
+    drawn, crossed = curves(traced, arms, clusters), crossovers(traced, arms, clusters)
+    return Compared(bar, tuple(drawn), tuple(crossed), tuple(readings))
 
 
 def _diversities(measurements: Measurements) -> list[Measured]:
@@ -143,7 +153,7 @@ def _diversities(measurements: Measurements) -> list[Measured]:
         for measure, measured in pairs
         if measure.variant == "whole"
         and measure.definition.kind == "metric"
-        and measured.better != "neither"
+        and measured.traits.side == "diversity"
         and not measure.definition.needs & {"quality", "answer"}
     ]
 
@@ -183,8 +193,8 @@ def _with_quality(groups: Groups, scores: Mapping[str, Sequence[Array]]) -> dict
     def rated(group: Group, own: Array) -> Group:
         beside = group.baseline
         if beside is not None:
-            beside = dataclasses.replace(beside, quality=known[beside.completions])
-        return dataclasses.replace(group, quality=own, baseline=beside)
+            beside = beside.having(quality=known[beside.completions])
+        return group.having(quality=own, baseline=beside)
 
     return {arm: [rated(group, own) for group, own in of_arm] for arm, of_arm in pairs.items()}
 
@@ -241,7 +251,7 @@ def embed_groups(groups: Groups, tell: Listener, encoder: Encoder, references: b
     def embedded(group: Group) -> Group:
         own = vectors[[row[text] for text in group.texts]]
         people = vectors[[row[text] for text in group.prompt.references]] if references else None
-        return dataclasses.replace(group, embeddings=own, reference_embeddings=people)
+        return group.having(embeddings=own, reference_embeddings=people)
 
     return {arm: [embedded(group) for group in of_arm] for arm, of_arm in groups.items()}
 
@@ -270,7 +280,8 @@ def _score_key(measure: Measure, groups: Sequence[Group]) -> str:
         checks = prompt.checks if "checks" in measure.definition.needs else ()
         for part in (prompt.id, prompt.text, prompt.answer or "", prompt.match, *checks, *group.texts, ""):
             digest.update(part.encode("utf-8", "surrogatepass") + b"\0\0")
-    return key_of({"measure": measure.signature(0, ""), "groups": digest.hexdigest()})
+    signature = measure.signature(0, "", tokenizer=words_of({"": groups}))
+    return key_of({"measure": signature, "groups": digest.hexdigest()})
 
 
 def _means(arrays: Sequence[Array]) -> Array:
@@ -292,6 +303,17 @@ def _unscored(measure: Measure, arm: Arm, means: Array) -> list[Alarm]:
         f"over {UNSCORED_SHARE:.0%} of their completions (too long for it, or in words that it does not know)"
     )
     return [Alarm(arm.name, "unscored", message)]
+
+
+def _unread(arm: Arm, groups: Sequence[Group], encoder: Encoder) -> list[Alarm]:
+    share = unread_share([text for group in groups for text in group.texts], encoder)
+    if share <= UNREAD_SHARE:
+        return []
+    message = (
+        f"{share:.0%} of the letters are of scripts that the embedded encoder has not learned: to it such texts look "
+        "alike, and measures of meaning say nothing of them. Name one that reads them with `encoder:` in the suite."
+    )
+    return [Alarm(arm.name, "unread", message)]
 
 
 def _unfigured(measure: Measure, arm: Arm) -> Alarm:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from evalkit.clusters import shared_clusters
 from evalkit.errors import Incomparable, MetricError
 from evalkit.evidence import Evidence, Meanings
 from evalkit.measure import VARIANT_WORDS, parse, split_variant
@@ -38,7 +39,7 @@ from evalkit.report.content import JSON, ReportContent, RunOrigin, Scores
 from evalkit.report.tables import unlike_fields
 from evalkit.report.wording import counted, label, listed
 from evalkit.stats import Array
-from evalkit.summary import Measured, compare_arms, corrected, estimate_arms, few_prompts
+from evalkit.summary import Measured, bounds_of, compare_arms, corrected, estimate_arms, few_prompts
 
 NAMED = 3
 """Measures of one variant that a note names one by one."""
@@ -76,7 +77,8 @@ def merge(folders: Sequence[Path], contents: Sequence[ReportContent]) -> ReportC
     shared = _shared(names, contents)
     runs = _runs(names, contents, shared)
     arms = [arm for run in runs for arm in _arms(run, runs[0])]
-    estimates, differences = _numbers(runs, arms, shared)
+    clusters = shared_clusters(shared, names, [content.summary for content in contents])
+    estimates, differences = _numbers(runs, arms, shared, clusters)
     whole = [run for run in runs if run.is_whole]
     groups = {run.names[arm]: _asked(own, shared) for run, arm, own in _members(runs)}
     drawn, undrawn = merged_map(names, contents, groups)
@@ -86,11 +88,12 @@ def merge(folders: Sequence[Path], contents: Sequence[ReportContent]) -> ReportC
         arms=tuple(arms),
         estimates=tuple(estimates),
         differences=tuple(differences),
-        alarms=(*_alarms(runs), *few_prompts(len(shared))),
+        alarms=(*_alarms(runs), *few_prompts(len(shared), clusters)),
         bar=_bar(runs),
         curves=tuple(_curves(whole)),
         crossovers=tuple(_crossovers(whole)),
         readings=tuple(_readings(whole)),
+        clusters=clusters,
     )
     return ReportContent(
         title=f"{summary.suite}: {listed(names)}",
@@ -156,7 +159,7 @@ def _meanings(runs: Sequence[_Run]) -> Meanings | None:
 
 
 def _shared(names: Sequence[str], contents: Sequence[ReportContent]) -> list[str]:
-    """Ids of the prompts that all runs asked alike, in the first run's order."""
+    """Ids of the prompts that all runs asked alike, in the first run's order; clusters are no part of what is asked."""
     asked = [_prompts(content) for content in contents]
     shared = [
         prompt for prompt in contents[0].summary.prompts if all(own.get(prompt) == asked[0][prompt] for own in asked)
@@ -171,7 +174,7 @@ def _shared(names: Sequence[str], contents: Sequence[ReportContent]) -> list[str
 
 def _prompts(content: ReportContent) -> dict[str, Prompt]:
     own = next(iter(content.groups.values()), ())
-    return {group.prompt.id: group.prompt for group in own}
+    return {group.prompt.id: replace(group.prompt, cluster=None) for group in own}
 
 
 def _runs(names: Sequence[str], contents: Sequence[ReportContent], shared: Sequence[str]) -> list[_Run]:
@@ -235,7 +238,7 @@ def _baseline(arm: Arm, run: _Run, first: _Run) -> str | None:
 
 
 def _numbers(
-    runs: Sequence[_Run], arms: Sequence[Arm], shared: Sequence[str]
+    runs: Sequence[_Run], arms: Sequence[Arm], shared: Sequence[str], clusters: Sequence[str]
 ) -> tuple[list[Estimate], list[Difference]]:
     """Estimates and differences made anew: a metric is one measurement where signature and completions are the same."""
     measured: dict[tuple[str, str, int], Measured] = {}
@@ -248,11 +251,19 @@ def _numbers(
                 continue
             taken.add((estimate.metric, arm))
             key = estimate.metric, estimate.signature, estimate.samples
-            known = measured.get(key) or Measured(estimate.metric, estimate.signature, estimate.better, {})
+            known = measured.get(key) or Measured(
+                estimate.metric,
+                estimate.signature,
+                estimate.better,
+                {},
+                estimate.traits,
+                bounds_of(estimate.traits, estimate.samples),
+            )
             measured[key] = replace(known, values={**known.values, arm: _values(estimate, places)})
     ordered = sorted(measured.items(), key=lambda item: list(dict.fromkeys(m for m, *_ in measured)).index(item[0][0]))
-    estimates = [estimate for (*_, n), one in ordered for estimate in estimate_arms(one, arms, n)]
-    return estimates, corrected([difference for _, one in ordered for difference in compare_arms(one, arms)])
+    estimates = [estimate for (*_, n), one in ordered for estimate in estimate_arms(one, arms, n, clusters)]
+    differences = [difference for _, one in ordered for difference in compare_arms(one, arms, clusters)]
+    return estimates, corrected(differences)
 
 
 def _places(prompts: Sequence[str], shared: Sequence[str]) -> list[int]:

@@ -1,14 +1,16 @@
 """Is a loss within what is allowed? Paired one-sided tests of non-inferiority; pure functions of arrays.
 
-One number a prompt and side, better upwards. With margin d the tests are Student's t on
+One number a unit of chance (prompt or cluster) and side, better upwards. With margin d the tests are those of a mean on
 
     absolute d          new - base + d
     relative d          new - (1 - d) base          a ratio of means, made linear so that a mean's test holds
-    standard errors d   new - base, against -d of its own standard errors (a noncentral t)
+    standard errors d   new - base, against -d of its own standard errors
 
-and each is about the mean over all prompts that might have been asked. The prompt is the unit of chance. The t test of
-a mean is exact for normal values and close to that for others from some twenty prompts on; `bench/gate.py` measures it.
-Sources: Wellek 2010 (margins, two one-sided tests); Fieller 1954 (the interval of a ratio).
+and each is about the mean over all prompts that might have been asked. A mean's p-value is the larger of Student's and
+of that of Hall's transformation, which takes out skewness (`evalkit.stats.tails`). Against standard errors it is the
+larger of the noncentral t's, exact for normal values, and of the mean's test on mean + d standard errors made linear,
+which knows that the error is estimated too. `bench/intervals.py` measures how often they err.
+Sources: Wellek 2010 (margins, two one-sided tests); Fieller 1954 (the interval of a ratio); Hall 1992 (skewness).
 """
 
 from __future__ import annotations
@@ -18,13 +20,16 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+from scipy import optimize
 from scipy import stats as scipy_stats
 
-from evalkit.stats import Array
+from evalkit.stats import Array, reaches, tails
 
 Unit = Literal["absolute", "relative", "standard_errors"]
 POWER = 0.8
 """With this chance the named number of prompts settles a verdict, if the difference is what it looks like."""
+FARTHER = 12
+"""Doublings of a bound's distance after which it counts as nowhere."""
 MOST_PROMPTS = 1_000_000
 """More than anyone will ask is no advice."""
 
@@ -82,11 +87,22 @@ def weigh(new: Array, base: Array, margin: Margin) -> Tested:
     if has_no_spread(differences, np.zeros_like(differences)) or not differences.std() > 0:
         return Tested(math.nan, math.nan)
     slack = margin.size if margin.unit == "standard_errors" else 0.0
-    return p_values(statistic(differences), len(differences), slack)
+    linear = Tested(*tails(_beyond_errors(differences, slack)))
+    if not slack:
+        return linear
+    exact = p_values(statistic(differences), len(differences), slack)
+    return Tested(max(exact.within, linear.within), max(exact.beyond, linear.beyond))
+
+
+def _beyond_errors(differences: Array, slack: float) -> Array:
+    """One number a unit whose mean is the mean plus `slack` standard errors, and which varies as that does."""
+    deviation = float(differences.std(ddof=1))
+    squares = ((differences - differences.mean()) / deviation) ** 2
+    return np.asarray(differences + slack * deviation / math.sqrt(len(differences)) * (1 + (squares - 1) / 2))
 
 
 def p_values(t: float, prompts: int, slack: float = 0.0) -> Tested:
-    """Those of a t statistic over so many prompts, where a mean of -slack standard errors is just allowed."""
+    """Student's of a t statistic over so many units, where a mean of -slack standard errors is just allowed."""
     law = scipy_stats.nct(prompts - 1, -slack) if slack else scipy_stats.t(prompts - 1)
     return Tested(float(law.sf(t)), float(law.cdf(t)))
 
@@ -107,16 +123,16 @@ def has_no_spread(new: Array, base: Array) -> bool:
 def change(new: Array, base: Array, unit: Unit, alpha: float) -> Change:
     """The mean change with its lower and upper bound, each of which is wrong with probability `alpha`.
 
-    So the bounds agree with the tests at `alpha`. A share's bounds are Fieller's; NaN where the baseline's mean is not
-    clearly different from 0, when any share is possible.
+    So the bounds agree with the tests at `alpha`. A share's bounds are Fieller's, or farther out where skewness says
+    so; NaN where the baseline's mean is not clearly different from 0, when any share is possible.
     """
     if unit == "relative":
         return _share(new, base, alpha)
     differences = new - base
     if len(differences) < 2:
         return Change(float(differences.mean()), math.nan, math.nan)
-    reach = _quantile(alpha, len(new)) * float(differences.std(ddof=1)) / math.sqrt(len(new))
-    return Change(float(differences.mean()), float(differences.mean()) - reach, float(differences.mean()) + reach)
+    below, above = reaches(differences, alpha)
+    return Change(float(differences.mean()), float(differences.mean()) - below, float(differences.mean()) + above)
 
 
 def prompts_needed(new: Array, base: Array, margin: Margin, alpha: float, family: int = 1) -> int | None:
@@ -144,17 +160,39 @@ def _quantile(alpha: float, prompts: int) -> float:
 
 
 def _share(new: Array, base: Array, alpha: float) -> Change:
-    """Fieller: the ratios whose test at `alpha` does not reject them, less 1; turned where the baseline is below 0."""
-    prompts, sign = len(new), math.copysign(1.0, base.mean())
+    """The ratios whose test at `alpha` does not reject them, less 1; turned where the baseline is below 0."""
     value = float((new.mean() - base.mean()) / abs(base.mean()))
-    if prompts < 2:
+    ends = _fieller(new, base, alpha) if len(new) > 1 else None
+    if ends is None:
         return Change(value, math.nan, math.nan)
-    square = _quantile(alpha, prompts) ** 2 / prompts
+    return Change(value, *(_outward(new, base, end, value, alpha) for end in ends))
+
+
+def _fieller(new: Array, base: Array, alpha: float) -> tuple[float, float] | None:
+    sign = math.copysign(1.0, base.mean())
+    square = _quantile(alpha, len(new)) ** 2 / len(new)
     (new_variance, both), (_, base_variance) = np.cov(new, base)
     a = float(base.mean() ** 2 - square * base_variance)
     b = float(new.mean() * base.mean() - square * both)
     c = float(new.mean() ** 2 - square * new_variance)
     if a <= 0 or b * b < a * c:
-        return Change(value, math.nan, math.nan)
-    ends = [sign * ((b + turn * math.sqrt(b * b - a * c)) / a - 1) for turn in (-1, 1)]
-    return Change(value, min(ends), max(ends))
+        return None
+    first, second = (sign * ((b + turn * math.sqrt(b * b - a * c)) / a - 1) for turn in (-1, 1))
+    return min(first, second), max(first, second)
+
+
+def _outward(new: Array, base: Array, end: float, value: float, alpha: float) -> float:
+    """Where the test of the mean rejects, from Fieller's end on away from `value`; NaN where it never does."""
+    step, upwards = end - value, end > value
+
+    def excess(ratio: float) -> float:
+        within, beyond = tails(shifted(new, base, Margin("relative", -ratio)))
+        return (beyond if upwards else within) - alpha
+
+    if not abs(step) > 0 or excess(end) <= 0:
+        return end
+    for _ in range(FARTHER):
+        if excess(end + step) <= 0:
+            return float(optimize.brentq(excess, end, end + step, xtol=1e-12))
+        step *= 2
+    return math.nan

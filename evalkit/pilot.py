@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from evalkit.baselines import read_side
+from evalkit.clusters import clusters_of
 from evalkit.comparable import Pair, Side, choose_pairs, estimates_of, refuse_incomparable, select
 from evalkit.diversity.encoder import find_encoder
 from evalkit.errors import Incomparable, InputError, RecordsError
@@ -25,9 +26,10 @@ from evalkit.progress import Listener, Quiet
 from evalkit.records import Arm, Group, Summary
 from evalkit.reopening import groups_of
 from evalkit.sequential import LOOKS, InBlocks, in_blocks, look_sizes, looks_of
-from evalkit.stats import Array
+from evalkit.stats import Array, by_cluster, units
 from evalkit.suite import Suite
-from evalkit.words import tokenize
+from evalkit.text_sets import split_alike
+from evalkit.tokenizer import tokenizer
 
 SPLITS = 8
 """Random halvings a prompt: enough that their mean is as good as that of all."""
@@ -59,6 +61,8 @@ class Plans:
     """The cheapest that is enough for every one of them."""
     prompts: int
     """Those of the suite."""
+    clusters: int
+    """Units of chance that these are: as many, where no prompts belong together."""
     family: int
     """Tests that Holm divides the level by, at first."""
     in_blocks: InBlocks
@@ -72,14 +76,15 @@ def plan_size(
 
     Raises `RecordsError` on a folder that is no run of this suite, `InputError` on a loss that the policy allows.
     """
-    side = read_side(pilot)
-    groups = _read_groups(suite, Path(pilot), side)
+    side = _clustered(read_side(pilot), suite)
+    groups = split_alike(_read_groups(suite, Path(pilot), side), suite.tokenizer, tell)
     pairs = _pairs(side, asked)
     refuse_incomparable(side, side, pairs, policy)
     family = sum(len(select(estimates_of(side.summary, old), policy)) for _, old in pairs)
     halves = {
         name: _halves(suite, _arm(side, name), groups[name], tell) for name in {n for pair in pairs for n in pair}
     }
+    clusters = units(side.summary.clusters, len(suite.prompts))
     planned: list[Planned] = []
     left_out: list[str] = []
     for pair in pairs:
@@ -90,13 +95,22 @@ def plan_size(
                 continue
             spread = _spread(side, metric, pair, halves, policy)
             beyond = (loss - rule.allow.margin.size) * abs(spread.level)
-            splits = splits_for(spread, beyond, policy.alpha / family, power, _cost(groups[pair[0]]))
+            cost = _cost(groups[pair[0]])
+            splits = splits_for(spread, beyond, policy.alpha / family, power, cost, len(suite.prompts) / clusters)
             planned.append(Planned(metric, pair, tuple(splits), cheapest(splits, len(suite.prompts))))
     if not planned:
         raise InputError("there is nothing to plan:\n" + "\n".join(dict.fromkeys(left_out)))
     common = cheapest(common_splits([one.splits for one in planned]), len(suite.prompts))
     blocks = in_blocks(looks_of(look_sizes(LOOKS, LOOKS)), policy.alpha / family, power)
-    return Plans(tuple(planned), tuple(dict.fromkeys(left_out)), common, len(suite.prompts), family, blocks)
+    left = tuple(dict.fromkeys(left_out))
+    return Plans(tuple(planned), left, common, len(suite.prompts), clusters, family, blocks)
+
+
+def _clustered(side: Side, suite: Suite) -> Side:
+    """With the clusters that the suite names by now, if any."""
+    clusters = clusters_of(suite.prompts)
+    fits = len(clusters) == len(side.summary.prompts)
+    return dataclasses.replace(side, summary=dataclasses.replace(side.summary, clusters=clusters)) if fits else side
 
 
 def _unplannable(metric: str, relative: float | None, halves: Halves, loss: float) -> str:
@@ -125,15 +139,23 @@ def _spread(side: Side, metric: str, pair: Pair, halves: Mapping[str, Halves], p
     better = rule.better or old[metric].better
     assert better != "neither", "a rule for a metric without a direction gives one"
     values = [turned(values_of(estimates[metric]), better) for estimates in (new, old)]
-    both = ~np.isnan(values[0]) & ~np.isnan(values[1])
+    clusters = side.summary.clusters
+    both = np.stack(values)
+    both[:, np.isnan(both).any(axis=0)] = np.nan
+    both = by_cluster(both, clusters)
     return spread_of(
-        values[0][both],
-        values[1][both],
-        (halves[pair[0]][metric], halves[pair[1]][metric]),
+        both[0][~np.isnan(both[0])],
+        both[1][~np.isnan(both[1])],
+        (_in_clusters(halves[pair[0]][metric], clusters), _in_clusters(halves[pair[1]][metric], clusters)),
         rule.allow.margin,
         old[metric].samples,
         pair[0] == pair[1],
     )
+
+
+def _in_clusters(halves: Array, clusters: Sequence[str]) -> Array:
+    """(splits, 2, units of chance)"""
+    return by_cluster(halves.reshape(-1, halves.shape[-1]), clusters).reshape(*halves.shape[:2], -1)
 
 
 def _halves(suite: Suite, arm: Arm, groups: Sequence[Group], tell: Listener) -> Halves:
@@ -170,7 +192,7 @@ def _cost(groups: Sequence[Group]) -> Cost:
     drawn = [completion for group in groups for completion in group.completions]
     words = sum(len(one) for group in groups for one in group.words)
     tokens = sum(len(completion.token_ids) for completion in drawn) or words
-    asked = sum(len(tokenize(group.prompt.text)) for group in groups)
+    asked = sum(len(tokenizer(group.tokenizer)(group.prompt.text)) for group in groups)
     return Cost(asked / len(groups) * tokens / max(words, 1), tokens / len(drawn))
 
 

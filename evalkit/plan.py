@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -21,6 +21,7 @@ from evalkit.records import Arm, Checkpoint, Prompt, Rendered, Sampling
 from evalkit.rendering import render
 from evalkit.store import key_of
 from evalkit.suite import Longer, Suite
+from evalkit.tokenizer import check
 
 SEEDS = 2**32
 """Shard seeds are below this: what every engine's generator takes."""
@@ -36,6 +37,8 @@ class Shard:
     prompts: tuple[Rendered, ...]
     kept: Sampling
     """The arm's settings, with more room where these prompts are given more."""
+    shared: bool = True
+    """Whether other runs may take its samples: not those of a server that does not name its weights."""
 
     @property
     def sampling(self) -> Sampling:
@@ -64,6 +67,11 @@ class Loaded:
         if self.longer is None or prompt not in self.longer.prompts:
             return sampling
         return replace(sampling, max_tokens=self.longer.max_tokens, stop=self.longer.stop)
+
+    @property
+    def engine_text(self) -> str:
+        """Name and version, as the manifest and the arms have them."""
+        return f"{self.engine} {self.engine_version}"
 
 
 @dataclass(frozen=True)
@@ -101,17 +109,21 @@ class Plan:
         return [shard for shard in self.shards if shard.arm.name == arm]
 
 
-def make_plan(suite: Suite, engine: str, blocks: int = 1) -> Plan:
-    """Resolve every checkpoint, render every prompt, cut the work into shards. Raises `InputError`s.
+def make_plan(
+    suite: Suite, engine: str, blocks: int = 1, remembered: Mapping[str, Mapping[str, str]] | None = None
+) -> Plan:
+    """Resolve every checkpoint, render every prompt, cut the work into shards. Raises `InputError`s, `ServerError`.
 
-    `blocks`: cut each arm into at least so many, to look at the data in between.
+    `blocks`: cut each arm into at least so many, to look at the data in between. `remembered`: checkpoint -> what its
+    server told before; such a server is not asked again.
     """
     check_measures(suite.measures, suite.prompts)
-    found = {name: resolve(name, spec) for name, spec in suite.checkpoints.items()}
+    check(suite.tokenizer)
+    found = {name: resolve(name, spec, (remembered or {}).get(name)) for name, spec in suite.checkpoints.items()}
     fitted = fit(suite, found)
     suite = fitted.suite
     loaded = {name: _load(suite, one, engine, fitted.longer.get(name)) for name, one in found.items()}
-    arms = plan_arms(suite)
+    arms = [replace(arm, engine=loaded[arm.checkpoint].engine_text) for arm in plan_arms(suite)]
     shards = tuple(_shards(arms, loaded, blocks))
     return Plan(suite, loaded, tuple(arms), shards, find_encoder(suite.encoder), fitted.note)
 
@@ -206,7 +218,7 @@ def _shards(arms: Sequence[Arm], loaded: dict[str, Loaded], blocks: int) -> list
             twin = seen[key_of(content)]
             seen[key_of(content)] += 1
             key = key_of(content | {"twin": twin})
-            shards.append(Shard(arm, key, _seed(key), prompts, kept))
+            shards.append(Shard(arm, key, _seed(key), prompts, kept, source.checkpoint.names_weights))
     return shards
 
 

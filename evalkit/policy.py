@@ -11,7 +11,7 @@ from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 from evalkit.noninferiority import Margin, Unit
 from evalkit.typed_yaml import Part, read_part
 
-GROUPS = ("diversity", "quality")
+GROUPS = ("diversity", "quality", "match")
 """Words that stand for all plain measures of a side that have a better direction."""
 Inconclusive = Literal["report", "pass", "fail"]
 

@@ -120,11 +120,17 @@ def prompts_for(spread: Spread, samples: int, beyond: float, alpha: float, power
     return enough
 
 
-def splits_for(spread: Spread, beyond: float, alpha: float, power: float, cost: Cost) -> list[Split]:
-    """All splits that find the loss, one for each number of completions, the cheapest first."""
+def splits_for(
+    spread: Spread, beyond: float, alpha: float, power: float, cost: Cost, members: float = 1
+) -> list[Split]:
+    """All splits that find the loss, one for each number of completions, the cheapest first.
+
+    `members`: prompts a unit of chance; more than 1 where `spread` is that of clusters.
+    """
     ks = sample_sizes(spread.samples)
     found = [(prompts_for(spread, k, beyond, alpha, power), k) for k in ks]
-    splits = [Split(prompts, k, cost.of(prompts, k)) for prompts, k in found if prompts is not None]
+    asked = [(math.ceil(clusters * members), k) for clusters, k in found if clusters is not None]
+    splits = [Split(prompts, k, cost.of(prompts, k)) for prompts, k in asked]
     return sorted(splits, key=lambda split: split.tokens)
 
 

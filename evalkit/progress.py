@@ -1,4 +1,4 @@
-"""How long work says where it is: a bar for people, JSON lines for machines, or nothing."""
+"""How long work says where it is: a bar for people, lines for files, JSON lines for machines, or nothing."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import json
 import sys
 import time
 from typing import Any, Protocol, TextIO
+
+SECONDS_BETWEEN_LINES = 10.0
 
 
 class Listener(Protocol):
@@ -38,6 +40,51 @@ class Quiet:
 
     def close(self) -> None:
         pass
+
+
+class Lines:
+    """Plain lines on standard error, for files and pipes: a stage's start and its end, now and then how far it is."""
+
+    def __init__(self, stream: TextIO | None = None) -> None:
+        self._stream = stream or sys.stderr
+        self._stage, self._total, self._done, self._tokens = "", 0, 0, 0
+        self._began = self._told = 0.0
+
+    def stage(self, name: str, total: int) -> None:
+        self._finish()
+        self._stage, self._total, self._done, self._tokens = name, total, 0, 0
+        self._began = self._told = time.monotonic()
+        self._tell(f"{name}: begins")
+
+    def advance(self, amount: int, tokens: int = 0) -> None:
+        self._done += amount
+        self._tokens += tokens
+        if time.monotonic() - self._told >= SECONDS_BETWEEN_LINES and self._done < self._total:
+            self._told = time.monotonic()
+            self._tell(
+                f"{self._stage}: {self._done:,} of {self._total:,} ({self._done / self._total:.0%}){self._rate()}"
+            )
+
+    def note(self, text: str) -> None:
+        self._tell(f"note: {text}")
+
+    def close(self) -> None:
+        self._finish()
+
+    def _finish(self) -> None:
+        """A stage that something broke off is not said to be done."""
+        if self._stage:
+            done = "done" if self._done >= self._total else f"left at {self._done:,} of {self._total:,}"
+            self._tell(f"{self._stage}: {done} after {time.monotonic() - self._began:.1f} s{self._rate()}")
+        self._stage = ""
+
+    def _rate(self) -> str:
+        seconds = time.monotonic() - self._began
+        return f", {self._tokens / max(seconds, 1e-9):,.0f} tokens/s" if self._tokens else ""
+
+    def _tell(self, line: str) -> None:
+        self._stream.write(f"{line}\n")
+        self._stream.flush()
 
 
 class JsonLines:

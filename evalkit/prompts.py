@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +13,9 @@ from evalkit.answers import check_answer
 from evalkit.checks import read_checks
 from evalkit.errors import MetricError, RecordsError, SuiteError
 from evalkit.records import Prompt
+from evalkit.unread import Notice, meant, say, unread_note
 
-FIELDS = ("id", "text", "tags", "answer", "match", "references", "choices", "checks")
+FIELDS = ("id", "text", "tags", "answer", "match", "references", "choices", "cluster", "checks")
 
 
 class PromptSource(BaseModel):
@@ -31,7 +32,15 @@ class PromptSource(BaseModel):
     split: str = "test"
     revision: str | None = None
     columns: dict[str, str] = Field(default_factory=dict)
-    """Which column holds which field, as in {text: question, answer: target}; default: the field's own name."""
+    """Which column holds which field, as in {text: question, answer: target}; default: the field's own name.
+
+    Where it is given, columns that no field reads are noted; else they are refused.
+    """
+
+    @property
+    def read(self) -> dict[str, str]:
+        """Field -> the column that holds it."""
+        return {field: self.columns.get(field, field) for field in FIELDS}
 
     @model_validator(mode="after")
     def _is_one(self) -> PromptSource:
@@ -43,13 +52,20 @@ class PromptSource(BaseModel):
         return self
 
 
-def read_prompts(source: PromptSource, folder: Path, place: str) -> tuple[Prompt, ...]:
-    """All prompts of a source. `folder`: what a relative file name is relative to. Raises `SuiteError`."""
+def read_prompts(source: PromptSource, folder: Path, place: str, notice: Notice = say) -> tuple[Prompt, ...]:
+    """All prompts of a source. `folder`: what a relative file name is relative to.
+
+    `notice` is told of columns that are not read. Raises `SuiteError`.
+    """
     rows = _file_rows(folder / source.file, place) if source.file else _dataset_rows(source, place)
     adapter = TypeAdapter(Prompt)
     prompts = []
+    columns: dict[str, None] = {}
     for number, (where, row) in enumerate(rows, start=1):
-        fields = {field: row.get(source.columns.get(field, field)) for field in FIELDS}
+        if not source.columns:
+            _refuse_unknown(where, row)
+        columns |= dict.fromkeys(row)
+        fields = {field: row.get(column) for field, column in source.read.items()}
         given = {field: _plain(field, value) for field, value in fields.items() if _is_given(value)}
         given.setdefault("id", f"row-{number:05d}")
         try:
@@ -58,7 +74,29 @@ def read_prompts(source: PromptSource, folder: Path, place: str) -> tuple[Prompt
             raise SuiteError(f"{where}: {_first_problem(error, source, row)}") from None
     if not prompts:
         raise SuiteError(f"{place}: {source.file or source.dataset} holds no prompts; a suite needs at least one")
+    _refuse_missing(source, columns, place)
+    note = unread_note(f"{place}: {source.file or source.dataset}", columns, list(source.read.values()))
+    if note:
+        notice(note)
     return tuple(prompts)
+
+
+def _refuse_unknown(where: str, row: Mapping[str, Any]) -> None:
+    unknown = next((column for column in row if column not in FIELDS), None)
+    if unknown is not None:
+        raise SuiteError(
+            f"{where}: unknown column {unknown!r}{meant(unknown, FIELDS)}; known: {', '.join(FIELDS)}. To read some "
+            "columns and leave the others, say which under prompts_from.columns, as in columns: {text: question}"
+        )
+
+
+def _refuse_missing(source: PromptSource, columns: Collection[str], place: str) -> None:
+    for field, column in source.columns.items():
+        if column not in columns:
+            raise SuiteError(
+                f"{place}: prompts_from.columns.{field}: there is no column {column!r}{meant(column, columns)}; "
+                f"columns: {', '.join(columns)}"
+            )
 
 
 def check_prompts(prompts: Sequence[Prompt], place: Callable[[int], str]) -> None:
@@ -162,8 +200,13 @@ def _dataset_rows(source: PromptSource, place: str) -> Iterator[tuple[str, dict[
         ) from None
     try:
         rows = datasets.load_dataset(source.dataset, source.config, split=source.split, revision=source.revision)
-    except (OSError, ValueError, KeyError, datasets.exceptions.DatasetsError) as error:
-        reason = str(error).strip().splitlines()[0]
+    except (OSError, ValueError, KeyError, RuntimeError, datasets.exceptions.DatasetsError) as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        if "scripts are no longer supported" in reason:
+            reason = (
+                "it is made by a script of its own, which the datasets package no longer runs; the hub keeps most of "
+                "these as tables too: add `revision: refs/convert/parquet` beside `dataset`, or export it to a file"
+            )
         raise SuiteError(f"{place}: data set {source.dataset!r} cannot be read: {reason}") from None
     for number, row in enumerate(rows, start=1):
         yield f"{source.dataset}[{source.split}]: row {number}", row
@@ -174,7 +217,12 @@ def _is_given(value: Any) -> bool:
 
 
 def _plain(field: str, value: Any) -> Any:
-    """A table's cell as a prompt's field: CSV holds lists as `a; b` (tags) and as JSON (the others)."""
+    """A table's cell as a prompt's field: CSV holds lists as `a; b` (tags) and as JSON (the others).
+
+    A number is an id like any other: most data sets count their rows.
+    """
+    if field == "id" and isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
     if isinstance(value, str) and field == "tags":
         return tuple(tag.strip() for tag in value.split(";") if tag.strip())
     if isinstance(value, str) and field in ("references", "choices", "checks"):
@@ -182,6 +230,8 @@ def _plain(field: str, value: Any) -> Any:
             return json.loads(value)
         except ValueError:
             return value
+    if isinstance(value, int) and field == "cluster":
+        return str(value)
     return value
 
 

@@ -88,4 +88,4 @@ def assert_no_regression(
         pytest.fail(f"evalkit: {error}", pytrace=False)
     if exit_code(verdict, inconclusive or asked.inconclusive) != 0:
         wrong = [words.sentence(judgement) for judgement in verdict.judgements if judgement.outcome != "pass"]
-        pytest.fail("\n  ".join([words.headline(verdict), *wrong]), pytrace=False)
+        pytest.fail("\n  ".join([words.headline(verdict), *wrong, *words.notes(verdict)]), pytrace=False)

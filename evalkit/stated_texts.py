@@ -1,11 +1,7 @@
 """Texts that a suite states for a prompt, its choices and references, under every arm's checkpoint: no sampling.
 
-A completion gives a choice when it BEGINS with it, as whole words and in one of its spellings, whatever comes after: a
-full stop, an explanation, the end. So "Heads.", "heads" and "Heads, of course" all give Heads; "1" is not given by
-"10", nor Cat by "Cathedral"; where two choices begin alike ("New York", "New York City"), the longer one counts. What
-begins otherwise ("The coin shows heads") gives no choice, and its share is reported as `off_choices`. Two further
-approximations, both on that side: a choice counts as its tokenizer writes it, not in other cuts into tokens; and marks
-before it ("**Heads**") make it another text.
+Which choice an answer gives, `evalkit.choices` says; the share of answers that give none is reported as `off_choices`.
+One further approximation is on that side: a choice counts as its tokenizer writes it, not in other cuts into tokens.
 """
 
 from __future__ import annotations
@@ -17,12 +13,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from evalkit.choices import SPACES, opens, spellings
 from evalkit.continuations import Tokens, continuations
 from evalkit.crossing import lacks_room
 from evalkit.plan import Loaded, Plan
 from evalkit.reading import Answer, Asked, Prepared, Question, Reading
 from evalkit.records import Group
-from evalkit.words import continues_word
 
 Groups = Mapping[str, Sequence[Group]]
 
@@ -96,20 +92,15 @@ def _less(whole: float, part: float) -> float:
 
 
 def _opens(short: Tokens, written: str, long: Tokens, longer: str) -> bool:
-    return len(long) > len(short) and long[: len(short)] == short and not continues_word(longer[len(written) :])
+    return len(long) > len(short) and long[: len(short)] == short and opens(longer, written)
 
 
 def _choice_spellings(choices: Sequence[str]) -> list[tuple[str, str]]:
-    """(choice, writing): as stated, and in other cases that are no other choice's; with a space before or without."""
-    owner = {choice: choice for choice in choices}
-    for choice in choices:
-        for writing in (choice.lower(), choice.capitalize(), choice.upper()):
-            owner.setdefault(writing, choice)
-    return [(choice, f"{space}{writing}") for writing, choice in owner.items() for space in ("", " ")]
+    return [(choice, space + writing) for writing, choice in spellings(choices).items() for space in SPACES]
 
 
 def _reference_spellings(references: Sequence[str]) -> list[tuple[str, str]]:
-    return [(text, f"{space}{text}") for text in references for space in ("", " ")]
+    return [(text, space + text) for text in references for space in SPACES]
 
 
 def _prepare(

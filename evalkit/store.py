@@ -2,11 +2,13 @@
 
 A shard is one arm x one block of prompts. Its name is `KEY.CHECKSUM.parquet`: the key is the hash of all that decides
 its content, the checksum that of its bytes, so that one rename makes it there and provable at once. Shards are
-looked for in the run's folder, then in the cache; a damaged one is set aside, named, and sampled again.
+looked for in the run's folder, then in the cache; a damaged one is set aside, named, and sampled again. When it was
+sampled stands in the file itself, so that whoever reuses it can say so.
 """
 
 from __future__ import annotations
 
+import datetime
 import fcntl
 import hashlib
 import io
@@ -16,6 +18,7 @@ import shutil
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,9 +39,14 @@ SHARD_SCHEMA = pa.schema([
     ("logprobs", pa.list_(pa.float32())),
     ("finish_reason", pa.dictionary(pa.int8(), pa.string())),
 ])  # fmt: skip
+ARM = pa.field("arm", pa.dictionary(pa.int16(), pa.string()))
+"""Stands in every shard for whoever reads it alone; nothing here does, and older shards have none."""
+SAMPLED = b"evalkit.sampled"
+"""Key of the time of sampling in a shard's metadata; older shards have none, and count as of their file's time."""
 FORMAT = 1
 """Part of every key: shards of another layout are other shards."""
 Notice = Callable[[str], None]
+_OPEN: ContextVar[Path | None] = ContextVar("open run folder", default=None)
 
 
 @dataclass(frozen=True)
@@ -49,22 +57,38 @@ class Store:
     notice: Notice
     """Told, in a line, what the user should know but need not act on."""
 
-    def holds(self, key: str) -> bool:
-        """Whether a shard is here, whole; one that only the cache has is brought into the folder."""
-        return self._content(key) is not None
+    def holds(self, key: str, arm: str = "", shared: bool = True) -> bool:
+        """Whether a shard is here, whole; one that only the cache has is brought into the folder, as of `arm`.
+
+        `shared`: whether the cache may help.
+        """
+        if self._own(key) is not None:
+            return True
+        return shared and self._brought(key, arm)
 
     def read(self, key: str) -> list[Completion]:
         """The completions of a shard that is here. Raises `StoreError` when it is not."""
-        content = self._content(key)
-        if content is None:
-            raise StoreError(f"shard {key} is gone from {self.folder / 'completions'}; give the same command again")
-        return _from_parquet(content)
+        return _from_parquet(self._there(key)[1])
 
-    def put(self, key: str, completions: Sequence[Completion]) -> None:
-        """Write a shard into the run's folder, and offer it to the cache. Raises `StoreError`."""
-        content = _to_parquet(completions)
-        name = f"{key}.{_checksum(content)}.parquet"
-        self.write(f"completions/{name}", content)
+    def sampled(self, key: str) -> datetime.datetime:
+        """When a shard that is here was sampled. Raises `StoreError` when it is not here."""
+        return _sampled(*self._there(key))
+
+    def put(
+        self,
+        key: str,
+        completions: Sequence[Completion],
+        arm: str = "",
+        shared: bool = True,
+        sampled: datetime.datetime | None = None,
+    ) -> None:
+        """Write a shard into the run's folder, and offer it to the cache if it is `shared`. Raises `StoreError`.
+
+        `sampled`: when its completions were, if not now.
+        """
+        name = self._write_shard(key, _to_parquet(completions, arm, sampled or datetime.datetime.now(datetime.UTC)))
+        if not shared:
+            return
         try:
             _share(self.folder / "completions" / name, cache_folder("completions") / name)
         except OSError as error:
@@ -103,14 +127,42 @@ class Store:
             ) from None
         return found
 
-    def _content(self, key: str) -> bytes | None:
-        own = self.folder / "completions"
-        for folder in (own, cache_folder("completions")):
-            for path in sorted(folder.glob(f"{key}.*.parquet")):
-                content = self._whole(path)
-                if content is not None:
-                    self._link(path, own / path.name)
-                    return content
+    def _there(self, key: str) -> tuple[Path, bytes]:
+        found = self._own(key)
+        if found is None and self._brought(key, ""):  # it was damaged since
+            found = self._own(key)
+        if found is None and self._brought(key, ""):  # it was damaged since
+            found = self._own(key)
+        if found is None:
+            raise StoreError(f"shard {key} is gone from {self.folder / 'completions'}; give the same command again")
+        return found
+
+    def _own(self, key: str) -> tuple[Path, bytes] | None:
+        return self._newest(self.folder / "completions", key)
+
+    def _brought(self, key: str, arm: str) -> bool:
+        """Whether the cache had the shard; it is then in the folder."""
+        found = self._newest(cache_folder("completions"), key)
+        if found is None:
+            return False
+        path, content = found
+        if not arm or _arm(content) == arm:
+            self._link(path, self.folder / "completions" / path.name)
+        else:
+            self._write_shard(key, _to_parquet(_from_parquet(content), arm, _sampled(path, content)))
+        return True
+
+    def _write_shard(self, key: str, content: bytes) -> str:
+        name = f"{key}.{_checksum(content)}.parquet"
+        self.write(f"completions/{name}", content)
+        return name
+
+    def _newest(self, folder: Path, key: str) -> tuple[Path, bytes] | None:
+        """The last written of a key's whole shards: several have been sampled where one was sampled anew."""
+        for path in sorted(folder.glob(f"{key}.*.parquet"), key=lambda path: path.stat().st_mtime_ns, reverse=True):
+            content = self._whole(path)
+            if content is not None:
+                return path, content
         return None
 
     def _whole(self, path: Path) -> bytes | None:
@@ -156,7 +208,11 @@ def open_store(folder: Path, notice: Notice) -> Iterator[Store]:
             ) from None
         for leftover in [*folder.glob(".*.part"), *(folder / "completions").glob(".*.part")]:
             leftover.unlink()
-        yield Store(folder, notice)
+        before = _OPEN.set(folder)
+        try:
+            yield Store(folder, notice)
+        finally:
+            _OPEN.reset(before)
 
 
 def read_shard(folder: Path, key: str) -> list[Completion]:
@@ -185,9 +241,16 @@ def key_of(parts: Mapping[str, Any]) -> str:
     return hashlib.sha256(canonical.encode("ascii")).hexdigest()[:32]
 
 
-def recall(kind: str, key: str) -> list[np.ndarray[Any, Any]] | None:
-    """Arrays kept in the cache under `key`, or None; a damaged entry counts as none."""
-    path = cache_folder(kind) / f"{key}.npz"
+def recall(kind: str, key: str, shared: bool = True) -> list[np.ndarray[Any, Any]] | None:
+    """Arrays kept under `key`, or None; a damaged entry counts as none.
+
+    They are in the cache, or, if not `shared`, in the folder of the run that is open: what a server said that may be
+    another one tomorrow is worth nothing outside of it.
+    """
+    folder = _kept(kind, shared)
+    if folder is None:
+        return None
+    path = folder / f"{key}.npz"
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as found:
             return [found[name] for name in sorted(found.files)]
@@ -198,18 +261,28 @@ def recall(kind: str, key: str) -> list[np.ndarray[Any, Any]] | None:
         return None
 
 
-def remember(kind: str, key: str, arrays: Sequence[np.ndarray[Any, Any]], notice: Notice) -> None:
-    """Keep arrays in the cache under `key`; a cache that cannot be written is only told of."""
+def remember(kind: str, key: str, arrays: Sequence[np.ndarray[Any, Any]], notice: Notice, shared: bool = True) -> None:
+    """Keep arrays under `key` where `recall` looks; a place that cannot be written is only told of."""
     buffer = io.BytesIO()
     named: dict[str, Any] = {f"{index:08d}": array for index, array in enumerate(arrays)}
     np.savez_compressed(buffer, **named)
     try:
-        write_atomically(cache_folder(kind) / f"{key}.npz", buffer.getvalue())
+        folder = _kept(kind, shared)
+        if folder is not None:
+            folder.mkdir(parents=True, exist_ok=True)
+            write_atomically(folder / f"{key}.npz", buffer.getvalue())
     except OSError as error:
         notice(f"the cache could not be written ({error.strerror}); the run itself is whole")
 
 
-def _to_parquet(completions: Sequence[Completion]) -> bytes:
+def _kept(kind: str, shared: bool) -> Path | None:
+    if shared:
+        return cache_folder(kind)
+    folder = _OPEN.get()
+    return None if folder is None else folder / "answers" / kind
+
+
+def _to_parquet(completions: Sequence[Completion], arm: str, sampled: datetime.datetime) -> bytes:
     columns = {
         "prompt_id": [c.prompt_id for c in completions],
         "slot": [c.slot for c in completions],
@@ -218,9 +291,11 @@ def _to_parquet(completions: Sequence[Completion]) -> bytes:
         "token_ids": [c.token_ids for c in completions],
         "logprobs": [c.logprobs for c in completions],
         "finish_reason": [c.finish_reason for c in completions],
+        "arm": [arm] * len(completions),
     }
     sink = pa.BufferOutputStream()
-    pq.write_table(pa.table(columns, schema=SHARD_SCHEMA), sink, compression="zstd")
+    told = {SAMPLED: sampled.isoformat(timespec="seconds").encode()}
+    pq.write_table(pa.table(columns, schema=SHARD_SCHEMA.append(ARM).with_metadata(told)), sink, compression="zstd")
     content: bytes = sink.getvalue().to_pybytes()
     return content
 
@@ -232,6 +307,20 @@ def _from_parquet(content: bytes) -> list[Completion]:
         Completion(prompt_id, slot, text, tuple(token_ids), tuple(logprobs), finish_reason)
         for prompt_id, slot, text, token_ids, logprobs, finish_reason in zip(*columns, strict=True)
     ]
+
+
+def _arm(content: bytes) -> str | None:
+    if ARM.name not in pq.read_schema(pa.BufferReader(content)).names:
+        return None
+    named = pq.read_table(pa.BufferReader(content), columns=[ARM.name])[ARM.name]
+    return str(named[0].as_py()) if len(named) else None
+
+
+def _sampled(path: Path, content: bytes) -> datetime.datetime:
+    told = (pq.read_schema(pa.BufferReader(content)).metadata or {}).get(SAMPLED)
+    if told is None:
+        return datetime.datetime.fromtimestamp(int(path.stat().st_mtime), datetime.UTC)
+    return datetime.datetime.fromisoformat(told.decode())
 
 
 def _checksum(content: bytes) -> str:
@@ -247,7 +336,7 @@ def _share(source: Path, target: Path) -> None:
     except OSError:
         part = target.with_name(f".{target.name}.{os.getpid()}.part")
         try:
-            shutil.copyfile(source, part)
+            shutil.copy2(source, part)  # with its time: see SAMPLED
             part.replace(target)
         finally:
             part.unlink(missing_ok=True)

@@ -26,7 +26,9 @@ from evalkit.measure import Measure, parse
 from evalkit.policy import Policy
 from evalkit.prompts import PromptSource, check_prompts, read_prompts
 from evalkit.records import Kind, Prompt, Sampling
+from evalkit.tokenizer import Asked
 from evalkit.typed_yaml import Part, dotted, read_part, reason
+from evalkit.unread import Notice, say
 from evalkit.voice_examples import Examples, check_examples, read_examples
 from evalkit.yaml_lines import Document
 
@@ -198,6 +200,8 @@ class Suite(Part):
     """A completion that reaches it is useful; default: the median quality of the baseline's completions."""
     variants: tuple[Literal["useful", "matched", "pooled"], ...] = ("useful", "matched", "pooled")
     """In which variants every diversity metric is computed besides the plain one, where they can be."""
+    tokenizer: Asked = "auto"
+    """What splits texts into words for measures that count them; `auto`: 13a, or zh or 13a+char by script."""
     encoder: str | None = Field(None, min_length=1)
     """Folder or hub id of the sentence encoder that measures of meaning use; default: the embedded one."""
     voices: dict[Annotated[str, Field(pattern=NAME)], Texts] = Field(default_factory=dict)
@@ -303,18 +307,21 @@ def overrides(
         raise SuiteError("\n".join(lines)) from None
 
 
-def load_suite(path: Path, overrides: Overrides | None = None) -> Suite:
-    """Read and check a suite file, with the prompts of `prompts_from` read in. Raises `SuiteError`."""
+def load_suite(path: Path, overrides: Overrides | None = None, notice: Notice = say) -> Suite:
+    """Read and check a suite file, with the prompts of `prompts_from` read in.
+
+    `notice` is told of columns that are not read. Raises `SuiteError`.
+    """
     suite, document = read_part(Suite, path, "suite")
     if suite.prompts_from is not None:
-        prompts = read_prompts(suite.prompts_from, path.parent, document.place("prompts_from"))
+        prompts = read_prompts(suite.prompts_from, path.parent, document.place("prompts_from"), notice)
         suite = suite.model_copy(update={"prompts": prompts, "prompts_from": None})
         check_prompts(prompts, lambda _: document.place("prompts_from"))
     else:
         check_prompts(suite.prompts, lambda index: document.place("prompts", index))
     _check_longer(suite, document)
     suite = _with_checks(suite, document)
-    return _with_voices(_override(suite, overrides or Overrides()), path.parent, document)
+    return _with_voices(_override(suite, overrides or Overrides()), path.parent, document, notice)
 
 
 def suite_schema() -> dict[str, Any]:
@@ -340,12 +347,12 @@ def _with_checks(suite: Suite, document: Document) -> Suite:
     return suite.model_copy(update={"prompts": tuple(checked), "checks": ()})
 
 
-def _with_voices(suite: Suite, folder: Path, document: Document) -> Suite:
+def _with_voices(suite: Suite, folder: Path, document: Document, notice: Notice) -> Suite:
     """The suite with its voices read and checked, and with the measures of voices that it does not list itself."""
     key = "voices" if suite.voices_from is None else "voices_from"
     voices = suite.voices
     if suite.voices_from is not None:
-        voices = read_examples(folder / suite.voices_from, document.place(key))
+        voices = read_examples(folder / suite.voices_from, document.place(key), notice)
     if voices or key in document.value:
         check_examples(voices, lambda *voice: document.place(key, *voice))
     for index, measure in enumerate(suite.metrics):

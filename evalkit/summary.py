@@ -6,15 +6,16 @@ import dataclasses
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
+from evalkit.clusters import sized
 from evalkit.errors import RecordsError
-from evalkit.measure import VARIANTS, split_variant
+from evalkit.measure import VARIANTS, definitions, split_variant
 from evalkit.records import (
     CONFIDENCE,
     SCHEMA,
@@ -28,11 +29,12 @@ from evalkit.records import (
     Estimate,
     Reading,
     Summary,
+    Traits,
 )
-from evalkit.stats import FEW, Array, holm, mean_intervals, sign_flip_p_values
+from evalkit.stats import FEW, Array, Bounds, holm, mean_intervals, mean_p_values, units
 
-READ = (1, SCHEMA)
-"""Schemas of summary.json that can be read; 1 lacks what came later, and nothing else."""
+READ = (1, 2, SCHEMA)
+"""Schemas of summary.json that can be read; older ones lack what came later, and nothing else."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,9 @@ class Measured:
     signature: str
     better: Better
     values: Mapping[str, Array]
+    traits: Traits = field(default_factory=Traits)
+    bounds: Bounds | None = None
+    """The lowest and the highest value that there can be on a prompt, where that is known."""
 
 
 @dataclass(frozen=True)
@@ -63,15 +68,18 @@ def summarise(
     samples: int,
     alarms: Sequence[Alarm],
     compared: Compared | None = None,
+    clusters: Sequence[str] = (),
 ) -> Summary:
     """Means with intervals, paired differences to each arm's baseline, Holm over those of each variant.
+
+    `clusters`: that of each prompt, where prompts belong together; a cluster is then the unit of chance.
 
     The verdict is about whole groups, so these are one family. Each other variant reads the same metrics once more,
     under another question, and is a family of its own: asking it makes no answer to the first question weaker.
     """
-    estimates = [estimate for one in measured for estimate in estimate_arms(one, arms, samples)]
-    differences = [difference for one in measured for difference in compare_arms(one, arms)]
-    warned = (*alarms, *few_prompts(len(prompts)))
+    estimates = [estimate for one in measured for estimate in estimate_arms(one, arms, samples, clusters)]
+    differences = [difference for one in measured for difference in compare_arms(one, arms, clusters)]
+    warned = (*alarms, *few_prompts(len(prompts), clusters))
     more = compared or Compared()
     return Summary(
         suite=suite,
@@ -84,6 +92,7 @@ def summarise(
         curves=more.curves,
         crossovers=more.crossovers,
         readings=more.readings,
+        clusters=tuple(clusters),
     )
 
 
@@ -114,16 +123,32 @@ def parse_summary(fields: Any, place: str) -> Summary:
     try:
         if fields["schema"] not in READ:
             raise RecordsError(
-                f"{place} has schema {fields['schema']!r}; this evalkit reads {' and '.join(map(str, READ))}: upgrade "
-                "evalkit, or run the suite again"
+                f"{place} has schema {fields['schema']!r}; this evalkit reads {', '.join(map(str, READ[:-1]))} and "
+                f"{READ[-1]}: upgrade evalkit, or run the suite again"
             )
-        return TypeAdapter(Summary).validate_python(fields | {"schema": SCHEMA})
+        summary = TypeAdapter(Summary).validate_python(fields | {"schema": SCHEMA})
+        return summary if fields["schema"] == SCHEMA else _with_traits(summary)
     except ValidationError as error:
         problem = error.errors()[0]
         where = ".".join(str(step) for step in problem["loc"])
         raise RecordsError(f"{place} is not a summary that evalkit wrote: {where}: {problem['msg']}") from None
     except (KeyError, TypeError) as error:
         raise RecordsError(f"{place} is not a summary that evalkit wrote: {error!r}") from None
+
+
+def _with_traits(summary: Summary) -> Summary:
+    """The summary of an older evalkit, whose measures are what those of the same name are now."""
+    known = definitions()
+
+    def traits(estimate: Estimate) -> Traits:
+        name = split_variant(estimate.metric)[1].split("|")[0]
+        if name in known:
+            return known[name].traits
+        # That of a plug-in which is not here: evalkit took it for a measure of diversity then.
+        return Traits("neither" if estimate.better == "neither" else "diversity", name)
+
+    estimates = tuple(dataclasses.replace(estimate, traits=traits(estimate)) for estimate in summary.estimates)
+    return dataclasses.replace(summary, estimates=estimates)
 
 
 def corrected(differences: Sequence[Difference]) -> list[Difference]:
@@ -136,14 +161,14 @@ def corrected(differences: Sequence[Difference]) -> list[Difference]:
     return [dataclasses.replace(d, p_adjusted=_known(p)) for d, p in zip(differences, adjusted, strict=True)]
 
 
-def few_prompts(prompts: int) -> list[Alarm]:
+def few_prompts(prompts: int, clusters: Sequence[str] = ()) -> list[Alarm]:
     """What must be said of so few prompts."""
-    if prompts >= FEW:
+    if units(clusters, prompts) >= FEW:
         return []
-    asked = "one prompt" if prompts == 1 else f"{prompts} prompts"
+    asked = "one prompt" if prompts == 1 else sized(prompts, clusters)
     message = (
-        f"only {asked}: intervals are Student's t, which trusts that values are roughly normal, and few differences "
-        f"can be told from chance; ask {FEW} or more"
+        f"only {asked}: how skewed values are is known roughly, so that intervals may miss the mean more often than "
+        f"they say, and few differences can be told from chance; ask {FEW} {'clusters ' if clusters else ''}or more"
     )
     return [Alarm("all arms", "few prompts", message)]
 
@@ -152,6 +177,8 @@ def check_whole(summary: Summary, place: str) -> None:
     """Refuse a summary whose numbers do not belong together: one that was changed by hand. Raises `RecordsError`."""
     if not summary.prompts or len(set(summary.prompts)) < len(summary.prompts):
         raise RecordsError(f"{place} has no prompts, or one of them twice: there is nothing to pair by")
+    if len(summary.clusters) not in (0, len(summary.prompts)):
+        raise RecordsError(f"{place} has {len(summary.clusters)} clusters named for {len(summary.prompts)} prompts")
     seen: set[tuple[str, str]] = set()
     for estimate in summary.estimates:
         where = f"{place}: {estimate.metric} of arm {estimate.arm!r}"
@@ -174,12 +201,21 @@ def _is_mean(estimate: Estimate) -> bool:
     return math.isclose(sum(values) / len(values), estimate.value, rel_tol=1e-9, abs_tol=1e-9 * max(map(abs, values)))
 
 
-def estimate_arms(one: Measured, arms: Sequence[Arm], samples: int) -> list[Estimate]:
+def bounds_of(traits: Traits, samples: int) -> Bounds | None:
+    """Between what the measure's values lie on so many completions; None where nothing bounds them."""
+    lowest, highest = traits.bounds
+    if lowest is None and highest is None:
+        return None
+    most = float(samples) if highest == "k" else math.inf if highest is None else highest
+    return (-math.inf if lowest is None else lowest, most)
+
+
+def estimate_arms(one: Measured, arms: Sequence[Arm], samples: int, clusters: Sequence[str] = ()) -> list[Estimate]:
     """The mean over prompts with its interval, for each of the arms that has values."""
     arms = [arm for arm in arms if arm.name in one.values]
     if not arms:
         return []
-    means = mean_intervals(np.stack([one.values[arm.name] for arm in arms]), CONFIDENCE)
+    means = mean_intervals(np.stack([one.values[arm.name] for arm in arms]), CONFIDENCE, clusters, one.bounds)
     return [
         Estimate(
             metric=one.measure,
@@ -193,19 +229,21 @@ def estimate_arms(one: Measured, arms: Sequence[Arm], samples: int) -> list[Esti
             samples=samples,
             better=one.better,
             values=tuple(_known(value) for value in one.values[arm.name]),
+            traits=one.traits,
         )
         for arm, mean in zip(arms, means, strict=True)
     ]
 
 
-def compare_arms(one: Measured, arms: Sequence[Arm]) -> list[Difference]:
+def compare_arms(one: Measured, arms: Sequence[Arm], clusters: Sequence[str] = ()) -> list[Difference]:
     """The paired difference to its baseline, for each of the arms that has values as its baseline has; p as it is."""
     pairs = [(arm.name, arm.baseline) for arm in arms if arm.name in one.values]
     compared = [(arm, baseline) for arm, baseline in pairs if baseline is not None and baseline in one.values]
     if not compared:
         return []
     gaps = np.stack([one.values[arm] - one.values[baseline] for arm, baseline in compared])
-    means = mean_intervals(gaps, CONFIDENCE)
+    bounds = None if one.bounds is None else (one.bounds[0] - one.bounds[1], one.bounds[1] - one.bounds[0])
+    means, p_values = mean_intervals(gaps, CONFIDENCE, clusters, bounds), mean_p_values(gaps, clusters, bounds)
     return [
         Difference(
             metric=one.measure,
@@ -218,7 +256,7 @@ def compare_arms(one: Measured, arms: Sequence[Arm]) -> list[Difference]:
             p=_known(p),
             p_adjusted=None,
         )
-        for (arm, baseline), mean, p in zip(compared, means, sign_flip_p_values(gaps), strict=True)
+        for (arm, baseline), mean, p in zip(compared, means, p_values, strict=True)
     ]
 
 

@@ -10,15 +10,20 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, model_validator
 
 from evalkit.alarms import alarms
+from evalkit.clusters import clusters_of
 from evalkit.errors import MetricError, RecordsError
 from evalkit.gathering import gather
 from evalkit.measure import VARIANTS, Measure, Need, definitions, parse
 from evalkit.measuring import Fairness, compared, measure_groups
+from evalkit.paraphrases import paraphrased
 from evalkit.progress import Listener
 from evalkit.prompts import jsonl_rows
 from evalkit.publish import report_page
 from evalkit.records import Arm, Completion, Group, Match, Prompt, Summary
 from evalkit.summary import summarise
+from evalkit.text_sets import split_alike
+from evalkit.tokenizer import Asked
+from evalkit.unread import unread_note
 
 UNNAMED = "texts"
 """Name of the arm of rows that name none."""
@@ -38,6 +43,7 @@ class Row(BaseModel):
     arm: str = UNNAMED
     answer: str | None = None
     match: Match = "exact"
+    cluster: str | None = None
 
     @model_validator(mode="after")
     def _has_one_form(self) -> Row:
@@ -58,14 +64,16 @@ class Scored:
     page: bytes
 
 
-def score_file(path: Path, metrics: Sequence[str], baseline: str | None, tell: Listener) -> Scored:
+def score_file(
+    path: Path, metrics: Sequence[str], baseline: str | None, tell: Listener, tokenizer: Asked = "auto"
+) -> Scored:
     """Measure the completions of a JSONL file. `metrics`: names, or none for all that texts alone allow.
 
     Every prompt is measured on equally many completions: the first k, k being the smallest number that any has.
     Raises `RecordsError`, `MetricError`.
     """
-    rows = _read(path)
-    measures = [parse(name) for name in metrics] or _all_on_texts(any(row.answer for row in rows))
+    rows = _read(path, tell)
+    measures = list(dict.fromkeys(parse(name) for name in metrics)) or _all_on_texts(any(row.answer for row in rows))
     _check(measures, rows)
     prompts, texts = _gather(rows)
     arms = _arms(list(texts), baseline, texts)
@@ -74,29 +82,35 @@ def score_file(path: Path, metrics: Sequence[str], baseline: str | None, tell: L
         arm: [_group(prompt, by_prompt.get(prompt.id, [])[:samples]) for prompt in prompts]
         for arm, by_prompt in texts.items()
     }
+    groups = split_alike(groups, tokenizer, tell)
     quality = next((measure for measure in measures if measure.definition.is_quality), None)
     fairness = Fairness(quality, None, VARIANTS[1:])
     measurements = measure_groups(measures, arms, groups, samples, tell, fairness=fairness)
     ids = [prompt.id for prompt in prompts]
-    found = [*alarms(arms, groups), *measurements.alarms]
-    summary = summarise(path.stem, ids, arms, measurements.measured, samples, found, compared(arms, measurements))
+    found = [*alarms(arms, measurements.groups), *paraphrased(prompts), *measurements.alarms]
+    more, clusters = compared(arms, measurements), clusters_of(prompts)
+    summary = summarise(path.stem, ids, arms, measurements.measured, samples, found, more, clusters)
     provenance = {"file": str(path), "metrics": [str(measure) for measure in measures], "samples": samples}
     evidence = gather(measurements.groups, measurements.measures)
     return Scored(summary, report_page(path.stem, summary, groups, {}, measurements, provenance, evidence))
 
 
-def _read(path: Path) -> list[Row]:
+def _read(path: Path, tell: Listener) -> list[Row]:
     if not path.is_file():
         raise RecordsError(f"there is no file {path}")
     adapter = TypeAdapter(Row)
     rows = []
+    keys: dict[str, None] = {}
     for where, fields in jsonl_rows(path):
+        keys |= dict.fromkeys(fields)
         try:
             rows.append(adapter.validate_python(fields))
         except ValidationError as error:
             raise RecordsError(f"{where}: {_problem(error, fields)}") from None
     if not rows:
         raise RecordsError(f"{path} holds no rows; each line is one JSON object with prompt_id, prompt and completion")
+    if note := unread_note(str(path), keys, list(Row.model_fields)):
+        tell.note(note)
     return rows
 
 
@@ -133,11 +147,18 @@ def _gather(rows: Sequence[Row]) -> tuple[list[Prompt], dict[str, dict[str, list
     prompts: dict[str, Prompt] = {}
     texts: dict[str, dict[str, list[str]]] = {}
     for row in rows:
-        prompt = Prompt(id=row.prompt_id, text=row.prompt, answer=row.answer, match=row.match)
+        prompt = Prompt(
+            id=row.prompt_id, text=row.prompt, answer=row.answer, match=row.match, cluster=row.cluster or None
+        )
         known = prompts.setdefault(row.prompt_id, prompt)
         if known.text != prompt.text:
             raise RecordsError(
                 f"prompt_id {row.prompt_id!r} stands for two prompts: {known.text[:60]!r} and {prompt.text[:60]!r}"
+            )
+        if known.cluster != prompt.cluster:
+            raise RecordsError(
+                f"prompt_id {row.prompt_id!r} stands in two clusters: {known.cluster!r} and {prompt.cluster!r}; give "
+                "all of its rows the same, or none"
             )
         texts.setdefault(row.arm, {}).setdefault(row.prompt_id, []).extend(row.texts)
     return list(prompts.values()), texts

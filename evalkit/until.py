@@ -3,7 +3,8 @@
     suite, prompts in random order -> plan in blocks -> (sample a block -> measure -> judge) until decided -> report
 
 The first prompts of a suite are no sample of all (stories before poems), so they are asked in an order of chance, the
-same at every start. After each block the verdict is held against that look's boundaries (`evalkit.sequential`).
+same at every start and clusters together. After each block the verdict is held against that look's boundaries
+(`evalkit.sequential`).
 """
 
 from __future__ import annotations
@@ -14,14 +15,27 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from evalkit.clusters import clusters_of
 from evalkit.comparable import Side, choose_pairs
 from evalkit.gate import Verdict, judge
-from evalkit.plan import Plan, make_plan
+from evalkit.plan import Plan
 from evalkit.policy import Policy
 from evalkit.power import FEWEST
 from evalkit.progress import Listener
-from evalkit.run import Run, begin, default_folder, finish, measure_samples, sample_missing, version_of
+from evalkit.records import Prompt
+from evalkit.run import (
+    Run,
+    begin,
+    default_folder,
+    finish,
+    measure_samples,
+    plan_in,
+    sample_missing,
+    tell_of_reuse,
+    version_of,
+)
 from evalkit.sequential import LOOKS, Look, looks_of
+from evalkit.stats import units
 from evalkit.store import Store, open_store
 from evalkit.suite import Suite
 
@@ -46,25 +60,28 @@ def run_until_decided(
     out: Path | None,
     tell: Listener,
     command: Sequence[str] = (),
+    fresh: bool = False,
 ) -> Decided:
     """Run the suite block by block until the verdict against `old` (None: each arm's own baseline) is settled.
 
     What is left in the folder is a run of the prompts that were asked. The same command on it resumes, and decides the
     same. Raises `EvalkitError`s.
     """
-    plan = make_plan(_in_random_order(suite), engine, LOOKS)
-    sizes = [size for size in plan.block_ends if size >= FEWEST] or [len(suite.prompts)]
     folder = out or default_folder(suite)
+    plan = plan_in(folder, _in_random_order(suite), engine, tell, LOOKS)
+    clusters = clusters_of(plan.suite.prompts)
+    sizes = [size for size in plan.block_ends if units(clusters[:size], size) >= FEWEST] or [len(suite.prompts)]
     sampled = 0
     with open_store(folder, tell.note) as store:
-        manifest = begin(store, plan, command)
+        manifest = begin(store, plan, command, fresh)
         for index, size in enumerate(sizes):
             part, look = plan.first(size), Look(looks_of(sizes), index)
-            sampled += sample_missing(part, store, tell)
+            sampled += sample_missing(part, store, tell, manifest["fresh"])
             verdict = _judge(part, store, folder, version_of(suite.prompts), look, old, policy, tell)
             tell.note(f"after {size} of {sizes[-1]} prompts: {verdict.outcome}")
             if verdict.outcome != "inconclusive":
                 break
+        tell_of_reuse(part, store, manifest, sampled, tell)
         found = measure_samples(part, store, tell)
         finish(store, part, manifest | {"look": dataclasses.asdict(look)}, found)
     return Decided(Run(folder, found.summary, sampled), verdict, size, sizes[-1])
@@ -83,6 +100,10 @@ def _judge(
 
 
 def _in_random_order(suite: Suite) -> Suite:
-    prompts = list(suite.prompts)
-    random.Random(suite.sampling.seed).shuffle(prompts)  # noqa: S311 (an order, not a secret)
-    return suite.model_copy(update={"prompts": tuple(prompts)})
+    """Clusters stay together, so that a block holds as many of them as it can."""
+    members: dict[str, list[Prompt]] = {}
+    for prompt, cluster in zip(suite.prompts, clusters_of(suite.prompts) or range(len(suite.prompts)), strict=True):
+        members.setdefault(str(cluster), []).append(prompt)
+    order = list(members.values())
+    random.Random(suite.sampling.seed).shuffle(order)  # noqa: S311 (an order, not a secret)
+    return suite.model_copy(update={"prompts": tuple(prompt for own in order for prompt in own)})

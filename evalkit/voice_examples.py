@@ -7,6 +7,7 @@ from pathlib import Path
 
 from evalkit.errors import RecordsError, SuiteError
 from evalkit.prompts import jsonl_rows
+from evalkit.unread import Notice, say, unread_note
 
 FEWEST = 5
 """Examples a voice, below which cross-validation says nothing."""
@@ -14,11 +15,16 @@ Examples = Mapping[str, Sequence[str]]
 """Voice -> texts."""
 
 
-def read_examples(path: Path, place: str) -> dict[str, tuple[str, ...]]:
-    """The examples of a JSONL file; `place` names the suite's line that asks for it. Raises `SuiteError`."""
+def read_examples(path: Path, place: str, notice: Notice = say) -> dict[str, tuple[str, ...]]:
+    """The examples of a JSONL file; `place` names the suite's line that asks for it.
+
+    `notice` is told of keys that are not read. Raises `SuiteError`.
+    """
     found: dict[str, tuple[str, ...]] = {}
+    keys: dict[str, None] = {}
     try:
         for where, row in jsonl_rows(path):
+            keys |= dict.fromkeys(row)
             voice, text = row.get("voice"), row.get("text")
             if not (isinstance(voice, str) and isinstance(text, str)):
                 raise SuiteError(
@@ -31,6 +37,8 @@ def read_examples(path: Path, place: str) -> dict[str, tuple[str, ...]]:
             found[voice] = (*found.get(voice, ()), text)
     except RecordsError as error:
         raise SuiteError(f"{place}: voices_from: {error}") from None
+    if note := unread_note(str(path), keys, ("voice", "text")):
+        notice(note)
     return found
 
 

@@ -4,7 +4,7 @@ from evalkit.measure import metric
 from evalkit.records import Group
 
 
-@metric(name="letters", unit="letters", better="neither", needs=(), version="1.0", cites="the alphabet")
+@metric(name="letters", unit="letters", better="neither", side="neither", needs=(), version="1.0", cites="the alphabet")
 def letters(group: Group) -> float:
     """Letters of the alphabet."""
     return 26.0

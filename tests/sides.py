@@ -11,6 +11,7 @@ from evalkit.comparable import Side
 from evalkit.policy import Allowance, Policy, Rule
 from evalkit.records import Arm, Better, Estimate, Sampling, Summary
 from evalkit.stats import Array
+from tests.report.example import traits_of
 
 SAMPLING = Sampling(n=8, temperature=1.0, top_p=1.0, min_p=0.0, max_tokens=9, stop=(), seed=0)
 BETTERS: dict[str, Better] = {"self_bleu": "lower", "length": "neither"}
@@ -42,6 +43,7 @@ def _estimate(metric: str, arm: str, values: Array, samples: int) -> Estimate:
         samples=samples,
         better=BETTERS.get(metric.split("|")[0], "higher"),
         values=tuple(None if math.isnan(value) else float(value) for value in values),
+        traits=traits_of(metric),
     )
 
 

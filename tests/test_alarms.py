@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from evalkit.alarms import FALSE_ALARMS, alarms
+from evalkit.diversity.lexical import length
 from evalkit.records import Alarm, Arm, Completion, Group, Prompt, Sampling
 
 RAW = Sampling(n=16, temperature=1.0, top_p=1.0, min_p=0.0, max_tokens=64, stop=(), seed=0)
@@ -173,6 +175,44 @@ def test_lengths_more_than_a_fifth_apart_are_said(words: int, heard: bool) -> No
     if heard:
         assert found[0].arm == "tuned"
         assert f"have {words}.0 words on average, those of base 10.0" in found[0].message
+
+
+def test_the_alarm_of_length_counts_words_as_the_measure_of_length_does() -> None:
+    base = texts_of(["It is, as ever, so: yes!"] * 4)
+    tuned = texts_of(["It is as ever so yes"] * 4)
+    [found] = alarms([arm(), arm(name="tuned", baseline="base")], {"base": base, "tuned": tuned})
+    assert length(base[0]) == 10
+    assert f"have 6.0 words on average, those of base {length(base[0]):.1f}" in found.message
+
+
+def test_the_alarm_of_length_names_what_splits_words_where_that_is_not_13a() -> None:
+    base, tuned = ([replace(one, tokenizer="zh") for one in texts_of([text] * 4)] for text in ("大海是蓝的", "大海是"))
+    [found] = alarms([arm(), arm(name="tuned", baseline="base")], {"base": base, "tuned": tuned})
+    assert "have 3.0 words (tokenizer zh) on average, those of base 5.0" in found.message
+
+
+@pytest.mark.parametrize(
+    ("text", "heard"),
+    [
+        ("སྐད་ཡིག་འདི་ནི་བར་སྟོང་མེད་པའི་ཡི་གེ་ཡིན།", True),  # Tibetan puts dots between syllables
+        ("我喜欢在清晨的公园里散步，听鸟儿歌唱。", True),
+        ("Rechtsschutzversicherungsgesellschaften sind teuer.", False),
+        ("En juoksentelisi kaupungilla epäjärjestelmällisesti.", False),
+        ("see https://example.org/a/b?c=d for more", False),
+        ("Paris", False),
+        ("", False),
+    ],
+)
+def test_words_that_are_none_are_said(text: str, heard: bool) -> None:
+    found = alarms([arm(None)], {"base": texts_of([text] * 4)})
+    assert ("words" in kinds(found)) is heard
+
+
+def test_words_that_are_none_are_said_from_a_twentieth_of_the_prompts_on() -> None:
+    spaced, not_spaced = texts_of(["It is so."] * 4), texts_of(["我喜欢在清晨的公园里散步，听鸟儿歌唱。"] * 4)
+    assert kinds(alarms([arm(None)], {"base": spaced * 19 + not_spaced})) == []
+    [found] = alarms([arm(None)], {"base": spaced * 18 + not_spaced * 2})
+    assert found.message.startswith("on 2 of 20 prompts a word has 19 characters or more on average")
 
 
 def test_a_full_run_is_checked_in_about_a_second() -> None:

@@ -15,7 +15,6 @@ from safetensors.numpy import save_file
 
 from evalkit.checkpoints import check, context_length, fingerprint, locate, resolve
 from evalkit.errors import CheckpointError
-from evalkit.records import Checkpoint
 from evalkit.suite import CheckpointSpec
 
 
@@ -132,9 +131,14 @@ def test_a_file_is_no_checkpoint(tmp_path: Path) -> None:
         locate(str(path))
 
 
-def test_a_server_is_known_by_its_address_and_model() -> None:
-    one = resolve("m", spec("http://127.0.0.1:1/v1", model="a"))
-    other = resolve("m", spec("http://127.0.0.1:1/v1", model="b"))
-    assert isinstance(one, Checkpoint)
+def test_a_server_is_known_by_its_address_its_model_and_what_it_tells() -> None:
+    url, told = "http://127.0.0.1:1/v1", {"id": "a", "root": "/models/a"}
+    one = resolve("m", spec(url, model="a"), told)
     assert one.is_remote
-    assert one.fingerprint != other.fingerprint
+    assert not one.names_weights
+    others = [
+        resolve("m", spec(f"{url}/", model="a"), told),
+        resolve("m", spec(url, model="b"), told),
+        resolve("m", spec(url, model="a"), told | {"root": "/models/b"}),
+    ]
+    assert len({checkpoint.fingerprint for checkpoint in (one, *others)}) == 4

@@ -102,6 +102,7 @@ def test_a_mistake_is_a_line_and_exit_code_2(command: list[str], message: str, c
         (("n: 4", "n: 4"), ["--engine", "vlm"], "there is no engine 'vlm' (did you mean 'vllm'?)"),
         (("n: 4", "n: 4"), ["--samples", "0"], "--samples: found 0"),
         (("length]", "accuracy]"), [], "metric accuracy needs prompts with `answer`"),
+        (("length]", "length]\ntokenizer: klingon"), [], "tokenizer"),
     ],
 )
 def test_what_cannot_be_run_is_named_before_anything_is_loaded(
@@ -111,6 +112,16 @@ def test_what_cannot_be_run_is_named_before_anything_is_loaded(
     assert message in result.output
     assert result.exit_code == 2
     assert "Traceback" not in result.output
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_tokenizer_that_is_not_installed_is_named_before_anything_is_sampled(
+    write_suite: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "sacrebleu.tokenizers.tokenizer_ko_mecab", None)
+    result = call("run", write_suite(("length]", "length]\ntokenizer: ko-mecab")), "--out", tmp_path / "out")
+    assert "tokenizer 'ko-mecab' is not installed here: python -m pip install 'sacrebleu[ko]'" in result.output
+    assert result.exit_code == 2
     assert not (tmp_path / "out").exists()
 
 
@@ -127,12 +138,18 @@ def texts(tmp_path: Path) -> Path:
 
 
 def test_score_prints_a_summary_that_a_gate_can_read(texts: Path) -> None:
-    result = call("score", texts, "--metrics", "distinct_n,distinct_n|n:1", "--json", "--quiet")
+    result = call("score", texts, "--metrics", "distinct_n,distinct_n|n:1,distinct-2", "--json", "--quiet")
     assert result.exit_code == 0
     summary = json.loads(result.stdout)
-    assert summary["schema"] == 2
+    assert summary["schema"] == 3
     metrics = {estimate["metric"] for estimate in summary["estimates"]}
     assert metrics == {"distinct_n", "distinct_n|n:1", "pooled/distinct_n", "pooled/distinct_n|n:1"}
+
+
+def test_score_splits_words_as_asked(texts: Path) -> None:
+    result = call("score", texts, "--metrics", "length", "--tokenizer", "char", "--json", "--quiet")
+    assert json.loads(result.output)["estimates"][0]["signature"] == "length|tok:char|k:2|v:1.0"
+    assert "'klingon' is not one of 'auto', '13a', 'zh'" in call("score", texts, "--tokenizer", "klingon").output
 
 
 def test_score_writes_a_report(texts: Path, tmp_path: Path) -> None:

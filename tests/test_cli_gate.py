@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import html
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 from click.testing import CliRunner, Result
@@ -94,6 +99,100 @@ def test_files_for_ci_are_written() -> None:
     call("gate", "worse", "--baseline", "old", "--junit", "out.xml", "--markdown", "out.md")
     assert '<failure message="vendi, tuned: −19.8 %' in Path("out.xml").read_text(encoding="utf-8")
     assert "❌ evalkit gate" in Path("out.md").read_text(encoding="utf-8")
+
+
+REFUSED = [
+    pytest.param(["nowhere", "--baseline", "old"], "neither a run, a summary nor a baseline 'nowhere'", id="no run"),
+    pytest.param(["same", "--baseline", "v9"], "neither a run, a summary nor a baseline 'v9'", id="no baseline"),
+    pytest.param(["same", "--baseline", "other"], "suite: same is of 'tiny', other of 'strange'", id="not comparable"),
+    pytest.param(["same", "--baseline", "old", "--arm", "tuned"], "is not of the form NEW=OLD", id="a bad pair"),
+    pytest.param(["same", "--baseline", "old", "--policy", "none.yaml"], "there is no such file", id="no policy"),
+]
+
+
+@pytest.mark.parametrize(("asked", "reason"), REFUSED)
+def test_what_cannot_be_judged_leaves_its_reason_wherever_a_verdict_would_stand(
+    monkeypatch: pytest.MonkeyPatch, asked: list[str], reason: str
+) -> None:
+    write_run(Path("other"), summary({"vendi": {"base": OLD, "tuned": NEW}}, suite="strange"))
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    monkeypatch.setenv("GITHUB_OUTPUT", "outputs")
+    for stale in ("out.md", "out.xml"):
+        Path(stale).write_text("yesterday's pass", encoding="utf-8")
+    result = call("gate", *asked, "--markdown", "out.md", "--junit", "out.xml")
+    assert result.exit_code == 2
+    assert reason in result.stderr
+    page = html.unescape(Path("out.md").read_text(encoding="utf-8"))
+    assert page.startswith("<!-- evalkit gate: tiny -->\n### ⛔ evalkit gate\n")
+    assert reason in page
+    [case] = ElementTree.parse("out.xml").getroot().iter("testcase")
+    assert [reason in (child.text or "") for child in case if child.tag == "error"] == [True]
+    [annotation] = [line for line in result.stdout.splitlines() if line.startswith("::")]
+    assert annotation.startswith("::error title=evalkit gate%3A The gate could not judge::")
+    assert reason in annotation
+    assert "error\n" in Path("outputs").read_text(encoding="utf-8")
+
+
+def test_a_refusal_is_json_where_json_was_asked_for() -> None:
+    result = call("gate", "nowhere", "--baseline", "old", "--json")
+    told = json.loads(result.stdout)
+    assert (told["outcome"], told["exit_code"], told["suite"]) == ("error", 2, "tiny")
+    assert "neither a run" in told["reasons"][0]
+
+
+def test_a_file_that_cannot_be_written_leaves_the_others_and_no_verdict() -> None:
+    result = call("gate", "same", "--baseline", "old", "--junit", "no/such/folder.xml", "--markdown", "out.md")
+    assert result.exit_code == 5
+    assert result.stderr.count("no/such/folder.xml could not be written") == 1
+    assert "Pass" not in Path("out.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["gate", "same", "--baseline", "old"],
+        ["gate", "worse", "--baseline", "old", "--json"],
+        ["gate", "--help"],
+        ["metrics"],
+    ],
+    ids=" ".join,
+)
+def test_a_reader_that_goes_away_is_no_verdict(command: list[str]) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    files = (
+        ["--junit", "out.xml", "--markdown", "out.md"] if command[:1] == ["gate"] and "--help" not in command else []
+    )
+    ended = subprocess.run(
+        [sys.executable, "-m", "evalkit", *command, *files], stdout=writing, stderr=subprocess.PIPE, check=False
+    )
+    os.close(writing)
+    assert (ended.returncode, ended.stderr) == (141, b"")
+    for file in files[1::2]:
+        assert Path(file).stat().st_size > 0
+
+
+def test_a_baseline_of_another_engine_is_named_in_every_format(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    for name, engine in {"slow": "transformers 5.1", "newer": "vllm 0.33", "fast": "vllm 0.32"}.items():
+        values = {"vendi": {"base": OLD, "tuned": OLD if name == "slow" else NEW}}
+        write_run(Path(name), summary(values), engines={"base": engine, "tuned": engine})
+    call("baseline", "save", "slow", "v1")
+    said = "Note: tuned: sampled with vllm 0.32, the baseline with transformers 5.1;"
+    told = call("gate", "fast", "--baseline", "v1", "--markdown", "out.md", "--junit", "out.xml")
+    assert told.exit_code == 0
+    assert said in " ".join(told.output.split("::warning")[0].split())
+    assert f"::warning title=evalkit gate::{said}" in told.output
+    assert said in html.unescape(Path("out.md").read_text(encoding="utf-8"))
+    assert said in Path("out.xml").read_text(encoding="utf-8")
+    assert said[6:] in json.loads(call("gate", "fast", "--baseline", "v1", "--json").stdout)["notes"][0]
+    for silent in (
+        ["fast", "--baseline", "newer"],
+        ["fast", "--baseline", "old"],
+        ["same", "--baseline", "v1"],
+        ["fast"],
+    ):
+        assert "Note:" not in call("gate", *silent).output
 
 
 @pytest.mark.parametrize("damage", ["", "{", "{}", "[]", "null", '{"schema": 2}'])

@@ -227,7 +227,8 @@ def test_the_same_vocabulary_in_another_file_is_the_same(home: Path, echo: list[
 
 def test_a_server_is_an_alarm(home: Path, echo: list[Pair]) -> None:
     served = {"path": "http://localhost:1/v1", "model": "m"}
-    plan = make_plan(suite_of({"base": {"path": str(home)}, "served": served}), "auto")
+    told = {"served": {"id": "m"}}
+    plan = make_plan(suite_of({"base": {"path": str(home)}, "served": served}), "auto", remembered=told)
     _, [alarm] = fill_needs(plan, written(plan, (8, EOS)), Quiet())
     assert "served is a server" in alarm.message
     assert echo == []

@@ -108,10 +108,24 @@ def test_the_policy_in_the_docs_is_one() -> None:
 def test_the_ci_examples_run_commands_that_exist() -> None:
     github, gitlab = (yaml.safe_load(text) for text in blocks(ROOT / "docs" / "ci.md", "yaml"))
     action = yaml.safe_load((ROOT / "action.yml").read_text(encoding="utf-8"))
-    *_, run, used = github["jobs"]["gate"]["steps"]
+    steps = github["jobs"]["gate"]["steps"]
+    [used] = [step for step in steps if step.get("id") == "gate"]
     assert set(used["with"]) <= set(action["inputs"])
-    for command in (run["run"], *gitlab["gate"]["script"]):
+    for output in re.findall(r"steps\.gate\.outputs\.([\w-]+)", str(steps)):
+        assert output in action["outputs"]
+    commands = [step["run"] for step in steps if step.get("run", "").startswith("evalkit ")]
+    for command in (*commands, *gitlab["gate"]["script"]):
         assert_parses(shlex.split(command)[1:])
+
+
+def test_the_ci_examples_install_evalkit_before_they_run_it() -> None:
+    github, gitlab = (yaml.safe_load(text) for text in blocks(ROOT / "docs" / "ci.md", "yaml"))
+    for lines in (
+        [step.get("run", "") for step in github["jobs"]["gate"]["steps"]],
+        [*gitlab["gate"].get("before_script", []), *gitlab["gate"]["script"]],
+    ):
+        first = next(place for place, line in enumerate(lines) if line.startswith("evalkit run"))
+        assert any("install.sh" in line for line in lines[:first])
 
 
 def test_the_ppo_config_in_the_docs_is_one() -> None:

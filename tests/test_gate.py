@@ -77,6 +77,10 @@ def test_holm_corrects_over_all_metrics_and_arms() -> None:
     )
     assert family.outcome == "inconclusive"
     [found] = [j for j in family.judgements if j.metric == "vendi"]
+    assert found.high is not None
+    assert found.high < 0  # the interval lies wholly beyond what is allowed, which needs a word
+    assert found.note.endswith("not sure enough for one of 5 measures judged together (Holm's correction)")
+    assert [j.note for j in family.judgements if j.metric != "vendi"] == [""] * 4
     assert found.p_beyond == pytest.approx(5 * (alone.judgements[0].p_beyond or math.nan))
 
 
@@ -192,6 +196,22 @@ def test_a_share_of_a_score_below_zero_is_refused() -> None:
         gated({"reward": new}, {"reward": old}, allowing("reward", relative=0.1))
 
 
+@pytest.mark.parametrize("typed", ["distinct_2", "distinct-2", "Distinct-N", "distinct_n|n:2"])
+def test_a_rule_names_a_metric_however_it_is_spelled(typed: str) -> None:
+    new, old = law(0)
+    verdict = gated(
+        {"distinct_n": new, "vendi": new}, {"distinct_n": old, "vendi": old}, allowing(typed, relative=0.05)
+    )
+    assert [judgement.metric for judgement in verdict.judgements] == ["distinct_n"]
+
+
+def test_two_rules_for_one_metric_are_refused_though_spelled_apart() -> None:
+    new, old = law(0)
+    rules = [Rule(metrics=(name,), allow=Allowance(relative=0.05)) for name in ("distinct-2", "distinct_n")]
+    with pytest.raises(InputError, match="names distinct_n twice, as 'distinct-2' and 'distinct_n'; keep one"):
+        gated({"distinct_n": new}, {"distinct_n": old}, Policy(rules=tuple(rules)))
+
+
 def test_a_metric_that_was_not_measured_is_named_with_its_neighbour() -> None:
     new, old = law(0)
     with pytest.raises(InputError, match=r"names metric 'vendy' \(did you mean 'vendi'\?\), which was not measured"):
@@ -223,6 +243,21 @@ def test_numbers_that_are_not_of_one_kind_are_not_compared(values: dict[str, obj
     with pytest.raises(Incomparable) as error:
         judge(here, replace(there, summary=replace(there.summary, estimates=estimates)), PAIR, DEFAULT)
     assert message in str(error.value)
+
+
+def test_words_split_in_two_ways_are_not_compared_and_the_remedy_is_said() -> None:
+    new, old = law(0)
+
+    def split_by(tokenizer: str, values: Array) -> Side:
+        own = side({"distinct_n": values}, tokenizer)
+        signature = f"distinct_n|n:2|tok:{tokenizer}|k:8|v:1.0"
+        estimates = tuple(replace(one, signature=signature) for one in own.summary.estimates)
+        return replace(own, summary=replace(own.summary, estimates=estimates))
+
+    assert judge(split_by("zh", new), split_by("zh", old), PAIR, DEFAULT).judgements
+    with pytest.raises(Incomparable, match=r"tok:zh.* against .*tok:13a") as error:
+        judge(split_by("zh", new), split_by("13a", old), PAIR, DEFAULT)
+    assert "words were split by zh against 13a: name one with `tokenizer:` in the suite" in str(error.value)
 
 
 def test_prompts_of_the_same_names_but_other_texts_are_another_suite() -> None:

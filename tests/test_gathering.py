@@ -33,6 +33,15 @@ def test_meanings_are_those_of_the_first_measure_that_counts_them(tmp_path: Path
     assert read_evidence(tmp_path) == found
 
 
+def test_drawn_choices_are_counted_as_chances_are_read() -> None:
+    prompt = Prompt("p", "Flip a coin.", choices={"Heads": 0.5, "Tails": 0.5, "1": 0.0})
+    texts = [" heads", "Heads, of course", "TAILS", "10", "Headstrong", "The coin shows heads"]
+    own = Group(prompt, tuple(Completion("p", slot, text, (), (), "stop") for slot, text in enumerate(texts)))
+    [shares] = gather({"base": [own]}, []).choices
+    assert shares.drawn == {"Heads": 2, "Tails": 1, "1": 0}
+    assert shares.draws == 6
+
+
 def test_without_such_a_measure_there_are_no_meanings() -> None:
     bare = dataclasses.replace(group(0, 90), embeddings=None)
     assert gather({"base": [bare]}, [parse("distinct_n")]).meanings is None

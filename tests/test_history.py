@@ -35,6 +35,11 @@ def changed(of: Summary, change: Callable[[Estimate], Estimate]) -> Summary:
     return dataclasses.replace(of, estimates=tuple(change(e) for e in of.estimates))
 
 
+def first(prompts: int) -> Summary:
+    """Of a run that was stopped after so many prompts."""
+    return summary({metric: {"base": OLD[:prompts], "tuned": NEW[:prompts]} for metric in ("vendi", "self_bleu")})
+
+
 def newer(e: Estimate) -> Estimate:
     """vendi measured in another way."""
     return dataclasses.replace(e, signature=e.signature.replace("v:1.0", "v:1.1")) if e.metric == "vendi" else e
@@ -71,7 +76,45 @@ def test_it_breaks_over_a_gap_too(tmp_path: Path) -> None:
 def test_other_prompts_break_every_line(tmp_path: Path) -> None:
     history = read_history([night(tmp_path, 1), night(tmp_path, 2, prompts="def")])
     assert {line.breaks for trend in history.trends for line in trend.lines} == {(1,)}
-    assert history.notes[0].startswith("From night-2 on other prompts are asked (60 instead of 60, or in other words)")
+    assert history.notes[0].startswith("From night-2 on the 60 prompts are put in other words, or have other answers")
+
+
+def test_a_run_that_was_stopped_early_stands_on_no_line_with_whole_ones(tmp_path: Path) -> None:
+    """Its suite is the same; what was asked is not."""
+    runs = [night(tmp_path, 1), night(tmp_path, 2, first(9), look={"index": 0}), night(tmp_path, 3)]
+    history = read_history(runs)
+    assert {line.breaks for trend in history.trends for line in trend.lines} == {(1, 2)}
+    assert history.notes == (
+        "From night-2 on 9 prompts are asked instead of 60 (51 left out, 0 new; this run was stopped early): every line "
+        "breaks there.",
+        "From night-3 on 60 prompts are asked instead of 9 (0 left out, 51 new; the run before was stopped early): "
+        "every line breaks there.",
+    )
+    told = call("report", "--history", *runs, "--out", tmp_path / "h.html").output
+    assert told.splitlines() == [*history.notes, f"Report: {tmp_path / 'h.html'}"]
+    assert "9 prompts are asked instead of 60" in (tmp_path / "h.html").read_text(encoding="utf-8")
+
+
+def test_the_same_prompts_in_another_order_break_nothing(tmp_path: Path) -> None:
+    turned = dataclasses.replace(
+        changed(PLAIN, lambda e: dataclasses.replace(e, values=e.values[::-1])), prompts=PLAIN.prompts[::-1]
+    )
+    history = read_history([night(tmp_path, 1), night(tmp_path, 2, turned)])
+    assert {line.breaks for trend in history.trends for line in trend.lines} == {()}
+    assert history.breaks == ()
+
+
+def test_another_system_prompt_breaks_the_lines_of_its_arm(tmp_path: Path) -> None:
+    def asked(system: str | None) -> dict[str, object]:
+        specs = {"base": {"kind": "base", "system": None}, "tuned": {"kind": "tuned", "system": system}}
+        return {"suite": {"name": "tiny", "checkpoints": specs}}
+
+    history = read_history([night(tmp_path, 1, **asked(None)), night(tmp_path, 2, **asked("Be brief."))])
+    assert {(line.arm, line.breaks) for trend in history.trends for line in trend.lines} == {
+        ("base", ()), ("tuned", (1,))
+    }  # fmt: skip
+    [note] = history.breaks
+    assert note.startswith("From night-2 on tuned is asked or drawn with system 'Be brief.' instead of None:")
 
 
 def test_other_sampling_settings_break_the_lines_of_their_arm(tmp_path: Path) -> None:
@@ -86,7 +129,7 @@ def test_other_sampling_settings_break_the_lines_of_their_arm(tmp_path: Path) ->
         ("base", ()), ("tuned", (1,))
     }  # fmt: skip
     assert history.notes == (
-        "From night-2 on tuned is drawn with temperature 0.7 instead of 1.0: its lines break there.",
+        "From night-2 on tuned is asked or drawn with temperature 0.7 instead of 1.0: its lines break there.",
     )
 
 

@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from importlib.metadata import EntryPoint
 
 import pytest
+import yaml
 
 from evalkit import measure as module
 from evalkit.errors import MetricError
-from evalkit.measure import Measure, define, definitions, metric, parse, split_variant
+from evalkit.measure import Measure, define, definitions, metric, parse, respell, split_variant
 from evalkit.records import Group
 
 
@@ -18,7 +19,9 @@ from evalkit.records import Group
 def made_up() -> Iterator[None]:
     """A metric with one parameter of each type, there for one test."""
 
-    @metric(name="made_up", unit="things", better="higher", needs={"words"}, version="1.0", cites="nobody")
+    @metric(
+        name="made_up", unit="things", better="higher", side="diversity", needs={"words"}, version="1.0", cites="nobody"
+    )
     def made_up(group: Group, *, n: int = 2, weight: float = 0.5, law: str = "plain") -> float:
         """Things counted."""
         return n + weight + len(law)
@@ -78,6 +81,123 @@ def test_signatures_are_equal_exactly_when_measures_are() -> None:
 def test_a_mistake_says_what_is_allowed(asked: str | dict[str, dict[str, int]], message: str) -> None:
     with pytest.raises(MetricError) as caught:
         parse(asked)
+    assert message in str(caught.value)
+
+
+@pytest.fixture
+def optional() -> Iterator[None]:
+    """A metric with parameters that may be left open or are a yes or no, there for one test."""
+
+    @metric(name="optional", unit="things", better="higher", side="diversity", needs=(), version="1.0", cites="nobody")
+    def optional(group: Group, *, cased: bool = False, most: int | None = 3, law: str | None = None) -> float:
+        """Things counted."""
+        return 0.0
+
+    definitions()
+    yield
+    del module._declared["optional"]
+
+
+@pytest.mark.usefixtures("optional")
+@pytest.mark.parametrize(
+    ("text", "written", "shown", "params"),
+    [
+        ("optional", "{optional: {}}", "optional", (False, 3, None)),
+        ("optional|cased:true", "{optional: {cased: true}}", "optional|cased:true", (True, 3, None)),
+        ("optional|cased:True", "{optional: {cased: 'True'}}", "optional|cased:true", (True, 3, None)),
+        ("optional|cased:yes", "{optional: {cased: yes}}", "optional|cased:true", (True, 3, None)),
+        ("optional|cased:off", "{optional: {cased: off}}", "optional", (False, 3, None)),
+        ("optional|most:none", "{optional: {most: null}}", "optional|most:none", (False, None, None)),
+        ("optional|most:5", "{optional: {most: 5}}", "optional|most:5", (False, 5, None)),
+        ("optional|law:x", "{optional: {law: x}}", "optional|law:x", (False, 3, "x")),
+    ],
+)
+def test_bools_and_open_parameters_read_alike_from_text_and_yaml(
+    text: str, written: str, shown: str, params: tuple[object, ...]
+) -> None:
+    found = parse(text)
+    assert found == parse(yaml.safe_load(written)) == parse(shown)
+    assert str(found) == shown
+    assert tuple(value for _, value in found.params) == params
+    # A bool is 1 to Python: that it is of its own type must be looked at by itself.
+    assert [type(value) for _, value in found.params] == [type(value) for value in params]
+    assert shown.partition("|")[2].replace("|", "") in found.signature(4, "e")
+
+
+@pytest.mark.usefixtures("optional")
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        ("optional|cased:maybe", "metric optional: cased is 'maybe'; it must be of type bool"),
+        ({"optional": {"cased": 1}}, "cased is 1; it must be of type bool"),
+        ("optional|most:x", "most is 'x'; it must be of type none or int"),
+        ({"optional": {"most": True}}, "most is True; it must be of type none or int"),
+        ({"distinct_n": {"n": None}}, "n is none; it must be of type int"),
+    ],
+)
+def test_a_value_of_no_allowed_type_is_named_with_those_that_are(
+    asked: str | dict[str, dict[str, int]], message: str
+) -> None:
+    with pytest.raises(MetricError) as caught:
+        parse(asked)
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("distinct_2", "distinct_n|n:2"),
+        ("distinct-3", "distinct_n|n:3"),
+        ("Distinct3", "distinct_n|n:3"),
+        ("self-bleu", "self_bleu"),
+        ("Self-BLEU|n:3", "self_bleu|n:3"),
+        ("self_bleu_4", "self_bleu|n:4"),
+        ("ngram_entropy_3", "ngram_entropy|n:3"),
+        ("pass@8", "pass_at_k|k:8"),
+        ("pass_at_8", "pass_at_k|k:8"),
+        ("best_of@4", "best_of_k|k:4"),
+        ("Best-of-4", "best_of_k|k:4"),
+        ("distinct@8", "distinct_k|k:8"),
+        ("distinct_k_8", "distinct_k|k:8"),
+        ("niches@3", "niches|k:3"),
+        ("vendi@2", "vendi|q:2"),
+        ("vendi@inf", "vendi|q:inf"),
+        ("pooled/distinct-2", "pooled/distinct_n|n:2"),
+        ("EAD", "ead_n"),
+    ],
+)
+def test_names_are_understood_as_people_type_them_and_are_one_measure(typed: str, meant: str) -> None:
+    assert parse(typed) == parse(meant)
+    assert parse(typed).signature(64, "e") == parse(meant).signature(64, "e")
+    assert respell(typed) == meant
+    assert respell(meant) == meant
+
+
+@pytest.mark.parametrize("name", definitions())
+def test_every_declared_name_means_itself(name: str) -> None:
+    assert respell(name) == name
+    assert respell(name.upper().replace("_", "-")) == name
+
+
+@pytest.mark.usefixtures("made_up")
+def test_a_new_metric_is_understood_without_a_word_more() -> None:
+    assert parse("made-up_7") == parse("made_up|n:7")
+
+
+@pytest.mark.parametrize(
+    ("typed", "message"),
+    [
+        ("distinct", "metric 'distinct' could be distinct_k or distinct_n; write it out"),
+        ("distinct_2|n:3", "metric 'distinct_2' says n twice: 2 in its name, and 3"),
+        ("distinct_2.5", "metric distinct_n: n is '2.5'; it must be of type int"),
+        ("accuracy_2", "there is no metric 'accuracy_2' (did you mean 'accuracy'?)"),
+        ("pass@k", "metric pass_at_k needs a value for 'k'"),
+        ("@2", "there is no metric '@2'"),
+    ],
+)
+def test_what_could_be_several_or_none_is_asked_back(typed: str, message: str) -> None:
+    with pytest.raises(MetricError) as caught:
+        parse(typed)
     assert message in str(caught.value)
 
 

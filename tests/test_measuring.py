@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from evalkit import measuring
+from evalkit import tokenizer as tokenizers
 from evalkit.measure import Measure, parse
 from evalkit.measuring import Fairness, measure_groups, with_variants
 from evalkit.progress import Quiet
@@ -146,7 +147,7 @@ def test_variants_are_measured_and_signed() -> None:
     assert list(by_name["matched/distinct_n|n:1"].values["b"]) == pytest.approx([1.0] * 3)
     # Pooled: slot by slot all prompts say the same.
     assert by_name["pooled/distinct_n|n:1"].values["a"].mean() == pytest.approx(1 / 3)
-    assert "quality:accuracy,v:1.0|bar:1|subsets:8" in by_name["useful/distinct_n|n:1"].signature
+    assert "quality:accuracy,v:1.1|bar:1|subsets:8" in by_name["useful/distinct_n|n:1"].signature
     assert "|prompts:3|slots:3|" in by_name["pooled/distinct_n|n:1"].signature
     assert "|lengths:" in by_name["matched/distinct_n|n:1"].signature
     assert found.bar is not None
@@ -162,6 +163,30 @@ def test_metrics_that_need_quality_find_it_in_the_group(monkeypatch: pytest.Monk
     found = measure_groups(measures, [arm("a")], {"a": [answered("blue", "red")]}, 2, Quiet(), "", fairness=FAIR)
     assert list(seen[0]) == [1.0, 0.0]
     assert "quality:accuracy" in found.measured[0].signature
+
+
+@pytest.mark.parametrize(
+    ("texts", "heard"),
+    [
+        (["The sea is blue.", "Море синее.", "海は青い", "바다", "البحر", "ทะเล", "ñ “é” 3²"], False),
+        (["សមុទ្រពណ៌ខៀវ", "ខ្ញុំឃើញសមុទ្រ"], True),
+        (["समुद्र नीला है।"], True),
+        (["The sea is blue and wide.", "γη"], False),
+    ],
+)
+def test_texts_that_the_encoder_cannot_read_are_an_alarm(texts: list[str], heard: bool) -> None:
+    found = measure_groups([parse("vendi")], [arm("a")], {"a": [group(*texts)]}, len(texts), Quiet())
+    assert [alarm.kind for alarm in found.alarms] == (["unread"] if heard else [])
+
+
+def test_words_are_split_once_a_completion(monkeypatch: pytest.MonkeyPatch) -> None:
+    split: list[str] = []
+    monkeypatch.setattr(tokenizers, "tokenizer", lambda _: lambda text: split.append(text) or tuple(text.split()))
+    groups = {"a": [group("blue sea", "red sea")]}
+    measure_groups(
+        [parse("vendi"), parse("distinct_n")], [arm("a")], groups, 2, Quiet(), fairness=Fairness(variants=("matched",))
+    )
+    assert split == ["blue sea", "red sea"]
 
 
 def test_a_figure_of_a_whole_arm_that_has_no_value_is_an_alarm_that_says_why() -> None:

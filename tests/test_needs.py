@@ -216,7 +216,8 @@ def test_one_obstacle_is_one_alarm_that_names_all_measures(
 ) -> None:
     open_here(monkeypatch)
     served = {"path": "http://localhost:1/v1", "model": "m", "kind": "base"}
-    plan = make_plan(suite_of({"base": folders["base"], "served": served}, ("kl_reverse", "kl_forward")), "auto")
+    suite = suite_of({"base": folders["base"], "served": served}, ("kl_reverse", "kl_forward"))
+    plan = make_plan(suite, "auto", remembered={"served": {"id": "m"}})
     law = answers(folders["base"], plan.checkpoints["base"].rendered[0].token_ids, 1)
     _, [alarm] = fill_needs(plan, groups_of(plan, {"base": law, "served": law}), Quiet())
     assert alarm.message.startswith("kl_reverse, kl_forward cannot be measured: served is a server")

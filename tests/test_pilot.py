@@ -6,6 +6,7 @@ import json
 import re
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +14,8 @@ from click.testing import CliRunner, Result
 
 from evalkit.cli import main
 from evalkit.errors import InputError, RecordsError
-from evalkit.measuring import measure_groups
+from evalkit.measure import Measure
+from evalkit.measuring import Groups, Measurements, measure_groups
 from evalkit.pilot import plan_size
 from evalkit.policy import DEFAULT
 from evalkit.progress import Quiet
@@ -21,6 +23,7 @@ from evalkit.records import Arm, Completion, Group, Sampling
 from evalkit.store import open_store
 from evalkit.suite import Suite, load_suite
 from evalkit.summary import summarise, to_json
+from evalkit.text_sets import words_of
 
 PROMPTS, N = 24, 16
 SAMPLING = Sampling(n=N, temperature=1.0, top_p=1.0, min_p=0.0, max_tokens=9, stop=(), seed=0)
@@ -89,6 +92,20 @@ def test_a_plan_names_prompts_completions_and_tokens(suite: Path, pilot: Path) -
         # Six tokens a completion of five words; a prompt has five too (its stop is one), read at the same rate.
         assert all(split.tokens == split.prompts * (6 + 6 * split.samples) for split in planned.splits)
     assert plans.common is not None
+
+
+def test_halves_are_counted_as_the_whole_run_is(suite: Path, pilot: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = suite.read_text(encoding="utf-8").replace("prompts:\n", "tokenizer: char\nprompts:\n")
+    suite.write_text(asked, encoding="utf-8")
+    seen: list[str] = []
+
+    def measured(measures: list[Measure], arms: list[Arm], groups: Groups, *rest: Any, **more: Any) -> Measurements:
+        seen.extend(words_of({arm: own}) for arm, own in groups.items())
+        return measure_groups(measures, arms, groups, *rest, **more)
+
+    monkeypatch.setattr("evalkit.pilot.measure_groups", measured)
+    plan_size(load_suite(suite), str(pilot), DEFAULT, 0.2, 0.8, [], Quiet())
+    assert set(seen) == {"char"}
 
 
 def test_a_larger_loss_and_less_power_need_fewer_prompts(suite: Path, pilot: Path) -> None:

@@ -49,6 +49,13 @@ def test_shards_cover_every_prompt_of_every_arm_once(plan: Make) -> None:
     assert len({shard.seed for shard in made.shards}) == len(made.shards)
 
 
+def test_an_arm_says_what_drew_it(plan: Make) -> None:
+    made = plan()
+    assert {arm.engine for arm in made.arms} == {loaded.engine_text for loaded in made.checkpoints.values()}
+    assert made.arms[0].engine.startswith("transformers ")
+    assert made.shards[0].arm == made.arms[0]
+
+
 def test_the_same_suite_has_the_same_plan(plan: Make) -> None:
     assert plan().shards == plan().shards
 

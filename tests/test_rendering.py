@@ -82,7 +82,7 @@ def test_braces_in_a_prompt_are_left_alone() -> None:
 
 def test_a_server_s_chat_model_gets_messages(make_folder: Callable[..., Path]) -> None:
     made = spec("http://127.0.0.1:1/v1", "tuned", system="be brief")
-    [rendered] = render(resolve("m", made), made, PROMPTS)
+    [rendered] = render(resolve("m", made, {"id": "m"}), made, PROMPTS)
     assert rendered.messages == (("system", "be brief"), ("user", "hello world"))
     assert rendered.token_ids == ()
 

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from evalkit.choices import given as given_by
 from evalkit.needs import fill_needs
 from evalkit.plan import Plan, make_plan
 from evalkit.progress import Quiet
@@ -89,6 +90,7 @@ def test_choices_have_the_chances_that_listing_every_answer_gives(
     exact = dict.fromkeys(choices, 0.0)
     for text, p in listed.items():
         choice = gives(text, choices)
+        assert given_by(text, choices) == choice, "what is counted in completions is what is summed here"
         if choice is not None:
             exact[choice] += p
     for choice in choices:

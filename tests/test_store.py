@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import datetime
 import errno
+import hashlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,7 +20,7 @@ from evalkit import store as store_module
 from evalkit.cache import cache_folder, write_atomically
 from evalkit.errors import StoreError
 from evalkit.records import Completion
-from evalkit.store import Store, key_of, open_store, recall, remember
+from evalkit.store import SHARD_SCHEMA, Store, key_of, open_store, recall, remember
 
 COMPLETIONS = [
     Completion("a", 0, "Hello.\n\x00 \N{GRINNING FACE}", (1, 2), (-0.5, -1.25), "stop"),
@@ -210,3 +214,39 @@ def test_a_damaged_memory_counts_as_none() -> None:
     path.write_bytes(path.read_bytes()[:-20])
     assert recall("things", "key") is None
     assert not path.exists()
+
+
+def test_a_shard_says_its_arm_and_when_it_was_sampled(store: Store, tmp_path: Path) -> None:
+    early = datetime.datetime(2026, 11, 1, 8, tzinfo=datetime.UTC)
+    store.put(KEY, COMPLETIONS, "tuned@T=1", sampled=early)
+    assert pq.read_table(shard(store.folder / "completions")).to_pydict()["arm"] == ["tuned@T=1"] * 3
+    assert store.sampled(KEY) == early
+    with open_store(tmp_path / "other", pytest.fail) as other:
+        assert other.holds(KEY, "tuned")
+        assert pq.read_table(shard(other.folder / "completions")).to_pydict()["arm"] == ["tuned"] * 3
+        assert (other.sampled(KEY), other.read(KEY)) == (early, COMPLETIONS)
+
+
+def test_a_shard_of_an_older_evalkit_is_read_and_counts_as_of_its_file_s_time(store: Store) -> None:
+    rows = pa.table(
+        {name: [getattr(one, name) for one in COMPLETIONS] for name in SHARD_SCHEMA.names}, schema=SHARD_SCHEMA
+    )
+    sink = pa.BufferOutputStream()
+    pq.write_table(rows, sink, compression="zstd")
+    content = sink.getvalue().to_pybytes()
+    path = cache_folder("completions") / f"{KEY}.{hashlib.sha256(content).hexdigest()[:32]}.parquet"
+    path.write_bytes(content)
+    os.utime(path, (1793520000, 1793520000))
+    assert store.holds(KEY, "base")
+    assert store.read(KEY) == COMPLETIONS
+    assert store.sampled(KEY) == datetime.datetime(2026, 11, 1, 8, tzinfo=datetime.UTC)
+
+
+def test_what_may_not_be_shared_stays_in_its_folder(store: Store, tmp_path: Path) -> None:
+    store.put(KEY, COMPLETIONS, shared=False)
+    remember("verdicts", KEY, [np.array(1.0)], pytest.fail, shared=False)
+    assert recall("verdicts", KEY, shared=False) == [1.0]
+    assert recall("verdicts", KEY) is None
+    with open_store(tmp_path / "other", pytest.fail) as other:
+        assert not other.holds(KEY)
+        assert recall("verdicts", KEY, shared=False) is None

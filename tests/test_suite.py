@@ -227,6 +227,13 @@ def test_prompts_come_from_a_local_data_set(write_suite: Write, tmp_path: Path) 
         (b"[1]\n", "p.jsonl:1: found list; each line holds one JSON object"),
         (b'{"text": "\xff"}\n', "p.jsonl:1: not UTF-8"),
         (b'{"text": "x", "match": "fuzzy"}\n', "p.jsonl:1: match:"),
+        (
+            b'{"text": "x"}\n{"text": "y", "system": "Be brief."}\n',
+            "p.jsonl:2: unknown column 'system'; known: id, text,",
+        ),
+        (b'{"text": "x", "messages": []}\n', "p.jsonl:1: unknown column 'messages'"),
+        (b'{"text": "x", "awnser": "4"}\n', "p.jsonl:1: unknown column 'awnser' (did you mean 'answer'?)"),
+        (b'{"text": "x", "id": true}\n', "p.jsonl:1: id:"),
         (b"\n", "holds no prompts"),
     ],
 )
@@ -238,6 +245,57 @@ def test_a_mistake_in_a_file_of_prompts_names_its_line(
         load_suite(_from(write_suite, "{file: p.jsonl}"))
     assert message in str(caught.value)
     assert caught.value.exit_code == 2
+
+
+def test_columns_that_columns_leaves_out_are_noted_once(write_suite: Write, tmp_path: Path) -> None:
+    rows = [{"question": "One?", "sytem": "Be brief.", "tag": "x"}, {"question": "Two?", "level": 3, "text": ""}]
+    (tmp_path / "p.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    told: list[str] = []
+    suite = load_suite(_from(write_suite, "{file: p.jsonl, columns: {text: question}}"), notice=told.append)
+    assert [prompt.text for prompt in suite.prompts] == ["One?", "Two?"]
+    [note] = told
+    assert note.startswith(f"{tmp_path / 'suite.yaml'}:10: p.jsonl: not read: ")
+    assert "not read: 'sytem', 'tag' (did you mean 'tags'?), 'level', 'text'; read: id, question, tags" in note
+
+
+def test_a_column_of_columns_that_is_not_there_is_refused(write_suite: Write, tmp_path: Path) -> None:
+    (tmp_path / "p.csv").write_text("question,target\nOne?,1\n", encoding="utf-8")
+    with pytest.raises(SuiteError) as caught:
+        load_suite(_from(write_suite, "{file: p.csv, columns: {text: question, answer: targt}}"))
+    assert "columns.answer: there is no column 'targt' (did you mean 'target'?); columns: question, target" in str(
+        caught.value
+    )
+
+
+def test_numbers_are_ids(write_suite: Write, tmp_path: Path) -> None:
+    (tmp_path / "p.jsonl").write_text('{"id": 1, "text": "One?"}\n{"id": 20, "text": "Two?"}\n', encoding="utf-8")
+    assert [prompt.id for prompt in load_suite(_from(write_suite, "{file: p.jsonl}")).prompts] == ["1", "20"]
+    pd.DataFrame({"id": [7], "text": ["One?"]}).to_parquet(tmp_path / "p.parquet")
+    assert load_suite(_from(write_suite, "{file: p.parquet}")).prompts[0].id == "7"
+    (tmp_path / "p.jsonl").write_text('{"id": 1, "text": "One?"}\n{"id": "1", "text": "Two?"}\n', encoding="utf-8")
+    with pytest.raises(SuiteError, match="prompt id '1' is used twice"):
+        load_suite(_from(write_suite, "{file: p.jsonl}"))
+
+
+def test_a_data_set_of_many_columns_says_how_to_map_them(write_suite: Write, tmp_path: Path) -> None:
+    folder = tmp_path / "set"
+    folder.mkdir()
+    (folder / "test.jsonl").write_text(json.dumps({"text": "One?", "topic": "x"}) + "\n", encoding="utf-8")
+    with pytest.raises(SuiteError, match=r"row 1: unknown column 'topic'; .* say which under prompts_from\.columns"):
+        load_suite(_from(write_suite, f"{{dataset: {folder}}}"))
+    told: list[str] = []
+    load_suite(_from(write_suite, f"{{dataset: {folder}, columns: {{text: text}}}}"), notice=told.append)
+    assert "not read: 'topic'; read: id, text, tags" in told[0]
+
+
+def test_a_data_set_of_a_script_is_one_line_with_the_way_round(write_suite: Write, tmp_path: Path) -> None:
+    (tmp_path / "set").mkdir()
+    (tmp_path / "set" / "set.py").write_text("raise SystemExit('this must not run')\n", encoding="utf-8")
+    with pytest.raises(SuiteError) as caught:
+        load_suite(_from(write_suite, f"{{dataset: {tmp_path / 'set'}}}"))
+    assert "suite.yaml:10" in str(caught.value)
+    assert "add `revision: refs/convert/parquet` beside `dataset`" in str(caught.value)
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 
 from evalkit.errors import EvalkitError
 from evalkit.progress import Quiet
+from evalkit.report.verdict import verdict
 from evalkit.texts import score_file
 
 Write = Callable[..., Path]
@@ -46,6 +48,15 @@ def test_rows_and_lists_say_the_same(write: Write) -> None:
     # "a b" twice, "b c", "b d": 3 of 4 bigrams are distinct.
     assert values(listed.summary)["distinct_n", "texts"] == pytest.approx(0.75)
     assert values(listed.summary)["length", "texts"] == 3
+
+
+def test_keys_that_are_not_read_are_noted_once(write: Write, capsys: pytest.CaptureFixture[str]) -> None:
+    path = write(row("a b", awnser="4", model="m"), row("a c", model="m"))
+    score_file(path, ["length"], None, Quiet())
+    assert capsys.readouterr().err == (
+        f"note: {path}: not read: 'awnser' (did you mean 'answer'?), 'model'; read: prompt_id, prompt, completion, "
+        "completions, arm, answer, match\n"
+    )
 
 
 def test_arms_are_compared_with_the_first_or_the_one_named(write: Write) -> None:
@@ -139,7 +150,7 @@ def test_a_mistake_in_the_file_is_named_with_its_line(tmp_path: Path, content: b
 @pytest.mark.parametrize(
     ("metrics", "baseline", "message"),
     [
-        (["distinct"], None, "there is no metric 'distinct' (did you mean 'distinct_n'?)"),
+        (["distinct"], None, "metric 'distinct' could be distinct_k or distinct_n"),
         (["sequence_entropy"], None, "metric sequence_entropy needs logprobs, which a file of texts does not hold"),
         (["accuracy"], None, "needs rows with an `answer`"),
         (["length"], "other", "there is no arm 'other' in the file; its arms are: texts"),
@@ -156,3 +167,14 @@ def test_what_a_file_cannot_give_is_refused(
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(EvalkitError, match="there is no file"):
         score_file(tmp_path / "none.jsonl", METRICS, None, Quiet())
+
+
+def test_two_prompts_that_differ_alike_are_told_without_a_sure_interval(write: Write) -> None:
+    same = {"base": ("red one", "red one"), "tuned": ("blue sky", "old gold")}
+    path = write(*(rows(*texts, prompt_id=p, prompt=p, arm=arm) for p in ("p", "q") for arm, texts in same.items()))
+    scored = score_file(path, [], None, Quiet())
+    # All differences of a measure are equal, so that each interval would be a point: 0.50 to 0.50.
+    told = verdict(scored.summary).headline
+    for text in (told, scored.page.decode()):
+        assert not [ends for ends in re.findall(r"([\d.]*\d) to ([\d.]*\d)", text) if ends[0] == ends[1]]
+    assert not re.search(r"\d\.\d{5}", told)

@@ -41,6 +41,15 @@ def test_a_file_of_voices_is_the_same(write_suite: Callable[..., Path]) -> None:
     assert [str(measure) for measure in suite.metrics][2:] == ADDED
 
 
+def test_keys_of_a_voice_file_that_are_not_read_are_noted(write_suite: Callable[..., Path]) -> None:
+    path = write_suite((METRICS, f"{METRICS}\nvoices_from: voices.jsonl"))
+    rows = [{"voice": voice, "text": text, "wieght": 2} for voice, texts in TEXTS.items() for text in texts]
+    (path.parent / "voices.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    told: list[str] = []
+    load_suite(path, notice=told.append)
+    assert told == [f"{path.parent / 'voices.jsonl'}: not read: 'wieght'; read: voice, text"]
+
+
 def test_a_suite_without_voices_has_no_measures_of_them(write_suite: Callable[..., Path]) -> None:
     assert [str(measure) for measure in load_suite(write_suite()).metrics] == ["distinct_n", "length"]
 

@@ -10,10 +10,12 @@ from rich.table import Table
 from rich.text import Text
 
 from evalkit.announce.words import name
+from evalkit.clusters import sized
 from evalkit.comparing import Comparison, PairRows, Row, left_out
 from evalkit.records import Difference, Estimate
 from evalkit.report.effects import Outcome
 from evalkit.report.wording import LEVEL, counted, interval_text, label, p_text, value_text
+from evalkit.stats import units
 
 MARKS: dict[Outcome | None, str] = {
     "gained": "▲ gained",
@@ -58,6 +60,7 @@ def to_json(found: Comparison) -> str:
         "a": found.a,
         "b": found.b,
         "prompts": found.prompts,
+        "clusters": units(found.clusters, 0) or None,
         "prompts_only_in_a": found.only_a,
         "prompts_only_in_b": found.only_b,
         "differences": found.tests,
@@ -148,8 +151,8 @@ def _reasons(pair: PairRows) -> list[str]:
 def _footer(found: Comparison) -> str:
     """What the numbers are."""
     parts = [
-        f"B minus A, paired by prompt over {counted(found.prompts, 'prompt')}",
-        f"in brackets {LEVEL} intervals over prompts",
+        f"B minus A, paired by prompt over {sized(found.prompts, found.clusters)}",
+        f"in brackets {LEVEL} intervals over {'clusters' if found.clusters else 'prompts'}",
         f"p after Holm over {counted(found.tests, 'difference')}",
         left_out(found),
     ]

@@ -1,10 +1,13 @@
-"""A verdict as annotations of a GitHub Actions run: workflow commands on standard output."""
+"""A verdict as annotations of a GitHub Actions run (workflow commands on standard output), and as a step's outputs."""
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterator
 
+from evalkit.announce import failure as failures
 from evalkit.announce import words
+from evalkit.announce.failure import Failure
 from evalkit.gate import Judgement, Outcome, Verdict
 
 MOST = 10
@@ -20,8 +23,24 @@ def to_annotations(verdict: Verdict) -> Iterator[str]:
         yield from (_of(judgement, kind) for judgement in shown)
         if len(found) > len(shown):
             yield command(kind, "evalkit gate", f"{len(found) - len(shown)} more like these; see the log")
+    for note in words.notes(verdict):
+        yield command("warning", "evalkit gate", note)
     if verdict.outcome == "pass":
         yield command("notice", "evalkit gate", words.headline(verdict))
+
+
+def failure_annotation(failure: Failure) -> str:
+    """One error that holds every reason."""
+    return command("error", f"evalkit gate: {failures.TITLE}", "\n".join(failures.reasons(failure)))
+
+
+def to_outputs(verdict: str, exit_code: int, report: str) -> str:
+    """What a step writes to the file of its outputs; `report` may be empty. A value cannot end itself: a word of chance
+    does.
+    """
+    values = {"verdict": verdict, "exit-code": str(exit_code), "report": report}
+    end = f"end-{secrets.token_hex(8)}"
+    return "".join(f"{key}<<{end}\n{value}\n{end}\n" for key, value in values.items())
 
 
 def command(kind: str, title: str, message: str) -> str:

@@ -7,10 +7,13 @@ in common. A regression is a failure; what cannot be told is a failure, an error
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from xml.etree import ElementTree as Xml
 
+from evalkit.announce import failure as failures
 from evalkit.announce import words
+from evalkit.announce.failure import Failure
 from evalkit.gate import Judgement, Verdict
 from evalkit.policy import Inconclusive
 
@@ -21,9 +24,23 @@ _TAGS: dict[Inconclusive, str] = {"fail": "failure", "report": "error", "pass": 
 def to_junit(verdict: Verdict, inconclusive: Inconclusive, at: datetime) -> bytes:
     """The XML, in UTF-8; `at` is when the gate was asked."""
     tags = [_tag(judgement, inconclusive) for judgement in verdict.judgements]
-    suites = Xml.Element("testsuites")
-    suite = Xml.SubElement(
-        suites,
+    suite = _suite(tags, at)
+    for judgement, tag in zip(verdict.judgements, tags, strict=True):
+        _case(suite, judgement, tag)
+    return _written(suite, [words.headline(verdict), *words.notes(verdict)])
+
+
+def failure_to_junit(failure: Failure, at: datetime) -> bytes:
+    """One test case, which is an error and holds every reason."""
+    suite = _suite(["error"], at)
+    case = Xml.SubElement(suite, "testcase", classname="evalkit.gate", name="comparison", time="0")
+    told = _clean("\n".join(failures.reasons(failure)))
+    Xml.SubElement(case, "error", message=told.replace("\n", "; "), type=failures.VERDICT).text = told
+    return _written(suite, [failures.headline(failure)])
+
+
+def _suite(tags: Sequence[str], at: datetime) -> Xml.Element:
+    suite = Xml.Element(
         "testsuite",
         name="evalkit gate",
         package="evalkit",
@@ -37,10 +54,14 @@ def to_junit(verdict: Verdict, inconclusive: Inconclusive, at: datetime) -> byte
         time="0",
     )
     Xml.SubElement(suite, "properties")
-    for judgement, tag in zip(verdict.judgements, tags, strict=True):
-        _case(suite, judgement, tag)
-    Xml.SubElement(suite, "system-out").text = _clean(words.headline(verdict))
+    return suite
+
+
+def _written(suite: Xml.Element, told: Sequence[str]) -> bytes:
+    Xml.SubElement(suite, "system-out").text = _clean("\n".join(told))
     Xml.SubElement(suite, "system-err")
+    suites = Xml.Element("testsuites")
+    suites.append(suite)
     Xml.indent(suites)
     return bytes(Xml.tostring(suites, encoding="utf-8", xml_declaration=True)) + b"\n"
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import dataclasses
 import json
 
+from evalkit.announce import failure as failures
 from evalkit.announce import words
+from evalkit.announce.failure import Failure
 from evalkit.gate import Verdict
 
 
@@ -19,3 +21,15 @@ def to_json(verdict: Verdict, exit_code: int, policy: str) -> str:
         "policy": policy,
     }
     return json.dumps(told | fields, indent=1, ensure_ascii=False, allow_nan=False)
+
+
+def failure_to_json(failure: Failure) -> str:
+    """The same keys as far as there is anything to tell, and the reasons."""
+    told = {
+        "outcome": failures.VERDICT,
+        "exit_code": failure.exit_code,
+        "headline": failures.headline(failure),
+        "suite": failure.suite,
+        "reasons": list(failure.reasons),
+    }
+    return json.dumps(told, indent=1, ensure_ascii=False)

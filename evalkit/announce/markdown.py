@@ -1,12 +1,20 @@
-"""A verdict as Markdown that fits into a comment on a pull request."""
+"""A verdict as Markdown that fits into a comment on a pull request.
+
+Its first line is a marker that readers do not see. It names the suite, so that whoever keeps one comment a suite finds
+the comment to write over by what it is, not by who wrote last.
+"""
 
 from __future__ import annotations
 
 import html
 from itertools import accumulate
+from urllib.parse import quote
 
+from evalkit.announce import failure as failures
 from evalkit.announce import words
+from evalkit.announce.failure import Failure
 from evalkit.gate import Judgement, Verdict
+from evalkit.report.wording import short
 
 LIMIT = 65_536
 """Of a comment on GitHub, in characters; bytes are counted here, which are never fewer."""
@@ -14,11 +22,16 @@ _SIGNS = {"regression": "❌", "inconclusive": "❔", "pass": "✅"}
 _HEAD = "| | measure | arm | change (+ is better) | allowed | prompts | |\n|---|---|---|---|---|---|---|\n"
 _ROOM = 400
 """Bytes kept for the line that says what was left out."""
+_FAILED = "⛔"
+_LONGEST_REASON = 2000
 
 
 def to_markdown(verdict: Verdict) -> str:
     """Headline and table, what failed first; rows that do not fit are counted."""
-    told = f"### {_SIGNS[verdict.outcome]} evalkit gate\n\n{_text(words.headline(verdict))}\n\n"
+    told = (
+        f"{marker(verdict.suite)}\n### {_SIGNS[verdict.outcome]} evalkit gate\n\n{_text(words.headline(verdict))}\n\n"
+    )
+    told += "".join(f"{_text(note)}\n\n" for note in words.notes(verdict))
     foot = f"\nIntervals: each bound is wrong with probability {1 - verdict.confidence:.2g}. "
     foot += f"{_code(words.name(verdict.new))} against {_code(words.name(verdict.old))}.\n"
     rows = [_row(judgement) for judgement in verdict.judgements]
@@ -29,6 +42,21 @@ def to_markdown(verdict: Verdict) -> str:
     return told + _HEAD + "".join(rows[:fitting]) + more + foot
 
 
+def failure_to_markdown(failure: Failure) -> str:
+    """What stands where the table would: every reason that fits."""
+    told = f"{marker(failure.suite)}\n### {_FAILED} evalkit gate\n\n{_text(failures.headline(failure))}\n\n"
+    lines = [f"- {_text(short(reason, _LONGEST_REASON))}\n" for reason in failures.reasons(failure)]
+    ends = list(accumulate(map(_bytes, lines), initial=_bytes(told)))
+    fitting = sum(end <= LIMIT - _ROOM for end in ends[1:])
+    left_out = len(lines) - fitting
+    return told + "".join(lines[:fitting]) + (f"- {left_out} more do not fit; see the log\n" if left_out else "")
+
+
+def marker(suite: str) -> str:
+    """A comment of HTML; nothing in a suite's name can end it."""
+    return f"<!-- evalkit gate: {quote(words.one_line(suite), safe='', errors='replace')} -->"
+
+
 def _row(judgement: Judgement) -> str:
     cells = (
         _SIGNS[judgement.outcome],
@@ -36,7 +64,7 @@ def _row(judgement: Judgement) -> str:
         _code(words.arms(judgement)),
         words.moved(judgement),
         words.allowed(judgement),
-        str(judgement.prompts),
+        words.asked(judgement),
         _text(words.remark(judgement)),
     )
     return f"| {' | '.join(cells)} |\n"

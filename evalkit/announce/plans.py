@@ -55,7 +55,9 @@ def _whole(plans: Plans) -> list[str]:
         return ["No split is enough for every measure."]
     split = plans.common
     more = f", {split.prompts - plans.prompts} more than the suite has" if split.prompts > plans.prompts else ""
-    size = f"{split.prompts:,} prompts x {split.samples} completions"
+    share = plans.clusters / plans.prompts
+    within = "" if share == 1 else f" (in {math.ceil(split.prompts * share):,} clusters as large as the pilot's)"
+    size = f"{split.prompts:,} prompts{within} x {split.samples} completions"
     blocks = math.ceil(split.prompts * plans.in_blocks.inflation)
     return [
         f"Enough for every measure: {size}{more}, {split.tokens:,} tokens.",

@@ -18,6 +18,8 @@ def show(verdict: Verdict, policy: str) -> None:
     """Headline, a table a pair of arms with one row a judgement, remarks, and what the numbers are."""
     console = Console(highlight=False, soft_wrap=False)
     console.print(Text(words.headline(verdict), style=_STYLES[verdict.outcome]))
+    for note in words.notes(verdict):
+        console.print(Text(note, style="yellow"))
     for arms in dict.fromkeys(map(words.arms, verdict.judgements)):
         own = [judgement for judgement in verdict.judgements if words.arms(judgement) == arms]
         console.print(Text(f"\n{arms}", style="bold"))
@@ -40,7 +42,7 @@ def _table(judgements: Sequence[Judgement]) -> Table:
             words.metric_name(judgement),
             words.moved(judgement),
             words.allowed(judgement),
-            str(judgement.prompts),
+            words.asked(judgement),
         )
         outcome = Text(words.OUTCOMES[judgement.outcome].lower(), style=_STYLES[judgement.outcome])
         table.add_row(outcome, *map(Text, cells))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from evalkit.gate import Judgement, Outcome, Verdict
 from evalkit.noninferiority import POWER
 from evalkit.report.wording import counted, label, listed, short
@@ -11,6 +13,8 @@ NAMED = 3
 """Measures named in a headline."""
 LONGEST = 120
 """Characters of a name that are shown."""
+LONGEST_NOTE = 600
+"""The same of a note, which may name many arms."""
 
 
 def headline(verdict: Verdict) -> str:
@@ -28,8 +32,18 @@ def headline(verdict: Verdict) -> str:
 
 
 def name(text: str) -> str:
-    """A name from a file, short and on one line; `::` in it could be read as a command by a CI runner."""
-    return short(" ".join(text.split()).replace("::", ": :"), LONGEST)
+    """A name from a file, short and on one line."""
+    return short(one_line(text), LONGEST)
+
+
+def one_line(text: str) -> str:
+    """The text on one line; `::` in it could be read as a command by a CI runner."""
+    return " ".join(text.split()).replace("::", ": :")
+
+
+def notes(verdict: Verdict) -> list[str]:
+    """What must be said of the two sides as a whole, a sentence each."""
+    return [f"Note: {short(one_line(note), LONGEST_NOTE)}." for note in verdict.notes]
 
 
 def subject(judgement: Judgement) -> str:
@@ -52,8 +66,8 @@ def moved(judgement: Judgement) -> str:
     if judgement.change is None:
         return "not defined"
     value, unit = _number(judgement, judgement.change), " %" if judgement.unit == "relative" else ""
-    if judgement.low is None or judgement.high is None:
-        return f"{value}{unit}"
+    if judgement.low is None or judgement.high is None or math.isclose(judgement.low, judgement.high, rel_tol=1e-9):
+        return f"{value}{unit}"  # where nothing varies, no interval is known, and the remark says so
     return f"{value}{unit} ({_number(judgement, judgement.low)} to {_number(judgement, judgement.high)})"
 
 
@@ -64,10 +78,18 @@ def allowed(judgement: Judgement) -> str:
     return f"−{judgement.allowed:g} SE" if judgement.unit == "standard_errors" else f"−{judgement.allowed:g}"
 
 
+def asked(judgement: Judgement) -> str:
+    """`100`, or `100 in 20 clusters`."""
+    if judgement.units == judgement.prompts:
+        return str(judgement.prompts)
+    return f"{judgement.prompts} in {counted(judgement.units, 'cluster')}"
+
+
 def remark(judgement: Judgement) -> str:
     """What else there is to say; may be empty."""
+    unit = "prompt" if judgement.units == judgement.prompts else "cluster"
     settle = (
-        f"about {counted(judgement.needed, 'prompt')} like these would settle it ({POWER:.0%} chance)"
+        f"about {counted(judgement.needed, unit)} like these would settle it ({POWER:.0%} chance)"
         if judgement.needed is not None
         else ""
     )

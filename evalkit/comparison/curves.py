@@ -19,7 +19,8 @@ from evalkit.diversity.distribution import branching_by_position
 from evalkit.diversity.subsets import best_of, expected_classes, expected_kinds, pass_at
 from evalkit.measure import Measure, parse
 from evalkit.records import CONFIDENCE, Arm, Crossover, Curve, Group
-from evalkit.stats import Array, mean_intervals, resampled_means
+from evalkit.stats import Array, by_cluster, mean_intervals, resampled_means
+from evalkit.tokenizer import SPACED
 
 NGRAM = 2
 """Words in the n-grams whose number is drawn against completions."""
@@ -48,11 +49,12 @@ def trace(
     scores: Mapping[str, Mapping[str, Sequence[Array]]],
     encoder: str,
     raw: Sequence[str] = (),
+    tokenizer: str = SPACED,
 ) -> list[Traced]:
     """Every curve that these completions allow.
 
     `encoder`: identity of what embedded them; `raw`: the arms that are draws from their own law, whose branching at
-    each token position is traced too.
+    each token position is traced too; `tokenizer`: signature of what split texts into words.
 
     Different things said (where there are embeddings), distinct n-grams, pass@k of right or wrong, best-of-k of other
     scores. On prompts with fewer completions than others, and where one has no score, a curve is undefined.
@@ -60,16 +62,17 @@ def trace(
     n = max((len(group.completions) for own in groups.values() for group in own), default=0)
     if n < 2:
         return []
-    tries = [*_of_classes(groups, n, encoder), *_of_ngrams(groups, n), *_of_scores(measures, scores, n)]
+    counted = [*_of_classes(groups, n, encoder, tokenizer), *_of_ngrams(groups, n, tokenizer)]
+    tries = [*counted, *_of_scores(measures, scores, n)]
     return [*tries, *_of_positions(groups, raw)]
 
 
-def curves(traced: Sequence[Traced], arms: Sequence[Arm]) -> list[Curve]:
-    """The mean over prompts at every k with its interval, for every arm."""
+def curves(traced: Sequence[Traced], arms: Sequence[Arm], clusters: Sequence[str] = ()) -> list[Curve]:
+    """The mean over prompts at every k with its interval, for every arm; `clusters`: that of each prompt."""
     found = []
     for one in traced:
         for arm in arms:
-            means = mean_intervals(np.ascontiguousarray(one.values[arm.name].T), CONFIDENCE)
+            means = mean_intervals(np.ascontiguousarray(one.values[arm.name].T), CONFIDENCE, clusters)
             found.append(
                 Curve(
                     name=one.name,
@@ -88,11 +91,11 @@ def curves(traced: Sequence[Traced], arms: Sequence[Arm]) -> list[Curve]:
     return found
 
 
-def crossovers(traced: Sequence[Traced], arms: Sequence[Arm]) -> list[Crossover]:
+def crossovers(traced: Sequence[Traced], arms: Sequence[Arm], clusters: Sequence[str] = ()) -> list[Crossover]:
     """For every curve of quality and every compared arm: the k beyond which the baseline is above, with its interval.
 
-    The interval is that of the whole curve of paired differences, bootstrapped over prompts. Arms that have no prompt
-    in common with their baseline have none.
+    The interval is that of the whole curve of paired differences, bootstrapped over prompts, or over their
+    clusters. Arms that have no prompt in common with their baseline have none.
     """
     return [
         crossover
@@ -100,7 +103,7 @@ def crossovers(traced: Sequence[Traced], arms: Sequence[Arm]) -> list[Crossover]
         if one.name in OF_QUALITY
         for arm in arms
         if arm.baseline is not None
-        for crossover in _crossover(one, arm.name, arm.baseline)
+        for crossover in _crossover(one, arm.name, arm.baseline, clusters)
     ]
 
 
@@ -126,8 +129,10 @@ def overtaken_at(ks: Sequence[int], differences: Array) -> Array:
     return np.asarray(np.where(ahead.any(axis=1), found, 0.0), dtype=np.float64)
 
 
-def _crossover(one: Traced, arm: str, baseline: str) -> Iterator[Crossover]:
+def _crossover(one: Traced, arm: str, baseline: str, clusters: Sequence[str]) -> Iterator[Crossover]:
     differences = one.values[arm] - one.values[baseline]
+    differences[np.isnan(differences).any(axis=1)] = np.nan
+    differences = by_cluster(differences.T, clusters).T
     differences = differences[~np.isnan(differences).any(axis=1)]
     if len(differences) < 2:
         return
@@ -140,13 +145,13 @@ def _crossover(one: Traced, arm: str, baseline: str) -> Iterator[Crossover]:
     )
 
 
-def _of_classes(groups: Mapping[str, Sequence[Group]], n: int, encoder: str) -> Iterator[Traced]:
+def _of_classes(groups: Mapping[str, Sequence[Group]], n: int, encoder: str, tokenizer: str) -> Iterator[Traced]:
     if all(group.embeddings is None for own in groups.values() for group in own):
         return
     ks = _ks(n)
     values = {arm: np.stack([_new_classes(group, n, ks) for group in own]) for arm, own in groups.items()}
     measure = parse("distinct_k")
-    signature = measure.signature(n, encoder)
+    signature = measure.signature(n, encoder, tokenizer=tokenizer)
     yield Traced("classes", str(measure), measure.definition.unit, f"classes|{signature}", ks, values)
 
 
@@ -156,11 +161,12 @@ def _new_classes(group: Group, n: int, ks: Sequence[int]) -> Array:
     return expected_classes(np.bincount(partition(group, THRESHOLD)).tolist(), ks)
 
 
-def _of_ngrams(groups: Mapping[str, Sequence[Group]], n: int) -> Iterator[Traced]:
+def _of_ngrams(groups: Mapping[str, Sequence[Group]], n: int, tokenizer: str) -> Iterator[Traced]:
     ks = _ks(n)
     values = {arm: np.stack([_new_ngrams(group, n, ks) for group in own]) for arm, own in groups.items()}
     name = "distinct_ngrams"
-    yield Traced(name, f"n:{NGRAM}", f"{NGRAM}-grams", f"{name}|n:{NGRAM}|tok:13a|of:{n}|v:1.0", ks, values)
+    signature = f"{name}|n:{NGRAM}|tok:{tokenizer}|of:{n}|v:1.0"
+    yield Traced(name, f"n:{NGRAM}", f"{NGRAM}-grams", signature, ks, values)
 
 
 def _new_ngrams(group: Group, n: int, ks: Sequence[int]) -> Array:

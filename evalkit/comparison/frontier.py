@@ -14,7 +14,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from evalkit.records import CONFIDENCE, Arm, Reading
-from evalkit.stats import Array, resampled_means
+from evalkit.stats import Array, by_cluster, resampled_means
 from evalkit.summary import Measured
 
 LEVELS = 33
@@ -23,10 +23,13 @@ UNREACHED = 0.05
 """Share of resamples without a common range above which a gap has no interval."""
 
 
-def read_sweeps(arms: Sequence[Arm], quality: Measured, diversities: Sequence[Measured]) -> list[Reading]:
+def read_sweeps(
+    arms: Sequence[Arm], quality: Measured, diversities: Sequence[Measured], clusters: Sequence[str] = ()
+) -> list[Reading]:
     """Every checkpoint against its baseline, wherever one of them has several temperatures.
 
     For each measure of diversity two readings: its gap at equal quality, and the gap of quality at equal diversity.
+    `clusters`: that of each prompt, where prompts belong together.
     """
     paths = _paths(arms)
     readings = []
@@ -34,8 +37,8 @@ def read_sweeps(arms: Sequence[Arm], quality: Measured, diversities: Sequence[Me
         own, other = paths[checkpoint], paths[baseline]
         if max(len(own), len(other)) > 1:
             for diversity in diversities:
-                readings.append(_read(checkpoint, baseline, own, other, diversity, quality))
-                readings.append(_read(checkpoint, baseline, own, other, quality, diversity))
+                readings.append(_read(checkpoint, baseline, own, other, diversity, quality, clusters))
+                readings.append(_read(checkpoint, baseline, own, other, quality, diversity, clusters))
     return readings
 
 
@@ -90,11 +93,20 @@ def _compared(arms: Sequence[Arm]) -> list[tuple[str, str]]:
 
 
 def _read(
-    checkpoint: str, baseline: str, own: Sequence[str], other: Sequence[str], metric: Measured, equal: Measured
+    checkpoint: str,
+    baseline: str,
+    own: Sequence[str],
+    other: Sequence[str],
+    metric: Measured,
+    equal: Measured,
+    clusters: Sequence[str],
 ) -> Reading:
     level, offer = _values(equal, own, other), _values(metric, own, other)
-    defined = ~np.isnan(np.hstack([level, offer])).any(axis=1)
-    value, low, high, start, end = _gap(level[defined], offer[defined], len(own))
+    both = np.hstack([level, offer])
+    both[np.isnan(both).any(axis=1)] = np.nan
+    both = by_cluster(both.T, clusters).T
+    level, offer = np.split(both[~np.isnan(both).any(axis=1)], 2, axis=1)
+    value, low, high, start, end = _gap(level, offer, len(own))
     sign = -1 if metric.better == "lower" else 1
     low, high = (low, high) if sign > 0 else (-high, -low)
     first, last = (-end, -start) if equal.better == "lower" else (start, end)
@@ -113,7 +125,7 @@ def _read(
 
 
 def _gap(level: Array, offer: Array, split: int) -> tuple[float, float, float, float, float]:
-    """Gap, interval and common range of the paths in the columns before and after `split`; rows are prompts."""
+    """Gap, interval and common range of the paths in the columns before and after `split`; rows are units of chance."""
     nothing = (math.nan,) * 5
     if len(level) < 2:
         return nothing

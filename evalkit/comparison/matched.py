@@ -24,9 +24,9 @@ DIFFERENT = 0.05
 def match_lengths(groups: Mapping[str, Sequence[Group]]) -> dict[str, list[Group]]:
     """Every arm's groups (one a prompt, in the same order) with its completions cut to the common lengths, in words.
 
-    A cut text is its first words (tokenizer 13a) joined by single spaces, also where nothing had to be cut, so that
-    metrics of text and of words see the same. Slots keep their places. A prompt on which arms have different numbers
-    of completions is left with none.
+    A cut text is its first words, as the groups' tokenizer splits them, joined by single spaces, also where nothing had
+    to be cut, so that metrics of text and of words see the same. Slots keep their places. A prompt on which arms have
+    different numbers of completions is left with none.
     """
     matched: dict[str, list[Group]] = {arm: [] for arm in groups}
     for members in zip(*groups.values(), strict=True):

@@ -61,6 +61,6 @@ def influence_values(measure: Measure, pools: Sequence[Group]) -> Array:
 def _pool(groups: Sequence[Group], slot: int) -> Group:
     """One completion of every prompt, with its words and embedding."""
     completions = tuple(group.completions[slot] for group in groups)
-    pool = Group(EVERY, ()).of(completions, tuple(group.words[slot] for group in groups))
+    pool = Group(EVERY, (), tokenizer=groups[0].tokenizer).of(completions, tuple(group.words[slot] for group in groups))
     rows = [group.embeddings[slot] for group in groups if group.embeddings is not None]
     return pool.embedded(np.stack(rows)) if len(rows) == len(groups) and rows else pool

@@ -5,6 +5,12 @@ member it equals in meaning, or founds one. "Equals" here: the texts are equal; 
 at least half (of the longer one's, case folded); or, for anything longer, the cosine of their sentence embeddings is
 `threshold` or more. Their judge of long texts is a classifier; ours is the encoder that the signature names.
 
+Where words are not told by spaces (the group's tokenizer is another than 13a, and the text has letters of a script
+without spaces) half of the letters prove nothing: "红色" (red) and "蓝色" (blue) share one of two. There an answer is
+short up to 6 letters, and two short ones are equal when they share a letter AND reach `threshold`. The embedded encoder
+reads Chinese, Japanese and Thai: red and "红色的" have a cosine of 0.97, red and blue 0.53; numerals ("四" and "五",
+0.78) and "cat" and "dog" (0.64) are what sharing no letter tells apart.
+
 THRESHOLD was set with the embedded encoder on 72 hand-made answers of six words or more to 12 open questions, each
 meaning in two wordings (tests/diversity/paraphrases.py): at 0.65 it joins 35 of 36 pairs that say the same and 4 of 144
 that do not (0.55: 36 and 4; 0.75: 30 and 4). Those 4 differ in one name ("the capital is Sydney", "Canberra"), which
@@ -15,7 +21,7 @@ thresholds only.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -26,19 +32,28 @@ from evalkit.diversity.subsets import expected_classes
 from evalkit.errors import MetricError
 from evalkit.measure import metric
 from evalkit.records import Completion, Group
+from evalkit.tokenizer import SPACED
+from evalkit.words import unspaced_letters
 
 NAN = float("nan")
 THRESHOLD = 0.65
 """Least cosine at which two longer answers say the same."""
 _SHORT = 5
-"""Words up to which two answers are compared word by word."""
+"""Words up to which two answers are compared word by word ..."""
+_SHORT_UNSPACED = 6
+"""... and letters, where words have no spaces between them."""
 
 
 @metric(
     name="distinct_k",
     unit="classes",
     better="higher",
-    needs={"embeddings"},
+    side="diversity",
+    family="meaning",
+    plain="different things said",
+    picture=1,
+    bounds=(1, "k"),
+    needs={"words", "embeddings"},
     version="1.0",
     cites="Zhang et al. 2025",
 )
@@ -66,7 +81,11 @@ def distinct_k(group: Group, *, k: int = 0, threshold: float = THRESHOLD) -> flo
     name="simpson_classes",
     unit="probability",
     better="higher",
-    needs={"embeddings"},
+    side="diversity",
+    family="meaning",
+    plain="chance that two answers say different things",
+    bounds=(0, 1),
+    needs={"words", "embeddings"},
     version="1.0",
     cites="Simpson 1949",
     any_k=True,
@@ -91,7 +110,11 @@ def simpson_classes(group: Group, *, threshold: float = THRESHOLD) -> float:
     name="class_entropy",
     unit="nats",
     better="higher",
-    needs={"embeddings"},
+    side="diversity",
+    family="meaning",
+    plain="variety of what is said",
+    bounds=(0, None),
+    needs={"words", "embeddings"},
     version="1.0",
     cites="Farquhar et al. 2024",
 )
@@ -120,7 +143,11 @@ def class_entropy(group: Group, *, correction: str = "chao-wang-jost", threshold
     name="semantic_entropy",
     unit="nats",
     better="higher",
-    needs={"embeddings", "logprobs"},
+    side="diversity",
+    family="meaning",
+    plain="variety of what is said",
+    bounds=(0, None),
+    needs={"words", "embeddings", "logprobs"},
     version="1.0",
     cites="Farquhar et al. 2024",
 )
@@ -149,19 +176,34 @@ def semantic_entropy(group: Group, *, threshold: float = THRESHOLD) -> float:
     return max(0.0, -float(law @ np.log(law)))
 
 
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """A completion as short answers are compared."""
+
+    text: str
+    length: int
+    words: frozenset[str]
+    """Case folded; letters, where words have no spaces between them."""
+    is_unspaced: bool
+
+    @property
+    def is_short(self) -> bool:
+        return self.length <= (_SHORT_UNSPACED if self.is_unspaced else _SHORT)
+
+
 def partition(group: Group, threshold: float) -> Ints:
     """(k,) the class of each completion, numbered from 0 in order of first appearance. Raises `MetricError`."""
     if not -1 <= threshold <= 1:
         raise MetricError(f"threshold is {threshold:g}; a cosine is between -1 and 1")
     rows = unit_rows(group)
-    words = [text.lower().split() for text in group.texts]
+    answers = [_read(text, group.tokenizer != SPACED) for text in group.texts]
     classes = np.full(len(rows), -1, dtype=np.int64)
     founded = 0
     while len(waiting := np.flatnonzero(classes < 0)):
         leader = int(waiting[0])
         alike = rows[waiting] @ rows[leader] >= threshold
         same = [
-            _same(group.texts, words, leader, place, bool(close)) for place, close in zip(waiting, alike, strict=True)
+            _same(answers[leader], answers[place], bool(close)) for place, close in zip(waiting, alike, strict=True)
         ]
         classes[waiting[same]] = founded
         founded += 1
@@ -173,11 +215,21 @@ def _sizes(group: Group, threshold: float) -> Ints:
     return np.bincount(partition(group, threshold)).astype(np.int64)
 
 
-def _same(texts: Sequence[str], words: Sequence[Sequence[str]], one: int, other: int, alike: bool) -> bool:
-    if texts[one] == texts[other]:
+def _read(text: str, may_be_unspaced: bool) -> _Answer:
+    letters = unspaced_letters(text.lower()) if may_be_unspaced else ()
+    words = letters or text.lower().split()
+    return _Answer(text, len(words), frozenset(words), bool(letters))
+
+
+def _same(one: _Answer, other: _Answer, alike: bool) -> bool:
+    if one.text == other.text:
         return True
-    longer = max(len(words[one]), len(words[other]))
-    return 2 * len(set(words[one]) & set(words[other])) >= longer if longer <= _SHORT else alike
+    if not (one.is_short and other.is_short):
+        return alike
+    shared = len(one.words & other.words)
+    if one.is_unspaced or other.is_unspaced:
+        return alike and shared > 0
+    return 2 * shared >= max(one.length, other.length)
 
 
 def _sequence(completion: Completion) -> tuple[int, ...] | str:

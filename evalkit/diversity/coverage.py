@@ -20,6 +20,7 @@ from evalkit.errors import MetricError
 from evalkit.measure import metric
 from evalkit.records import Group
 from evalkit.stats import Array
+from evalkit.tokenizer import SPACED
 
 NAN = float("nan")
 
@@ -28,8 +29,12 @@ NAN = float("nan")
     name="pass_at_k",
     unit="probability",
     better="higher",
+    side="quality",
+    family="several tries",
+    plain="chance of a right answer in several tries",
+    bounds=(0, 1),
     needs={"answer"},
-    version="1.0",
+    version="1.1",
     cites="Chen et al. 2021",
 )
 def pass_at_k(group: Group, *, k: int) -> float:
@@ -55,6 +60,9 @@ def pass_at_k(group: Group, *, k: int) -> float:
     name="best_of_k",
     unit="quality",
     better="higher",
+    side="quality",
+    family="several tries",
+    plain="score of the best of several answers",
     needs={"quality"},
     version="1.0",
     cites="Nakano et al. 2021",
@@ -78,7 +86,10 @@ def best_of_k(group: Group, *, k: int) -> float:
     name="utility_k",
     unit="quality",
     better="higher",
-    needs={"embeddings", "quality"},
+    side="quality",
+    family="several tries",
+    plain="worth of several answers to a reader",
+    needs={"words", "embeddings", "quality"},
     version="1.0",
     cites="Zhang et al. 2025",
 )
@@ -123,14 +134,20 @@ def utility_k(
     name="niches",
     unit="niches",
     better="higher",
-    needs={"embeddings"},
+    side="diversity",
+    family="meaning",
+    plain="kinds of answer found",
+    moves_with_length=True,
+    bounds=(1, "k"),
+    needs={"words", "embeddings"},
     version="1.0",
     cites="Mouret & Clune 2015",
 )
 def niches(group: Group, *, k: int = 0, threshold: float = THRESHOLD) -> float:
     """Coverage of the archive: expected number of niches that k of the n completions fill.
 
-    A niche is a class of meaning at a length: 0 words, 1, 2 to 3, 4 to 7, and so on by doubling.
+    A niche is a class of meaning at a length: 0 words, 1, 2 to 3, 4 to 7, and so on by doubling. Words are what stands
+    between spaces, or what the tokenizer splits where that is another than 13a.
 
     Range: [1, k]; 1 when all say the same at one length. Never less than distinct_k.
 
@@ -150,7 +167,11 @@ def niches(group: Group, *, k: int = 0, threshold: float = THRESHOLD) -> float:
     name="qd_score",
     unit="quality",
     better="higher",
-    needs={"embeddings", "quality"},
+    side="quality",
+    family="several tries",
+    plain="good answers of different kinds",
+    bounds=(0, None),
+    needs={"words", "embeddings", "quality"},
     version="1.0",
     cites="Pugh et al. 2016",
 )
@@ -203,7 +224,8 @@ def _gains_in_any_order(worth: Array, classes: Ints) -> Array:
 
 def _niche_of(group: Group, threshold: float) -> Ints:
     """(n,) number of each completion's niche."""
-    octaves = [len(text.split()).bit_length() for text in group.texts]
+    words = [text.split() for text in group.texts] if group.tokenizer == SPACED else group.words
+    octaves = [len(one).bit_length() for one in words]
     pairs = np.stack([partition(group, threshold), np.array(octaves, dtype=np.int64)])
     return np.unique(pairs, axis=1, return_inverse=True)[1].astype(np.int64).ravel()
 

@@ -23,7 +23,20 @@ _EPSILON = {"method1": 0.1, "none": 0.0}
 """Matches that an order without any is given; method1 of Chen & Cherry 2014 with nltk's epsilon."""
 
 
-@metric(name="distinct_n", unit="share", better="higher", needs={"words"}, version="1.0", cites="Li et al. 2016")
+@metric(
+    name="distinct_n",
+    unit="share",
+    better="higher",
+    side="diversity",
+    family="words",
+    plain="share of word sequences not repeated",
+    picture=4,
+    moves_with_length=True,
+    bounds=(0, 1),
+    needs={"words"},
+    version="1.0",
+    cites="Li et al. 2016",
+)
 def distinct_n(group: Group, *, n: int = 2) -> float:
     """Share of distinct n-grams among all n-grams of the k completions together.
 
@@ -40,7 +53,19 @@ def distinct_n(group: Group, *, n: int = 2) -> float:
     return len(counts) / int(counts.sum()) if len(counts) else NAN
 
 
-@metric(name="ead_n", unit="share", better="higher", needs={"words"}, version="1.0", cites="Liu et al. 2022")
+@metric(
+    name="ead_n",
+    unit="share",
+    better="higher",
+    side="diversity",
+    family="words",
+    plain="share of word sequences not repeated",
+    moves_with_length=True,
+    bounds=(0, None),
+    needs={"words"},
+    version="1.0",
+    cites="Liu et al. 2022",
+)
 def ead_n(group: Group, *, n: int = 2, vocabulary: int = 50257) -> float:
     """Expectation-adjusted distinct: distinct n-grams over the number expected from uniform draws of a vocabulary.
 
@@ -66,7 +91,19 @@ def ead_n(group: Group, *, n: int = 2, vocabulary: int = 50257) -> float:
     return len(counts) / expected
 
 
-@metric(name="ngram_entropy", unit="nats", better="higher", needs={"words"}, version="1.0", cites="Chao et al. 2013")
+@metric(
+    name="ngram_entropy",
+    unit="nats",
+    better="higher",
+    side="diversity",
+    family="words",
+    plain="variety of words",
+    moves_with_length=True,
+    bounds=(0, None),
+    needs={"words"},
+    version="1.0",
+    cites="Chao et al. 2013",
+)
 def ngram_entropy(group: Group, *, n: int = 1, correction: str = "chao-wang-jost") -> float:
     """Shannon entropy of the law that n-grams are drawn from, estimated from the counts pooled over the k completions.
 
@@ -91,7 +128,19 @@ def ngram_entropy(group: Group, *, n: int = 1, correction: str = "chao-wang-jost
     return max(0.0, ENTROPIES[correction](counts)) if len(counts) else NAN
 
 
-@metric(name="self_bleu", unit="BLEU", better="lower", needs={"words"}, version="1.0", cites="Zhu et al. 2018")
+@metric(
+    name="self_bleu",
+    unit="BLEU",
+    better="lower",
+    side="diversity",
+    family="words",
+    plain="overlap between answers",
+    moves_with_length=True,
+    bounds=(0, 1),
+    needs={"words"},
+    version="1.0",
+    cites="Zhu et al. 2018",
+)
 def self_bleu(group: Group, *, n: int = 4, smooth: str = "method1") -> float:
     """Mean BLEU-n of each completion with all the others as references: how well the others foretell it.
 
@@ -128,7 +177,19 @@ def self_bleu(group: Group, *, n: int = 4, smooth: str = "method1") -> float:
     return float(np.where(lengths == 0, closest == 0, bleu).mean())
 
 
-@metric(name="self_repetition", unit="nats", better="lower", needs={"words"}, version="1.0", cites="Salkar et al. 2022")
+@metric(
+    name="self_repetition",
+    unit="nats",
+    better="lower",
+    side="diversity",
+    family="words",
+    plain="phrases that come back",
+    moves_with_length=True,
+    bounds=(0, None),
+    needs={"words"},
+    version="1.0",
+    cites="Salkar et al. 2022",
+)
 def self_repetition(group: Group, *, n: int = 4) -> float:
     """How much long n-grams come back across completions: mean log of 1 + the other completions that repeat them.
 
@@ -154,7 +215,17 @@ def self_repetition(group: Group, *, n: int = 4) -> float:
 
 
 @metric(
-    name="simpson_ngrams", unit="probability", better="higher", needs={"words"}, version="1.0", cites="Simpson 1949"
+    name="simpson_ngrams",
+    unit="probability",
+    better="higher",
+    side="diversity",
+    family="words",
+    plain="chance that two word sequences differ",
+    moves_with_length=True,
+    bounds=(0, 1),
+    needs={"words"},
+    version="1.0",
+    cites="Simpson 1949",
 )
 def simpson_ngrams(group: Group, *, n: int = 2) -> float:
     """Chance that an n-gram of one completion and an n-gram of another differ.
@@ -181,7 +252,19 @@ def simpson_ngrams(group: Group, *, n: int = 2) -> float:
     return 1 - equal / across if across else NAN
 
 
-@metric(name="compression_ratio", unit="ratio", better="lower", needs=(), version="1.0", cites="Shaib et al. 2024")
+@metric(
+    name="compression_ratio",
+    unit="ratio",
+    better="lower",
+    side="diversity",
+    family="words",
+    plain="repetition found by compressing",
+    moves_with_length=True,
+    bounds=(0, None),
+    needs=(),
+    version="1.0",
+    cites="Shaib et al. 2024",
+)
 def compression_ratio(group: Group) -> float:
     """Bytes of the completions over bytes of their gzip: redundancy within and between them.
 
@@ -204,7 +287,18 @@ def compression_ratio(group: Group) -> float:
     return len(joined) / len(gzip.compress(joined, compresslevel=9, mtime=0))
 
 
-@metric(name="length", unit="words", better="neither", needs={"words"}, version="1.0", cites="")
+@metric(
+    name="length",
+    unit="words",
+    better="neither",
+    side="neither",
+    family="words",
+    plain="words in an answer",
+    bounds=(0, None),
+    needs={"words"},
+    version="1.0",
+    cites="",
+)
 def length(group: Group) -> float:
     """Mean number of words (and punctuation signs) a completion, empty ones counted as 0.
 

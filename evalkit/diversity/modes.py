@@ -1,7 +1,7 @@
 """Does the model keep a stated law over answers, or look for its mode? Exact, from log-probs: nothing is sampled.
 
 A prompt's `choices` state a law, say 0.51 heads and 0.49 tails. An answer gives a choice when it begins with it (the
-rules stand in `evalkit.stated_texts`); chances are then normalised over the choices, so that they can be held against
+rules stand in `evalkit.choices`); chances are then normalised over the choices, so that they can be held against
 the target, and what begins otherwise is `off_choices`.
 """
 
@@ -20,6 +20,10 @@ from evalkit.stats import Array
     name="tv_to_target",
     unit="share",
     better="lower",
+    side="match",
+    family="the stated chances",
+    plain="distance from the stated chances",
+    bounds=(0, 1),
     needs={"choices"},
     version="1.0",
     cites="",
@@ -45,6 +49,10 @@ def tv_to_target(group: Group) -> float:
     name="kl_to_target",
     unit="nats",
     better="lower",
+    side="match",
+    family="the stated chances",
+    plain="distance from the stated chances",
+    bounds=(0, None),
     needs={"choices"},
     version="1.0",
     cites="Kullback & Leibler 1951",
@@ -74,6 +82,10 @@ def kl_to_target(group: Group) -> float:
     name="top_share",
     unit="share",
     better="neither",
+    side="neither",
+    family="the stated chances",
+    plain="share of the favourite choice",
+    bounds=(0, 1),
     needs={"choices"},
     version="1.0",
     cites="",
@@ -99,6 +111,10 @@ def top_share(group: Group) -> float:
     name="off_choices",
     unit="share",
     better="neither",
+    side="neither",
+    family="the stated chances",
+    plain="answers that are none of the choices",
+    bounds=(0, 1),
     needs={"choices"},
     version="1.0",
     cites="",

@@ -30,6 +30,11 @@ _BLOCK_BITS = 2**16
     name="rouge_l_homogenization",
     unit="ROUGE-L",
     better="lower",
+    side="diversity",
+    family="words",
+    plain="overlap between answers",
+    moves_with_length=True,
+    bounds=(0, 1),
     needs={"words"},
     version="1.0",
     cites="Padmakumar & He 2024",
@@ -38,7 +43,7 @@ def rouge_l_homogenization(group: Group) -> float:
     """Mean ROUGE-L F1 over all pairs of completions: how much of one, in order, is in another.
 
     F1 = 2 LCS / (words of one + words of the other), LCS their longest common subsequence of words. Two empty
-    completions score 1, an empty one beside another 0. Words are tokens of 13a with their case, where rouge-score
+    completions score 1, an empty one beside another 0. Words are tokens with their case, where rouge-score
     drops case and all letters but a-z.
 
     Range: [0, 1]; 0 when no pair shares a word, 1 when all are the same.

@@ -18,7 +18,17 @@ Floats = NDArray[np.float64]
 CITES = "Forman 2008; Saerens et al. 2002"
 
 
-@metric(name="voice_share", unit="share", better="neither", needs={"voices"}, version="1.0", cites=CITES)
+@metric(
+    name="voice_share",
+    unit="share",
+    better="neither",
+    side="neither",
+    family="voices",
+    plain="how often the voice speaks",
+    needs={"voices"},
+    version="1.0",
+    cites=CITES,
+)
 def voice_share(group: Group, *, voice: str) -> float:
     """Share of the completions that `voice` speaks, corrected for the classifier's mistakes.
 
@@ -37,7 +47,18 @@ def voice_share(group: Group, *, voice: str) -> float:
     return float(_shares(voices, voices.heard)[_place(voices, voice)])
 
 
-@metric(name="voice_heard", unit="share", better="neither", needs={"voices"}, version="1.0", cites="")
+@metric(
+    name="voice_heard",
+    unit="share",
+    better="neither",
+    side="neither",
+    family="voices",
+    plain="how often the voice is heard",
+    bounds=(0, 1),
+    needs={"voices"},
+    version="1.0",
+    cites="",
+)
 def voice_heard(group: Group, *, voice: str) -> float:
     """Share of the completions in which the classifier hears `voice`, its mistakes included.
 
@@ -53,7 +74,18 @@ def voice_heard(group: Group, *, voice: str) -> float:
     return float(shares_heard(voices.heard, len(voices.names))[_place(voices, voice)])
 
 
-@metric(name="voice_entropy", unit="nats", better="higher", needs={"voices"}, version="1.0", cites="Miller 1955")
+@metric(
+    name="voice_entropy",
+    unit="nats",
+    better="higher",
+    side="diversity",
+    family="voices",
+    plain="variety of voices",
+    bounds=(0, None),
+    needs={"voices"},
+    version="1.0",
+    cites="Miller 1955",
+)
 def voice_entropy(group: Group) -> float:
     """Entropy of the voices that answer one prompt: 0 when one voice says all, log V when V voices speak alike.
 
@@ -76,7 +108,17 @@ def voice_entropy(group: Group) -> float:
     return max(0.0, -float(law @ np.log(law))) + (len(law) - 1) / (2 * len(voices.heard))
 
 
-@metric(name="voice_shift", unit="total variation", better="neither", needs={"voices"}, version="1.0", cites=CITES)
+@metric(
+    name="voice_shift",
+    unit="total variation",
+    better="neither",
+    side="neither",
+    family="voices",
+    plain="shift between voices",
+    needs={"voices"},
+    version="1.0",
+    cites=CITES,
+)
 def voice_shift(group: Group) -> float:
     """How far the prompt's mixture of voices has moved from the baseline's: half the sum of what each gained or lost.
 

@@ -6,8 +6,8 @@ messages, so that the server applies their chat template. What servers do differ
 - fewer choices than asked for are topped up by further requests;
 - vLLM seeds a request's n children seed, seed + 1, ...: requests get seeds a stride apart, so that no two children
   of a call share one;
-- a server that refuses log-probs or seeds is asked without, and a warning is logged; so is vLLM on a CPU, whose
-  engine process dies ("CPU Generator does not use offset") when a seeded request's prompt is computed in chunks;
+- a server that refuses log-probs or seeds is asked without, and a warning says so; vLLM on a CPU gets no seed, since
+  its engine process dies ("CPU Generator does not use offset") when a seeded request's prompt is computed in chunks;
 - a vLLM server applies the checkpoint's generation_config unless each parameter is sent, so each one is.
 """
 
@@ -16,15 +16,14 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
-import os
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
-from urllib.parse import urlsplit
 
 from evalkit.engines.base import Pair, Progress
 from evalkit.engines.decoding import GREEDY_BELOW
 from evalkit.errors import EngineError
 from evalkit.records import Checkpoint, Completion, FinishReason, Rendered, Sampling
+from evalkit.servers import api_key, base_url, one_line, only_model
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI
@@ -57,13 +56,13 @@ class OpenAIEngine:
 
     def __init__(self, checkpoint: Checkpoint, max_length: int) -> None:
         self._chats = checkpoint.kind == "tuned"
-        self._url = _base_url(checkpoint.location)
-        self._refused: set[str] = set()
+        self._url = base_url(checkpoint.location)
+        self._left_out: set[str] = set()
         models = self._run(self._models)
-        self._model = checkpoint.model or self._only_model(models)
+        self._model = checkpoint.model or only_model([str(model.id) for model in models], self._url)
         self._is_vllm = any(model.owned_by == "vllm" for model in models)
         if self._is_vllm and self._run(self._is_on_cpu):
-            self._remember("seed", "vLLM's CPU build dies of a seed when it cuts a long prompt into chunks")
+            self._leave_out("seed", "evalkit's choice, since vLLM's CPU build dies of one when it cuts a long prompt")
 
     def sample(
         self, prompts: Sequence[Rendered], sampling: Sampling, seed: int, progress: Progress
@@ -106,22 +105,21 @@ class OpenAIEngine:
         import openai
 
         async def with_client() -> _Result:
-            key = os.environ.get("EVALKIT_API_KEY") or os.environ.get("OPENAI_API_KEY") or "none"
             timeout = openai.Timeout(READ_SECONDS, connect=CONNECT_SECONDS)
             async with openai.AsyncOpenAI(
-                base_url=self._url, api_key=key, max_retries=RETRIES, timeout=timeout
+                base_url=self._url, api_key=api_key(), max_retries=RETRIES, timeout=timeout
             ) as client:
                 return await work(client)
 
         try:
             return asyncio.run(with_client())
         except openai.APIStatusError as error:
-            raise EngineError(f"{self._url} answered {error.status_code}: {_short(error.message)}") from error
+            raise EngineError(f"{self._url} answered {error.status_code}: {one_line(error.message)}") from error
         except openai.APIConnectionError as error:
-            cause = _short(str(error.__cause__ or error))
+            cause = one_line(str(error.__cause__ or error))
             raise EngineError(f"no answer from {self._url} after {RETRIES + 1} tries: {cause}") from error
         except openai.OpenAIError as error:
-            raise EngineError(f"{self._url}: {_short(str(error))}") from error
+            raise EngineError(f"{self._url}: {one_line(str(error))}") from error
 
     async def _models(self, client: AsyncOpenAI) -> list[Any]:
         return list((await client.models.list()).data)
@@ -136,12 +134,6 @@ class OpenAIEngine:
             return False
         facts = next((line for line in metrics.splitlines() if line.startswith("vllm:cache_config_info{")), "")
         return 'block_size="128"' in facts and 'user_specified_block_size="False"' in facts
-
-    def _only_model(self, models: Sequence[Any]) -> str:
-        names = [str(model.id) for model in models]
-        if len(names) != 1:
-            raise EngineError(f"{self._url} serves {', '.join(names) or 'nothing'}; name one of them as `model`")
-        return names[0]
 
     async def _completions(
         self, client: AsyncOpenAI, prompt: Rendered, sampling: Sampling, seeds: Sequence[int]
@@ -162,14 +154,14 @@ class OpenAIEngine:
         import openai
 
         while True:
-            offered = [name for name in OPTIONAL if name not in self._refused]
+            offered = [name for name in OPTIONAL if name not in self._left_out]
             try:
                 return await self._request(client, prompt, sampling, n, seed)
             except (openai.BadRequestError, openai.UnprocessableEntityError) as error:
                 refused = next((name for name in offered if name in error.message.lower()), None)
                 if refused is None:
                     raise
-                self._remember(refused, error.message)
+                self._leave_out(refused, f"the server refuses it ({one_line(error.message)})")
 
     async def _request(self, client: AsyncOpenAI, prompt: Rendered, sampling: Sampling, n: int, seed: int) -> Any:
         settings: dict[str, Any] = {
@@ -184,14 +176,14 @@ class OpenAIEngine:
         }
         if sampling.stop:
             settings["stop"] = list(sampling.stop)
-        if "seed" not in self._refused:
+        if "seed" not in self._left_out:
             settings["seed"] = seed
         if self._chats:
-            if "logprobs" not in self._refused:
+            if "logprobs" not in self._left_out:
                 settings["logprobs"] = True
             messages = [{"role": role, "content": text} for role, text in prompt.messages]
             return await client.chat.completions.create(messages=messages, **settings)
-        if "logprobs" not in self._refused:
+        if "logprobs" not in self._left_out:
             settings["logprobs"] = 0
         return await client.completions.create(prompt=prompt.text, **settings)
 
@@ -226,10 +218,10 @@ class OpenAIEngine:
             raise EngineError(f"{self._url} sent no prompt_logprobs")
         return tuple(float(given[place][str(tokens[place])]["logprob"]) for place in range(len(prompt), len(tokens)))
 
-    def _remember(self, refused: str, why: str) -> None:
-        if refused not in self._refused:
-            self._refused.add(refused)
-            _log.warning("%s refuses %s and is asked without: %s", self._url, refused, _short(why))
+    def _leave_out(self, what: str, why: str) -> None:
+        if what not in self._left_out:
+            self._left_out.add(what)
+            _log.warning("%s is asked without %s: %s", self._url, what, why)
 
 
 def request_seeds(seed: int, index: int, n: int) -> list[int]:
@@ -260,12 +252,3 @@ def _logprobs(given: Any) -> tuple[float, ...]:
     if chat is not None:
         return tuple(float(token.logprob) for token in chat)
     return tuple(float(one) for one in getattr(given, "token_logprobs", None) or ())
-
-
-def _base_url(location: str) -> str:
-    """The API's root: /v1, where the user gave the server alone."""
-    return location.rstrip("/") if urlsplit(location).path.strip("/") else f"{location.rstrip('/')}/v1"
-
-
-def _short(text: str) -> str:
-    return " ".join(text.split())[:300]

@@ -6,15 +6,15 @@ agree, one of them may stand for all; where tuning raises one and lowers another
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
 from scipy import stats as scipy_stats
 
-from evalkit.measure import label
-from evalkit.records import CONFIDENCE, Alarm, Difference, Summary
+from evalkit.measure import Measure, label
+from evalkit.records import CONFIDENCE, Alarm, Better, Difference, Summary
 from evalkit.stats import Array, mean_intervals
 
 ALPHA = 0.05
@@ -36,8 +36,9 @@ class Agreement:
     """Prompts on which both scores vary."""
 
 
-def agreements(scores: Mapping[str, Mapping[str, Sequence[Array]]]) -> list[Agreement]:
-    """Every pair of scores on every arm; `scores`: score -> arm -> one array of k values a prompt.
+def agreements(scores: Mapping[str, Mapping[str, Sequence[Array]]], clusters: Sequence[str] = ()) -> list[Agreement]:
+    """Every pair of scores on every arm; `scores`: score -> arm -> one array of k values a prompt;
+    `clusters`: that of each prompt, where prompts belong together.
 
     Correlations are taken within prompts, so that a prompt that all scores find easy does not count as agreement.
     Completions that one of the two could not judge are left out; NaN where no prompt has three others.
@@ -46,25 +47,48 @@ def agreements(scores: Mapping[str, Mapping[str, Sequence[Array]]]) -> list[Agre
     for first, second in combinations(scores, 2):
         for arm, arrays in scores[first].items():
             values = [_spearman(a, b) for a, b in zip(arrays, scores[second][arm], strict=True)]
-            [mean] = mean_intervals(np.array([values], dtype=np.float64), CONFIDENCE)
+            [mean] = mean_intervals(np.array([values], dtype=np.float64), CONFIDENCE, clusters)
             found.append(Agreement(arm, first, second, mean.value, mean.low, mean.high, mean.count))
     return found
 
 
-def over_optimisation(summary: Summary, scores: Sequence[str]) -> list[Alarm]:
-    """An alarm for each arm in which one of `scores` clearly rises over the baseline while another clearly falls."""
+def scores_of_quality(measures: Iterable[Measure]) -> dict[str, Better]:
+    """Score -> its better direction, of the scores that say how good a completion is and have one."""
+    return {
+        str(measure): measure.definition.better
+        for measure in measures
+        if measure.definition.is_quality and measure.definition.better != "neither"
+    }
+
+
+def over_optimisation(summary: Summary, scores: Mapping[str, Better]) -> list[Alarm]:
+    """An alarm for each arm in which one of `scores` is clearly better than at the baseline and another clearly worse.
+
+    `scores`: score -> its better direction, as `scores_of_quality` gives them.
+    """
     found = []
     for arm in summary.arms:
         clear = [d for d in summary.differences if d.arm == arm.name and d.metric in scores and _is_clear(d)]
-        rises = [f"{label(d.metric)} (+{d.value:.2g})" for d in clear if d.value is not None and d.value > 0]
-        falls = [f"{label(d.metric)} (−{-d.value:.2g})" for d in clear if d.value is not None and d.value < 0]
-        if rises and falls:
+        gained = [_moved(d) for d in clear if _gain(d, scores[d.metric]) > 0]
+        lost = [_moved(d) for d in clear if _gain(d, scores[d.metric]) < 0]
+        if gained and lost:
             message = (
-                f"against {arm.baseline}, {' and '.join(rises)} clearly rose while {' and '.join(falls)} clearly fell: "
-                "who is asked decides whether it is better"
+                f"against {arm.baseline}, {' and '.join(gained)} clearly got better while {' and '.join(lost)} "
+                "clearly got worse: who is asked decides whether it is better"
             )
             found.append(Alarm(arm.name, "over-optimisation", message))
     return found
+
+
+def _gain(difference: Difference, better: Better) -> float:
+    """The difference, better upwards; 0 where it is not known."""
+    value = difference.value or 0.0
+    return value if better == "higher" else -value
+
+
+def _moved(difference: Difference) -> str:
+    """`reward (+1.2)`: the number as it is, whichever direction is better."""
+    return f"{label(difference.metric)} ({difference.value:+.2g})".replace("(-", "(−")
 
 
 def _spearman(first: Array, second: Array) -> float:

@@ -18,7 +18,19 @@ def _identity() -> dict[str, str]:
     return {"langid": version("py3langid")}
 
 
-@score(name="task_checks", unit="share", better="higher", needs={"checks"}, version="1.0", cites="", identity=_identity)
+@score(
+    name="task_checks",
+    unit="share",
+    better="higher",
+    side="quality",
+    family="task followed",
+    plain="task checks passed",
+    bounds=(0, 1),
+    needs={"checks"},
+    version="1.0",
+    cites="",
+    identity=_identity,
+)
 def task_checks(groups: Sequence[Group]) -> list[NDArray[np.float64]]:
     """Share of the prompt's `checks` that a completion passes; 0 where it is blank or fails a vital one.
 

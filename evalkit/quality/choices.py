@@ -11,8 +11,12 @@ from evalkit.records import Group
     name="choice_accuracy",
     unit="share",
     better="higher",
+    side="quality",
+    family="right answers",
+    plain="right choices",
+    bounds=(0, 1),
     needs={"choices", "answer"},
-    version="1.0",
+    version="1.1",
     cites="Brown et al. 2020",
 )
 def choice_accuracy(group: Group) -> float:

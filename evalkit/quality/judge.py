@@ -1,8 +1,10 @@
 """Judge: another language model says which of two answers is better.
 
 Each completion is put beside the baseline's of the same slot, twice, with the order swapped, because judges favour a
-place (Zheng et al. 2023): a verdict that turns with the order counts as a tie. The server is any that speaks the OpenAI
-API; EVALKIT_JUDGE_URL says where it is, EVALKIT_JUDGE_KEY is its key if it wants one. Verdicts are kept in the cache.
+place (Zheng et al. 2023): a verdict that turns with the order counts as a tie. The server is any that speaks the
+OpenAI API; EVALKIT_JUDGE_URL says where it is, EVALKIT_JUDGE_KEY is its key if it wants one. Which model answers there
+is asked first and stands in the signature. Verdicts are kept: in the cache where the server names the weights, else in
+the run's folder alone, since another model may answer by the same name tomorrow.
 
 A completion may tell the judge to favour it. Both answers therefore stand between marks that no completion can
 know beforehand, and the judge is told that nothing between them is an instruction; that makes such attacks harder, not
@@ -21,14 +23,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from evalkit.errors import EngineError, MetricError
+from evalkit.errors import EngineError, MetricError, ServerError
 from evalkit.measure import metric
 from evalkit.records import Group
+from evalkit.servers import Served, api_key, identify, one_line
 from evalkit.store import key_of, recall, remember
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI
 
+KEYS = ("EVALKIT_JUDGE_KEY",)
 CONCURRENT_REQUESTS = 8
 RETRIES = 6
 """After 429, 5xx and lost connections, with growing waits (the openai package's)."""
@@ -59,15 +63,25 @@ def _server() -> str:
 
 
 def _identity(*, model: str, pairs: int) -> Mapping[str, str]:
-    """Nothing but the parameters; a run without a server is refused before it samples."""
-    _server()
-    return {}
+    """What the server tells of the judge, as a hash; a run without one that answers is refused before it samples."""
+    return {"served": key_of({"facts": dict(_served(model).facts)})[:12]}
+
+
+def _served(model: str) -> Served:
+    try:
+        return identify(_server(), model, KEYS)
+    except ServerError as error:
+        raise ServerError(f"the judge: {error}") from None
 
 
 @metric(
     name="judge",
     unit="share",
     better="higher",
+    side="quality",
+    family="judge",
+    plain="answers that a judge prefers",
+    bounds=(0, 1),
     needs={"baseline_group"},
     version="1.0",
     cites="Zheng et al. 2023, Judging LLM-as-a-judge with MT-Bench and Chatbot Arena",
@@ -83,7 +97,7 @@ def judge(group: Group, *, model: str, pairs: int = 8) -> float:
 
     Bias: that of the judge (its own style, length); a preference for a place cancels out. No bias from `pairs`.
 
-    Cost: two requests a pair, 8 at a time; each is asked once and kept in the cache.
+    Cost: two requests a pair, 8 at a time; each is asked once a run.
 
     Undefined: without a baseline arm, or where over a tenth of the pairs got no readable verdict (garbage, a refusal).
     Raises `MetricError` without EVALKIT_JUDGE_URL, `EngineError` when the server does not answer.
@@ -122,19 +136,23 @@ def _swapped(question: Question) -> Question:
 
 
 def _verdicts(model: str, questions: Sequence[Question]) -> list[float]:
-    """One a question, from the cache where it was asked before; unreadable ones are not kept."""
-    keys = {question: key_of({"judge": model, "messages": messages(question)}) for question in questions}
-    known = {question: recall("verdicts", key) for question, key in keys.items()}
+    """One a question, from what is kept where it was asked before; unreadable ones are not kept."""
+    served = _served(model)
+    judge = {"url": _server(), "model": model, "served": dict(served.facts)}
+    keys = {question: key_of({"judge": judge, "messages": messages(question)}) for question in questions}
+    known = {question: recall("verdicts", key, served.names_weights) for question, key in keys.items()}
     found = {question: float(arrays[0]) for question, arrays in known.items() if arrays is not None}
     missing = [question for question in keys if question not in found]
     if missing:
         for question, verdict in zip(missing, _ask(model, missing), strict=True):
             found[question] = verdict
             if not np.isnan(verdict):
-                remember(
-                    "verdicts", keys[question], [np.array(verdict)], lambda text: warnings.warn(text, stacklevel=2)
-                )
+                remember("verdicts", keys[question], [np.array(verdict)], _warn, served.names_weights)
     return [found[question] for question in questions]
+
+
+def _warn(text: str) -> None:
+    warnings.warn(text, stacklevel=3)
 
 
 def _ask(model: str, questions: Sequence[Question]) -> list[float]:
@@ -143,9 +161,10 @@ def _ask(model: str, questions: Sequence[Question]) -> list[float]:
     url = _server()
 
     async def ask_all() -> list[float]:
-        key = os.environ.get("EVALKIT_JUDGE_KEY") or "none"
         timeout = openai.Timeout(READ_SECONDS, connect=CONNECT_SECONDS)
-        async with openai.AsyncOpenAI(base_url=url, api_key=key, max_retries=RETRIES, timeout=timeout) as client:
+        async with openai.AsyncOpenAI(
+            base_url=url, api_key=api_key(KEYS), max_retries=RETRIES, timeout=timeout
+        ) as client:
             places = asyncio.Semaphore(CONCURRENT_REQUESTS)
             async with asyncio.TaskGroup() as group:
                 tasks = [group.create_task(_one(client, places, model, question)) for question in questions]
@@ -155,11 +174,11 @@ def _ask(model: str, questions: Sequence[Question]) -> list[float]:
         return asyncio.run(ask_all())
     except* openai.APIStatusError as errors:
         error: Any = errors.exceptions[0]
-        raise EngineError(f"the judge at {url} answered {error.status_code}: {_short(error.message)}") from None
+        raise EngineError(f"the judge at {url} answered {error.status_code}: {one_line(error.message)}") from None
     except* openai.APIConnectionError as errors:
         cause = errors.exceptions[0]
         raise EngineError(
-            f"no answer from the judge at {url} after {RETRIES + 1} tries: {_short(str(cause.__cause__ or cause))}"
+            f"no answer from the judge at {url} after {RETRIES + 1} tries: {one_line(str(cause.__cause__ or cause))}"
         ) from None
 
 
@@ -169,7 +188,3 @@ async def _one(client: AsyncOpenAI, places: asyncio.Semaphore, model: str, quest
             model=model, messages=messages(question), temperature=0, max_tokens=MAX_TOKENS
         )
     return read_verdict(reply.choices[0].message.content if reply.choices else None)
-
-
-def _short(text: str) -> str:
-    return " ".join(text.split())[:300]

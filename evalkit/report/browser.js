@@ -81,8 +81,8 @@
     byId("sort").append(...kinds.map((kind) => orders(...kind)).filter(Boolean));
   }
 
-  function orders(label, role, way) {
-    const found = data.losses.map((loss, index) => [loss, index]).filter(([loss]) => loss.role === role);
+  function orders(label, side, way) {
+    const found = data.losses.map((loss, index) => [loss, index]).filter(([loss]) => loss.side === side);
     const options = found.map(([loss, index]) => element("option", { value: `${way} ${index}`, textContent: `largest ${way === "lost" ? "loss" : "gain"} in ${loss.name}` }));
     return options.length ? element("optgroup", { label }, ...options) : null;
   }

@@ -13,7 +13,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from evalkit.records import Estimate, Summary
+from evalkit.clusters import sized
+from evalkit.records import Estimate, Side, Summary
 from evalkit.report import (
     cards,
     choices,
@@ -39,7 +40,7 @@ from evalkit.report.plain import alarm_words, pictured
 from evalkit.report.uses_view import UsesView, slider, uses_view
 from evalkit.report.verdict import Verdict, verdict
 from evalkit.report.wording import LEVEL, counted, label, listed, number_text
-from evalkit.stats import FEW
+from evalkit.stats import units
 
 SCRIPTS = (
     "names.js",
@@ -54,11 +55,12 @@ SCRIPTS = (
     "downloads.js",
 )
 """In this order; a later one uses what an earlier one made."""
-SECTIONS: tuple[tuple[effects.Role, str, str], ...] = (
+SECTIONS: tuple[tuple[Side, str, str], ...] = (
     ("quality", "Quality", "How good the answers are, each judged on its own."),
     ("diversity", "Diversity", "How much one prompt's answers differ from each other."),
+    ("match", "Agreement", "How near answers come to stated chances, or to what people wrote."),
     (
-        "other",
+        "neither",
         "For context",
         "Measures without a better direction; they help to read the others and are never gains or losses.",
     ),
@@ -98,7 +100,7 @@ def _view(content: ReportContent, packed: samples.Samples, told: Verdict) -> dic
         "arm_pairs": [f"{arm.arm} against {arm.baseline}" for arm in told.arms],
         "quality": _options(content, "quality"),
         "diversity": _options(content, "diversity"),
-        "first_diversity": _easiest(figures.plottable(summary, "diversity")),
+        "first_diversity": _easiest(figures.plottable(summary, "diversity"), summary),
         "sections": _sections(content),
         "bar": _bar(summary),
         "has_variants": any(not effects.is_whole(metric) for metric in effects.betters(summary)),
@@ -120,13 +122,15 @@ def _view(content: ReportContent, packed: samples.Samples, told: Verdict) -> dic
         "meanings": content.evidence.meanings,
         "alpha": effects.ALPHA,
         "confidence": LEVEL,
-        "method": "bootstrap" if len(summary.prompts) >= FEW else "Student's t",
+        "method": "skewness-corrected",
+        "over": "clusters of prompts" if units(summary.clusters, 0) else "prompts",
+        "sized": sized(len(summary.prompts), summary.clusters),
     }
 
 
 def _drawn(data: Mapping[str, Any]) -> dict[str, Any]:
     """Which figures there are, for which the template makes room."""
-    distance = {role: any(figures) for role, figures in data["distance"].items()}
+    distance = {side: any(figures) for side, figures in data["distance"].items()}
     return {"distance": distance, "drawn": list(data["figures"])}
 
 
@@ -139,9 +143,9 @@ def _uses(content: ReportContent, told: Verdict) -> UsesView | None:
     return uses_view(content, told.arms[0].baseline) if told.arms else None
 
 
-def _options(content: ReportContent, role: effects.Role) -> list[str]:
+def _options(content: ReportContent, side: Side) -> list[str]:
     """What the selectors offer: every measure of that side with its unit."""
-    measures = figures.plottable(content.summary, role)
+    measures = figures.plottable(content.summary, side)
     units = [content.metrics[measure].unit if measure in content.metrics else "" for measure in measures]
     return [
         f"{label(measure)}, in {unit}" if unit else label(measure)
@@ -149,9 +153,10 @@ def _options(content: ReportContent, role: effects.Role) -> list[str]:
     ]
 
 
-def _easiest(measures: Sequence[str]) -> int:
+def _easiest(measures: Sequence[str], summary: Summary) -> int:
     """Place of the measure that a reader can picture best, with which the charts begin, as verdict and cards do."""
-    return min(range(len(measures)), key=lambda place: pictured(measures[place]), default=0)
+    traits = effects.traits(summary)
+    return min(range(len(measures)), key=lambda place: pictured(traits[measures[place]]), default=0)
 
 
 def _facts(content: ReportContent) -> list[str]:
@@ -159,7 +164,7 @@ def _facts(content: ReportContent) -> list[str]:
     summary = content.summary
     drawn = sorted({estimate.samples for estimate in summary.estimates})
     each = " or ".join(f"{n:,}" for n in drawn)
-    prompts = counted(len(summary.prompts), "prompt")
+    prompts = sized(len(summary.prompts), summary.clusters)
     return [
         f"{prompts}, {each} completions each per arm" if drawn else prompts,
         counted(len(summary.arms), "arm"),
@@ -169,7 +174,7 @@ def _facts(content: ReportContent) -> list[str]:
 
 def _sections(content: ReportContent) -> list[tuple[str, str, list[tables.MetricTable]]]:
     every = tables.tables(content.summary, content.metrics)
-    found = [(title, lead, [table for table in every if table.role == role]) for role, title, lead in SECTIONS]
+    found = [(title, lead, [table for table in every if table.side == side]) for side, title, lead in SECTIONS]
     return [section for section in found if section[2]]
 
 
@@ -257,8 +262,8 @@ def _useful(summary: Summary) -> str:
 
 def _distance(summary: Summary) -> dict[str, list[figures.Figure | None]]:
     """Each measure against KL from the baseline, by side of the trade, in the order of its selector."""
-    roles: tuple[effects.Role, ...] = ("quality", "diversity")
-    return {role: [distance(summary, measure) for measure in figures.plottable(summary, role)] for role in roles}
+    sides: tuple[Side, ...] = ("quality", "diversity")
+    return {side: [distance(summary, measure) for measure in figures.plottable(summary, side)] for side in sides}
 
 
 def _losses(summary: Summary, told: Verdict) -> JSON:
@@ -266,12 +271,13 @@ def _losses(summary: Summary, told: Verdict) -> JSON:
     found = effects.estimates(summary)
     losses = []
     for arm in told.arms:
-        for role in ("diversity", "quality"):
-            for measure in figures.measures(summary, role):
+        sides: tuple[Side, ...] = ("diversity", "quality", "match")
+        for side in sides:
+            for measure in figures.measures(summary, side):
                 pair = found.get((measure, arm.arm)), found.get((measure, arm.baseline))
                 if pair[0] and pair[1]:
                     name = f"{label(measure)}: {arm.arm} against {arm.baseline}"
-                    losses.append({"name": name, "role": role, "values": _loss(pair[0], pair[1])})
+                    losses.append({"name": name, "side": side, "values": _loss(pair[0], pair[1])})
     return losses
 
 

@@ -6,12 +6,12 @@ others lose has a card of its own.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from evalkit.measure import split_variant
-from evalkit.records import Difference, Reading, Summary
+from evalkit.records import Difference, Reading, Summary, Traits
 from evalkit.report import effects
 from evalkit.report.findings import Finding
 from evalkit.report.plain import named, pictured
@@ -101,13 +101,16 @@ def equal_quality(summary: Summary, told: Verdict) -> Equal:
     ends = _ends([told.ladder.rungs[0], told.ladder.rungs[-1]] if told.ladder else [told.arms[0].arm])
     useful = [d for d in summary.differences if d.arm in ends and split_variant(d.metric)[0] == "useful"]
     directed = {metric for metric, better in effects.betters(summary).items() if better != "neither"}
-    metrics = _most_telling([d.metric for d in useful if d.metric in directed])
+    traits = effects.traits(summary)
+    metrics = _most_telling([d.metric for d in useful if d.metric in directed], traits)
     return Equal(
         tuple(
-            _useful_row(metric, [d for end in ends for d in useful if (d.arm, d.metric) == (end, metric)])
+            _useful_row(
+                metric, traits[metric], [d for end in ends for d in useful if (d.arm, d.metric) == (end, metric)]
+            )
             for metric in metrics
         ),
-        tuple(_reading(reading) for reading in _readings(summary)),
+        tuple(_reading(reading, traits[reading.metric]) for reading in _readings(summary)),
     )
 
 
@@ -145,10 +148,10 @@ def _kind(own: Sequence[tuple[str, Finding]]) -> str:
     return next((kind for kind in ("gained", "lost", "changed") if kind in outcomes), "unclear")
 
 
-def _importance(own: Sequence[tuple[str, Finding]]) -> tuple[int, float]:
+def _importance(own: Sequence[tuple[str, Finding]]) -> tuple[float, float]:
     """What a reader can picture first, then what moved most in the last arm."""
     _, finding = own[-1]
-    return pictured(finding.difference.metric), -(finding.size or 0.0)
+    return pictured(finding.traits), -(finding.size or 0.0)
 
 
 def _row(own: Sequence[tuple[str, Finding]], ends: Sequence[str]) -> Row:
@@ -164,14 +167,14 @@ def _ends(names: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def _most_telling(metrics: Sequence[str]) -> list[str]:
-    return sorted(dict.fromkeys(metrics), key=pictured)[:SHOWN]
+def _most_telling(metrics: Sequence[str], traits: Mapping[str, Traits]) -> list[str]:
+    return sorted(dict.fromkeys(metrics), key=lambda metric: pictured(traits[metric]))[:SHOWN]
 
 
-def _useful_row(metric: str, differences: Sequence[Difference]) -> Row:
+def _useful_row(metric: str, traits: Traits, differences: Sequence[Difference]) -> Row:
     return Row(
         metric,
-        named(metric),
+        named(metric, traits),
         tuple(
             Cell(
                 d.arm,
@@ -186,21 +189,23 @@ def _useful_row(metric: str, differences: Sequence[Difference]) -> Row:
 
 def _readings(summary: Summary) -> list[Reading]:
     """Of every pair of checkpoints its gap in the diversity that is easiest to picture, at equal quality."""
-    betters = effects.betters(summary)
+    traits = effects.traits(summary)
     chosen: dict[tuple[str, str], Reading] = {}
     for reading in summary.readings:
         pair = reading.checkpoint, reading.baseline
-        at_quality = effects.role(reading.at_equal, betters.get(reading.at_equal, "neither")) == "quality"
-        if at_quality and (pair not in chosen or pictured(reading.metric) < pictured(chosen[pair].metric)):
+        if traits[reading.at_equal].side != "quality":
+            continue
+        if pair not in chosen or pictured(traits[reading.metric]) < pictured(traits[chosen[pair].metric]):
             chosen[pair] = reading
     return list(chosen.values())
 
 
-def _reading(reading: Reading) -> str:
+def _reading(reading: Reading, traits: Traits) -> str:
     if not is_number(reading.value):
         return f"{reading.checkpoint} and {reading.baseline} reach no common {label(reading.at_equal)}."
     interval = interval_text(reading)
+    gap = f"{named(reading.metric, traits)} {value_text(reading, signed=True)}"
     return (
-        f"{reading.checkpoint} against {reading.baseline}: {named(reading.metric)} {value_text(reading, signed=True)}"
+        f"{reading.checkpoint} against {reading.baseline}: {gap}"
         f"{f' ({interval})' if interval else ''} at equal {label(reading.at_equal)}, {range_of(reading)}."
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from evalkit.records import Summary
-from evalkit.report import effects, plane, signs
+from evalkit.report import effects, figures, plane, signs
 from evalkit.report.figures import GRID, Figure, page_layout, shown
 from evalkit.report.ladders import DISTANCE, without_number
 from evalkit.report.wording import label
@@ -27,7 +27,7 @@ def distance(summary: Summary, metric: str) -> Figure | None:
     ways = _ways(known, homes)
     numbers = signs.numbers(summary)
     points = [plane.path([point], numbers[point[0].name]) | {"showlegend": False} for point in known]
-    words = "better" if effects.role(metric, better) == "quality" else "more diverse"
+    words = figures.direction(effects.traits(summary)[metric].side)
     layout = page_layout(
         height=360,
         xaxis=_axis(f"{DISTANCE}, nats (further away →)", across),

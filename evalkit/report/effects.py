@@ -7,16 +7,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from evalkit.measure import split_variant
-from evalkit.records import Better, Difference, Estimate, Summary
+from evalkit.records import Better, Difference, Estimate, Summary, Traits
 from evalkit.report.wording import is_number
 
-Role = Literal["quality", "diversity", "other"]
 Outcome = Literal["gained", "lost", "unclear", "changed"]
-QUALITY = (
-    "reward", "accuracy", "choice_accuracy", "win_rate", "judge", "pass_at", "best_of", "utility_k", "qd_score",
-    "reference_nll", "mauve", "tv_to_target", "kl_to_target",
-)  # fmt: skip
-"""How names of measures of quality begin; to answer by a stated law, or as people do, is to do what was asked."""
 ALPHA = 0.05
 LARGE, SMALL = 0.8, 0.2
 """Cohen's (1988) words for standardised differences."""
@@ -29,12 +23,6 @@ class Effect:
     value: float
     low: float
     high: float
-
-
-def role(measure: str, better: Better) -> Role:
-    if better == "neither":
-        return "other"
-    return "quality" if split_variant(measure)[1].startswith(QUALITY) else "diversity"
 
 
 def is_whole(measure: str) -> bool:
@@ -55,6 +43,11 @@ def outcome(difference: Difference, better: Better) -> Outcome:
 def betters(summary: Summary) -> dict[str, Better]:
     """Measure -> its direction, in the summary's order."""
     return {estimate.metric: estimate.better for estimate in summary.estimates}
+
+
+def traits(summary: Summary) -> dict[str, Traits]:
+    """Measure -> what its declaration says of it, in the summary's order."""
+    return {estimate.metric: estimate.traits for estimate in summary.estimates}
 
 
 def estimates(summary: Summary) -> dict[tuple[str, str], Estimate]:

@@ -11,7 +11,7 @@ import html
 from collections.abc import Sequence
 from typing import Any
 
-from evalkit.records import Better, Difference, Estimate, Summary
+from evalkit.records import Better, Difference, Estimate, Side, Summary
 from evalkit.report import effects, signs
 from evalkit.report.wording import LEVEL, interval_text, is_number, label, p_text, short, value_text
 
@@ -42,19 +42,22 @@ def shown(text: str) -> str:
     return html.escape(short(" ".join(text.split())), quote=False)
 
 
-def measures(summary: Summary, role: effects.Role) -> list[str]:
-    """Measures of that side of the trade, in the summary's order, in their plain form."""
+def measures(summary: Summary, side: Side) -> list[str]:
+    """Measures of that side, in the summary's order, in their plain form."""
     return [
-        metric
-        for metric, better in effects.betters(summary).items()
-        if effects.role(metric, better) == role and effects.is_whole(metric)
+        metric for metric, traits in effects.traits(summary).items() if traits.side == side and effects.is_whole(metric)
     ]
 
 
-def plottable(summary: Summary, role: effects.Role) -> list[str]:
+def direction(side: Side) -> str:
+    """What is further along an axis in a measure's better direction."""
+    return {"quality": "better", "diversity": "more diverse", "match": "nearer", "neither": "more"}[side]
+
+
+def plottable(summary: Summary, side: Side) -> list[str]:
     """Those of them that any arm has a number for."""
     known = {estimate.metric for estimate in summary.estimates if is_number(estimate.value)}
-    return [metric for metric in measures(summary, role) if metric in known]
+    return [metric for metric in measures(summary, side) if metric in known]
 
 
 def dots(summary: Summary, metric: str) -> Figure:
@@ -72,7 +75,7 @@ def dots(summary: Summary, metric: str) -> Figure:
         )
     ]
     better = effects.betters(summary)[metric]
-    axis = _axis(metric, better, "better" if effects.role(metric, better) == "quality" else "more diverse")
+    axis = _axis(metric, better, direction(effects.traits(summary)[metric].side))
     return {
         "data": data,
         "layout": page_layout(height=110 + _row(len(known)) * len(known), xaxis=axis, yaxis=_rows(known)),

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from evalkit.records import Better, Difference, Summary
+from evalkit.records import Better, Difference, Summary, Traits
 from evalkit.report import effects
-from evalkit.report.effects import Outcome, Role
+from evalkit.report.effects import Outcome
 from evalkit.report.plain import named, pictured
 from evalkit.report.wording import LEVEL, interval_text, label, p_text, value_text
 
@@ -17,7 +17,7 @@ class Finding:
     """One difference and what to make of it."""
 
     difference: Difference
-    role: Role
+    traits: Traits
     outcome: Outcome
     size: float | None
     """Standardised difference, without sign."""
@@ -29,7 +29,7 @@ class Finding:
     @property
     def plain(self) -> str:
         """What the measure counts, in everyday words."""
-        return named(self.difference.metric)
+        return named(self.difference.metric, self.traits)
 
     @property
     def value(self) -> str:
@@ -49,7 +49,7 @@ class Finding:
 
 def findings(arm: str, baseline: str, summary: Summary) -> list[Finding]:
     """Those of the plain measures, the strongest first."""
-    betters, estimates = effects.betters(summary), effects.estimates(summary)
+    betters, traits, estimates = effects.betters(summary), effects.traits(summary), effects.estimates(summary)
     found = []
     for difference in summary.differences:
         if (difference.arm, difference.baseline) != (arm, baseline) or not effects.is_whole(difference.metric):
@@ -57,14 +57,14 @@ def findings(arm: str, baseline: str, summary: Summary) -> list[Finding]:
         better: Better = betters.get(difference.metric, "neither")
         effect = effects.effect(difference, estimates.get((difference.metric, baseline)))
         size = abs(effect.value) if effect else None
-        kind = effects.role(difference.metric, better)
-        found.append(Finding(difference, kind, effects.outcome(difference, better), size))
+        own = traits.get(difference.metric, Traits())
+        found.append(Finding(difference, own, effects.outcome(difference, better), size))
     return sorted(found, key=lambda finding: -(finding.size or 0.0))
 
 
 def telling(findings: Sequence[Finding]) -> Finding:
     """The one that tells its side: the first that a reader can picture, else the strongest."""
-    return min(findings, key=lambda finding: pictured(finding.difference.metric))
+    return min(findings, key=lambda finding: pictured(finding.traits))
 
 
 def told_of(findings: Sequence[Finding]) -> list[Finding]:

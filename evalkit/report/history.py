@@ -1,7 +1,8 @@
 """The page of many runs of one suite: a line an arm and metric over time, small multiples, the tables behind them.
 
-A line joins what may be compared and breaks where it may not: at another signature, other prompts, other sampling
-settings. The figures are made in the browser from bare numbers, so that a thousand nightly runs stay one small page.
+A line joins what may be compared and breaks where it may not: at another signature, other prompts or fewer of them,
+other frames or sampling settings. The figures are made in the browser from bare numbers, so that a thousand nightly
+runs stay one small page.
 """
 
 from __future__ import annotations
@@ -12,10 +13,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from evalkit.records import Side
 from evalkit.report import figures, signs
 from evalkit.report.build import SECTIONS
 from evalkit.report.content import JSON, MetricText
-from evalkit.report.effects import Role
 from evalkit.report.offline import asset, render
 from evalkit.report.provenance import day_and_time
 from evalkit.report.tables import ARROWS, DIVERSE
@@ -55,7 +56,7 @@ class Trend:
     """One metric."""
 
     metric: str
-    role: Role
+    side: Side
     text: MetricText
     lines: tuple[Line, ...]
     notes: tuple[str, ...]
@@ -73,12 +74,18 @@ class History:
     notes: tuple[str, ...]
     """Where prompts or sampling settings changed, which breaks every line."""
 
+    @property
+    def breaks(self) -> tuple[str, ...]:
+        """Every break in words."""
+        own = (f"{label(trend.metric)}: {note}" for trend in self.trends for note in trend.notes)
+        return (*self.notes, *own)
+
 
 def history_page(history: History) -> str:
     """The page as HTML, ready to be written as UTF-8."""
     numbered = list(enumerate(history.trends))
     sections = [
-        (role, title, lead, [pair for pair in numbered if pair[1].role == role]) for role, title, lead in SECTIONS
+        (side, title, lead, [pair for pair in numbered if pair[1].side == side]) for side, title, lead in SECTIONS
     ]
     view = {
         "title": f"{history.suite} over time",
@@ -88,7 +95,7 @@ def history_page(history: History) -> str:
         "runs": [(run, day_and_time(run.started)) for run in history.runs],
         "notes": history.notes,
         "label": label,
-        "arrow": lambda trend: (DIVERSE if trend.role == "diversity" else ARROWS)[trend.text.better],
+        "arrow": lambda trend: (DIVERSE if trend.side == "diversity" else ARROWS)[trend.text.better],
         "confidence": LEVEL,
     }
     styles = [asset("evalkit.report", "style.css"), asset("evalkit.report", "history.css")]

@@ -1,7 +1,7 @@
 """What became of quality and diversity along a ladder, in two sentences: the claim, and the numbers it rests on.
 
 "The further, the better" is said only where every step between neighbouring rungs is a clear gain of the measure that
-is named (sign-flip test, Holm over the steps) and no other measure of that side clearly steps the other way.
+is named (p after Holm over the steps) and no other measure of that side clearly steps the other way.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from typing import Literal
 
 import numpy as np
 
-from evalkit.records import Estimate, Summary
+from evalkit.records import Estimate, Side, Summary
 from evalkit.report import effects
 from evalkit.report.findings import Finding, telling, told_of
 from evalkit.report.ladders import Ladder
 from evalkit.report.wording import LEVEL, capital, is_number, listed, value_text
-from evalkit.stats import holm, sign_flip_p_values
+from evalkit.stats import holm, mean_p_values
 
 State = Literal["gained", "lost", "mixed", "unclear"]
 Rungs = Mapping[str, Sequence[Finding]]
@@ -29,7 +29,7 @@ Rungs = Mapping[str, Sequence[Finding]]
 class _Words:
     """One side of the trade and the words for it."""
 
-    role: effects.Role
+    side: Side
     subject: str
     further: dict[State, str]
     ever: dict[State, str]
@@ -69,9 +69,9 @@ def ladder_headline(ladder: Ladder, rungs: Rungs, summary: Summary) -> tuple[str
     told = [side for side in _SIDES if all(_of(side, rungs[arm]) for arm in ladder.rungs)]
     if not told:
         return "", ""
-    states = {side.role: [_state(_of(side, rungs[arm])) for arm in ladder.rungs] for side in told}
-    graded = [side for side in told if _is_graded(side, ladder, rungs, states[side.role], summary)]
-    rest = "; ".join(_rest(side, ladder, states[side.role]) for side in told if side not in graded)
+    states = {side.side: [_state(_of(side, rungs[arm])) for arm in ladder.rungs] for side in told}
+    graded = [side for side in told if _is_graded(side, ladder, rungs, states[side.side], summary)]
+    rest = "; ".join(_rest(side, ladder, states[side.side]) for side in told if side not in graded)
     against = f"against {ladder.baseline}, {rest}" if rest else ""
     claim = "; ".join(filter(None, [_graded(graded, ladder, states), against]))
     shown = [pair for side in told for pair in _ends(side, ladder, rungs)]
@@ -79,7 +79,7 @@ def ladder_headline(ladder: Ladder, rungs: Rungs, summary: Summary) -> tuple[str
 
 
 def _of(side: _Words, findings: Sequence[Finding]) -> list[Finding]:
-    return [finding for finding in findings if finding.role == side.role and is_number(finding.difference.value)]
+    return [finding for finding in findings if finding.traits.side == side.side and is_number(finding.difference.value)]
 
 
 def _state(findings: Sequence[Finding]) -> State:
@@ -97,18 +97,21 @@ def _is_graded(side: _Words, ladder: Ladder, rungs: Rungs, states: Sequence[Stat
     shown = telling(_decisive(_of(side, rungs[ladder.rungs[-1]]))).difference.metric
     towards = 1 if states[0] == "gained" else -1
     steps = {
-        metric: _steps(ladder, metric, found, towards * (-1 if betters[metric] == "lower" else 1)) for metric in metrics
+        metric: _steps(ladder, metric, found, towards * (-1 if betters[metric] == "lower" else 1), summary.clusters)
+        for metric in metrics
     }
     return steps[shown] == {1} and not any(-1 in clear for clear in steps.values())
 
 
-def _steps(ladder: Ladder, metric: str, found: Mapping[tuple[str, str], Estimate], sign: int) -> set[int]:
+def _steps(
+    ladder: Ladder, metric: str, found: Mapping[tuple[str, str], Estimate], sign: int, clusters: Sequence[str]
+) -> set[int]:
     """Which ways the steps between neighbouring rungs go: 1 as told, -1 against it, 0 not clear."""
     values = [_values(found.get((metric, arm))) for arm in ladder.rungs]
     if len({len(row) for row in values}) != 1:
         return {0}
     steps = np.array([sign * (far - near) for near, far in pairwise(values)])
-    clear = holm(sign_flip_p_values(steps)) < effects.ALPHA
+    clear = holm(mean_p_values(steps, clusters)) < effects.ALPHA
     return {int(np.sign(np.nansum(step))) if is_clear else 0 for step, is_clear in zip(steps, clear, strict=True)}
 
 
@@ -116,13 +119,13 @@ def _values(estimate: Estimate | None) -> np.ndarray:
     return np.array([np.nan if v is None else v for v in estimate.values] if estimate else [], dtype=np.float64)
 
 
-def _graded(sides: Sequence[_Words], ladder: Ladder, states: Mapping[effects.Role, Sequence[State]]) -> str:
+def _graded(sides: Sequence[_Words], ladder: Ladder, states: Mapping[Side, Sequence[State]]) -> str:
     if not sides:
         return ""
     if ladder.by_distance:
-        clauses = [side.further[states[side.role][0]] for side in sides]
+        clauses = [side.further[states[side.side][0]] for side in sides]
         return f"the further tuning moved from {ladder.baseline}, {listed(clauses)}"
-    clauses = [side.ever[states[side.role][0]] for side in sides]
+    clauses = [side.ever[states[side.side][0]] for side in sides]
     return f"from {ladder.baseline} over {ladder.rungs[0]} to {ladder.rungs[-1]} {listed(clauses)}"
 
 

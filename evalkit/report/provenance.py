@@ -107,6 +107,11 @@ def day_and_time(found: datetime.datetime) -> str:
     return f"{found.day} {found:%B %Y, %H:%M:%S} UTC"
 
 
+def span(first: datetime.datetime, last: datetime.datetime) -> str:
+    """When something was done that took a while."""
+    return f"on {day_and_time(first)}" if first == last else f"from {day_and_time(first)} to {day_and_time(last)}"
+
+
 def _told(run: str, manifest: Mapping[str, JSON]) -> Provenance:
     return Provenance(
         run=run,
@@ -132,12 +137,41 @@ def _facts(manifest: Mapping[str, JSON]) -> Iterator[tuple[str, str]]:
     yield "Started", day_and_time(started) if started else ""
     yield "Ended", day_and_time(ended) if ended else ""
     yield "Took", took((ended - started).total_seconds()) if started and ended else ""
+    yield "Sampled", _sampled(manifest.get("samples"))
+    yield "Told by servers", _served(_at(manifest, "identity", "checkpoints"))
     yield "Tokens", _tokens(manifest.get("tokens"))
     yield "Seed", _seed(manifest)
     yield "evalkit", _text(manifest.get("evalkit"))
     yield "Versions", _pairs(manifest.get("versions"))
     yield "Machine", _machine(manifest.get("machine"))
     yield "File", _text(manifest.get("file"))
+
+
+def _sampled(arms: JSON) -> str:
+    """Each arm's completions: by this run or taken from the cache, and when."""
+    rows = arms.items() if isinstance(arms, Mapping) else ()
+    return "; ".join(f"{arm}: {_sample(row)}" for arm, row in rows if isinstance(row, Mapping))
+
+
+def _served(checkpoints: JSON) -> str:
+    """What servers told of the models that they serve."""
+    rows = checkpoints.items() if isinstance(checkpoints, Mapping) else ()
+    told = ((name, row.get("served")) for name, row in rows if isinstance(row, Mapping))
+    return "; ".join(f"{name}: {_pairs(facts)}" for name, facts in told if facts)
+
+
+def _sample(row: Mapping[str, JSON]) -> str:
+    when, cached = _when(row, "sampled"), _when(row, "cached")
+    if not cached:
+        return f"{_text(row.get('completions'))} completions, sampled by this run {when}"
+    of_all = f"{_text(row.get('from_cache'))} of {_text(row.get('completions'))} completions"
+    rest = "" if row.get("from_cache") == row.get("completions") else ", the others by this run"
+    return f"{of_all} from the cache, sampled {cached}{rest}"
+
+
+def _when(row: Mapping[str, JSON], what: str) -> str:
+    first, last = moment(row.get(f"{what}_first")), moment(row.get(f"{what}_last"))
+    return span(first, last) if first and last else ""
 
 
 def _tokens(counts: JSON) -> str:

@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 
 from evalkit.measure import split_variant
-from evalkit.records import Better, Difference, Estimate, Summary, Variant
+from evalkit.records import Better, Difference, Estimate, Side, Summary, Variant
 from evalkit.report import effects
 from evalkit.report.content import MetricText
-from evalkit.report.effects import Outcome, Role
+from evalkit.report.effects import Outcome
 from evalkit.report.wording import interval_text, is_number, label, listed, p_text, value_text
 
 ARROWS: dict[Better, str] = {
@@ -20,12 +20,14 @@ ARROWS: dict[Better, str] = {
     "neither": "no better direction",
 }
 DIVERSE: dict[Better, str] = {"higher": "↑ higher is more diverse", "lower": "↓ lower is more diverse"}
-MARKS: dict[tuple[Role, Outcome], str] = {
+MARKS: dict[tuple[Side, Outcome], str] = {
     ("quality", "gained"): "▲ better",
     ("quality", "lost"): "▼ worse",
     ("diversity", "gained"): "▲ wider",
     ("diversity", "lost"): "▼ narrower",
-    ("other", "changed"): "◆ changed",
+    ("match", "gained"): "▲ nearer",
+    ("match", "lost"): "▼ further",
+    ("neither", "changed"): "◆ changed",
 }
 UNCLEAR = "no clear difference"
 VARIANT_NAMES: dict[Variant, str] = {
@@ -88,7 +90,7 @@ class MetricTable:
 
     metric: str
     name: str
-    role: Role
+    side: Side
     text: MetricText
     arrow: str
     signatures: tuple[str, ...]
@@ -150,7 +152,7 @@ def _table(metric: str, better: Better, summary: Summary, texts: Mapping[str, Me
     order = {arm.name: place for place, arm in enumerate(summary.arms)}
     found = sorted((e for e in summary.estimates if e.metric == metric), key=lambda e: order.get(e.arm, len(order)))
     differences = {d.arm: d for d in summary.differences if d.metric == metric}
-    role = effects.role(metric, better)
+    side = effects.traits(summary)[metric].side
     ends = _ends(found)
     strips = {estimate.arm: _strip(estimate, ends) for estimate in found}
     baselines = {difference.baseline for difference in differences.values()}
@@ -158,14 +160,14 @@ def _table(metric: str, better: Better, summary: Summary, texts: Mapping[str, Me
     return MetricTable(
         metric=metric,
         name=label(metric),
-        role=role,
+        side=side,
         text=texts.get(metric, MetricText(unit="", better=better, summary="")),
-        arrow=(DIVERSE if role == "diversity" else ARROWS)[better],
+        arrow=(DIVERSE if side == "diversity" else ARROWS)[better],
         signatures=tuple(dict.fromkeys(estimate.signature for estimate in found)),
         unlike=_unlike(found),
         reference=reference.value if reference else None,
         rows=tuple(
-            _row(e, strips[e.arm], e.arm in baselines, _compare(differences.get(e.arm), better, role)) for e in found
+            _row(e, strips[e.arm], e.arm in baselines, _compare(differences.get(e.arm), better, side)) for e in found
         ),
     )
 
@@ -191,7 +193,7 @@ def _row(estimate: Estimate, strip: Strip | None, is_baseline: bool, comparison:
     )
 
 
-def _compare(difference: Difference | None, better: Better, role: Role) -> Comparison | None:
+def _compare(difference: Difference | None, better: Better, side: Side) -> Comparison | None:
     if difference is None:
         return None
     outcome = effects.outcome(difference, better)
@@ -200,7 +202,7 @@ def _compare(difference: Difference | None, better: Better, role: Role) -> Compa
         value=value_text(difference, signed=True),
         interval=interval_text(difference),
         p=p_text(difference.p_adjusted).removeprefix("p ").removeprefix("= "),
-        mark=MARKS.get((role, outcome), UNCLEAR),
+        mark=MARKS.get((side, outcome), UNCLEAR),
         outcome=outcome,
     )
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from evalkit.records import Arm, Crossover, Curve, Summary
 from evalkit.report import figures, signs
-from evalkit.report.wording import LEVEL, is_number, label, number_text
+from evalkit.report.wording import LEVEL, is_number, is_point, label, number_text
 
 TITLES = {
     "classes": "Different things said",
@@ -99,10 +99,15 @@ def _title(curve: Curve) -> str:
 
 
 def _cells(curve: Curve) -> list[tuple[str, str]]:
-    return [
-        (number_text(value), f"{number_text(low)} to {number_text(high)}" if is_number(low) and is_number(high) else "")
-        for value, low, high in zip(curve.values, curve.lows, curve.highs, strict=True)
-    ]
+    rows = zip(curve.values, curve.lows, curve.highs, strict=True)
+    return [(number_text(value), _interval(low, high)) for value, low, high in rows]
+
+
+def _interval(low: float | None, high: float | None) -> str:
+    """Nothing where it is not known, or where equal values (one of one completion is one) would make it a point."""
+    if not (is_number(low) and is_number(high)) or is_point(low, high):
+        return ""
+    return f"{number_text(low)} to {number_text(high)}"
 
 
 def _crossing(found: Crossover) -> str:
@@ -192,7 +197,8 @@ def _line(curve: Curve, number: int, dash: str, aside: float) -> figures.Figure:
         "y": list(curve.values),
         "error_y": figures.bars(points) | {"color": signs.themed(number)},
         "hovertext": [
-            f"<b>{figures.shown(curve.arm)}</b>, {step} {k}<br>{value}, {LEVEL} interval {interval}"
+            f"<b>{figures.shown(curve.arm)}</b>, {step} {k}<br>{value}"
+            + (f", {LEVEL} interval {interval}" if interval else "")
             for k, (value, interval) in zip(curve.ks, _cells(curve), strict=True)
         ],
         "hoverinfo": "text",

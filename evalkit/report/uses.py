@@ -18,14 +18,14 @@ from typing import TypeGuard
 
 import numpy as np
 
-from evalkit.records import CONFIDENCE, Better, Estimate, Summary
+from evalkit.records import CONFIDENCE, Better, Estimate, Side, Summary, Traits
 from evalkit.report import effects
 from evalkit.report.content import ReportContent
 from evalkit.report.wording import is_number
 from evalkit.stats import Array, Mean, mean_intervals
 
-OF_SEVERAL = ("pass_at_k", "best_of_k", "utility_k", "qd_score")
-"""Measures of several tries at once: neither how good one try is nor how various many are."""
+OF_SEVERAL = "several tries"
+"""Family of the measures of several tries at once: neither how good one try is nor how various many are."""
 STEPS = 20
 """The slider's, from diversity alone to quality alone."""
 _NOTHING = 1e-12
@@ -56,7 +56,7 @@ class Scale:
     """One measure: every arm's difference to the baseline, and the unit that it is counted in."""
 
     measure: str
-    role: effects.Role
+    side: Side
     unit: float
     """Of the measure itself; a difference of one unit counts 1."""
     counted: Mapping[str, float]
@@ -86,10 +86,12 @@ class Part:
     scales: tuple[Scale, ...]
     values: Mapping[str, Array]
     """Arm -> (P,), its part prompt by prompt; the part is their mean."""
+    clusters: tuple[str, ...]
+    """The cluster of each prompt; empty: each is its own."""
 
     def interval(self, arm: str) -> Mean:
         """An arm's part with its interval over prompts."""
-        return mean_intervals(self.values[arm][None, :], CONFIDENCE)[0]
+        return mean_intervals(self.values[arm][None, :], CONFIDENCE, self.clusters)[0]
 
 
 @dataclass(frozen=True)
@@ -113,13 +115,14 @@ class Tries:
 
 def parts(summary: Summary, baseline: str) -> Parts | None:
     """Both parts against `baseline`; None where one of them has no measure that every arm has."""
-    found, betters = effects.estimates(summary), effects.betters(summary)
+    found, betters, traits = effects.estimates(summary), effects.betters(summary), effects.traits(summary)
     arms = [arm.name for arm in summary.arms]
     directed = [m for m, better in betters.items() if better != "neither" and effects.is_whole(m)]
-    single = [m for m in directed if m.split("|")[0] not in OF_SEVERAL]
+    single = [m for m in directed if traits[m].family != OF_SEVERAL]
     scales = [made for m in single if (made := _of_measure(m, betters[m], arms, baseline, found)) is not None]
     quality, diversity = (
-        _part([one for one in scales if one[0].role == role], arms) for role in ("quality", "diversity")
+        _part([one for one in scales if one[0].side == side], arms, summary.clusters)
+        for side in ("quality", "diversity")
     )
     if quality is None or diversity is None:
         return None
@@ -129,7 +132,7 @@ def parts(summary: Summary, baseline: str) -> Parts | None:
 
 def tries(content: ReportContent, baseline: str) -> Tries | None:
     """What the best of all k completions is worth; None without scores, or where prompts have unequal numbers."""
-    summary, betters = content.summary, effects.betters(content.summary)
+    summary, traits = content.summary, effects.traits(content.summary)
     arms = [arm.name for arm in summary.arms]
     counts = {len(row) for by_arm in content.scores.values() for rows in by_arm.values() for row in rows}
     if len(counts) != 1 or max(counts) < 2:
@@ -137,30 +140,33 @@ def tries(content: ReportContent, baseline: str) -> Tries | None:
     made = [
         scale
         for score, by_arm in content.scores.items()
-        if effects.role(score, betters.get(score, "neither")) == "quality" and set(arms) <= by_arm.keys()
+        if traits.get(score, Traits()).side == "quality" and set(arms) <= by_arm.keys()
         if (scale := _scaled(score, "quality", 1, {arm: _best(by_arm[arm]) for arm in arms}, baseline)) is not None
     ]
-    part = _part(made, arms)
+    part = _part(made, arms, summary.clusters)
     return Tries(max(counts), part) if part else None
 
 
 def ranking(parts: Parts, quality: float) -> tuple[Place, ...]:
     """Arms by quality times the quality part and the rest times the diversity part, the best first."""
-    return ranked({
+    scores = {
         arm: quality * parts.quality.values[arm] + (1 - quality) * parts.diversity.values[arm]
         for arm in parts.quality.values
-    })  # fmt: skip
+    }
+    return ranked(scores, parts.quality.clusters)
 
 
-def ranked(scores: Mapping[str, Array]) -> tuple[Place, ...]:
-    """Arms by their mean score, each with how far it is behind the first; `scores`: arm -> (P,)."""
+def ranked(scores: Mapping[str, Array], clusters: Sequence[str] = ()) -> tuple[Place, ...]:
+    """Arms by their mean score, each with how far it is behind the first; `scores`: arm -> (P,),
+    `clusters`: that of each prompt.
+    """
     means = {arm: float(values.mean()) for arm, values in scores.items()}
     first, *others = sorted(means, key=lambda arm: -means[arm])
     if not others:
         return (Place(first, means[first], None),)
     leads = np.stack([scores[first] - scores[arm] for arm in others])
     # Bonferroni over the others, so that "tied" and "behind" hold of all of them at once.
-    behind = mean_intervals(leads, 1 - (1 - CONFIDENCE) / len(others))
+    behind = mean_intervals(leads, 1 - (1 - CONFIDENCE) / len(others), clusters)
     places = [Place(arm, means[arm], lead) for arm, lead in zip(others, behind, strict=True)]
     return (Place(first, means[first], None), *places)
 
@@ -172,11 +178,11 @@ def _of_measure(
     if own.keys() != set(arms) or len({estimate.signature for estimate in own.values()}) > 1:
         return None
     values = {arm: np.array([np.nan if v is None else v for v in own[arm].values], dtype=np.float64) for arm in arms}
-    return _scaled(measure, effects.role(measure, better), -1 if better == "lower" else 1, values, baseline)
+    return _scaled(measure, found[measure, baseline].traits.side, -1 if better == "lower" else 1, values, baseline)
 
 
 def _scaled(
-    measure: str, role: effects.Role, sign: int, values: Mapping[str, Array], baseline: str
+    measure: str, side: Side, sign: int, values: Mapping[str, Array], baseline: str
 ) -> tuple[Scale, Mapping[str, Array]] | None:
     """The measure's unit and every arm's values in it, prompt by prompt; None where an arm cannot be compared."""
     away = {arm: sign * (own - values[baseline]) for arm, own in values.items()}
@@ -188,7 +194,7 @@ def _scaled(
     means = {arm: float(np.nanmean(own)) for arm, own in away.items()}
     unit = max(effects.LARGE * spread, *(abs(mean) for mean in means.values()))
     counted = {arm: mean / unit for arm, mean in means.items()}
-    return Scale(measure, role, unit, counted), {arm: _filled(own / unit) for arm, own in away.items()}
+    return Scale(measure, side, unit, counted), {arm: _filled(own / unit) for arm, own in away.items()}
 
 
 def _filled(values: Array) -> Array:
@@ -198,11 +204,13 @@ def _filled(values: Array) -> Array:
     return np.asarray(np.where(defined, mean + (values - mean) * len(values) / defined.sum(), mean))
 
 
-def _part(made: Sequence[tuple[Scale, Mapping[str, Array]]], arms: Sequence[str]) -> Part | None:
+def _part(
+    made: Sequence[tuple[Scale, Mapping[str, Array]]], arms: Sequence[str], clusters: tuple[str, ...]
+) -> Part | None:
     if not made:
         return None
     means = {arm: np.mean([values[arm] for _, values in made], axis=0) for arm in arms}
-    return Part(tuple(scale for scale, _ in made), means)
+    return Part(tuple(scale for scale, _ in made), means, clusters)
 
 
 def _best(rows: Sequence[Sequence[float | None]]) -> Array:

@@ -60,7 +60,9 @@ def uses_view(content: ReportContent, baseline: str) -> UsesView | None:
         return None
     arms = tuple(arm.name for arm in content.summary.arms)
     several = tries(content, baseline)
-    orders = [ranking(found, use.quality) for use in USES] + ([ranked(several.part.values)] if several else [])
+    orders = [ranking(found, use.quality) for use in USES] + (
+        [ranked(several.part.values, several.part.clusters)] if several else []
+    )
     cards = [
         _card(use.name, use.wants, f"quality {use.quality:g}, diversity {use.diversity:.2g}", order)
         for use, order in zip(USES, orders, strict=False)

@@ -12,10 +12,12 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
+from typing import get_args
 
-from evalkit.records import Arm, Estimate, Summary
+from evalkit.clusters import sized
+from evalkit.records import Arm, Estimate, Side, Summary
 from evalkit.report import effects
-from evalkit.report.effects import Outcome, Role
+from evalkit.report.effects import Outcome
 from evalkit.report.findings import Finding, told_of
 from evalkit.report.findings import findings as findings_of
 from evalkit.report.ladder_words import Rungs, ladder_headline
@@ -163,10 +165,10 @@ def _arm_verdict(arm: str, baseline: str, summary: Summary) -> ArmVerdict:
 
 def _headline(arm: str, baseline: str, findings: Sequence[Finding]) -> tuple[str, str, str]:
     """The headline with its evidence in it, then its claim alone, then its numbers alone."""
-    sides = {side: [finding for finding in findings if finding.role == side.role] for side in _SIDES}
+    sides = {side: [finding for finding in findings if finding.traits.side == side.side] for side in _SIDES}
     defined = {side: [f for f in found if is_number(f.difference.value)] for side, found in sides.items()}
     told = [(side, found) for side, found in defined.items() if found]
-    unknown = [_undefined(side.role, found) for side, found in sides.items() if found and not defined[side]]
+    unknown = [_undefined(side.side, found) for side, found in sides.items() if found and not defined[side]]
     if not told:
         directionless = f"{arm} and {baseline} are compared only on measures without a better direction."
         said = " ".join(unknown) or directionless
@@ -189,16 +191,16 @@ def _plainly(finding: Finding, says_what: bool) -> str:
     return f"{finding.plain} {finding.value}{interval}"
 
 
-def _undefined(role: Role, findings: Sequence[Finding]) -> str:
+def _undefined(side: Side, findings: Sequence[Finding]) -> str:
     names = listed([label(finding.difference.metric) for finding in findings])
-    return f"{capital(role)} could not be compared ({names} undefined)."
+    return f"{capital(side)} could not be compared ({names} undefined)."
 
 
 @dataclass(frozen=True, slots=True)
 class _Side:
     """One side of the trade and the words for it."""
 
-    role: Role
+    side: Side
     gained: str
     lost: str
     mixed: str
@@ -226,10 +228,10 @@ class _Side:
         parts = [f"{counts[kind]} clearly {verb}" for kind, verb in verbs if counts[kind]]
         if counts["unclear"]:
             parts.append(f"{counts['unclear']} {'shows' if counts['unclear'] == 1 else 'show'} no clear difference")
-        return f"of {len(findings)} {self.role} measures {listed(parts)}"
+        return f"of {len(findings)} {self.side} measures {listed(parts)}"
 
     def _unanimous(self, findings: Sequence[Finding]) -> str:
-        every = f"{'both' if len(findings) == 2 else f'all {len(findings)}'} {self.role} measures"
+        every = f"{'both' if len(findings) == 2 else f'all {len(findings)}'} {self.side} measures"
         if findings[0].outcome == "unclear":
             return f"{every} show no clear difference"
         return f"{every} clearly {self.rose if findings[0].outcome == 'gained' else self.fell}"
@@ -237,7 +239,7 @@ class _Side:
 
 _SIDES = (
     _Side(
-        role="quality",
+        side="quality",
         gained="gives {size}better answers{than}",
         lost="gives {size}worse answers{than}",
         mixed="is better{than} by some measures of quality and worse by others",
@@ -246,7 +248,7 @@ _SIDES = (
         fell="worsened",
     ),
     _Side(
-        role="diversity",
+        side="diversity",
         gained="draws from a {size}wider range{than}",
         lost="draws from a {size}narrower range{than}",
         mixed="is wider{than} by some measures of diversity and narrower by others",
@@ -286,13 +288,15 @@ def _describe(summary: Summary) -> str:
 
 
 def _describe_arm(arm: Arm, summary: Summary) -> str:
-    by_role: dict[Role, list[Estimate]] = {"quality": [], "diversity": [], "other": []}
+    by_side: dict[Side, list[Estimate]] = {side: [] for side in get_args(Side)}
     for estimate in summary.estimates:
         if estimate.arm == arm.name and is_number(estimate.value) and effects.is_whole(estimate.metric):
-            by_role[effects.role(estimate.metric, estimate.better)].append(estimate)
-    shown = by_role["quality"][:1] + by_role["diversity"][:SHOWN] or by_role["other"][:1]
+            by_side[estimate.traits.side].append(estimate)
+    shown = by_side["quality"][:1] + by_side["diversity"][:SHOWN] or by_side["match"][:1] or by_side["neither"][:1]
     if not shown:
         return f"{arm.name}: nothing could be measured."
+    whole = shown[0].prompts == len(summary.prompts)
+    asked = sized(shown[0].prompts, summary.clusters if whole else ())
     numbers = [f"{label(e.metric)} {value_text(e)} ({LEVEL} interval {interval_text(e)})" for e in shown]
-    drawn = f"{counted(shown[0].prompts, 'prompt')}, {counted(shown[0].samples, 'completion')} each"
+    drawn = f"{asked}, {counted(shown[0].samples, 'completion')} each"
     return f"{arm.name} has {listed(numbers)}: {drawn}."

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 WithInterval: TypeAlias = "Estimate | Difference | Reading | Mean"
 MISSING = "not defined"
+NO_SPREAD = "none: equal on every prompt"
+"""In the place of an interval that equal values would make a point: two equal differences are not a sure one."""
 UNSHOWABLE = re.compile("[\x00\ud800-\udfff]")
 """NUL, which HTML forbids, and lone surrogates, which are not text."""
 LEVEL = f"{CONFIDENCE * 100:g} %"
@@ -35,9 +37,11 @@ def value_text(number: WithInterval, signed: bool = False) -> str:
 
 
 def interval_text(number: WithInterval) -> str:
-    """`1.20 to 1.44`, or nothing where there is no interval."""
+    """`1.20 to 1.44`; why there is none, where equal values tell no spread; nothing where no end is known."""
     if not (is_number(number.low) and is_number(number.high)):
         return ""
+    if is_point(number.low, number.high):
+        return NO_SPREAD
     decimals = _decimals(number)
     return f"{_fixed(number.low, decimals)} to {_fixed(number.high, decimals)}"
 
@@ -77,11 +81,16 @@ def counted(count: int, noun: str) -> str:
 
 def _decimals(number: WithInterval) -> int:
     """A last digit between a twentieth and a half of the interval's half: more would be noise, fewer would hide it."""
-    if is_number(number.low) and is_number(number.high) and number.high > number.low:
+    if is_number(number.low) and is_number(number.high) and not is_point(number.low, number.high):
         return _clamp(-math.floor(math.log10((number.high - number.low) / 4)))
     if is_number(number.value) and number.value:
         return _clamp(2 - math.floor(math.log10(abs(number.value))))
     return 2
+
+
+def is_point(low: float, high: float) -> bool:
+    """Whether an interval has no width but that of rounding: its values do not vary, which is no certainty."""
+    return high <= low or math.isclose(low, high, rel_tol=1e-9)
 
 
 def _clamp(decimals: int) -> int:

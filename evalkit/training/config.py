@@ -12,6 +12,7 @@ from evalkit.prompts import PromptSource, check_prompts, read_prompts
 from evalkit.records import Prompt
 from evalkit.suite import NAME, CheckpointSpec, Texts
 from evalkit.typed_yaml import Part, read_part
+from evalkit.unread import Notice, say
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Betas = Annotated[
@@ -238,10 +239,10 @@ class PrefsSimulateConfig(Job):
 Config = TypeVar("Config", bound=Job)
 
 
-def load_config(model: type[Config], path: Path) -> Config:
+def load_config(model: type[Config], path: Path, notice: Notice = say) -> Config:
     """Read and check a config; prompts are read in, file names become relative to the working directory.
 
-    Raises `SuiteError` with file, line and key.
+    `notice` is told of columns that are not read. Raises `SuiteError` with file, line and key.
     """
     config, document = read_part(model, path, "config")
     changed: dict[str, object] = {
@@ -252,7 +253,7 @@ def load_config(model: type[Config], path: Path) -> Config:
     if isinstance(config, Prompted):
         if config.prompts_from is not None:
             place = document.place("prompts_from")
-            prompts = read_prompts(config.prompts_from, path.parent, place)
+            prompts = read_prompts(config.prompts_from, path.parent, place, notice)
             check_prompts(prompts, lambda _: place)
             changed |= {"prompts": prompts, "prompts_from": None}
         else:

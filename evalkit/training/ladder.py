@@ -36,7 +36,7 @@ from evalkit.training.probe import probe_row
 from evalkit.training.processes import agreed, gathered, open_accelerator, together
 from evalkit.training.rollout import sample
 from evalkit.training.scoring import Asked, Scale, Scorer, open_scorer, scale_of
-from evalkit.training.state import read_state, restore, tensors_of, write_state
+from evalkit.training.state import STATE, forget_state, read_state, restore, tensors_of, write_state
 from evalkit.training_log import read_curves, work_of
 
 REFERENCE_SAMPLES = 512
@@ -82,7 +82,7 @@ def train_rung(config: PpoConfig, beta: float, out: Path, accelerator: Accelerat
     reference = None if policy.has_adapters else copy.deepcopy(policy.model)
     learner = prepare(config, policy, critic, reference, beta, accelerator)
     work = work_of(out / name_of(beta))
-    begin = resume(learner, work / "state.safetensors")
+    begin = resume(learner, work / STATE)
     tell.stage(f"PPO beta {beta:g}", (config.updates - begin) * config.batch)
     rows: Iterator[Row] = watched(config, learner, asked, Judged(reward, scale, gold), begin, tell)
     with writing(accelerator, work, begin, tell) as add:
@@ -90,12 +90,13 @@ def train_rung(config: PpoConfig, beta: float, out: Path, accelerator: Accelerat
             add(row)
             done = int(row["update"] or 0) + 1
             if done % config.save_every == 0 or done == config.updates:
-                save_state(learner, work / "state.safetensors", done)
+                save_state(learner, work / STATE, done)
                 if accelerator.is_main_process:
                     write_page(config, out)
     weights = gathered(learner.policy.model.state_dict(), accelerator)
     if accelerator.is_main_process:
         save_policy(config, learner, weights, beta, scale, out)
+        forget_state(work / STATE)
     accelerator.free_memory()
 
 

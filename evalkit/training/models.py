@@ -108,7 +108,7 @@ def load_policy(name: str, spec: CheckpointSpec, lora: Lora | None = None) -> Po
 
     Raises `CheckpointError`.
     """
-    checkpoint = resolve(name, spec)
+    checkpoint = resolve(name, spec, remembered={})  # a server is refused, whatever it would tell
     if checkpoint.is_remote:
         raise CheckpointError(f"checkpoint {name!r} is a server; training needs its weights")
     folder = Path(checkpoint.location)

@@ -30,7 +30,7 @@ from evalkit.training import manifest
 from evalkit.training.config import RewardConfig, SftConfig
 from evalkit.training.curves import Curves
 from evalkit.training.page import training_page
-from evalkit.training.state import read_state, restore, tensors_of, write_state
+from evalkit.training.state import STATE, read_state, restore, tensors_of, write_state
 from evalkit.training_log import read_curves, work_of
 
 Item = TypeVar("Item")
@@ -83,7 +83,7 @@ def optimise(
         eps=1e-5,
         weight_decay=0.0,
     )
-    state, data = work / "state.safetensors", _digest([*items, *watched])
+    state, data = work / STATE, _digest([*items, *watched])
     begin = _resume(state, data, optimiser, objective.network)
     steps = config.epochs * _turns(config, len(items))
     every = max(1, steps // LOOKS)

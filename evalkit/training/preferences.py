@@ -17,7 +17,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -34,11 +34,13 @@ from evalkit.plan import Loaded, Shard, make_plan
 from evalkit.progress import Listener
 from evalkit.prompts import jsonl_rows
 from evalkit.records import Completion, Match, Prompt
+from evalkit.report.provenance import span
 from evalkit.store import Store, open_store
 from evalkit.suite import SamplingSpec, Suite
 from evalkit.training.config import PrefsSampleConfig, PrefsSimulateConfig, RaterGroup, RewardSource
 from evalkit.training.utility import open_utility
 from evalkit.typed_yaml import dotted, reason
+from evalkit.unread import Notice, say, unread_note
 
 Text = Annotated[str, Field(min_length=1)]
 Label = Annotated[str, Field(min_length=1, coerce_numbers_to_str=True)]
@@ -95,12 +97,14 @@ class _PairRow(BaseModel):
 Row = TypeVar("Row")
 
 
-def read_preferences(paths: Iterable[str | Path]) -> list[Preference]:
-    """All preferences of JSONL files, in order; other keys than a `Preference`'s are passed over.
+def read_preferences(paths: Iterable[str | Path], notice: Notice = say) -> list[Preference]:
+    """All preferences of JSONL files, in order.
 
-    Raises `RecordsError` with file, line and key.
+    `notice` is told of other keys than a `Preference`'s, which are not read. Raises `RecordsError` with file, line and
+    key.
     """
-    read = (_rows(Path(path), TypeAdapter(Preference), "prompt, chosen and rejected") for path in paths)
+    keys = [field.name for field in fields(Preference)]
+    read = (_rows(Path(path), TypeAdapter(Preference), "prompt, chosen and rejected", keys, notice) for path in paths)
     return [preference for rows in read for _, preference in rows]
 
 
@@ -114,15 +118,17 @@ def write_preferences(path: Path, preferences: Iterable[Preference]) -> None:
     _write(path, ({key: value for key, value in row.items() if value is not None} for row in rows))
 
 
-def read_pairs(paths: Iterable[str | Path]) -> list[Pair]:
+def read_pairs(paths: Iterable[str | Path], notice: Notice = say) -> list[Pair]:
     """All pairs of JSONL files, in order; white space around completions is taken off.
 
-    Raises `RecordsError` with file, line and key, also where one prompt id stands for two prompts.
+    `notice` is told of keys that are not read. Raises `RecordsError` with file, line and key, also where one prompt id
+    stands for two prompts.
     """
     pairs = []
     known: dict[str, Prompt] = {}
     for path in paths:
-        for where, row in _rows(Path(path), TypeAdapter(_PairRow), "prompt_id, prompt and completions (two)"):
+        keys = list(_PairRow.model_fields)
+        for where, row in _rows(Path(path), TypeAdapter(_PairRow), "prompt_id, prompt and completions", keys, notice):
             pair = row.pair
             _check_prompt(where, pair.prompt, known.setdefault(pair.prompt_id, pair.prompt))
             pairs.append(Pair(pair.prompt, pair.a.strip(), pair.b.strip()))
@@ -170,7 +176,7 @@ def sample_pairs(config: PrefsSampleConfig, engine: str, tell: Listener) -> list
 
 def simulate(config: PrefsSimulateConfig, tell: Listener) -> list[Preference]:
     """Read the config's pairs and let its rater groups label them. Raises what the three steps raise."""
-    pairs = read_pairs(config.pairs)
+    pairs = read_pairs(config.pairs, tell.note)
     return label_pairs(config, pairs, value_pairs(config.groups, pairs, tell), tell)
 
 
@@ -239,9 +245,12 @@ def _draw(config: PrefsSampleConfig, engine: str, tell: Listener) -> list[Comple
         raise InputError("policy.sampling lists several temperatures; pairs are drawn at one")
     [loaded] = plan.checkpoints.values()
     with tempfile.TemporaryDirectory() as folder, open_store(Path(folder), tell.note) as store:
-        missing = [shard for shard in plan.shards if not store.holds(shard.key)]
+        missing = [shard for shard in plan.shards if not store.holds(shard.key, shared=shard.shared)]
         if missing:
             _sample(loaded, missing, store, tell)
+        if reused := [store.sampled(shard.key) for shard in plan.shards if shard not in missing]:
+            when = span(min(reused), max(reused))
+            tell.note(f"{len(reused)} of {len(plan.shards)} blocks of pairs come from the cache, sampled {when}")
         return [completion for shard in plan.shards for completion in store.read(shard.key)]
 
 
@@ -268,7 +277,8 @@ def _sample(loaded: Loaded, shards: Sequence[Shard], store: Store, tell: Listene
         tell.advance(1)
         tell.stage("sample pairs", sum(shard.size for shard in shards))
         for shard in shards:
-            store.put(shard.key, opened.sample(shard.prompts, shard.sampling, shard.seed, tell.advance))
+            drawn = opened.sample(shard.prompts, shard.sampling, shard.seed, tell.advance)
+            store.put(shard.key, drawn, shard.arm.name, shard.shared)
 
 
 def _check_source(source: RewardSource) -> None:
@@ -342,18 +352,22 @@ def _sigmoid(x: float) -> float:
     return (1 + math.tanh(x / 2)) / 2  # exp would overflow
 
 
-def _rows(path: Path, adapter: TypeAdapter[Row], keys: str) -> Iterator[tuple[str, Row]]:
-    """(`file:line`, row) of a JSONL file that holds at least one."""
-    is_empty = True
-    for where, fields in jsonl_rows(path):
-        is_empty = False
+def _rows(
+    path: Path, adapter: TypeAdapter[Row], needed: str, known: Sequence[str], notice: Notice
+) -> Iterator[tuple[str, Row]]:
+    """(`file:line`, row) of a JSONL file that holds at least one; `notice` is told of keys that are not `known`."""
+    found: dict[str, None] = {}
+    for where, row in jsonl_rows(path):
+        found |= dict.fromkeys(row)
         try:
-            yield where, adapter.validate_python(fields)
+            yield where, adapter.validate_python(row)
         except ValidationError as error:
             problem = error.errors()[0]
             raise RecordsError(f"{where}: {dotted(problem['loc'])}: {reason(problem)}") from None
-    if is_empty:
-        raise RecordsError(f"{path} holds no rows; each line is one JSON object with {keys}")
+    if not found:
+        raise RecordsError(f"{path} holds no rows; each line is one JSON object with {needed}")
+    if note := unread_note(str(path), found, known):
+        notice(note)
 
 
 def _check_prompt(where: str, prompt: Prompt, known: Prompt) -> None:

@@ -44,6 +44,7 @@ from evalkit.training.reward_card import reward_card
 from evalkit.training.rollout import sample
 from evalkit.training.scoring import Scale, scale_of
 from evalkit.training.split import held_out_prompts
+from evalkit.training.state import STATE, forget_state
 from evalkit.training_log import work_of
 
 Ids = tuple[int, ...]
@@ -81,7 +82,7 @@ def train_reward(config: RewardConfig, out: Path, tell: Listener, command: Seque
     resumes. Raises `EvalkitError`s: `InputError` for what cannot be trained on, `StoreError` for a disk that fills, and
     itself for a loss that is not finite and for memory that runs out.
     """
-    preferences = read_preferences(config.preferences)
+    preferences = read_preferences(config.preferences, tell.note)
     jobs = jobs_of(config, preferences)
     policy = load_policy("model", config.model)
     sides = encode(config, policy, preferences, tell)
@@ -245,6 +246,7 @@ def train_one(
         "scale": {"samples": len(material.reference), "mean": mean, "log_odds": scale.deviation}
     }
     save_reward(config, name, trained, network.classifier, material.policy, facts, out)
+    forget_state(work_of(out / name) / STATE)
 
 
 def bradley_terry(config: RewardConfig, network: ValueNetwork) -> Objective[Comparison]:

@@ -30,11 +30,15 @@ from evalkit.training.models import Policy, load_policy, response_logits, token_
 from evalkit.training.optimise import Objective, device_of_training, evaluate, optimise, write_page
 from evalkit.training.preferences import Text
 from evalkit.training.split import held_out_prompts
+from evalkit.training.state import STATE, forget_state
 from evalkit.training_log import work_of
 from evalkit.typed_yaml import dotted, reason
+from evalkit.unread import Notice, say, unread_note
 
 SFT = "sft"
 """The checkpoint's name."""
+OF_PREFERENCES = ("rejected", "rater", "group", "prompt_id")
+"""Keys that a file of preferences has and nobody expects to be read here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +68,7 @@ def train_sft(config: SftConfig, out: Path, tell: Listener, command: Sequence[st
     The same config on the same `out` resumes. Raises `EvalkitError`s: `InputError` for what cannot be trained on,
     `StoreError` for a disk that fills, and itself for a loss that is not finite and for memory that runs out.
     """
-    rows = read_rows(config.data)
+    rows = read_rows(config.data, tell.note)
     policy = load_policy("model", config.model, config.lora)
     trained, held_out = encode(config, policy, rows, tell)
     told = manifest.begin(out, config, command)
@@ -75,14 +79,18 @@ def train_sft(config: SftConfig, out: Path, tell: Listener, command: Sequence[st
             objective = cross_entropy(policy)
             optimise(config, objective, trained, held_out, work_of(out / SFT), tell, show)
             save_sft(config, policy, facts_of(config, objective, trained, held_out), out)
+            forget_state(work_of(out / SFT) / STATE)
     show()
     manifest.finish(out, told)
     return out / SFT
 
 
-def read_rows(paths: Sequence[str]) -> list[Row]:
-    """All lines of JSONL files, in order; other keys are passed over. Raises `RecordsError` with file, line and key."""
-    return [row for path in paths for row in _rows(Path(path))]
+def read_rows(paths: Sequence[str], notice: Notice = say) -> list[Row]:
+    """All lines of JSONL files, in order; `notice` is told of keys that are not read, but for those of preferences.
+
+    Raises `RecordsError` with file, line and key.
+    """
+    return [row for path in paths for row in _rows(Path(path), notice)]
 
 
 def encode(
@@ -173,10 +181,12 @@ end of sequence included and the prompts themselves not. Made by `evalkit train 
 """
 
 
-def _rows(path: Path) -> Iterator[Row]:
+def _rows(path: Path, notice: Notice) -> Iterator[Row]:
     adapter = TypeAdapter(Row)
     where = ""
+    keys: dict[str, None] = {}
     for where, fields in jsonl_rows(path):
+        keys |= dict.fromkeys(key for key in fields if key not in OF_PREFERENCES)
         try:
             row = adapter.validate_python(
                 {key: fields.get(key) for key in ("prompt", "completion", "chosen") if key in fields}
@@ -190,3 +200,5 @@ def _rows(path: Path) -> Iterator[Row]:
         yield row
     if not where:
         raise RecordsError(f"{path} holds no rows; each line is one JSON object with prompt and completion (or chosen)")
+    if note := unread_note(str(path), keys, ("prompt", "completion", "chosen")):
+        notice(note)

@@ -17,6 +17,8 @@ from evalkit.errors import StoreError
 from evalkit.training.processes import laid_out_as
 
 Tensors = Mapping[str, Tensor]
+STATE = "state.safetensors"
+"""Its name in a training's working folder."""
 
 
 def write_state(path: Path, tensors: Tensors, facts: Mapping[str, Any]) -> None:
@@ -43,6 +45,15 @@ def read_state(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
             return {name: file.get_tensor(name) for name in file.keys()}, json.loads(file.metadata()["facts"])  # noqa: SIM118
     except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
         raise StoreError(f"state {path} is damaged ({error}); remove it to begin this training anew") from None
+
+
+def forget_state(path: Path) -> None:
+    """Remove the state of a training whose checkpoint is written: nothing goes on from it.
+
+    It holds three float32 numbers a trained weight, itself and Adam's two moments, none of which a resume that ends in
+    the same bits could do without: six times a checkpoint in bfloat16, and twice that with a value network.
+    """
+    path.unlink(missing_ok=True)
 
 
 def tensors_of(optimiser: torch.optim.Optimizer, **networks: nn.Module) -> dict[str, Tensor]:

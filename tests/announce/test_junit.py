@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 from lxml import etree
 
-from evalkit.announce.junit import to_junit
+from evalkit.announce.failure import Failure
+from evalkit.announce.junit import failure_to_junit, to_junit
 from evalkit.gate import Verdict
 from evalkit.policy import Inconclusive
-from tests.announce.verdicts import ATTACK, MIXED, judgement, verdict
+from tests.announce.verdicts import ATTACK, HOSTILE, MIXED, judgement, verdict
 
 SCHEMA = etree.XMLSchema(etree.parse(Path(__file__).with_name("junit.xsd")))
 AT = datetime(2026, 1, 2, 3, 4, 5, 678, tzinfo=UTC)
@@ -28,6 +29,14 @@ def read(told: Verdict, inconclusive: Inconclusive = "report") -> Any:
 @pytest.mark.parametrize("told", [MIXED, ATTACK, verdict(judgement(outcome="pass"))])
 def test_it_is_valid(told: Verdict, inconclusive: Inconclusive) -> None:
     assert len(read(told, inconclusive).findall("testcase")) == len(told.judgements)
+
+
+def test_a_failure_is_a_valid_file_with_one_error() -> None:
+    tree = etree.fromstring(failure_to_junit(Failure((HOSTILE, "prompts: other ones"), 2, "tiny"), AT))
+    SCHEMA.assertValid(tree)
+    assert (tree[0].get("tests"), tree[0].get("errors"), tree[0].get("failures")) == ("1", "1", "0")
+    [error] = tree[0].findall("testcase/error")
+    assert error.text.endswith("\nprompts: other ones")
 
 
 def test_the_schema_bites() -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
 from markdown_it import MarkdownIt
 
-from evalkit.announce.markdown import LIMIT, to_markdown
+from evalkit.announce.failure import Failure
+from evalkit.announce.markdown import LIMIT, failure_to_markdown, to_markdown
 from evalkit.gate import Verdict
 from tests.announce.verdicts import ATTACK, HOSTILE, MIXED, judgement, verdict
 
@@ -48,6 +51,23 @@ def test_a_strangers_names_are_shown_as_they_are() -> None:
     shown = Seen(to_markdown(ATTACK)).cells[2]
     assert "<script>alert(1)</script>" in shown
     assert "**x**" in shown
+
+
+@pytest.mark.parametrize("suite", ["creative", "", HOSTILE, "--> <b>x</b>", "a--!>b", "é"])
+def test_the_marker_is_the_first_line_and_nothing_in_a_name_ends_it(suite: str) -> None:
+    first, rest = to_markdown(replace(MIXED, suite=suite)).split("\n", 1)
+    assert re.fullmatch(r"<!-- evalkit gate: [\w.%~-]* -->", first, re.ASCII)
+    assert first.count("--") == 2 + suite.count("--")
+    assert rest.startswith("### ❌ evalkit gate")
+
+
+def test_a_failure_shows_every_reason_and_makes_nothing_of_it() -> None:
+    seen = Seen(failure_to_markdown(Failure((HOSTILE, "prompts: other ones"), 2, HOSTILE)))
+    assert set(seen.tags) == {"h3", "p", "ul", "li"}
+    assert seen.tags.count("li") == 2
+    long = failure_to_markdown(Failure(("ß🦜" * 999,) * 99, 2, "tiny"))
+    assert len(long.encode()) <= LIMIT
+    assert "more do not fit; see the log" in long
 
 
 @pytest.mark.parametrize("note", ["", HOSTILE, "ß🦜" * 400])

@@ -29,6 +29,11 @@ def test_a_share_is_told_in_per_cent_and_a_difference_in_its_own_unit() -> None:
     assert words.moved(replace(share, change=0.0, low=-0.0001, high=0.0)) == "0.0 % (0.0 to 0.0)"
 
 
+def test_what_does_not_vary_has_no_interval_that_looks_sure() -> None:
+    alike = judgement(outcome="inconclusive", note="the difference is the same on every prompt")
+    assert words.moved(replace(alike, change=0.1, low=0.1, high=0.1 + 1e-16)) == "+10.0 %"
+
+
 def test_what_would_settle_it_is_told() -> None:
     assert (
         words.remark(judgement(outcome="inconclusive")) == "about 137 prompts like these would settle it (80% chance)"

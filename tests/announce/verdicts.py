@@ -21,6 +21,7 @@ def judgement(metric: str = "vendi", outcome: Outcome = "regression", arm: str =
         p_within=1.0,
         p_beyond=0.001,
         prompts=60,
+        units=60,
         needed=137 if outcome == "inconclusive" else None,
         note=note,
     )

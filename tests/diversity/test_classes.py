@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 import pytest
@@ -89,6 +90,31 @@ def test_a_short_answer_and_a_long_one_are_compared_by_the_encoder() -> None:
     texts = ["Paris", "I would say that it is Paris"]
     assert partition(spoken(texts, np.ones((2, 1))), THRESHOLD).tolist() == [0, 0]
     assert partition(spoken(texts, np.eye(2)), THRESHOLD).tolist() == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("texts", "classes"),
+    [
+        (["红色", "红色的。", "蓝色", "深蓝色"], [0, 0, 1, 1]),  # red, red, blue, deep blue
+        (["三", "四", "五"], [0, 1, 2]),
+        (["猫", "狗", "一只猫"], [0, 1, 0]),
+        (["東京", "京都", "東京都"], [0, 1, 0]),
+        (["สีแดง", "สีเขียว", "แดง"], [0, 1, 0]),
+        (["Paris", "paris", "巴黎"], [0, 0, 1]),
+        (["我喜欢在清晨的公园里散步。", "我喜欢在傍晚的公园里散步。", "他把旧自行车送给了邻居。"], [0, 0, 1]),
+    ],
+)
+def test_answers_in_scripts_without_spaces_are_compared_by_letters_and_meaning(
+    texts: list[str], classes: list[int]
+) -> None:
+    group = replace(spoken(texts, encode(texts)), tokenizer="13a+char")
+    assert partition(group, THRESHOLD).tolist() == classes
+
+
+@pytest.mark.parametrize("tokenizer", ["zh", "13a+char", "ja-mecab", "char"])
+def test_the_tokenizer_changes_nothing_where_words_have_spaces(tokenizer: Any) -> None:
+    group = spoken(["deep blue", "light blue", "a deep red", "Paris."], np.eye(4))
+    assert partition(replace(group, tokenizer=tokenizer), THRESHOLD).tolist() == partition(group, THRESHOLD).tolist()
 
 
 def test_equal_texts_are_one_class_where_novelty_bench_s_rule_has_two() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import json
 import logging
 import os
 import signal
@@ -16,7 +15,6 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +26,8 @@ from evalkit.engines.base import Engine, choose_engine, open_engine
 from evalkit.engines.openai import CONCURRENT_REQUESTS, OpenAIEngine, request_seeds
 from evalkit.errors import EngineError
 from evalkit.records import Checkpoint, Rendered, Sampling
+from tests.served import Server, choices
+from tests.served import server as server
 
 Make = Callable[..., Sampling]
 PROMPT = Rendered("one", "w6 w7 w8", ())
@@ -43,82 +43,8 @@ def remote(url: str, kind: str = "base", model: str = "") -> Checkpoint:
     return Checkpoint("served", kind, url, url, model, None, "0" * 64, "auto")  # type: ignore[arg-type]
 
 
-class Server(ThreadingHTTPServer):
-    """Answers as told: each request is kept, and `answer(request)` gives status and body."""
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server_port}"
-        self.models = [{"id": "m", "object": "model", "owned_by": "someone", "created": 0}]
-        self.requests: list[dict[str, Any]] = []
-        self.keys: list[str] = []
-        self.answer: Callable[[dict[str, Any]], tuple[int, dict[str, Any]]] = lambda request: (
-            200,
-            choices(request["n"]),
-        )
-        self.most_at_once = 0
-        self._at_once = 0
-        self._lock = threading.Lock()
-
-    def handle_post(self, request: dict[str, Any], key: str) -> tuple[int, dict[str, Any]]:
-        with self._lock:
-            self.requests.append(request)
-            self.keys.append(key)
-            self._at_once += 1
-            self.most_at_once = max(self.most_at_once, self._at_once)
-        try:
-            return self.answer(request)
-        finally:
-            with self._lock:
-                self._at_once -= 1
-
-
-class Handler(BaseHTTPRequestHandler):
-    server: Server
-
-    def do_GET(self) -> None:
-        self._send(200, {"object": "list", "data": self.server.models})
-
-    def do_POST(self) -> None:
-        request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        self._send(*self.server.handle_post(request, self.headers["Authorization"]))
-
-    def _send(self, status: int, body: dict[str, Any]) -> None:
-        data = json.dumps(body).encode()
-        self.send_response(status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(data)))
-        self.send_header("Retry-After-Ms", "5")
-        self.end_headers()
-        self.wfile.write(data)
-
-    def log_message(self, format: str, *args: Any) -> None:
-        pass
-
-
-def choices(count: int, **more: Any) -> dict[str, Any]:
-    one = {"text": " hello", "finish_reason": "stop", "logprobs": None, **more}
-    return {
-        "id": "x",
-        "object": "text_completion",
-        "created": 0,
-        "model": "m",
-        "choices": [{"index": index, **one} for index in range(count)],
-    }
-
-
 def refusal(message: str) -> dict[str, Any]:
     return {"error": {"message": message, "type": "bad", "param": None, "code": None}}
-
-
-@pytest.fixture
-def server() -> Iterator[Server]:
-    with Server() as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-        thread.start()
-        yield server
-        server.shutdown()
-        thread.join()
 
 
 @pytest.mark.parametrize("statuses", [[429, 500, 503], [502]], ids=["429, 500, 503", "502"])
@@ -185,7 +111,8 @@ def test_what_a_server_refuses_is_left_out_and_remembered(
         engine.sample([PROMPT], sampling(), 1, ignore)
         engine.sample([PROMPT], sampling(), 2, ignore)
     assert [what in request for request in server.requests] == [True, False, False]
-    assert [f"refuses {what} and is asked without" in record.message for record in caplog.records] == [True]
+    [record] = caplog.records
+    assert f"/v1 is asked without {what}: the server refuses it (" in record.message
 
 
 def test_what_the_samples_depend_on_is_never_left_out(server: Server, sampling: Make) -> None:
@@ -354,7 +281,9 @@ class TestRealServer:
             engine = OpenAIEngine(remote(vllm_server), 64)
         long = [Rendered(str(index), " ".join(["w5"] * 45), ()) for index in range(8)]
         assert len(engine.sample(long, sampling(n=64, max_tokens=4), 1, ignore)) == 512
-        assert any("refuses seed" in record.message for record in caplog.records) == on_cpu()
+        told = [record.message for record in caplog.records]
+        assert any("is asked without seed: evalkit's choice" in message for message in told) == on_cpu()
+        assert not any("the server refuses" in message for message in told)
 
     def test_a_prompt_longer_than_the_servers_context_is_one_line(self, served_base: Engine, sampling: Make) -> None:
         with pytest.raises(EngineError, match=r"answered 400: .*context length"):

@@ -38,6 +38,20 @@ def judge(answer: str | None, match: Match, *texts: str) -> list[float]:
         pytest.param("C", "C#", 0, id="nor is a sharp"),
         pytest.param("50", "50%", 0, id="nor is a per cent"),
         pytest.param("theatre", "atre", 0, id="an article only as a word"),
+        pytest.param("北京", "「 北 京 」。", 1, id="Chinese marks, and spaces between characters"),
+        pytest.param("iPhone手机", "iPhone 手机", 1, id="a space between scripts"),
+        pytest.param("กรุงเทพ", "กรุง\u200bเทพ", 1, id="an invisible break"),
+        pytest.param("北京", "北京市", 0, id="more than the answer, in Chinese"),
+        pytest.param("دمشق", "دمشق؟", 1, id="Arabic question mark"),
+        pytest.param("दिल्ली", "दिल्ली।", 1, id="Hindi full stop"),
+        pytest.param("3", "٣", 1, id="Arabic-Indic digits"),
+        pytest.param("１２", "12", 1, id="full width digits"),
+        pytest.param("102", "10²", 0, id="102 is not 10 squared"),
+        pytest.param("10³", "10²", 0, id="nor 10 cubed"),
+        pytest.param("H2O", "H₂O", 1, id="lowered digits are a way of writing"),
+        pytest.param("21st", "21ˢᵗ", 1, id="and so are raised letters"),
+        pytest.param("10²", "10²", 1, id="but 10 squared is"),
+        pytest.param("21/2", "2½", 0, id="two and a half is not 21/2"),
         pytest.param("Paris", "\x00\ud800", 0, id="NUL and a lone surrogate"),
     ],
 )
@@ -70,6 +84,35 @@ def test_exact(answer: str, text: str, right: int) -> None:
         pytest.param("102", "10²", 0, id="a square is no digit"),
         pytest.param("2", "H2O", 0, id="inside a word"),
         pytest.param("5", "3,5", 0, id="decimal comma"),
+        pytest.param("3.5", "3,5", 0, id="a decimal comma where the answer has a point"),
+        pytest.param("3,5", "Es sind 3,5.", 1, id="a decimal comma where the answer has one"),
+        pytest.param("3,5", "3.5", 1, id="a point that can be nothing else"),
+        pytest.param("3,5", "3,50 €", 1, id="as a number"),
+        pytest.param("1,5", "1.500", 0, id="a point between thousands"),
+        pytest.param("1.234,5", "1234,5", 1, id="European thousands in the answer"),
+        pytest.param("1234,5", "1.234,5", 1, id="European thousands in the text"),
+        pytest.param("1234,5", "1\u202f234,5", 1, id="unbroken space between thousands"),
+        pytest.param("234,5", "1\u202f234,5", 0, id="which is one number"),
+        pytest.param("1 234,5", "1 234,5 km", 1, id="any space, where the answer has one"),
+        pytest.param("1.234.567", "1234567", 1, id="two points between thousands"),
+        pytest.param("1,234", "1234", 1, id="a comma before three digits is between thousands"),
+        pytest.param("1.234", "1234", 0, id="a point before three digits is decimal"),
+        pytest.param("0,123", "0,123", 1, id="no thousands after a zero"),
+        pytest.param("123", "0,123", 0, id="nor in the text"),
+        pytest.param("1'234.5", "1\u2019234.5", 1, id="apostrophes between thousands"),
+        pytest.param("3,5", "1.5.2", 0, id="a version, with a decimal comma"),
+        pytest.param("3,5", "3,5,7", 0, id="a list"),
+        pytest.param("-3,5e2", "−350", 1, id="sign and exponent"),
+        pytest.param("42", "الجواب ٤٢", 1, id="Arabic-Indic digits"),
+        pytest.param("42", "۴۲", 1, id="Persian digits"),
+        pytest.param("42", "उत्तर: ४२।", 1, id="Hindi digits"),
+        pytest.param("3.5", "٣٫٥", 1, id="Arabic decimal separator"),
+        pytest.param("3,5", "٣٫٥", 1, id="whatever the answer's mark"),
+        pytest.param("1234567", "١٬٢٣٤٬٥٦٧", 1, id="Arabic thousands"),
+        pytest.param("٣٫٥", "3.5", 1, id="in the answer"),
+        pytest.param("10", "10²", 0, id="nor is 10 squared 10"),
+        pytest.param("2", "2½", 0, id="nor two and a half two"),
+        pytest.param("2", "H２O", 0, id="inside a word, full width"),
         pytest.param("2", "1.5.2", 0, id="a version"),
         pytest.param("1", "1e99999999", 0, id="an absurd exponent"),
         pytest.param("7", "seven", 0, id="no number"),
@@ -111,7 +154,9 @@ def test_a_hostile_pattern_cannot_hang_the_run() -> None:
 
 def test_a_long_digit_string_is_read_at_once() -> None:
     began = time.monotonic()
-    assert judge("1", "numeric", "9" * 100_000 + "/1", ",111" * 30_000, "-" * 100_000) == [0, 0, 0]
+    for answer in ("1", "1,5", "1 234,5"):
+        assert judge(answer, "numeric", "9" * 100_000 + "/1", ",111" * 30_000, "-" * 100_000) == [0, 0, 0]
+        assert judge(answer, "numeric", "1" + ".111" * 30_000 + ".", "1" + " 111" * 30_000 + "/") == [0, 0]
     assert time.monotonic() - began < 5
 
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from scipy import stats
 
-from evalkit.quality.agreement import agreements, over_optimisation
-from evalkit.records import Arm, Difference, Summary
+from evalkit import measure as module
+from evalkit.measure import Measure, parse, score
+from evalkit.quality.agreement import agreements, over_optimisation, scores_of_quality
+from evalkit.records import Arm, Better, Difference, Group, Side, Summary
+from evalkit.stats import Array
 
 RNG = np.random.default_rng(0)
 
@@ -61,11 +65,63 @@ def summary(*differences: Difference) -> Summary:
 
 def test_one_that_rises_while_another_falls_is_an_alarm() -> None:
     told = summary(difference("reward|model:a", 1.25), difference("reward|model:b", -0.5), difference("length", -3.0))
-    [alarm] = over_optimisation(told, ["reward|model:a", "reward|model:b"])
+    [alarm] = over_optimisation(told, {"reward|model:a": "higher", "reward|model:b": "higher"})
     assert (alarm.arm, alarm.kind) == ("tuned", "over-optimisation")
     assert (
-        "against base, reward (model a) (+1.2) clearly rose while reward (model b) (−0.5) clearly fell" in alarm.message
+        "against base, reward (model a) (+1.2) clearly got better while reward (model b) (−0.5) clearly got worse"
+        in alarm.message
     )
+
+
+@pytest.fixture
+def plugins() -> Iterator[list[Measure]]:
+    """Scores as other packages declare them: one better high, one better low, one of no direction, one of diversity."""
+    declared: dict[str, tuple[Better, Side]] = {
+        "helpful": ("higher", "quality"),
+        "toxicity": ("lower", "quality"),
+        "formality": ("neither", "neither"),
+        "spread": ("higher", "diversity"),
+    }
+    for name, (better, side) in declared.items():
+        score(name=name, unit="points", better=better, side=side, needs=(), version="1.0", cites="somebody")(nothing)
+    yield [parse(name) for name in declared]
+    for name in declared:
+        del module._declared[name]
+
+
+def nothing(groups: Sequence[Group]) -> list[Array]:
+    """Scores."""
+    return [np.zeros(len(group.completions)) for group in groups]
+
+
+@pytest.mark.parametrize(
+    ("helpful", "toxicity", "formality", "told"),
+    [
+        pytest.param(1.0, -0.5, 0.1, "", id="less of what is bad is better too"),
+        pytest.param(-1.0, 0.5, 0.1, "", id="both got worse"),
+        pytest.param(
+            1.0, 0.5, 0.1, "helpful (+1) clearly got better while toxicity (+0.5) clearly got", id="more of it"
+        ),
+        pytest.param(
+            -1.0, -0.5, 0.1, "toxicity (−0.5) clearly got better while helpful (−1) clearly got", id="less of both"
+        ),
+        pytest.param(1.0, 0.0, -0.5, "", id="what has no better direction is neither"),
+    ],
+)
+def test_each_score_has_its_own_better_direction(
+    plugins: list[Measure], helpful: float, toxicity: float, formality: float, told: str
+) -> None:
+    moved = {"helpful": helpful, "toxicity": toxicity, "formality": formality}
+    found = over_optimisation(summary(*map(difference, moved, moved.values())), scores_of_quality(plugins))
+    assert len(found) == bool(told)
+    assert all(told in alarm.message for alarm in found)
+
+
+def test_a_score_of_diversity_that_falls_is_the_trade_and_no_over_optimisation(plugins: list[Measure]) -> None:
+    measures = [parse("nli_diversity|model:x"), *plugins]
+    fallen = difference("nli_diversity|model:x", -0.5), difference("spread", -0.5)
+    told = summary(difference("helpful", 1.0), *fallen)
+    assert over_optimisation(told, scores_of_quality(measures)) == []
 
 
 @pytest.mark.parametrize(
@@ -74,6 +130,6 @@ def test_one_that_rises_while_another_falls_is_an_alarm() -> None:
 )
 def test_else_there_is_none(second: float, p: float) -> None:
     told = summary(difference("a", 1.0), difference("b", second, p))
-    assert over_optimisation(told, ["a", "b"]) == []
+    assert over_optimisation(told, {"a": "higher", "b": "higher"}) == []
     undefined = replace(difference("b", -1.0), value=None, p_adjusted=None)
-    assert over_optimisation(summary(difference("a", 1.0), undefined), ["a", "b"]) == []
+    assert over_optimisation(summary(difference("a", 1.0), undefined), {"a": "higher", "b": "higher"}) == []

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from evalkit import servers
 from evalkit.errors import EngineError, MetricError
 from evalkit.measure import parse
 from evalkit.plan import check_measures
 from evalkit.quality import judge as judging
 from evalkit.quality.judge import judge, messages, read_verdict
 from evalkit.records import Completion, Group, Prompt
+from evalkit.store import open_store
 
 Reply = Callable[[dict[str, Any]], tuple[int, dict[str, Any]]]
 
@@ -26,18 +30,25 @@ class Server:
 
     def __init__(self) -> None:
         self.reply: Reply = lambda request: said("TIE")
+        self.models = [{"id": "m", "object": "model", "owned_by": "someone", "created": 0, "root": "weights-1"}]
         self.requests: list[dict[str, Any]] = []
         self.keys: list[str | None] = []
         lock = threading.Lock()
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                known = self.path == "/v1/models"
+                self.send(200 if known else 404, {"object": "list", "data": outer.models} if known else {})
+
             def do_POST(self) -> None:
                 request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
                 with lock:
                     outer.requests.append(request)
                     outer.keys.append(self.headers.get("Authorization"))
-                status, body = outer.reply(request)
+                self.send(*outer.reply(request))
+
+            def send(self, status: int, body: dict[str, Any]) -> None:
                 content = json.dumps(body).encode()
                 self.send_response(status)
                 self.send_header("Content-Type", "application/json")
@@ -78,6 +89,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     thread.start()
     monkeypatch.setenv("EVALKIT_JUDGE_URL", found.url)
     monkeypatch.setattr(judging, "RETRIES", 1)
+    monkeypatch.setattr(servers, "RETRIES", 0)
     yield found
     found.http.shutdown()
     thread.join()
@@ -117,14 +129,42 @@ def test_it_is_asked_at_temperature_0_for_few_tokens_and_with_its_key(
     assert set(server.keys) == {"Bearer k-1"}
 
 
-def test_no_verdict_is_asked_for_twice(server: Server) -> None:
+def test_no_verdict_is_asked_for_twice_in_a_run(server: Server, tmp_path: Path) -> None:
     server.reply = longer
     group = against(("long answer", "no"), ("short", "longest"))
-    first = judge(group, model="m")
-    assert judge(group, model="m") == first
-    assert len(server.requests) == 4
-    judge(group, model="another")
+    with open_store(tmp_path / "run", pytest.fail):
+        first = judge(group, model="m")
+    with open_store(tmp_path / "run", pytest.fail):
+        assert judge(group, model="m") == first
+        assert len(server.requests) == 4
+        judge(group, model="another")
     assert len(server.requests) == 8
+
+
+def test_a_run_takes_no_verdicts_of_another_runs_judge(server: Server, tmp_path: Path) -> None:
+    """By the same name at the same place another model may answer, and it may tell the same of itself."""
+    group = against(("x",), ("z",))
+    server.reply = lambda request: said("A" if answers(request)[0] == "x" else "B")
+    with open_store(tmp_path / "first", pytest.fail):
+        assert judge(group, model="m") == 1
+    server.reply = lambda request: said("B" if answers(request)[0] == "x" else "A")
+    with open_store(tmp_path / "second", pytest.fail):
+        assert judge(group, model="m") == 0
+
+
+def test_a_judge_that_tells_of_other_weights_is_asked_again_and_has_another_signature(
+    server: Server, tmp_path: Path
+) -> None:
+    group, measure = against(("x",), ("z",)), parse({"judge": {"model": "m"}})
+    with open_store(tmp_path / "run", pytest.fail):
+        judge(group, model="m")
+        signature = measure.signature(8, "e")
+        server.models[0] |= {"created": 1}
+        assert measure.signature(8, "e") == signature
+        server.models[0] |= {"root": "weights-2"}
+        assert measure.signature(8, "e") != signature
+        judge(group, model="m")
+    assert len(server.requests) == 4
 
 
 def test_only_so_many_pairs_are_judged(server: Server) -> None:
@@ -184,11 +224,11 @@ def test_a_server_that_does_not_answer_is_one_line(server: Server, monkeypatch: 
     release.set()
 
 
-def test_a_server_that_is_not_there_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_that_is_not_there_is_one_line_before_anything_is_sampled(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EVALKIT_JUDGE_URL", "http://127.0.0.1:9/v1")
-    monkeypatch.setattr(judging, "RETRIES", 0)
-    with pytest.raises(EngineError, match="no answer from the judge"):
-        judge(against(("x",), ("z",)), model="m")
+    monkeypatch.setattr(servers, "RETRIES", 0)
+    with pytest.raises(EngineError, match=r"^the judge: no answer from http://127\.0\.0\.1:9/v1 after 1 tries"):
+        check_measures([parse({"judge": {"model": "m"}})], [Prompt("p", "?")])
 
 
 def test_without_a_server_it_says_what_to_set(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -217,6 +257,6 @@ def test_an_answer_cannot_close_its_own_marks() -> None:
     assert hostile["content"].count(f"[END {other}]") == 3
 
 
-def test_the_signature_names_the_judge(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("EVALKIT_JUDGE_URL", "http://127.0.0.1:9/v1")
-    assert parse({"judge": {"model": "m-7b"}}).signature(8, "e") == "judge|model:m-7b|pairs:8|k:8|v:1.0"
+def test_the_signature_names_the_judge(server: Server) -> None:
+    signature = parse({"judge": {"model": "m"}}).signature(8, "e")
+    assert re.fullmatch(r"judge\|model:m\|pairs:8\|served:[0-9a-f]{12}\|k:8\|v:1\.0", signature)

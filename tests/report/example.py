@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from evalkit.measure import definitions
 from evalkit.records import (
     CONFIDENCE,
     Alarm,
@@ -16,6 +17,7 @@ from evalkit.records import (
     Prompt,
     Sampling,
     Summary,
+    Traits,
 )
 from evalkit.report.content import MetricText, ReportContent
 
@@ -75,7 +77,14 @@ def estimate(measure: str, arm: str, values: list[float | None], better: Better)
         SAMPLES,
         better,
         tuple(values),
+        traits_of(measure),
     )
+
+
+def traits_of(measure: str) -> Traits:
+    """Those of the metric of this name; of a made-up one what its author would declare."""
+    name = measure.rpartition("/")[2].split("|")[0]
+    return definitions()[name].traits if name in definitions() else Traits("diversity", name)
 
 
 def difference(compared: Estimate, baseline: Estimate, tests: int) -> Difference:

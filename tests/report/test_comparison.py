@@ -65,7 +65,7 @@ def test_a_variant_stands_in_the_table_of_its_plain_form(compared: ReportContent
 def test_a_variant_without_its_plain_form_has_a_table_of_its_own(compared: ReportContent) -> None:
     only = [e for e in compared.summary.estimates if e.metric.startswith("useful/")]
     [table] = tables(dataclasses.replace(compared.summary, estimates=tuple(only), differences=()), {})
-    assert (table.metric, table.name, table.role) == ("useful/distinct_n|n:2", "useful distinct_n (n 2)", "diversity")
+    assert (table.metric, table.name, table.side) == ("useful/distinct_n|n:2", "useful distinct_n (n 2)", "diversity")
 
 
 def test_variants_change_neither_verdict_nor_charts(two_arms: ReportContent, compared: ReportContent) -> None:

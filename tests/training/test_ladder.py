@@ -115,6 +115,9 @@ def test_a_ladder_is_a_checkpoint_for_each_beta_with_all_that_is_known_of_it(unb
         for said in (f"beta {beta:g}", str(told["reached"]["kl"]), str(told["reached"]["entropy"]), "temperature 1"):
             assert said in card
         AutoModelForCausalLM.from_pretrained(unbroken / rung)
+        left = {path.name for path in (unbroken / f"{rung}.work").iterdir()}
+        assert "state.safetensors" not in left, "nothing goes on from it, and it is six checkpoints large"
+        assert "curves.jsonl" in left
     held = [facts(unbroken / rung, "training.json") for rung in RUNGS]
     assert held[0]["reward_mean"] == held[1]["reward_mean"], "a beta must mean the same on every rung"
     assert held[0]["reached"]["kl"] < held[1]["reached"]["kl"]
@@ -351,7 +354,10 @@ def test_the_experiment_on_estimators_changes_the_estimator_alone() -> None:
     assert compared == [f"trained/{config.name}/beta-{config.beta[0]:g}" for config in configs]
 
 
-def test_adapters_are_trained_beside_the_reference_and_merged_when_saved(tmp_path: Path) -> None:
+def test_adapters_are_trained_beside_the_reference_and_merged_when_saved(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ladder, "forget_state", lambda path: None)
     config = config_of(tmp_path / "run", lora={"rank": 2, "alpha": 4}, beta=0.5, updates=4)
     [folder] = train_ladder(config, tmp_path / "run" / "out", Quiet())
     rows = read_curves(tmp_path / "run" / "out" / "beta-0.5.work")

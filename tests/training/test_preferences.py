@@ -302,6 +302,15 @@ def test_a_pair_that_is_none_is_named_by_file_line_and_key(
     assert str(caught.value).startswith(f"{path}{message}")
 
 
+def test_keys_of_preferences_that_are_not_read_are_noted(tmp_path: Path) -> None:
+    (tmp_path / "p.jsonl").write_text('{"prompt": "p", "chosen": "a", "rejected": "b", "sytem": "Be brief."}\n')
+    told: list[str] = []
+    read_preferences([tmp_path / "p.jsonl"], told.append)
+    assert told == [
+        f"{tmp_path / 'p.jsonl'}: not read: 'sytem'; read: prompt, chosen, rejected, rater, group, prompt_id"
+    ]
+
+
 @pytest.mark.parametrize("read", [read_pairs, read_preferences])
 def test_an_empty_file_and_one_that_is_not_there_are_named(tmp_path: Path, read: Any) -> None:
     empty = tmp_path / "empty.jsonl"

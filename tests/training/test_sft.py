@@ -57,6 +57,7 @@ def test_cross_entropy_reaches_the_entropy_of_the_law(tmp_path: Path) -> None:
     entropy = -SHARE * math.log(SHARE) - (1 - SHARE) * math.log(1 - SHARE)
     assert facts["held_out"]["loss_completion"] == pytest.approx(entropy, abs=0.1)
     rows = read_curves(tmp_path / "out" / "sft.work")
+    assert not (tmp_path / "out" / "sft.work" / "state.safetensors").exists()
     assert rows[0]["loss"] > 1.2
     assert rows[-1]["held_out_loss"] == pytest.approx(facts["held_out"]["loss_token"], abs=0.05)
 

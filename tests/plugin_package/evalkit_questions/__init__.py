@@ -4,7 +4,7 @@ from evalkit.measure import metric
 from evalkit.records import Group
 
 
-@metric(name="question_share", unit="share", better="neither", needs=(), version="1.0", cites="")
+@metric(name="question_share", unit="share", better="neither", side="neither", needs=(), version="1.0", cites="")
 def question_share(group: Group, *, mark: str = "?") -> float:
     """Share of completions that hold a question mark.
 

@@ -1,0 +1,144 @@
+"""Who answers at a URL: what a server tells of the model that it serves, and whether that names its weights.
+
+A URL and a model's name outlive the weights behind them. What servers tell, as seen on vLLM 0.32 and in the others'
+documentation:
+
+- `GET /v1/models`, all of them: id, owned_by; vLLM also root, parent, max_model_len; llama.cpp sizes under `meta`.
+  `created` is left out: for vLLM, SGLang and llama.cpp it is the time of the request.
+- vLLM `/version`; llama.cpp `/props` (model_path, build_info, chat_template); SGLang `/get_model_info` (model_path,
+  weight_version, which stays "default" unless somebody sets it); text-generation-inference `/info` (model_sha of the
+  hub, model_dtype, version). Other weights may answer with the same words, and so may the same weights quantised.
+- Ollama `/api/tags`: a digest of weights, quantisation and template. It alone changes with all that decides the texts.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from evalkit.errors import ServerError
+
+if TYPE_CHECKING:
+    from openai import OpenAI
+
+RETRIES = 2
+CONNECT_SECONDS = 10.0
+READ_SECONDS = 30.0
+KEYS = ("EVALKIT_API_KEY", "OPENAI_API_KEY")
+"""Environment variables that may hold a server's key, the first that is set."""
+CARD = ("id", "root", "parent", "owned_by", "max_model_len")
+META = ("n_params", "n_vocab", "n_ctx_train", "size")
+PLACES: Mapping[str, tuple[str, tuple[str, ...]]] = {
+    "vllm": ("version", ("version",)),
+    "llamacpp": ("props", ("model_path", "build_info", "chat_template")),
+    "sglang": ("get_model_info", ("model_path", "weight_version")),
+}
+"""Who owns a model -> where its server tells more, and which of it stays as it is while the server runs."""
+ELSEWHERE = ("info", ("model_id", "model_sha", "model_dtype", "version"))
+LONGEST = 200
+"""Characters of a fact; a longer one stands as its hash."""
+
+
+@dataclass(frozen=True)
+class Served:
+    """What a server tells of one model."""
+
+    model: str
+    facts: Mapping[str, str]
+    """Without what changes from request to request."""
+    names_weights: bool
+    """Whether other weights would change the facts."""
+
+
+def identify(url: str, model: str = "", keys: tuple[str, ...] = KEYS) -> Served:
+    """Ask the server at `url` about `model` ("": the only one it serves).
+
+    Raises `ServerError` when it does not answer, refuses, or serves several models and none is named.
+    """
+    with _client(url, keys) as client:
+        cards = _cards(client, url)
+        name = model or only_model(list(cards), url)
+        card = cards.get(name, {"id": name})
+        facts = _chosen(card, CARD) | _chosen(card.get("meta"), META)
+        where, told = PLACES.get(str(card.get("owned_by")), ELSEWHERE)
+        facts |= _chosen(_more(client, url, where), told)
+        known = str(card.get("owned_by")) in PLACES
+        digest = None if known else _ollama_digest(_more(client, url, "api/tags"), name)
+    return Served(name, facts | ({"digest": digest} if digest else {}), digest is not None)
+
+
+def base_url(location: str) -> str:
+    """The API's root: /v1, where the user gave the server alone."""
+    return location.rstrip("/") if urlsplit(location).path.strip("/") else f"{location.rstrip('/')}/v1"
+
+
+def api_key(keys: tuple[str, ...] = KEYS) -> str:
+    """The key that the environment holds; servers without one take any."""
+    return next((os.environ[key] for key in keys if os.environ.get(key)), "none")
+
+
+def only_model(names: list[str], url: str) -> str:
+    """The one model there is. Raises `ServerError`."""
+    if len(names) != 1:
+        raise ServerError(f"{url} serves {', '.join(names) or 'nothing'}; name one of them as `model`")
+    return names[0]
+
+
+def one_line(text: str) -> str:
+    """What a server said, short."""
+    return " ".join(text.split())[:300]
+
+
+def _client(url: str, keys: tuple[str, ...]) -> OpenAI:
+    import openai
+
+    timeout = openai.Timeout(READ_SECONDS, connect=CONNECT_SECONDS)
+    return openai.OpenAI(base_url=url, api_key=api_key(keys), max_retries=RETRIES, timeout=timeout)
+
+
+def _cards(client: OpenAI, url: str) -> dict[str, dict[str, Any]]:
+    import openai
+
+    try:
+        return {str(card.id): card.model_dump() for card in client.models.list().data}
+    except openai.NotFoundError:
+        return {}  # not every server has the page; one that is named may still be there
+    except openai.APIStatusError as error:
+        raise ServerError(f"{url} answered {error.status_code}: {one_line(error.message)}") from error
+    except openai.APIConnectionError as error:
+        cause = one_line(str(error.__cause__ or error))
+        raise ServerError(f"no answer from {url} after {RETRIES + 1} tries: {cause}") from error
+    except openai.OpenAIError as error:
+        raise ServerError(f"{url}: {one_line(str(error))}") from error
+
+
+def _more(client: OpenAI, url: str, path: str) -> Any:
+    """What a page beside the API says; None where the server has no such page."""
+    import openai
+
+    try:
+        text = client.with_options(max_retries=0).get(f"{url.removesuffix('/v1')}/{path}", cast_to=str)
+        return json.loads(text)
+    except (openai.OpenAIError, ValueError):
+        return None
+
+
+def _chosen(told: Any, names: tuple[str, ...]) -> dict[str, str]:
+    found = told if isinstance(told, Mapping) else {}
+    return {name: _brief(str(found[name])) for name in names if found.get(name) not in (None, "")}
+
+
+def _brief(text: str) -> str:
+    return text if len(text) <= LONGEST else f"sha256 {hashlib.sha256(text.encode()).hexdigest()[:16]}"
+
+
+def _ollama_digest(told: Any, name: str) -> str | None:
+    models = told.get("models") if isinstance(told, Mapping) else None
+    rows = [row for row in models if isinstance(row, Mapping)] if isinstance(models, list) else []
+    found = next((row.get("digest") for row in rows if name in (row.get("name"), row.get("model"))), None)
+    return str(found) if found else None

@@ -1,0 +1,40 @@
+"""Numbers have the digits that their intervals deserve, and equal values no interval that looks sure."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from evalkit.records import Difference
+from evalkit.report.wording import NO_SPREAD, interval_text, value_text
+from evalkit.stats import Mean, mean_intervals
+
+
+def difference(*values: float) -> Difference:
+    [mean] = mean_intervals(np.array([values]), 0.95)
+    return Difference("distinct_k", "s", "tuned", "base", mean.value, mean.low, mean.high, 0.5, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        pytest.param((1.0, 1.0), "+1.00", id="two equal differences"),
+        pytest.param((0.0, 0.0), "0.00", id="two of nothing"),
+        pytest.param((0.5708874458874458, 0.5708874458874459), "+0.571", id="equal but for rounding"),
+        pytest.param((-1234.6,) * 30, "−1,235", id="many equal ones"),
+    ],
+)
+def test_equal_values_have_no_interval_and_three_digits(values: tuple[float, ...], told: str) -> None:
+    assert (value_text(difference(*values), signed=True), interval_text(difference(*values))) == (told, NO_SPREAD)
+
+
+def test_values_that_vary_have_the_interval_that_they_had() -> None:
+    found = difference(0.9, 1.1, 1.0)
+    assert (value_text(found, signed=True), interval_text(found)) == ("+1.0", "0.8 to 1.2")
+
+
+@given(st.floats(-1e6, 1e6), st.floats(1e-3, 1e3))
+def test_an_interval_with_a_width_is_always_shown(low: float, width: float) -> None:
+    assert " to " in interval_text(Mean(low + width / 2, low, low + width, 9))
