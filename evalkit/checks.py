@@ -25,15 +25,29 @@ Passes = Callable[[str], bool]
 REGEX_SECONDS = 1.0
 """Longest time one completion may take a check's regular expression."""
 DOUBT = 0.1
-"""A language that is given at least this probability is not ruled out: short texts are hard to place."""
+"""A language that is given at least this probability is not ruled out; nor is it where none is given that much."""
+FEW_WORDS = 8
+"""Below which a text may be too short to be placed."""
 LONGEST_LOOP = 40
 """Words of the longest sequence whose repetition is looked for."""
 ODD_SHARE = 0.2
 """Of the words, above which a text is no prose."""
+COMMON_SHARE = 1 / 12
+"""Of a longer text's words, the least that must be of the commonest: what is English words at random has hardly any."""
+_COMMON_ENGLISH = frozenset(
+    re.findall(
+        r"\w+",
+        """
+    a about all an and are as at be but by can do for from had has have he her him his i if in into is it its
+    just like me my no not of on one or our out she so than that the their them then there they this to up was
+    we were what when where which who will with would you your
+""",
+    )
+)
 _SENTENCE_MARKS = ".!?…。！？।؟۔"
 _CLOSING = "\"'”’»)]*_」』 "
 _OPENING = "\"'“‘«([*_¿¡「『—–- …"
-_ODD_WORD = re.compile(r"[a-z]{2,}[A-Z]|[^\W\d_]\d+[^\W\d_]|[<>{}\\|=~^_@$#\ufffd]|\w{26,}")
+_ODD_WORD = re.compile(r"[a-z]{2,}[A-Z]|[^\W\d_]\d+[^\W\d_]|[<>{}\\|=~^_@$#\ufffd]|[A-Za-zÀ-ɏͰ-ӿ]{26,}")
 _MARKUP = re.compile(
     r"https?://|www\.|</?[a-zA-Z][^>]*>|```|\{\{|\}\}|(?m:^(?:#{1,6} |(?:Prompt|Answer|User|Assistant):))"
 )
@@ -43,8 +57,8 @@ _REFUSAL = re.compile(
       (?:i['’]?\s?a?m|we\s+are|we['’]re)\s+(?:so\s+|very\s+|really\s+)?(?:sorry|afraid)[,.]?\s+
           (?:but\b|(?:that\s+)?(?:i|we|as|this)\s+(?:can|am|do|could|must|will))
     | sorry,?\s+(?:but\s+)?(?:i|we)\s+(?:can|am|do|could|must|will)
-    | (?:i|we)\s+(?:can(?:no|['’])t|can\s+not|cannot|will\s+not|won['’]t|am\s+(?:unable|not\s+able)\s+to|
-          (?:must|have\s+to)\s+(?:decline|refuse))\s*
+    | (?:(?:i|we)\s+(?:can(?:no|['’])t|can\s+not|cannot|will\s+not|won['’]t|(?:must|have\s+to)\s+(?:decline|refuse))
+          |(?:i['’]?\s?a?m|we['’]re|we\s+are)\s+(?:unable|not\s+able)\s+to)\s*
           (?:to\s+)?(?:help|assist|fulfill?|comply|provide|create|write|generate|answer|respond|do|engage|produce|$|[,.])
     | as\s+an?\s+(?:ai|artificial\s+intelligence|large\s+language\s+model|language\s+model)\b
     | i\s+apologi[sz]e,?\s+but
@@ -196,9 +210,16 @@ def _language(_prompt: Prompt, argument: str) -> Passes:
 
     def passes(text: str) -> bool:
         ranked: list[tuple[str, float]] = _identifier().rank(text)
-        return ranked[0][0] == argument or dict(ranked)[argument] >= DOUBT
+        words = _words(text)
+        short = len(words) < FEW_WORDS
+        may_be = ranked[0][0] == argument or dict(ranked)[argument] >= DOUBT or (short and ranked[0][1] < DOUBT)
+        return may_be and (short or argument != "en" or _share_of_common(words) >= COMMON_SHARE)
 
     return passes
+
+
+def _share_of_common(words: Sequence[str]) -> float:
+    return sum(word in _COMMON_ENGLISH for word in words) / len(words)
 
 
 @_check("no_echo", vital=True)
