@@ -34,16 +34,12 @@ ODD_SHARE = 0.2
 """Of the words, above which a text is no prose."""
 COMMON_SHARE = 1 / 12
 """Of a longer text's words, the least that must be of the commonest: what is English words at random has hardly any."""
-_COMMON_ENGLISH = frozenset(
-    re.findall(
-        r"\w+",
-        """
-    a about all an and are as at be but by can do for from had has have he her him his i if in into is it its
-    just like me my no not of on one or our out she so than that the their them then there they this to up was
-    we were what when where which who will with would you your
-""",
-    )
+_COMMON = (
+    "a about all an and are as at be but by can do for from had has have he her him his i if in into is it its just "
+    "like me my no not of on one or our out she so than that the their them then there they this to up was we were "
+    "what when where which who will with would you your"
 )
+_COMMON_ENGLISH = frozenset(_COMMON.split())
 _SENTENCE_MARKS = ".!?…。！？।؟۔"
 _CLOSING = "\"'”’»)]*_」』 "
 _OPENING = "\"'“‘«([*_¿¡「『—–- …"
