@@ -103,6 +103,18 @@ def _models(_context: click.Context, _parameter: click.Parameter, given: tuple[s
 )
 @click.option("--prompts", type=int, metavar="N", help="Only the first N prompts.")
 @click.option(
+    "--reward",
+    "rewards",
+    multiple=True,
+    metavar="MODEL",
+    help="Use this reward model (folder or hub id) in place of the suite's; repeat for several groups of raters.",
+)
+@click.option(
+    "--judge",
+    metavar="MODEL",
+    help="Have this model, by its name on the server at EVALKIT_JUDGE_URL, compare answers, in place of the suite's.",
+)
+@click.option(
     "--out",
     type=click.Path(path_type=Path, file_okay=False),
     metavar="DIR",
@@ -119,13 +131,14 @@ def _models(_context: click.Context, _parameter: click.Parameter, given: tuple[s
 @click.option("--baseline", metavar="WHAT", help="With --until-decided: what the gate compares with; see evalkit gate.")
 @output_options
 def run(suite: Path, models: dict[str, str], samples: int | None, temperatures: tuple[float, ...], engine: str,
-        prompts: int | None, out: Path | None, policy_file: Path | None, fresh: bool, baseline: str | None,
-        tell: Listener, quiet: bool) -> None:  # fmt: skip
+        prompts: int | None, rewards: tuple[str, ...], judge: str | None, out: Path | None, policy_file: Path | None,
+        fresh: bool, baseline: str | None, tell: Listener, quiet: bool) -> None:  # fmt: skip
     """Sample SUITE from its checkpoints, measure, and write a report."""
     from evalkit.run import run_suite
     from evalkit.suite import load_suite, overrides
 
-    asked = load_suite(suite, overrides(models, samples, temperatures or None, prompts), tell.note)
+    changes = overrides(models, samples, temperatures or None, prompts, rewards, judge)
+    asked = load_suite(suite, changes, tell.note)
     command = ["evalkit", *sys.argv[1:]]
     if policy_file is not None:
         decide(asked, policy_file, baseline, engine, out, tell, command, fresh, quiet)

@@ -40,6 +40,7 @@ Need = Literal[
     "embeddings",
     "reference_embeddings",
     "answer",
+    "checks",
     "quality",
     "voices",
 ]

@@ -291,7 +291,8 @@ def _score_key(measure: Measure, groups: Sequence[Group]) -> str:
     digest = hashlib.sha256()
     for group in groups:
         prompt = group.prompt
-        for part in (prompt.id, prompt.text, prompt.answer or "", prompt.match, *group.texts, ""):
+        checks = prompt.checks if "checks" in measure.definition.needs else ()
+        for part in (prompt.id, prompt.text, prompt.answer or "", prompt.match, *checks, *group.texts, ""):
             digest.update(part.encode("utf-8", "surrogatepass") + b"\0\0")
     signature = measure.signature(0, "", tokenizer=words_of({"": groups}))
     return key_of({"measure": signature, "groups": digest.hexdigest()})
@@ -309,7 +310,7 @@ def _mean(scored: Array, completions: int) -> float:
 
 def _unscored(measure: Measure, arm: Arm, means: Array) -> list[Alarm]:
     left_out = int(np.isnan(means).sum())
-    if "answer" in measure.definition.needs or not left_out:
+    if measure.definition.needs & {"answer", "checks"} or not left_out:
         return []
     message = (
         f"{label(str(measure))} is undefined for {left_out} of {len(means)} prompts: the model behind it cannot read "

@@ -6,21 +6,21 @@ Everything that can be wrong with a suite on this machine is found here, in seco
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from itertools import accumulate
 from typing import Any
 
 from evalkit.checkpoints import context_length, resolve
 from evalkit.diversity.encoder import Encoder, find_encoder
 from evalkit.engines.base import choose_engine, engine_class
 from evalkit.errors import CheckpointError, InputError, MetricError
+from evalkit.fitting import fit
 from evalkit.measure import Measure
 from evalkit.records import Arm, Checkpoint, Prompt, Rendered, Sampling
 from evalkit.rendering import render, vocabulary_hash
 from evalkit.store import key_of
-from evalkit.suite import Suite
+from evalkit.suite import Longer, Suite
 from evalkit.tokenizer import check
 
 SEEDS = 2**32
@@ -35,14 +35,15 @@ class Shard:
     key: str
     seed: int
     prompts: tuple[Rendered, ...]
+    kept: Sampling
+    """The arm's settings, with more room where these prompts are given more."""
     shared: bool = True
     """Whether other runs may take its samples: not those of a server that does not name its weights."""
 
     @property
     def sampling(self) -> Sampling:
         """What the engine is asked for: all the draws of which an arm keeps the best."""
-        kept = sampling_of(self.arm)
-        return replace(kept, n=kept.n * self.arm.best_of)
+        return replace(self.kept, n=self.kept.n * self.arm.best_of)
 
     @property
     def size(self) -> int:
@@ -58,6 +59,14 @@ class Loaded:
     engine_version: str
     rendered: tuple[Rendered, ...]
     max_length: int
+    longer: Longer | None = None
+    """Prompts that it is given more room for."""
+
+    def room(self, sampling: Sampling, prompt: str) -> Sampling:
+        """An arm's settings for one prompt."""
+        if self.longer is None or prompt not in self.longer.prompts:
+            return sampling
+        return replace(sampling, max_tokens=self.longer.max_tokens, stop=self.longer.stop)
 
     @property
     def engine_text(self) -> str:
@@ -74,6 +83,8 @@ class Plan:
     arms: tuple[Arm, ...]
     shards: tuple[Shard, ...]
     encoder: Encoder
+    note: str = ""
+    """What of the suite is left out, and what to do; may be empty."""
 
     def first(self, prompts: int) -> Plan:
         """The plan of so many prompts alone; its shards are some of this one's, where a block ends there."""
@@ -89,8 +100,10 @@ class Plan:
     @property
     def block_ends(self) -> tuple[int, ...]:
         """After how many prompts a block ends in every arm; the last is all of them."""
-        ends = [set(accumulate(len(shard.prompts) for shard in self.shards_of(arm.name))) for arm in self.arms]
-        return tuple(sorted(set.intersection(*ends)))
+        place = {prompt.id: index for index, prompt in enumerate(self.suite.prompts)}
+        reach = [[place[prompt.prompt_id] for prompt in shard.prompts] for shard in self.shards]
+        inside = {end for places in reach for end in range(min(places) + 1, max(places) + 1)}
+        return tuple(end for end in range(1, len(place) + 1) if end not in inside)
 
     def shards_of(self, arm: str) -> list[Shard]:
         return [shard for shard in self.shards if shard.arm.name == arm]
@@ -106,13 +119,17 @@ def make_plan(
     """
     check_measures(suite.measures, suite.prompts)
     check(suite.tokenizer)
-    loaded = {name: _load(suite, name, engine, (remembered or {}).get(name)) for name in suite.checkpoints}
-    vocabularies = {name: vocabulary_hash(one.checkpoint) for name, one in loaded.items()}
+    found = {name: resolve(name, spec, (remembered or {}).get(name)) for name, spec in suite.checkpoints.items()}
+    fitted = fit(suite, found)
+    suite = fitted.suite
+    loaded = {name: _load(suite, one, engine, fitted.longer.get(name)) for name, one in found.items()}
+    vocabularies = {name: vocabulary_hash(one) for name, one in found.items()}
     arms = [
         replace(arm, engine=loaded[arm.checkpoint].engine_text, tokenizer=vocabularies[arm.checkpoint])
         for arm in plan_arms(suite)
     ]
-    return Plan(suite, loaded, tuple(arms), tuple(_shards(arms, loaded, blocks)), find_encoder(suite.encoder))
+    shards = tuple(_shards(arms, loaded, blocks))
+    return Plan(suite, loaded, tuple(arms), shards, find_encoder(suite.encoder), fitted.note)
 
 
 def plan_arms(suite: Suite) -> list[Arm]:
@@ -145,6 +162,7 @@ def check_measures(measures: Sequence[Measure], prompts: Sequence[Prompt]) -> No
     """
     fields = {
         "answer": "answer",
+        "checks": "checks",
         "choices": "choices",
         "references": "references",
         "reference_embeddings": "references",
@@ -160,20 +178,25 @@ def _arm_name(checkpoint: str, sampling: Sampling, siblings: Sequence[Sampling])
     return checkpoint if len(siblings) == 1 else f"{checkpoint}@T={sampling.temperature:g}"
 
 
-def _load(suite: Suite, name: str, asked: str, remembered: Mapping[str, str] | None) -> Loaded:
-    spec = suite.checkpoints[name]
-    checkpoint = resolve(name, spec, remembered)
+def _load(suite: Suite, checkpoint: Checkpoint, asked: str, longer: Longer | None) -> Loaded:
+    spec = suite.checkpoints[checkpoint.name]
     engine = choose_engine(asked, checkpoint)
     rendered = tuple(render(checkpoint, spec, suite.prompts))
-    longest = max(sampling.max_tokens for sampling in suite.settings(name))
-    _check_room(checkpoint, rendered, longest)
-    max_length = max(len(prompt.token_ids) for prompt in rendered) + longest
-    return Loaded(checkpoint, engine, engine_class(engine).version(), rendered, max_length)
+    if longer is not None:
+        longer = longer.model_copy(update={"stop": suite.stops(checkpoint.name, longer.stop)})
+    loaded = Loaded(checkpoint, engine, engine_class(engine).version(), rendered, 0, longer)
+    rooms = [
+        max(loaded.room(sampling, prompt.prompt_id).max_tokens for sampling in suite.settings(checkpoint.name))
+        for prompt in rendered
+    ]
+    _check_room(checkpoint, rendered, rooms)
+    ends = [len(prompt.token_ids) + room for prompt, room in zip(rendered, rooms, strict=True)]
+    return replace(loaded, max_length=max(ends))
 
 
-def _check_room(checkpoint: Checkpoint, rendered: Sequence[Rendered], max_tokens: int) -> None:
+def _check_room(checkpoint: Checkpoint, rendered: Sequence[Rendered], rooms: Sequence[int]) -> None:
     context = context_length(checkpoint)
-    for prompt in rendered:
+    for prompt, max_tokens in zip(rendered, rooms, strict=True):
         if not checkpoint.is_remote and not prompt.token_ids:
             raise CheckpointError(
                 f"prompt {prompt.prompt_id!r} has no tokens for checkpoint {checkpoint.name!r}: its tokenizer drops all"
@@ -193,18 +216,26 @@ def _shards(arms: Sequence[Arm], loaded: dict[str, Loaded], blocks: int) -> list
         source = loaded[arm.checkpoint]
         fitting = max(1, engine_class(source.engine).shard_size // (sampling_of(arm).n * arm.best_of))
         block = min(fitting, -(-len(source.rendered) // blocks))
-        for start in range(0, len(source.rendered), block):
-            prompts = source.rendered[start : start + block]
-            content = _content(arm, source, prompts)
+        for prompts, kept in _blocks(arm, source, block):
+            content = _content(arm, source, prompts, kept)
             # Two arms of the same weights and settings must be independent draws, not each other's copy.
             twin = seen[key_of(content)]
             seen[key_of(content)] += 1
             key = key_of(content | {"twin": twin})
-            shards.append(Shard(arm, key, _seed(key), prompts, source.checkpoint.names_weights))
+            shards.append(Shard(arm, key, _seed(key), prompts, kept, source.checkpoint.names_weights))
     return shards
 
 
-def _content(arm: Arm, source: Loaded, prompts: Sequence[Rendered]) -> dict[str, Any]:
+def _blocks(arm: Arm, source: Loaded, block: int) -> Iterator[tuple[tuple[Rendered, ...], Sampling]]:
+    """The prompts in their order, cut after `block` of them; of a block those together that have the same room."""
+    for start in range(0, len(source.rendered), block):
+        rooms: dict[Sampling, list[Rendered]] = defaultdict(list)
+        for prompt in source.rendered[start : start + block]:
+            rooms[source.room(sampling_of(arm), prompt.prompt_id)].append(prompt)
+        yield from ((tuple(members), kept) for kept, members in rooms.items())
+
+
+def _content(arm: Arm, source: Loaded, prompts: Sequence[Rendered], kept: Sampling) -> dict[str, Any]:
     """All that decides a shard's completions."""
     return {
         "weights": source.checkpoint.fingerprint,
@@ -212,7 +243,7 @@ def _content(arm: Arm, source: Loaded, prompts: Sequence[Rendered]) -> dict[str,
         "engine": source.engine,
         "engine_version": source.engine_version,
         "max_length": source.max_length,
-        "sampling": asdict(sampling_of(arm)) | {"n": sampling_of(arm).n * arm.best_of},
+        "sampling": asdict(kept) | {"n": kept.n * arm.best_of},
         "prompts": [
             [prompt.prompt_id, list(prompt.token_ids) or [prompt.text, *prompt.messages]] for prompt in prompts
         ],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -97,6 +98,33 @@ class Policy(Part):
     @property
     def alpha(self) -> float:
         return 1 - self.confidence
+
+    def renamed(self, names: Mapping[str, str]) -> Policy:
+        """The same rules for metrics that are called otherwise: old name -> new one."""
+        rules = [
+            rule.model_copy(
+                update={
+                    "metrics": tuple(dict.fromkeys(names.get(name, name) for name in rule.metrics)),
+                    "trade": rule.trade
+                    and rule.trade.model_copy(update={"metric": names.get(rule.trade.metric, rule.trade.metric)}),
+                }
+            )
+            for rule in self.rules
+        ]
+        return self.model_copy(update={"rules": tuple(rules)})
+
+    def without(self, names: Collection[str]) -> Policy | None:
+        """The rules for metrics that are measured, where those of `names` are not; None where no rule is left.
+
+        A trade for one of them is off: what it allowed for a gain is not allowed.
+        """
+        rules = []
+        for rule in self.rules:
+            kept = tuple(name for name in rule.metrics if name not in names)
+            trade = None if rule.trade is not None and rule.trade.metric in names else rule.trade
+            if kept:
+                rules.append(rule.model_copy(update={"metrics": kept, "trade": trade}))
+        return self.model_copy(update={"rules": tuple(rules)}) if rules else None
 
 
 DEFAULT = Policy(

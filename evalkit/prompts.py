@@ -10,11 +10,12 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
 from evalkit.answers import check_answer
+from evalkit.checks import read_checks
 from evalkit.errors import MetricError, RecordsError, SuiteError
 from evalkit.records import Prompt
 from evalkit.unread import Notice, meant, say, unread_note
 
-FIELDS = ("id", "text", "tags", "answer", "match", "references", "choices", "cluster")
+FIELDS = ("id", "text", "tags", "answer", "match", "references", "choices", "cluster", "checks")
 
 
 class PromptSource(BaseModel):
@@ -99,7 +100,7 @@ def _refuse_missing(source: PromptSource, columns: Collection[str], place: str) 
 
 
 def check_prompts(prompts: Sequence[Prompt], place: Callable[[int], str]) -> None:
-    """Refuse equal ids, blank texts, answers that cannot be matched and target laws that do not add up.
+    """Refuse equal ids, blank texts, answers that cannot be matched, unknown checks and laws that do not add up.
 
     `place(index)` names where prompt `index` stands. Raises `SuiteError`.
     """
@@ -119,6 +120,7 @@ def check_prompts(prompts: Sequence[Prompt], place: Callable[[int], str]) -> Non
             )
         try:
             check_answer(prompt)
+            read_checks(prompt)
         except MetricError as error:
             raise SuiteError(f"{place(index)}: {error}") from None
 
@@ -215,7 +217,7 @@ def _is_given(value: Any) -> bool:
 
 
 def _plain(field: str, value: Any) -> Any:
-    """A table's cell as a prompt's field: CSV holds lists as `a; b` (tags) and as JSON (references, choices).
+    """A table's cell as a prompt's field: CSV holds lists as `a; b` (tags) and as JSON (the others).
 
     A number is an id like any other: most data sets count their rows.
     """
@@ -223,7 +225,7 @@ def _plain(field: str, value: Any) -> Any:
         return str(value)
     if isinstance(value, str) and field == "tags":
         return tuple(tag.strip() for tag in value.split(";") if tag.strip())
-    if isinstance(value, str) and field in ("references", "choices"):
+    if isinstance(value, str) and field in ("references", "choices", "checks"):
         try:
             return json.loads(value)
         except ValueError:

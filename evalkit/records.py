@@ -7,7 +7,7 @@ checked when `evalkit.suite` reads one.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
@@ -58,6 +58,13 @@ class Prompt:
     """Target law over choices: answer to probability, adding up to 1."""
     cluster: Annotated[str, at.MinLen(1)] | None = None
     """Prompts that belong together (paraphrases of one question) name the same; without one a prompt is by itself."""
+    checks: tuple[str, ...] = ()
+    """What its answers can be seen to be from their text alone, as in `one_line`, `max_words:40`, `language:en`."""
+
+    def asked(self) -> dict[str, Any]:
+        """What was asked, for hashes of it: `checks` only where there are some, and not what it belongs to."""
+        fields = asdict(self)
+        return {name: fields[name] for name in fields if name != "cluster" and (name != "checks" or self.checks)}
 
 
 @dataclass(frozen=True, slots=True)

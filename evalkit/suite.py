@@ -5,7 +5,8 @@ Unknown keys are refused. Every mistake is reported with file, line, key, what w
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -31,6 +32,8 @@ from evalkit.unread import Notice, say
 from evalkit.voice_examples import Examples, check_examples, read_examples
 from evalkit.yaml_lines import Document
 
+OPTIONS = {"models": "model", "rewards": "reward"}
+"""Overrides whose options are called otherwise, for they are repeated."""
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
 
 
@@ -109,6 +112,28 @@ class SamplingOverride(Part):
     stop: Texts | None = None
 
 
+class Longer(Part):
+    """Prompts whose answers need more room than the others'."""
+
+    prompts: tuple[str, ...] = Field(min_length=1)
+    """Their ids."""
+    max_tokens: int = Field(ge=1)
+    stop: Texts = ()
+
+
+class OpenVocabulary(Part):
+    """How those checkpoints are asked that can spell any text; what a checkpoint states itself goes before.
+
+    One whose tokenizer knows a closed list of words (the built-in ones) could not read worked examples.
+    """
+
+    frame: Frame = Frame()
+    """For base ones."""
+    max_tokens: int | None = Field(None, ge=1)
+    stop: Texts | None = None
+    longer: Longer | None = None
+
+
 class BestOf(Part):
     """Choose among completions instead of training: an arm to compare a tuned checkpoint with."""
 
@@ -165,6 +190,8 @@ class Suite(Part):
     baseline: str | None = None
     """The checkpoint that the others are compared with; default: the first one."""
     sampling: SamplingSpec = SamplingSpec()
+    open_vocabulary: OpenVocabulary = OpenVocabulary()
+    """What differs for checkpoints that can spell any text."""
     metrics: tuple[SuiteMeasure, ...] = Field(min_length=1)
     """Names, or {name: {parameter: value}}; `evalkit metrics` lists them."""
     quality: SuiteMeasure | None = None
@@ -183,6 +210,8 @@ class Suite(Part):
     """... or a JSONL file of {voice, text}, relative to the suite."""
     gate: Policy | None = None
     """What a checkpoint may lose before `evalkit gate` refuses it; default: the default policy."""
+    checks: tuple[str, ...] = ()
+    """Task checks of every prompt, before its own."""
     prompts: tuple[Prompt, ...] = ()
     """Prompts written here ..."""
     prompts_from: PromptSource | None = None
@@ -239,10 +268,14 @@ class Suite(Part):
         """The resolved sampling settings of a checkpoint, one a temperature; a base frame's stop strings included."""
         spec = self.checkpoints[checkpoint]
         common = self.sampling.model_dump() | spec.sampling.model_dump(exclude_none=True)
-        frame_stop = spec.frame.stop if spec.kind == "base" else ()
-        stop = tuple(dict.fromkeys((*common["stop"], *frame_stop)))
+        stop = self.stops(checkpoint, common["stop"])
         temperatures = dict.fromkeys(common["temperature"])
         return [Sampling(**common | {"temperature": float(t), "stop": stop}) for t in temperatures]
+
+    def stops(self, checkpoint: str, stop: Sequence[str]) -> tuple[str, ...]:
+        """`stop` and what ends a completion in the checkpoint's frame."""
+        spec = self.checkpoints[checkpoint]
+        return tuple(dict.fromkeys((*stop, *(spec.frame.stop if spec.kind == "base" else ()))))
 
 
 class Overrides(Part):
@@ -252,18 +285,25 @@ class Overrides(Part):
     samples: int | None = Field(None, ge=1)
     temperature: Temperatures | None = None
     prompts: int | None = Field(None, ge=1)
+    rewards: tuple[Annotated[str, Field(min_length=1)], ...] = ()
+    judge: str | None = Field(None, min_length=1)
 
 
 def overrides(
-    models: Mapping[str, str], samples: int | None, temperature: tuple[float, ...] | None, prompts: int | None
+    models: Mapping[str, str],
+    samples: int | None,
+    temperature: tuple[float, ...] | None,
+    prompts: int | None,
+    rewards: tuple[str, ...] = (),
+    judge: str | None = None,
 ) -> Overrides:
     """What the command line asks for, checked. Raises `SuiteError`."""
     try:
-        return Overrides(models=dict(models), samples=samples, temperature=temperature, prompts=prompts)
+        return Overrides(
+            models=dict(models), samples=samples, temperature=temperature, prompts=prompts, rewards=rewards, judge=judge
+        )
     except ValidationError as error:
-        lines = [
-            f"--{str(problem['loc'][0]).replace('models', 'model')}: {reason(problem)}" for problem in error.errors()
-        ]
+        lines = [f"--{OPTIONS.get(str(e['loc'][0]), e['loc'][0])}: {reason(e)}" for e in error.errors()]
         raise SuiteError("\n".join(lines)) from None
 
 
@@ -279,12 +319,32 @@ def load_suite(path: Path, overrides: Overrides | None = None, notice: Notice = 
         check_prompts(prompts, lambda _: document.place("prompts_from"))
     else:
         check_prompts(suite.prompts, lambda index: document.place("prompts", index))
+    _check_longer(suite, document)
+    suite = _with_checks(suite, document)
     return _with_voices(_override(suite, overrides or Overrides()), path.parent, document, notice)
 
 
 def suite_schema() -> dict[str, Any]:
     """JSON Schema of a suite file."""
     return Suite.model_json_schema()
+
+
+def _check_longer(suite: Suite, document: Document) -> None:
+    ids = {prompt.id for prompt in suite.prompts}
+    longer = suite.open_vocabulary.longer
+    unknown = [prompt for prompt in longer.prompts if prompt not in ids] if longer is not None else []
+    if unknown:
+        place = document.place("open_vocabulary", "longer", "prompts")
+        raise SuiteError(f"{place}: open_vocabulary.longer.prompts: there is no prompt {unknown[0]!r}")
+
+
+def _with_checks(suite: Suite, document: Document) -> Suite:
+    """The suite with its checks put before each prompt's own."""
+    if not suite.checks:
+        return suite
+    checked = [replace(one, checks=tuple(dict.fromkeys((*suite.checks, *one.checks)))) for one in suite.prompts]
+    check_prompts(checked, lambda _: document.place("checks"))
+    return suite.model_copy(update={"prompts": tuple(checked), "checks": ()})
 
 
 def _with_voices(suite: Suite, folder: Path, document: Document, notice: Notice) -> Suite:
@@ -332,8 +392,34 @@ def _override(suite: Suite, asked: Overrides) -> Suite:
             spec.setdefault("sampling", {})["temperature"] = None
     if asked.prompts is not None:
         changed["prompts"] = suite.prompts[: asked.prompts]
+    if asked.rewards:
+        _replace_rewards(changed, suite, asked.rewards)
+    if asked.judge is not None:
+        _replace_judge(changed, asked.judge)
     try:
         return Suite.model_validate(changed)
     except ValidationError as error:
         lines = [f"command line: {dotted(e['loc'])}: {reason(e)}" for e in error.errors()]
         raise SuiteError("\n".join(lines)) from None
+
+
+def _replace_rewards(changed: dict[str, Any], suite: Suite, models: Sequence[str]) -> None:
+    """Other raters in the place of the suite's, wherever it names them."""
+    old = [measure for measure in suite.measures if measure.name == "reward"]
+    new = [parse({"reward": {"model": model}}) for model in dict.fromkeys(models)]
+    instead = {str(one): str(new[min(place, len(new) - 1)]) for place, one in enumerate(old)}
+    first = next((place for place, one in enumerate(suite.metrics) if one in old), len(suite.metrics))
+    kept = [one for one in suite.metrics if one not in old]
+    changed["metrics"] = (*kept[:first], *new, *kept[first:])
+    if suite.quality in old:
+        changed["quality"] = instead[str(suite.quality)]
+        changed["quality_bar"] = None  # a bar is in the unit of one reward model
+    if suite.gate is not None:
+        changed["gate"] = suite.gate.renamed(instead)
+
+
+def _replace_judge(changed: dict[str, Any], model: str) -> None:
+    known = [one for one in changed["metrics"] if one.name == "judge"]
+    pairs = {"pairs": dict(known[0].params)["pairs"]} if known else {}
+    kept = tuple(one for one in changed["metrics"] if one not in known)
+    changed["metrics"] = (*kept, parse({"judge": {"model": model, **pairs}}))

@@ -21,6 +21,7 @@ ALARMS = {
     "over-optimisation": "Better by one score, worse by another",
     "unscored": "Answers without a score",
     "undefined": "Not measured",
+    "left out": "Left out",
     "voices": "Voices hard to tell apart",
 }
 """Kind of an alarm -> what it says, as a heading."""

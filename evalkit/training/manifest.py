@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import platform
 from collections.abc import Sequence
-from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -29,7 +28,7 @@ def begin(folder: Path, config: Job, command: Sequence[str]) -> dict[str, Any]:
     """
     asked = config.model_dump(mode="json", exclude={"prompts"})
     if isinstance(config, Prompted):
-        prompts = [asdict(prompt) for prompt in config.prompts]
+        prompts = [prompt.asked() for prompt in config.prompts]
         asked["prompts"] = f"{len(prompts)} of fingerprint {key_of({'prompts': prompts})}"
     path = folder / NAME
     known = _read(path) if path.exists() else {}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from evalkit.measure import definitions
-from evalkit.records import Alarm, Reading
+from evalkit.records import Alarm, Reading, Traits
 from evalkit.report.build import build_report
 from evalkit.report.cards import SHOWN, arm_cards, cards_of, equal_quality
 from evalkit.report.content import ReportContent
