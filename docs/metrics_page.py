@@ -62,8 +62,8 @@ INTRODUCTION = """# Metrics
 <!-- made by docs/metrics_page.py from the docstrings; change those -->
 
 `evalkit metrics` lists them and `evalkit metrics NAME` prints what stands here. A metric is a number on one prompt's k
-completions; the estimate is the mean over prompts, with a BCa interval. Read [the fair comparison](fair-comparison.md)
-first: what must be equal before two numbers may be compared. What each family tells a newcomer:
+completions; the estimate is the mean over prompts, with [an interval](intervals.md). Read
+[the fair comparison](fair-comparison.md) first: what must be equal before two numbers may be compared. What each family tells a newcomer:
 [words](words.md), [meaning](meaning.md), [the law itself](distribution.md), [coverage](coverage.md),
 [voices](voices.md), [quality](quality.md).
 
@@ -98,7 +98,7 @@ once, so two draws of one law differ a little in every trial.
 times as long for four of its own (`bench.volume`); as ONE group the dearest, self-BLEU, takes 20 s and 1.4 GiB
 (`bench.one_group`). Self-BLEU of 5 000 texts is 42 times fast-bleu's speed and equal to it, ROUGE-L of all pairs 735
 times rouge-score's, Vendi 11 to 21 times vendi-score's, and intervals with p-values of 20 metrics over 500 prompts
-take 0.3 s (`bench.metrics`).
+take some milliseconds (`bench.metrics`).
 """
 
 

@@ -23,6 +23,10 @@ SLACK = 1.1
 """Repeats are allowed this much more often than log-probs say: those of half-precision models are some percent off."""
 SHARE = 0.05
 """A larger share of truncated or of empty completions is an alarm."""
+COMMON = 0.25
+"""A text is given whatever is asked where this share of the prompts get it; this share of such texts is an alarm."""
+PHRASE, FEWEST_ASKED = 4, 4
+"""Words below which a text may well answer many prompts, and prompts below which none are many."""
 LENGTH = 0.2
 """Mean lengths further apart than this share of the baseline's are an alarm."""
 _STAKES = np.array([1.1, 1.5, 2.0, 4.0, 10.0, 30.0, 100.0, 1000.0])
@@ -38,7 +42,7 @@ Ints = NDArray[np.int64]
 def alarms(arms: Sequence[Arm], groups: Mapping[str, Sequence[Group]]) -> list[Alarm]:
     """Every alarm, arm by arm; `groups` holds each arm's groups by its name.
 
-    Kinds: "duplicates", "seeds", "truncated", "empty", "words", "length".
+    Kinds: "duplicates", "seeds", "truncated", "empty", "same answer", "words", "length".
     """
     lengths = {name: _mean_words(own) for name, own in groups.items()}
     level = FALSE_ALARMS / (2 * max(1, len(arms)))
@@ -50,6 +54,7 @@ def alarms(arms: Sequence[Arm], groups: Mapping[str, Sequence[Group]]) -> list[A
                 *_duplicates(arm, own, level),
                 *_seeds(arm, own, level),
                 *_rates(arm, own),
+                *_same_answer(arm, own),
                 *_untold_words(arm, own),
                 *_length(arm, lengths, own[0].tokenizer),
             ]
@@ -128,6 +133,27 @@ def _rates(arm: Arm, groups: Sequence[Group]) -> Iterator[Alarm]:
         )
     if empty > SHARE:
         yield Alarm(arm.name, "empty", f"{empty:.0%} of the completions are empty: diversity counts them as answers.")
+
+
+def _same_answer(arm: Arm, groups: Sequence[Group]) -> Iterator[Alarm]:
+    """Longer texts that are given to many prompts whatever they ask: refusals, or a template that broke."""
+    asked: dict[str, set[str]] = {}
+    for group in groups:
+        for text, words in zip(group.texts, group.words, strict=True):
+            if len(words) >= PHRASE:
+                asked.setdefault(text, set()).add(group.prompt.id)
+    if len(groups) < FEWEST_ASKED:
+        return
+    texts = {text for text, prompts in asked.items() if len(prompts) >= COMMON * len(groups)}
+    share = sum(text in texts for group in groups for text in group.texts) / sum(len(g.texts) for g in groups)
+    if share > COMMON:
+        most = max(texts, key=lambda text: len(asked[text]))
+        yield Alarm(
+            arm.name,
+            "same answer",
+            f"{share:.0%} of the completions are among {len(texts)} texts that a quarter of the prompts get or "
+            f"more, such as “{most[:60]}”: refusals, or a prompt that does not reach it.",
+        )
 
 
 def _untold_words(arm: Arm, groups: Sequence[Group]) -> Iterator[Alarm]:

@@ -117,10 +117,8 @@ class Definition:
 
     @property
     def variants(self) -> tuple[Variant, ...]:
-        """The variants that it has a meaning in. Only what is counted on words alone can be matched in length."""
-        if self.kind != "metric" or not self.needs <= _OF_TEXTS:
-            return ("whole",)
-        return tuple(variant for variant in VARIANTS if variant != "matched" or self.needs <= {"words"})
+        """The variants that it has a meaning in: all of them for what is computed from texts alone."""
+        return VARIANTS if self.kind == "metric" and self.needs <= _OF_TEXTS else ("whole",)
 
     @property
     def parameters(self) -> dict[str, inspect.Parameter]:

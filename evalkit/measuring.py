@@ -12,7 +12,7 @@ import numpy as np
 from evalkit.clusters import clusters_of
 from evalkit.comparison.curves import crossovers, curves, trace
 from evalkit.comparison.frontier import read_sweeps
-from evalkit.comparison.matched import lengths_differ, lengths_hash, match_lengths
+from evalkit.comparison.matched import are_cut, lengths_differ, lengths_hash, match_lengths
 from evalkit.comparison.pooled import pooled_values, slots_of
 from evalkit.comparison.useful import SUBSETS, set_bar, useful_values
 from evalkit.diversity.encoder import EMBEDDED, Encoder, encode, unread_share
@@ -72,10 +72,17 @@ class _Material:
     groups: Groups
     scores: Mapping[str, Mapping[str, Sequence[Array]]]
     bar: Bar | None
+    encoder: Encoder
+    tell: Listener
 
     @cached_property
     def matched(self) -> dict[str, list[Group]]:
         return match_lengths(self.groups)
+
+    @cached_property
+    def matched_embedded(self) -> Groups:
+        """The same with the embeddings of the cut texts."""
+        return embed_groups(self.matched, self.tell, self.encoder, references=False)
 
     @cached_property
     def lengths(self) -> str:
@@ -111,7 +118,7 @@ def measure_groups(
     bar = _bar(fair, arms, scores)
     if fair.quality is not None and any("quality" in measure.definition.needs for measure in asked):
         groups = _with_quality(groups, scores[str(fair.quality)])
-    material = _Material(arms, groups, scores, bar)
+    material = _Material(arms, groups, scores, bar, encoder, tell)
     measured = []
     unscored: list[Alarm] = []
     if "embeddings" in needs:
@@ -161,11 +168,12 @@ def _diversities(measurements: Measurements) -> list[Measured]:
 def with_variants(measures: Sequence[Measure], groups: Groups, fair: Fairness) -> list[Measure]:
     """The measures, each metric with a better direction followed by the variants that it gets unasked.
 
-    Useful ones where a quality is known, matched ones where lengths differ, pooled ones over three prompts or more.
+    Useful ones where a quality is known, matched ones where lengths differ or answers were cut, pooled ones over three
+    prompts or more.
     """
     apply = {
         "useful": fair.quality is not None,
-        "matched": "matched" in fair.variants and lengths_differ(groups),
+        "matched": "matched" in fair.variants and (lengths_differ(groups) or are_cut(groups)),
         "pooled": max(map(len, groups.values()), default=0) >= FEWEST_POOLED,
     }
     wanted = [variant for variant in fair.variants if apply[variant]]
@@ -210,8 +218,14 @@ def _values(measure: Measure, material: _Material) -> dict[str, Array]:
         return useful_values(measure, material.groups, material.scores[material.bar.measure], material.bar.at_least)
     if measure.variant == "pooled":
         return pooled_values(measure, material.groups)
-    groups = material.matched if measure.variant == "matched" else material.groups
+    groups = _groups_of(measure, material)
     return {arm.name: _metric(measure, arm, groups[arm.name]) for arm in material.arms}
+
+
+def _groups_of(measure: Measure, material: _Material) -> Groups:
+    if measure.variant != "matched":
+        return material.groups
+    return material.matched_embedded if "embeddings" in measure.definition.needs else material.matched
 
 
 def _essentials(measure: Measure, material: _Material, quality: Measure | None) -> Iterable[str]:

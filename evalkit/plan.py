@@ -18,7 +18,7 @@ from evalkit.errors import CheckpointError, InputError, MetricError
 from evalkit.fitting import fit
 from evalkit.measure import Measure
 from evalkit.records import Arm, Checkpoint, Prompt, Rendered, Sampling
-from evalkit.rendering import render
+from evalkit.rendering import render, vocabulary_hash
 from evalkit.store import key_of
 from evalkit.suite import Longer, Suite
 from evalkit.tokenizer import check
@@ -123,7 +123,11 @@ def make_plan(
     fitted = fit(suite, found)
     suite = fitted.suite
     loaded = {name: _load(suite, one, engine, fitted.longer.get(name)) for name, one in found.items()}
-    arms = [replace(arm, engine=loaded[arm.checkpoint].engine_text) for arm in plan_arms(suite)]
+    vocabularies = {name: vocabulary_hash(one) for name, one in found.items()}
+    arms = [
+        replace(arm, engine=loaded[arm.checkpoint].engine_text, tokenizer=vocabularies[arm.checkpoint])
+        for arm in plan_arms(suite)
+    ]
     shards = tuple(_shards(arms, loaded, blocks))
     return Plan(suite, loaded, tuple(arms), shards, find_encoder(suite.encoder), fitted.note)
 

@@ -7,7 +7,8 @@ So the variance of the number that the gate tests is
 
     between + within * n / k         n completions a prompt in the pilot
 
-and the gate's own t test, at its own level, has the power of a noncentral t with P - 1 degrees of freedom.
+and the gate's t test, at its own level, has the power of a noncentral t with P - 1 degrees of freedom; its guard
+against skewness costs little where differences are not skewed.
 Completions of one prompt are split into halves to see how much the draws move a metric: halves are two draws of half
 the size, without the duplicates that a bootstrap within a prompt would fake. A metric's level depends on k; its
 relative loss is taken to be the same at every k near the pilot's.

@@ -129,6 +129,8 @@ class Arm:
     """Each completion is the one of so many draws that a reward model likes best."""
     engine: str = ""
     """Name and version of the engine that drew its completions; empty where that is not known."""
+    tokenizer: str = ""
+    """Hash of the checkpoint's vocabulary; empty where that is not known."""
 
     @property
     def is_raw(self) -> bool:

@@ -9,6 +9,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any, cast
 
 from evalkit.cache import cache_folder, write_atomically
@@ -80,6 +81,18 @@ def load_tokenizer(checkpoint: Checkpoint) -> Any:
         raise CheckpointError(
             f"checkpoint {checkpoint.name!r}: no tokenizer could be loaded from {checkpoint.location}: {reason}"
         ) from None
+
+
+def vocabulary_hash(checkpoint: Checkpoint) -> str:
+    """Equal where token ids stand for the same tokens, but for those that were added; empty for a server."""
+    if checkpoint.is_remote:
+        return ""
+    path = Path(checkpoint.location) / "tokenizer.json"
+    if path.is_file():
+        vocabulary = json.loads(path.read_text(encoding="utf-8"))["model"].get("vocab")
+    else:
+        vocabulary = load_tokenizer(checkpoint).get_vocab()
+    return hashlib.sha256(json.dumps(vocabulary, sort_keys=True).encode("utf-8")).hexdigest()[:12]
 
 
 def _in_chat(tokenizer: Any, checkpoint: Checkpoint, spec: CheckpointSpec, prompt: str) -> str:

@@ -54,17 +54,19 @@ def mean_intervals(
     `clusters`: to which cluster each of the P prompts belongs; empty: each is its own. `bounds`: no interval leaves
     them. Values that are all equal have an interval of no width, unless bounds are given: a share of up to
     1 - ((1 - confidence) / 2)^(1/n) of all prompts could still be anything, when n were seen and none was (Clopper &
-    Pearson 1934; the rule of three). Without bounds, five equal values or fewer, not 0, have no interval at all.
+    Pearson 1934; the rule of three). Without a bound on the other side of 0, five equal values or fewer, not 0, have
+    no interval at all.
     """
     found = _moments(by_cluster(values, clusters))
     below, above = _reaches(found, _critical(found.count, (1 - confidence) / 2))
-    if bounds is not None:
-        unseen = np.where(found.is_constant, 1 - ((1 - confidence) / 2) ** (1 / np.maximum(found.count, 1)), 0.0)
-        below = np.minimum(below + unseen * _room(found.mean, bounds[0]), np.abs(found.mean - bounds[0]))
-        above = np.minimum(above + unseen * _room(found.mean, bounds[1]), np.abs(bounds[1] - found.mean))
-    else:
-        untold = found.is_constant & ~found.is_zero & (0.5 ** (found.count - 1) >= 1 - confidence)
-        below, above = (np.where(untold, np.nan, reach) for reach in (below, above))
+    low, high = bounds or (-np.inf, np.inf)
+    unseen = np.where(found.is_constant, 1 - ((1 - confidence) / 2) ** (1 / np.maximum(found.count, 1)), 0.0)
+    below = np.minimum(below + unseen * _room(found.mean, low), np.abs(found.mean - low))
+    above = np.minimum(above + unseen * _room(found.mean, high), np.abs(high - found.mean))
+    untold = (
+        found.is_constant & (_towards_zero(found.mean, bounds) == np.inf) & (0.5 ** (found.count - 1) >= 1 - confidence)
+    )
+    below, above = (np.where(untold, np.nan, reach) for reach in (below, above))
     prompts = np.count_nonzero(~np.isnan(values), axis=1)
     rows = zip(found.mean, found.mean - below, found.mean + above, prompts, strict=True)
     return [Mean(float(value), float(one), float(other), int(count)) for value, one, other, count in rows]
@@ -79,10 +81,10 @@ def mean_p_values(values: Array, clusters: Sequence[str] = (), bounds: Bounds | 
     found = _moments(by_cluster(values, clusters))
     above, below = _tails(found)
     p = np.clip(2 * np.minimum(above, below), np.finfo(np.float64).tiny, 1.0)
-    size = np.abs(found.mean)
-    room = size if bounds is None else np.where(found.mean > 0, _room(size * 0, bounds[0]), _room(size * 0, bounds[1]))
+    size, room = np.abs(found.mean), _towards_zero(found.mean, bounds)
     with np.errstate(invalid="ignore", divide="ignore"):
-        alike = np.minimum(1.0, 2 * (room / (size + room)) ** found.count)
+        share = np.where(np.isinf(room), 0.5, room / (size + room))
+        alike = np.clip(2 * share**found.count, np.finfo(np.float64).tiny, 1.0)
     alike = np.where(found.is_zero, 1.0, np.where(found.count < 2, np.nan, alike))
     return np.asarray(np.where(found.is_constant, alike, p), dtype=np.float64)
 
@@ -236,6 +238,13 @@ def _hall_inverse(turned: Array, skewness: Array) -> Array:
 def _room(mean: Array, edge: float) -> Array:
     """How far the mean is from the edge; none where there is no edge."""
     return np.abs(edge - mean) if np.isfinite(edge) else np.zeros_like(mean)
+
+
+def _towards_zero(mean: Array, bounds: Bounds | None) -> Array:
+    """How far values may lie on the other side of 0: 0 for a mean of 0, infinite without a bound."""
+    low, high = bounds or (-np.inf, np.inf)
+    beyond = np.where(mean > 0, max(0.0, -low), max(0.0, high))
+    return np.where(mean == 0, 0.0, beyond)
 
 
 @lru_cache(maxsize=2)

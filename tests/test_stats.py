@@ -57,10 +57,11 @@ def test_values_that_are_not_skewed_get_student_s_t() -> None:
         np.float64,
         st.integers(2, 30),
         elements=st.floats(-2, 2, width=32) | st.sampled_from([-1.0, 0.0, 0.0, 0.0, 1.0, 1.0]),
+        fill=st.sampled_from([0.0, 1.0, -0.5]),
     ),
     members=st.integers(1, 3),
     confidence=st.sampled_from([0.9, 0.95, 0.99]),
-    bounds=st.sampled_from([None, (-2.0, 2.0)]),
+    bounds=st.sampled_from([None, (-2.0, 2.0), (-math.inf, math.inf), (-math.inf, 2.0), (-2.0, math.inf)]),
 )
 @settings(max_examples=300)
 def test_p_is_below_the_level_exactly_where_the_interval_excludes_0(
@@ -152,6 +153,13 @@ def test_a_difference_of_nothing_is_no_evidence() -> None:
 def test_equal_differences_are_as_sure_as_their_number() -> None:
     assert mean_p_values(np.full((1, 100), 1.0))[0] == pytest.approx(2.0**-99)
     assert mean_p_values(np.full((1, 100), 0.1), bounds=(-1, 1))[0] == pytest.approx(2 * (1 / 1.1) ** 100)
+
+
+def test_bounds_at_infinity_are_none() -> None:
+    unbounded = mean_p_values(np.full((1, 100), -1.0), bounds=(-math.inf, math.inf))
+    assert unbounded == mean_p_values(np.full((1, 100), -1.0)) == pytest.approx(2.0**-99)
+    [few] = mean_intervals(np.full((1, 5), 3.0), 0.95, bounds=(-math.inf, math.inf))
+    assert np.isnan(few.low)
 
 
 def test_a_p_value_is_never_zero() -> None:

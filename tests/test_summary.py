@@ -138,13 +138,20 @@ def test_what_is_compared_comes_back_as_it_was(summary: Summary, tmp_path: Path)
     assert read_summary(path) == full
 
 
+def without_traits(summary: Summary) -> Summary:
+    """Those of a measure that an older summary names are looked up, and nobody has declared these."""
+    unknown = MEASURED[0].traits
+    estimates = (dataclasses.replace(estimate, traits=unknown) for estimate in summary.estimates)
+    return dataclasses.replace(summary, estimates=tuple(estimates))
+
+
 def test_a_summary_of_schema_1_is_read_without_what_came_later(summary: Summary, tmp_path: Path) -> None:
     fields = json.loads(to_json(summary)) | {"schema": 1}
     for later in ("bar", "curves", "crossovers", "readings", "clusters"):
         del fields[later]
     path = tmp_path / "summary.json"
     path.write_text(json.dumps(fields), encoding="utf-8")
-    assert read_summary(path) == summary
+    assert without_traits(read_summary(path)) == without_traits(summary)
 
 
 def test_a_summary_of_schema_2_is_read_without_clusters(summary: Summary, tmp_path: Path) -> None:
@@ -152,7 +159,7 @@ def test_a_summary_of_schema_2_is_read_without_clusters(summary: Summary, tmp_pa
     del fields["clusters"]
     path = tmp_path / "summary.json"
     path.write_text(json.dumps(fields), encoding="utf-8")
-    assert read_summary(path) == summary
+    assert without_traits(read_summary(path)) == without_traits(summary)
 
 
 def test_clusters_are_kept_widen_intervals_and_are_what_few_prompts_counts(tmp_path: Path) -> None:

@@ -57,6 +57,12 @@ def lengths_differ(groups: Mapping[str, Sequence[Group]]) -> bool:
     return len(means) > 1 and max(means) > (1 + DIFFERENT) * min(means)
 
 
+def are_cut(groups: Mapping[str, Sequence[Group]]) -> bool:
+    """Whether more than `DIFFERENT` of any arm's completions ended at max_tokens."""
+    arms = [[c.finish_reason == "length" for group in own for c in group.completions] for own in groups.values()]
+    return any(sum(cut) > DIFFERENT * len(cut) for cut in arms)
+
+
 def _mean_length(groups: Sequence[Group]) -> float:
     lengths = [len(words) for group in groups for words in group.words]
     return sum(lengths) / len(lengths) if lengths else float("nan")

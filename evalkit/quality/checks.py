@@ -23,7 +23,7 @@ def _identity() -> dict[str, str]:
     unit="share",
     better="higher",
     side="quality",
-    family="task followed",
+    family="task checks",
     plain="task checks passed",
     bounds=(0, 1),
     needs={"checks"},

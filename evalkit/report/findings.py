@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from evalkit.records import Better, Difference, Summary, Traits
@@ -47,12 +47,13 @@ class Finding:
         return f"{self.name} {self.value} ({', '.join(notes)})" if notes else f"{self.name} {self.value}"
 
 
-def findings(arm: str, baseline: str, summary: Summary) -> list[Finding]:
-    """Those of the plain measures, the strongest first."""
+def findings(arm: str, baseline: str, summary: Summary, metrics: Collection[str] | None = None) -> list[Finding]:
+    """Those of the plain measures, or of `metrics`, the strongest first."""
     betters, traits, estimates = effects.betters(summary), effects.traits(summary), effects.estimates(summary)
     found = []
     for difference in summary.differences:
-        if (difference.arm, difference.baseline) != (arm, baseline) or not effects.is_whole(difference.metric):
+        wanted = effects.is_whole(difference.metric) if metrics is None else difference.metric in metrics
+        if (difference.arm, difference.baseline) != (arm, baseline) or not wanted:
             continue
         better: Better = betters.get(difference.metric, "neither")
         effect = effects.effect(difference, estimates.get((difference.metric, baseline)))

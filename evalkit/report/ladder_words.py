@@ -13,6 +13,7 @@ from typing import Literal
 
 import numpy as np
 
+from evalkit.joint import Joint, Joints
 from evalkit.records import Estimate, Side, Summary
 from evalkit.report import effects
 from evalkit.report.findings import Finding, telling, told_of
@@ -45,7 +46,7 @@ _SIDES = (
         {
             "gained": "better",
             "lost": "worse",
-            "mixed": "better by some measures and worse by others",
+            "mixed": "better by some families of measures and worse by others",
             "unclear": "neither clearly better nor clearly worse",
         },
     ),
@@ -57,19 +58,19 @@ _SIDES = (
         {
             "gained": "wider",
             "lost": "narrower",
-            "mixed": "wider by some measures and narrower by others",
+            "mixed": "wider by some families of measures and narrower by others",
             "unclear": "neither clearly wider nor clearly narrower",
         },
     ),
 )
 
 
-def ladder_headline(ladder: Ladder, rungs: Rungs, summary: Summary) -> tuple[str, str]:
+def ladder_headline(ladder: Ladder, rungs: Rungs, summary: Summary, joints: Joints) -> tuple[str, str]:
     """Claim and numbers, a sentence each; empty where neither side has a number on every rung."""
     told = [side for side in _SIDES if all(_of(side, rungs[arm]) for arm in ladder.rungs)]
     if not told:
         return "", ""
-    states = {side.side: [_state(_of(side, rungs[arm])) for arm in ladder.rungs] for side in told}
+    states = {side.side: [_state(joints.get((arm, side.side))) for arm in ladder.rungs] for side in told}
     graded = [side for side in told if _is_graded(side, ladder, rungs, states[side.side], summary)]
     rest = "; ".join(_rest(side, ladder, states[side.side]) for side in told if side not in graded)
     against = f"against {ladder.baseline}, {rest}" if rest else ""
@@ -82,11 +83,10 @@ def _of(side: _Words, findings: Sequence[Finding]) -> list[Finding]:
     return [finding for finding in findings if finding.traits.side == side.side and is_number(finding.difference.value)]
 
 
-def _state(findings: Sequence[Finding]) -> State:
-    outcomes = {finding.outcome for finding in findings}
-    if {"gained", "lost"} <= outcomes:
-        return "mixed"
-    return "gained" if "gained" in outcomes else "lost" if "lost" in outcomes else "unclear"
+def _state(joint: Joint | None) -> State:
+    if joint is None:
+        return "unclear"
+    return "mixed" if joint.disagree else joint.together.outcome
 
 
 def _is_graded(side: _Words, ladder: Ladder, rungs: Rungs, states: Sequence[State], summary: Summary) -> bool:
@@ -94,7 +94,10 @@ def _is_graded(side: _Words, ladder: Ladder, rungs: Rungs, states: Sequence[Stat
         return False
     betters, found = effects.betters(summary), effects.estimates(summary)
     metrics = [finding.difference.metric for finding in _of(side, rungs[ladder.rungs[-1]])]
-    shown = telling(_decisive(_of(side, rungs[ladder.rungs[-1]]))).difference.metric
+    decisive = _decisive(_of(side, rungs[ladder.rungs[-1]]))
+    if not decisive:
+        return False
+    shown = telling(decisive).difference.metric
     towards = 1 if states[0] == "gained" else -1
     steps = {
         metric: _steps(ladder, metric, found, towards * (-1 if betters[metric] == "lower" else 1), summary.clusters)

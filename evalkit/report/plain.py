@@ -12,6 +12,7 @@ ALARMS = {
     "seeds": "The same random numbers twice",
     "truncated": "Answers cut off",
     "empty": "Empty answers",
+    "same answer": "One answer to many prompts",
     "length": "Lengths differ",
     "words": "Words cannot be told apart",
     "unread": "Texts that the encoder cannot read",
@@ -28,8 +29,10 @@ ALARMS = {
 
 def named(measure: str, traits: Traits) -> str:
     """`different things said (distinct_k)`; a measure that is declared without plain words has its name alone."""
-    name, *parameters = split_variant(measure)[1].split("|")
+    variant, plain = split_variant(measure)
+    name, *parameters = plain.split("|")
     own = ", ".join([name, *(parameter.replace(":", " ", 1) for parameter in parameters)])
+    own += " at equal lengths" if variant == "matched" else ""
     return f"{traits.plain} ({own})" if traits.plain else own
 
 

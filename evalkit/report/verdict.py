@@ -1,31 +1,31 @@
 """What the tuning gained and cost, in words; for the page and for the terminal.
 
-A difference counts only when its Holm-adjusted p is below 0.05; a measure without a better direction is never a
-gain or a loss. Only plain measures are told of: a variant asks the same once more. "Much" and "slightly" are Cohen's
-large (0.8) and small (0.2) standardised differences. Arms that form a ladder are told of as one.
+A side's claim rests on what its measures say together (`evalkit.joint`), families weighing equally; where families
+disagree, that is the claim. A single measure's difference counts only when its Holm-adjusted p is below 0.05; one
+without a better direction is never a gain or a loss. "Much" and "slightly" are Cohen's large (0.8) and small (0.2)
+standardised differences. Arms that form a ladder are told of as one.
 """
 
 from __future__ import annotations
 
-import statistics
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import get_args
 
 from evalkit.clusters import sized
+from evalkit.joint import Joint, Joints, joint_statements
 from evalkit.records import Arm, Estimate, Side, Summary
 from evalkit.report import effects
 from evalkit.report.effects import Outcome
-from evalkit.report.findings import Finding, told_of
+from evalkit.report.findings import Finding
 from evalkit.report.findings import findings as findings_of
+from evalkit.report.headline import SHOWN, headline
 from evalkit.report.ladder_words import Rungs, ladder_headline
 from evalkit.report.ladders import Ladder, ladders
-from evalkit.report.wording import LEVEL, capital, counted, interval_text, is_number, label, listed, value_text
+from evalkit.report.side_words import SIDES
+from evalkit.report.wording import LEVEL, counted, interval_text, is_number, label, listed, value_text
 
-SHOWN = 2
-"""Measures named per side of the trade: the sentence must stay readable, the tables hold the rest."""
 BESIDES = 4
 """Claims beneath the headline."""
 
@@ -44,6 +44,8 @@ class ArmVerdict:
     unclear: tuple[Finding, ...]
     changed: tuple[Finding, ...]
     """Clear differences in measures that have no better direction."""
+    joints: tuple[Joint, ...]
+    """What each side's measures say together."""
 
     @property
     def findings(self) -> tuple[Finding, ...]:
@@ -86,8 +88,9 @@ def verdict(summary: Summary) -> Verdict:
     if not pairs:
         described = _describe(summary)
         return Verdict(described, described, "", ())
-    arms = tuple(_arm_verdict(arm, baseline, summary) for arm, baseline in pairs)
-    first, *rest = _subjects(arms, summary)
+    joints = joint_statements(summary)
+    arms = tuple(_arm_verdict(arm, baseline, summary, joints) for arm, baseline in pairs)
+    first, *rest = _subjects(arms, summary, joints)
     besides = [f"{one.named}{one.claim}" for one in rest]
     if len(besides) > BESIDES:
         besides[BESIDES:] = [f"{counted(len(besides) - BESIDES, 'more claim')}: under “Arm by arm” in the report."]
@@ -106,7 +109,7 @@ class _Subject:
     """Before the claim, where that alone does not name its arms."""
 
 
-def _subjects(arms: Sequence[ArmVerdict], summary: Summary) -> list[_Subject]:
+def _subjects(arms: Sequence[ArmVerdict], summary: Summary, joints: Joints) -> list[_Subject]:
     """In the order of `arms`: the first one's, then those of other checkpoints that are compared like with like."""
     by_name = {arm.name: arm for arm in summary.arms}
     rungs = {arm.arm: arm.findings for arm in arms}
@@ -117,17 +120,17 @@ def _subjects(arms: Sequence[ArmVerdict], summary: Summary) -> list[_Subject]:
         checkpoint = by_name[arm.arm].checkpoint if arm.arm in by_name else arm.arm
         if checkpoint in told or (subjects and not _like_with_like(by_name, arm.arm, arm.baseline)):
             continue
-        subject = _subject(arm, known, rungs, summary)
+        subject = _subject(arm, known, rungs, summary, joints)
         told |= {by_name[rung].checkpoint for rung in subject.ladder.rungs} if subject.ladder else {checkpoint}
         subjects.append(subject)
     return subjects
 
 
-def _subject(arm: ArmVerdict, known: Sequence[Ladder], rungs: Rungs, summary: Summary) -> _Subject:
+def _subject(arm: ArmVerdict, known: Sequence[Ladder], rungs: Rungs, summary: Summary, joints: Joints) -> _Subject:
     """The ladder that the arm is a rung of, if one can be told of, or else the arm."""
     for ladder in known:
         if arm.arm in ladder.rungs:
-            claim, numbers = ladder_headline(ladder, rungs, summary)
+            claim, numbers = ladder_headline(ladder, rungs, summary, joints)
             if claim:
                 named = f"{ladder.rungs[0]} to {ladder.rungs[-1]}: "
                 return _Subject(f"{claim} {numbers}", claim, numbers, ladder, named)
@@ -153,133 +156,26 @@ def _settings(arm: Arm) -> tuple[float, float, float] | None:
     return (drawn.temperature, drawn.top_p, drawn.min_p) if drawn else None
 
 
-def _arm_verdict(arm: str, baseline: str, summary: Summary) -> ArmVerdict:
+def _arm_verdict(arm: str, baseline: str, summary: Summary, joints: Joints) -> ArmVerdict:
     findings = findings_of(arm, baseline, summary)
+    told = [(words, joint) for words in SIDES if (joint := joints.get((arm, words.side))) is not None]
+    said, claim, numbers = headline(arm, baseline, told, findings, summary)
+
+    def of(outcome: Outcome) -> tuple[Finding, ...]:
+        return tuple(finding for finding in findings if finding.outcome == outcome)
+
     return ArmVerdict(
         arm,
         baseline,
-        *_headline(arm, baseline, findings),
-        *(tuple(f for f in findings if f.outcome == kind) for kind in ("gained", "lost", "unclear", "changed")),
+        said,
+        claim,
+        numbers,
+        gained=of("gained"),
+        lost=of("lost"),
+        unclear=of("unclear"),
+        changed=of("changed"),
+        joints=tuple(joint for _, joint in told),
     )
-
-
-def _headline(arm: str, baseline: str, findings: Sequence[Finding]) -> tuple[str, str, str]:
-    """The headline with its evidence in it, then its claim alone, then its numbers alone."""
-    sides = {side: [finding for finding in findings if finding.traits.side == side.side] for side in _SIDES}
-    defined = {side: [f for f in found if is_number(f.difference.value)] for side, found in sides.items()}
-    told = [(side, found) for side, found in defined.items() if found]
-    unknown = [_undefined(side.side, found) for side, found in sides.items() if found and not defined[side]]
-    if not told:
-        directionless = f"{arm} and {baseline} are compared only on measures without a better direction."
-        said = " ".join(unknown) or directionless
-        return said, said, ""
-    clauses = [
-        side.clause(found, f" than {baseline}" if first == 0 else "") for first, (side, found) in enumerate(told)
-    ]
-    tallies = [side.tally(found) for side, found in told if len(found) > 1]
-    rest = [*([f"{capital('; '.join(tallies))}."] if tallies else []), *unknown]
-    claim = f"{arm} {listed([words for words, _ in clauses])}."
-    with_evidence = f"{arm} {listed([f'{words} ({evidence})' for words, evidence in clauses])}."
-    shown = [finding for _, found in told for finding in told_of(found)]
-    numbers = f"{capital('; '.join(_plainly(f, says_what=f is shown[0]) for f in shown))}."
-    return " ".join([with_evidence, *rest]), claim, " ".join([numbers, *rest])
-
-
-def _plainly(finding: Finding, says_what: bool) -> str:
-    """`right answers (accuracy) +0.28 (95 % interval 0.25 to 0.31)`."""
-    interval = f" ({f'{LEVEL} interval ' if says_what else ''}{finding.interval})" if finding.interval else ""
-    return f"{finding.plain} {finding.value}{interval}"
-
-
-def _undefined(side: Side, findings: Sequence[Finding]) -> str:
-    names = listed([label(finding.difference.metric) for finding in findings])
-    return f"{capital(side)} could not be compared ({names} undefined)."
-
-
-@dataclass(frozen=True, slots=True)
-class _Side:
-    """One side of the trade and the words for it."""
-
-    side: Side
-    gained: str
-    lost: str
-    mixed: str
-    unclear: str
-    rose: str
-    fell: str
-
-    def clause(self, findings: Sequence[Finding], than: str) -> tuple[str, str]:
-        """What became of this side, and its evidence."""
-        gained = [finding for finding in findings if finding.outcome == "gained"]
-        lost = [finding for finding in findings if finding.outcome == "lost"]
-        if gained and lost:
-            return self.mixed.format(than=than), f"{_evidence(gained, than)}; but {_evidence(lost)}"
-        decisive = gained or lost
-        if not decisive:
-            return self.unclear.format(than=than), _evidence(findings, than)
-        pattern = self.gained if gained else self.lost
-        return pattern.format(size=_size(decisive), than=than), _evidence(decisive, than)
-
-    def tally(self, findings: Sequence[Finding]) -> str:
-        counts = Counter(finding.outcome for finding in findings)
-        if len(counts) == 1:
-            return self._unanimous(findings)
-        verbs: tuple[tuple[Outcome, str], ...] = (("gained", self.rose), ("lost", self.fell))
-        parts = [f"{counts[kind]} clearly {verb}" for kind, verb in verbs if counts[kind]]
-        if counts["unclear"]:
-            parts.append(f"{counts['unclear']} {'shows' if counts['unclear'] == 1 else 'show'} no clear difference")
-        return f"of {len(findings)} {self.side} measures {listed(parts)}"
-
-    def _unanimous(self, findings: Sequence[Finding]) -> str:
-        every = f"{'both' if len(findings) == 2 else f'all {len(findings)}'} {self.side} measures"
-        if findings[0].outcome == "unclear":
-            return f"{every} show no clear difference"
-        return f"{every} clearly {self.rose if findings[0].outcome == 'gained' else self.fell}"
-
-
-_SIDES = (
-    _Side(
-        side="quality",
-        gained="gives {size}better answers{than}",
-        lost="gives {size}worse answers{than}",
-        mixed="is better{than} by some measures of quality and worse by others",
-        unclear="gives answers neither clearly better nor clearly worse{than}",
-        rose="improved",
-        fell="worsened",
-    ),
-    _Side(
-        side="diversity",
-        gained="draws from a {size}wider range{than}",
-        lost="draws from a {size}narrower range{than}",
-        mixed="is wider{than} by some measures of diversity and narrower by others",
-        unclear="draws from a range neither clearly wider nor clearly narrower{than}",
-        rose="widened",
-        fell="narrowed",
-    ),
-)
-
-
-def _size(findings: Sequence[Finding]) -> str:
-    """The median, so that one extreme measure does not write the headline."""
-    sizes = [finding.size for finding in findings if finding.size is not None]
-    if not sizes:
-        return ""
-    middle = statistics.median(sizes)
-    return "much " if middle >= effects.LARGE else "slightly " if middle < effects.SMALL else ""
-
-
-def _evidence(findings: Sequence[Finding], first: str = "") -> str:
-    """The strongest findings, one a metric name; the first evidence of a headline says what an interval is."""
-    named: dict[str, Finding] = {}
-    for finding in findings:
-        named.setdefault(finding.difference.metric.split("|")[0], finding)
-    shown = list(named.values())[:SHOWN]
-    return "; ".join(_with_interval(f, f"{LEVEL} interval " if first and f is shown[0] else "") for f in shown)
-
-
-def _with_interval(finding: Finding, prefix: str) -> str:
-    interval = f", {prefix}{finding.interval}" if finding.interval else ""
-    return f"{finding.name} {finding.value}{interval}"
 
 
 def _describe(summary: Summary) -> str:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import dataclasses
 
 from evalkit.measure import definitions
-from evalkit.records import Alarm, Reading
+from evalkit.records import Alarm, Reading, Traits
 from evalkit.report.build import build_report
 from evalkit.report.cards import SHOWN, arm_cards, cards_of, equal_quality
 from evalkit.report.content import ReportContent
-from evalkit.report.plain import ALARMS, WORDS, named
+from evalkit.report.plain import ALARMS, named
 from evalkit.report.verdict import verdict
 
 from .test_ladders import FURTHER, made
@@ -75,10 +75,10 @@ def test_among_useful_answers_the_gap_is_shown(two_arms: ReportContent) -> None:
 
 
 def test_every_metric_has_everyday_words() -> None:
-    own = {name for name, found in definitions().items() if found.function.__module__.startswith("evalkit.")}
-    assert own <= WORDS.keys()
-    assert named("pooled/distinct_n|n:3") == "share of word sequences not repeated (distinct_n, n 3)"
-    assert named("someone_elses|k:4") == "someone_elses, k 4"
+    own = {name: d.traits for name, d in definitions().items() if d.function.__module__.startswith("evalkit.")}
+    assert all(traits.plain for traits in own.values())
+    assert named("pooled/distinct_n|n:3", own["distinct_n"]) == "share of word sequences not repeated (distinct_n, n 3)"
+    assert named("someone_elses|k:4", Traits()) == "someone_elses, k 4"
 
 
 def test_alarms_are_in_plain_words_and_an_unknown_kind_is_text(two_arms: ReportContent) -> None:

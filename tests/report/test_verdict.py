@@ -5,13 +5,14 @@ from __future__ import annotations
 import dataclasses
 import math
 
+import numpy as np
 import pytest
 
 from evalkit.records import CONFIDENCE, Difference, Estimate, Summary
 from evalkit.report.content import ReportContent
 from evalkit.report.verdict import verdict
 
-from .example import arm
+from .example import arm, traits_of
 
 BETTERS = {"reward": "higher", "accuracy": "higher", "distinct_n": "higher", "self_bleu": "lower", "length": "neither"}
 
@@ -21,16 +22,36 @@ def change(measure: str, value: float | None, p: float | None = 0.001, name: str
     return Difference(measure, f"{measure}|v:1", name, "base", value, low, high, p, p)
 
 
+PROMPTS = 40
+SPREAD = np.tile([-1.0, 1.0], PROMPTS // 2)
+NOISE = np.tile([-1.0, -1.0, 1.0, 1.0], PROMPTS // 4)
+
+
+def estimated(measure: str, name: str, values: np.ndarray) -> Estimate:
+    better = BETTERS.get(measure.split("|")[0], "higher")
+    signature, traits = f"{measure}|v:1", traits_of(measure)
+    return Estimate(measure, signature, name, 0.5, 0.4, 0.6, CONFIDENCE, PROMPTS, 8, better, tuple(values), traits)
+
+
+def moved(base: np.ndarray, difference: Difference) -> np.ndarray:
+    """Values whose paired differences are as clear, or as unclear, as the difference's p says."""
+    assert difference.value is not None
+    is_clear = difference.p is not None and difference.p < 0.05
+    return base + difference.value * (1 + (0.1 if is_clear else 10.0) * NOISE)
+
+
 def summary(*differences: Difference, spread: float = 0.2) -> Summary:
-    """Base and the compared arms; the base's values differ by `spread` (as a standard deviation) over two prompts."""
-    step = spread / math.sqrt(2)
+    """Base and the compared arms; the base's values differ by `spread` (as a standard deviation) over the prompts."""
+    base = 0.5 + spread * SPREAD
     names = list(dict.fromkeys(d.arm for d in differences)) or ["tuned"]
-    estimates = [
-        Estimate(m, f"{m}|v:1", "base", 0.5, 0.4, 0.6, CONFIDENCE, 2, 8, better, (0.5 - step, 0.5 + step))
-        for m, better in BETTERS.items()
+    measures = dict.fromkeys((*BETTERS, *(d.metric for d in differences)))
+    estimates = [estimated(measure, "base", base) for measure in measures] + [
+        estimated(d.metric, d.arm, moved(base, d))
+        for d in differences
+        if d.value is not None and not math.isnan(d.value)
     ]
     arms = (arm("base", "base"), *(arm(name) for name in names))
-    return Summary("creative", ("a", "b"), arms, tuple(estimates), differences)
+    return Summary("creative", tuple(map(str, range(PROMPTS))), arms, tuple(estimates), differences)
 
 
 BETTER = "tuned gives much better answers than base (reward +1.32, 95 % interval 1.30 to 1.34)"
@@ -55,13 +76,14 @@ WORDING = {
     "diversity alone": (
         [change("distinct_n", -0.18), change("self_bleu", 0.21)],
         "tuned draws from a much narrower range than base "
-        "(self_bleu +0.21, 95 % interval 0.19 to 0.23; distinct_n −0.18, −0.20 to −0.16). "
+        "(together −0.87 standard deviations, 95 % interval −0.90 to −0.85; self_bleu +0.21, 0.19 to 0.23; "
+        "distinct_n −0.18, −0.20 to −0.16). "
         "Both diversity measures clearly narrowed.",
     ),
     "measures that disagree": (
         [change("reward", 1.32), change("accuracy", -0.3)],
-        "tuned is better than base by some measures of quality and worse by others (reward +1.32, 95 % interval 1.30 to 1.34; "
-        "but accuracy −0.30, −0.32 to −0.28). Of 2 quality measures 1 clearly improved and 1 clearly worsened.",
+        "tuned is better than base by reward and worse by right answers (reward +1.32, 95 % interval 1.30 to 1.34; "
+        "accuracy −0.30, −0.32 to −0.28). Of 2 quality measures 1 clearly improved and 1 clearly worsened.",
     ),
     "only length": (
         [change("length", 9.0)],
@@ -105,8 +127,8 @@ def test_a_side_that_was_not_measured_is_never_called_no_different() -> None:
     assert told.headline.endswith("Quality could not be compared (reward undefined).")
 
 
-def test_a_baseline_without_spread_gives_no_adverb() -> None:
-    assert "gives better answers" in verdict(summary(change("reward", 1.32), spread=0.0)).headline
+def test_a_baseline_without_spread_is_compared_by_both_arms_spread() -> None:
+    assert "gives much better answers" in verdict(summary(change("reward", 1.32), spread=0.0)).headline
 
 
 def test_every_compared_arm_has_its_verdict_and_equal_settings_come_first(sweep: ReportContent) -> None:
@@ -123,7 +145,7 @@ def test_one_arm_alone_is_described() -> None:
     assert told.arms == ()
     assert told.headline == (
         "base has reward 0.50 (95 % interval 0.40 to 0.60), distinct_n 0.50 (95 % interval 0.40 to 0.60) and "
-        "self_bleu 0.50 (95 % interval 0.40 to 0.60): 2 prompts, 8 completions each. There is no baseline to compare with."
+        "self_bleu 0.50 (95 % interval 0.40 to 0.60): 40 prompts, 8 completions each. There is no baseline to compare with."
     )
 
 
@@ -134,11 +156,7 @@ def test_an_arm_without_numbers_is_described() -> None:
 
 def test_evidence_names_a_metric_once() -> None:
     differences = [change("distinct_n|n:1", -0.3), change("distinct_n|n:2", -0.2), change("self_bleu", 0.1)]
-    told = summary(*differences)
-    two = tuple(
-        dataclasses.replace(told.estimates[2], metric=measure) for measure in ("distinct_n|n:1", "distinct_n|n:2")
-    )
-    headline = verdict(dataclasses.replace(told, estimates=told.estimates + two)).headline
+    headline = verdict(summary(*differences)).headline
     assert "distinct_n (n 1)" in headline
     assert "distinct_n (n 2)" not in headline
     assert "self_bleu" in headline

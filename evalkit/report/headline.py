@@ -1,0 +1,152 @@
+"""The headline about one arm: a claim for each side, then the numbers and the caveats that it rests on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from evalkit.clusters import sized
+from evalkit.joint import Joint, Voice
+from evalkit.measure import split_variant
+from evalkit.records import Side, Summary
+from evalkit.report.findings import Finding, told_of
+from evalkit.report.findings import findings as findings_of
+from evalkit.report.side_words import SIDES, SideWords
+from evalkit.report.wording import LEVEL, capital, is_number, label, listed
+
+SAID: dict[Side, str] = {"quality": "quality", "diversity": "diversity", "match": "agreement"}
+SHOWN = 2
+"""Measures named per side of the trade: the sentence must stay readable, the tables hold the rest."""
+GRAVE = {
+    "truncated": "Answers of {arms} were cut at max_tokens.",
+    "same answer": "{arms} gives the same answer to many different prompts.",
+}
+"""Kinds of alarms that a reader of the headline alone must know of, in words."""
+
+
+def headline(
+    arm: str, baseline: str, told: Sequence[tuple[SideWords, Joint]], findings: Sequence[Finding], summary: Summary
+) -> tuple[str, str, str]:
+    """The headline with its evidence in it, then its claim alone, then its numbers alone."""
+    unknown = _unknown(told, findings)
+    if not told:
+        directionless = f"{arm} and {baseline} are compared only on measures without a better direction."
+        said = " ".join(unknown) or directionless
+        return said, said, ""
+    heard = {words.side: findings_of(arm, baseline, summary, joint.together.measures) for words, joint in told}
+    clauses = [
+        words.clause(joint, f" than {baseline}" if first == 0 else "") for first, (words, joint) in enumerate(told)
+    ]
+    clauses = _with_noise(clauses, told)
+    evidence = [
+        _evidence(joint, heard[words.side], f"{LEVEL} interval " if first == 0 else "")
+        for first, (words, joint) in enumerate(told)
+    ]
+    tallies = [words.tally(heard[words.side]) for words, _ in told if len(heard[words.side]) > 1]
+    rest = [
+        *([f"{capital('; '.join(tallies))}."] if tallies else []),
+        *unknown,
+        *_caveats(arm, baseline, told, summary),
+    ]
+    claim = f"{arm} {listed(clauses)}."
+    with_evidence = f"{arm} {listed([f'{words} ({shown})' for words, shown in zip(clauses, evidence, strict=True)])}."
+    numbers = f"{capital('; '.join(_numbers(told, heard)))}."
+    return " ".join([with_evidence, *rest]), claim, " ".join([numbers, *rest])
+
+
+def _unknown(told: Sequence[tuple[SideWords, Joint]], findings: Sequence[Finding]) -> list[str]:
+    """A sentence for each side that was asked for and of which no measure can speak."""
+    known = {words.side for words, _ in told}
+    asked = {words.side: [f for f in findings if f.traits.side == words.side] for words in SIDES}
+    return [_undefined(side, own) for side, own in asked.items() if own and side not in known]
+
+
+def _undefined(side: Side, findings: Sequence[Finding]) -> str:
+    names = listed([label(finding.difference.metric) for finding in findings])
+    if all(is_number(finding.difference.value) for finding in findings):
+        return f"{capital(SAID[side])} could not be compared ({names} equal on every prompt, or moved by length alone)."
+    return f"{capital(SAID[side])} could not be compared ({names} undefined)."
+
+
+def _with_noise(clauses: Sequence[str], told: Sequence[tuple[SideWords, Joint]]) -> list[str]:
+    """A wider range is said to be of unknown worth where no quality is known: noise is various too."""
+    has_quality = any(words.side == "quality" for words, _ in told)
+    wider = [words.side == "diversity" and joint.together.outcome == "gained" for words, joint in told]
+    return [
+        f"{clause}, of answers whose quality is not known: noise is various too"
+        if is_wider and not has_quality
+        else clause
+        for clause, is_wider in zip(clauses, wider, strict=True)
+    ]
+
+
+def _caveats(arm: str, baseline: str, told: Sequence[tuple[SideWords, Joint]], summary: Summary) -> list[str]:
+    """What a reader of the headline alone must know."""
+    said = []
+    for kind, sentence in GRAVE.items():
+        arms = [alarm.arm for alarm in summary.alarms if alarm.kind == kind and alarm.arm in (arm, baseline)]
+        if arms:
+            said.append(sentence.format(arms=listed(dict.fromkeys(arms))))
+    for names, why in (("by_length", "Lengths differ"), ("by_tokenizer", "Tokenizers differ")):
+        aside = [label(metric) for _, joint in told for metric in getattr(joint, names)]
+        if aside:
+            said.append(f"{why}, so {listed(aside)} {'has' if len(aside) == 1 else 'have'} no say.")
+    if any(alarm.kind == "few prompts" for alarm in summary.alarms):
+        said.append(f"{sized(len(summary.prompts), summary.clusters)} can give no more than a first impression.")
+    return said
+
+
+def _evidence(joint: Joint, heard: Sequence[Finding], prefix: str) -> str:
+    """The side as a whole, and the strongest of what is clear by itself, one a metric name."""
+    named: dict[str, Finding] = {}
+    for finding in _telling(joint, heard):
+        named.setdefault(split_variant(finding.difference.metric)[1].split("|")[0], finding)
+    shown = list(named.values())[:SHOWN]
+    whole = [_together(joint, prefix)] if _is_told_as_one(joint) else []
+    return "; ".join([
+        *whole, *(_with_interval(f, prefix if f is shown[0] and not whole else "") for f in shown)
+    ])  # fmt: skip
+
+
+def _telling(joint: Joint, heard: Sequence[Finding]) -> Sequence[Finding]:
+    """The findings that say what the side says; all of them where none does."""
+    if joint.disagree:
+        return told_of(heard)
+    said = joint.together.outcome
+    return [f for f in heard if f.outcome == said] or [f for f in heard if f.outcome != "unclear"] or heard
+
+
+def _is_told_as_one(joint: Joint) -> bool:
+    """Whether one number for the whole side says more than its measures do."""
+    return len(joint.together.measures) > 1 and not joint.disagree
+
+
+def _together(joint: Joint, prefix: str) -> str:
+    value, interval = _deviations(joint.together)
+    return f"together {value}, {prefix}{interval}"
+
+
+def _deviations(voice: Voice) -> tuple[str, str]:
+    """`−0.42 standard deviations`, `−0.60 to −0.24`."""
+    value, low, high = (f"{number:.2f}".replace("-", "−") for number in (voice.value, voice.low, voice.high))
+    return f"{'+' if voice.value > 0 else ''}{value} standard deviations", f"{low} to {high}"
+
+
+def _with_interval(finding: Finding, prefix: str) -> str:
+    interval = f", {prefix}{finding.interval}" if finding.interval else ""
+    return f"{finding.name} {finding.value}{interval}"
+
+
+def _numbers(told: Sequence[tuple[SideWords, Joint]], heard: Mapping[Side, Sequence[Finding]]) -> list[str]:
+    """`diversity as a whole −0.4 standard deviations (95 % interval −0.6 to −0.2)`, then what tells each side."""
+    parts = []
+    for words, joint in told:
+        if _is_told_as_one(joint):
+            value, interval = _deviations(joint.together)
+            parts.append((f"{SAID[words.side]} as a whole {value}", interval))
+        shown = told_of(_telling(joint, heard[words.side])) if heard[words.side] else []
+        parts += [(f"{finding.plain} {finding.value}", finding.interval) for finding in shown]
+    first = f"{LEVEL} interval "
+    return [
+        f"{said} ({first if place == 0 else ''}{interval})" if interval else said
+        for place, (said, interval) in enumerate(parts)
+    ]
