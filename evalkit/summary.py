@@ -182,7 +182,7 @@ def at_the_ceiling(estimates: Sequence[Estimate]) -> list[Alarm]:
         if split_variant(estimate.metric)[0] == "whole" and is_at_ceiling(estimate):
             k = estimate.samples
             message = (
-                f"{label(estimate.metric)} is {estimate.value:.3g} of at most {k}: nearly no two completions are alike, "
+                f"{label(estimate.metric)} is {estimate.value:.3g} of at most {k}: hardly two completions are alike, "
                 f"and what is more various cannot be told; draw {CEILING_TIMES * k} or more a prompt (--samples)"
             )
             found.append(Alarm(estimate.arm, "ceiling", message))
