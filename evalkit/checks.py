@@ -25,7 +25,7 @@ Passes = Callable[[str], bool]
 REGEX_SECONDS = 1.0
 """Longest time one completion may take a check's regular expression."""
 ODDS = 10
-"""A language is ruled out where another is this many times as probable: "A grand piano." is 3 times as probably Venetian."""
+"""A language is ruled out where another is so much more probable. Of short texts one often is somewhat more."""
 FEW_WORDS = 8
 """Below which a text need not hold common words."""
 LONGEST_LOOP = 40
