@@ -120,6 +120,28 @@ SIDES = (
     ),
 )
 
+FORM = "task checks"
+"""The family of measures that see whether an answer has the form that was asked for, and not whether it is good."""
+OF_FORM = SideWords(
+    side="quality",
+    gained="keeps {size}more often to the form that was asked for{than}",
+    lost="keeps {size}less often to the form that was asked for{than}",
+    unclear="keeps to the form that was asked for neither clearly more nor clearly less often{than}",
+    wider="better",
+    narrower="worse",
+    within="by",
+    against="by",
+    rose="improved",
+    fell="worsened",
+)
+
+
+def words_for(joint: Joint) -> SideWords:
+    """A side's words. Where form alone is known of quality, answers are called neither better nor worse."""
+    if [voice.family for voice in joint.families] == [FORM]:
+        return OF_FORM
+    return next(words for words in SIDES if words.side == joint.side)
+
 
 def size_word(voice: Voice) -> str:
     """Cohen's words for a difference, in standard deviations within the arms."""
