@@ -54,8 +54,7 @@ def mean_intervals(
     `clusters`: to which cluster each of the P prompts belongs; empty: each is its own. `bounds`: no interval leaves
     them. Values that are all equal have an interval of no width, unless bounds are given: a share of up to
     1 - ((1 - confidence) / 2)^(1/n) of all prompts could still be anything, when n were seen and none was (Clopper &
-    Pearson 1934; the rule of three). Without a bound on the other side of 0, five equal values or fewer, not 0, have
-    no interval at all.
+    Pearson 1934; the rule of three). A point is no interval, and the page says so.
     """
     found = _moments(by_cluster(values, clusters))
     below, above = _reaches(found, _critical(found.count, (1 - confidence) / 2))
@@ -63,10 +62,6 @@ def mean_intervals(
     unseen = np.where(found.is_constant, 1 - ((1 - confidence) / 2) ** (1 / np.maximum(found.count, 1)), 0.0)
     below = np.minimum(below + unseen * _room(found.mean, low), np.abs(found.mean - low))
     above = np.minimum(above + unseen * _room(found.mean, high), np.abs(high - found.mean))
-    untold = (
-        found.is_constant & (_towards_zero(found.mean, bounds) == np.inf) & (0.5 ** (found.count - 1) >= 1 - confidence)
-    )
-    below, above = (np.where(untold, np.nan, reach) for reach in (below, above))
     prompts = np.count_nonzero(~np.isnan(values), axis=1)
     rows = zip(found.mean, found.mean - below, found.mean + above, prompts, strict=True)
     return [Mean(float(value), float(one), float(other), int(count)) for value, one, other, count in rows]
@@ -75,8 +70,9 @@ def mean_intervals(
 def mean_p_values(values: Array, clusters: Sequence[str] = (), bounds: Bounds | None = None) -> Array:
     """Two-sided p-value of "the mean is zero" of every row (m x P, NaN where undefined); NaN below two units.
 
-    Below 1 - confidence exactly where the interval of `mean_intervals` excludes 0. Where all values are equal it is the
-    sign test's, 2^(1 - n), or larger where bounds leave more room on the other side of 0; 1 where all are 0.
+    Below 1 - confidence exactly where the interval of `mean_intervals` excludes 0. Where all values are equal, so that
+    it may be a point, p is the sign test's, 2^(1 - n), or larger where bounds leave more room on the other side of 0;
+    1 where all are 0.
     """
     found = _moments(by_cluster(values, clusters))
     above, below = _tails(found)
