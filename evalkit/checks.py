@@ -24,10 +24,10 @@ from evalkit.records import Prompt
 Passes = Callable[[str], bool]
 REGEX_SECONDS = 1.0
 """Longest time one completion may take a check's regular expression."""
-DOUBT = 0.1
-"""A language that is given at least this probability is not ruled out; nor is it where none is given that much."""
+ODDS = 10
+"""A language is ruled out where another is so much more probable. Of short texts one often is somewhat more."""
 FEW_WORDS = 8
-"""Below which a text may be too short to be placed."""
+"""Below which a text need not hold common words."""
 LONGEST_LOOP = 40
 """Words of the longest sequence whose repetition is looked for."""
 ODD_SHARE = 0.2
@@ -199,7 +199,7 @@ def _matches(prompt: Prompt, argument: str) -> Passes:
 
 @_check("language", vital=True, takes="CODE")
 def _language(_prompt: Prompt, argument: str) -> Passes:
-    """In this language, by ISO 639-1 code, or too short to be told from it."""
+    """In this language, by ISO 639-1 code, or too short to be told from it. Source: Lui & Baldwin 2012, langid.py."""
     known = _identifier().labels
     if argument not in known:
         raise ValueError(f"there is no language {argument!r}; known: {' '.join(sorted(known))}")
@@ -207,9 +207,8 @@ def _language(_prompt: Prompt, argument: str) -> Passes:
     def passes(text: str) -> bool:
         ranked: list[tuple[str, float]] = _identifier().rank(text)
         words = _words(text)
-        short = len(words) < FEW_WORDS
-        may_be = ranked[0][0] == argument or dict(ranked)[argument] >= DOUBT or (short and ranked[0][1] < DOUBT)
-        return may_be and (short or argument != "en" or _share_of_common(words) >= COMMON_SHARE)
+        may_be = ODDS * dict(ranked)[argument] > ranked[0][1]
+        return may_be and (argument != "en" or len(words) < FEW_WORDS or _share_of_common(words) >= COMMON_SHARE)
 
     return passes
 

@@ -22,8 +22,8 @@ from evalkit.suite import CheckpointSpec, Frame, Longer, OpenVocabulary, Suite
 KNOWN_SHARE = 0.5
 """Of a checkpoint's list of words, what a reward model must know to read what it writes."""
 REWARD_MODELS = (
-    "Skywork/Skywork-Reward-V2-Qwen3-0.6B (runs on a CPU) or Skywork/Skywork-Reward-V2-Qwen3-8B, both Apache-2.0, "
-    "or Skywork/Skywork-Reward-V2-Llama-3.1-8B, under Llama's licence"
+    "Skywork/Skywork-Reward-V2-Qwen3-0.6B (0.6 billion parameters, runs on a CPU) or "
+    "Skywork/Skywork-Reward-V2-Qwen3-8B (8 billion; Apache-2.0)"
 )
 """Public ones of good repute: github.com/SkyworkAI/Skywork-Reward-V2, arXiv 2507.01352."""
 _WORD_LEVEL = re.compile(rb'"type"\s*:\s*"WordLevel"')

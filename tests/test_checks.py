@@ -44,6 +44,7 @@ CASES = [
     ("French where English is asked", "language:en", "Le gardien n'avait rien dit depuis que la lampe s'est éteinte.", False),
     ("Chinese where English is asked", "language:en", "灯塔看守人自从灯灭后就没有说过话。", False),
     ("too short to be placed", "language:en", "Pray.", True),
+    ("short, and not very Venetian", "language:en", "A grand piano.", True),
     ("short, and of another language", "language:en", "Le pain est bon", False),
     ("English words at random", "language:en", "critic brewed erupted billion precipitated arteries popularity web", False),
     ("a list in English", "language:en", "Bread, honey, butter, milk, coffee and a little of the morning.", True),
