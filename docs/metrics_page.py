@@ -63,7 +63,8 @@ INTRODUCTION = """# Metrics
 
 `evalkit metrics` lists them and `evalkit metrics NAME` prints what stands here. A metric is a number on one prompt's k
 completions; the estimate is the mean over prompts, with [an interval](intervals.md). Read
-[the fair comparison](fair-comparison.md) first: what must be equal before two numbers may be compared. What each family tells a newcomer:
+[the fair comparison](fair-comparison.md) first: what must be equal before two numbers may be compared. What each family
+tells a newcomer:
 [words](words.md), [meaning](meaning.md), [the law itself](distribution.md), [coverage](coverage.md),
 [voices](voices.md), [quality](quality.md).
 

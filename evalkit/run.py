@@ -40,7 +40,7 @@ from evalkit.plan import Loaded, Plan, Shard, make_plan, sampling_of
 from evalkit.progress import Listener
 from evalkit.publish import report_page
 from evalkit.quality.agreement import agreements, over_optimisation, scores_of_quality
-from evalkit.records import Alarm, Arm, Checkpoint, Completion, Group, Prompt, Summary
+from evalkit.records import Alarm, Arm, Completion, Group, Prompt, Summary
 from evalkit.reopening import PROMPTS_FILE
 from evalkit.report.provenance import day_and_time
 from evalkit.store import Store, key_of, open_store
@@ -145,9 +145,9 @@ def begin(store: Store, plan: Plan, command: Sequence[str], fresh: bool = False)
             f"--fresh samples anew, and {store.folder} holds samples already; choose another folder with --out, or "
             "leave --fresh out to go on with what is there"
         )
-    before = _unspelled(known.get("identity") or {}) if known is not None else identity
-    if before != identity:
-        changed = ", ".join(_changes(before, identity))
+    before, now = _unspelled(known.get("identity") or {} if known is not None else identity), _unspelled(identity)
+    if before != now:
+        changed = ", ".join(_changes(before, now))
         raise InputError(f"{store.folder} holds another run (different: {changed}); choose another folder with --out")
     manifest = {
         "evalkit": __version__,
@@ -319,7 +319,8 @@ def _identity(plan: Plan) -> dict[str, Any]:
         "suite": plan.suite.name,
         "prompts": version_of(plan.suite.prompts),
         "checkpoints": {
-            name: _told_of(loaded.checkpoint)
+            name: {k: v for k, v in asdict(loaded.checkpoint).items() if k not in UNTOLD}
+            | ({"served": dict(loaded.checkpoint.served)} if loaded.checkpoint.is_remote else {})
             | {"engine": loaded.engine, "engine_version": loaded.engine_version}
             | {"rendered": key_of({"prompts": [prompt.token_ids or prompt.text for prompt in loaded.rendered]})}
             for name, loaded in plan.checkpoints.items()
@@ -334,20 +335,13 @@ def _identity(plan: Plan) -> dict[str, Any]:
     }
 
 
-def _told_of(checkpoint: Checkpoint) -> dict[str, Any]:
-    """What a checkpoint is. One that is here is known by its fingerprint, wherever it was found."""
-    untold = UNTOLD if checkpoint.is_remote else (*UNTOLD, *SPELLING)
-    told = {key: value for key, value in asdict(checkpoint).items() if key not in untold}
-    return told | ({"served": dict(checkpoint.served)} if checkpoint.is_remote else {})
-
-
 def _unspelled(identity: dict[str, Any]) -> dict[str, Any]:
-    """An identity as it is written now: an older evalkit also wrote how checkpoints were spelled."""
+    """An identity as two runs must share it: a checkpoint that is here is known by its fingerprint alone."""
     checkpoints = {
         name: one if "served" in one else {key: value for key, value in one.items() if key not in SPELLING}
         for name, one in (identity.get("checkpoints") or {}).items()
     }
-    return identity | {"checkpoints": checkpoints} if checkpoints else identity
+    return identity | {"checkpoints": checkpoints}
 
 
 def version_of(prompts: Sequence[Prompt]) -> str:

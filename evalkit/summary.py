@@ -15,7 +15,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from evalkit.clusters import sized
 from evalkit.errors import RecordsError
-from evalkit.measure import VARIANTS, definitions, split_variant
+from evalkit.measure import VARIANTS, definitions, label, split_variant
 from evalkit.records import (
     CONFIDENCE,
     SCHEMA,
@@ -33,6 +33,8 @@ from evalkit.records import (
 )
 from evalkit.stats import FEW, Array, Bounds, holm, mean_intervals, mean_p_values, units
 
+CEILING, CEILING_TIMES = 0.97, 4
+"""Share of k above which a count of up to k says no more, and how many times k would."""
 READ = (1, 2, SCHEMA)
 """Schemas of summary.json that can be read; older ones lack what came later, and nothing else."""
 
@@ -79,7 +81,7 @@ def summarise(
     """
     estimates = [estimate for one in measured for estimate in estimate_arms(one, arms, samples, clusters)]
     differences = [difference for one in measured for difference in compare_arms(one, arms, clusters)]
-    warned = (*alarms, *few_prompts(len(prompts), clusters))
+    warned = (*alarms, *few_prompts(len(prompts), clusters), *at_the_ceiling(estimates))
     more = compared or Compared()
     return Summary(
         suite=suite,
@@ -171,6 +173,30 @@ def few_prompts(prompts: int, clusters: Sequence[str] = ()) -> list[Alarm]:
         f"they say, and few differences can be told from chance; ask {FEW} {'clusters ' if clusters else ''}or more"
     )
     return [Alarm("all arms", "few prompts", message)]
+
+
+def at_the_ceiling(estimates: Sequence[Estimate]) -> list[Alarm]:
+    """What must be said of measures that count up to k, where some arm's answers are all different or nearly so."""
+    found = []
+    for estimate in estimates:
+        if split_variant(estimate.metric)[0] == "whole" and is_at_ceiling(estimate):
+            k = estimate.samples
+            message = (
+                f"{label(estimate.metric)} is {estimate.value:.3g} of at most {k}: hardly two completions are alike, "
+                f"and what is more various cannot be told; draw {CEILING_TIMES * k} or more a prompt (--samples)"
+            )
+            found.append(Alarm(estimate.arm, "ceiling", message))
+    return found
+
+
+def is_at_ceiling(estimate: Estimate) -> bool:
+    """Whether it is within CEILING of the largest value that so many completions allow, if anything bounds it."""
+    return (
+        estimate.traits.bounds[1] == "k"
+        and estimate.value is not None
+        and estimate.samples > 1
+        and estimate.value >= CEILING * estimate.samples
+    )
 
 
 def check_whole(summary: Summary, place: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,8 +17,13 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
+from evalkit.baselines import read_side
+from evalkit.comparing import compare_sides, read_end
 from evalkit.errors import EngineError, InputError
+from evalkit.gate import judge
+from evalkit.lab import CHECKPOINTS, TUNED
 from evalkit.measure import split_variant
+from evalkit.policy import DEFAULT
 from evalkit.progress import Quiet
 from evalkit.reopening import read_content
 from evalkit.report.build import build_report
@@ -106,6 +112,45 @@ def use_cache_of(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def run_again(suite: Path, out: Path, **asked: Any) -> Run:
     defaults = {"models": {}, "samples": None, "temperature": None, "prompts": None}
     return run_suite(load_suite(suite, overrides(**(defaults | asked))), ENGINE, out, Quiet())
+
+
+def spelled_as_folders(folder: Path) -> dict[str, str]:
+    """The same weights: one where the lab has them, one copied elsewhere."""
+    copy = folder / "copy"
+    if not copy.exists():
+        shutil.copytree(CHECKPOINTS / TUNED, copy)
+    return {"base": str(CHECKPOINTS / "base"), "tuned": str(copy)}
+
+
+def test_a_run_goes_on_whatever_its_checkpoints_are_called(
+    unbroken: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use_cache_of(unbroken, monkeypatch)
+    run = shutil.copytree(unbroken / "run", tmp_path / "run")
+    before = shards(run)
+    again = run_again(unbroken / "suite.yaml", run, models=spelled_as_folders(tmp_path))
+    assert again.sampled == 0
+    assert shards(run) == before
+    assert again.summary == run_again(unbroken / "suite.yaml", run).summary
+
+
+def test_what_was_sampled_under_another_name_comes_from_the_cache(
+    unbroken: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use_cache_of(unbroken, monkeypatch)
+    assert run_again(unbroken / "suite.yaml", tmp_path / "run", models=spelled_as_folders(tmp_path)).sampled == 0
+
+
+def test_runs_of_the_same_weights_under_other_names_are_gated_and_compared(
+    unbroken: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use_cache_of(unbroken, monkeypatch)
+    run_again(unbroken / "suite.yaml", tmp_path / "run", models=spelled_as_folders(tmp_path))
+    new, old = read_side(str(tmp_path / "run")), read_side(str(unbroken / "run"))
+    verdict = judge(new, old, [("tuned", "tuned")], DEFAULT)
+    assert {judgement.change for judgement in verdict.judgements} == {0}
+    found = compare_sides(read_end(f"{unbroken / 'run'}:tuned"), read_end(f"{tmp_path / 'run'}:tuned"))
+    assert {row.why_not for pair in found.pairs for row in pair.rows} == {""}
 
 
 def test_a_run_leaves_all_that_is_promised(unbroken: Path) -> None:

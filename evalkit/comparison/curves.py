@@ -27,6 +27,10 @@ NGRAM = 2
 POSITIONS = (1, 2, 3, 5, 8, 13, 21, 34, 55, 89, 144, 233, 377, 610, 987)
 """Tokens of a completion at which branching is shown."""
 OF_QUALITY = ("pass_at", "best_of")
+BOUNDS = {
+    "classes": (1.0, math.inf), "distinct_ngrams": (0.0, math.inf), "pass_at": (0.0, 1.0), "branching": (1.0, math.inf),
+}  # fmt: skip
+"""Name of a curve -> between what its values lie on a prompt."""
 """Curves on which overtaking means something: all arms show one class at k = 1."""
 
 
@@ -72,7 +76,8 @@ def curves(traced: Sequence[Traced], arms: Sequence[Arm], clusters: Sequence[str
     found = []
     for one in traced:
         for arm in arms:
-            means = mean_intervals(np.ascontiguousarray(one.values[arm.name].T), CONFIDENCE, clusters)
+            values = np.ascontiguousarray(one.values[arm.name].T)
+            means = mean_intervals(values, CONFIDENCE, clusters, BOUNDS.get(one.name))
             found.append(
                 Curve(
                     name=one.name,

@@ -20,6 +20,7 @@ from evalkit.report import (
     choices,
     effects,
     figures,
+    joint_rows,
     laws,
     maps,
     provenance,
@@ -41,6 +42,7 @@ from evalkit.report.uses_view import UsesView, slider, uses_view
 from evalkit.report.verdict import Verdict, verdict
 from evalkit.report.wording import LEVEL, counted, label, listed, number_text
 from evalkit.stats import units
+from evalkit.summary import is_at_ceiling
 
 SCRIPTS = (
     "names.js",
@@ -97,6 +99,7 @@ def _view(content: ReportContent, packed: samples.Samples, told: Verdict) -> dic
         "useful": _useful(summary),
         "others": _others(told),
         "uses": _uses(content, told),
+        "joints": joint_rows.joint_rows(told),
         "arm_pairs": [f"{arm.arm} against {arm.baseline}" for arm in told.arms],
         "quality": _options(content, "quality"),
         "diversity": _options(content, "diversity"),
@@ -156,7 +159,12 @@ def _options(content: ReportContent, side: Side) -> list[str]:
 def _easiest(measures: Sequence[str], summary: Summary) -> int:
     """Place of the measure that a reader can picture best, with which the charts begin, as verdict and cards do."""
     traits = effects.traits(summary)
-    return min(range(len(measures)), key=lambda place: pictured(traits[measures[place]]), default=0)
+    full = {estimate.metric for estimate in summary.estimates if is_at_ceiling(estimate)}
+    return min(
+        range(len(measures)),
+        key=lambda place: (measures[place] in full, pictured(traits[measures[place]])),
+        default=0,
+    )
 
 
 def _facts(content: ReportContent) -> list[str]:

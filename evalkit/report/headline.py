@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from evalkit.clusters import sized
-from evalkit.joint import Joint, Voice
+from evalkit.joint import Joint
 from evalkit.measure import split_variant
 from evalkit.records import Side, Summary
 from evalkit.report.findings import Finding, told_of
 from evalkit.report.findings import findings as findings_of
 from evalkit.report.side_words import SIDES, SideWords
-from evalkit.report.wording import LEVEL, capital, is_number, label, listed
+from evalkit.report.wording import LEVEL, capital, deviations, is_number, label, listed
 
 SAID: dict[Side, str] = {"quality": "quality", "diversity": "diversity", "match": "agreement"}
 SHOWN = 2
@@ -121,14 +121,12 @@ def _is_told_as_one(joint: Joint) -> bool:
 
 
 def _together(joint: Joint, prefix: str) -> str:
-    value, interval = _deviations(joint.together)
-    return f"together {value}, {prefix}{interval}"
+    value, interval = _whole(joint)
+    return f"together {value} standard deviations, {prefix}{interval}"
 
 
-def _deviations(voice: Voice) -> tuple[str, str]:
-    """`−0.42 standard deviations`, `−0.60 to −0.24`."""
-    value, low, high = (f"{number:.2f}".replace("-", "−") for number in (voice.value, voice.low, voice.high))
-    return f"{'+' if voice.value > 0 else ''}{value} standard deviations", f"{low} to {high}"
+def _whole(joint: Joint) -> tuple[str, str]:
+    return deviations(joint.together.value, joint.together.low, joint.together.high)
 
 
 def _with_interval(finding: Finding, prefix: str) -> str:
@@ -141,8 +139,8 @@ def _numbers(told: Sequence[tuple[SideWords, Joint]], heard: Mapping[Side, Seque
     parts = []
     for words, joint in told:
         if _is_told_as_one(joint):
-            value, interval = _deviations(joint.together)
-            parts.append((f"{SAID[words.side]} as a whole {value}", interval))
+            value, interval = _whole(joint)
+            parts.append((f"{SAID[words.side]} as a whole {value} standard deviations", interval))
         shown = told_of(_telling(joint, heard[words.side])) if heard[words.side] else []
         parts += [(f"{finding.plain} {finding.value}", finding.interval) for finding in shown]
     first = f"{LEVEL} interval "

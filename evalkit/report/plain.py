@@ -16,6 +16,7 @@ ALARMS = {
     "length": "Lengths differ",
     "words": "Words cannot be told apart",
     "unread": "Texts that the encoder cannot read",
+    "ceiling": "As various as can be counted",
     "few prompts": "Few prompts",
     "paraphrases": "Prompts that may belong together",
     "over-optimisation": "Better by one score, worse by another",

@@ -23,7 +23,7 @@ from evalkit.report.findings import findings as findings_of
 from evalkit.report.headline import SHOWN, headline
 from evalkit.report.ladder_words import Rungs, ladder_headline
 from evalkit.report.ladders import Ladder, ladders
-from evalkit.report.side_words import SIDES
+from evalkit.report.side_words import SIDES, words_for
 from evalkit.report.wording import LEVEL, counted, interval_text, is_number, label, listed, value_text
 
 BESIDES = 4
@@ -158,7 +158,8 @@ def _settings(arm: Arm) -> tuple[float, float, float] | None:
 
 def _arm_verdict(arm: str, baseline: str, summary: Summary, joints: Joints) -> ArmVerdict:
     findings = findings_of(arm, baseline, summary)
-    told = [(words, joint) for words in SIDES if (joint := joints.get((arm, words.side))) is not None]
+    stated = [joint for words in SIDES if (joint := joints.get((arm, words.side))) is not None]
+    told = [(words_for(joint), joint) for joint in stated]
     said, claim, numbers = headline(arm, baseline, told, findings, summary)
 
     def of(outcome: Outcome) -> tuple[Finding, ...]:

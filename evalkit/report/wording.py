@@ -70,6 +70,12 @@ def number_text(value: float | None, missing: str = MISSING) -> str:
     return (f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}").replace("-", "−")
 
 
+def deviations(value: float, low: float, high: float) -> tuple[str, str]:
+    """A standardised difference and its interval: `−0.42`, `−0.60 to −0.24`."""
+    said = [_fixed(number, 2, signed=place == 0) for place, number in enumerate((value, low, high))]
+    return said[0], f"{said[1]} to {said[2]}"
+
+
 def capital(sentence: str) -> str:
     """The sentence with a capital letter."""
     return sentence[:1].upper() + sentence[1:]

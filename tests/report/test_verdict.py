@@ -68,6 +68,17 @@ WORDING = {
         [change("accuracy", -0.03)],
         "tuned gives slightly worse answers than base (accuracy −0.03, 95 % interval −0.05 to −0.01).",
     ),
+    "worse in form, of which alone is known": (
+        [change("task_checks", -0.03)],
+        "tuned keeps slightly less often to the form that was asked for than base (task_checks −0.03, 95 % interval "
+        "−0.05 to −0.01).",
+    ),
+    "better, and nothing clear in form": (
+        [change("reward", 1.32), change("task_checks", 0.0, p=1.0)],
+        "tuned gives much better answers than base, clearly by reward (together +0.95 standard deviations, 95 % interval "
+        "0.92 to 0.98; reward +1.32, 1.30 to 1.34). Of 2 quality measures 1 clearly improved and 1 shows no clear "
+        "difference.",
+    ),
     "nothing clear in quality": (
         [change("reward", 0.03, p=0.4), change("distinct_n", -0.18)],
         "tuned gives answers neither clearly better nor clearly worse than base (reward +0.03, 95 % interval 0.01 to 0.05) "
