@@ -52,21 +52,17 @@ def mean_intervals(
     """Mean and interval of every row of `values` (m metrics x P prompts, NaN where undefined).
 
     `clusters`: to which cluster each of the P prompts belongs; empty: each is its own. `bounds`: no interval leaves
-    them. Values that are all equal have an interval of no width, unless bounds are given: a share of up to
+    them. Values that are all equal have an interval of no width, unless both bounds are finite: a share of up to
     1 - ((1 - confidence) / 2)^(1/n) of all prompts could still be anything, when n were seen and none was (Clopper &
-    Pearson 1934; the rule of three). Without a bound on the other side of 0, five equal values or fewer, not 0, have
-    no interval at all.
+    Pearson 1934; the rule of three). A point is no interval, and the page says so.
     """
     found = _moments(by_cluster(values, clusters))
     below, above = _reaches(found, _critical(found.count, (1 - confidence) / 2))
     low, high = bounds or (-np.inf, np.inf)
-    unseen = np.where(found.is_constant, 1 - ((1 - confidence) / 2) ** (1 / np.maximum(found.count, 1)), 0.0)
-    below = np.minimum(below + unseen * _room(found.mean, low), np.abs(found.mean - low))
-    above = np.minimum(above + unseen * _room(found.mean, high), np.abs(high - found.mean))
-    untold = (
-        found.is_constant & (_towards_zero(found.mean, bounds) == np.inf) & (0.5 ** (found.count - 1) >= 1 - confidence)
-    )
-    below, above = (np.where(untold, np.nan, reach) for reach in (below, above))
+    if np.isfinite([low, high]).all():
+        unseen = np.where(found.is_constant, 1 - ((1 - confidence) / 2) ** (1 / np.maximum(found.count, 1)), 0.0)
+        below, above = below + unseen * np.abs(found.mean - low), above + unseen * np.abs(high - found.mean)
+    below, above = np.minimum(below, np.abs(found.mean - low)), np.minimum(above, np.abs(high - found.mean))
     prompts = np.count_nonzero(~np.isnan(values), axis=1)
     rows = zip(found.mean, found.mean - below, found.mean + above, prompts, strict=True)
     return [Mean(float(value), float(one), float(other), int(count)) for value, one, other, count in rows]
@@ -75,8 +71,9 @@ def mean_intervals(
 def mean_p_values(values: Array, clusters: Sequence[str] = (), bounds: Bounds | None = None) -> Array:
     """Two-sided p-value of "the mean is zero" of every row (m x P, NaN where undefined); NaN below two units.
 
-    Below 1 - confidence exactly where the interval of `mean_intervals` excludes 0. Where all values are equal it is the
-    sign test's, 2^(1 - n), or larger where bounds leave more room on the other side of 0; 1 where all are 0.
+    Below 1 - confidence exactly where the interval of `mean_intervals` excludes 0. Where all values are equal, so that
+    it may be a point, p is the sign test's, 2^(1 - n), or larger where bounds leave more room on the other side of 0;
+    1 where all are 0.
     """
     found = _moments(by_cluster(values, clusters))
     above, below = _tails(found)
@@ -235,15 +232,10 @@ def _hall_inverse(turned: Array, skewness: Array) -> Array:
     return np.asarray(np.where(plain, turned, bent))
 
 
-def _room(mean: Array, edge: float) -> Array:
-    """How far the mean is from the edge; none where there is no edge."""
-    return np.abs(edge - mean) if np.isfinite(edge) else np.zeros_like(mean)
-
-
 def _towards_zero(mean: Array, bounds: Bounds | None) -> Array:
-    """How far values may lie on the other side of 0: 0 for a mean of 0, infinite without a bound."""
+    """How far values may lie on the other side of 0: 0 for a mean of 0, infinite without a bound on either side."""
     low, high = bounds or (-np.inf, np.inf)
-    beyond = np.where(mean > 0, max(0.0, -low), max(0.0, high))
+    beyond = np.where(mean > 0, max(0.0, -low), max(0.0, high)) if np.isfinite([low, high]).all() else np.inf
     return np.where(mean == 0, 0.0, beyond)
 
 

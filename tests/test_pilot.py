@@ -180,3 +180,19 @@ def test_one_arm_stands_for_two_releases(suite: Path, pilot: Path) -> None:
     assert plans.planned[0].pair == ("tuned", "tuned")
     assert plans.planned[0].chosen is not None
     assert replace(plans.planned[0].chosen, tokens=0).prompts >= 5
+
+
+def test_prompts_that_belong_together_are_planned_by_the_cluster(suite: Path, pilot: Path) -> None:
+    alone = plan_size(load_suite(suite), str(pilot), DEFAULT, 0.1, 0.9, [], Quiet())
+    text = suite.read_text(encoding="utf-8")
+    for place in range(PROMPTS):
+        text = text.replace(f"{{id: p{place},", f"{{id: p{place}, cluster: q{place // 4},")
+    suite.write_text(text, encoding="utf-8")
+    together = plan_size(load_suite(suite), str(pilot), DEFAULT, 0.1, 0.9, [], Quiet())
+    assert (alone.clusters, together.clusters) == (PROMPTS, PROMPTS // 4)
+    # Neighbours in the suite are alike here, so that four of them say little more than one.
+    assert together.common is not None
+    assert alone.common is not None
+    assert together.common.prompts > alone.common.prompts
+    result = call("power", suite, "--pilot", pilot)
+    assert re.search(r"prompts \(in \d+ clusters as large as the pilot's\) x", " ".join(result.output.split()))

@@ -71,7 +71,9 @@ def number_text(value: float | None, missing: str = MISSING) -> str:
 
 
 def deviations(value: float, low: float, high: float) -> tuple[str, str]:
-    """A standardised difference and its interval: `−0.42`, `−0.60 to −0.24`."""
+    """A standardised difference and its interval: `−0.42`, `−0.60 to −0.24`; why there is none, as `interval_text`."""
+    if is_point(low, high):
+        return _fixed(value, 2, signed=True), NO_SPREAD
     said = [_fixed(number, 2, signed=place == 0) for place, number in enumerate((value, low, high))]
     return said[0], f"{said[1]} to {said[2]}"
 

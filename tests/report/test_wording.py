@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evalkit.records import Difference
-from evalkit.report.wording import NO_SPREAD, interval_text, value_text
+from evalkit.report.wording import NO_SPREAD, deviations, interval_text, value_text
 from evalkit.stats import Mean, mean_intervals
 
 
@@ -28,6 +28,11 @@ def difference(*values: float) -> Difference:
 )
 def test_equal_values_have_no_interval_and_three_digits(values: tuple[float, ...], told: str) -> None:
     assert (value_text(difference(*values), signed=True), interval_text(difference(*values))) == (told, NO_SPREAD)
+
+
+def test_a_joint_difference_that_is_equal_on_every_prompt_has_no_interval() -> None:
+    assert deviations(2.0, 2.0, 2.0) == ("+2.00", NO_SPREAD)
+    assert deviations(-0.42, -0.6, -0.24) == ("−0.42", "−0.60 to −0.24")
 
 
 def test_values_that_vary_have_the_interval_that_they_had() -> None:
