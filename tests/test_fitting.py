@@ -10,11 +10,14 @@ from typing import Any
 
 import pytest
 
+from evalkit.baselines import chosen_policy
 from evalkit.checkpoints import resolve
 from evalkit.fitting import Fitted, closed_vocabulary, fit
 from evalkit.lab import CHECKPOINTS
 from evalkit.plan import make_plan
-from evalkit.suite import CheckpointSpec, Suite, load_suite, overrides
+from evalkit.progress import Quiet
+from evalkit.run import run_suite
+from evalkit.suite import CheckpointSpec, Frame, Suite, load_suite, overrides
 
 from .conftest import WORDS
 
@@ -221,3 +224,30 @@ def test_a_copy_of_a_lab_checkpoint_is_a_lab_checkpoint(tmp_path: Path) -> None:
     found = fitted("creative", {"base": str(copy)})
     assert found.longer == {}
     assert found.note == ""
+
+
+class Notes(Quiet):
+    """A listener that keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.heard: list[str] = []
+
+    def note(self, text: str) -> None:
+        self.heard.append(text)
+
+
+def test_a_run_says_once_what_is_left_out_and_its_page_says_it_too(tmp_path: Path) -> None:
+    """The lab's weights behind another tokenizer: they write nonsense, and that is enough."""
+    folders = {"base": "base", "tuned": "ppo-0.2"}
+    copies = {name: str(spelling(shutil.copytree(CHECKPOINTS / it, tmp_path / name))) for name, it in folders.items()}
+    suite = load_suite(SUITES / "search.yaml", overrides(copies, 4, None, 3))
+    short = suite.open_vocabulary.model_copy(update={"max_tokens": 8, "frame": Frame()})
+    tell = Notes()
+    run = run_suite(suite.model_copy(update={"open_vocabulary": short}), "transformers", tmp_path / "run", tell)
+    told = [text for text in tell.heard if "lab:reward" in text]
+    assert len(told) == 1
+    assert [alarm.message for alarm in run.summary.alarms if alarm.kind == "left out"] == told
+    assert "--reward MODEL" in run.report.read_text(encoding="utf-8")
+    assert not [estimate for estimate in run.summary.estimates if estimate.metric.startswith("reward")]
+    policy, _ = chosen_policy(str(run.folder), None)
+    assert [rule.metrics for rule in policy.rules] == [("accuracy",)]
