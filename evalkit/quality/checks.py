@@ -27,7 +27,7 @@ def _identity() -> dict[str, str]:
     plain="task checks passed",
     bounds=(0, 1),
     needs={"checks"},
-    version="1.0",
+    version="1.1",
     cites="",
     identity=_identity,
 )
