@@ -230,3 +230,22 @@ def test_a_full_run_is_checked_in_about_a_second() -> None:
     began = time.process_time()
     assert alarms(arms, {each.name: groups for each in arms}) == []
     assert time.process_time() - began < 4  # about 0.7 s alone on a core
+
+
+@pytest.mark.parametrize(
+    ("texts", "heard"),
+    [
+        pytest.param(["I am sorry, I cannot help."] * 8, True, id="a refusal on every prompt"),
+        pytest.param([f"Here is line {place} of a poem." for place in range(8)], False, id="every prompt its own"),
+        pytest.param(["heads"] * 8, False, id="a short answer may fit many prompts"),
+    ],
+)
+def test_one_answer_to_many_prompts_is_said(texts: list[str], heard: bool) -> None:
+    groups = [
+        Group(
+            Prompt(f"p{place}", f"Write about {place}."),
+            tuple(Completion(f"p{place}", i, text, (), (), "stop") for i in range(4)),
+        )
+        for place, text in enumerate(texts)
+    ]
+    assert ("same answer" in kinds(alarms([arm(None)], {"base": groups}))) == heard

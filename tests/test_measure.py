@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterator
 from importlib.metadata import EntryPoint
+from typing import Any
 
 import pytest
 import yaml
@@ -235,7 +236,20 @@ def test_two_metrics_cannot_have_one_name() -> None:
         return 0.0
 
     with pytest.raises(MetricError, match=r"metric 'distinct_n' is declared by both evalkit\.diversity\.lexical and "):
-        metric(name="distinct_n", unit="", better="higher", needs=(), version="1", cites="")(other)
+        metric(name="distinct_n", unit="", better="higher", side="diversity", needs=(), version="1", cites="")(other)
+
+
+@pytest.mark.parametrize(
+    ("better", "side", "told"),
+    [
+        ("higher", "helpful", "with side='helpful'; its declaration must say one of 'quality', 'diversity', 'match'"),
+        ("higher", "neither", "a measure with a better direction is on a side"),
+        ("neither", "quality", "a measure with a better direction is on a side"),
+    ],
+)
+def test_a_side_is_declared_and_goes_with_a_direction(better: Any, side: Any, told: str) -> None:
+    with pytest.raises(MetricError, match=told):
+        metric(name="mine", unit="", better=better, side=side, needs=(), version="1", cites="")
 
 
 def test_a_measure_is_hashable_and_equal_by_value() -> None:
@@ -271,7 +285,7 @@ def test_variants_have_signatures_of_their_own() -> None:
 
 @pytest.mark.parametrize(
     ("text", "allowed"),
-    [("matched/vendi", "whole, useful, pooled"), ("pooled/kl_reverse", "whole"), ("useful/accuracy", "whole")],
+    [("matched/branching_factor", "whole"), ("pooled/kl_reverse", "whole"), ("useful/accuracy", "whole")],
 )
 def test_a_variant_without_meaning_is_refused(text: str, allowed: str) -> None:
     with pytest.raises(MetricError, match=f"it has: {allowed}$"):

@@ -117,6 +117,7 @@ def test_every_diversity_metric_gets_its_variants_and_context_none() -> None:
         "pooled/distinct_n|n:1",
         "embedding_distance",
         "useful/embedding_distance",
+        "matched/embedding_distance",
         "pooled/embedding_distance",
         "length",
         "sequence_entropy",

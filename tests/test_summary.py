@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from evalkit.errors import RecordsError
-from evalkit.records import Alarm, Arm, Bar, Crossover, Curve, Reading, Sampling, Summary
+from evalkit.records import Alarm, Arm, Bar, Crossover, Curve, Reading, Sampling, Summary, Traits
 from evalkit.summary import Measured, read_summary, summarise, to_json
 
 SAMPLING = Sampling(n=8, temperature=1.0, top_p=1.0, min_p=0.0, max_tokens=9, stop=("x",), seed=0)
@@ -191,3 +191,20 @@ def test_known_bounds_go_into_intervals_and_differences() -> None:
     assert (found.estimates[0].low, found.estimates[0].high) == (pytest.approx(1 - unseen), 1.0)
     assert (found.differences[0].low, found.differences[0].high) == (pytest.approx(-unseen), pytest.approx(unseen))
     assert found.differences[0].p == 1
+
+
+@pytest.mark.parametrize(("value", "heard"), [(7.9, True), (7.0, False)])
+def test_a_count_of_nearly_all_completions_is_an_alarm(value: float, heard: bool) -> None:
+    arms = (Arm("base", "base", "base", None, None),)
+    counted = Measured(
+        "distinct_k",
+        "s",
+        "higher",
+        {"base": np.full(24, value)},
+        Traits("diversity", "meaning", bounds=(1, "k")),
+        (1.0, 8.0),
+    )
+    told = summarise("s", [str(place) for place in range(24)], arms, [counted], 8, [])
+    assert [alarm.kind for alarm in told.alarms] == ["ceiling"] * heard
+    assert all("draw 32 or more" in alarm.message for alarm in told.alarms)
+    assert all(e.high is not None and e.high <= 8 for e in told.estimates)

@@ -106,11 +106,11 @@ def equal_quality(summary: Summary, told: Verdict) -> Equal:
     return Equal(
         tuple(
             _useful_row(
-                metric, traits[metric], [d for end in ends for d in useful if (d.arm, d.metric) == (end, metric)]
+                metric, _of(metric, traits), [d for end in ends for d in useful if (d.arm, d.metric) == (end, metric)]
             )
             for metric in metrics
         ),
-        tuple(_reading(reading, traits[reading.metric]) for reading in _readings(summary)),
+        tuple(_reading(reading, _of(reading.metric, traits)) for reading in _readings(summary)),
     )
 
 
@@ -167,8 +167,13 @@ def _ends(names: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(names))
 
 
+def _of(metric: str, traits: Mapping[str, Traits]) -> Traits:
+    """Those of the metric; a difference whose estimates are not there has none."""
+    return traits.get(metric, Traits())
+
+
 def _most_telling(metrics: Sequence[str], traits: Mapping[str, Traits]) -> list[str]:
-    return sorted(dict.fromkeys(metrics), key=lambda metric: pictured(traits[metric]))[:SHOWN]
+    return sorted(dict.fromkeys(metrics), key=lambda metric: pictured(_of(metric, traits)))[:SHOWN]
 
 
 def _useful_row(metric: str, traits: Traits, differences: Sequence[Difference]) -> Row:
@@ -193,9 +198,9 @@ def _readings(summary: Summary) -> list[Reading]:
     chosen: dict[tuple[str, str], Reading] = {}
     for reading in summary.readings:
         pair = reading.checkpoint, reading.baseline
-        if traits[reading.at_equal].side != "quality":
+        if _of(reading.at_equal, traits).side != "quality":
             continue
-        if pair not in chosen or pictured(traits[reading.metric]) < pictured(traits[chosen[pair].metric]):
+        if pair not in chosen or pictured(_of(reading.metric, traits)) < pictured(_of(chosen[pair].metric, traits)):
             chosen[pair] = reading
     return list(chosen.values())
 

@@ -32,8 +32,6 @@ class SideWords:
     """The same after `narrower`."""
     rose: str
     fell: str
-    names_judge: bool = False
-    """Whether a family that speaks for the side alone is named: who judges decides what better is."""
 
     def clause(self, joint: Joint, than: str) -> str:
         """What became of this side."""
@@ -46,8 +44,6 @@ class SideWords:
             return self.unclear.format(than=than, aims=aims) + self._though(clear)
         pattern = self.gained if outcome == "gained" else self.lost
         said = pattern.format(size=size_word(joint.together), than=than, aims=aims)
-        if len(joint.families) == 1 and self.names_judge:
-            return f"{said}, {self.within} {aims}"
         if len(clear) == len(joint.families):
             return said
         return f"{said}, clearly {self.within} {self._of(joint, outcome)}" if clear else f"{said}, taken together"
@@ -92,7 +88,6 @@ SIDES = (
         against="by",
         rose="improved",
         fell="worsened",
-        names_judge=True,
     ),
     SideWords(
         side="diversity",
