@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, model_
 
 from evalkit.alarms import alarms
 from evalkit.clusters import clusters_of
+from evalkit.checks import read_checks
 from evalkit.errors import MetricError, RecordsError
 from evalkit.gathering import gather
 from evalkit.measure import VARIANTS, Measure, Need, definitions, parse
@@ -27,8 +28,10 @@ from evalkit.unread import unread_note
 
 UNNAMED = "texts"
 """Name of the arm of rows that name none."""
-OF_TEXTS: frozenset[Need] = frozenset({"words", "embeddings", "answer"})
+OF_TEXTS: frozenset[Need] = frozenset({"words", "embeddings", "answer", "checks"})
 """Needs of measures that texts alone meet."""
+OF_ROWS: frozenset[Need] = frozenset({"answer", "checks"})
+"""Those of them that some rows must meet."""
 
 
 class Row(BaseModel):
@@ -43,6 +46,7 @@ class Row(BaseModel):
     arm: str = UNNAMED
     answer: str | None = None
     match: Match = "exact"
+    checks: tuple[str, ...] = ()
     cluster: str | None = None
 
     @model_validator(mode="after")
@@ -73,7 +77,7 @@ def score_file(
     Raises `RecordsError`, `MetricError`.
     """
     rows = _read(path, tell)
-    measures = list(dict.fromkeys(parse(name) for name in metrics)) or _all_on_texts(any(row.answer for row in rows))
+    measures = list(dict.fromkeys(parse(name) for name in metrics)) or _all_on_texts(rows)
     _check(measures, rows)
     prompts, texts = _gather(rows)
     arms = _arms(list(texts), baseline, texts)
@@ -123,8 +127,8 @@ def _problem(error: ValidationError, fields: dict[str, Any]) -> str:
     return f"{problem['loc'][0]}: {problem['msg']}; found {problem['input']!r}"
 
 
-def _all_on_texts(answered: bool) -> list[Measure]:
-    allowed = {"words", "embeddings", "answer"} if answered else {"words", "embeddings"}
+def _all_on_texts(rows: Sequence[Row]) -> list[Measure]:
+    allowed = OF_TEXTS - {need for need in OF_ROWS if not any(getattr(row, need) for row in rows)}
     return [parse(d.name) for d in definitions().values() if d.needs <= allowed and not _needs_values(d.parameters)]
 
 
@@ -139,8 +143,9 @@ def _check(measures: Sequence[Measure], rows: Sequence[Row]) -> None:
             raise MetricError(
                 f"metric {measure} needs {' and '.join(sorted(missing))}, which a file of texts does not hold"
             )
-        if "answer" in measure.definition.needs and not any(row.answer for row in rows):
-            raise MetricError(f"metric {measure} needs rows with an `answer`; none has one")
+        for need in OF_ROWS & measure.definition.needs:
+            if not any(getattr(row, need) for row in rows):
+                raise MetricError(f"metric {measure} needs rows with `{need}`; none has any")
 
 
 def _gather(rows: Sequence[Row]) -> tuple[list[Prompt], dict[str, dict[str, list[str]]]]:
@@ -148,8 +153,14 @@ def _gather(rows: Sequence[Row]) -> tuple[list[Prompt], dict[str, dict[str, list
     texts: dict[str, dict[str, list[str]]] = {}
     for row in rows:
         prompt = Prompt(
-            id=row.prompt_id, text=row.prompt, answer=row.answer, match=row.match, cluster=row.cluster or None
+            id=row.prompt_id,
+            text=row.prompt,
+            answer=row.answer,
+            match=row.match,
+            cluster=row.cluster or None,
+            checks=row.checks,
         )
+        read_checks(prompt)
         known = prompts.setdefault(row.prompt_id, prompt)
         if known.text != prompt.text:
             raise RecordsError(

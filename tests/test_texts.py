@@ -147,12 +147,21 @@ def test_a_mistake_in_the_file_is_named_with_its_line(tmp_path: Path, content: b
     assert caught.value.exit_code == 2
 
 
+def test_task_checks_of_rows_are_asked(write: Write) -> None:
+    path = write(rows("Red", "A red one", checks=["max_words:1", "mentions:red"]))
+    assert values(score_file(path, ["task_checks"], None, Quiet()).summary) == {("task_checks", "texts"): 0.75}
+    assert ("task_checks", "texts") in values(score_file(path, [], None, Quiet()).summary)
+    with pytest.raises(EvalkitError, match="prompt 'p': check 'max_word:1': there is no check 'max_word'"):
+        score_file(write(rows("Red", checks=["max_word:1"])), METRICS, None, Quiet())
+
+
 @pytest.mark.parametrize(
     ("metrics", "baseline", "message"),
     [
         (["distinct"], None, "metric 'distinct' could be distinct_k or distinct_n"),
         (["sequence_entropy"], None, "metric sequence_entropy needs logprobs, which a file of texts does not hold"),
-        (["accuracy"], None, "needs rows with an `answer`"),
+        (["accuracy"], None, "needs rows with `answer`"),
+        (["task_checks"], None, "needs rows with `checks`"),
         (["length"], "other", "there is no arm 'other' in the file; its arms are: texts"),
     ],
 )
