@@ -338,6 +338,7 @@ def _traits(declared: Declared) -> Traits:
             f"metric {name!r} is declared with better={declared['better']!r} and side={side!r}: a measure with a "
             "better direction is on a side, and one without is on neither"
         )
+    low, high = declared.get("bounds", (None, None))
     return Traits(
         side,
         declared.get("family", name),
@@ -345,7 +346,8 @@ def _traits(declared: Declared) -> Traits:
         declared.get("picture"),
         declared.get("moves_with_length", False),
         declared.get("per_token", False),
-        declared.get("bounds", (None, None)),
+        # As a summary reads them back, so that a report made again is the same.
+        (None if low is None else float(low), high if high is None or high == "k" else float(high)),
     )
 
 

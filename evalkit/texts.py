@@ -10,8 +10,8 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, model_validator
 
 from evalkit.alarms import alarms
-from evalkit.clusters import clusters_of
 from evalkit.checks import read_checks
+from evalkit.clusters import clusters_of
 from evalkit.errors import MetricError, RecordsError
 from evalkit.gathering import gather
 from evalkit.measure import VARIANTS, Measure, Need, definitions, parse
