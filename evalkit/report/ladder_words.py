@@ -62,6 +62,21 @@ _SIDES = (
             "unclear": "neither clearly wider nor clearly narrower",
         },
     ),
+    _Words(
+        "match",
+        "they are",
+        {"gained": "the nearer they come to what was stated", "lost": "the further they are from what was stated"},
+        {
+            "gained": "they come nearer to what was stated at every step",
+            "lost": "they move further from what was stated at every step",
+        },
+        {
+            "gained": "nearer to what was stated",
+            "lost": "further from what was stated",
+            "mixed": "nearer to what was stated by some families of measures and further by others",
+            "unclear": "neither clearly nearer to what was stated nor clearly further from it",
+        },
+    ),
 )
 
 

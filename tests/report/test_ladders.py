@@ -13,7 +13,9 @@ from evalkit.report.verdict import verdict
 from .example import arm, difference, estimate
 
 P = 24
-BETTERS: dict[str, Better] = {"reward": "higher", "distinct_k": "higher", "kl_reverse": "neither"}
+BETTERS: dict[str, Better] = {
+    "reward": "higher", "distinct_k": "higher", "kl_reverse": "neither", "tv_to_target": "lower",
+}  # fmt: skip
 SWAY = [0.1 * (place % 5) - 0.2 for place in range(P)]
 
 
@@ -141,3 +143,12 @@ def test_a_second_ladder_is_told_of_as_one() -> None:
 
 def test_a_ladder_alone_has_nothing_beside_it() -> None:
     assert verdict(made(FURTHER)).besides == ()
+
+
+def test_leaving_a_stated_distribution_has_its_own_words_and_is_no_worse_answer() -> None:
+    levels = {
+        "tv_to_target": {"base": 0.1, "ppo-1": 0.2, "ppo-0.1": 0.6},
+        "kl_reverse": {"base": 0.0, "ppo-1": 0.5, "ppo-0.1": 3.0},
+    }
+    told = verdict(made(levels)).claim
+    assert told == "The further tuning moved from base, the further they are from what was stated."
