@@ -70,13 +70,18 @@ def _undefined(side: Side, findings: Sequence[Finding]) -> str:
 def _with_noise(clauses: Sequence[str], told: Sequence[tuple[SideWords, Joint]]) -> list[str]:
     """A wider range is said to be of unknown worth where no quality is known: noise is various too."""
     has_quality = any(words.side == "quality" for words, _ in told)
-    wider = [words.side == "diversity" and joint.together.outcome == "gained" for words, joint in told]
+    wider = [words.side == "diversity" and _is_wider(joint) for words, joint in told]
     return [
         f"{clause}, of answers whose quality is not known: noise is various too"
         if is_wider and not has_quality
         else clause
         for clause, is_wider in zip(clauses, wider, strict=True)
     ]
+
+
+def _is_wider(joint: Joint) -> bool:
+    """As a whole, or in any family by itself."""
+    return any(voice.outcome == "gained" for voice in (joint.together, *joint.clear))
 
 
 def _caveats(arm: str, baseline: str, told: Sequence[tuple[SideWords, Joint]], summary: Summary) -> list[str]:
