@@ -106,6 +106,21 @@ def joint_statements(summary: Summary) -> Joints:
     return {(one.arm, one.side): one for one in _corrected(found)}
 
 
+def forms_for_all(summary: Summary) -> dict[str, str]:
+    """Plain measure -> the form of it in which all arms may stand side by side; those that may not are not there."""
+    traits = {estimate.metric: estimate.traits for estimate in summary.estimates}
+    matched = {split_variant(metric)[1]: metric for metric in traits if split_variant(metric)[0] == "matched"}
+    unlike = bool(matched) or any(alarm.kind in UNLIKE for alarm in summary.alarms)
+    tokenizers = {arm.tokenizer for arm in summary.arms} - {""}
+    return {
+        metric: matched.get(metric, metric)
+        for metric, own in traits.items()
+        if split_variant(metric)[0] == "whole"
+        and (metric in matched or not (own.moves_with_length and unlike))
+        and not (own.per_token and len(tokenizers) > 1)
+    }
+
+
 def _joint(arm: Arm, baseline: Arm, side: Side, summary: Summary) -> Joint | None:
     own, home = (_by_metric(summary, one.name, side) for one in (arm, baseline))
     shared = [m for m, e in own.items() if m in home and home[m].signature == e.signature and _varies(e, home[m])]

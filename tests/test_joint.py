@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from evalkit.joint import joint_statements
+from evalkit.joint import forms_for_all, joint_statements
 from evalkit.noninferiority import Margin
 from evalkit.power import prompts_for, spread_of
 from evalkit.records import Alarm, Arm, Difference, Estimate, Summary
@@ -200,3 +200,12 @@ def test_an_undefined_reward_leaves_quality_to_what_is_defined() -> None:
 def test_measures_that_never_vary_have_no_voice() -> None:
     same = np.full(64, 8.0)
     assert joint_statements(summary({"distinct_k": (same, same)})) == {}
+
+
+def test_uses_rest_on_the_forms_that_may_stand_beside_each_other() -> None:
+    values = moved({"sequence_entropy": 3.0}) | {"sequence_entropy": moved({})["vendi"]}
+    assert forms_for_all(summary(values)) == {metric: metric for metric in values}
+    matched = forms_for_all(summary(values | {"matched/vendi": values["vendi"]}))
+    assert matched["vendi"] == "matched/vendi"
+    assert "sequence_entropy" not in matched
+    assert matched["nats_per_byte"] == "nats_per_byte"

@@ -18,6 +18,7 @@ from typing import TypeGuard
 
 import numpy as np
 
+from evalkit.joint import forms_for_all
 from evalkit.records import CONFIDENCE, Better, Estimate, Side, Summary, Traits
 from evalkit.report import effects
 from evalkit.report.content import ReportContent
@@ -119,7 +120,9 @@ def parts(summary: Summary, baseline: str) -> Parts | None:
     arms = [arm.name for arm in summary.arms]
     directed = [m for m, better in betters.items() if better != "neither" and effects.is_whole(m)]
     single = [m for m in directed if traits[m].family != OF_SEVERAL]
-    scales = [made for m in single if (made := _of_measure(m, betters[m], arms, baseline, found)) is not None]
+    forms = forms_for_all(summary)
+    standing = [forms[m] for m in single if m in forms]
+    scales = [made for m in standing if (made := _of_measure(m, betters[m], arms, baseline, found)) is not None]
     quality, diversity = (
         _part([one for one in scales if one[0].side == side], arms, summary.clusters)
         for side in ("quality", "diversity")
@@ -127,7 +130,7 @@ def parts(summary: Summary, baseline: str) -> Parts | None:
     if quality is None or diversity is None:
         return None
     kept = {scale.measure for scale, _ in scales}
-    return Parts(baseline, quality, diversity, tuple(m for m in directed if m not in kept))
+    return Parts(baseline, quality, diversity, tuple(m for m in directed if forms.get(m) not in kept))
 
 
 def tries(content: ReportContent, baseline: str) -> Tries | None:
