@@ -25,7 +25,7 @@ from typing import Literal, get_args
 import numpy as np
 
 from evalkit.measure import split_variant
-from evalkit.records import CONFIDENCE, Arm, Estimate, Side, Summary
+from evalkit.records import CONFIDENCE, Arm, Estimate, Side, Summary, Traits
 from evalkit.stats import Array, holm, mean_intervals, mean_p_values
 
 UNLIKE = ("length", "truncated")
@@ -109,22 +109,25 @@ def joint_statements(summary: Summary) -> Joints:
 def forms_for_all(summary: Summary) -> dict[str, str]:
     """Plain measure -> the form of it in which all arms may stand side by side; those that may not are not there."""
     traits = {estimate.metric: estimate.traits for estimate in summary.estimates}
-    matched = {split_variant(metric)[1]: metric for metric in traits if split_variant(metric)[0] == "matched"}
-    unlike = bool(matched) or any(alarm.kind in UNLIKE for alarm in summary.alarms)
-    tokenizers = {arm.tokenizer for arm in summary.arms} - {""}
-    return {
-        metric: matched.get(metric, metric)
-        for metric, own in traits.items()
-        if split_variant(metric)[0] == "whole"
-        and (metric in matched or not (own.moves_with_length and unlike))
-        and not (own.per_token and len(tokenizers) > 1)
-    }
+    told = any(alarm.kind in UNLIKE for alarm in summary.alarms)
+    return _standing(traits, told, {arm.tokenizer for arm in summary.arms}).forms
+
+
+@dataclass(frozen=True, slots=True)
+class _Standing:
+    """Which plain measures may speak, and in which form."""
+
+    forms: dict[str, str]
+    by_length: tuple[str, ...]
+    by_tokenizer: tuple[str, ...]
 
 
 def _joint(arm: Arm, baseline: Arm, side: Side, summary: Summary) -> Joint | None:
     own, home = (_by_metric(summary, one.name, side) for one in (arm, baseline))
     shared = [m for m, e in own.items() if m in home and home[m].signature == e.signature and _varies(e, home[m])]
-    standing, by_length, by_tokenizer = _standing(shared, own, arm, baseline, summary)
+    told = any(alarm.kind in UNLIKE and alarm.arm in (arm.name, baseline.name) for alarm in summary.alarms)
+    found = _standing({m: own[m].traits for m in shared}, told, {arm.tokenizer, baseline.tokenizer})
+    standing = list(found.forms.values())
     rows: dict[str, list[tuple[str, Array]]] = {}
     for metric in standing:
         rows.setdefault(own[metric].traits.family, []).append((metric, _standardised(own[metric], home[metric])))
@@ -134,7 +137,7 @@ def _joint(arm: Arm, baseline: Arm, side: Side, summary: Summary) -> Joint | Non
                 for family, members in rows.items()]  # fmt: skip
     means = [_mean([row for _, row in members]) for members in rows.values()]
     together = _voice("", means, standing, summary.clusters)
-    return Joint(arm.name, baseline.name, side, together, tuple(families), tuple(by_length), tuple(by_tokenizer))
+    return Joint(arm.name, baseline.name, side, together, tuple(families), found.by_length, found.by_tokenizer)
 
 
 def _by_metric(summary: Summary, arm: str, side: Side) -> dict[str, Estimate]:
@@ -149,29 +152,21 @@ def _by_metric(summary: Summary, arm: str, side: Side) -> dict[str, Estimate]:
     }
 
 
-def _standing(
-    shared: Sequence[str], own: Mapping[str, Estimate], arm: Arm, baseline: Arm, summary: Summary
-) -> tuple[list[str], list[str], list[str]]:
-    """The measures that may speak, then those left aside for lengths, then those left aside for tokenizers."""
-    matched = {split_variant(metric)[1]: metric for metric in shared if split_variant(metric)[0] == "matched"}
+def _standing(traits: Mapping[str, Traits], told: bool, tokenizers: set[str]) -> _Standing:
+    """`told`: whether an alarm says that lengths differ; `tokenizers`: those of the arms, empty where not known."""
+    matched = {split_variant(metric)[1]: metric for metric in traits if split_variant(metric)[0] == "matched"}
     # Matched forms are there exactly where lengths differ or answers were cut, if the suite did not turn them off.
-    told = [alarm for alarm in summary.alarms if alarm.kind in UNLIKE and alarm.arm in (arm.name, baseline.name)]
-    unlike = bool(matched) or bool(told)
-    known = {arm.tokenizer, baseline.tokenizer} - {""}
-    standing: list[str] = []
-    by_length: list[str] = []
-    by_tokenizer: list[str] = []
-    for metric in (metric for metric in shared if split_variant(metric)[0] == "whole"):
-        traits = own[metric].traits
-        if traits.per_token and len(known) > 1:
-            by_tokenizer.append(metric)
-        elif metric in matched:
-            standing.append(matched[metric])
-        elif traits.moves_with_length and unlike:
-            by_length.append(metric)
-        else:
-            standing.append(metric)
-    return standing, by_length, by_tokenizer
+    unlike = bool(matched) or told
+    plain = {metric: own for metric, own in traits.items() if split_variant(metric)[0] == "whole"}
+    by_tokenizer = [metric for metric, own in plain.items() if own.per_token and len(tokenizers - {""}) > 1]
+    by_length = [
+        metric
+        for metric, own in plain.items()
+        if own.moves_with_length and unlike and metric not in matched and metric not in by_tokenizer
+    ]
+    aside = {*by_tokenizer, *by_length}
+    forms = {metric: matched.get(metric, metric) for metric in plain if metric not in aside}
+    return _Standing(forms, tuple(by_length), tuple(by_tokenizer))
 
 
 def _values(estimate: Estimate) -> Array:
