@@ -244,7 +244,9 @@ def metrics(name: str | None) -> None:
 
     if name is not None:
         found = define(split_variant(name)[1].partition("|")[0])
-        click.echo(f"{found.name}  (unit: {found.unit}; better: {found.better})")
+        traits = found.traits
+        family = f"; family: {traits.family}" if traits.side != "neither" else ""
+        click.echo(f"{found.name}  (unit: {found.unit}; better: {found.better}; side: {traits.side}{family})")
         click.echo(
             f"Source: {found.cites or 'our own definition'}. Needs: {', '.join(sorted(found.needs)) or 'texts'}.\n"
         )

@@ -74,7 +74,9 @@ def test_a_suite_is_checked_without_running(write_suite: Write) -> None:
 
 def test_metrics_are_listed_and_explained() -> None:
     assert "self_bleu" in call("metrics").output
-    assert "Zhu" in call("metrics", "self_bleu").output
+    told = call("metrics", "self_bleu").output
+    assert "Zhu" in told
+    assert "side: diversity; family: words" in told
 
 
 @pytest.mark.parametrize(
