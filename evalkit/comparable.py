@@ -164,8 +164,8 @@ def unlike_prompts(here: Side, there: Side) -> str:
     common = common_to(mine, theirs)
     if not common.is_all:
         told = unlike(common, here.place, there.place)
-        shared = len(common.prompts)
-        remedy = f"{COMMON} goes by the {shared} that both asked" if shared else "they have none in common"
+        alike = f"the {len(common.prompts)}" if is_told else f"those of the other {len(common.prompts)}"
+        remedy = f"{COMMON} goes by {alike} that both asked alike" if common.prompts else "none is in both"
         return f"prompts: {told}; {remedy}"
     versions = {side.suite_version for side in (here, there)} - {""}
     if len(versions) > 1 and not is_told:

@@ -160,8 +160,8 @@ def _held_back(judgement: Judgement, common: Common) -> Judgement:
     if judgement.outcome != "pass" or common.is_enough:
         return judgement
     note = (
-        f"within what is allowed on the {counted(len(common.prompts), 'common prompt')}; these are "
-        f"{percent(common.share)} of the larger side's, and a pass needs {percent(common.least)}"
+        f"passes on the {counted(len(common.prompts), 'common prompt')}, {percent(common.share)} of the larger side's; "
+        f"a pass of the suite needs {percent(common.least)}"
     )
     return replace(judgement, outcome="inconclusive", note="; ".join(filter(None, (note, judgement.note))))
 
@@ -310,7 +310,7 @@ def _outcome(case: _Case, tested: Tested, levels: _Levels) -> Outcome:
 
 def _note(case: _Case, tested: Tested, outcome: Outcome) -> str:
     if case.is_of_others:
-        return "it is of all the prompts of a run at once, so that nothing is known of it on some of them"
+        return "it is of all the prompts of a run at once, and nothing is known of it on some of them: run both on the same"
     if not len(case.new):
         return "undefined on every prompt"
     if len(case.new) == 1:
