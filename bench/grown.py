@@ -2,7 +2,7 @@
 
 Two runs share some of their prompts; the rest was added, put in other words or dropped. Trials draw values as
 `bench.gate` does. What is not common is made to mislead: where nothing was lost these prompts lose half of everything,
-where too much was lost they gain half. If the gate counted any of them, false regressions and false passes would show it.
+where too much was lost they gain half. If the gate counted any of them, its errors would show it.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from bench.gate import EDGE, K, PAGE, PLANTED, POLICY, Picker, World, build, lost, picker
+from bench.gate import EDGE, PAGE, PLANTED, POLICY, K, Picker, World, build, lost, picker
 from evalkit.common import on_common_prompts
 from evalkit.comparable import Side
 from evalkit.gate import Verdict, judge
@@ -126,8 +126,8 @@ def measure(world: World, growth: Growth, trials: int) -> Errors:
 def table(world: World, trials: int) -> str:
     lines = [
         f"{trials} trials a cell, prompts drawn from {len(world.base[PLANTED])} creative ones, {K} completions each. "
-        "Prompts that are not common lose half of everything in the columns of regressions by mistake and of right passes, "
-        "and gain half in the others.",
+        "What is not common loses half of everything in the columns of mistaken regressions and of right passes, and "
+        "gains half in the others.",
         "",
         "| prompts | common | share | regression: nothing lost | regression: lost what is allowed | pass: lost what is "
         f"allowed | {100 * lost(world):.1f} % lost, found | nothing lost, passed |",

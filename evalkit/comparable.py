@@ -165,7 +165,7 @@ def unlike_prompts(here: Side, there: Side) -> str:
     if not common.is_all:
         told = unlike(common, here.place, there.place)
         alike = f"the {len(common.prompts)}" if is_told else f"those of the other {len(common.prompts)}"
-        remedy = f"{COMMON} goes by {alike} that both asked alike" if common.prompts else "none is in both"
+        remedy = f"{COMMON} goes by {alike} that both asked alike" if common.prompts else "they have none in common"
         return f"prompts: {told}; {remedy}"
     versions = {side.suite_version for side in (here, there)} - {""}
     if len(versions) > 1 and not is_told:

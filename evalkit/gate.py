@@ -310,7 +310,9 @@ def _outcome(case: _Case, tested: Tested, levels: _Levels) -> Outcome:
 
 def _note(case: _Case, tested: Tested, outcome: Outcome) -> str:
     if case.is_of_others:
-        return "it is of all the prompts of a run at once, and nothing is known of it on some of them: run both on the same"
+        return (
+            "it is of all the prompts of a run at once, and some are left out: it can be told on the same prompts alone"
+        )
     if not len(case.new):
         return "undefined on every prompt"
     if len(case.new) == 1:
