@@ -204,7 +204,7 @@ def test_on_common_prompts_no_line_breaks_and_every_number_is_of_them_alone(tmp_
     assert "mauve" not in trends  # it is of all the prompts of a run at once
     assert history.notes == (
         "All numbers are of the 39 prompts that all runs asked alike. Left out: 1 of night-1, 6 of night-2 and 6 of "
-        "night-3 (p3, p40, p41, ...); without night-3 the others would share 1 more.",
+        "night-3 (p3, p40, p41, ...); without night-1 the others would share 5 more.",
         "Left out too, because they are of all the prompts of a run at once: mauve.",
     )
     assert read_history(nights).notes[0].startswith("From night-2 on 45 prompts are asked instead of 40")
