@@ -8,14 +8,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import chain
 
-from evalkit.joint import Joints
+from evalkit.joint import Joint, Joints
 from evalkit.measure import split_variant
 from evalkit.records import Reading, Summary
 from evalkit.report.findings import Finding, Findings, telling
 from evalkit.report.findings import findings as findings_of
 from evalkit.report.headline import caveats, is_wider, unknown_sides
 from evalkit.report.readings import sentence_of
-from evalkit.report.side_words import SIDES, SideWords, words_for
+from evalkit.report.side_words import SIDES, SideWords, size_word, words_for
 from evalkit.report.sweeps import Step, Sweep
 from evalkit.report.wording import LEVEL, capital, is_number, listed
 
@@ -53,17 +53,45 @@ def _against(sweep: Sweep) -> str:
 
 def _clause(words: SideWords, sweep: Sweep, joints: Joints) -> str:
     """`draws from a narrower range (T = 0.5 and 0.8) and draws from a wider range (T = 1.1)`."""
-    by_claim: dict[str, list[Step]] = {}
-    for step in sweep.steps:
-        joint = joints[step.arm, words.side]
-        by_claim.setdefault(words_for(joint).clause(joint, ""), []).append(step)
-    if len(by_claim) == 1:
-        return f"{next(iter(by_claim))} at every temperature ({_temperatures(sweep.steps)})"
-    return listed(f"{claim} (T = {_temperatures(steps)})" for claim, steps in by_claim.items())
+    told = [(step, joints[step.arm, words.side]) for step in sweep.steps]
+    words = words_for(told[0][1])
+    clear: dict[str, list[tuple[Step, Joint]]] = {}
+    for step, joint in told:
+        clear.setdefault(_state(joint), []).append((step, joint))
+    unclear = clear.pop("unclear", [])
+    if not clear:
+        return f"{words.unclear.format(than='', aims=_aims(told))} at every temperature ({_temperatures(told)})"
+    if len(clear) == 1 and not unclear:
+        return f"{_said(words, told)} at every temperature ({_temperatures(told)})"
+    besides = f"; no clear difference at {_temperatures(unclear)}" if unclear else ""
+    parts = [f"{_said(words, members)} (T = {_temperatures(members)}" for members in clear.values()]
+    return (
+        f"{listed(f'{part})' for part in parts[:-1])} and {parts[-1]}{besides})"
+        if parts[1:]
+        else f"{parts[0]}{besides})"
+    )
 
 
-def _temperatures(steps: Sequence[Step]) -> str:
-    return listed(f"{step.temperature:g}" for step in steps)
+def _state(joint: Joint) -> str:
+    """Those of one state are told together: families that disagree by what they say, the rest by the whole."""
+    return words_for(joint).clause(joint, "") if joint.disagree else joint.together.outcome
+
+
+def _said(words: SideWords, told: Sequence[tuple[Step, Joint]]) -> str:
+    """What became of the side at these temperatures, with how much where that is the same at all of them."""
+    _, first = told[0]
+    if first.disagree:
+        return words.clause(first, "")
+    sizes = {size_word(joint.together) for _, joint in told}
+    return words.change(first.together.outcome, sizes.pop() if len(sizes) == 1 else "", "", _aims(told))
+
+
+def _aims(told: Sequence[tuple[Step, Joint]]) -> str:
+    return listed(dict.fromkeys(voice.family for _, joint in told for voice in joint.families))
+
+
+def _temperatures(told: Sequence[tuple[Step, Joint]]) -> str:
+    return listed(f"{step.temperature:g}" for step, _ in told)
 
 
 def _numbers(sweep: Sweep, heard: Findings, is_first: bool) -> str:
@@ -99,7 +127,7 @@ def _finding(metric: str, findings: Sequence[Finding]) -> Finding | None:
 
 
 def _readings(sweep: Sweep, summary: Summary, diversity: Findings | None) -> list[str]:
-    """What temperature cannot explain: the gap in the range at equal quality, of the measure that is shown."""
+    """What temperature cannot explain: the gap in the range at equal quality, of the measure shown, if known."""
     shown = _shown(diversity) if diversity else None
     if shown is None:
         return []
@@ -108,7 +136,7 @@ def _readings(sweep: Sweep, summary: Summary, diversity: Findings | None) -> lis
 
 
 def _is_of(reading: Reading, sweep: Sweep) -> bool:
-    return (reading.checkpoint, reading.baseline) == (sweep.checkpoint, sweep.baseline) and is_number(reading.value)
+    return (reading.checkpoint, reading.baseline) == (sweep.checkpoint, sweep.baseline) and is_number(reading.low)
 
 
 def _rest(sweep: Sweep, findings: Findings, summary: Summary, joints: Joints) -> list[str]:

@@ -13,7 +13,7 @@ from evalkit.report.verdict import verdict
 
 from .example import arm, difference, estimate
 
-P = 24
+P = 32
 BETTERS: dict[str, Better] = {"reward": "higher", "distinct_k": "higher"}
 SWAY = [0.3 * (place % 5) - 0.6 for place in range(P)]
 HOT, COLD = 1.1, 0.5
@@ -28,7 +28,7 @@ def swept(levels: dict[str, dict[tuple[str, float], float]], baselines: dict[str
     found: dict[tuple[str, str], Estimate] = {}
     for metric, by_point in levels.items():
         for rank, (point, level) in enumerate(by_point.items()):
-            values = [level + sway + 0.02 * (place % (2 + rank)) for place, sway in enumerate(SWAY)]
+            values = [level + sway + (0.05 if place >> rank & 1 else -0.05) for place, sway in enumerate(SWAY)]
             found[metric, names[point]] = estimate(metric, names[point], values, BETTERS[metric])
     compared: list[Difference] = [
         difference(own, found[metric, one.baseline], len(found))
@@ -71,6 +71,15 @@ def test_temperatures_that_differ_are_each_told() -> None:
     )
     assert "at T = 0.5 and" in told.numbers
     assert "at T = 1.1" in told.numbers
+
+
+def test_where_nothing_is_clear_at_a_temperature_that_is_said_beside_what_is() -> None:
+    told = verdict(swept({"distinct_k": levels(0.0, -1.0)}))
+    assert told.claim == (
+        "Against base at the same temperature, tuned draws from a much narrower range (T = 1.1; no clear difference at 0.5)."
+    )
+    nothing = verdict(swept({"distinct_k": levels(0.0, 0.0)}))
+    assert nothing.claim.endswith("neither clearly wider nor clearly narrower at every temperature (0.5 and 1.1).")
 
 
 def test_what_is_wider_at_any_temperature_may_be_noise_where_no_quality_is_known() -> None:
