@@ -50,8 +50,11 @@ USES = (
     Use("reliable answers", "one try must be good, as in search or support", 0.8),
     Use("creative range", "many answers must differ, as for a writer", 0.3),
 )
-FORM_ALONE = Use("answers in the form that was asked for", "whether they are good is not known", USES[0].quality)
-"""Stands for the first use where nothing but the form is known of quality."""
+FORM_ALONE = (
+    Use("answers in the form that was asked for", "whether they are good is not known", USES[0].quality),
+    Use("different answers", "whether they are good is not known, and noise is various too", USES[1].quality),
+)
+"""The same weights where nothing but the form is known of quality."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +115,7 @@ class Parts:
     @property
     def uses(self) -> tuple[Use, ...]:
         """What the arms can be ranked for."""
-        return (FORM_ALONE, *USES[1:]) if self.is_form_alone else USES
+        return FORM_ALONE if self.is_form_alone else USES
 
 
 @dataclass(frozen=True)

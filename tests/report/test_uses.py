@@ -198,7 +198,7 @@ def test_where_form_alone_is_known_no_arm_is_called_reliable() -> None:
     of = summary({"task_checks": values, "vendi": {"base": moved(0), "tuned": moved(-2)}})
     view = uses_view(content(of), "base")
     assert view is not None
-    assert view.heads[:2] == ("answers in the form that was asked for", "creative range")
+    assert view.heads[:2] == ("answers in the form that was asked for", "different answers")
     assert view.is_form_alone
     both = uses_view(content(summary({"task_checks": values, "reward": values, "vendi": values})), "base")
     assert both is not None
