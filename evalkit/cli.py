@@ -462,6 +462,7 @@ def _print_verdict(summary: Summary) -> None:
     from rich.console import Console
     from rich.text import Text
 
+    from evalkit.report.alarm_lines import alarm_lines
     from evalkit.report.verdict import verdict
 
     console = Console(highlight=False)
@@ -469,5 +470,5 @@ def _print_verdict(summary: Summary) -> None:
     console.print(Text(told.headline, style="bold"))
     for claim in told.besides:
         console.print(Text(claim))
-    for alarm in summary.alarms:
-        console.print(Text(f"! {alarm.arm}: {alarm.message}", style="yellow"))
+    for line in alarm_lines(summary):
+        console.print(Text(f"! {line.arms}: {line.message}", style="yellow"))

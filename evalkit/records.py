@@ -131,6 +131,8 @@ class Arm:
     """Name and version of the engine that drew its completions; empty where that is not known."""
     tokenizer: str = ""
     """Hash of the checkpoint's vocabulary; empty where that is not known."""
+    system: str = ""
+    """The system message that its prompts are asked under, if any."""
 
     @property
     def is_raw(self) -> bool:
