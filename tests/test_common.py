@@ -210,6 +210,17 @@ def test_every_format_says_how_many_were_shared_and_which_were_left_out(grown: P
     assert (common["changed"], common["only_new"], common["only_old"]) == (["p7"], ["p60", "p61"], [])
 
 
+def test_compare_pairs_no_prompt_that_was_put_in_other_words(grown: Path) -> None:
+    told = json.loads(call("compare", "old", "new", "--common-prompts", "--json").output)
+    assert (told["prompts"], told["left_out"]["changed"], told["left_out"]["only_in_b"]) == (59, ["p7"], ["p60", "p61"])
+    kept = [place for place in range(60) if place != 7]
+    [row] = told["pairs"][0]["metrics"]
+    assert row["difference"]["value"] == pytest.approx((NEW[:60] - OLD[:60])[kept].mean())
+    refused = call("compare", "old", "new")
+    assert refused.exit_code == 2
+    assert "1 with the same id but another text" in refused.output
+
+
 @pytest.mark.parametrize(
     ("args", "code", "words"),
     [

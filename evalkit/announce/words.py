@@ -52,7 +52,7 @@ def shared(verdict: Verdict) -> str:
     common = verdict.common
     if common is None or common.is_all:
         return ""
-    told = [f"{title}: {len(prompts)} ({one_line(few(prompts))})" for title, prompts in left_out(verdict)]
+    told = [f"{title}: {len(prompts)} ({few([*map(name, prompts)])})" for title, prompts in left_out(verdict)]
     return (
         f"Judged by the {counted(len(common.prompts), 'prompt')} that both asked alike, {percent(common.share)} of the "
         f"larger side's (a pass needs {percent(common.least)}). Left out, {'; '.join(told)}."
