@@ -3,8 +3,8 @@
 Longer texts look more diverse by some metrics and less by others. Cutting all of them at one length would throw away
 the ends of almost all; leaving out those that are too short would compare different kinds of answers. So, prompt by
 prompt, the completions of each arm are ranked by length, and those of rank r are cut to the shortest that any arm has
-at that rank. The shortest answers meet the shortest, the longest the longest, and as little as can be is cut. What all of
-an arm's answers begin with (`openings`) is taken off first: it is not what the answers are about.
+at that rank. The shortest answers meet the shortest, the longest the longest, and as little as can be is cut. What all
+of an arm's answers begin with (`openings`) is taken off first: it is not what the answers are about.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ DIFFERENT = 0.05
 def match_lengths(groups: Mapping[str, Sequence[Group]]) -> dict[str, list[Group]]:
     """Every arm's groups (one a prompt, in the same order) with its completions cut to the common lengths, in words.
 
-    A cut text is its first words after the arm's opening, as the groups' tokenizer splits them, joined by single spaces, also where nothing had
-    to be cut, so that metrics of text and of words see the same. Slots keep their places. A prompt on which arms have
-    different numbers of completions is left with none.
+    A cut text is its first words after the arm's opening, as the groups' tokenizer splits them, joined by single
+    spaces, also where nothing had to be cut, so that metrics of text and of words see the same. Slots keep their
+    places. A prompt on which arms have different numbers of completions is left with none.
     """
     matched: dict[str, list[Group]] = {arm: [] for arm in groups}
     bare = {arm: without(opening_of(own), own) for arm, own in groups.items()}
