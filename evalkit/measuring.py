@@ -13,7 +13,7 @@ from evalkit.clusters import clusters_of
 from evalkit.comparison.curves import crossovers, curves, trace
 from evalkit.comparison.frontier import read_sweeps
 from evalkit.comparison.matched import are_cut, lengths_differ, lengths_hash, match_lengths
-from evalkit.comparison.pooled import pooled_values, slots_of
+from evalkit.comparison.pooled import essentials, pooled_values
 from evalkit.comparison.useful import SUBSETS, set_bar, useful_values
 from evalkit.diversity.encoder import EMBEDDED, Encoder, encode, unread_share
 from evalkit.measure import Measure, in_variant, label
@@ -238,8 +238,7 @@ def _essentials(measure: Measure, material: _Material, quality: Measure | None) 
     if measure.variant == "matched":
         yield f"lengths:{material.lengths}"
     if measure.variant == "pooled":
-        yield f"prompts:{max(map(len, material.groups.values()))}"
-        yield f"slots:{slots_of(material.groups)}"
+        yield from essentials(measure, material.groups)
     if "voices" in measure.definition.needs:
         yield f"voices:{_classifier(material.groups)}"
 
