@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from evalkit.diversity.ngrams import Ints, clipped_matches, ngrams
+from evalkit.diversity.ngrams import Held, Ints, clipped_matches, held
 from evalkit.stats import Array
 
 EPSILON = {"method1": 0.1, "none": 0.0}
@@ -32,7 +32,7 @@ class Ties:
 def self_bleus(words: Sequence[Sequence[str]], n: int, smooth: str) -> Array:
     """BLEU-n of each of k >= 2 texts with all the others as references, (k,)."""
     lengths = _lengths(words)
-    matches = np.stack([clipped_matches(codes, owners, len(lengths)) for codes, owners in ngrams(words, n)])
+    matches = np.stack([clipped_matches(found) for found in _orders(words, n)])
     return _bleu(matches, lengths, closest_lengths(lengths), EPSILON[smooth])
 
 
@@ -40,15 +40,15 @@ def self_bleu_without_each(words: Sequence[Sequence[str]], n: int, smooth: str) 
     """Mean self-BLEU of the k - 1 >= 2 texts that are left without each of k, (k,)."""
     lengths = _lengths(words)
     k = len(lengths)
-    orders = [(clipped_matches(codes, owners, k), _ties(codes, owners, k)) for codes, owners in ngrams(words, n)]
-    matches = np.stack([found for found, _ in orders])
+    orders = _orders(words, n)
+    matches, tied = np.stack([clipped_matches(found) for found in orders]), [_ties(found) for found in orders]
     closest = closest_lengths(lengths)
     whole = _bleu(matches, lengths, closest, EPSILON[smooth])
     beside, next_closest = _neighbours(lengths)
-    touched = np.unique(np.concatenate([*(ties.left_out * k + ties.other for _, ties in orders), beside]))
+    touched = np.unique(np.concatenate([*(ties.left_out * k + ties.other for ties in tied), beside]))
     left_out, other = np.divmod(touched, k)
     less = [np.bincount(np.searchsorted(touched, ties.left_out * k + ties.other), ties.matches, minlength=len(touched))
-            for _, ties in orders]  # fmt: skip
+            for ties in tied]  # fmt: skip
     references = closest[other]
     references[np.searchsorted(touched, beside)] = next_closest
     changed = _bleu(matches[:, other] - np.stack(less), lengths[other], references, EPSILON[smooth]) - whole[other]
@@ -62,6 +62,12 @@ def closest_lengths(lengths: Ints) -> Ints:
     closest = np.empty_like(lengths)
     closest[order] = _nearer(ranked, np.append(_NOBODY, ranked[:-1]), np.append(ranked[1:], _NOBODY))
     return closest
+
+
+def _orders(words: Sequence[Sequence[str]], n: int) -> list[Held]:
+    """Those of order 1 to n. Raises `MetricError`."""
+    last = held(words, n)
+    return [*(held(words, order) for order in range(1, n)), last]
 
 
 def _lengths(words: Sequence[Sequence[str]]) -> Ints:
@@ -96,17 +102,12 @@ def _neighbours(lengths: Ints) -> tuple[Ints, Ints]:
     return beside, np.concatenate([without_below[1:], without_above[:-1]])
 
 
-def _ties(codes: Ints, owners: Ints, k: int) -> Ties:
+def _ties(found: Held) -> Ties:
     """Each n-gram that two texts hold more often than any third, both ways: how much more often."""
-    pairs, own = np.unique(codes * k + owners, return_counts=True)
-    gram, owner = np.divmod(pairs, k)
-    falling = np.lexsort((-own, gram))
-    gram, owner, own = gram[falling], owner[falling], own[falling]
-    starts = np.flatnonzero(np.append(True, gram[1:] != gram[:-1])) if len(gram) else np.empty(0, dtype=np.int64)
-    holders = np.diff(np.append(starts, len(gram)))
-    first, holders = starts[holders >= 2], holders[holders >= 2]
+    falling = np.lexsort((-found.own, found.kind))
+    owner, own = found.holder[falling], found.own[falling]
+    first, holders = found.firsts[found.holders >= 2], found.holders[found.holders >= 2]
     third = np.where(holders > 2, own[np.minimum(first + 2, len(own) - 1)], 0) if len(first) else holders
     more = (own[first + 1] - third).astype(np.float64)
-    tied = more > 0
-    one, two, more = owner[first[tied]], owner[first[tied] + 1], more[tied]
+    one, two, more = owner[first[more > 0]], owner[first[more > 0] + 1], more[more > 0]
     return Ties(np.concatenate([one, two]), np.concatenate([two, one]), np.concatenate([more, more]))

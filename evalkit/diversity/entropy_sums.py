@@ -101,7 +101,7 @@ def _smooth_sum(decay: Array, start: Array) -> Array:
         order = 2 * place - 1
         powers = [comb(order, i) * factorial(i) * decay ** (order - i) / start ** (i + 1) for i in range(order + 1)]
         found = found + bernoulli / factorial(2 * place) * np.sum(powers, axis=0)
-    return found
+    return np.asarray(found, dtype=np.float64)
 
 
 def _scaled_exponential_integral(z: Array) -> Array:

@@ -15,7 +15,7 @@ import numpy as np
 from evalkit.diversity import one_out
 from evalkit.diversity.bleu import EPSILON, self_bleus
 from evalkit.diversity.entropy import ENTROPIES
-from evalkit.diversity.ngrams import Ints, counts_of, last_order
+from evalkit.diversity.ngrams import Ints, held
 from evalkit.errors import MetricError
 from evalkit.measure import metric
 from evalkit.records import Group
@@ -50,7 +50,7 @@ def distinct_n(group: Group, *, n: int = 2) -> float:
 
     Undefined: when every completion is shorter than n words.
     """
-    counts = counts_of(group.words, n)
+    counts = held(group.words, n).everywhere
     return len(counts) / int(counts.sum()) if len(counts) else NAN
 
 
@@ -86,7 +86,7 @@ def ead_n(group: Group, *, n: int = 2, vocabulary: int = 50257) -> float:
     """
     if vocabulary < 2:
         raise MetricError(f"metric ead_n: vocabulary is {vocabulary}; it must be 2 or more")
-    counts = counts_of(group.words, n)
+    counts = held(group.words, n).everywhere
     if not len(counts):
         return NAN
     expected = -vocabulary * math.expm1(int(counts.sum()) * math.log1p(-1 / vocabulary))
@@ -127,7 +127,7 @@ def ngram_entropy(group: Group, *, n: int = 1, correction: str = "chao-wang-jost
         raise MetricError(
             f"metric ngram_entropy: correction is {correction!r}; it must be one of {', '.join(ENTROPIES)}"
         )
-    counts = counts_of(group.words, n)
+    counts = held(group.words, n).everywhere
     return max(0.0, ENTROPIES[correction](counts)) if len(counts) else NAN
 
 
@@ -194,11 +194,8 @@ def self_repetition(group: Group, *, n: int = 4) -> float:
     """
     if len(group.words) < 2:
         return NAN
-    codes, owners = last_order(group.words, n)
-    pairs = np.unique(codes * len(group.words) + owners)
-    gram, owner = np.divmod(pairs, len(group.words))
-    holders = np.unique(gram, return_inverse=True, return_counts=True)
-    elsewhere = np.bincount(owner, holders[2][holders[1]] - 1, minlength=len(group.words))
+    found = held(group.words, n)
+    elsewhere = np.bincount(found.holder, found.holders[found.kind] - 1, minlength=len(group.words))
     return float(np.log1p(elsewhere).mean())
 
 
@@ -231,13 +228,9 @@ def simpson_ngrams(group: Group, *, n: int = 2) -> float:
 
     Undefined: when fewer than two completions have n words.
     """
-    codes, owners = last_order(group.words, n)
-    k = len(group.words)
-    own = np.unique(codes * k + owners, return_counts=True)[1]
-    everywhere = np.unique(codes, return_counts=True)[1]
-    lengths = np.bincount(owners, minlength=max(k, 1))
-    across = _squares(np.array([len(codes)])) - _squares(lengths)
-    equal = _squares(everywhere) - _squares(own)
+    found = held(group.words, n)
+    across = _squares(found.lengths.sum(keepdims=True)) - _squares(found.lengths)
+    equal = _squares(found.everywhere) - _squares(found.own)
     return 1 - equal / across if across else NAN
 
 

@@ -6,84 +6,58 @@ Each function gives what its metric would give, NaN where that would.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 
 import numpy as np
 
 from evalkit.diversity.bleu import self_bleu_without_each
 from evalkit.diversity.entropy_sums import SUMS, seen
-from evalkit.diversity.ngrams import Ints, last_order
+from evalkit.diversity.ngrams import Held, Ints, held
 from evalkit.records import Group
 from evalkit.stats import Array
 
 
-@dataclass(frozen=True, slots=True)
-class Counts:
-    """How often each n-gram occurs, in all k texts and in each that holds it."""
-
-    everywhere: Ints
-    """(kinds,)."""
-    kind: Ints
-    """(h,) which n-gram it is that a text holds, ..."""
-    holder: Ints
-    """(h,) which text holds it, ..."""
-    own: Ints
-    """(h,) and how often."""
-    lengths: Ints
-    """(k,) n-grams in each text."""
-
-    def without_each(self, term: Callable[[Ints], Array]) -> Array:
-        """(k,) the sum of `term` of the counts over n-grams without each text; `term` of 0 must be 0."""
-        terms = term(self.everywhere)
-        every = self.everywhere[self.kind]
-        taken = terms[self.kind] - term(every - self.own)
-        return np.asarray(terms.sum() - np.bincount(self.holder, taken, minlength=len(self.lengths)), dtype=np.float64)
-
-    @property
-    def draws(self) -> Array:
-        """(k,) n-grams without each text."""
-        return np.asarray(self.lengths.sum() - self.lengths, dtype=np.float64)
+def _sums(found: Held, term: Callable[[Ints], Array]) -> Array:
+    """(k,) the sum of `term` of the counts over n-grams without each text; `term` of 0 must be 0."""
+    terms, every = term(found.everywhere), found.everywhere[found.kind]
+    taken = terms[found.kind] - term(every - found.own)
+    return np.asarray(terms.sum() - np.bincount(found.holder, taken, minlength=len(found.lengths)), dtype=np.float64)
 
 
-def count(words: Sequence[Sequence[str]], n: int) -> Counts:
-    """The n-grams of order n alone. Raises `MetricError`."""
-    codes, owners = last_order(words, n)
-    k = len(words)
-    pairs, own = np.unique(codes * k + owners, return_counts=True)
-    gram, holder = np.divmod(pairs, k)
-    kind = np.cumsum(np.append(False, gram[1:] != gram[:-1])[: len(gram)])
-    everywhere = np.bincount(kind, own).astype(np.int64)
-    return Counts(everywhere, kind, holder, own, np.bincount(owners, minlength=k).astype(np.int64))
+def _draws(found: Held) -> Array:
+    """(k,) n-grams without each text."""
+    return np.asarray(found.lengths.sum() - found.lengths, dtype=np.float64)
 
 
 def distinct_without_each(group: Group, *, n: int) -> Array:
     """Of `distinct_n`."""
-    counts = count(group.words, n)
-    return _where(counts.draws > 0, counts.without_each(seen) / np.maximum(counts.draws, 1))
+    found = held(group.words, n)
+    draws = _draws(found)
+    return _where(draws > 0, _sums(found, seen) / np.maximum(draws, 1))
 
 
 def ead_without_each(group: Group, *, n: int, vocabulary: int) -> Array:
     """Of `ead_n`."""
-    counts = count(group.words, n)
-    expected = -vocabulary * np.expm1(np.maximum(counts.draws, 1) * np.log1p(-1 / vocabulary))
-    return _where(counts.draws > 0, counts.without_each(seen) / expected)
+    found = held(group.words, n)
+    draws = _draws(found)
+    expected = -vocabulary * np.expm1(np.maximum(draws, 1) * np.log1p(-1 / vocabulary))
+    return _where(draws > 0, _sums(found, seen) / expected)
 
 
 def entropy_without_each(group: Group, *, n: int, correction: str) -> Array:
     """Of `ngram_entropy`."""
-    counts, estimator = count(group.words, n), SUMS[correction]
-    sums = [counts.without_each(term) for term in estimator.terms]
-    return _where(counts.draws > 0, np.maximum(0.0, estimator.formula(np.maximum(counts.draws, 1), *sums)))
+    found, estimator = held(group.words, n), SUMS[correction]
+    draws, sums = _draws(found), [_sums(found, term) for term in estimator.terms]
+    return _where(draws > 0, np.maximum(0.0, estimator.formula(np.maximum(draws, 1), *sums)))
 
 
 def simpson_without_each(group: Group, *, n: int) -> Array:
     """Of `simpson_ngrams`."""
-    counts = count(group.words, n)
-    own = np.bincount(counts.holder, _squares(counts.own), minlength=len(counts.lengths))
-    lengths = _squares(counts.lengths)
-    across = counts.draws**2 - (lengths.sum() - lengths)
-    equal = counts.without_each(_squares) - (own.sum() - own)
+    found = held(group.words, n)
+    own = np.bincount(found.holder, _squares(found.own), minlength=len(found.lengths))
+    lengths = _squares(found.lengths)
+    across = _draws(found) ** 2 - (lengths.sum() - lengths)
+    equal = _sums(found, _squares) - (own.sum() - own)
     return _where(across > 0, 1 - equal / np.maximum(across, 1))
 
 

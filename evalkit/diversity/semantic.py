@@ -25,7 +25,7 @@ def _distance_without_each(group: Group) -> Array:
         return np.full(k, np.nan)
     total = rows.sum(axis=0)
     squares = total @ total - 2 * rows @ total + np.einsum("kd,kd->k", rows, rows)
-    return np.maximum(0.0, 1 - (squares - (k - 1)) / ((k - 1) * (k - 2)))
+    return np.asarray(np.maximum(0.0, 1 - (squares - (k - 1)) / ((k - 1) * (k - 2))), dtype=np.float64)
 
 
 @metric(
