@@ -26,12 +26,6 @@ import yaml
 from rich.console import Console
 from rich.table import Table
 
-from evalkit.plan import Shard, make_plan
-from evalkit.records import Completion
-from evalkit.run import begin
-from evalkit.store import open_store
-from evalkit.suite import load_suite
-
 MOST = 1.15
 """Exponent of time that no command may go beyond."""
 METRICS = ["distinct_n", "ead_n", "ngram_entropy", "self_bleu", "self_repetition", "simpson_ngrams",
@@ -39,6 +33,28 @@ METRICS = ["distinct_n", "ead_n", "ngram_entropy", "self_bleu", "self_repetition
 VOCABULARY, TOPIC = 5000, 40
 RUNS = 3
 """Runs of the same prompts, for commands that take several."""
+FILL = """
+import sys
+from pathlib import Path
+from bench.growth import texts_of
+from evalkit.plan import make_plan
+from evalkit.records import Completion
+from evalkit.run import begin
+from evalkit.store import open_store
+from evalkit.suite import load_suite
+
+plan = make_plan(load_suite(Path(sys.argv[1])), "transformers")
+with open_store(Path(sys.argv[2]), print) as store:
+    begin(store, plan, [])
+    for shard in plan.shards:
+        longest = 60 - 2 * int(shard.arm.name.removeprefix("arm-"))
+        drawn = [
+            Completion(prompt.prompt_id, slot, text, (5, 6, 7), (), "stop")
+            for prompt in shard.prompts
+            for slot, text in enumerate(texts_of(int(prompt.prompt_id[1:]), shard.sampling.n, longest, shard.seed))
+        ]
+        store.put(shard.key, drawn, shard.arm.name)
+"""
 EVALKIT = [sys.executable, "-m", "evalkit"]
 
 
@@ -70,17 +86,26 @@ class Laid:
 
 COMMANDS: dict[str, Callable[[Laid, Path], list[str]]] = {
     "score": lambda laid, out: ["score", str(laid.texts), "--metrics", ",".join(METRICS), "--report", str(out)],
-    "run from the cache": lambda laid, out: ["run", str(laid.suites[0]), "--engine", "transformers", "--out", str(out)],
+    "run from the cache": lambda laid, _: [
+        "run",
+        str(laid.suites[0]),
+        "--engine",
+        "transformers",
+        "--out",
+        str(laid.runs[0]),
+    ],
     "report": lambda laid, out: ["report", str(laid.runs[0]), "--out", str(out)],
     "merge": lambda laid, out: ["report", *map(str, laid.runs[:2]), "--out", str(out)],
     "gate": lambda laid, _: ["gate", str(laid.runs[1]), "--baseline", str(laid.runs[0]), "--json"],
     "history": lambda laid, out: ["report", "--history", *map(str, laid.runs), "--out", str(out)],
 }
+FIRST = ("score", "run from the cache")
+"""Commands that the others need to have been run, or that need none."""
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--prompts", type=int, default=200)
+    parser.add_argument("--prompts", type=int, default=400)
     parser.add_argument("--samples", type=int, default=8)
     parser.add_argument("--arms", type=int, default=2)
     parser.add_argument("--doublings", type=int, default=2)
@@ -100,9 +125,9 @@ def main() -> None:
 
 
 def axes(smallest: Size, doublings: int) -> Iterator[tuple[str, list[Size]]]:
-    """Each size doubled by itself; prompts, of which there may be most, once more."""
-    for along, times in (("prompts", doublings + 1), ("samples", doublings), ("arms", doublings)):
-        yield along, [replace(smallest, **{along: getattr(smallest, along) * 2**i}) for i in range(times + 1)]
+    """Each size doubled by itself."""
+    for along in ("prompts", "samples", "arms"):
+        yield along, [replace(smallest, **{along: getattr(smallest, along) * 2**i}) for i in range(doublings + 1)]
 
 
 def row(command: str, along: str, sizes: Sequence[Size], costs: Sequence[Cost], nothing: Cost) -> list[str]:
@@ -134,8 +159,12 @@ def measure(size: Size, commands: Sequence[str]) -> dict[str, Cost]:
         caches = os.environ.get("XDG_CACHE_HOME")
         os.environ["XDG_CACHE_HOME"] = str(folder / "cache")
         try:
-            laid = lay(folder, size, with_runs=bool({*commands} - {"score", "run from the cache"}))
-            return {command: cost_of(COMMANDS[command](laid, folder / f"out-{command}")) for command in commands}
+            laid = lay(folder, size)
+            own = {command: cost_of(COMMANDS[command](laid, folder / "page.html")) for command in FIRST}
+            for suite, run in zip(laid.suites[1:], laid.runs[1:], strict=True) if {*commands} - {*FIRST} else ():
+                cost_of(["run", str(suite), "--engine", "transformers", "--out", str(run)])
+            rest = [command for command in commands if command not in FIRST]
+            return own | {command: cost_of(COMMANDS[command](laid, folder / "page.html")) for command in rest}
         finally:
             if caches is None:
                 del os.environ["XDG_CACHE_HOME"]
@@ -143,16 +172,14 @@ def measure(size: Size, commands: Sequence[str]) -> dict[str, Cost]:
                 os.environ["XDG_CACHE_HOME"] = caches
 
 
-def lay(folder: Path, size: Size, with_runs: bool) -> Laid:
-    """Texts, and suites whose samples are in the cache; runs of them where they are needed."""
+def lay(folder: Path, size: Size) -> Laid:
+    """Texts, suites whose samples are in the cache, and where their runs will be."""
     prompts = [{"id": f"p{place}", "text": f"Write a line about thing {place}.", "checks": ["max_words:45"]}
                for place in range(size.prompts)]  # fmt: skip
     suites = tuple(write_suite(folder / f"suite-{run}.yaml", prompts, size, seed=run) for run in range(RUNS))
     for suite in suites:
         fill_cache(suite, folder)
     runs = tuple(folder / f"run-{place}" for place in range(RUNS))
-    for suite, run in zip(suites, runs, strict=True) if with_runs else ():
-        cost_of(["run", str(suite), "--engine", "transformers", "--out", str(run)])
     return Laid(write_texts(folder / "texts.jsonl", prompts, size), suites, runs)
 
 
@@ -172,19 +199,12 @@ def write_suite(path: Path, prompts: Sequence[dict[str, object]], size: Size, se
 
 
 def fill_cache(suite: Path, folder: Path) -> None:
-    """Put made-up texts where samples of this suite are looked for."""
-    plan = make_plan(load_suite(suite), "transformers")
-    with open_store(folder / f"{suite.stem}-samples", print) as store:
-        begin(store, plan, [])
-        for shard in plan.shards:
-            store.put(shard.key, list(drawn(shard)), shard.arm.name)
+    """Put made-up texts where samples of this suite are looked for.
 
-
-def drawn(shard: Shard) -> Iterator[Completion]:
-    longest = 60 - 2 * int(shard.arm.name.removeprefix("arm-"))
-    for prompt in shard.prompts:
-        for slot, text in enumerate(texts_of(int(prompt.prompt_id[1:]), shard.sampling.n, longest, shard.seed)):
-            yield Completion(prompt.prompt_id, slot, text, (5, 6, 7), (), "stop")
+    In a process of its own: the peak memory of whatever starts a process counts as that process's.
+    """
+    command = [sys.executable, "-c", FILL, str(suite), str(folder / f"{suite.stem}-samples")]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
 
 
 def texts_of(prompt: int, count: int, longest: int, seed: int) -> Iterator[str]:

@@ -76,7 +76,8 @@ def _chao_wang_jost(total: Array, harmonics: Array, singles: Array, doubles: Arr
     told = 2 * doubles / np.maximum((total - 1) * singles + 2 * doubles, 1)
     untold = 2 / ((total - 1) * np.maximum(singles - 1, 0) + 2)
     tail = unseen_tail(np.where(doubles > 0, told, untold), total)
-    return _harmonic(total) - harmonics / total + np.where(singles > 0, singles / total * tail, 0.0)
+    seen_part = _harmonic(total) - harmonics / total
+    return np.asarray(seen_part + np.where(singles > 0, singles / total * tail, 0.0), dtype=np.float64)
 
 
 def unseen_tail(a: Array, total: Array) -> Array:
