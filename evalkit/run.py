@@ -23,6 +23,7 @@ from typing import Any
 
 from evalkit import __version__
 from evalkit.alarms import alarms
+from evalkit.asked import hashes_of, version_of
 from evalkit.best_of import keep_best
 from evalkit.clusters import clusters_of
 from evalkit.engines.base import open_engine
@@ -40,7 +41,7 @@ from evalkit.plan import Loaded, Plan, Shard, make_plan, sampling_of
 from evalkit.progress import Listener
 from evalkit.publish import report_page
 from evalkit.quality.agreement import agreements, over_optimisation, scores_of_quality
-from evalkit.records import Alarm, Arm, Completion, Group, Prompt, Summary
+from evalkit.records import Alarm, Arm, Completion, Group, Summary
 from evalkit.reopening import PROMPTS_FILE
 from evalkit.report.provenance import day_and_time
 from evalkit.store import Store, key_of, open_store
@@ -233,6 +234,7 @@ def measure_samples(plan: Plan, store: Store, tell: Listener) -> Found:
         ],
         compared(plan.arms, measurements),
         clusters_of(suite.prompts),
+        hashes_of(suite.prompts),
     )
     return Found(groups, heard, measurements, with_disagreements(summary, measurements))
 
@@ -342,11 +344,6 @@ def _unspelled(identity: dict[str, Any]) -> dict[str, Any]:
         for name, one in (identity.get("checkpoints") or {}).items()
     }
     return identity | {"checkpoints": checkpoints}
-
-
-def version_of(prompts: Sequence[Prompt]) -> str:
-    """Hash of all that a suite asks, in whichever order; which prompts belong together is no part of it."""
-    return key_of({"prompts": [prompt.asked() for prompt in sorted(prompts, key=lambda prompt: prompt.id)]})
 
 
 def _chosen(plan: Plan, arm: Arm) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from evalkit.asked import version_of
 from evalkit.clusters import clusters_of
 from evalkit.comparable import Side, choose_pairs
 from evalkit.gate import Verdict, judge
@@ -32,7 +33,6 @@ from evalkit.run import (
     plan_in,
     sample_missing,
     tell_of_reuse,
-    version_of,
 )
 from evalkit.sequential import LOOKS, Look, looks_of
 from evalkit.stats import units

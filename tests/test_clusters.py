@@ -12,6 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 from evalkit.announce import words
+from evalkit.asked import version_of
 from evalkit.cli import main
 from evalkit.clusters import clusters_of, shared_clusters, sized
 from evalkit.comparable import Side
@@ -26,7 +27,6 @@ from evalkit.prompts import PromptSource, read_prompts
 from evalkit.records import Arm, Prompt
 from evalkit.reopening import read_content
 from evalkit.report.build import build_report
-from evalkit.run import version_of
 from evalkit.stats import Array, units
 from evalkit.suite import Suite
 from evalkit.texts import score_file

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import yaml
 
+from evalkit.asked import version_of
 from evalkit.errors import MetricError, SuiteError
 from evalkit.lab.world import load
 from evalkit.measure import parse
@@ -18,7 +19,6 @@ from evalkit.measuring import score_completions
 from evalkit.plan import check_measures
 from evalkit.progress import Quiet
 from evalkit.records import Completion, Group, Prompt
-from evalkit.run import version_of
 from evalkit.suite import load_suite
 
 SUITES = Path(__file__).parent.parent.parent / "suites"
