@@ -72,7 +72,8 @@ def distinct_k(group: Group, *, k: int = 0, threshold: float = THRESHOLD) -> flo
     Bias: grows with k: compare at equal k; at one k it is the same on average whatever n. The order of completions
     matters only where "says the same" is not transitive.
 
-    Cost: O(n d) a class, no n x n matrix.
+    Cost: O(n d) a class, no n x n matrix. Where hardly two say the same that is the square of n, so across prompts it
+    is the mean over pools of at most 512.
 
     Undefined: without completions. A k above n is an error.
     """

@@ -63,7 +63,8 @@ def rouge_l_homogenization(group: Group) -> float:
     Bias: none at any k (a U-statistic), so figures at different k compare. Longer texts share more common words.
 
     Cost: pairs of different texts times their lengths over 64: 1 to 5 us a pair of 64 words. Quadratic in k: 100 000
-    completions as one group are hours. Memory is a block of texts, never k x k.
+    completions as one group are hours, so across prompts it is the mean over pools of at most 512. Memory is a block of
+    texts, never k x k.
 
     Undefined: below two completions.
     """
