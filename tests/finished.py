@@ -33,7 +33,7 @@ def finished_run(
     }
     plan = make_plan(Suite.model_validate(suite | changes), "transformers")
     with open_store(folder, lambda _: None) as store:
-        manifest = begin(store, plan, ["evalkit", "run", "a suite.yaml", "--out", str(folder)])
+        plan, manifest = begin(store, plan, ["evalkit", "run", "a suite.yaml", "--out", str(folder)])
         for shard in plan.shards:
             store.put(shard.key, _draws(shard, various[shard.arm.checkpoint]))
         finish(store, plan, manifest, measure_samples(plan, store, Quiet()))
