@@ -30,8 +30,9 @@ def check_folder(folder: Path, known: Manifest, now: Manifest) -> bool:
         before, after = _common(known, now, before, after)
     changed = _changes(before, after)
     if changed:
+        old = "" if "asked" in known else ", and what an older evalkit began cannot grow"
         raise InputError(
-            f"{folder} holds another run (different: {', '.join(changed)}); choose another folder with --out"
+            f"{folder} holds another run (different: {', '.join(changed)}){old}; choose another folder with --out"
         )
     return True
 
@@ -44,9 +45,9 @@ def arm_names(known: Manifest, now: Manifest) -> dict[str, str]:
 
 
 def grown(known: Manifest, now: Manifest) -> dict[str, Any]:
-    """For the manifest: when a run grew, from what, to what."""
+    """For the manifest: when a run grew, from what, to what; under the names that its arms have now."""
     when = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-    return {"when": when, "from": _size(known), "to": _size(now)}
+    return {"when": when, "from": _size(known, arm_names(known, now)), "to": _size(now, {})}
 
 
 def growth_note(folder: Path, step: Mapping[str, Any]) -> str:
@@ -64,8 +65,8 @@ def growth_note(folder: Path, step: Mapping[str, Any]) -> str:
     return f"the run in {folder} grows: {', '.join(changes) or 'other prompts, as many as before'}"
 
 
-def _size(manifest: Manifest) -> dict[str, Any]:
-    samples = {name: arm["n"] for name, arm in manifest["identity"]["arms"].items()}
+def _size(manifest: Manifest, names: Mapping[str, str]) -> dict[str, Any]:
+    samples = {names.get(name, name): arm["n"] for name, arm in manifest["identity"]["arms"].items()}
     return {"prompts": len(manifest["asked"]["prompts"]), "samples": samples}
 
 

@@ -35,7 +35,8 @@ def finished_run(
     with open_store(folder, lambda _: None) as store:
         plan, manifest = begin(store, plan, ["evalkit", "run", "a suite.yaml", "--out", str(folder)])
         for shard in plan.shards:
-            store.put(shard.key, _draws(shard, various[shard.arm.checkpoint]))
+            if not store.holds(shard.key, shard.arm.name, shard.shared, shard.law):
+                store.put(shard.key, shard.drawn(_draws(shard, various[shard.arm.checkpoint])), call=shard.call)
         finish(store, plan, manifest, measure_samples(plan, store, Quiet()))
     return folder
 
