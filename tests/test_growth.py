@@ -186,7 +186,7 @@ def test_another_run_s_folder_is_refused_by_what_differs_also_when_prompts_are_n
 
 def test_a_second_temperature_renames_the_arm_that_is_there(folder: Path) -> None:
     notes, manifest = grows(folder, **sampling(temperature=[0.5, 1.0]))
-    assert notes == [f"the run in {folder} grows: base@T=0.5 is new"]
+    assert notes == [f"the run in {folder} grows: new: base@T=0.5"]
     rows = {row["arm"] for row in manifest["shards"]}
     assert rows == {"base@T=0.5", "base@T=1"}
     with open_store(folder, pytest.fail) as store:

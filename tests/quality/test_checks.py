@@ -13,12 +13,12 @@ import yaml
 
 from evalkit.errors import MetricError, SuiteError
 from evalkit.lab.world import load
+from evalkit.manifest import version_of
 from evalkit.measure import parse
 from evalkit.measuring import score_completions
 from evalkit.plan import check_measures
 from evalkit.progress import Quiet
 from evalkit.records import Completion, Group, Prompt
-from evalkit.run import version_of
 from evalkit.suite import load_suite
 
 SUITES = Path(__file__).parent.parent.parent / "suites"
