@@ -10,7 +10,7 @@ from typing import Any
 
 from evalkit.engines.decoding import GREEDY_BELOW
 from evalkit.errors import InputError
-from evalkit.manifest import known_rows, new_manifest
+from evalkit.manifest import check_fresh, known_rows, new_manifest
 from evalkit.plan import Loaded, Plan, Shard
 from evalkit.records import Rendered
 from evalkit.shards import Row
@@ -90,7 +90,7 @@ class _Look:
 def forecast(plan: Plan, folder: Path, fresh: bool = False) -> Forecast:
     """What the run of a plan in a folder, which need not be there, still needs. Nothing is written or loaded.
 
-    Raises `InputError` where the folder holds another run, `StoreError` where its manifest is damaged.
+    Raises `InputError` where the run would be refused, `StoreError` where its manifest is damaged.
     """
     notes = [plan.note] if plan.note else []
     look = _Look(Store(folder, notes.append))
@@ -124,6 +124,7 @@ def forecast(plan: Plan, folder: Path, fresh: bool = False) -> Forecast:
 
 
 def _known(plan: Plan, folder: Path, known: dict[str, Any] | None, fresh: bool) -> tuple[list[Row], bool]:
+    check_fresh(folder, known, fresh)
     if known is None:
         return [], fresh
     manifest = new_manifest(plan, known, (), fresh, ())

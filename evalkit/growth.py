@@ -30,7 +30,7 @@ def check_folder(folder: Path, known: Manifest, now: Manifest) -> bool:
         before, after = _common(known, now, before, after)
     changed = _changes(before, after)
     if changed:
-        old = "" if "asked" in known else ", and what an older evalkit began cannot grow"
+        old = "" if "asked" in known else ", and what an older evalkit began grows only after its own command again"
         raise InputError(
             f"{folder} holds another run (different: {', '.join(changed)}){old}; choose another folder with --out"
         )

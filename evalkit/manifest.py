@@ -15,7 +15,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from evalkit import __version__
-from evalkit.errors import StoreError
+from evalkit.errors import InputError, StoreError
 from evalkit.growth import arm_names, check_folder, grown
 from evalkit.plan import Plan, prompt_key, sampling_of
 from evalkit.records import Arm, Prompt
@@ -51,6 +51,15 @@ def new_manifest(
             "python": platform.python_version(),
         },
     }
+
+
+def check_fresh(folder: Path, known: Mapping[str, Any] | None, fresh: bool) -> None:
+    """Refuse to sample anew where samples from the cache may be. Raises `InputError`."""
+    if fresh and known is not None and not known.get("fresh"):
+        raise InputError(
+            f"--fresh samples anew, and {folder} holds samples already; choose another folder with --out, or "
+            "leave --fresh out to go on with what is there"
+        )
 
 
 def known_rows(folder: Path, known: Mapping[str, Any], manifest: dict[str, Any]) -> list[tuple[str, Row]]:

@@ -23,13 +23,13 @@ from evalkit.alarms import alarms
 from evalkit.best_of import keep_best
 from evalkit.clusters import clusters_of
 from evalkit.engines.base import open_engine
-from evalkit.errors import InputError, ServerError, StoreError
+from evalkit.errors import ServerError, StoreError
 from evalkit.evidence import FILE as EVIDENCE_FILE
 from evalkit.evidence import to_json as evidence_json
 from evalkit.gathering import gather
 from evalkit.growth import growth_note
 from evalkit.hearing import Heard, hear_voices
-from evalkit.manifest import chosen, known_rows, new_manifest, shard_rows
+from evalkit.manifest import check_fresh, chosen, known_rows, new_manifest, shard_rows
 from evalkit.measuring import Fairness, Measurements, compared, measure_groups
 from evalkit.needs import fill_needs
 from evalkit.origins import cache_note, origins
@@ -152,11 +152,7 @@ def begin(
     if plan.note:
         store.notice(plan.note)
     known = store.manifest()
-    if fresh and known is not None and not known.get("fresh"):
-        raise InputError(
-            f"--fresh samples anew, and {store.folder} holds samples already; choose another folder with --out, or "
-            "leave --fresh out to go on with what is there"
-        )
+    check_fresh(store.folder, known, fresh)
     manifest = new_manifest(plan, known or {}, command, fresh, tags)
     rows = [] if known is None else _known(store, known, manifest)
     plan = allot(plan, store, rows, manifest["fresh"], ends)

@@ -60,6 +60,8 @@ class Store:
     """Told, in a line, what the user should know but need not act on."""
     _listings: dict[Path, dict[str, list[Path]]] = field(default_factory=dict, repr=False, compare=False)
     """Folder -> key -> shards, so that no folder is listed once a shard."""
+    _tellings: dict[Path, list[Found]] = field(default_factory=dict, repr=False, compare=False)
+    """Folder -> what its shards told when they were first asked, so that none is asked once a law."""
 
     def holds(self, key: str, arm: str = "", shared: bool = True, law: str = "") -> bool:
         """Whether a shard is here, whole; one that only the cache has is brought into the folder, as of `arm`.
@@ -77,8 +79,8 @@ class Store:
 
     def found(self, law: str, shared: bool = True) -> list[Found]:
         """All shards of a law: the folder's own before the cache's, and of each the last written first."""
-        own = _told(self._listed(self.folder / "completions"), False)
-        cached = _told(self._listed(cache_folder("completions") / law), True) if shared else []
+        own = self._told(self.folder / "completions", False)
+        cached = self._told(cache_folder("completions") / law, True) if shared else []
         return [one for one in (*own, *cached) if one.call.law == law]
 
     def take(self, found: Found, arm: str) -> bool:
@@ -214,6 +216,11 @@ class Store:
             if content is not None:
                 return path, content
         return None
+
+    def _told(self, folder: Path, cached: bool) -> list[Found]:
+        if folder not in self._tellings:
+            self._tellings[folder] = _told(self._listed(folder), cached)
+        return self._tellings[folder]
 
     def _listed(self, folder: Path) -> dict[str, list[Path]]:
         if folder not in self._listings:

@@ -66,6 +66,8 @@ def test_it_foretells_what_is_then_sampled(write_suite: Write, tmp_path: Path, m
     tokens = json.loads((tmp_path / "run" / "run.json").read_text(encoding="utf-8"))["tokens"]
     assert [arm.expected_tokens for arm in grown.arms] == [tokens["base"] / 8 * 4, tokens["tuned"] / 8 * 4]
     assert files(tmp_path / "run") == kept
+    with pytest.raises(InputError, match="--fresh samples anew, and"):
+        forecast(plan, tmp_path / "run", fresh=True)
 
 
 def test_a_folder_of_another_run_is_refused_before_too(tmp_path: Path) -> None:
@@ -79,7 +81,7 @@ def test_a_folder_of_another_run_is_refused_before_too(tmp_path: Path) -> None:
                     "sampling": {"n": 4, "max_tokens": 8, "seed": 4}, "metrics": ["length"]})
     )  # fmt: skip
     assert manifest["suite"]["sampling"]["seed"] == 3
-    with pytest.raises(InputError, match="arms.base.seed was 3, is 4"):
+    with pytest.raises(InputError, match=r"arms\.base\.seed was 3, is 4"):
         forecast(make_plan(load_suite(suite), "transformers"), folder)
 
 

@@ -186,7 +186,7 @@ def as_of_old(folder: Path) -> None:
     (folder / "run.json").write_text(json.dumps(old | {"shards": rows}), encoding="utf-8")
 
 
-def test_an_older_run_s_folder_goes_on_under_its_own_keys_but_does_not_grow(suite: Make, tmp_path: Path) -> None:
+def test_an_older_run_s_folder_goes_on_under_its_own_keys_and_then_grows(suite: Make, tmp_path: Path) -> None:
     plan = make_plan(suite(ALL, 60), "transformers")
     with open_store(tmp_path / "run", pytest.fail) as store:
         _, manifest = begin(store, plan, [])
@@ -196,12 +196,15 @@ def test_an_older_run_s_folder_goes_on_under_its_own_keys_but_does_not_grow(suit
         store.put("old0", draws(plan.shards[0]))
     as_of_old(tmp_path / "run")
     before = (tmp_path / "run" / "run.json").read_bytes()
-    with pytest.raises(InputError, match=r"different: prompts, .*\), and what an older evalkit began cannot grow"):
+    with pytest.raises(
+        InputError, match=r"different: prompts, .*\), and what an older evalkit began grows only after its own"
+    ):
         fill(tmp_path / "run", suite("abc", 60))
     assert (tmp_path / "run" / "run.json").read_bytes() == before
     resumed, sampled = fill(tmp_path / "run", suite(ALL, 60))
     assert [shard.key for shard in resumed.shards] == ["old0", "old1"]
     assert sampled == plan.shards[1].size
+    assert fill(tmp_path / "run", suite(ALL, 61))[1] == 8
 
 
 def test_some_of_a_call_that_is_lost_from_folder_and_cache_is_sampled_anew(

@@ -50,7 +50,8 @@ def _lines(found: Forecast, prices: tuple[float, float] | None) -> Iterator[str]
     yield f"Disk: about {_size(found.stored)} of new samples."
     if prices is not None:
         likely, most = found.cost(*prices)
-        yield f"Cost: about {_sum(likely)}, at most {_sum(most)} ({prices[0]:g} and {prices[1]:g} for a million tokens)."
+        by = f"{prices[0]:g} and {prices[1]:g} for a million tokens"
+        yield f"Cost: about {_sum(likely)}, at most {_sum(most)} ({by})."
     if not all(arm.is_exact for arm in found.arms):
         yield "A server's prompt tokens are guessed: four letters each."
 
