@@ -129,10 +129,16 @@ def _rates(arm: Arm, groups: Sequence[Group]) -> Iterator[Alarm]:
         yield Alarm(
             arm.name,
             "truncated",
-            f"{truncated:.0%} of the completions were cut at max_tokens: every number describes the cut texts.",
+            f"{truncated:.0%} of the completions were cut at max_tokens: every number describes the cut texts. "
+            "Give answers more room (max_tokens), or say where one ends (stop).",
         )
     if empty > SHARE:
-        yield Alarm(arm.name, "empty", f"{empty:.0%} of the completions are empty: diversity counts them as answers.")
+        yield Alarm(
+            arm.name,
+            "empty",
+            f"{empty:.0%} of the completions are empty: diversity counts them as answers. "
+            "Look at what the model sees of a prompt, and whether an answer may begin with a stop string.",
+        )
 
 
 def _same_answer(arm: Arm, groups: Sequence[Group]) -> Iterator[Alarm]:

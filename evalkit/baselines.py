@@ -30,7 +30,7 @@ from evalkit.summary import check_whole, parse_summary, read_summary
 FOLDER = Path("baselines")
 FORMAT = 1
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
-_KEPT = ("suite", "prompts", "arms", "estimates", "differences", "schema")
+_KEPT = ("suite", "prompts", "clusters", "asked", "arms", "estimates", "differences", "schema")
 """Of a summary; what a report shows besides is not needed to compare, and `differences` stays empty."""
 
 
@@ -143,7 +143,7 @@ def _read_run(folder: Path) -> Side:
         raise RecordsError(f"{folder} holds no summary.json: it is no run, or one that never ended")
     summary = read_summary(folder / "summary.json")
     version = (manifest.get("identity") or {}).get("prompts", "")
-    return Side(_with_engines(summary, manifest), str(folder), str(version), _look(manifest, folder))
+    return Side(_with_engines(summary, manifest), str(folder), str(version), _look(manifest, folder), folder)
 
 
 def _with_engines(summary: Summary, manifest: dict[str, Any]) -> Summary:

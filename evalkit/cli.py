@@ -200,6 +200,7 @@ def _forecast(suite: Suite, engine: str, out: Path | None, fresh: bool, prices: 
     type=click.Choice(get_args(Asked)),
     help="What splits texts into words; auto: 13a, or characters for scripts without spaces.",
 )
+@click.option("--suite", metavar="NAME", help="The name under which the results stand; default: the file's.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
 @click.option(
     "--report", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE.html", help="Write the report here."
@@ -210,6 +211,7 @@ def score(
     metrics: str,
     baseline: str | None,
     tokenizer: Asked,
+    suite: str | None,
     as_json: bool,
     report: Path | None,
     tell: Listener,
@@ -219,7 +221,7 @@ def score(
     from evalkit.summary import to_json
     from evalkit.texts import score_file
 
-    scored = score_file(file, [name for name in metrics.split(",") if name], baseline, tell, tokenizer)
+    scored = score_file(file, [name for name in metrics.split(",") if name], baseline, tell, tokenizer, suite)
     tell.close()
     if report is not None:
         write(report, scored.page)
@@ -490,6 +492,7 @@ def _print_verdict(summary: Summary) -> None:
     from rich.console import Console
     from rich.text import Text
 
+    from evalkit.report.alarm_lines import alarm_lines
     from evalkit.report.verdict import verdict
 
     console = Console(highlight=False)
@@ -497,5 +500,5 @@ def _print_verdict(summary: Summary) -> None:
     console.print(Text(told.headline, style="bold"))
     for claim in told.besides:
         console.print(Text(claim))
-    for alarm in summary.alarms:
-        console.print(Text(f"! {alarm.arm}: {alarm.message}", style="yellow"))
+    for line in alarm_lines(summary):
+        console.print(Text(f"! {line.arms}: {line.message}", style="yellow"))

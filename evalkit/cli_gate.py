@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from evalkit.progress import Listener
     from evalkit.suite import Suite
 
+SHARE = click.FloatRange(0, 1, min_open=True)
 FILE = click.Path(path_type=Path, dir_okay=False)
 
 
@@ -41,18 +42,32 @@ FILE = click.Path(path_type=Path, dir_okay=False)
     type=click.Choice(["pass", "fail"]),
     help="What to make of data that cannot tell; else exit code 3.",
 )
+@click.option(
+    "--common-prompts",
+    is_flag=True,
+    help="Where the suite changed: judge by the prompts that both sides asked alike, and name the others.",
+)
+@click.option(
+    "--least-common",
+    type=SHARE,
+    metavar="SHARE",
+    help="With --common-prompts: the share of either side's prompts that a pass needs; default: 0.8.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the verdict as JSON.")
 @click.option("--junit", type=FILE, metavar="FILE", help="Write JUnit XML.")
 @click.option("--markdown", type=FILE, metavar="FILE", help="Write a comment for a pull request.")
 def gate(run: str, baseline: str | None, policy_file: Path | None, arms: tuple[str, ...], inconclusive: str | None,
-         as_json: bool, junit: Path | None, markdown: Path | None) -> None:  # fmt: skip
+         common_prompts: bool, least_common: float | None, as_json: bool, junit: Path | None,
+         markdown: Path | None) -> None:  # fmt: skip
     """Refuse RUN if it lost more than the policy allows.
 
     Exit codes: 0 pass; 1 regression; 2 wrong use, or two runs that cannot be compared; 3 the data cannot tell; 141 the
     reader of the output went away. The files are written in each of these cases.
     """
+    if least_common is not None and not common_prompts:
+        raise click.UsageError("--least-common goes with --common-prompts")
     try:
-        judged = _judge(run, baseline, policy_file, arms, inconclusive)
+        judged = _judge(run, baseline, policy_file, arms, inconclusive, common_prompts, least_common)
         _leave_verdict(judged, run, junit, markdown)
     except EvalkitError as error:
         _leave_failure(error, run, baseline, as_json, junit, markdown)
@@ -78,16 +93,28 @@ class _Judged:
 
 
 def _judge(
-    run: str, baseline: str | None, policy_file: Path | None, arms: Sequence[str], inconclusive: str | None
+    run: str,
+    baseline: str | None,
+    policy_file: Path | None,
+    arms: Sequence[str],
+    inconclusive: str | None,
+    common_prompts: bool,
+    least_common: float | None,
 ) -> _Judged:
+    from evalkit.asked import LEAST
     from evalkit.baselines import chosen_policy, read_side
+    from evalkit.common import on_common_prompts
     from evalkit.comparable import choose_pairs, read_pair
     from evalkit.gate import judge
 
     new = read_side(run)
     old = new if baseline is None else read_side(baseline)
     policy, source = chosen_policy(run, policy_file)
-    verdict = judge(new, old, choose_pairs(new, old, [read_pair(text, new, old) for text in arms]), policy)
+    pairs = choose_pairs(new, old, [read_pair(text, new, old) for text in arms])
+    common = None
+    if common_prompts:
+        new, old, common = on_common_prompts(new, old, LEAST if least_common is None else least_common)
+    verdict = judge(new, old, pairs, policy, common)
     undecided = cast("Inconclusive", inconclusive) if inconclusive else policy.inconclusive
     return _Judged(verdict, undecided, source)
 

@@ -18,13 +18,22 @@ from evalkit.cli_errors import Command, write
     help="Write the page here. Default: RUN/report.html; of several runs comparison.html, with --history history.html.",
 )
 @click.option("--history", is_flag=True, help="A line per metric over the runs' times; reads no completions.")
-def report(runs: tuple[Path, ...], out: Path | None, history: bool) -> None:
+@click.option(
+    "--common-prompts",
+    is_flag=True,
+    help="With --history, where the suite changed: lines over the prompts that all runs asked alike.",
+)
+def report(runs: tuple[Path, ...], out: Path | None, history: bool, common_prompts: bool) -> None:
     """Make the report of a finished RUN again, or one report of several runs of the same prompts.
 
     The first run is what the others are compared with. Nothing is sampled or measured; texts of several runs are
     embedded again for one map of them all.
     """
-    page, breaks = _history(runs) if history else (_report(runs), ())
+    if common_prompts and not history:
+        raise click.UsageError(
+            "--common-prompts goes with --history; a report of several runs always goes by the prompts that all asked"
+        )
+    page, breaks = _history(runs, common_prompts) if history else (_report(runs), ())
     chosen = out or (Path("history.html") if history else _default(runs))
     write(chosen, page)
     for found in breaks:
@@ -36,8 +45,13 @@ def report(runs: tuple[Path, ...], out: Path | None, history: bool) -> None:
 @click.argument("a")
 @click.argument("b")
 @click.option("--metric", "metrics", multiple=True, metavar="NAME", help="Only this metric; repeat it for several.")
+@click.option(
+    "--common-prompts",
+    is_flag=True,
+    help="Where the suite changed: go by the prompts that both asked alike, and name the others.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the comparison as JSON.")
-def compare(a: str, b: str, metrics: tuple[str, ...], as_json: bool) -> None:
+def compare(a: str, b: str, metrics: tuple[str, ...], common_prompts: bool, as_json: bool) -> None:
     """B minus A, metric by metric, paired by prompt.
 
     A and B are run folders, summary.json files or saved baselines, each with an arm if you like: RUN:ARM. Exit code 0
@@ -45,7 +59,7 @@ def compare(a: str, b: str, metrics: tuple[str, ...], as_json: bool) -> None:
     """
     from evalkit.comparing import compare_sides, read_end
 
-    found = compare_sides(read_end(a), read_end(b), metrics)
+    found = compare_sides(read_end(a), read_end(b), metrics, common_prompts)
     if as_json:
         from evalkit.announce.differences import to_json
 
@@ -66,12 +80,12 @@ def _report(runs: tuple[Path, ...]) -> bytes:
     return build_report(content).encode("utf-8", "replace")
 
 
-def _history(runs: tuple[Path, ...]) -> tuple[bytes, tuple[str, ...]]:
+def _history(runs: tuple[Path, ...], common_prompts: bool) -> tuple[bytes, tuple[str, ...]]:
     """The page, and where its lines break."""
     from evalkit.history import read_history
     from evalkit.report.history import history_page
 
-    found = read_history(runs)
+    found = read_history(runs, common_prompts)
     return history_page(found).encode("utf-8", "replace"), found.breaks
 
 

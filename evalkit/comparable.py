@@ -6,9 +6,12 @@ import contextlib
 import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
+from evalkit.asked import asked_by, common_to, unlike
 from evalkit.errors import Incomparable, InputError, MetricError
 from evalkit.measure import parse, respell
+from evalkit.merging import is_by_prompt
 from evalkit.policy import GROUPS, Policy, Rule
 from evalkit.records import Arm, Estimate, Summary
 from evalkit.report.effects import is_whole
@@ -16,6 +19,8 @@ from evalkit.report.wording import listed
 from evalkit.sequential import Look
 from evalkit.tokenizer import SPACED
 
+COMMON = "--common-prompts"
+"""What the option is called, for those who need it."""
 Pair = tuple[str, str]
 """(arm of the new side, arm of the old side)."""
 
@@ -31,27 +36,42 @@ class Side:
     """Hash of all that the suite asks; empty where only a summary is known."""
     look: Look | None = None
     """At which look it was stopped, if it was: its numbers are then held against that look's boundaries."""
+    folder: Path | None = None
+    """The run's, where it is one."""
+    is_part: bool = False
+    """Whether prompts were left out of it, so that what is of all its prompts at once has no value."""
 
     def only(self, prompts: Sequence[str]) -> Side:
         """The side as if these prompts alone had been asked; those that it does not have are left to be missed."""
         place = {prompt: index for index, prompt in enumerate(self.summary.prompts)}
         kept = [prompt for prompt in prompts if prompt in place]
-        estimates = tuple(_only(estimate, [place[prompt] for prompt in kept]) for estimate in self.summary.estimates)
+        places = [place[prompt] for prompt in kept]
+        is_part = self.is_part or len(kept) < len(place)
         return replace(
             self,
             summary=replace(
                 self.summary,
                 prompts=tuple(kept),
-                estimates=estimates,
+                estimates=tuple(_only(estimate, places, is_part) for estimate in self.summary.estimates),
                 differences=(),
-                clusters=tuple(self.summary.clusters[place[prompt]] for prompt in kept if self.summary.clusters),
+                clusters=_at(self.summary.clusters, places),
+                asked=_at(self.summary.asked, places),
             ),
+            is_part=is_part,
         )
 
 
-def _only(estimate: Estimate, places: Sequence[int]) -> Estimate:
-    """Its mean and interval are of other prompts, and a gate makes its own."""
-    values = tuple(estimate.values[place] for place in places)
+def _at(told: Sequence[str], places: Sequence[int]) -> tuple[str, ...]:
+    return tuple(told[place] for place in places) if told else ()
+
+
+def _only(estimate: Estimate, places: Sequence[int], is_part: bool) -> Estimate:
+    """Its mean and interval are of other prompts, and a gate makes its own.
+
+    A value that is no single prompt's is one of a whole: the rest of them are not those of a part.
+    """
+    kept = not is_part or is_by_prompt(estimate.metric)
+    values = tuple(estimate.values[place] if kept else None for place in places)
     return replace(estimate, values=values, value=None, low=None, high=None, prompts=sum(v is not None for v in values))
 
 
@@ -111,30 +131,50 @@ def refuse_incomparable(new: Side, old: Side, pairs: Sequence[Pair], policy: Pol
 def _unlike_suites(new: Side, old: Side) -> list[str]:
     here, there = new.summary, old.summary
     reasons = []
-    if here.suite != there.suite:
-        reasons.append(f"suite: {new.place} is of {here.suite!r}, {old.place} of {there.suite!r}")
-    if here.prompts != there.prompts:
-        reasons.append(f"prompts: {_prompts_differ(here.prompts, there.prompts, new.place, old.place)}")
-    elif new.suite_version and old.suite_version and new.suite_version != old.suite_version:
+    if here.suite != there.suite and not _are_texts(here, there):
+        more = "; measure both again, or give both one name (score --suite)" if _made_elsewhere(here, there) else ""
+        reasons.append(f"suite: {new.place} is of {here.suite!r}, {old.place} of {there.suite!r}{more}")
+    if reason := unlike_prompts(new, old):
+        reasons.append(reason)
+    elif here.prompts != there.prompts:
         reasons.append(
-            "suite version: the prompts have the same names but other texts, answers or references; run the old "
-            "checkpoint on the new suite and save it anew"
+            f"prompts: they are the same in another order; {COMMON} pairs them by their ids, or run one side again"
         )
     return reasons
 
 
-def _prompts_differ(new: Sequence[str], old: Sequence[str], here: str, there: str) -> str:
-    if set(new) == set(old):
-        return "they are the same in another order; run one side again"
-    parts = [
-        f"{len(lost)} only in {place} ({', '.join(lost[:3])}{', ...' if len(lost) > 3 else ''})"
-        for lost, place in (
-            ([p for p in new if p not in set(old)], here),
-            ([p for p in old if p not in set(new)], there),
+def _are_texts(here: Summary, there: Summary) -> bool:
+    """Whether both were measured on files of texts that tell what was asked: the name is then the file's alone."""
+    return _made_elsewhere(here, there) and bool(here.asked and there.asked)
+
+
+def _made_elsewhere(here: Summary, there: Summary) -> bool:
+    return all(arm.sampling is None for arm in (*here.arms, *there.arms))
+
+
+def unlike_prompts(here: Side, there: Side) -> str:
+    """Which prompts the two did not ask alike, in a line that says what to do; empty where all are the same.
+
+    Where a summary does not tell what each prompt asks, the whole suite's version must do.
+    """
+    is_told = bool(here.summary.asked and there.summary.asked)
+    mine, theirs = (
+        asked_by(side.summary) if is_told else dict.fromkeys(side.summary.prompts, "") for side in (here, there)
+    )
+    common = common_to(mine, theirs)
+    if not common.is_all:
+        told = unlike(common, here.place, there.place)
+        alike = f"the {len(common.prompts)}" if is_told else f"those of the other {len(common.prompts)}"
+        remedy = f"{COMMON} goes by {alike} that both asked alike" if common.prompts else "they have none in common"
+        return f"prompts: {told}; {remedy}"
+    versions = {side.suite_version for side in (here, there)} - {""}
+    if len(versions) > 1 and not is_told:
+        return (
+            f"suite version: the prompts of {here.place} and {there.place} have the same names but other texts, "
+            f"answers or references; {COMMON} goes by those that are the same, or run the old checkpoint on the new "
+            "suite and save it anew"
         )
-        if lost
-    ]
-    return "; ".join(parts)
+    return ""
 
 
 def _unlike_arms(new: Side, old: Side, pairs: Sequence[Pair]) -> list[str]:
@@ -185,10 +225,13 @@ def other_engines(new: Summary, old: Summary, pairs: Sequence[Pair]) -> list[str
 def _unlike_metrics(new: Side, old: Side, pair: Pair, policy: Policy) -> list[str]:
     here, there = estimates_of(new.summary, pair[0]), estimates_of(old.summary, pair[1])
     reasons = []
+    is_part = new.is_part or old.is_part
     for name in _needed(there, policy):
         ours, theirs = here.get(name), there[name]
         if ours is None:
             reasons.append(f"metric: {old.place} has {name}, {new.place} has not; measure it there too")
+        elif is_part and not is_by_prompt(name):
+            continue  # it has no values, and is judged as what cannot be told
         elif ours.samples != theirs.samples:
             reasons.append(f"n: {name} rests on {ours.samples} completions a prompt against {theirs.samples}")
         elif ours.signature != theirs.signature:

@@ -8,9 +8,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from evalkit.asked import Common, common_to, few
 from evalkit.baselines import find_side, read_side
 from evalkit.clusters import shared_clusters
-from evalkit.comparable import Pair, Side, choose_pairs, estimates_of, named
+from evalkit.common import common_of
+from evalkit.comparable import Pair, Side, choose_pairs, estimates_of, named, unlike_prompts
 from evalkit.errors import Incomparable, InputError
 from evalkit.gate import values_of
 from evalkit.merging import is_by_prompt
@@ -59,13 +61,10 @@ class Comparison:
     a: str
     b: str
     """The sides, as the user called them."""
-    prompts: int
-    """Prompts that both asked."""
+    common: Common
+    """The prompts that both asked alike, and those that are left out."""
     clusters: tuple[str, ...]
-    """The cluster of each of them; empty: each is its own."""
-    only_a: int
-    only_b: int
-    """Prompts that one asked alone; they are left out."""
+    """The cluster of each that both asked; empty: each is its own."""
     tests: int
     """Differences with a p-value, over which Holm corrects (each variant is a family)."""
     pairs: tuple[PairRows, ...]
@@ -84,12 +83,14 @@ def read_end(given: str) -> End:
     return End(read_side(given))
 
 
-def compare_sides(a: End, b: End, metrics: Sequence[str] = ()) -> Comparison:
-    """Every plain metric, or those named, on the prompts that both sides have.
+def compare_sides(a: End, b: End, metrics: Sequence[str] = (), common_prompts: bool = False) -> Comparison:
+    """Every plain metric, or those named, on the prompts that both sides asked.
 
-    Raises `Incomparable` where nothing can be paired, `InputError` on a metric that neither side has.
+    `common_prompts`: where they did not ask the same, on those that are. Raises `Incomparable` where nothing can be
+    paired, `InputError` on a metric that neither side has.
     """
-    shared = _shared(a.side, b.side)
+    common = _common(a.side, b.side, common_prompts)
+    shared = common.prompts
     sides = (a.side, b.side)
     clusters = shared_clusters(shared, [side.place for side in sides], [side.summary for side in sides])
     pairs = _pairs(a, b)
@@ -103,7 +104,7 @@ def compare_sides(a: End, b: End, metrics: Sequence[str] = ()) -> Comparison:
     wanted = _wanted({name: e for here, there in ends for name, e in (here | there).items()}, metrics)
     rows = [
         [
-            _row(name, here.get(name), there.get(name), shared, clusters, a, b)
+            _row(name, here.get(name), there.get(name), common, clusters, a, b)
             for name in wanted
             if name in here or name in there
         ]
@@ -114,10 +115,8 @@ def compare_sides(a: End, b: End, metrics: Sequence[str] = ()) -> Comparison:
     return Comparison(
         a.side.place,
         b.side.place,
-        len(shared),
+        common,
         clusters,
-        len(a.side.summary.prompts) - len(shared),
-        len(b.side.summary.prompts) - len(shared),
         sum(row.difference is not None and row.difference.p is not None for own in told for row in own),
         tuple(PairRows(one, other, tuple(own)) for (one, other), own in zip(pairs, told, strict=True)),
     )
@@ -129,18 +128,16 @@ def _check_arm(side: Side, arm: str) -> None:
         raise InputError(f"{side.place} has no arm {arm!r}; it has {', '.join(known) or 'none'}")
 
 
-def _shared(a: Side, b: Side) -> list[str]:
-    there = set(b.summary.prompts)
-    shared = [prompt for prompt in a.summary.prompts if prompt in there]
-    if not shared:
+def _common(a: Side, b: Side, common_prompts: bool) -> Common:
+    if common_prompts:
+        common = common_of(a, b)
+    elif reason := unlike_prompts(a, b):
+        raise Incomparable(reason)
+    else:
+        common = common_to(dict.fromkeys(a.summary.prompts, ""), dict.fromkeys(b.summary.prompts, ""))
+    if not common.prompts:
         raise Incomparable(f"prompts: {a.place} and {b.place} have none in common, so that nothing can be paired")
-    versions = {side.suite_version for side in (a, b)} - {""}
-    if len(shared) == len(a.summary.prompts) == len(there) and len(versions) > 1:
-        raise Incomparable(
-            f"suite version: the prompts of {a.place} and {b.place} have the same names but other texts, answers or "
-            "references; run one of them again on the other's suite"
-        )
-    return shared
+    return common
 
 
 def _pairs(a: End, b: End) -> list[Pair]:
@@ -194,7 +191,7 @@ def _row(
     name: str,
     a: Estimate | None,
     b: Estimate | None,
-    shared: Sequence[str],
+    common: Common,
     clusters: Sequence[str],
     left: End,
     right: End,
@@ -204,8 +201,7 @@ def _row(
         missing = left if a is None else right
         alone = _alone(found, clusters) if found else None
         return Row(name, alone if a else None, alone if b else None, None, None, f"{missing.side.place} has not got it")
-    parts = len(shared) < max(len(left.side.summary.prompts), len(right.side.summary.prompts))
-    if parts and not is_by_prompt(name):
+    if not common.is_all and not is_by_prompt(name):
         return Row(name, None, None, None, None, "it is of all the prompts of a run at once, and these differ")
     if a.signature != b.signature:
         why = f"measured in another way: {unlike_fields(b.signature, a.signature)}"
@@ -232,6 +228,11 @@ def _judged(row: Row, difference: Difference) -> Row:
 
 def left_out(found: Comparison) -> str:
     """Which prompts take no part, in words; empty where all do."""
-    parts = [(found.only_a, found.a), (found.only_b, found.b)]
-    told = [f"{counted(count, 'prompt')} only in {place}" for count, place in parts if count]
+    common = found.common
+    parts = [
+        (common.only_here, f"only in {found.a}"),
+        (common.only_there, f"only in {found.b}"),
+        (common.changed, "that they asked otherwise under the same id"),
+    ]
+    told = [f"{counted(len(prompts), 'prompt')} {where} ({few(prompts)})" for prompts, where in parts if prompts]
     return f"left out: {', '.join(told)}" if told else ""

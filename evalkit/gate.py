@@ -25,9 +25,11 @@ from typing import Literal
 
 import numpy as np
 
+from evalkit.asked import Common
 from evalkit.clusters import shared_clusters
 from evalkit.comparable import Pair, Side, estimates_of, named, other_engines, refuse_incomparable, select
 from evalkit.errors import InputError
+from evalkit.merging import is_by_prompt
 from evalkit.noninferiority import (
     Change,
     Margin,
@@ -40,8 +42,8 @@ from evalkit.noninferiority import (
     weigh,
 )
 from evalkit.policy import Inconclusive, Policy, Rule, Trade
-from evalkit.records import Estimate, Summary
-from evalkit.report.wording import counted
+from evalkit.records import Estimate
+from evalkit.report.wording import counted, percent
 from evalkit.sequential import Look
 from evalkit.stats import Array, by_cluster, holm
 
@@ -92,6 +94,8 @@ class Verdict:
     suite: str = ""
     notes: tuple[str, ...] = ()
     """What must be said of the two as a whole, a sentence each."""
+    common: Common | None = None
+    """By which prompts they were judged, where only the common ones count."""
 
     def counted(self, outcome: Outcome) -> int:
         return sum(judgement.outcome == outcome for judgement in self.judgements)
@@ -112,12 +116,15 @@ class _Case:
     """Prompts that only one side has a number for."""
     gain: tuple[Array, Array] | None
     """(new, base) of what a trade asks for, turned; None without a trade."""
+    is_of_others: bool
+    """Whether it is of all prompts at once, and some were left out: then it has no values."""
 
 
-def judge(new: Side, old: Side, pairs: Sequence[Pair], policy: Policy) -> Verdict:
+def judge(new: Side, old: Side, pairs: Sequence[Pair], policy: Policy, common: Common | None = None) -> Verdict:
     """The verdict on all pairs of arms.
 
-    A new side that was stopped at a look is judged on the prompts it asked, by that look's levels. Raises
+    A new side that was stopped at a look is judged on the prompts it asked, by that look's levels. `common`: what the
+    sides were cut to (`common.on_common_prompts`); too small a share of the prompts is no pass of the suite. Raises
     `Incomparable` with every reason, `InputError` on a bad rule.
     """
     look = new.look
@@ -125,7 +132,7 @@ def judge(new: Side, old: Side, pairs: Sequence[Pair], policy: Policy) -> Verdic
         old = old.only(new.summary.prompts)
     refuse_incomparable(new, old, pairs, policy)
     clusters = shared_clusters(new.summary.prompts, (new.place, old.place), (new.summary, old.summary))
-    cases = [case for pair in pairs for case in _cases(new.summary, old.summary, pair, policy, clusters)]
+    cases = [case for pair in pairs for case in _cases(new, old, pair, policy, clusters)]
     tested = [_tested(case, look.fraction if look else 1.0) for case in cases]
     beyond = holm(np.array([one.beyond for one in tested]))
     adjusted = [replace(one, beyond=float(p)) for one, p in zip(tested, beyond, strict=True)]
@@ -134,10 +141,12 @@ def judge(new: Side, old: Side, pairs: Sequence[Pair], policy: Policy) -> Verdic
         _judgement(case, one, raw, policy, levels, len(cases))
         for case, one, raw in zip(cases, adjusted, tested, strict=True)
     ]
+    if common is not None:
+        judgements = [_held_back(judgement, common) for judgement in judgements]
     order: tuple[Outcome, ...] = ("regression", "inconclusive", "pass")
     ranked = tuple(sorted(judgements, key=lambda judgement: order.index(judgement.outcome)))
     notes = tuple(other_engines(new.summary, old.summary, pairs))
-    return Verdict(ranked[0].outcome, ranked, policy.confidence, new.place, old.place, new.summary.suite, notes)
+    return Verdict(ranked[0].outcome, ranked, policy.confidence, new.place, old.place, new.summary.suite, notes, common)
 
 
 def exit_code(verdict: Verdict, inconclusive: Inconclusive) -> int:
@@ -146,9 +155,24 @@ def exit_code(verdict: Verdict, inconclusive: Inconclusive) -> int:
     return {"pass": 0, "regression": 1, "inconclusive": undecided}[verdict.outcome]
 
 
-def _cases(new: Summary, old: Summary, pair: Pair, policy: Policy, clusters: Sequence[str]) -> list[_Case]:
-    here, there = estimates_of(new, pair[0]), estimates_of(old, pair[1])
-    return [_case(metric, pair, rule, here, there, clusters) for metric, rule in select(there, policy).items()]
+def _held_back(judgement: Judgement, common: Common) -> Judgement:
+    """A pass on few of the prompts says nothing of the suite; a loss on them is one all the same."""
+    if judgement.outcome != "pass" or common.is_enough:
+        return judgement
+    note = (
+        f"passes on the {counted(len(common.prompts), 'common prompt')}, {percent(common.share)} of the larger side's; "
+        f"a pass of the suite needs {percent(common.least)}"
+    )
+    return replace(judgement, outcome="inconclusive", note="; ".join(filter(None, (note, judgement.note))))
+
+
+def _cases(new: Side, old: Side, pair: Pair, policy: Policy, clusters: Sequence[str]) -> list[_Case]:
+    here, there = estimates_of(new.summary, pair[0]), estimates_of(old.summary, pair[1])
+    is_part = new.is_part or old.is_part
+    return [
+        _case(metric, pair, rule, here, there, clusters, is_part and not is_by_prompt(metric))
+        for metric, rule in select(there, policy).items()
+    ]
 
 
 def _case(
@@ -158,6 +182,7 @@ def _case(
     here: Mapping[str, Estimate],
     there: Mapping[str, Estimate],
     clusters: Sequence[str],
+    is_of_others: bool,
 ) -> _Case:
     better = rule.better or there[metric].better
     if better == "neither":
@@ -177,7 +202,7 @@ def _case(
         gain = _gain(here[traded], there[traded], clusters)
     mine, theirs = (turned(side, better) for side in _paired(new, base, clusters))
     missing = int((np.isnan(new) != np.isnan(base)).sum())
-    return _Case(metric, pair, rule, mine, theirs, int(both.sum()), missing, gain)
+    return _Case(metric, pair, rule, mine, theirs, int(both.sum()), missing, gain, is_of_others)
 
 
 def _gain(new: Estimate, base: Estimate, clusters: Sequence[str]) -> tuple[Array, Array]:
@@ -284,6 +309,10 @@ def _outcome(case: _Case, tested: Tested, levels: _Levels) -> Outcome:
 
 
 def _note(case: _Case, tested: Tested, outcome: Outcome) -> str:
+    if case.is_of_others:
+        return (
+            "it is of all the prompts of a run at once, and some are left out: it can be told on the same prompts alone"
+        )
     if not len(case.new):
         return "undefined on every prompt"
     if len(case.new) == 1:

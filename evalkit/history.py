@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from evalkit.asked import asked_by, few, hashes_of
+from evalkit.clusters import shared_clusters
 from evalkit.errors import Incomparable, InputError, RecordsError
+from evalkit.merging import is_by_prompt
 from evalkit.records import Arm, Estimate, Summary
-from evalkit.reopening import metric_texts, read_manifest, short_names
+from evalkit.reopening import PROMPTS_FILE, metric_texts, read_manifest, read_prompts, short_names
 from evalkit.report.content import MetricText
 from evalkit.report.effects import is_whole
 from evalkit.report.history import History, Line, PastRun, Trend
 from evalkit.report.provenance import moment, tags_of
 from evalkit.report.tables import unlike_fields
-from evalkit.report.wording import counted, listed
-from evalkit.summary import read_summary
+from evalkit.report.wording import counted, label, listed
+from evalkit.summary import Measured, bounds_of, estimate_arms, read_summary
 
 FRAME = ("kind", "system", "frame")
 """Of a checkpoint in the suite: how prompts are put to it."""
+NAMED = 5
+"""Runs that are named in a sentence; the rest is counted."""
 SETTINGS = ("temperature", "top_p", "min_p", "max_tokens", "stop")
 """Of an arm's sampling: what its numbers depend on besides the weights; n stands in every signature."""
 
@@ -43,11 +51,12 @@ class _Past:
     arms: Mapping[str, Arm]
 
 
-def read_history(folders: Sequence[Path]) -> History:
+def read_history(folders: Sequence[Path], common_prompts: bool = False) -> History:
     """The runs in the order of their times, every plain metric of every arm.
 
-    Raises `InputError` on a single run, `Incomparable` on different suites, `RecordsError` on a folder that is no
-    finished run.
+    `common_prompts`: all of them as if only those prompts had been asked that every run asked alike. Raises
+    `InputError` on a single run, `Incomparable` on different suites and where no prompt is common, `RecordsError` on a
+    folder that is no finished run.
     """
     if len(folders) < 2:
         raise InputError(
@@ -59,6 +68,7 @@ def read_history(folders: Sequence[Path]) -> History:
     if len(suites) > 1:
         told = listed(f"{place} is of {suite!r}" for suite, place in suites.items())
         raise Incomparable(f"suite: a history is of one suite, but {told}")
+    pasts, shared = _on_common_prompts(pasts) if common_prompts else (pasts, [])
     metrics = dict.fromkeys(metric for past in pasts for metric, _ in past.estimates)
     texts = metric_texts(list(metrics))
     arms = tuple(dict.fromkeys(arm for past in pasts for arm in past.arms))
@@ -68,7 +78,7 @@ def read_history(folders: Sequence[Path]) -> History:
         runs=tuple(past.run for past in pasts),
         arms=arms,
         trends=tuple(trend for trend in trends if trend.lines),
-        notes=(*_other_prompts(pasts), *_other_settings(arms, pasts)),
+        notes=(*shared, *_other_prompts(pasts), *_other_settings(arms, pasts)),
     )
 
 
@@ -96,6 +106,88 @@ def _read(folder: Path, name: str) -> _Past:
         estimates={(e.metric, e.arm): e for e in summary.estimates if is_whole(e.metric)},
         arms={arm.name: arm for arm in summary.arms},
     )
+
+
+def _on_common_prompts(pasts: list[_Past]) -> tuple[list[_Past], list[str]]:
+    """The runs on the prompts that all of them asked alike, and which took no part, in words."""
+    asked = [_asked(past) for past in pasts]
+    times = Counter(pair for own in asked for pair in own.items())
+    shared = [prompt for prompt, told in asked[0].items() if times[prompt, told] == len(pasts)]
+    alone = _alone(pasts, asked, times)
+    if not shared:
+        raise Incomparable(f"prompts: none is asked alike by all {len(pasts)} runs{'; ' if alone else ''}{alone}")
+    gone = list(dict.fromkeys(prompt for prompt, told in times if times[prompt, told] < len(pasts)))
+    clusters = shared_clusters(shared, [past.run.place for past in pasts], [past.summary for past in pasts])
+    cut = [_cut(past, shared, clusters) for past in pasts]
+    return cut, _shared_words(pasts, cut, shared, gone, alone)
+
+
+def _asked(past: _Past) -> Mapping[str, str]:
+    """Prompt -> hash of what it asks, by the summary or, of an older evalkit, by the run's prompts."""
+    told = asked_by(past.summary)
+    folder = Path(past.run.place)
+    if not told and (folder / PROMPTS_FILE).is_file():
+        known = {prompt.id: prompt for prompt in read_prompts(folder)}
+        mine = [known[prompt] for prompt in past.summary.prompts if prompt in known]
+        told = dict(zip((prompt.id for prompt in mine), hashes_of(mine), strict=True))
+    if not told:
+        raise Incomparable(
+            f"prompts: {folder} does not say what its prompts ask (an older evalkit wrote it), so none is known to be "
+            "common; leave it out, or give its `evalkit run` again"
+        )
+    return told
+
+
+def _alone(pasts: Sequence[_Past], asked: Sequence[Mapping[str, str]], times: Mapping[tuple[str, str], int]) -> str:
+    """Which single run costs the most prompts, in words: those that all others share; empty where none costs any."""
+    nearly = {pair for pair, count in times.items() if count == len(pasts) - 1}
+    costs = [len(nearly - set(own.items())) if len(pasts) > 2 else 0 for own in asked]
+    dearest = max(range(len(pasts)), key=lambda place: costs[place])
+    if not costs[dearest]:
+        return ""
+    return f"without {pasts[dearest].run.name} the others would share {costs[dearest]} more"
+
+
+def _cut(past: _Past, shared: Sequence[str], clusters: Sequence[str]) -> _Past:
+    """The run as if the shared prompts alone had been asked; what is of all its prompts at once is then gone."""
+    is_whole = past.asked == frozenset(shared)
+    place = {prompt: index for index, prompt in enumerate(past.summary.prompts)}
+    places = [place[prompt] for prompt in shared]
+    kept = {
+        key: estimate if is_whole and not clusters else _again(estimate, past.arms[key[1]], places, clusters)
+        for key, estimate in past.estimates.items()
+        if is_whole or is_by_prompt(key[0])
+    }
+    return replace(past, version="", asked=frozenset(shared), estimates=kept)
+
+
+def _again(estimate: Estimate, arm: Arm, places: Sequence[int], clusters: Sequence[str]) -> Estimate:
+    """The estimate made anew from its values at these places."""
+    values = np.array([np.nan if (v := estimate.values[place]) is None else v for place in places], dtype=np.float64)
+    bounds = bounds_of(estimate.traits, estimate.samples)
+    one = Measured(estimate.metric, estimate.signature, estimate.better, {arm.name: values}, estimate.traits, bounds)
+    [found] = estimate_arms(one, [arm], estimate.samples, clusters)
+    return found
+
+
+def _shared_words(
+    pasts: Sequence[_Past], cut: Sequence[_Past], shared: Sequence[str], gone: Sequence[str], alone: str
+) -> list[str]:
+    """What the page says of common prompts: how many, which are left out, and which measures with them."""
+    if not gone:
+        return []
+    parts = [f"{len(past.asked) - len(shared)} of {past.run.name}" for past in pasts if len(past.asked) > len(shared)]
+    more = [f"some of {len(parts) - NAMED} more runs"] if len(parts) > NAMED else []
+    told = [
+        f"All numbers are of the {counted(len(shared), 'prompt')} that all runs asked alike. Left out: "
+        f"{listed([*parts[:NAMED], *more])} ({few(gone)})" + (f"; {alone}." if alone else ".")
+    ]
+    lost = dict.fromkeys(
+        m for was, now in zip(pasts, cut, strict=True) for m, a in was.estimates if (m, a) not in now.estimates
+    )
+    if lost:
+        told.append(f"Left out too, because they are of all the prompts of a run at once: {listed(map(label, lost))}.")
+    return told
 
 
 def _version(manifest: Mapping[str, Any]) -> str:

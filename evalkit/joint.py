@@ -56,12 +56,13 @@ class Voice:
     """Prompts on which any of its measures is defined."""
     measures: tuple[str, ...]
     """What it is made of, each in the form that stands."""
+    level: float
+    """Chance of a false claim that it is held to: `WHOLE`, or `PART` of a family beside others."""
 
     @property
     def outcome(self) -> Outcome:
         """Clear only where the adjusted p is below its level and the interval excludes 0."""
-        level = PART if self.family else WHOLE
-        if not (self.p_adjusted < level and (self.low > 0 or self.high < 0)):
+        if not (self.p_adjusted < self.level and (self.low > 0 or self.high < 0)):
             return "unclear"
         return "gained" if self.value > 0 else "lost"
 
@@ -83,9 +84,7 @@ class Joint:
 
     @property
     def clear(self) -> tuple[Voice, ...]:
-        """The families that are clear by themselves; one alone is as clear as the whole."""
-        if len(self.families) == 1:
-            return self.families if self.together.outcome != "unclear" else ()
+        """The families that are clear by themselves; one alone is the whole."""
         return tuple(voice for voice in self.families if voice.outcome != "unclear")
 
     @property
@@ -203,7 +202,17 @@ def _mean(rows: Sequence[Array]) -> Array:
 def _voice(family: str, rows: Sequence[Array], measures: Sequence[str], clusters: Sequence[str]) -> Voice:
     values = _mean(rows)[None, :]
     [mean], [p] = mean_intervals(values, CONFIDENCE, clusters), mean_p_values(values, clusters)
-    return Voice(family, mean.value, mean.low, mean.high, float(p), math.nan, mean.count, tuple(measures))
+    return Voice(
+        family,
+        mean.value,
+        mean.low,
+        mean.high,
+        float(p),
+        math.nan,
+        mean.count,
+        tuple(measures),
+        PART if family else WHOLE,
+    )
 
 
 def _corrected(found: Sequence[Joint]) -> list[Joint]:
@@ -217,6 +226,6 @@ def _corrected(found: Sequence[Joint]) -> list[Joint]:
         if len(one.families) > 1:
             families = tuple(replace(voice, p_adjusted=float(next(parts))) for voice in one.families)
         else:
-            families = (replace(one.families[0], p_adjusted=together.p_adjusted),)
+            families = (replace(one.families[0], p_adjusted=together.p_adjusted, level=WHOLE),)
         corrected.append(replace(one, together=together, families=families))
     return corrected

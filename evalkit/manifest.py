@@ -15,10 +15,11 @@ from typing import Any
 from pydantic import ValidationError
 
 from evalkit import __version__
+from evalkit.asked import version_of
 from evalkit.errors import InputError, StoreError
 from evalkit.growth import arm_names, check_folder, grown
 from evalkit.plan import Plan, prompt_key, sampling_of
-from evalkit.records import Arm, Prompt
+from evalkit.records import Arm
 from evalkit.servers import one_line
 from evalkit.shards import Row, read_rows
 from evalkit.store import Store, key_of
@@ -41,7 +42,7 @@ def new_manifest(
         "fresh": fresh or bool(known.get("fresh")),
         "suite": plan.suite.model_dump(mode="json", exclude={"prompts"}),
         "identity": _identity(plan),
-        "asked": asked_by(plan),
+        "asked": _asked(plan),
         "grown": list(known.get("grown", ())),
         "engines": {name: loaded.engine_text for name, loaded in plan.checkpoints.items()},
         "versions": _versions(),
@@ -90,7 +91,7 @@ def shard_rows(plan: Plan, store: Store | None = None) -> list[dict[str, Any]]:
     return [row | {"sampled": when[row["key"]]} for row in rows]
 
 
-def asked_by(plan: Plan) -> dict[str, Any]:
+def _asked(plan: Plan) -> dict[str, Any]:
     """For the manifest: hashes of what each prompt asks, and of how each checkpoint sees it."""
     return {
         "prompts": {prompt.id: key_of(prompt.asked())[:12] for prompt in plan.suite.prompts},
@@ -121,11 +122,6 @@ def _identity(plan: Plan) -> dict[str, Any]:
             for arm in plan.arms
         },
     }
-
-
-def version_of(prompts: Sequence[Prompt]) -> str:
-    """Hash of all that a suite asks, in whichever order; which prompts belong together is no part of it."""
-    return key_of({"prompts": [prompt.asked() for prompt in sorted(prompts, key=lambda prompt: prompt.id)]})
 
 
 def chosen(plan: Plan, arm: Arm) -> dict[str, Any]:

@@ -178,7 +178,8 @@ def plan_arms(suite: Suite) -> list[Arm]:
             baseline = first if checkpoint == home else baselines.get(sampling.temperature, first)
             spec = suite.checkpoints[checkpoint]
             best_of = spec.best_of.n if spec.best_of is not None else 1
-            arms.append(Arm(name, checkpoint, spec.kind, sampling, None if name == baseline else baseline, best_of))
+            beside = None if name == baseline else baseline
+            arms.append(Arm(name, checkpoint, spec.kind, sampling, beside, best_of, system=spec.system or ""))
     return arms
 
 

@@ -67,13 +67,17 @@ def assert_no_regression(
     policy: str | PathLike[str] | None = None,
     arms: Sequence[tuple[str, str]] = (),
     inconclusive: Inconclusive | None = None,
+    common_prompts: bool = False,
+    least_common: float | None = None,
 ) -> None:
     """Fail the test unless the gate passes; the arguments are those of `evalkit gate`.
 
     What cannot be told or compared fails too, unless `inconclusive` (or the policy) says "pass" of the former.
     """
     from evalkit.announce import words
+    from evalkit.asked import LEAST
     from evalkit.baselines import chosen_policy, read_side
+    from evalkit.common import on_common_prompts
     from evalkit.comparable import choose_pairs
     from evalkit.errors import EvalkitError
     from evalkit.gate import exit_code, judge
@@ -83,9 +87,13 @@ def assert_no_regression(
         new = read_side(place)
         old = new if baseline is None else read_side(fspath(baseline))
         asked, _ = chosen_policy(place, None if policy is None else Path(policy))
-        verdict = judge(new, old, choose_pairs(new, old, arms), asked)
+        pairs, common = choose_pairs(new, old, arms), None
+        if common_prompts:
+            new, old, common = on_common_prompts(new, old, LEAST if least_common is None else least_common)
+        verdict = judge(new, old, pairs, asked, common)
     except EvalkitError as error:
         pytest.fail(f"evalkit: {error}", pytrace=False)
     if exit_code(verdict, inconclusive or asked.inconclusive) != 0:
         wrong = [words.sentence(judgement) for judgement in verdict.judgements if judgement.outcome != "pass"]
-        pytest.fail("\n  ".join([words.headline(verdict), *wrong, *words.notes(verdict)]), pytrace=False)
+        told = [words.headline(verdict), words.shared(verdict), *wrong, *words.notes(verdict)]
+        pytest.fail("\n  ".join(filter(None, told)), pytrace=False)

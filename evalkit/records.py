@@ -131,6 +131,8 @@ class Arm:
     """Name and version of the engine that drew its completions; empty where that is not known."""
     tokenizer: str = ""
     """Hash of the checkpoint's vocabulary; empty where that is not known."""
+    system: str = ""
+    """The system message that its prompts are asked under, if any."""
 
     @property
     def is_raw(self) -> bool:
@@ -409,4 +411,6 @@ class Summary:
     readings: tuple[Reading, ...] = ()
     clusters: tuple[str, ...] = ()
     """The cluster of each of `prompts`, which is then the unit of chance; empty: each is its own."""
+    asked: tuple[str, ...] = ()
+    """Of each of `prompts` a hash of what it asks; empty where that is not known."""
     schema: int = SCHEMA

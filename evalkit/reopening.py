@@ -31,9 +31,8 @@ def read_content(folder: Path) -> ReportContent:
     """
     manifest = read_manifest(folder)
     summary = read_summary(folder / "summary.json")
-    asked = _json(folder / PROMPTS_FILE)
+    prompts, asked = read_prompts(folder), _json(folder / PROMPTS_FILE)
     try:
-        prompts = TypeAdapter(tuple[Prompt, ...]).validate_python(asked["prompts"])
         rendered = TypeAdapter(dict[str, dict[str, str]]).validate_python(asked["rendered"])
         kept = TypeAdapter(dict[str, str]).validate_python(manifest["kept"])
         drawn = [row for row in read_rows(manifest["shards"]) if row.arm not in kept]
@@ -56,6 +55,14 @@ def read_content(folder: Path) -> ReportContent:
         metrics=metric_texts(sorted({estimate.metric for estimate in summary.estimates})),
         evidence=read_evidence(folder),
     )
+
+
+def read_prompts(folder: Path) -> tuple[Prompt, ...]:
+    """The prompts that a finished run asked. Raises `RecordsError`."""
+    try:
+        return TypeAdapter(tuple[Prompt, ...]).validate_python(_json(folder / PROMPTS_FILE)["prompts"])
+    except (KeyError, ValidationError) as error:
+        raise RecordsError(f"{folder} is not a run's folder that this evalkit wrote: {_first(error)}") from None
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from evalkit.alarms import alarms
+from evalkit.asked import hashes_of
 from evalkit.best_of import keep_best
 from evalkit.clusters import clusters_of
 from evalkit.engines.base import open_engine
@@ -244,6 +245,7 @@ def measure_samples(plan: Plan, store: Store, tell: Listener) -> Found:
         ],
         compared(plan.arms, measurements),
         clusters_of(suite.prompts),
+        hashes_of(suite.prompts),
     )
     return Found(groups, heard, measurements, with_disagreements(summary, measurements))
 

@@ -71,10 +71,12 @@ def summarise(
     alarms: Sequence[Alarm],
     compared: Compared | None = None,
     clusters: Sequence[str] = (),
+    asked: Sequence[str] = (),
 ) -> Summary:
     """Means with intervals, paired differences to each arm's baseline, Holm over those of each variant.
 
-    `clusters`: that of each prompt, where prompts belong together; a cluster is then the unit of chance.
+    `clusters`: that of each prompt, where prompts belong together; a cluster is then the unit of chance. `asked`: a
+    hash of what each prompt asks (`asked.hashes_of`).
 
     The verdict is about whole groups, so these are one family. Each other variant reads the same metrics once more,
     under another question, and is a family of its own: asking it makes no answer to the first question weaker.
@@ -95,6 +97,7 @@ def summarise(
         crossovers=more.crossovers,
         readings=more.readings,
         clusters=tuple(clusters),
+        asked=tuple(asked),
     )
 
 
@@ -205,6 +208,8 @@ def check_whole(summary: Summary, place: str) -> None:
         raise RecordsError(f"{place} has no prompts, or one of them twice: there is nothing to pair by")
     if len(summary.clusters) not in (0, len(summary.prompts)):
         raise RecordsError(f"{place} has {len(summary.clusters)} clusters named for {len(summary.prompts)} prompts")
+    if len(summary.asked) not in (0, len(summary.prompts)):
+        raise RecordsError(f"{place} says of {len(summary.asked)} of {len(summary.prompts)} prompts what they ask")
     seen: set[tuple[str, str]] = set()
     for estimate in summary.estimates:
         where = f"{place}: {estimate.metric} of arm {estimate.arm!r}"

@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, model_validator
 
 from evalkit.alarms import alarms
+from evalkit.asked import hashes_of
 from evalkit.checks import read_checks
 from evalkit.clusters import clusters_of
 from evalkit.errors import MetricError, RecordsError
@@ -69,11 +70,17 @@ class Scored:
 
 
 def score_file(
-    path: Path, metrics: Sequence[str], baseline: str | None, tell: Listener, tokenizer: Asked = "auto"
+    path: Path,
+    metrics: Sequence[str],
+    baseline: str | None,
+    tell: Listener,
+    tokenizer: Asked = "auto",
+    suite: str | None = None,
 ) -> Scored:
     """Measure the completions of a JSONL file. `metrics`: names, or none for all that texts alone allow.
 
-    Every prompt is measured on equally many completions: the first k, k being the smallest number that any has.
+    The results stand under the name `suite`, or the file's own. Every prompt is measured on equally many completions:
+    the first k, k being the smallest number that any has.
     Raises `RecordsError`, `MetricError`.
     """
     rows = _read(path, tell)
@@ -93,10 +100,11 @@ def score_file(
     ids = [prompt.id for prompt in prompts]
     found = [*alarms(arms, measurements.groups), *paraphrased(prompts), *measurements.alarms]
     more, clusters = compared(arms, measurements), clusters_of(prompts)
-    summary = summarise(path.stem, ids, arms, measurements.measured, samples, found, more, clusters)
+    name, asked = suite or path.stem, hashes_of(prompts)
+    summary = summarise(name, ids, arms, measurements.measured, samples, found, more, clusters, asked)
     provenance = {"file": str(path), "metrics": [str(measure) for measure in measures], "samples": samples}
     evidence = gather(measurements.groups, measurements.measures)
-    return Scored(summary, report_page(path.stem, summary, groups, {}, measurements, provenance, evidence))
+    return Scored(summary, report_page(name, summary, groups, {}, measurements, provenance, evidence))
 
 
 def _read(path: Path, tell: Listener) -> list[Row]:

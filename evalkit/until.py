@@ -15,10 +15,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from evalkit.asked import version_of
 from evalkit.clusters import clusters_of
 from evalkit.comparable import Side, choose_pairs
 from evalkit.gate import Verdict, judge
-from evalkit.manifest import version_of
 from evalkit.plan import Plan
 from evalkit.policy import Policy
 from evalkit.power import FEWEST

@@ -46,9 +46,9 @@ state.write_text(json.dumps(comments))
 
 @pytest.fixture
 def here(tmp_path: Path) -> Path:
-    """Runs old, new and worse, a lax policy, and a folder of programs."""
-    for name, values in {"old": OLD, "new": NEW, "worse": NEW * 0.8}.items():
-        write_run(tmp_path / name, summary({"vendi": {"base": OLD, "tuned": values}}))
+    """Runs old, new, worse and fewer (prompts), a lax policy, and a folder of programs."""
+    for name, values in {"old": OLD, "new": NEW, "worse": NEW * 0.8, "fewer": NEW[:50]}.items():
+        write_run(tmp_path / name, summary({"vendi": {"base": OLD[: len(values)], "tuned": values}}))
         (tmp_path / name / "report.html").write_text("a page", encoding="utf-8")
     (tmp_path / "lax.yaml").write_text("rules: [{metrics: vendi, allow: {relative: 0.5}}]", encoding="utf-8")
     (tmp_path / "bin").mkdir()
@@ -109,6 +109,9 @@ def test_inputs_reach_the_script_as_variables_alone() -> None:
         ({"RUN": "worse", "BASELINE": "old", "POLICY": "lax.yaml"}, 0, "Pass"),
         ({"RUN": "$(touch hacked)", "BASELINE": "`touch hacked`", "ARMS": "a=b; touch hacked"}, 2, "could not judge"),
         ({"RUN": "--help"}, 2, "could not judge"),
+        ({"RUN": "fewer", "BASELINE": "old"}, 2, "could not judge"),
+        ({"RUN": "fewer", "BASELINE": "old", "COMMON_PROMPTS": "true"}, 0, "the 50 prompts that both asked alike"),
+        ({"RUN": "fewer", "BASELINE": "old", "COMMON_PROMPTS": "true", "LEAST_COMMON": "0.9"}, 3, "needs 90 %"),
     ],
 )
 def test_the_script_runs_the_gate(here: Path, variables: dict[str, str], code: int, summarised: str) -> None:

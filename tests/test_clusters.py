@@ -12,6 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 from evalkit.announce import words
+from evalkit.asked import version_of
 from evalkit.cli import main
 from evalkit.clusters import clusters_of, shared_clusters, sized
 from evalkit.comparable import Side
@@ -19,7 +20,6 @@ from evalkit.comparing import End, compare_sides
 from evalkit.comparison.curves import Traced, crossovers, curves
 from evalkit.errors import Incomparable, RecordsError, SuiteError
 from evalkit.gate import judge
-from evalkit.manifest import version_of
 from evalkit.merging import merge
 from evalkit.power import Cost, Spread, splits_for
 from evalkit.progress import Quiet

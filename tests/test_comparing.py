@@ -116,10 +116,19 @@ def test_another_signature_is_shown_and_not_compared(tmp_path: Path) -> None:
 
 def test_only_common_prompts_are_paired(tmp_path: Path) -> None:
     write_run(tmp_path / "half", half())
-    told = json.loads(call("compare", "old", "half", "--metric", "vendi", "--json").output)
+    told = json.loads(call("compare", "old", "half", "--common-prompts", "--metric", "vendi", "--json").output)
     assert (told["prompts"], told["prompts_only_in_a"], told["prompts_only_in_b"]) == (30, 30, 0)
+    assert told["left_out"] == {"only_in_a": [f"p{i}" for i in range(30, 60)], "only_in_b": [], "changed": []}
     assert told["pairs"][0]["metrics"][0]["a"]["value"] == pytest.approx(OLD[:30].mean())
-    assert "left out: 30 prompts only in old" in call("compare", "old", "half").output
+    shown = call("compare", "old", "half", "--common-prompts").output
+    assert "left out: 30 prompts only in old (p30, p31, p32, ...)" in shown
+
+
+def test_prompts_that_differ_are_refused_and_the_option_is_named(tmp_path: Path) -> None:
+    write_run(tmp_path / "half", half())
+    result = call("compare", "old", "half")
+    assert result.exit_code == 2
+    assert "prompts: 30 only in old (p30, p31, p32, ...); --common-prompts goes by" in result.output
 
 
 def half() -> Summary:
@@ -128,7 +137,7 @@ def half() -> Summary:
 
 def test_a_metric_that_one_side_lacks_is_named(tmp_path: Path) -> None:
     write_run(tmp_path / "less", half())
-    assert "≠ not compared: length (less has not got it)" in call("compare", "old", "less").output
+    assert "≠ not compared: length (less has not got it)" in call("compare", "old", "less", "--common-prompts").output
 
 
 @pytest.mark.parametrize(

@@ -13,10 +13,12 @@ from click.testing import CliRunner, Result
 from evalkit.cli import main
 from evalkit.errors import RecordsError
 from evalkit.history import read_history
-from evalkit.records import Arm, Estimate, Summary
+from evalkit.records import Arm, Estimate, Prompt, Summary
+from evalkit.stats import mean_intervals
 
 from .sides import law, summary
 from .test_baselines import write_run
+from .test_common import asking, questions
 
 OLD, NEW = law(0)
 PLAIN = summary({"vendi": {"base": OLD, "tuned": NEW}, "self_bleu": {"base": OLD, "tuned": NEW}})
@@ -178,3 +180,75 @@ def test_a_damaged_summary_is_named(tmp_path: Path) -> None:
     (runs[1] / "summary.json").write_text(json.dumps({"schema": 2}), encoding="utf-8")
     with pytest.raises(RecordsError, match=r"night-2/summary\.json is not a summary"):
         read_history(runs)
+
+
+def grown(prompts: int, *reworded: int) -> Summary:
+    own = {"vendi": {"base": OLD[:prompts], "tuned": NEW[:prompts]}, "mauve": {"tuned": NEW[:prompts]}}
+    return asking(summary(own), reworded)
+
+
+def test_on_common_prompts_no_line_breaks_and_every_number_is_of_them_alone(tmp_path: Path) -> None:
+    nights = [
+        night(tmp_path, 1, grown(40)),
+        night(tmp_path, 2, grown(45), prompts="def"),
+        night(tmp_path, 3, grown(45, 3), prompts="ghi"),
+    ]
+    history = read_history(nights, common_prompts=True)
+    kept = [place for place in range(40) if place != 3]
+    [alone] = mean_intervals(NEW[kept][None, :], 0.95)
+    trends = {trend.metric: trend for trend in history.trends}
+    [_, tuned] = trends["vendi"].lines
+    assert tuned.breaks == ()
+    assert tuned.values == (pytest.approx(alone.value),) * 3
+    assert (tuned.lows, tuned.highs) == ((alone.low,) * 3, (alone.high,) * 3)
+    assert "mauve" not in trends  # it is of all the prompts of a run at once
+    assert history.notes == (
+        "All numbers are of the 39 prompts that all runs asked alike. Left out: 1 of night-1, 6 of night-2 and 6 of "
+        "night-3 (p3, p40, p41, ...); without night-1 the others would share 5 more.",
+        "Left out too, because they are of all the prompts of a run at once: mauve.",
+    )
+    assert read_history(nights).notes[0].startswith("From night-2 on 45 prompts are asked instead of 40")
+
+
+def test_clusters_hold_for_the_common_prompts_of_all_runs(tmp_path: Path) -> None:
+    clusters = tuple(f"c{place // 5}" for place in range(45))
+    runs = [night(tmp_path, 1, grown(40)), night(tmp_path, 2, dataclasses.replace(grown(45), clusters=clusters))]
+    [_, tuned] = next(t for t in read_history(runs, common_prompts=True).trends if t.metric == "vendi").lines
+    [alone] = mean_intervals(NEW[None, :40], 0.95, clusters[:40])
+    assert tuned.lows == (alone.low, alone.low)
+
+
+def test_where_all_runs_asked_the_same_common_prompts_change_nothing(tmp_path: Path) -> None:
+    runs = [night(tmp_path, 1, grown(40)), night(tmp_path, 2, grown(40))]
+    assert read_history(runs, common_prompts=True) == read_history(runs)
+
+
+def test_runs_without_a_common_prompt_are_a_line_that_names_who_costs_them(tmp_path: Path) -> None:
+    runs = [night(tmp_path, 1, grown(40)), night(tmp_path, 2, grown(40)), night(tmp_path, 3, grown(40, *range(40)))]
+    result = call("report", "--history", "--common-prompts", *runs)
+    assert result.exit_code == 2
+    assert result.output.strip() == (
+        "evalkit: prompts: none is asked alike by all 3 runs; without night-3 the others would share 40 more"
+    )
+
+
+def test_a_run_that_does_not_say_what_it_asked_is_named(tmp_path: Path) -> None:
+    result = call("report", "--history", "--common-prompts", night(tmp_path, 1), night(tmp_path, 2, grown(40)))
+    assert result.exit_code == 2
+    assert "night-1 does not say what its prompts ask" in result.output
+
+
+def test_an_older_run_says_it_by_its_prompts(tmp_path: Path) -> None:
+    asked = tuple(Prompt(f"p{place}", f"Question {place}?") for place in range(40))
+    folders = [questions(tmp_path / name, asked[:size], NEW[:size]) for name, size in (("a", 40), ("b", 30))]
+    for folder in folders:
+        manifest = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+        manifest["started"] = "2026-11-01T02:00:00+01:00"
+        (folder / "run.json").write_text(json.dumps(manifest), encoding="utf-8")
+    assert "of the 30 prompts that all runs asked alike" in read_history(folders, common_prompts=True).notes[0]
+
+
+def test_common_prompts_go_with_a_history_alone(tmp_path: Path) -> None:
+    result = call("report", "--common-prompts", night(tmp_path, 1), night(tmp_path, 2))
+    assert result.exit_code == 2
+    assert "--common-prompts goes with --history" in result.output

@@ -209,3 +209,16 @@ def test_uses_rest_on_the_forms_that_may_stand_beside_each_other() -> None:
     assert matched["vendi"] == "matched/vendi"
     assert "sequence_entropy" not in matched
     assert matched["nats_per_byte"] == "nats_per_byte"
+
+
+def test_one_family_alone_is_held_to_the_level_of_its_side() -> None:
+    rng = np.random.default_rng(0)
+    base, noise = rng.normal(size=24), rng.normal(size=24)
+    shifts = np.linspace(0.1, 1.5, 141)
+    told = [summary({"distinct_k": (base, base - shift + noise)}) for shift in shifts]
+    between = [one for one in told if 0.012 < joint_statements(one)["tuned", "diversity"].together.p < 0.028]
+    assert between
+    for one in between:
+        joint = joint_statements(one)["tuned", "diversity"]
+        assert [voice.outcome for voice in joint.clear] == [joint.together.outcome] == ["lost"]
+        assert "though" not in verdict(one).claim

@@ -73,3 +73,26 @@ def test_a_suite_is_run_inside_a_test(pytester: pytest.Pytester) -> None:
         """
     )
     pytester.runpytest_subprocess("-p", "evalkit.pytest_plugin").assert_outcomes(passed=1)
+
+
+def test_a_grown_suite_passes_by_its_common_prompts(pytester: pytest.Pytester) -> None:
+    write_run(pytester.path / "old", summary({"vendi": {"base": OLD[:50], "tuned": OLD[:50]}}))
+    write_run(pytester.path / "new", summary({"vendi": {"base": OLD, "tuned": NEW}}))
+    pytester.makepyfile(
+        """
+        from evalkit.pytest_plugin import assert_no_regression
+
+        def test_grown():
+            assert_no_regression("new", baseline="old", common_prompts=True)
+
+        def test_too_far():
+            assert_no_regression("new", baseline="old", common_prompts=True, least_common=0.9)
+
+        def test_refused():
+            assert_no_regression("new", baseline="old")
+        """
+    )
+    result = pytester.runpytest_inprocess("-p", "evalkit.pytest_plugin")
+    result.assert_outcomes(passed=1, failed=2)
+    assert "Judged by the 50 prompts that both asked alike, 83.3 %" in result.stdout.str()
+    assert "prompts: 10 only in new (p50, p51, p52, ...); --common-prompts goes by" in result.stdout.str()

@@ -9,7 +9,7 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from evalkit.announce.words import name
+from evalkit.announce.words import name, one_line
 from evalkit.clusters import sized
 from evalkit.comparing import Comparison, PairRows, Row, left_out
 from evalkit.records import Difference, Estimate
@@ -56,13 +56,16 @@ def show(found: Comparison) -> None:
 
 def to_json(found: Comparison) -> str:
     """Everything, without the values a prompt, which the sides themselves hold."""
+    common = found.common
     told = {
         "a": found.a,
         "b": found.b,
-        "prompts": found.prompts,
+        "prompts": len(common.prompts),
         "clusters": units(found.clusters, 0) or None,
-        "prompts_only_in_a": found.only_a,
-        "prompts_only_in_b": found.only_b,
+        "prompts_only_in_a": len(common.only_here),
+        "prompts_only_in_b": len(common.only_there),
+        "prompts_changed": len(common.changed),
+        "left_out": {"only_in_a": common.only_here, "only_in_b": common.only_there, "changed": common.changed},
         "differences": found.tests,
         "pairs": [
             {"a": pair.a, "b": pair.b, "metrics": [_row_fields(row) for row in pair.rows]} for pair in found.pairs
@@ -151,9 +154,9 @@ def _reasons(pair: PairRows) -> list[str]:
 def _footer(found: Comparison) -> str:
     """What the numbers are."""
     parts = [
-        f"B minus A, paired by prompt over {sized(found.prompts, found.clusters)}",
+        f"B minus A, paired by prompt over {sized(len(found.common.prompts), found.clusters)}",
         f"in brackets {LEVEL} intervals over {'clusters' if found.clusters else 'prompts'}",
         f"p after Holm over {counted(found.tests, 'difference')}",
-        left_out(found),
+        one_line(left_out(found)),
     ]
     return f"{'; '.join(part for part in parts if part)}."

@@ -23,6 +23,8 @@ def to_annotations(verdict: Verdict) -> Iterator[str]:
         yield from (_of(judgement, kind) for judgement in shown)
         if len(found) > len(shown):
             yield command(kind, "evalkit gate", f"{len(found) - len(shown)} more like these; see the log")
+    if told := words.shared(verdict):
+        yield command("notice", "evalkit gate", told)
     for note in words.notes(verdict):
         yield command("warning", "evalkit gate", note)
     if verdict.outcome == "pass":

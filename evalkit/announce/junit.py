@@ -27,7 +27,14 @@ def to_junit(verdict: Verdict, inconclusive: Inconclusive, at: datetime) -> byte
     suite = _suite(tags, at)
     for judgement, tag in zip(verdict.judgements, tags, strict=True):
         _case(suite, judgement, tag)
-    return _written(suite, [words.headline(verdict), *words.notes(verdict)])
+    return _written(suite, [words.headline(verdict), *_common(verdict), *words.notes(verdict)])
+
+
+def _common(verdict: Verdict) -> list[str]:
+    """How many prompts were shared, then every one that was left out."""
+    told = words.shared(verdict)
+    names = [f"{title}: {', '.join(map(words.one_line, prompts))}" for title, prompts in words.left_out(verdict)]
+    return [told, *names] if told else []
 
 
 def failure_to_junit(failure: Failure, at: datetime) -> bytes:

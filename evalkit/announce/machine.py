@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from typing import Any
 
 from evalkit.announce import failure as failures
 from evalkit.announce import words
 from evalkit.announce.failure import Failure
+from evalkit.asked import Common
 from evalkit.gate import Verdict
 
 
 def to_json(verdict: Verdict, exit_code: int, policy: str) -> str:
     """Everything; `policy` says where the policy came from."""
-    fields = dataclasses.asdict(verdict)
+    fields = dataclasses.asdict(verdict) | {"common": _common(verdict.common)}
     told = {
         "outcome": fields.pop("outcome"),
         "exit_code": exit_code,
@@ -21,6 +23,21 @@ def to_json(verdict: Verdict, exit_code: int, policy: str) -> str:
         "policy": policy,
     }
     return json.dumps(told | fields, indent=1, ensure_ascii=False, allow_nan=False)
+
+
+def _common(common: Common | None) -> dict[str, Any] | None:
+    """How many prompts were shared, and which were left out on each side; None where all had to be the same."""
+    if common is None:
+        return None
+    return {
+        "prompts": len(common.prompts),
+        "share": common.share,
+        "least_for_a_pass": common.least,
+        "shared": common.prompts,
+        "changed": common.changed,
+        "only_new": common.only_here,
+        "only_old": common.only_there,
+    }
 
 
 def failure_to_json(failure: Failure) -> str:

@@ -31,7 +31,7 @@ def to_markdown(verdict: Verdict) -> str:
     told = (
         f"{marker(verdict.suite)}\n### {_SIGNS[verdict.outcome]} evalkit gate\n\n{_text(words.headline(verdict))}\n\n"
     )
-    told += "".join(f"{_text(note)}\n\n" for note in words.notes(verdict))
+    told += "".join(f"{_text(note)}\n\n" for note in filter(None, (words.shared(verdict), *words.notes(verdict))))
     foot = f"\nIntervals: each bound is wrong with probability {1 - verdict.confidence:.2g}. "
     foot += f"{_code(words.name(verdict.new))} against {_code(words.name(verdict.old))}.\n"
     rows = [_row(judgement) for judgement in verdict.judgements]
@@ -39,7 +39,21 @@ def to_markdown(verdict: Verdict) -> str:
     fitting = sum(end <= LIMIT - _ROOM for end in ends[1:])
     left_out = len(rows) - fitting
     more = f"\n{left_out} more rows do not fit into a comment; `--json` has them all.\n" if left_out else ""
-    return told + _HEAD + "".join(rows[:fitting]) + more + foot
+    page = told + _HEAD + "".join(rows[:fitting]) + more + foot
+    return page + _left_out(verdict, LIMIT - _bytes(page))
+
+
+def _left_out(verdict: Verdict, room: int) -> str:
+    """Folded: every prompt that took no part, as far as there is room."""
+    parts = words.left_out(verdict)
+    names = [f"- {_text(title)}: {_code(words.name(prompt))}\n" for title, prompts in parts for prompt in prompts]
+    head = f"\n<details><summary>{len(names)} prompts left out</summary>\n\n"
+    ends = list(accumulate(map(_bytes, names), initial=_bytes(head)))
+    fitting = sum(end <= room - _ROOM for end in ends[1:])
+    if not fitting:
+        return ""
+    more = f"- {len(names) - fitting} more do not fit; `--json` has them all\n" if fitting < len(names) else ""
+    return f"{head}{''.join(names[:fitting])}{more}\n</details>\n"
 
 
 def failure_to_markdown(failure: Failure) -> str:

@@ -18,6 +18,8 @@ def show(verdict: Verdict, policy: str) -> None:
     """Headline, a table a pair of arms with one row a judgement, remarks, and what the numbers are."""
     console = Console(highlight=False, soft_wrap=False)
     console.print(Text(words.headline(verdict), style=_STYLES[verdict.outcome]))
+    if told := words.shared(verdict):
+        console.print(Text(told))
     for note in words.notes(verdict):
         console.print(Text(note, style="yellow"))
     for arms in dict.fromkeys(map(words.arms, verdict.judgements)):

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 
+from evalkit.asked import few
 from evalkit.gate import Judgement, Outcome, Verdict
 from evalkit.noninferiority import POWER
-from evalkit.report.wording import counted, label, listed, short
+from evalkit.report.wording import counted, label, listed, percent, short
 
 OUTCOMES: dict[Outcome, str] = {"regression": "Regression", "inconclusive": "Inconclusive", "pass": "Pass"}
 NAMED = 3
@@ -44,6 +45,31 @@ def one_line(text: str) -> str:
 def notes(verdict: Verdict) -> list[str]:
     """What must be said of the two sides as a whole, a sentence each."""
     return [f"Note: {short(one_line(note), LONGEST_NOTE)}." for note in verdict.notes]
+
+
+def shared(verdict: Verdict) -> str:
+    """By how many prompts the two were judged, and a few of those that were left out; empty where all counted."""
+    common = verdict.common
+    if common is None or common.is_all:
+        return ""
+    told = [f"{title}: {len(prompts)} ({few([*map(name, prompts)])})" for title, prompts in left_out(verdict)]
+    return (
+        f"Judged by the {counted(len(common.prompts), 'prompt')} that both asked alike, {percent(common.share)} of the "
+        f"larger side's (a pass needs {percent(common.least)}). Left out, {'; '.join(told)}."
+    )
+
+
+def left_out(verdict: Verdict) -> list[tuple[str, tuple[str, ...]]]:
+    """Which prompts took no part: why, and all of them by name."""
+    common = verdict.common
+    if common is None:
+        return []
+    parts = [
+        (f"only in {name(verdict.new)}", common.only_here),
+        (f"only in {name(verdict.old)}", common.only_there),
+        ("asked otherwise under the same id", common.changed),
+    ]
+    return [(title, prompts) for title, prompts in parts if prompts]
 
 
 def subject(judgement: Judgement) -> str:

@@ -19,7 +19,7 @@ from evalkit.diversity.distribution import branching_by_position
 from evalkit.diversity.subsets import best_of, expected_classes, expected_kinds, pass_at
 from evalkit.measure import Measure, parse
 from evalkit.records import CONFIDENCE, Arm, Crossover, Curve, Group
-from evalkit.stats import Array, by_cluster, mean_intervals, resampled_means
+from evalkit.stats import Array, Bounds, by_cluster, mean_intervals, resampled_means
 from evalkit.tokenizer import SPACED
 
 NGRAM = 2
@@ -27,11 +27,9 @@ NGRAM = 2
 POSITIONS = (1, 2, 3, 5, 8, 13, 21, 34, 55, 89, 144, 233, 377, 610, 987)
 """Tokens of a completion at which branching is shown."""
 OF_QUALITY = ("pass_at", "best_of")
-BOUNDS = {
-    "classes": (1.0, math.inf), "distinct_ngrams": (0.0, math.inf), "pass_at": (0.0, 1.0), "branching": (1.0, math.inf),
-}  # fmt: skip
-"""Name of a curve -> between what its values lie on a prompt."""
 """Curves on which overtaking means something: all arms show one class at k = 1."""
+BOUNDS = {"distinct_ngrams": (0.0, math.inf), "pass_at": (0.0, 1.0), "branching": (1.0, math.inf)}
+"""Name of a curve -> between what its values lie on a prompt, whatever k."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +75,10 @@ def curves(traced: Sequence[Traced], arms: Sequence[Arm], clusters: Sequence[str
     for one in traced:
         for arm in arms:
             values = np.ascontiguousarray(one.values[arm.name].T)
-            means = mean_intervals(values, CONFIDENCE, clusters, BOUNDS.get(one.name))
+            means = [
+                mean_intervals(row[None, :], CONFIDENCE, clusters, _bounds(one.name, k))[0]
+                for row, k in zip(values, one.ks, strict=True)
+            ]
             found.append(
                 Curve(
                     name=one.name,
@@ -94,6 +95,10 @@ def curves(traced: Sequence[Traced], arms: Sequence[Arm], clusters: Sequence[str
                 )
             )
     return found
+
+
+def _bounds(name: str, k: int) -> Bounds | None:
+    return (1.0, float(k)) if name == "classes" else BOUNDS.get(name)
 
 
 def crossovers(traced: Sequence[Traced], arms: Sequence[Arm], clusters: Sequence[str] = ()) -> list[Crossover]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -23,6 +23,7 @@ from evalkit.report import (
     joint_rows,
     laws,
     maps,
+    overview,
     provenance,
     raters,
     readings,
@@ -33,16 +34,14 @@ from evalkit.report import (
     tries,
     voices,
 )
+from evalkit.report.alarm_lines import alarm_lines
 from evalkit.report.content import JSON, ReportContent
 from evalkit.report.distance import distance
-from evalkit.report.frontier import frontier
 from evalkit.report.offline import asset, holdable, render
-from evalkit.report.plain import alarm_words, pictured
 from evalkit.report.uses_view import UsesView, slider, uses_view
 from evalkit.report.verdict import Verdict, verdict
 from evalkit.report.wording import LEVEL, counted, label, listed, number_text
 from evalkit.stats import units
-from evalkit.summary import is_at_ceiling
 
 SCRIPTS = (
     "names.js",
@@ -93,17 +92,15 @@ def _view(content: ReportContent, packed: samples.Samples, told: Verdict) -> dic
         "notes": content.notes,
         "baseline": next((arm.baseline for arm in summary.arms if arm.baseline), ""),
         "verdict": told,
-        "alarms": [(alarm_words(alarm.kind), alarm) for alarm in summary.alarms],
+        "alarms": alarm_lines(summary),
         "told": cards.cards_of(told) if told.arms else None,
-        "equal": cards.equal_quality(summary, told) if told.arms else None,
+        "equal": _equal(summary, told),
         "useful": _useful(summary),
         "others": _others(told),
         "uses": _uses(content, told),
         "joints": joint_rows.joint_rows(told),
         "arm_pairs": [f"{arm.arm} against {arm.baseline}" for arm in told.arms],
-        "quality": _options(content, "quality"),
-        "diversity": _options(content, "diversity"),
-        "first_diversity": _easiest(figures.plottable(summary, "diversity"), summary),
+        "overview": overview.overview(content),
         "sections": _sections(content),
         "bar": _bar(summary),
         "has_variants": any(not effects.is_whole(metric) for metric in effects.betters(summary)),
@@ -137,34 +134,19 @@ def _drawn(data: Mapping[str, Any]) -> dict[str, Any]:
     return {"distance": distance, "drawn": list(data["figures"])}
 
 
+def _equal(summary: Summary, told: Verdict) -> cards.Equal | None:
+    """None where quality and diversity are not both known."""
+    is_known = figures.plottable(summary, "quality") and figures.plottable(summary, "diversity")
+    return cards.equal_quality(summary, told) if told.arms and is_known else None
+
+
 def _others(told: Verdict) -> list[tuple[str, cards.Cards]]:
     """Headline and cards of every arm that the cards at the top are not about alone."""
-    return [(arm.headline, cards.arm_cards(arm)) for arm in (told.arms if told.ladder else told.arms[1:])]
+    return [(arm.headline, cards.arm_cards(arm)) for arm in told.arms if told.about != (arm.arm,)]
 
 
 def _uses(content: ReportContent, told: Verdict) -> UsesView | None:
     return uses_view(content, told.arms[0].baseline) if told.arms else None
-
-
-def _options(content: ReportContent, side: Side) -> list[str]:
-    """What the selectors offer: every measure of that side with its unit."""
-    measures = figures.plottable(content.summary, side)
-    units = [content.metrics[measure].unit if measure in content.metrics else "" for measure in measures]
-    return [
-        f"{label(measure)}, in {unit}" if unit else label(measure)
-        for measure, unit in zip(measures, units, strict=True)
-    ]
-
-
-def _easiest(measures: Sequence[str], summary: Summary) -> int:
-    """Place of the measure that a reader can picture best, with which the charts begin, as verdict and cards do."""
-    traits = effects.traits(summary)
-    full = {estimate.metric for estimate in summary.estimates if is_at_ceiling(estimate)}
-    return min(
-        range(len(measures)),
-        key=lambda place: (measures[place] in full, pictured(traits[measures[place]])),
-        default=0,
-    )
 
 
 def _facts(content: ReportContent) -> list[str]:
@@ -193,8 +175,8 @@ def _data(content: ReportContent, packed: samples.Samples, told: Verdict) -> dic
         "file": re.sub(r"[^A-Za-z0-9._-]+", "-", content.title).strip("-.") or "report",
         "summary": holdable(asdict(summary)),
         "csv": tables.estimates_csv(summary),
-        "overview": _overview(summary),
-        "readings": _readings(summary),
+        "overview": overview.drawn(summary),
+        "readings": overview.said(summary),
         "curves": tries.curve_figures(tries.over_k(summary)),
         "distance": _distance(summary),
         "forests": [figures.forest(summary, arm.arm, arm.baseline) for arm in told.arms],
@@ -225,26 +207,10 @@ def _figures(content: ReportContent) -> dict[str, JSON]:
     return {place: figure for place, figure in found.items() if figure}
 
 
-def _overview(summary: Summary) -> JSON:
-    """First-screen figures: [quality][diversity], or one row of dot plots where one side was not measured."""
-    quality, diversity = figures.plottable(summary, "quality"), figures.plottable(summary, "diversity")
-    if quality and diversity:
-        return [[frontier(summary, q, d) for d in diversity] for q in quality]
-    return (
-        [[figures.dots(summary, d) for d in diversity]] if diversity else [[figures.dots(summary, q)] for q in quality]
-    )
-
-
 def _names(summary: Summary) -> dict[str, str]:
     """Measure -> its name for readers; plain ones first."""
     measures = sorted(effects.betters(summary), key=lambda measure: not effects.is_whole(measure))
     return {measure: label(measure) for measure in measures}
-
-
-def _readings(summary: Summary) -> JSON:
-    """Sentences for the top of the frontier: [quality][diversity]."""
-    quality, diversity = figures.plottable(summary, "quality"), figures.plottable(summary, "diversity")
-    return [[readings.sentences(summary, q, d) for d in diversity] for q in quality]
 
 
 def _bar(summary: Summary) -> str:
@@ -270,8 +236,10 @@ def _useful(summary: Summary) -> str:
 
 def _distance(summary: Summary) -> dict[str, list[figures.Figure | None]]:
     """Each measure against KL from the baseline, by side of the trade, in the order of its selector."""
-    sides: tuple[Side, ...] = ("quality", "diversity")
-    return {side: [distance(summary, measure) for measure in figures.plottable(summary, side)] for side in sides}
+    sides: tuple[tuple[str, Side], ...] = (("quality", overview.upward_side(summary)), ("diversity", "diversity"))
+    return {
+        place: [distance(summary, measure) for measure in figures.plottable(summary, side)] for place, side in sides
+    }
 
 
 def _losses(summary: Summary, told: Verdict) -> JSON:

@@ -1,7 +1,7 @@
 """The cards: what was gained, what was lost, what is left where arms are equally good; the most important only.
 
-A ladder has one set of cards, with the numbers of its nearest and its furthest arm; a measure that some rungs gain and
-others lose has a card of its own.
+A ladder or a sweep has one set of cards, with the numbers of its first and its last arm; a measure that some of its
+arms gain and others lose has a card of its own.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from evalkit.report import effects
 from evalkit.report.findings import Finding
 from evalkit.report.plain import named, pictured
 from evalkit.report.readings import range_of
+from evalkit.report.sweeps import sweeps
 from evalkit.report.verdict import ArmVerdict, Verdict
 from evalkit.report.wording import interval_text, is_number, label, value_text
 
@@ -61,7 +62,7 @@ class Card:
 
 @dataclass(frozen=True, slots=True)
 class Cards:
-    """What one arm, or a ladder as a whole, gained and lost against its baseline."""
+    """What one arm, or a ladder or sweep as a whole, gained and lost against its baseline."""
 
     arms: str
     baseline: str
@@ -81,14 +82,16 @@ class Equal:
     """Diversity among useful completions, equally many of each arm."""
     readings: tuple[str, ...]
     """Of sweeps over temperature."""
+    is_swept: bool
+    """Whether a checkpoint was drawn from at several temperatures."""
+    has_quality: bool
+    """Whether the suite says which score tells what is good."""
 
 
 def cards_of(told: Verdict) -> Cards:
-    """The cards of the headline: of its ladder, or of its arm."""
-    if told.ladder is None:
-        return arm_cards(told.arms[0])
+    """The cards of the headline: of its ladder, its sweep or its arm."""
     by_name = {arm.arm: arm for arm in told.arms}
-    return _cards([by_name[name] for name in told.ladder.rungs])
+    return _cards([by_name[name] for name in told.about])
 
 
 def arm_cards(arm: ArmVerdict) -> Cards:
@@ -98,7 +101,7 @@ def arm_cards(arm: ArmVerdict) -> Cards:
 
 def equal_quality(summary: Summary, told: Verdict) -> Equal:
     """Of the headline's arms, the measures of diversity that a reader can picture; the rest is in the tables."""
-    ends = _ends([told.ladder.rungs[0], told.ladder.rungs[-1]] if told.ladder else [told.arms[0].arm])
+    ends = _ends([told.about[0], told.about[-1]])
     useful = [d for d in summary.differences if d.arm in ends and split_variant(d.metric)[0] == "useful"]
     directed = {metric for metric, better in effects.betters(summary).items() if better != "neither"}
     traits = effects.traits(summary)
@@ -111,6 +114,8 @@ def equal_quality(summary: Summary, told: Verdict) -> Equal:
             for metric in metrics
         ),
         tuple(_reading(reading, _of(reading.metric, traits)) for reading in _readings(summary)),
+        is_swept=bool(sweeps(summary)),
+        has_quality=summary.bar is not None,
     )
 
 
@@ -127,7 +132,7 @@ def _cards(arms: Sequence[ArmVerdict]) -> Cards:
     rows = {kind: tuple(_row(own, ends) for own in found) for kind, found in kinds.items()}
     return Cards(
         arms=" to ".join(ends),
-        baseline=arms[0].baseline,
+        baseline=" to ".join(_ends([arms[0].baseline, arms[-1].baseline])),
         cards=tuple(
             Card(kind, title, nothing, rows[kind][:SHOWN], rows[kind][SHOWN:])
             for kind, (title, nothing) in TITLES.items()

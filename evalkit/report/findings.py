@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from evalkit.records import Better, Difference, Summary, Traits
@@ -45,6 +45,10 @@ class Finding:
         p = p_text(self.difference.p_adjusted)
         notes = [f"{LEVEL} interval {self.interval}"] * bool(self.interval) + [f"Holm {p}"] * bool(p)
         return f"{self.name} {self.value} ({', '.join(notes)})" if notes else f"{self.name} {self.value}"
+
+
+Findings = Mapping[str, Sequence[Finding]]
+"""Arm -> its findings, the strongest first."""
 
 
 def findings(arm: str, baseline: str, summary: Summary, metrics: Collection[str] | None = None) -> list[Finding]:

@@ -7,7 +7,7 @@ from itertools import groupby
 
 from evalkit.records import Arm, Summary
 from evalkit.report import effects, plane, signs
-from evalkit.report.figures import GRID, Figure, page_layout, shown
+from evalkit.report.figures import GRID, Figure, direction, page_layout, shown
 from evalkit.report.ladders import ladders
 from evalkit.report.wording import label
 
@@ -15,7 +15,8 @@ HEIGHT = 460
 
 
 def frontier(summary: Summary, quality: str, diversity: str) -> Figure:
-    """Every arm at its diversity (right is more) and quality (up is better)."""
+    """Every arm at its diversity (right is more) and its quality or agreement (up is better or nearer)."""
+    words = direction(effects.traits(summary)[quality].side)
     betters = effects.betters(summary)
     numbers = signs.numbers(summary)
     known = plane.both_known(summary, diversity, quality, _by_checkpoint(summary.arms, numbers))
@@ -26,9 +27,9 @@ def frontier(summary: Summary, quality: str, diversity: str) -> Figure:
     layout = page_layout(
         height=HEIGHT,
         xaxis=_axis(diversity, "more diverse", across),
-        yaxis=_axis(quality, "better", upwards),
+        yaxis=_axis(quality, words, upwards),
         shapes=_corner(),
-        annotations=[_corner_words()],
+        annotations=[_corner_words(words)],
     )
     ladder_lines = [plane.joined(way, known) for way in ways]
     return {"data": [*ladder_lines, *(plane.path(own, numbers[own[0][0].name]) for own in paths)], "layout": layout}
@@ -70,9 +71,9 @@ def _corner() -> list[Figure]:
     ]
 
 
-def _corner_words() -> Figure:
+def _corner_words(upwards: str) -> Figure:
     return {
-        "text": "better and more diverse ↗",
+        "text": f"{upwards} and more diverse ↗",
         "x": 1,
         "y": 1,
         "xref": "paper",

@@ -11,13 +11,14 @@ from evalkit.records import Side, Summary
 from evalkit.report.findings import Finding, told_of
 from evalkit.report.findings import findings as findings_of
 from evalkit.report.side_words import SIDES, SideWords
-from evalkit.report.wording import LEVEL, capital, deviations, is_number, label, listed
+from evalkit.report.wording import LEVEL, capital, deviations, is_number, label, listed, short
 
 SAID: dict[Side, str] = {"quality": "quality", "diversity": "diversity", "match": "agreement"}
 SHOWN = 2
 """Measures named per side of the trade: the sentence must stay readable, the tables hold the rest."""
 GRAVE = {
     "truncated": "Answers of {arms} were cut at max_tokens.",
+    "empty": "Many answers of {arms} are empty.",
     "same answer": "{arms} gives the same answer to many different prompts.",
 }
 """Kinds of alarms that a reader of the headline alone must know of, in words."""
@@ -27,7 +28,7 @@ def headline(
     arm: str, baseline: str, told: Sequence[tuple[SideWords, Joint]], findings: Sequence[Finding], summary: Summary
 ) -> tuple[str, str, str]:
     """The headline with its evidence in it, then its claim alone, then its numbers alone."""
-    unknown = _unknown(told, findings)
+    unknown = unknown_sides(told, findings)
     if not told:
         directionless = f"{arm} and {baseline} are compared only on measures without a better direction."
         said = " ".join(unknown) or directionless
@@ -45,7 +46,7 @@ def headline(
     rest = [
         *([f"{capital('; '.join(tallies))}."] if tallies else []),
         *unknown,
-        *_caveats(arm, baseline, told, summary),
+        *caveats([arm, baseline], [joint for _, joint in told], summary),
     ]
     claim = f"{arm} {listed(clauses)}."
     with_evidence = f"{arm} {listed([f'{words} ({shown})' for words, shown in zip(clauses, evidence, strict=True)])}."
@@ -53,7 +54,7 @@ def headline(
     return " ".join([with_evidence, *rest]), claim, " ".join([numbers, *rest])
 
 
-def _unknown(told: Sequence[tuple[SideWords, Joint]], findings: Sequence[Finding]) -> list[str]:
+def unknown_sides(told: Sequence[tuple[SideWords, Joint]], findings: Sequence[Finding]) -> list[str]:
     """A sentence for each side that was asked for and of which no measure can speak."""
     known = {words.side for words, _ in told}
     asked = {words.side: [f for f in findings if f.traits.side == words.side] for words in SIDES}
@@ -70,34 +71,44 @@ def _undefined(side: Side, findings: Sequence[Finding]) -> str:
 def _with_noise(clauses: Sequence[str], told: Sequence[tuple[SideWords, Joint]]) -> list[str]:
     """A wider range is said to be of unknown worth where no quality is known: noise is various too."""
     has_quality = any(words.side == "quality" for words, _ in told)
-    wider = [words.side == "diversity" and _is_wider(joint) for words, joint in told]
+    wider = [is_wider(joint) for _, joint in told]
     return [
         f"{clause}, of answers whose quality is not known: noise is various too"
-        if is_wider and not has_quality
+        if is_so and not has_quality
         else clause
-        for clause, is_wider in zip(clauses, wider, strict=True)
+        for clause, is_so in zip(clauses, wider, strict=True)
     ]
 
 
-def _is_wider(joint: Joint) -> bool:
-    """As a whole, or in any family by itself."""
-    return any(voice.outcome == "gained" for voice in (joint.together, *joint.clear))
+def is_wider(joint: Joint) -> bool:
+    """Whether a range is wider as a whole, or in any family by itself."""
+    return joint.side == "diversity" and any(voice.outcome == "gained" for voice in (joint.together, *joint.clear))
 
 
-def _caveats(arm: str, baseline: str, told: Sequence[tuple[SideWords, Joint]], summary: Summary) -> list[str]:
-    """What a reader of the headline alone must know."""
+def caveats(arms: Sequence[str], told: Sequence[Joint], summary: Summary) -> list[str]:
+    """What a reader of a headline about these arms, baselines among them, must know if he reads nothing else."""
     said = []
     for kind, sentence in GRAVE.items():
-        arms = [alarm.arm for alarm in summary.alarms if alarm.kind == kind and alarm.arm in (arm, baseline)]
-        if arms:
-            said.append(sentence.format(arms=listed(dict.fromkeys(arms))))
+        grave = [alarm.arm for alarm in summary.alarms if alarm.kind == kind and alarm.arm in arms]
+        if grave:
+            said.append(sentence.format(arms=listed(dict.fromkeys(grave))))
+    said += _systems(arms, summary)
     for names, why in (("by_length", "Lengths differ"), ("by_tokenizer", "Tokenizers differ")):
-        aside = [label(metric) for _, joint in told for metric in getattr(joint, names)]
+        aside = list(dict.fromkeys(label(metric) for joint in told for metric in getattr(joint, names)))
         if aside:
             said.append(f"{why}, so {listed(aside)} {'has' if len(aside) == 1 else 'have'} no say.")
     if any(alarm.kind == "few prompts" for alarm in summary.alarms):
         said.append(f"{sized(len(summary.prompts), summary.clusters)} can give no more than a first impression.")
     return said
+
+
+def _systems(arms: Sequence[str], summary: Summary) -> list[str]:
+    """What tuned checkpoints are told before each prompt, where they are not told the same."""
+    told = {arm.checkpoint: arm.system for arm in summary.arms if arm.name in arms and arm.kind == "tuned"}
+    if len(set(told.values())) < 2:
+        return []
+    each = [f"{name} “{short(' '.join(text.split()), 60)}”" if text else f"{name} none" for name, text in told.items()]
+    return [f"System messages differ: {listed(each)}."]
 
 
 def _evidence(joint: Joint, heard: Sequence[Finding], prefix: str) -> str:

@@ -16,14 +16,12 @@ import numpy as np
 from evalkit.joint import Joint, Joints
 from evalkit.records import Estimate, Side, Summary
 from evalkit.report import effects
-from evalkit.report.findings import Finding, telling, told_of
+from evalkit.report.findings import Finding, Findings, telling, told_of
 from evalkit.report.ladders import Ladder
 from evalkit.report.wording import LEVEL, capital, is_number, listed, value_text
 from evalkit.stats import holm, mean_p_values
 
 State = Literal["gained", "lost", "mixed", "unclear"]
-Rungs = Mapping[str, Sequence[Finding]]
-"""Arm -> its findings, the strongest first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +78,7 @@ _SIDES = (
 )
 
 
-def ladder_headline(ladder: Ladder, rungs: Rungs, summary: Summary, joints: Joints) -> tuple[str, str]:
+def ladder_headline(ladder: Ladder, rungs: Findings, summary: Summary, joints: Joints) -> tuple[str, str]:
     """Claim and numbers, a sentence each; empty where neither side has a number on every rung."""
     told = [side for side in _SIDES if all(_of(side, rungs[arm]) for arm in ladder.rungs)]
     if not told:
@@ -104,7 +102,7 @@ def _state(joint: Joint | None) -> State:
     return "mixed" if joint.disagree else joint.together.outcome
 
 
-def _is_graded(side: _Words, ladder: Ladder, rungs: Rungs, states: Sequence[State], summary: Summary) -> bool:
+def _is_graded(side: _Words, ladder: Ladder, rungs: Findings, states: Sequence[State], summary: Summary) -> bool:
     if set(states) not in ({"gained"}, {"lost"}):
         return False
     betters, found = effects.betters(summary), effects.estimates(summary)
@@ -158,7 +156,7 @@ def _with(state: State, ladder: Ladder, states: Sequence[State]) -> list[str]:
     return [arm for arm, own in zip(ladder.rungs, states, strict=True) if own == state]
 
 
-def _ends(side: _Words, ladder: Ladder, rungs: Rungs) -> list[tuple[Finding | None, Finding]]:
+def _ends(side: _Words, ladder: Ladder, rungs: Findings) -> list[tuple[Finding | None, Finding]]:
     """Of each measure that tells the side its finding in the nearest and in the furthest arm."""
     near, far = (_of(side, rungs[arm]) for arm in (ladder.rungs[0], ladder.rungs[-1]))
     shown = told_of(far)

@@ -27,7 +27,7 @@ def path(points: Sequence[Known], number: int) -> Figure:
         "y": [y.value for _, _, y in points],
         "error_x": _error([x for _, x, _ in points]) | {"color": signs.themed(number)},
         "error_y": _error([y for _, _, y in points]) | {"color": signs.themed(number)},
-        "text": [_short(arm, _swept([arm for arm, _, _ in points])) for arm, _, _ in points],
+        "text": [shown(arm.name) for arm, _, _ in points],
         # names.js moves each to where it covers least.
         "textposition": "top right",
         "hovertext": [f"<b>{shown(a.name)}</b><br>{estimate_hover(y)}<br>{estimate_hover(x)}" for a, x, y in points],
@@ -57,18 +57,6 @@ def both_known(summary: Summary, right: str, upwards: str, arms: Sequence[Arm]) 
     found = effects.estimates(summary)
     pairs = [(arm, found.get((right, arm.name)), found.get((upwards, arm.name))) for arm in arms]
     return [(arm, x, y) for arm, x, y in pairs if x and y and is_number(x.value) and is_number(y.value)]
-
-
-def _swept(arms: Sequence[Arm]) -> set[str]:
-    """Checkpoints with several arms."""
-    names = [arm.checkpoint for arm in arms]
-    return {name for name in names if names.count(name) > 1}
-
-
-def _short(arm: Arm, swept: set[str]) -> str:
-    """The arm's name; along a path, whose colour is the checkpoint's, without that of the checkpoint."""
-    rest = arm.name.removeprefix(arm.checkpoint).strip() if arm.checkpoint in swept else ""
-    return shown(rest or arm.name)
 
 
 def reach(estimates: Sequence[Estimate], better: Better) -> Ends:

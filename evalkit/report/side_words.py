@@ -42,11 +42,14 @@ class SideWords:
         clear, outcome = joint.clear, joint.together.outcome
         if outcome == "unclear" or any(voice.outcome != outcome for voice in clear):
             return self.unclear.format(than=than, aims=aims) + self._though(clear)
-        pattern = self.gained if outcome == "gained" else self.lost
-        said = pattern.format(size=size_word(joint.together), than=than, aims=aims)
+        said = self.change(outcome, size_word(joint.together), than, aims)
         if len(clear) == len(joint.families):
             return said
         return f"{said}, clearly {self.within} {self._of(joint, outcome)}" if clear else f"{said}, taken together"
+
+    def change(self, outcome: Outcome, size: str, than: str, aims: str) -> str:
+        """A clear gain or loss of the side as a whole."""
+        return (self.gained if outcome == "gained" else self.lost).format(size=size, than=than, aims=aims)
 
     def tally(self, findings: Sequence[Finding]) -> str:
         """How many of the measures by themselves show what."""

@@ -72,7 +72,7 @@ def curve_tables(summary: Summary) -> list[CurveTable]:
 
 
 def curve_figures(summary: Summary) -> list[figures.Figure]:
-    """In the same order: k to the right, a line an arm."""
+    """In the same order: k to the right, a line an arm that has any number."""
     return [_figure(summary, own) for own in _kinds(summary).values()]
 
 
@@ -132,7 +132,8 @@ def _tries(k: float | None, found: Crossover) -> str:
     return f"more than {found.largest}" if k is None else "the first" if k == 0 else f"{k:.3g}"
 
 
-def _figure(summary: Summary, own: Sequence[Curve]) -> figures.Figure:
+def _figure(summary: Summary, every: Sequence[Curve]) -> figures.Figure:
+    own = [curve for curve in every if any(map(is_number, curve.values))] or every
     numbers = signs.numbers(summary)
     arms = {arm.name: arm for arm in summary.arms}
     beside = [DODGE ** (place - (len(own) - 1) / 2) for place in range(len(own))]

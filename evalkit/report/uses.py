@@ -22,6 +22,7 @@ from evalkit.joint import forms_for_all
 from evalkit.records import CONFIDENCE, Better, Estimate, Side, Summary, Traits
 from evalkit.report import effects
 from evalkit.report.content import ReportContent
+from evalkit.report.side_words import FORM
 from evalkit.report.wording import is_number
 from evalkit.stats import Array, Mean, mean_intervals
 
@@ -49,7 +50,11 @@ USES = (
     Use("reliable answers", "one try must be good, as in search or support", 0.8),
     Use("creative range", "many answers must differ, as for a writer", 0.3),
 )
-TRIES = "many tries"
+FORM_ALONE = (
+    Use("answers in the form that was asked for", "whether they are good is not known", USES[0].quality),
+    Use("different answers", "whether they are good is not known, and noise is various too", USES[1].quality),
+)
+"""The same weights where nothing but the form is known of quality."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +109,13 @@ class Parts:
     diversity: Part
     left_out: tuple[str, ...]
     """Measures with a better direction that some arm lacks, that do not vary at all, or that count several tries."""
+    is_form_alone: bool
+    """Whether all that is known of quality is whether answers have the form that was asked for."""
+
+    @property
+    def uses(self) -> tuple[Use, ...]:
+        """What the arms can be ranked for."""
+        return FORM_ALONE if self.is_form_alone else USES
 
 
 @dataclass(frozen=True)
@@ -130,7 +142,8 @@ def parts(summary: Summary, baseline: str) -> Parts | None:
     if quality is None or diversity is None:
         return None
     kept = {scale.measure for scale, _ in scales}
-    return Parts(baseline, quality, diversity, tuple(m for m in directed if forms.get(m) not in kept))
+    form_alone = {traits[scale.measure].family for scale in quality.scales} == {FORM}
+    return Parts(baseline, quality, diversity, tuple(m for m in directed if forms.get(m) not in kept), form_alone)
 
 
 def tries(content: ReportContent, baseline: str) -> Tries | None:

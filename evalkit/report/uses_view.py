@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from evalkit.report.content import JSON, ReportContent
-from evalkit.report.uses import STEPS, USES, Part, Place, Tries, parts, ranked, ranking, tries
+from evalkit.report.uses import STEPS, Part, Place, Tries, parts, ranked, ranking, tries
 from evalkit.report.wording import interval_text, label, listed, value_text
 
 NAMED = 3
@@ -48,6 +48,7 @@ class UsesView:
     arms: tuple[str, ...]
     scales: tuple[ScaleRow, ...]
     left_out: tuple[str, ...]
+    is_form_alone: bool
     steps: int
     start: int
     """Where the slider stands first: at the first use."""
@@ -60,12 +61,12 @@ def uses_view(content: ReportContent, baseline: str) -> UsesView | None:
         return None
     arms = tuple(arm.name for arm in content.summary.arms)
     several = tries(content, baseline)
-    orders = [ranking(found, use.quality) for use in USES] + (
+    orders = [ranking(found, use.quality) for use in found.uses] + (
         [ranked(several.part.values, several.part.clusters)] if several else []
     )
     cards = [
         _card(use.name, use.wants, f"quality {use.quality:g}, diversity {use.diversity:.2g}", order)
-        for use, order in zip(USES, orders, strict=False)
+        for use, order in zip(found.uses, orders, strict=False)
     ] + ([_tries_card(several, orders[-1])] if several else [])
     scores = [{place.arm: place.score for place in order} for order in orders]
     scales = [*found.quality.scales, *found.diversity.scales, *(several.part.scales if several else ())]
@@ -85,8 +86,9 @@ def uses_view(content: ReportContent, baseline: str) -> UsesView | None:
             for scale, side in zip(scales, sides, strict=True)
         ),
         left_out=tuple(label(measure) for measure in found.left_out),
+        is_form_alone=found.is_form_alone,
         steps=STEPS,
-        start=round(USES[0].quality * STEPS),
+        start=round(found.uses[0].quality * STEPS),
     )
 
 

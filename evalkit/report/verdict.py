@@ -3,7 +3,7 @@
 A side's claim rests on what its measures say together (`evalkit.joint`), families weighing equally; where families
 disagree, that is the claim. A single measure's difference counts only when its Holm-adjusted p is below 0.05; one
 without a better direction is never a gain or a loss. "Much" and "slightly" are Cohen's large (0.8) and small (0.2)
-standardised differences. Arms that form a ladder are told of as one.
+standardised differences. Arms that form a ladder, or a sweep over temperature, are told of as one.
 """
 
 from __future__ import annotations
@@ -18,12 +18,14 @@ from evalkit.joint import Joint, Joints, joint_statements
 from evalkit.records import Arm, Estimate, Side, Summary
 from evalkit.report import effects
 from evalkit.report.effects import Outcome
-from evalkit.report.findings import Finding
+from evalkit.report.findings import Finding, Findings
 from evalkit.report.findings import findings as findings_of
 from evalkit.report.headline import SHOWN, headline
-from evalkit.report.ladder_words import Rungs, ladder_headline
-from evalkit.report.ladders import Ladder, ladders
+from evalkit.report.ladder_words import ladder_headline
+from evalkit.report.ladders import ladders
 from evalkit.report.side_words import SIDES, words_for
+from evalkit.report.sweep_words import sweep_headline
+from evalkit.report.sweeps import sweeps
 from evalkit.report.wording import LEVEL, counted, interval_text, is_number, label, listed, value_text
 
 BESIDES = 4
@@ -57,17 +59,17 @@ class Verdict:
     """The whole summary in words."""
 
     headline: str
-    """About the ladder or the arm that is compared like with like; every arm has its own."""
+    """About the ladder, the sweep or the arm that is compared like with like; every arm has its own."""
     claim: str
     """The headline without its numbers ..."""
     numbers: str
     """... and the numbers that it rests on."""
     arms: tuple[ArmVerdict, ...]
     """One a compared arm, in the summary's order, the first that is compared like with like first."""
-    ladder: Ladder | None = None
-    """That of the headline."""
+    about: tuple[str, ...] = ()
+    """Arms that the headline is about: the rungs of a ladder, the temperatures of a sweep, or one, in their order."""
     besides: tuple[str, ...] = ()
-    """Claims about the checkpoints that the headline leaves out, compared like with like; a ladder has one."""
+    """Claims about what the headline leaves out, compared like with like; a ladder or a sweep has one."""
 
     @property
     def gained(self) -> tuple[Finding, ...]:
@@ -94,47 +96,48 @@ def verdict(summary: Summary) -> Verdict:
     besides = [f"{one.named}{one.claim}" for one in rest]
     if len(besides) > BESIDES:
         besides[BESIDES:] = [f"{counted(len(besides) - BESIDES, 'more claim')}: under “Arm by arm” in the report."]
-    return Verdict(first.headline, first.claim, first.numbers, arms, first.ladder, tuple(besides))
+    return Verdict(first.headline, first.claim, first.numbers, arms, first.arms, tuple(besides))
 
 
 @dataclass(frozen=True, slots=True)
 class _Subject:
-    """What one claim is about: a ladder, or an arm that is in none."""
+    """What one claim is about: a ladder, a sweep, or an arm that is in none."""
 
     headline: str
     claim: str
     numbers: str
-    ladder: Ladder | None
-    named: str
+    arms: tuple[str, ...]
+    named: str = ""
     """Before the claim, where that alone does not name its arms."""
 
 
 def _subjects(arms: Sequence[ArmVerdict], summary: Summary, joints: Joints) -> list[_Subject]:
-    """In the order of `arms`: the first one's, then those of other checkpoints that are compared like with like."""
+    """In the order of `arms`: the first one's, then those of others that are compared like with like."""
     by_name = {arm.name: arm for arm in summary.arms}
-    rungs = {arm.arm: arm.findings for arm in arms}
-    known = [ladder for ladder in ladders(summary) if set(ladder.rungs) <= rungs.keys()]
-    told: set[str] = set()
+    findings = {arm.arm: arm.findings for arm in arms}
     subjects: list[_Subject] = []
     for arm in arms:
-        checkpoint = by_name[arm.arm].checkpoint if arm.arm in by_name else arm.arm
-        if checkpoint in told or (subjects and not _like_with_like(by_name, arm.arm, arm.baseline)):
+        is_told = any(arm.arm in subject.arms for subject in subjects)
+        if is_told or (subjects and not _like_with_like(by_name, arm.arm, arm.baseline)):
             continue
-        subject = _subject(arm, known, rungs, summary, joints)
-        told |= {by_name[rung].checkpoint for rung in subject.ladder.rungs} if subject.ladder else {checkpoint}
-        subjects.append(subject)
+        subjects.append(_subject(arm, findings, summary, joints))
     return subjects
 
 
-def _subject(arm: ArmVerdict, known: Sequence[Ladder], rungs: Rungs, summary: Summary, joints: Joints) -> _Subject:
-    """The ladder that the arm is a rung of, if one can be told of, or else the arm."""
-    for ladder in known:
-        if arm.arm in ladder.rungs:
-            claim, numbers = ladder_headline(ladder, rungs, summary, joints)
+def _subject(arm: ArmVerdict, findings: Findings, summary: Summary, joints: Joints) -> _Subject:
+    """The ladder that the arm is a rung of, if one can be told of, or its sweep, or else the arm."""
+    for ladder in ladders(summary):
+        if arm.arm in ladder.rungs and set(ladder.rungs) <= findings.keys():
+            claim, numbers = ladder_headline(ladder, findings, summary, joints)
             if claim:
                 named = f"{ladder.rungs[0]} to {ladder.rungs[-1]}: "
-                return _Subject(f"{claim} {numbers}", claim, numbers, ladder, named)
-    return _Subject(arm.headline, arm.claim, arm.numbers, None, "")
+                return _Subject(f"{claim} {numbers}", claim, numbers, ladder.rungs, named)
+    for sweep in sweeps(summary):
+        if arm.arm in sweep.arms and set(sweep.arms) <= findings.keys():
+            claim, numbers = sweep_headline(sweep, findings, summary, joints)
+            if claim:
+                return _Subject(f"{claim} {numbers}", claim, numbers, sweep.arms)
+    return _Subject(arm.headline, arm.claim, arm.numbers, (arm.arm,))
 
 
 def _compared(summary: Summary) -> list[tuple[str, str]]:

@@ -46,6 +46,11 @@ def interval_text(number: WithInterval) -> str:
     return f"{_fixed(number.low, decimals)} to {_fixed(number.high, decimals)}"
 
 
+def percent(share: float) -> str:
+    """`92.3 %`; never more than it is."""
+    return f"{math.floor(1000 * share + 1e-9) / 10:g} %"
+
+
 def p_text(p: float | None) -> str:
     if not is_number(p):
         return ""

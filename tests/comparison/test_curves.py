@@ -94,6 +94,13 @@ def test_a_curve_of_new_things_rises_with_its_intervals_around_it() -> None:
     assert ((lows <= values) & (values <= highs)).all()
 
 
+def test_k_completions_say_at_most_k_things() -> None:
+    values = np.array([[1.0, 2.0, 4.0, 8.0]] * 7 + [[1.0, 1.9, 3.6, 6.9]])
+    one = Traced("classes", "distinct_k", "classes", "s", (1, 2, 4, 8), {"a": values})
+    [curve] = curves([one], [arm("a")])
+    assert all(high is not None and high <= k for high, k in zip(curve.highs, curve.ks, strict=True))
+
+
 @pytest.mark.parametrize(
     ("differences", "k"),
     [

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 import yaml
 
+from evalkit.asked import version_of
 from evalkit.errors import MetricError, SuiteError
 from evalkit.lab.world import load
-from evalkit.manifest import version_of
 from evalkit.measure import parse
 from evalkit.measuring import score_completions
 from evalkit.plan import check_measures

@@ -129,6 +129,16 @@ def test_a_curve_has_its_figure_and_its_table(compared: ReportContent) -> None:
     assert table.rows[1][1][2] == ("not defined", "")
 
 
+def test_an_arm_without_a_number_has_a_row_and_no_line_in_the_legend(compared: ReportContent) -> None:
+    blank = (None, None, None)
+    first, second = compared.summary.curves
+    curves = (first, dataclasses.replace(second, values=blank, lows=blank, highs=blank))
+    summary = dataclasses.replace(compared.summary, curves=curves)
+    [figure], [table] = curve_figures(summary), curve_tables(summary)
+    assert [trace["name"] for trace in figure["data"]] == [first.arm]
+    assert len(table.rows) == 2
+
+
 def test_a_reading_says_where_it_was_taken_and_when_it_cannot_be() -> None:
     assert sentence_of(reading(-0.1)) == (
         "At equal reward (0.2 to 0.6) tuned has distinct_n (n 2) −0.10 against base (95 % interval −0.12 to −0.08)."

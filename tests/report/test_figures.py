@@ -36,7 +36,7 @@ def test_right_is_more_diverse_even_where_lower_is(sweep: ReportContent) -> None
 def test_a_temperature_sweep_is_one_path_in_order(sweep: ReportContent) -> None:
     base, tuned = frontier.frontier(sweep.summary, "reward", "vendi")["data"]
     assert base["mode"] == "markers+text"
-    assert tuned["text"] == ["T=0.5", "T=0.7", "T=1", "T=1.3"]
+    assert tuned["text"] == ["tuned T=0.5", "tuned T=0.7", "tuned T=1", "tuned T=1.3"]
     assert "lines" in tuned["mode"]
 
 

@@ -20,6 +20,7 @@ SPREAD = [0.0, 2.0]
 """Values of the baseline: their standard deviation is the square root of 2."""
 BETTERS: dict[str, Better] = {
     "reward": "higher", "accuracy": "higher", "vendi": "higher", "self_bleu": "lower", "length": "neither", "pass_at_k|k:4": "higher",
+    "task_checks": "higher",
 }  # fmt: skip
 
 
@@ -190,3 +191,15 @@ def test_zero_has_no_sign() -> None:
 def _compared(of: Summary) -> tuple[Difference, ...]:
     home = {e.metric: e for e in of.estimates if e.arm == "base"}
     return tuple(difference(e, home[e.metric], 1) for e in of.estimates if e.arm != "base")
+
+
+def test_where_form_alone_is_known_no_arm_is_called_reliable() -> None:
+    values: dict[str, list[float | None]] = {"base": moved(0), "tuned": moved(3)}
+    of = summary({"task_checks": values, "vendi": {"base": moved(0), "tuned": moved(-2)}})
+    view = uses_view(content(of), "base")
+    assert view is not None
+    assert view.heads[:2] == ("answers in the form that was asked for", "different answers")
+    assert view.is_form_alone
+    both = uses_view(content(summary({"task_checks": values, "reward": values, "vendi": values})), "base")
+    assert both is not None
+    assert both.heads[:2] == ("reliable answers", "creative range")

@@ -145,7 +145,7 @@ def test_a_baseline_without_spread_is_compared_by_both_arms_spread() -> None:
 def test_every_compared_arm_has_its_verdict_and_equal_settings_come_first(sweep: ReportContent) -> None:
     told = verdict(sweep.summary)
     assert [arm.arm for arm in told.arms] == ["tuned T=1", "tuned T=0.5", "tuned T=0.7", "tuned T=1.3"]
-    assert told.headline == told.arms[0].headline
+    assert told.about == ("tuned T=0.5", "tuned T=0.7", "tuned T=1", "tuned T=1.3")
     assert told.besides == (), "other temperatures of a checkpoint that is told of are a sweep, not another story"
     assert len(told.lost) == sum(len(arm.lost) for arm in told.arms)
 
