@@ -86,7 +86,7 @@ class _Material:
 
     @cached_property
     def lengths(self) -> str:
-        return lengths_hash(self.matched)
+        return lengths_hash(self.matched, self.groups)
 
 
 def measure_groups(
