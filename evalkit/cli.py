@@ -22,6 +22,7 @@ from evalkit.tokenizer import Asked
 if TYPE_CHECKING:
     from evalkit.progress import Listener
     from evalkit.records import Summary
+    from evalkit.suite import Suite
 
 EPILOG = """Exit codes: 0 done, the gate passes; 1 failed, a regression; 2 the input cannot be used (suite, checkpoint,
 metric, file, option) or compared; 3 the gate cannot tell; 4 an engine failed; 5 the run folder cannot be written;
@@ -128,30 +129,59 @@ def _models(_context: click.Context, _parameter: click.Parameter, given: tuple[s
     help="Ask in blocks and stop when the gate's verdict by this policy file is settled; exit as the gate does.",
 )
 @click.option("--fresh", is_flag=True, help="Sample anew: take nothing from the cache of earlier runs.")
+@click.option("--seed", type=int, metavar="N", help="Draw other samples: the suite's seed, from which all others come.")
+@click.option("--tag", "tags", multiple=True, metavar="TEXT", help="Write this label in the manifest; repeat for more.")
+@click.option("--dry-run", is_flag=True, help="Say what the run would ask for, and how long it takes; load nothing.")
+@click.option(
+    "--price-per-million",
+    "prices",
+    metavar="IN,OUT",
+    help="With --dry-run: prices of a million prompt and completion tokens, to say what the run would cost.",
+)
 @click.option("--baseline", metavar="WHAT", help="With --until-decided: what the gate compares with; see evalkit gate.")
 @output_options
 def run(suite: Path, models: dict[str, str], samples: int | None, temperatures: tuple[float, ...], engine: str,
         prompts: int | None, rewards: tuple[str, ...], judge: str | None, out: Path | None, policy_file: Path | None,
-        fresh: bool, baseline: str | None, tell: Listener, quiet: bool) -> None:  # fmt: skip
+        fresh: bool, seed: int | None, tags: tuple[str, ...], dry_run: bool, prices: str | None, baseline: str | None,
+        tell: Listener, quiet: bool) -> None:  # fmt: skip
     """Sample SUITE from its checkpoints, measure, and write a report."""
     from evalkit.run import run_suite
     from evalkit.suite import load_suite, overrides
 
-    changes = overrides(models, samples, temperatures or None, prompts, rewards, judge)
+    changes = overrides(models, samples, temperatures or None, prompts, rewards, judge, seed)
     asked = load_suite(suite, changes, tell.note)
     command = ["evalkit", *sys.argv[1:]]
+    if dry_run:
+        _forecast(asked, engine, out, fresh, prices, tell)
+        if policy_file is not None:
+            click.echo("That is for all prompts; --until-decided may stop earlier.")
+        return
+    if prices is not None:
+        raise click.UsageError("--price-per-million goes with --dry-run")
     if policy_file is not None:
-        decide(asked, policy_file, baseline, engine, out, tell, command, fresh, quiet)
+        decide(asked, policy_file, baseline, engine, out, tell, command, fresh, tags, quiet)
         return
     if baseline is not None:
         raise click.UsageError("--baseline goes with --until-decided; to gate a run that is there, use evalkit gate")
-    result = run_suite(asked, engine, out, tell, command, fresh)
+    result = run_suite(asked, engine, out, tell, command, fresh, tags)
     tell.close()
     if not quiet:
         _print_verdict(result.summary)
         click.echo(f"Report: {result.report}")
     else:
         click.echo(result.report)
+
+
+def _forecast(suite: Suite, engine: str, out: Path | None, fresh: bool, prices: str | None, tell: Listener) -> None:
+    from evalkit.announce.forecast import show_forecast
+    from evalkit.forecast import forecast, read_prices
+    from evalkit.run import default_folder, plan_in
+
+    folder = out or default_folder(suite)
+    priced = None if prices is None else read_prices(prices)
+    found = forecast(plan_in(folder, suite, engine, tell), folder, fresh)
+    tell.close()
+    show_forecast(found, priced)
 
 
 @main.command()

@@ -227,7 +227,7 @@ def power(suite: Path, pilot: str, loss: float, chance: float, policy_file: Path
 
 
 def decide(suite: Suite, policy_file: Path, baseline: str | None, engine: str, out: Path | None, tell: Listener,
-           command: Sequence[str], fresh: bool, quiet: bool) -> None:  # fmt: skip
+           command: Sequence[str], fresh: bool, tags: Sequence[str], quiet: bool) -> None:  # fmt: skip
     """The rest of `evalkit run --until-decided`: run, show the verdict, exit as the gate does."""
     from evalkit.announce.terminal import show
     from evalkit.baselines import read_side
@@ -237,7 +237,7 @@ def decide(suite: Suite, policy_file: Path, baseline: str | None, engine: str, o
 
     policy = read_policy(policy_file)
     old = None if baseline is None else read_side(baseline)
-    decided = run_until_decided(suite, policy, old, engine, out, tell, command, fresh)
+    decided = run_until_decided(suite, policy, old, engine, out, tell, command, fresh, tags)
     tell.close()
     if quiet:
         click.echo(decided.run.report)

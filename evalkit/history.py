@@ -20,7 +20,7 @@ from evalkit.reopening import PROMPTS_FILE, metric_texts, read_manifest, read_pr
 from evalkit.report.content import MetricText
 from evalkit.report.effects import is_whole
 from evalkit.report.history import History, Line, PastRun, Trend
-from evalkit.report.provenance import moment
+from evalkit.report.provenance import moment, tags_of
 from evalkit.report.tables import unlike_fields
 from evalkit.report.wording import counted, label, listed
 from evalkit.summary import Measured, bounds_of, estimate_arms, read_summary
@@ -96,6 +96,7 @@ def _read(folder: Path, name: str) -> _Past:
             str(folder),
             len(summary.prompts),
             tuple(arm.name for arm in summary.arms),
+            tags_of(manifest),
         ),
         summary=summary,
         version=_version(manifest),

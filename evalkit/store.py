@@ -1,13 +1,15 @@
 """A run's folder: shards of completions that are written whole or not at all, a manifest, a lock, and the cache.
 
-A shard is one arm x one block of prompts. Its name is `KEY.CHECKSUM.parquet`: the key is the hash of all that decides
+A shard is what one sampling call drew. Its name is `KEY.CHECKSUM.parquet`: the key is the hash of all that decides
 its content, the checksum that of its bytes, so that one rename makes it there and provable at once. Shards are
 looked for in the run's folder, then in the cache; a damaged one is set aside, named, and sampled again. When it was
-sampled stands in the file itself, so that whoever reuses it can say so.
+sampled, and of which prompts which draws it holds, stands in the file itself: there is no index that two writers could
+spoil, and whoever reuses a shard, or some of it, can say so. The cache has a folder for each law that is drawn from.
 """
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import fcntl
 import hashlib
@@ -19,7 +21,7 @@ import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -28,25 +30,25 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from evalkit.cache import cache_folder, write_atomically
-from evalkit.errors import RecordsError, StoreError
+from evalkit.errors import StoreError
 from evalkit.records import Completion
+from evalkit.shards import Call, arm_of, call_of, checksum, from_parquet, sampled_of, shards_in, to_parquet
 
-SHARD_SCHEMA = pa.schema([
-    ("prompt_id", pa.string()),
-    ("slot", pa.int32()),
-    ("text", pa.string()),
-    ("token_ids", pa.list_(pa.int32())),
-    ("logprobs", pa.list_(pa.float32())),
-    ("finish_reason", pa.dictionary(pa.int8(), pa.string())),
-])  # fmt: skip
-ARM = pa.field("arm", pa.dictionary(pa.int16(), pa.string()))
-"""Stands in every shard for whoever reads it alone; nothing here does, and older shards have none."""
-SAMPLED = b"evalkit.sampled"
-"""Key of the time of sampling in a shard's metadata; older shards have none, and count as of their file's time."""
 FORMAT = 1
 """Part of every key: shards of another layout are other shards."""
 Notice = Callable[[str], None]
 _OPEN: ContextVar[Path | None] = ContextVar("open run folder", default=None)
+
+
+@dataclass(frozen=True)
+class Found:
+    """A shard that is there, known by its metadata; its bytes were not looked at."""
+
+    path: Path
+    key: str
+    call: Call
+    cached: bool
+    """Whether it is in the cache, not in the run's folder."""
 
 
 @dataclass(frozen=True)
@@ -56,23 +58,58 @@ class Store:
     folder: Path
     notice: Notice
     """Told, in a line, what the user should know but need not act on."""
+    _listings: dict[Path, dict[str, list[Path]]] = field(default_factory=dict, repr=False, compare=False)
+    """Folder -> key -> shards, so that no folder is listed once a shard."""
+    _tellings: dict[Path, list[Found]] = field(default_factory=dict, repr=False, compare=False)
+    """Folder -> what its shards told when they were first asked, so that none is asked once a law."""
 
-    def holds(self, key: str, arm: str = "", shared: bool = True) -> bool:
+    def holds(self, key: str, arm: str = "", shared: bool = True, law: str = "") -> bool:
         """Whether a shard is here, whole; one that only the cache has is brought into the folder, as of `arm`.
 
-        `shared`: whether the cache may help.
+        `shared`: whether the cache may help. `law`: the one that it was drawn from, where the caller knows.
         """
         if self._own(key) is not None:
             return True
-        return shared and self._brought(key, arm)
+        return shared and self._brought(key, arm, law)
+
+    def is_listed(self, key: str, shared: bool = True, law: str = "") -> bool:
+        """Whether a shard of that name is here or in the cache; nothing is read, brought or mended."""
+        places = [self.folder / "completions", *(cached_places(law) if shared else ())]
+        return any(self._listed(place).get(key) for place in places)
+
+    def found(self, law: str, shared: bool = True) -> list[Found]:
+        """All shards of a law: the folder's own before the cache's, and of each the last written first."""
+        own = self._told(self.folder / "completions", False)
+        cached = self._told(cache_folder("completions") / law, True) if shared else []
+        return [one for one in (*own, *cached) if one.call.law == law]
+
+    def take(self, found: Found, arm: str) -> bool:
+        """Whether a shard is whole; one of the cache is then in the folder, as of `arm`. A damaged one is set aside."""
+        content = self._whole(found.path)
+        if content is None:
+            return False
+        if found.cached:
+            self._bring(found.key, found.path, content, arm)
+        return True
+
+    def rename(self, key: str, arm: str) -> None:
+        """A shard of the folder as of another arm. Raises `StoreError` when it is not here."""
+        path, content = self._there(key)
+        if arm_of(content) == arm:
+            return
+        self._write_shard(key, to_parquet(from_parquet(content), arm, sampled_of(path, content), call_of(content)))
+        path.unlink()
 
     def read(self, key: str) -> list[Completion]:
         """The completions of a shard that is here. Raises `StoreError` when it is not."""
-        return _from_parquet(self._there(key)[1])
+        return from_parquet(self._there(key)[1])
 
     def sampled(self, key: str) -> datetime.datetime:
         """When a shard that is here was sampled. Raises `StoreError` when it is not here."""
-        return _sampled(*self._there(key))
+        for path in _last_first(self._listed(self.folder / "completions").get(key, ())):
+            with contextlib.suppress(OSError, pa.ArrowException):
+                return sampled_of(path, path)
+        return sampled_of(*self._there(key))
 
     def put(
         self,
@@ -81,16 +118,27 @@ class Store:
         arm: str = "",
         shared: bool = True,
         sampled: datetime.datetime | None = None,
-    ) -> None:
-        """Write a shard into the run's folder, and offer it to the cache if it is `shared`. Raises `StoreError`.
+        call: Call | None = None,
+    ) -> int:
+        """Write a shard into the run's folder, and offer it to the cache if it is `shared`; its size in bytes.
 
-        `sampled`: when its completions were, if not now.
+        Raises `StoreError`.
+
+        `sampled`: when its completions were, if not now. `call`: the one that drew them; without it, others find the
+        shard by its key alone.
         """
-        name = self._write_shard(key, _to_parquet(completions, arm, sampled or datetime.datetime.now(datetime.UTC)))
-        if not shared:
-            return
+        when = sampled or datetime.datetime.now(datetime.UTC)
+        content = to_parquet(completions, arm, when, call)
+        name = self._write_shard(key, content)
+        if shared:
+            self._offer(name, call)
+        return len(content)
+
+    def _offer(self, name: str, call: Call | None) -> None:
         try:
-            _share(self.folder / "completions" / name, cache_folder("completions") / name)
+            place = cache_folder("completions") / (call.law if call is not None else "")
+            place.mkdir(exist_ok=True)
+            _share(self.folder / "completions" / name, place / name)
         except OSError as error:
             self.notice(f"the cache could not be written ({error.strerror}); the run itself is whole")
 
@@ -129,9 +177,7 @@ class Store:
 
     def _there(self, key: str) -> tuple[Path, bytes]:
         found = self._own(key)
-        if found is None and self._brought(key, ""):  # it was damaged since
-            found = self._own(key)
-        if found is None and self._brought(key, ""):  # it was damaged since
+        if found is None and self._brought(key, "", "*"):  # it was damaged since
             found = self._own(key)
         if found is None:
             raise StoreError(f"shard {key} is gone from {self.folder / 'completions'}; give the same command again")
@@ -140,38 +186,61 @@ class Store:
     def _own(self, key: str) -> tuple[Path, bytes] | None:
         return self._newest(self.folder / "completions", key)
 
-    def _brought(self, key: str, arm: str) -> bool:
+    def _brought(self, key: str, arm: str, law: str) -> bool:
         """Whether the cache had the shard; it is then in the folder."""
-        found = self._newest(cache_folder("completions"), key)
-        if found is None:
-            return False
-        path, content = found
-        if not arm or _arm(content) == arm:
-            self._link(path, self.folder / "completions" / path.name)
+        for place in cached_places(law):
+            if found := self._newest(place, key):
+                self._bring(key, *found, arm)
+                return True
+        return False
+
+    def _bring(self, key: str, path: Path, content: bytes, arm: str) -> None:
+        """Make a shard of the cache one of the folder's, which says `arm` in it."""
+        if not arm or arm_of(content) == arm:
+            target = self.folder / "completions" / path.name
+            self._link(path, target)
+            self._enter(key, target)
         else:
-            self._write_shard(key, _to_parquet(_from_parquet(content), arm, _sampled(path, content)))
-        return True
+            self._write_shard(key, to_parquet(from_parquet(content), arm, sampled_of(path, content), call_of(content)))
 
     def _write_shard(self, key: str, content: bytes) -> str:
-        name = f"{key}.{_checksum(content)}.parquet"
+        name = f"{key}.{checksum(content)}.parquet"
         self.write(f"completions/{name}", content)
+        self._enter(key, self.folder / "completions" / name)
         return name
 
     def _newest(self, folder: Path, key: str) -> tuple[Path, bytes] | None:
         """The last written of a key's whole shards: several have been sampled where one was sampled anew."""
-        for path in sorted(folder.glob(f"{key}.*.parquet"), key=lambda path: path.stat().st_mtime_ns, reverse=True):
+        for path in _last_first(self._listed(folder).get(key, ())):
             content = self._whole(path)
             if content is not None:
                 return path, content
         return None
 
+    def _told(self, folder: Path, cached: bool) -> list[Found]:
+        if folder not in self._tellings:
+            self._tellings[folder] = _told(self._listed(folder), cached)
+        return self._tellings[folder]
+
+    def _listed(self, folder: Path) -> dict[str, list[Path]]:
+        if folder not in self._listings:
+            self._listings[folder] = shards_in(folder)
+        return self._listings[folder]
+
+    def _enter(self, key: str, path: Path) -> None:
+        paths = self._listed(path.parent).setdefault(key, [])
+        if path not in paths:
+            paths.append(path)
+
     def _whole(self, path: Path) -> bytes | None:
         """A shard's bytes; a damaged one is set aside, not deleted."""
         try:
             content = path.read_bytes()
+        except FileNotFoundError:  # another run has set it aside, or the cache was emptied
+            return None
         except OSError as error:
             raise StoreError(f"{path} cannot be read: {error.strerror}") from error
-        if _checksum(content) == path.name.split(".")[1]:
+        if checksum(content) == path.name.split(".")[1]:
             return content
         aside = path.with_suffix(".damaged")
         path.replace(aside)
@@ -215,24 +284,11 @@ def open_store(folder: Path, notice: Notice) -> Iterator[Store]:
             _OPEN.reset(before)
 
 
-def read_shard(folder: Path, key: str) -> list[Completion]:
-    """The completions of a finished run's shard; nothing is locked, mended or written. Raises `RecordsError`."""
-    completions = folder / "completions"
-    for path in sorted(completions.glob(f"{key}.*.parquet")):
-        try:
-            content = path.read_bytes()
-        except OSError as error:
-            raise RecordsError(f"{path} cannot be read: {error.strerror}") from None
-        if _checksum(content) != path.name.split(".")[1]:
-            raise RecordsError(
-                f"{path} is damaged (its checksum does not match); give the `evalkit run` of {folder} again, which "
-                "samples what is missing"
-            )
-        return _from_parquet(content)
-    raise RecordsError(
-        f"shard {key} is gone from {completions}; give the `evalkit run` of {folder} again, which samples what is "
-        "missing"
-    )
+def cached_places(law: str) -> list[Path]:
+    """Where the cache may have a shard of a law ("*": of any): its folder, and where older evalkits put all."""
+    root = cache_folder("completions")
+    of_law = [path for path in root.iterdir() if path.is_dir()] if law == "*" else [root / law] if law else []
+    return [*of_law, root]
 
 
 def key_of(parts: Mapping[str, Any]) -> str:
@@ -282,49 +338,23 @@ def _kept(kind: str, shared: bool) -> Path | None:
     return None if folder is None else folder / "answers" / kind
 
 
-def _to_parquet(completions: Sequence[Completion], arm: str, sampled: datetime.datetime) -> bytes:
-    columns = {
-        "prompt_id": [c.prompt_id for c in completions],
-        "slot": [c.slot for c in completions],
-        # A lone surrogate is no text: it cannot be written as UTF-8.
-        "text": [c.text.encode("utf-8", "replace").decode("utf-8") for c in completions],
-        "token_ids": [c.token_ids for c in completions],
-        "logprobs": [c.logprobs for c in completions],
-        "finish_reason": [c.finish_reason for c in completions],
-        "arm": [arm] * len(completions),
-    }
-    sink = pa.BufferOutputStream()
-    told = {SAMPLED: sampled.isoformat(timespec="seconds").encode()}
-    pq.write_table(pa.table(columns, schema=SHARD_SCHEMA.append(ARM).with_metadata(told)), sink, compression="zstd")
-    content: bytes = sink.getvalue().to_pybytes()
-    return content
+def _told(listed: Mapping[str, Sequence[Path]], cached: bool) -> list[Found]:
+    """The shards that tell of their call, the last written first. Damaged ones are for whoever reads them by key."""
+    found = []
+    for path in _last_first([path for paths in listed.values() for path in paths]):
+        with contextlib.suppress(OSError, pa.ArrowException, ValueError, KeyError, TypeError):
+            if call := call_of(path):
+                found.append(Found(path, path.name.partition(".")[0], call, cached))
+    return found
 
 
-def _from_parquet(content: bytes) -> list[Completion]:
-    table = pq.read_table(pa.BufferReader(content), schema=SHARD_SCHEMA)
-    columns = [table.column(name).to_pylist() for name in SHARD_SCHEMA.names]
-    return [
-        Completion(prompt_id, slot, text, tuple(token_ids), tuple(logprobs), finish_reason)
-        for prompt_id, slot, text, token_ids, logprobs, finish_reason in zip(*columns, strict=True)
-    ]
-
-
-def _arm(content: bytes) -> str | None:
-    if ARM.name not in pq.read_schema(pa.BufferReader(content)).names:
-        return None
-    named = pq.read_table(pa.BufferReader(content), columns=[ARM.name])[ARM.name]
-    return str(named[0].as_py()) if len(named) else None
-
-
-def _sampled(path: Path, content: bytes) -> datetime.datetime:
-    told = (pq.read_schema(pa.BufferReader(content)).metadata or {}).get(SAMPLED)
-    if told is None:
-        return datetime.datetime.fromtimestamp(int(path.stat().st_mtime), datetime.UTC)
-    return datetime.datetime.fromisoformat(told.decode())
-
-
-def _checksum(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()[:32]
+def _last_first(paths: Sequence[Path]) -> list[Path]:
+    """By the time of their last change, those that are still there."""
+    times = {}
+    for path in paths:
+        with contextlib.suppress(FileNotFoundError):
+            times[path] = path.stat().st_mtime_ns
+    return sorted(times, key=lambda path: (-times[path], path.name))
 
 
 def _share(source: Path, target: Path) -> None:

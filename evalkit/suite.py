@@ -287,6 +287,7 @@ class Overrides(Part):
     prompts: int | None = Field(None, ge=1)
     rewards: tuple[Annotated[str, Field(min_length=1)], ...] = ()
     judge: str | None = Field(None, min_length=1)
+    seed: int | None = Field(None, ge=0, lt=2**63)
 
 
 def overrides(
@@ -296,11 +297,18 @@ def overrides(
     prompts: int | None,
     rewards: tuple[str, ...] = (),
     judge: str | None = None,
+    seed: int | None = None,
 ) -> Overrides:
     """What the command line asks for, checked. Raises `SuiteError`."""
     try:
         return Overrides(
-            models=dict(models), samples=samples, temperature=temperature, prompts=prompts, rewards=rewards, judge=judge
+            models=dict(models),
+            samples=samples,
+            temperature=temperature,
+            prompts=prompts,
+            rewards=rewards,
+            judge=judge,
+            seed=seed,
         )
     except ValidationError as error:
         lines = [f"--{OPTIONS.get(str(e['loc'][0]), e['loc'][0])}: {reason(e)}" for e in error.errors()]
@@ -390,6 +398,8 @@ def _override(suite: Suite, asked: Overrides) -> Suite:
         changed["sampling"]["temperature"] = asked.temperature
         for spec in changed["checkpoints"].values():
             spec.setdefault("sampling", {})["temperature"] = None
+    if asked.seed is not None:
+        changed["sampling"]["seed"] = asked.seed
     if asked.prompts is not None:
         changed["prompts"] = suite.prompts[: asked.prompts]
     if asked.rewards:

@@ -61,6 +61,7 @@ def run_until_decided(
     tell: Listener,
     command: Sequence[str] = (),
     fresh: bool = False,
+    tags: Sequence[str] = (),
 ) -> Decided:
     """Run the suite block by block until the verdict against `old` (None: each arm's own baseline) is settled.
 
@@ -73,7 +74,7 @@ def run_until_decided(
     sizes = [size for size in plan.block_ends if units(clusters[:size], size) >= FEWEST] or [len(suite.prompts)]
     sampled = 0
     with open_store(folder, tell.note) as store:
-        manifest = begin(store, plan, command, fresh)
+        plan, manifest = begin(store, plan, command, fresh, tags, plan.block_ends)
         for index, size in enumerate(sizes):
             part, look = plan.first(size), Look(looks_of(sizes), index)
             sampled += sample_missing(part, store, tell, manifest["fresh"])

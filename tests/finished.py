@@ -33,9 +33,13 @@ def finished_run(
     }
     plan = make_plan(Suite.model_validate(suite | changes), "transformers")
     with open_store(folder, lambda _: None) as store:
-        manifest = begin(store, plan, ["evalkit", "run", "a suite.yaml", "--out", str(folder)])
+        known = store.manifest() is not None
+        command = ["evalkit", "run", "a suite.yaml", "--out", str(folder)]
+        plan, manifest = begin(store, plan, command, fresh=not known)  # each run's draws are its own
         for shard in plan.shards:
-            store.put(shard.key, _draws(shard, various[shard.arm.checkpoint]))
+            if not store.holds(shard.key, shared=False):
+                drawn = shard.drawn(_draws(shard, various[shard.arm.checkpoint]))
+                store.put(shard.key, drawn, shard.arm.name, call=shard.call)
         finish(store, plan, manifest, measure_samples(plan, store, Quiet()))
     return folder
 

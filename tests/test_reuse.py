@@ -17,7 +17,7 @@ from evalkit.errors import InputError, ServerError
 from evalkit.origins import Origin, cache_note
 from evalkit.plan import make_plan
 from evalkit.progress import Quiet
-from evalkit.records import Completion
+from evalkit.records import Completion, Prompt
 from evalkit.run import Run, run_suite
 from evalkit.store import open_store
 from evalkit.suite import Suite
@@ -77,6 +77,14 @@ def test_a_run_of_a_server_resumes_in_its_own_folder_and_says_that_nothing_was_s
     assert told.startswith(
         f"nothing was sampled now: {tmp_path / 'one'} holds all completions, the last of them sampled"
     )
+
+
+def test_a_servers_suite_grows_in_its_own_folder_alone(server: Server, tmp_path: Path) -> None:
+    run(served(server), tmp_path / "one")
+    asked = served(server)
+    more = asked.model_copy(update={"prompts": (*asked.prompts, Prompt("c", "Three"))})
+    assert run(more, tmp_path / "one")[0].sampled == 2
+    assert run(more, tmp_path / "two")[0].sampled == 6
 
 
 def test_a_folder_is_not_filled_up_by_a_server_that_tells_of_another_model(server: Server, tmp_path: Path) -> None:

@@ -20,7 +20,8 @@ from evalkit import store as store_module
 from evalkit.cache import cache_folder, write_atomically
 from evalkit.errors import StoreError
 from evalkit.records import Completion
-from evalkit.store import SHARD_SCHEMA, Store, key_of, open_store, recall, remember
+from evalkit.shards import SHARD_SCHEMA
+from evalkit.store import Store, key_of, open_store, recall, remember
 
 COMPLETIONS = [
     Completion("a", 0, "Hello.\n\x00 \N{GRINNING FACE}", (1, 2), (-0.5, -1.25), "stop"),

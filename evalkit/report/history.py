@@ -36,6 +36,8 @@ class PastRun:
     place: str
     prompts: int
     arms: tuple[str, ...]
+    tags: tuple[str, ...] = ()
+    """What the user called it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -107,6 +107,12 @@ def day_and_time(found: datetime.datetime) -> str:
     return f"{found.day} {found:%B %Y, %H:%M:%S} UTC"
 
 
+def tags_of(manifest: Mapping[str, JSON]) -> tuple[str, ...]:
+    """What the user called a run."""
+    found = manifest.get("tags")
+    return tuple(map(_text, found)) if isinstance(found, Sequence) and not isinstance(found, str) else ()
+
+
 def span(first: datetime.datetime, last: datetime.datetime) -> str:
     """When something was done that took a while."""
     return f"on {day_and_time(first)}" if first == last else f"from {day_and_time(first)} to {day_and_time(last)}"
@@ -132,12 +138,14 @@ def _facts(manifest: Mapping[str, JSON]) -> Iterator[tuple[str, str]]:
     yield "Suite", _text(_at(manifest, "suite", "name"))
     yield "What it asks", _text(_at(manifest, "suite", "description"))
     yield "Version of its prompts", _text(_at(manifest, "identity", "prompts"))
+    yield "Tags", ", ".join(tags_of(manifest))
     yield "State", _text(manifest.get("state"))
     started, ended = moment(manifest.get("started")), moment(manifest.get("ended"))
     yield "Started", day_and_time(started) if started else ""
     yield "Ended", day_and_time(ended) if ended else ""
     yield "Took", took((ended - started).total_seconds()) if started and ended else ""
     yield "Sampled", _sampled(manifest.get("samples"))
+    yield "Grown", _grown(manifest.get("grown"))
     yield "Told by servers", _served(_at(manifest, "identity", "checkpoints"))
     yield "Tokens", _tokens(manifest.get("tokens"))
     yield "Seed", _seed(manifest)
@@ -151,6 +159,21 @@ def _sampled(arms: JSON) -> str:
     """Each arm's completions: by this run or taken from the cache, and when."""
     rows = arms.items() if isinstance(arms, Mapping) else ()
     return "; ".join(f"{arm}: {_sample(row)}" for arm, row in rows if isinstance(row, Mapping))
+
+
+def _grown(steps: JSON) -> str:
+    """When the run was given more prompts, samples or arms."""
+    rows = steps if isinstance(steps, Sequence) and not isinstance(steps, str) else ()
+    return "; ".join(_step(row) for row in rows if isinstance(row, Mapping))
+
+
+def _step(row: Mapping[str, JSON]) -> str:
+    when = moment(row.get("when"))
+    sizes = [
+        f"{_text(_at(row, end, 'prompts'))} prompts (samples: {_pairs(_at(row, end, 'samples'))})"
+        for end in ("from", "to")
+    ]
+    return f"on {day_and_time(when)} from {' to '.join(sizes)}" if when else ""
 
 
 def _served(checkpoints: JSON) -> str:

@@ -35,6 +35,7 @@ from evalkit.progress import Listener
 from evalkit.prompts import jsonl_rows
 from evalkit.records import Completion, Match, Prompt
 from evalkit.report.provenance import span
+from evalkit.stock import allot
 from evalkit.store import Store, open_store
 from evalkit.suite import SamplingSpec, Suite
 from evalkit.training.config import PrefsSampleConfig, PrefsSimulateConfig, RaterGroup, RewardSource
@@ -245,13 +246,16 @@ def _draw(config: PrefsSampleConfig, engine: str, tell: Listener) -> list[Comple
         raise InputError("policy.sampling lists several temperatures; pairs are drawn at one")
     [loaded] = plan.checkpoints.values()
     with tempfile.TemporaryDirectory() as folder, open_store(Path(folder), tell.note) as store:
-        missing = [shard for shard in plan.shards if not store.holds(shard.key, shared=shard.shared)]
+        shards = allot(plan, store).shards
+        missing = [shard for shard in shards if not store.holds(shard.key, shared=shard.shared, law=shard.law)]
         if missing:
             _sample(loaded, missing, store, tell)
-        if reused := [store.sampled(shard.key) for shard in plan.shards if shard not in missing]:
+        if reused := [store.sampled(shard.key) for shard in shards if shard not in missing]:
             when = span(min(reused), max(reused))
-            tell.note(f"{len(reused)} of {len(plan.shards)} blocks of pairs come from the cache, sampled {when}")
-        return [completion for shard in plan.shards for completion in store.read(shard.key)]
+            tell.note(f"{len(reused)} of {len(shards)} blocks of pairs come from the cache, sampled {when}")
+        drawn = [completion for shard in shards for completion in shard.row.of(store.read(shard.key))]
+    place = {prompt.id: index for index, prompt in enumerate(plan.suite.prompts)}
+    return sorted(drawn, key=lambda one: (place[one.prompt_id], one.slot))
 
 
 def _as_suite(config: PrefsSampleConfig) -> Suite:
@@ -277,8 +281,8 @@ def _sample(loaded: Loaded, shards: Sequence[Shard], store: Store, tell: Listene
         tell.advance(1)
         tell.stage("sample pairs", sum(shard.size for shard in shards))
         for shard in shards:
-            drawn = opened.sample(shard.prompts, shard.sampling, shard.seed, tell.advance)
-            store.put(shard.key, drawn, shard.arm.name, shard.shared)
+            drawn = shard.drawn(opened.sample(shard.prompts, shard.sampling, shard.seed, tell.advance))
+            store.put(shard.key, drawn, shard.arm.name, shard.shared, call=shard.call)
 
 
 def _check_source(source: RewardSource) -> None:

@@ -1,0 +1,68 @@
+"""What a run will ask for, in the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from evalkit.forecast import ArmForecast, Forecast
+from evalkit.report.provenance import took
+from evalkit.report.wording import listed
+
+UNITS = ("bytes", "kB", "MB", "GB", "TB")
+
+
+def show_forecast(found: Forecast, prices: tuple[float, float] | None) -> None:
+    """A row an arm, then time, disk and cost; "expected" and "at most" are tokens of the missing samples."""
+    console = Console(highlight=False)
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    table.add_column("arm", overflow="fold")
+    for title in ("samples", "there", "missing", "requests", "prompt tokens", "expected", "at most"):
+        table.add_column(title, justify="right")
+    for arm in found.arms:
+        table.add_row(*map(Text, _cells(arm)))
+    console.print(table)
+    for line in _lines(found, prices):
+        console.print(Text(line), soft_wrap=True)
+
+
+def _cells(arm: ArmForecast) -> Iterator[str]:
+    yield arm.arm
+    for count in (arm.completions, arm.completions - arm.missing, arm.missing, arm.requests):
+        yield f"{count:,}"
+    yield f"{'' if arm.is_exact else '~'}{arm.prompt_tokens:,}"
+    yield "?" if arm.expected_tokens is None else f"~{arm.expected_tokens:,.0f}"
+    yield f"{arm.most_tokens:,}"
+
+
+def _lines(found: Forecast, prices: tuple[float, float] | None) -> Iterator[str]:
+    yield from found.notes
+    if not any(arm.missing for arm in found.arms):
+        yield "Nothing will be sampled: all samples are there."
+        return
+    if found.seconds is None:
+        yield f"Time: not known; not yet sampled on this machine: {listed(found.unmeasured)}."
+    else:
+        yield f"Time: about {took(found.seconds)} to load and sample, as fast as the last time."
+    yield f"Disk: about {_size(found.stored)} of new samples."
+    if prices is not None:
+        likely, most = found.cost(*prices)
+        by = f"{prices[0]:g} and {prices[1]:g} for a million tokens"
+        yield f"Cost: about {_sum(likely)}, at most {_sum(most)} ({by})."
+    if not all(arm.is_exact for arm in found.arms):
+        yield "A server's prompt tokens are guessed: four letters each."
+
+
+def _sum(money: float) -> str:
+    return f"{money:,.2f}" if money >= 1 else f"{money:.2g}"
+
+
+def _size(count: float) -> str:
+    for unit in UNITS:
+        if count < 1000 or unit == UNITS[-1]:
+            return f"{count:.0f} {unit}"
+        count /= 1000
+    raise AssertionError

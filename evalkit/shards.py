@@ -1,0 +1,180 @@
+"""A shard as a file: completions in Parquet, and what it tells of itself in the metadata."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import hashlib
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pydantic import TypeAdapter
+
+from evalkit.errors import RecordsError
+from evalkit.records import Completion
+
+SHARD_SCHEMA = pa.schema([
+    ("prompt_id", pa.string()),
+    ("slot", pa.int32()),
+    ("text", pa.string()),
+    ("token_ids", pa.list_(pa.int32())),
+    ("logprobs", pa.list_(pa.float32())),
+    ("finish_reason", pa.dictionary(pa.int8(), pa.string())),
+])  # fmt: skip
+ARM = pa.field("arm", pa.dictionary(pa.int16(), pa.string()))
+"""Stands in every shard for whoever reads it alone; nothing here does, and older shards have none."""
+SAMPLED = b"evalkit.sampled"
+"""Key of the time of sampling in a shard's metadata; older shards have none, and count as of their file's time."""
+CALL = b"evalkit.call"
+"""Key of the sampling call in a shard's metadata; older shards have none, and are known by their key alone."""
+
+
+@dataclass(frozen=True)
+class Call:
+    """What a shard tells of the sampling call that it is from: draws number `slots` of every one of `prompts`."""
+
+    law: str
+    """Hash of all that decides how completions of a prompt are distributed."""
+    prompts: tuple[str, ...]
+    """Hashes of the prompts as the checkpoint saw them."""
+    slots: range
+    seed: int
+
+
+@dataclass(frozen=True)
+class Row:
+    """What a run's manifest says of a shard: which of an arm's completions come from which sampling call."""
+
+    __pydantic_config__: ClassVar[Any] = {"extra": "ignore"}
+
+    arm: str
+    key: str
+    """Of the call."""
+    seed: int = 0
+    prompts: list[str] | int | None = None
+    """Whose completions; a number, or nothing, where an older evalkit wrote it: of all that the shard holds."""
+    slots: tuple[int, int] | None = None
+    """First of their draws, and the one after the last; None for all."""
+    part: bool = False
+    """Whether the call drew more than this."""
+    cached: bool = False
+    """Whether it came from the cache."""
+
+    def of(self, completions: Sequence[Completion]) -> list[Completion]:
+        """What the run has of all that the shard holds."""
+        if not isinstance(self.prompts, list) or self.slots is None:
+            return list(completions)
+        asked, slots = set(self.prompts), range(*self.slots)
+        return [one for one in completions if one.prompt_id in asked and one.slot in slots]
+
+
+def read_rows(shards: object) -> list[Row]:
+    """The `shards` of a manifest. Raises `ValidationError`."""
+    return TypeAdapter(list[Row]).validate_python(shards)
+
+
+def to_parquet(
+    completions: Sequence[Completion], arm: str, sampled: datetime.datetime, call: Call | None = None
+) -> bytes:
+    """A shard's bytes."""
+    columns = {
+        "prompt_id": [c.prompt_id for c in completions],
+        "slot": [c.slot for c in completions],
+        # A lone surrogate is no text: it cannot be written as UTF-8.
+        "text": [c.text.encode("utf-8", "replace").decode("utf-8") for c in completions],
+        "token_ids": [c.token_ids for c in completions],
+        "logprobs": [c.logprobs for c in completions],
+        "finish_reason": [c.finish_reason for c in completions],
+        "arm": [arm] * len(completions),
+    }
+    sink = pa.BufferOutputStream()
+    told = {SAMPLED: sampled.isoformat(timespec="seconds").encode()}
+    if call is not None:
+        facts = {"law": call.law, "slots": [call.slots.start, call.slots.stop], "seed": call.seed}
+        told[CALL] = json.dumps(facts | {"prompts": call.prompts}).encode()
+    pq.write_table(pa.table(columns, schema=SHARD_SCHEMA.append(ARM).with_metadata(told)), sink, compression="zstd")
+    content: bytes = sink.getvalue().to_pybytes()
+    return content
+
+
+def from_parquet(content: bytes) -> list[Completion]:
+    """The completions of a shard."""
+    table = pq.read_table(pa.BufferReader(content), schema=SHARD_SCHEMA)
+    columns = [table.column(name).to_pylist() for name in SHARD_SCHEMA.names]
+    return [
+        Completion(prompt_id, slot, text, tuple(token_ids), tuple(logprobs), finish_reason)
+        for prompt_id, slot, text, token_ids, logprobs, finish_reason in zip(*columns, strict=True)
+    ]
+
+
+def arm_of(content: bytes) -> str | None:
+    """The arm that a shard names; None where it is empty or an older one."""
+    if ARM.name not in pq.read_schema(pa.BufferReader(content)).names:
+        return None
+    named = pq.read_table(pa.BufferReader(content), columns=[ARM.name])[ARM.name]
+    return str(named[0].as_py()) if len(named) else None
+
+
+def sampled_of(path: Path, shard: bytes | Path) -> datetime.datetime:
+    """When a shard, the file at `path`, was sampled. Raises `ArrowException` on a damaged one."""
+    told = _metadata(shard).get(SAMPLED)
+    if told is None:
+        return datetime.datetime.fromtimestamp(int(path.stat().st_mtime), datetime.UTC)
+    return datetime.datetime.fromisoformat(told.decode())
+
+
+def call_of(shard: bytes | Path) -> Call | None:
+    """The call that a shard is from, where it tells. Raises `ArrowException`, `ValueError` on a damaged one."""
+    told = _metadata(shard).get(CALL)
+    if told is None:
+        return None
+    facts = json.loads(told)
+    return Call(str(facts["law"]), tuple(facts["prompts"]), range(*facts["slots"]), int(facts["seed"]))
+
+
+def checksum(content: bytes) -> str:
+    """The part of a shard's name that proves its bytes."""
+    return hashlib.sha256(content).hexdigest()[:32]
+
+
+def shards_in(folder: Path) -> dict[str, list[Path]]:
+    """Key -> the shards of that key in a folder; none where there is no such folder."""
+    found: dict[str, list[Path]] = {}
+    with contextlib.suppress(FileNotFoundError), os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.name.endswith(".parquet") and not entry.name.startswith("."):
+                found.setdefault(entry.name.partition(".")[0], []).append(Path(entry.path))
+    return found
+
+
+def read_shard(paths: Mapping[str, Sequence[Path]], folder: Path, key: str) -> list[Completion]:
+    """The completions of a finished run's shard; nothing is locked, mended or written. Raises `RecordsError`.
+
+    `paths`: `shards_in` the completions of the run in `folder`.
+    """
+    for path in sorted(paths.get(key, ())):
+        try:
+            content = path.read_bytes()
+        except OSError as error:
+            raise RecordsError(f"{path} cannot be read: {error.strerror}") from None
+        if checksum(content) != path.name.split(".")[1]:
+            raise RecordsError(
+                f"{path} is damaged (its checksum does not match); give the `evalkit run` of {folder} again, which "
+                "samples what is missing"
+            )
+        return from_parquet(content)
+    raise RecordsError(
+        f"shard {key} is gone from {folder / 'completions'}; give the `evalkit run` of {folder} again, which samples "
+        "what is missing"
+    )
+
+
+def _metadata(shard: bytes | Path) -> Mapping[bytes, bytes]:
+    schema = pq.read_schema(shard if isinstance(shard, Path) else pa.BufferReader(shard))
+    return schema.metadata or {}
