@@ -157,7 +157,7 @@ def _same_answer(arm: Arm, groups: Sequence[Group]) -> Iterator[Alarm]:
         yield Alarm(
             arm.name,
             "same answer",
-            f"{share:.0%} of the completions are among {len(texts)} texts that a quarter of the prompts get or "
+            f"{share:.0%} of the completions are among {len(texts)} text{'s' * (len(texts) != 1)} that a quarter of the prompts get or "
             f"more, such as “{most[:60]}”: refusals, or a prompt that does not reach it.",
         )
 

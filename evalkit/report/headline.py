@@ -138,7 +138,7 @@ def _is_told_as_one(joint: Joint) -> bool:
 
 def _together(joint: Joint, prefix: str) -> str:
     value, interval = _whole(joint)
-    return f"together {value} standard deviations, {prefix}{interval}"
+    return f"together {value} standard deviations, {f'{prefix}{interval}' if interval else f'no {LEVEL} interval'}"
 
 
 def _whole(joint: Joint) -> tuple[str, str]:
