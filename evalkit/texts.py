@@ -219,7 +219,8 @@ def _refuse_another(where: str, prompt: Prompt, first: str, known: Prompt) -> No
         if was != now:
             shown = " and ".join(repr(list(one) if isinstance(one, tuple) else one)[:60] for one in (was, now))
             raise RecordsError(
-                f"{where}: prompt_id {prompt.id!r} {what}: {shown} (the first at {first}); give all of its rows the same"
+                f"{where}: prompt_id {prompt.id!r} {what}: {shown} (the first at {first}); give all of its rows the "
+                "same"
             )
 
 
@@ -227,6 +228,12 @@ def _arms(names: Sequence[str], baseline: str | None, texts: dict[str, dict[str,
     if baseline is not None and baseline not in texts:
         raise RecordsError(f"there is no arm {baseline!r} in the file; its arms are: {', '.join(names)}")
     home = baseline or names[0]
+    for name in names:
+        if not texts[name].keys() & texts[home].keys():
+            raise RecordsError(
+                f"arms {name!r} and {home!r} share no prompt, so that nothing can be compared: give both completions "
+                "of the same prompt_id, name another --baseline, or score each by itself"
+            )
     return [Arm(name, name, None, None, None if name == home else home) for name in names]
 
 

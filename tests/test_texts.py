@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 from collections.abc import Callable
@@ -13,7 +14,7 @@ from click.testing import CliRunner
 
 from evalkit.cli import main
 from evalkit.errors import EvalkitError, InputError
-from evalkit.progress import Quiet
+from evalkit.progress import Lines, Quiet
 from evalkit.report.verdict import verdict
 from evalkit.texts import score_file
 
@@ -133,7 +134,7 @@ MISTAKES: list[tuple[str, bytes, str]] = [
     ("no prompt id", b'{"prompt": "x", "completion": "y"}\n', "texts.jsonl:1: the key 'prompt_id' is missing; found: prompt, completion"),
     ("no completion", b'{"prompt_id": "p", "prompt": "x"}\n', "either `completion` (a text) or `completions`"),
     ("both forms", b'{"prompt_id": "p", "prompt": "x", "completion": "a", "completions": ["b"]}\n', "either `completion`"),
-    ("a number for a list", b'{"prompt_id": "p", "prompt": "x", "completions": 3}\n', "texts.jsonl:1: completions:"),
+    ("a number for a list", b'{"prompt_id": "p", "prompt": "x", "completions": 3}\n', "texts.jsonl:1: a completion is 3, which is no text"),
     ("an empty list", b'{"prompt_id": "p", "prompt": "x", "completions": []}\n', "an empty list of completions"),
     ("two prompts of one id", b'{"prompt_id": "p", "prompt": "x", "completion": "a"}\n{"prompt_id": "p", "prompt": "z", "completion": "a"}\n', "'p' stands for two prompts"),
 ]  # fmt: skip
@@ -261,6 +262,40 @@ def test_one_prompt_is_told_to_have_no_interval(write: Write, arms: tuple[str, .
     page = scored.page.decode()
     for text in (verdict(scored.summary).headline, page):
         assert "not defined to" not in text
-        assert not re.search(r"95 % interval\s*[),<]", text.replace("95 % interval</th>", ""))
+        assert not re.search(r"(?<!no )95 % interval\s*[),<]", text.replace("95 % interval</th>", ""))
     assert "no 95 % interval" in verdict(scored.summary).headline
     assert not re.search(r"(?<![\d.,])1 (?:prompts|completions|texts|arms)\b", page)
+
+
+def test_arms_that_share_few_prompts_say_how_many(write: Write) -> None:
+    arms = {"a": range(24), "b": range(18, 42)}
+    path = write(*(row(f"{arm} {i}", f"p{i}", arm=arm) for arm, asked in arms.items() for i in asked))
+    summary = score_file(path, ["length"], None, Quiet()).summary
+    told = {alarm.kind: alarm.message for alarm in summary.alarms if alarm.arm == "b"}
+    assert told["unpaired"].startswith("6 of 42 prompts have completions of a too")
+    assert told["few shared prompts"].startswith("only 6 prompts shared with a")
+
+
+def test_arms_that_share_no_prompt_are_refused(write: Write) -> None:
+    path = write(row("x", "p", arm="a"), row("y", "q", arm="b"))
+    with pytest.raises(EvalkitError, match="arms 'b' and 'a' share no prompt") as caught:
+        score_file(path, ["length"], None, Quiet())
+    assert caught.value.exit_code == 2
+
+
+@pytest.mark.parametrize(("last", "is_same"), [("c d", True), ("c e", False)])
+def test_two_arms_of_the_same_texts_are_an_alarm(write: Write, last: str, is_same: bool) -> None:
+    path = write(rows("a b", "c d", arm="a"), rows("a b", last, arm="b"))
+    kinds = [alarm.kind for alarm in score_file(path, ["length"], None, Quiet()).summary.alarms if alarm.arm == "b"]
+    assert ("same texts" in kinds) is is_same
+
+
+def test_no_stage_is_left_where_lengths_differ(write: Write) -> None:
+    """Cut texts are embedded too, before measuring begins."""
+    told = io.StringIO()
+    path = write(rows("a b c d e", "f g h i j k", arm="a"), rows("a", "b", arm="b"))
+    tell = Lines(told)
+    score_file(path, ["vendi"], None, tell)
+    tell.close()
+    assert told.getvalue().count("embed texts: done") == 2
+    assert ": left at" not in told.getvalue()
