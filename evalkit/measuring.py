@@ -73,6 +73,7 @@ class _Material:
     groups: Groups
     scores: Mapping[str, Mapping[str, Sequence[Array]]]
     bar: Bar | None
+    tell: Listener
     matched: Groups
     """Cut to equal lengths; empty where no measure asks for that."""
     matched_embedded: Groups
@@ -116,7 +117,7 @@ def measure_groups(
     bar = _bar(fair, arms, scores)
     if fair.quality is not None and any("quality" in measure.definition.needs for measure in asked):
         groups = _with_quality(groups, scores[str(fair.quality)])
-    material = _Material(arms, groups, scores, bar, matched, matched_embedded)
+    material = _Material(arms, groups, scores, bar, tell, matched, matched_embedded)
     measured = []
     unscored: list[Alarm] = []
     if "embeddings" in needs:
