@@ -14,9 +14,11 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from evalkit.clusters import clusters_of, sized
 from evalkit.comparison.openings import opening_of
 from evalkit.records import Alarm, Arm, Group
 from evalkit.scripts import main_script
+from evalkit.stats import FEW, units
 from evalkit.tokenizer import SPACED
 
 FALSE_ALARMS = 1e-3
@@ -46,7 +48,8 @@ Ints = NDArray[np.int64]
 def alarms(arms: Sequence[Arm], groups: Mapping[str, Sequence[Group]]) -> list[Alarm]:
     """Every alarm, arm by arm; `groups` holds each arm's groups by its name.
 
-    Kinds: "duplicates", "seeds", "truncated", "empty", "same answer", "opening", "words", "script", "length".
+    Kinds: "duplicates", "seeds", "truncated", "empty", "same answer", "opening", "words", "script", "length",
+    "unpaired", "few shared prompts", "same texts".
     """
     lengths = {name: _mean_words(own) for name, own in groups.items()}
     level = FALSE_ALARMS / (2 * max(1, len(arms)))
@@ -63,6 +66,7 @@ def alarms(arms: Sequence[Arm], groups: Mapping[str, Sequence[Group]]) -> list[A
                 *_untold_words(arm, own),
                 *_script(arm, groups),
                 *_length(arm, lengths, own[0].tokenizer),
+                *_beside_baseline(arm, own, groups.get(arm.baseline or "", ())),
             ]
     return found
 
@@ -163,8 +167,8 @@ def _same_answer(arm: Arm, groups: Sequence[Group]) -> Iterator[Alarm]:
         yield Alarm(
             arm.name,
             "same answer",
-            f"{share:.0%} of the completions are among {len(texts)} texts that a quarter of the prompts get or "
-            f"more, such as “{most[:60]}”: refusals, or a prompt that does not reach it.",
+            f"{share:.0%} of the completions are among {len(texts)} text{'s' * (len(texts) != 1)} that a quarter of "
+            f"the prompts get or more, such as “{most[:60]}”: refusals, or a prompt that does not reach it.",
         )
 
 
@@ -227,6 +231,40 @@ def _length(arm: Arm, lengths: Mapping[str, float], tokenizer: str) -> Iterator[
             "length",
             f"completions have {own:.1f} {unit} on average, those of {arm.baseline} {other:.1f}: lexical metrics "
             "depend on length; their length-matched variants do not.",
+        )
+
+
+def _beside_baseline(arm: Arm, own: Sequence[Group], baseline: Sequence[Group]) -> Iterator[Alarm]:
+    """Where few prompts are common to both, differences rest on these; where all texts are, one was given twice."""
+    texts, others = (
+        {group.prompt.id: group.texts for group in groups if group.completions} for groups in (own, baseline)
+    )
+    shared = [group.prompt for group in own if group.prompt.id in texts and group.prompt.id in others]
+    if not shared:
+        return
+    asked = len(texts.keys() | others.keys())
+    if len(shared) < asked:
+        yield Alarm(
+            arm.name,
+            "unpaired",
+            f"{len(shared)} of {asked} prompts have completions of {arm.baseline} too: differences are of these alone, "
+            "while an arm's own value is over all prompts that it has.",
+        )
+        clusters = clusters_of(shared)
+        if units(clusters, len(shared)) < FEW <= asked:
+            yield Alarm(
+                arm.name,
+                "few shared prompts",
+                f"only {sized(len(shared), clusters)} shared with {arm.baseline}: few differences can be told from "
+                f"chance; give both the same {FEW} or more",
+            )
+    drawn = sum(len(texts[prompt.id]) for prompt in shared)
+    if drawn > 1 and all(tuple(texts[prompt.id]) == tuple(others[prompt.id]) for prompt in shared):
+        yield Alarm(
+            arm.name,
+            "same texts",
+            f"all {drawn} completions are those of {arm.baseline}, draw by draw: most likely one file given twice, or "
+            "the same weights with the same seed. A difference of nothing says nothing then.",
         )
 
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, cast
@@ -17,10 +18,12 @@ from typing import Any, cast
 from evalkit.cache import cache_folder, write_atomically
 from evalkit.errors import CheckpointError, ServerError
 from evalkit.records import Checkpoint
-from evalkit.servers import Served, base_url, identify
+from evalkit.servers import Served, base_url, identify, url_fault
 from evalkit.suite import CheckpointSpec
 
 HUB_ID = re.compile(r"^[A-Za-z0-9][\w.-]*/[\w.-]+$")
+_HOST_AND_PORT = re.compile(r"^[\w.-]+:\d+(?:/|$)")
+"""`localhost:8000/v1`: a URL that lacks its beginning. No name of a plug-in's checkpoint begins with a number."""
 WANTED_FILES = ["*.safetensors", "*.safetensors.index.json", "*.json", "*.jinja", "tokenizer.model", "*.txt"]
 IDENTITY_FILES = ["*.safetensors", "*.safetensors.index.json", "config.json", "generation_config.json",
                   "tokenizer*", "special_tokens_map.json", "added_tokens.json", "vocab*", "merges.txt",
@@ -33,9 +36,9 @@ def resolve(name: str, spec: CheckpointSpec, remembered: Mapping[str, str] | Non
     `remembered`: what a server told before, which is taken for it in its place.
     Raises `CheckpointError`: missing, broken, incompatible; `ServerError`: a server that does not answer.
     """
-    if spec.path.startswith(("http://", "https://")):
-        return _remote(name, spec, remembered)
     try:
+        if is_url(spec.path):
+            return _remote(name, spec, remembered)
         folder = locate(spec.path, spec.revision)
         check(folder, spec.trust_remote_code)
     except CheckpointError as error:
@@ -51,6 +54,15 @@ def resolve(name: str, spec: CheckpointSpec, remembered: Mapping[str, str] | Non
         dtype=spec.dtype,
         trust_remote_code=spec.trust_remote_code,
     )
+
+
+def is_url(source: str) -> bool:
+    """Whether a checkpoint is named by where a server is. Raises `CheckpointError` where that is no proper URL."""
+    if "://" not in source and not _HOST_AND_PORT.match(source):
+        return False
+    if fault := url_fault(source):
+        raise CheckpointError(f"{source!r} {fault}")
+    return True
 
 
 def locate(source: str, revision: str | None = None) -> Path:
@@ -127,9 +139,45 @@ def fingerprint(folder: Path) -> str:
     return digest.hexdigest()
 
 
-def weights(*, model: str) -> dict[str, str]:
-    """What a measure by a model depends on. Raises `CheckpointError` where that is not there."""
-    return {"weights": fingerprint(locate(model))[:12]}
+def labels_of(config: Mapping[str, Any]) -> dict[int, str]:
+    """Number -> name of what a classifier tells apart, by its config.json. Raises `CheckpointError`.
+
+    Two where that says nothing, as transformers has it.
+    """
+    named = config.get("id2label")
+    try:
+        if named is not None:
+            return {int(number): str(label) for number, label in named.items()}
+        return {number: f"LABEL_{number}" for number in range(int(config.get("num_labels", 2)))}
+    except (AttributeError, TypeError, ValueError):
+        raise CheckpointError(f"id2label or num_labels in config.json cannot be read: {named!r}") from None
+
+
+def architectures_of(config: Mapping[str, Any]) -> str:
+    """Which network a checkpoint is, in words."""
+    named = config.get("architectures")
+    return ", ".join(map(str, named)) if isinstance(named, list) and named else "unknown architecture"
+
+
+@dataclass(frozen=True)
+class Weights:
+    """What a measure by a model depends on: the `identity` of its declaration. `model` is the measure's parameter."""
+
+    check: Callable[[Mapping[str, Any], str], None]
+    """Sees by the config.json of a folder that the model, called so, is of the measure's kind. Raises `InputError`."""
+
+    def __call__(self, *, model: str) -> dict[str, str]:
+        """Raises `InputError` where the model is not there, or is none of the kind; nothing is loaded."""
+        return {"weights": fingerprint(self.find(model))[:12]}
+
+    def find(self, model: str) -> Path:
+        """The model's folder, once it is seen that it holds one of the kind, from headers. Raises `InputError`."""
+        if is_url(model):
+            raise CheckpointError(f"{model} is a server; a folder, a hub id or a name like lab:reward is needed here")
+        folder = locate(model)
+        check(folder)
+        self.check(read_config(folder), model)
+        return folder
 
 
 def _remote(name: str, spec: CheckpointSpec, remembered: Mapping[str, str] | None) -> Checkpoint:

@@ -188,7 +188,6 @@ def _forecast(suite: Suite, engine: str, out: Path | None, fresh: bool, prices: 
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option(
     "--metrics",
-    default="",
     metavar="A,B",
     help="Metrics, comma separated, as in distinct_n,'distinct_n|n:3'. Default: all that texts allow.",
 )
@@ -208,7 +207,7 @@ def _forecast(suite: Suite, engine: str, out: Path | None, fresh: bool, prices: 
 @output_options
 def score(
     file: Path,
-    metrics: str,
+    metrics: str | None,
     baseline: str | None,
     tokenizer: Asked,
     suite: str | None,
@@ -221,7 +220,13 @@ def score(
     from evalkit.summary import to_json
     from evalkit.texts import score_file
 
-    scored = score_file(file, [name for name in metrics.split(",") if name], baseline, tell, tokenizer, suite)
+    names = [] if metrics is None else [name.strip() for name in metrics.split(",")]
+    if not all(names):
+        raise click.UsageError(
+            f"--metrics {metrics!r} names {'an empty metric' if any(names) else 'no metric'}; write them with commas "
+            "between, as in distinct_n,length, or leave --metrics out for all that texts allow"
+        )
+    scored = score_file(file, names, baseline, tell, tokenizer, suite)
     tell.close()
     if report is not None:
         write(report, scored.page)
@@ -252,6 +257,7 @@ def suite_check(file: Path) -> None:
     """Check a suite FILE and the folders that it names; nothing is loaded or fetched."""
     from evalkit.errors import SuiteError
     from evalkit.on_disk import look
+    from evalkit.report.wording import counted
     from evalkit.suite import load_suite
 
     found = load_suite(file)
@@ -260,7 +266,8 @@ def suite_check(file: Path) -> None:
         click.echo(f"note: {note}", err=True)
     if looked.faults:
         raise SuiteError("\n".join(looked.faults))
-    counts = f"{len(found.prompts)} prompts, {len(found.checkpoints)} checkpoints, {len(found.metrics)} metrics"
+    sizes = {"prompt": found.prompts, "checkpoint": found.checkpoints, "metric": found.metrics}
+    counts = ", ".join(counted(len(members), noun) for noun, members in sizes.items())
     click.echo(f"{file}: all right ({counts})")
 
 

@@ -73,17 +73,11 @@ class _Material:
     groups: Groups
     scores: Mapping[str, Mapping[str, Sequence[Array]]]
     bar: Bar | None
-    encoder: Encoder
     tell: Listener
-
-    @cached_property
-    def matched(self) -> dict[str, list[Group]]:
-        return match_lengths(self.groups)
-
-    @cached_property
-    def matched_embedded(self) -> Groups:
-        """The same with the embeddings of the cut texts."""
-        return embed_groups(self.matched, self.tell, self.encoder, references=False)
+    matched: Groups
+    """Cut to equal lengths; empty where no measure asks for that."""
+    matched_embedded: Groups
+    """The same with the embeddings of the cut texts."""
 
     @cached_property
     def lengths(self) -> str:
@@ -110,6 +104,10 @@ def measure_groups(
     needs = {need for measure in asked for need in measure.definition.needs}
     if "embeddings" in needs:
         groups = embed_groups(groups, tell, encoder, "reference_embeddings" in needs)
+    cut = [measure for measure in asked if measure.variant == "matched"]
+    matched: Groups = match_lengths(groups) if cut else {}
+    is_embedded = any("embeddings" in measure.definition.needs for measure in cut)
+    matched_embedded = embed_groups(matched, tell, encoder, references=False) if is_embedded else {}
     tell.stage("measure", len(asked) * len(arms))
     scores = {
         str(measure): {arm.name: score_completions(measure, groups[arm.name], tell) for arm in arms}
@@ -119,7 +117,7 @@ def measure_groups(
     bar = _bar(fair, arms, scores)
     if fair.quality is not None and any("quality" in measure.definition.needs for measure in asked):
         groups = _with_quality(groups, scores[str(fair.quality)])
-    material = _Material(arms, groups, scores, bar, encoder, tell)
+    material = _Material(arms, groups, scores, bar, tell, matched, matched_embedded)
     measured = []
     unscored: list[Alarm] = []
     if "embeddings" in needs:

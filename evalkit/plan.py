@@ -16,7 +16,7 @@ from evalkit.diversity.encoder import Encoder, find_encoder
 from evalkit.engines.base import choose_engine, engine_class
 from evalkit.errors import CheckpointError, InputError, MetricError
 from evalkit.fitting import fit
-from evalkit.measure import Measure
+from evalkit.measure import Measure, parse
 from evalkit.records import Arm, Checkpoint, Completion, Prompt, Rendered, Sampling
 from evalkit.rendering import render, vocabulary_hash
 from evalkit.shards import Call, Row
@@ -151,6 +151,7 @@ def make_plan(
     server told before; such a server is not asked again.
     """
     check_measures(suite.measures, suite.prompts)
+    _check_choosers(suite)
     check(suite.tokenizer)
     found = {name: resolve(name, spec, (remembered or {}).get(name)) for name, spec in suite.checkpoints.items()}
     fitted = fit(suite, found)
@@ -206,6 +207,16 @@ def check_measures(measures: Sequence[Measure], prompts: Sequence[Prompt]) -> No
         for need, field in fields.items():
             if need in measure.definition.needs and not any(getattr(prompt, field) for prompt in prompts):
                 raise MetricError(f"metric {measure} needs prompts with `{field}`; none has any")
+
+
+def _check_choosers(suite: Suite) -> None:
+    """See that what chooses the best of n is a reward model. Raises `InputError` that names the checkpoint."""
+    for name, spec in suite.checkpoints.items():
+        if spec.best_of is not None:
+            try:
+                parse({"reward": {"model": spec.best_of.reward}}).identify()
+            except InputError as error:
+                raise type(error)(f"checkpoint {name!r}: best_of.reward: {error}") from None
 
 
 def _arm_name(checkpoint: str, sampling: Sampling, siblings: Sequence[Sampling]) -> str:

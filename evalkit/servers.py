@@ -72,6 +72,18 @@ def identify(url: str, model: str = "", keys: tuple[str, ...] = KEYS) -> Served:
     return Served(name, facts | ({"digest": digest} if digest else {}), digest is not None)
 
 
+def url_fault(url: str) -> str:
+    """What is wrong with a server's URL, in words that follow it; empty where nothing is."""
+    try:
+        parts = urlsplit(url)
+        is_whole = url.startswith(("http://", "https://")) and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # a port that is no number, brackets that do not close
+        is_whole = False
+    if is_whole and not any(sign.isspace() for sign in url):
+        return ""
+    return "is not the URL of a server; one looks like http://host:port/v1"
+
+
 def base_url(location: str) -> str:
     """The API's root: /v1, where the user gave the server alone."""
     return location.rstrip("/") if urlsplit(location).path.strip("/") else f"{location.rstrip('/')}/v1"

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, field_validator, model_validator
 
 from evalkit.alarms import alarms
+from evalkit.answers import check_answer
 from evalkit.asked import hashes_of
 from evalkit.checks import read_checks
 from evalkit.clusters import clusters_of
@@ -50,6 +51,22 @@ class Row(BaseModel):
     checks: tuple[str, ...] = ()
     cluster: str | None = None
 
+    @field_validator("completion", "completions", mode="before")
+    @classmethod
+    def _is_text(cls, value: Any) -> Any:
+        """A number here is a wrong column more often than an answer."""
+        for one in value if isinstance(value, list | tuple) else [value]:
+            if isinstance(one, int | float):
+                raise ValueError(f"a completion is {one!r}, which is no text; write it in quotes if it is an answer")
+        return value
+
+    @field_validator("arm")
+    @classmethod
+    def _is_named(cls, name: str) -> str:
+        if not name.strip():
+            raise ValueError("`arm` is blank; give the arm a name, or leave the key out")
+        return name
+
     @model_validator(mode="after")
     def _has_one_form(self) -> Row:
         if (self.completion is None) == (self.completions is None):
@@ -83,10 +100,11 @@ def score_file(
     the first k, k being the smallest number that any has.
     Raises `RecordsError`, `MetricError`.
     """
-    rows = _read(path, tell)
-    measures = list(dict.fromkeys(parse(name) for name in metrics)) or _all_on_texts(rows)
+    measures = list(dict.fromkeys(parse(name) for name in metrics))
+    places, rows = _read(path, tell)
+    measures = measures or _all_on_texts(rows)
     _check(measures, rows)
-    prompts, texts = _gather(rows)
+    prompts, texts = _gather(rows, places)
     arms = _arms(list(texts), baseline, texts)
     samples = _common_number(texts, tell)
     groups = {
@@ -107,11 +125,14 @@ def score_file(
     return Scored(summary, report_page(name, summary, groups, {}, measurements, provenance, evidence))
 
 
-def _read(path: Path, tell: Listener) -> list[Row]:
+def _read(path: Path, tell: Listener) -> tuple[list[str], list[Row]]:
+    """Where each row stands, and the rows."""
+    if path.is_dir():
+        raise RecordsError(f"{path} is a folder; name the file of texts in it (JSONL, one object a line)")
     if not path.is_file():
         raise RecordsError(f"there is no file {path}")
     adapter = TypeAdapter(Row)
-    rows = []
+    rows, places = [], []
     keys: dict[str, None] = {}
     for where, fields in jsonl_rows(path):
         keys |= dict.fromkeys(fields)
@@ -119,11 +140,12 @@ def _read(path: Path, tell: Listener) -> list[Row]:
             rows.append(adapter.validate_python(fields))
         except ValidationError as error:
             raise RecordsError(f"{where}: {_problem(error, fields)}") from None
+        places.append(where)
     if not rows:
         raise RecordsError(f"{path} holds no rows; each line is one JSON object with prompt_id, prompt and completion")
     if note := unread_note(str(path), keys, list(Row.model_fields)):
         tell.note(note)
-    return rows
+    return places, rows
 
 
 def _problem(error: ValidationError, fields: dict[str, Any]) -> str:
@@ -146,6 +168,7 @@ def _needs_values(parameters: dict[str, Any]) -> bool:
 
 def _check(measures: Sequence[Measure], rows: Sequence[Row]) -> None:
     for measure in measures:
+        measure.identify()
         missing = measure.definition.needs - OF_TEXTS
         if missing:
             raise MetricError(
@@ -156,10 +179,10 @@ def _check(measures: Sequence[Measure], rows: Sequence[Row]) -> None:
                 raise MetricError(f"metric {measure} needs rows with `{need}`; none has any")
 
 
-def _gather(rows: Sequence[Row]) -> tuple[list[Prompt], dict[str, dict[str, list[str]]]]:
-    prompts: dict[str, Prompt] = {}
+def _gather(rows: Sequence[Row], places: Sequence[str]) -> tuple[list[Prompt], dict[str, dict[str, list[str]]]]:
+    prompts: dict[str, tuple[str, Prompt]] = {}
     texts: dict[str, dict[str, list[str]]] = {}
-    for row in rows:
+    for where, row in zip(places, rows, strict=True):
         prompt = Prompt(
             id=row.prompt_id,
             text=row.prompt,
@@ -168,25 +191,49 @@ def _gather(rows: Sequence[Row]) -> tuple[list[Prompt], dict[str, dict[str, list
             cluster=row.cluster or None,
             checks=row.checks,
         )
-        read_checks(prompt)
-        known = prompts.setdefault(row.prompt_id, prompt)
-        if known.text != prompt.text:
-            raise RecordsError(
-                f"prompt_id {row.prompt_id!r} stands for two prompts: {known.text[:60]!r} and {prompt.text[:60]!r}"
-            )
-        if known.cluster != prompt.cluster:
-            raise RecordsError(
-                f"prompt_id {row.prompt_id!r} stands in two clusters: {known.cluster!r} and {prompt.cluster!r}; give "
-                "all of its rows the same, or none"
-            )
+        if row.prompt_id not in prompts:
+            _check_prompt(prompt, where)
+            prompts[row.prompt_id] = where, prompt
+        _refuse_another(where, prompt, *prompts[row.prompt_id])
         texts.setdefault(row.arm, {}).setdefault(row.prompt_id, []).extend(row.texts)
-    return list(prompts.values()), texts
+    return [prompt for _, prompt in prompts.values()], texts
+
+
+def _check_prompt(prompt: Prompt, where: str) -> None:
+    """Refuse checks and answers that no completion could be held against."""
+    try:
+        read_checks(prompt)
+        check_answer(prompt)
+    except MetricError as error:
+        raise RecordsError(f"{where}: {error}") from None
+
+
+SAID_TWICE = {"text": "stands for two prompts", "cluster": "stands in two clusters", "answer": "has two answers",
+              "match": "has two ways to match", "checks": "has two lists of checks"}  # fmt: skip
+
+
+def _refuse_another(where: str, prompt: Prompt, first: str, known: Prompt) -> None:
+    """Refuse rows of one prompt that say different things of it: which of them holds is not for us to choose."""
+    for key, what in SAID_TWICE.items():
+        was, now = getattr(known, key), getattr(prompt, key)
+        if was != now:
+            shown = " and ".join(repr(list(one) if isinstance(one, tuple) else one)[:60] for one in (was, now))
+            raise RecordsError(
+                f"{where}: prompt_id {prompt.id!r} {what}: {shown} (the first at {first}); give all of its rows the "
+                "same"
+            )
 
 
 def _arms(names: Sequence[str], baseline: str | None, texts: dict[str, dict[str, list[str]]]) -> list[Arm]:
     if baseline is not None and baseline not in texts:
         raise RecordsError(f"there is no arm {baseline!r} in the file; its arms are: {', '.join(names)}")
     home = baseline or names[0]
+    for name in names:
+        if not texts[name].keys() & texts[home].keys():
+            raise RecordsError(
+                f"arms {name!r} and {home!r} share no prompt, so that nothing can be compared: give both completions "
+                "of the same prompt_id, name another --baseline, or score each by itself"
+            )
     return [Arm(name, name, None, None, None if name == home else home) for name in names]
 
 

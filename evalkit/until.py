@@ -15,9 +15,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from evalkit.asked import version_of
+from evalkit.asked import asked_by, hashes_of, version_of
 from evalkit.clusters import clusters_of
 from evalkit.comparable import Side, choose_pairs
+from evalkit.errors import Incomparable
 from evalkit.gate import Verdict, judge
 from evalkit.plan import Plan
 from evalkit.policy import Policy
@@ -70,6 +71,8 @@ def run_until_decided(
     """
     folder = out or default_folder(suite)
     plan = plan_in(folder, _in_random_order(suite), engine, tell, LOOKS)
+    if old is not None:
+        _refuse_grown(plan.suite.prompts, old)
     clusters = clusters_of(plan.suite.prompts)
     sizes = [size for size in plan.block_ends if units(clusters[:size], size) >= FEWEST] or [len(suite.prompts)]
     sampled = 0
@@ -86,6 +89,19 @@ def run_until_decided(
         found = measure_samples(part, store, tell)
         finish(store, part, manifest | {"look": dataclasses.asdict(look)}, found)
     return Decided(Run(folder, found.summary, sampled), verdict, size, sizes[-1])
+
+
+def _refuse_grown(prompts: Sequence[Prompt], old: Side) -> None:
+    """Refuse prompts that the other side did not ask alike: they could not be judged. Raises `Incomparable`."""
+    known = asked_by(old.summary)
+    told = dict(zip((prompt.id for prompt in prompts), hashes_of(prompts), strict=True))
+    new = [name for name, asked in told.items() if name not in old.summary.prompts or (known and known[name] != asked)]
+    if new:
+        raise Incomparable(
+            f"prompts: {old.place} did not ask {len(new)} of {len(told)} alike (such as {new[0]!r}), and a run in "
+            "blocks is judged on all that it asked; run the whole suite without --until-decided, then compare with "
+            f"evalkit gate RUN --baseline {old.place} --common-prompts"
+        )
 
 
 def _judge(

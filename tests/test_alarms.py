@@ -169,7 +169,7 @@ def test_cut_and_empty_completions_are_said() -> None:
 @pytest.mark.parametrize(("words", "heard"), [(8, False), (10, False), (12, False), (7, True), (13, True)])
 def test_lengths_more_than_a_fifth_apart_are_said(words: int, heard: bool) -> None:
     base = texts_of([f"{number} " + "word " * 9 for number in range(8)])
-    tuned = texts_of([f"{number} " + "word " * (words - 1) for number in range(8)])
+    tuned = texts_of([f"{number + 8} " + "word " * (words - 1) for number in range(8)])
     found = alarms([arm(), arm(name="tuned", baseline="base")], {"base": base, "tuned": tuned})
     assert kinds(found) == (["length"] if heard else [])
     if heard:

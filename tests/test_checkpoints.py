@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -122,6 +123,12 @@ def test_a_hub_that_cannot_be_reached_is_one_clear_line(monkeypatch: pytest.Monk
     with pytest.raises(CheckpointError, match="could not be had from the Hugging Face hub at revision 'v1'") as caught:
         locate("some-org/some-model", "v1")
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("path", ["http://", "http://:80", "localhost:8000/v1", "htp://host/v1", "http://host:x/v1"])
+def test_a_path_that_is_meant_as_a_url_and_is_none_is_refused_before_it_is_asked(path: str) -> None:
+    with pytest.raises(CheckpointError, match=re.escape(f"checkpoint 'base': {path!r} is not the URL of a server")):
+        resolve("base", spec(path))
 
 
 def test_a_file_is_no_checkpoint(tmp_path: Path) -> None:

@@ -150,3 +150,24 @@ def test_the_simulation_s_intervals_hold_what_they_promise() -> None:
     for row in rows:
         for cell in row[3:5]:
             assert 92 <= float(cell.strip().removesuffix("%").strip()) <= 98, row
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_table_is_whole(page: Path) -> None:
+    """Each row has as many cells as the header, and none stands by itself, where it would be shown as raw text."""
+    text = re.sub(
+        r"```.*?```", lambda block: "\n" * block[0].count("\n"), page.read_text(encoding="utf-8"), flags=re.DOTALL
+    )
+    cells = 0
+    lines = [*text.splitlines(), ""]
+    for number, line in enumerate(lines[:-1], start=1):
+        if not line.startswith("|"):
+            cells = 0
+            continue
+        own = len(re.findall(r"(?<!\\)\|", re.sub(r"`[^`]*`", "", line)))
+        if cells == 0:
+            assert re.fullmatch(r"\|(?:\s*:?-+:?\s*\|)+", lines[number]), (
+                f"{page.name}:{number}: a row without a header"
+            )
+            cells = own
+        assert own == cells, f"{page.name}:{number}: {own - 1} cells under a header of {cells - 1}"

@@ -49,3 +49,27 @@ def test_what_only_a_run_can_find_out_is_noted(write_suite: Write) -> None:
     assert result.exit_code == 0
     assert "there is no folder trained/tuned here, so a run looks for it on the Hugging Face hub" in result.stderr
     assert "http://127.0.0.1:9/v1 is a server, which only a run asks" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ("[distinct_n, length]", "[distinct_n, {reward: {model: lab:base}}]", "metrics.1: lab:base cannot give rewards: it is a Llama"),
+        ("[distinct_n, length]", "[distinct_n, {nli_diversity: {model: lab:reward}}]", "metrics.1: lab:reward cannot judge pairs: its labels"),
+        ("metrics:", "quality: {reward: {model: lab:base}}\nmetrics:", "quality: lab:base cannot give rewards"),
+        ("kind: tuned}", "kind: tuned, best_of: {n: 2, reward: lab:base}}", "best_of.reward: lab:base cannot give rewards"),
+        ("[distinct_n, length]", "[distinct_n, {reward: {model: .}}]", "has no config.json"),
+        ("lab:tuned", "http://", "'http://' is not the URL of a server; one looks like http://host:port/v1"),
+        ("lab:tuned", "localhost:8000/v1", "'localhost:8000/v1' is not the URL of a server"),
+    ],
+    ids=["reward", "nli", "quality", "best of", "an empty folder", "no host", "no scheme"],
+)  # fmt: skip
+def test_what_is_there_but_of_another_kind_is_told_with_its_line(
+    write_suite: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, old: str, new: str, told: str
+) -> None:
+    path = write_suite(("lab:tuned", "lab:ppo-1"), (old.replace("lab:tuned", "lab:ppo-1"), new))
+    monkeypatch.chdir(tmp_path)
+    result = checked(path)
+    assert result.exit_code == 2
+    assert f"{path}:" in result.output
+    assert told in result.output

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -133,3 +134,19 @@ def test_a_prompt_without_room_to_answer_is_refused(plan: Make) -> None:
 def test_a_metric_that_the_prompts_cannot_feed_is_refused(plan: Make) -> None:
     with pytest.raises(MetricError, match="metric accuracy needs prompts with `answer`"):
         plan(metrics=["accuracy"])
+
+
+@pytest.mark.parametrize(
+    ("model", "told"),
+    [("lab:base", "lab:base cannot give rewards: it is a LlamaForCausalLM"), (".", "has no config.json")],
+)
+@pytest.mark.parametrize("place", ["metric", "best of"])
+def test_what_is_no_reward_model_is_refused_before_anything_is_sampled(
+    plan: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str, model: str, told: str
+) -> None:
+    """Whatever the checkpoints are: a reward that none of them could be read by is refused for what it is, too."""
+    monkeypatch.chdir(tmp_path)
+    best_of = {"best_of": {"n": 2, "reward": model}} if place == "best of" else {}
+    metrics = [{"reward": {"model": model}}] if place == "metric" else ["length"]
+    with pytest.raises(InputError, match=re.escape(told)):
+        plan(metrics=metrics, checkpoints={"base": {"path": str(tmp_path / "model"), "kind": "base", **best_of}})

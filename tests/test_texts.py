@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 from collections.abc import Callable
@@ -9,9 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
-from evalkit.errors import EvalkitError
-from evalkit.progress import Quiet
+from evalkit.cli import main
+from evalkit.errors import EvalkitError, InputError
+from evalkit.progress import Lines, Quiet
 from evalkit.report.verdict import verdict
 from evalkit.texts import score_file
 
@@ -131,7 +134,7 @@ MISTAKES: list[tuple[str, bytes, str]] = [
     ("no prompt id", b'{"prompt": "x", "completion": "y"}\n', "texts.jsonl:1: the key 'prompt_id' is missing; found: prompt, completion"),
     ("no completion", b'{"prompt_id": "p", "prompt": "x"}\n', "either `completion` (a text) or `completions`"),
     ("both forms", b'{"prompt_id": "p", "prompt": "x", "completion": "a", "completions": ["b"]}\n', "either `completion`"),
-    ("a number for a list", b'{"prompt_id": "p", "prompt": "x", "completions": 3}\n', "texts.jsonl:1: completions:"),
+    ("a number for a list", b'{"prompt_id": "p", "prompt": "x", "completions": 3}\n', "texts.jsonl:1: a completion is 3, which is no text"),
     ("an empty list", b'{"prompt_id": "p", "prompt": "x", "completions": []}\n', "an empty list of completions"),
     ("two prompts of one id", b'{"prompt_id": "p", "prompt": "x", "completion": "a"}\n{"prompt_id": "p", "prompt": "z", "completion": "a"}\n', "'p' stands for two prompts"),
 ]  # fmt: skip
@@ -151,7 +154,9 @@ def test_task_checks_of_rows_are_asked(write: Write) -> None:
     path = write(rows("Red", "A red one", checks=["max_words:1", "mentions:red"]))
     assert values(score_file(path, ["task_checks"], None, Quiet()).summary) == {("task_checks", "texts"): 0.75}
     assert ("task_checks", "texts") in values(score_file(path, [], None, Quiet()).summary)
-    with pytest.raises(EvalkitError, match="prompt 'p': check 'max_word:1': there is no check 'max_word'"):
+    with pytest.raises(
+        EvalkitError, match=r"texts\.jsonl:1: prompt 'p': check 'max_word:1': there is no check 'max_word'"
+    ):
         score_file(write(rows("Red", checks=["max_word:1"])), METRICS, None, Quiet())
 
 
@@ -187,3 +192,110 @@ def test_two_prompts_that_differ_alike_are_told_without_a_sure_interval(write: W
     for text in (told, scored.page.decode()):
         assert not [ends for ends in re.findall(r"([\d.]*\d) to ([\d.]*\d)", text) if ends[0] == ends[1]]
     assert not re.search(r"\d\.\d{5}", told)
+
+
+SAID: list[tuple[str, dict[str, Any], dict[str, Any], str]] = [
+    ("answer", {"answer": "3"}, {"answer": "4"}, "has two answers: '3' and '4'"),
+    ("answer left out", {"answer": "3"}, {}, "has two answers: '3' and None"),
+    ("match", {"answer": "3", "match": "numeric"}, {"answer": "3"}, "has two ways to match: 'numeric' and 'exact'"),
+    ("checks", {"checks": ["one_line"]}, {"checks": ["prose"]}, "has two lists of checks: ['one_line'] and ['prose']"),
+    ("cluster", {"cluster": "a"}, {"cluster": "b"}, "stands in two clusters: 'a' and 'b'"),
+    ("prompt", {"prompt": "x"}, {"prompt": "z"}, "stands for two prompts: 'x' and 'z'"),
+]
+
+
+@pytest.mark.parametrize(("first", "second", "told"), [one[1:] for one in SAID], ids=[one[0] for one in SAID])
+def test_rows_of_one_prompt_that_disagree_are_refused_with_both_lines(
+    write: Write, first: dict[str, Any], second: dict[str, Any], told: str
+) -> None:
+    path = write(row("a", "q"), row("a") | first, row("b") | second)
+    with pytest.raises(EvalkitError) as caught:
+        score_file(path, METRICS, None, Quiet())
+    assert str(caught.value) == (
+        f"{path}:3: prompt_id 'p' {told} (the first at {path}:2); give all of its rows the same"
+    )
+
+
+BAD_ROWS: list[tuple[dict[str, Any], str]] = [
+    (row("a", checks=["max_word:1"]), "prompt 'p': check 'max_word:1': there is no check"),
+    (row("a", answer="(", match="regex"), "prompt 'p': answer '(' is not a regular expression"),
+    (row("a", answer="x", match="numeric"), "prompt 'p': answer 'x' is not a number"),
+    (row("a") | {"completion": 3}, "a completion is 3, which is no text"),
+    (rows("a") | {"completions": ["a", 3.5]}, "a completion is 3.5, which is no text"),
+    (row("a", arm=""), "`arm` is blank"),
+]
+
+
+@pytest.mark.parametrize(("bad", "told"), BAD_ROWS, ids=[told[:24] for _, told in BAD_ROWS])
+def test_a_row_that_cannot_be_used_is_named_with_its_line(write: Write, bad: dict[str, Any], told: str) -> None:
+    path = write(row("a", "q"), bad)
+    with pytest.raises(EvalkitError) as caught:
+        score_file(path, METRICS, None, Quiet())
+    assert str(caught.value).startswith(f"{path}:2: {told}")
+
+
+def test_a_folder_is_called_one(tmp_path: Path) -> None:
+    with pytest.raises(EvalkitError, match="is a folder; name the file of texts in it"):
+        score_file(tmp_path, METRICS, None, Quiet())
+
+
+@pytest.mark.parametrize("metrics", ["", ",", "length,", " "])
+def test_metrics_that_name_none_are_refused(write: Write, metrics: str) -> None:
+    result = CliRunner().invoke(main, ["score", str(write(row("a"))), "--metrics", metrics])
+    assert result.exit_code == 2
+    assert "leave --metrics out for all that texts allow" in " ".join(result.stderr.split())
+
+
+@pytest.mark.parametrize(("model", "told"), [("lab:base", "cannot give rewards"), (".", "has no config.json")])
+def test_what_is_no_reward_model_is_refused_from_its_files(
+    write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model: str, told: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match=told):
+        score_file(write(row("a")), [f"reward|model:{model}"], None, Quiet())
+
+
+@pytest.mark.parametrize("arms", [("a",), ("a", "b")], ids=["one arm", "two arms"])
+def test_one_prompt_is_told_to_have_no_interval(write: Write, arms: tuple[str, ...]) -> None:
+    path = write(*(rows("red one two", f"blue {arm}", "x y", arm=arm) for arm in arms))
+    scored = score_file(path, [], None, Quiet())
+    page = scored.page.decode()
+    for text in (verdict(scored.summary).headline, page):
+        assert "not defined to" not in text
+        assert not re.search(r"(?<!no )95 % interval\s*[),<]", text.replace("95 % interval</th>", ""))
+    assert "no 95 % interval" in verdict(scored.summary).headline
+    assert not re.search(r"(?<![\d.,])1 (?:prompts|completions|texts|arms)\b", page)
+
+
+def test_arms_that_share_few_prompts_say_how_many(write: Write) -> None:
+    arms = {"a": range(24), "b": range(18, 42)}
+    path = write(*(row(f"{arm} {i}", f"p{i}", arm=arm) for arm, asked in arms.items() for i in asked))
+    summary = score_file(path, ["length"], None, Quiet()).summary
+    told = {alarm.kind: alarm.message for alarm in summary.alarms if alarm.arm == "b"}
+    assert told["unpaired"].startswith("6 of 42 prompts have completions of a too")
+    assert told["few shared prompts"].startswith("only 6 prompts shared with a")
+
+
+def test_arms_that_share_no_prompt_are_refused(write: Write) -> None:
+    path = write(row("x", "p", arm="a"), row("y", "q", arm="b"))
+    with pytest.raises(EvalkitError, match="arms 'b' and 'a' share no prompt") as caught:
+        score_file(path, ["length"], None, Quiet())
+    assert caught.value.exit_code == 2
+
+
+@pytest.mark.parametrize(("last", "is_same"), [("c d", True), ("c e", False)])
+def test_two_arms_of_the_same_texts_are_an_alarm(write: Write, last: str, is_same: bool) -> None:
+    path = write(rows("a b", "c d", arm="a"), rows("a b", last, arm="b"))
+    kinds = [alarm.kind for alarm in score_file(path, ["length"], None, Quiet()).summary.alarms if alarm.arm == "b"]
+    assert ("same texts" in kinds) is is_same
+
+
+def test_no_stage_is_left_where_lengths_differ(write: Write) -> None:
+    """Cut texts are embedded too, before measuring begins."""
+    told = io.StringIO()
+    path = write(rows("a b c d e", "f g h i j k", arm="a"), rows("a", "b", arm="b"))
+    tell = Lines(told)
+    score_file(path, ["vendi"], None, tell)
+    tell.close()
+    assert told.getvalue().count("embed texts: done") == 2
+    assert ": left at" not in told.getvalue()

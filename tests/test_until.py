@@ -11,7 +11,8 @@ from click.testing import CliRunner
 
 from evalkit.baselines import read_side, save
 from evalkit.cli import main
-from evalkit.errors import InputError, RecordsError
+from evalkit.comparable import Side
+from evalkit.errors import Incomparable, InputError, RecordsError
 from evalkit.gate import judge
 from evalkit.plan import make_plan
 from evalkit.policy import DEFAULT
@@ -130,3 +131,14 @@ def test_a_baseline_without_a_policy_to_stop_by_is_wrong_use() -> None:
     result = CliRunner().invoke(main, ["run", str(CREATIVE), "--baseline", "v1"])
     assert result.exit_code == 2
     assert "--baseline goes with --until-decided" in result.output
+
+
+def test_a_suite_that_has_grown_is_refused_before_anything_is_sampled(tmp_path: Path) -> None:
+    suite, out = two_arms(2, 6), tmp_path / "run"
+    values = summary({"vendi": {"base": law(0)[0], "ppo-0.1": law(0)[1]}})
+    old = Side(values, "v1")
+    with pytest.raises(
+        Incomparable, match=r"did not ask 6 of 6 alike .*evalkit gate RUN --baseline v1 --common-prompts"
+    ):
+        run_until_decided(suite, DEFAULT, old, "transformers", out, Quiet())
+    assert not out.exists()

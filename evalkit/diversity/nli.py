@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import product
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from evalkit.checkpoints import locate, weights
+from evalkit.checkpoints import Weights, architectures_of, labels_of, locate, read_config
 from evalkit.child import Remote, open_child
 from evalkit.errors import MetricError
 from evalkit.measure import score
@@ -20,6 +22,28 @@ from evalkit.stats import Array
 
 _BATCH = 32
 """Pairs judged together."""
+
+
+def find_labels(config: Mapping[str, Any], name: str) -> tuple[int, int]:
+    """Numbers of the labels "contradiction" and "entailment" by config.json, in any case. Raises `MetricError`."""
+    architecture = architectures_of(config)
+    if "SequenceClassification" not in architecture:
+        raise MetricError(
+            f"{name} cannot judge pairs: it is a {architecture}, not a sequence-classification checkpoint"
+        )
+    labels = labels_of(config)
+    numbers = {label.lower(): number for number, label in labels.items()}
+    if not {"contradiction", "entailment"} <= numbers.keys():
+        raise MetricError(
+            f"{name} cannot judge pairs: its labels are {', '.join(labels.values())}; an NLI model has "
+            "`contradiction` and `entailment` (id2label in its config.json)"
+        )
+    return numbers["contradiction"], numbers["entailment"]
+
+
+def check_nli_model(config: Mapping[str, Any], name: str) -> None:
+    """Refuse what is no NLI model, by its config.json. Raises `MetricError`."""
+    find_labels(config, name)
 
 
 @score(
@@ -33,7 +57,7 @@ _BATCH = 32
     needs=(),
     version="1.0",
     cites="Stasaski & Hearst 2022",
-    identity=weights,
+    identity=Weights(check_nli_model),
 )
 def nli_diversity(groups: Sequence[Group], *, model: str) -> list[Array]:
     """Contradiction less entailment between a completion and each other of its prompt, by an NLI model.
@@ -77,7 +101,7 @@ class NliModel:
         from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
 
         config = AutoConfig.from_pretrained(folder)
-        self._contradiction, self._entailment = find_labels(config.id2label, config.architectures or (), name)
+        self._contradiction, self._entailment = find_labels(read_config(Path(folder)), name)
         self._tokenizer = AutoTokenizer.from_pretrained(folder)
         if self._tokenizer.pad_token is None:
             raise MetricError(f"{name} cannot judge pairs of texts: its tokenizer has no padding token")
@@ -113,17 +137,3 @@ def difference(logits: Array, contradiction: int, entailment: int) -> Array:
     shares = np.exp(logits - logits.max(axis=1, keepdims=True))
     shares /= shares.sum(axis=1, keepdims=True)
     return np.asarray(shares[:, contradiction] - shares[:, entailment], dtype=np.float64)
-
-
-def find_labels(labels: Mapping[int, str], architectures: Sequence[str], name: str) -> tuple[int, int]:
-    """Numbers of the labels "contradiction" and "entailment", whatever their case. Raises `MetricError`."""
-    if not any("SequenceClassification" in architecture for architecture in architectures):
-        what = ", ".join(architectures) or "unknown architecture"
-        raise MetricError(f"{name} cannot judge pairs: it is a {what}, not a sequence-classification checkpoint")
-    numbers = {label.lower(): int(number) for number, label in labels.items()}
-    if not {"contradiction", "entailment"} <= numbers.keys():
-        raise MetricError(
-            f"{name} cannot judge pairs: its labels are {', '.join(labels.values())}; an NLI model has "
-            "`contradiction` and `entailment` (id2label in its config.json)"
-        )
-    return numbers["contradiction"], numbers["entailment"]

@@ -26,7 +26,7 @@ import numpy as np
 from evalkit.errors import EngineError, MetricError, ServerError
 from evalkit.measure import metric
 from evalkit.records import Group
-from evalkit.servers import Served, api_key, identify, one_line
+from evalkit.servers import Served, api_key, identify, one_line, url_fault
 from evalkit.store import key_of, recall, remember
 
 if TYPE_CHECKING:
@@ -53,13 +53,15 @@ Question = tuple[str, str, str]
 
 
 def _server() -> str:
-    url = os.environ.get("EVALKIT_JUDGE_URL", "").rstrip("/")
+    url = os.environ.get("EVALKIT_JUDGE_URL", "")
     if not url:
         raise MetricError(
             "metric judge needs a server: set EVALKIT_JUDGE_URL to one that speaks the OpenAI API "
             "(http://host:port/v1), and EVALKIT_JUDGE_KEY to its key if it wants one"
         )
-    return url
+    if fault := url_fault(url):
+        raise MetricError(f"metric judge: EVALKIT_JUDGE_URL {url!r} {fault}")
+    return url.rstrip("/")
 
 
 def _identity(*, model: str, pairs: int) -> Mapping[str, str]:
@@ -100,7 +102,7 @@ def judge(group: Group, *, model: str, pairs: int = 8) -> float:
     Cost: two requests a pair, 8 at a time; each is asked once a run.
 
     Undefined: without a baseline arm, or where over a tenth of the pairs got no readable verdict (garbage, a refusal).
-    Raises `MetricError` without EVALKIT_JUDGE_URL, `EngineError` when the server does not answer.
+    Raises `MetricError` without a proper EVALKIT_JUDGE_URL, `EngineError` when the server does not answer.
     """
     if pairs < 1:
         raise MetricError(f"metric judge: pairs is {pairs}; it must be 1 or more")

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from evalkit.batches import by_length
-from evalkit.checkpoints import locate, weights
+from evalkit.checkpoints import Weights, architectures_of, labels_of, locate, read_config
 from evalkit.child import open_child
 from evalkit.errors import MetricError
 from evalkit.measure import score
@@ -22,6 +24,18 @@ Exchange = tuple[str, str]
 """(prompt, completion)."""
 
 
+def check_reward_model(config: Mapping[str, Any], name: str) -> None:
+    """Refuse what is no reward model, by its config.json. Raises `MetricError`."""
+    architecture = architectures_of(config)
+    if "SequenceClassification" not in architecture:
+        raise MetricError(
+            f"{name} cannot give rewards: it is a {architecture}, not a sequence-classification checkpoint"
+        )
+    labels = len(labels_of(config))
+    if labels != 1:
+        raise MetricError(f"{name} cannot give rewards: it has {labels} labels; a reward model has one")
+
+
 @score(
     name="reward",
     unit="reward",
@@ -32,7 +46,7 @@ Exchange = tuple[str, str]
     needs=(),
     version="1",
     cites="Ouyang et al. 2022, Training language models to follow instructions with human feedback",
-    identity=weights,
+    identity=Weights(check_reward_model),
 )
 def reward(groups: Sequence[Group], *, model: str) -> list[np.ndarray]:
     """Scalar that a reward model gives to prompt and completion.
@@ -65,7 +79,7 @@ class RewardModel:
         import torch
         from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-        _check_config(folder, name)
+        check_reward_model(read_config(Path(folder)), name)
         self._device = "cuda" if torch.cuda.is_available() else "cpu"
         self._model = (
             AutoModelForSequenceClassification.from_pretrained(
@@ -135,16 +149,3 @@ class RewardModel:
         unused = next(token for token in range(len(used) + 1) if token not in used)
         self._config.pad_token_id = unused
         return unused
-
-
-def _check_config(folder: str, name: str) -> None:
-    from transformers import AutoConfig
-
-    config = AutoConfig.from_pretrained(folder)
-    architecture = ", ".join(config.architectures or ()) or "unknown architecture"
-    if "SequenceClassification" not in architecture:
-        raise MetricError(
-            f"{name} cannot give rewards: it is a {architecture}, not a sequence-classification checkpoint"
-        )
-    if config.num_labels != 1:
-        raise MetricError(f"{name} cannot give rewards: it has {config.num_labels} labels; a reward model has one")

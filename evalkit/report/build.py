@@ -164,7 +164,7 @@ def _facts(content: ReportContent) -> list[str]:
     each = " or ".join(f"{n:,}" for n in drawn)
     prompts = sized(len(summary.prompts), summary.clusters)
     return [
-        f"{prompts}, {each} completions each per arm" if drawn else prompts,
+        f"{prompts}, {each} completion{'' if drawn == [1] else 's'} each per arm" if drawn else prompts,
         counted(len(summary.arms), "arm"),
         *([counted(len(content.runs), "run")] if content.runs else []),
     ]

@@ -13,7 +13,7 @@ from typing import Any
 
 from evalkit.records import Better, Difference, Estimate, Side, Summary
 from evalkit.report import effects, signs
-from evalkit.report.wording import LEVEL, interval_text, is_number, label, p_text, short, value_text
+from evalkit.report.wording import interval_words, is_number, label, p_text, short, value_text
 
 Figure = dict[str, Any]
 OUTCOMES: dict[effects.Outcome, str] = {
@@ -192,11 +192,11 @@ def bars(intervals: Sequence[tuple[float | None, float | None, float | None]]) -
 
 def estimate_hover(estimate: Estimate) -> str:
     """A value and its interval, for a tooltip."""
-    return f"{shown(label(estimate.metric))} {value_text(estimate)}, {LEVEL} interval {interval_text(estimate)}"
+    return f"{shown(label(estimate.metric))} {value_text(estimate)}, {interval_words(estimate)}"
 
 
 def _difference_hover(difference: Difference, better: Better) -> str:
-    words = f"{value_text(difference, signed=True)}, {LEVEL} interval {interval_text(difference)}"
+    words = f"{value_text(difference, signed=True)}, {interval_words(difference)}"
     return f"{words}<br>Holm {p_text(difference.p_adjusted)}; {better} is better"
 
 

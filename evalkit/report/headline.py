@@ -102,6 +102,11 @@ def caveats(arms: Sequence[str], told: Sequence[Joint], summary: Summary) -> lis
         aside = list(dict.fromkeys(label(metric) for joint in told for metric in getattr(joint, names)))
         if aside:
             said.append(f"{why}, so {listed(aside)} {'has' if len(aside) == 1 else 'have'} no say.")
+    said += [
+        f"{alarm.arm} and its baseline share too few prompts for more than a first impression."
+        for alarm in summary.alarms
+        if alarm.kind == "few shared prompts" and alarm.arm in arms
+    ]
     if any(alarm.kind == "few prompts" for alarm in summary.alarms):
         said.append(f"{sized(len(summary.prompts), summary.clusters)} can give no more than a first impression.")
     return said
@@ -143,7 +148,7 @@ def _is_told_as_one(joint: Joint) -> bool:
 
 def _together(joint: Joint, prefix: str) -> str:
     value, interval = _whole(joint)
-    return f"together {value} standard deviations, {prefix}{interval}"
+    return f"together {value} standard deviations, {f'{prefix}{interval}' if interval else f'no {LEVEL} interval'}"
 
 
 def _whole(joint: Joint) -> tuple[str, str]:

@@ -8,6 +8,9 @@ from evalkit.measure import split_variant
 from evalkit.records import Traits
 
 ALARMS = {
+    "unpaired": "Not the same prompts",
+    "few shared prompts": "Few shared prompts",
+    "same texts": "The same texts",
     "duplicates": "Repeats beyond chance",
     "seeds": "The same random numbers twice",
     "truncated": "Answers cut off",

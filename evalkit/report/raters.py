@@ -10,7 +10,7 @@ from evalkit.records import Arm, Difference, Estimate, Summary
 from evalkit.report import effects, figures, signs
 from evalkit.report.grouped import Dot, Series, grouped_dots, upright
 from evalkit.report.tables import UNCLEAR
-from evalkit.report.wording import LEVEL, interval_text, label, listed, p_text, value_text
+from evalkit.report.wording import LEVEL, interval_text, interval_words, label, listed, p_text, value_text
 
 REWARD = "reward"
 
@@ -123,7 +123,7 @@ def _dot(difference: Difference | None, baselines: dict[tuple[str, str], Estimat
     if difference is None or effect is None:
         return None
     words = f"{effect.value:+.2f} ({effect.low:+.2f} to {effect.high:+.2f}) standard deviations".replace("-", "−")
-    own = f"{value_text(difference, signed=True)}, {LEVEL} interval {interval_text(difference)}"
+    own = f"{value_text(difference, signed=True)}, {interval_words(difference)}"
     clear = effects.outcome(difference, "higher") != "unclear"
     return Dot(
         effect.low, effect.value, effect.high, f"{words}<br>{own}<br>Holm {p_text(difference.p_adjusted)}", clear

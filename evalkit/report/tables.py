@@ -12,7 +12,7 @@ from evalkit.records import Better, Difference, Estimate, Side, Summary, Variant
 from evalkit.report import effects
 from evalkit.report.content import MetricText
 from evalkit.report.effects import Outcome
-from evalkit.report.wording import interval_text, is_number, label, listed, p_text, value_text
+from evalkit.report.wording import counted, interval_text, is_number, label, listed, p_text, value_text
 
 ARROWS: dict[Better, str] = {
     "higher": "↑ higher is better",
@@ -197,7 +197,8 @@ def _row(estimate: Estimate, strip: Strip | None, is_baseline: bool, comparison:
 def _asked(estimate: Estimate) -> str:
     """`64 prompts`; `20 groups of prompts` where a variant across prompts has one value a group."""
     in_groups = split_variant(estimate.metric)[0] == "pooled" and "|groups:" in estimate.signature
-    return f"{estimate.prompts} {'groups of ' if in_groups else ''}prompts"
+    groups = counted(estimate.prompts, "group")
+    return f"{groups} of prompts" if in_groups else counted(estimate.prompts, "prompt")
 
 
 def _compare(difference: Difference | None, better: Better, side: Side) -> Comparison | None:

@@ -27,7 +27,7 @@ from evalkit.report.ladders import ladders
 from evalkit.report.side_words import SIDES, words_for
 from evalkit.report.sweep_words import sweep_headline
 from evalkit.report.sweeps import sweeps
-from evalkit.report.wording import LEVEL, counted, interval_text, is_number, label, listed, value_text
+from evalkit.report.wording import counted, interval_words, is_number, label, listed, value_text
 
 BESIDES = 4
 """Claims beneath the headline."""
@@ -211,6 +211,6 @@ def _describe_arm(arm: Arm, summary: Summary) -> str:
         return f"{arm.name}: nothing could be measured."
     whole = shown[0].prompts == len(summary.prompts)
     asked = sized(shown[0].prompts, summary.clusters if whole else ())
-    numbers = [f"{label(e.metric)} {value_text(e)} ({LEVEL} interval {interval_text(e)})" for e in shown]
+    numbers = [f"{label(e.metric)} {value_text(e)} ({interval_words(e)})" for e in shown]
     drawn = f"{asked}, {counted(shown[0].samples, 'completion')} each"
     return f"{arm.name} has {listed(numbers)}: {drawn}."

@@ -46,6 +46,11 @@ def interval_text(number: WithInterval) -> str:
     return f"{_fixed(number.low, decimals)} to {_fixed(number.high, decimals)}"
 
 
+def interval_words(number: WithInterval) -> str:
+    """`95 % interval 1.20 to 1.44`, or that there is none, which is so of one prompt."""
+    return f"{LEVEL} interval {interval_text(number)}" if interval_text(number) else f"no {LEVEL} interval"
+
+
 def percent(share: float) -> str:
     """`92.3 %`; never more than it is."""
     return f"{math.floor(1000 * share + 1e-9) / 10:g} %"
@@ -77,6 +82,8 @@ def number_text(value: float | None, missing: str = MISSING) -> str:
 
 def deviations(value: float, low: float, high: float) -> tuple[str, str]:
     """A standardised difference and its interval: `−0.42`, `−0.60 to −0.24`; why there is none, as `interval_text`."""
+    if not (is_number(low) and is_number(high)):
+        return _fixed(value, 2, signed=True), ""
     if is_point(low, high):
         return _fixed(value, 2, signed=True), NO_SPREAD
     said = [_fixed(number, 2, signed=place == 0) for place, number in enumerate((value, low, high))]

@@ -118,11 +118,10 @@ def test_many_pairs_are_judged_as_each_alone(random_model: Path) -> None:
 
 
 def test_labels_are_found_by_name() -> None:
-    assert find_labels({0: "contradiction", 1: "entailment", 2: "neutral"}, ["XForSequenceClassification"], "m") == (
-        0,
-        1,
-    )
-    assert find_labels(LABELS, ["XForSequenceClassification"], "m") == (2, 0)
+    config = {"architectures": ["XForSequenceClassification"]}
+    labels = {"0": "contradiction", "1": "entailment", "2": "neutral"}
+    assert find_labels(config | {"id2label": labels}, "m") == (0, 1)
+    assert find_labels(config | {"id2label": LABELS}, "m") == (2, 0)
 
 
 def test_a_checkpoint_that_is_no_judge_is_refused(tmp_path: Path) -> None:
@@ -132,7 +131,7 @@ def test_a_checkpoint_that_is_no_judge_is_refused(tmp_path: Path) -> None:
     ):
         nli_diversity([group_of(["w1", "w2"])], model=str(folder))
     with pytest.raises(MetricError, match=r"it is a LlamaForCausalLM, not a sequence-classification checkpoint"):
-        find_labels(LABELS, ["LlamaForCausalLM"], "m")
+        find_labels({"id2label": LABELS, "architectures": ["LlamaForCausalLM"]}, "m")
     with pytest.raises(CheckpointError):
         nli_diversity([group_of(["w1", "w2"])], model="./no/such/folder")
 

@@ -243,6 +243,14 @@ def test_a_run_without_a_server_is_refused_before_it_samples(monkeypatch: pytest
         check_measures([parse({"judge": {"model": "m"}})], [Prompt("p", "?")])
 
 
+@pytest.mark.parametrize("url", ["nonsense", "localhost:8000/v1", "http://", "http://host:port/v1", "ftp://host/v1"])
+def test_what_is_no_url_is_refused_at_once_naming_the_variable(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    monkeypatch.setenv("EVALKIT_JUDGE_URL", url)
+    wanted = f"metric judge: EVALKIT_JUDGE_URL '{url}' is not the URL of a server; one looks like http://host:port/v1"
+    with pytest.raises(MetricError, match=re.escape(wanted)):
+        check_measures([parse({"judge": {"model": "m"}})], [Prompt("p", "?")])
+
+
 def test_without_a_baseline_it_is_not_defined() -> None:
     assert math.isnan(judge(texts("a"), model="m"))
 
