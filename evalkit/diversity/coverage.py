@@ -34,7 +34,7 @@ NAN = float("nan")
     plain="chance of a right answer in several tries",
     bounds=(0, 1),
     needs={"answer"},
-    version="1.1",
+    version="1.2",
     cites="Chen et al. 2021",
 )
 def pass_at_k(group: Group, *, k: int) -> float:
