@@ -73,8 +73,8 @@ def _numeric(prompt_id: str, answer: str) -> Callable[[str], bool]:
     reading = reading_of(answer)
     if reading is None:
         raise MetricError(
-            f"prompt {prompt_id!r}: answer {answer!r} is not a number like 3, -3.5, 1,234, 1e3, 3,5, 1.234,5, 50% or 1/2; "
-            "another answer takes `match: exact` or `match: regex`"
+            f"prompt {prompt_id!r}: answer {answer!r} is not a number like 3, -3.5, 1,234, 1e3, 3,5, 1.234,5, 50% or "
+            "1/2; another answer takes `match: exact` or `match: regex`"
         )
     wanted = last_number(answer, reading)
     return lambda text: last_number(text, reading) == wanted
