@@ -3,7 +3,8 @@
 What they may mean is read off the declared names and parameters, so that a new metric is understood at once. Case,
 hyphens, underscores and spaces make no difference. A number behind a name sets the metric's symbol, which is a
 parameter of one letter (n, k, q), and the symbol at the end of a declared name may be left out before it: `distinct_2`
-is `distinct_n` with n 2. A name's first words stand for it where no other begins so (`rouge-l`, `best@4`). Where several metrics would do, `@` says k, as in pass@k, and another sign that it is not k.
+is `distinct_n` with n 2. A name's first words stand for it where no other begins so (`rouge-l`, `best@4`). Where
+several metrics would do, `@` says k, as in pass@k, and another sign that it is not k.
 """
 
 from __future__ import annotations
