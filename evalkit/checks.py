@@ -109,8 +109,8 @@ def read_checks(prompt: Prompt) -> list[Check]:
     most = min((int(count) for name, _, count in asked if name == "max_words"), default=fewest)
     if fewest > most:
         raise MetricError(
-            f"prompt {prompt.id!r}: checks min_words:{fewest} and max_words:{most} contradict each other: no text passes "
-            "both; change one (a suite's own checks stand before its prompts')"
+            f"prompt {prompt.id!r}: checks min_words:{fewest} and max_words:{most} contradict each other: no text "
+            "passes both; change one (a suite's own checks stand before its prompts')"
         )
     return checks
 

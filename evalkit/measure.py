@@ -159,7 +159,13 @@ class Measure:
         return "|".join([prefix + self.name, *(f"{k}:{_show(v)}" for k, v in self.params if v != defaults[k])])
 
     def __call__(self, subject: Any) -> Any:
-        return self.definition.function(subject, **dict(self.params))
+        try:
+            return self.definition.function(subject, **dict(self.params))
+        except MetricError as error:
+            said = str(error)
+            raise (
+                error if self.name in said or said.startswith("prompt ") else MetricError(f"metric {self}: {said}")
+            ) from None
 
     def fits(self, completions: int) -> bool:
         """Whether so many completions are enough: a parameter `k` asks for that many."""

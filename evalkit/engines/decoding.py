@@ -79,7 +79,7 @@ def number_tokens(tokenizer: Any, decoder: Decoder, vocabulary: int) -> Numbers:
 
 
 def _texts_after(tokenizer: Any, decoder: Decoder, vocabulary: int) -> list[str | None]:
-    """[vocabulary] what each token reads as after a word: "" for an end, None for none and for a part of a character."""
+    """[vocabulary] what each token reads as after a word: "" for an end, None for none or a part of a character."""
     ends = set(tokenizer.all_special_ids)
     known = range(min(len(tokenizer), vocabulary))
     # What a token reads as depends on what it follows: some tokenizers drop the first space of a text.
