@@ -381,7 +381,7 @@ def _load_all() -> None:
 
 def _parse_text(asked: str) -> tuple[str, dict[str, str]]:
     name, *pairs = asked.strip().split("|")
-    given = {}
+    given: dict[str, str] = {}
     for pair in pairs:
         key, colon, value = pair.partition(":")
         if not colon:

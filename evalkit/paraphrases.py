@@ -64,13 +64,13 @@ def _by_id(prompts: Sequence[Prompt]) -> dict[int, int]:
     if len(several) ** 2 < members:
         return {}
     words = [_words(prompt.text) for prompt in prompts]
-    found: dict[int, int] = {}
+    alike: dict[int, int] = {}
     for own in several:
         for one, other in combinations(own[:MOST_OF_FAMILY], 2):
             if _alike(words[one], words[other]):
-                found.setdefault(one, other)
-                found.setdefault(other, one)
-    return found
+                alike.setdefault(one, other)
+                alike.setdefault(other, one)
+    return alike
 
 
 def _alike(one: frozenset[str], other: frozenset[str]) -> bool:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from evalkit.errors import EvalkitError
+from evalkit.errors import EvalkitError, MetricError
 from evalkit.progress import Quiet
 from evalkit.report.verdict import verdict
 from evalkit.texts import score_file
