@@ -116,7 +116,7 @@ def _plain(text: str, decimal: str, ratios: bool) -> str:
 
 def _is_own(run: str, decimal: str) -> bool:
     """Whether a number's marks allow `decimal` to be the mark before its fraction."""
-    marks = _MARK.findall(run)
+    marks: list[str] = _MARK.findall(run)
     if len(marks) > 1 and marks[-1] in marks[:-1]:
         return marks[-1] != decimal
     return marks[-1:] == [decimal] or not (len(marks) > 1 or (marks and _SPACE.search(run)))
