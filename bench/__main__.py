@@ -2,6 +2,14 @@
 
 import runpy
 
-for name in ("bench.metrics", "bench.volume", "bench.one_group", "bench.engine", "bench.whole_run", "bench.ppo"):
+for name in (
+    "bench.metrics",
+    "bench.volume",
+    "bench.growth",
+    "bench.one_group",
+    "bench.engine",
+    "bench.whole_run",
+    "bench.ppo",
+):
     print(f"\n== {name}")
     runpy.run_module(name, run_name="__main__")

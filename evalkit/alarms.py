@@ -14,7 +14,9 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from evalkit.comparison.openings import opening_of
 from evalkit.records import Alarm, Arm, Group
+from evalkit.scripts import main_script
 from evalkit.tokenizer import SPACED
 
 FALSE_ALARMS = 1e-3
@@ -27,6 +29,8 @@ COMMON = 0.25
 """A text is given whatever is asked where this share of the prompts get it; this share of such texts is an alarm."""
 PHRASE, FEWEST_ASKED = 4, 4
 """Words below which a text may well answer many prompts, and prompts below which none are many."""
+FEWEST_OPENING = 3
+"""Words below which what all answers begin with is not worth an alarm."""
 LENGTH = 0.2
 """Mean lengths further apart than this share of the baseline's are an alarm."""
 _STAKES = np.array([1.1, 1.5, 2.0, 4.0, 10.0, 30.0, 100.0, 1000.0])
@@ -42,7 +46,7 @@ Ints = NDArray[np.int64]
 def alarms(arms: Sequence[Arm], groups: Mapping[str, Sequence[Group]]) -> list[Alarm]:
     """Every alarm, arm by arm; `groups` holds each arm's groups by its name.
 
-    Kinds: "duplicates", "seeds", "truncated", "empty", "same answer", "words", "length".
+    Kinds: "duplicates", "seeds", "truncated", "empty", "same answer", "opening", "words", "script", "length".
     """
     lengths = {name: _mean_words(own) for name, own in groups.items()}
     level = FALSE_ALARMS / (2 * max(1, len(arms)))
@@ -55,7 +59,9 @@ def alarms(arms: Sequence[Arm], groups: Mapping[str, Sequence[Group]]) -> list[A
                 *_seeds(arm, own, level),
                 *_rates(arm, own),
                 *_same_answer(arm, own),
+                *_opening(arm, own),
                 *_untold_words(arm, own),
+                *_script(arm, groups),
                 *_length(arm, lengths, own[0].tokenizer),
             ]
     return found
@@ -162,6 +168,32 @@ def _same_answer(arm: Arm, groups: Sequence[Group]) -> Iterator[Alarm]:
         )
 
 
+def _opening(arm: Arm, groups: Sequence[Group]) -> Iterator[Alarm]:
+    opening = opening_of(groups)
+    if len(opening) >= FEWEST_OPENING:
+        yield Alarm(
+            arm.name,
+            "opening",
+            f"nearly all of its answers begin with “{' '.join(opening)[:60]}”: measures of whole texts count that as "
+            "sameness; length-matched variants leave it out.",
+        )
+
+
+def _script(arm: Arm, groups: Mapping[str, Sequence[Group]]) -> Iterator[Alarm]:
+    if arm.baseline is None or arm.baseline not in groups:
+        return
+    own, other = (
+        main_script(text for group in groups[name] for text in group.texts) for name in (arm.name, arm.baseline)
+    )
+    if own and other and own != other:
+        yield Alarm(
+            arm.name,
+            "script",
+            f"its answers are written in {own}, those of {arm.baseline} in {other}: how various texts in two scripts "
+            "are cannot be compared by their words, nor safely by their embeddings.",
+        )
+
+
 def _untold_words(arm: Arm, groups: Sequence[Group]) -> Iterator[Alarm]:
     """Prompts whose "words" are too long to be words, as those of scripts that the tokenizer does not know are."""
     asked = [group for group in groups if any(group.words)]
@@ -217,7 +249,9 @@ def _codes(groups: Sequence[Group]) -> Ints:
     codes = np.empty((len(full), k), dtype=np.int64)
     for row, group in zip(codes, full, strict=True):
         known: dict[str, int] = {}
-        row[:] = [known.setdefault(completion.text, len(known)) for completion in group.completions[:k]]
+        # Empty answers are alike for another reason than a seed: each counts as a text of its own.
+        names = [c.text if c.text.strip() else f"\0{place}" for place, c in enumerate(group.completions[:k])]
+        row[:] = [known.setdefault(name, len(known)) for name in names]
     return codes
 
 

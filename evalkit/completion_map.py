@@ -84,15 +84,20 @@ def map_completions(groups: Groups) -> CompletionMap | None:
 
 def find_plane(rows: Array) -> Plane:
     """The plane through the mean of (k, d) rows that shows most of their variance; the same for the same rows."""
-    from sklearn.decomposition import PCA
-
     k, d = rows.shape
+    middle = rows.mean(axis=0)
+    away = np.asarray(rows - middle, dtype=np.float64)
     axes = np.zeros((d, 2))
-    if rows.var(axis=0).sum() < NOTHING:
-        return Plane(rows.mean(axis=0), axes, None)
-    found = PCA(min(2, k, d), svd_solver="covariance_eigh" if k > d else "full").fit(rows)
-    axes[:, : found.n_components_] = found.components_.T
-    return Plane(found.mean_, axes, float(found.explained_variance_ratio_.sum()))
+    if away.var(axis=0).sum() < NOTHING:
+        return Plane(middle, axes, None)
+    # Of the smaller of the two symmetric matrices, whose eigenvectors are always found; a decomposition into singular
+    # values need not converge on rows that are nearly equal.
+    variances, vectors = np.linalg.eigh(away.T @ away if k > d else away @ away.T)
+    places = [place for place in (-1, -2) if len(variances) >= -place and variances[place] > NOTHING * variances[-1]]
+    for column, place in enumerate(places):
+        axis = vectors[:, place] if k > d else away.T @ vectors[:, place]
+        axes[:, column] = axis / np.linalg.norm(axis) * np.sign(axis[np.abs(axis).argmax()])
+    return Plane(middle, axes, float(variances[places].sum() / variances.clip(0).sum()))
 
 
 def scale(distances: Array, weights: Array, start: Array) -> tuple[Array, float]:

@@ -12,7 +12,9 @@ Holm (1979) corrects for the number of arms and sides, and apart from that for t
 
 A measure stands for its side only where it can be trusted to: one that moves with length gives way to its
 length-matched form where lengths differ, and is left aside where it has none; one that counts a checkpoint's own tokens
-is left aside where tokenizers differ.
+is left aside where tokenizers differ; one of texts where the arms write in different scripts. Of one completion a
+prompt no measure of texts says how various a prompt's answers are. One that is equal on every prompt of both arms says
+that there is no difference, and counts as such, unless both are at a bound, where it cannot tell.
 """
 
 from __future__ import annotations
@@ -35,6 +37,10 @@ WHOLE, PART = 0.03, 0.01
 the tests of skewed values are a little off their level (docs/intervals.md)."""
 SIDES: tuple[Side, ...] = tuple(side for side in get_args(Side) if side != "neither")
 _NOTHING = 1e-12
+TWO = 2
+"""Completions of a prompt below which nothing is said of how much its answers differ."""
+_OF_TEXTS = ("words", "meaning")
+"""Families of diversity that are measured on texts: one text has none, and texts in two scripts do not compare."""
 
 Outcome = Literal["gained", "lost", "unclear"]
 
@@ -81,6 +87,8 @@ class Joint:
     """Measures left aside because lengths differ and they move with length."""
     by_tokenizer: tuple[str, ...]
     """Measures left aside because tokenizers differ and they count tokens."""
+    shift: float | None
+    """Mean difference of the measures themselves, positive where it is better, where all of them are shares."""
 
     @property
     def clear(self) -> tuple[Voice, ...]:
@@ -123,7 +131,15 @@ class _Standing:
 
 def _joint(arm: Arm, baseline: Arm, side: Side, summary: Summary) -> Joint | None:
     own, home = (_by_metric(summary, one.name, side) for one in (arm, baseline))
-    shared = [m for m, e in own.items() if m in home and home[m].signature == e.signature and _varies(e, home[m])]
+    unread = any(alarm.kind == "script" and alarm.arm == arm.name for alarm in summary.alarms)
+    shared = [
+        metric
+        for metric, estimate in own.items()
+        if metric in home
+        and home[metric].signature == estimate.signature
+        and _tells(estimate, home[metric])
+        and not (side == "diversity" and estimate.traits.family in _OF_TEXTS and (unread or estimate.samples < TWO))
+    ]
     told = any(alarm.kind in UNLIKE and alarm.arm in (arm.name, baseline.name) for alarm in summary.alarms)
     found = _standing({m: own[m].traits for m in shared}, told, {arm.tokenizer, baseline.tokenizer})
     standing = list(found.forms.values())
@@ -136,7 +152,15 @@ def _joint(arm: Arm, baseline: Arm, side: Side, summary: Summary) -> Joint | Non
                 for family, members in rows.items()]  # fmt: skip
     means = [_mean([row for _, row in members]) for members in rows.values()]
     together = _voice("", means, standing, summary.clusters)
-    return Joint(arm.name, baseline.name, side, together, tuple(families), found.by_length, found.by_tokenizer)
+    shift = _shift([(own[metric], home[metric]) for metric in standing])
+    return Joint(arm.name, baseline.name, side, together, tuple(families), found.by_length, found.by_tokenizer, shift)
+
+
+def _shift(pairs: Sequence[tuple[Estimate, Estimate]]) -> float | None:
+    if any(own.traits.bounds != (0, 1) for own, _ in pairs):
+        return None
+    rows = [(-1 if own.better == "lower" else 1) * np.subtract(*_both(own, home)) for own, home in pairs]
+    return float(np.nanmean(np.stack(rows)))
 
 
 def _by_metric(summary: Summary, arm: str, side: Side) -> dict[str, Estimate]:
@@ -179,15 +203,27 @@ def _both(own: Estimate, home: Estimate) -> Array:
     return both
 
 
-def _varies(own: Estimate, home: Estimate) -> bool:
+def _tells(own: Estimate, home: Estimate) -> bool:
+    """Whether the two can be told apart by the measure if they differ: not where both are at a bound everywhere."""
     both = _both(own, home)
     defined = both[~np.isnan(both)]
-    return bool(defined.size and np.ptp(defined) > _NOTHING * np.abs(defined).max())
+    return bool(defined.size and not (_is_flat(defined) and _at_a_bound(own.traits, own.samples, float(defined[0]))))
+
+
+def _is_flat(defined: Array) -> bool:
+    return bool(np.ptp(defined) <= _NOTHING * np.abs(defined).max())
+
+
+def _at_a_bound(traits: Traits, samples: int, value: float) -> bool:
+    ends = (samples if bound == "k" else bound for bound in traits.bounds)
+    return any(bound is not None and math.isclose(value, bound, rel_tol=_NOTHING, abs_tol=_NOTHING) for bound in ends)
 
 
 def _standardised(own: Estimate, home: Estimate) -> Array:
     """(P,) difference over the standard deviation of both arms' values together, turned so that more is better."""
     both = _both(own, home)
+    if _is_flat(both[~np.isnan(both)]):
+        return np.asarray(both[0] - both[0], dtype=np.float64)
     sign = -1.0 if own.better == "lower" else 1.0
     return np.asarray(sign * (both[0] - both[1]) / np.nanstd(both), dtype=np.float64)
 

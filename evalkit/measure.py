@@ -22,6 +22,8 @@ from functools import cache
 from importlib.metadata import entry_points
 from typing import Any, Literal, NotRequired, Required, TypedDict, TypeVar, Unpack, get_args
 
+import numpy as np
+
 from evalkit.errors import MetricError
 from evalkit.records import Better, Side, Traits, Variant
 from evalkit.spelling import meanings
@@ -80,6 +82,11 @@ class Declared(TypedDict):
     """The smallest value that a parameter may have."""
     bounds: NotRequired[tuple[float | None, float | Literal["k"] | None]]
     """Between what its values lie; "k" is the number of completions, None no bound."""
+    without_each: NotRequired[Callable[..., Any]]
+    """(group, **parameters) -> (k,) its value without each of the k completions, where there is a faster way than k
+    values: what across prompts makes intervals. Takes the same parameters."""
+    pool_at_most: NotRequired[int]
+    """Completions of different prompts that it is taken on together at most: for costs that grow with their square."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +108,10 @@ class Definition:
     """Whether its expected value is the same at every k, so that figures at different k compare."""
     least: tuple[tuple[str, int], ...] = ()
     """Parameter -> the smallest value that it may have."""
+    without_each: Callable[..., Any] | None = None
+    """Its value without each completion, in one go; None where it must be taken anew."""
+    pool_at_most: int | None = None
+    """Completions of different prompts that it is taken on together; None: all there are."""
 
     @property
     def undefined(self) -> str:
@@ -162,10 +173,20 @@ class Measure:
         try:
             return self.definition.function(subject, **dict(self.params))
         except MetricError as error:
-            said = str(error)
-            raise (
-                error if self.name in said or said.startswith("prompt ") else MetricError(f"metric {self}: {said}")
-            ) from None
+            if self.name in str(error) or str(error).startswith("prompt "):
+                raise
+            raise MetricError(f"metric {self}: {error}") from None
+
+    def without_each(self, subject: Any) -> Any:
+        """(k,) floats: its value without each completion; only where the definition has a way. Raises `MetricError`."""
+        way = self.definition.without_each
+        assert way is not None, f"{self.name} is taken anew without a completion"
+        found, k = way(subject, **dict(self.params)), len(subject.completions)
+        if np.shape(found) != (k,):
+            raise MetricError(
+                f"metric {self.name}: its without_each gave {np.shape(found)} numbers for {k} completions"
+            )
+        return found
 
     def fits(self, completions: int) -> bool:
         """Whether so many completions are enough: a parameter `k` asks for that many."""
@@ -327,6 +348,7 @@ def _declare(
             raise MetricError(
                 f"metric {name!r} is declared by both {known.function.__module__} and {function.__module__}"
             )
+        _check_without_each(name, function, declared.get("without_each"))
         _declared[name] = Definition(
             name,
             kind,
@@ -340,10 +362,26 @@ def _declare(
             identity,
             any_k,
             tuple(declared.get("least", {}).items()),
+            declared.get("without_each"),
+            declared.get("pool_at_most"),
         )
         return function
 
     return register
+
+
+def _check_without_each(name: str, function: Callable[..., Any], found: Callable[..., Any] | None) -> None:
+    if found is None:
+        return
+    asked, given = (
+        [key for key, p in inspect.signature(one).parameters.items() if p.kind is inspect.Parameter.KEYWORD_ONLY]
+        for one in (function, found)
+    )
+    if asked != given:
+        raise MetricError(
+            f"metric {name!r} is declared with a without_each of parameters {', '.join(given) or 'none'}; it must have "
+            f"those of the metric: {', '.join(asked) or 'none'}"
+        )
 
 
 def _traits(declared: Declared) -> Traits:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,7 +14,7 @@ from evalkit.clusters import clusters_of
 from evalkit.comparison.curves import crossovers, curves, trace
 from evalkit.comparison.frontier import read_sweeps
 from evalkit.comparison.matched import are_cut, lengths_differ, lengths_hash, match_lengths
-from evalkit.comparison.pooled import pooled_values, slots_of
+from evalkit.comparison.pooled import essentials, pooled_values
 from evalkit.comparison.useful import SUBSETS, set_bar, useful_values
 from evalkit.diversity.encoder import EMBEDDED, Encoder, encode, unread_share
 from evalkit.measure import Measure, in_variant, label
@@ -86,7 +87,7 @@ class _Material:
 
     @cached_property
     def lengths(self) -> str:
-        return lengths_hash(self.matched)
+        return lengths_hash(self.matched, self.groups)
 
 
 def measure_groups(
@@ -123,8 +124,7 @@ def measure_groups(
     unscored: list[Alarm] = []
     if "embeddings" in needs:
         unscored += [alarm for arm in arms for alarm in _unread(arm, groups[arm.name], encoder)]
-    for measure in asked:
-        values = _values(measure, material)
+    for measure, values in _table(asked, material).items():
         if measure.definition.kind == "score":
             unscored += [alarm for arm in arms for alarm in _unscored(measure, arm, values[arm.name])]
         if measure.definition.kind == "arm_metric":
@@ -134,7 +134,6 @@ def measure_groups(
         definition = measure.definition
         bounds = bounds_of(definition.traits, samples)
         measured.append(Measured(str(measure), signature, definition.better, values, definition.traits, bounds))
-        tell.advance(len(arms))
     return Measurements(tuple(asked), tuple(measured), groups, scores, tuple(unscored), bar, encoder)
 
 
@@ -207,19 +206,48 @@ def _with_quality(groups: Groups, scores: Mapping[str, Sequence[Array]]) -> dict
     return {arm: [rated(group, own) for group, own in of_arm] for arm, of_arm in pairs.items()}
 
 
+def _table(asked: Sequence[Measure], material: _Material) -> dict[Measure, dict[str, Array]]:
+    """Measure -> arm -> one value a prompt.
+
+    Metrics of single groups are taken group by group, so that what one has counted in a group serves the next.
+    """
+    found: dict[Measure, dict[str, Array]] = {}
+    metrics = [measure for measure in asked if measure.definition.kind == "metric"]
+    for variant in ("whole", "matched"):
+        alike = [measure for measure in metrics if measure.variant == variant]
+        by_arm = {arm.name: _of_groups(alike, arm, material) for arm in material.arms}
+        found |= {measure: {arm: rows[place] for arm, rows in by_arm.items()} for place, measure in enumerate(alike)}
+    useful = [measure for measure in metrics if measure.variant == "useful"]
+    if useful:
+        assert material.bar is not None, "a suite without a quality has no useful variants"
+        scores, bar = material.scores[material.bar.measure], material.bar.at_least
+        found |= dict(zip(useful, useful_values(useful, material.groups, scores, bar), strict=True))
+        material.tell.advance(len(useful) * len(material.arms))
+    for measure in asked:
+        if measure not in found:
+            found[measure] = _values(measure, material)
+            material.tell.advance(len(material.arms))
+    return {measure: found[measure] for measure in asked}
+
+
 def _values(measure: Measure, material: _Material) -> dict[str, Array]:
-    """Arm -> one value a prompt."""
+    """Arm -> one value a prompt, of what is not a metric of single groups."""
     if measure.definition.kind == "score":
         return {arm: _means(arrays) for arm, arrays in material.scores[str(measure)].items()}
     if measure.definition.kind == "arm_metric":
         return {arm: np.asarray(measure(groups), dtype=np.float64) for arm, groups in material.groups.items()}
-    if measure.variant == "useful":
-        assert material.bar is not None, "a suite without a quality has no useful variants"
-        return useful_values(measure, material.groups, material.scores[material.bar.measure], material.bar.at_least)
-    if measure.variant == "pooled":
-        return pooled_values(measure, material.groups)
-    groups = _groups_of(measure, material)
-    return {arm.name: _metric(measure, arm, groups[arm.name]) for arm in material.arms}
+    return pooled_values(measure, material.groups)
+
+
+def _of_groups(measures: Sequence[Measure], arm: Arm, material: _Material) -> Array:
+    """(measures, prompts)."""
+    columns = [_groups_of(measure, material)[arm.name] for measure in measures]
+    rows = [
+        [_metric(measure, arm, group) for measure, group in zip(measures, own, strict=True)]
+        for own in zip(*columns, strict=True)
+    ]
+    material.tell.advance(len(measures))
+    return np.array(rows, dtype=np.float64).reshape(len(rows), len(measures)).T
 
 
 def _groups_of(measure: Measure, material: _Material) -> Groups:
@@ -238,8 +266,7 @@ def _essentials(measure: Measure, material: _Material, quality: Measure | None) 
     if measure.variant == "matched":
         yield f"lengths:{material.lengths}"
     if measure.variant == "pooled":
-        yield f"prompts:{max(map(len, material.groups.values()))}"
-        yield f"slots:{slots_of(material.groups)}"
+        yield from essentials(measure, material.groups)
     if "voices" in measure.definition.needs:
         yield f"voices:{_classifier(material.groups)}"
 
@@ -270,10 +297,9 @@ def embed_groups(groups: Groups, tell: Listener, encoder: Encoder, references: b
     return {arm: [embedded(group) for group in of_arm] for arm, of_arm in groups.items()}
 
 
-def _metric(measure: Measure, arm: Arm, groups: Sequence[Group]) -> Array:
-    if "logprobs" in measure.definition.needs and not arm.is_raw:
-        return np.full(len(groups), np.nan)
-    return np.array([measure(group) if group.completions else np.nan for group in groups], dtype=np.float64)
+def _metric(measure: Measure, arm: Arm, group: Group) -> float:
+    undefined = not group.completions or ("logprobs" in measure.definition.needs and not arm.is_raw)
+    return math.nan if undefined else float(measure(group))
 
 
 def score_completions(measure: Measure, groups: Sequence[Group], tell: Listener) -> list[Array]:

@@ -288,7 +288,7 @@ class Estimate:
     high: float | None
     confidence: float
     prompts: int
-    """Prompts on which the metric is defined."""
+    """Prompts on which the metric is defined; groups of them where it has one value a group."""
     samples: int
     """Completions a prompt."""
     better: Better

@@ -12,6 +12,7 @@ from evalkit.joint import forms_for_all, joint_statements
 from evalkit.noninferiority import Margin
 from evalkit.power import prompts_for, spread_of
 from evalkit.records import Alarm, Arm, Difference, Estimate, Summary
+from evalkit.report.side_words import words_for
 from evalkit.report.verdict import verdict
 from evalkit.stats import Array
 from tests.report.example import traits_of
@@ -222,3 +223,26 @@ def test_one_family_alone_is_held_to_the_level_of_its_side() -> None:
         joint = joint_statements(one)["tuned", "diversity"]
         assert [voice.outcome for voice in joint.clear] == [joint.together.outcome] == ["lost"]
         assert "though" not in verdict(one).claim
+
+
+def test_a_measure_that_is_equal_everywhere_says_that_there_is_no_difference() -> None:
+    rng = np.random.default_rng(0)
+    equal, moved = np.full(24, 0.5), rng.normal(size=24)
+    values = dict.fromkeys(WORDS[:4], (equal, equal)) | {"ead_n": (moved, moved + 0.2)}
+    alone = joint_statements(summary({"ead_n": values["ead_n"]}))["tuned", "diversity"].together.value
+    assert joint_statements(summary(values))["tuned", "diversity"].together.value == pytest.approx(alone / 5)
+
+
+def test_a_measure_at_its_bound_everywhere_tells_nothing() -> None:
+    full, moved = np.full(24, 1.0), np.random.default_rng(0).normal(size=24)
+    both = joint_statements(summary({"distinct_n": (full, full), "ead_n": (moved, moved + 0.2)}))["tuned", "diversity"]
+    assert both.together.measures == ("ead_n",)
+
+
+def test_three_hundredths_of_all_answers_are_never_much() -> None:
+    rng = np.random.default_rng(0)
+    near = 0.99 + 0.002 * rng.normal(size=64)
+    joint = joint_statements(summary({"accuracy": (near, near - 0.03)}))["tuned", "quality"]
+    assert joint.shift == pytest.approx(-0.03)
+    assert joint.together.value < -1.5
+    assert words_for(joint).clause(joint, "") == "gives slightly worse answers"

@@ -10,7 +10,7 @@ import pytest
 
 from evalkit import measuring
 from evalkit import tokenizer as tokenizers
-from evalkit.measure import Measure, parse
+from evalkit.measure import Measure, in_variant, parse
 from evalkit.measuring import Fairness, measure_groups, with_variants
 from evalkit.progress import Quiet
 from evalkit.records import Arm, Completion, Group, Prompt, Sampling
@@ -197,3 +197,12 @@ def test_a_figure_of_a_whole_arm_that_has_no_value_is_an_alarm_that_says_why() -
     assert np.isnan(found.measured[0].values["a"]).all()
     [alarm] = found.alarms
     assert "mauve has no value for this arm. Undefined: below 2 000 texts on either side" in alarm.message
+
+
+def test_a_signature_across_many_prompts_says_how_they_were_left_out() -> None:
+    groups = {"a": [dataclasses.replace(group(f"w{i} w{i % 7} x"), prompt=Prompt(f"p{i}", "?")) for i in range(600)]}
+    names = ("distinct_n", "compression_ratio", "rouge_l_homogenization")
+    measures = [in_variant(parse(name), "pooled") for name in names]
+    found = measure_groups(measures, [arm("a")], groups, 1, Quiet(), "")
+    said = [one.signature.partition("|slots:1|")[2].partition("k:")[0] for one in found.measured]
+    assert said == ["", "groups:109|", "pools:2|"]

@@ -3,7 +3,8 @@
 Longer texts look more diverse by some metrics and less by others. Cutting all of them at one length would throw away
 the ends of almost all; leaving out those that are too short would compare different kinds of answers. So, prompt by
 prompt, the completions of each arm are ranked by length, and those of rank r are cut to the shortest that any arm has
-at that rank. The shortest answers meet the shortest, the longest the longest, and as little as can be is cut.
+at that rank. The shortest answers meet the shortest, the longest the longest, and as little as can be is cut. What all
+of an arm's answers begin with (`openings`) is taken off first: it is not what the answers are about.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from evalkit.comparison.openings import opening_of, without
 from evalkit.records import Group
 
 DIFFERENT = 0.05
@@ -24,12 +26,13 @@ DIFFERENT = 0.05
 def match_lengths(groups: Mapping[str, Sequence[Group]]) -> dict[str, list[Group]]:
     """Every arm's groups (one a prompt, in the same order) with its completions cut to the common lengths, in words.
 
-    A cut text is its first words, as the groups' tokenizer splits them, joined by single spaces, also where nothing had
-    to be cut, so that metrics of text and of words see the same. Slots keep their places. A prompt on which arms have
-    different numbers of completions is left with none.
+    A cut text is its first words after the arm's opening, as the groups' tokenizer splits them, joined by single
+    spaces, also where nothing had to be cut, so that metrics of text and of words see the same. Slots keep their
+    places. A prompt on which arms have different numbers of completions is left with none.
     """
     matched: dict[str, list[Group]] = {arm: [] for arm in groups}
-    for members in zip(*groups.values(), strict=True):
+    bare = {arm: without(opening_of(own), own) for arm, own in groups.items()}
+    for members in zip(*bare.values(), strict=True):
         lengths = common_lengths([[len(words) for words in group.words] for group in members])
         for arm, group in zip(groups, members, strict=True):
             matched[arm].append(_cut(group, lengths))
@@ -44,11 +47,15 @@ def common_lengths(lengths: Sequence[Sequence[int]]) -> list[int]:
     return [int(length) for length in ranked]
 
 
-def lengths_hash(matched: Mapping[str, Sequence[Group]]) -> str:
-    """What the lengths of matched groups are, in twelve letters: equal in every arm, and a part of the signature."""
+def lengths_hash(matched: Mapping[str, Sequence[Group]], groups: Mapping[str, Sequence[Group]]) -> str:
+    """What `groups` were cut to, in twelve letters: equal in every arm, and a part of the signature.
+
+    The lengths of the matched groups, and the openings that were taken off, if any were.
+    """
     one = next(iter(matched.values()), ())
     table = [sorted(len(words) for words in group.words) for group in one]
-    return hashlib.sha256(repr(table).encode("ascii")).hexdigest()[:12]
+    openings = sorted({opening for own in groups.values() if (opening := opening_of(own))})
+    return hashlib.sha256(repr((table, openings) if openings else table).encode()).hexdigest()[:12]
 
 
 def lengths_differ(groups: Mapping[str, Sequence[Group]]) -> bool:

@@ -34,31 +34,37 @@ def set_bar(measure: str, scores: Scores, home: str, asked: float | None) -> Bar
 
 
 def useful_values(
-    measure: Measure, groups: Mapping[str, Sequence[Group]], scores: Scores, bar: float
-) -> dict[str, Array]:
-    """Arm -> the metric's expected value a prompt on m of the completions that pass.
+    measures: Sequence[Measure], groups: Mapping[str, Sequence[Group]], scores: Scores, bar: float
+) -> list[dict[str, Array]]:
+    """For each metric, arm -> its expected value a prompt on m of the completions that pass.
 
     Averaged over `SUBSETS` seeded subsets without replacement, which between them use every passing completion about
     equally often; a metric whose expected value does not depend on k (`any_k`) takes all that pass. NaN on prompts
     where some arm has fewer than two, or fewer than a `k` of the measure: a prompt counts for every arm or for none.
     """
     prompts = len(next(iter(groups.values()), ()))
-    values = {arm: np.full(prompts, np.nan) for arm in groups}
+    values = [{arm: np.full(prompts, np.nan) for arm in groups} for _ in measures]
     for prompt, members in enumerate(zip(*groups.values(), strict=True)):
         passing = {arm: np.flatnonzero(scores[arm][prompt] >= bar) for arm in groups}
         fewest = min(len(places) for places in passing.values())
-        if fewest < 2 or not measure.fits(fewest):
-            continue
-        for (arm, places), group in zip(passing.items(), members, strict=True):
-            values[arm][prompt] = _expected(measure, group.only(places.tolist()), fewest, prompt)
+        fitting = [place for place, measure in enumerate(measures) if fewest >= 2 and measure.fits(fewest)]
+        for (arm, places), group in zip(passing.items(), members, strict=True) if fitting else ():
+            expected = _expected([measures[place] for place in fitting], group.only(places.tolist()), fewest, prompt)
+            for place, value in zip(fitting, expected, strict=True):
+                values[place][arm][prompt] = value
     return values
 
 
-def _expected(measure: Measure, passing: Group, m: int, seed: int) -> float:
+def _expected(measures: Sequence[Measure], passing: Group, m: int, seed: int) -> list[float]:
+    """Subset by subset, so that metrics of one subset share what they count in it."""
     k = len(passing.completions)
-    if k == m or measure.definition.any_k:
-        return float(measure(passing))
-    return float(np.mean([measure(passing.only(subset.tolist())) for subset in _subsets(k, m, seed)]))
+    if k == m:
+        return [float(measure(passing)) for measure in measures]
+    of_subset = [measure for measure in measures if not measure.definition.any_k]
+    subsets = (passing.only(subset.tolist()) for subset in _subsets(k, m, seed))
+    table = [[measure(subset) for measure in of_subset] for subset in subsets] if of_subset else [[]]
+    means = iter(np.mean(table, axis=0))
+    return [float(measure(passing) if measure.definition.any_k else next(means)) for measure in measures]
 
 
 def _subsets(k: int, m: int, seed: int) -> Iterator[NDArray[np.int64]]:

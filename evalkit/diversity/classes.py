@@ -38,6 +38,8 @@ from evalkit.words import unspaced_letters
 NAN = float("nan")
 THRESHOLD = 0.65
 """Least cosine at which two longer answers say the same."""
+POOL = 512
+"""Completions across prompts that are divided together: where hardly two say the same, all are held against all."""
 _SHORT = 5
 """Words up to which two answers are compared word by word ..."""
 _SHORT_UNSPACED = 6
@@ -57,6 +59,7 @@ _SHORT_UNSPACED = 6
     needs={"words", "embeddings"},
     version="1.0",
     cites="Zhang et al. 2025",
+    pool_at_most=POOL,
 )
 def distinct_k(group: Group, *, k: int = 0, threshold: float = THRESHOLD) -> float:
     """Expected number of different things said among k of the n completions.
@@ -70,7 +73,8 @@ def distinct_k(group: Group, *, k: int = 0, threshold: float = THRESHOLD) -> flo
     Bias: grows with k: compare at equal k; at one k it is the same on average whatever n. The order of completions
     matters only where "says the same" is not transitive.
 
-    Cost: O(n d) a class, no n x n matrix.
+    Cost: O(n d) a class, no n x n matrix. Where hardly two say the same that is the square of n, so across prompts it
+    is the mean over pools of at most 512.
 
     Undefined: without completions. A k above n is an error.
     """
@@ -90,6 +94,7 @@ def distinct_k(group: Group, *, k: int = 0, threshold: float = THRESHOLD) -> flo
     version="1.0",
     cites="Simpson 1949",
     any_k=True,
+    pool_at_most=POOL,
 )
 def simpson_classes(group: Group, *, threshold: float = THRESHOLD) -> float:
     """Chance that two completions say different things: 1 - sum of n_c (n_c - 1) / (n (n - 1)) over classes.
@@ -118,6 +123,7 @@ def simpson_classes(group: Group, *, threshold: float = THRESHOLD) -> float:
     needs={"words", "embeddings"},
     version="1.0",
     cites="Farquhar et al. 2024",
+    pool_at_most=POOL,
 )
 def class_entropy(group: Group, *, correction: str = "chao-wang-jost", threshold: float = THRESHOLD) -> float:
     """Entropy of what is said, from how many completions are in each class: discrete semantic entropy.

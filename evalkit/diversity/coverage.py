@@ -13,7 +13,7 @@ from __future__ import annotations
 import numpy as np
 
 from evalkit.answers import matcher
-from evalkit.diversity.classes import THRESHOLD, partition
+from evalkit.diversity.classes import POOL, THRESHOLD, partition
 from evalkit.diversity.ngrams import Ints
 from evalkit.diversity.subsets import best_of, expected_classes, largest_shares, pass_at
 from evalkit.errors import MetricError
@@ -146,6 +146,7 @@ def utility_k(
     needs={"words", "embeddings"},
     version="1.0",
     cites="Mouret & Clune 2015",
+    pool_at_most=POOL,
 )
 def niches(group: Group, *, k: int = 0, threshold: float = THRESHOLD) -> float:
     """Coverage of the archive: expected number of niches that k of the n completions fill.

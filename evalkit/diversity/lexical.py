@@ -12,15 +12,15 @@ import math
 
 import numpy as np
 
+from evalkit.diversity import one_out
+from evalkit.diversity.bleu import EPSILON, self_bleus
 from evalkit.diversity.entropy import ENTROPIES
-from evalkit.diversity.ngrams import Ints, clipped_matches, counts_of, last_order, ngrams
+from evalkit.diversity.ngrams import Ints, held
 from evalkit.errors import MetricError
 from evalkit.measure import metric
 from evalkit.records import Group
 
 NAN = float("nan")
-_EPSILON = {"method1": 0.1, "none": 0.0}
-"""Matches that an order without any is given; method1 of Chen & Cherry 2014 with nltk's epsilon."""
 
 
 @metric(
@@ -37,6 +37,7 @@ _EPSILON = {"method1": 0.1, "none": 0.0}
     needs={"words"},
     version="1.0",
     cites="Li et al. 2016",
+    without_each=one_out.distinct_without_each,
 )
 def distinct_n(group: Group, *, n: int = 2) -> float:
     """Share of distinct n-grams among all n-grams of the k completions together.
@@ -50,7 +51,7 @@ def distinct_n(group: Group, *, n: int = 2) -> float:
 
     Undefined: when every completion is shorter than n words.
     """
-    counts = counts_of(group.words, n)
+    counts = held(group.words, n).everywhere
     return len(counts) / int(counts.sum()) if len(counts) else NAN
 
 
@@ -67,6 +68,7 @@ def distinct_n(group: Group, *, n: int = 2) -> float:
     needs={"words"},
     version="1.0",
     cites="Liu et al. 2022",
+    without_each=one_out.ead_without_each,
 )
 def ead_n(group: Group, *, n: int = 2, vocabulary: int = 50257) -> float:
     """Expectation-adjusted distinct: distinct n-grams over the number expected from uniform draws of a vocabulary.
@@ -86,7 +88,7 @@ def ead_n(group: Group, *, n: int = 2, vocabulary: int = 50257) -> float:
     """
     if vocabulary < 2:
         raise MetricError(f"metric ead_n: vocabulary is {vocabulary}; it must be 2 or more")
-    counts = counts_of(group.words, n)
+    counts = held(group.words, n).everywhere
     if not len(counts):
         return NAN
     expected = -vocabulary * math.expm1(int(counts.sum()) * math.log1p(-1 / vocabulary))
@@ -106,6 +108,7 @@ def ead_n(group: Group, *, n: int = 2, vocabulary: int = 50257) -> float:
     needs={"words"},
     version="1.0",
     cites="Chao et al. 2013",
+    without_each=one_out.entropy_without_each,
 )
 def ngram_entropy(group: Group, *, n: int = 1, correction: str = "chao-wang-jost") -> float:
     """Shannon entropy of the law that n-grams are drawn from, estimated from the counts pooled over the k completions.
@@ -127,7 +130,7 @@ def ngram_entropy(group: Group, *, n: int = 1, correction: str = "chao-wang-jost
         raise MetricError(
             f"metric ngram_entropy: correction is {correction!r}; it must be one of {', '.join(ENTROPIES)}"
         )
-    counts = counts_of(group.words, n)
+    counts = held(group.words, n).everywhere
     return max(0.0, ENTROPIES[correction](counts)) if len(counts) else NAN
 
 
@@ -144,6 +147,7 @@ def ngram_entropy(group: Group, *, n: int = 1, correction: str = "chao-wang-jost
     needs={"words"},
     version="1.0",
     cites="Zhu et al. 2018",
+    without_each=one_out.bleu_without_each,
 )
 def self_bleu(group: Group, *, n: int = 4, smooth: str = "method1") -> float:
     """Mean BLEU-n of each completion with all the others as references: how well the others foretell it.
@@ -160,25 +164,9 @@ def self_bleu(group: Group, *, n: int = 4, smooth: str = "method1") -> float:
 
     Undefined: below two completions, where others report 0, "most diverse".
     """
-    if smooth not in _EPSILON:
-        raise MetricError(f"metric self_bleu: smooth is {smooth!r}; it must be one of {', '.join(_EPSILON)}")
-    if len(group.words) < 2:
-        return NAN
-    lengths = np.array([len(text) for text in group.words], dtype=np.int64)
-    logs, orders, matched = np.zeros(len(lengths)), np.zeros(len(lengths)), np.zeros(len(lengths), dtype=bool)
-    for order, (codes, owners) in enumerate(ngrams(group.words, n), start=1):
-        matches = clipped_matches(codes, owners, len(lengths))
-        if order == 1:
-            matched = matches > 0
-        possible = lengths >= order
-        shares = np.where(matches > 0, matches, _EPSILON[smooth]) / np.maximum(lengths - order + 1, 1)
-        with np.errstate(divide="ignore"):
-            logs += np.where(possible, np.log(shares), 0.0)
-        orders += possible
-    closest = _closest_lengths(lengths)
-    penalty = np.minimum(0.0, 1 - closest / np.maximum(lengths, 1))
-    bleu = np.where(matched, np.exp(penalty + logs / np.maximum(orders, 1)), 0.0)
-    return float(np.where(lengths == 0, closest == 0, bleu).mean())
+    if smooth not in EPSILON:
+        raise MetricError(f"metric self_bleu: smooth is {smooth!r}; it must be one of {', '.join(EPSILON)}")
+    return float(self_bleus(group.words, n, smooth).mean()) if len(group.words) > 1 else NAN
 
 
 @metric(
@@ -211,11 +199,8 @@ def self_repetition(group: Group, *, n: int = 4) -> float:
     """
     if len(group.words) < 2:
         return NAN
-    codes, owners = last_order(group.words, n)
-    pairs = np.unique(codes * len(group.words) + owners)
-    gram, owner = np.divmod(pairs, len(group.words))
-    holders = np.unique(gram, return_inverse=True, return_counts=True)
-    elsewhere = np.bincount(owner, holders[2][holders[1]] - 1, minlength=len(group.words))
+    found = held(group.words, n)
+    elsewhere = np.bincount(found.holder, found.holders[found.kind] - 1, minlength=len(group.words))
     return float(np.log1p(elsewhere).mean())
 
 
@@ -232,6 +217,7 @@ def self_repetition(group: Group, *, n: int = 4) -> float:
     needs={"words"},
     version="1.0",
     cites="Simpson 1949",
+    without_each=one_out.simpson_without_each,
 )
 def simpson_ngrams(group: Group, *, n: int = 2) -> float:
     """Chance that an n-gram of one completion and an n-gram of another differ.
@@ -248,13 +234,9 @@ def simpson_ngrams(group: Group, *, n: int = 2) -> float:
 
     Undefined: when fewer than two completions have n words.
     """
-    codes, owners = last_order(group.words, n)
-    k = len(group.words)
-    own = np.unique(codes * k + owners, return_counts=True)[1]
-    everywhere = np.unique(codes, return_counts=True)[1]
-    lengths = np.bincount(owners, minlength=max(k, 1))
-    across = _squares(np.array([len(codes)])) - _squares(lengths)
-    equal = _squares(everywhere) - _squares(own)
+    found = held(group.words, n)
+    across = _squares(found.lengths.sum(keepdims=True)) - _squares(found.lengths)
+    equal = _squares(found.everywhere) - _squares(found.own)
     return 1 - equal / across if across else NAN
 
 
@@ -304,6 +286,7 @@ def compression_ratio(group: Group) -> float:
     needs={"words"},
     version="1.0",
     cites="",
+    without_each=one_out.length_without_each,
 )
 def length(group: Group) -> float:
     """Mean number of words (and punctuation signs) a completion, empty ones counted as 0.
@@ -323,16 +306,3 @@ def length(group: Group) -> float:
 
 def _squares(counts: Ints) -> int:
     return int(counts.astype(np.int64) @ counts.astype(np.int64))
-
-
-def _closest_lengths(lengths: Ints) -> Ints:
-    """For each text, the length nearest to its own among the other texts; the shorter of two equally near."""
-    order = np.argsort(lengths, kind="stable")
-    ranked = lengths[order]
-    below = np.concatenate([[-1], ranked[:-1]])
-    above = np.concatenate([ranked[1:], [-1]])
-    no_below, no_above = below < 0, above < 0
-    take_above = no_below | (~no_above & (above - ranked < ranked - below))
-    closest = np.empty_like(lengths)
-    closest[order] = np.where(take_above, above, below)
-    return closest

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from itertools import chain
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import chain, count
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,28 +22,94 @@ _LARGEST = 2**62
 """Codes times texts stay below it, so that a code and its text fit into one int64 to be sorted."""
 
 
-def counts_of(words: Sequence[Sequence[str]], n: int) -> Ints:
-    """How often each distinct n-gram of the pooled texts occurs."""
-    return np.unique(last_order(words, n)[0], return_counts=True)[1].astype(np.int64)
+@dataclass(frozen=True, slots=True)
+class Held:
+    """Which text holds which n-gram of one order, and how often; by n-gram, then by text."""
+
+    kind: Ints
+    """(h,) the n-gram, numbered from 0, ..."""
+    holder: Ints
+    """(h,) the text that holds it, ..."""
+    own: Ints
+    """(h,) and how often."""
+    firsts: Ints
+    """(kinds,) where each n-gram begins."""
+    lengths: Ints
+    """(k,) n-grams of each text."""
+
+    @property
+    def holders(self) -> Ints:
+        """(kinds,) how many texts hold each n-gram."""
+        return _runs(self.firsts, len(self.kind))
+
+    @property
+    def everywhere(self) -> Ints:
+        """(kinds,) how often each n-gram occurs."""
+        return np.add.reduceat(self.own, self.firsts) if len(self.firsts) else self.firsts
 
 
-def last_order(words: Sequence[Sequence[str]], n: int) -> tuple[Ints, Ints]:
-    """A code per n-gram of order n alone, and the text that it is in. Raises `MetricError`."""
-    *_, last = ngrams(words, n)
-    return last
-
-
-def ngrams(words: Sequence[Sequence[str]], n: int) -> Iterator[tuple[Ints, Ints]]:
-    """For each order 1..n: a code per n-gram (equal exactly when the n-grams are) and the text that it is in."""
+def held(words: Sequence[Sequence[str]], n: int) -> Held:
+    """The n-grams of order n alone. Raises `MetricError`."""
     if n < 1:
         raise MetricError(f"n is {n}; an n-gram has 1 word or more")
+    return _coded(tuple(map(tuple, words))).held(n)
+
+
+@lru_cache(maxsize=1)
+def _coded(words: tuple[tuple[str, ...], ...]) -> _Coded:
+    """Of the texts last asked for: every metric of one group counts the same n-grams."""
+    return _Coded(words)
+
+
+class _Coded:
+    """The n-grams of some texts, each order counted when it is asked for."""
+
+    def __init__(self, words: Sequence[Sequence[str]]) -> None:
+        self._texts = len(words)
+        self._orders = all_orders(words)
+        self._held: list[Held] = []
+
+    def held(self, n: int) -> Held:
+        while len(self._held) < n:
+            self._held.append(_count(*next(self._orders), self._texts))
+        return self._held[n - 1]
+
+
+def _count(codes: Ints, owners: Ints, k: int) -> Held:
+    pairs = codes * k + owners
+    pairs.sort()
+    starts = _changes(pairs)
+    gram, holder = np.divmod(pairs[starts], max(k, 1))
+    firsts = _changes(gram)
+    kind = np.zeros(len(gram), dtype=np.int64)
+    kind[firsts[1:]] = 1
+    return Held(kind.cumsum(), holder, _runs(starts, len(pairs)), firsts, np.bincount(owners, minlength=k))
+
+
+def _changes(ordered: Ints) -> Ints:
+    """Where a run of equal numbers begins."""
+    begins = np.ones(len(ordered), dtype=np.bool_)
+    np.not_equal(ordered[1:], ordered[:-1], out=begins[1:])
+    return begins.nonzero()[0]
+
+
+def _runs(starts: Ints, end: int) -> Ints:
+    """How long each run is."""
+    lengths = np.empty_like(starts)
+    lengths[:-1] = starts[1:] - starts[:-1]
+    lengths[-1:] = end - starts[-1:]
+    return lengths
+
+
+def all_orders(words: Sequence[Sequence[str]]) -> Iterator[tuple[Ints, Ints]]:
+    """For each order from 1 on: a code per n-gram (equal exactly when the n-grams are) and the text that it is in."""
     ids: defaultdict[str, int] = defaultdict()
     ids.default_factory = ids.__len__
     first = np.fromiter(map(ids.__getitem__, chain.from_iterable(words)), dtype=np.int64)
     owner_of = np.repeat(np.arange(len(words)), [len(text) for text in words])
     codes, starts, bound = first, np.arange(len(first)), len(ids)
     yield codes, owner_of
-    for order in range(1, n):
+    for order in count(1):
         starts_on = starts[: np.searchsorted(starts, len(first) - order)]
         goes_on = owner_of[starts_on + order] == owner_of[starts_on]
         starts, codes = starts_on[goes_on], codes[: len(goes_on)][goes_on]
@@ -53,19 +121,16 @@ def ngrams(words: Sequence[Sequence[str]], n: int) -> Iterator[tuple[Ints, Ints]
         yield codes, owner_of[starts]
 
 
-def clipped_matches(codes: Ints, owners: Ints, k: int) -> Floats:
+def clipped_matches(found: Held) -> Floats:
     """For each text, its n-grams that occur in another text, each at most as often as in the text that has it most.
 
     The largest count elsewhere is the largest of all, or the second largest for the text that holds the largest.
     """
-    pairs, own = np.unique(codes * k + owners, return_counts=True)
-    if not len(pairs):
+    own, firsts, which, k = found.own, found.firsts, found.kind, len(found.lengths)
+    if not len(own):
         return np.zeros(k)
-    gram, owner = np.divmod(pairs, k)
-    is_first = np.concatenate([[True], gram[1:] != gram[:-1]])
-    firsts, which = np.flatnonzero(is_first), np.cumsum(is_first) - 1
     largest = np.maximum.reduceat(own, firsts)[which]
     holds = own == largest
     second = np.maximum.reduceat(np.where(holds, 0, own), firsts)[which]
     alone = holds & (np.add.reduceat(holds, firsts, dtype=np.int64)[which] == 1)
-    return np.bincount(owner, np.minimum(own, np.where(alone, second, largest)), minlength=k).astype(np.float64)
+    return np.bincount(found.holder, np.minimum(own, np.where(alone, second, largest)), minlength=k).astype(np.float64)

@@ -9,7 +9,6 @@ text is five operations on all the others at once, whatever their lengths.
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
@@ -22,8 +21,19 @@ from evalkit.stats import Array
 
 NAN = float("nan")
 Words = tuple[str, ...]
+POOL = 512
+"""Completions across prompts that are compared with each other: their pairs grow with the square."""
 _BLOCK_BITS = 2**16
 """Texts laid side by side: enough to share each step, few enough that the integers stay in the fastest memory."""
+
+
+def _without_each(group: Group) -> Array:
+    """Of `rouge_l_homogenization`: the pairs that are left without each completion."""
+    k = len(group.words)
+    if k < 3:
+        return np.full(k, NAN)
+    own = _with_all_others(group.words)
+    return np.asarray((own.sum() - 2 * own) / ((k - 1) * (k - 2)), dtype=np.float64)
 
 
 @metric(
@@ -38,6 +48,8 @@ _BLOCK_BITS = 2**16
     needs={"words"},
     version="1.0",
     cites="Padmakumar & He 2024",
+    without_each=_without_each,
+    pool_at_most=POOL,
 )
 def rouge_l_homogenization(group: Group) -> float:
     """Mean ROUGE-L F1 over all pairs of completions: how much of one, in order, is in another.
@@ -51,18 +63,28 @@ def rouge_l_homogenization(group: Group) -> float:
     Bias: none at any k (a U-statistic), so figures at different k compare. Longer texts share more common words.
 
     Cost: pairs of different texts times their lengths over 64: 1 to 5 us a pair of 64 words. Quadratic in k: 100 000
-    completions as one group are hours. Memory is a block of texts, never k x k.
+    completions as one group are hours, so across prompts it is the mean over pools of at most 512. Memory is a block of
+    texts, never k x k.
 
     Undefined: below two completions.
     """
     k = len(group.words)
     if k < 2:
         return NAN
-    times = Counter(group.words)
+    return float(_with_all_others(group.words).sum()) / (k * (k - 1))
+
+
+def _with_all_others(words: Sequence[Words]) -> Array:
+    """(k,) the sum of each text's F1 with every other one."""
+    times = Counter(words)
     texts = list(times)
     weights = np.array([times[text] for text in texts], dtype=np.float64)
-    across = math.fsum(weights[one] * float(weights[others] @ f1) for one, others, f1 in _f1_of_pairs(texts))
-    return (float(weights @ (weights - 1)) / 2 + across) / (k * (k - 1) / 2)
+    sums = weights - 1
+    for one, others, f1 in _f1_of_pairs(texts):
+        sums[one] += weights[others] @ f1
+        sums[others] += weights[one] * f1
+    row = {text: place for place, text in enumerate(texts)}
+    return np.asarray(sums[[row[text] for text in words]], dtype=np.float64)
 
 
 def _f1_of_pairs(texts: Sequence[Words]) -> Iterator[tuple[int, Ints, Array]]:

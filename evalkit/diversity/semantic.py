@@ -14,6 +14,18 @@ from numpy.typing import NDArray
 from evalkit.errors import MetricError
 from evalkit.measure import metric
 from evalkit.records import Group
+from evalkit.stats import Array
+
+
+def _distance_without_each(group: Group) -> Array:
+    """Of `embedding_distance`: the sum of rows less each of them."""
+    rows = unit_rows(group)
+    k = len(rows)
+    if k < 3:
+        return np.full(k, np.nan)
+    total = rows.sum(axis=0)
+    squares = total @ total - 2 * rows @ total + np.einsum("kd,kd->k", rows, rows)
+    return np.asarray(np.maximum(0.0, 1 - (squares - (k - 1)) / ((k - 1) * (k - 2))), dtype=np.float64)
 
 
 @metric(
@@ -29,6 +41,7 @@ from evalkit.records import Group
     version="1.0",
     cites="Tevet & Berant 2021",
     any_k=True,
+    without_each=_distance_without_each,
 )
 def embedding_distance(group: Group) -> float:
     """Mean of 1 - cosine over all pairs of completions.

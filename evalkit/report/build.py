@@ -14,6 +14,7 @@ from dataclasses import asdict
 from typing import Any
 
 from evalkit.clusters import sized
+from evalkit.measure import split_variant
 from evalkit.records import Estimate, Side, Summary
 from evalkit.report import (
     cards,
@@ -111,7 +112,7 @@ def _view(content: ReportContent, packed: samples.Samples, told: Verdict) -> dic
         "choices": choices.choices(content),
         "raters": raters.raters(summary),
         "trainings": trainings.trainings(summary, content.evidence.trainings),
-        "units": {measure: text.unit for measure, text in content.metrics.items()},
+        "units": _units(content),
         "colours": signs.colours(summary),
         "provenance": content.provenance,
         "label": label,
@@ -132,6 +133,13 @@ def _drawn(data: Mapping[str, Any]) -> dict[str, Any]:
     """Which figures there are, for which the template makes room."""
     distance = {side: any(figures) for side, figures in data["distance"].items()}
     return {"distance": distance, "drawn": list(data["figures"])}
+
+
+def _units(content: ReportContent) -> dict[str, str]:
+    """Measure, in each of its forms -> its unit."""
+    forms = {estimate.metric: split_variant(estimate.metric)[1] for estimate in content.summary.estimates}
+    units = {measure: text.unit for measure, text in content.metrics.items()}
+    return units | {form: units[plain] for form, plain in forms.items() if plain in units}
 
 
 def _equal(summary: Summary, told: Verdict) -> cards.Equal | None:

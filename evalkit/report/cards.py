@@ -72,6 +72,8 @@ class Cards:
     """Measures whose difference no arm has: nothing is known of them."""
     changed: tuple[Row, ...]
     """Clear differences in measures that have no better direction."""
+    silent: tuple[str, ...]
+    """Measures that have no say in any arm."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +143,7 @@ def _cards(arms: Sequence[ArmVerdict]) -> Cards:
         unclear=rows["unclear"],
         undefined=rows["undefined"],
         changed=rows["changed"],
+        silent=tuple(named(metric, Traits()) for metric in arms[0].silent if all(metric in arm.silent for arm in arms)),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from evalkit.clusters import sized
-from evalkit.joint import Joint
+from evalkit.joint import TWO, Joint
 from evalkit.measure import split_variant
 from evalkit.records import Side, Summary
 from evalkit.report.findings import Finding, told_of
@@ -28,7 +28,7 @@ def headline(
     arm: str, baseline: str, told: Sequence[tuple[SideWords, Joint]], findings: Sequence[Finding], summary: Summary
 ) -> tuple[str, str, str]:
     """The headline with its evidence in it, then its claim alone, then its numbers alone."""
-    unknown = unknown_sides(told, findings)
+    unknown = unknown_sides(told, findings, summary)
     if not told:
         directionless = f"{arm} and {baseline} are compared only on measures without a better direction."
         said = " ".join(unknown) or directionless
@@ -54,17 +54,22 @@ def headline(
     return " ".join([with_evidence, *rest]), claim, " ".join([numbers, *rest])
 
 
-def unknown_sides(told: Sequence[tuple[SideWords, Joint]], findings: Sequence[Finding]) -> list[str]:
+def unknown_sides(told: Sequence[tuple[SideWords, Joint]], findings: Sequence[Finding], summary: Summary) -> list[str]:
     """A sentence for each side that was asked for and of which no measure can speak."""
     known = {words.side for words, _ in told}
     asked = {words.side: [f for f in findings if f.traits.side == words.side] for words in SIDES}
-    return [_undefined(side, own) for side, own in asked.items() if own and side not in known]
+    return [_undefined(side, own, summary) for side, own in asked.items() if own and side not in known]
 
 
-def _undefined(side: Side, findings: Sequence[Finding]) -> str:
+def _undefined(side: Side, findings: Sequence[Finding], summary: Summary) -> str:
+    if side == "diversity" and all(e.samples < TWO for e in summary.estimates if e.traits.side == side):
+        return "Diversity could not be compared: one completion a prompt does not show how much its answers differ."
+    if side == "diversity" and any(a.kind == "script" and a.arm == findings[0].difference.arm for a in summary.alarms):
+        return "Diversity could not be compared: texts in different scripts are various in different ways."
     names = listed([label(finding.difference.metric) for finding in findings])
     if all(is_number(finding.difference.value) for finding in findings):
-        return f"{capital(SAID[side])} could not be compared ({names} equal on every prompt, or moved by length alone)."
+        why = "at a bound on every prompt, or moved by length alone"
+        return f"{capital(SAID[side])} could not be compared ({names} {why})."
     return f"{capital(SAID[side])} could not be compared ({names} undefined)."
 
 

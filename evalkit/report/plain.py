@@ -13,6 +13,8 @@ ALARMS = {
     "truncated": "Answers cut off",
     "empty": "Empty answers",
     "same answer": "One answer to many prompts",
+    "opening": "One opening for all answers",
+    "script": "Scripts differ",
     "length": "Lengths differ",
     "words": "Words cannot be told apart",
     "unread": "Texts that the encoder cannot read",

@@ -42,7 +42,7 @@ class SideWords:
         clear, outcome = joint.clear, joint.together.outcome
         if outcome == "unclear" or any(voice.outcome != outcome for voice in clear):
             return self.unclear.format(than=than, aims=aims) + self._though(clear)
-        said = self.change(outcome, size_word(joint.together), than, aims)
+        said = self.change(outcome, size_word(joint), than, aims)
         if len(clear) == len(joint.families):
             return said
         return f"{said}, clearly {self.within} {self._of(joint, outcome)}" if clear else f"{said}, taken together"
@@ -118,6 +118,8 @@ SIDES = (
     ),
 )
 
+MANY, FEW = 0.2, 0.05
+"""Shares of all answers from which more of them are "much" more, and below which "slightly"."""
 FORM = "task checks"
 """The family of measures that see whether an answer has the form that was asked for, and not whether it is good."""
 OF_FORM = SideWords(
@@ -141,8 +143,14 @@ def words_for(joint: Joint) -> SideWords:
     return next(words for words in SIDES if words.side == joint.side)
 
 
-def size_word(voice: Voice) -> str:
-    """Cohen's words for a difference, in standard deviations within the arms."""
+def size_word(joint: Joint) -> str:
+    """How much: Cohen's words for a difference in standard deviations within the arms.
+
+    Shares have words of their own, as a hundredth of all answers may be many deviations.
+    """
+    if joint.side == "quality" and joint.shift is not None:
+        return "much " if abs(joint.shift) >= MANY else "slightly " if abs(joint.shift) < FEW else ""
+    voice = joint.together
     # Of both arms together it is at most 2, and d / sqrt(1 + d^2 / 4) of a distance d within them.
     within = abs(voice.value) / math.sqrt(max(1 - voice.value**2 / 4, 1e-12))
     return "much " if within >= effects.LARGE else "slightly " if within < effects.SMALL else ""

@@ -82,7 +82,7 @@ def _said(words: SideWords, told: Sequence[tuple[Step, Joint]]) -> str:
     _, first = told[0]
     if first.disagree:
         return words.clause(first, "")
-    sizes = {size_word(joint.together) for _, joint in told}
+    sizes = {size_word(joint) for _, joint in told}
     return words.change(first.together.outcome, sizes.pop() if len(sizes) == 1 else "", "", _aims(told))
 
 
@@ -146,7 +146,7 @@ def _rest(sweep: Sweep, findings: Findings, summary: Summary, joints: Joints) ->
     unknown = [
         sentence
         for arm in sweep.arms
-        for sentence in unknown_sides([(words_for(one), one) for one in own if one.arm == arm], findings[arm])
+        for sentence in unknown_sides([(words_for(one), one) for one in own if one.arm == arm], findings[arm], summary)
     ]
     return [
         *([noise] if any(map(is_wider, own)) and not is_quality_known else []),

@@ -67,7 +67,8 @@ class Row:
     value: str
     interval: str
     strip: Strip | None
-    prompts: int
+    asked: str
+    """On how many prompts it rests, in words."""
     samples: int
     is_baseline: bool
     comparison: Comparison | None
@@ -186,11 +187,17 @@ def _row(estimate: Estimate, strip: Strip | None, is_baseline: bool, comparison:
         value=value_text(estimate),
         interval=interval_text(estimate),
         strip=strip,
-        prompts=estimate.prompts,
+        asked=_asked(estimate),
         samples=estimate.samples,
         is_baseline=is_baseline,
         comparison=comparison,
     )
+
+
+def _asked(estimate: Estimate) -> str:
+    """`64 prompts`; `20 groups of prompts` where a variant across prompts has one value a group."""
+    in_groups = split_variant(estimate.metric)[0] == "pooled" and "|groups:" in estimate.signature
+    return f"{estimate.prompts} {'groups of ' if in_groups else ''}prompts"
 
 
 def _compare(difference: Difference | None, better: Better, side: Side) -> Comparison | None:

@@ -28,6 +28,8 @@ from evalkit.stats import Array, Mean, mean_intervals
 
 OF_SEVERAL = "several tries"
 """Family of the measures of several tries at once: neither how good one try is nor how various many are."""
+STATED = "the stated chances"
+"""Family of the measures of agreement with chances that prompts state."""
 STEPS = 20
 """The slider's, from diversity alone to quality alone."""
 _NOTHING = 1e-12
@@ -127,8 +129,13 @@ class Tries:
 
 
 def parts(summary: Summary, baseline: str) -> Parts | None:
-    """Both parts against `baseline`; None where one of them has no measure that every arm has."""
+    """Both parts against `baseline`; None where one of them has no measure that every arm has.
+
+    None too where prompts state what is wanted, the chances of each answer: then neither quality nor range is.
+    """
     found, betters, traits = effects.estimates(summary), effects.betters(summary), effects.traits(summary)
+    if any(own.side == "match" and own.family == STATED for own in traits.values()):
+        return None
     arms = [arm.name for arm in summary.arms]
     directed = [m for m, better in betters.items() if better != "neither" and effects.is_whole(m)]
     single = [m for m in directed if traits[m].family != OF_SEVERAL]

@@ -8,13 +8,14 @@ standardised differences. Arms that form a ladder, or a sweep over temperature, 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import get_args
 
 from evalkit.clusters import sized
 from evalkit.joint import Joint, Joints, joint_statements
+from evalkit.measure import split_variant
 from evalkit.records import Arm, Estimate, Side, Summary
 from evalkit.report import effects
 from evalkit.report.effects import Outcome
@@ -34,7 +35,7 @@ BESIDES = 4
 
 @dataclass(frozen=True, slots=True)
 class ArmVerdict:
-    """One arm against its baseline; strongest evidence first in every list."""
+    """One arm against its baseline, each measure in the form that may speak; strongest evidence first in every list."""
 
     arm: str
     baseline: str
@@ -46,6 +47,8 @@ class ArmVerdict:
     unclear: tuple[Finding, ...]
     changed: tuple[Finding, ...]
     """Clear differences in measures that have no better direction."""
+    silent: tuple[str, ...]
+    """Measures that have no say, because lengths, tokenizers or scripts differ, or they cannot tell the arms apart."""
     joints: tuple[Joint, ...]
     """What each side's measures say together."""
 
@@ -160,10 +163,14 @@ def _settings(arm: Arm) -> tuple[float, float, float] | None:
 
 
 def _arm_verdict(arm: str, baseline: str, summary: Summary, joints: Joints) -> ArmVerdict:
-    findings = findings_of(arm, baseline, summary)
     stated = [joint for words in SIDES if (joint := joints.get((arm, words.side))) is not None]
     told = [(words_for(joint), joint) for joint in stated]
-    said, claim, numbers = headline(arm, baseline, told, findings, summary)
+    standing = {split_variant(metric)[1]: metric for joint in stated for metric in joint.together.measures}
+    every = findings_of(arm, baseline, summary)
+    silent = [one.difference.metric for one in every if stated and _is_silent(one, standing)]
+    heard = {standing.get(one.difference.metric, one.difference.metric) for one in every} - set(silent)
+    findings = findings_of(arm, baseline, summary, heard)
+    said, claim, numbers = headline(arm, baseline, told, every, summary)
 
     def of(outcome: Outcome) -> tuple[Finding, ...]:
         return tuple(finding for finding in findings if finding.outcome == outcome)
@@ -178,8 +185,15 @@ def _arm_verdict(arm: str, baseline: str, summary: Summary, joints: Joints) -> A
         lost=of("lost"),
         unclear=of("unclear"),
         changed=of("changed"),
+        silent=tuple(silent),
         joints=tuple(joint for _, joint in told),
     )
+
+
+def _is_silent(finding: Finding, standing: Mapping[str, str]) -> bool:
+    """Whether it has a number and a side, and yet no say."""
+    has_side = finding.traits.side != "neither" and is_number(finding.difference.value)
+    return has_side and finding.difference.metric not in standing
 
 
 def _describe(summary: Summary) -> str:

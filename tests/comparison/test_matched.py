@@ -87,9 +87,12 @@ def test_different_numbers_of_completions_cannot_be_matched() -> None:
 
 
 def test_the_hash_tells_lengths_apart_and_nothing_else() -> None:
-    first = lengths_hash(match_lengths({"a": of_lengths(3, 5), "b": of_lengths(4, 4)}))
-    assert first == lengths_hash(match_lengths({"a": of_lengths(5, 3, name="x"), "b": of_lengths(4, 4)}))
-    assert first != lengths_hash(match_lengths({"a": of_lengths(3, 5), "b": of_lengths(2, 4)}))
+    def hashed(**groups: list) -> str:
+        return lengths_hash(match_lengths(groups), groups)
+
+    first = hashed(a=of_lengths(3, 5), b=of_lengths(4, 4))
+    assert first == hashed(a=of_lengths(5, 3, name="x"), b=of_lengths(4, 4))
+    assert first != hashed(a=of_lengths(3, 5), b=of_lengths(2, 4))
 
 
 def test_lengths_differ_by_more_than_a_twentieth_or_not() -> None:

@@ -74,6 +74,26 @@ def test_among_useful_answers_the_gap_is_shown(two_arms: ReportContent) -> None:
     ]
 
 
+def test_cards_show_the_form_that_may_speak_and_name_what_has_no_say(two_arms: ReportContent) -> None:
+    summary = two_arms.summary
+    # Lengths differ: what moves with length speaks in its matched form, or not at all.
+    with_form = [e for e in summary.estimates if e.metric in ("distinct_n|n:2", "self_bleu")]
+    matched = tuple(dataclasses.replace(e, metric=f"matched/{e.metric}") for e in with_form)
+    gaps = tuple(
+        dataclasses.replace(d, metric=f"matched/{d.metric}")
+        for d in summary.differences
+        if d.metric in ("distinct_n|n:2", "self_bleu")
+    )
+    both = dataclasses.replace(summary, estimates=summary.estimates + matched, differences=summary.differences + gaps)
+    told = cards_of(verdict(both))
+    shown = [row.metric for card in told.cards for row in (*card.shown, *card.folded)]
+    assert {"matched/distinct_n|n:2", "matched/self_bleu"} <= set(shown)
+    assert not {"distinct_n|n:2", "self_bleu", "sequence_entropy"} & set(shown)
+    assert "sequence_entropy" in told.silent
+    page = build_report(dataclasses.replace(two_arms, summary=both))
+    assert "No say, because lengths" in page
+
+
 def test_every_metric_has_everyday_words() -> None:
     own = {name: d.traits for name, d in definitions().items() if d.function.__module__.startswith("evalkit.")}
     assert all(traits.plain for traits in own.values())

@@ -170,3 +170,16 @@ def test_names_of_strangers_are_escaped_here_too(compared: ReportContent) -> Non
     page = build_report(dataclasses.replace(compared, summary=summary))
     assert "<img" not in page
     assert "onerror" in page
+
+
+def test_a_cell_across_prompts_says_that_it_rests_on_groups(two_arms: ReportContent) -> None:
+    def pooled(signature: str) -> list[str]:
+        estimates = [
+            dataclasses.replace(e, metric=f"pooled/{e.metric}", signature=signature, prompts=20)
+            for e in two_arms.summary.estimates
+        ]
+        found = tables(dataclasses.replace(two_arms.summary, estimates=tuple(estimates)), {})
+        return [row.asked for row in found[0].rows]
+
+    assert pooled("pooled/m|prompts:5000|slots:1|groups:20|k:8|v:1.0")[0] == "20 groups of prompts"
+    assert pooled("pooled/m|prompts:20|slots:8|k:8|v:1.0")[0] == "20 prompts"

@@ -20,7 +20,7 @@ SPREAD = [0.0, 2.0]
 """Values of the baseline: their standard deviation is the square root of 2."""
 BETTERS: dict[str, Better] = {
     "reward": "higher", "accuracy": "higher", "vendi": "higher", "self_bleu": "lower", "length": "neither", "pass_at_k|k:4": "higher",
-    "task_checks": "higher",
+    "task_checks": "higher", "tv_to_target": "lower",
 }  # fmt: skip
 
 
@@ -191,6 +191,13 @@ def test_zero_has_no_sign() -> None:
 def _compared(of: Summary) -> tuple[Difference, ...]:
     home = {e.metric: e for e in of.estimates if e.arm == "base"}
     return tuple(difference(e, home[e.metric], 1) for e in of.estimates if e.arm != "base")
+
+
+def test_where_the_chances_are_stated_nothing_else_is_recommended() -> None:
+    values: dict[str, list[float | None]] = {"base": moved(0), "tuned": moved(3)}
+    of = {"reward": values, "vendi": {"base": moved(0), "tuned": moved(-2)}}
+    assert parts(summary(of), "base") is not None
+    assert parts(summary(of | {"tv_to_target": values}), "base") is None
 
 
 def test_where_form_alone_is_known_no_arm_is_called_reliable() -> None:
