@@ -9,7 +9,16 @@ from collections.abc import Callable
 import regex
 
 from evalkit.errors import MetricError
-from evalkit.numbers import POWERS_AND_FRACTIONS, digits_to_ascii, last_number, reading_of
+from evalkit.numbers import (
+    ARABIC_DECIMAL,
+    ARABIC_PERCENT,
+    ARABIC_THOUSANDS,
+    DASHES,
+    POWERS_AND_FRACTIONS,
+    digits_to_ascii,
+    last_number,
+    reading_of,
+)
 from evalkit.records import Prompt
 from evalkit.words import UNSPACED, may_be_unspaced
 
@@ -25,8 +34,20 @@ _ARTICLE = re.compile(r"(?:a|an|the) ")
 _KEPT = re.compile(rf"[{POWERS_AND_FRACTIONS}]+")
 _LOOSE_SPACE = regex.compile(rf"(?<=[{UNSPACED}])\s+|\s+(?=[{UNSPACED}])")
 """Beside a letter of a script without spaces, a space is a matter of taste."""
-_INVISIBLE = re.compile(r"[\u200b\u2060\ufeff\u200e\u200f]+")
+_INVISIBLE = re.compile(r"[\u00ad\u200b\u2060\ufeff\u200e\u200f]+")
 """Breaks, joins and directions of writing that no reader sees."""
+_SPACE_BEFORE_PERCENT = re.compile(r"(?<=[0-9]) (?=[%‰])")
+_TYPED = str.maketrans(
+    {
+        **dict.fromkeys(DASHES, "-"),
+        **dict.fromkeys("‘’‚‛′´ʼʹ＇", "'"),
+        **dict.fromkeys("“”„‟«»″＂", '"'),
+        ARABIC_DECIMAL: ".",
+        ARABIC_THOUSANDS: ",",
+        ARABIC_PERCENT: "%",
+    }
+)
+"""Signs as a keyboard has them."""
 
 
 def check_answer(prompt: Prompt) -> None:
@@ -52,7 +73,8 @@ def _numeric(prompt_id: str, answer: str) -> Callable[[str], bool]:
     reading = reading_of(answer)
     if reading is None:
         raise MetricError(
-            f"prompt {prompt_id!r}: answer {answer!r} is not a number like 3, -3.5, 1,234, 1e3, 3,5 or 1.234,5"
+            f"prompt {prompt_id!r}: answer {answer!r} is not a number like 3, -3.5, 1,234, 1e3, 3,5, 1.234,5, 50% or "
+            "1/2; another answer takes `match: exact` or `match: regex`"
         )
     wanted = last_number(answer, reading)
     return lambda text: last_number(text, reading) == wanted
@@ -78,14 +100,14 @@ def _regex(prompt_id: str, answer: str) -> Callable[[str], bool]:
 
 def _normalise(text: str) -> str:
     known = text if text.isascii() else _one_form(text)
-    bare = " ".join(known.casefold().split()).strip(_AROUND)
+    bare = _SPACE_BEFORE_PERCENT.sub("", " ".join(known.casefold().split())).strip(_AROUND)
     article = _ARTICLE.match(bare)
     return bare[article.end() :] if article else bare
 
 
 def _one_form(text: str) -> str:
-    """NFKC but for powers and fractions; digits of every script as ASCII; no space that means nothing."""
-    seen = _INVISIBLE.sub("", text)
+    """NFKC but for powers and fractions; digits, dashes and quotes as ASCII has them; no space that means nothing."""
+    seen = _INVISIBLE.sub("", text).translate(_TYPED)
     kept = [found.group() for found in _KEPT.finditer(seen)]
     parts = [unicodedata.normalize("NFKC", part) for part in _KEPT.split(seen)]
     whole = "".join(part + sign for part, sign in zip(parts, [*kept, ""], strict=True))

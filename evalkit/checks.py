@@ -39,6 +39,13 @@ _COMMON = (
     "like me my no not of on one or our out she so than that the their them then there they this to up was we were "
     "what when where which who will with would you your"
 )
+_NAMES = (
+    "en english fr french de german es spanish it italian pt portuguese nl dutch pl polish ru russian uk ukrainian "
+    "cs czech sv swedish no norwegian da danish fi finnish hu hungarian ro romanian bg bulgarian el greek tr turkish "
+    "ar arabic he hebrew fa persian hi hindi bn bengali ur urdu ta tamil th thai vi vietnamese id indonesian ms malay "
+    "zh chinese ja japanese ko korean sw swahili la latin ca catalan"
+)
+_CODES = dict(zip(_NAMES.split()[1::2], _NAMES.split()[::2], strict=True))
 _COMMON_ENGLISH = frozenset(_COMMON.split())
 _SENTENCE_MARKS = ".!?…。！？।؟۔"
 _CLOSING = "\"'”’»)]*_」』 "
@@ -52,7 +59,12 @@ _REFUSAL = re.compile(
     r"""\W*(?:unfortunately,?\s+)?(?:
       (?:i['’]?\s?a?m|we\s+are|we['’]re)\s+(?:so\s+|very\s+|really\s+)?(?:sorry|afraid)[,.]?\s+
           (?:but\b|(?:that\s+)?(?:i|we|as|this)\s+(?:can|am|do|could|must|will))
-    | sorry,?\s+(?:but\s+)?(?:i|we)\s+(?:can|am|do|could|must|will)
+    | (?:i['’]?\s?a?m\s+)?(?:so\s+|very\s+)?sorry,?\s+(?:but\s+)?(?:i|we)\s+(?:can|am|do|could|must|will)
+    | (?:i['’]?\s?a?m\s+)?sorry[,.!]?\s+(?:but\s+)?(?:no|nope)\s*[.!]?$
+    | (?:i['’]?\s?a?m\s+)?sorry,?\s+(?:but\s+)?(?:that|this|it)(?:\s+(?:is|request\s+is|goes)|['’]s)\s+
+          (?:(?:just\s+|far\s+|well\s+)?beyond\s+(?:me|my\b|what\s+i\s+can)|not\s+(?:something|possible)\b|against\s+my\b)
+    | (?:(?:i['’]?\s?a?m\s+afraid|unfortunately),?\s+)?(?:that|this|it)(?:\s+is|['’]s)\s+not\s+something\s+
+          (?:(?:that\s+)?i(?:\s+am|['’]m)?\s+(?:can|could|will|able|would)\b)
     | (?:(?:i|we)\s+(?:can(?:no|['’])t|can\s+not|cannot|will\s+not|won['’]t|(?:must|have\s+to)\s+(?:decline|refuse))
           |(?:i['’]?\s?a?m|we['’]re|we\s+are)\s+(?:unable|not\s+able)\s+to)\s*
           (?:to\s+)?(?:help|assist|fulfill?|comply|provide|create|write|generate|answer|respond|do|engage|produce|$|[,.])
@@ -91,7 +103,16 @@ _kinds: dict[str, _Kind] = {}
 
 def read_checks(prompt: Prompt) -> list[Check]:
     """A prompt's checks, ready to be asked. Raises `MetricError` that names the prompt and the check."""
-    return [_read(prompt, text) for text in prompt.checks]
+    checks = [_read(prompt, text) for text in prompt.checks]
+    asked = [text.partition(":") for text in prompt.checks]
+    fewest = max((int(count) for name, _, count in asked if name == "min_words"), default=0)
+    most = min((int(count) for name, _, count in asked if name == "max_words"), default=fewest)
+    if fewest > most:
+        raise MetricError(
+            f"prompt {prompt.id!r}: checks min_words:{fewest} and max_words:{most} contradict each other: no text "
+            "passes both; change one (a suite's own checks stand before its prompts')"
+        )
+    return checks
 
 
 def share_passed(checks: Sequence[Check], text: str) -> float:
@@ -202,7 +223,9 @@ def _language(_prompt: Prompt, argument: str) -> Passes:
     """In this language, by ISO 639-1 code, or too short to be told from it. Source: Lui & Baldwin 2012, langid.py."""
     known = _identifier().labels
     if argument not in known:
-        raise ValueError(f"there is no language {argument!r}; known: {' '.join(sorted(known))}")
+        code = _code_of(argument, known)
+        hint = f" (did you mean {code!r}?)" if code else ""
+        raise ValueError(f"there is no language {argument!r}{hint}; known: {' '.join(sorted(known))}")
 
     def passes(text: str) -> bool:
         ranked: list[tuple[str, float]] = _identifier().rank(text)
@@ -211,6 +234,13 @@ def _language(_prompt: Prompt, argument: str) -> Passes:
         return may_be and (argument != "en" or len(words) < FEW_WORDS or _share_of_common(words) >= COMMON_SHARE)
 
     return passes
+
+
+def _code_of(said: str, known: Sequence[str]) -> str | None:
+    """The code of a language that is written in capitals, with a country, or by its English name."""
+    begun = re.split(r"[-_]", said.strip().casefold())[0]
+    code = _CODES.get(begun, begun)
+    return code if code in known else None
 
 
 def _share_of_common(words: Sequence[str]) -> float:

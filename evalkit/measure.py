@@ -78,6 +78,8 @@ class Declared(TypedDict):
     """Whether longer completions alone change it."""
     per_token: NotRequired[bool]
     """Whether it counts a checkpoint's own tokens."""
+    least: NotRequired[Mapping[str, int]]
+    """The smallest value that a parameter may have."""
     bounds: NotRequired[tuple[float | None, float | Literal["k"] | None]]
     """Between what its values lie; "k" is the number of completions, None no bound."""
     without_each: NotRequired[Callable[..., Any]]
@@ -104,6 +106,8 @@ class Definition:
     """Called with the parameters: what else the number depends on (a reward model's weights)."""
     any_k: bool = False
     """Whether its expected value is the same at every k, so that figures at different k compare."""
+    least: tuple[tuple[str, int], ...] = ()
+    """Parameter -> the smallest value that it may have."""
     without_each: Callable[..., Any] | None = None
     """Its value without each completion, in one go; None where it must be taken anew."""
     pool_at_most: int | None = None
@@ -166,7 +170,12 @@ class Measure:
         return "|".join([prefix + self.name, *(f"{k}:{_show(v)}" for k, v in self.params if v != defaults[k])])
 
     def __call__(self, subject: Any) -> Any:
-        return self.definition.function(subject, **dict(self.params))
+        try:
+            return self.definition.function(subject, **dict(self.params))
+        except MetricError as error:
+            if self.name in str(error) or str(error).startswith("prompt "):
+                raise
+            raise MetricError(f"metric {self}: {error}") from None
 
     def without_each(self, subject: Any) -> Any:
         """(k,) floats: its value without each completion; only where the definition has a way. Raises `MetricError`."""
@@ -182,6 +191,14 @@ class Measure:
     def fits(self, completions: int) -> bool:
         """Whether so many completions are enough: a parameter `k` asks for that many."""
         return int(dict(self.params).get("k") or 0) <= completions
+
+    def check_fits(self, completions: int) -> None:
+        """Refuse a `k` above the completions that there will be. Raises `MetricError`."""
+        if not self.fits(completions):
+            raise MetricError(
+                f"metric {self}: k is {dict(self.params)['k']}; of {completions} completions it must be at most "
+                f"{completions}: draw more, or ask a smaller k"
+            )
 
     def identify(self) -> dict[str, str]:
         """What else the number depends on (a reward model's weights). Raises where that is not there."""
@@ -344,6 +361,7 @@ def _declare(
             traits,
             identity,
             any_k,
+            tuple(declared.get("least", {}).items()),
             declared.get("without_each"),
             declared.get("pool_at_most"),
         )
@@ -401,11 +419,13 @@ def _load_all() -> None:
 
 def _parse_text(asked: str) -> tuple[str, dict[str, str]]:
     name, *pairs = asked.strip().split("|")
-    given = {}
+    given: dict[str, str] = {}
     for pair in pairs:
         key, colon, value = pair.partition(":")
         if not colon:
             raise MetricError(f"metric {asked!r}: {pair!r} is not of the form parameter:value")
+        if key in given:
+            raise MetricError(f"metric {asked!r} says {key} twice: {given[key]} and {value}; say it once")
         given[key] = value
     return name, given
 
@@ -427,7 +447,11 @@ def _fill(definition: Definition, given: Mapping[str, Value]) -> Iterable[tuple[
             )
     for key, parameter in parameters.items():
         if key in given:
-            yield key, _convert(definition.name, key, given[key], parameter.annotation)
+            value = _convert(definition.name, key, given[key], parameter.annotation)
+            least = dict(definition.least).get(key)
+            if least is not None and isinstance(value, int | float) and not value >= least:
+                raise MetricError(f"metric {definition.name}: {key} is {_show(value)}; it must be {least} or more")
+            yield key, value
         elif parameter.default is inspect.Parameter.empty:
             raise MetricError(
                 f"metric {definition.name} needs a value for {key!r}, as in {{{definition.name}: {{{key}: ...}}}}"
@@ -496,7 +520,8 @@ _READERS: dict[type, Callable[[Value], Value]] = {
 
 
 def _nearest(name: str, known: Iterable[str]) -> str:
-    close = difflib.get_close_matches(name, list(known), n=1)
+    begun = [one for one in known if len(name) > 2 and one.startswith(name.casefold())]
+    close = begun or difflib.get_close_matches(name, list(known), n=1)
     return f" (did you mean {close[0]!r}?)" if close else ""
 
 

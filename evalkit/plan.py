@@ -152,6 +152,9 @@ def make_plan(
     """
     check_measures(suite.measures, suite.prompts)
     _check_choosers(suite)
+    fewest = min(sampling.n for name in suite.checkpoints for sampling in suite.settings(name))
+    for measure in suite.measures:
+        measure.check_fits(fewest)
     check(suite.tokenizer)
     found = {name: resolve(name, spec, (remembered or {}).get(name)) for name, spec in suite.checkpoints.items()}
     fitted = fit(suite, found)

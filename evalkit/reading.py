@@ -25,7 +25,7 @@ from evalkit.store import key_of, recall, remember
 
 Asked = Literal["logprobs", "laws", "openings"]
 """Log-prob of each completion; the laws along it (`Laws`); log-prob that an answer begins with it, as whole words."""
-VERSION = 1
+VERSION = 2
 """Raised by hand when the same question gets another answer."""
 Answer = Sequence[Any]
 """One item a pair: a float, or `Laws`."""

@@ -3,7 +3,8 @@
 What they may mean is read off the declared names and parameters, so that a new metric is understood at once. Case,
 hyphens, underscores and spaces make no difference. A number behind a name sets the metric's symbol, which is a
 parameter of one letter (n, k, q), and the symbol at the end of a declared name may be left out before it: `distinct_2`
-is `distinct_n` with n 2. Where several metrics would do, `@` says k, as in pass@k, and another sign that it is not k.
+is `distinct_n` with n 2. A name's first words stand for it where no other begins so (`rouge-l`, `best@4`). Where
+several metrics would do, `@` says k, as in pass@k, and another sign that it is not k.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ def meanings(said: str, symbols: Mapping[str, Sequence[str]]) -> list[Spelled]:
     forms = _forms(said)
     alike = [Spelled(name) for name in symbols if _squeezed(name) in forms]
     begun = [Spelled(name) for name, own in symbols.items() if any(_without(name, symbol) in forms for symbol in own)]
-    return alike or begun or list(_numbered(said, symbols))
+    return alike or begun or list(_numbered(said, symbols)) or list(_shortened(said, symbols))
 
 
 def _numbered(said: str, symbols: Mapping[str, Sequence[str]]) -> Iterator[Spelled]:
@@ -42,6 +43,21 @@ def _numbered(said: str, symbols: Mapping[str, Sequence[str]]) -> Iterator[Spell
     possible = [(name, symbol) for name, own in symbols.items() for symbol in _meant(name, own, forms)]
     preferred = [(name, symbol) for name, symbol in possible if (symbol == "k") == ("@" in found["sign"])]
     yield from (Spelled(name, {symbol: found["number"]}) for name, symbol in preferred or possible)
+
+
+def _shortened(said: str, symbols: Mapping[str, Sequence[str]]) -> Iterator[Spelled]:
+    """Names that begin with what is said, in whole words: `rouge_l`, `simpson_2`, and `best@4` of `best_of_k`."""
+    found = _NUMBERED.fullmatch(said.strip())
+    stem, sign, number = (found["stem"], found["sign"], found["number"]) if found else (said, "", "")
+    words = [word for word in _BETWEEN.split(stem.strip().casefold()) if word]
+    begun = [name for name in symbols if words and name.split("_")[: len(words)] == words]
+    if not number:
+        # One word alone says too little: `rouge` is asked back.
+        yield from (Spelled(name) for name in begun if len(words) > 1)
+        return
+    possible = [(name, own[0]) for name in begun if (own := symbols[name])]
+    preferred = [(name, symbol) for name, symbol in possible if (symbol == "k") == ("@" in sign)]
+    yield from (Spelled(name, {symbol: number}) for name, symbol in preferred)
 
 
 def _meant(name: str, own: Sequence[str], forms: set[str]) -> Sequence[str]:

@@ -1,7 +1,8 @@
 """Texts that a suite states for a prompt, its choices and references, under every arm's checkpoint: no sampling.
 
 Which choice an answer gives, `evalkit.choices` says; the share of answers that give none is reported as `off_choices`.
-One further approximation is on that side: a choice counts as its tokenizer writes it, not in other cuts into tokens.
+Approximations are on that side: a choice counts as its tokenizer writes it, not in other cuts into tokens, and as
+`choices.spellings` has it, not in full-width or other scripts' digits and letters, which completions may have too.
 """
 
 from __future__ import annotations
@@ -11,11 +12,10 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from evalkit.choices import SPACES, opens, spellings
 from evalkit.continuations import Tokens, continuations
 from evalkit.crossing import lacks_room
+from evalkit.logprobs import less, total
 from evalkit.plan import Loaded, Plan
 from evalkit.reading import Answer, Asked, Prepared, Question, Reading
 from evalkit.records import Group
@@ -56,7 +56,7 @@ def references_read(plan: Plan, groups: Groups) -> Prepared:
 
     def attach(group: Group, spellings: Sequence[Spelling], logprobs: Sequence[float]) -> Group:
         known = list(zip(spellings, logprobs, strict=True))
-        totals = (_total([x for one, x in known if one.text == text]) for text in group.prompt.references)
+        totals = (total([x for one, x in known if one.text == text]) for text in group.prompt.references)
         return dataclasses.replace(group, reference_logprobs=tuple(totals))
 
     return _prepare(
@@ -75,20 +75,9 @@ def choice_logprobs(spellings: Sequence[Spelling], openings: Sequence[float]) ->
     longest_first = sorted(zip(spellings, openings, strict=True), key=lambda pair: -len(pair[0].tokens))
     for one, opening in longest_first:
         longer = [x for tokens, x in alone.items() if _opens(one.tokens, one.written, tokens, written[tokens])]
-        alone[one.tokens] = _less(opening, _total(longer))
-        found[one.text] = _total([found.get(one.text, -math.inf), alone[one.tokens]])
+        alone[one.tokens] = less(opening, total(longer))
+        found[one.text] = total([found.get(one.text, -math.inf), alone[one.tokens]])
     return found
-
-
-def _total(logprobs: Sequence[float]) -> float:
-    """Log-prob of one of several events that exclude each other."""
-    return float(np.logaddexp.reduce([-math.inf, *logprobs]))
-
-
-def _less(whole: float, part: float) -> float:
-    """Log-prob of an event without a part of it."""
-    # In exact arithmetic a part never exceeds the whole; log-probs of 16-bit models are rounded.
-    return -math.inf if part >= whole else whole + math.log1p(-math.exp(part - whole))
 
 
 def _opens(short: Tokens, written: str, long: Tokens, longer: str) -> bool:

@@ -107,6 +107,8 @@ def score_file(
     prompts, texts = _gather(rows, places)
     arms = _arms(list(texts), baseline, texts)
     samples = _common_number(texts, tell)
+    for measure in measures:
+        measure.check_fits(samples)
     groups = {
         arm: [_group(prompt, by_prompt.get(prompt.id, [])[:samples]) for prompt in prompts]
         for arm, by_prompt in texts.items()

@@ -23,6 +23,10 @@ _OTHERS = r"\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"
 UNSPACED = rf"\p{{Han}}{_OTHERS}"
 """Scripts in which one word follows another without a space, for a set of `regex`."""
 _IN_A_WORD = regex.compile(rf"[[\p{{L}}\p{{N}}\p{{M}}_]--[{UNSPACED}]]", regex.VERSION1)
+_IN_A_NUMBER = re.compile(
+    r"[.,:/'\-\u00a0\u2007\u2009\u202f\u2010-\u2015\u2019\u2044\u2212\u066b\u066c\u00b7\uff0c\uff0e\uff0f\uff1a]\d"
+    r"|[ \u00a0\u2007\u2009\u202f]?[%‰°\u066a\uff05]"
+)
 _HAN = regex.compile(r"[\p{Han}&&\p{L}]", regex.VERSION1)
 _OTHER_LETTER = regex.compile(rf"[[{_OTHERS}]&&\p{{L}}]", regex.VERSION1)
 _LETTER = regex.compile(r"\p{L}")
@@ -46,6 +50,14 @@ def continues_word(text: str) -> bool:
     Not so in scripts that put no space between words.
     """
     return _IN_A_WORD.match(text) is not None
+
+
+def continues_number(text: str) -> bool:
+    """Whether `text`, put right after a digit, would make it another number.
+
+    A fraction, thousands, a time, a range, a per cent: a mark and a digit, or a sign of what it counts.
+    """
+    return _IN_A_NUMBER.match(text) is not None
 
 
 def tokenize(text: str) -> tuple[str, ...]:

@@ -60,6 +60,13 @@ CASES = [
     ("somebody who is afraid", "no_refusal", "I'm afraid of the dark, said the lamp.", True),
     ("somebody who cannot sleep", "no_refusal", "I cannot sleep when the sea is silent.", True),
     ("somebody who apologises", "no_refusal", "Sorry to bother you, the lamp is out.", True),
+    ("a short no", "no_refusal", "Sorry, no.", False),
+    ("what is beyond it", "no_refusal", "Sorry, but that is beyond me.", False),
+    ("what it can not do", "no_refusal", "I'm afraid that's not something I can do.", False),
+    ("the same without an apology", "no_refusal", "That is not something I'm able to do.", False),
+    ("a shop that is closed", "no_refusal", "Sorry, we're closed, said the sign.", True),
+    ("a no in a story", "no_refusal", "Sorry, no room at the inn tonight.", True),
+    ("a street that is beyond", "no_refusal", "That is beyond the hills, said the lamp.", True),
     ("a refrain", "no_loop", "Never, never, never leave the lamp.", True),
     ("a word over and over", "no_loop", "the the the the", False),
     ("words over and over", "no_loop", "He ran and ran away and ran away and ran away.", False),
@@ -82,6 +89,9 @@ MISTAKES = [
     ("one_line:yes", "one_line takes no argument"),
     ("matches:(", "'(' is not a regular expression"),
     ("language:xx", "there is no language 'xx'"),
+    ("language:EN", "there is no language 'EN' (did you mean 'en'?)"),
+    ("language:english", "(did you mean 'en'?)"),
+    ("language:en-GB", "(did you mean 'en'?)"),
     ("mentions:|", "it names no word"),
 ]
 
@@ -92,6 +102,12 @@ def test_a_mistake_is_named(check: str, message: str) -> None:
         read_checks(Prompt("p", ASKED, checks=(check,)))
     assert message in str(caught.value)
     assert "prompt 'p'" in str(caught.value)
+
+
+def test_checks_that_contradict_each_other_are_refused() -> None:
+    with pytest.raises(MetricError, match=r"prompt 'p': checks min_words:50 and max_words:3 contradict"):
+        read_checks(Prompt("p", ASKED, checks=("min_words:50", "one_line", "max_words:3")))
+    assert len(read_checks(Prompt("p", ASKED, checks=("min_words:3", "max_words:3")))) == 2
 
 
 def test_the_share_is_of_the_checks_that_are_passed() -> None:

@@ -165,6 +165,10 @@ def test_a_value_of_no_allowed_type_is_named_with_those_that_are(
         ("vendi@inf", "vendi|q:inf"),
         ("pooled/distinct-2", "pooled/distinct_n|n:2"),
         ("EAD", "ead_n"),
+        ("best@4", "best_of_k|k:4"),
+        ("rouge-l", "rouge_l_homogenization"),
+        ("ROUGE-L", "rouge_l_homogenization"),
+        ("simpson-2", "simpson_ngrams|n:2"),
     ],
 )
 def test_names_are_understood_as_people_type_them_and_are_one_measure(typed: str, meant: str) -> None:
@@ -192,6 +196,12 @@ def test_a_new_metric_is_understood_without_a_word_more() -> None:
         ("distinct_2|n:3", "metric 'distinct_2' says n twice: 2 in its name, and 3"),
         ("distinct_2.5", "metric distinct_n: n is '2.5'; it must be of type int"),
         ("accuracy_2", "there is no metric 'accuracy_2' (did you mean 'accuracy'?)"),
+        ("distinct_n|n:2|n:3", "metric 'distinct_n|n:2|n:3' says n twice: 2 and 3; say it once"),
+        ("rouge", "(did you mean 'rouge_l_homogenization'?)"),
+        ("distinct-0", "metric distinct_n: n is 0; it must be 1 or more"),
+        ("self_bleu|n:0", "metric self_bleu: n is 0; it must be 1 or more"),
+        ("pass@0", "metric pass_at_k: k is 0; it must be 1 or more"),
+        ("niches|k:-1", "metric niches: k is -1; it must be 0 or more"),
         ("pass@k", "metric pass_at_k needs a value for 'k'"),
         ("@2", "there is no metric '@2'"),
     ],

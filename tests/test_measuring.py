@@ -148,7 +148,7 @@ def test_variants_are_measured_and_signed() -> None:
     assert list(by_name["matched/distinct_n|n:1"].values["b"]) == pytest.approx([1.0] * 3)
     # Pooled: slot by slot all prompts say the same.
     assert by_name["pooled/distinct_n|n:1"].values["a"].mean() == pytest.approx(1 / 3)
-    assert "quality:accuracy,v:1.1|bar:1|subsets:8" in by_name["useful/distinct_n|n:1"].signature
+    assert "quality:accuracy,v:1.2|bar:1|subsets:8" in by_name["useful/distinct_n|n:1"].signature
     assert "|prompts:3|slots:3|" in by_name["pooled/distinct_n|n:1"].signature
     assert "|lengths:" in by_name["matched/distinct_n|n:1"].signature
     assert found.bar is not None

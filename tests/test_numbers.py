@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import re
 import sys
+import time
 import unicodedata
 from decimal import Decimal
 
@@ -37,9 +39,19 @@ NUMBERS = st.decimals(-(10**9), 10**9, places=2)
         ("1.234.567", ","),
         ("1 234,5", ","),
         (",5", ","),
-        ("1/2", None),
+        ("12,34,567", "."),
+        ("12,34,567.5", "."),
+        ("1\u202f234", "."),
+        ("1\u202f234,5", ","),
+        ("1,000,000", "."),
+        ("50%", "."),
+        ("12,5 %", ","),
+        ("1/2", "."),
+        ("1/0", None),
+        ("1/2/3", None),
         ("1,2,3", None),
-        ("12,34,567", None),
+        ("1,5,300", None),
+        ("1,234.5,6", None),
         ("10²", None),
         ("three", None),
         ("", None),
@@ -66,10 +78,35 @@ def test_a_number_is_read_back_however_it_is_written(number: Decimal) -> None:
     assert last_number(plain, COMMA) == number, "two digits after a point are no thousands"
 
 
-@given(st.text("0123456789.,' e+-/²½٣٫ab", max_size=20), st.sampled_from([POINT, COMMA, reading_of("1 234,5")]))
+@given(
+    st.text("0123456789.,' e+-–/²½٣٫%$ab", max_size=20),
+    st.sampled_from([POINT, COMMA, reading_of("1 234,5"), reading_of("50%"), reading_of("0,5%")]),
+)
 def test_every_text_is_read_without_an_error(text: str, reading: Reading) -> None:
     found = last_number(text, reading)
-    assert found is None or found.is_finite()
+    assert found is None or math.isfinite(Decimal(found) if isinstance(found, Decimal) else found)
+
+
+@given(NUMBERS)
+def test_two_kinds_of_marks_are_one_number_whatever_the_answer_s_mark(number: Decimal) -> None:
+    english = f"{number:,}"
+    for reading in (POINT, COMMA):
+        assert reading
+        for text in (english, english.translate(str.maketrans(",.", ".,"))):
+            if abs(number) >= 1000:
+                assert last_number(text, reading) == number
+
+
+def test_spoilt_numbers_are_passed_in_linear_time() -> None:
+    began = time.monotonic()
+    for answer in ("1", "1,5", "1 234,5", "50%", "1/2"):
+        reading = reading_of(answer)
+        assert reading
+        for text in ("1\u202f" + "111\u202f" * 50_000 + "111²", "9" * 100_000 + "²"):
+            assert last_number(text, reading) is None
+        last_number("1" + " 111" * 50_000 + "/1", reading)
+        last_number("1 1/2" * 30_000 + "–" * 30_000 + "½" * 30_000, reading)
+    assert time.monotonic() - began < 5
 
 
 def test_the_digits_of_every_script_are_read_and_no_other_sign() -> None:

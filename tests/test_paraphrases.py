@@ -49,7 +49,8 @@ def test_no_shipped_suite_is_suspected(suite: Path) -> None:
 @pytest.mark.parametrize("pattern", ["q{}-{}", "q0{}_p{}", "question-{}.{}", "Q{}{}", "item{}_paraphrase{}", "{}/{}"])
 def test_ids_that_share_numbered_stems_are_an_alarm(pattern: str) -> None:
     parts = "ab" if pattern.endswith("}{}") or pattern == "q{}-{}" else "12"
-    asked = prompts([pattern.format(stem, part) for stem in range(1, 6) for part in parts])
+    ids = [pattern.format(stem, part) for stem in range(1, 6) for part in parts]
+    asked = prompts(ids, [f"w{place // 2} v{place // 2} u{place}" for place in range(10)])
     [alarm] = paraphrased(asked)
     assert alarm.kind == "paraphrases"
     assert "10 of 10 prompts look like paraphrases of others by their ids" in alarm.message
@@ -95,8 +96,45 @@ def test_texts_without_spaces_are_read_by_their_characters() -> None:
     assert kinds(prompts(list("abcdef"), same)) == ["paraphrases"]
 
 
+@pytest.mark.parametrize(
+    ("wordings", "countries"),
+    [
+        (("{}的首都是哪里？", "请说出{}的首都。", "哪座城市是{}的首都？"), ("法国", "日本", "埃及", "秘鲁", "挪威", "古巴")),
+        (WORDINGS[:3], COUNTRIES[:6]),
+    ],
+    ids=["Chinese", "English"],
+)  # fmt: skip
+def test_six_questions_in_three_wordings_are_an_alarm(wordings: tuple[str, ...], countries: tuple[str, ...]) -> None:
+    texts = [wording.format(country) for country in countries for wording in wordings]
+    assert kinds(prompts([f"row-{place}" for place in range(len(texts))], texts)) == ["paraphrases"]
+
+
+TOPICS = (
+    "northern lights",
+    "old harbour",
+    "winter market",
+    "night train",
+    "salt mine",
+    "paper moon",
+    "rope bridge",
+    "tin roof",
+)
+TASKS = (
+    "Write a short poem on {}.", "List three facts about the {}", "Give me a joke with a {} in it", "Translate '{}' to French",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("pattern", ["topic{}-{}", "row{}{}"])
+def test_different_tasks_about_one_topic_are_none(pattern: str) -> None:
+    asked = [(place, part) for place in range(len(TOPICS)) for part in range(len(TASKS))]
+    texts = [TASKS[part].format(TOPICS[place]) for place, part in asked]
+    assert kinds(prompts([pattern.format(place, "abcd"[part]) for place, part in asked], texts)) == []
+
+
 def test_where_a_cluster_is_named_nothing_is_suspected() -> None:
-    asked = prompts([f"q{stem}-{part}" for stem in range(5) for part in "ab"])
+    asked = prompts(
+        [f"q{s}-{part}" for s in range(5) for part in "ab"], [f"w{s} v{s} {p}" for s in range(5) for p in "ab"]
+    )
     assert kinds(asked) == ["paraphrases"]
     assert kinds([*asked[:-1], replace(asked[-1], cluster="x")]) == []
 

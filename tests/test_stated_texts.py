@@ -69,14 +69,19 @@ def gives(text: str, choices: list[str]) -> str | None:
         (len(choice), case == choice, choice)
         for choice in choices
         for case in (choice, choice.lower(), choice.capitalize(), choice.upper())
-        if re.match(rf" ?{re.escape(case)}(?![A-Za-z0-9_])", text)
+        if re.match(rf" ?{re.escape(case)}(?![A-Za-z0-9_]|(?<=[0-9])[.:][0-9])", text)
     ]
     return max(found)[2] if found else None
 
 
 @pytest.mark.parametrize(
     "choices",
-    [["Rome", "New York"], ["New York City", "New York", "New"], ["1", "Rome", "York"], ["rome", "Rome", "New"]],
+    [
+        ["Rome", "New York"],
+        ["New York City", "New York", "New"],
+        ["1", "Rome", "York"],
+        ["rome", "Rome", "New"],
+    ],
     ids=" / ".join,
 )
 def test_choices_have_the_chances_that_listing_every_answer_gives(

@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner
 
 from evalkit.cli import main
-from evalkit.errors import EvalkitError, InputError
+from evalkit.errors import EvalkitError, InputError, MetricError
 from evalkit.progress import Lines, Quiet
 from evalkit.report.verdict import verdict
 from evalkit.texts import score_file
@@ -148,6 +148,14 @@ def test_a_mistake_in_the_file_is_named_with_its_line(tmp_path: Path, content: b
         score_file(path, METRICS, None, Quiet())
     assert message in str(caught.value)
     assert caught.value.exit_code == 2
+
+
+def test_a_k_above_the_completions_is_refused_by_name_before_anything_is_measured(tmp_path: Path) -> None:
+    path = tmp_path / "texts.jsonl"
+    rows = [{"prompt_id": "a", "prompt": "A?", "completion": str(slot), "answer": "1"} for slot in range(8)]
+    path.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    with pytest.raises(MetricError, match=r"metric pass_at_k\|k:99: k is 99; of 8 completions it must be at most 8"):
+        score_file(path, ["pass@99"], None, Quiet())
 
 
 def test_task_checks_of_rows_are_asked(write: Write) -> None:

@@ -16,6 +16,7 @@ from evalkit.words import (
     _BEYOND,
     _UNSPACED_SIGN,
     characters,
+    continues_number,
     continues_word,
     tokenize,
     tokenize_unspaced,
@@ -74,6 +75,15 @@ def test_a_thousand_sentences_take_no_time() -> None:
 )  # fmt: skip
 def test_letters_digits_and_marks_make_a_word_longer(text: str, longer: bool) -> None:
     assert continues_word(text) is longer
+
+
+@pytest.mark.parametrize(
+    ("text", "other"),
+    [(".5", True), (",000", True), ("–2", True), ("%", True), (" %", True), (".", False), (". 5", False), ("", False),
+     (" 2", False), ("\u202f000", True), ("-a", False)],
+)  # fmt: skip
+def test_marks_before_digits_make_another_number(text: str, other: bool) -> None:
+    assert continues_number(text) is other
 
 
 UNSPACED_TEXT = st.lists(st.sampled_from("的一是了猫すもメンーกี่เขาລາວខ្ញុမြန်မာ。、「」！？"), max_size=30).map("".join)

@@ -55,6 +55,7 @@ _SHORT_UNSPACED = 6
     plain="different things said",
     picture=1,
     bounds=(1, "k"),
+    least={"k": 0},
     needs={"words", "embeddings"},
     version="1.0",
     cites="Zhang et al. 2025",

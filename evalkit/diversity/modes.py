@@ -25,7 +25,7 @@ from evalkit.stats import Array
     plain="distance from the stated chances",
     bounds=(0, 1),
     needs={"choices"},
-    version="1.0",
+    version="1.1",
     cites="",
 )
 def tv_to_target(group: Group) -> float:
@@ -54,7 +54,7 @@ def tv_to_target(group: Group) -> float:
     plain="distance from the stated chances",
     bounds=(0, None),
     needs={"choices"},
-    version="1.0",
+    version="1.1",
     cites="Kullback & Leibler 1951",
 )
 def kl_to_target(group: Group) -> float:
@@ -87,7 +87,7 @@ def kl_to_target(group: Group) -> float:
     plain="share of the favourite choice",
     bounds=(0, 1),
     needs={"choices"},
-    version="1.0",
+    version="1.1",
     cites="",
 )
 def top_share(group: Group) -> float:
@@ -116,7 +116,7 @@ def top_share(group: Group) -> float:
     plain="answers that are none of the choices",
     bounds=(0, 1),
     needs={"choices"},
-    version="1.0",
+    version="1.1",
     cites="",
 )
 def off_choices(group: Group) -> float:

@@ -71,6 +71,7 @@ def embedding_distance(group: Group) -> float:
     plain="effective number of different answers",
     picture=2,
     bounds=(1, "k"),
+    least={"q": 0},
     needs={"embeddings"},
     version="1.0",
     cites="Friedman & Dieng 2023",

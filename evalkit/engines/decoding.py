@@ -6,13 +6,17 @@ decoded as the continuation of its prompt, token by token, as vLLM does: text th
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from evalkit.words import continues_word
+from evalkit.words import continues_number, continues_word
 
 GREEDY_BELOW = 1e-5
 """Temperatures under this mean the most likely token, in vLLM and so here. Every draw is then the same: one is made."""
+
+_HALVES: Mapping[str, str | tuple[str, ...]] = {"1": tuple("0123456789"), "%": tuple("%‰°")}
+"""A sign that may come second -> all of its kind."""
 
 
 class Decoder:
@@ -44,13 +48,45 @@ def closing_tokens(tokenizer: Any, decoder: Decoder, vocabulary: int) -> list[bo
 
     A token that is only a part of a character counts as a letter, and so does an output that stands for no token.
     """
+    return [text is not None and not continues_word(text) for text in _texts_after(tokenizer, decoder, vocabulary)]
+
+
+@dataclass(frozen=True, slots=True)
+class Numbers:
+    """What may follow a digit without making it another number: `1.` and `1, 2` leave 1, `1.5` and `1%` do not."""
+
+    closing: tuple[bool, ...]
+    """[vocabulary] whether a token does not make it another number by itself."""
+    going_on: Mapping[int, tuple[bool, ...]]
+    """Tokens that may be half of what does, such as a point -> [vocabulary] whether a token is the other half."""
+
+
+def number_tokens(tokenizer: Any, decoder: Decoder, vocabulary: int) -> Numbers:
+    """The tokens that make another number of a digit, one by one or two together."""
+    texts = _texts_after(tokenizer, decoder, vocabulary)
+    closing = tuple(
+        text is not None and not continues_word(text) and not continues_number(text) for text in texts
+    )  # fmt: skip
+    begins = {sign: tuple((text or "").startswith(own) for text in texts) for sign, own in _HALVES.items()}
+    going_on = {}
+    for token, text in enumerate(texts):
+        possible = [
+            flags for sign, flags in begins.items() if text and closing[token] and continues_number(text + sign)
+        ]
+        if possible:
+            going_on[token] = tuple(map(any, zip(*possible, strict=True)))
+    return Numbers(closing, going_on)
+
+
+def _texts_after(tokenizer: Any, decoder: Decoder, vocabulary: int) -> list[str | None]:
+    """[vocabulary] what each token reads as after a word: "" for an end, None for none or a part of a character."""
     ends = set(tokenizer.all_special_ids)
     known = range(min(len(tokenizer), vocabulary))
     # What a token reads as depends on what it follows: some tokenizers drop the first space of a text.
     word = next((token for token in known if decoder.text((), (token,)).strip().isalnum()), None)
     after = () if word is None else (word,)
-    closing = [token in ends or not continues_word(decoder.text(after, (token,)) or "_") for token in known]
-    return closing + [False] * (vocabulary - len(known))
+    texts = ["" if token in ends else decoder.text(after, (token,)) or None for token in known]
+    return texts + [None] * (vocabulary - len(known))
 
 
 class Continuation:

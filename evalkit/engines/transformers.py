@@ -14,9 +14,10 @@ from importlib.metadata import version as installed_version
 from typing import TYPE_CHECKING, Any
 
 from evalkit.engines.base import Pair, Progress
-from evalkit.engines.decoding import GREEDY_BELOW, Continuation, Decoder, closing_tokens
+from evalkit.engines.decoding import GREEDY_BELOW, Continuation, Decoder, closing_tokens, number_tokens
 from evalkit.engines.folder import dtype_of
 from evalkit.engines.teacher_forcing import BATCH_LOGITS, BATCH_TOKENS, TeacherForcing
+from evalkit.logprobs import less, total
 from evalkit.records import Checkpoint, Completion, Laws, Rendered, Sampling
 
 if TYPE_CHECKING:
@@ -90,7 +91,29 @@ class TransformersEngine:
         return self._teacher.laws(pairs)
 
     def openings(self, pairs: Sequence[Pair]) -> list[float]:
-        return self._teacher.openings(pairs, self._closing)
+        found = self._teacher.openings(pairs, self._closing)
+        places = [
+            place for place, (prompt, own) in enumerate(pairs) if self._decoder.text(prompt, own)[-1:].isdecimal()
+        ]
+        numbers = self._number_openings([pairs[place] for place in places]) if places else []
+        for place, opening in zip(places, numbers, strict=True):
+            found[place] = opening
+        return found
+
+    def _number_openings(self, pairs: Sequence[Pair]) -> list[float]:
+        """Those of pairs that end with a digit: without what makes another number of it."""
+        known = number_tokens(self._tokenizer, self._decoder, self._vocabulary)
+        closed = self._teacher.openings(pairs, known.closing)
+        longer: list[list[float]] = [[] for _ in pairs]
+        halves: dict[tuple[bool, ...], list[int]] = {}
+        for token, flags in known.going_on.items():
+            halves.setdefault(flags, []).append(token)
+        for flags, tokens in halves.items():
+            asked = [(prompt, (*own, token)) for prompt, own in pairs for token in tokens]
+            openings = self._teacher.openings(asked, flags)
+            for place in range(len(pairs)):
+                longer[place] += openings[place * len(tokens) : (place + 1) * len(tokens)]
+        return [less(opening, total(parts)) for opening, parts in zip(closed, longer, strict=True)]
 
     @cached_property
     def _closing(self) -> list[bool]:

@@ -21,18 +21,19 @@ from evalkit.records import Group
     plain="right answers",
     bounds=(0, 1),
     needs={"answer"},
-    version="1.1",
+    version="1.2",
     cites="",
 )
 def accuracy(groups: Sequence[Group]) -> list[NDArray[np.float64]]:
     """1 for a completion that gives the prompt's right answer, else 0; the per-prompt value is the share of right ones.
 
-    The prompt's `match` says how to compare. "exact": the whole completion is the
-    answer, after Unicode NFKC (but 10² is not 102), case folding, digits of every script as 0 to 9, single spaces (none
-    beside letters of scripts without spaces), no marks or quotes around it and no leading English article. "numeric":
-    the last number in the completion equals the answer as a number. 1,234 and -3.5 and 1e3 are read; decimal commas
-    where the answer has one (3,5 or 1.234,5); digits of every script; fractions are not, and without a number it is
-    wrong. "regex": the pattern is found anywhere in the completion.
+    The prompt's `match` says how to compare. "exact": the whole completion is the answer, after Unicode NFKC (but 10²
+    is not 102), case folding, digits, dashes, quotes and per cent signs of every script as ASCII has them, single
+    spaces (none beside letters of scripts without spaces), no marks or quotes around it and no leading English article.
+    "numeric": the last number in the completion equals the answer as a number. 1,234 and –3.5 and 1e3 are read; decimal
+    commas where the answer has one (3,5) or nothing else is meant (1.234,5); digits of every script; fractions and per
+    cent where the answer has them; without a number it is wrong. "regex": the pattern is found anywhere in the
+    completion.
 
     Range: [0, 1].
 

@@ -27,7 +27,7 @@ def _identity() -> dict[str, str]:
     plain="task checks passed",
     bounds=(0, 1),
     needs={"checks"},
-    version="1.1",
+    version="1.2",
     cites="",
     identity=_identity,
 )

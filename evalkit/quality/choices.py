@@ -16,7 +16,7 @@ from evalkit.records import Group
     plain="right choices",
     bounds=(0, 1),
     needs={"choices", "answer"},
-    version="1.1",
+    version="1.2",
     cites="Brown et al. 2020",
 )
 def choice_accuracy(group: Group) -> float:

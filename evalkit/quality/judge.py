@@ -84,6 +84,7 @@ def _served(model: str) -> Served:
     family="judge",
     plain="answers that a judge prefers",
     bounds=(0, 1),
+    least={"pairs": 1},
     needs={"baseline_group"},
     version="1.0",
     cites="Zheng et al. 2023, Judging LLM-as-a-judge with MT-Bench and Chatbot Arena",

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from evalkit.engines.decoding import Continuation, Decoder, closing_tokens
+from evalkit.engines.decoding import Continuation, Decoder, closing_tokens, number_tokens
 from evalkit.engines.folder import dtype_of
 from evalkit.records import Checkpoint
 
@@ -100,6 +100,15 @@ def test_bytes_of_signs_leave_a_word_as_it_is_and_bytes_of_letters_do_not(bytes_
     assert all(known[sign] for sign in " \n.,;:!?-'\"*")
     assert not any(known[letter] for letter in "azAZ09_")
     assert not known["\N{REPLACEMENT CHARACTER}"], "a part of a character counts as a letter"
+
+
+def test_a_point_closes_a_number_unless_a_digit_follows(bytes_tokenizer: Any) -> None:
+    found = number_tokens(bytes_tokenizer, Decoder(bytes_tokenizer), 300)
+    token_of = {bytes_tokenizer.decode([token]): token for token in range(257)}
+    assert {sign for sign in " .,;:!-%)a1" if found.closing[token_of[sign]]} == set(" .,;:!-)")
+    assert {sign for sign in ".,:/'- ;)" if token_of[sign] in found.going_on} == set(".,:/'- ")
+    assert {sign for sign in "15%.a" if found.going_on[token_of["."]][token_of[sign]]} == set("15")
+    assert {sign for sign in "15%.a" if found.going_on[token_of[" "]][token_of[sign]]} == set("%")
 
 
 def test_a_space_that_a_tokenizer_drops_at_a_texts_start_still_closes_a_word() -> None:
