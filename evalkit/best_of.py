@@ -6,31 +6,34 @@ Its KL from the checkpoint is at most log n - (n - 1) / n nats (Beirami et al. 2
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from evalkit.measure import parse
 from evalkit.measuring import score_completions
-from evalkit.plan import Plan
 from evalkit.progress import Listener
-from evalkit.records import Group
+from evalkit.records import Arm, Group
 from evalkit.stats import Array
 
 
-def keep_best(plan: Plan, groups: dict[str, list[Group]], tell: Listener) -> dict[str, list[Group]]:
+def keep_best(
+    arms: Sequence[Arm], rewards: Mapping[str, str], groups: dict[str, list[Group]], tell: Listener
+) -> dict[str, list[Group]]:
     """All arms' groups, with those of best-of-n arms cut down to the chosen completions.
 
+    `rewards`: checkpoint -> the reward model that chooses, of those whose arms are best-of-n.
     Raises `CheckpointError`, `MetricError`, `EngineError` (from the reward model).
     """
     kept = {}
-    for arm in plan.arms:
-        asked = plan.suite.checkpoints[arm.checkpoint].best_of
+    for arm in arms:
         kept[arm.name] = groups[arm.name]
-        if asked is not None:
-            tell.stage(f"choose the best of {asked.n} for {arm.name}", 1)
-            rewards = score_completions(parse({"reward": {"model": asked.reward}}), groups[arm.name], tell)
-            kept[arm.name] = [choose(group, asked.n, row) for group, row in zip(groups[arm.name], rewards, strict=True)]
+        if arm.checkpoint in rewards:
+            tell.stage(f"choose the best of {arm.best_of} for {arm.name}", 1)
+            by_reward = parse({"reward": {"model": rewards[arm.checkpoint]}})
+            scores = score_completions(by_reward, groups[arm.name], tell)
+            pairs = zip(groups[arm.name], scores, strict=True)
+            kept[arm.name] = [choose(group, arm.best_of, row) for group, row in pairs]
             tell.advance(1)
     return kept
 

@@ -16,7 +16,6 @@ from evalkit.diversity.encoder import Encoder, encode
 from evalkit.diversity.mixture import Share, Shift, corrections, mixture, shift
 from evalkit.diversity.voice_classifier import ALPHA, VoiceClassifier, train
 from evalkit.diversity.voices import shares_heard
-from evalkit.plan import Plan
 from evalkit.progress import Listener
 from evalkit.records import Alarm, Arm, Group, Voices
 from evalkit.stats import Array, by_cluster
@@ -33,29 +32,31 @@ class Heard:
     """The classifier's figures, and each arm's mixture of voices: voices.json. Empty without voices."""
 
 
-def hear_voices(plan: Plan, groups: Mapping[str, Sequence[Group]], tell: Listener) -> Heard:
+def hear_voices(
+    voices: Examples, encoder: Encoder, arms: Sequence[Arm], groups: Mapping[str, Sequence[Group]], tell: Listener
+) -> Heard:
     """Train the classifier on the suite's examples and let it hear every completion; nothing without voices.
 
     A classifier that is no better than chance leaves all corrected shares undefined, and is an alarm.
     """
-    if not plan.suite.voices:
+    if not voices:
         return Heard(groups)
-    classifier = _learn(plan.suite.voices, plan.encoder, tell)
-    heard = _hear(classifier, groups, plan.encoder, tell)
+    classifier = _learn(voices, encoder, tell)
+    heard = _hear(classifier, groups, encoder, tell)
     count = len(classifier.names)
     shares = {arm: np.array([shares_heard(one, count) for one in members]) for arm, members in heard.items()}
     clusters = clusters_of([group.prompt for group in next(iter(groups.values()), ())])
     possible = corrections(classifier, [by_cluster(own.T, clusters).T for own in shares.values()])
     correction = possible.mean(axis=0)
-    identity = _identity(plan.suite.voices, plan.encoder, correction)
+    identity = _identity(voices, encoder, correction)
     voiced = {}
-    for arm in plan.arms:
+    for arm in arms:
         home = heard[arm.baseline] if arm.baseline is not None else [None] * len(groups[arm.name])
         voiced[arm.name] = [
             dataclasses.replace(group, voices=Voices(classifier.names, own, correction, other, identity))
             for group, own, other in zip(groups[arm.name], heard[arm.name], home, strict=True)
         ]
-    return Heard(voiced, tuple(_alarms(classifier)), _card(plan.arms, classifier, possible, shares, clusters))
+    return Heard(voiced, tuple(_alarms(classifier)), _card(arms, classifier, possible, shares, clusters))
 
 
 def _learn(voices: Examples, encoder: Encoder, tell: Listener) -> VoiceClassifier:

@@ -221,9 +221,10 @@ def read_groups(plan: Plan, store: Store) -> dict[str, list[Group]]:
 def measure_samples(plan: Plan, store: Store, tell: Listener) -> Found:
     """What is on disk, chosen, scored, heard, measured and summarised."""
     suite = plan.suite
-    groups = split_alike(keep_best(plan, read_groups(plan, store), tell), suite.tokenizer, tell)
+    choosers = {name: spec.best_of.reward for name, spec in suite.checkpoints.items() if spec.best_of is not None}
+    groups = split_alike(keep_best(plan.arms, choosers, read_groups(plan, store), tell), suite.tokenizer, tell)
     filled, undefined = fill_needs(plan, groups, tell)
-    heard = hear_voices(plan, filled, tell)
+    heard = hear_voices(suite.voices, plan.encoder, plan.arms, filled, tell)
     baseline = plan.checkpoints[suite.baseline_checkpoint].checkpoint.fingerprint
     fairness = Fairness(suite.quality_measure, suite.quality_bar, suite.variants)
     measurements = measure_groups(

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from types import SimpleNamespace
-from typing import Any
+from typing import cast
 
 import numpy as np
 import pytest
 
 from evalkit import hearing
+from evalkit.diversity.encoder import Encoder
 from evalkit.diversity.voices import voice_share, voice_shift
-from evalkit.hearing import hear_voices
+from evalkit.hearing import Heard, hear_voices
 from evalkit.progress import Quiet
 from evalkit.records import Arm, Completion, Group, Prompt
 
@@ -39,9 +39,10 @@ def _rows(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hearing, "encode", fake)
 
 
-def plan(voices: dict[str, tuple[str, ...]] = VOICES, arms: tuple[str, ...] = ("base", "tuned")) -> Any:
-    made = tuple(Arm(name, name, None, None, None if name == arms[0] else arms[0]) for name in arms)
-    return SimpleNamespace(suite=SimpleNamespace(voices=voices), arms=made, encoder=FakeEncoder())
+def hear(groups: dict[str, list[Group]], voices: dict[str, tuple[str, ...]] = VOICES) -> Heard:
+    """Of a base and a tuned arm, or of the base alone."""
+    arms = [Arm(name, name, None, None, None if name == "base" else "base") for name in groups]
+    return hear_voices(voices, cast("Encoder", FakeEncoder()), arms, groups, Quiet())
 
 
 def spoken(shares: np.ndarray, k: int, seed: int) -> list[Group]:
@@ -58,7 +59,7 @@ def spoken(shares: np.ndarray, k: int, seed: int) -> list[Group]:
 def test_shares_and_shift_are_those_that_were_made() -> None:
     own = np.random.default_rng(0).beta(4, 4, size=60)
     groups = {"base": spoken(own, 64, 1), "tuned": spoken(own * 0.4, 64, 2)}
-    heard = hear_voices(plan(), groups, Quiet()).groups
+    heard = hear(groups).groups
     share = np.mean([voice_share(group, voice="professor") for group in heard["tuned"]])
     assert share == pytest.approx(0.4 * own.mean(), abs=0.03)  # four standard errors of 3 840 completions
     moved = [voice_shift(group) for group in heard["tuned"]]
@@ -66,13 +67,13 @@ def test_shares_and_shift_are_those_that_were_made() -> None:
 
 
 def test_a_baseline_has_not_moved() -> None:
-    heard = hear_voices(plan(), {name: spoken(np.full(4, 0.5), 4, 1) for name in ("base", "tuned")}, Quiet()).groups
+    heard = hear({name: spoken(np.full(4, 0.5), 4, 1) for name in ("base", "tuned")}).groups
     assert [voice_shift(group) for group in heard["base"]] == [0] * 4
 
 
 def test_the_card_holds_confusion_and_mixtures() -> None:
     groups = {"base": spoken(np.full(10, 0.5), 20, 1), "tuned": spoken(np.full(10, 0.0), 20, 2)}
-    card = hear_voices(plan(), groups, Quiet()).card
+    card = hear(groups).card
     assert (card["accuracy"], card["confusion"]) == (1.0, [[12, 0], [0, 12]])
     [professor, rude] = card["shares"]["tuned"]
     assert (professor["voice"], professor["heard"], rude["heard"]) == ("professor", 0.0, 1.0)
@@ -85,9 +86,7 @@ def test_the_card_holds_confusion_and_mixtures() -> None:
 
 def test_voices_that_cannot_be_told_apart_are_an_alarm_and_leave_no_share() -> None:
     mumbled = {name: tuple(f"mumble {100 * index + i}" for i in range(12)) for index, name in enumerate("ab")}
-    heard = hear_voices(
-        plan(mumbled), {"base": spoken(np.full(3, 0.5), 4, 1)} | {"tuned": spoken(np.zeros(3), 4, 2)}, Quiet()
-    )
+    heard = hear({"base": spoken(np.full(3, 0.5), 4, 1), "tuned": spoken(np.zeros(3), 4, 2)}, mumbled)
     [alarm] = heard.alarms
     assert "not above chance" in alarm.message
     assert np.isnan(voice_share(heard.groups["tuned"][0], voice="a"))
@@ -96,6 +95,6 @@ def test_voices_that_cannot_be_told_apart_are_an_alarm_and_leave_no_share() -> N
 
 def test_a_suite_without_voices_is_left_as_it_is() -> None:
     groups = {"base": spoken(np.zeros(2), 2, 0)}
-    heard = hear_voices(plan({}), groups, Quiet())
+    heard = hear(groups, {})
     assert heard.groups is groups
     assert heard.card == {}
