@@ -15,9 +15,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from evalkit.checkpoints import context_length, locate
-from evalkit.engines.base import open_engine
-from evalkit.engines.vllm import VllmEngine
+from evalkit.checkpoints.locate import context_length, locate
+from evalkit.inference.engines.base import open_engine
+from evalkit.inference.engines.vllm import VllmEngine
 from evalkit.records import Checkpoint, Rendered, Sampling
 
 TARGET = 1.15

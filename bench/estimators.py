@@ -27,15 +27,16 @@ from typing import Any
 import numpy as np
 
 from evalkit import records
-from evalkit.diversity.encoder import encode
+from evalkit.analysis.intervals import mean_intervals, mean_p_values
 from evalkit.lab.grammar import Prompt
 from evalkit.lab.optimum import divergence, optimum
 from evalkit.lab.rater import GROUPS
 from evalkit.lab.world import load
-from evalkit.measure import Measure, definitions, parse
+from evalkit.metrics.embeddings.encoder import encode
+from evalkit.metrics.registry import Measure, definitions, parse
+from evalkit.plumbing.arrays import Array
+from evalkit.plumbing.tokenize_13a import tokenize
 from evalkit.records import CONFIDENCE, Completion, Group
-from evalkit.stats import Array, mean_intervals, mean_p_values
-from evalkit.words import tokenize
 
 K = 32
 PROMPTS = 60

@@ -28,19 +28,20 @@ import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 
-from evalkit.checkpoints import locate
-from evalkit.comparable import Side
-from evalkit.diversity.encoder import encode
-from evalkit.engines.base import open_engine
-from evalkit.gate import Outcome, Verdict, judge
-from evalkit.measure import parse
-from evalkit.plan import Loaded, make_plan
-from evalkit.policy import DEFAULT, Allowance, Policy, Rule
-from evalkit.power import prompts_for, spread_of
+from evalkit.checkpoints.locate import locate
+from evalkit.checkpoints.spec import CheckpointSpec
+from evalkit.gate.decide import Outcome, Verdict, judge
+from evalkit.gate.sides import Side
+from evalkit.gate.stats.group_sequential import LOOKS, Look, in_blocks, look_sizes, looks_of
+from evalkit.gate.stats.power import prompts_for, spread_of
+from evalkit.inference.engines.base import open_engine
+from evalkit.inference.plan import Loaded, make_plan
+from evalkit.metrics.embeddings.encoder import encode
+from evalkit.metrics.registry import parse
+from evalkit.plumbing.arrays import Array
 from evalkit.records import Arm, Completion, Estimate, Group, Prompt, Sampling, Summary
-from evalkit.sequential import LOOKS, Look, in_blocks, look_sizes, looks_of
-from evalkit.stats import Array
-from evalkit.suite import CheckpointSpec, Suite, load_suite
+from evalkit.suite.gate_policy import DEFAULT, Allowance, Policy, Rule
+from evalkit.suite.schema import Suite, load_suite
 
 K = 32
 LOSS = 0.1

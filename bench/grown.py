@@ -14,11 +14,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from bench.gate import EDGE, PAGE, PLANTED, POLICY, K, Picker, World, build, lost, picker
-from evalkit.common import on_common_prompts
-from evalkit.comparable import Side
-from evalkit.gate import Verdict, judge
-from evalkit.policy import Allowance, Policy, Rule
+from evalkit.gate.common_prompts import on_common_prompts
+from evalkit.gate.decide import Verdict, judge
+from evalkit.gate.sides import Side
 from evalkit.records import Estimate
+from evalkit.suite.gate_policy import Allowance, Policy, Rule
 
 BEGIN, END = "<!-- python -m bench.grown -->", "<!-- end of grown -->"
 BEFORE = 60

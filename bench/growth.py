@@ -40,11 +40,11 @@ FILL = """
 import sys
 from pathlib import Path
 from bench.growth import texts_of
-from evalkit.plan import make_plan
+from evalkit.inference.plan import make_plan
 from evalkit.records import Completion
 from evalkit.run import begin
-from evalkit.store import open_store
-from evalkit.suite import load_suite
+from evalkit.runs.folder import open_store
+from evalkit.suite.schema import load_suite
 
 plan = make_plan(load_suite(Path(sys.argv[1])), "transformers")
 with open_store(Path(sys.argv[2]), print) as store:

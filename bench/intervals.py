@@ -21,9 +21,10 @@ from pathlib import Path
 import numpy as np
 from scipy import stats as scipy_stats
 
-from evalkit.noninferiority import Margin, weigh
-from evalkit.records import CONFIDENCE
-from evalkit.stats import Array, Bounds, mean_intervals
+from evalkit.analysis.intervals import Bounds, mean_intervals
+from evalkit.gate.stats.noninferiority import weigh
+from evalkit.plumbing.arrays import Array
+from evalkit.records import CONFIDENCE, Margin
 
 SIZES = (8, 12, 20, 30, 64, 200)
 GATE_SIZES = (10, 20, 30, 64)

@@ -20,9 +20,10 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from evalkit.diversity import lexical, rouge, semantic, use
+from evalkit.analysis.intervals import mean_intervals, mean_p_values
+from evalkit.metrics.diversity import lexical, rouge, semantic
+from evalkit.metrics.embeddings import use
 from evalkit.records import Completion, Group, Prompt
-from evalkit.stats import mean_intervals, mean_p_values
 
 Result = TypeVar("Result")
 LEXICAL = (

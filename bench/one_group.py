@@ -15,11 +15,11 @@ import sys
 import time
 
 from bench.metrics import group_of, zipf_texts
-from evalkit.measure import definitions, parse
+from evalkit.metrics.registry import definitions, parse
 
 WORDS = 64
 MOST_GIB = 2.0
-LEXICAL = "evalkit.diversity.lexical"
+LEXICAL = "evalkit.metrics.diversity.lexical"
 
 
 def main() -> None:

@@ -12,12 +12,12 @@ from typing import Any
 
 import torch
 
+from evalkit.checkpoints.spec import CheckpointSpec, Frame
 from evalkit.records import Prompt
-from evalkit.suite import CheckpointSpec, Frame
 from evalkit.training import ppo
 from evalkit.training.config import Generation, PpoConfig, RewardSource
-from evalkit.training.ladder import critic_of, open_accelerator
 from evalkit.training.models import load_policy
+from evalkit.training.ppo_ladder import critic_of, open_accelerator
 from evalkit.training.scoring import Asked, Scale, open_scorer
 
 PARTS = {"play": "rollout", "observe": "scoring", "learn": "optimisation"}

@@ -22,10 +22,10 @@ import numpy as np
 from selenium import webdriver
 from selenium.webdriver.support.ui import WebDriverWait
 
-from evalkit.evidence import Evidence, Meanings
+from evalkit.analysis.figure_data import Evidence, Meanings
 from evalkit.records import CONFIDENCE, Arm, Completion, Difference, Estimate, Group, Prompt, Sampling, Summary
-from evalkit.report.build import build_report
-from evalkit.report.content import ReportContent
+from evalkit.report.content.content import ReportContent
+from evalkit.report.page import build_report
 
 MOST_BYTES, MOST_MS = 40_000_000, 3000
 ROUNDS = 3

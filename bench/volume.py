@@ -20,14 +20,14 @@ from pathlib import Path
 
 from bench.metrics import group_of, zipf_texts
 from bench.peers import interpreter
-from evalkit.measure import definitions, parse
+from evalkit.metrics.registry import definitions, parse
 
 PEER = "diversity==0.3.1"
 A_GROUP, WORDS = 64, 64
 PEER_GROUPS = 3
 MOST_GIB = 2.0
 RATIO = 50
-LEXICAL = ("evalkit.diversity.lexical", "evalkit.diversity.rouge")
+LEXICAL = ("evalkit.metrics.diversity.lexical", "evalkit.metrics.diversity.rouge")
 OF_PEER = """
 import importlib.util, json, sys, time, types
 # Its __init__ imports packages that it does not ask for, and `evaluate` breaks on a new pyarrow: what is measured here

@@ -25,9 +25,9 @@ from pathlib import Path
 
 import yaml
 
-from evalkit.checkpoints import locate
-from evalkit.plan import make_plan
-from evalkit.suite import load_suite
+from evalkit.checkpoints.locate import locate
+from evalkit.inference.plan import make_plan
+from evalkit.suite.schema import load_suite
 
 TARGET = 1.15
 METRICS = ["distinct_n", "ead_n", "self_bleu", "ngram_entropy", "compression_ratio", "embedding_distance", "vendi",

@@ -9,7 +9,7 @@ import inspect
 from collections.abc import Sequence
 from pathlib import Path
 
-from evalkit.measure import Definition, definitions
+from evalkit.metrics.registry import Definition, definitions
 from evalkit.records import Side
 
 PAGE = Path(__file__).with_name("metrics.md")

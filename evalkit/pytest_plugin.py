@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Protocol
 import pytest
 
 if TYPE_CHECKING:
-    from evalkit.policy import Inconclusive
     from evalkit.run import Run
+    from evalkit.suite.gate_policy import Inconclusive
 
 
 class RunSuite(Protocol):
@@ -48,9 +48,9 @@ def evalkit_run(tmp_path_factory: pytest.TempPathFactory) -> RunSuite:
         engine: str = "auto",
     ) -> Run:
         from evalkit.errors import EvalkitError
-        from evalkit.progress import Quiet
+        from evalkit.plumbing.progress import Quiet
         from evalkit.run import run_suite
-        from evalkit.suite import load_suite, overrides
+        from evalkit.suite.schema import load_suite, overrides
 
         try:
             asked = load_suite(Path(suite), overrides(models or {}, samples, None, prompts))
@@ -74,13 +74,13 @@ def assert_no_regression(
 
     What cannot be told or compared fails too, unless `inconclusive` (or the policy) says "pass" of the former.
     """
-    from evalkit.announce import words
-    from evalkit.asked import LEAST
-    from evalkit.baselines import chosen_policy, read_side
-    from evalkit.common import on_common_prompts
-    from evalkit.comparable import choose_pairs
     from evalkit.errors import EvalkitError
-    from evalkit.gate import exit_code, judge
+    from evalkit.gate.baselines import chosen_policy, read_side
+    from evalkit.gate.common_prompts import on_common_prompts
+    from evalkit.gate.decide import exit_code, judge
+    from evalkit.gate.formats import words
+    from evalkit.gate.sides import choose_pairs
+    from evalkit.runs.asked import LEAST
 
     place = fspath(run) if isinstance(run, str | PathLike) else str(run.folder)
     try:

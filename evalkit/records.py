@@ -1,7 +1,7 @@
 """The nouns of evalkit, each a frozen dataclass, on one screen.
 
 `Prompt` and `Sampling` are also what a user writes in a suite; the constraints beside their fields are
-checked when `evalkit.suite` reads one.
+checked when `evalkit.suite.schema` reads one.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import annotated_types as at
 if TYPE_CHECKING:
     import numpy as np
 
-    from evalkit.tokenizer import Name as Tokenizer
+    from evalkit.plumbing.tokenizer import Name as Tokenizer
 
 Kind = Literal["base", "tuned"]
 Match = Literal["exact", "numeric", "regex"]
@@ -230,7 +230,7 @@ class Group:
     @cached_property
     def words(self) -> tuple[tuple[str, ...], ...]:
         """Completion texts as word tokens, which every lexical metric counts."""
-        from evalkit.tokenizer import tokenizer
+        from evalkit.plumbing.tokenizer import tokenizer
 
         return tuple(map(tokenizer(self.tokenizer), self.texts))
 
@@ -414,3 +414,19 @@ class Summary:
     asked: tuple[str, ...] = ()
     """Of each of `prompts` a hash of what it asks; empty where that is not known."""
     schema: int = SCHEMA
+
+
+Unit = Literal["absolute", "relative", "standard_errors"]
+
+
+@dataclass(frozen=True, slots=True)
+class Margin:
+    """How much may be lost: in the metric's unit, as a share of the baseline's mean, or in standard errors."""
+
+    unit: Unit
+    size: float
+    """0 or more; below 1 for a share."""
+
+
+Groups = Mapping[str, Sequence[Group]]
+"""Arm name -> one group a prompt, in prompt order."""

@@ -9,48 +9,39 @@ This module tells the story and does none of the work.
 from __future__ import annotations
 
 import datetime
-import json
-import math
 import secrets
-import time
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from evalkit.alarms import alarms
-from evalkit.asked import hashes_of
-from evalkit.best_of import keep_best
-from evalkit.clusters import clusters_of
-from evalkit.engines.base import open_engine
-from evalkit.errors import ServerError, StoreError
-from evalkit.evidence import FILE as EVIDENCE_FILE
-from evalkit.evidence import to_json as evidence_json
-from evalkit.gathering import gather
-from evalkit.growth import growth_note
-from evalkit.hearing import Heard, hear_voices
-from evalkit.manifest import check_fresh, chosen, known_rows, new_manifest, shard_rows
-from evalkit.measuring import Fairness, Measurements, compared, measure_groups
-from evalkit.needs import fill_needs
-from evalkit.origins import cache_note, origins
-from evalkit.origins import to_json as origins_json
-from evalkit.paraphrases import paraphrased
-from evalkit.plan import Loaded, Plan, Shard, make_plan
-from evalkit.progress import Listener
-from evalkit.publish import report_page
-from evalkit.quality.agreement import agreements, over_optimisation, scores_of_quality
-from evalkit.records import Alarm, Completion, Group, Summary
-from evalkit.reopening import PROMPTS_FILE
-from evalkit.report.provenance import day_and_time
-from evalkit.shards import Row
-from evalkit.speeds import Speed, remember_speed
-from evalkit.stock import allot
-from evalkit.store import Store, key_of, open_store
-from evalkit.suite import Suite
-from evalkit.summary import summarise, to_json
-from evalkit.text_sets import split_alike
-from evalkit.training_log import trainings_of
+from evalkit.analysis.agreement import agreements, over_optimisation, scores_of_quality
+from evalkit.analysis.alarms import alarms
+from evalkit.analysis.best_of import keep_best
+from evalkit.analysis.classify_voices import Heard, hear_voices
+from evalkit.analysis.clusters import clusters_of
+from evalkit.analysis.collect_figure_data import gather
+from evalkit.analysis.estimates import summarise
+from evalkit.analysis.figure_data import FILE as EVIDENCE_FILE
+from evalkit.analysis.figure_data import to_json as evidence_json
+from evalkit.analysis.measure import Fairness, Measurements, compared, measure_groups
+from evalkit.analysis.paraphrases import paraphrased
+from evalkit.analysis.tables import _metric_rows, _score_rows, _told
+from evalkit.checkpoints.training_log import trainings_of
+from evalkit.inference.logprobs.attach import fill_needs
+from evalkit.inference.manifest import shard_rows
+from evalkit.inference.origins import tell_of_reuse
+from evalkit.inference.plan import Plan, plan_in
+from evalkit.inference.sample import _put_kept, read_groups, sample_missing
+from evalkit.inference.settle import begin
+from evalkit.metrics.text_sets import split_alike
+from evalkit.plumbing.progress import Listener
+from evalkit.records import Alarm, Group, Summary
+from evalkit.report.publish import report_page
+from evalkit.runs.asked import PROMPTS_FILE, hashes_of
+from evalkit.runs.folder import Store, open_store
+from evalkit.runs.summary import to_json
+from evalkit.suite.schema import Suite
 
 
 @dataclass(frozen=True)
@@ -109,113 +100,6 @@ def default_folder(suite: Suite) -> Path:
     """reports/NAME-TIME-RANDOM: no two runs meet."""
     now = datetime.datetime.now(datetime.UTC).strftime("%Y%m%dT%H%M%SZ")
     return Path("reports") / f"{suite.name}-{now}-{secrets.token_hex(3)}"
-
-
-def plan_in(folder: Path, suite: Suite, engine: str, tell: Listener, blocks: int = 1) -> Plan:
-    """The plan of a run in `folder`.
-
-    A server must answer, whatever is in the cache: which model it serves decides the samples. Only where the folder
-    holds all of a run is one that is gone taken for the one that was asked then, and the user is told.
-    Raises `InputError`s, `ServerError`.
-    """
-    try:
-        return make_plan(suite, engine, blocks)
-    except ServerError as error:
-        known = _servers_of(folder)
-        if not known:
-            raise
-        tell.note(f"{error}; {folder} is complete, so its samples are measured again as they are")
-        return make_plan(suite, engine, blocks, known)
-
-
-def _servers_of(folder: Path) -> dict[str, dict[str, str]]:
-    """Checkpoint -> what its server told, of a run that is complete; else nothing."""
-    try:
-        manifest = json.loads((folder / "run.json").read_text(encoding="utf-8"))
-        checkpoints = manifest["identity"]["checkpoints"] if manifest["state"] == "complete" else {}
-        return {name: dict(one["served"]) for name, one in checkpoints.items() if one.get("served")}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return {}  # `begin` says what is wrong with it
-
-
-def begin(
-    store: Store,
-    plan: Plan,
-    command: Sequence[str],
-    fresh: bool = False,
-    tags: Sequence[str] = (),
-    ends: Sequence[int] = (),
-) -> tuple[Plan, dict[str, Any]]:
-    """Settle which calls are made, and write the manifest; or go on with the folder's own one. Raises `InputError`.
-
-    `ends`: after how many prompts no call may go on. The plan has in place of calls what is there of their samples.
-    """
-    if plan.note:
-        store.notice(plan.note)
-    known = store.manifest()
-    check_fresh(store.folder, known, fresh)
-    manifest = new_manifest(plan, known or {}, command, fresh, tags)
-    rows = [] if known is None else _known(store, known, manifest)
-    plan = allot(plan, store, rows, manifest["fresh"], ends)
-    manifest["shards"] = shard_rows(plan)
-    store.write_json("run.json", manifest)
-    return plan, manifest
-
-
-def _known(store: Store, known: Mapping[str, Any], manifest: dict[str, Any]) -> list[Row]:
-    """What the folder's manifest lists, with its shards as of the arms' names now. Raises as `known_rows` does."""
-    rows = known_rows(store.folder, known, manifest)
-    if len(manifest["grown"]) > len(known.get("grown", ())):
-        store.notice(growth_note(store.folder, manifest["grown"][-1]))
-    for old, row in rows:
-        if old != row.arm and store.is_listed(row.key, shared=False):
-            store.rename(row.key, row.arm)
-    return [row for _, row in rows]
-
-
-def sample_missing(plan: Plan, store: Store, tell: Listener, fresh: bool = False) -> int:
-    """Sample every shard that is neither in the folder nor in the cache, one engine at a time; how many completions.
-
-    `fresh`: the cache does not count. Nor does it for a server that does not name its weights.
-    """
-    missing = [
-        shard
-        for shard in plan.shards
-        if not store.holds(shard.key, shard.arm.name, shard.shared and not fresh, shard.law)
-    ]
-    if lost := [shard.key for shard in missing if shard.part]:
-        raise StoreError(f"shard {lost[0]} was lost since the run began; give the same command again")
-    for name, loaded in plan.checkpoints.items():
-        todo = [shard for shard in missing if shard.arm.checkpoint == name]
-        if todo:
-            _sample(loaded, todo, store, tell)
-    return sum(shard.size for shard in missing)
-
-
-def tell_of_reuse(plan: Plan, store: Store, manifest: dict[str, Any], sampled: int, tell: Listener) -> None:
-    """Note what was not sampled now, and when it was; the manifest takes it all down."""
-    found = origins(plan, store, manifest)
-    manifest["samples"] = origins_json(found)
-    if note := cache_note(found):
-        tell.note(note)
-    elif not sampled:
-        tell.note(f"nothing was sampled now: {store.folder} holds all completions, the last of them sampled "
-                  f"on {day_and_time(max(origin.last for origin in found.values()))}")  # fmt: skip
-
-
-def read_groups(plan: Plan, store: Store) -> dict[str, list[Group]]:
-    """Every arm's completions, from disk: what was just sampled and what was there before go the same way."""
-    groups: dict[str, list[Group]] = {}
-    for arm in plan.arms:
-        by_prompt: dict[str, list[Completion]] = {prompt.id: [] for prompt in plan.suite.prompts}
-        for shard in plan.shards_of(arm.name):
-            for completion in shard.row.of(store.read(shard.key)):
-                by_prompt[completion.prompt_id].append(completion)
-        groups[arm.name] = [
-            Group(prompt, tuple(sorted(by_prompt[prompt.id], key=lambda one: one.slot)))
-            for prompt in plan.suite.prompts
-        ]
-    return groups
 
 
 def measure_samples(plan: Plan, store: Store, tell: Listener) -> Found:
@@ -295,62 +179,3 @@ def finish(store: Store, plan: Plan, manifest: dict[str, Any], found: Found) -> 
     page = report_page(plan.suite.name, summary, groups, rendered, measurements, manifest, evidence)
     store.write("report.html", page)
     store.write_json("run.json", manifest)
-
-
-def _put_kept(store: Store, plan: Plan, groups: dict[str, list[Group]]) -> dict[str, str]:
-    """A shard of what each best-of-n arm kept of its draws: arm -> key."""
-    keys = {}
-    for arm in plan.arms:
-        if arm.best_of > 1:
-            shards = plan.shards_of(arm.name)
-            drawn = [[s.key, s.row.prompts, s.row.slots] if s.part else s.key for s in shards]
-            keys[arm.name] = key_of({"kept of": drawn, "by": chosen(plan, arm)})
-            kept = [completion for group in groups[arm.name] for completion in group.completions]
-            is_shared, last = all(shard.shared for shard in shards), max(store.sampled(shard.key) for shard in shards)
-            store.put(keys[arm.name], kept, arm.name, is_shared, last)
-    return keys
-
-
-def _sample(loaded: Loaded, shards: Sequence[Shard], store: Store, tell: Listener) -> None:
-    name = loaded.checkpoint.name
-    tokens: Counter[str] = Counter()
-    stored = 0
-    tell.stage(f"load {name} ({loaded.engine})", 1)
-    start = time.monotonic()
-    with open_engine(loaded.engine, loaded.checkpoint, loaded.max_length) as engine:
-        tell.advance(1)
-        tell.stage(f"sample {name}", sum(shard.size for shard in shards))
-        ready = time.monotonic()
-        for shard in shards:
-            drawn = shard.drawn(engine.sample(shard.prompts, shard.sampling, shard.seed, tell.advance))
-            stored += store.put(shard.key, drawn, shard.arm.name, shard.shared, call=shard.call)
-            tokens[shard.law] += sum(len(one.token_ids) for one in drawn)
-        seconds = time.monotonic() - ready
-    counts = {law: sum(shard.size for shard in shards if shard.law == law) for law in tokens}
-    speed = Speed(ready - start, seconds, sum(counts.values()), dict(tokens), counts, stored)
-    remember_speed(loaded, speed, store.notice)
-
-
-def _told(row: dict[str, Any]) -> dict[str, Any]:
-    """JSON has no NaN."""
-    return {key: None if isinstance(value, float) and math.isnan(value) else value for key, value in row.items()}
-
-
-def _score_rows(groups: dict[str, list[Group]], measurements: Measurements) -> dict[str, list[Any]]:
-    rows: dict[str, list[Any]] = {"arm": [], "prompt_id": [], "slot": [], "score": [], "value": []}
-    for score, by_arm in measurements.scores.items():
-        for arm, arrays in by_arm.items():
-            for group, array in zip(groups[arm], arrays, strict=True):
-                for completion, value in zip(group.completions, array, strict=True):
-                    for key, cell in zip(rows, (arm, completion.prompt_id, completion.slot, score, value), strict=True):
-                        rows[key].append(cell)
-    return rows
-
-
-def _metric_rows(summary: Summary) -> dict[str, list[Any]]:
-    rows: dict[str, list[Any]] = {"arm": [], "prompt_id": [], "metric": [], "signature": [], "value": []}
-    for estimate in summary.estimates:
-        for prompt, value in zip(summary.prompts, estimate.values, strict=True):
-            for key, cell in zip(rows, (estimate.arm, prompt, estimate.metric, estimate.signature, value), strict=True):
-                rows[key].append(cell)
-    return rows

@@ -14,7 +14,7 @@ from hypothesis import settings
 from safetensors.numpy import save_file
 
 if TYPE_CHECKING:
-    from .browser import Browser
+    from tests.browser import Browser
 
 # How long an example takes is the machine's affair. CI looks at the same examples every time, so that what it says is of
 # the change before it; whoever runs the tests at home looks for new ones.
@@ -118,7 +118,7 @@ def make_folder(tmp_path: Path) -> Callable[..., Path]:
 
 @pytest.fixture(scope="session")
 def _browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    from . import browser
+    from tests import browser
 
     if missing := browser.lacking():
         told = f"not on this machine: {', '.join(missing)}; `make browser` brings it"

@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from evalkit import reading, run
-from evalkit.engines.transformers import TransformersEngine
+from evalkit import run
+from evalkit.inference.engines.transformers import TransformersEngine
+from evalkit.inference.logprobs import score as reading
 from evalkit.records import Checkpoint
 
 PIECES = ["<unk>", "<s>", "</s>", "Prompt", ":", "\n", "Answer", " where", "10", "1", "0", " 1", " New", " York", " City",

@@ -8,12 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from evalkit.plan import Shard, make_plan
-from evalkit.progress import Quiet
+from evalkit.inference.plan import Shard, make_plan
+from evalkit.inference.settle import begin
+from evalkit.plumbing.progress import Quiet
 from evalkit.records import Completion
-from evalkit.run import begin, finish, measure_samples
-from evalkit.store import open_store
-from evalkit.suite import Suite
+from evalkit.run import finish, measure_samples
+from evalkit.runs.folder import open_store
+from evalkit.suite.schema import Suite
 
 WORDS = ("rain", "tram", "lamp", "snow", "door", "song", "salt", "wall")
 PROMPTS = tuple({"id": f"p{i}", "text": f"Write a line about {word}.", "answer": word} for i, word in enumerate(WORDS))

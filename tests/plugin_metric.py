@@ -1,6 +1,6 @@
 """A metric as somebody else's package would declare it."""
 
-from evalkit.measure import metric
+from evalkit.metrics.registry import metric
 from evalkit.records import Group
 
 

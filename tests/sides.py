@@ -7,10 +7,10 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from evalkit.comparable import Side
-from evalkit.policy import Allowance, Policy, Rule
+from evalkit.gate.sides import Side
+from evalkit.plumbing.arrays import Array
 from evalkit.records import Arm, Better, Estimate, Sampling, Summary
-from evalkit.stats import Array
+from evalkit.suite.gate_policy import Allowance, Policy, Rule
 from tests.report.example import traits_of
 
 SAMPLING = Sampling(n=8, temperature=1.0, top_p=1.0, min_p=0.0, max_tokens=9, stop=(), seed=0)

@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 import yaml
 
-from evalkit.announce.markdown import marker
+from evalkit.gate.formats.markdown import marker
+from tests.gate.test_baselines import write_run
 from tests.sides import law, summary
-from tests.test_baselines import write_run
 
 ROOT = Path(__file__).parent.parent
 ACTION = yaml.safe_load((ROOT / "action.yml").read_text(encoding="utf-8"))

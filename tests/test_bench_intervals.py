@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from bench.intervals import GATED, LAWS, UNITS, WORLDS, Law, World, gate_errors, of_law, of_world
-from evalkit.noninferiority import Margin
+from evalkit.records import Margin
 
 TRIALS = 4000
 ERROR = 2.5 * float(np.sqrt(0.95 * 0.05 / TRIALS))

@@ -11,12 +11,12 @@ import click
 import pytest
 import yaml
 
-from evalkit import measure
-from evalkit.cli import main
-from evalkit.measure import parse
-from evalkit.policy import Policy
+from evalkit.cli.main import main
+from evalkit.metrics import registry as measure
+from evalkit.metrics.registry import parse
 from evalkit.records import Completion, Group, Prompt
-from evalkit.suite import Suite
+from evalkit.suite.gate_policy import Policy
+from evalkit.suite.schema import Suite
 from evalkit.training.config import PpoConfig
 
 ROOT = Path(__file__).parent.parent

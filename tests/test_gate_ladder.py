@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from evalkit.baselines import chosen_policy, read_side
-from evalkit.comparable import choose_pairs
-from evalkit.gate import Verdict, judge
-from evalkit.progress import Quiet
+from evalkit.gate.baselines import chosen_policy, read_side
+from evalkit.gate.decide import Verdict, judge
+from evalkit.gate.sides import choose_pairs
+from evalkit.plumbing.progress import Quiet
 from evalkit.run import run_suite
-from evalkit.suite import load_suite, overrides
+from evalkit.suite.schema import load_suite, overrides
 
 SUITES = Path(__file__).parent.parent / "suites"
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from evalkit.progress import Quiet
-from evalkit.report.verdict import verdict
-from evalkit.texts import score_file
+from evalkit.plumbing.progress import Quiet
+from evalkit.report.verdict.verdict import verdict
+from evalkit.score import score_file
 
 PROMPTS, DRAWS = 24, 6
 METRICS = ["distinct_n", "self_bleu", "embedding_distance", "vendi"]

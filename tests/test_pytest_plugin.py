@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.gate.test_baselines import write_run
 from tests.sides import law, summary
-from tests.test_baselines import write_run
 
 pytest_plugins = ["pytester"]
 NEW, OLD = law(0)

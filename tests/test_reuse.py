@@ -11,16 +11,16 @@ import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
 
-from evalkit import servers
-from evalkit.cli import main
+from evalkit.checkpoints import servers
+from evalkit.cli.main import main
 from evalkit.errors import InputError, ServerError
-from evalkit.origins import Origin, cache_note
-from evalkit.plan import make_plan
-from evalkit.progress import Quiet
+from evalkit.inference.origins import Origin, cache_note
+from evalkit.inference.plan import make_plan
+from evalkit.plumbing.progress import Quiet
 from evalkit.records import Completion, Prompt
 from evalkit.run import Run, run_suite
-from evalkit.store import open_store
-from evalkit.suite import Suite
+from evalkit.runs.folder import open_store
+from evalkit.suite.schema import Suite
 from tests.served import Server, choices
 from tests.served import server as server
 

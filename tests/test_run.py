@@ -17,18 +17,18 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from evalkit.baselines import read_side
-from evalkit.comparing import compare_sides, read_end
 from evalkit.errors import EngineError, InputError
-from evalkit.gate import judge
+from evalkit.gate.baselines import read_side
+from evalkit.gate.compare import compare_sides, read_end
+from evalkit.gate.decide import judge
 from evalkit.lab import CHECKPOINTS, TUNED
-from evalkit.measure import split_variant
-from evalkit.policy import DEFAULT
-from evalkit.progress import Quiet
-from evalkit.reopening import read_content
-from evalkit.report.build import build_report
+from evalkit.metrics.registry import split_variant
+from evalkit.plumbing.progress import Quiet
+from evalkit.report.content.read import read_content
+from evalkit.report.page import build_report
 from evalkit.run import Run, run_suite
-from evalkit.suite import load_suite, overrides
+from evalkit.suite.gate_policy import DEFAULT
+from evalkit.suite.schema import load_suite, overrides
 
 SUITE = {
     "name": "small",
@@ -301,7 +301,7 @@ def test_a_prompt_longer_than_the_context_is_named_before_anything_is_loaded(tmp
 def test_completions_of_one_token_go_all_the_way_and_how_the_policy_was_tuned_with_them(tmp_path: Path) -> None:
     import shutil
 
-    from evalkit.checkpoints import locate
+    from evalkit.checkpoints.locate import locate
 
     shutil.copytree(locate("lab:tuned"), tmp_path / "policy")
     (tmp_path / "policy" / "curves.jsonl").write_text('{"update": 0, "reward": 0.5}\n', encoding="utf-8")
@@ -319,7 +319,7 @@ def test_a_checkpoint_that_cannot_be_computed_is_one_clear_line(tmp_path: Path, 
     """Headers are whole, so that planning passes; the shapes are wrong, so that loading fails, in the child."""
     import shutil
 
-    from evalkit.checkpoints import locate
+    from evalkit.checkpoints.locate import locate
 
     broken = tmp_path / "broken"
     shutil.copytree(locate("lab:base"), broken)

@@ -8,9 +8,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from evalkit.forecast import ArmForecast, Forecast
-from evalkit.report.provenance import took
-from evalkit.report.wording import listed
+from evalkit.inference.forecast import ArmForecast, Forecast
+from evalkit.plumbing.prose import listed
+from evalkit.report.sections.provenance import took
 
 UNITS = ("bytes", "kB", "MB", "GB", "TB")
 

@@ -24,8 +24,8 @@ from rich.progress import (
 )
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
-from evalkit import training_log
-from evalkit.child import open_child
+from evalkit.checkpoints import training_log
+from evalkit.checkpoints.spec import CheckpointSpec
 from evalkit.lab import reward as rewards
 from evalkit.lab import tokenizer as tokenizers
 from evalkit.lab.corpus import Drawn, dice
@@ -36,8 +36,8 @@ from evalkit.lab.recipe import Recipe, Rung
 from evalkit.lab.sampling import LONGEST, draw
 from evalkit.lab.train import Tick, measure_fit, train_base
 from evalkit.lab.world import load
+from evalkit.plumbing.child_process import open_child
 from evalkit.records import Prompt as AskedPrompt
-from evalkit.suite import CheckpointSpec
 from evalkit.training.config import Generation, PpoConfig, Probe, RewardSource
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from evalkit.training.card import WORDS
+from evalkit.training.output.card import WORDS
 
 HEAD = """\
 ---

@@ -16,7 +16,7 @@ from transformers import GenerationConfig, LlamaForCausalLM, LlamaPreTrainedMode
 from evalkit.lab.card import card
 from evalkit.lab.grammar import Grammar
 from evalkit.lab.recipe import Recipe
-from evalkit.training.folder import swap
+from evalkit.training.output.folder import swap
 
 Figures = dict[str, Any]
 """What the recipe measured, ready for JSON."""

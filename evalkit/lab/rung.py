@@ -15,9 +15,9 @@ from evalkit.lab import tokenizer as tokenizers
 from evalkit.lab.probe import portray
 from evalkit.lab.recipe import Recipe
 from evalkit.lab.world import load
-from evalkit.progress import Quiet
+from evalkit.plumbing.progress import Quiet
 from evalkit.training.config import PpoConfig
-from evalkit.training.ladder import train_ladder
+from evalkit.training.ppo_ladder import train_ladder
 
 
 class RungTrainer:

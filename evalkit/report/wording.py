@@ -3,32 +3,20 @@
 from __future__ import annotations
 
 import math
-import re
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, TypeAlias, TypeGuard
+from typing import TYPE_CHECKING, TypeAlias
 
-from evalkit.measure import label as label  # every part of the report says it
+from evalkit.metrics.registry import label as label  # every part of the report says it
+from evalkit.plumbing.arrays import is_number
 from evalkit.records import CONFIDENCE, Difference, Estimate, Reading
 
 if TYPE_CHECKING:
-    from evalkit.stats import Mean
+    from evalkit.analysis.intervals import Mean
 
 WithInterval: TypeAlias = "Estimate | Difference | Reading | Mean"
 MISSING = "not defined"
 NO_SPREAD = "none: equal on every prompt"
 """In the place of an interval that equal values would make a point: two equal differences are not a sure one."""
-UNSHOWABLE = re.compile("[\x00\ud800-\udfff]")
-"""NUL, which HTML forbids, and lone surrogates, which are not text."""
 LEVEL = f"{CONFIDENCE * 100:g} %"
-
-
-def showable(text: str) -> str:
-    """The text with a visible sign where a UTF-8 page could not hold a character."""
-    return UNSHOWABLE.sub("\ufffd", text)
-
-
-def is_number(value: float | None) -> TypeGuard[float]:
-    return value is not None and math.isfinite(value)
 
 
 def value_text(number: WithInterval, signed: bool = False) -> str:
@@ -62,17 +50,6 @@ def p_text(p: float | None) -> str:
     return "p < 0.001" if p < 0.001 else f"p = {p:.2g}"
 
 
-def short(text: str, most: int = 40) -> str:
-    """The text, or its beginning where there is little room."""
-    return text if len(text) <= most else f"{text[: most - 1]}…"
-
-
-def listed(parts: Iterable[str], last: str = "and") -> str:
-    """`a, b and c`."""
-    *most, final = parts
-    return f"{', '.join(most)} {last} {final}" if most else final
-
-
 def number_text(value: float | None, missing: str = MISSING) -> str:
     """A number by itself, to three digits, or whole from a thousand on."""
     if not is_number(value):
@@ -88,15 +65,6 @@ def deviations(value: float, low: float, high: float) -> tuple[str, str]:
         return _fixed(value, 2, signed=True), NO_SPREAD
     said = [_fixed(number, 2, signed=place == 0) for place, number in enumerate((value, low, high))]
     return said[0], f"{said[1]} to {said[2]}"
-
-
-def capital(sentence: str) -> str:
-    """The sentence with a capital letter."""
-    return sentence[:1].upper() + sentence[1:]
-
-
-def counted(count: int, noun: str) -> str:
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
 def _decimals(number: WithInterval) -> int:

@@ -8,11 +8,11 @@ from typing import Annotated, Literal, TypeVar
 
 from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
-from evalkit.prompts import PromptSource, check_prompts, read_prompts
+from evalkit.checkpoints.spec import NAME, CheckpointSpec, Texts
+from evalkit.plumbing.typed_yaml import Part, read_part
+from evalkit.plumbing.unread import Notice, say
 from evalkit.records import Prompt
-from evalkit.suite import NAME, CheckpointSpec, Texts
-from evalkit.typed_yaml import Part, read_part
-from evalkit.unread import Notice, say
+from evalkit.suite.prompts import PromptSource, check_prompts, read_prompts
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Betas = Annotated[

@@ -21,11 +21,12 @@ from transformers import (
 )
 from transformers.utils import logging
 
-from evalkit.checkpoints import check, context_length, locate, read_config, resolve
+from evalkit.checkpoints.locate import check, context_length, locate, read_config
+from evalkit.checkpoints.render import render
+from evalkit.checkpoints.resolve import resolve
+from evalkit.checkpoints.spec import CheckpointSpec
 from evalkit.errors import CheckpointError, InputError
 from evalkit.records import Checkpoint, Prompt
-from evalkit.rendering import render
-from evalkit.suite import CheckpointSpec
 from evalkit.training.batch import Batch
 from evalkit.training.config import Lora
 

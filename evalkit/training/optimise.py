@@ -23,15 +23,15 @@ from typing import Any, Generic, TypeVar
 import torch
 from torch import Tensor, nn
 
-from evalkit.cache import write_atomically
+from evalkit.checkpoints.training_log import read_curves, work_of
 from evalkit.errors import EvalkitError, InputError, StoreError
-from evalkit.progress import Listener
-from evalkit.training import manifest
+from evalkit.plumbing.files import write_atomically
+from evalkit.plumbing.progress import Listener
 from evalkit.training.config import RewardConfig, SftConfig
-from evalkit.training.curves import Curves
-from evalkit.training.page import training_page
+from evalkit.training.output import manifest
+from evalkit.training.output.curves import Curves
+from evalkit.training.output.page import training_page
 from evalkit.training.state import STATE, read_state, restore, tensors_of, write_state
-from evalkit.training_log import read_curves, work_of
 
 Item = TypeVar("Item")
 Row = dict[str, float | int | None]

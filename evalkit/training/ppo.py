@@ -23,11 +23,11 @@ from torch import Tensor, nn
 from evalkit.errors import EvalkitError
 from evalkit.training.batch import Batch, microbatches, pack
 from evalkit.training.config import Estimator, PpoConfig
+from evalkit.training.core_split import side_by_side
+from evalkit.training.distributed import spread, whole
 from evalkit.training.models import Policy, response_logits, response_values, token_log_probs, without_adapters
-from evalkit.training.processes import spread, whole
 from evalkit.training.rollout import sample
 from evalkit.training.scoring import Asked, Scale, Scorer
-from evalkit.training.side_by_side import side_by_side
 
 Row = dict[str, float | int | None]
 """One update's figures."""

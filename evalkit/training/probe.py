@@ -12,8 +12,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from evalkit.diversity.encoder import encode
-from evalkit.measure import parse
+from evalkit.metrics.embeddings.encoder import encode
+from evalkit.metrics.registry import parse
 from evalkit.records import Completion, Group, Prompt
 
 PREFIX = "probe_"

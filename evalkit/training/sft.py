@@ -16,24 +16,24 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 from torch import Tensor
 
-from evalkit.checkpoints import context_length
+from evalkit.checkpoints.locate import context_length
+from evalkit.checkpoints.training_log import work_of
 from evalkit.errors import InputError, RecordsError
-from evalkit.progress import Listener
-from evalkit.prompts import jsonl_rows
+from evalkit.plumbing.jsonl import jsonl_rows
+from evalkit.plumbing.progress import Listener
+from evalkit.plumbing.typed_yaml import dotted, reason
+from evalkit.plumbing.unread import Notice, say, unread_note
 from evalkit.records import Prompt
-from evalkit.training import manifest
 from evalkit.training.batch import pack
 from evalkit.training.config import SftConfig
-from evalkit.training.folder import frame_as_chat, save_model
 from evalkit.training.memory import told_when_full
 from evalkit.training.models import Policy, load_policy, response_logits, token_log_probs
 from evalkit.training.optimise import Objective, device_of_training, evaluate, optimise, write_page
-from evalkit.training.preferences import Text
+from evalkit.training.output import manifest
+from evalkit.training.output.folder import frame_as_chat, save_model
+from evalkit.training.preferences.preferences import Text
 from evalkit.training.split import held_out_prompts
 from evalkit.training.state import STATE, forget_state
-from evalkit.training_log import work_of
-from evalkit.typed_yaml import dotted, reason
-from evalkit.unread import Notice, say, unread_note
 
 SFT = "sft"
 """The checkpoint's name."""

@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from evalkit.errors import StoreError
-from evalkit.training.processes import laid_out_as
+from evalkit.training.distributed import laid_out_as
 
 Tensors = Mapping[str, Tensor]
 STATE = "state.safetensors"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from . import AXE, Browser
+from tests.browser import AXE, Browser
 
 WELL_FORMED = """(() => {
   const flaws = [], all = (selector) => [...document.querySelectorAll(selector)];

@@ -14,6 +14,7 @@ import yaml
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer, GenerationConfig
 
+from evalkit.checkpoints.training_log import read_training
 from evalkit.lab import CHECKPOINTS, NAMES, resolve
 from evalkit.lab.build import build
 from evalkit.lab.grammar import VOICES, frame
@@ -21,7 +22,6 @@ from evalkit.lab.probe import portray
 from evalkit.lab.recipe import Recipe
 from evalkit.lab.train import measure_fit
 from evalkit.lab.world import load
-from evalkit.training_log import read_training
 
 GRAMMAR = load()
 

@@ -15,20 +15,20 @@ import pytest
 import torch
 from transformers import LlamaForCausalLM
 
-from evalkit.diversity.divergence import sharpening
-from evalkit.diversity.modes import kl_to_target, off_choices, top_share, tv_to_target
+from evalkit.inference.logprobs.attach import fill_needs
+from evalkit.inference.plan import make_plan
 from evalkit.lab import resolve
 from evalkit.lab import tokenizer as tokenizers
 from evalkit.lab.optimum import optimum
 from evalkit.lab.rater import GROUPS
 from evalkit.lab.train import log_probs
 from evalkit.lab.world import load
-from evalkit.needs import fill_needs
-from evalkit.plan import make_plan
-from evalkit.progress import Quiet
+from evalkit.metrics.diversity.divergence import sharpening
+from evalkit.metrics.diversity.target_choices import kl_to_target, off_choices, top_share, tv_to_target
+from evalkit.plumbing.progress import Quiet
 from evalkit.records import Completion, Group
 from evalkit.run import run_suite
-from evalkit.suite import Suite, load_suite
+from evalkit.suite.schema import Suite, load_suite
 from tests.enumerated import open_here
 
 GRAMMAR = load()

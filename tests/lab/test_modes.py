@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from evalkit.answers import matcher
 from evalkit.lab.world import load
-from evalkit.suite import load_suite
+from evalkit.metrics.answer_match import matcher
+from evalkit.suite.schema import load_suite
 
 CHOICES = {prompt.id: prompt for prompt in load().of_kind("choice")}
 

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import yaml
 
-from evalkit.answers import matcher
 from evalkit.lab import world
+from evalkit.metrics.answer_match import matcher
 from evalkit.records import Prompt
 
 SUITES = Path(__file__).parents[2] / "suites"

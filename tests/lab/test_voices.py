@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from evalkit.diversity.encoder import encode
-from evalkit.diversity.mixture import corrections, mixture
-from evalkit.diversity.voice_classifier import VoiceClassifier, train
-from evalkit.diversity.voices import shares_heard
+from evalkit.analysis.voice_mixture import corrections, mixture
 from evalkit.lab import world
 from evalkit.lab.grammar import VOICES
-from evalkit.suite import load_suite
+from evalkit.metrics.diversity.voices import shares_heard
+from evalkit.metrics.embeddings.encoder import encode
+from evalkit.metrics.voices.classifier import VoiceClassifier, train
+from evalkit.suite.schema import load_suite
 
 SUITE = Path(__file__).parents[2] / "suites" / "voices.yaml"
 DRAWS = 16

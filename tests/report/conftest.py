@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from evalkit.report.content import ReportContent
-
-from .example import synthetic
+from evalkit.report.content.content import ReportContent
+from tests.report.example import synthetic
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from evalkit.measure import definitions
+from evalkit.metrics.registry import definitions
 from evalkit.records import (
     CONFIDENCE,
     Alarm,
@@ -19,7 +19,7 @@ from evalkit.records import (
     Summary,
     Traits,
 )
-from evalkit.report.content import MetricText, ReportContent
+from evalkit.report.content.content import MetricText, ReportContent
 
 PROMPTS, SAMPLES = 60, 32
 MEASURES: dict[str, tuple[Better, str, float, float, float, str]] = {

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 
-from evalkit.evidence import ChoiceShares, Evidence, Shape, Training
+from evalkit.analysis.figure_data import ChoiceShares, Evidence, Shape
+from evalkit.checkpoints.training_log import Training
 from evalkit.records import Alarm, Completion, Group, Prompt, Summary
-from evalkit.report.content import MetricText, ReportContent
-
-from .example import arm as example_arm
-from .example import difference, estimate, sampling
+from evalkit.report.content.content import MetricText, ReportContent
+from tests.report.example import arm as example_arm
+from tests.report.example import difference, estimate, sampling
 
 ATTACK = "document.title='pwned';document.body.insertAdjacentHTML('beforeend','<b id=pwned>x</b>')"
 HOSTILE = (

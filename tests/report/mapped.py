@@ -7,8 +7,8 @@ import hashlib
 
 import numpy as np
 
-from evalkit.completion_map import map_completions
-from evalkit.report.content import ReportContent
+from evalkit.analysis.embedding_map import map_completions
+from evalkit.report.content.content import ReportContent
 
 DIMENSIONS = 16
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 
-from evalkit.evidence import ChoiceShares, Evidence, Shape, Training
+from evalkit.analysis.figure_data import ChoiceShares, Evidence, Shape
+from evalkit.checkpoints.training_log import Training
 from evalkit.records import CONFIDENCE, Curve, Difference, Estimate, Group, Prompt
-from evalkit.report.content import ReportContent
-
-from .example import difference, estimate, synthetic
+from evalkit.report.content.content import ReportContent
+from tests.report.example import difference, estimate, synthetic
 
 HOSTILE = "<script>alert(1)</script>"
 COIN = Prompt("coin", "Heads or tails? One word.", choices={"Heads": 0.51, "Tails": 0.49})

@@ -13,15 +13,14 @@ import pytest
 from selenium.webdriver import ActionChains, Keys
 from selenium.webdriver.support.ui import Select
 
-from evalkit.report.build import build_report
-from evalkit.report.content import ReportContent
-from evalkit.report.wording import showable
+from evalkit.plumbing.prose import showable
+from evalkit.report.content.content import ReportContent
+from evalkit.report.page import build_report
 from tests.browser import THEMES, WIDTHS, Browser, Theme, checks
-
-from .hostile import ATTACK, HOSTILE, NAME, hostile_content
-from .mapped import with_map
-from .sections import everything
-from .whole import whole_content
+from tests.report.hostile import ATTACK, HOSTILE, NAME, hostile_content
+from tests.report.mapped import with_map
+from tests.report.sections import everything
+from tests.report.whole import whole_content
 
 AWAY = "https://example.invalid/"
 PAPER = 718

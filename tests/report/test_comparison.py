@@ -7,13 +7,14 @@ import dataclasses
 import pytest
 
 from evalkit.records import Bar, Crossover, Curve, Reading, Summary
-from evalkit.report import figures, tries
-from evalkit.report.build import build_report
-from evalkit.report.content import ReportContent
-from evalkit.report.readings import sentence_of
-from evalkit.report.tables import tables
-from evalkit.report.tries import curve_figures, curve_tables
-from evalkit.report.verdict import verdict
+from evalkit.report.content.content import ReportContent
+from evalkit.report.page import build_report
+from evalkit.report.plots import figures
+from evalkit.report.sections import curves as tries
+from evalkit.report.sections.curves import curve_figures, curve_tables
+from evalkit.report.sections.tables import tables
+from evalkit.report.sections.temperature_sweeps import sentence_of
+from evalkit.report.verdict.verdict import verdict
 
 EVIL = "<img src=x onerror=alert(1)>"
 

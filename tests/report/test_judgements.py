@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 
-from evalkit.report.build import build_report
-
-from .example import synthetic
+from evalkit.report.page import build_report
+from tests.report.example import synthetic
 
 HOSTILE = "<script>alert(1)</script>"
 SHARE = {"voice": HOSTILE, "heard": 0.25, "spoken": 0.2, "low": 0.15, "high": 0.3}

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from evalkit.report.build import build_report
+from evalkit.report.page import build_report
 from tests.browser import Browser, checks
-
-from .hostile import HOSTILE, hostile_content
-from .mapped import with_map
+from tests.report.hostile import HOSTILE, hostile_content
+from tests.report.mapped import with_map
 
 
 def test_both_maps_are_drawn_and_strangers_stay_strangers(browser: Browser) -> None:

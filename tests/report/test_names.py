@@ -8,11 +8,10 @@ from typing import Any
 
 import pytest
 
-from evalkit.report.build import build_report
-from evalkit.report.content import ReportContent
+from evalkit.report.content.content import ReportContent
+from evalkit.report.page import build_report
 from tests.browser import WIDTHS, Browser, checks
-
-from .whole import whole_content
+from tests.report.whole import whole_content
 
 NAMES = """[...document.querySelectorAll(".plot")].filter((plot) => plot.querySelector(".textpoint"))
   .map((plot) => {

@@ -8,10 +8,10 @@ import pytest
 from selenium.webdriver import ActionChains, Keys
 from selenium.webdriver.support.ui import Select
 
-from evalkit.evidence import Evidence, Meanings
+from evalkit.analysis.figure_data import Evidence, Meanings
 from evalkit.records import Completion, Group
-from evalkit.report.build import build_report
-from evalkit.report.content import ReportContent
+from evalkit.report.content.content import ReportContent
+from evalkit.report.page import build_report
 from tests.browser import Browser
 
 CALM, SHIP = "The sea is calm today", "A ship is here again"

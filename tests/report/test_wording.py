@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from evalkit.analysis.intervals import Mean, mean_intervals
 from evalkit.records import Difference
 from evalkit.report.wording import NO_SPREAD, deviations, interval_text, value_text
-from evalkit.stats import Mean, mean_intervals
 
 
 def difference(*values: float) -> Difference:

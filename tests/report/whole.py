@@ -5,9 +5,8 @@ from __future__ import annotations
 import dataclasses
 
 from evalkit.records import Bar, Crossover, Curve, Estimate, Reading
-from evalkit.report.content import ReportContent
-
-from .example import estimate
+from evalkit.report.content.content import ReportContent
+from tests.report.example import estimate
 
 KL = {"base": 0.0, "tuned T=0.5": 5.1, "tuned T=0.7": 4.3, "tuned T=1": 2.9, "tuned T=1.3": 1.6}
 VOICES = ("polite", "rude")

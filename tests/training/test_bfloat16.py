@@ -9,7 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from evalkit.training_log import read_curves
+from evalkit.checkpoints.training_log import read_curves
 from tests.training.whole_training import endings, train, write_config
 
 

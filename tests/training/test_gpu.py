@@ -17,7 +17,7 @@ import torch
 import yaml
 from safetensors.torch import load_file
 
-from evalkit.training_log import read_curves
+from evalkit.checkpoints.training_log import read_curves
 from tests.training.whole_training import endings, train, without_seconds, write_config
 
 pytestmark = [

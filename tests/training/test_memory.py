@@ -10,8 +10,8 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, GPT2Config, LlamaConfig
 
+from evalkit.checkpoints.spec import CheckpointSpec
 from evalkit.errors import EvalkitError
-from evalkit.suite import CheckpointSpec
 from evalkit.training import memory
 from evalkit.training.config import Lora
 from evalkit.training.memory import DRAW, bytes_of_row, rows_that_fit, told_when_full

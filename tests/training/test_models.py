@@ -20,9 +20,9 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
+from evalkit.checkpoints.spec import CheckpointSpec, Frame
 from evalkit.errors import CheckpointError, InputError
 from evalkit.records import Prompt
-from evalkit.suite import CheckpointSpec, Frame
 from evalkit.training.batch import pack
 from evalkit.training.config import Lora
 from evalkit.training.models import (

@@ -17,14 +17,14 @@ from hypothesis import strategies as st
 from torch import Tensor
 from transformers import LlamaConfig, LlamaForCausalLM
 
+from evalkit.checkpoints.spec import CheckpointSpec, Frame
 from evalkit.errors import EvalkitError
 from evalkit.records import Prompt
-from evalkit.suite import CheckpointSpec, Frame
 from evalkit.training import ppo
 from evalkit.training.batch import pack
 from evalkit.training.config import AdaptiveKl, Estimator, PpoConfig
-from evalkit.training.ladder import critic_of
 from evalkit.training.models import Policy, load_policy
+from evalkit.training.ppo_ladder import critic_of
 from evalkit.training.scoring import Asked, Scale
 from tests.training import toy
 

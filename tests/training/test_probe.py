@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evalkit.diversity.encoder import encode
-from evalkit.measure import parse
+from evalkit.metrics.embeddings.encoder import encode
+from evalkit.metrics.registry import parse
 from evalkit.records import Completion, Group, Prompt
 from evalkit.training import probe
 from evalkit.training.probe import METRICS, across, probe_row

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from evalkit.suite import CheckpointSpec, Frame
+from evalkit.checkpoints.spec import CheckpointSpec, Frame
 from evalkit.training import rollout
 from evalkit.training.models import Policy, load_policy
 from evalkit.training.rollout import sample

@@ -9,9 +9,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from evalkit.checkpoints.spec import CheckpointSpec, Frame
 from evalkit.errors import CheckpointError, InputError
 from evalkit.records import Prompt
-from evalkit.suite import CheckpointSpec, Frame
 from evalkit.training.batch import pack
 from evalkit.training.config import RewardSource
 from evalkit.training.models import Policy, load_policy, load_reward_model, sequence_scores

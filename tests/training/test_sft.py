@@ -12,15 +12,15 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from evalkit.checkpoints.training_log import read_curves
 from evalkit.errors import EvalkitError, InputError, RecordsError
-from evalkit.progress import Quiet
+from evalkit.plumbing.progress import Quiet
 from evalkit.records import Prompt
 from evalkit.training import optimise, sft
 from evalkit.training.config import SftConfig
 from evalkit.training.models import load_policy
-from evalkit.training_log import read_curves
 from tests.training import toy
-from tests.training.test_reward import PROMPTS, Interrupting, Noting, Stops
+from tests.training.test_reward_model import PROMPTS, Interrupting, Noting, Stops
 
 Line = dict[str, object]
 SHARE = 0.7

@@ -11,10 +11,10 @@ from typing import Any
 import torch
 import yaml
 
+from evalkit.checkpoints.spec import CheckpointSpec, Frame
 from evalkit.records import Prompt
-from evalkit.suite import CheckpointSpec, Frame
 from evalkit.training.models import load_policy
-from evalkit.training.utility import open_utility
+from evalkit.training.preferences.utility import open_utility
 from tests.training import toy
 
 PROMPTS = (Prompt("short", "</s> a"), Prompt("long", "</s> b c d"))

@@ -1,6 +1,6 @@
 """A metric that evalkit does not have."""
 
-from evalkit.measure import metric
+from evalkit.metrics.registry import metric
 from evalkit.records import Group
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from evalkit.cli import main
-from evalkit.training import processes
+from evalkit.cli.main import main
+from evalkit.training import distributed as processes
 from tests.training.processes.sharding import sharding_accelerator
 
 processes.Accelerator = sharding_accelerator

@@ -12,12 +12,12 @@ from accelerate import Accelerator
 from safetensors.torch import save_file
 from torch import Tensor
 
+from evalkit.checkpoints.spec import CheckpointSpec, Frame
 from evalkit.records import Prompt
-from evalkit.suite import CheckpointSpec, Frame
 from evalkit.training import ppo
 from evalkit.training.config import PpoConfig
+from evalkit.training.distributed import gathered
 from evalkit.training.models import fresh_value_network, load_policy
-from evalkit.training.processes import gathered
 from evalkit.training.scoring import Asked, Scale
 from tests.training import toy
 

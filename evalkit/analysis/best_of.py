@@ -1,0 +1,49 @@
+"""Best-of-n: of every n completions the one that a reward model likes best; what tuning could do, without training.
+
+Its KL from the checkpoint is at most log n - (n - 1) / n nats (Beirami et al. 2024).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from evalkit.analysis.measure import score_completions
+from evalkit.metrics.registry import parse
+from evalkit.plumbing.arrays import Array
+from evalkit.plumbing.progress import Listener
+from evalkit.records import Arm, Group
+
+
+def keep_best(
+    arms: Sequence[Arm], rewards: Mapping[str, str], groups: dict[str, list[Group]], tell: Listener
+) -> dict[str, list[Group]]:
+    """All arms' groups, with those of best-of-n arms cut down to the chosen completions.
+
+    `rewards`: checkpoint -> the reward model that chooses, of those whose arms are best-of-n.
+    Raises `CheckpointError`, `MetricError`, `EngineError` (from the reward model).
+    """
+    kept = {}
+    for arm in arms:
+        kept[arm.name] = groups[arm.name]
+        if arm.checkpoint in rewards:
+            tell.stage(f"choose the best of {arm.best_of} for {arm.name}", 1)
+            by_reward = parse({"reward": {"model": rewards[arm.checkpoint]}})
+            scores = score_completions(by_reward, groups[arm.name], tell)
+            pairs = zip(groups[arm.name], scores, strict=True)
+            kept[arm.name] = [choose(group, arm.best_of, row) for group, row in pairs]
+            tell.advance(1)
+    return kept
+
+
+def choose(group: Group, n: int, rewards: Array) -> Group:
+    """The best of every `n` consecutive completions by `rewards`, [k]; an unreadable one (NaN) is never the best.
+
+    Of equal ones the first is taken. Slots are numbered anew.
+    """
+    rows = np.where(np.isnan(rewards), -np.inf, rewards).reshape(-1, n)
+    places: Sequence[int] = (rows.argmax(axis=1) + np.arange(len(rows)) * n).tolist()
+    chosen = [dataclasses.replace(group.completions[place], slot=slot) for slot, place in enumerate(places)]
+    return dataclasses.replace(group, completions=tuple(chosen))

@@ -1,0 +1,50 @@
+"""Prompts that belong together are one draw: which they are, by a suite and by summaries, and how they are counted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from evalkit.analysis.intervals import units
+from evalkit.errors import Incomparable
+from evalkit.records import Prompt, Summary
+
+
+def clusters_of(prompts: Sequence[Prompt]) -> tuple[str, ...]:
+    """The cluster of each prompt; one without is its own, called by its id. Empty where none names any."""
+    if all(prompt.cluster is None for prompt in prompts):
+        return ()
+    return tuple(prompt.cluster or prompt.id for prompt in prompts)
+
+
+def shared_clusters(prompts: Sequence[str], places: Sequence[str], summaries: Sequence[Summary]) -> tuple[str, ...]:
+    """The cluster of each of these prompts, which all summaries have; empty where no summary names any.
+
+    What belongs together is said of the prompts, not of a run: where some summaries say it, it holds for all. `places`
+    are what the summaries are called. Raises `Incomparable` where two say different things.
+    """
+    told: list[tuple[str, tuple[str, ...]]] = []
+    for place, summary in zip(places, summaries, strict=True):
+        if summary.clusters:
+            known = dict(zip(summary.prompts, summary.clusters, strict=True))
+            told.append((place, tuple(known[prompt] for prompt in prompts)))
+    for place, clusters in told[1:]:
+        if _partition(clusters) != _partition(told[0][1]):
+            raise Incomparable(
+                f"clusters: {told[0][0]} takes {sized(len(prompts), told[0][1])}, {place} "
+                f"{sized(len(prompts), clusters)}, or other ones: give the prompts of both the same `cluster`, and run "
+                "both again (nothing is sampled anew)"
+            )
+    return told[0][1] if told else ()
+
+
+def sized(prompts: int, clusters: Sequence[str]) -> str:
+    """How many units of chance, in words: `20 clusters of 100 prompts`, or `100 prompts`."""
+    count = f"{prompts:,} prompt{'' if prompts == 1 else 's'}"
+    groups = units(clusters, prompts)
+    return count if groups == prompts else f"{groups:,} cluster{'' if groups == 1 else 's'} of {count}"
+
+
+def _partition(clusters: Sequence[str]) -> list[int]:
+    """The same for the same division, whatever its parts are called."""
+    first: dict[str, int] = {}
+    return [first.setdefault(cluster, place) for place, cluster in enumerate(clusters)]

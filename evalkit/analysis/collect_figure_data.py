@@ -1,0 +1,83 @@
+"""Evidence is gathered from measured completions: how laws fall, what became of choices, what is alike, and where."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+
+from evalkit.analysis.clusters import clusters_of
+from evalkit.analysis.embedding_map import map_completions
+from evalkit.analysis.figure_data import ChoiceShares, Evidence, Meanings, Shape
+from evalkit.analysis.intervals import mean_intervals
+from evalkit.metrics.choice_match import given
+from evalkit.metrics.diversity.semantic_classes import partition
+from evalkit.metrics.registry import Measure
+from evalkit.plumbing.arrays import Array
+from evalkit.records import CONFIDENCE, RANKS, Group, Groups
+
+
+def gather(groups: Groups, measures: Sequence[Measure]) -> Evidence:
+    """What the report shows of these groups, as measured: laws, choices and meanings where a measure used them."""
+    return Evidence(
+        shapes=tuple(shape for arm, own in groups.items() for shape in _shapes(arm, own)),
+        choices=tuple(_choices(arm, group) for arm, own in groups.items() for group in own if group.prompt.choices),
+        completion_map=map_completions(groups),
+        meanings=_meanings(groups, measures),
+    )
+
+
+def _meanings(groups: Groups, measures: Sequence[Measure]) -> Meanings | None:
+    """Classes in the notion of the first measure that divides completions by meaning."""
+    measure = next((measure for measure in measures if measure.definition.divides_by_meaning), None)
+    if measure is None:
+        return None
+    threshold = dict(measure.params)["threshold"]
+    assert isinstance(threshold, float)
+    classes = {
+        arm: {group.prompt.id: tuple(partition(group, threshold).tolist()) for group in own if group.completions}
+        for arm, own in groups.items()
+    }
+    return Meanings(str(measure), threshold, classes)
+
+
+def _shapes(arm: str, groups: Sequence[Group]) -> list[Shape]:
+    told = [group for group in groups if group.laws]
+    if not told:
+        return []
+    rows = np.array([_probabilities_at_ranks(group) for group in told])
+    intervals = mean_intervals(rows.T, CONFIDENCE, clusters_of([group.prompt for group in told]))
+    return [
+        Shape(
+            arm,
+            RANKS,
+            tuple(_known(mean.value) for mean in intervals),
+            tuple(_known(mean.low) for mean in intervals),
+            tuple(_known(mean.high) for mean in intervals),
+        )
+    ]
+
+
+def _probabilities_at_ranks(group: Group) -> Array:
+    """(R,) mean over a prompt's tokens."""
+    assert group.laws
+    rows = np.concatenate([laws.logprobs_at_ranks for laws in group.laws]).astype(np.float64)
+    return np.asarray(np.exp(rows).mean(axis=0))
+
+
+def _choices(arm: str, group: Group) -> ChoiceShares:
+    known = group.choice_logprobs or {}
+    choices = tuple(group.prompt.choices)
+    drawn = Counter(choice for one in group.completions if (choice := given(one.text, choices)) is not None)
+    return ChoiceShares(
+        group.prompt.id,
+        arm,
+        {choice: float(np.exp(logprob)) for choice, logprob in known.items()},
+        {choice: drawn[choice] for choice in choices},
+        len(group.completions),
+    )
+
+
+def _known(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None

@@ -1,0 +1,157 @@
+"""Frontiers over temperature: diversity read at equal quality, quality read at equal diversity. Pure.
+
+Temperature trades quality for diversity, so two checkpoints at one temperature differ in both, and which trades better
+cannot be told. A checkpoint at several temperatures is a path of points joined by straight lines; at a level q of
+quality it offers the largest diversity that the path has at quality q or more, so that a path that turns back offers
+what is best on it. Two paths are compared over the range of levels that both reach: nothing is extrapolated.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from evalkit.analysis.estimates import Measured
+from evalkit.analysis.intervals import by_cluster, resampled_means
+from evalkit.plumbing.arrays import Array
+from evalkit.records import CONFIDENCE, Arm, Reading
+
+LEVELS = 33
+"""Levels that the gap is averaged over, evenly spread over the common range, ends included."""
+UNREACHED = 0.05
+"""Share of resamples without a common range above which a gap has no interval."""
+
+
+def read_sweeps(
+    arms: Sequence[Arm], quality: Measured, diversities: Sequence[Measured], clusters: Sequence[str] = ()
+) -> list[Reading]:
+    """Every checkpoint against its baseline, wherever one of them has several temperatures.
+
+    For each measure of diversity two readings: its gap at equal quality, and the gap of quality at equal diversity.
+    `clusters`: that of each prompt, where prompts belong together.
+    """
+    paths = _paths(arms)
+    readings = []
+    for checkpoint, baseline in _compared(arms):
+        own, other = paths[checkpoint], paths[baseline]
+        if max(len(own), len(other)) > 1:
+            for diversity in diversities:
+                readings.append(_read(checkpoint, baseline, own, other, diversity, quality, clusters))
+                readings.append(_read(checkpoint, baseline, own, other, quality, diversity, clusters))
+    return readings
+
+
+def gaps(levels: tuple[Array, Array], offers: tuple[Array, Array]) -> tuple[Array, Array, Array]:
+    """Mean gap of two paths over their common range, and its two ends; [B] each, NaN where there is no such range.
+
+    `levels`, `offers`: for either path the means on the axis where they are made equal and on the other, [B, points],
+    higher is better on both.
+    """
+    start = np.maximum(*(path.min(axis=1) for path in levels))
+    end = np.minimum(*(path.max(axis=1) for path in levels))
+    at = start[:, None] + (end - start)[:, None] * np.linspace(0, 1, LEVELS)
+    mine, theirs = (offered(path, offer, at) for path, offer in zip(levels, offers, strict=True))
+    gap = np.where(start <= end, (mine - theirs).mean(axis=1), np.nan)
+    return gap, start, end
+
+
+def offered(levels: Array, offers: Array, at: Array) -> Array:
+    """The largest offer of each path where its level is `at` or more: [B, L] for paths [B, points] and `at` [B, L]."""
+    best = np.full(at.shape, -np.inf)
+    # The last level was computed from the path's own ends, and may be off by a rounding error.
+    reached = at - 1e-12 * np.maximum(1, np.abs(at))
+    for point in range(levels.shape[1]):
+        here = levels[:, point, None] >= reached
+        best = np.where(here, np.maximum(best, offers[:, point, None]), best)
+    for left in range(levels.shape[1] - 1):
+        a, b = levels[:, left, None], levels[:, left + 1, None]
+        crosses = np.minimum(a, b) < at
+        crosses &= np.maximum(a, b) >= at
+        share = np.divide(at - a, b - a, out=np.zeros_like(at), where=crosses)
+        crossing = offers[:, left, None] + share * (offers[:, left + 1] - offers[:, left])[:, None]
+        best = np.where(crosses, np.maximum(best, crossing), best)
+    return best
+
+
+def _paths(arms: Sequence[Arm]) -> dict[str, list[str]]:
+    """Checkpoint -> its arms by temperature."""
+    paths: dict[str, list[Arm]] = {}
+    for arm in arms:
+        paths.setdefault(arm.checkpoint, []).append(arm)
+    return {
+        name: [arm.name for arm in sorted(own, key=lambda arm: arm.sampling.temperature if arm.sampling else 0.0)]
+        for name, own in paths.items()
+    }
+
+
+def _compared(arms: Sequence[Arm]) -> list[tuple[str, str]]:
+    """(checkpoint, baseline checkpoint) of every comparison between two checkpoints."""
+    home = {arm.name: arm.checkpoint for arm in arms}
+    pairs = dict.fromkeys((arm.checkpoint, home[arm.baseline]) for arm in arms if arm.baseline in home)
+    return [(checkpoint, baseline) for checkpoint, baseline in pairs if checkpoint != baseline]
+
+
+def _read(
+    checkpoint: str,
+    baseline: str,
+    own: Sequence[str],
+    other: Sequence[str],
+    metric: Measured,
+    equal: Measured,
+    clusters: Sequence[str],
+) -> Reading:
+    level, offer = _values(equal, own, other), _values(metric, own, other)
+    both = np.hstack([level, offer])
+    both[np.isnan(both).any(axis=1)] = np.nan
+    both = by_cluster(both.T, clusters).T
+    level, offer = np.split(both[~np.isnan(both).any(axis=1)], 2, axis=1)
+    value, low, high, start, end = _gap(level, offer, len(own))
+    sign = -1 if metric.better == "lower" else 1
+    low, high = (low, high) if sign > 0 else (-high, -low)
+    first, last = (-end, -start) if equal.better == "lower" else (start, end)
+    return Reading(
+        checkpoint=checkpoint,
+        baseline=baseline,
+        metric=metric.measure,
+        at_equal=equal.measure,
+        signature=f"{metric.signature} at {equal.signature}",
+        value=_known(sign * value),
+        low=_known(low),
+        high=_known(high),
+        start=_known(first),
+        end=_known(last),
+    )
+
+
+def _gap(level: Array, offer: Array, split: int) -> tuple[float, float, float, float, float]:
+    """Gap, interval and common range of the paths in the columns before and after `split`; rows are units of chance."""
+    nothing = (math.nan,) * 5
+    if len(level) < 2:
+        return nothing
+    means = level.mean(axis=0)[None, :], offer.mean(axis=0)[None, :]
+    [value], [start], [end] = gaps(_halves(means[0], split), _halves(means[1], split))
+    if math.isnan(value):
+        return nothing
+    both = resampled_means(np.hstack([level, offer]))
+    resampled, _, _ = gaps(_halves(both[:, : level.shape[1]], split), _halves(both[:, level.shape[1] :], split))
+    reached = resampled[~np.isnan(resampled)]
+    if len(reached) < (1 - UNREACHED) * len(resampled):
+        return value, math.nan, math.nan, start, end
+    low, high = np.quantile(reached, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
+    return value, float(low), float(high), start, end
+
+
+def _halves(values: Array, split: int) -> tuple[Array, Array]:
+    return values[:, :split], values[:, split:]
+
+
+def _values(one: Measured, *paths: Sequence[str]) -> Array:
+    """(P, points of all paths), turned so that higher is better."""
+    sign = -1.0 if one.better == "lower" else 1.0
+    return sign * np.stack([one.values[arm] for path in paths for arm in path], axis=1)
+
+
+def _known(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None

@@ -1,0 +1,203 @@
+"""Per-prompt values become estimates and differences; a summary becomes summary.json and comes back."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from evalkit.analysis.clusters import sized
+from evalkit.analysis.intervals import FEW, Bounds, holm, mean_intervals, mean_p_values, units
+from evalkit.metrics.registry import VARIANTS, label, split_variant
+from evalkit.plumbing.arrays import Array
+from evalkit.records import (
+    CONFIDENCE,
+    Alarm,
+    Arm,
+    Bar,
+    Better,
+    Crossover,
+    Curve,
+    Difference,
+    Estimate,
+    Reading,
+    Summary,
+    Traits,
+)
+
+CEILING, CEILING_TIMES = 0.97, 4
+"""Share of k above which a count of up to k says no more, and how many times k would."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One measure's values: for each arm that it was taken on one float a prompt, NaN where undefined."""
+
+    measure: str
+    signature: str
+    better: Better
+    values: Mapping[str, Array]
+    traits: Traits = field(default_factory=Traits)
+    bounds: Bounds | None = None
+    """The lowest and the highest value that there can be on a prompt, where that is known."""
+
+
+@dataclass(frozen=True)
+class Compared:
+    """What is read off besides one number a prompt."""
+
+    bar: Bar | None = None
+    curves: tuple[Curve, ...] = ()
+    crossovers: tuple[Crossover, ...] = ()
+    readings: tuple[Reading, ...] = ()
+
+
+def summarise(
+    suite: str,
+    prompts: Sequence[str],
+    arms: Sequence[Arm],
+    measured: Sequence[Measured],
+    samples: int,
+    alarms: Sequence[Alarm],
+    compared: Compared | None = None,
+    clusters: Sequence[str] = (),
+    asked: Sequence[str] = (),
+) -> Summary:
+    """Means with intervals, paired differences to each arm's baseline, Holm over those of each variant.
+
+    `clusters`: that of each prompt, where prompts belong together; a cluster is then the unit of chance. `asked`: a
+    hash of what each prompt asks (`asked.hashes_of`).
+
+    The verdict is about whole groups, so these are one family. Each other variant reads the same metrics once more,
+    under another question, and is a family of its own: asking it makes no answer to the first question weaker.
+    """
+    estimates = [estimate for one in measured for estimate in estimate_arms(one, arms, samples, clusters)]
+    differences = [difference for one in measured for difference in compare_arms(one, arms, clusters)]
+    warned = (*alarms, *few_prompts(len(prompts), clusters), *at_the_ceiling(estimates))
+    more = compared or Compared()
+    return Summary(
+        suite=suite,
+        prompts=tuple(prompts),
+        arms=tuple(arms),
+        estimates=tuple(estimates),
+        differences=tuple(corrected(differences)),
+        alarms=warned,
+        bar=more.bar,
+        curves=more.curves,
+        crossovers=more.crossovers,
+        readings=more.readings,
+        clusters=tuple(clusters),
+        asked=tuple(asked),
+    )
+
+
+def corrected(differences: Sequence[Difference]) -> list[Difference]:
+    """The same with Holm's adjusted p-values: each variant is a family."""
+    families = np.array([split_variant(difference.metric)[0] for difference in differences])
+    p_values = np.array([math.nan if d.p is None else d.p for d in differences], dtype=np.float64)
+    adjusted = np.full(len(differences), np.nan)
+    for family in VARIANTS:
+        adjusted[families == family] = holm(p_values[families == family])
+    return [dataclasses.replace(d, p_adjusted=_known(p)) for d, p in zip(differences, adjusted, strict=True)]
+
+
+def few_prompts(prompts: int, clusters: Sequence[str] = ()) -> list[Alarm]:
+    """What must be said of so few prompts."""
+    if units(clusters, prompts) >= FEW:
+        return []
+    asked = "one prompt" if prompts == 1 else sized(prompts, clusters)
+    message = (
+        f"only {asked}: how skewed values are is known roughly, so that intervals may miss the mean more often than "
+        f"they say, and few differences can be told from chance; ask {FEW} {'clusters ' if clusters else ''}or more"
+    )
+    return [Alarm("all arms", "few prompts", message)]
+
+
+def at_the_ceiling(estimates: Sequence[Estimate]) -> list[Alarm]:
+    """What must be said of measures that count up to k, where some arm's answers are all different or nearly so."""
+    found = []
+    for estimate in estimates:
+        if split_variant(estimate.metric)[0] == "whole" and is_at_ceiling(estimate):
+            k = estimate.samples
+            message = (
+                f"{label(estimate.metric)} is {estimate.value:.3g} of at most {k}: hardly two completions are alike, "
+                f"and what is more various cannot be told; draw {CEILING_TIMES * k} or more a prompt (--samples)"
+            )
+            found.append(Alarm(estimate.arm, "ceiling", message))
+    return found
+
+
+def is_at_ceiling(estimate: Estimate) -> bool:
+    """Whether it is within CEILING of the largest value that so many completions allow, if anything bounds it."""
+    return (
+        estimate.traits.bounds[1] == "k"
+        and estimate.value is not None
+        and estimate.samples > 1
+        and estimate.value >= CEILING * estimate.samples
+    )
+
+
+def bounds_of(traits: Traits, samples: int) -> Bounds | None:
+    """Between what the measure's values lie on so many completions; None where nothing bounds them."""
+    lowest, highest = traits.bounds
+    if lowest is None and highest is None:
+        return None
+    most = float(samples) if highest == "k" else math.inf if highest is None else highest
+    return (-math.inf if lowest is None else lowest, most)
+
+
+def estimate_arms(one: Measured, arms: Sequence[Arm], samples: int, clusters: Sequence[str] = ()) -> list[Estimate]:
+    """The mean over prompts with its interval, for each of the arms that has values."""
+    arms = [arm for arm in arms if arm.name in one.values]
+    if not arms:
+        return []
+    means = mean_intervals(np.stack([one.values[arm.name] for arm in arms]), CONFIDENCE, clusters, one.bounds)
+    return [
+        Estimate(
+            metric=one.measure,
+            signature=one.signature,
+            arm=arm.name,
+            value=_known(mean.value),
+            low=_known(mean.low),
+            high=_known(mean.high),
+            confidence=CONFIDENCE,
+            prompts=mean.count,
+            samples=samples,
+            better=one.better,
+            values=tuple(_known(value) for value in one.values[arm.name]),
+            traits=one.traits,
+        )
+        for arm, mean in zip(arms, means, strict=True)
+    ]
+
+
+def compare_arms(one: Measured, arms: Sequence[Arm], clusters: Sequence[str] = ()) -> list[Difference]:
+    """The paired difference to its baseline, for each of the arms that has values as its baseline has; p as it is."""
+    pairs = [(arm.name, arm.baseline) for arm in arms if arm.name in one.values]
+    compared = [(arm, baseline) for arm, baseline in pairs if baseline is not None and baseline in one.values]
+    if not compared:
+        return []
+    gaps = np.stack([one.values[arm] - one.values[baseline] for arm, baseline in compared])
+    bounds = None if one.bounds is None else (one.bounds[0] - one.bounds[1], one.bounds[1] - one.bounds[0])
+    means, p_values = mean_intervals(gaps, CONFIDENCE, clusters, bounds), mean_p_values(gaps, clusters, bounds)
+    return [
+        Difference(
+            metric=one.measure,
+            signature=one.signature,
+            arm=arm,
+            baseline=baseline,
+            value=_known(mean.value),
+            low=_known(mean.low),
+            high=_known(mean.high),
+            p=_known(p),
+            p_adjusted=None,
+        )
+        for (arm, baseline), mean, p in zip(compared, means, p_values, strict=True)
+    ]
+
+
+def _known(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None

@@ -1,0 +1,34 @@
+"""TODO."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from evalkit.analysis.measure import Measurements
+from evalkit.records import Group, Summary
+
+
+def _told(row: dict[str, Any]) -> dict[str, Any]:
+    """JSON has no NaN."""
+    return {key: None if isinstance(value, float) and math.isnan(value) else value for key, value in row.items()}
+
+
+def _score_rows(groups: dict[str, list[Group]], measurements: Measurements) -> dict[str, list[Any]]:
+    rows: dict[str, list[Any]] = {"arm": [], "prompt_id": [], "slot": [], "score": [], "value": []}
+    for score, by_arm in measurements.scores.items():
+        for arm, arrays in by_arm.items():
+            for group, array in zip(groups[arm], arrays, strict=True):
+                for completion, value in zip(group.completions, array, strict=True):
+                    for key, cell in zip(rows, (arm, completion.prompt_id, completion.slot, score, value), strict=True):
+                        rows[key].append(cell)
+    return rows
+
+
+def _metric_rows(summary: Summary) -> dict[str, list[Any]]:
+    rows: dict[str, list[Any]] = {"arm": [], "prompt_id": [], "metric": [], "signature": [], "value": []}
+    for estimate in summary.estimates:
+        for prompt, value in zip(summary.prompts, estimate.values, strict=True):
+            for key, cell in zip(rows, (estimate.arm, prompt, estimate.metric, estimate.signature, value), strict=True):
+                rows[key].append(cell)
+    return rows

@@ -1,0 +1,3 @@
+"""The command line: commands parse, call and print."""
+
+from evalkit.cli.main import main as main

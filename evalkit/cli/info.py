@@ -1,0 +1,100 @@
+"""TODO."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import click
+
+from evalkit.cli.errors import Command, Group
+
+
+@click.group(cls=Group)
+def suite() -> None:
+    """Look at suites without running them."""
+
+
+@suite.command("schema")
+def suite_schema() -> None:
+    """Print the JSON Schema of a suite file."""
+    from evalkit.suite.schema import suite_schema as schema
+
+    click.echo(json.dumps(schema(), indent=2))
+
+
+@suite.command("check")
+@click.argument("file", type=click.Path(path_type=Path))
+def suite_check(file: Path) -> None:
+    """Check a suite FILE and the folders that it names; nothing is loaded or fetched."""
+    from evalkit.errors import SuiteError
+    from evalkit.plumbing.prose import counted
+    from evalkit.suite.on_disk import look
+    from evalkit.suite.schema import load_suite
+
+    found = load_suite(file)
+    looked = look(found, file)
+    for note in looked.notes:
+        click.echo(f"note: {note}", err=True)
+    if looked.faults:
+        raise SuiteError("\n".join(looked.faults))
+    sizes = {"prompt": found.prompts, "checkpoint": found.checkpoints, "metric": found.metrics}
+    counts = ", ".join(counted(len(members), noun) for noun, members in sizes.items())
+    click.echo(f"{file}: all right ({counts})")
+
+
+@click.command(cls=Command)
+@click.argument("name", required=False)
+def metrics(name: str | None) -> None:
+    """List the metrics there are, or say all about one."""
+    import inspect
+    import shutil
+
+    from evalkit.cli.metric_list import catalogue
+    from evalkit.metrics.registry import define, definitions, split_variant
+
+    if name is not None:
+        found = define(split_variant(name)[1].partition("|")[0])
+        traits = found.traits
+        family = f"; family: {traits.family}" if traits.side != "neither" else ""
+        click.echo(f"{found.name}  (unit: {found.unit}; better: {found.better}; side: {traits.side}{family})")
+        click.echo(
+            f"Source: {found.cites or 'our own definition'}. Needs: {', '.join(sorted(found.needs)) or 'texts'}.\n"
+        )
+        click.echo(inspect.getdoc(found.function) or "")
+        return
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    click.echo("\n".join(catalogue(definitions().values(), width)))
+
+
+@click.command(cls=Command)
+def doctor() -> None:
+    """Say what this machine can do, what is missing, and the command that adds it."""
+    from evalkit.cli.doctor import examine
+
+    findings = examine()
+    for finding in findings:
+        click.echo(f"{'ok     ' if finding.good else 'missing'}  {finding.subject}: {finding.text}")
+        if finding.remedy:
+            click.echo(f"         -> {finding.remedy}")
+
+
+@click.group(cls=Group)
+def lab() -> None:
+    """The built-in world whose truth is known."""
+
+
+@lab.command("build")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder for the checkpoints; default: inside the package.",
+)
+def lab_build(out: Path | None) -> None:
+    """Make the lab's checkpoints anew from their recipe (some minutes on two cores)."""
+    from evalkit.lab import CHECKPOINTS
+    from evalkit.lab.build import build
+
+    for name, folder in build(out or CHECKPOINTS).items():
+        click.echo(f"{name}: {folder}")

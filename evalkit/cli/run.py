@@ -1,0 +1,208 @@
+"""TODO."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, get_args
+
+import click
+
+from evalkit.cli.errors import Command, write
+from evalkit.cli.gate import decide
+from evalkit.cli.options import output_options
+from evalkit.plumbing.tokenizer import Asked
+
+if TYPE_CHECKING:
+    from evalkit.plumbing.progress import Listener
+    from evalkit.records import Summary
+    from evalkit.suite.schema import Suite
+
+
+def _models(_context: click.Context, _parameter: click.Parameter, given: tuple[str, ...]) -> dict[str, str]:
+    models = {}
+    for pair in given:
+        name, equals, path = pair.partition("=")
+        if not (name and equals and path):
+            raise click.BadParameter(f"{pair!r} is not of the form NAME=PATH")
+        models[name] = path
+    return models
+
+
+@click.command(cls=Command)
+@click.argument("suite", type=click.Path(path_type=Path))
+@click.option(
+    "--model",
+    "models",
+    multiple=True,
+    metavar="NAME=PATH",
+    callback=_models,
+    help="Use this folder, hub id or server URL for the suite's checkpoint NAME; a new name adds a tuned checkpoint.",
+)
+@click.option("--samples", type=int, metavar="N", help="Completions a prompt.")
+@click.option(
+    "--temperature",
+    "temperatures",
+    type=float,
+    multiple=True,
+    metavar="T",
+    help="Sampling temperature; repeat for several arms.",
+)
+@click.option(
+    "--engine",
+    default="auto",
+    show_default=True,
+    metavar="NAME",
+    help="vllm, transformers, openai, or auto: vllm where installed.",
+)
+@click.option("--prompts", type=int, metavar="N", help="Only the first N prompts.")
+@click.option(
+    "--reward",
+    "rewards",
+    multiple=True,
+    metavar="MODEL",
+    help="Use this reward model (folder or hub id) in place of the suite's; repeat for several groups of raters.",
+)
+@click.option(
+    "--judge",
+    metavar="MODEL",
+    help="Have this model, by its name on the server at EVALKIT_JUDGE_URL, compare answers, in place of the suite's.",
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIR",
+    help="The run folder itself; the same command on it resumes. Default: a new folder under reports/.",
+)
+@click.option(
+    "--until-decided",
+    "policy_file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="POLICY",
+    help="Ask in blocks and stop when the gate's verdict by this policy file is settled; exit as the gate does.",
+)
+@click.option("--fresh", is_flag=True, help="Sample anew: take nothing from the cache of earlier runs.")
+@click.option("--seed", type=int, metavar="N", help="Draw other samples: the suite's seed, from which all others come.")
+@click.option("--tag", "tags", multiple=True, metavar="TEXT", help="Write this label in the manifest; repeat for more.")
+@click.option("--dry-run", is_flag=True, help="Say what the run would ask for, and how long it takes; load nothing.")
+@click.option(
+    "--price-per-million",
+    "prices",
+    metavar="IN,OUT",
+    help="With --dry-run: prices of a million prompt and completion tokens, to say what the run would cost.",
+)
+@click.option("--baseline", metavar="WHAT", help="With --until-decided: what the gate compares with; see evalkit gate.")
+@output_options
+def run(suite: Path, models: dict[str, str], samples: int | None, temperatures: tuple[float, ...], engine: str,
+        prompts: int | None, rewards: tuple[str, ...], judge: str | None, out: Path | None, policy_file: Path | None,
+        fresh: bool, seed: int | None, tags: tuple[str, ...], dry_run: bool, prices: str | None, baseline: str | None,
+        tell: Listener, quiet: bool) -> None:  # fmt: skip
+    """Sample SUITE from its checkpoints, measure, and write a report."""
+    from evalkit.run import run_suite
+    from evalkit.suite.schema import load_suite, overrides
+
+    changes = overrides(models, samples, temperatures or None, prompts, rewards, judge, seed)
+    asked = load_suite(suite, changes, tell.note)
+    command = ["evalkit", *sys.argv[1:]]
+    if dry_run:
+        _forecast(asked, engine, out, fresh, prices, tell)
+        if policy_file is not None:
+            click.echo("That is for all prompts; --until-decided may stop earlier.")
+        return
+    if prices is not None:
+        raise click.UsageError("--price-per-million goes with --dry-run")
+    if policy_file is not None:
+        decide(asked, policy_file, baseline, engine, out, tell, command, fresh, tags, quiet)
+        return
+    if baseline is not None:
+        raise click.UsageError("--baseline goes with --until-decided; to gate a run that is there, use evalkit gate")
+    result = run_suite(asked, engine, out, tell, command, fresh, tags)
+    tell.close()
+    if not quiet:
+        _print_verdict(result.summary)
+        click.echo(f"Report: {result.report}")
+    else:
+        click.echo(result.report)
+
+
+def _forecast(suite: Suite, engine: str, out: Path | None, fresh: bool, prices: str | None, tell: Listener) -> None:
+    from evalkit.announce.forecast import show_forecast
+    from evalkit.inference.forecast import forecast, read_prices
+    from evalkit.inference.plan import plan_in
+    from evalkit.run import default_folder
+
+    folder = out or default_folder(suite)
+    priced = None if prices is None else read_prices(prices)
+    found = forecast(plan_in(folder, suite, engine, tell), folder, fresh)
+    tell.close()
+    show_forecast(found, priced)
+
+
+@click.command(cls=Command)
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option(
+    "--metrics",
+    metavar="A,B",
+    help="Metrics, comma separated, as in distinct_n,'distinct_n|n:3'. Default: all that texts allow.",
+)
+@click.option("--baseline", metavar="ARM", help="The arm the others are compared with; default: the first in the file.")
+@click.option(
+    "--tokenizer",
+    default="auto",
+    show_default=True,
+    type=click.Choice(get_args(Asked)),
+    help="What splits texts into words; auto: 13a, or characters for scripts without spaces.",
+)
+@click.option("--suite", metavar="NAME", help="The name under which the results stand; default: the file's.")
+@click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
+@click.option(
+    "--report", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE.html", help="Write the report here."
+)
+@output_options
+def score(
+    file: Path,
+    metrics: str | None,
+    baseline: str | None,
+    tokenizer: Asked,
+    suite: str | None,
+    as_json: bool,
+    report: Path | None,
+    tell: Listener,
+    quiet: bool,
+) -> None:
+    """Measure completions made elsewhere: FILE is JSONL with prompt_id, prompt, completion (or completions), arm."""
+    from evalkit.runs.summary import to_json
+    from evalkit.score import score_file
+
+    names = [] if metrics is None else [name.strip() for name in metrics.split(",")]
+    if not all(names):
+        raise click.UsageError(
+            f"--metrics {metrics!r} names {'an empty metric' if any(names) else 'no metric'}; write them with commas "
+            "between, as in distinct_n,length, or leave --metrics out for all that texts allow"
+        )
+    scored = score_file(file, names, baseline, tell, tokenizer, suite)
+    tell.close()
+    if report is not None:
+        write(report, scored.page)
+    if as_json:
+        click.echo(to_json(scored.summary))
+    elif not quiet:
+        _print_verdict(scored.summary)
+    if report is not None and not as_json:
+        click.echo(f"Report: {report}")
+
+
+def _print_verdict(summary: Summary) -> None:
+    from rich.console import Console
+    from rich.text import Text
+
+    from evalkit.report.sections.alarm_lines import alarm_lines
+    from evalkit.report.verdict.verdict import verdict
+
+    console = Console(highlight=False)
+    told = verdict(summary)
+    console.print(Text(told.headline, style="bold"))
+    for claim in told.besides:
+        console.print(Text(claim))
+    for line in alarm_lines(summary):
+        console.print(Text(f"! {line.arms}: {line.message}", style="yellow"))

@@ -1,0 +1,178 @@
+"""TODO."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from evalkit.cli.errors import Group
+from evalkit.cli.options import output_options
+
+if TYPE_CHECKING:
+    from evalkit.plumbing.progress import Listener
+
+
+@click.group(cls=Group)
+def prefs() -> None:
+    """Pairs of completions, and who prefers which."""
+
+
+@prefs.command("sample")
+@click.argument("config", type=click.Path(path_type=Path))
+@click.option(
+    "--out",
+    required=True,
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE.jsonl",
+    help="Write the pairs here, over what is there.",
+)
+@click.option(
+    "--engine",
+    default="auto",
+    show_default=True,
+    metavar="NAME",
+    help="vllm, transformers, openai, or auto: vllm where installed.",
+)
+@output_options
+def prefs_sample(config: Path, out: Path, engine: str, tell: Listener, quiet: bool) -> None:
+    """Draw pairs of completions from a checkpoint, as CONFIG asks."""
+    from evalkit.training.config import PrefsSampleConfig, load_config
+    from evalkit.training.preferences.preferences import check_place, sample_pairs, write_pairs
+
+    asked = load_config(PrefsSampleConfig, config, tell.note)
+    check_place(out)
+    pairs = sample_pairs(asked, engine, tell)
+    write_pairs(out, pairs)
+    tell.close()
+    click.echo(out if quiet else f"Pairs: {out} ({len(pairs)})")
+
+
+@prefs.command("simulate")
+@click.argument("config", type=click.Path(path_type=Path))
+@click.option(
+    "--out",
+    required=True,
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE.jsonl",
+    help="Write the preferences here, over what is there.",
+)
+@output_options
+def prefs_simulate(config: Path, out: Path, tell: Listener, quiet: bool) -> None:
+    """Let simulated raters compare pairs, as CONFIG asks."""
+    from evalkit.training.config import PrefsSimulateConfig, load_config
+    from evalkit.training.preferences.preferences import (
+        agreement,
+        check_place,
+        label_pairs,
+        read_pairs,
+        value_pairs,
+        write_preferences,
+    )
+
+    asked = load_config(PrefsSimulateConfig, config, tell.note)
+    check_place(out)
+    pairs = read_pairs(asked.pairs, tell.note)
+    values = value_pairs(asked.groups, pairs, tell)
+    preferences = label_pairs(asked, pairs, values, tell)
+    write_preferences(out, preferences)
+    tell.close()
+    if not quiet:
+        _print_agreement(agreement(preferences, values))
+    click.echo(out if quiet else f"Preferences: {out} ({len(preferences)})")
+
+
+def _print_agreement(shares: dict[str, dict[str, float]]) -> None:
+    import math
+
+    from rich.console import Console
+    from rich.table import Table
+
+    click.echo("Share of each group's preferences that sides with its own values, and with those of the others:")
+    table = Table("preferences of", box=None, header_style="bold")
+    for judge in shares:
+        table.add_column(judge, justify="right", overflow="fold")
+    for group, by_judge in shares.items():
+        table.add_row(group, *("-" if math.isnan(share) else f"{share:.1%}" for share in by_judge.values()))
+    Console().print(table)
+
+
+@click.group(cls=Group)
+def train() -> None:
+    """Make comparison models: reward models, supervised fine-tuning, PPO."""
+
+
+def training_command(command: Callable[..., Any]) -> Callable[..., Any]:
+    """CONFIG, --out and the output options that every trainer has."""
+
+    @click.argument("config", type=click.Path(path_type=Path))
+    @click.option(
+        "--out",
+        type=click.Path(path_type=Path, file_okay=False),
+        metavar="DIR",
+        help="The training's folder; the same command on it resumes. Default: trained/NAME.",
+    )
+    @output_options
+    @wraps(command)
+    def with_options(*args: Any, **kwargs: Any) -> Any:
+        _needs_the_train_extra()
+        return command(*args, **kwargs)
+
+    return with_options
+
+
+@train.command("ppo")
+@training_command
+def train_ppo(config: Path, out: Path | None, tell: Listener, quiet: bool) -> None:
+    """Tune the policy of CONFIG on its reward by PPO, a checkpoint for each beta."""
+    from evalkit.training.config import PpoConfig, load_config
+    from evalkit.training.ppo_ladder import train_ladder
+
+    asked = load_config(PpoConfig, config, tell.note)
+    folder = out or Path("trained") / asked.name
+    _print_trained(train_ladder(asked, folder, tell, ["evalkit", *sys.argv[1:]]), folder, tell, quiet)
+
+
+@train.command("reward")
+@training_command
+def train_reward(config: Path, out: Path | None, tell: Listener, quiet: bool) -> None:
+    """Train a reward model on the preferences of CONFIG, and one for each rater group where it says so."""
+    from evalkit.training.config import RewardConfig, load_config
+    from evalkit.training.reward_model import train_reward as train
+
+    asked = load_config(RewardConfig, config, tell.note)
+    folder = out or Path("trained") / asked.name
+    _print_trained(train(asked, folder, tell, ["evalkit", *sys.argv[1:]]), folder, tell, quiet)
+
+
+@train.command("sft")
+@training_command
+def train_sft(config: Path, out: Path | None, tell: Listener, quiet: bool) -> None:
+    """Fine-tune the model of CONFIG on prompts and completions."""
+    from evalkit.training.config import SftConfig, load_config
+    from evalkit.training.sft import train_sft as train
+
+    asked = load_config(SftConfig, config, tell.note)
+    folder = out or Path("trained") / asked.name
+    _print_trained([train(asked, folder, tell, ["evalkit", *sys.argv[1:]])], folder, tell, quiet)
+
+
+def _needs_the_train_extra() -> None:
+    from importlib.util import find_spec
+
+    from evalkit.errors import InputError
+
+    if find_spec("accelerate") is None:
+        raise InputError("training needs accelerate; install it with: pip install 'evalkit[train]'")
+
+
+def _print_trained(made: Sequence[Path], folder: Path, tell: Listener, quiet: bool) -> None:
+    tell.close()
+    for checkpoint in made:
+        click.echo(checkpoint if quiet else f"Checkpoint: {checkpoint}")
+    if not quiet:
+        click.echo(f"Curves: {folder / 'training.html'}")

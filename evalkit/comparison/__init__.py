@@ -1,1 +1,0 @@
-"""Fair comparison: equal numbers, equal lengths, equal quality. Pure functions of completions and values."""

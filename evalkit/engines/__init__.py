@@ -1,1 +1,0 @@
-"""Where completions come from: one file an engine, found by entry point."""

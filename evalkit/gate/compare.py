@@ -1,0 +1,238 @@
+"""Two sides, metric by metric: B minus A, paired by prompt. What `evalkit compare` says; nothing is allowed or refused.
+
+Unlike the gate it asks no policy, and its family for Holm's correction is what it was asked to show.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from evalkit.analysis.clusters import shared_clusters
+from evalkit.analysis.effects import Outcome, is_whole, outcome
+from evalkit.analysis.estimates import Measured, bounds_of, compare_arms, corrected, estimate_arms
+from evalkit.errors import Incomparable, InputError
+from evalkit.gate.baselines import find_side, read_side
+from evalkit.gate.common_prompts import common_of
+from evalkit.gate.decide import values_of
+from evalkit.gate.sides import Pair, Side, choose_pairs, estimates_of, named, unlike_prompts
+from evalkit.metrics.registry import is_by_prompt
+from evalkit.plumbing.prose import counted
+from evalkit.records import Arm, Difference, Estimate
+from evalkit.report.sections.tables import unlike_fields
+from evalkit.runs.asked import Common, common_to, few
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """One of the two: a side, and the arm that was named with it."""
+
+    side: Side
+    arm: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One metric. Values are means over the prompts that both sides have."""
+
+    metric: str
+    a: Estimate | None
+    b: Estimate | None
+    difference: Difference | None
+    """B minus A; None where the two must not be compared."""
+    outcome: Outcome | None
+    why_not: str
+    """Why there is no difference; else empty."""
+
+
+@dataclass(frozen=True, slots=True)
+class PairRows:
+    """Two arms."""
+
+    a: str
+    b: str
+    rows: tuple[Row, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """All pairs of arms of two sides."""
+
+    a: str
+    b: str
+    """The sides, as the user called them."""
+    common: Common
+    """The prompts that both asked alike, and those that are left out."""
+    clusters: tuple[str, ...]
+    """The cluster of each that both asked; empty: each is its own."""
+    tests: int
+    """Differences with a p-value, over which Holm corrects (each variant is a family)."""
+    pairs: tuple[PairRows, ...]
+
+
+def read_end(given: str) -> End:
+    """`RUN` or `RUN:ARM`, RUN as in `read_side`; names may hold colons. Raises `RecordsError`, `InputError`."""
+    if find_side(given) is None:
+        pieces = given.split(":")
+        for cut in range(len(pieces) - 1, 0, -1):
+            run, arm = ":".join(pieces[:cut]), ":".join(pieces[cut:])
+            if find_side(run) is not None:
+                side = read_side(run)
+                _check_arm(side, arm)
+                return End(side, arm)
+    return End(read_side(given))
+
+
+def compare_sides(a: End, b: End, metrics: Sequence[str] = (), common_prompts: bool = False) -> Comparison:
+    """Every plain metric, or those named, on the prompts that both sides asked.
+
+    `common_prompts`: where they did not ask the same, on those that are. Raises `Incomparable` where nothing can be
+    paired, `InputError` on a metric that neither side has.
+    """
+    common = _common(a.side, b.side, common_prompts)
+    shared = common.prompts
+    sides = (a.side, b.side)
+    clusters = shared_clusters(shared, [side.place for side in sides], [side.summary for side in sides])
+    pairs = _pairs(a, b)
+    ends = [
+        (
+            _only(estimates_of(a.side.summary, one), a.side, shared),
+            _only(estimates_of(b.side.summary, other), b.side, shared),
+        )
+        for one, other in pairs
+    ]
+    wanted = _wanted({name: e for here, there in ends for name, e in (here | there).items()}, metrics)
+    rows = [
+        [
+            _row(name, here.get(name), there.get(name), common, clusters, a, b)
+            for name in wanted
+            if name in here or name in there
+        ]
+        for here, there in ends
+    ]
+    adjusted = iter(corrected([row.difference for own in rows for row in own if row.difference]))
+    told = [[_judged(row, next(adjusted)) if row.difference else row for row in own] for own in rows]
+    return Comparison(
+        a.side.place,
+        b.side.place,
+        common,
+        clusters,
+        sum(row.difference is not None and row.difference.p is not None for own in told for row in own),
+        tuple(PairRows(one, other, tuple(own)) for (one, other), own in zip(pairs, told, strict=True)),
+    )
+
+
+def _check_arm(side: Side, arm: str) -> None:
+    known = [own.name for own in side.summary.arms]
+    if arm not in known:
+        raise InputError(f"{side.place} has no arm {arm!r}; it has {', '.join(known) or 'none'}")
+
+
+def _common(a: Side, b: Side, common_prompts: bool) -> Common:
+    if common_prompts:
+        common = common_of(a, b)
+    elif reason := unlike_prompts(a, b):
+        raise Incomparable(reason)
+    else:
+        common = common_to(dict.fromkeys(a.summary.prompts, ""), dict.fromkeys(b.summary.prompts, ""))
+    if not common.prompts:
+        raise Incomparable(f"prompts: {a.place} and {b.place} have none in common, so that nothing can be paired")
+    return common
+
+
+def _pairs(a: End, b: End) -> list[Pair]:
+    """(arm of A, arm of B): those named; else those of equal names; in one run each arm with its own baseline."""
+    if a.arm is not None or b.arm is not None:
+        return [(a.arm or _counterpart(b.arm, a), b.arm or _counterpart(a.arm, b))]
+    if a.side.summary == b.side.summary:
+        return [(old, new) for new, old in choose_pairs(b.side, a.side, [])]
+    here, there = _compared(a.side), _compared(b.side)
+    pairs = [(name, name) for name in here if name in there]
+    if not pairs:
+        raise Incomparable(
+            f"arm: {a.side.place} has {', '.join(here)}, {b.side.place} has {', '.join(there)}, and none of the same "
+            "name: say which are compared, as in RUN:ARM"
+        )
+    return pairs
+
+
+def _counterpart(arm: str | None, end: End) -> str:
+    """The arm of the same name, or the only one that is compared with a baseline."""
+    names = [own.name for own in end.side.summary.arms]
+    if arm in names:
+        return str(arm)
+    if len(_compared(end.side)) == 1:
+        return _compared(end.side)[0]
+    raise Incomparable(
+        f"arm: {end.side.place} has no arm {arm!r}; it has {', '.join(names)}: say which is compared, as in RUN:ARM"
+    )
+
+
+def _compared(side: Side) -> list[str]:
+    """Its arms but the baselines, unless it has no others: the same base sampled twice says nothing of a tuning."""
+    arms = side.summary.arms
+    return [arm.name for arm in arms if arm.baseline is not None] or [arm.name for arm in arms]
+
+
+def _wanted(known: Mapping[str, Estimate], metrics: Sequence[str]) -> list[str]:
+    if not metrics:
+        return [name for name in known if is_whole(name)]
+    return list(dict.fromkeys(named(known, name, "--metric names") for name in metrics))
+
+
+def _only(estimates: Mapping[str, Estimate], side: Side, shared: Sequence[str]) -> dict[str, Estimate]:
+    """The estimates with the values of the shared prompts alone."""
+    place = {prompt: index for index, prompt in enumerate(side.summary.prompts)}
+    places = [place[prompt] for prompt in shared]
+    return {name: replace(e, values=tuple(e.values[index] for index in places)) for name, e in estimates.items()}
+
+
+def _row(
+    name: str,
+    a: Estimate | None,
+    b: Estimate | None,
+    common: Common,
+    clusters: Sequence[str],
+    left: End,
+    right: End,
+) -> Row:
+    if a is None or b is None:
+        found = a or b
+        missing = left if a is None else right
+        alone = _alone(found, clusters) if found else None
+        return Row(name, alone if a else None, alone if b else None, None, None, f"{missing.side.place} has not got it")
+    if not common.is_all and not is_by_prompt(name):
+        return Row(name, None, None, None, None, "it is of all the prompts of a run at once, and these differ")
+    if a.signature != b.signature:
+        why = f"measured in another way: {unlike_fields(b.signature, a.signature)}"
+        return Row(name, _alone(a, clusters), _alone(b, clusters), None, None, why)
+    arms = [Arm("a", "a", None, None, None), Arm("b", "b", None, None, "a")]
+    bounds = bounds_of(a.traits, a.samples)
+    one = Measured(name, a.signature, a.better, {"a": values_of(a), "b": values_of(b)}, a.traits, bounds)
+    mine, theirs = estimate_arms(one, arms, a.samples, clusters)
+    [difference] = compare_arms(one, arms, clusters)
+    return Row(name, mine, theirs, difference, None, "")
+
+
+def _alone(estimate: Estimate, clusters: Sequence[str]) -> Estimate:
+    values, bounds = {"x": values_of(estimate)}, bounds_of(estimate.traits, estimate.samples)
+    one = Measured(estimate.metric, estimate.signature, estimate.better, values, estimate.traits, bounds)
+    [found] = estimate_arms(one, [Arm("x", "x", None, None, None)], estimate.samples, clusters)
+    return found
+
+
+def _judged(row: Row, difference: Difference) -> Row:
+    assert row.a is not None
+    return replace(row, difference=difference, outcome=outcome(difference, row.a.better))
+
+
+def left_out(found: Comparison) -> str:
+    """Which prompts take no part, in words; empty where all do."""
+    common = found.common
+    parts = [
+        (common.only_here, f"only in {found.a}"),
+        (common.only_there, f"only in {found.b}"),
+        (common.changed, "that they asked otherwise under the same id"),
+    ]
+    told = [f"{counted(len(prompts), 'prompt')} {where} ({few(prompts)})" for prompts, where in parts if prompts]
+    return f"left out: {', '.join(told)}" if told else ""

@@ -1,0 +1,340 @@
+"""Two summaries and a policy become a verdict: may this checkpoint ship? Pure.
+
+Each metric of each pair of arms is judged by the paired differences of its prompts (`gate.stats.noninferiority`):
+
+    pass          what was lost is shown to be within what is allowed
+    regression    it is shown to be beyond
+    inconclusive  the data cannot tell
+
+The gate reports a regression when one metric has one. Holm's correction over the whole family keeps the probability of
+any wrong "regression" at 1 - confidence. It passes only when EVERY metric passes; that needs no correction: where some
+metric truly lost too much, the gate passes only if that metric's own test errs (an intersection-union test,
+Berger 1982).
+
+With a trade ("10 % may go if reward rises by 0.3") too much is lost where the wider margin is broken, or the narrow one
+without the gain. Both claims are tested as what they are: the union by its larger p-value (Berger), the intersection by
+twice its smaller one (Bonferroni). So a trade keeps both error rates.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+
+from evalkit.analysis.clusters import shared_clusters
+from evalkit.analysis.intervals import by_cluster, holm
+from evalkit.errors import InputError
+from evalkit.gate.sides import Pair, Side, estimates_of, named, other_engines, refuse_incomparable, select
+from evalkit.gate.stats.group_sequential import Look
+from evalkit.gate.stats.noninferiority import Change, Tested, change, has_no_spread, prompts_needed, turned, weigh
+from evalkit.metrics.registry import is_by_prompt
+from evalkit.plumbing.arrays import Array
+from evalkit.plumbing.prose import counted
+from evalkit.records import Estimate, Margin, Unit
+from evalkit.report.wording import percent
+from evalkit.runs.asked import Common
+from evalkit.suite.gate_policy import Inconclusive, Policy, Rule, Trade
+
+_LARGEST = 1e100
+"""No metric is larger; the square of what is could overflow."""
+Outcome = Literal["pass", "regression", "inconclusive"]
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """One metric of one pair of arms."""
+
+    metric: str
+    arm: str
+    against: str
+    outcome: Outcome
+    unit: Unit
+    allowed: float
+    """What may be lost, in `unit`."""
+    change: float | None
+    """Better upwards; a share of the baseline's mean where `unit` is relative, else in the metric's unit."""
+    low: float | None
+    high: float | None
+    """Each is a bound that is wrong with probability 1 - confidence."""
+    p_within: float | None
+    p_beyond: float | None
+    """Holm-adjusted over the family."""
+    prompts: int
+    units: int
+    """Units of chance: clusters of prompts, where prompts belong together, else as many as `prompts`."""
+    needed: int | None
+    """How many units of chance would settle an inconclusive one."""
+    note: str
+    """What else must be said, in a line; may be empty."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What the gate says of all."""
+
+    outcome: Outcome
+    judgements: tuple[Judgement, ...]
+    """Regressions first, then what cannot be told, then what passes; in the summary's order within each."""
+    confidence: float
+    new: str
+    old: str
+    """The two places that were compared."""
+    suite: str = ""
+    notes: tuple[str, ...] = ()
+    """What must be said of the two as a whole, a sentence each."""
+    common: Common | None = None
+    """By which prompts they were judged, where only the common ones count."""
+
+    def counted(self, outcome: Outcome) -> int:
+        return sum(judgement.outcome == outcome for judgement in self.judgements)
+
+
+@dataclass(frozen=True, slots=True)
+class _Case:
+    """One metric of one pair, ready to be judged: one value a unit of chance, turned so that more is better."""
+
+    metric: str
+    pair: Pair
+    rule: Rule
+    new: Array
+    base: Array
+    prompts: int
+    """Prompts that both sides have a number for."""
+    missing: int
+    """Prompts that only one side has a number for."""
+    gain: tuple[Array, Array] | None
+    """(new, base) of what a trade asks for, turned; None without a trade."""
+    is_of_others: bool
+    """Whether it is of all prompts at once, and some were left out: then it has no values."""
+
+
+def judge(new: Side, old: Side, pairs: Sequence[Pair], policy: Policy, common: Common | None = None) -> Verdict:
+    """The verdict on all pairs of arms.
+
+    A new side that was stopped at a look is judged on the prompts it asked, by that look's levels. `common`: what the
+    sides were cut to (`common.on_common_prompts`); too small a share of the prompts is no pass of the suite. Raises
+    `Incomparable` with every reason, `InputError` on a bad rule.
+    """
+    look = new.look
+    if look is not None:
+        old = old.only(new.summary.prompts)
+    refuse_incomparable(new, old, pairs, policy)
+    clusters = shared_clusters(new.summary.prompts, (new.place, old.place), (new.summary, old.summary))
+    cases = [case for pair in pairs for case in _cases(new, old, pair, policy, clusters)]
+    tested = [_tested(case, look.fraction if look else 1.0) for case in cases]
+    beyond = holm(np.array([one.beyond for one in tested]))
+    adjusted = [replace(one, beyond=float(p)) for one, p in zip(tested, beyond, strict=True)]
+    levels = _levels(policy.alpha, len(cases), look)
+    judgements = [
+        _judgement(case, one, raw, policy, levels, len(cases))
+        for case, one, raw in zip(cases, adjusted, tested, strict=True)
+    ]
+    if common is not None:
+        judgements = [_held_back(judgement, common) for judgement in judgements]
+    order: tuple[Outcome, ...] = ("regression", "inconclusive", "pass")
+    ranked = tuple(sorted(judgements, key=lambda judgement: order.index(judgement.outcome)))
+    notes = tuple(other_engines(new.summary, old.summary, pairs))
+    return Verdict(ranked[0].outcome, ranked, policy.confidence, new.place, old.place, new.summary.suite, notes, common)
+
+
+def exit_code(verdict: Verdict, inconclusive: Inconclusive) -> int:
+    """0 pass, 1 regression, 3 cannot be told (or what `inconclusive` makes of it)."""
+    undecided = {"report": 3, "pass": 0, "fail": 1}[inconclusive]
+    return {"pass": 0, "regression": 1, "inconclusive": undecided}[verdict.outcome]
+
+
+def _held_back(judgement: Judgement, common: Common) -> Judgement:
+    """A pass on few of the prompts says nothing of the suite; a loss on them is one all the same."""
+    if judgement.outcome != "pass" or common.is_enough:
+        return judgement
+    note = (
+        f"passes on the {counted(len(common.prompts), 'common prompt')}, {percent(common.share)} of the larger side's; "
+        f"a pass of the suite needs {percent(common.least)}"
+    )
+    return replace(judgement, outcome="inconclusive", note="; ".join(filter(None, (note, judgement.note))))
+
+
+def _cases(new: Side, old: Side, pair: Pair, policy: Policy, clusters: Sequence[str]) -> list[_Case]:
+    here, there = estimates_of(new.summary, pair[0]), estimates_of(old.summary, pair[1])
+    is_part = new.is_part or old.is_part
+    return [
+        _case(metric, pair, rule, here, there, clusters, is_part and not is_by_prompt(metric))
+        for metric, rule in select(there, policy).items()
+    ]
+
+
+def _case(
+    metric: str,
+    pair: Pair,
+    rule: Rule,
+    here: Mapping[str, Estimate],
+    there: Mapping[str, Estimate],
+    clusters: Sequence[str],
+    is_of_others: bool,
+) -> _Case:
+    better = rule.better or there[metric].better
+    if better == "neither":
+        raise InputError(
+            f"the policy names metric {metric!r}, which is neither better high nor low; add `better` there"
+        )
+    new, base = values_of(here[metric]), values_of(there[metric])
+    both = ~np.isnan(new) & ~np.isnan(base)
+    if rule.allow.relative is not None and both.any() and base[both].mean() <= 0:
+        raise InputError(
+            f"the policy allows a share of {metric!r}, whose mean is {base[both].mean():.3g}: a share of what is not "
+            "above 0 means nothing; allow an absolute loss"
+        )
+    gain = None
+    if rule.trade is not None:
+        traded = named(there, rule.trade.metric)
+        gain = _gain(here[traded], there[traded], clusters)
+    mine, theirs = (turned(side, better) for side in _paired(new, base, clusters))
+    missing = int((np.isnan(new) != np.isnan(base)).sum())
+    return _Case(metric, pair, rule, mine, theirs, int(both.sum()), missing, gain, is_of_others)
+
+
+def _gain(new: Estimate, base: Estimate, clusters: Sequence[str]) -> tuple[Array, Array]:
+    if new.better == "neither":
+        raise InputError(f"the policy trades for {new.metric!r}, which is neither better high nor low")
+    here, there = _paired(values_of(new), values_of(base), clusters)
+    return turned(here, new.better), turned(there, new.better)
+
+
+def _paired(new: Array, base: Array, clusters: Sequence[str]) -> tuple[Array, Array]:
+    """One value a unit of chance, of the prompts that both sides have a number for."""
+    both = np.stack([new, base])
+    both[:, np.isnan(both).any(axis=0)] = np.nan
+    new, base = by_cluster(both, clusters)
+    return new[~np.isnan(new)], base[~np.isnan(base)]
+
+
+def values_of(estimate: Estimate) -> Array:
+    """One a prompt, NaN where undefined."""
+    values = np.array([math.nan if value is None else value for value in estimate.values], dtype=np.float64)
+    return np.where(np.abs(values) <= _LARGEST, values, np.nan)
+
+
+@dataclass(frozen=True, slots=True)
+class _Levels:
+    """What p-values are held against; `beyond` is for Holm-adjusted ones."""
+
+    within: float
+    beyond: float
+
+
+def _levels(alpha: float, family: int, look: Look | None) -> _Levels:
+    """At a look each test has a boundary of its own; Holm's first step, which decides the whole, is the family's share.
+
+    So an adjusted p-value, `family` times the smallest, is held against `family` times that share's boundary.
+    """
+    if look is None:
+        return _Levels(alpha, alpha)
+    return _Levels(look.level(alpha), family * look.level(alpha / family))
+
+
+def _tested(case: _Case, fraction: float) -> Tested:
+    own = _weighed(case, case.rule.allow.margin, fraction)
+    if case.rule.trade is None or case.gain is None:
+        return own
+    wider = _weighed(case, case.rule.trade.allow.margin, fraction)
+    return _traded(own, wider, _gained(case.gain, case.rule.trade))
+
+
+def _weighed(case: _Case, margin: Margin, fraction: float) -> Tested:
+    """Standard errors are those of all the data that are planned: so far they are larger, and fewer are allowed."""
+    if margin.unit == "standard_errors":
+        margin = Margin(margin.unit, margin.size * math.sqrt(fraction))
+    return weigh(case.new, case.base, margin)
+
+
+def _gained(gain: tuple[Array, Array], trade: Trade) -> Tested:
+    """`within`: of "less was gained than asked"; a gain is a loss whose margin lies on the other side of 0."""
+    return weigh(*gain, Margin("absolute", -trade.gain))
+
+
+def _traded(own: Tested, wider: Tested, gained: Tested) -> Tested:
+    return Tested(
+        within=max(wider.within, _either(own.within, gained.within)),
+        beyond=max(own.beyond, _either(wider.beyond, gained.beyond)),
+    )
+
+
+def _either(first: float, second: float) -> float:
+    """The p-value of "neither holds" (Bonferroni); what cannot be tested proves nothing."""
+    return min(1.0, 2 * float(np.fmin(first, second)))
+
+
+def _judgement(case: _Case, tested: Tested, alone: Tested, policy: Policy, levels: _Levels, family: int) -> Judgement:
+    margin = case.rule.allow.margin
+    outcome = _outcome(case, tested, levels)
+    moved = change(case.new, case.base, margin.unit, policy.alpha) if len(case.new) else Change(*(math.nan,) * 3)
+    unsettled = outcome == "inconclusive" and not math.isnan(tested.within)
+    return Judgement(
+        metric=case.metric,
+        arm=case.pair[0],
+        against=case.pair[1],
+        outcome=outcome,
+        unit=margin.unit,
+        allowed=margin.size,
+        change=_known(moved.value),
+        low=_known(moved.low),
+        high=_known(moved.high),
+        p_within=_known(tested.within),
+        p_beyond=_known(tested.beyond),
+        prompts=case.prompts,
+        units=len(case.new),
+        needed=prompts_needed(case.new, case.base, margin, policy.alpha, family) if unsettled else None,
+        note="; ".join(
+            filter(None, (_note(case, tested, outcome), _why_not_sure(outcome, alone, policy, levels, family)))
+        ),
+    )
+
+
+def _outcome(case: _Case, tested: Tested, levels: _Levels) -> Outcome:
+    if tested.beyond <= levels.beyond:
+        return "regression"
+    return "pass" if tested.within <= levels.within and not case.missing else "inconclusive"
+
+
+def _note(case: _Case, tested: Tested, outcome: Outcome) -> str:
+    if case.is_of_others:
+        return (
+            "it is of all the prompts of a run at once, and some are left out: it can be told on the same prompts alone"
+        )
+    if not len(case.new):
+        return "undefined on every prompt"
+    if len(case.new) == 1:
+        what = "prompt" if case.prompts == 1 else "cluster"
+        return f"defined on one {what} alone: nothing says how much {what}s vary"
+    if has_no_spread(case.new, case.base):
+        return "the difference is the same on every prompt: nothing to judge it by (is it the same run twice?)"
+    if math.isnan(tested.within):
+        return "what is tested is the same on every prompt: nothing to judge it by"
+    if case.missing:
+        return f"{case.missing} prompts have a number on one side only; they are left out, so this cannot pass"
+    trade = case.rule.trade
+    return f"judged with a trade: {trade.metric} must rise by {trade.gain:g}" if trade and outcome != "pass" else ""
+
+
+def _why_not_sure(outcome: Outcome, alone: Tested, policy: Policy, levels: _Levels, family: int) -> str:
+    """Why a measure whose interval lies beyond what is allowed is none the less no regression.
+
+    The interval is of this measure by itself. A regression is held against the level that Holm's correction leaves it
+    and, at a look, against that look's boundary.
+    """
+    if outcome != "inconclusive" or not alone.beyond <= policy.alpha:
+        return ""
+    if alone.beyond <= levels.within:
+        return (
+            f"by itself beyond what is allowed; not sure enough for one of {counted(family, 'measure')} judged "
+            "together (Holm's correction)"
+        )
+    return "by itself beyond what is allowed; not sure enough for a run that was stopped early"
+
+
+def _known(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None

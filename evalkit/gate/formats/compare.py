@@ -1,0 +1,163 @@
+"""A comparison of two sides, in the terminal and as JSON."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from rich.console import Console, Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from evalkit.analysis.clusters import sized
+from evalkit.analysis.effects import Outcome
+from evalkit.analysis.intervals import units
+from evalkit.gate.compare import Comparison, PairRows, Row, left_out
+from evalkit.gate.formats.words import name, one_line
+from evalkit.plumbing.prose import counted
+from evalkit.records import Difference, Estimate
+from evalkit.report.wording import LEVEL, interval_text, label, p_text, value_text
+
+MARKS: dict[Outcome | None, str] = {
+    "gained": "▲ gained",
+    "lost": "▼ lost",
+    "changed": "◆ changed",
+    "unclear": "· unclear",
+    None: "≠ not compared",
+}
+STYLES: dict[Outcome | None, str] = {
+    "gained": "green",
+    "lost": "bold red",
+    "changed": "cyan",
+    "unclear": "",
+    None: "yellow",
+}
+UNBOUNDED = 10_000
+"""Columns of a terminal that never breaks a line."""
+
+
+def show(found: Comparison) -> None:
+    """A table a pair of arms; where it is too wide for the terminal, a few lines a metric.
+
+    Without a terminal nothing is broken or cut: a line of the table is a line of the file.
+    """
+    console = Console(highlight=False)
+    widest = max((_width(_table(pair)) for pair in found.pairs), default=0)
+    if not console.is_terminal:
+        console = Console(highlight=False, width=UNBOUNDED, no_color=True)
+    for pair in found.pairs:
+        console.print(Text(f"A  {name(found.a)}: {name(pair.a)}"))
+        console.print(Text(f"B  {name(found.b)}: {name(pair.b)}"))
+        console.print(_table(pair) if widest <= console.width else _stack(pair))
+        for line in _reasons(pair):
+            console.print(Text(line))
+        console.print()
+    console.print(Text(_footer(found)))
+
+
+def to_json(found: Comparison) -> str:
+    """Everything, without the values a prompt, which the sides themselves hold."""
+    common = found.common
+    told = {
+        "a": found.a,
+        "b": found.b,
+        "prompts": len(common.prompts),
+        "clusters": units(found.clusters, 0) or None,
+        "prompts_only_in_a": len(common.only_here),
+        "prompts_only_in_b": len(common.only_there),
+        "prompts_changed": len(common.changed),
+        "left_out": {"only_in_a": common.only_here, "only_in_b": common.only_there, "changed": common.changed},
+        "differences": found.tests,
+        "pairs": [
+            {"a": pair.a, "b": pair.b, "metrics": [_row_fields(row) for row in pair.rows]} for pair in found.pairs
+        ],
+    }
+    return json.dumps(told, indent=1, ensure_ascii=False, allow_nan=False)
+
+
+def _row_fields(row: Row) -> dict[str, Any]:
+    known = row.a or row.b
+    return {
+        "metric": row.metric,
+        "better": known.better if known else None,
+        "a": _estimate_fields(row.a),
+        "b": _estimate_fields(row.b),
+        "difference": _difference_fields(row.difference),
+        "outcome": row.outcome or "not compared",
+        "why_not": row.why_not or None,
+    }
+
+
+def _estimate_fields(found: Estimate | None) -> dict[str, Any] | None:
+    keys = ("value", "low", "high", "prompts", "samples", "signature")
+    return None if found is None else {key: getattr(found, key) for key in keys}
+
+
+def _difference_fields(found: Difference | None) -> dict[str, Any] | None:
+    keys = ("value", "low", "high", "p", "p_adjusted")
+    return None if found is None else {key: getattr(found, key) for key in keys}
+
+
+def _table(pair: PairRows) -> Table:
+    table = Table("metric", "A", "B", "B − A", "Holm p", "", box=None, header_style="bold", pad_edge=False)
+    for row in pair.rows:
+        cells = (name(label(row.metric)), _number(row.a), _number(row.b), _difference(row), _p(row))
+        table.add_row(*(Text(cell, no_wrap=True) for cell in cells), _mark(row))
+    return table
+
+
+def _stack(pair: PairRows) -> RenderableType:
+    """The same for a narrow terminal."""
+    lines: list[Text] = []
+    for row in pair.rows:
+        lines.append(Text(""))
+        lines.append(Text.assemble((name(label(row.metric)), "bold"), "  ", _mark(row)))
+        parts = [("A", _number(row.a)), ("B", _number(row.b)), ("B − A", _difference(row)), ("Holm p", _p(row))]
+        lines += [Text(f"  {title:<7}{text}") for title, text in parts if text]
+    return Group(*lines)
+
+
+def _width(table: Table) -> int:
+    console = Console(width=UNBOUNDED)
+    return console.measure(table).maximum
+
+
+def _number(found: Estimate | None) -> str:
+    return "" if found is None else _with_interval(value_text(found), interval_text(found))
+
+
+def _difference(row: Row) -> str:
+    found = row.difference
+    return "" if found is None else _with_interval(value_text(found, signed=True), interval_text(found))
+
+
+def _with_interval(value: str, interval: str) -> str:
+    return f"{value} ({interval})" if interval else value
+
+
+def _p(row: Row) -> str:
+    return p_text(row.difference.p_adjusted).removeprefix("p ").removeprefix("= ") if row.difference else ""
+
+
+def _mark(row: Row) -> Text:
+    return Text(MARKS[row.outcome], style=STYLES[row.outcome], no_wrap=True)
+
+
+def _reasons(pair: PairRows) -> list[str]:
+    """Why some are not compared, those with one reason together."""
+    reasons: dict[str, list[str]] = {}
+    for row in pair.rows:
+        if row.why_not:
+            reasons.setdefault(row.why_not, []).append(label(row.metric))
+    return [f"{MARKS[None]}: {name(', '.join(metrics))} ({name(why)})" for why, metrics in reasons.items()]
+
+
+def _footer(found: Comparison) -> str:
+    """What the numbers are."""
+    parts = [
+        f"B minus A, paired by prompt over {sized(len(found.common.prompts), found.clusters)}",
+        f"in brackets {LEVEL} intervals over {'clusters' if found.clusters else 'prompts'}",
+        f"p after Holm over {counted(found.tests, 'difference')}",
+        one_line(left_out(found)),
+    ]
+    return f"{'; '.join(part for part in parts if part)}."

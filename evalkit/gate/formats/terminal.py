@@ -1,0 +1,51 @@
+"""A verdict in the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from evalkit.gate.decide import Judgement, Verdict
+from evalkit.gate.formats import words
+
+_STYLES = {"regression": "bold red", "inconclusive": "yellow", "pass": "green"}
+
+
+def show(verdict: Verdict, policy: str) -> None:
+    """Headline, a table a pair of arms with one row a judgement, remarks, and what the numbers are."""
+    console = Console(highlight=False, soft_wrap=False)
+    console.print(Text(words.headline(verdict), style=_STYLES[verdict.outcome]))
+    if told := words.shared(verdict):
+        console.print(Text(told))
+    for note in words.notes(verdict):
+        console.print(Text(note, style="yellow"))
+    for arms in dict.fromkeys(map(words.arms, verdict.judgements)):
+        own = [judgement for judgement in verdict.judgements if words.arms(judgement) == arms]
+        console.print(Text(f"\n{arms}", style="bold"))
+        console.print(_table(own))
+        for judgement in own:
+            if remark := words.remark(judgement):
+                console.print(Text(f"{words.metric_name(judgement)}: {remark}"))
+    console.print(Text(f"\n{verdict.new} against {verdict.old}; policy: {policy}; each bound errs with probability "
+                       f"{1 - verdict.confidence:.2g}"))  # fmt: skip
+
+
+def _table(judgements: Sequence[Judgement]) -> Table:
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    table.add_column("", no_wrap=True)
+    table.add_column("measure", overflow="fold")
+    for title in ("change (+ is better)", "allowed", "prompts"):
+        table.add_column(title)
+    for judgement in judgements:
+        cells = (
+            words.metric_name(judgement),
+            words.moved(judgement),
+            words.allowed(judgement),
+            words.asked(judgement),
+        )
+        outcome = Text(words.OUTCOMES[judgement.outcome].lower(), style=_STYLES[judgement.outcome])
+        table.add_row(outcome, *map(Text, cells))
+    return table

@@ -1,0 +1,120 @@
+"""A run that stops as soon as the gate's verdict is settled, and keeps the gate's error rates.
+
+    suite, prompts in random order -> plan in blocks -> (sample a block -> measure -> judge) until decided -> report
+
+The first prompts of a suite are no sample of all (stories before poems), so they are asked in an order of chance, the
+same at every start and clusters together. After each block the verdict is held against that look's boundaries
+(`evalkit.gate.stats.group_sequential`).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from evalkit.analysis.clusters import clusters_of
+from evalkit.analysis.intervals import units
+from evalkit.errors import Incomparable
+from evalkit.gate.decide import Verdict, judge
+from evalkit.gate.sides import Side, choose_pairs
+from evalkit.gate.stats.group_sequential import LOOKS, Look, looks_of
+from evalkit.gate.stats.power import FEWEST
+from evalkit.inference.origins import tell_of_reuse
+from evalkit.inference.plan import Plan, plan_in
+from evalkit.inference.sample import sample_missing
+from evalkit.inference.settle import begin
+from evalkit.plumbing.progress import Listener
+from evalkit.records import Prompt
+from evalkit.run import Run, default_folder, finish, measure_samples
+from evalkit.runs.asked import asked_by, hashes_of, version_of
+from evalkit.runs.folder import Store, open_store
+from evalkit.suite.gate_policy import Policy
+from evalkit.suite.schema import Suite
+
+
+@dataclass(frozen=True)
+class Decided:
+    """A run and what stopped it."""
+
+    run: Run
+    verdict: Verdict
+    asked: int
+    """Prompts that were asked."""
+    planned: int
+    """Prompts of the suite."""
+
+
+def run_until_decided(
+    suite: Suite,
+    policy: Policy,
+    old: Side | None,
+    engine: str,
+    out: Path | None,
+    tell: Listener,
+    command: Sequence[str] = (),
+    fresh: bool = False,
+    tags: Sequence[str] = (),
+) -> Decided:
+    """Run the suite block by block until the verdict against `old` (None: each arm's own baseline) is settled.
+
+    What is left in the folder is a run of the prompts that were asked. The same command on it resumes, and decides the
+    same. Raises `EvalkitError`s.
+    """
+    folder = out or default_folder(suite)
+    plan = plan_in(folder, _in_random_order(suite), engine, tell, LOOKS)
+    if old is not None:
+        _refuse_grown(plan.suite.prompts, old)
+    clusters = clusters_of(plan.suite.prompts)
+    sizes = [size for size in plan.block_ends if units(clusters[:size], size) >= FEWEST] or [len(suite.prompts)]
+    sampled = 0
+    with open_store(folder, tell.note) as store:
+        plan, manifest = begin(store, plan, command, fresh, tags, plan.block_ends)
+        for index, size in enumerate(sizes):
+            part, look = plan.first(size), Look(looks_of(sizes), index)
+            sampled += sample_missing(part, store, tell, manifest["fresh"])
+            verdict = _judge(part, store, folder, version_of(suite.prompts), look, old, policy, tell)
+            tell.note(f"after {size} of {sizes[-1]} prompts: {verdict.outcome}")
+            if verdict.outcome != "inconclusive":
+                break
+        tell_of_reuse(part, store, manifest, sampled, tell)
+        found = measure_samples(part, store, tell)
+        finish(store, part, manifest | {"look": dataclasses.asdict(look)}, found)
+    return Decided(Run(folder, found.summary, sampled), verdict, size, sizes[-1])
+
+
+def _refuse_grown(prompts: Sequence[Prompt], old: Side) -> None:
+    """Refuse prompts that the other side did not ask alike: they could not be judged. Raises `Incomparable`."""
+    known = asked_by(old.summary)
+    told = dict(zip((prompt.id for prompt in prompts), hashes_of(prompts), strict=True))
+    new = [name for name, asked in told.items() if name not in old.summary.prompts or (known and known[name] != asked)]
+    if new:
+        raise Incomparable(
+            f"prompts: {old.place} did not ask {len(new)} of {len(told)} alike (such as {new[0]!r}), and a run in "
+            "blocks is judged on all that it asked; run the whole suite without --until-decided, then compare with "
+            f"evalkit gate RUN --baseline {old.place} --common-prompts"
+        )
+
+
+def _judge(
+    part: Plan, store: Store, folder: Path, version: str, look: Look, old: Side | None, policy: Policy, tell: Listener
+) -> Verdict:
+    """The verdict on what is there; variants that no rule names are left for the end."""
+    named = {name.partition("/")[0] for rule in policy.rules for name in rule.metrics if "/" in name}
+    variants = tuple(variant for variant in part.suite.variants if variant in named)
+    lean = dataclasses.replace(part, suite=part.suite.model_copy(update={"variants": variants}))
+    new = Side(measure_samples(lean, store, tell).summary, str(folder), version, look)
+    against = new if old is None else old
+    return judge(new, against, choose_pairs(new, against, ()), policy)
+
+
+def _in_random_order(suite: Suite) -> Suite:
+    """Clusters stay together, so that a block holds as many of them as it can."""
+    members: dict[str, list[Prompt]] = {}
+    for prompt, cluster in zip(suite.prompts, clusters_of(suite.prompts) or range(len(suite.prompts)), strict=True):
+        members.setdefault(str(cluster), []).append(prompt)
+    order = list(members.values())
+    random.Random(suite.sampling.seed).shuffle(order)  # noqa: S311 (an order, not a secret)
+    return suite.model_copy(update={"prompts": tuple(prompt for own in order for prompt in own)})

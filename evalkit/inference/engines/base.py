@@ -1,0 +1,163 @@
+"""What an engine is, and how one is found and opened.
+
+An engine is a class `(checkpoint, max_length) -> Engine`, registered under the entry-point group `evalkit.engines`.
+Local engines (`local = True`) are opened in a child process, so that their memory really comes back
+before the next checkpoint and a crash is an error message, not the end of the run.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from importlib.metadata import EntryPoint, entry_points
+from typing import Protocol
+
+from evalkit.errors import InputError
+from evalkit.plumbing.child_process import Remote, open_child
+from evalkit.records import Checkpoint, Completion, Laws, Rendered, Sampling
+
+GROUP = "evalkit.engines"
+LAW_ENGINE = "transformers"
+"""The engine that reads whole laws, whichever one sampled: tests hold the local engines to the same log-probs."""
+Pair = tuple[tuple[int, ...], tuple[int, ...]]
+"""(prompt token ids, completion token ids)."""
+Progress = Callable[[int, int], None]
+"""Called with (completions, tokens) finished since the last call."""
+
+
+class Engine(Protocol):
+    """A checkpoint that can be sampled from and asked for log-probs."""
+
+    def sample(
+        self, prompts: Sequence[Rendered], sampling: Sampling, seed: int, progress: Progress
+    ) -> list[Completion]:
+        """Draw `sampling.n` completions of each prompt: prompts in order, slots in order.
+
+        The result depends on the arguments alone, not on what the engine did before: the seed is set afresh and
+        no cache of earlier calls is used. `sampling.seed` is not read here; `seed` (0 to 2**32 - 1) is derived from
+        it by the caller. Raises `EngineError`.
+        """
+
+    def logprobs(self, pairs: Sequence[Pair]) -> list[tuple[float, ...]]:
+        """Teacher-forced natural log-probs of each completion token given all before it, raw law (temperature 1)."""
+
+    def close(self) -> None:
+        """Give back what it holds."""
+
+
+class LawEngine(Engine, Protocol):
+    """An engine that also shows whole next-token laws, raw (temperature 1, nothing cut off): `LAW_ENGINE`."""
+
+    def laws(self, pairs: Sequence[Pair]) -> list[Laws]:
+        """The law before each completion token, teacher-forced."""
+
+    def openings(self, pairs: Sequence[Pair]) -> list[float]:
+        """Log-prob that an answer begins with a pair's completion, as whole words.
+
+        What follows must not make its last word longer: "1" does not open "10", and "Cat" no "Cathedral".
+        """
+
+
+class EngineClass(Protocol):
+    """What is registered: facts that are known before anything is loaded, and the loading."""
+
+    name: str
+    local: bool
+    """Whether it loads weights (and so is put into a child process) or speaks to a server."""
+    shard_size: int
+    """Completions to ask for in one call: enough to keep the engine full, few enough to lose in a kill."""
+
+    def missing(self) -> str | None:
+        """One line with the command that installs what the engine lacks; None where it can be opened."""
+
+    def version(self) -> str:
+        """Version of what makes the samples, for the manifest and the cache key."""
+
+    def __call__(self, checkpoint: Checkpoint, max_length: int) -> Engine:
+        """Load it. `max_length`: prompt and completion tokens that one sequence may need at most."""
+
+
+class RemoteEngine:
+    """An engine that lives in a child process, seen from here."""
+
+    def __init__(self, remote: Remote) -> None:
+        self._remote = remote
+
+    def sample(
+        self, prompts: Sequence[Rendered], sampling: Sampling, seed: int, progress: Progress
+    ) -> list[Completion]:
+        completions: list[Completion] = self._remote.call("sample", prompts, sampling, seed, progress=progress)
+        return completions
+
+    def logprobs(self, pairs: Sequence[Pair]) -> list[tuple[float, ...]]:
+        logprobs: list[tuple[float, ...]] = self._remote.call("logprobs", pairs)
+        return logprobs
+
+    def laws(self, pairs: Sequence[Pair]) -> list[Laws]:
+        laws: list[Laws] = self._remote.call("laws", pairs)
+        return laws
+
+    def openings(self, pairs: Sequence[Pair]) -> list[float]:
+        openings: list[float] = self._remote.call("openings", pairs)
+        return openings
+
+    def close(self) -> None:
+        self._remote.close()
+
+
+def engines() -> dict[str, EntryPoint]:
+    """Every registered engine by name; `load()` gives its class."""
+    return {entry.name: entry for entry in sorted(entry_points(group=GROUP))}
+
+
+def engine_class(name: str) -> EngineClass:
+    """The class registered under a name. Raises `InputError` when there is none."""
+    known = engines()
+    if name not in known:
+        close = difflib.get_close_matches(name, known, n=1)
+        hint = f" (did you mean {close[0]!r}?)" if close else ""
+        raise InputError(f"there is no engine {name!r}{hint}; known: {', '.join(['auto', *known])}")
+    engine: EngineClass = known[name].load()
+    return engine
+
+
+def choose_engine(asked: str, checkpoint: Checkpoint) -> str:
+    """The name of the engine that serves a checkpoint when `asked` ("auto" or a name) was asked for.
+
+    Raises `InputError` if there is no such engine, if it is not installed, or if it cannot serve that checkpoint.
+    """
+    if asked == "auto":
+        if checkpoint.is_remote:
+            return "openai"
+        return "vllm" if engine_class("vllm").missing() is None else "transformers"
+    engine = engine_class(asked)
+    if checkpoint.is_remote and engine.local:
+        raise InputError(
+            f"engine {asked} loads weights, but checkpoint {checkpoint.name!r} is a server; use auto or openai"
+        )
+    if asked == "openai" and not checkpoint.is_remote:
+        raise InputError(f"engine openai needs a server's URL; checkpoint {checkpoint.name!r} is {checkpoint.source}")
+    lacking = engine.missing()
+    if lacking is not None:
+        raise InputError(f"engine {asked} cannot be used here: {lacking}")
+    return asked
+
+
+@contextmanager
+def open_engine(name: str, checkpoint: Checkpoint, max_length: int) -> Iterator[Engine]:
+    """Load a checkpoint into an engine for the length of a `with` block; a local one lives in a child process.
+
+    `max_length`: prompt and completion tokens that one sequence may need at most. Raises `EngineError`.
+    """
+    engine = engine_class(name)
+    if engine.local:
+        title = f"engine {name} of checkpoint {checkpoint.name!r}"
+        with open_child(engines()[name].value, checkpoint, max_length, title=title) as remote:
+            yield RemoteEngine(remote)
+    else:
+        opened = engine(checkpoint, max_length)
+        try:
+            yield opened
+        finally:
+            opened.close()

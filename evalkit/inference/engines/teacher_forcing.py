@@ -1,0 +1,128 @@
+"""Reading texts that are already there with a transformers model: every token's law, given all before it.
+
+Logits are made a block of positions at a time, with the keys and values of the positions before kept in between, so
+that no tensor holds more than `BATCH_LOGITS` numbers, be the vocabulary and the texts as large as they may.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from inspect import signature
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from evalkit.inference.engines.base import Pair
+from evalkit.records import RANKS, Laws
+
+if TYPE_CHECKING:
+    import torch
+
+    Look = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+    """([B, C, V] float32 log-probs, [B, C] the tokens that follow) -> [B, C, F] what is kept of them."""
+
+BATCH_TOKENS = 16_384
+"""Positions in the key-value cache of one batch."""
+BATCH_LOGITS = 32_000_000
+"""Numbers in the largest tensor of logits: 128 MB in float32, of which a few are alive at once."""
+
+
+class TeacherForcing:
+    """A model, and the laws that it has along given texts: raw (temperature 1, nothing cut off)."""
+
+    def __init__(self, model: Any, device: str, vocabulary: int) -> None:
+        self._model = model
+        self._device = device
+        self._vocabulary = vocabulary
+        self._keeps = "logits_to_keep" in signature(model.forward).parameters
+
+    def logprobs(self, pairs: Sequence[Pair]) -> list[tuple[float, ...]]:
+        """Natural log-prob of each completion token."""
+        return [tuple(row[:-1, 0].tolist()) for row in self._read(pairs, _given)]
+
+    def laws(self, pairs: Sequence[Pair]) -> list[Laws]:
+        """Entropy, and log-probs at `RANKS`, of the law that each completion token was drawn from."""
+        # Copied, so that a whole batch is not kept for the sake of its rows.
+        return [Laws(row[:-1, 0].copy(), row[:-1, 1:].copy()) for row in self._read(pairs, _entropy_and_ranks)]
+
+    def openings(self, pairs: Sequence[Pair], closing: Sequence[bool]) -> list[float]:
+        """Log-prob that an answer begins with a pair's completion and goes on with a token of `closing`, [V] flags."""
+        import torch
+
+        flags = torch.tensor(closing, device=self._device)
+
+        def look(law: torch.Tensor, following: torch.Tensor) -> torch.Tensor:
+            closed = law[..., flags].logsumexp(-1, keepdim=True)
+            return torch.cat([_given(law, following), closed], dim=-1)
+
+        return [float(row[:-1, 0].sum(dtype=np.float64)) + float(row[-1, 1]) for row in self._read(pairs, look)]
+
+    def _read(self, pairs: Sequence[Pair], look: Look) -> list[np.ndarray]:
+        """What `look` keeps at the T + 1 laws along each pair's T completion tokens: before each, and after the last.
+
+        The last row of what follows a token means nothing: nothing follows.
+        """
+        import torch
+
+        order = sorted(range(len(pairs)), key=lambda index: sum(map(len, pairs[index])))
+        longest = max((sum(map(len, pair)) for pair in pairs), default=1)
+        size = max(1, min(BATCH_TOKENS // longest, BATCH_LOGITS // (longest * self._vocabulary)))
+        found: dict[int, np.ndarray] = {}
+        with torch.inference_mode():
+            for start in range(0, len(order), size):
+                batch = order[start : start + size]
+                found.update(zip(batch, self._read_batch([pairs[index] for index in batch], look), strict=True))
+        return [found[index] for index in range(len(pairs))]
+
+    def _read_batch(self, pairs: Sequence[Pair], look: Look) -> list[np.ndarray]:
+        import torch
+
+        whole = [(*prompt, *completion) for prompt, completion in pairs]
+        width = max(map(len, whole))
+        # One column more than the model reads, so that every position has a token that follows.
+        ids = torch.tensor([[*tokens, *[0] * (width + 1 - len(tokens))] for tokens in whole], device=self._device)
+        lengths = torch.tensor([len(tokens) for tokens in whole], device=self._device)
+        mask = (torch.arange(width, device=self._device) < lengths[:, None]).long()
+        first = min(len(prompt) for prompt, _ in pairs) - 1
+        kept = [
+            look(logits.log_softmax(-1), ids[:, begin + 1 : begin + 1 + logits.shape[1]]).cpu()
+            for begin, logits in self._blocks(ids[:, :width], mask, first)
+        ]
+        rows = torch.cat(kept, dim=1).numpy()
+        return [
+            row[len(prompt) - 1 - first : len(prompt) + len(completion) - first]
+            for row, (prompt, completion) in zip(rows, pairs, strict=True)
+        ]
+
+    def _blocks(self, ids: torch.Tensor, mask: torch.Tensor, first: int) -> Iterator[tuple[int, torch.Tensor]]:
+        """(position, [B, C, V] float32 logits) of consecutive blocks of positions, from `first` to the end."""
+        rows, width = ids.shape
+        step = max(1, BATCH_LOGITS // (rows * self._vocabulary))
+        cache, start = None, 0
+        for begin in range(first, width, step):
+            end = min(begin + step, width)
+            output = self._model(
+                input_ids=ids[:, start:end],
+                attention_mask=mask[:, :end],
+                past_key_values=cache,
+                use_cache=end < width or cache is not None,
+                **({"logits_to_keep": end - begin} if self._keeps else {}),
+            )
+            cache, start = output.past_key_values, end
+            yield begin, output.logits[:, begin - end :].float()
+
+
+def _given(law: torch.Tensor, following: torch.Tensor) -> torch.Tensor:
+    return law.gather(-1, following[..., None])
+
+
+def _entropy_and_ranks(law: torch.Tensor, _: torch.Tensor) -> torch.Tensor:
+    import torch
+
+    # `entr` is 0 where a law gives no chance at all, and there are models that mask tokens so.
+    entropy = torch.special.entr(law.exp()).sum(-1, keepdim=True)
+    size = law.shape[-1]
+    top = law.topk(min(RANKS[-1], size), dim=-1).values
+    at_ranks = top[..., [rank - 1 for rank in RANKS if rank <= size]]
+    missing = at_ranks.new_full((*at_ranks.shape[:-1], len(RANKS) - at_ranks.shape[-1]), float("nan"))
+    return torch.cat([entropy, at_ranks, missing], dim=-1)

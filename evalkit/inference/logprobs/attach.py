@@ -1,0 +1,79 @@
+"""What measures need to know from checkpoints beyond what was sampled: prepared, read, and put into the groups.
+
+Whatever must be read of a checkpoint is asked in one go, so that it is loaded once; nothing is done that no measure
+of the suite needs.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+
+from evalkit.inference.logprobs.cross import baseline_groups, under_arm, under_baseline
+from evalkit.inference.logprobs.score import Answer, Prepared, Question, Reading, read, split
+from evalkit.inference.logprobs.target_choices import choices_read, references_read
+from evalkit.inference.plan import Plan
+from evalkit.metrics.registry import Need
+from evalkit.plumbing.progress import Listener
+from evalkit.records import Alarm, Group
+
+Groups = Mapping[str, Sequence[Group]]
+
+
+def fill_needs(plan: Plan, groups: Groups, tell: Listener) -> tuple[dict[str, Sequence[Group]], list[Alarm]]:
+    """All arms' groups with what the suite's measures need of checkpoints; and why which arm must do without.
+
+    Only arms that are draws from their checkpoint's own law (`Arm.is_raw`) get log-probs and laws.
+    Raises `CheckpointError`, `EngineError`.
+    """
+    filled = dict(groups)
+    readings: list[Reading] = []
+    lacking: dict[tuple[str, str], dict[str, None]] = defaultdict(dict)
+    for need, prepare in PREPARED.items():
+        asking = [str(measure) for measure in plan.suite.measures if need in measure.definition.needs]
+        if asking:
+            prepared = prepare(plan, filled)
+            filled |= prepared.groups
+            readings += prepared.readings
+            for obstacle in prepared.obstacles.items():
+                lacking[obstacle].update(dict.fromkeys(asking))
+    for reading, answer in zip(readings, read(plan, [one.question for one in readings], tell), strict=True):
+        filled[reading.arm] = reading.attach(filled[reading.arm], answer)
+    alarms = [
+        Alarm(arm, "undefined", f"{', '.join(measures)} cannot be measured: {why}")
+        for (arm, why), measures in lacking.items()
+    ]
+    return filled, alarms
+
+
+def own_laws(plan: Plan, groups: Groups) -> Prepared:
+    """`Group.laws`: every raw arm's completions, read once more by the checkpoint that wrote them."""
+    readings, obstacles = [], {}
+    for arm in plan.arms:
+        reader = plan.checkpoints[arm.checkpoint]
+        if arm.is_raw and reader.checkpoint.is_remote:
+            obstacles[arm.name] = f"{arm.checkpoint} is a server, and its weights are needed here"
+        elif arm.is_raw:
+            prompts = {prompt.prompt_id: prompt.token_ids for prompt in reader.rendered}
+            pairs = [
+                (prompts[group.prompt.id], one.token_ids) for group in groups[arm.name] for one in group.completions
+            ]
+            readings.append(Reading(arm.name, Question(arm.checkpoint, "laws", tuple(pairs)), _attach_laws))
+    return Prepared({}, readings, obstacles)
+
+
+def _attach_laws(groups: Sequence[Group], answer: Answer) -> list[Group]:
+    parts = zip(groups, split(groups, answer), strict=True)
+    return [dataclasses.replace(group, laws=tuple(part)) for group, part in parts]
+
+
+PREPARED: Mapping[Need, Callable[[Plan, Groups], Prepared]] = {
+    "baseline_logprobs": under_baseline,
+    "baseline_group": baseline_groups,
+    "forward_logprobs": under_arm,
+    "laws": own_laws,
+    "choices": choices_read,
+    "references": references_read,
+}
+"""How each need is met."""

@@ -1,0 +1,163 @@
+"""Cross-scoring: each arm's completions under the baseline checkpoint, and the baseline's under each arm's.
+
+A reader takes in the tokens of a completion after its own rendering of the prompt (its frame, its chat template),
+where the arm that wrote them had its own: the laws that are compared are those that the report compares. Arms that are
+not draws from their checkpoint's own law (`Arm.is_raw`) are left out in silence.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import filecmp
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from evalkit.checkpoints.locate import context_length
+from evalkit.inference.engines.base import Pair
+from evalkit.inference.logprobs.score import Answer, Prepared, Question, Reading, split
+from evalkit.inference.plan import Loaded, Plan
+from evalkit.plumbing.arrays import Array
+from evalkit.records import Arm, Checkpoint, Group
+
+Groups = Mapping[str, Sequence[Group]]
+
+
+def under_baseline(plan: Plan, groups: Groups) -> Prepared:
+    """`Group.baseline_logprobs`: what every raw arm wrote, read by the baseline checkpoint.
+
+    The baseline checkpoint's own arms keep the log-probs that they were sampled with, so that their divergence is 0
+    by definition.
+    """
+    home = plan.checkpoints[plan.suite.baseline_checkpoint]
+    own, readings, obstacles = {}, [], {}
+    for arm in _raw(plan):
+        if arm.checkpoint == home.checkpoint.name:
+            own[arm.name] = [
+                dataclasses.replace(group, baseline_logprobs=_sampled(group)) for group in groups[arm.name]
+            ]
+            continue
+        pairs = _pairs(home, groups[arm.name])
+        obstacle = _obstacle(plan, arm, home, pairs)
+        if obstacle is None:
+            readings.append(Reading(arm.name, Question(home.checkpoint.name, "logprobs", pairs), _attach_baseline))
+        else:
+            obstacles[arm.name] = obstacle
+    return Prepared(own, readings, obstacles)
+
+
+def baseline_groups(plan: Plan, groups: Groups) -> Prepared:
+    """`Group.baseline`: nothing needs to be read for it."""
+    found = {}
+    for arm in plan.arms:
+        beside = groups[_beside(plan, arm)]
+        found[arm.name] = [
+            dataclasses.replace(group, baseline=theirs)
+            for group, theirs in zip(groups[arm.name], beside, strict=True)
+        ]  # fmt: skip
+    return Prepared(found, [], {})
+
+
+def under_arm(plan: Plan, groups: Groups) -> Prepared:
+    """`Group.forward_logprobs`: what the baseline's raw arm wrote, read by each raw arm's checkpoint; with `baseline`.
+
+    The baseline checkpoint's own arms keep the log-probs that they were sampled with.
+    """
+    home = plan.suite.baseline_checkpoint
+    beside = dict(baseline_groups(plan, groups).groups)
+    written_raw = any(arm.checkpoint == home for arm in _raw(plan))
+    readings, obstacles = [], {}
+    for arm in _raw(plan):
+        if arm.checkpoint == home:
+            beside[arm.name] = [dataclasses.replace(one, forward_logprobs=_sampled(one)) for one in beside[arm.name]]
+            continue
+        reader = plan.checkpoints[arm.checkpoint]
+        pairs = _pairs(reader, groups[_beside(plan, arm)])
+        obstacle = _obstacle(plan, arm, reader, pairs)
+        if not written_raw:
+            obstacles[arm.name] = f"{home} has no arm at temperature 1 with nothing cut off"
+        elif obstacle is None:
+            readings.append(Reading(arm.name, Question(arm.checkpoint, "logprobs", pairs), _attach_forward))
+        else:
+            obstacles[arm.name] = obstacle
+    return Prepared(beside, readings, obstacles)
+
+
+def _raw(plan: Plan) -> list[Arm]:
+    return [arm for arm in plan.arms if arm.is_raw]
+
+
+def _beside(plan: Plan, arm: Arm) -> str:
+    """The arm whose completions are an arm's `Group.baseline`: for a raw one the baseline checkpoint's own raw arm."""
+    home = plan.suite.baseline_checkpoint
+    raw = next((other.name for other in _raw(plan) if other.checkpoint == home), None)
+    return raw if arm.is_raw and raw is not None else arm.baseline or arm.name
+
+
+def _attach_baseline(groups: Sequence[Group], answer: Answer) -> list[Group]:
+    parts = zip(groups, split(groups, answer), strict=True)
+    return [dataclasses.replace(group, baseline_logprobs=np.array(part, dtype=np.float64)) for group, part in parts]
+
+
+def _attach_forward(groups: Sequence[Group], answer: Answer) -> list[Group]:
+    beside = [group.baseline for group in groups if group.baseline is not None]
+    parts = zip(groups, split(beside, answer), strict=True)
+    return [dataclasses.replace(group, forward_logprobs=np.array(part, dtype=np.float64)) for group, part in parts]
+
+
+def _sampled(group: Group) -> Array:
+    return np.array([math.fsum(completion.logprobs) for completion in group.completions], dtype=np.float64)
+
+
+def _pairs(reader: Loaded, groups: Sequence[Group]) -> tuple[Pair, ...]:
+    """(the reader's prompt, the completion) of every completion, in the groups' order."""
+    prompts = {prompt.prompt_id: prompt.token_ids for prompt in reader.rendered}
+    return tuple(
+        (prompts[group.prompt.id], completion.token_ids) for group in groups for completion in group.completions
+    )
+
+
+def _obstacle(plan: Plan, arm: Arm, reader: Loaded, pairs: Sequence[Pair]) -> str | None:
+    """Why one of the arm's and the baseline's checkpoints cannot read the other's tokens; None where it can."""
+    home, other = (
+        plan.checkpoints[plan.suite.baseline_checkpoint].checkpoint,
+        plan.checkpoints[arm.checkpoint].checkpoint,
+    )
+    for checkpoint in (home, other):
+        if checkpoint.is_remote:
+            return f"{checkpoint.name} is a server, and the weights of both checkpoints are needed here"
+    if not _share_a_vocabulary(home, other):
+        return f"{other.name} has another vocabulary than {home.name}, so its tokens mean others"
+    return lacks_room(reader, pairs, "completion", "lower max_tokens")
+
+
+def lacks_room(reader: Loaded, pairs: Sequence[Pair], what: str, remedy: str) -> str | None:
+    """Why the longest pair does not fit into a checkpoint's context; None where it does."""
+    context = context_length(reader.checkpoint)
+    longest = max((len(prompt) + len(completion) for prompt, completion in pairs), default=0)
+    # Scoring a sequence in vLLM takes room for one token more.
+    if context is None or longest < context:
+        return None
+    return (
+        f"a {what} takes {longest} tokens with its prompt, and the context of {reader.checkpoint.name} is "
+        f"{context}; {remedy}"
+    )
+
+
+def _share_a_vocabulary(first: Checkpoint, second: Checkpoint) -> bool:
+    """Whether every token id stands for the same token."""
+    one, other = (Path(checkpoint.location) / "tokenizer.json" for checkpoint in (first, second))
+    if one.is_file() and other.is_file() and filecmp.cmp(one, other, shallow=False):
+        return True
+    return _vocabulary(first) == _vocabulary(second)
+
+
+def _vocabulary(checkpoint: Checkpoint) -> dict[str, int]:
+    from transformers import AutoTokenizer
+
+    tokenizer: Any = AutoTokenizer.from_pretrained(checkpoint.location, trust_remote_code=checkpoint.trust_remote_code)
+    vocabulary: dict[str, int] = tokenizer.get_vocab()
+    return vocabulary

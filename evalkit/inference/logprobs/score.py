@@ -1,0 +1,158 @@
+"""Checkpoints read texts that are already there: what is asked of each, the loading, and the cache.
+
+A question is put to one checkpoint, which is loaded at most once for all that is asked of it. Log-probs are asked of
+the engine that samples the checkpoint, so that what is subtracted from them was made alike; whole laws of
+`LAW_ENGINE`, which is that engine or another load. What was read once is kept in the cache.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Literal, cast
+
+import numpy as np
+
+from evalkit.inference.engines.base import LAW_ENGINE, Engine, LawEngine, Pair, engine_class, open_engine
+from evalkit.inference.plan import Loaded, Plan
+from evalkit.plumbing.array_cache import key_of, recall, remember
+from evalkit.plumbing.arrays import Array
+from evalkit.plumbing.progress import Listener
+from evalkit.records import Group, Laws
+
+Asked = Literal["logprobs", "laws", "openings"]
+"""Log-prob of each completion; the laws along it (`Laws`); log-prob that an answer begins with it, as whole words."""
+VERSION = 2
+"""Raised by hand when the same question gets another answer."""
+Answer = Sequence[Any]
+"""One item a pair: a float, or `Laws`."""
+
+
+@dataclass(frozen=True)
+class Question:
+    """What a checkpoint of the plan is asked about pairs of a prompt and a completion."""
+
+    checkpoint: str
+    asked: Asked
+    pairs: tuple[Pair, ...]
+
+    @cached_property
+    def distinct(self) -> list[Pair]:
+        """A collapsed arm says the same thing many times; it is read once."""
+        return list(dict.fromkeys(self.pairs))
+
+    @property
+    def longest(self) -> int:
+        return max((len(prompt) + len(completion) for prompt, completion in self.pairs), default=0)
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A question for the sake of one arm, and how its groups take the answer in."""
+
+    arm: str
+    question: Question
+    attach: Callable[[Sequence[Group], Answer], list[Group]]
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """How one need of measures is met: what is known without reading, what is to be read, and what cannot be."""
+
+    groups: Mapping[str, Sequence[Group]]
+    """Arms whose groups are complete already."""
+    readings: Sequence[Reading]
+    obstacles: Mapping[str, str]
+    """Arm -> why its groups must do without."""
+
+
+def read(plan: Plan, questions: Sequence[Question], tell: Listener) -> list[Answer]:
+    """The answers, in the questions' order: from the cache, or from the checkpoints. Raises `EngineError`."""
+    keys = [_key(plan, question) for question in questions]
+    by_key = dict(zip(keys, questions, strict=True))
+    answers: dict[str, Answer] = {}
+    open_questions: dict[tuple[str, str], dict[str, Question]] = defaultdict(dict)
+    for key, question in by_key.items():
+        known = recall("readings", key) if question.pairs else []
+        if known is None:
+            open_questions[question.checkpoint, _engine(plan, question)][key] = question
+        else:
+            answers[key] = _unpack(question, known)
+    for (checkpoint, engine), asked in open_questions.items():
+        for key, answer in _ask(plan.checkpoints[checkpoint], engine, asked, tell):
+            remember("readings", key, _pack(asked[key], answer), tell.note)
+            answers[key] = answer
+    return [_one_a_pair(question, answers[key]) for key, question in zip(keys, questions, strict=True)]
+
+
+def split(groups: Sequence[Group], answer: Answer) -> list[Answer]:
+    """An answer about every completion of `groups`, cut into one part a group."""
+    ends = np.cumsum([len(group.completions) for group in groups]).tolist()
+    return [answer[end - len(group.completions) : end] for group, end in zip(groups, ends, strict=True)]
+
+
+def _engine(plan: Plan, question: Question) -> str:
+    return plan.checkpoints[question.checkpoint].engine if question.asked == "logprobs" else LAW_ENGINE
+
+
+def _ask(
+    loaded: Loaded, engine: str, questions: Mapping[str, Question], tell: Listener
+) -> Iterator[tuple[str, Answer]]:
+    """(key, answer about the distinct pairs) of each question; the checkpoint is loaded for them once."""
+    name = loaded.checkpoint.name
+    block = engine_class(engine).shard_size
+    tell.stage(f"load {name} ({engine})", 1)
+    with open_engine(engine, loaded.checkpoint, max(question.longest for question in questions.values())) as opened:
+        tell.advance(1)
+        tell.stage(f"{name} reads", sum(len(question.distinct) for question in questions.values()))
+        for key, question in questions.items():
+            answer: list[Any] = []
+            for start in range(0, len(question.distinct), block):
+                part = question.distinct[start : start + block]
+                answer += _answer(opened, question.asked, part)
+                tell.advance(len(part))
+            yield key, answer
+
+
+def _answer(engine: Engine, asked: Asked, pairs: Sequence[Pair]) -> Answer:
+    if asked == "logprobs":
+        return [math.fsum(row) for row in engine.logprobs(pairs)]
+    whole = cast(LawEngine, engine)
+    return whole.laws(pairs) if asked == "laws" else whole.openings(pairs)
+
+
+def _one_a_pair(question: Question, answer: Answer) -> Answer:
+    known = dict(zip(question.distinct, answer, strict=True))
+    return [known[pair] for pair in question.pairs]
+
+
+def _pack(question: Question, answer: Answer) -> list[Array]:
+    if question.asked != "laws":
+        return [np.array(answer, dtype=np.float64)]
+    return [np.concatenate([law.entropy for law in answer]), np.concatenate([law.logprobs_at_ranks for law in answer])]
+
+
+def _unpack(question: Question, arrays: Sequence[Array]) -> Answer:
+    if not question.pairs:
+        return []
+    if question.asked != "laws":
+        return cast(list[float], arrays[0].tolist())
+    ends = np.cumsum([len(completion) for _, completion in question.distinct])[:-1]
+    return [Laws(*both) for both in zip(*(np.split(array, ends) for array in arrays), strict=True)]
+
+
+def _key(plan: Plan, question: Question) -> str:
+    checkpoint = plan.checkpoints[question.checkpoint].checkpoint
+    engine = _engine(plan, question)
+    return key_of({
+        "weights": checkpoint.fingerprint,
+        "dtype": checkpoint.dtype,
+        "engine": engine,
+        "engine_version": engine_class(engine).version(),
+        "asked": question.asked,
+        "version": VERSION,
+        "pairs": question.distinct,
+    })  # fmt: skip

@@ -1,0 +1,148 @@
+"""Texts that a suite states for a prompt, its choices and references, under every arm's checkpoint: no sampling.
+
+Which choice an answer gives, `metrics.choice_match` says; the share of answers that give none is `off_choices`.
+Approximations are on that side: a choice counts as its tokenizer writes it, not in other cuts into tokens, and as
+`choices.spellings` has it, not in full-width or other scripts' digits and letters, which completions may have too.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from evalkit.inference.logprobs.continuations import Tokens, continuations
+from evalkit.inference.logprobs.cross import lacks_room
+from evalkit.inference.logprobs.score import Answer, Asked, Prepared, Question, Reading
+from evalkit.inference.plan import Loaded, Plan
+from evalkit.metrics.choice_match import SPACES, opens, spellings
+from evalkit.plumbing.log_space import less, total
+from evalkit.records import Group
+
+Groups = Mapping[str, Sequence[Group]]
+
+
+@dataclass(frozen=True)
+class Spelling:
+    """One way of writing a text, after one prompt."""
+
+    text: str
+    """As the suite states it."""
+    written: str
+    tokens: Tokens
+
+
+Spellings = Sequence[Sequence[Spelling]]
+"""For each prompt, those of all its texts that the tokenizer can write; no two have the same tokens."""
+
+
+def choices_read(plan: Plan, groups: Groups) -> Prepared:
+    """`Group.choice_logprobs`, of prompts that have choices."""
+
+    def attach(group: Group, spellings: Sequence[Spelling], logprobs: Sequence[float]) -> Group:
+        known = choice_logprobs(spellings, logprobs)
+        return dataclasses.replace(
+            group, choice_logprobs={choice: known.get(choice, -math.inf) for choice in group.prompt.choices}
+        )
+
+    return _prepare(
+        plan, groups, "choice", "openings", lambda group: _choice_spellings(tuple(group.prompt.choices)), attach
+    )
+
+
+def references_read(plan: Plan, groups: Groups) -> Prepared:
+    """`Group.reference_logprobs`, of prompts that have references."""
+
+    def attach(group: Group, spellings: Sequence[Spelling], logprobs: Sequence[float]) -> Group:
+        known = list(zip(spellings, logprobs, strict=True))
+        totals = (total([x for one, x in known if one.text == text]) for text in group.prompt.references)
+        return dataclasses.replace(group, reference_logprobs=tuple(totals))
+
+    return _prepare(
+        plan, groups, "reference", "logprobs", lambda group: _reference_spellings(group.prompt.references), attach
+    )
+
+
+def choice_logprobs(spellings: Sequence[Spelling], openings: Sequence[float]) -> dict[str, float]:
+    """Log-prob of each choice from those that an answer opens with its spellings; chances add up to at most 1.
+
+    An answer that opens with a longer spelling opens with the shorter one that it begins with, too: the longer counts.
+    """
+    alone: dict[Tokens, float] = {}
+    found: dict[str, float] = {}
+    written = {one.tokens: one.written for one in spellings}
+    longest_first = sorted(zip(spellings, openings, strict=True), key=lambda pair: -len(pair[0].tokens))
+    for one, opening in longest_first:
+        longer = [x for tokens, x in alone.items() if _opens(one.tokens, one.written, tokens, written[tokens])]
+        alone[one.tokens] = less(opening, total(longer))
+        found[one.text] = total([found.get(one.text, -math.inf), alone[one.tokens]])
+    return found
+
+
+def _opens(short: Tokens, written: str, long: Tokens, longer: str) -> bool:
+    return len(long) > len(short) and long[: len(short)] == short and opens(longer, written)
+
+
+def _choice_spellings(choices: Sequence[str]) -> list[tuple[str, str]]:
+    return [(choice, space + writing) for writing, choice in spellings(choices).items() for space in SPACES]
+
+
+def _reference_spellings(references: Sequence[str]) -> list[tuple[str, str]]:
+    return [(text, space + text) for text in references for space in SPACES]
+
+
+def _prepare(
+    plan: Plan,
+    groups: Groups,
+    what: str,
+    asked: Asked,
+    spell: Callable[[Group], list[tuple[str, str]]],
+    attach: Callable[[Group, Sequence[Spelling], Sequence[float]], Group],
+) -> Prepared:
+    readings, obstacles = [], {}
+    for arm in plan.arms:
+        if not arm.is_raw:
+            continue
+        reader = plan.checkpoints[arm.checkpoint]
+        if reader.checkpoint.is_remote:
+            obstacles[arm.name] = f"{arm.checkpoint} is a server, and its weights are needed here"
+            continue
+        spellings = _spellings(reader, [spell(group) for group in groups[arm.name]])
+        pairs = tuple(
+            (prompt.token_ids, one.tokens)
+            for prompt, own in zip(reader.rendered, spellings, strict=True)
+            for one in own
+        )  # fmt: skip
+        obstacle = lacks_room(reader, pairs, what, "shorten it")
+        if obstacle is None:
+            readings.append(Reading(arm.name, Question(arm.checkpoint, asked, pairs), _attacher(spellings, attach)))
+        else:
+            obstacles[arm.name] = obstacle
+    return Prepared({}, readings, obstacles)
+
+
+def _attacher(
+    spellings: Spellings, attach: Callable[[Group, Sequence[Spelling], Sequence[float]], Group]
+) -> Callable[[Sequence[Group], Answer], list[Group]]:
+    def attach_all(groups: Sequence[Group], answer: Answer) -> list[Group]:
+        found, start = [], 0
+        for group, own in zip(groups, spellings, strict=True):
+            found.append(attach(group, own, answer[start : start + len(own)]) if own else group)
+            start += len(own)
+        return found
+
+    return attach_all
+
+
+def _spellings(reader: Loaded, texts: Sequence[Sequence[tuple[str, str]]]) -> list[list[Spelling]]:
+    """Of writings with the same tokens the first one counts, which is the one as stated, if any is."""
+    tokens = continuations(reader.checkpoint, reader.rendered, [[writing for _, writing in own] for own in texts])
+    found = []
+    for own, ids in zip(texts, tokens, strict=True):
+        by_tokens: dict[Tokens, Spelling] = {}
+        for (text, writing), of_writing in zip(own, ids, strict=True):
+            if of_writing:
+                by_tokens.setdefault(of_writing, Spelling(text, writing, of_writing))
+        found.append(list(by_tokens.values()))
+    return found

@@ -1,0 +1,364 @@
+"""What a run will do, decided before anything is sampled: arms, rendered prompts, shards.
+
+Everything that can be wrong with a suite on this machine is found here, in seconds, not after an hour of sampling.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from evalkit.checkpoints.locate import context_length
+from evalkit.checkpoints.render import render, vocabulary_hash
+from evalkit.checkpoints.resolve import resolve
+from evalkit.errors import CheckpointError, InputError, MetricError, ServerError
+from evalkit.inference.engines.base import choose_engine, engine_class
+from evalkit.metrics.embeddings.encoder import Encoder, find_encoder
+from evalkit.metrics.registry import Measure, parse
+from evalkit.plumbing.array_cache import key_of
+from evalkit.plumbing.progress import Listener
+from evalkit.plumbing.tokenizer import check
+from evalkit.records import Arm, Checkpoint, Completion, Prompt, Rendered, Sampling
+from evalkit.runs.shards import Call, Row
+from evalkit.suite.fitting import fit
+from evalkit.suite.schema import Longer, Suite
+
+SEEDS = 2**32
+"""Shard seeds are below this: what every engine's generator takes."""
+
+
+@dataclass(frozen=True)
+class Shard:
+    """Completions of one arm that one sampling call draws, or drew: so many of every one of some prompts."""
+
+    arm: Arm
+    key: str
+    """Of the call."""
+    seed: int
+    prompts: tuple[Rendered, ...]
+    kept: Sampling
+    """The arm's settings, with more room where these prompts are given more."""
+    shared: bool
+    """Whether other runs may take its samples: not those of a server that does not name its weights."""
+    law: str
+    """Hash of all that decides how completions of a prompt are distributed."""
+    twin: int
+    """How many arms before this one are of the same law, so that it must be other draws than theirs."""
+    slots: range
+    """Which of a prompt's draws, from 0."""
+    part: bool = False
+    """Whether the call drew more than this."""
+    cached: bool = False
+    """Whether it was taken from the cache."""
+
+    @property
+    def sampling(self) -> Sampling:
+        """What the engine is asked for: all these draws, also those of which an arm keeps the best."""
+        return replace(self.kept, n=len(self.slots))
+
+    @property
+    def size(self) -> int:
+        return len(self.prompts) * len(self.slots)
+
+    @property
+    def call(self) -> Call:
+        """What its file tells of it."""
+        return Call(self.law, tuple(prompt_key(prompt) for prompt in self.prompts), self.slots, self.seed)
+
+    def drawn(self, completions: Sequence[Completion]) -> list[Completion]:
+        """An engine's completions, whose slots begin at 0, as these draws."""
+        return [replace(one, slot=one.slot + self.slots.start) for one in completions]
+
+    @property
+    def row(self) -> Row:
+        """What the manifest says of it."""
+        prompts = [prompt.prompt_id for prompt in self.prompts]
+        slots = (self.slots.start, self.slots.stop)
+        return Row(self.arm.name, self.key, self.seed, prompts, slots, self.part, self.cached)
+
+    def only(self, prompts: Collection[str]) -> Shard:
+        """What it has of these prompts."""
+        kept = tuple(prompt for prompt in self.prompts if prompt.prompt_id in prompts)
+        return self if kept == self.prompts else replace(self, prompts=kept, part=True)
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A checkpoint as this run uses it."""
+
+    checkpoint: Checkpoint
+    engine: str
+    engine_version: str
+    rendered: tuple[Rendered, ...]
+    max_length: int
+    longer: Longer | None = None
+    """Prompts that it is given more room for."""
+
+    def room(self, sampling: Sampling, prompt: str) -> Sampling:
+        """An arm's settings for one prompt."""
+        if self.longer is None or prompt not in self.longer.prompts:
+            return sampling
+        return replace(sampling, max_tokens=self.longer.max_tokens, stop=self.longer.stop)
+
+    @property
+    def engine_text(self) -> str:
+        """Name and version, as the manifest and the arms have them."""
+        return f"{self.engine} {self.engine_version}"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All of a run."""
+
+    suite: Suite
+    checkpoints: dict[str, Loaded]
+    arms: tuple[Arm, ...]
+    shards: tuple[Shard, ...]
+    encoder: Encoder
+    note: str = ""
+    """What of the suite is left out, and what to do; may be empty."""
+
+    def first(self, prompts: int) -> Plan:
+        """The plan of so many prompts alone; the calls that are still to be made are whole where a block ends there."""
+        asked = self.suite.prompts[:prompts]
+        names = {prompt.id for prompt in asked}
+        return replace(
+            self,
+            suite=self.suite.model_copy(update={"prompts": asked}),
+            checkpoints={name: replace(one, rendered=one.rendered[:prompts]) for name, one in self.checkpoints.items()},
+            shards=tuple(shard for shard in (one.only(names) for one in self.shards) if shard.prompts),
+        )
+
+    @property
+    def block_ends(self) -> tuple[int, ...]:
+        """After how many prompts a block ends in every arm; the last is all of them."""
+        place = {prompt.id: index for index, prompt in enumerate(self.suite.prompts)}
+        reach = [[place[prompt.prompt_id] for prompt in shard.prompts] for shard in self.shards]
+        inside = {end for places in reach for end in range(min(places) + 1, max(places) + 1)}
+        return tuple(end for end in range(1, len(place) + 1) if end not in inside)
+
+    def shards_of(self, arm: str) -> list[Shard]:
+        return [shard for shard in self.shards if shard.arm.name == arm]
+
+
+def make_plan(
+    suite: Suite, engine: str, blocks: int = 1, remembered: Mapping[str, Mapping[str, str]] | None = None
+) -> Plan:
+    """Resolve every checkpoint, render every prompt, cut the work into shards. Raises `InputError`s, `ServerError`.
+
+    `blocks`: cut each arm into at least so many, to look at the data in between. `remembered`: checkpoint -> what its
+    server told before; such a server is not asked again.
+    """
+    check_measures(suite.measures, suite.prompts)
+    _check_choosers(suite)
+    fewest = min(sampling.n for name in suite.checkpoints for sampling in suite.settings(name))
+    for measure in suite.measures:
+        measure.check_fits(fewest)
+    check(suite.tokenizer)
+    found = {name: resolve(name, spec, (remembered or {}).get(name)) for name, spec in suite.checkpoints.items()}
+    fitted = fit(suite, found)
+    suite = fitted.suite
+    loaded = {name: _load(suite, one, engine, fitted.longer.get(name)) for name, one in found.items()}
+    vocabularies = {name: vocabulary_hash(one) for name, one in found.items()}
+    arms = [
+        replace(arm, engine=loaded[arm.checkpoint].engine_text, tokenizer=vocabularies[arm.checkpoint])
+        for arm in plan_arms(suite)
+    ]
+    shards = tuple(_shards(arms, loaded, blocks))
+    return Plan(suite, loaded, tuple(arms), shards, find_encoder(suite.encoder), fitted.note)
+
+
+def plan_arms(suite: Suite) -> list[Arm]:
+    """Every checkpoint at each temperature; each arm is compared with the baseline's arm of the same temperature."""
+    settings = {name: suite.settings(name) for name in suite.checkpoints}
+    home = suite.baseline_checkpoint
+    baselines = {sampling.temperature: _arm_name(home, sampling, settings[home]) for sampling in settings[home]}
+    first = next(iter(baselines.values()))
+    arms = []
+    for checkpoint, samplings in settings.items():
+        for sampling in samplings:
+            name = _arm_name(checkpoint, sampling, samplings)
+            baseline = first if checkpoint == home else baselines.get(sampling.temperature, first)
+            spec = suite.checkpoints[checkpoint]
+            best_of = spec.best_of.n if spec.best_of is not None else 1
+            beside = None if name == baseline else baseline
+            arms.append(Arm(name, checkpoint, spec.kind, sampling, beside, best_of, system=spec.system or ""))
+    return arms
+
+
+def sampling_of(arm: Arm) -> Sampling:
+    """The settings of a planned arm; only arms of texts made elsewhere have none."""
+    assert arm.sampling is not None
+    return arm.sampling
+
+
+def check_measures(measures: Sequence[Measure], prompts: Sequence[Prompt]) -> None:
+    """Refuse measures that these prompts can give no number to, or whose own model or server is not there.
+
+    Raises `MetricError`, `CheckpointError`.
+    """
+    fields = {
+        "answer": "answer",
+        "checks": "checks",
+        "choices": "choices",
+        "references": "references",
+        "reference_embeddings": "references",
+    }
+    for measure in measures:
+        measure.identify()
+        for need, field in fields.items():
+            if need in measure.definition.needs and not any(getattr(prompt, field) for prompt in prompts):
+                raise MetricError(f"metric {measure} needs prompts with `{field}`; none has any")
+
+
+def _check_choosers(suite: Suite) -> None:
+    """See that what chooses the best of n is a reward model. Raises `InputError` that names the checkpoint."""
+    for name, spec in suite.checkpoints.items():
+        if spec.best_of is not None:
+            try:
+                parse({"reward": {"model": spec.best_of.reward}}).identify()
+            except InputError as error:
+                raise type(error)(f"checkpoint {name!r}: best_of.reward: {error}") from None
+
+
+def _arm_name(checkpoint: str, sampling: Sampling, siblings: Sequence[Sampling]) -> str:
+    return checkpoint if len(siblings) == 1 else f"{checkpoint}@T={sampling.temperature:g}"
+
+
+def _load(suite: Suite, checkpoint: Checkpoint, asked: str, longer: Longer | None) -> Loaded:
+    spec = suite.checkpoints[checkpoint.name]
+    engine = choose_engine(asked, checkpoint)
+    rendered = tuple(render(checkpoint, spec, suite.prompts))
+    if longer is not None:
+        longer = longer.model_copy(update={"stop": suite.stops(checkpoint.name, longer.stop)})
+    loaded = Loaded(checkpoint, engine, engine_class(engine).version(), rendered, 0, longer)
+    rooms = [
+        max(loaded.room(sampling, prompt.prompt_id).max_tokens for sampling in suite.settings(checkpoint.name))
+        for prompt in rendered
+    ]
+    _check_room(checkpoint, rendered, rooms)
+    ends = [len(prompt.token_ids) + room for prompt, room in zip(rendered, rooms, strict=True)]
+    return replace(loaded, max_length=max(ends))
+
+
+def _check_room(checkpoint: Checkpoint, rendered: Sequence[Rendered], rooms: Sequence[int]) -> None:
+    context = context_length(checkpoint)
+    for prompt, max_tokens in zip(rendered, rooms, strict=True):
+        if not checkpoint.is_remote and not prompt.token_ids:
+            raise CheckpointError(
+                f"prompt {prompt.prompt_id!r} has no tokens for checkpoint {checkpoint.name!r}: its tokenizer drops all"
+            )
+        if context is not None and len(prompt.token_ids) + max_tokens > context:
+            raise InputError(
+                f"prompt {prompt.prompt_id!r} takes {len(prompt.token_ids)} tokens for checkpoint {checkpoint.name!r} "
+                f"and sampling.max_tokens is {max_tokens}: together more than its context of {context} tokens; "
+                "shorten the prompt or lower max_tokens"
+            )
+
+
+def _shards(arms: Sequence[Arm], loaded: dict[str, Loaded], blocks: int) -> list[Shard]:
+    shards = []
+    asked: dict[str, list[frozenset[Rendered]]] = defaultdict(list)
+    for arm in arms:
+        source = loaded[arm.checkpoint]
+        prompts = frozenset(source.rendered)
+        # Two arms of the same weights and settings must be independent draws, not each other's copy.
+        before = asked[law_of(arm, source, sampling_of(arm), 0)]
+        twin = sum(not prompts.isdisjoint(others) for others in before)
+        before.append(prompts)
+        total = sampling_of(arm).n * arm.best_of
+        block = min(fitting(source, total), -(-len(source.rendered) // blocks))
+        for members, kept in _blocks(arm, source, block):
+            shards.append(make_call(arm, source, kept, twin, members, range(total)))
+    return shards
+
+
+def fitting(source: Loaded, draws: int) -> int:
+    """How many prompts one call asks for so many draws of each."""
+    return max(1, engine_class(source.engine).shard_size // draws)
+
+
+def make_call(arm: Arm, source: Loaded, kept: Sampling, twin: int, prompts: Sequence[Rendered], slots: range) -> Shard:
+    """A sampling call, which all that it asks for names and seeds: what was sampled before it does not matter."""
+    content = _law(arm, source, kept, twin) | {
+        "sampling": asdict(kept) | {"n": len(slots)},
+        "max_length": source.max_length,
+        "prompts": [_asked(prompt) for prompt in prompts],
+    }
+    if slots.start:
+        content["slots"] = slots.start
+    key, law = key_of(content), law_of(arm, source, kept, twin)
+    return Shard(arm, key, _seed(key), tuple(prompts), kept, source.checkpoint.names_weights, law, twin, slots)
+
+
+def law_of(arm: Arm, source: Loaded, kept: Sampling, twin: int) -> str:
+    """Hash of what completions of a prompt are drawn from: neither how many, nor with which other prompts."""
+    return key_of(_law(arm, source, kept, twin))
+
+
+def prompt_key(prompt: Rendered) -> str:
+    """Hash of a prompt as a checkpoint sees it."""
+    return key_of({"prompt": _asked(prompt)})
+
+
+def _blocks(arm: Arm, source: Loaded, block: int) -> Iterator[tuple[tuple[Rendered, ...], Sampling]]:
+    """The prompts in their order, cut after `block` of them; of a block those together that have the same room."""
+    for start in range(0, len(source.rendered), block):
+        rooms: dict[Sampling, list[Rendered]] = defaultdict(list)
+        for prompt in source.rendered[start : start + block]:
+            rooms[source.room(sampling_of(arm), prompt.prompt_id)].append(prompt)
+        yield from ((tuple(members), kept) for kept, members in rooms.items())
+
+
+def _law(arm: Arm, source: Loaded, kept: Sampling, twin: int) -> dict[str, Any]:
+    sampling = {name: value for name, value in asdict(kept).items() if name != "n"}
+    # The draws that an arm keeps the best of are not those of an arm that keeps all.
+    chosen = {"best_of": arm.best_of} if arm.best_of > 1 else {}
+    return chosen | {
+        "weights": source.checkpoint.fingerprint,
+        "dtype": source.checkpoint.dtype,
+        "engine": source.engine,
+        "engine_version": source.engine_version,
+        "sampling": sampling,
+        "twin": twin,
+    }
+
+
+def _asked(prompt: Rendered) -> list[Any]:
+    return [prompt.prompt_id, list(prompt.token_ids) or [prompt.text, *prompt.messages]]
+
+
+def _seed(key: str) -> int:
+    return int.from_bytes(hashlib.sha256(f"seed {key}".encode()).digest()[:8], "big") % SEEDS
+
+
+def plan_in(folder: Path, suite: Suite, engine: str, tell: Listener, blocks: int = 1) -> Plan:
+    """The plan of a run in `folder`.
+
+    A server must answer, whatever is in the cache: which model it serves decides the samples. Only where the folder
+    holds all of a run is one that is gone taken for the one that was asked then, and the user is told.
+    Raises `InputError`s, `ServerError`.
+    """
+    try:
+        return make_plan(suite, engine, blocks)
+    except ServerError as error:
+        known = _servers_of(folder)
+        if not known:
+            raise
+        tell.note(f"{error}; {folder} is complete, so its samples are measured again as they are")
+        return make_plan(suite, engine, blocks, known)
+
+
+def _servers_of(folder: Path) -> dict[str, dict[str, str]]:
+    """Checkpoint -> what its server told, of a run that is complete; else nothing."""
+    try:
+        manifest = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+        checkpoints = manifest["identity"]["checkpoints"] if manifest["state"] == "complete" else {}
+        return {name: dict(one["served"]) for name, one in checkpoints.items() if one.get("served")}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return {}  # `begin` says what is wrong with it

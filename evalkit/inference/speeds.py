@@ -1,0 +1,60 @@
+"""How fast checkpoints were sampled on this machine the last time, kept in the cache for whoever plans a run."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from pydantic import TypeAdapter, ValidationError
+
+from evalkit.inference.plan import Loaded
+from evalkit.plumbing.array_cache import Notice, key_of
+from evalkit.plumbing.files import cache_folder, write_atomically
+
+
+@dataclass(frozen=True)
+class Speed:
+    """One time that an engine sampled a checkpoint."""
+
+    load: float
+    """Seconds until the engine could be asked."""
+    seconds: float
+    """Of sampling."""
+    completions: int
+    tokens: Mapping[str, int]
+    """Tokens of the completions of each law; a server that does not tell tokens has 0."""
+    drawn: Mapping[str, int]
+    """Completions of each law."""
+    stored: int
+    """Bytes of their shards."""
+
+
+def remember_speed(loaded: Loaded, speed: Speed, notice: Notice) -> None:
+    """Keep it in place of the last one; a cache that cannot be written is only told of."""
+    try:
+        write_atomically(_path(loaded), json.dumps(asdict(speed)).encode())
+    except OSError as error:
+        notice(f"the cache could not be written ({error.strerror}); the run itself is whole")
+
+
+def last_speed(loaded: Loaded) -> Speed | None:
+    """That of the last time this engine sampled these weights on this machine; None where there is none."""
+    try:
+        return TypeAdapter(Speed).validate_json(_path(loaded).read_bytes())
+    except (OSError, ValidationError):
+        return None
+
+
+def _path(loaded: Loaded) -> Path:
+    key = key_of({
+        "weights": loaded.checkpoint.fingerprint,
+        "dtype": loaded.checkpoint.dtype,
+        "engine": loaded.engine,
+        "engine_version": loaded.engine_version,
+        "machine": [platform.node(), platform.machine(), os.cpu_count()],
+    })  # fmt: skip
+    return cache_folder("speeds") / f"{key}.json"

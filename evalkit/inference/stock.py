@@ -1,0 +1,185 @@
+"""What of a plan was sampled before, and the calls that are made for the rest.
+
+What is reused is a prompt's single draws: prompts x numbers of draws are looked for in the run's own list, then in its
+folder, then in the cache. Only what none has is asked for, in calls that are settled (and written in run.json) before
+the first is made: so a run that is killed goes on with the same calls.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from evalkit.inference.plan import Plan, Shard, fitting, make_call, prompt_key
+from evalkit.runs.folder import Found
+from evalkit.runs.shards import Row
+
+Missing = npt.NDArray[np.bool_]
+"""(prompts, draws) of an arm: which are not there."""
+
+
+class Stock(Protocol):
+    """Where samples may be: a run's folder and the cache."""
+
+    def holds(self, key: str, arm: str = "", shared: bool = True, law: str = "") -> bool:
+        """Whether a call's shard is there, whole."""
+
+    def found(self, law: str, shared: bool = True) -> Sequence[Found]:
+        """All shards of a law, in the order in which they are to be used."""
+
+    def take(self, found: Found, arm: str) -> bool:
+        """Whether one of them is whole; it is then the run's."""
+
+
+@dataclass
+class _Arm:
+    """One arm while its draws are looked for."""
+
+    planned: list[Shard]
+    """Its calls as if nothing were there."""
+    missing: Missing
+    taken: list[Shard]
+    """What supplies its draws."""
+
+    def __init__(self, planned: Sequence[Shard]) -> None:
+        self.planned = list(planned)
+        self.taken = []
+        prompts = [prompt for shard in planned for prompt in shard.prompts]
+        self.row = {prompt.prompt_id: row for row, prompt in enumerate(prompts)}
+        self.rendered = prompts
+        self.call = [shard for shard in planned for _ in shard.prompts]
+        self.missing = np.ones((len(prompts), len(planned[0].slots)), dtype=bool)
+
+    def give(self, shard: Shard) -> None:
+        self.taken.append(shard)
+        rows = [self.row[prompt.prompt_id] for prompt in shard.prompts]
+        self.missing[rows, shard.slots.start : shard.slots.stop] = False
+
+
+def allot(plan: Plan, stock: Stock, known: Sequence[Row] = (), fresh: bool = False, ends: Sequence[int] = ()) -> Plan:
+    """The plan with what is there in the place of calls, and calls for what is not.
+
+    `known`: the shards that the run's manifest lists. `fresh`: the cache does not count. `ends`: after how many prompts
+    no call goes on, in the order of the suite.
+    """
+    place = {prompt.id: index for index, prompt in enumerate(plan.suite.prompts)}
+    shards: list[Shard] = []
+    for name in dict.fromkeys(shard.arm.name for shard in plan.shards):
+        arm = _Arm(plan.shards_of(name))
+        blocks = [bisect_right(ends, place[prompt.prompt_id]) for prompt in arm.rendered]
+        _take_known(arm, stock, [row for row in known if row.arm == name], blocks, fresh)
+        _take_found(arm, stock, fresh)
+        _ask(arm, plan, blocks)
+        shards += arm.taken
+    return replace(plan, shards=tuple(shards))
+
+
+def _take_known(arm: _Arm, stock: Stock, rows: Sequence[Row], blocks: Sequence[int], fresh: bool) -> None:
+    """What the run itself had settled; a call that is not yet made, or whose shard is damaged, is made as it was."""
+    for shard in _listed(arm, rows):
+        whole = not shard.part and len({blocks[arm.row[prompt.prompt_id]] for prompt in shard.prompts}) == 1
+        if stock.holds(shard.key, shard.arm.name, shard.shared and not fresh, shard.law) or whole:
+            arm.give(shard)
+
+
+def _listed(arm: _Arm, rows: Sequence[Row]) -> Iterator[Shard]:
+    """The shards that a manifest lists for an arm, as far as the arm still asks for them."""
+    by_place = (shard for shard in arm.planned)
+    for row in rows:
+        shard = _by_name(arm, row) if isinstance(row.prompts, list) else _by_place(next(by_place, None), row)
+        if shard is not None:
+            yield shard
+
+
+def _by_name(arm: _Arm, row: Row) -> Shard | None:
+    assert isinstance(row.prompts, list)
+    start, stop = row.slots or (0, 0)
+    prompts = tuple(arm.rendered[arm.row[prompt]] for prompt in row.prompts if prompt in arm.row)
+    slots = range(start, min(stop, arm.missing.shape[1]))
+    if not prompts or not slots:
+        return None
+    part = row.part or len(prompts) < len(row.prompts) or slots.stop < stop
+    like = arm.call[arm.row[prompts[0].prompt_id]]
+    return replace(like, key=row.key, seed=row.seed, prompts=prompts, slots=slots, part=part, cached=row.cached)
+
+
+def _by_place(planned: Shard | None, row: Row) -> Shard | None:
+    """Older evalkits wrote how many prompts a call asked, and cut an arm into calls as is done for an empty cache."""
+    if planned is None or row.prompts != len(planned.prompts):
+        return None
+    return replace(planned, key=row.key, seed=row.seed)
+
+
+def _take_found(arm: _Arm, stock: Stock, fresh: bool) -> None:
+    """What shards of the folder and of the cache have of single draws."""
+    if not arm.missing.any():
+        return
+    keys = {prompt_key(prompt): row for row, prompt in enumerate(arm.rendered)}
+    for law, like in {shard.law: shard for shard in arm.planned}.items():
+        of_law = np.array([shard.law == law for shard in arm.call])
+        for found in stock.found(law, like.shared and not fresh):
+            if not arm.missing[of_law].any():
+                break
+            wanted = np.zeros_like(arm.missing)
+            rows = [keys[key] for key in found.call.prompts if key in keys]
+            wanted[rows, found.call.slots.start : found.call.slots.stop] = True
+            wanted &= arm.missing & of_law[:, None]
+            if wanted.any() and stock.take(found, like.arm.name):
+                for shard in _supplied(arm, like, found, wanted):
+                    arm.give(shard)
+
+
+def _supplied(arm: _Arm, like: Shard, found: Found, wanted: Missing) -> Iterator[Shard]:
+    size = len(found.call.prompts) * len(found.call.slots)
+    for members, slots in rectangles(wanted):
+        prompts = tuple(arm.rendered[row] for row in members)
+        yield replace(
+            like,
+            key=found.key,
+            seed=found.call.seed,
+            prompts=prompts,
+            slots=slots,
+            part=len(prompts) * len(slots) < size,
+            cached=found.cached,
+        )
+
+
+def _ask(arm: _Arm, plan: Plan, blocks: Sequence[int]) -> None:
+    """Calls for what is missing: those that were planned where they are wanted whole, else as large as fits."""
+    for shard in arm.planned:
+        if all(arm.missing[arm.row[prompt.prompt_id]].all() for prompt in shard.prompts):
+            arm.give(shard)
+    source = plan.checkpoints[arm.planned[0].arm.checkpoint]
+    for like, rows in _alike(arm, blocks):
+        wanted = np.zeros_like(arm.missing)
+        wanted[rows] = arm.missing[rows]
+        for members, slots in list(rectangles(wanted)):
+            most = fitting(source, len(slots))
+            for start in range(0, len(members), most):
+                prompts = [arm.rendered[row] for row in members[start : start + most]]
+                arm.give(make_call(like.arm, source, like.kept, like.twin, prompts, slots))
+
+
+def _alike(arm: _Arm, blocks: Sequence[int]) -> list[tuple[Shard, list[int]]]:
+    """Prompts that lack draws and may go in one call: of one law and one block."""
+    groups: dict[tuple[int, str], list[int]] = defaultdict(list)
+    for row in np.flatnonzero(arm.missing.any(axis=1)).tolist():
+        groups[blocks[row], arm.call[row].law].append(row)
+    return [(arm.call[rows[0]], rows) for rows in groups.values()]
+
+
+def rectangles(wanted: Missing) -> Iterator[tuple[list[int], range]]:
+    """Some of (prompts, draws) as rows x runs of draws: rows that want the same go together."""
+    alike: dict[bytes, list[int]] = defaultdict(list)
+    for row in np.flatnonzero(wanted.any(axis=1)).tolist():
+        alike[wanted[row].tobytes()].append(row)
+    for rows in alike.values():
+        edges = np.flatnonzero(np.diff(np.concatenate(([False], wanted[rows[0]], [False]))))
+        for start, stop in edges.reshape(-1, 2).tolist():
+            yield rows, range(start, stop)

@@ -1,0 +1,243 @@
+"""Diversity of meaning counted in classes: which completions say the same, and how many different things are said.
+
+The partition is NoveltyBench's (Zhang et al. 2025): in slot order, each completion joins the first class whose FIRST
+member it equals in meaning, or founds one. "Equals" here: the texts are equal; or both have at most 5 words and share
+at least half (of the longer one's, case folded); or, for anything longer, the cosine of their sentence embeddings is
+`threshold` or more. Their judge of long texts is a classifier; ours is the encoder that the signature names.
+
+Where words are not told by spaces (the group's tokenizer is another than 13a, and the text has letters of a script
+without spaces) half of the letters prove nothing: "红色" (red) and "蓝色" (blue) share one of two. There an answer is
+short up to 6 letters, and two short ones are equal when they share a letter AND reach `threshold`. The embedded encoder
+reads Chinese, Japanese and Thai: red and "红色的" have a cosine of 0.97, red and blue 0.53; numerals ("四" and "五",
+0.78) and "cat" and "dog" (0.64) are what sharing no letter tells apart.
+
+THRESHOLD was set with the embedded encoder on 72 hand-made answers of six words or more to 12 open questions, each
+meaning in two wordings (tests/diversity/paraphrases.py): at 0.65 it joins 35 of 36 pairs that say the same and 4 of 144
+that do not (0.55: 36 and 4; 0.75: 30 and 4). Those 4 differ in one name ("the capital is Sydney", "Canberra"), which
+sentence encoders hardly see: for long answers that turn on one word, classes are too few. Compare figures at equal
+thresholds only.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from evalkit.errors import MetricError
+from evalkit.metrics.diversity.semantic import unit_rows
+from evalkit.metrics.estimators.entropy import ENTROPIES
+from evalkit.metrics.estimators.ngrams import Ints
+from evalkit.metrics.estimators.subsets import expected_classes
+from evalkit.metrics.registry import metric
+from evalkit.plumbing.tokenize_13a import unspaced_letters
+from evalkit.plumbing.tokenizer import SPACED
+from evalkit.records import Completion, Group
+
+NAN = float("nan")
+THRESHOLD = 0.65
+"""Least cosine at which two longer answers say the same."""
+POOL = 512
+"""Completions across prompts that are divided together: where hardly two say the same, all are held against all."""
+_SHORT = 5
+"""Words up to which two answers are compared word by word ..."""
+_SHORT_UNSPACED = 6
+"""... and letters, where words have no spaces between them."""
+
+
+@metric(
+    name="distinct_k",
+    unit="classes",
+    better="higher",
+    side="diversity",
+    family="meaning",
+    plain="different things said",
+    picture=1,
+    bounds=(1, "k"),
+    least={"k": 0},
+    needs={"words", "embeddings"},
+    version="1.0",
+    cites="Zhang et al. 2025",
+    pool_at_most=POOL,
+)
+def distinct_k(group: Group, *, k: int = 0, threshold: float = THRESHOLD) -> float:
+    """Expected number of different things said among k of the n completions.
+
+    Sum over classes of 1 - C(n - n_c, k) / C(n, k): the mean over all subsets of k (rarefaction). `k` = 0 stands for n,
+    where it is the number of classes. NoveltyBench's stored `distinct` is one lower: the number of its last class,
+    counted from 0.
+
+    Range: [1, k]; 1 when all say the same.
+
+    Bias: grows with k: compare at equal k; at one k it is the same on average whatever n. The order of completions
+    matters only where "says the same" is not transitive.
+
+    Cost: O(n d) a class, no n x n matrix. Where hardly two say the same that is the square of n, so across prompts it
+    is the mean over pools of at most 512.
+
+    Undefined: without completions. A k above n is an error.
+    """
+    sizes = _sizes(group, threshold)
+    return float(expected_classes(sizes.tolist(), [k or int(sizes.sum())])[0]) if len(sizes) else NAN
+
+
+@metric(
+    name="simpson_classes",
+    unit="probability",
+    better="higher",
+    side="diversity",
+    family="meaning",
+    plain="chance that two answers say different things",
+    bounds=(0, 1),
+    needs={"words", "embeddings"},
+    version="1.0",
+    cites="Simpson 1949",
+    any_k=True,
+    pool_at_most=POOL,
+)
+def simpson_classes(group: Group, *, threshold: float = THRESHOLD) -> float:
+    """Chance that two completions say different things: 1 - sum of n_c (n_c - 1) / (n (n - 1)) over classes.
+
+    Range: [0, 1]; 0 when all say the same, 1 when no two do.
+
+    Bias: none at any k for a given division into classes (a U-statistic), so figures at different k compare.
+
+    Cost: as distinct_k.
+
+    Undefined: below two completions.
+    """
+    sizes = _sizes(group, threshold)
+    total = int(sizes.sum())
+    return 1 - int(sizes @ (sizes - 1)) / (total * (total - 1)) if total > 1 else NAN
+
+
+@metric(
+    name="class_entropy",
+    unit="nats",
+    better="higher",
+    side="diversity",
+    family="meaning",
+    plain="variety of what is said",
+    bounds=(0, None),
+    needs={"words", "embeddings"},
+    version="1.0",
+    cites="Farquhar et al. 2024",
+    pool_at_most=POOL,
+)
+def class_entropy(group: Group, *, correction: str = "chao-wang-jost", threshold: float = THRESHOLD) -> float:
+    """Entropy of what is said, from how many completions are in each class: discrete semantic entropy.
+
+    Needs no log-probs, so it serves servers, texts from elsewhere and any temperature. `correction` as in
+    ngram_entropy; "none" is Farquhar et al.'s discrete form.
+
+    Range: [0, inf); 0 when all say the same, log n when no two do and nothing is corrected.
+
+    Bias: without a correction too low, the more so the smaller k; with Chao, Wang & Jost's most of it is gone.
+
+    Cost: as distinct_k.
+
+    Undefined: without completions.
+    """
+    if correction not in ENTROPIES:
+        allowed = ", ".join(ENTROPIES)
+        raise MetricError(f"metric class_entropy: correction is {correction!r}; it must be one of {allowed}")
+    sizes = _sizes(group, threshold)
+    return max(0.0, ENTROPIES[correction](sizes)) if len(sizes) else NAN
+
+
+@metric(
+    name="semantic_entropy",
+    unit="nats",
+    better="higher",
+    side="diversity",
+    family="meaning",
+    plain="variety of what is said",
+    bounds=(0, None),
+    needs={"words", "embeddings", "logprobs"},
+    version="1.0",
+    cites="Farquhar et al. 2024",
+)
+def semantic_entropy(group: Group, *, threshold: float = THRESHOLD) -> float:
+    """Entropy of what is said, each class weighing as much as the model's probability of its completions.
+
+    p(class) is the sum of p(x) over its DIFFERENT token sequences, made to add up to 1 over what was drawn. Two
+    departures from the reference code: it adds a sequence once each time it was drawn, which weighs it by about p
+    squared, and takes the geometric mean over tokens in place of p. `class_entropy` is the form without probabilities.
+
+    Range: [0, log k]; 0 when all say the same.
+
+    Bias: too low at small k, as classes not drawn are left out; compare at equal k.
+
+    Cost: as distinct_k.
+
+    Undefined: when the log-probs of any completion are unknown, or the arm's draws are not from the raw law.
+    """
+    if not group.completions or not all(completion.logprobs for completion in group.completions):
+        return NAN
+    places = list({_sequence(completion): place for place, completion in enumerate(group.completions)}.values())
+    surprisal = np.array([-math.fsum(group.completions[place].logprobs) for place in places])
+    weights = np.exp(surprisal.min() - surprisal)
+    law = np.bincount(partition(group, threshold)[places], weights) / weights.sum()
+    law = law[law > 0]
+    return max(0.0, -float(law @ np.log(law)))
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """A completion as short answers are compared."""
+
+    text: str
+    length: int
+    words: frozenset[str]
+    """Case folded; letters, where words have no spaces between them."""
+    is_unspaced: bool
+
+    @property
+    def is_short(self) -> bool:
+        return self.length <= (_SHORT_UNSPACED if self.is_unspaced else _SHORT)
+
+
+def partition(group: Group, threshold: float) -> Ints:
+    """(k,) the class of each completion, numbered from 0 in order of first appearance. Raises `MetricError`."""
+    if not -1 <= threshold <= 1:
+        raise MetricError(f"threshold is {threshold:g}; a cosine is between -1 and 1")
+    rows = unit_rows(group)
+    answers = [_read(text, group.tokenizer != SPACED) for text in group.texts]
+    classes = np.full(len(rows), -1, dtype=np.int64)
+    founded = 0
+    while len(waiting := np.flatnonzero(classes < 0)):
+        leader = int(waiting[0])
+        alike = rows[waiting] @ rows[leader] >= threshold
+        same = [
+            _same(answers[leader], answers[place], bool(close)) for place, close in zip(waiting, alike, strict=True)
+        ]
+        classes[waiting[same]] = founded
+        founded += 1
+    return classes
+
+
+def _sizes(group: Group, threshold: float) -> Ints:
+    """How many completions each class has."""
+    return np.bincount(partition(group, threshold)).astype(np.int64)
+
+
+def _read(text: str, may_be_unspaced: bool) -> _Answer:
+    letters = unspaced_letters(text.lower()) if may_be_unspaced else ()
+    words = letters or text.lower().split()
+    return _Answer(text, len(words), frozenset(words), bool(letters))
+
+
+def _same(one: _Answer, other: _Answer, alike: bool) -> bool:
+    if one.text == other.text:
+        return True
+    if not (one.is_short and other.is_short):
+        return alike
+    shared = len(one.words & other.words)
+    if one.is_unspaced or other.is_unspaced:
+        return alike and shared > 0
+    return 2 * shared >= max(one.length, other.length)
+
+
+def _sequence(completion: Completion) -> tuple[int, ...] | str:
+    return completion.token_ids or completion.text

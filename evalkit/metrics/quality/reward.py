@@ -1,0 +1,151 @@
+"""Reward by any sequence-classification checkpoint with one label: a reward model."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from evalkit.checkpoints.locate import Weights, architectures_of, labels_of, locate, read_config
+from evalkit.errors import MetricError
+from evalkit.metrics.registry import score
+from evalkit.plumbing.child_process import open_child
+from evalkit.plumbing.length_batches import by_length
+from evalkit.records import Group
+
+BATCH_TOKENS = 8_192
+"""Tokens in one batch, padding included."""
+UNKNOWN_SHARE = 0.1
+"""A completion with a larger share of tokens that the reward model's vocabulary lacks is not one it can judge."""
+Exchange = tuple[str, str]
+"""(prompt, completion)."""
+
+
+def check_reward_model(config: Mapping[str, Any], name: str) -> None:
+    """Refuse what is no reward model, by its config.json. Raises `MetricError`."""
+    architecture = architectures_of(config)
+    if "SequenceClassification" not in architecture:
+        raise MetricError(
+            f"{name} cannot give rewards: it is a {architecture}, not a sequence-classification checkpoint"
+        )
+    labels = len(labels_of(config))
+    if labels != 1:
+        raise MetricError(f"{name} cannot give rewards: it has {labels} labels; a reward model has one")
+
+
+@score(
+    name="reward",
+    unit="reward",
+    better="higher",
+    side="quality",
+    family="reward",
+    plain="score by the reward model",
+    needs=(),
+    version="1",
+    cites="Ouyang et al. 2022, Training language models to follow instructions with human feedback",
+    identity=Weights(check_reward_model),
+)
+def reward(groups: Sequence[Group], *, model: str) -> list[np.ndarray]:
+    """Scalar that a reward model gives to prompt and completion.
+
+    `model` is a folder, a hub id or `lab:NAME` of a sequence-classification checkpoint with one label. The exchange is
+    written with the model's own chat template, or as "prompt, blank line, completion" where it has none. One float64
+    array of k rewards per group. Several reward models side by side are several groups of raters.
+
+    Range: that of the model; only differences mean something, and only under one model.
+
+    Bias: none at any k, for the model's mean reward; what the model itself favours (length, style) is in it.
+
+    Cost: one forward pass a distinct exchange, in a child process; known scores come from the cache.
+
+    Undefined: where the model cannot read a completion: nothing is truncated to fit, and no reward is given to words
+    that it does not know (over a tenth of the completion's tokens).
+    """
+    exchanges = [[(group.prompt.text, text) for text in group.texts] for group in groups]
+    distinct = list(dict.fromkeys(exchange for members in exchanges for exchange in members))
+    title = f"reward model {model}"
+    with open_child(f"{__name__}:RewardModel", str(locate(model)), model, title=title) as remote:
+        rewards = dict(zip(distinct, remote.call("score", distinct), strict=True))
+    return [np.array([rewards[exchange] for exchange in members], dtype=np.float64) for members in exchanges]
+
+
+class RewardModel:
+    """A reward model in memory; lives in a child process."""
+
+    def __init__(self, folder: str, name: str) -> None:
+        import torch
+        from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+        check_reward_model(read_config(Path(folder)), name)
+        self._device = "cuda" if torch.cuda.is_available() else "cpu"
+        self._model = (
+            AutoModelForSequenceClassification.from_pretrained(
+                folder, dtype=torch.float32 if self._device == "cpu" else "auto"
+            )
+            .to(self._device)
+            .eval()
+        )
+        self._tokenizer = AutoTokenizer.from_pretrained(folder)
+        self._config = self._model.config.get_text_config()
+        self._named_padding = self._config.pad_token_id
+
+    def score(self, exchanges: Sequence[Exchange]) -> list[float]:
+        """One reward for each exchange, NaN for those that the model cannot read."""
+        import torch
+
+        tokens = [self._tokens(exchange) for exchange in exchanges]
+        readable = [index for index, ids in enumerate(tokens) if self._can_read(exchanges[index], ids)]
+        rewards = [math.nan] * len(tokens)
+        with torch.inference_mode():
+            for batch in by_length([len(tokens[index]) for index in readable], BATCH_TOKENS):
+                places = [readable[index] for index in batch]
+                for place, value in zip(places, self._score_batch([tokens[place] for place in places]), strict=True):
+                    rewards[place] = value
+        return rewards
+
+    def _tokens(self, exchange: Exchange) -> list[int]:
+        prompt, completion = exchange
+        if not self._tokenizer.chat_template:
+            return list(self._tokenizer(f"{prompt}\n\n{completion}")["input_ids"])
+        messages = [{"role": "user", "content": prompt}, {"role": "assistant", "content": completion}]
+        text = self._tokenizer.apply_chat_template(messages, tokenize=False)
+        # The template has written the special tokens; the tokenizer would add a second BOS.
+        return list(self._tokenizer(text, add_special_tokens=False)["input_ids"])
+
+    def _can_read(self, exchange: Exchange, tokens: Sequence[int]) -> bool:
+        limit = getattr(self._config, "max_position_embeddings", None)
+        if limit is not None and len(tokens) > limit:
+            return False
+        unknown = self._tokenizer.unk_token_id
+        if unknown is None:
+            return True
+        # What the completion adds to the exchange: on its own it might be cut into other tokens.
+        asked = self._tokens((exchange[0], ""))
+        return tokens.count(unknown) - asked.count(unknown) <= UNKNOWN_SHARE * (len(tokens) - len(asked))
+
+    def _score_batch(self, batch: Sequence[Sequence[int]]) -> list[float]:
+        import torch
+
+        width = max(map(len, batch))
+        pad = self._padding(batch)
+        ids = torch.tensor([[*tokens, *[pad] * (width - len(tokens))] for tokens in batch], device=self._device)
+        lengths = torch.tensor([len(tokens) for tokens in batch], device=self._device)
+        mask = (torch.arange(width, device=self._device) < lengths[:, None]).long()
+        rewards: list[float] = self._model(input_ids=ids, attention_mask=mask).logits[:, 0].double().tolist()
+        return rewards
+
+    def _padding(self, batch: Sequence[Sequence[int]]) -> int:
+        """The token that fills rows up. Decoders read the reward at the last token that is not the padding token.
+
+        A checkpoint that names one was trained to be read so. For any other, one that the batch does not hold makes
+        the last real token the one that is read, whatever it is.
+        """
+        if self._named_padding is not None:
+            return int(self._named_padding)
+        used = set().union(*batch)
+        unused = next(token for token in range(len(used) + 1) if token not in used)
+        self._config.pad_token_id = unused
+        return unused

@@ -1,0 +1,109 @@
+"""Typed YAML: a pydantic model read from a file, where every mistake names file, line, key and what is allowed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from evalkit.errors import SuiteError
+from evalkit.plumbing.yaml_lines import Document, read_yaml
+
+
+class Part(BaseModel):
+    """A part of a file: frozen, unknown keys refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+Model = TypeVar("Model", bound=Part)
+
+
+def read_part(model: type[Model], path: Path, what: str) -> tuple[Model, Document]:
+    """A YAML file as a `model`, and the lines of it; `what` names such a file in errors. Raises `SuiteError`."""
+    document = read_yaml(path, what)
+    try:
+        return model.model_validate(document.value), document
+    except ValidationError as error:
+        raise SuiteError("\n".join(explain(model, document, error))) from None
+
+
+def explain(model: type[BaseModel], document: Document, error: ValidationError) -> Iterable[str]:
+    """One line a mistake: `file:line: key: what was found and what is allowed`."""
+    for problem in error.errors():
+        loc = problem["loc"]
+        if problem["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
+            yield f"{document.key_place(*loc)}: {_unknown_key(model, loc)}"
+        else:
+            yield f"{document.place(*loc)}: {dotted(loc) + ': ' if loc else ''}{reason(problem)}"
+
+
+def reason(problem: Any) -> str:
+    """What was found and what is allowed, from a pydantic error."""
+    if problem["type"] == "value_error":
+        return str(problem["ctx"]["error"])
+    if problem["type"] in ("missing", "missing_argument"):
+        return "this key is missing; it must be given"
+    must = problem["msg"].replace("Input should be", "it must be").replace("Value should", "it must")
+    must = re.sub(r"^(String|Tuple|List|Dictionary) should", "it must", must)
+    must = (
+        must.replace("a valid ", "a ").replace("a integer", "an integer").replace("a string", "text (put it in quotes)")
+    )
+    return f"found {_show(problem['input'])}; {must}"
+
+
+def _unknown_key(model: type[BaseModel], loc: tuple[int | str, ...]) -> str:
+    from difflib import get_close_matches
+
+    allowed = _allowed_keys(model, loc[:-1])
+    close = get_close_matches(str(loc[-1]), allowed, n=1)
+    hint = f" (did you mean {close[0]!r}?)" if close else ""
+    return f"unknown key {dotted(loc)!r}{hint}; allowed here: {', '.join(allowed)}"
+
+
+def _allowed_keys(model: type[BaseModel], loc: Iterable[int | str]) -> list[str]:
+    schema = model.model_json_schema()
+    here: dict[str, Any] = schema
+    for step in loc:
+        here = _follow(schema, here)
+        if isinstance(step, int):
+            here = here["items"]
+        else:
+            here = (
+                here.get("properties", {}).get(step)
+                or here.get("additionalProperties")
+                or next(iter(here["patternProperties"].values()))
+            )
+    return list(_follow(schema, here).get("properties", {}))
+
+
+def _follow(schema: dict[str, Any], here: dict[str, Any]) -> dict[str, Any]:
+    for option in here.get("anyOf", []):
+        if "$ref" in option:
+            here = option
+    if "$ref" in here:
+        found: dict[str, Any] = schema["$defs"][here["$ref"].rsplit("/", 1)[-1]]
+        return found
+    return here
+
+
+def dotted(loc: Iterable[int | str]) -> str:
+    return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in loc).lstrip(".")
+
+
+def _show(value: Any) -> str:
+    shown = (
+        yaml.safe_dump(value, default_flow_style=True, allow_unicode=True, width=10**6)
+        if _is_plain(value)
+        else repr(value)
+    )
+    shown = shown.strip().removesuffix("...").strip()
+    return shown if len(shown) <= 80 else f"{shown[:77]}..."
+
+
+def _is_plain(value: Any) -> bool:
+    return isinstance(value, str | int | float | bool | list | dict | type(None))

@@ -1,0 +1,67 @@
+"""What a report is made of: values that the caller has read; nothing here touches a file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from evalkit.analysis.figure_data import Evidence
+from evalkit.metrics.registry import Measure
+from evalkit.plumbing.arrays import JSON
+from evalkit.records import Better, Group, Summary
+
+Scores: TypeAlias = Mapping[str, Mapping[str, Sequence[Sequence[float | None]]]]
+"""Score name -> arm -> per prompt, in the order of the arm's groups -> per completion."""
+
+
+@dataclass(frozen=True, slots=True)
+class MetricText:
+    """What a reader must know about a metric to understand its numbers."""
+
+    unit: str
+    better: Better
+    summary: str
+    cites: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RunOrigin:
+    """One of the runs that a report of several is made from."""
+
+    name: str
+    """What its arms' names begin with."""
+    place: str
+    """The folder, as the user called it."""
+    prompts: int
+    """All that it asked."""
+    manifest: Mapping[str, JSON]
+
+
+@dataclass(frozen=True, slots=True)
+class ReportContent:
+    """Everything that one report shows."""
+
+    title: str
+    summary: Summary
+    groups: Mapping[str, Sequence[Group]] = field(default_factory=dict)
+    """Arm name -> its completions, one group a prompt, in prompt order."""
+    rendered: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """Arm name -> prompt id -> the prompt exactly as that checkpoint saw it."""
+    scores: Scores = field(default_factory=dict)
+    provenance: Mapping[str, JSON] = field(default_factory=dict)
+    """The run's manifest, shown whatever its keys are."""
+    metrics: Mapping[str, MetricText] = field(default_factory=dict)
+    """Measure -> what it means; a measure that is missing here is shown without explanation."""
+    evidence: Evidence = field(default_factory=Evidence)
+    """What is shown besides the summary's numbers."""
+    runs: Sequence[RunOrigin] = ()
+    """The runs, where there are several."""
+    notes: Sequence[str] = ()
+    """What a reader of several runs must know: what is left out, what stands there once, what is not compared."""
+
+
+def metric_text(measure: Measure) -> MetricText:
+    """What the report says of a measure."""
+    told = measure.definition
+    return MetricText(unit=told.unit, better=told.better, summary=told.summary, cites=told.cites)

@@ -1,0 +1,55 @@
+"""The map of completions of several runs: each run's own has axes of its own, so it is drawn anew from their texts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from evalkit.analysis.embedding_map import map_completions
+from evalkit.analysis.figure_data import CompletionMap
+from evalkit.errors import EvalkitError
+from evalkit.metrics.embeddings.attach import embed_groups
+from evalkit.metrics.embeddings.encoder import Encoder, find_encoder
+from evalkit.plumbing.progress import Quiet
+from evalkit.plumbing.prose import listed
+from evalkit.records import Groups
+from evalkit.report.content.content import ReportContent
+
+_MARK = "enc:"
+"""What a signature says before the encoder's identity."""
+
+
+def merged_map(
+    names: Sequence[str], contents: Sequence[ReportContent], groups: Groups
+) -> tuple[CompletionMap | None, list[str]]:
+    """The map of these groups, and what must be said where there is none though every run has one.
+
+    Texts are embedded by the encoder that all runs used; those that this machine has embedded before are in its cache.
+    """
+    if any(content.evidence.completion_map is None for content in contents):
+        return None, []
+    used = [_identity(content) for content in contents]
+    if len(set(used)) > 1:
+        different = listed(f"{encoder} in {name}" for encoder, name in zip(used, names, strict=True))
+        return None, [
+            f"There is no map of all completions: the runs' sentence encoders are not the same ({different})."
+        ]
+    try:
+        return map_completions(embed_groups(groups, Quiet(), _encoder(contents[0], used[0]), references=False)), []
+    except EvalkitError as error:
+        return None, [f"There is no map of all completions, for their encoder is not at hand: {error}"]
+
+
+def _identity(content: ReportContent) -> str:
+    """Of the encoder that the run's measures of meaning name in their signatures."""
+    parts = (part for estimate in content.summary.estimates for part in estimate.signature.split("|"))
+    return next((part.removeprefix(_MARK) for part in parts if part.startswith(_MARK)), "")
+
+
+def _encoder(content: ReportContent, identity: str) -> Encoder:
+    """The one that the run's suite names. Raises `EvalkitError` where that is another one here."""
+    suite = content.provenance.get("suite")
+    name = suite.get("encoder") if isinstance(suite, dict) else None
+    found = find_encoder(name if isinstance(name, str) else None)
+    if found.identity != identity:
+        raise EvalkitError(f"it was {identity}, and {name or 'the embedded one'} is {found.identity} here")
+    return found

@@ -1,0 +1,85 @@
+"""A finished run's folder is read back as what its report is made from: no model, no sampling, no measuring."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pydantic import TypeAdapter, ValidationError
+
+from evalkit.analysis.figure_data import read_evidence
+from evalkit.errors import MetricError, RecordsError
+from evalkit.metrics.registry import parse
+from evalkit.records import Arm, Group
+from evalkit.report.content.content import MetricText, ReportContent, Scores, metric_text
+from evalkit.runs.asked import PROMPTS_FILE, read_prompts
+from evalkit.runs.groups import groups_of
+from evalkit.runs.manifest import _first, _json, read_manifest
+from evalkit.runs.shards import Row, read_rows
+from evalkit.runs.summary import read_summary
+
+
+def read_content(folder: Path) -> ReportContent:
+    """What the report of a finished run shows.
+
+    Nothing in it is changed. Raises `RecordsError` on a folder that is none, or is damaged.
+    """
+    manifest = read_manifest(folder)
+    summary = read_summary(folder / "summary.json")
+    prompts, asked = read_prompts(folder), _json(folder / PROMPTS_FILE)
+    try:
+        rendered = TypeAdapter(dict[str, dict[str, str]]).validate_python(asked["rendered"])
+        kept = TypeAdapter(dict[str, str]).validate_python(manifest["kept"])
+        drawn = [row for row in read_rows(manifest["shards"]) if row.arm not in kept]
+    except (KeyError, TypeError, ValidationError) as error:
+        raise RecordsError(f"{folder} is not a run's folder that this evalkit wrote: {_first(error)}") from None
+    unknown = sorted(set(summary.prompts) - {prompt.id for prompt in prompts})
+    if unknown:
+        raise RecordsError(f"{folder / PROMPTS_FILE} lacks prompt {unknown[0]!r}, which summary.json has")
+    groups = groups_of(folder, prompts, [*drawn, *(Row(arm, key) for arm, key in kept.items())])
+    empty = [arm.name for arm in summary.arms if arm.name not in groups]
+    if empty:
+        raise RecordsError(f"{folder / 'run.json'} names no shards of arm {', '.join(empty)}: it was changed by hand")
+    return ReportContent(
+        title=summary.suite,
+        summary=summary,
+        groups=groups,
+        rendered=rendered,
+        scores=_scores(folder / "scores.parquet", groups, summary.arms),
+        provenance=manifest,
+        metrics=metric_texts(sorted({estimate.metric for estimate in summary.estimates})),
+        evidence=read_evidence(folder),
+    )
+
+
+def _scores(path: Path, groups: Mapping[str, Sequence[Group]], arms: Sequence[Arm]) -> Scores:
+    """Score -> arm -> per prompt -> per completion, from the rows of scores.parquet."""
+    try:
+        rows = pq.read_table(path).to_pydict()
+        places = zip(rows["score"], rows["arm"], rows["prompt_id"], rows["slot"], strict=True)
+        found = dict(zip(places, rows["value"], strict=True))
+    except (OSError, KeyError, pa.ArrowException) as error:
+        raise RecordsError(f"{path} cannot be read: {error}") from None
+    return {
+        score: {
+            arm.name: [
+                [found.get((score, arm.name, group.prompt.id, c.slot)) for c in group.completions]
+                for group in groups[arm.name]
+            ]
+            for arm in arms
+        }
+        for score in dict.fromkeys(rows["score"])
+    }
+
+
+def metric_texts(names: Sequence[str]) -> dict[str, MetricText]:
+    """What the measures mean; one whose plug-in is not installed here is shown without explanation."""
+    found = {}
+    for name in names:
+        try:
+            found[name] = metric_text(parse(name))
+        except MetricError:
+            continue
+    return found

@@ -1,0 +1,264 @@
+"""The report: one HTML file that opens offline and asks the network for nothing.
+
+Model output, prompts, names and the manifest are data from strangers. The template escapes all of it; completions
+travel as JSON and are shown as text by the scripts; the Content-Security-Policy lets no script run but the two whose
+hashes it names.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from evalkit.analysis import effects
+from evalkit.analysis.clusters import sized
+from evalkit.analysis.intervals import units
+from evalkit.metrics.registry import split_variant
+from evalkit.plumbing.arrays import JSON
+from evalkit.plumbing.prose import counted, listed
+from evalkit.records import Estimate, Side, Summary
+from evalkit.report.content.content import ReportContent
+from evalkit.report.html.render import asset, holdable, render
+from evalkit.report.plots import figures
+from evalkit.report.plots import markers as signs
+from evalkit.report.plots.kl_tradeoff import distance
+from evalkit.report.sections import cards, joint_rows, overview, provenance, raters, samples, tables, trainings, voices
+from evalkit.report.sections import curves as tries
+from evalkit.report.sections import embedding_map as maps
+from evalkit.report.sections import next_token as laws
+from evalkit.report.sections import target_choices as choices
+from evalkit.report.sections import temperature_sweeps as readings
+from evalkit.report.sections.alarm_lines import alarm_lines
+from evalkit.report.sections.ranking_view import UsesView, slider, uses_view
+from evalkit.report.verdict.verdict import Verdict, verdict
+from evalkit.report.wording import LEVEL, label, number_text
+
+SCRIPTS = (
+    "names.js",
+    "charts.js",
+    "report.js",
+    "sections.js",
+    "page.js",
+    "map.js",
+    "browser.js",
+    "uses.js",
+    "contents.js",
+    "downloads.js",
+)
+"""In this order; a later one uses what an earlier one made."""
+SECTIONS: tuple[tuple[Side, str, str], ...] = (
+    ("quality", "Quality", "How good the answers are, each judged on its own."),
+    ("diversity", "Diversity", "How much one prompt's answers differ from each other."),
+    ("match", "Agreement", "How near answers come to stated chances, or to what people wrote."),
+    (
+        "neither",
+        "For context",
+        "Measures without a better direction; they help to read the others and are never gains or losses.",
+    ),
+)
+
+
+def build_report(content: ReportContent) -> str:
+    """The report as HTML, ready to be written as UTF-8."""
+    packed, told = samples.pack(content), verdict(content.summary)
+    data = _data(content, packed, told)
+    return render(
+        "page.html.jinja",
+        [asset("evalkit.report.html", "style.css")],
+        [asset("evalkit.report.html", name) for name in SCRIPTS],
+        data,
+        _view(content, packed, told) | _drawn(data) | {"blocks": packed.blocks},
+    )
+
+
+def _view(content: ReportContent, packed: samples.Samples, told: Verdict) -> dict[str, Any]:
+    """All that the template prints, but for which figures there are."""
+    summary = content.summary
+    return {
+        "title": content.title,
+        "summary": summary,
+        "facts": _facts(content),
+        "runs": provenance.run_rows(content),
+        "notes": content.notes,
+        "baseline": next((arm.baseline for arm in summary.arms if arm.baseline), ""),
+        "verdict": told,
+        "alarms": alarm_lines(summary),
+        "told": cards.cards_of(told) if told.arms else None,
+        "equal": _equal(summary, told),
+        "useful": _useful(summary),
+        "others": _others(told),
+        "uses": _uses(content, told),
+        "joints": joint_rows.joint_rows(told),
+        "arm_pairs": [f"{arm.arm} against {arm.baseline}" for arm in told.arms],
+        "overview": overview.overview(content),
+        "sections": _sections(content),
+        "bar": _bar(summary),
+        "has_variants": any(not effects.is_whole(metric) for metric in effects.betters(summary)),
+        "curves": tries.curve_tables(tries.over_k(summary)),
+        "map": maps.map_view(content),
+        "readings": readings.rows(summary),
+        "laws": laws.laws(summary, content.evidence.shapes),
+        "choices": choices.choices(content),
+        "raters": raters.raters(summary),
+        "trainings": trainings.trainings(summary, content.evidence.trainings),
+        "units": _units(content),
+        "colours": signs.colours(summary),
+        "provenance": content.provenance,
+        "label": label,
+        "origins": provenance.provenances(content),
+        "signatures": provenance.signatures(summary),
+        "left_out": packed.left_out,
+        "has_samples": any(packed.blocks),
+        "meanings": content.evidence.meanings,
+        "alpha": effects.ALPHA,
+        "confidence": LEVEL,
+        "method": "skewness-corrected",
+        "over": "clusters of prompts" if units(summary.clusters, 0) else "prompts",
+        "sized": sized(len(summary.prompts), summary.clusters),
+    }
+
+
+def _drawn(data: Mapping[str, Any]) -> dict[str, Any]:
+    """Which figures there are, for which the template makes room."""
+    distance = {side: any(figures) for side, figures in data["distance"].items()}
+    return {"distance": distance, "drawn": list(data["figures"])}
+
+
+def _units(content: ReportContent) -> dict[str, str]:
+    """Measure, in each of its forms -> its unit."""
+    forms = {estimate.metric: split_variant(estimate.metric)[1] for estimate in content.summary.estimates}
+    units = {measure: text.unit for measure, text in content.metrics.items()}
+    return units | {form: units[plain] for form, plain in forms.items() if plain in units}
+
+
+def _equal(summary: Summary, told: Verdict) -> cards.Equal | None:
+    """None where quality and diversity are not both known."""
+    is_known = figures.plottable(summary, "quality") and figures.plottable(summary, "diversity")
+    return cards.equal_quality(summary, told) if told.arms and is_known else None
+
+
+def _others(told: Verdict) -> list[tuple[str, cards.Cards]]:
+    """Headline and cards of every arm that the cards at the top are not about alone."""
+    return [(arm.headline, cards.arm_cards(arm)) for arm in told.arms if told.about != (arm.arm,)]
+
+
+def _uses(content: ReportContent, told: Verdict) -> UsesView | None:
+    return uses_view(content, told.arms[0].baseline) if told.arms else None
+
+
+def _facts(content: ReportContent) -> list[str]:
+    """What every number on the page rests on."""
+    summary = content.summary
+    drawn = sorted({estimate.samples for estimate in summary.estimates})
+    each = " or ".join(f"{n:,}" for n in drawn)
+    prompts = sized(len(summary.prompts), summary.clusters)
+    return [
+        f"{prompts}, {each} completion{'' if drawn == [1] else 's'} each per arm" if drawn else prompts,
+        counted(len(summary.arms), "arm"),
+        *([counted(len(content.runs), "run")] if content.runs else []),
+    ]
+
+
+def _sections(content: ReportContent) -> list[tuple[str, str, list[tables.MetricTable]]]:
+    every = tables.tables(content.summary, content.metrics)
+    found = [(title, lead, [table for table in every if table.side == side]) for side, title, lead in SECTIONS]
+    return [section for section in found if section[2]]
+
+
+def _data(content: ReportContent, packed: samples.Samples, told: Verdict) -> dict[str, JSON]:
+    """All that the scripts read."""
+    summary = content.summary
+    return {
+        "file": re.sub(r"[^A-Za-z0-9._-]+", "-", content.title).strip("-.") or "report",
+        "summary": holdable(asdict(summary)),
+        "csv": tables.estimates_csv(summary),
+        "overview": overview.drawn(summary),
+        "readings": overview.said(summary),
+        "curves": tries.curve_figures(tries.over_k(summary)),
+        "distance": _distance(summary),
+        "forests": [figures.forest(summary, arm.arm, arm.baseline) for arm in told.arms],
+        "figures": _figures(content),
+        "choices": choices.one_by_one(content),
+        "prompts": packed.prompts,
+        "arms": [{"name": name, "colour": colour} for name, colour in signs.colours(summary).items()],
+        "words": packed.words,
+        "losses": _losses(summary, told),
+        "uses": slider(content, told.arms[0].baseline) if told.arms else [],
+        "map": maps.map_data(content),
+        "names": _names(summary),
+    }
+
+
+def _figures(content: ReportContent) -> dict[str, JSON]:
+    """Figures without a selector, by the id of their place."""
+    summary, evidence = content.summary, content.evidence
+    card: Any = content.provenance.get("voices")
+    found = {
+        "law-plot": laws.by_rank(summary, evidence.shapes),
+        "along-plot": laws.along(summary),
+        "voices-plot": voices.shares(summary, card) if card else None,
+        "raters-plot": raters.gains(summary),
+    }
+    found |= {f"choices-plot-{place}": figure for place, figure in enumerate(choices.overview(content).values())}
+    found |= {f"training-{name}-plot": it for name, it in trainings.curves(summary, evidence.trainings).items()}
+    return {place: figure for place, figure in found.items() if figure}
+
+
+def _names(summary: Summary) -> dict[str, str]:
+    """Measure -> its name for readers; plain ones first."""
+    measures = sorted(effects.betters(summary), key=lambda measure: not effects.is_whole(measure))
+    return {measure: label(measure) for measure in measures}
+
+
+def _bar(summary: Summary) -> str:
+    """What a useful completion reaches, and how many do, in words."""
+    if summary.bar is None:
+        return ""
+    passing = [f"{arm} {share:.0%}" for arm, share in summary.bar.passing.items()]
+    return (
+        f"Useful are completions with {label(summary.bar.measure)} of at least {number_text(summary.bar.at_least)} "
+        f"({summary.bar.source}); so are, of each arm's: {listed(passing)}."
+    )
+
+
+def _useful(summary: Summary) -> str:
+    """Which completions the card of equal quality is about, in words."""
+    if summary.bar is None:
+        return ""
+    return (
+        f"among answers that are good enough, as many of each arm ({label(summary.bar.measure)} of at least "
+        f"{number_text(summary.bar.at_least)}, {summary.bar.source})"
+    )
+
+
+def _distance(summary: Summary) -> dict[str, list[figures.Figure | None]]:
+    """Each measure against KL from the baseline, by side of the trade, in the order of its selector."""
+    sides: tuple[tuple[str, Side], ...] = (("quality", overview.upward_side(summary)), ("diversity", "diversity"))
+    return {
+        place: [distance(summary, measure) for measure in figures.plottable(summary, side)] for place, side in sides
+    }
+
+
+def _losses(summary: Summary, told: Verdict) -> JSON:
+    """How much each prompt lost, by compared arm and measure: what the browser sorts by."""
+    found = effects.estimates(summary)
+    losses = []
+    for arm in told.arms:
+        sides: tuple[Side, ...] = ("diversity", "quality", "match")
+        for side in sides:
+            for measure in figures.measures(summary, side):
+                pair = found.get((measure, arm.arm)), found.get((measure, arm.baseline))
+                if pair[0] and pair[1]:
+                    name = f"{label(measure)}: {arm.arm} against {arm.baseline}"
+                    losses.append({"name": name, "side": side, "values": _loss(pair[0], pair[1])})
+    return losses
+
+
+def _loss(estimate: Estimate, baseline: Estimate) -> list[float | None]:
+    sign = 1 if estimate.better == "lower" else -1
+    pairs = zip(estimate.values, baseline.values, strict=False)
+    lost = [None if a is None or b is None else sign * (a - b) for a, b in pairs]
+    return [float(f"{value:.4g}") if value is not None and math.isfinite(value) else None for value in lost]

@@ -1,0 +1,215 @@
+"""Curves over k as figures, as tables and in words: what more tries show, and where the baseline overtakes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from evalkit.plumbing.arrays import is_number
+from evalkit.records import Arm, Crossover, Curve, Summary
+from evalkit.report.plots import figures
+from evalkit.report.plots import markers as signs
+from evalkit.report.wording import LEVEL, is_point, label, number_text
+
+TITLES = {
+    "classes": "Different things said",
+    "distinct_ngrams": "Different n-grams",
+    "pass_at": "Right at least once (pass@k)",
+    "best_of": "Best of k",
+    "branching": "Next tokens that are open, along the answer",
+}
+MEANINGS = {
+    "classes": "Expected number of different things said among k completions of one prompt.",
+    "distinct_ngrams": "Expected number of different n-grams among k completions of one prompt.",
+    "pass_at": "Chance that at least one of k completions of a prompt is right.",
+    "best_of": "Expected score of the best of k completions of a prompt.",
+    "branching": "How many next tokens are open to the model along its own answers, exp of their mean surprisal: "
+    "where it falls early, the model has decided what it will say.",
+}
+OVER = {"branching": "token of the answer"}
+"""What stands on the axis to the right, where it is not k."""
+K = "k, completions of one prompt"
+DODGE = 1.02
+"""Factor between one arm's k and the next one's, so that their intervals stand beside each other."""
+LABEL = 17
+"""Pixels a line of text takes above the plot."""
+DASHES = ("solid", "dash", "dot", "dashdot")
+"""By temperature: the arms of one checkpoint share its colour."""
+
+
+@dataclass(frozen=True, slots=True)
+class CurveTable:
+    """The numbers behind one figure."""
+
+    title: str
+    meaning: str
+    signature: str
+    over: str
+    """What `ks` are."""
+    ks: tuple[int, ...]
+    rows: tuple[tuple[str, tuple[tuple[str, str], ...]], ...]
+    """(arm, (value, interval) at each k)."""
+    crossings: tuple[str, ...]
+
+
+def over_k(summary: Summary) -> Summary:
+    """The summary with those of its curves alone that rise with k."""
+    return replace(summary, curves=tuple(curve for curve in summary.curves if curve.name not in OVER))
+
+
+def curve_tables(summary: Summary) -> list[CurveTable]:
+    """One a kind of curve and measure."""
+    return [
+        CurveTable(
+            title=_title(own[0]),
+            meaning=MEANINGS.get(own[0].name, ""),
+            signature=own[0].signature,
+            over=OVER.get(own[0].name, "k"),
+            ks=own[0].ks,
+            rows=tuple((curve.arm, tuple(_cells(curve))) for curve in own),
+            crossings=tuple(_crossing(found) for found in summary.crossovers if _kind(found) == kind),
+        )
+        for kind, own in _kinds(summary).items()
+    ]
+
+
+def curve_figures(summary: Summary) -> list[figures.Figure]:
+    """In the same order: k to the right, a line an arm that has any number."""
+    return [_figure(summary, own) for own in _kinds(summary).values()]
+
+
+def _kinds(summary: Summary) -> dict[tuple[str, str], list[Curve]]:
+    """First those in which the baseline overtakes: that is what more tries are drawn for."""
+    kinds: dict[tuple[str, str], list[Curve]] = {}
+    for curve in summary.curves:
+        kinds.setdefault(_kind(curve), []).append(curve)
+    overtaken = {_kind(found) for found in summary.crossovers if found.k}
+    return dict(sorted(kinds.items(), key=lambda kind: kind[0] not in overtaken))
+
+
+def _kind(found: Curve | Crossover) -> tuple[str, str]:
+    return found.name, found.measure
+
+
+def _title(curve: Curve) -> str:
+    title = TITLES.get(curve.name, curve.name)
+    if curve.name in ("classes", "branching"):
+        return title
+    # Of n-grams the measure is their order alone: `n:2`.
+    said = curve.measure.replace(":", " ") if curve.name == "distinct_ngrams" else label(curve.measure)
+    return f"{title}: {said}"
+
+
+def _cells(curve: Curve) -> list[tuple[str, str]]:
+    rows = zip(curve.values, curve.lows, curve.highs, strict=True)
+    return [(number_text(value), _interval(low, high)) for value, low, high in rows]
+
+
+def _interval(low: float | None, high: float | None) -> str:
+    """Nothing where it is not known, or where equal values (one of one completion is one) would make it a point."""
+    if not (is_number(low) and is_number(high)) or is_point(low, high):
+        return ""
+    return f"{number_text(low)} to {number_text(high)}"
+
+
+def _crossing(found: Crossover) -> str:
+    if found.k is None:
+        words = f"{found.arm} is not overtaken by {found.baseline} within {found.largest} completions"
+    elif found.k == 0:
+        words = f"{found.baseline} is ahead of {found.arm} from the first completion on"
+    else:
+        words = f"{found.baseline} overtakes {found.arm} after about {found.k:.3g} completions"
+    if found.low == found.high:
+        return f"{words} (in every resample the same)."
+    return f"{words} ({LEVEL} interval {_tries(found.low, found)} to {_tries(found.high, found)})."
+
+
+def _within(found: Crossover) -> str:
+    if found.low == found.high:
+        return ""
+    return f" ({_tries(found.low, found)} to {_tries(found.high, found)})".replace("more than ", "> ")
+
+
+def _tries(k: float | None, found: Crossover) -> str:
+    return f"more than {found.largest}" if k is None else "the first" if k == 0 else f"{k:.3g}"
+
+
+def _figure(summary: Summary, every: Sequence[Curve]) -> figures.Figure:
+    own = [curve for curve in every if any(map(is_number, curve.values))] or every
+    numbers = signs.numbers(summary)
+    arms = {arm.name: arm for arm in summary.arms}
+    beside = [DODGE ** (place - (len(own) - 1) / 2) for place in range(len(own))]
+    traces = [
+        _line(curve, numbers[curve.arm], _dash(summary, arms[curve.arm]), aside)
+        for curve, aside in zip(own, beside, strict=True)
+    ]
+    x = figures.GRID | {
+        "type": "log",
+        "title": {"text": OVER.get(own[0].name, K)},
+        "tickmode": "array",
+        "tickvals": list(own[0].ks),
+        "ticktext": [str(k) for k in own[0].ks],
+        "automargin": True,
+    }
+    y = figures.GRID | {"title": {"text": figures.shown(own[0].unit)}, "automargin": True}
+    crossed = [c for c in summary.crossovers if _kind(c) == _kind(own[0]) and c.k]
+    marks = _marks(crossed, own[0].ks[0], numbers)
+    top = 36 + LABEL * len(crossed)
+    layout = figures.page_layout(
+        height=400 + top, xaxis=x, yaxis=y, margin={"l": 8, "r": 24, "t": top, "b": 8}, **marks
+    )
+    return {"data": traces, "layout": layout}
+
+
+def _marks(crossed: Sequence[Crossover], first: int, numbers: dict[str, int]) -> figures.Figure:
+    """Where the baseline overtakes an arm: a line at k*, a band for its interval, and a label above the plot."""
+    shapes, labels = [], []
+    for place, found in enumerate(crossed):
+        assert found.k is not None
+        colour = signs.themed(numbers[found.arm])
+        low = max(found.low or first, first)
+        high = found.largest if found.high is None else max(found.high, first)
+        upright = {"yref": "paper", "y0": 0, "y1": 1, "layer": "below"}
+        band = {"type": "rect", "x0": low, "x1": high, "fillcolor": colour, "opacity": 0.1, "line": {"width": 0}}
+        line = {"type": "line", "x0": found.k, "x1": found.k, "line": {"color": colour, "width": 2, "dash": "dash"}}
+        shapes += [band | upright, line | upright]
+        labels.append({
+            "text": f"{figures.shown(found.arm)} is overtaken at k* ≈ {found.k:.3g}{_within(found)}",
+            # At the left, where it fits on a narrow screen too; its number says which line is meant.
+            "x": 0,
+            "xref": "paper",
+            "xanchor": "left",
+            "y": 1,
+            "yref": "paper",
+            "yanchor": "bottom",
+            "yshift": LABEL * (len(crossed) - 1 - place),
+            "showarrow": False,
+            "font": {"color": colour, "size": 12},
+        })  # fmt: skip
+    return {"shapes": shapes, "annotations": labels}
+
+
+def _line(curve: Curve, number: int, dash: str, aside: float) -> figures.Figure:
+    points = list(zip(curve.lows, curve.values, curve.highs, strict=True))
+    step = OVER.get(curve.name, "k =")
+    return {
+        "type": "scatter",
+        "mode": "lines+markers",
+        "name": figures.shown(curve.arm),
+        "x": [k * aside for k in curve.ks],
+        "y": list(curve.values),
+        "error_y": figures.bars(points) | {"color": signs.themed(number)},
+        "hovertext": [
+            f"<b>{figures.shown(curve.arm)}</b>, {step} {k}<br>{value}"
+            + (f", {LEVEL} interval {interval}" if interval else "")
+            for k, (value, interval) in zip(curve.ks, _cells(curve), strict=True)
+        ],
+        "hoverinfo": "text",
+        "marker": {"color": signs.themed(number), "size": 7, "symbol": signs.symbol(number)},
+        "line": {"color": signs.themed(number), "width": 1.5, "dash": dash},
+    }
+
+
+def _dash(summary: Summary, arm: Arm) -> str:
+    siblings = [other.name for other in summary.arms if other.checkpoint == arm.checkpoint]
+    return DASHES[siblings.index(arm.name) % len(DASHES)]

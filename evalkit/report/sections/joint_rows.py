@@ -1,0 +1,48 @@
+"""What each side's measures say together, as rows of a table: the numbers behind the headline."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from evalkit.analysis.joint import Joint, Outcome, Voice
+from evalkit.plumbing.prose import listed
+from evalkit.report.sections.tables import MARKS, UNCLEAR
+from evalkit.report.verdict.verdict import Verdict
+from evalkit.report.wording import deviations, label
+
+
+@dataclass(frozen=True, slots=True)
+class JointRow:
+    """A side as a whole, or one of its families."""
+
+    arm: str
+    baseline: str
+    voice: str
+    value: str
+    interval: str
+    outcome: Outcome
+    mark: str
+    measures: str
+
+
+def joint_rows(told: Verdict) -> list[JointRow]:
+    """Of every compared arm each side, then its families where there are several, then what has no say."""
+    return [row for arm in told.arms for joint in arm.joints for row in _rows(joint)]
+
+
+def _rows(joint: Joint) -> Iterator[JointRow]:
+    yield _row(joint, joint.together, joint.side)
+    if len(joint.families) > 1:
+        yield from (_row(joint, voice, f"{joint.side}: {voice.family}") for voice in joint.families)
+    for aside, why in ((joint.by_length, "lengths differ"), (joint.by_tokenizer, "tokenizers differ")):
+        if aside:
+            names = listed(map(label, aside))
+            yield JointRow(joint.arm, joint.baseline, f"{joint.side}: no say", "", "", "unclear", why, names)
+
+
+def _row(joint: Joint, voice: Voice, name: str) -> JointRow:
+    value, interval = deviations(voice.value, voice.low, voice.high)
+    mark = MARKS.get((joint.side, voice.outcome), UNCLEAR)
+    measures = listed(map(label, voice.measures))
+    return JointRow(joint.arm, joint.baseline, name, value, interval, voice.outcome, mark, measures)

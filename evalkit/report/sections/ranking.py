@@ -1,0 +1,245 @@
+"""For which use each arm is the right one: stated weights on what it gained and lost, and how sure the ranking is.
+
+Every measure's difference to the baseline is turned towards better and divided by the largest that any arm shows, but
+by no less than `effects.LARGE` standard deviations over prompts (the largest of any arm's, as the baseline's may be 0):
+so no measure counts more than 1, whatever its unit, and one on which nobody moved far counts little. A fixed bound in
+standard deviations would not do: where prompts are alike, all arms of a ladder are beyond it, and the bound would call
+them equal. The price is that the unit is the report's own: another arm in the report may change it.
+
+A part is the mean over a side's measures. Scores are linear in each prompt's values, so that an interval of one arm's
+lead over another is that of a paired mean over prompts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeGuard
+
+import numpy as np
+
+from evalkit.analysis import effects
+from evalkit.analysis.intervals import Mean, mean_intervals
+from evalkit.analysis.joint import forms_for_all
+from evalkit.plumbing.arrays import Array, is_number
+from evalkit.records import CONFIDENCE, Better, Estimate, Side, Summary, Traits
+from evalkit.report.content.content import ReportContent
+from evalkit.report.verdict.side_words import FORM
+
+OF_SEVERAL = "several tries"
+"""Family of the measures of several tries at once: neither how good one try is nor how various many are."""
+STATED = "the stated chances"
+"""Family of the measures of agreement with chances that prompts state."""
+STEPS = 20
+"""The slider's, from diversity alone to quality alone."""
+_NOTHING = 1e-12
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """What somebody wants, as weights that add up to 1."""
+
+    name: str
+    wants: str
+    quality: float
+
+    @property
+    def diversity(self) -> float:
+        return 1 - self.quality
+
+
+USES = (
+    Use("reliable answers", "one try must be good, as in search or support", 0.8),
+    Use("creative range", "many answers must differ, as for a writer", 0.3),
+)
+FORM_ALONE = (
+    Use("answers in the form that was asked for", "whether they are good is not known", USES[0].quality),
+    Use("different answers", "whether they are good is not known, and noise is various too", USES[1].quality),
+)
+"""The same weights where nothing but the form is known of quality."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """One measure: every arm's difference to the baseline, and the unit that it is counted in."""
+
+    measure: str
+    side: Side
+    unit: float
+    """Of the measure itself; a difference of one unit counts 1."""
+    counted: Mapping[str, float]
+    """Arm -> difference in that unit, positive where it is better."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """An arm in a ranking."""
+
+    arm: str
+    score: float
+    behind: Mean | None
+    """How far behind the first, None for the first itself; the interval is wide enough that all of a ranking's hold
+    together with a chance of `CONFIDENCE`."""
+
+    @property
+    def is_tied(self) -> bool:
+        """Whether chance alone may have put it behind the first."""
+        return self.behind is not None and not self.behind.low > 0
+
+
+@dataclass(frozen=True)
+class Part:
+    """One side of the trade, as every arm's mean over the measures of that side."""
+
+    scales: tuple[Scale, ...]
+    values: Mapping[str, Array]
+    """Arm -> (P,), its part prompt by prompt; the part is their mean."""
+    clusters: tuple[str, ...]
+    """The cluster of each prompt; empty: each is its own."""
+
+    def interval(self, arm: str) -> Mean:
+        """An arm's part with its interval over prompts."""
+        return mean_intervals(self.values[arm][None, :], CONFIDENCE, self.clusters)[0]
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What every score is made of."""
+
+    baseline: str
+    quality: Part
+    diversity: Part
+    left_out: tuple[str, ...]
+    """Measures with a better direction that some arm lacks, that do not vary at all, or that count several tries."""
+    is_form_alone: bool
+    """Whether all that is known of quality is whether answers have the form that was asked for."""
+
+    @property
+    def uses(self) -> tuple[Use, ...]:
+        """What the arms can be ranked for."""
+        return FORM_ALONE if self.is_form_alone else USES
+
+
+@dataclass(frozen=True)
+class Tries:
+    """The best of each prompt's completions, by every score of quality."""
+
+    k: int
+    part: Part
+
+
+def parts(summary: Summary, baseline: str) -> Parts | None:
+    """Both parts against `baseline`; None where one of them has no measure that every arm has.
+
+    None too where prompts state what is wanted, the chances of each answer: then neither quality nor range is.
+    """
+    found, betters, traits = effects.estimates(summary), effects.betters(summary), effects.traits(summary)
+    if any(own.side == "match" and own.family == STATED for own in traits.values()):
+        return None
+    arms = [arm.name for arm in summary.arms]
+    directed = [m for m, better in betters.items() if better != "neither" and effects.is_whole(m)]
+    single = [m for m in directed if traits[m].family != OF_SEVERAL]
+    forms = forms_for_all(summary)
+    standing = [forms[m] for m in single if m in forms]
+    scales = [made for m in standing if (made := _of_measure(m, betters[m], arms, baseline, found)) is not None]
+    quality, diversity = (
+        _part([one for one in scales if one[0].side == side], arms, summary.clusters)
+        for side in ("quality", "diversity")
+    )
+    if quality is None or diversity is None:
+        return None
+    kept = {scale.measure for scale, _ in scales}
+    form_alone = {traits[scale.measure].family for scale in quality.scales} == {FORM}
+    return Parts(baseline, quality, diversity, tuple(m for m in directed if forms.get(m) not in kept), form_alone)
+
+
+def tries(content: ReportContent, baseline: str) -> Tries | None:
+    """What the best of all k completions is worth; None without scores, or where prompts have unequal numbers."""
+    summary, traits = content.summary, effects.traits(content.summary)
+    arms = [arm.name for arm in summary.arms]
+    counts = {len(row) for by_arm in content.scores.values() for rows in by_arm.values() for row in rows}
+    if len(counts) != 1 or max(counts) < 2:
+        return None
+    made = [
+        scale
+        for score, by_arm in content.scores.items()
+        if traits.get(score, Traits()).side == "quality" and set(arms) <= by_arm.keys()
+        if (scale := _scaled(score, "quality", 1, {arm: _best(by_arm[arm]) for arm in arms}, baseline)) is not None
+    ]
+    part = _part(made, arms, summary.clusters)
+    return Tries(max(counts), part) if part else None
+
+
+def ranking(parts: Parts, quality: float) -> tuple[Place, ...]:
+    """Arms by quality times the quality part and the rest times the diversity part, the best first."""
+    scores = {
+        arm: quality * parts.quality.values[arm] + (1 - quality) * parts.diversity.values[arm]
+        for arm in parts.quality.values
+    }
+    return ranked(scores, parts.quality.clusters)
+
+
+def ranked(scores: Mapping[str, Array], clusters: Sequence[str] = ()) -> tuple[Place, ...]:
+    """Arms by their mean score, each with how far it is behind the first; `scores`: arm -> (P,),
+    `clusters`: that of each prompt.
+    """
+    means = {arm: float(values.mean()) for arm, values in scores.items()}
+    first, *others = sorted(means, key=lambda arm: -means[arm])
+    if not others:
+        return (Place(first, means[first], None),)
+    leads = np.stack([scores[first] - scores[arm] for arm in others])
+    # Bonferroni over the others, so that "tied" and "behind" hold of all of them at once.
+    behind = mean_intervals(leads, 1 - (1 - CONFIDENCE) / len(others), clusters)
+    places = [Place(arm, means[arm], lead) for arm, lead in zip(others, behind, strict=True)]
+    return (Place(first, means[first], None), *places)
+
+
+def _of_measure(
+    measure: str, better: Better, arms: Sequence[str], baseline: str, found: Mapping[tuple[str, str], Estimate]
+) -> tuple[Scale, Mapping[str, Array]] | None:
+    own = {arm: found[measure, arm] for arm in arms if (measure, arm) in found}
+    if own.keys() != set(arms) or len({estimate.signature for estimate in own.values()}) > 1:
+        return None
+    values = {arm: np.array([np.nan if v is None else v for v in own[arm].values], dtype=np.float64) for arm in arms}
+    return _scaled(measure, found[measure, baseline].traits.side, -1 if better == "lower" else 1, values, baseline)
+
+
+def _scaled(
+    measure: str, side: Side, sign: int, values: Mapping[str, Array], baseline: str
+) -> tuple[Scale, Mapping[str, Array]] | None:
+    """The measure's unit and every arm's values in it, prompt by prompt; None where an arm cannot be compared."""
+    away = {arm: sign * (own - values[baseline]) for arm, own in values.items()}
+    if any(np.count_nonzero(~np.isnan(own)) < 2 for own in away.values()):
+        return None
+    spread = max(float(np.nanstd(own, ddof=1)) for own in values.values())
+    if spread <= _NOTHING:
+        return None
+    means = {arm: float(np.nanmean(own)) for arm, own in away.items()}
+    unit = max(effects.LARGE * spread, *(abs(mean) for mean in means.values()))
+    counted = {arm: mean / unit for arm, mean in means.items()}
+    return Scale(measure, side, unit, counted), {arm: _filled(own / unit) for arm, own in away.items()}
+
+
+def _filled(values: Array) -> Array:
+    """Values without NaN that have the mean of the defined ones, and whose spread gives that mean's standard error."""
+    defined = ~np.isnan(values)
+    mean = float(values[defined].mean())
+    return np.asarray(np.where(defined, mean + (values - mean) * len(values) / defined.sum(), mean))
+
+
+def _part(
+    made: Sequence[tuple[Scale, Mapping[str, Array]]], arms: Sequence[str], clusters: tuple[str, ...]
+) -> Part | None:
+    if not made:
+        return None
+    means = {arm: np.mean([values[arm] for _, values in made], axis=0) for arm in arms}
+    return Part(tuple(scale for scale, _ in made), means, clusters)
+
+
+def _best(rows: Sequence[Sequence[float | None]]) -> Array:
+    """The best score of each prompt; NaN where any completion has none, as in the curves over k."""
+    return np.array([max(row) if _all_known(row) else np.nan for row in rows], dtype=np.float64)
+
+
+def _all_known(row: Sequence[float | None]) -> TypeGuard[Sequence[float]]:
+    return all(is_number(value) for value in row)

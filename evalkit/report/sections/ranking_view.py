@@ -1,0 +1,164 @@
+"""For which use each arm is the right one, in words: what the page prints and its slider shows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from evalkit.plumbing.arrays import JSON
+from evalkit.plumbing.prose import listed
+from evalkit.report.content.content import ReportContent
+from evalkit.report.sections.ranking import STEPS, Part, Place, Tries, parts, ranked, ranking, tries
+from evalkit.report.wording import interval_text, label, value_text
+
+NAMED = 3
+"""Tied arms that a card names; the section has them all."""
+
+
+@dataclass(frozen=True, slots=True)
+class UseCard:
+    """One use and the arm that is right for it."""
+
+    title: str
+    wants: str
+    weights: str
+    best: str
+    """The first arm, or those that cannot be told from it."""
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
+class ScaleRow:
+    """One measure in the report's own units."""
+
+    name: str
+    side: str
+    unit: str
+    cells: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class UsesView:
+    """All that the template prints of it."""
+
+    baseline: str
+    cards: tuple[UseCard, ...]
+    heads: tuple[str, ...]
+    """Names of the columns after quality and diversity, one a card."""
+    rows: tuple[tuple[str, tuple[tuple[str, str], ...]], ...]
+    """(arm, (value, interval) of quality, diversity, and every card's score)."""
+    arms: tuple[str, ...]
+    scales: tuple[ScaleRow, ...]
+    left_out: tuple[str, ...]
+    is_form_alone: bool
+    steps: int
+    start: int
+    """Where the slider stands first: at the first use."""
+
+
+def uses_view(content: ReportContent, baseline: str) -> UsesView | None:
+    """None where quality and diversity were not both measured on two arms or more."""
+    found = parts(content.summary, baseline)
+    if found is None or len(content.summary.arms) < 2:
+        return None
+    arms = tuple(arm.name for arm in content.summary.arms)
+    several = tries(content, baseline)
+    orders = [ranking(found, use.quality) for use in found.uses] + (
+        [ranked(several.part.values, several.part.clusters)] if several else []
+    )
+    cards = [
+        _card(use.name, use.wants, f"quality {use.quality:g}, diversity {use.diversity:.2g}", order)
+        for use, order in zip(found.uses, orders, strict=False)
+    ] + ([_tries_card(several, orders[-1])] if several else [])
+    scores = [{place.arm: place.score for place in order} for order in orders]
+    scales = [*found.quality.scales, *found.diversity.scales, *(several.part.scales if several else ())]
+    sides = ["quality"] * len(found.quality.scales) + ["diversity"] * len(found.diversity.scales)
+    sides += [f"best of {several.k}"] * len(several.part.scales) if several else []
+    return UsesView(
+        baseline=baseline,
+        cards=tuple(cards),
+        heads=tuple(card.title for card in cards),
+        rows=tuple(
+            (arm, (_cell(found.quality, arm), _cell(found.diversity, arm), *((number(own[arm]), "") for own in scores)))
+            for arm in arms
+        ),
+        arms=arms,
+        scales=tuple(
+            ScaleRow(label(scale.measure), side, f"{scale.unit:.3g}", tuple(number(scale.counted[arm]) for arm in arms))
+            for scale, side in zip(scales, sides, strict=True)
+        ),
+        left_out=tuple(label(measure) for measure in found.left_out),
+        is_form_alone=found.is_form_alone,
+        steps=STEPS,
+        start=round(found.uses[0].quality * STEPS),
+    )
+
+
+def slider(content: ReportContent, baseline: str) -> JSON:
+    """What the page shows at every step of the slider, from diversity alone to quality alone; empty without uses."""
+    found = parts(content.summary, baseline)
+    if found is None:
+        return []
+    orders = [ranking(found, step / STEPS) for step in range(STEPS + 1)]
+    return [
+        {
+            "weights": f"quality {step / STEPS:.2g}, diversity {1 - step / STEPS:.2g}",
+            "sentence": sentence(order),
+            "places": [
+                {"arm": place.arm, "score": round(place.score, 4), "text": number(place.score), "note": _note(place)}
+                for place in order
+            ],
+        }
+        for step, order in enumerate(orders)
+    ]
+
+
+def sentence(order: Sequence[Place]) -> str:
+    """`ppo-0.1 leads ppo-0.2 by 0.05 (0.02 to 0.08), clearly.`, or that some are tied with the first."""
+    first, *others = order
+    if not others:
+        return f"{first.arm} stands alone."
+    is_tied = others[0].is_tied
+    lead = f"{first.arm} leads {others[0].arm} by {_lead(others[0])}, {'not clearly' if is_tied else 'clearly'}."
+    return f"Tied: {lead}" if is_tied else lead
+
+
+def number(value: float) -> str:
+    """Two decimals, of which no zero has a sign."""
+    rounded = round(value, 2) + 0.0
+    return f"{rounded:.2f}".replace("-", "−")
+
+
+def _card(name: str, wants: str, weights: str, order: Sequence[Place]) -> UseCard:
+    best = [place.arm for place in order if place.behind is None or place.is_tied]
+    told = "no arm stands out" if len(best) == len(order) > 1 else _named(best)
+    return UseCard(name, wants, weights, told, sentence(order))
+
+
+def _named(best: Sequence[str]) -> str:
+    return listed(best) if len(best) <= NAMED else f"{best[0]} and {len(best) - 1} others"
+
+
+def _tries_card(several: Tries, order: Sequence[Place]) -> UseCard:
+    wants = f"of {several.k} tries the best is kept, as with a judge or a test at hand"
+    scores = listed([label(scale.measure) for scale in several.part.scales])
+    return _card("many tries", wants, f"best of {several.k} by {scores}", order)
+
+
+def _lead(place: Place) -> str:
+    if place.behind is None:
+        return ""
+    interval = interval_text(place.behind)
+    return f"{value_text(place.behind)} ({interval})" if interval else value_text(place.behind)
+
+
+def _note(place: Place) -> str:
+    if place.behind is None:
+        return "first"
+    return f"{'tied' if place.is_tied else 'behind'}, {_lead(place)}"
+
+
+def _cell(part: Part, arm: str) -> tuple[str, str]:
+    mean = part.interval(arm)
+    # The baseline is at 0 by definition.
+    return (value_text(mean), interval_text(mean)) if mean.high > mean.low else (number(mean.value), "")

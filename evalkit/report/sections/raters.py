@@ -1,0 +1,149 @@
+"""Rater groups side by side: what each group's reward model, and so the group, gained or lost by a tuning."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from evalkit.analysis import effects
+from evalkit.metrics.registry import split_variant
+from evalkit.plumbing.prose import listed
+from evalkit.records import Arm, Difference, Estimate, Summary
+from evalkit.report.plots import figures
+from evalkit.report.plots import markers as signs
+from evalkit.report.plots.grouped_dots import Dot, Series, grouped_dots, upright
+from evalkit.report.sections.tables import UNCLEAR
+from evalkit.report.wording import LEVEL, interval_text, interval_words, label, p_text, value_text
+
+REWARD = "reward"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One arm's difference by one group's reward, in words."""
+
+    arm: str
+    baseline: str
+    judge: str
+    difference: str
+    interval: str
+    effect: effects.Effect | None
+    """In standard deviations of the baseline; None where the baseline does not vary."""
+    p: str
+    outcome: effects.Outcome
+    mark: str
+
+
+@dataclass(frozen=True, slots=True)
+class Raters:
+    """What the section prints."""
+
+    says: tuple[str, ...]
+    """An arm a sentence, where its tuning was worth different things to different raters."""
+    rows: tuple[Row, ...]
+    is_drawn: bool
+
+
+def raters(summary: Summary) -> Raters | None:
+    """None where fewer than two rewards were measured, or nothing is compared."""
+    told = tuple(rows(summary))
+    return Raters(tuple(_sentences(summary.arms, told)), told, gains(summary) is not None) if told else None
+
+
+def judges(summary: Summary) -> dict[str, str]:
+    """Reward -> who judges by it; empty unless there are two at least."""
+    found = [
+        metric
+        for metric in effects.betters(summary)
+        if effects.is_whole(metric) and split_variant(metric)[1].split("|")[0] == REWARD
+    ]
+    return {metric: _judge(metric) for metric in found} if len(found) > 1 else {}
+
+
+def gains(summary: Summary) -> figures.Figure | None:
+    """A reward a group, an arm a dot: its difference to the baseline in standard deviations of the baseline."""
+    known, numbers, symbols = judges(summary), signs.numbers(summary), signs.symbols(summary)
+    found, baselines = _differences(summary), effects.estimates(summary)
+    series = [
+        Series(
+            arm.name,
+            numbers[arm.name],
+            symbols[arm.name],
+            tuple(_dot(found.get((metric, arm.name)), baselines) for metric in known),
+        )
+        for arm in summary.arms
+        if any((metric, arm.name) in found for metric in known)
+    ]
+    if not any(dot for one in series for dot in one.dots):
+        return None
+    figure = grouped_dots(list(known.values()), series, {"title": {"text": "standard deviations<br>(gained →)"}})
+    figure["layout"]["shapes"].append(upright(0))
+    return figure
+
+
+def rows(summary: Summary) -> list[Row]:
+    """The same as a table, an arm after the other."""
+    found, baselines = _differences(summary), effects.estimates(summary)
+    return [
+        _row(found[metric, arm.name], judge, baselines)
+        for arm in summary.arms
+        for metric, judge in judges(summary).items()
+        if (metric, arm.name) in found
+    ]
+
+
+def _sentences(arms: Sequence[Arm], told_rows: Sequence[Row]) -> list[str]:
+    told = []
+    for arm in arms:
+        own = [row for row in told_rows if row.arm == arm.name and row.effect]
+        if len({row.outcome for row in own}) > 1:
+            told.append(f"{arm.name} {listed(_clause(row) for row in own)}.")
+    return told
+
+
+def _clause(row: Row) -> str:
+    """`gained 2.27 standard deviations (95 % interval +2.01 to +2.52) for the raters of lab:reward`."""
+    whom = f"for the raters of {row.judge}"
+    if row.effect is None or row.outcome not in ("gained", "lost"):
+        return f"shows no clear difference {whom}"
+    interval = f"{LEVEL} interval {row.effect.low:+.2f} to {row.effect.high:+.2f}".replace("-", "−")
+    return f"{row.outcome} {abs(row.effect.value):.2f} standard deviations ({interval}) {whom}"
+
+
+def _judge(metric: str) -> str:
+    """The reward model's name, if nothing else tells two rewards apart."""
+    _, *parameters = split_variant(metric)[1].split("|")
+    [only] = parameters if len(parameters) == 1 else [""]
+    return only.removeprefix("model:") if only.startswith("model:") else label(metric)
+
+
+def _differences(summary: Summary) -> dict[tuple[str, str], Difference]:
+    return {(difference.metric, difference.arm): difference for difference in summary.differences}
+
+
+def _dot(difference: Difference | None, baselines: dict[tuple[str, str], Estimate]) -> Dot | None:
+    effect = effects.effect(difference, baselines.get((difference.metric, difference.baseline))) if difference else None
+    if difference is None or effect is None:
+        return None
+    words = f"{effect.value:+.2f} ({effect.low:+.2f} to {effect.high:+.2f}) standard deviations".replace("-", "−")
+    own = f"{value_text(difference, signed=True)}, {interval_words(difference)}"
+    clear = effects.outcome(difference, "higher") != "unclear"
+    return Dot(
+        effect.low, effect.value, effect.high, f"{words}<br>{own}<br>Holm {p_text(difference.p_adjusted)}", clear
+    )
+
+
+def _row(difference: Difference, judge: str, baselines: dict[tuple[str, str], Estimate]) -> Row:
+    effect = effects.effect(difference, baselines.get((difference.metric, difference.baseline)))
+    outcome = effects.outcome(difference, "higher")
+    return Row(
+        arm=difference.arm,
+        baseline=difference.baseline,
+        judge=judge,
+        difference=value_text(difference, signed=True),
+        interval=interval_text(difference),
+        effect=effect,
+        p=p_text(difference.p_adjusted).removeprefix("p ").removeprefix("= "),
+        outcome=outcome,
+        mark={"gained": "▲ gained", "lost": "▼ lost"}.get(outcome, UNCLEAR),
+    )

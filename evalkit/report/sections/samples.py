@@ -1,0 +1,141 @@
+"""Completions packed for the page's sample browser: one compressed block a prompt, opened when it is looked at.
+
+Frequent words are one character each before a block is compressed: each block is compressed for itself, so that it can
+be opened for itself, and would otherwise spell the same words again. On 500 prompts x 64 completions x 6 arms
+(`bench/report_page.py`) this takes a fifth off the blocks.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import zlib
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from evalkit.plumbing.arrays import JSON, is_number
+from evalkit.records import Completion, Group, Prompt
+from evalkit.report.content.content import ReportContent, Scores
+from evalkit.report.html.render import holdable
+
+MAX_BYTES = 30_000_000
+"""A page above some 40 MB is slow to open; blocks beyond this are left out, and the page says so."""
+FIRST, LAST = "\ue000", "\uf8ff"
+"""Unicode's characters for private use stand for words."""
+WORD = re.compile(f" ?\\w+|[{FIRST}-{LAST}]")
+FEWEST = 4
+"""Uses from which a word is worth its place in the page's list."""
+
+
+@dataclass(frozen=True, slots=True)
+class Samples:
+    """What the browser lists (`prompts`) and what it opens on demand (`blocks`, one a prompt)."""
+
+    prompts: tuple[JSON, ...]
+    blocks: tuple[str, ...]
+    """JSON in UTF-16 with words as characters, gzip and base64; empty where there is nothing to show or no room."""
+    words: tuple[str, ...]
+    """What the characters from `FIRST` on stand for."""
+    left_out: int
+    """Prompts whose completions did not fit."""
+
+
+def pack(content: ReportContent) -> Samples:
+    """Group identical completions and compress them prompt by prompt, in the summary's order of prompts."""
+    groups = {
+        arm: {group.prompt.id: (place, group) for place, group in enumerate(content.groups[arm])}
+        for arm in content.groups
+    }
+    prompts, texts = [], []
+    for prompt_id in content.summary.prompts:
+        found = {arm: by_id[prompt_id] for arm, by_id in groups.items() if prompt_id in by_id}
+        prompts.append(_entry(prompt_id, [group.prompt for _, group in found.values()]))
+        texts.append(_json(_block(prompt_id, found, content)) if found else "")
+    words = _frequent_words(texts)
+    codes = {word: chr(ord(FIRST) + number) for number, word in enumerate(words)}
+    blocks, left_out, used = [], 0, 0
+    for text in texts:
+        block = _compress(WORD.sub(lambda word: codes.get(word[0], word[0]), text)) if text else ""
+        used += len(block)
+        if used > MAX_BYTES:
+            left_out, block = left_out + 1, ""
+        blocks.append(block)
+    return Samples(tuple(prompts), tuple(blocks), words, left_out)
+
+
+def _entry(prompt_id: str, prompts: Sequence[Prompt]) -> JSON:
+    if not prompts:
+        return {"id": prompt_id, "text": "", "tags": []}
+    prompt = prompts[0]
+    return {
+        "id": prompt_id,
+        "text": prompt.text,
+        "tags": list(prompt.tags),
+        "answer": prompt.answer,
+        "references": list(prompt.references),
+        "choices": dict(prompt.choices),
+    }
+
+
+def _block(prompt_id: str, found: Mapping[str, tuple[int, Group]], content: ReportContent) -> JSON:
+    meanings = content.evidence.meanings
+    return {
+        arm: {
+            "rendered": content.rendered.get(arm, {}).get(prompt_id),
+            "scores": list(scores := _scores(content.scores, arm, place)),
+            "classes": list(
+                _classes(
+                    group.completions,
+                    list(scores.values()),
+                    meanings.classes.get(arm, {}).get(prompt_id, ()) if meanings else (),
+                )
+            ),
+        }
+        for arm, (place, group) in found.items()
+    }
+
+
+def _scores(scores: Scores, arm: str, place: int) -> dict[str, Sequence[float | None]]:
+    return {name: arms[arm][place] for name, arms in scores.items() if arm in arms and place < len(arms[arm])}
+
+
+def _classes(
+    completions: Sequence[Completion], scores: Sequence[Sequence[float | None]], meanings: Sequence[int]
+) -> Iterable[JSON]:
+    """Identical texts together, the most frequent first: text, count, how many were cut off, mean scores, meaning.
+
+    The meaning is left out where completions were not divided by it.
+    """
+    slots: dict[str, list[int]] = defaultdict(list)
+    for slot, completion in enumerate(completions):
+        slots[completion.text.strip()].append(slot)
+    for text, members in sorted(slots.items(), key=lambda item: -len(item[1])):
+        cut = sum(completions[slot].finish_reason == "length" for slot in members)
+        means = [_mean(values, members) for values in scores]
+        yield [text, len(members), cut, means, *meanings[members[0] : members[0] + 1]]
+
+
+def _mean(values: Sequence[float | None], slots: Sequence[int]) -> float | None:
+    known = [value for slot in slots if slot < len(values) and is_number(value := values[slot])]
+    return float(f"{sum(known) / len(known):.4g}") if known else None
+
+
+def _frequent_words(texts: Iterable[str]) -> tuple[str, ...]:
+    """Each with the space before it; and whatever stands in the texts among the characters for private use."""
+    uses = Counter(word for text in texts for word in WORD.findall(text))
+    private = sorted(word for word in uses if FIRST <= word <= LAST)
+    worthy = [word for word, count in uses.most_common() if count >= FEWEST and len(word) > 1]
+    return (*private, *worthy)[: ord(LAST) - ord(FIRST) + 1]
+
+
+def _json(block: JSON) -> str:
+    return json.dumps(holdable(block), ensure_ascii=False, separators=(",", ":"))
+
+
+def _compress(text: str) -> str:
+    # "Filtered" prefers coding each character well over finding repeats of a few. gzip's header (31) names no time: the
+    # same run gives the same page, byte for byte.
+    squeeze = zlib.compressobj(9, zlib.DEFLATED, 31, 9, zlib.Z_FILTERED)
+    return base64.b64encode(squeeze.compress(text.encode("utf-16-le")) + squeeze.flush()).decode("ascii")

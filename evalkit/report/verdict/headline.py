@@ -1,0 +1,178 @@
+"""The headline about one arm: a claim for each side, then the numbers and the caveats that it rests on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from evalkit.analysis.clusters import sized
+from evalkit.analysis.joint import TWO, Joint
+from evalkit.metrics.registry import split_variant
+from evalkit.plumbing.arrays import is_number
+from evalkit.plumbing.prose import capital, listed, short
+from evalkit.records import Side, Summary
+from evalkit.report.verdict.findings import Finding, told_of
+from evalkit.report.verdict.findings import findings as findings_of
+from evalkit.report.verdict.side_words import SIDES, SideWords
+from evalkit.report.wording import LEVEL, deviations, label
+
+SAID: dict[Side, str] = {"quality": "quality", "diversity": "diversity", "match": "agreement"}
+SHOWN = 2
+"""Measures named per side of the trade: the sentence must stay readable, the tables hold the rest."""
+GRAVE = {
+    "truncated": "Answers of {arms} were cut at max_tokens.",
+    "empty": "Many answers of {arms} are empty.",
+    "same answer": "{arms} gives the same answer to many different prompts.",
+}
+"""Kinds of alarms that a reader of the headline alone must know of, in words."""
+
+
+def headline(
+    arm: str, baseline: str, told: Sequence[tuple[SideWords, Joint]], findings: Sequence[Finding], summary: Summary
+) -> tuple[str, str, str]:
+    """The headline with its evidence in it, then its claim alone, then its numbers alone."""
+    unknown = unknown_sides(told, findings, summary)
+    if not told:
+        directionless = f"{arm} and {baseline} are compared only on measures without a better direction."
+        said = " ".join(unknown) or directionless
+        return said, said, ""
+    heard = {words.side: findings_of(arm, baseline, summary, joint.together.measures) for words, joint in told}
+    clauses = [
+        words.clause(joint, f" than {baseline}" if first == 0 else "") for first, (words, joint) in enumerate(told)
+    ]
+    clauses = _with_noise(clauses, told)
+    evidence = [
+        _evidence(joint, heard[words.side], f"{LEVEL} interval " if first == 0 else "")
+        for first, (words, joint) in enumerate(told)
+    ]
+    tallies = [words.tally(heard[words.side]) for words, _ in told if len(heard[words.side]) > 1]
+    rest = [
+        *([f"{capital('; '.join(tallies))}."] if tallies else []),
+        *unknown,
+        *caveats([arm, baseline], [joint for _, joint in told], summary),
+    ]
+    claim = f"{arm} {listed(clauses)}."
+    with_evidence = f"{arm} {listed([f'{words} ({shown})' for words, shown in zip(clauses, evidence, strict=True)])}."
+    numbers = f"{capital('; '.join(_numbers(told, heard)))}."
+    return " ".join([with_evidence, *rest]), claim, " ".join([numbers, *rest])
+
+
+def unknown_sides(told: Sequence[tuple[SideWords, Joint]], findings: Sequence[Finding], summary: Summary) -> list[str]:
+    """A sentence for each side that was asked for and of which no measure can speak."""
+    known = {words.side for words, _ in told}
+    asked = {words.side: [f for f in findings if f.traits.side == words.side] for words in SIDES}
+    return [_undefined(side, own, summary) for side, own in asked.items() if own and side not in known]
+
+
+def _undefined(side: Side, findings: Sequence[Finding], summary: Summary) -> str:
+    if side == "diversity" and all(e.samples < TWO for e in summary.estimates if e.traits.side == side):
+        return "Diversity could not be compared: one completion a prompt does not show how much its answers differ."
+    if side == "diversity" and any(a.kind == "script" and a.arm == findings[0].difference.arm for a in summary.alarms):
+        return "Diversity could not be compared: texts in different scripts are various in different ways."
+    names = listed([label(finding.difference.metric) for finding in findings])
+    if all(is_number(finding.difference.value) for finding in findings):
+        why = "at a bound on every prompt, or moved by length alone"
+        return f"{capital(SAID[side])} could not be compared ({names} {why})."
+    return f"{capital(SAID[side])} could not be compared ({names} undefined)."
+
+
+def _with_noise(clauses: Sequence[str], told: Sequence[tuple[SideWords, Joint]]) -> list[str]:
+    """A wider range is said to be of unknown worth where no quality is known: noise is various too."""
+    has_quality = any(words.side == "quality" for words, _ in told)
+    wider = [is_wider(joint) for _, joint in told]
+    return [
+        f"{clause}, of answers whose quality is not known: noise is various too"
+        if is_so and not has_quality
+        else clause
+        for clause, is_so in zip(clauses, wider, strict=True)
+    ]
+
+
+def is_wider(joint: Joint) -> bool:
+    """Whether a range is wider as a whole, or in any family by itself."""
+    return joint.side == "diversity" and any(voice.outcome == "gained" for voice in (joint.together, *joint.clear))
+
+
+def caveats(arms: Sequence[str], told: Sequence[Joint], summary: Summary) -> list[str]:
+    """What a reader of a headline about these arms, baselines among them, must know if he reads nothing else."""
+    said = []
+    for kind, sentence in GRAVE.items():
+        grave = [alarm.arm for alarm in summary.alarms if alarm.kind == kind and alarm.arm in arms]
+        if grave:
+            said.append(sentence.format(arms=listed(dict.fromkeys(grave))))
+    said += _systems(arms, summary)
+    for names, why in (("by_length", "Lengths differ"), ("by_tokenizer", "Tokenizers differ")):
+        aside = list(dict.fromkeys(label(metric) for joint in told for metric in getattr(joint, names)))
+        if aside:
+            said.append(f"{why}, so {listed(aside)} {'has' if len(aside) == 1 else 'have'} no say.")
+    said += [
+        f"{alarm.arm} and its baseline share too few prompts for more than a first impression."
+        for alarm in summary.alarms
+        if alarm.kind == "few shared prompts" and alarm.arm in arms
+    ]
+    if any(alarm.kind == "few prompts" for alarm in summary.alarms):
+        said.append(f"{sized(len(summary.prompts), summary.clusters)} can give no more than a first impression.")
+    return said
+
+
+def _systems(arms: Sequence[str], summary: Summary) -> list[str]:
+    """What tuned checkpoints are told before each prompt, where they are not told the same."""
+    told = {arm.checkpoint: arm.system for arm in summary.arms if arm.name in arms and arm.kind == "tuned"}
+    if len(set(told.values())) < 2:
+        return []
+    each = [f"{name} “{short(' '.join(text.split()), 60)}”" if text else f"{name} none" for name, text in told.items()]
+    return [f"System messages differ: {listed(each)}."]
+
+
+def _evidence(joint: Joint, heard: Sequence[Finding], prefix: str) -> str:
+    """The side as a whole, and the strongest of what is clear by itself, one a metric name."""
+    named: dict[str, Finding] = {}
+    for finding in _telling(joint, heard):
+        named.setdefault(split_variant(finding.difference.metric)[1].split("|")[0], finding)
+    shown = list(named.values())[:SHOWN]
+    whole = [_together(joint, prefix)] if _is_told_as_one(joint) else []
+    return "; ".join([
+        *whole, *(_with_interval(f, prefix if f is shown[0] and not whole else "") for f in shown)
+    ])  # fmt: skip
+
+
+def _telling(joint: Joint, heard: Sequence[Finding]) -> Sequence[Finding]:
+    """The findings that say what the side says; all of them where none does."""
+    if joint.disagree:
+        return told_of(heard)
+    said = joint.together.outcome
+    return [f for f in heard if f.outcome == said] or [f for f in heard if f.outcome != "unclear"] or heard
+
+
+def _is_told_as_one(joint: Joint) -> bool:
+    """Whether one number for the whole side says more than its measures do."""
+    return len(joint.together.measures) > 1 and not joint.disagree
+
+
+def _together(joint: Joint, prefix: str) -> str:
+    value, interval = _whole(joint)
+    return f"together {value} standard deviations, {f'{prefix}{interval}' if interval else f'no {LEVEL} interval'}"
+
+
+def _whole(joint: Joint) -> tuple[str, str]:
+    return deviations(joint.together.value, joint.together.low, joint.together.high)
+
+
+def _with_interval(finding: Finding, prefix: str) -> str:
+    interval = f", {prefix}{finding.interval}" if finding.interval else ""
+    return f"{finding.name} {finding.value}{interval}"
+
+
+def _numbers(told: Sequence[tuple[SideWords, Joint]], heard: Mapping[Side, Sequence[Finding]]) -> list[str]:
+    """`diversity as a whole −0.4 standard deviations (95 % interval −0.6 to −0.2)`, then what tells each side."""
+    parts = []
+    for words, joint in told:
+        if _is_told_as_one(joint):
+            value, interval = _whole(joint)
+            parts.append((f"{SAID[words.side]} as a whole {value} standard deviations", interval))
+        shown = told_of(_telling(joint, heard[words.side])) if heard[words.side] else []
+        parts += [(f"{finding.plain} {finding.value}", finding.interval) for finding in shown]
+    first = f"{LEVEL} interval "
+    return [
+        f"{said} ({first if place == 0 else ''}{interval})" if interval else said
+        for place, (said, interval) in enumerate(parts)
+    ]

@@ -1,0 +1,157 @@
+"""What became of each side over a sweep of temperatures, in two sentences: the claim, and the numbers it rests on.
+
+No temperature stands for the others: each is told with its own claim, and those with the same claim together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import chain
+
+from evalkit.analysis.joint import Joint, Joints
+from evalkit.metrics.registry import split_variant
+from evalkit.plumbing.arrays import is_number
+from evalkit.plumbing.prose import capital, listed
+from evalkit.records import Reading, Summary
+from evalkit.report.sections.temperature_sweeps import sentence_of
+from evalkit.report.verdict.findings import Finding, Findings, telling
+from evalkit.report.verdict.findings import findings as findings_of
+from evalkit.report.verdict.headline import caveats, is_wider, unknown_sides
+from evalkit.report.verdict.side_words import SIDES, SideWords, size_word, words_for
+from evalkit.report.verdict.sweeps import Step, Sweep
+from evalkit.report.wording import LEVEL
+
+MOST = 4
+"""Temperatures whose numbers are all given; of more the first and the last."""
+
+
+def sweep_headline(sweep: Sweep, findings: Findings, summary: Summary, joints: Joints) -> tuple[str, str]:
+    """Claim and numbers; empty where no side can be told of at every temperature."""
+    told = [words for words in SIDES if all((step.arm, words.side) in joints for step in sweep.steps)]
+    if not told:
+        return "", ""
+    clauses = [_clause(words, sweep, joints) for words in told]
+    claim = f"{_against(sweep)} {sweep.checkpoint} {'; it '.join(clauses)}."
+    heard = {words.side: _heard(words, sweep, summary, joints) for words in told}
+    shown = [_numbers(sweep, of_side, is_first=place == 0) for place, of_side in enumerate(heard.values())]
+    numbers = f"{capital('; '.join(filter(None, shown)))}."
+    equal = _readings(sweep, summary, heard.get("diversity"))
+    return claim, " ".join([numbers, *equal, *_rest(sweep, findings, summary, joints)])
+
+
+def _heard(words: SideWords, sweep: Sweep, summary: Summary, joints: Joints) -> Findings:
+    """Arm -> what the side's measures say of it, each in the form that may speak there."""
+    return {
+        step.arm: findings_of(step.arm, step.baseline, summary, joints[step.arm, words.side].together.measures)
+        for step in sweep.steps
+    }
+
+
+def _against(sweep: Sweep) -> str:
+    if sweep.is_like_with_like:
+        return f"Against {sweep.baseline} at the same temperature,"
+    return f"Against {listed(sweep.baselines)},"
+
+
+def _clause(words: SideWords, sweep: Sweep, joints: Joints) -> str:
+    """`draws from a narrower range (T = 0.5 and 0.8) and draws from a wider range (T = 1.1)`."""
+    told = [(step, joints[step.arm, words.side]) for step in sweep.steps]
+    words = words_for(told[0][1])
+    clear: dict[str, list[tuple[Step, Joint]]] = {}
+    for step, joint in told:
+        clear.setdefault(_state(joint), []).append((step, joint))
+    unclear = clear.pop("unclear", [])
+    if not clear:
+        return f"{words.unclear.format(than='', aims=_aims(told))} at every temperature ({_temperatures(told)})"
+    if len(clear) == 1 and not unclear:
+        return f"{_said(words, told)} at every temperature ({_temperatures(told)})"
+    besides = f"; no clear difference at {_temperatures(unclear)}" if unclear else ""
+    parts = [f"{_said(words, members)} (T = {_temperatures(members)}" for members in clear.values()]
+    return (
+        f"{listed(f'{part})' for part in parts[:-1])} and {parts[-1]}{besides})"
+        if parts[1:]
+        else f"{parts[0]}{besides})"
+    )
+
+
+def _state(joint: Joint) -> str:
+    """Those of one state are told together: families that disagree by what they say, the rest by the whole."""
+    return words_for(joint).clause(joint, "") if joint.disagree else joint.together.outcome
+
+
+def _said(words: SideWords, told: Sequence[tuple[Step, Joint]]) -> str:
+    """What became of the side at these temperatures, with how much where that is the same at all of them."""
+    _, first = told[0]
+    if first.disagree:
+        return words.clause(first, "")
+    sizes = {size_word(joint) for _, joint in told}
+    return words.change(first.together.outcome, sizes.pop() if len(sizes) == 1 else "", "", _aims(told))
+
+
+def _aims(told: Sequence[tuple[Step, Joint]]) -> str:
+    return listed(dict.fromkeys(voice.family for _, joint in told for voice in joint.families))
+
+
+def _temperatures(told: Sequence[tuple[Step, Joint]]) -> str:
+    return listed(f"{step.temperature:g}" for step, _ in told)
+
+
+def _numbers(sweep: Sweep, heard: Findings, is_first: bool) -> str:
+    """The side's measure that is easiest to picture, temperature by temperature."""
+    shown = _shown(heard)
+    if shown is None:
+        return ""
+    steps = sweep.steps if len(sweep.steps) <= MOST else (sweep.steps[0], sweep.steps[-1])
+    level = f"{LEVEL} interval " if is_first else ""
+    parts = []
+    for place, step in enumerate(steps):
+        one = _finding(shown.difference.metric, heard[step.arm])
+        assert one is not None, "what is shown has a number at every temperature"
+        interval = f" ({level if place == 0 else ''}{one.interval})" if one.interval else ""
+        parts.append(f"{one.value}{interval} at T = {step.temperature:g}")
+    return f"{shown.plain} {listed(parts)}"
+
+
+def _shown(heard: Findings) -> Finding | None:
+    """Of the measures with a number at every temperature one that is clear somewhere, if any is."""
+    everywhere = [
+        finding
+        for finding in chain.from_iterable(heard.values())
+        if all(_finding(finding.difference.metric, own) is not None for own in heard.values())
+    ]
+    clear = [finding for finding in everywhere if finding.outcome != "unclear"]
+    return telling(clear or everywhere) if everywhere else None
+
+
+def _finding(metric: str, findings: Sequence[Finding]) -> Finding | None:
+    """That of the measure, if it has a number."""
+    return next((f for f in findings if f.difference.metric == metric and is_number(f.difference.value)), None)
+
+
+def _readings(sweep: Sweep, summary: Summary, diversity: Findings | None) -> list[str]:
+    """What temperature cannot explain: the gap in the range at equal quality, of the measure shown, if known."""
+    shown = _shown(diversity) if diversity else None
+    if shown is None:
+        return []
+    metric = split_variant(shown.difference.metric)[1]
+    return [sentence_of(one) for one in summary.readings if _is_of(one, sweep) and one.metric == metric]
+
+
+def _is_of(reading: Reading, sweep: Sweep) -> bool:
+    return (reading.checkpoint, reading.baseline) == (sweep.checkpoint, sweep.baseline) and is_number(reading.low)
+
+
+def _rest(sweep: Sweep, findings: Findings, summary: Summary, joints: Joints) -> list[str]:
+    own = [joint for (arm, _), joint in joints.items() if arm in sweep.arms]
+    is_quality_known = any(joint.side == "quality" for joint in own)
+    noise = "The quality of these answers is not known, and noise is various too."
+    unknown = [
+        sentence
+        for arm in sweep.arms
+        for sentence in unknown_sides([(words_for(one), one) for one in own if one.arm == arm], findings[arm], summary)
+    ]
+    return [
+        *([noise] if any(map(is_wider, own)) and not is_quality_known else []),
+        *dict.fromkeys(unknown),
+        *caveats([*sweep.arms, *sweep.baselines], own, summary),
+    ]

@@ -1,0 +1,218 @@
+"""What the tuning gained and cost, in words; for the page and for the terminal.
+
+A side's claim rests on what its measures say together (`evalkit.analysis.joint`), families weighing equally; where families
+disagree, that is the claim. A single measure's difference counts only when its Holm-adjusted p is below 0.05; one
+without a better direction is never a gain or a loss. "Much" and "slightly" are Cohen's large (0.8) and small (0.2)
+standardised differences. Arms that form a ladder, or a sweep over temperature, are told of as one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from typing import get_args
+
+from evalkit.analysis import effects
+from evalkit.analysis.clusters import sized
+from evalkit.analysis.effects import Outcome
+from evalkit.analysis.joint import Joint, Joints, joint_statements
+from evalkit.metrics.registry import split_variant
+from evalkit.plumbing.arrays import is_number
+from evalkit.plumbing.prose import counted, listed
+from evalkit.records import Arm, Estimate, Side, Summary
+from evalkit.report.verdict.findings import Finding, Findings
+from evalkit.report.verdict.findings import findings as findings_of
+from evalkit.report.verdict.headline import SHOWN, headline
+from evalkit.report.verdict.ladder_headline import ladder_headline
+from evalkit.report.verdict.ladders import ladders
+from evalkit.report.verdict.side_words import SIDES, words_for
+from evalkit.report.verdict.sweep_headline import sweep_headline
+from evalkit.report.verdict.sweeps import sweeps
+from evalkit.report.wording import interval_words, label, value_text
+
+BESIDES = 4
+"""Claims beneath the headline."""
+
+
+@dataclass(frozen=True, slots=True)
+class ArmVerdict:
+    """One arm against its baseline, each measure in the form that may speak; strongest evidence first in every list."""
+
+    arm: str
+    baseline: str
+    headline: str
+    claim: str
+    numbers: str
+    gained: tuple[Finding, ...]
+    lost: tuple[Finding, ...]
+    unclear: tuple[Finding, ...]
+    changed: tuple[Finding, ...]
+    """Clear differences in measures that have no better direction."""
+    silent: tuple[str, ...]
+    """Measures that have no say, because lengths, tokenizers or scripts differ, or they cannot tell the arms apart."""
+    joints: tuple[Joint, ...]
+    """What each side's measures say together."""
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        return (*self.gained, *self.lost, *self.unclear, *self.changed)
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The whole summary in words."""
+
+    headline: str
+    """About the ladder, the sweep or the arm that is compared like with like; every arm has its own."""
+    claim: str
+    """The headline without its numbers ..."""
+    numbers: str
+    """... and the numbers that it rests on."""
+    arms: tuple[ArmVerdict, ...]
+    """One a compared arm, in the summary's order, the first that is compared like with like first."""
+    about: tuple[str, ...] = ()
+    """Arms that the headline is about: the rungs of a ladder, the temperatures of a sweep, or one, in their order."""
+    besides: tuple[str, ...] = ()
+    """Claims about what the headline leaves out, compared like with like; a ladder or a sweep has one."""
+
+    @property
+    def gained(self) -> tuple[Finding, ...]:
+        return tuple(chain.from_iterable(arm.gained for arm in self.arms))
+
+    @property
+    def lost(self) -> tuple[Finding, ...]:
+        return tuple(chain.from_iterable(arm.lost for arm in self.arms))
+
+    @property
+    def unclear(self) -> tuple[Finding, ...]:
+        return tuple(chain.from_iterable(arm.unclear for arm in self.arms))
+
+
+def verdict(summary: Summary) -> Verdict:
+    """Say what every compared arm gained and lost, or describe the arms where nothing is compared."""
+    pairs = _compared(summary)
+    if not pairs:
+        described = _describe(summary)
+        return Verdict(described, described, "", ())
+    joints = joint_statements(summary)
+    arms = tuple(_arm_verdict(arm, baseline, summary, joints) for arm, baseline in pairs)
+    first, *rest = _subjects(arms, summary, joints)
+    besides = [f"{one.named}{one.claim}" for one in rest]
+    if len(besides) > BESIDES:
+        besides[BESIDES:] = [f"{counted(len(besides) - BESIDES, 'more claim')}: under “Arm by arm” in the report."]
+    return Verdict(first.headline, first.claim, first.numbers, arms, first.arms, tuple(besides))
+
+
+@dataclass(frozen=True, slots=True)
+class _Subject:
+    """What one claim is about: a ladder, a sweep, or an arm that is in none."""
+
+    headline: str
+    claim: str
+    numbers: str
+    arms: tuple[str, ...]
+    named: str = ""
+    """Before the claim, where that alone does not name its arms."""
+
+
+def _subjects(arms: Sequence[ArmVerdict], summary: Summary, joints: Joints) -> list[_Subject]:
+    """In the order of `arms`: the first one's, then those of others that are compared like with like."""
+    by_name = {arm.name: arm for arm in summary.arms}
+    findings = {arm.arm: arm.findings for arm in arms}
+    subjects: list[_Subject] = []
+    for arm in arms:
+        is_told = any(arm.arm in subject.arms for subject in subjects)
+        if is_told or (subjects and not _like_with_like(by_name, arm.arm, arm.baseline)):
+            continue
+        subjects.append(_subject(arm, findings, summary, joints))
+    return subjects
+
+
+def _subject(arm: ArmVerdict, findings: Findings, summary: Summary, joints: Joints) -> _Subject:
+    """The ladder that the arm is a rung of, if one can be told of, or its sweep, or else the arm."""
+    for ladder in ladders(summary):
+        if arm.arm in ladder.rungs and set(ladder.rungs) <= findings.keys():
+            claim, numbers = ladder_headline(ladder, findings, summary, joints)
+            if claim:
+                named = f"{ladder.rungs[0]} to {ladder.rungs[-1]}: "
+                return _Subject(f"{claim} {numbers}", claim, numbers, ladder.rungs, named)
+    for sweep in sweeps(summary):
+        if arm.arm in sweep.arms and set(sweep.arms) <= findings.keys():
+            claim, numbers = sweep_headline(sweep, findings, summary, joints)
+            if claim:
+                return _Subject(f"{claim} {numbers}", claim, numbers, sweep.arms)
+    return _Subject(arm.headline, arm.claim, arm.numbers, (arm.arm,))
+
+
+def _compared(summary: Summary) -> list[tuple[str, str]]:
+    """(arm, baseline) pairs; first those of another checkpoint at the baseline's own sampling settings."""
+    order = {arm.name: place for place, arm in enumerate(summary.arms)}
+    arms = {arm.name: arm for arm in summary.arms}
+    pairs = dict.fromkeys((d.arm, d.baseline) for d in summary.differences)
+    last = len(order)
+    return sorted(pairs, key=lambda pair: (not _like_with_like(arms, *pair), order.get(pair[0], last), pair))
+
+
+def _like_with_like(arms: dict[str, Arm], name: str, baseline_name: str) -> bool:
+    arm, baseline = arms.get(name), arms.get(baseline_name)
+    return bool(arm and baseline and arm.checkpoint != baseline.checkpoint and _settings(arm) == _settings(baseline))
+
+
+def _settings(arm: Arm) -> tuple[float, float, float] | None:
+    drawn = arm.sampling
+    return (drawn.temperature, drawn.top_p, drawn.min_p) if drawn else None
+
+
+def _arm_verdict(arm: str, baseline: str, summary: Summary, joints: Joints) -> ArmVerdict:
+    stated = [joint for words in SIDES if (joint := joints.get((arm, words.side))) is not None]
+    told = [(words_for(joint), joint) for joint in stated]
+    standing = {split_variant(metric)[1]: metric for joint in stated for metric in joint.together.measures}
+    every = findings_of(arm, baseline, summary)
+    silent = [one.difference.metric for one in every if stated and _is_silent(one, standing)]
+    heard = {standing.get(one.difference.metric, one.difference.metric) for one in every} - set(silent)
+    findings = findings_of(arm, baseline, summary, heard)
+    said, claim, numbers = headline(arm, baseline, told, every, summary)
+
+    def of(outcome: Outcome) -> tuple[Finding, ...]:
+        return tuple(finding for finding in findings if finding.outcome == outcome)
+
+    return ArmVerdict(
+        arm,
+        baseline,
+        said,
+        claim,
+        numbers,
+        gained=of("gained"),
+        lost=of("lost"),
+        unclear=of("unclear"),
+        changed=of("changed"),
+        silent=tuple(silent),
+        joints=tuple(joint for _, joint in told),
+    )
+
+
+def _is_silent(finding: Finding, standing: Mapping[str, str]) -> bool:
+    """Whether it has a number and a side, and yet no say."""
+    has_side = finding.traits.side != "neither" and is_number(finding.difference.value)
+    return has_side and finding.difference.metric not in standing
+
+
+def _describe(summary: Summary) -> str:
+    sentences = [_describe_arm(arm, summary) for arm in summary.arms]
+    return " ".join([*filter(None, sentences), "There is no baseline to compare with."])
+
+
+def _describe_arm(arm: Arm, summary: Summary) -> str:
+    by_side: dict[Side, list[Estimate]] = {side: [] for side in get_args(Side)}
+    for estimate in summary.estimates:
+        if estimate.arm == arm.name and is_number(estimate.value) and effects.is_whole(estimate.metric):
+            by_side[estimate.traits.side].append(estimate)
+    shown = by_side["quality"][:1] + by_side["diversity"][:SHOWN] or by_side["match"][:1] or by_side["neither"][:1]
+    if not shown:
+        return f"{arm.name}: nothing could be measured."
+    whole = shown[0].prompts == len(summary.prompts)
+    asked = sized(shown[0].prompts, summary.clusters if whole else ())
+    numbers = [f"{label(e.metric)} {value_text(e)} ({interval_words(e)})" for e in shown]
+    drawn = f"{asked}, {counted(shown[0].samples, 'completion')} each"
+    return f"{arm.name} has {listed(numbers)}: {drawn}."

@@ -1,0 +1,316 @@
+"""A run's folder: shards of completions that are written whole or not at all, a manifest, a lock, and the cache.
+
+A shard is what one sampling call drew. Its name is `KEY.CHECKSUM.parquet`: the key is the hash of all that decides
+its content, the checksum that of its bytes, so that one rename makes it there and provable at once. Shards are
+looked for in the run's folder, then in the cache; a damaged one is set aside, named, and sampled again. When it was
+sampled, and of which prompts which draws it holds, stands in the file itself: there is no index that two writers could
+spoil, and whoever reuses a shard, or some of it, can say so. The cache has a folder for each law that is drawn from.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import fcntl
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from evalkit.errors import StoreError
+from evalkit.plumbing.array_cache import _OPEN, Notice
+from evalkit.plumbing.files import cache_folder, write_atomically
+from evalkit.records import Completion
+from evalkit.runs.shards import Call, arm_of, call_of, checksum, from_parquet, sampled_of, shards_in, to_parquet
+
+
+@dataclass(frozen=True)
+class Found:
+    """A shard that is there, known by its metadata; its bytes were not looked at."""
+
+    path: Path
+    key: str
+    call: Call
+    cached: bool
+    """Whether it is in the cache, not in the run's folder."""
+
+
+@dataclass(frozen=True)
+class Store:
+    """One run's folder, locked while it is open."""
+
+    folder: Path
+    notice: Notice
+    """Told, in a line, what the user should know but need not act on."""
+    _listings: dict[Path, dict[str, list[Path]]] = field(default_factory=dict, repr=False, compare=False)
+    """Folder -> key -> shards, so that no folder is listed once a shard."""
+    _tellings: dict[Path, list[Found]] = field(default_factory=dict, repr=False, compare=False)
+    """Folder -> what its shards told when they were first asked, so that none is asked once a law."""
+
+    def holds(self, key: str, arm: str = "", shared: bool = True, law: str = "") -> bool:
+        """Whether a shard is here, whole; one that only the cache has is brought into the folder, as of `arm`.
+
+        `shared`: whether the cache may help. `law`: the one that it was drawn from, where the caller knows.
+        """
+        if self._own(key) is not None:
+            return True
+        return shared and self._brought(key, arm, law)
+
+    def is_listed(self, key: str, shared: bool = True, law: str = "") -> bool:
+        """Whether a shard of that name is here or in the cache; nothing is read, brought or mended."""
+        places = [self.folder / "completions", *(cached_places(law) if shared else ())]
+        return any(self._listed(place).get(key) for place in places)
+
+    def found(self, law: str, shared: bool = True) -> list[Found]:
+        """All shards of a law: the folder's own before the cache's, and of each the last written first."""
+        own = self._told(self.folder / "completions", False)
+        cached = self._told(cache_folder("completions") / law, True) if shared else []
+        return [one for one in (*own, *cached) if one.call.law == law]
+
+    def take(self, found: Found, arm: str) -> bool:
+        """Whether a shard is whole; one of the cache is then in the folder, as of `arm`. A damaged one is set aside."""
+        content = self._whole(found.path)
+        if content is None:
+            return False
+        if found.cached:
+            self._bring(found.key, found.path, content, arm)
+        return True
+
+    def rename(self, key: str, arm: str) -> None:
+        """A shard of the folder as of another arm. Raises `StoreError` when it is not here."""
+        path, content = self._there(key)
+        if arm_of(content) == arm:
+            return
+        self._write_shard(key, to_parquet(from_parquet(content), arm, sampled_of(path, content), call_of(content)))
+        path.unlink()
+
+    def read(self, key: str) -> list[Completion]:
+        """The completions of a shard that is here. Raises `StoreError` when it is not."""
+        return from_parquet(self._there(key)[1])
+
+    def sampled(self, key: str) -> datetime.datetime:
+        """When a shard that is here was sampled. Raises `StoreError` when it is not here."""
+        for path in _last_first(self._listed(self.folder / "completions").get(key, ())):
+            with contextlib.suppress(OSError, pa.ArrowException):
+                return sampled_of(path, path)
+        return sampled_of(*self._there(key))
+
+    def put(
+        self,
+        key: str,
+        completions: Sequence[Completion],
+        arm: str = "",
+        shared: bool = True,
+        sampled: datetime.datetime | None = None,
+        call: Call | None = None,
+    ) -> int:
+        """Write a shard into the run's folder, and offer it to the cache if it is `shared`; its size in bytes.
+
+        Raises `StoreError`.
+
+        `sampled`: when its completions were, if not now. `call`: the one that drew them; without it, others find the
+        shard by its key alone.
+        """
+        when = sampled or datetime.datetime.now(datetime.UTC)
+        content = to_parquet(completions, arm, when, call)
+        name = self._write_shard(key, content)
+        if shared:
+            self._offer(name, call)
+        return len(content)
+
+    def _offer(self, name: str, call: Call | None) -> None:
+        try:
+            place = cache_folder("completions") / (call.law if call is not None else "")
+            place.mkdir(exist_ok=True)
+            _share(self.folder / "completions" / name, place / name)
+        except OSError as error:
+            self.notice(f"the cache could not be written ({error.strerror}); the run itself is whole")
+
+    def write(self, name: str, content: bytes) -> None:
+        """Write a file of the run, whole or not at all. Raises `StoreError`."""
+        path = self.folder / name
+        try:
+            write_atomically(path, content)
+        except OSError as error:
+            raise StoreError(
+                f"{path} could not be written: {error.strerror}; all that was written before is kept: "
+                "make room and give the same command again"
+            ) from error
+
+    def write_json(self, name: str, value: Mapping[str, Any]) -> None:
+        self.write(name, json.dumps(value, indent=1, ensure_ascii=False, default=str).encode("utf-8", "replace"))
+
+    def write_table(self, name: str, columns: Mapping[str, Sequence[Any]]) -> None:
+        """Write a Parquet table of the run."""
+        sink = pa.BufferOutputStream()
+        pq.write_table(pa.table(dict(columns)), sink, compression="zstd")
+        self.write(name, sink.getvalue().to_pybytes())
+
+    def manifest(self) -> dict[str, Any] | None:
+        """run.json, or None in a new folder. Raises `StoreError` when it is damaged."""
+        path = self.folder / "run.json"
+        try:
+            found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError) as error:
+            raise StoreError(
+                f"{path} is damaged ({error}); move it away, or choose another folder with --out"
+            ) from None
+        return found
+
+    def _there(self, key: str) -> tuple[Path, bytes]:
+        found = self._own(key)
+        if found is None and self._brought(key, "", "*"):  # it was damaged since
+            found = self._own(key)
+        if found is None:
+            raise StoreError(f"shard {key} is gone from {self.folder / 'completions'}; give the same command again")
+        return found
+
+    def _own(self, key: str) -> tuple[Path, bytes] | None:
+        return self._newest(self.folder / "completions", key)
+
+    def _brought(self, key: str, arm: str, law: str) -> bool:
+        """Whether the cache had the shard; it is then in the folder."""
+        for place in cached_places(law):
+            if found := self._newest(place, key):
+                self._bring(key, *found, arm)
+                return True
+        return False
+
+    def _bring(self, key: str, path: Path, content: bytes, arm: str) -> None:
+        """Make a shard of the cache one of the folder's, which says `arm` in it."""
+        if not arm or arm_of(content) == arm:
+            target = self.folder / "completions" / path.name
+            self._link(path, target)
+            self._enter(key, target)
+        else:
+            self._write_shard(key, to_parquet(from_parquet(content), arm, sampled_of(path, content), call_of(content)))
+
+    def _write_shard(self, key: str, content: bytes) -> str:
+        name = f"{key}.{checksum(content)}.parquet"
+        self.write(f"completions/{name}", content)
+        self._enter(key, self.folder / "completions" / name)
+        return name
+
+    def _newest(self, folder: Path, key: str) -> tuple[Path, bytes] | None:
+        """The last written of a key's whole shards: several have been sampled where one was sampled anew."""
+        for path in _last_first(self._listed(folder).get(key, ())):
+            content = self._whole(path)
+            if content is not None:
+                return path, content
+        return None
+
+    def _told(self, folder: Path, cached: bool) -> list[Found]:
+        if folder not in self._tellings:
+            self._tellings[folder] = _told(self._listed(folder), cached)
+        return self._tellings[folder]
+
+    def _listed(self, folder: Path) -> dict[str, list[Path]]:
+        if folder not in self._listings:
+            self._listings[folder] = shards_in(folder)
+        return self._listings[folder]
+
+    def _enter(self, key: str, path: Path) -> None:
+        paths = self._listed(path.parent).setdefault(key, [])
+        if path not in paths:
+            paths.append(path)
+
+    def _whole(self, path: Path) -> bytes | None:
+        """A shard's bytes; a damaged one is set aside, not deleted."""
+        try:
+            content = path.read_bytes()
+        except FileNotFoundError:  # another run has set it aside, or the cache was emptied
+            return None
+        except OSError as error:
+            raise StoreError(f"{path} cannot be read: {error.strerror}") from error
+        if checksum(content) == path.name.split(".")[1]:
+            return content
+        aside = path.with_suffix(".damaged")
+        path.replace(aside)
+        self.notice(
+            f"{path} is damaged (its checksum does not match); set aside as {aside.name}, its prompts are sampled again"
+        )
+        return None
+
+    def _link(self, source: Path, target: Path) -> None:
+        try:
+            _share(source, target)
+        except OSError as error:
+            raise StoreError(
+                f"{target} could not be written: {error.strerror}; make room and give the same command again"
+            ) from error
+
+
+@contextmanager
+def open_store(folder: Path, notice: Notice) -> Iterator[Store]:
+    """Make or enter a run's folder and lock it. Raises `StoreError`: not writable, or another run is at work in it."""
+    try:
+        (folder / "completions").mkdir(parents=True, exist_ok=True)
+        lock = (folder / ".lock").open("w")
+    except OSError as error:
+        raise StoreError(
+            f"{folder} cannot be used as a run folder: {error.strerror}; choose another with --out"
+        ) from error
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise StoreError(
+                f"another evalkit run is at work in {folder}; wait for it, or choose another --out"
+            ) from None
+        for leftover in [*folder.glob(".*.part"), *(folder / "completions").glob(".*.part")]:
+            leftover.unlink()
+        before = _OPEN.set(folder)
+        try:
+            yield Store(folder, notice)
+        finally:
+            _OPEN.reset(before)
+
+
+def cached_places(law: str) -> list[Path]:
+    """Where the cache may have a shard of a law ("*": of any): its folder, and where older evalkits put all."""
+    root = cache_folder("completions")
+    of_law = [path for path in root.iterdir() if path.is_dir()] if law == "*" else [root / law] if law else []
+    return [*of_law, root]
+
+
+def _told(listed: Mapping[str, Sequence[Path]], cached: bool) -> list[Found]:
+    """The shards that tell of their call, the last written first. Damaged ones are for whoever reads them by key."""
+    found = []
+    for path in _last_first([path for paths in listed.values() for path in paths]):
+        with contextlib.suppress(OSError, pa.ArrowException, ValueError, KeyError, TypeError):
+            if call := call_of(path):
+                found.append(Found(path, path.name.partition(".")[0], call, cached))
+    return found
+
+
+def _last_first(paths: Sequence[Path]) -> list[Path]:
+    """By the time of their last change, those that are still there."""
+    times = {}
+    for path in paths:
+        with contextlib.suppress(FileNotFoundError):
+            times[path] = path.stat().st_mtime_ns
+    return sorted(times, key=lambda path: (-times[path], path.name))
+
+
+def _share(source: Path, target: Path) -> None:
+    """Make `target` the same file as `source`, or a copy where that cannot be (another disk)."""
+    if target.exists():
+        return
+    try:
+        os.link(source, target)
+    except OSError:
+        part = target.with_name(f".{target.name}.{os.getpid()}.part")
+        try:
+            shutil.copy2(source, part)  # with its time: see SAMPLED
+            part.replace(target)
+        finally:
+            part.unlink(missing_ok=True)

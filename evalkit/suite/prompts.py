@@ -1,0 +1,224 @@
+"""Prompts from a file (JSONL, CSV, Parquet) or a Hugging Face data set, and the checks that all prompts pass."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+
+from evalkit.errors import MetricError, SuiteError
+from evalkit.metrics.answer_match import check_answer
+from evalkit.metrics.task_checks import read_checks
+from evalkit.plumbing.jsonl import jsonl_rows
+from evalkit.plumbing.unread import Notice, meant, say, unread_note
+from evalkit.records import Prompt
+
+FIELDS = ("id", "text", "tags", "answer", "match", "references", "choices", "cluster", "checks")
+
+
+class PromptSource(BaseModel):
+    """Where prompts are read from."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+    file: str | None = None
+    """A .jsonl, .csv or .parquet file, relative to the suite."""
+    dataset: str | None = None
+    """A data set on the Hugging Face hub, or a local folder of one."""
+    config: str | None = None
+    """Name of the data set's configuration."""
+    split: str = "test"
+    revision: str | None = None
+    columns: dict[str, str] = Field(default_factory=dict)
+    """Which column holds which field, as in {text: question, answer: target}; default: the field's own name.
+
+    Where it is given, columns that no field reads are noted; else they are refused.
+    """
+
+    @property
+    def read(self) -> dict[str, str]:
+        """Field -> the column that holds it."""
+        return {field: self.columns.get(field, field) for field in FIELDS}
+
+    @model_validator(mode="after")
+    def _is_one(self) -> PromptSource:
+        if (self.file is None) == (self.dataset is None):
+            raise ValueError("prompts_from needs exactly one of `file` and `dataset`")
+        unknown = sorted(set(self.columns) - set(FIELDS))
+        if unknown:
+            raise ValueError(f"columns: there is no field {unknown[0]!r}; the fields are {', '.join(FIELDS)}")
+        return self
+
+
+def read_prompts(source: PromptSource, folder: Path, place: str, notice: Notice = say) -> tuple[Prompt, ...]:
+    """All prompts of a source. `folder`: what a relative file name is relative to.
+
+    `notice` is told of columns that are not read. Raises `SuiteError`.
+    """
+    rows = _file_rows(folder / source.file, place) if source.file else _dataset_rows(source, place)
+    adapter = TypeAdapter(Prompt)
+    prompts = []
+    columns: dict[str, None] = {}
+    for number, (where, row) in enumerate(rows, start=1):
+        if not source.columns:
+            _refuse_unknown(where, row)
+        columns |= dict.fromkeys(row)
+        fields = {field: row.get(column) for field, column in source.read.items()}
+        given = {field: _plain(field, value) for field, value in fields.items() if _is_given(value)}
+        given.setdefault("id", f"row-{number:05d}")
+        try:
+            prompts.append(adapter.validate_python(given))
+        except ValidationError as error:
+            raise SuiteError(f"{where}: {_first_problem(error, source, row)}") from None
+    if not prompts:
+        raise SuiteError(f"{place}: {source.file or source.dataset} holds no prompts; a suite needs at least one")
+    _refuse_missing(source, columns, place)
+    note = unread_note(f"{place}: {source.file or source.dataset}", columns, list(source.read.values()))
+    if note:
+        notice(note)
+    return tuple(prompts)
+
+
+def _refuse_unknown(where: str, row: Mapping[str, Any]) -> None:
+    unknown = next((column for column in row if column not in FIELDS), None)
+    if unknown is not None:
+        raise SuiteError(
+            f"{where}: unknown column {unknown!r}{meant(unknown, FIELDS)}; known: {', '.join(FIELDS)}. To read some "
+            "columns and leave the others, say which under prompts_from.columns, as in columns: {text: question}"
+        )
+
+
+def _refuse_missing(source: PromptSource, columns: Collection[str], place: str) -> None:
+    for field, column in source.columns.items():
+        if column not in columns:
+            raise SuiteError(
+                f"{place}: prompts_from.columns.{field}: there is no column {column!r}{meant(column, columns)}; "
+                f"columns: {', '.join(columns)}"
+            )
+
+
+def check_prompts(prompts: Sequence[Prompt], place: Callable[[int], str]) -> None:
+    """Refuse equal ids, blank texts, answers that cannot be matched, unknown checks and laws that do not add up.
+
+    `place(index)` names where prompt `index` stands. Raises `SuiteError`.
+    """
+    seen: dict[str, int] = {}
+    for index, prompt in enumerate(prompts):
+        if prompt.id in seen:
+            first = place(seen[prompt.id])
+            raise SuiteError(
+                f"{place(index)}: prompt id {prompt.id!r} is used twice (first at {first}); ids must be unique"
+            )
+        seen[prompt.id] = index
+        _check_texts(prompt, place(index))
+        total = sum(prompt.choices.values())
+        if prompt.choices and abs(total - 1) > 1e-6:
+            raise SuiteError(
+                f"{place(index)}: the choices of prompt {prompt.id!r} add up to {total:g}; they must add up to 1"
+            )
+        try:
+            check_answer(prompt)
+            read_checks(prompt)
+        except MetricError as error:
+            raise SuiteError(f"{place(index)}: {error}") from None
+
+
+def _check_texts(prompt: Prompt, place: str) -> None:
+    if not prompt.text.strip():
+        raise SuiteError(f"{place}: prompt {prompt.id!r} is blank; give it a text")
+    for what, texts in (("choice", prompt.choices), ("reference", prompt.references)):
+        if not all(text.strip() for text in texts):
+            raise SuiteError(f"{place}: prompt {prompt.id!r} has a blank {what}; give it a text or leave it out")
+    for choice in prompt.choices:
+        # Values are checked as they are read; keys are not.
+        if any("\ud800" <= sign <= "\udfff" for sign in choice):
+            raise SuiteError(
+                f"{place}: prompt {prompt.id!r}: choice {choice!a} holds half of a character (a lone surrogate); "
+                "write the character itself"
+            )
+
+
+def _file_rows(path: Path, place: str) -> Iterable[tuple[str, dict[str, Any]]]:
+    if not path.is_file():
+        raise SuiteError(f"{place}: there is no file {path}")
+    if path.suffix == ".jsonl":
+        return jsonl_rows(path)
+    if path.suffix in (".csv", ".parquet"):
+        return _table_rows(path)
+    raise SuiteError(f"{place}: {path.name} is neither .jsonl, .csv nor .parquet")
+
+
+def _table_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    import pyarrow.parquet as pq
+
+    try:
+        rows = _csv_rows(path) if path.suffix == ".csv" else pq.read_table(path).to_pylist()
+    except (OSError, ValueError) as error:  # pandas' and pyarrow's own errors are ValueErrors
+        raise SuiteError(f"{path} cannot be read: {str(error).splitlines()[0]}") from None
+    for number, row in enumerate(rows, start=1):
+        yield f"{path}: row {number}", row
+
+
+def _csv_rows(path: Path) -> list[dict[str, Any]]:
+    import pandas as pd
+
+    table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    return [{str(key): value for key, value in row.items()} for row in table.to_dict("records")]
+
+
+def _dataset_rows(source: PromptSource, place: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    try:
+        import datasets
+    except ImportError:
+        raise SuiteError(
+            f"{place}: reading a data set needs one more package: pip install 'evalkit[datasets]'"
+        ) from None
+    try:
+        rows = datasets.load_dataset(source.dataset, source.config, split=source.split, revision=source.revision)
+    except (OSError, ValueError, KeyError, RuntimeError, datasets.exceptions.DatasetsError) as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        if "scripts are no longer supported" in reason:
+            reason = (
+                "it is made by a script of its own, which the datasets package no longer runs; the hub keeps most of "
+                "these as tables too: add `revision: refs/convert/parquet` beside `dataset`, or export it to a file"
+            )
+        raise SuiteError(f"{place}: data set {source.dataset!r} cannot be read: {reason}") from None
+    for number, row in enumerate(rows, start=1):
+        yield f"{source.dataset}[{source.split}]: row {number}", row
+
+
+def _is_given(value: Any) -> bool:
+    return value is not None and value != ""
+
+
+def _plain(field: str, value: Any) -> Any:
+    """A table's cell as a prompt's field: CSV holds lists as `a; b` (tags) and as JSON (the others).
+
+    A number is an id like any other: most data sets count their rows.
+    """
+    if field == "id" and isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    if isinstance(value, str) and field == "tags":
+        return tuple(tag.strip() for tag in value.split(";") if tag.strip())
+    if isinstance(value, str) and field in ("references", "choices", "checks"):
+        try:
+            return json.loads(value)
+        except ValueError:
+            return value
+    if isinstance(value, int) and field == "cluster":
+        return str(value)
+    return value
+
+
+def _first_problem(error: ValidationError, source: PromptSource, row: dict[str, Any]) -> str:
+    problem = error.errors()[0]
+    field = str(problem["loc"][0]) if problem["loc"] else "prompt"
+    column = source.columns.get(field, field)
+    if column not in row:
+        return (
+            f"there is no column {column!r} for {field}; columns: {', '.join(row)} (name it under prompts_from.columns)"
+        )
+    return f"{column}: {problem['msg']}; found {problem['input']!r}"

@@ -1,0 +1,344 @@
+"""A suite: prompts, checkpoints, sampling settings and metrics, read from YAML and checked before anything is loaded.
+
+Unknown keys are refused. Every mistake is reported with file, line, key, what was found and what is allowed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    Field,
+    PlainSerializer,
+    PlainValidator,
+    ValidationError,
+    WithJsonSchema,
+    model_validator,
+)
+
+from evalkit.checkpoints.spec import NAME, CheckpointSpec, Frame, Temperatures, Texts
+from evalkit.errors import MetricError, SuiteError
+from evalkit.metrics.registry import Measure, parse
+from evalkit.metrics.voices.examples import Examples, check_examples, read_examples
+from evalkit.plumbing.tokenizer import Asked
+from evalkit.plumbing.typed_yaml import Part, dotted, read_part, reason
+from evalkit.plumbing.unread import Notice, say
+from evalkit.plumbing.yaml_lines import Document
+from evalkit.records import Prompt, Sampling
+from evalkit.suite.gate_policy import Policy
+from evalkit.suite.prompts import PromptSource, check_prompts, read_prompts
+
+OPTIONS = {"models": "model", "rewards": "reward"}
+"""Overrides whose options are called otherwise, for they are repeated."""
+
+
+def _read_measure(asked: Any) -> Measure:
+    if isinstance(asked, Measure):
+        return asked
+    if not isinstance(asked, str | dict):
+        raise ValueError(f"a metric is a name or {{name: {{parameter: value}}}}, not {asked!r}")
+    try:
+        return parse(asked)
+    except MetricError as error:
+        raise ValueError(str(error)) from error
+
+
+SuiteMeasure = Annotated[
+    Measure,
+    PlainValidator(_read_measure),
+    PlainSerializer(str, return_type=str),
+    WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "object", "maxProperties": 1}]}),
+]
+
+
+class Longer(Part):
+    """Prompts whose answers need more room than the others'."""
+
+    prompts: tuple[str, ...] = Field(min_length=1)
+    """Their ids."""
+    max_tokens: int = Field(ge=1)
+    stop: Texts = ()
+
+
+class OpenVocabulary(Part):
+    """How those checkpoints are asked that can spell any text; what a checkpoint states itself goes before.
+
+    One whose tokenizer knows a closed list of words (the built-in ones) could not read worked examples.
+    """
+
+    frame: Frame = Frame()
+    """For base ones."""
+    max_tokens: int | None = Field(None, ge=1)
+    stop: Texts | None = None
+    longer: Longer | None = None
+
+
+class SamplingSpec(Part):
+    """How completions are drawn."""
+
+    n: int = Field(32, ge=1, le=100_000)
+    """Completions a prompt, the same in every arm."""
+    temperature: Temperatures = (1.0,)
+    """A list makes an arm of each."""
+    top_p: float = Field(1.0, gt=0, le=1)
+    min_p: float = Field(0.0, ge=0, le=1)
+    max_tokens: int = Field(128, ge=1)
+    stop: Texts = ()
+    seed: int = Field(0, ge=0, lt=2**63)
+
+
+class Suite(Part):
+    """A whole suite."""
+
+    name: str = Field(pattern=NAME)
+    description: str = ""
+    checkpoints: dict[Annotated[str, Field(pattern=NAME)], CheckpointSpec] = Field(min_length=1)
+    baseline: str | None = None
+    """The checkpoint that the others are compared with; default: the first one."""
+    sampling: SamplingSpec = SamplingSpec()
+    open_vocabulary: OpenVocabulary = OpenVocabulary()
+    """What differs for checkpoints that can spell any text."""
+    metrics: tuple[SuiteMeasure, ...] = Field(min_length=1)
+    """Names, or {name: {parameter: value}}; `evalkit metrics` lists them."""
+    quality: SuiteMeasure | None = None
+    """The score that says how good a completion is; default: the first score among the metrics."""
+    quality_bar: float | None = Field(None, allow_inf_nan=False)
+    """A completion that reaches it is useful; default: the median quality of the baseline's completions."""
+    variants: tuple[Literal["useful", "matched", "pooled"], ...] = ("useful", "matched", "pooled")
+    """In which variants every diversity metric is computed besides the plain one, where they can be."""
+    tokenizer: Asked = "auto"
+    """What splits texts into words for measures that count them; `auto`: 13a, or zh or 13a+char by script."""
+    encoder: str | None = Field(None, min_length=1)
+    """Folder or hub id of the sentence encoder that measures of meaning use; default: the embedded one."""
+    voices: dict[Annotated[str, Field(pattern=NAME)], Texts] = Field(default_factory=dict)
+    """Voice -> texts that it might say, for a classifier to learn from; measures of voices are then added ..."""
+    voices_from: str | None = Field(None, min_length=1)
+    """... or a JSONL file of {voice, text}, relative to the suite."""
+    gate: Policy | None = None
+    """What a checkpoint may lose before `evalkit gate` refuses it; default: the default policy."""
+    checks: tuple[str, ...] = ()
+    """Task checks of every prompt, before its own."""
+    prompts: tuple[Prompt, ...] = ()
+    """Prompts written here ..."""
+    prompts_from: PromptSource | None = None
+    """... or read from a file or a data set."""
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> Suite:
+        if self.baseline is not None and self.baseline not in self.checkpoints:
+            raise ValueError(
+                f"baseline is {self.baseline!r}; it must be one of the checkpoints: {', '.join(self.checkpoints)}"
+            )
+        if bool(self.prompts) == (self.prompts_from is not None):
+            raise ValueError(
+                "a suite needs prompts: either `prompts` with at least one, or `prompts_from` a file or a data set"
+            )
+        if self.voices and self.voices_from is not None:
+            raise ValueError("voices stand either in `voices` or in the file that `voices_from` names, not in both")
+        self._check_quality()
+        twice = [str(m) for i, m in enumerate(self.metrics) if m in self.metrics[:i]]
+        if twice:
+            raise ValueError(f"metric {twice[0]} is listed twice")
+        return self
+
+    def _check_quality(self) -> None:
+        if self.quality is not None and not self.quality.definition.is_quality:
+            raise ValueError(
+                f"quality is {self.quality}; it must be a score, which judges each completion on its own, as in "
+                "quality: {reward: {model: ...}}"
+            )
+        if self.quality_measure is not None:
+            return
+        if self.quality_bar is not None:
+            raise ValueError("quality_bar needs a quality to judge by: name a score with `quality`")
+        for measure in self.metrics:
+            if measure.variant == "useful" or "quality" in measure.definition.needs:
+                raise ValueError(f"metric {measure} needs to know what is good: name a score with `quality`")
+
+    @property
+    def quality_measure(self) -> Measure | None:
+        """The score that the suite calls quality."""
+        return self.quality or next((m for m in self.metrics if m.definition.is_quality), None)
+
+    @property
+    def measures(self) -> tuple[Measure, ...]:
+        """All that is measured: the metrics, and the quality where it is not among them."""
+        quality = self.quality_measure
+        return self.metrics if quality is None or quality in self.metrics else (*self.metrics, quality)
+
+    @property
+    def baseline_checkpoint(self) -> str:
+        return self.baseline or next(iter(self.checkpoints))
+
+    def settings(self, checkpoint: str) -> list[Sampling]:
+        """The resolved sampling settings of a checkpoint, one a temperature; a base frame's stop strings included."""
+        spec = self.checkpoints[checkpoint]
+        common = self.sampling.model_dump() | spec.sampling.model_dump(exclude_none=True)
+        stop = self.stops(checkpoint, common["stop"])
+        temperatures = dict.fromkeys(common["temperature"])
+        return [Sampling(**common | {"temperature": float(t), "stop": stop}) for t in temperatures]
+
+    def stops(self, checkpoint: str, stop: Sequence[str]) -> tuple[str, ...]:
+        """`stop` and what ends a completion in the checkpoint's frame."""
+        spec = self.checkpoints[checkpoint]
+        return tuple(dict.fromkeys((*stop, *(spec.frame.stop if spec.kind == "base" else ()))))
+
+
+class Overrides(Part):
+    """What the command line changes in a suite; None leaves it as it is."""
+
+    models: dict[Annotated[str, Field(pattern=NAME)], str] = Field(default_factory=dict)
+    samples: int | None = Field(None, ge=1)
+    temperature: Temperatures | None = None
+    prompts: int | None = Field(None, ge=1)
+    rewards: tuple[Annotated[str, Field(min_length=1)], ...] = ()
+    judge: str | None = Field(None, min_length=1)
+    seed: int | None = Field(None, ge=0, lt=2**63)
+
+
+def overrides(
+    models: Mapping[str, str],
+    samples: int | None,
+    temperature: tuple[float, ...] | None,
+    prompts: int | None,
+    rewards: tuple[str, ...] = (),
+    judge: str | None = None,
+    seed: int | None = None,
+) -> Overrides:
+    """What the command line asks for, checked. Raises `SuiteError`."""
+    try:
+        return Overrides(
+            models=dict(models),
+            samples=samples,
+            temperature=temperature,
+            prompts=prompts,
+            rewards=rewards,
+            judge=judge,
+            seed=seed,
+        )
+    except ValidationError as error:
+        lines = [f"--{OPTIONS.get(str(e['loc'][0]), e['loc'][0])}: {reason(e)}" for e in error.errors()]
+        raise SuiteError("\n".join(lines)) from None
+
+
+def load_suite(path: Path, overrides: Overrides | None = None, notice: Notice = say) -> Suite:
+    """Read and check a suite file, with the prompts of `prompts_from` read in.
+
+    `notice` is told of columns that are not read. Raises `SuiteError`.
+    """
+    suite, document = read_part(Suite, path, "suite")
+    if suite.prompts_from is not None:
+        prompts = read_prompts(suite.prompts_from, path.parent, document.place("prompts_from"), notice)
+        suite = suite.model_copy(update={"prompts": prompts, "prompts_from": None})
+        check_prompts(prompts, lambda _: document.place("prompts_from"))
+    else:
+        check_prompts(suite.prompts, lambda index: document.place("prompts", index))
+    _check_longer(suite, document)
+    suite = _with_checks(suite, document)
+    return _with_voices(_override(suite, overrides or Overrides()), path.parent, document, notice)
+
+
+def suite_schema() -> dict[str, Any]:
+    """JSON Schema of a suite file."""
+    return Suite.model_json_schema()
+
+
+def _check_longer(suite: Suite, document: Document) -> None:
+    ids = {prompt.id for prompt in suite.prompts}
+    longer = suite.open_vocabulary.longer
+    unknown = [prompt for prompt in longer.prompts if prompt not in ids] if longer is not None else []
+    if unknown:
+        place = document.place("open_vocabulary", "longer", "prompts")
+        raise SuiteError(f"{place}: open_vocabulary.longer.prompts: there is no prompt {unknown[0]!r}")
+
+
+def _with_checks(suite: Suite, document: Document) -> Suite:
+    """The suite with its checks put before each prompt's own."""
+    if not suite.checks:
+        return suite
+    checked = [replace(one, checks=tuple(dict.fromkeys((*suite.checks, *one.checks)))) for one in suite.prompts]
+    check_prompts(checked, lambda _: document.place("checks"))
+    return suite.model_copy(update={"prompts": tuple(checked), "checks": ()})
+
+
+def _with_voices(suite: Suite, folder: Path, document: Document, notice: Notice) -> Suite:
+    """The suite with its voices read and checked, and with the measures of voices that it does not list itself."""
+    key = "voices" if suite.voices_from is None else "voices_from"
+    voices = suite.voices
+    if suite.voices_from is not None:
+        voices = read_examples(folder / suite.voices_from, document.place(key), notice)
+    if voices or key in document.value:
+        check_examples(voices, lambda *voice: document.place(key, *voice))
+    for index, measure in enumerate(suite.metrics):
+        _check_voice(measure, voices, f"{document.place('metrics', index)}: metrics[{index}]")
+    added = [*(f"voice_share|voice:{voice}" for voice in voices), "voice_entropy", "voice_shift"] if voices else []
+    missing = [parse(name) for name in added if parse(name) not in suite.metrics]
+    return suite.model_copy(update={"voices": voices, "voices_from": None, "metrics": (*suite.metrics, *missing)})
+
+
+def _check_voice(measure: Measure, voices: Examples, where: str) -> None:
+    if "voices" not in measure.definition.needs:
+        return
+    if not voices:
+        raise SuiteError(f"{where}: {measure.name} needs the suite's `voices`: examples of what each voice says")
+    voice = dict(measure.params).get("voice")
+    if voice is not None and voice not in voices:
+        raise SuiteError(f"{where}: the suite has no voice {voice!r}; its voices: {', '.join(voices)}")
+
+
+def _without_lab(checkpoints: Mapping[str, Any], models: Mapping[str, str]) -> dict[str, Any]:
+    """The built-in checkpoints are the lab base's relatives: beside another baseline they would mean nothing."""
+    return {name: spec for name, spec in checkpoints.items() if name in models or not spec["path"].startswith("lab:")}
+
+
+def _override(suite: Suite, asked: Overrides) -> Suite:
+    changed = suite.model_dump(exclude={"metrics", "prompts"}) | {"metrics": suite.metrics, "prompts": suite.prompts}
+    if suite.baseline_checkpoint in asked.models:
+        changed["checkpoints"] = _without_lab(changed["checkpoints"], asked.models)
+    for name, path in asked.models.items():
+        known = changed["checkpoints"].get(name, {"kind": "tuned"})
+        changed["checkpoints"][name] = known | {"path": path, "revision": None, "model": ""}
+    if asked.samples is not None:
+        changed["sampling"]["n"] = asked.samples
+    if asked.temperature is not None:
+        changed["sampling"]["temperature"] = asked.temperature
+        for spec in changed["checkpoints"].values():
+            spec.setdefault("sampling", {})["temperature"] = None
+    if asked.seed is not None:
+        changed["sampling"]["seed"] = asked.seed
+    if asked.prompts is not None:
+        changed["prompts"] = suite.prompts[: asked.prompts]
+    if asked.rewards:
+        _replace_rewards(changed, suite, asked.rewards)
+    if asked.judge is not None:
+        _replace_judge(changed, asked.judge)
+    try:
+        return Suite.model_validate(changed)
+    except ValidationError as error:
+        lines = [f"command line: {dotted(e['loc'])}: {reason(e)}" for e in error.errors()]
+        raise SuiteError("\n".join(lines)) from None
+
+
+def _replace_rewards(changed: dict[str, Any], suite: Suite, models: Sequence[str]) -> None:
+    """Other raters in the place of the suite's, wherever it names them."""
+    old = [measure for measure in suite.measures if measure.name == "reward"]
+    new = [parse({"reward": {"model": model}}) for model in dict.fromkeys(models)]
+    instead = {str(one): str(new[min(place, len(new) - 1)]) for place, one in enumerate(old)}
+    first = next((place for place, one in enumerate(suite.metrics) if one in old), len(suite.metrics))
+    kept = [one for one in suite.metrics if one not in old]
+    changed["metrics"] = (*kept[:first], *new, *kept[first:])
+    if suite.quality in old:
+        changed["quality"] = instead[str(suite.quality)]
+        changed["quality_bar"] = None  # a bar is in the unit of one reward model
+    if suite.gate is not None:
+        changed["gate"] = suite.gate.renamed(instead)
+
+
+def _replace_judge(changed: dict[str, Any], model: str) -> None:
+    known = [one for one in changed["metrics"] if one.name == "judge"]
+    pairs = {"pairs": dict(known[0].params)["pairs"]} if known else {}
+    kept = tuple(one for one in changed["metrics"] if one not in known)
+    changed["metrics"] = (*kept, parse({"judge": {"model": model, **pairs}}))

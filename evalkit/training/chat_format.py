@@ -1,0 +1,89 @@
+"""An exchange as a reward model reads it: prompt, completion, end of sequence, and nothing behind that end.
+
+Other tools read it so only if the folder tells them: the chat template writes these very tokens, and the padding token
+is not the end-of-sequence token, because Hugging Face classifiers read the last token that is not padding.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, cast
+
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from evalkit.checkpoints.spec import CheckpointSpec
+from evalkit.training.output.folder import TOKENIZER_FILES, frame_as_chat
+
+NEW_PAD = "<pad>"
+
+
+def exchange_template(spec: CheckpointSpec, tokenizer: PreTrainedTokenizerBase) -> str:
+    """A chat template that writes an exchange as training reads it.
+
+    For a base checkpoint that is its frame. For a tuned one it is the checkpoint's own template with its answer left
+    open, as the policy is asked, then the completion and the end: what the template itself would write around or
+    behind an answer, no policy's completion has.
+    """
+    if spec.kind == "base":
+        return frame_as_chat(spec, tokenizer)
+    own = cast(str, cast(Any, tokenizer).get_chat_template()).removesuffix("\n")
+    system = json.dumps([{"role": "system", "content": spec.system}] if spec.system else [], ensure_ascii=False)
+    asked = (
+        "{% set answer = messages[-1]['content'] | trim %}"
+        f"{{% set messages = {system} + messages[:-1] %}}"
+        "{% set add_generation_prompt = true %}"
+    )
+    return asked + own + "{{ answer + " + json.dumps(str(tokenizer.eos_token), ensure_ascii=False) + " }}"
+
+
+def template_ids(tokenizer: PreTrainedTokenizerBase, template: str, prompt: str, completion: str) -> list[int]:
+    """Token ids of an exchange as any tool makes them from the chat template."""
+    messages = [{"role": "user", "content": prompt}, {"role": "assistant", "content": completion}]
+    text = tokenizer.apply_chat_template(messages, chat_template=template, tokenize=False)
+    return list(cast(Sequence[int], tokenizer(text, add_special_tokens=False)["input_ids"]))
+
+
+def write_reader(
+    source: Path, folder: Path, tokenizer: PreTrainedTokenizerBase, template: str, classifier: PreTrainedModel
+) -> None:
+    """Fill `folder` with the `source` checkpoint's configuration and tokenizer, made to read exchanges.
+
+    The classifier's configuration names the same padding token; where the vocabulary has none to spare, both get a new
+    one, behind all others.
+    """
+    for pattern in (*TOKENIZER_FILES, "config.json"):
+        for file in source.glob(pattern):
+            shutil.copyfile(file, folder / file.name)
+    tokenizer = copy.deepcopy(tokenizer)
+    pad = _spare_token(tokenizer)
+    if pad is None:
+        pad = NEW_PAD
+        tokenizer.add_special_tokens({"pad_token": pad})
+        cast(Any, tokenizer).backend_tokenizer.save(str(folder / "tokenizer.json"))
+        if len(tokenizer) > classifier.get_input_embeddings().num_embeddings:
+            classifier.resize_token_embeddings(len(tokenizer), mean_resizing=False)
+    classifier.config.get_text_config().pad_token_id = tokenizer.convert_tokens_to_ids(pad)
+    (folder / "chat_template.jinja").write_text(template, encoding="utf-8")
+    _amend(folder / "tokenizer_config.json", {"pad_token": pad, "padding_side": "right"})
+    if (folder / "special_tokens_map.json").exists():
+        _amend(folder / "special_tokens_map.json", {"pad_token": pad})
+
+
+def _spare_token(tokenizer: PreTrainedTokenizerBase) -> str | None:
+    """A special token, other than the end's, to pad with: the padding token, or one that stands in no completion."""
+    own, end = tokenizer.pad_token_id, tokenizer.eos_token_id
+    if own is not None and own != end:
+        return str(tokenizer.pad_token)
+    added: dict[int, Any] = cast(Any, tokenizer).added_tokens_decoder
+    special = [str(token) for index, token in sorted(added.items()) if token.special and index != end]
+    return min(special, key=lambda token: "pad" not in token.lower(), default=None)
+
+
+def _amend(path: Path, changes: dict[str, Any]) -> None:
+    settings = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    settings.pop("chat_template", None)
+    path.write_text(json.dumps(settings | changes, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

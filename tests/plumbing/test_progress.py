@@ -1,0 +1,99 @@
+"""Work says where it is: to people, to machines, or not at all."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from evalkit.plumbing.progress import Bars, JsonLines, Lines, Listener, Quiet
+
+
+def tell_a_story(tell: Listener) -> None:
+    tell.stage("load", 1)
+    tell.advance(1)
+    tell.stage("sample [red]x", 10)
+    tell.advance(4, 100)
+    tell.note("[bold]mind[/bold]")
+    tell.advance(6, 50)
+    tell.close()
+
+
+def test_json_lines_are_json_and_end_each_stage_whole() -> None:
+    stream = io.StringIO()
+    tell_a_story(JsonLines(stream))
+    events = [json.loads(line) for line in stream.getvalue().splitlines()]
+    done = {event["stage"]: event["done"] for event in events if event["event"] == "progress"}
+    assert done == {"load": 1, "sample [red]x": 10}
+    assert events[-1]["tokens_per_second"] > 0
+    assert {"event": "note", "text": "[bold]mind[/bold]"} in events
+
+
+def test_lines_are_one_at_each_end_of_a_stage() -> None:
+    stream = io.StringIO()
+    tell_a_story(Lines(stream))
+    told = re.sub(r"[\d,.]+ (s|tokens)\b", r"N \1", stream.getvalue())
+    assert told.splitlines() == [
+        "load: begins",
+        "load: done after N s",
+        "sample [red]x: begins",
+        "note: [bold]mind[/bold]",
+        "sample [red]x: done after N s, N tokens/s",
+    ]
+
+
+def test_lines_say_now_and_then_how_far_a_long_stage_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0.0
+    monkeypatch.setattr("evalkit.plumbing.progress.time.monotonic", lambda: now)
+    stream = io.StringIO()
+    tell = Lines(stream)
+    tell.stage("sample", 2000)
+    for _ in range(1500):
+        now += 1 / 64
+        tell.advance(1, 10)
+    tell.close()
+    assert stream.getvalue().splitlines() == [
+        "sample: begins",
+        "sample: 640 of 2,000 (32%), 640 tokens/s",
+        "sample: 1,280 of 2,000 (64%), 640 tokens/s",
+        "sample: left at 1,500 of 2,000 after 23.4 s, 640 tokens/s",
+    ]
+
+
+def test_redirected_output_is_plain_lines(tmp_path: Path) -> None:
+    """Not the frames of a bar: no escape sequences, no line that is drawn over."""
+    row = {"prompt_id": "a", "prompt": "?", "completions": ["one word", "two words"]}
+    (tmp_path / "t.jsonl").write_text(json.dumps(row), encoding="utf-8")
+    command = [sys.executable, "-m", "evalkit", "score", "t.jsonl", "--metrics", "distinct_n"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stderr.splitlines()[0] == "measure: begins"
+    assert re.fullmatch(r"measure: done after \d+\.\d s", done.stderr.splitlines()[1])
+    assert "\x1b" not in done.stderr + done.stdout
+    assert "━" not in done.stderr
+
+
+def test_quiet_says_notes_only(capsys: pytest.CaptureFixture[str]) -> None:
+    tell_a_story(Quiet())
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err == "note: [bold]mind[/bold]\n"
+
+
+def test_bars_show_stages_rates_and_notes_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
+    tell_a_story(Bars())
+    shown = capsys.readouterr().err
+    assert "sample [red]x" in shown
+    assert "10/10" in shown
+    assert "tokens/s" in shown
+    assert "note: [bold]mind[/bold]" in shown
+
+
+def test_closing_twice_does_no_harm() -> None:
+    bars = Bars()
+    bars.close()
+    bars.close()
