@@ -7,7 +7,7 @@ One number a unit of chance (prompt or cluster) and side, better upwards. With m
     standard errors d   new - base, against -d of its own standard errors
 
 and each is about the mean over all prompts that might have been asked. A mean's p-value is the larger of Student's and
-of that of Hall's transformation, which takes out skewness (`analysis.intervals.tails`). Against standard errors it is the
+of that of Hall's transformation, which takes out skewness (`intervals.tails`). Against standard errors it is the
 larger of the noncentral t's, exact for normal values, and of the mean's test on mean + d standard errors made linear,
 which knows that the error is estimated too. `bench/intervals.py` measures how often they err.
 Sources: Wellek 2010 (margins, two one-sided tests); Fieller 1954 (the interval of a ratio); Hall 1992 (skewness).

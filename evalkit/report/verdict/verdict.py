@@ -1,6 +1,6 @@
 """What the tuning gained and cost, in words; for the page and for the terminal.
 
-A side's claim rests on what its measures say together (`evalkit.analysis.joint`), families weighing equally; where families
+A side's claim rests on what its measures say together (`analysis.joint`), families weighing equally; where families
 disagree, that is the claim. A single measure's difference counts only when its Holm-adjusted p is below 0.05; one
 without a better direction is never a gain or a loss. "Much" and "slightly" are Cohen's large (0.8) and small (0.2)
 standardised differences. Arms that form a ladder, or a sweep over temperature, are told of as one.
