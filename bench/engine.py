@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from evalkit.checkpoints.locate import context_length, locate
+from evalkit.checkpoints.folder import context_length, locate
 from evalkit.inference.engines.base import open_engine
 from evalkit.inference.engines.vllm import VllmEngine
 from evalkit.records import Checkpoint, Rendered, Sampling

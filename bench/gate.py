@@ -28,7 +28,7 @@ import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 
-from evalkit.checkpoints.locate import locate
+from evalkit.checkpoints.folder import locate
 from evalkit.checkpoints.spec import CheckpointSpec
 from evalkit.gate.decide import Outcome, Verdict, judge
 from evalkit.gate.sides import Side

@@ -25,7 +25,7 @@ from pathlib import Path
 
 import yaml
 
-from evalkit.checkpoints.locate import locate
+from evalkit.checkpoints.folder import locate
 from evalkit.inference.plan import make_plan
 from evalkit.suite.schema import load_suite
 

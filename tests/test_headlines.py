@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from evalkit.plumbing.progress import Quiet
-from evalkit.report.verdict.verdict import verdict
+from evalkit.report.verdicts.verdict import verdict
 from evalkit.score import score_file
 
 PROMPTS, DRAWS = 24, 6

@@ -301,7 +301,7 @@ def test_a_prompt_longer_than_the_context_is_named_before_anything_is_loaded(tmp
 def test_completions_of_one_token_go_all_the_way_and_how_the_policy_was_tuned_with_them(tmp_path: Path) -> None:
     import shutil
 
-    from evalkit.checkpoints.locate import locate
+    from evalkit.checkpoints.folder import locate
 
     shutil.copytree(locate("lab:tuned"), tmp_path / "policy")
     (tmp_path / "policy" / "curves.jsonl").write_text('{"update": 0, "reward": 0.5}\n', encoding="utf-8")
@@ -319,7 +319,7 @@ def test_a_checkpoint_that_cannot_be_computed_is_one_clear_line(tmp_path: Path, 
     """Headers are whole, so that planning passes; the shapes are wrong, so that loading fails, in the child."""
     import shutil
 
-    from evalkit.checkpoints.locate import locate
+    from evalkit.checkpoints.folder import locate
 
     broken = tmp_path / "broken"
     shutil.copytree(locate("lab:base"), broken)

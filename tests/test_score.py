@@ -15,7 +15,7 @@ from click.testing import CliRunner
 from evalkit.cli.main import main
 from evalkit.errors import EvalkitError, InputError, MetricError
 from evalkit.plumbing.progress import Lines, Quiet
-from evalkit.report.verdict.verdict import verdict
+from evalkit.report.verdicts.verdict import verdict
 from evalkit.score import score_file
 
 Write = Callable[..., Path]

@@ -1,6 +1,6 @@
 """What a report shows besides the summary's numbers: for the eye; none of it is compared or gated.
 
-Gathered from the completions when they are measured (`evalkit.analysis.collect_figure_data`), written as evidence.json, so that the
+Gathered from the completions when they are measured (`collect_figure_data`), written as evidence.json, so that the
 report can be made again without a model.
 """
 

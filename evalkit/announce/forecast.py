@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from evalkit.inference.forecast import ArmForecast, Forecast
+from evalkit.inference.forecasting import ArmForecast, Forecast
 from evalkit.plumbing.prose import listed
 from evalkit.report.sections.provenance import took
 

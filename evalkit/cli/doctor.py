@@ -91,7 +91,7 @@ def _encoder() -> Finding:
 
 
 def _lab() -> Finding:
-    from evalkit.checkpoints.locate import check, locate
+    from evalkit.checkpoints.folder import check, locate
     from evalkit.errors import CheckpointError
     from evalkit.lab import NAMES
 

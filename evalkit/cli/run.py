@@ -127,7 +127,7 @@ def run(suite: Path, models: dict[str, str], samples: int | None, temperatures: 
 
 def _forecast(suite: Suite, engine: str, out: Path | None, fresh: bool, prices: str | None, tell: Listener) -> None:
     from evalkit.announce.forecast import show_forecast
-    from evalkit.inference.forecast import forecast, read_prices
+    from evalkit.inference.forecasting import forecast, read_prices
     from evalkit.inference.plan import plan_in
     from evalkit.run import default_folder
 
@@ -197,7 +197,7 @@ def _print_verdict(summary: Summary) -> None:
     from rich.text import Text
 
     from evalkit.report.sections.alarm_lines import alarm_lines
-    from evalkit.report.verdict.verdict import verdict
+    from evalkit.report.verdicts.verdict import verdict
 
     console = Console(highlight=False)
     told = verdict(summary)

@@ -13,9 +13,9 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from evalkit.checkpoints.locate import context_length
-from evalkit.checkpoints.render import render, vocabulary_hash
-from evalkit.checkpoints.resolve import resolve
+from evalkit.checkpoints.folder import context_length
+from evalkit.checkpoints.rendering import render, vocabulary_hash
+from evalkit.checkpoints.resolution import resolve
 from evalkit.errors import CheckpointError, InputError, MetricError, ServerError
 from evalkit.inference.engines.base import choose_engine, engine_class
 from evalkit.metrics.embeddings.encoder import Encoder, find_encoder

@@ -33,7 +33,7 @@ from evalkit.report.sections import target_choices as choices
 from evalkit.report.sections import temperature_sweeps as readings
 from evalkit.report.sections.alarm_lines import alarm_lines
 from evalkit.report.sections.ranking_view import UsesView, slider, uses_view
-from evalkit.report.verdict.verdict import Verdict, verdict
+from evalkit.report.verdicts.verdict import Verdict, verdict
 from evalkit.report.wording import LEVEL, label, number_text
 
 SCRIPTS = (

@@ -13,7 +13,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from evalkit.checkpoints.locate import locate
+from evalkit.checkpoints.folder import locate
 from evalkit.checkpoints.spec import CheckpointSpec, Frame
 from evalkit.errors import CheckpointError
 from evalkit.metrics.registry import Measure, parse

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from evalkit.checkpoints.locate import HUB_ID, Weights, check, is_url, locate
+from evalkit.checkpoints.folder import HUB_ID, Weights, check, is_url, locate
 from evalkit.errors import InputError
 from evalkit.metrics.embeddings.encoder import find_encoder
 from evalkit.metrics.registry import Measure, parse

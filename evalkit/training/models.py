@@ -21,9 +21,9 @@ from transformers import (
 )
 from transformers.utils import logging
 
-from evalkit.checkpoints.locate import check, context_length, locate, read_config
-from evalkit.checkpoints.render import render
-from evalkit.checkpoints.resolve import resolve
+from evalkit.checkpoints.folder import check, context_length, locate, read_config
+from evalkit.checkpoints.rendering import render
+from evalkit.checkpoints.resolution import resolve
 from evalkit.checkpoints.spec import CheckpointSpec
 from evalkit.errors import CheckpointError, InputError
 from evalkit.records import Checkpoint, Prompt

@@ -24,7 +24,7 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from evalkit.checkpoints.locate import context_length
+from evalkit.checkpoints.folder import context_length
 from evalkit.checkpoints.spec import NAME
 from evalkit.checkpoints.training_log import work_of
 from evalkit.errors import InputError, StoreError

@@ -16,7 +16,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 from torch import Tensor
 
-from evalkit.checkpoints.locate import context_length
+from evalkit.checkpoints.folder import context_length
 from evalkit.checkpoints.training_log import work_of
 from evalkit.errors import InputError, RecordsError
 from evalkit.plumbing.jsonl import jsonl_rows

@@ -14,7 +14,7 @@ from evalkit.report.sections import curves as tries
 from evalkit.report.sections.curves import curve_figures, curve_tables
 from evalkit.report.sections.tables import tables
 from evalkit.report.sections.temperature_sweeps import sentence_of
-from evalkit.report.verdict.verdict import verdict
+from evalkit.report.verdicts.verdict import verdict
 
 EVIL = "<img src=x onerror=alert(1)>"
 

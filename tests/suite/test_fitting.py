@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from evalkit.checkpoints.resolve import resolve
+from evalkit.checkpoints.resolution import resolve
 from evalkit.checkpoints.spec import CheckpointSpec, Frame
 from evalkit.gate.baselines import chosen_policy
 from evalkit.inference.plan import make_plan

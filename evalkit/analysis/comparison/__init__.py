@@ -1,1 +1,1 @@
-"""TODO."""
+"""Fair comparison: equal numbers, equal lengths, equal quality. Pure functions of completions and values."""

@@ -1,1 +1,1 @@
-"""TODO."""
+"""A verdict of the gate, told to people and to machines: terminal, Markdown, JUnit, GitHub, JSON."""

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from evalkit.checkpoints.dtype import dtype_of
-from evalkit.checkpoints.locate import context_length
+from evalkit.checkpoints.folder import context_length
 from evalkit.errors import EngineError
 from evalkit.inference.engines.base import Pair, Progress
 from evalkit.inference.engines.decoding import GREEDY_BELOW, Decoder

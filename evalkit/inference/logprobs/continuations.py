@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from typing import Any
 
-from evalkit.checkpoints.render import encode, load_tokenizer
+from evalkit.checkpoints.rendering import encode, load_tokenizer
 from evalkit.plumbing.array_cache import key_of
 from evalkit.plumbing.files import cache_folder, write_atomically
 from evalkit.records import Checkpoint, Rendered

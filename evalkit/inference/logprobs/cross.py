@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from evalkit.checkpoints.locate import context_length
+from evalkit.checkpoints.folder import context_length
 from evalkit.inference.engines.base import Pair
 from evalkit.inference.logprobs.score import Answer, Prepared, Question, Reading, split
 from evalkit.inference.plan import Loaded, Plan

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from evalkit.checkpoints.locate import Weights, architectures_of, labels_of, locate, read_config
+from evalkit.checkpoints.folder import Weights, architectures_of, labels_of, locate, read_config
 from evalkit.errors import MetricError
 from evalkit.metrics.registry import score
 from evalkit.plumbing.arrays import Array

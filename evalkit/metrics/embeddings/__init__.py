@@ -1,1 +1,1 @@
-"""TODO."""
+"""Sentence encoders, and what they said of each text, kept."""

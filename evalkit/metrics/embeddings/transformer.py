@@ -18,7 +18,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from evalkit.checkpoints.locate import check, fingerprint, locate, read_config
+from evalkit.checkpoints.folder import check, fingerprint, locate, read_config
 from evalkit.errors import CheckpointError
 from evalkit.plumbing.length_batches import by_length
 

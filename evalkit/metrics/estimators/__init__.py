@@ -1,1 +1,1 @@
-"""TODO."""
+"""What several metrics count and estimate with: n-grams, entropies, subsets, leaving one out."""

@@ -1,1 +1,1 @@
-"""TODO."""
+"""Voices: their examples, and the classifier that tells them apart."""

@@ -1,1 +1,1 @@
-"""TODO."""
+"""Many runs of one suite as lines over time."""

@@ -1,1 +1,1 @@
-"""TODO."""
+"""The plots, as plain Plotly figures."""

@@ -10,7 +10,7 @@ from evalkit.records import Arm, Summary
 from evalkit.report.plots import markers as signs
 from evalkit.report.plots import scatter as plane
 from evalkit.report.plots.figures import GRID, Figure, direction, page_layout, shown
-from evalkit.report.verdict.ladders import ladders
+from evalkit.report.verdicts.ladders import ladders
 from evalkit.report.wording import label
 
 HEIGHT = 460

@@ -10,7 +10,7 @@ from evalkit.report.plots import figures
 from evalkit.report.plots import markers as signs
 from evalkit.report.plots import scatter as plane
 from evalkit.report.plots.figures import GRID, Figure, page_layout, shown
-from evalkit.report.verdict.ladders import DISTANCE, without_number
+from evalkit.report.verdicts.ladders import DISTANCE, without_number
 from evalkit.report.wording import label
 
 

@@ -1,1 +1,1 @@
-"""TODO."""
+"""The page's sections, each laid out for its template."""

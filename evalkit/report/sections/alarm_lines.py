@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from evalkit.plumbing.prose import listed
 from evalkit.records import Alarm, Summary
-from evalkit.report.verdict.plain_names import alarm_words
+from evalkit.report.verdicts.plain_names import alarm_words
 
 _QUOTED = "“[^”]*”"
 """Model output, whose numbers are its own."""

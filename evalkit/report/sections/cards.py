@@ -15,10 +15,10 @@ from evalkit.metrics.registry import split_variant
 from evalkit.plumbing.arrays import is_number
 from evalkit.records import Difference, Reading, Summary, Traits
 from evalkit.report.sections.temperature_sweeps import range_of
-from evalkit.report.verdict.findings import Finding
-from evalkit.report.verdict.plain_names import named, pictured
-from evalkit.report.verdict.sweeps import sweeps
-from evalkit.report.verdict.verdict import ArmVerdict, Verdict
+from evalkit.report.verdicts.findings import Finding
+from evalkit.report.verdicts.plain_names import named, pictured
+from evalkit.report.verdicts.sweeps import sweeps
+from evalkit.report.verdicts.verdict import ArmVerdict, Verdict
 from evalkit.report.wording import interval_text, label, value_text
 
 SHOWN = 3

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from evalkit.analysis.joint import Joint, Outcome, Voice
 from evalkit.plumbing.prose import listed
 from evalkit.report.sections.tables import MARKS, UNCLEAR
-from evalkit.report.verdict.verdict import Verdict
+from evalkit.report.verdicts.verdict import Verdict
 from evalkit.report.wording import deviations, label
 
 

@@ -15,7 +15,7 @@ from evalkit.report.content.content import MetricText, ReportContent
 from evalkit.report.plots import figures
 from evalkit.report.plots.frontier import frontier
 from evalkit.report.sections import temperature_sweeps as readings
-from evalkit.report.verdict.plain_names import pictured
+from evalkit.report.verdicts.plain_names import pictured
 
 NAMES: dict[Side, str] = {"quality": "Quality", "match": "Agreement", "diversity": "Diversity"}
 

@@ -24,7 +24,7 @@ from evalkit.analysis.joint import forms_for_all
 from evalkit.plumbing.arrays import Array, is_number
 from evalkit.records import CONFIDENCE, Better, Estimate, Side, Summary, Traits
 from evalkit.report.content.content import ReportContent
-from evalkit.report.verdict.side_words import FORM
+from evalkit.report.verdicts.side_words import FORM
 
 OF_SEVERAL = "several tries"
 """Family of the measures of several tries at once: neither how good one try is nor how various many are."""

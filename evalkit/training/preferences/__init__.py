@@ -1,1 +1,1 @@
-"""TODO."""
+"""Pairs of completions, and who prefers which."""

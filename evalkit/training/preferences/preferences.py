@@ -23,7 +23,7 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
-from evalkit.checkpoints.locate import locate
+from evalkit.checkpoints.folder import locate
 from evalkit.errors import InputError, MetricError, RecordsError, StoreError
 from evalkit.inference.engines.base import open_engine
 from evalkit.inference.plan import Loaded, Shard, make_plan

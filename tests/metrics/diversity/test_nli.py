@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from evalkit.checkpoints.locate import fingerprint
+from evalkit.checkpoints.folder import fingerprint
 from evalkit.errors import CheckpointError, MetricError
 from evalkit.metrics.diversity.nli import NliModel, difference, find_labels, nli_diversity
 from evalkit.metrics.registry import parse

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from evalkit.checkpoints.locate import fingerprint
+from evalkit.checkpoints.folder import fingerprint
 from evalkit.errors import CheckpointError
 from evalkit.metrics.embeddings import encoder, transformer
 from evalkit.metrics.embeddings.encoder import encode, find_encoder

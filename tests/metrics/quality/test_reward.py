@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from evalkit.checkpoints.locate import fingerprint
+from evalkit.checkpoints.folder import fingerprint
 from evalkit.errors import CheckpointError, EngineError, MetricError
 from evalkit.metrics.quality.reward import RewardModel, reward
 from evalkit.metrics.registry import parse

@@ -9,9 +9,9 @@ from evalkit.records import Alarm, Reading, Traits
 from evalkit.report.content.content import ReportContent
 from evalkit.report.page import build_report
 from evalkit.report.sections.cards import SHOWN, arm_cards, cards_of, equal_quality
-from evalkit.report.verdict.plain_names import ALARMS, named
-from evalkit.report.verdict.verdict import verdict
-from tests.report.verdict.test_ladders import FURTHER, made
+from evalkit.report.verdicts.plain_names import ALARMS, named
+from evalkit.report.verdicts.verdict import verdict
+from tests.report.verdicts.test_ladders import FURTHER, made
 
 
 def test_what_a_reader_can_picture_comes_first_and_the_rest_is_folded(two_arms: ReportContent) -> None:

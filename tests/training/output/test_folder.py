@@ -10,8 +10,8 @@ import torch
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig, PreTrainedTokenizerFast
 
-from evalkit.checkpoints.render import in_frame, render
-from evalkit.checkpoints.resolve import resolve
+from evalkit.checkpoints.rendering import in_frame, render
+from evalkit.checkpoints.resolution import resolve
 from evalkit.checkpoints.spec import CheckpointSpec, Example, Frame
 from evalkit.errors import StoreError
 from evalkit.records import Prompt

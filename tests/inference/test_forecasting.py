@@ -14,7 +14,7 @@ from evalkit import run
 from evalkit.announce.forecast import show_forecast
 from evalkit.cli.main import main
 from evalkit.errors import InputError
-from evalkit.inference.forecast import ArmForecast, Forecast, forecast, read_prices
+from evalkit.inference.forecasting import ArmForecast, Forecast, forecast, read_prices
 from evalkit.inference.plan import make_plan
 from evalkit.inference.speeds import Speed, last_speed, remember_speed
 from evalkit.plumbing.progress import Quiet

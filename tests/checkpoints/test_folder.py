@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from evalkit.checkpoints.locate import check, context_length, fingerprint, locate
-from evalkit.checkpoints.resolve import resolve
+from evalkit.checkpoints.folder import check, context_length, fingerprint, locate
+from evalkit.checkpoints.resolution import resolve
 from evalkit.checkpoints.spec import CheckpointSpec
 from evalkit.errors import CheckpointError
 

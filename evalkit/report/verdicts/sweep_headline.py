@@ -14,11 +14,11 @@ from evalkit.plumbing.arrays import is_number
 from evalkit.plumbing.prose import capital, listed
 from evalkit.records import Reading, Summary
 from evalkit.report.sections.temperature_sweeps import sentence_of
-from evalkit.report.verdict.findings import Finding, Findings, telling
-from evalkit.report.verdict.findings import findings as findings_of
-from evalkit.report.verdict.headline import caveats, is_wider, unknown_sides
-from evalkit.report.verdict.side_words import SIDES, SideWords, size_word, words_for
-from evalkit.report.verdict.sweeps import Step, Sweep
+from evalkit.report.verdicts.findings import Finding, Findings, telling
+from evalkit.report.verdicts.findings import findings as findings_of
+from evalkit.report.verdicts.headline import caveats, is_wider, unknown_sides
+from evalkit.report.verdicts.side_words import SIDES, SideWords, size_word, words_for
+from evalkit.report.verdicts.sweeps import Step, Sweep
 from evalkit.report.wording import LEVEL
 
 MOST = 4

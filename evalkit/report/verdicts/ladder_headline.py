@@ -19,8 +19,8 @@ from evalkit.analysis.joint import Joint, Joints
 from evalkit.plumbing.arrays import is_number
 from evalkit.plumbing.prose import capital, listed
 from evalkit.records import Estimate, Side, Summary
-from evalkit.report.verdict.findings import Finding, Findings, telling, told_of
-from evalkit.report.verdict.ladders import Ladder
+from evalkit.report.verdicts.findings import Finding, Findings, telling, told_of
+from evalkit.report.verdicts.ladders import Ladder
 from evalkit.report.wording import LEVEL, value_text
 
 State = Literal["gained", "lost", "mixed", "unclear"]

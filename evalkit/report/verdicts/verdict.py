@@ -21,14 +21,14 @@ from evalkit.metrics.registry import split_variant
 from evalkit.plumbing.arrays import is_number
 from evalkit.plumbing.prose import counted, listed
 from evalkit.records import Arm, Estimate, Side, Summary
-from evalkit.report.verdict.findings import Finding, Findings
-from evalkit.report.verdict.findings import findings as findings_of
-from evalkit.report.verdict.headline import SHOWN, headline
-from evalkit.report.verdict.ladder_headline import ladder_headline
-from evalkit.report.verdict.ladders import ladders
-from evalkit.report.verdict.side_words import SIDES, words_for
-from evalkit.report.verdict.sweep_headline import sweep_headline
-from evalkit.report.verdict.sweeps import sweeps
+from evalkit.report.verdicts.findings import Finding, Findings
+from evalkit.report.verdicts.findings import findings as findings_of
+from evalkit.report.verdicts.headline import SHOWN, headline
+from evalkit.report.verdicts.ladder_headline import ladder_headline
+from evalkit.report.verdicts.ladders import ladders
+from evalkit.report.verdicts.side_words import SIDES, words_for
+from evalkit.report.verdicts.sweep_headline import sweep_headline
+from evalkit.report.verdicts.sweeps import sweeps
 from evalkit.report.wording import interval_words, label, value_text
 
 BESIDES = 4

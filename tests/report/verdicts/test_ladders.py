@@ -7,8 +7,8 @@ import dataclasses
 import pytest
 
 from evalkit.records import Arm, Better, Difference, Summary
-from evalkit.report.verdict.ladders import Ladder, ladders
-from evalkit.report.verdict.verdict import verdict
+from evalkit.report.verdicts.ladders import Ladder, ladders
+from evalkit.report.verdicts.verdict import verdict
 from tests.report.example import arm, difference, estimate
 
 P = 24

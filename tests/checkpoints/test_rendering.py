@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from evalkit.checkpoints import render as rendering
-from evalkit.checkpoints.render import in_frame, render
-from evalkit.checkpoints.resolve import resolve
+from evalkit.checkpoints import rendering
+from evalkit.checkpoints.rendering import in_frame, render
+from evalkit.checkpoints.resolution import resolve
 from evalkit.checkpoints.spec import CheckpointSpec, Example, Frame
 from evalkit.errors import CheckpointError
 from evalkit.records import Prompt

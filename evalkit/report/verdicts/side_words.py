@@ -12,7 +12,7 @@ from evalkit.analysis.effects import Outcome
 from evalkit.analysis.joint import Joint, Voice
 from evalkit.plumbing.prose import listed
 from evalkit.records import Side
-from evalkit.report.verdict.findings import Finding
+from evalkit.report.verdicts.findings import Finding
 
 
 @dataclass(frozen=True, slots=True)

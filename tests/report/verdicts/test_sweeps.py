@@ -8,8 +8,8 @@ import pytest
 
 from evalkit.records import Arm, Better, Difference, Estimate, Reading, Summary
 from evalkit.report.sections.cards import cards_of, equal_quality
-from evalkit.report.verdict.sweeps import sweeps
-from evalkit.report.verdict.verdict import verdict
+from evalkit.report.verdicts.sweeps import sweeps
+from evalkit.report.verdicts.verdict import verdict
 from tests.report.example import arm, difference, estimate
 
 P = 32

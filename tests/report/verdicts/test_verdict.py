@@ -10,7 +10,7 @@ import pytest
 
 from evalkit.records import CONFIDENCE, Difference, Estimate, Summary
 from evalkit.report.content.content import ReportContent
-from evalkit.report.verdict.verdict import verdict
+from evalkit.report.verdicts.verdict import verdict
 from tests.report.example import arm, traits_of
 
 BETTERS = {"reward": "higher", "accuracy": "higher", "distinct_n": "higher", "self_bleu": "lower", "length": "neither"}

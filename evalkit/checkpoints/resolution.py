@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 
-from evalkit.checkpoints.locate import _as_told, check, fingerprint, is_url, locate
+from evalkit.checkpoints.folder import _as_told, check, fingerprint, is_url, locate
 from evalkit.checkpoints.servers import base_url, identify
 from evalkit.checkpoints.spec import CheckpointSpec
 from evalkit.errors import CheckpointError, ServerError

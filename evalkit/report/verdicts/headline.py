@@ -10,9 +10,9 @@ from evalkit.metrics.registry import split_variant
 from evalkit.plumbing.arrays import is_number
 from evalkit.plumbing.prose import capital, listed, short
 from evalkit.records import Side, Summary
-from evalkit.report.verdict.findings import Finding, told_of
-from evalkit.report.verdict.findings import findings as findings_of
-from evalkit.report.verdict.side_words import SIDES, SideWords
+from evalkit.report.verdicts.findings import Finding, told_of
+from evalkit.report.verdicts.findings import findings as findings_of
+from evalkit.report.verdicts.side_words import SIDES, SideWords
 from evalkit.report.wording import LEVEL, deviations, label
 
 SAID: dict[Side, str] = {"quality": "quality", "diversity": "diversity", "match": "agreement"}

@@ -1,0 +1,1 @@
+"""What the tuning gained and cost, in words."""
