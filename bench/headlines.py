@@ -17,13 +17,13 @@ from pathlib import Path
 import numpy as np
 
 from evalkit.analysis.estimates import Measured, summarise
-from evalkit.analysis.joint import joint_statements
 from evalkit.metrics.embeddings.attach import embed_groups
 from evalkit.metrics.embeddings.encoder import find_encoder
 from evalkit.metrics.registry import Measure, parse
 from evalkit.plumbing.progress import Quiet
 from evalkit.records import Arm, Group
 from evalkit.report.content.read import read_content
+from evalkit.report.verdicts.joint import joint_statements
 
 MEASURES = (
     "distinct_n", "self_bleu", "ngram_entropy", "compression_ratio", "ead_n",

@@ -26,13 +26,13 @@ from evalkit.analysis.figure_data import FILE as EVIDENCE_FILE
 from evalkit.analysis.figure_data import to_json as evidence_json
 from evalkit.analysis.measure import Fairness, Measurements, compared, measure_groups
 from evalkit.analysis.paraphrases import paraphrased
-from evalkit.analysis.tables import _metric_rows, _score_rows, _told
+from evalkit.analysis.tables import metric_rows, score_rows, without_nan
 from evalkit.checkpoints.training_log import trainings_of
 from evalkit.inference.logprobs.attach import fill_needs
 from evalkit.inference.manifest import shard_rows
 from evalkit.inference.origins import tell_of_reuse
 from evalkit.inference.plan import Plan, plan_in
-from evalkit.inference.sample import _put_kept, read_groups, sample_missing
+from evalkit.inference.sample import put_kept, read_groups, sample_missing
 from evalkit.inference.settle import begin
 from evalkit.metrics.text_sets import split_alike
 from evalkit.plumbing.progress import Listener
@@ -148,8 +148,8 @@ def with_disagreements(summary: Summary, measurements: Measurements) -> Summary:
 def finish(store: Store, plan: Plan, manifest: dict[str, Any], found: Found) -> None:
     """Write scores, metrics, voices, summary, report, and the manifest's last word."""
     groups, heard, measurements, summary = found.groups, found.heard, found.measurements, found.summary
-    store.write_table("scores.parquet", _score_rows(groups, measurements))
-    store.write_table("metrics.parquet", _metric_rows(summary))
+    store.write_table("scores.parquet", score_rows(groups, measurements))
+    store.write_table("metrics.parquet", metric_rows(summary))
     if heard.card:
         store.write_json("voices.json", heard.card)
     store.write("summary.json", to_json(summary).encode("utf-8", "replace"))
@@ -160,13 +160,13 @@ def finish(store: Store, plan: Plan, manifest: dict[str, Any], found: Found) -> 
         "ended": ended,
         "tokens": tokens,
         "shards": shard_rows(plan, store),  # fewer than it began with where it was stopped early
-        "kept": _put_kept(store, plan, groups),
+        "kept": put_kept(store, plan, groups),
     }
     if heard.card:
         manifest["voices"] = heard.card
     if len(measurements.scores) > 1:
         manifest["agreement"] = [
-            _told(asdict(row)) for row in agreements(measurements.scores, clusters_of(plan.suite.prompts))
+            without_nan(asdict(row)) for row in agreements(measurements.scores, clusters_of(plan.suite.prompts))
         ]
     rendered = {
         arm.name: {prompt.prompt_id: prompt.text for prompt in plan.checkpoints[arm.checkpoint].rendered}

@@ -3,7 +3,6 @@
 from evalkit.analysis.clusters import clusters_of
 from evalkit.analysis.estimates import summarise
 from evalkit.analysis.intervals import Mean, holm, mean_intervals, mean_p_values
-from evalkit.analysis.joint import joint_statements
 from evalkit.analysis.measure import Fairness, Measurements, compared, measure_groups
 
 __all__ = [
@@ -13,7 +12,6 @@ __all__ = [
     "clusters_of",
     "compared",
     "holm",
-    "joint_statements",
     "mean_intervals",
     "mean_p_values",
     "measure_groups",

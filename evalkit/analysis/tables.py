@@ -1,4 +1,4 @@
-"""TODO."""
+"""Scores and metric values as rows of tables: scores.parquet and metrics.parquet."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ from evalkit.analysis.measure import Measurements
 from evalkit.records import Group, Summary
 
 
-def _told(row: dict[str, Any]) -> dict[str, Any]:
-    """JSON has no NaN."""
+def without_nan(row: dict[str, Any]) -> dict[str, Any]:
+    """The row as JSON can hold it, which has no NaN."""
     return {key: None if isinstance(value, float) and math.isnan(value) else value for key, value in row.items()}
 
 
-def _score_rows(groups: dict[str, list[Group]], measurements: Measurements) -> dict[str, list[Any]]:
+def score_rows(groups: dict[str, list[Group]], measurements: Measurements) -> dict[str, list[Any]]:
+    """Column -> cells: a row a score and completion."""
     rows: dict[str, list[Any]] = {"arm": [], "prompt_id": [], "slot": [], "score": [], "value": []}
     for score, by_arm in measurements.scores.items():
         for arm, arrays in by_arm.items():
@@ -25,7 +26,8 @@ def _score_rows(groups: dict[str, list[Group]], measurements: Measurements) -> d
     return rows
 
 
-def _metric_rows(summary: Summary) -> dict[str, list[Any]]:
+def metric_rows(summary: Summary) -> dict[str, list[Any]]:
+    """Column -> cells: a row a measure, arm and prompt."""
     rows: dict[str, list[Any]] = {"arm": [], "prompt_id": [], "metric": [], "signature": [], "value": []}
     for estimate in summary.estimates:
         for prompt, value in zip(summary.prompts, estimate.values, strict=True):

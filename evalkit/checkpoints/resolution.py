@@ -1,4 +1,4 @@
-"""TODO."""
+"""What a suite calls a checkpoint becomes one that can be loaded, or a server that was asked who it is."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""TODO."""
+"""How a suite writes a checkpoint: where it is, of which kind, and how prompts are put to it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""TODO."""
+"""Commands that measure nothing: suites looked at, metrics listed, this machine examined, the lab built."""
 
 from __future__ import annotations
 

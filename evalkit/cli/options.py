@@ -1,4 +1,4 @@
-"""TODO."""
+"""What many commands share: --quiet and --json-lines, handed on as one listener."""
 
 from __future__ import annotations
 

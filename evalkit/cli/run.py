@@ -1,4 +1,4 @@
-"""TODO."""
+"""`evalkit run` and `evalkit score`: completions are measured, and the verdict is printed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""TODO."""
+"""`evalkit train` and `evalkit prefs`: comparison models, and the pairs they learn from."""
 
 from __future__ import annotations
 

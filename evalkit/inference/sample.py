@@ -1,4 +1,4 @@
-"""TODO."""
+"""What is missing is sampled, an engine at a time; what is there is read, whoever sampled it."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def read_groups(plan: Plan, store: Store) -> dict[str, list[Group]]:
     return groups
 
 
-def _put_kept(store: Store, plan: Plan, groups: dict[str, list[Group]]) -> dict[str, str]:
+def put_kept(store: Store, plan: Plan, groups: dict[str, list[Group]]) -> dict[str, str]:
     """A shard of what each best-of-n arm kept of its draws: arm -> key."""
     keys = {}
     for arm in plan.arms:

@@ -1,4 +1,4 @@
-"""TODO."""
+"""Before anything is sampled: which calls will be made, written down so that a run that is killed makes the same."""
 
 from __future__ import annotations
 

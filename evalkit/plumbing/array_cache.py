@@ -1,4 +1,4 @@
-"""TODO."""
+"""Arrays kept under the hash of all that decides them: in the cache, or in the folder of the run that is open."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""TODO."""
+"""Types that every room shares: arrays of numbers, numbers that may be missing, JSON."""
 
 from __future__ import annotations
 

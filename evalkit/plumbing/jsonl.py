@@ -1,4 +1,4 @@
-"""TODO."""
+"""JSONL: a file of one object a line, where every mistake names its line."""
 
 from __future__ import annotations
 

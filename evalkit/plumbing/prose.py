@@ -1,4 +1,4 @@
-"""TODO."""
+"""Small words of sentences: lists, counts, capitals, and texts cut short."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""TODO."""
+"""Moments as manifests write them and as people read them. All are UTC."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 from evalkit.errors import RecordsError
 from evalkit.plumbing.array_cache import key_of
 from evalkit.records import Prompt, Summary
-from evalkit.runs.manifest import _first, _json
+from evalkit.runs.manifest import first_fault, read_json
 
 LEAST = 0.8
 """The share of either side's prompts that must be common for a pass, unless another is asked for."""
@@ -105,6 +105,6 @@ PROMPTS_FILE = "prompts.json"
 def read_prompts(folder: Path) -> tuple[Prompt, ...]:
     """The prompts that a finished run asked. Raises `RecordsError`."""
     try:
-        return TypeAdapter(tuple[Prompt, ...]).validate_python(_json(folder / PROMPTS_FILE)["prompts"])
+        return TypeAdapter(tuple[Prompt, ...]).validate_python(read_json(folder / PROMPTS_FILE)["prompts"])
     except (KeyError, ValidationError) as error:
-        raise RecordsError(f"{folder} is not a run's folder that this evalkit wrote: {_first(error)}") from None
+        raise RecordsError(f"{folder} is not a run's folder that this evalkit wrote: {first_fault(error)}") from None

@@ -1,4 +1,4 @@
-"""TODO."""
+"""A run's completions as groups, read back from its shards."""
 
 from __future__ import annotations
 

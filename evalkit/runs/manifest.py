@@ -1,4 +1,4 @@
-"""TODO."""
+"""run.json of a finished run, and what its folder is called where several are named."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from evalkit.errors import RecordsError
 
 def read_manifest(folder: Path) -> dict[str, Any]:
     """run.json of a finished run. Raises `RecordsError`."""
-    manifest = _json(folder / "run.json")
+    manifest = read_json(folder / "run.json")
     if manifest.get("state") != "complete":
         raise RecordsError(f"{folder} is not finished: give its `evalkit run` again with --out {folder}")
     return manifest
@@ -35,7 +35,8 @@ def _twice(folders: Sequence[Path]) -> Path:
     return next(folder for place, folder in enumerate(folders) if found[place] in found[:place])
 
 
-def _json(path: Path) -> dict[str, Any]:
+def read_json(path: Path) -> dict[str, Any]:
+    """The object in a file of a run's folder. Raises `RecordsError`."""
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -50,7 +51,7 @@ def _json(path: Path) -> dict[str, Any]:
     return found
 
 
-def _first(error: KeyError | TypeError | ValidationError) -> str:
+def first_fault(error: KeyError | TypeError | ValidationError) -> str:
     """What is wrong, in a line: a validation error tells all it finds, a line each."""
     if not isinstance(error, ValidationError):
         return repr(error)

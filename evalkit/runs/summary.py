@@ -1,4 +1,4 @@
-"""TODO."""
+"""summary.json, written and read back; a summary that was changed by hand is refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""TODO."""
+"""Groups get the embeddings of their texts, each distinct text encoded once."""
 
 from __future__ import annotations
 

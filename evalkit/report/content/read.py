@@ -16,7 +16,7 @@ from evalkit.records import Arm, Group
 from evalkit.report.content.content import MetricText, ReportContent, Scores, metric_text
 from evalkit.runs.asked import PROMPTS_FILE, read_prompts
 from evalkit.runs.groups import groups_of
-from evalkit.runs.manifest import _first, _json, read_manifest
+from evalkit.runs.manifest import first_fault, read_json, read_manifest
 from evalkit.runs.shards import Row, read_rows
 from evalkit.runs.summary import read_summary
 
@@ -28,13 +28,13 @@ def read_content(folder: Path) -> ReportContent:
     """
     manifest = read_manifest(folder)
     summary = read_summary(folder / "summary.json")
-    prompts, asked = read_prompts(folder), _json(folder / PROMPTS_FILE)
+    prompts, asked = read_prompts(folder), read_json(folder / PROMPTS_FILE)
     try:
         rendered = TypeAdapter(dict[str, dict[str, str]]).validate_python(asked["rendered"])
         kept = TypeAdapter(dict[str, str]).validate_python(manifest["kept"])
         drawn = [row for row in read_rows(manifest["shards"]) if row.arm not in kept]
     except (KeyError, TypeError, ValidationError) as error:
-        raise RecordsError(f"{folder} is not a run's folder that this evalkit wrote: {_first(error)}") from None
+        raise RecordsError(f"{folder} is not a run's folder that this evalkit wrote: {first_fault(error)}") from None
     unknown = sorted(set(summary.prompts) - {prompt.id for prompt in prompts})
     if unknown:
         raise RecordsError(f"{folder / PROMPTS_FILE} lacks prompt {unknown[0]!r}, which summary.json has")

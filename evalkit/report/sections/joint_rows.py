@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from evalkit.analysis.joint import Joint, Outcome, Voice
 from evalkit.plumbing.prose import listed
 from evalkit.report.sections.tables import MARKS, UNCLEAR
+from evalkit.report.verdicts.joint import Joint, Outcome, Voice
 from evalkit.report.verdicts.verdict import Verdict
 from evalkit.report.wording import deviations, label
 

@@ -20,10 +20,10 @@ import numpy as np
 
 from evalkit.analysis import effects
 from evalkit.analysis.intervals import Mean, mean_intervals
-from evalkit.analysis.joint import forms_for_all
 from evalkit.plumbing.arrays import Array, is_number
 from evalkit.records import CONFIDENCE, Better, Estimate, Side, Summary, Traits
 from evalkit.report.content.content import ReportContent
+from evalkit.report.verdicts.joint import forms_for_all
 from evalkit.report.verdicts.side_words import FORM
 
 OF_SEVERAL = "several tries"

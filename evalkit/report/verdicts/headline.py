@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from evalkit.analysis.clusters import sized
-from evalkit.analysis.joint import TWO, Joint
 from evalkit.metrics.registry import split_variant
 from evalkit.plumbing.arrays import is_number
 from evalkit.plumbing.prose import capital, listed, short
 from evalkit.records import Side, Summary
 from evalkit.report.verdicts.findings import Finding, told_of
 from evalkit.report.verdicts.findings import findings as findings_of
+from evalkit.report.verdicts.joint import TWO, Joint
 from evalkit.report.verdicts.side_words import SIDES, SideWords
 from evalkit.report.wording import LEVEL, deviations, label
 

@@ -15,11 +15,11 @@ import numpy as np
 
 from evalkit.analysis import effects
 from evalkit.analysis.intervals import holm, mean_p_values
-from evalkit.analysis.joint import Joint, Joints
 from evalkit.plumbing.arrays import is_number
 from evalkit.plumbing.prose import capital, listed
 from evalkit.records import Estimate, Side, Summary
 from evalkit.report.verdicts.findings import Finding, Findings, telling, told_of
+from evalkit.report.verdicts.joint import Joint, Joints
 from evalkit.report.verdicts.ladders import Ladder
 from evalkit.report.wording import LEVEL, value_text
 

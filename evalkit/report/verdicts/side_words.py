@@ -9,10 +9,10 @@ from dataclasses import dataclass
 
 from evalkit.analysis import effects
 from evalkit.analysis.effects import Outcome
-from evalkit.analysis.joint import Joint, Voice
 from evalkit.plumbing.prose import listed
 from evalkit.records import Side
 from evalkit.report.verdicts.findings import Finding
+from evalkit.report.verdicts.joint import Joint, Voice
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import chain
 
-from evalkit.analysis.joint import Joint, Joints
 from evalkit.metrics.registry import split_variant
 from evalkit.plumbing.arrays import is_number
 from evalkit.plumbing.prose import capital, listed
@@ -17,6 +16,7 @@ from evalkit.report.sections.temperature_sweeps import sentence_of
 from evalkit.report.verdicts.findings import Finding, Findings, telling
 from evalkit.report.verdicts.findings import findings as findings_of
 from evalkit.report.verdicts.headline import caveats, is_wider, unknown_sides
+from evalkit.report.verdicts.joint import Joint, Joints
 from evalkit.report.verdicts.side_words import SIDES, SideWords, size_word, words_for
 from evalkit.report.verdicts.sweeps import Step, Sweep
 from evalkit.report.wording import LEVEL

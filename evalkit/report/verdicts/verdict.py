@@ -16,7 +16,6 @@ from typing import get_args
 from evalkit.analysis import effects
 from evalkit.analysis.clusters import sized
 from evalkit.analysis.effects import Outcome
-from evalkit.analysis.joint import Joint, Joints, joint_statements
 from evalkit.metrics.registry import split_variant
 from evalkit.plumbing.arrays import is_number
 from evalkit.plumbing.prose import counted, listed
@@ -24,6 +23,7 @@ from evalkit.records import Arm, Estimate, Side, Summary
 from evalkit.report.verdicts.findings import Finding, Findings
 from evalkit.report.verdicts.findings import findings as findings_of
 from evalkit.report.verdicts.headline import SHOWN, headline
+from evalkit.report.verdicts.joint import Joint, Joints, joint_statements
 from evalkit.report.verdicts.ladder_headline import ladder_headline
 from evalkit.report.verdicts.ladders import ladders
 from evalkit.report.verdicts.side_words import SIDES, words_for

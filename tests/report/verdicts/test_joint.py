@@ -8,10 +8,10 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from evalkit.analysis.joint import forms_for_all, joint_statements
 from evalkit.gate.stats.power import prompts_for, spread_of
 from evalkit.plumbing.arrays import Array
 from evalkit.records import Alarm, Arm, Difference, Estimate, Margin, Summary
+from evalkit.report.verdicts.joint import forms_for_all, joint_statements
 from evalkit.report.verdicts.side_words import words_for
 from evalkit.report.verdicts.verdict import verdict
 from tests.report.example import traits_of

@@ -1,0 +1,77 @@
+"""The house as it was drawn: rooms with doors, floors that imports go down, tests where the files are. The whole package."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests import ROOT
+from tests.structure import PACKAGE, floors, modules, rooms, share_inside
+
+DOORS = {
+    "analysis": {
+        "Fairness", "Mean", "Measurements", "clusters_of", "compared", "holm", "mean_intervals", "mean_p_values",
+        "measure_groups", "summarise",
+    },
+    "checkpoints": {"CheckpointSpec", "context_length", "fingerprint", "locate", "render", "resolve"},
+    "gate": {
+        "Side", "Verdict", "choose_pairs", "chosen_policy", "compare_sides", "exit_code", "judge", "plan_size", "read_side",
+        "run_until_decided",
+    },
+    "inference": {
+        "Engine", "Plan", "begin", "fill_needs", "make_plan", "open_engine", "plan_in", "read_groups", "sample_missing",
+    },
+    "metrics": {"Definition", "Measure", "arm_metric", "definitions", "label", "metric", "parse", "score"},
+    "report": {"build_report", "history_page", "merge", "read_content", "read_history", "report_page"},
+    "runs": {"Store", "groups_of", "open_store", "read_manifest", "read_summary"},
+    "suite": {"Policy", "Suite", "check_prompts", "load_suite", "overrides", "read_policy", "read_prompts", "suite_schema"},
+}  # fmt: skip
+HEAVY = ("torch", "transformers", "vllm", "sklearn", "pandas", "plotly", "nltk")
+
+
+def test_there_are_twelve_rooms_on_eleven_floors_and_the_root_has_no_others() -> None:
+    assert len(rooms()) <= 12
+    assert len(floors()) <= 11
+    at_the_root = {path.stem for path in PACKAGE.glob("*.py")}
+    assert at_the_root == {"__init__", "__main__", "errors", "pytest_plugin", "records", "run", "score"}
+
+
+def test_most_imports_stay_inside_their_room() -> None:
+    assert share_inside() >= 0.6
+
+
+@pytest.mark.parametrize("room", DOORS)
+def test_a_room_hands_on_its_door(room: str) -> None:
+    door = importlib.import_module(f"evalkit.{room}")
+    assert set(door.__all__) == DOORS[room]
+    assert all(hasattr(door, name) for name in door.__all__)
+
+
+def test_no_door_loads_what_is_heavy() -> None:
+    command = f"import sys\nimport {', '.join(f'evalkit.{room}' for room in rooms())}\n"
+    command += f"print([name for name in {HEAVY} if name in sys.modules])"
+    told = subprocess.run([sys.executable, "-c", command], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert told.stdout.strip() == "[]"
+
+
+def test_every_file_says_what_it_is_about() -> None:
+    silent = [name for name, path in modules().items() if not ast.get_docstring(ast.parse(path.read_text()))]
+    assert silent == ["evalkit.__main__"]
+
+
+def test_tests_lie_where_their_files_lie_or_say_what_they_are_about() -> None:
+    tests = [path for path in (ROOT / "tests").rglob("test_*.py") if "node_modules" not in path.parts]
+    assert [path for path in tests if not (_tested(path).exists() or _says(path))] == []
+
+
+def _tested(test: Path) -> Path:
+    return PACKAGE / test.relative_to(ROOT / "tests").with_name(f"{test.stem.removeprefix('test_')}.py")
+
+
+def _says(test: Path) -> bool:
+    return bool(ast.get_docstring(ast.parse(test.read_text())))
