@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests import ROOT
-from tests.structure import PACKAGE, floors, modules, rooms, share_inside
+from tests.structure import PACKAGE, arrows, floors, modules, rooms, share_inside
 
 DOORS = {
     "analysis": {
@@ -67,6 +68,24 @@ def test_every_file_says_what_it_is_about() -> None:
 def test_tests_lie_where_their_files_lie_or_say_what_they_are_about() -> None:
     tests = [path for path in (ROOT / "tests").rglob("test_*.py") if "node_modules" not in path.parts]
     assert [path for path in tests if not (_tested(path).exists() or _says(path))] == []
+
+
+def test_the_walk_in_the_docs_meets_each_file_once_and_leads_by_imports() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    walk = re.findall(r"^\d+\. `(evalkit/[\w/]+)\.py`", page, re.MULTILINE)
+    steps = [step.replace("/", ".") for step in walk]
+    assert len(steps) == len(set(steps)) > 10
+    ways = set(arrows())
+    lost = [step for place, step in enumerate(steps) if place and not any((one, step) in ways for one in steps[:place])]
+    assert lost == []
+
+
+def test_the_picture_in_the_docs_has_the_floors_that_are_held() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    drawn = page.split("```")[1].strip("\n").splitlines()
+    for line, floor in zip(drawn, floors(), strict=True):
+        names = re.split(r"\s{2,}", line.strip())[:-1]
+        assert {name.removesuffix(".py") for name in names} == set(floor.split(" | "))
 
 
 def _tested(test: Path) -> Path:

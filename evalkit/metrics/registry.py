@@ -2,8 +2,8 @@
 
 A metric is one function `(group, *, parameters) -> float` on one prompt's completions; a score is one function
 `(groups, *, parameters) -> one array of k floats per group`, a number on every completion, whose per-prompt value is
-their mean. NaN means "not defined here". Declaring one is the decorator; it is found by walking `evalkit.diversity`
-and `evalkit.quality` and the entry points of group `evalkit.metrics`.
+their mean. NaN means "not defined here". Declaring one is the decorator; it is found by walking
+`metrics.diversity` and `metrics.quality` and the entry points of group `evalkit.metrics`.
 
 A `Measure` is a definition with its parameters, in one variant: an immutable value whose text parses back
 (`distinct_n|n:3`, `pooled/distinct_n|n:3`). Its signature says all that the number depends on; two numbers are

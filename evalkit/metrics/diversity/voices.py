@@ -163,5 +163,5 @@ def _place(voices: Voices, voice: str) -> int:
 
 
 def _voices(group: Group) -> Voices:
-    assert group.voices is not None, "hearing.py fills them for metrics that need voices"
+    assert group.voices is not None, "classify_voices.py fills them for metrics that need voices"
     return group.voices

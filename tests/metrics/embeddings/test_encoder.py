@@ -134,7 +134,7 @@ def test_many_writers_lose_nothing(counting: list[str]) -> None:
 WRITER = """
 import sys
 import numpy as np
-from evalkit.diversity import vectors
+from evalkit.metrics.embeddings import vectors
 row = np.full(512, 512 ** -0.5, dtype=np.float32)
 for batch in range(10_000):
     vectors.store(sys.argv[1], {vectors.key(f"{batch} {i}"): row for i in range(100)})
