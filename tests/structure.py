@@ -54,7 +54,7 @@ def share_inside() -> float:
 
 def rooms() -> list[str]:
     """The folders at the root."""
-    return sorted(path.parent.name for path in PACKAGE.glob("*/__init__.py"))
+    return sorted({path.relative_to(PACKAGE).parts[0] for path in PACKAGE.glob("*/**/*.py")})
 
 
 def floors() -> list[str]:

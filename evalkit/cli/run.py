@@ -126,7 +126,7 @@ def run(suite: Path, models: dict[str, str], samples: int | None, temperatures: 
 
 
 def _forecast(suite: Suite, engine: str, out: Path | None, fresh: bool, prices: str | None, tell: Listener) -> None:
-    from evalkit.announce.forecast import show_forecast
+    from evalkit.cli.forecast import show_forecast
     from evalkit.inference.forecasting import forecast, read_prices
     from evalkit.inference.plan import plan_in
     from evalkit.run import default_folder

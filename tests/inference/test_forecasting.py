@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from evalkit import run
-from evalkit.announce.forecast import show_forecast
+from evalkit.cli.forecast import show_forecast
 from evalkit.cli.main import main
 from evalkit.errors import InputError
 from evalkit.inference.forecasting import ArmForecast, Forecast, forecast, read_prices
