@@ -19,7 +19,7 @@ from evalkit.report.page import build_report
 from tests.browser import THEMES, WIDTHS, Browser, Theme, checks
 from tests.report.hostile import ATTACK, HOSTILE, NAME, hostile_content
 from tests.report.mapped import with_map
-from tests.report.sections import everything
+from tests.report.page_sections import everything
 from tests.report.whole import whole_content
 
 AWAY = "https://example.invalid/"
@@ -74,12 +74,12 @@ def test_what_must_not_happen_would_be_seen(browser: Browser) -> None:
 
 
 def test_what_the_checks_look_for_would_be_found(browser: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tests.browser.PATIENCE", 0)
     browser.open(
         """<!doctype html><html lang=en><title>x</title><body style="background: #fff">
         <b id=a></b><b id=a></b><a href="#b">on</a><select></select><div style="width: 2000px">wide</div>
         <p style="color: #ccc">faint</p><div class=plot id=p></div>"""
     )
+    monkeypatch.setattr("tests.browser.PATIENCE", 0)  # what is not so is waited for; the page is there
     for check, words in (
         (checks.holds_together, ("two elements have the id a", "leads nowhere: #b", "no label", "without caption")),
         (checks.fits, ("the page is 2", "div. “wide” reaches")),

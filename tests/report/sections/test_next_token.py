@@ -10,7 +10,7 @@ from evalkit.analysis.figure_data import Evidence
 from evalkit.report.content.content import ReportContent
 from evalkit.report.page import build_report
 from evalkit.report.sections import next_token as laws
-from tests.report.sections import everything, shape
+from tests.report.page_sections import everything, shape
 
 
 @pytest.fixture(scope="module")

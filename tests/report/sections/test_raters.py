@@ -10,7 +10,7 @@ import pytest
 from evalkit.report.content.content import ReportContent
 from evalkit.report.page import build_report
 from evalkit.report.sections import raters
-from tests.report.sections import REWARDS, everything
+from tests.report.page_sections import REWARDS, everything
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from evalkit.analysis.figure_data import ChoiceShares
 from evalkit.report.content.content import ReportContent
 from evalkit.report.page import build_report
 from evalkit.report.sections import target_choices as choices
-from tests.report.sections import COIN, GAME, HOSTILE, SHARES, everything
+from tests.report.page_sections import COIN, GAME, HOSTILE, SHARES, everything
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ import pytest
 from evalkit.report.content.content import ReportContent
 from evalkit.report.page import build_report
 from evalkit.report.sections import trainings
-from tests.report.sections import HOSTILE, everything, training
+from tests.report.page_sections import HOSTILE, everything, training
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from evalkit.report.page import build_report
 from evalkit.report.sections import voices
-from tests.report.sections import CARD, HOSTILE, everything, share
+from tests.report.page_sections import CARD, HOSTILE, everything, share
 
 
 def test_each_arm_has_its_line_in_each_voice_and_the_baseline_is_on_top() -> None:
