@@ -410,7 +410,7 @@ class Summary:
     crossovers: tuple[Crossover, ...] = ()
     readings: tuple[Reading, ...] = ()
     clusters: tuple[str, ...] = ()
-    """The cluster of each of `prompts`, which is then the unit of chance; empty: each is its own."""
+    """The cluster of each of `prompts`, which is then the unit of resampling; empty: each is its own."""
     asked: tuple[str, ...] = ()
     """Of each of `prompts` a hash of what it asks; empty where that is not known."""
     schema: int = SCHEMA

@@ -118,7 +118,7 @@ def _card(
 
 
 def _paired(own: Array, home: Array, clusters: Sequence[str]) -> tuple[Array, Array]:
-    """Shares of two arms, a row a unit of chance, of the prompts on which both were heard."""
+    """Shares of two arms, a row a unit of resampling, of the prompts on which both were heard."""
     both = np.hstack([own, home])
     both[np.isnan(both).any(axis=1)] = np.nan
     first, second = np.split(by_cluster(both.T, clusters).T, 2, axis=1)

@@ -38,7 +38,7 @@ def shared_clusters(prompts: Sequence[str], places: Sequence[str], summaries: Se
 
 
 def sized(prompts: int, clusters: Sequence[str]) -> str:
-    """How many units of chance, in words: `20 clusters of 100 prompts`, or `100 prompts`."""
+    """How many units of resampling, in words: `20 clusters of 100 prompts`, or `100 prompts`."""
     count = f"{prompts:,} prompt{'' if prompts == 1 else 's'}"
     groups = units(clusters, prompts)
     return count if groups == prompts else f"{groups:,} cluster{'' if groups == 1 else 's'} of {count}"

@@ -68,7 +68,7 @@ def summarise(
 ) -> Summary:
     """Means with intervals, paired differences to each arm's baseline, Holm over those of each variant.
 
-    `clusters`: that of each prompt, where prompts belong together; a cluster is then the unit of chance. `asked`: a
+    `clusters`: that of each prompt, where prompts belong together; a cluster is then the unit of resampling. `asked`: a
     hash of what each prompt asks (`asked.hashes_of`).
 
     The verdict is about whole groups, so these are one family. Each other variant reads the same metrics once more,

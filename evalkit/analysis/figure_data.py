@@ -116,7 +116,7 @@ class CompletionMap:
     """Of the variance, how much the map of all prompts shows; None where there is none."""
     arms: tuple[MappedArm, ...]
     step: int
-    """Every so manieth completion is shown, 1 being all."""
+    """Every n-th completion is shown, 1 being all."""
 
 
 @dataclass(frozen=True, slots=True)

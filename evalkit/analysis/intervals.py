@@ -1,4 +1,4 @@
-"""Intervals, paired differences and corrections; pure functions of arrays. The prompt is the unit of chance.
+"""Intervals, paired differences and corrections; pure functions of arrays. The prompt is the unit of resampling.
 
 An interval of a mean is the wider, on each side by itself, of Student's t and of Hall's (1992) transformation of it,
 which takes out the skewness that the values show. Student's alone misses the long side of skewed values (a lognormal's
@@ -8,7 +8,7 @@ closed form: nothing is drawn, and ten thousand prompts cost no memory. The p-va
 the two tests' for each side, doubled: below 1 - confidence exactly where the interval excludes 0. Differences are
 paired by prompt, and Holm (1979) corrects for their number.
 
-Prompts that belong together (paraphrases of one question) are one draw: their cluster is the unit of chance. The mean
+Prompts that belong together (paraphrases of one question) are one draw: their cluster is that unit. The mean
 stays the mean over prompts; its error is that of a ratio of sums over clusters, by the jackknife (Miller 2024, "Adding
 error bars to evals"; MacKinnon, Nielsen & Webb 2023 on clusters of unequal size).
 """
@@ -29,7 +29,7 @@ Bounds = tuple[float, float]
 """(lowest, highest) value that a measure can have on a prompt; infinite where there is none."""
 RESAMPLES = 10_000
 FEW = 20
-"""Units of chance below which the page warns: an interval then leans on the shape of the law."""
+"""Units of resampling below which the page warns: an interval then leans on the shape of the law."""
 _ALIKE = 1e-12
 """Values that differ by less, as a share of the largest, differ by rounding."""
 _CHUNK = 2**23
@@ -38,7 +38,7 @@ _CHUNK = 2**23
 
 @dataclass(frozen=True, slots=True)
 class Mean:
-    """Mean over the defined values; NaN where there are too few of them (interval: two units of chance, value: one)."""
+    """Mean over the defined values; NaN where there are too few of them (interval: two units, value: one)."""
 
     value: float
     low: float
@@ -126,12 +126,12 @@ def by_cluster(values: Array, clusters: Sequence[str]) -> Array:
 
 
 def units(clusters: Sequence[str], prompts: int) -> int:
-    """How many units of chance so many prompts are."""
+    """How many units of resampling so many prompts are."""
     return len(set(clusters)) or prompts
 
 
 def resampled_means(values: Array, seed: int = 0) -> Array:
-    """Means over resampled units of chance: (RESAMPLES, m) for `values` (n, m) without NaN, whose columns share them.
+    """Means over resampled units: (RESAMPLES, m) for `values` (n, m) without NaN, whose columns share them.
 
     Each column keeps the order in which the resamples fall, and is spread as the intervals of `mean_intervals` say: its
     2.5 % quantile is such an interval's end. As they fall, resampled means are too close to each other, and skewed to

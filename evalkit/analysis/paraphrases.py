@@ -47,7 +47,7 @@ def paraphrased(prompts: Sequence[Prompt]) -> list[Alarm]:
     message = (
         f"{count} of {len(prompts)} prompts look like paraphrases of others by their {sign} (such as {first.id!r} and "
         f"{other.id!r}). If they ask the same question, intervals are too short and differences called too often: give "
-        "prompts that belong together the same `cluster`, which is then the unit of chance"
+        "prompts that belong together the same `cluster`, which is then the unit of resampling"
     )
     return [Alarm("all arms", "paraphrases", message)]
 

@@ -54,7 +54,7 @@ def _refuse_stopped(new: Side, old: Side, common: Common) -> None:
         if side.look is not None and side.look.fraction < 1:
             raise Incomparable(
                 f"prompts: {side.place} was stopped after {side.look.fraction:.0%} of its prompts, and when a run is "
-                "stopped hangs on what it found, so none of them may be left out "
+                "stopped depends on what it found, so none of them may be left out "
                 f"({unlike(common, new.place, old.place)}); run it without --until-decided"
             )
 

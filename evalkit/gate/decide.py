@@ -65,9 +65,9 @@ class Judgement:
     """Holm-adjusted over the family."""
     prompts: int
     units: int
-    """Units of chance: clusters of prompts, where prompts belong together, else as many as `prompts`."""
+    """Units of resampling: clusters of prompts, where prompts belong together, else as many as `prompts`."""
     needed: int | None
-    """How many units of chance would settle an inconclusive one."""
+    """How many units of resampling would settle an inconclusive one."""
     note: str
     """What else must be said, in a line; may be empty."""
 
@@ -95,7 +95,7 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class _Case:
-    """One metric of one pair, ready to be judged: one value a unit of chance, turned so that more is better."""
+    """One metric of one pair, ready to be judged: one value a unit of resampling, turned so that more is better."""
 
     metric: str
     pair: Pair
@@ -205,7 +205,7 @@ def _gain(new: Estimate, base: Estimate, clusters: Sequence[str]) -> tuple[Array
 
 
 def _paired(new: Array, base: Array, clusters: Sequence[str]) -> tuple[Array, Array]:
-    """One value a unit of chance, of the prompts that both sides have a number for."""
+    """One value a unit of resampling, of the prompts that both sides have a number for."""
     both = np.stack([new, base])
     both[:, np.isnan(both).any(axis=0)] = np.nan
     new, base = by_cluster(both, clusters)

@@ -64,7 +64,7 @@ class Plans:
     prompts: int
     """Those of the suite."""
     clusters: int
-    """Units of chance that these are: as many, where no prompts belong together."""
+    """Units of resampling that these are: as many, where no prompts belong together."""
     family: int
     """Tests that Holm divides the level by, at first."""
     in_blocks: InBlocks
@@ -156,7 +156,7 @@ def _spread(side: Side, metric: str, pair: Pair, halves: Mapping[str, Halves], p
 
 
 def _in_clusters(halves: Array, clusters: Sequence[str]) -> Array:
-    """(splits, 2, units of chance)"""
+    """(splits, 2, units of resampling)"""
     return by_cluster(halves.reshape(-1, halves.shape[-1]), clusters).reshape(*halves.shape[:2], -1)
 
 

@@ -126,7 +126,7 @@ def _read(
 
 
 def _gap(level: Array, offer: Array, split: int) -> tuple[float, float, float, float, float]:
-    """Gap, interval and common range of the paths in the columns before and after `split`; rows are units of chance."""
+    """Gap, interval and common range of the paths in the columns either side of `split`; a row a unit of resampling."""
     nothing = (math.nan,) * 5
     if len(level) < 2:
         return nothing

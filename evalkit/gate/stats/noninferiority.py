@@ -1,6 +1,6 @@
 """Is a loss within what is allowed? Paired one-sided tests of non-inferiority; pure functions of arrays.
 
-One number a unit of chance (prompt or cluster) and side, better upwards. With margin d the tests are those of a mean on
+One number a unit of resampling (prompt or cluster) and side, better upwards. With margin d the tests are of a mean on
 
     absolute d          new - base + d
     relative d          new - (1 - d) base          a ratio of means, made linear so that a mean's test holds

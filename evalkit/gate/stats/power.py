@@ -127,7 +127,7 @@ def splits_for(
 ) -> list[Split]:
     """All splits that find the loss, one for each number of completions, the cheapest first.
 
-    `members`: prompts a unit of chance; more than 1 where `spread` is that of clusters.
+    `members`: prompts a unit of resampling; more than 1 where `spread` is that of clusters.
     """
     ks = sample_sizes(spread.samples)
     found = [(prompts_for(spread, k, beyond, alpha, power), k) for k in ks]

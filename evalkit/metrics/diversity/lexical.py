@@ -150,7 +150,7 @@ def ngram_entropy(group: Group, *, n: int = 1, correction: str = "chao-wang-jost
     without_each=one_out.bleu_without_each,
 )
 def self_bleu(group: Group, *, n: int = 4, smooth: str = "method1") -> float:
-    """Mean BLEU-n of each completion with all the others as references: how well the others foretell it.
+    """Mean BLEU-n of each completion with all the others as references: how well the others predict it.
 
     Orders weigh equally, the reference length is the closest; `smooth` is "method1" (Chen & Cherry 2014, epsilon 0.1)
     or "none". Equal to nltk's `sentence_bleu`, but a text shorter than n words is scored on the orders it has, where

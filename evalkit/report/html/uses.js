@@ -1,4 +1,4 @@
-// The reader's own weights: every step of the slider was reckoned when the page was made; here it is only shown.
+// The reader's own weights: every step of the slider was computed when the page was made; here it is only shown.
 // Names come from strangers: they reach the page through textContent only.
 "use strict";
 (() => {

@@ -35,7 +35,7 @@ class MapView:
     share: str
     """Of the variance, what the map of all prompts shows."""
     step: int
-    """Every so manieth completion is shown."""
+    """Every n-th completion is shown."""
 
 
 def map_view(content: ReportContent) -> MapView | None:

@@ -160,7 +160,7 @@ CHARTS = (
     Chart(
         "Self-BLEU",
         {"probe_self_bleu": "self-BLEU"},
-        "How well a prompt's completions foretell each other's wording: here a rise is a loss, and 1 means all are "
+        "How well a prompt's completions predict each other's wording: here a rise is a loss, and 1 means all are "
         "the same.",
         unit="BLEU",
         section="diversity",
@@ -192,7 +192,7 @@ CHARTS = (
     Chart(
         "Explained variance",
         {"explained_variance": "explained variance"},
-        "How much of the return the value network foretells: it should rise from 0 towards 1; below 0 it is worse "
+        "How much of the return the value network predicts: it should rise from 0 towards 1; below 0 it is worse "
         "than no value network at all.",
         unit="share",
         section="health",

@@ -147,7 +147,7 @@ UNDEFINED: dict[str, Callable[[Group], bool]] = {
 }
 """When the docstring's `Undefined:` says NaN; in no other case is it."""
 BY_CLASS = {"distinct_k", "simpson_classes", "class_entropy", "niches", "utility_k", "qd_score"}
-"""First-match classes hang on the order where "says the same" is not transitive, as their docstrings say."""
+"""First-match classes depend on the order where "says the same" is not transitive, as their docstrings say."""
 everywhere = pytest.mark.parametrize("name", METRICS)
 quick = settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])
 

@@ -179,7 +179,7 @@ def test_the_page_states_weights_parts_and_every_step_of_the_slider() -> None:
     assert len(steps) == STEPS + 1
     compared = dataclasses.replace(made.summary, differences=_compared(made.summary))
     page = build_report(dataclasses.replace(made, summary=compared))
-    for said in ("For which use", 'id="weight"', "quality 0.8, diversity 0.2", "How it is reckoned"):
+    for said in ("For which use", 'id="weight"', "quality 0.8, diversity 0.2", "How it is computed"):
         assert said in page
 
 
