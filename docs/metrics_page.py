@@ -9,7 +9,8 @@ import inspect
 from collections.abc import Sequence
 from pathlib import Path
 
-from evalkit.metrics.registry import Definition, definitions
+from evalkit.metrics.declaration import Definition
+from evalkit.metrics.registry import definitions
 from evalkit.records import Side
 
 PAGE = Path(__file__).with_name("metrics.md")

@@ -17,7 +17,8 @@ from evalkit.analysis.measure import Fairness, compared, measure_groups
 from evalkit.analysis.paraphrases import paraphrased
 from evalkit.errors import MetricError, RecordsError
 from evalkit.metrics.answer_match import check_answer
-from evalkit.metrics.registry import VARIANTS, Measure, Need, definitions, parse
+from evalkit.metrics.declaration import VARIANTS, Need
+from evalkit.metrics.registry import Measure, definitions, parse
 from evalkit.metrics.task_checks import read_checks
 from evalkit.metrics.text_sets import split_alike
 from evalkit.plumbing.jsonl import jsonl_rows

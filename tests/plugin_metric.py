@@ -1,6 +1,6 @@
 """A metric as somebody else's package would declare it."""
 
-from evalkit.metrics.registry import metric
+from evalkit.metrics.declaration import metric
 from evalkit.records import Group
 
 

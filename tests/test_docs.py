@@ -85,7 +85,7 @@ def test_the_five_minute_metric_works() -> None:
         assert parse("question_share")(group) == 0.5
         assert parse("question_share|mark:!").signature(2, "") == "question_share|mark:!|tok:13a|k:2|v:1.0"
     finally:
-        measure._declared.pop("question_share", None)
+        measure.declared_here.pop("question_share", None)
 
 
 def test_every_dependency_is_explained() -> None:

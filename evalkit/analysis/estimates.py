@@ -11,7 +11,8 @@ import numpy as np
 
 from evalkit.analysis.clusters import sized
 from evalkit.analysis.intervals import FEW, Bounds, holm, mean_intervals, mean_p_values, units
-from evalkit.metrics.registry import VARIANTS, label, split_variant
+from evalkit.metrics.declaration import VARIANTS
+from evalkit.metrics.registry import label, split_variant
 from evalkit.plumbing.arrays import Array
 from evalkit.records import (
     CONFIDENCE,

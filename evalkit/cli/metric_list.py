@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 
-from evalkit.metrics.registry import Definition
+from evalkit.metrics.declaration import Definition
 
 TITLES = ("metric", "better", "unit", "parameters", "what it is")
 _DIRECTIONS = {"higher": "higher is better", "lower": "lower is better", "neither": "no better direction"}

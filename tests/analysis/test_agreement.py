@@ -11,7 +11,8 @@ from scipy import stats
 
 from evalkit.analysis.agreement import agreements, over_optimisation, scores_of_quality
 from evalkit.metrics import registry as module
-from evalkit.metrics.registry import Measure, parse, score
+from evalkit.metrics.declaration import score
+from evalkit.metrics.registry import Measure, parse
 from evalkit.plumbing.arrays import Array
 from evalkit.records import Arm, Better, Difference, Group, Side, Summary
 
@@ -86,7 +87,7 @@ def plugins() -> Iterator[list[Measure]]:
         score(name=name, unit="points", better=better, side=side, needs=(), version="1.0", cites="somebody")(nothing)
     yield [parse(name) for name in declared]
     for name in declared:
-        del module._declared[name]
+        del module.declared_here[name]
 
 
 def nothing(groups: Sequence[Group]) -> list[Array]:

@@ -12,7 +12,8 @@ import yaml
 
 from evalkit.errors import MetricError
 from evalkit.metrics import registry as module
-from evalkit.metrics.registry import Measure, define, definitions, metric, parse, respell, split_variant
+from evalkit.metrics.declaration import metric
+from evalkit.metrics.registry import Measure, define, definitions, parse, respell, split_variant
 from evalkit.records import Group
 
 
@@ -29,7 +30,7 @@ def made_up() -> Iterator[None]:
 
     definitions()
     yield
-    del module._declared["made_up"]
+    del module.declared_here["made_up"]
 
 
 @pytest.mark.usefixtures("made_up")
@@ -96,7 +97,7 @@ def optional() -> Iterator[None]:
 
     definitions()
     yield
-    del module._declared["optional"]
+    del module.declared_here["optional"]
 
 
 @pytest.mark.usefixtures("optional")
@@ -235,7 +236,7 @@ def test_a_plug_in_is_found_through_its_entry_point(monkeypatch: pytest.MonkeyPa
     try:
         assert define("letters").function(Group.__new__(Group)) == 26.0
     finally:
-        module._declared.pop("letters", None)
+        module.declared_here.pop("letters", None)
         module._load_all.cache_clear()
 
 
@@ -245,7 +246,7 @@ def test_two_metrics_cannot_have_one_name() -> None:
     def other(group: Group) -> float:
         return 0.0
 
-    with pytest.raises(MetricError, match=r"metric 'distinct_n' is declared by both evalkit\.diversity\.lexical and "):
+    with pytest.raises(MetricError, match=r"metric 'distinct_n' is declared by both evalkit\.metrics\.diversity\.lexical and "):
         metric(name="distinct_n", unit="", better="higher", side="diversity", needs=(), version="1", cites="")(other)
 
 

@@ -14,7 +14,7 @@ from evalkit.inference.logprobs.cross import baseline_groups, under_arm, under_b
 from evalkit.inference.logprobs.score import Answer, Prepared, Question, Reading, read, split
 from evalkit.inference.logprobs.target_choices import choices_read, references_read
 from evalkit.inference.plan import Plan
-from evalkit.metrics.registry import Need
+from evalkit.metrics.declaration import Need
 from evalkit.plumbing.progress import Listener
 from evalkit.records import Alarm, Group
 

@@ -14,10 +14,10 @@ import numpy as np
 
 from evalkit.errors import MetricError
 from evalkit.metrics.answer_match import matcher
+from evalkit.metrics.declaration import metric
 from evalkit.metrics.diversity.semantic_classes import POOL, THRESHOLD, partition
 from evalkit.metrics.estimators.ngrams import Ints
 from evalkit.metrics.estimators.subsets import best_of, expected_classes, largest_shares, pass_at
-from evalkit.metrics.registry import metric
 from evalkit.plumbing.arrays import Array
 from evalkit.plumbing.tokenizer import SPACED
 from evalkit.records import Group

@@ -14,7 +14,7 @@ import math
 import numpy as np
 
 from evalkit.errors import MetricError
-from evalkit.metrics.registry import metric
+from evalkit.metrics.declaration import metric
 from evalkit.plumbing.arrays import Array
 from evalkit.records import RANKS, Group
 

@@ -16,7 +16,7 @@ import math
 
 import numpy as np
 
-from evalkit.metrics.registry import metric
+from evalkit.metrics.declaration import metric
 from evalkit.plumbing.arrays import Array
 from evalkit.records import Group
 

@@ -13,11 +13,11 @@ import math
 import numpy as np
 
 from evalkit.errors import MetricError
+from evalkit.metrics.declaration import metric
 from evalkit.metrics.estimators import one_out
 from evalkit.metrics.estimators.bleu import EPSILON, self_bleus
 from evalkit.metrics.estimators.entropy import ENTROPIES
 from evalkit.metrics.estimators.ngrams import Ints, held
-from evalkit.metrics.registry import metric
 from evalkit.records import Group
 
 NAN = float("nan")

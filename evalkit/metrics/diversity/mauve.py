@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from evalkit.metrics.registry import arm_metric
+from evalkit.metrics.declaration import arm_metric
 from evalkit.plumbing.arrays import Array
 from evalkit.records import Group
 

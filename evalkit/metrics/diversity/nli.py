@@ -15,7 +15,7 @@ import numpy as np
 
 from evalkit.checkpoints.folder import Weights, architectures_of, labels_of, locate, read_config
 from evalkit.errors import MetricError
-from evalkit.metrics.registry import score
+from evalkit.metrics.declaration import score
 from evalkit.plumbing.arrays import Array
 from evalkit.plumbing.child_process import Remote, open_child
 from evalkit.records import Group

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from evalkit.metrics.registry import metric
+from evalkit.metrics.declaration import metric
 from evalkit.records import Group
 
 

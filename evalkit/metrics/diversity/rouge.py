@@ -14,8 +14,8 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from evalkit.metrics.declaration import metric
 from evalkit.metrics.estimators.ngrams import Ints
-from evalkit.metrics.registry import metric
 from evalkit.plumbing.arrays import Array
 from evalkit.records import Group
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evalkit.errors import MetricError
-from evalkit.metrics.registry import metric
+from evalkit.metrics.declaration import metric
 from evalkit.plumbing.arrays import Array
 from evalkit.records import Group
 

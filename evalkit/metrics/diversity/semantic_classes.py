@@ -26,11 +26,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from evalkit.errors import MetricError
+from evalkit.metrics.declaration import metric
 from evalkit.metrics.diversity.semantic import unit_rows
 from evalkit.metrics.estimators.entropy import ENTROPIES
 from evalkit.metrics.estimators.ngrams import Ints
 from evalkit.metrics.estimators.subsets import expected_classes
-from evalkit.metrics.registry import metric
 from evalkit.plumbing.tokenize_13a import unspaced_letters
 from evalkit.plumbing.tokenizer import SPACED
 from evalkit.records import Completion, Group

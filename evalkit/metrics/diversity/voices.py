@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evalkit.errors import MetricError
-from evalkit.metrics.registry import metric
+from evalkit.metrics.declaration import metric
 from evalkit.records import Group, Voices
 
 Floats = NDArray[np.float64]

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evalkit.metrics.answer_match import matcher
-from evalkit.metrics.registry import score
+from evalkit.metrics.declaration import score
 from evalkit.records import Group
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from evalkit.metrics.answer_match import matcher
-from evalkit.metrics.registry import metric
+from evalkit.metrics.declaration import metric
 from evalkit.records import Group
 
 

@@ -25,7 +25,7 @@ import numpy as np
 
 from evalkit.checkpoints.servers import Served, api_key, identify, one_line, url_fault
 from evalkit.errors import EngineError, MetricError, ServerError
-from evalkit.metrics.registry import metric
+from evalkit.metrics.declaration import metric
 from evalkit.plumbing.array_cache import key_of, recall, remember
 from evalkit.records import Group
 

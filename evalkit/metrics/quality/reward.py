@@ -11,7 +11,7 @@ import numpy as np
 
 from evalkit.checkpoints.folder import Weights, architectures_of, labels_of, locate, read_config
 from evalkit.errors import MetricError
-from evalkit.metrics.registry import score
+from evalkit.metrics.declaration import score
 from evalkit.plumbing.child_process import open_child
 from evalkit.plumbing.length_batches import by_length
 from evalkit.records import Group

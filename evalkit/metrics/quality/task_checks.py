@@ -8,7 +8,7 @@ from importlib.metadata import version
 import numpy as np
 from numpy.typing import NDArray
 
-from evalkit.metrics.registry import score
+from evalkit.metrics.declaration import score
 from evalkit.metrics.task_checks import read_checks, share_passed
 from evalkit.records import Group
 

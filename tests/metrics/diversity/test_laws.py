@@ -23,8 +23,9 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from evalkit.metrics.declaration import Definition
 from evalkit.metrics.diversity.semantic_classes import partition
-from evalkit.metrics.registry import Definition, definitions
+from evalkit.metrics.registry import definitions
 from evalkit.records import Completion, Group, Prompt
 
 HELD = {"words", "embeddings", "quality"}

@@ -9,8 +9,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from evalkit.errors import MetricError
+from evalkit.metrics.declaration import metric
 from evalkit.metrics.estimators.entropy_sums import unseen_tail
-from evalkit.metrics.registry import Measure, definitions, metric, parse
+from evalkit.metrics.registry import Measure, definitions, parse
 from evalkit.plumbing.arrays import Array
 from evalkit.records import Group
 from tests.metrics.diversity.groups import embedded, group_of
@@ -97,8 +98,8 @@ def test_a_way_that_gives_too_few_numbers_is_refused() -> None:
     def short(group: Group) -> float:
         return 0.0
 
-    from evalkit.metrics.registry import _declared
+    from evalkit.metrics.declaration import declared_here
 
-    definition = _declared.pop("short")
+    definition = declared_here.pop("short")
     with pytest.raises(MetricError, match=r"metric short: its without_each gave \(1,\) numbers for 3 completions"):
         Measure(definition, ()).without_each(group_of(["a", "b", "c"]))

@@ -1,6 +1,6 @@
 """A metric that evalkit does not have."""
 
-from evalkit.metrics.registry import metric
+from evalkit.metrics.declaration import metric
 from evalkit.records import Group
 
 
