@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from evalkit import run
+from evalkit.inference import sample
 from evalkit.inference.engines.transformers import TransformersEngine
 from evalkit.inference.logprobs import score as reading
 from evalkit.records import Checkpoint
@@ -86,5 +86,5 @@ def open_here(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         yield TransformersEngine(checkpoint, max_length)
 
     monkeypatch.setattr(reading, "open_engine", opened)
-    monkeypatch.setattr(run, "open_engine", opened)
+    monkeypatch.setattr(sample, "open_engine", opened)
     return names

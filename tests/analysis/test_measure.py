@@ -74,7 +74,7 @@ def test_embeddings_are_made_once_a_distinct_text(monkeypatch: pytest.MonkeyPatc
         asked.extend(texts)
         return np.eye(len(texts), 8, dtype=np.float32)
 
-    monkeypatch.setattr(measuring, "encode", fake)
+    monkeypatch.setattr("evalkit.metrics.embeddings.attach.encode", fake)
     groups = {"a": [group("x", "y"), group("y", "y")], "b": [group("x", "z")]}
     measures = [parse("vendi"), parse("embedding_distance")]
     found = measure_groups(measures, [arm("a"), arm("b")], groups, 2, Quiet())

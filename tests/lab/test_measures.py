@@ -138,14 +138,15 @@ def test_exact_entropies_along_the_bases_answers_add_up_to_the_grammars(
     suites: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """Within the base's known error of a hundredth, and the noise of which answers were drawn."""
-    from evalkit import run
+    from evalkit.inference.sample import read_groups, sample_missing
+    from evalkit.runs.folder import open_store
 
     open_here(monkeypatch)
     suite = shortened(suites, "creative", ["base"], ["token_entropy"], prompts=24, n=32)
     plan = make_plan(suite, "transformers")
-    with run.open_store(tmp_path / "run", Quiet().note) as store:
-        run.sample_missing(plan, store, Quiet())
-        groups, _ = fill_needs(plan, run.read_groups(plan, store), Quiet())
+    with open_store(tmp_path / "run", Quiet().note) as store:
+        sample_missing(plan, store, Quiet())
+        groups, _ = fill_needs(plan, read_groups(plan, store), Quiet())
     differences, exact = [], []
     for group in groups["base"]:
         assert group.laws is not None

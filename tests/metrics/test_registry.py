@@ -246,7 +246,9 @@ def test_two_metrics_cannot_have_one_name() -> None:
     def other(group: Group) -> float:
         return 0.0
 
-    with pytest.raises(MetricError, match=r"metric 'distinct_n' is declared by both evalkit\.metrics\.diversity\.lexical and "):
+    with pytest.raises(
+        MetricError, match=r"metric 'distinct_n' is declared by both evalkit\.metrics\.diversity\.lexical and "
+    ):
         metric(name="distinct_n", unit="", better="higher", side="diversity", needs=(), version="1", cites="")(other)
 
 

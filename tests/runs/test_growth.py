@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 import yaml
 
-from evalkit import run
 from evalkit.errors import InputError, StoreError
 from evalkit.gate.baselines import read_side
 from evalkit.gate.decide import judge
+from evalkit.inference import sample
 from evalkit.inference.engines.transformers import TransformersEngine
 from evalkit.inference.plan import make_plan
 from evalkit.inference.settle import begin
@@ -115,11 +115,12 @@ def grow(folder: Path, engine: str, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_each_step_of_a_growing_suite_samples_what_is_missing_also_when_it_is_killed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(run, "open_engine", open_here)
+    monkeypatch.setattr(sample, "open_engine", open_here)
     grow(tmp_path, "transformers", monkeypatch)
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)  # five runs of vLLM, which loads anew for every checkpoint of each
 def test_vllm_too_samples_only_what_a_growing_suite_lacks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("vllm")
     grow(tmp_path, "vllm", monkeypatch)

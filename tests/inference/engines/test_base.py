@@ -89,7 +89,7 @@ def test_importing_engines_loads_nothing_heavy() -> None:
     code = ";".join(
         [
             "import sys",
-            *(f"import evalkit.engines.{module}" for module in modules),
+            *(f"import evalkit.inference.engines.{module}" for module in modules),
             "print([name for name in ('torch', 'vllm', 'transformers', 'openai') if name in sys.modules])",
         ]
     )

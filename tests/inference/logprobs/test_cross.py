@@ -12,15 +12,18 @@ from typing import Any
 import numpy as np
 import pytest
 
-from evalkit import run
+from evalkit.inference import sample
 from evalkit.inference.engines.base import Pair
 from evalkit.inference.engines.transformers import TransformersEngine
 from evalkit.inference.logprobs import score as reading
 from evalkit.inference.logprobs.attach import fill_needs
 from evalkit.inference.plan import Plan, make_plan
+from evalkit.inference.sample import read_groups, sample_missing
 from evalkit.metrics.diversity.divergence import kl_reverse
 from evalkit.plumbing.progress import Quiet
 from evalkit.records import Checkpoint, Completion, Group
+from evalkit.run import run_suite
+from evalkit.runs.folder import open_store
 from evalkit.suite.schema import Suite
 from tests.inference.engines.conftest import BOS, EOS, write_tiny_checkpoint
 
@@ -61,7 +64,7 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         yield TransformersEngine(checkpoint, max_length)
 
     monkeypatch.setattr(reading, "open_engine", open_here)
-    monkeypatch.setattr(run, "open_engine", open_here)
+    monkeypatch.setattr(sample, "open_engine", open_here)
     return names
 
 
@@ -106,9 +109,9 @@ def planned(checkpoints: dict[str, Any], **settings: Any) -> Plan:
 def test_a_checkpoint_has_not_moved_from_itself(home: Path, opened: list[str], tmp_path: Path) -> None:
     suite = suite_of({"base": {"path": str(home)}, "twin": {"path": str(home)}})
     plan = make_plan(suite, "transformers")
-    with run.open_store(tmp_path / "run", Quiet().note) as store:
-        run.sample_missing(plan, store, Quiet())
-        groups, alarms = fill_needs(plan, run.read_groups(plan, store), Quiet())
+    with open_store(tmp_path / "run", Quiet().note) as store:
+        sample_missing(plan, store, Quiet())
+        groups, alarms = fill_needs(plan, read_groups(plan, store), Quiet())
     assert alarms == []
     assert opened == ["base", "twin", "base"]
     for group in groups["twin"]:
@@ -157,7 +160,7 @@ def test_a_run_measures_it_and_a_second_run_loads_nothing(
     home: Path, moved: Path, opened: list[str], tmp_path: Path
 ) -> None:
     suite = suite_of({"base": {"path": str(home)}, "moved": {"path": str(moved)}}, ["kl_reverse", "distinct_n"])
-    first = run.run_suite(suite, "transformers", tmp_path / "first", Quiet())
+    first = run_suite(suite, "transformers", tmp_path / "first", Quiet())
     assert opened == ["base", "moved", "base"]
     value = {(e.metric, e.arm): e.value for e in first.summary.estimates}
     assert value["kl_reverse", "base"] == 0
@@ -166,7 +169,7 @@ def test_a_run_measures_it_and_a_second_run_loads_nothing(
     assert f"baseline:{make_plan(suite, 'transformers').checkpoints['base'].checkpoint.fingerprint[:12]}" in signature
     assert "distance-diversity-plot" in first.report.read_text(encoding="utf-8")
     opened.clear()
-    again = run.run_suite(suite, "transformers", tmp_path / "again", Quiet())
+    again = run_suite(suite, "transformers", tmp_path / "again", Quiet())
     assert opened == []
     assert again.summary == first.summary
 
