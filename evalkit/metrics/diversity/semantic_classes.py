@@ -12,8 +12,8 @@ reads Chinese, Japanese and Thai: red and "红色的" have a cosine of 0.97, red
 0.78) and "cat" and "dog" (0.64) are what sharing no letter tells apart.
 
 THRESHOLD was set with the embedded encoder on 72 hand-made answers of six words or more to 12 open questions, each
-meaning in two wordings (tests/metrics/diversity/paraphrases.py): at 0.65 it joins 35 of 36 pairs that say the same and 4 of 144
-that do not (0.55: 36 and 4; 0.75: 30 and 4). Those 4 differ in one name ("the capital is Sydney", "Canberra"), which
+meaning in two wordings (tests/metrics/diversity/paraphrases.py): at 0.65 it joins 35 of 36 pairs that say the same
+and 4 of 144 that do not (0.55: 36 and 4; 0.75: 30 and 4). Those 4 differ in one name ("the capital is Sydney"), which
 sentence encoders hardly see: for long answers that turn on one word, classes are too few. Compare figures at equal
 thresholds only.
 """

@@ -165,11 +165,11 @@ def _importance(own: Sequence[tuple[str, Finding]]) -> tuple[float, float]:
 
 def _row(own: Sequence[tuple[str, Finding]], ends: Sequence[str]) -> Row:
     finding = own[-1][1]
-    return Row(
-        finding.difference.metric,
-        finding.plain,
-        tuple(Cell(arm, f.value, f.interval, f.outcome != "unclear") for arm, f in own if arm in ends),
-    )
+    cells = [Cell(arm, f.value, f.interval, f.outcome != "unclear") for arm, f in own]
+    at_the_ends = tuple(cell for cell in cells if cell.arm in ends)
+    # What is clear in between alone would stand there without its reason.
+    is_between = any(cell.is_clear for cell in cells) and not any(cell.is_clear for cell in at_the_ends)
+    return Row(finding.difference.metric, finding.plain, tuple(cells) if is_between else at_the_ends)
 
 
 def _ends(names: Sequence[str]) -> list[str]:

@@ -27,7 +27,7 @@ def swept(levels: dict[str, dict[tuple[str, float], float]], baselines: dict[str
     found: dict[tuple[str, str], Estimate] = {}
     for metric, by_point in levels.items():
         for rank, (point, level) in enumerate(by_point.items()):
-            values = [level + sway + (0.05 if place >> rank & 1 else -0.05) for place, sway in enumerate(SWAY)]
+            values = [level + sway + (0.05 if place >> rank % 5 & 1 else -0.05) for place, sway in enumerate(SWAY)]
             found[metric, names[point]] = estimate(metric, names[point], values, BETTERS[metric])
     compared: list[Difference] = [
         difference(own, found[metric, one.baseline], len(found))
@@ -107,6 +107,18 @@ def test_the_cards_of_a_sweep_have_both_ends() -> None:
     told = cards_of(verdict(swept({"distinct_k": levels(-1.0, 1.0)})))
     assert (told.arms, told.baseline) == ("tuned@T=0.5 to tuned@T=1.1", "base@T=0.5 to base@T=1.1")
     assert [card.kind for card in told.cards if card.shown] == ["mixed"]
+
+
+def test_what_is_clear_between_the_ends_alone_is_shown_with_its_reason() -> None:
+    points = {("base", t): 5.0 for t in (0.5, 0.8, 1.1)} | {
+        ("tuned", 0.5): 5.0,
+        ("tuned", 0.8): 4.0,
+        ("tuned", 1.1): 5.0,
+    }
+    [row] = next(card.shown for card in cards_of(verdict(swept({"distinct_k": points}))).cards if card.kind == "lost")
+    assert [(cell.arm, cell.is_clear) for cell in row.cells] == [
+        ("tuned@T=0.5", False), ("tuned@T=0.8", True), ("tuned@T=1.1", False),
+    ]  # fmt: skip
 
 
 def test_who_gave_several_temperatures_is_not_told_to_give_some() -> None:
