@@ -15,7 +15,14 @@ from typing import TYPE_CHECKING, Any
 
 from evalkit.checkpoints.dtype import dtype_of
 from evalkit.inference.engines.base import Pair, Progress
-from evalkit.inference.engines.decoding import GREEDY_BELOW, Continuation, Decoder, closing_tokens, number_tokens
+from evalkit.inference.engines.decoding import (
+    GREEDY_BELOW,
+    Continuation,
+    Decoder,
+    Numbers,
+    closing_tokens,
+    number_tokens,
+)
 from evalkit.inference.engines.teacher_forcing import BATCH_LOGITS, BATCH_TOKENS, TeacherForcing
 from evalkit.plumbing.log_space import less, total
 from evalkit.records import Checkpoint, Completion, Laws, Rendered, Sampling
@@ -102,7 +109,7 @@ class TransformersEngine:
 
     def _number_openings(self, pairs: Sequence[Pair]) -> list[float]:
         """Those of pairs that end with a digit: without what makes another number of it."""
-        known = number_tokens(self._tokenizer, self._decoder, self._vocabulary)
+        known = self._numbers
         closed = self._teacher.openings(pairs, known.closing)
         longer: list[list[float]] = [[] for _ in pairs]
         halves: dict[tuple[bool, ...], list[int]] = {}
@@ -114,6 +121,10 @@ class TransformersEngine:
             for place in range(len(pairs)):
                 longer[place] += openings[place * len(tokens) : (place + 1) * len(tokens)]
         return [less(opening, total(parts)) for opening, parts in zip(closed, longer, strict=True)]
+
+    @cached_property
+    def _numbers(self) -> Numbers:
+        return number_tokens(self._tokenizer, self._decoder, self._vocabulary)
 
     @cached_property
     def _closing(self) -> list[bool]:
