@@ -6,7 +6,7 @@ that no tensor holds more than `BATCH_LOGITS` numbers, be the vocabulary and the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from inspect import signature
 from typing import TYPE_CHECKING, Any
 
@@ -56,6 +56,34 @@ class TeacherForcing:
             return torch.cat([_given(law, following), closed], dim=-1)
 
         return [float(row[:-1, 0].sum(dtype=np.float64)) + float(row[-1, 1]) for row in self._read(pairs, look)]
+
+    def branches(self, pair: Pair, going_on: Mapping[int, Sequence[bool]]) -> list[float]:
+        """Log-prob that an answer begins with the pair's completion, then a token, then one that its flags allow.
+
+        `going_on`: token -> [V] flags; one number a token, in this order. The completion is read once for all of them.
+        """
+        import torch
+
+        if not going_on:
+            return []
+        prompt, completion = pair
+        tokens = list(going_on)
+        ids = torch.tensor([[*prompt, *completion]], device=self._device)
+        following = torch.tensor([*completion], device=self._device)
+        with torch.inference_mode():
+            start = self._model(input_ids=ids, use_cache=True)
+            law = start.logits[0, len(prompt) - 1 :].float().log_softmax(-1)
+            begins = law[:-1].gather(-1, following[:, None]).double().sum() + law[-1, tokens].double()
+            start.past_key_values.batch_repeat_interleave(len(tokens))
+            after = self._model(
+                input_ids=torch.tensor(tokens, device=self._device)[:, None],
+                past_key_values=start.past_key_values,
+                use_cache=True,
+            )
+            laws = after.logits[:, -1].float().log_softmax(-1)
+            flags = [torch.tensor(allowed, device=self._device) for allowed in going_on.values()]
+            goes_on = torch.stack([row[allowed].logsumexp(-1) for row, allowed in zip(laws, flags, strict=True)])
+        return [float(value) for value in begins + goes_on.double()]
 
     def _read(self, pairs: Sequence[Pair], look: Look) -> list[np.ndarray]:
         """What `look` keeps at the T + 1 laws along each pair's T completion tokens: before each, and after the last.

@@ -111,15 +111,7 @@ class TransformersEngine:
         """Those of pairs that end with a digit: without what makes another number of it."""
         known = self._numbers
         closed = self._teacher.openings(pairs, known.closing)
-        longer: list[list[float]] = [[] for _ in pairs]
-        halves: dict[tuple[bool, ...], list[int]] = {}
-        for token, flags in known.going_on.items():
-            halves.setdefault(flags, []).append(token)
-        for flags, tokens in halves.items():
-            asked = [(prompt, (*own, token)) for prompt, own in pairs for token in tokens]
-            openings = self._teacher.openings(asked, flags)
-            for place in range(len(pairs)):
-                longer[place] += openings[place * len(tokens) : (place + 1) * len(tokens)]
+        longer = [self._teacher.branches(pair, known.going_on) for pair in pairs]
         return [less(opening, total(parts)) for opening, parts in zip(closed, longer, strict=True)]
 
     @cached_property
