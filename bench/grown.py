@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from bench.gate import EDGE, PAGE, PLANTED, POLICY, K, Picker, World, build, lost, picker
+from bench.gate import EDGE, PLANTED, POLICY, K, Picker, World, build, lost, picker, write
 from evalkit.gate.common_prompts import on_common_prompts
 from evalkit.gate.decide import Verdict, judge
 from evalkit.gate.sides import Side
@@ -149,13 +149,6 @@ def table(world: World, trials: int) -> str:
     return "\n".join(lines)
 
 
-def write(text: str) -> None:
-    """Put the table between its marks in docs/gate.md."""
-    head, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
-    _, _, tail = rest.partition(END)
-    PAGE.write_text(f"{head}{BEGIN}\n{text}\n{END}{tail}", encoding="utf-8")
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--trials", type=int, default=1000)
@@ -165,7 +158,7 @@ def main() -> None:
     text = table(build(asked.groups), asked.trials)
     print(text)
     if asked.write:
-        write(text)
+        write(text, BEGIN, END)
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from evalkit.analysis.clusters import shared_clusters
 from evalkit.analysis.estimates import Measured, bounds_of, compare_arms, corrected, estimate_arms, few_prompts
 from evalkit.analysis.figure_data import Evidence, Meanings
 from evalkit.errors import Incomparable
-from evalkit.metrics.registry import VARIANT_WORDS, is_by_prompt, split_variant
+from evalkit.metrics.registry import is_by_prompt
 from evalkit.plumbing.arrays import JSON, Array
 from evalkit.plumbing.prose import counted, listed
 from evalkit.records import (
@@ -34,16 +34,11 @@ from evalkit.records import (
     Prompt,
     Reading,
     Summary,
-    Variant,
 )
 from evalkit.report.content.content import ReportContent, RunOrigin, Scores
+from evalkit.report.content.incomparable import named_together, unlike
 from evalkit.report.content.merge_map import merged_map
-from evalkit.report.sections.tables import unlike_fields
-from evalkit.report.wording import label
 from evalkit.runs.manifest import short_names
-
-NAMED = 3
-"""Measures of one variant that a note names one by one."""
 
 
 @dataclass(frozen=True)
@@ -111,7 +106,7 @@ def merge(folders: Sequence[Path], contents: Sequence[ReportContent]) -> ReportC
             RunOrigin(run.name, str(folder), len(run.summary.prompts), run.content.provenance)
             for run, folder in zip(runs, folders, strict=True)
         ],
-        notes=[*_once(runs), *_left_out(runs, shared), *_unlike(estimates, arms), *undrawn],
+        notes=[*_once(runs), *_left_out(runs, shared), *unlike(estimates, arms), *undrawn],
     )
 
 
@@ -401,7 +396,7 @@ def _left_out(runs: Sequence[_Run], shared: Sequence[str]) -> list[str]:
     if gone:
         names = listed([run.name for run in parts])
         notes.append(
-            f"Left out too, because they are of all the prompts of a run at once: {_measures(gone)} of {names}."
+            f"Left out too, because they are of all the prompts of a run at once: {named_together(gone)} of {names}."
         )
     if any(run.summary.curves or run.summary.readings for run in parts):
         notes.append(
@@ -409,43 +404,3 @@ def _left_out(runs: Sequence[_Run], shared: Sequence[str]) -> list[str]:
             "has all of it."
         )
     return notes
-
-
-def _unlike(estimates: Sequence[Estimate], arms: Sequence[Arm]) -> list[str]:
-    """Metrics that were measured in other ways than the baseline's: which, of which arms, and what is different."""
-    baselines = {arm.name: arm.baseline for arm in arms}
-    own = {(estimate.metric, estimate.arm): estimate for estimate in estimates}
-    found: dict[tuple[str, str], list[str]] = {}
-    for estimate in estimates:
-        other = own.get((estimate.metric, baselines[estimate.arm] or estimate.arm))
-        if other is None:
-            why = f"{baselines[estimate.arm]} has no such number"
-        elif other.signature != estimate.signature:
-            why = unlike_fields(estimate.signature, other.signature)
-        else:
-            continue
-        found.setdefault((estimate.arm, why), []).append(estimate.metric)
-    grouped: dict[tuple[str, ...], dict[str, list[str]]] = {}
-    for (arm, why), metrics in found.items():
-        grouped.setdefault(tuple(metrics), {}).setdefault(why, []).append(arm)
-    return [
-        f"Shown, but not compared, because they were measured in another way: {_measures(metrics)} of "
-        f"{listed(f'{listed(named)} ({why})' for why, named in reasons.items())}."
-        for metrics, reasons in grouped.items()
-    ]
-
-
-def _measures(metrics: Iterable[str]) -> str:
-    """By name; many of one variant together, as a suite asks for them together."""
-    variants: dict[Variant, list[str]] = {}
-    for metric in metrics:
-        variants.setdefault(split_variant(metric)[0], []).append(metric)
-    return listed(
-        words
-        for variant, own in variants.items()
-        for words in (
-            [f"the {VARIANT_WORDS[variant]} readings of {len(own)} measures"]
-            if variant != "whole" and len(own) > NAMED
-            else map(label, own)
-        )
-    )

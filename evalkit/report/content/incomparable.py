@@ -1,0 +1,54 @@
+"""Measures of several runs that do not compare: which, of which arms and why, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from evalkit.metrics.registry import VARIANT_WORDS, split_variant
+from evalkit.plumbing.prose import listed
+from evalkit.records import Arm, Estimate, Variant
+from evalkit.report.sections.tables import unlike_fields
+from evalkit.report.wording import label
+
+NAMED = 3
+"""Measures of one variant that a note names one by one."""
+
+
+def unlike(estimates: Sequence[Estimate], arms: Sequence[Arm]) -> list[str]:
+    """Metrics that were measured in other ways than the baseline's: which, of which arms, and what is different."""
+    baselines = {arm.name: arm.baseline for arm in arms}
+    own = {(estimate.metric, estimate.arm): estimate for estimate in estimates}
+    found: dict[tuple[str, str], list[str]] = {}
+    for estimate in estimates:
+        other = own.get((estimate.metric, baselines[estimate.arm] or estimate.arm))
+        if other is None:
+            why = f"{baselines[estimate.arm]} has no such number"
+        elif other.signature != estimate.signature:
+            why = unlike_fields(estimate.signature, other.signature)
+        else:
+            continue
+        found.setdefault((estimate.arm, why), []).append(estimate.metric)
+    grouped: dict[tuple[str, ...], dict[str, list[str]]] = {}
+    for (arm, why), metrics in found.items():
+        grouped.setdefault(tuple(metrics), {}).setdefault(why, []).append(arm)
+    return [
+        f"Shown, but not compared, because they were measured in another way: {named_together(metrics)} of "
+        f"{listed(f'{listed(named)} ({why})' for why, named in reasons.items())}."
+        for metrics, reasons in grouped.items()
+    ]
+
+
+def named_together(metrics: Iterable[str]) -> str:
+    """By name; many of one variant together, as a suite asks for them together."""
+    variants: dict[Variant, list[str]] = {}
+    for metric in metrics:
+        variants.setdefault(split_variant(metric)[0], []).append(metric)
+    return listed(
+        words
+        for variant, own in variants.items()
+        for words in (
+            [f"the {VARIANT_WORDS[variant]} readings of {len(own)} measures"]
+            if variant != "whole" and len(own) > NAMED
+            else map(label, own)
+        )
+    )
