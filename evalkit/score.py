@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, field_
 from evalkit.analysis.alarms import alarms
 from evalkit.analysis.clusters import clusters_of
 from evalkit.analysis.collect_figure_data import gather
-from evalkit.analysis.estimates import summarise
+from evalkit.analysis.estimates import estimate_arms, summarise
 from evalkit.analysis.measure import Fairness, compared, measure_groups
 from evalkit.analysis.paraphrases import paraphrased
 from evalkit.errors import MetricError, RecordsError
@@ -23,10 +24,13 @@ from evalkit.metrics.task_checks import read_checks
 from evalkit.metrics.text_sets import split_alike
 from evalkit.plumbing.jsonl import jsonl_rows
 from evalkit.plumbing.progress import Listener
+from evalkit.plumbing.text_rows import Texts, text_rows
 from evalkit.plumbing.tokenizer import Asked
 from evalkit.plumbing.unread import unread_note
-from evalkit.records import Arm, Completion, Group, Match, Prompt, Summary
-from evalkit.report.publish import report_page
+from evalkit.records import Arm, Completion, Estimate, Group, Match, Prompt, Summary
+from evalkit.report.content.content import ReportContent
+from evalkit.report.page import build_report
+from evalkit.report.publish import report_content
 from evalkit.runs.asked import hashes_of
 
 UNNAMED = "texts"
@@ -81,10 +85,18 @@ class Row(BaseModel):
 
 @dataclass(frozen=True)
 class Scored:
-    """What measuring a file gives."""
+    """What measuring texts gives."""
 
-    summary: Summary
-    page: bytes
+    content: ReportContent
+
+    @property
+    def summary(self) -> Summary:
+        return self.content.summary
+
+    @cached_property
+    def page(self) -> bytes:
+        """The report, as UTF-8."""
+        return build_report(self.content).encode("utf-8", "replace")
 
 
 def score_file(
@@ -101,9 +113,59 @@ def score_file(
     the first k, k being the smallest number that any has.
     Raises `RecordsError`, `MetricError`.
     """
-    measures = list(dict.fromkeys(parse(name) for name in metrics))
+    asked = _asked(metrics)
     places, rows = _read(path, tell)
-    measures = measures or _all_on_texts(rows)
+    return _scored(asked, places, rows, baseline, tell, tokenizer, suite or path.stem, str(path))
+
+
+def score_texts(
+    texts: Texts,
+    metrics: Sequence[str],
+    baseline: str | None,
+    tell: Listener,
+    tokenizer: Asked = "auto",
+    suite: str | None = None,
+) -> Scored:
+    """The same of texts that Python holds (`evalkit.plumbing.text_rows`). Raises `RecordsError`, `MetricError`."""
+    asked = _asked(metrics)
+    places, rows = _checked(text_rows(texts), UNNAMED, tell)
+    if not rows:
+        raise RecordsError("there are no texts; give one completion at least")
+    return _scored(asked, places, rows, baseline, tell, tokenizer, suite or UNNAMED, UNNAMED)
+
+
+def measure_texts(measure: Measure, texts: Mapping[str, Sequence[str]], tell: Listener, tokenizer: Asked) -> Estimate:
+    """One measure of the completions {prompt: texts}, its mean over prompts with its interval.
+
+    Raises `RecordsError` without any, `MetricError` where texts alone do not allow it.
+    """
+    _check([measure], [])
+    if not texts:
+        raise RecordsError("there are no texts; give one prompt's at least")
+    samples = _common_number({UNNAMED: {prompt: list(own) for prompt, own in texts.items()}}, tell)
+    measure.check_fits(samples)
+    groups = {UNNAMED: [_group(Prompt(prompt, prompt), own[:samples]) for prompt, own in texts.items()]}
+    arms = [Arm(UNNAMED, UNNAMED, None, None, None)]
+    measurements = measure_groups([measure], arms, split_alike(groups, tokenizer, tell), samples, tell)
+    [estimate] = estimate_arms(measurements.measured[0], arms, samples)
+    return estimate
+
+
+def _asked(metrics: Sequence[str]) -> list[Measure]:
+    return list(dict.fromkeys(parse(name) for name in metrics))
+
+
+def _scored(
+    asked: list[Measure],
+    places: Sequence[str],
+    rows: Sequence[Row],
+    baseline: str | None,
+    tell: Listener,
+    tokenizer: Asked,
+    name: str,
+    source: str,
+) -> Scored:
+    measures = asked or _all_on_texts(rows)
     _check(measures, rows)
     prompts, texts = _gather(rows, places)
     arms = _arms(list(texts), baseline, texts)
@@ -121,11 +183,11 @@ def score_file(
     ids = [prompt.id for prompt in prompts]
     found = [*alarms(arms, measurements.groups), *paraphrased(prompts), *measurements.alarms]
     more, clusters = compared(arms, measurements), clusters_of(prompts)
-    name, asked = suite or path.stem, hashes_of(prompts)
-    summary = summarise(name, ids, arms, measurements.measured, samples, found, more, clusters, asked)
-    provenance = {"file": str(path), "metrics": [str(measure) for measure in measures], "samples": samples}
+    hashes = hashes_of(prompts)
+    summary = summarise(name, ids, arms, measurements.measured, samples, found, more, clusters, hashes)
+    provenance = {"file": source, "metrics": [str(measure) for measure in measures], "samples": samples}
     evidence = gather(measurements.groups, measurements.measures)
-    return Scored(summary, report_page(name, summary, groups, {}, measurements, provenance, evidence))
+    return Scored(report_content(name, summary, groups, {}, measurements, provenance, evidence))
 
 
 def _read(path: Path, tell: Listener) -> tuple[list[str], list[Row]]:
@@ -134,19 +196,25 @@ def _read(path: Path, tell: Listener) -> tuple[list[str], list[Row]]:
         raise RecordsError(f"{path} is a folder; name the file of texts in it (JSONL, one object a line)")
     if not path.is_file():
         raise RecordsError(f"there is no file {path}")
+    places, rows = _checked(jsonl_rows(path), str(path), tell)
+    if not rows:
+        raise RecordsError(f"{path} holds no rows; each line is one JSON object with prompt_id, prompt and completion")
+    return places, rows
+
+
+def _checked(given: Iterable[tuple[str, dict[str, Any]]], source: str, tell: Listener) -> tuple[list[str], list[Row]]:
+    """Where each row stands, and the rows."""
     adapter = TypeAdapter(Row)
     rows, places = [], []
     keys: dict[str, None] = {}
-    for where, fields in jsonl_rows(path):
+    for where, fields in given:
         keys |= dict.fromkeys(fields)
         try:
             rows.append(adapter.validate_python(fields))
         except ValidationError as error:
             raise RecordsError(f"{where}: {_problem(error, fields)}") from None
         places.append(where)
-    if not rows:
-        raise RecordsError(f"{path} holds no rows; each line is one JSON object with prompt_id, prompt and completion")
-    if note := unread_note(str(path), keys, list(Row.model_fields)):
+    if note := unread_note(source, keys, list(Row.model_fields)):
         tell.note(note)
     return places, rows
 
@@ -174,9 +242,7 @@ def _check(measures: Sequence[Measure], rows: Sequence[Row]) -> None:
         measure.identify()
         missing = measure.definition.needs - OF_TEXTS
         if missing:
-            raise MetricError(
-                f"metric {measure} needs {' and '.join(sorted(missing))}, which a file of texts does not hold"
-            )
+            raise MetricError(f"metric {measure} needs {' and '.join(sorted(missing))}, which texts alone do not tell")
         for need in OF_ROWS & measure.definition.needs:
             if not any(getattr(row, need) for row in rows):
                 raise MetricError(f"metric {measure} needs rows with `{need}`; none has any")

@@ -77,10 +77,16 @@ def read_end(given: str) -> End:
         for cut in range(len(pieces) - 1, 0, -1):
             run, arm = ":".join(pieces[:cut]), ":".join(pieces[cut:])
             if find_side(run) is not None:
-                side = read_side(run)
-                _check_arm(side, arm)
-                return End(side, arm)
+                return end_of(read_side(run), arm)
     return End(read_side(given))
+
+
+def end_of(side: Side, arm: str) -> End:
+    """One arm of a side. Raises `InputError` where it has none of the name."""
+    known = [own.name for own in side.summary.arms]
+    if arm not in known:
+        raise InputError(f"{side.place} has no arm {arm!r}; it has {', '.join(known) or 'none'}")
+    return End(side, arm)
 
 
 def compare_sides(a: End, b: End, metrics: Sequence[str] = (), common_prompts: bool = False) -> Comparison:
@@ -120,12 +126,6 @@ def compare_sides(a: End, b: End, metrics: Sequence[str] = (), common_prompts: b
         sum(row.difference is not None and row.difference.p is not None for own in told for row in own),
         tuple(PairRows(one, other, tuple(own)) for (one, other), own in zip(pairs, told, strict=True)),
     )
-
-
-def _check_arm(side: Side, arm: str) -> None:
-    known = [own.name for own in side.summary.arms]
-    if arm not in known:
-        raise InputError(f"{side.place} has no arm {arm!r}; it has {', '.join(known) or 'none'}")
 
 
 def _common(a: Side, b: Side, common_prompts: bool) -> Common:

@@ -6,6 +6,8 @@ import os
 import tempfile
 from pathlib import Path
 
+from evalkit.errors import StoreError
+
 
 def cache_folder(name: str) -> Path:
     """`$XDG_CACHE_HOME/evalkit/NAME` (default `~/.cache/evalkit/NAME`), made if missing."""
@@ -13,6 +15,14 @@ def cache_folder(name: str) -> Path:
     folder = Path(root) / "evalkit" / name
     folder.mkdir(parents=True, exist_ok=True)
     return folder
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file that the user asked for, whole or not at all. Raises `StoreError`."""
+    try:
+        write_atomically(path, content)
+    except OSError as error:
+        raise StoreError(f"{path} could not be written: {error.strerror}") from error
 
 
 def write_atomically(path: Path, content: bytes) -> None:

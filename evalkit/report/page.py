@@ -180,7 +180,7 @@ def _data(content: ReportContent, packed: samples.Samples, told: Verdict) -> dic
         "curves": tries.curve_figures(tries.over_k(summary)),
         "distance": _distance(summary),
         "forests": [figures.forest(summary, arm.arm, arm.baseline) for arm in told.arms],
-        "figures": _figures(content),
+        "figures": section_figures(content),
         "choices": choices.one_by_one(content),
         "prompts": packed.prompts,
         "arms": [{"name": name, "colour": colour} for name, colour in signs.colours(summary).items()],
@@ -192,7 +192,7 @@ def _data(content: ReportContent, packed: samples.Samples, told: Verdict) -> dic
     }
 
 
-def _figures(content: ReportContent) -> dict[str, JSON]:
+def section_figures(content: ReportContent) -> dict[str, figures.Figure]:
     """Figures without a selector, by the id of their place."""
     summary, evidence = content.summary, content.evidence
     card: Any = content.provenance.get("voices")

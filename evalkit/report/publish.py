@@ -1,4 +1,4 @@
-"""Measurements become the page: what the report needs to know, gathered from the run or the file of texts."""
+"""Measurements become a report: what it needs to know, gathered from the run or the texts, and the page."""
 
 from __future__ import annotations
 
@@ -23,7 +23,21 @@ def report_page(
     evidence: Evidence,
 ) -> bytes:
     """report.html, as UTF-8."""
-    content = ReportContent(
+    content = report_content(title, summary, groups, rendered, measurements, provenance, evidence)
+    return build_report(content).encode("utf-8", "replace")
+
+
+def report_content(
+    title: str,
+    summary: Summary,
+    groups: Groups,
+    rendered: Mapping[str, Mapping[str, str]],
+    measurements: Measurements,
+    provenance: Mapping[str, Any],
+    evidence: Evidence,
+) -> ReportContent:
+    """What the report of these measurements shows."""
+    return ReportContent(
         title=title,
         summary=summary,
         groups=groups,
@@ -39,4 +53,3 @@ def report_page(
         metrics={str(measure): metric_text(measure) for measure in measurements.measures},
         evidence=evidence,
     )
-    return build_report(content).encode("utf-8", "replace")

@@ -23,6 +23,7 @@ from evalkit.checkpoints.servers import api_key, base_url, one_line, only_model
 from evalkit.errors import EngineError
 from evalkit.inference.engines.base import Pair, Progress
 from evalkit.inference.engines.decoding import GREEDY_BELOW
+from evalkit.plumbing.coroutines import run_to_end
 from evalkit.records import Checkpoint, Completion, FinishReason, Rendered, Sampling
 
 if TYPE_CHECKING:
@@ -112,7 +113,7 @@ class OpenAIEngine:
                 return await work(client)
 
         try:
-            return asyncio.run(with_client())
+            return run_to_end(with_client())
         except openai.APIStatusError as error:
             raise EngineError(f"{self._url} answered {error.status_code}: {one_line(error.message)}") from error
         except openai.APIConnectionError as error:

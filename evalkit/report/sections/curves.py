@@ -69,16 +69,16 @@ def curve_tables(summary: Summary) -> list[CurveTable]:
             rows=tuple((curve.arm, tuple(_cells(curve))) for curve in own),
             crossings=tuple(_crossing(found) for found in summary.crossovers if _kind(found) == kind),
         )
-        for kind, own in _kinds(summary).items()
+        for kind, own in kinds(summary).items()
     ]
 
 
 def curve_figures(summary: Summary) -> list[figures.Figure]:
     """In the same order: k to the right, a line an arm that has any number."""
-    return [_figure(summary, own) for own in _kinds(summary).values()]
+    return [_figure(summary, own) for own in kinds(summary).values()]
 
 
-def _kinds(summary: Summary) -> dict[tuple[str, str], list[Curve]]:
+def kinds(summary: Summary) -> dict[tuple[str, str], list[Curve]]:
     """First those in which the baseline overtakes: that is what more tries are drawn for."""
     kinds: dict[tuple[str, str], list[Curve]] = {}
     for curve in summary.curves:
