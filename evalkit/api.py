@@ -247,7 +247,7 @@ def metrics() -> pd.DataFrame:
 
 
 class _Listening:
-    """A listener for the length of a `with` block: bars in a terminal, lines elsewhere if asked for, else notes alone."""
+    """A listener for the length of a `with` block: bars in a terminal, lines elsewhere if asked, else notes alone."""
 
     def __init__(self, progress: bool | None) -> None:
         is_terminal = sys.stderr.isatty()
