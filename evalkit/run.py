@@ -21,11 +21,13 @@ from evalkit.analysis.best_of import keep_best
 from evalkit.analysis.classify_voices import Heard, hear_voices
 from evalkit.analysis.clusters import clusters_of
 from evalkit.analysis.collect_figure_data import gather
-from evalkit.analysis.estimates import summarise
+from evalkit.analysis.estimates import AskedSuite, summarise
+from evalkit.analysis.fair_comparison import compare_fairly
 from evalkit.analysis.figure_data import FILE as EVIDENCE_FILE
 from evalkit.analysis.figure_data import to_json as evidence_json
-from evalkit.analysis.measure import Fairness, Measurements, compared, measure_groups
+from evalkit.analysis.measure import Fairness, Measurements, measure_groups
 from evalkit.analysis.paraphrases import paraphrased
+from evalkit.analysis.sampled_arms import SampledArms
 from evalkit.analysis.tables import metric_rows, score_rows
 from evalkit.checkpoints.training_log import trainings_of
 from evalkit.inference.logprobs.attach import fill_needs
@@ -111,16 +113,14 @@ def measure_samples(plan: Plan, store: Store, tell: Listener) -> Found:
     filled, undefined = fill_needs(plan, groups, tell)
     heard = hear_voices(suite.voices, plan.encoder, plan.arms, filled, tell)
     baseline = plan.checkpoints[suite.baseline_checkpoint].checkpoint.fingerprint
+    sampled = SampledArms(plan.arms, heard.groups, suite.sampling.n, baseline)
     fairness = Fairness(suite.quality_measure, suite.quality_bar, suite.variants)
-    measurements = measure_groups(
-        suite.measures, plan.arms, heard.groups, suite.sampling.n, tell, baseline, plan.encoder, fairness
-    )
+    measurements = measure_groups(suite.measures, sampled, tell, plan.encoder, fairness)
+    ids = [prompt.id for prompt in suite.prompts]
     summary = summarise(
-        suite.name,
-        [prompt.id for prompt in suite.prompts],
+        AskedSuite(suite.name, ids, clusters_of(suite.prompts), hashes_of(suite.prompts)),
         plan.arms,
         measurements.measured,
-        suite.sampling.n,
         [
             *_left_out(plan),
             *alarms(plan.arms, measurements.groups),
@@ -129,9 +129,7 @@ def measure_samples(plan: Plan, store: Store, tell: Listener) -> Found:
             *heard.alarms,
             *measurements.alarms,
         ],
-        compared(plan.arms, measurements),
-        clusters_of(suite.prompts),
-        hashes_of(suite.prompts),
+        compare_fairly(measurements),
     )
     return Found(groups, heard, measurements, with_disagreements(summary, measurements))
 
