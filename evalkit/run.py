@@ -18,7 +18,7 @@ from typing import Any
 from evalkit.analysis.agreement import agreements, over_optimisation, scores_of_quality
 from evalkit.analysis.alarms import alarms
 from evalkit.analysis.best_of import keep_best
-from evalkit.analysis.classify_voices import Heard, hear_voices
+from evalkit.analysis.classify_voices import ClassifiedVoices, classify_voices
 from evalkit.analysis.clusters import clusters_of
 from evalkit.analysis.collect_figure_data import gather
 from evalkit.analysis.estimates import AskedSuite, summarise
@@ -67,7 +67,7 @@ class Found:
 
     groups: dict[str, list[Group]]
     """Arm -> one group a prompt."""
-    heard: Heard
+    heard: ClassifiedVoices
     measurements: Measurements
     summary: Summary
 
@@ -111,7 +111,7 @@ def measure_samples(plan: Plan, store: Store, tell: Listener) -> Found:
     choosers = {name: spec.best_of.reward for name, spec in suite.checkpoints.items() if spec.best_of is not None}
     groups = split_alike(keep_best(plan.arms, choosers, read_groups(plan, store), tell), suite.tokenizer, tell)
     filled, undefined = fill_needs(plan, groups, tell)
-    heard = hear_voices(suite.voices, plan.encoder, plan.arms, filled, tell)
+    heard = classify_voices(suite.voices, plan.encoder, plan.arms, filled, tell)
     baseline = plan.checkpoints[suite.baseline_checkpoint].checkpoint.fingerprint
     sampled = SampledArms(plan.arms, heard.groups, suite.sampling.n, baseline)
     fairness = Fairness(suite.quality_measure, suite.quality_bar, suite.variants)
