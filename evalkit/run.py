@@ -20,7 +20,7 @@ from evalkit.analysis.alarms import alarms
 from evalkit.analysis.best_of import keep_best
 from evalkit.analysis.classify_voices import ClassifiedVoices, classify_voices
 from evalkit.analysis.clusters import clusters_of
-from evalkit.analysis.collect_figure_data import gather
+from evalkit.analysis.collect_figure_data import collect_figure_data
 from evalkit.analysis.estimates import AskedSuite, summarise
 from evalkit.analysis.fair_comparison import compare_fairly
 from evalkit.analysis.figure_data import FILE as EVIDENCE_FILE
@@ -172,7 +172,7 @@ def finish(store: Store, plan: Plan, manifest: dict[str, Any], found: Found) -> 
         for arm in plan.arms
     }
     trainings = trainings_of(loaded.checkpoint for loaded in plan.checkpoints.values())
-    evidence = replace(gather(measurements.groups, measurements.measures), trainings=trainings)
+    evidence = replace(collect_figure_data(measurements.groups, measurements.measures), trainings=trainings)
     store.write(EVIDENCE_FILE, evidence_json(evidence))
     store.write_json(PROMPTS_FILE, {"prompts": [asdict(prompt) for prompt in plan.suite.prompts], "rendered": rendered})
     page = report_page(plan.suite.name, summary, groups, rendered, measurements, manifest, evidence)

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, field_
 
 from evalkit.analysis.alarms import alarms
 from evalkit.analysis.clusters import clusters_of
-from evalkit.analysis.collect_figure_data import gather
+from evalkit.analysis.collect_figure_data import collect_figure_data
 from evalkit.analysis.estimates import AskedSuite, summarise
 from evalkit.analysis.fair_comparison import compare_fairly
 from evalkit.analysis.measure import Fairness, measure_groups
@@ -126,7 +126,7 @@ def score_file(
     asked = AskedSuite(name, ids, clusters_of(prompts), hashes_of(prompts))
     summary = summarise(asked, arms, measurements.measured, found, compare_fairly(measurements))
     provenance = {"file": str(path), "metrics": [str(measure) for measure in measures], "samples": samples}
-    evidence = gather(measurements.groups, measurements.measures)
+    evidence = collect_figure_data(measurements.groups, measurements.measures)
     return Scored(summary, report_page(name, summary, groups, {}, measurements, provenance, evidence))
 
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from evalkit.analysis.clusters import shared_clusters
-from evalkit.analysis.effects import Outcome, is_whole, outcome
+from evalkit.analysis.effects import Outcome, is_plain, outcome
 from evalkit.analysis.estimates import compare_arms, corrected, estimate_arms, remeasured
 from evalkit.errors import Incomparable, InputError
 from evalkit.gate.baselines import find_side, read_side
@@ -176,7 +176,7 @@ def _compared(side: Side) -> list[str]:
 
 def _wanted(known: Mapping[str, Estimate], metrics: Sequence[str]) -> list[str]:
     if not metrics:
-        return [name for name in known if is_whole(name)]
+        return [name for name in known if is_plain(name)]
     return list(dict.fromkeys(named(known, name, "--metric names") for name in metrics))
 
 

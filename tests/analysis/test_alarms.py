@@ -79,7 +79,7 @@ def test_two_replicas_with_one_seed_are_heard(name: str) -> None:
     ]
     found = alarms([arm()], {"base": groups})
     assert kinds(found) == ["duplicates", "seeds"]
-    assert "8 slots apart" in found[1].message
+    assert "8 samples apart" in found[1].message
 
 
 def test_a_doubled_draw_here_and_there_is_heard_through_log_probs() -> None:
@@ -126,7 +126,7 @@ def test_overlapping_seeds_are_heard_at_any_temperature(sampling: Sampling | Non
         assert kinds(alarms([arm(sampling)], {"base": groups})) == ["seeds"]
     else:
         [found] = alarms([arm(sampling)], {"base": groups})
-        assert f"{shift} slots apart" in found.message
+        assert f"{shift} samples apart" in found.message
 
 
 def test_mode_collapse_is_not_a_seed_bug() -> None:

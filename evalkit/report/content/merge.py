@@ -17,7 +17,7 @@ import numpy as np
 
 from evalkit.analysis.clusters import shared_clusters
 from evalkit.analysis.estimates import Measured, compare_arms, corrected, estimate_arms, few_prompts, remeasured
-from evalkit.analysis.figure_data import Evidence, Meanings
+from evalkit.analysis.figure_data import FigureData, Meanings
 from evalkit.errors import Incomparable
 from evalkit.metrics.registry import is_by_prompt
 from evalkit.plumbing.arrays import JSON, Array
@@ -110,9 +110,9 @@ def merge(folders: Sequence[Path], contents: Sequence[ReportContent]) -> ReportC
     )
 
 
-def _evidence(runs: Sequence[_Run], whole: Sequence[_Run], shared: Sequence[str]) -> Evidence:
+def _evidence(runs: Sequence[_Run], whole: Sequence[_Run], shared: Sequence[str]) -> FigureData:
     """All but the map of completions."""
-    return Evidence(
+    return FigureData(
         shapes=tuple(
             replace(shape, arm=run.names[shape.arm])
             for run in whole

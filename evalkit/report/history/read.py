@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from evalkit.analysis.clusters import shared_clusters
-from evalkit.analysis.effects import is_whole
+from evalkit.analysis.effects import is_plain
 from evalkit.analysis.estimates import estimate_arms, remeasured
 from evalkit.errors import Incomparable, InputError, RecordsError
 from evalkit.metrics.registry import is_by_prompt
@@ -107,7 +107,7 @@ def _read(folder: Path, name: str) -> _Past:
         asked=frozenset(summary.prompts),
         stopped="look" in manifest,
         frames=_frames(manifest),
-        estimates={(e.metric, e.arm): e for e in summary.estimates if is_whole(e.metric)},
+        estimates={(e.metric, e.arm): e for e in summary.estimates if is_plain(e.metric)},
         arms={arm.name: arm for arm in summary.arms},
     )
 
