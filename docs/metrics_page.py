@@ -80,8 +80,8 @@ summary and signature have its full name. [How far the estimators can be trusted
 SIMULATION = """## Simulation
 
 In the lab the distribution of every prompt is known, so that bias and intervals can be checked.
-`python -m bench.estimators` draws completions from the grammar and from its exact optimum under the scholars, and asks: how far is the mean at
-k = 32 from the limit for ever more completions; how often do 95 % intervals over 60 prompts hold the mean over all
+`python -m bench.estimators` draws completions from the grammar and from its exact optimum under the scholars, and
+asks: how far is the mean at k = 32 from the limit for ever more completions; how often do 95 % intervals over 60 prompts hold the mean over all
 prompts, and the mean difference; how often is a difference between two draws of the same distribution called one.
 
 {table}
@@ -90,8 +90,8 @@ prompts, and the mean difference; how often is a difference between two draws of
 completions of a prompt. Where it is far from 0 the metric depends on k by its nature, and only equal k compares, which
 is what a run does. Not simulated: what is exact for every prompt (choices, references) or needs a model's whole
 next-token distributions (token_entropy, rank_decay), whose tests are against enumeration; voices and MAUVE, whose
-intervals have tests of their own; and scores, which are means. The last column is a little high by the simulation itself: each distribution's groups
-are drawn once, so two draws of one differ a little in every trial.
+intervals have tests of their own; and scores, which are means. The last column is a little high by the simulation
+itself: each distribution's groups are drawn once, so two draws of one differ a little in every trial.
 
 ## Speed
 
