@@ -81,9 +81,9 @@ SIMULATION = """## Simulation
 
 In the lab the distribution of every prompt is known, so that bias and intervals can be checked.
 `python -m bench.estimators` draws completions from the grammar and from its exact optimum under the scholars, and asks:
-how far is the mean at k = 32 from the limit for ever more completions; how often do 95 % intervals over 60 prompts hold the mean
-over all prompts, and the mean difference; how often is a difference between two draws of the same distribution called
-one.
+how far is the mean at k = 32 from the limit for ever more completions; how often do 95 % intervals over 60 prompts hold
+the mean over all prompts, and the mean difference; how often is a difference between two draws of the same distribution
+called one.
 
 {table}
 
