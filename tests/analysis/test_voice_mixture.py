@@ -64,8 +64,8 @@ def test_a_shift_by_noise_is_zero_on_average_and_its_interval_holds_zero() -> No
     rng = np.random.default_rng(0)
     found = []
     for _ in range(200):
-        law = rng.dirichlet([2, 2, 2], size=(2, 30))
-        found.append(shift(np.eye(3), law[0], law[1]))
+        distribution = rng.dirichlet([2, 2, 2], size=(2, 30))
+        found.append(shift(np.eye(3), distribution[0], distribution[1]))
     values = [one.value for one in found]
     assert np.mean(values) == pytest.approx(0, abs=4 * np.std(values) / 200**0.5)
     assert np.mean([one.low == 0 for one in found]) >= 0.95 - 4 * (0.95 * 0.05 / 200) ** 0.5
