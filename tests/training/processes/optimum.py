@@ -19,14 +19,14 @@ from tests.training.processes.toy_ppo import Setting, setting
 
 
 def laws(its: Setting) -> Tensor:
-    return torch.stack([toy.log_law(its.learner.policy, ids) for ids in its.asked.ids])
+    return torch.stack([toy.log_law(its.state.policy, ids) for ids in its.prompts.ids])
 
 
 if __name__ == "__main__":
     checkpoint, out = map(Path, sys.argv[1:])
     its = setting(checkpoint, Accelerator(cpu=True))
     before = laws(its)
-    for _ in ppo.updates(its.config, its.learner, its.asked, its.judged):
+    for _ in ppo.updates(its.config, its.state, its.prompts, its.sources):
         pass
-    if its.learner.accelerator.is_main_process:
+    if its.state.accelerator.is_main_process:
         save_file({"before": before, "after": laws(its)}, out / "laws.safetensors")
