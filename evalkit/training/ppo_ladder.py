@@ -10,7 +10,6 @@ to the same curve. Under `accelerate launch` every process runs this; the first 
 from __future__ import annotations
 
 import copy
-import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
@@ -21,8 +20,7 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 
 from evalkit.checkpoints.training_log import read_curves, work_of
-from evalkit.errors import InputError, StoreError
-from evalkit.plumbing.files import write_atomically
+from evalkit.errors import InputError
 from evalkit.plumbing.progress import Listener, Quiet
 from evalkit.training.config import PpoConfig
 from evalkit.training.distributed import agreed, gathered, open_accelerator, together
@@ -32,7 +30,7 @@ from evalkit.training.output import manifest
 from evalkit.training.output.card import policy_card
 from evalkit.training.output.curves import Curves, LogRow
 from evalkit.training.output.folder import frame_as_chat, save_model
-from evalkit.training.output.page import training_page
+from evalkit.training.output.page import write_page
 from evalkit.training.ppo import RewardSources, TrainState, prepare, seed_torch, updates
 from evalkit.training.probe import probe_row
 from evalkit.training.rollout import sample
@@ -63,7 +61,7 @@ def train_ladder(config: PpoConfig, out: Path, tell: Listener, command: Sequence
             if not agreed((folder / "training.json").exists(), folder, accelerator):
                 train_rung(config, beta, out, accelerator, tell if first else Quiet())
         if first:
-            write_page(config, out)
+            write_page(config.name, out, map(name_of, config.beta))
             manifest.finish(out, told)
         accelerator.end_training()
     return folders
@@ -92,7 +90,7 @@ def train_rung(config: PpoConfig, beta: float, out: Path, accelerator: Accelerat
             if done % config.save_every == 0 or done == config.updates:
                 save_state(state, work / STATE, done)
                 if accelerator.is_main_process:
-                    write_page(config, out)
+                    write_page(config.name, out, map(name_of, config.beta))
     weights = gathered(state.policy.model.state_dict(), accelerator)
     if accelerator.is_main_process:
         save_policy(config, state, weights, beta, scale, out)
@@ -149,8 +147,9 @@ def reference_scale(config: PpoConfig, policy: Policy, prompts: PromptSet, rewar
         ended = [(i, response) for i, response in zip(prompt_index, drawn, strict=True) if response[-1] in policy.stops]
         if not ended:
             raise InputError(
-                f"none of {len(prompt_index)} completions of the policy ends within max_tokens {config.sampling.max_tokens}, "
-                "so all would be given the penalty missing_eos; raise sampling.max_tokens or set missing_eos to null"
+                f"none of {len(prompt_index)} completions of the policy ends within max_tokens "
+                f"{config.sampling.max_tokens}, so all would be given the penalty missing_eos; raise "
+                "sampling.max_tokens or set missing_eos to null"
             )
         prompt_index, drawn = [i for i, _ in ended], [response for _, response in ended]
     return scale_of(reward(prompt_index, drawn)) if config.normalise else Scale()
@@ -232,17 +231,6 @@ def facts_of(config: PpoConfig, beta: float, scale: Scale, rows: Sequence[Mappin
         "reward_deviation": scale.deviation,
         "reached": reached,
     }
-
-
-def write_page(config: PpoConfig, out: Path) -> None:
-    """Write the page over the curves of all betas so far. Raises `StoreError`."""
-    runs = {name_of(beta): read_curves(work_of(out / name_of(beta))) for beta in config.beta}
-    facts = json.loads((out / manifest.NAME).read_text(encoding="utf-8"))
-    page = training_page(config.name, {name: rows for name, rows in runs.items() if rows}, facts)
-    try:
-        write_atomically(out / "training.html", page.encode("utf-8", "replace"))
-    except OSError as error:
-        raise StoreError(f"{out / 'training.html'} could not be written: {error.strerror}") from None
 
 
 @contextmanager

@@ -27,9 +27,10 @@ from evalkit.training.config import SftConfig
 from evalkit.training.data_files import Text, typed_rows
 from evalkit.training.memory import told_when_full
 from evalkit.training.models import Policy, load_policy, response_logits, token_log_probs
-from evalkit.training.optimise import Objective, device_of_training, evaluate, optimise, write_page
+from evalkit.training.optimise import Objective, device_of_training, evaluate, optimise
 from evalkit.training.output import manifest
 from evalkit.training.output.folder import frame_as_chat, save_model
+from evalkit.training.output.page import write_page
 from evalkit.training.split import held_out_prompts
 from evalkit.training.state import STATE, forget_state
 
