@@ -191,25 +191,25 @@ def response_logits(model: nn.Module, batch: Batch, temperature: float = 1.0) ->
 
 
 class _TokenLogProbs(torch.autograd.Function):  # type: ignore[misc]
-    """Log-softmax at one token a row, with a gradient that is made in the place of the saved law."""
+    """Log-softmax at one token a row, with a gradient that is made in the place of the saved log-probs."""
 
     @staticmethod
     def forward(ctx: Any, logits: Tensor, tokens: Tensor) -> Tensor:
-        law = logits.log_softmax(dim=-1)
-        ctx.save_for_backward(law, tokens)
-        return law.gather(-1, tokens[..., None])[..., 0]
+        log_probs = logits.log_softmax(dim=-1)
+        ctx.save_for_backward(log_probs, tokens)
+        return log_probs.gather(-1, tokens[..., None])[..., 0]
 
     @staticmethod
     @torch.autograd.function.once_differentiable  # type: ignore[untyped-decorator]
     def backward(ctx: Any, slope: Tensor) -> tuple[Tensor, None]:
-        law, tokens = ctx.saved_tensors
+        log_probs, tokens = ctx.saved_tensors
         # Torch refuses a second pass backward over tensors that have changed.
-        gradient = law.exp_().mul_(-slope[..., None])
+        gradient = log_probs.exp_().mul_(-slope[..., None])
         return gradient.scatter_add_(-1, tokens[..., None], slope[..., None]), None
 
 
 def token_log_probs(logits: Tensor, tokens: Tensor) -> Tensor:
-    """[B, R] log-prob of each token under its law, from [B, R, V] float32 logits.
+    """[B, R] log-prob of each token, from [B, R, V] float32 logits.
 
     The same as cross entropy with its sign turned, in less than half the time on a CPU: no transposed copies, and no
     dense gradient that is 0 nearly everywhere. Its gradient can be asked for once.

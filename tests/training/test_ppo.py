@@ -77,11 +77,11 @@ def setting(folder: Path, seed: int, kind: str = "llama", texts: Sequence[str] =
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_the_optimum_is_reached_through_the_real_sampler(tmp_path: Path, seed: int) -> None:
     its = setting(tmp_path, seed)
-    references = [toy.log_law(its.policy, ids) for ids in its.prompts.ids]
+    references = [toy.response_log_probs(its.policy, ids) for ids in its.prompts.ids]
     for _ in ppo.updates(its.config, its.state, its.prompts, its.sources):
         pass
     for prompt, (ids, reference) in enumerate(zip(its.prompts.ids, references, strict=True)):
-        ended = toy.ending(reference, toy.log_law(its.policy, ids), its.rewards[prompt].double(), beta=1.0)
+        ended = toy.ending(reference, toy.response_log_probs(its.policy, ids), its.rewards[prompt].double(), beta=1.0)
         print(f"seed {seed} prompt {prompt}: {ended}")
         assert ended.best_kl <= 1
         assert ended.distance < 0.03
@@ -128,20 +128,20 @@ def test_a_sequence_is_seen_the_same_alone_and_padded(tmp_path: Path, kind: str)
             torch.testing.assert_close(padded, getattr(alone, name)[0], atol=1e-5, rtol=0)
 
 
-def test_the_exact_kl_and_entropy_of_a_batch_are_those_of_the_enumerated_law(tmp_path: Path) -> None:
+def test_the_exact_kl_and_entropy_of_a_batch_are_those_of_the_enumerated_distribution(tmp_path: Path) -> None:
     """Over all responses, weighted by their probability, the sums along the way are KL and entropy of the whole."""
     its = setting(tmp_path, 0, texts=["</s> a"])
     disturb(its.policy.model, 0.1)
-    law = toy.log_law(its.policy, its.prompts.ids[0])
+    policy = toy.response_log_probs(its.policy, its.prompts.ids[0])
     disturbed = replace(its.policy, model=its.state.reference)
-    reference = toy.log_law(disturbed, its.prompts.ids[0])
+    reference = toy.response_log_probs(disturbed, its.prompts.ids[0])
     every = toy.responses()
     passed = ppo.forward(its.config, its.state, pack([its.prompts.ids[0]] * len(every), every))
-    weight = law.exp()
-    exact = float((weight * (law - reference)).sum())
+    weight = policy.exp()
+    exact = float((weight * (policy - reference)).sum())
     assert exact > 0.05
     assert float((weight * passed.kl.sum(dim=1)).sum()) == pytest.approx(exact, abs=1e-5)
-    assert float((weight * passed.entropy.sum(dim=1)).sum()) == pytest.approx(toy.entropy(law), abs=1e-5)
+    assert float((weight * passed.entropy.sum(dim=1)).sum()) == pytest.approx(toy.entropy(policy), abs=1e-5)
     sampled = (passed.log_probs - passed.reference_log_probs).sum(dim=1)
     assert float((weight * sampled).sum()) == pytest.approx(exact, abs=1e-5)
 
@@ -274,8 +274,8 @@ def test_the_score_lands_on_the_last_token_and_the_kl_on_every_one(its: Ragged, 
     assert not found[~mask].any()
 
 
-def laws(seed: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Logits of a law over six tokens, its log-probs, and log-probs of a reference, in float64."""
+def distributions(seed: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Logits of a policy over six tokens, its log-probs, and log-probs of a reference, in float64."""
     draw = torch.Generator().manual_seed(seed)
     logits, other = torch.randn(2, 6, generator=draw, dtype=torch.float64)
     logits.requires_grad_()
@@ -284,20 +284,20 @@ def laws(seed: int) -> tuple[Tensor, Tensor, Tensor]:
 
 @given(st.integers(0, 2**31))
 def test_k1_and_k3_have_the_mean_of_the_kl(seed: int) -> None:
-    _, law, reference = laws(seed)
-    exact = float((law.exp() * (law - reference)).sum().detach())
+    _, policy, reference = distributions(seed)
+    exact = float((policy.exp() * (policy - reference)).sum().detach())
     for estimator in ("k1", "k3"):
-        terms = ppo.kl_terms(law - reference, estimator)
-        assert float((law.exp() * terms).sum().detach()) == pytest.approx(exact, abs=1e-9)
-    assert (ppo.kl_terms((law - reference).detach(), "k3") >= 0).all()
+        terms = ppo.kl_terms(policy - reference, estimator)
+        assert float((policy.exp() * terms).sum().detach()) == pytest.approx(exact, abs=1e-9)
+    assert (ppo.kl_terms((policy - reference).detach(), "k3") >= 0).all()
 
 
 def in_reward_gradient(seed: int, estimator: Estimator) -> tuple[Tensor, Tensor]:
     """Expected gradient of a KL term inside the reward (as policy gradients have it), and that of the KL itself."""
-    logits, law, reference = laws(seed)
-    term = ppo.kl_terms((law - reference).detach(), estimator)
-    [inside] = torch.autograd.grad((law.exp().detach() * term * law).sum(), logits, retain_graph=True)
-    [exact] = torch.autograd.grad((law.exp() * (law - reference)).sum(), logits)
+    logits, policy, reference = distributions(seed)
+    term = ppo.kl_terms((policy - reference).detach(), estimator)
+    [inside] = torch.autograd.grad((policy.exp().detach() * term * policy).sum(), logits, retain_graph=True)
+    [exact] = torch.autograd.grad((policy.exp() * (policy - reference)).sum(), logits)
     return inside, exact
 
 
@@ -321,14 +321,14 @@ def followed(seed: int, estimator: Estimator) -> tuple[Tensor, Tensor]:
     rewards = torch.randn(6, generator=draw, dtype=torch.float64)
     logits = reference.clone()
     for _ in range(2000):
-        law = logits.log_softmax(0)
-        paid = rewards - ppo.kl_terms(law - reference, estimator)
-        logits += 0.2 * law.exp() * (paid - (law.exp() * paid).sum())
+        policy = logits.log_softmax(0)
+        paid = rewards - ppo.kl_terms(policy - reference, estimator)
+        logits += 0.2 * policy.exp() * (paid - (policy.exp() * paid).sum())
     return logits.log_softmax(0), (reference + rewards).log_softmax(0)
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
-def test_inside_the_reward_k1_leads_to_the_optimum_and_k2_and_k3_to_a_law_without_variety(seed: int) -> None:
+def test_inside_the_reward_k1_leads_to_the_optimum_and_k2_and_k3_to_a_policy_without_variety(seed: int) -> None:
     found, best = followed(seed, "k1")
     torch.testing.assert_close(found.exp(), best.exp(), atol=1e-3, rtol=0)
     collapsed: dict[Estimator, float] = {"k2": 0.6, "k3": 0.01}

@@ -380,8 +380,8 @@ def exact_kl(home: Path, checkpoint: Path) -> float:
     )
     found = 0.0
     for ids in base.prompt_ids(config.prompts, toy.LONGEST):
-        reference, law = toy.log_law(base, ids), toy.log_law(tuned, ids)
-        found += float((law.exp() * (law - reference)).sum()) / len(config.prompts)
+        reference, policy = toy.response_log_probs(base, ids), toy.response_log_probs(tuned, ids)
+        found += float((policy.exp() * (policy - reference)).sum()) / len(config.prompts)
     return found
 
 
