@@ -1,8 +1,8 @@
 """The exact optimum of tuning: pi*(y | x) proportional to p(y | x) exp(u(x, y) / beta), and what follows from it.
 
-pi* maximises E[u] - beta KL(pi || p), in nats a completion; p is the grammar's distribution, u a rater's utility. The utility of
-a text is a constant of its branch (manner, truth, the voice's share and entropy) plus typicality times the log-probs of
-the branch and of each slot's fill. So pi* is a grammar again, with the same branches and slots: with tilt
+pi* maximises E[u] - beta KL(pi || p), in nats a completion; p is the grammar's distribution, u a rater's utility. The
+utility of a text is a constant of its branch (manner, truth, the voice's share and entropy) plus typicality times the
+log-probs of the branch and of each slot's fill. So pi* is a grammar again, with the same branches and slots: with tilt
 t = 1 + typicality / beta,
 
     slot    p(fill)^t / Z(slot),    Z(slot) = sum over fills of p(fill)^t
@@ -11,8 +11,8 @@ t = 1 + typicality / beta,
 normalised; nothing is enumerated. A choice has one branch and one slot, so of two answers with p and 1 - p the first
 gets sigmoid(log(p / (1 - p)) + gap / beta), where gap = typicality * log(p / (1 - p)) is its lead in utility.
 
-A distribution below is a `Prompt` with its own probabilities: the grammar's prompt itself, or its optimum. Texts that the
-grammar cannot make have probability 0 in both.
+A distribution below is a `Prompt` with its own probabilities: the grammar's prompt itself, or its optimum. Texts that
+the grammar cannot make have probability 0 in both.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from evalkit.lab.rater import Rater, voice_share_and_entropy
 
 
 def optimum(prompt: Prompt, rater: Rater, beta: float) -> Prompt:
-    """Return the prompt under the distribution that tuning on `rater` to KL penalty `beta` (nats of utility, above 0) ends at.
+    """Return the prompt as tuning on `rater` to KL penalty `beta` (nats of utility, above 0) makes it in the end.
 
     Its `shares`, `accuracy`, `choices`, `entropy`, `parse` and `sample` are then those of the optimum.
     Raises `InputError` where beta is not above 0.
@@ -44,7 +44,7 @@ def optimum(prompt: Prompt, rater: Rater, beta: float) -> Prompt:
 
 
 def expected_utility(prompt: Prompt, rater: Rater, distribution: Prompt) -> float:
-    """Return E[u] under `distribution`, one of `prompt`'s, of the utility that `rater` has for the grammar's prompt `prompt`."""
+    """Return E[u] under `distribution`, one of `prompt`'s; u is `rater`'s utility for the grammar's `prompt`."""
 
     def liked(grammars: Branch, branch: Branch) -> float:
         typical = log(grammars.probability) + math.fsum(
@@ -57,7 +57,7 @@ def expected_utility(prompt: Prompt, rater: Rater, distribution: Prompt) -> floa
 
 
 def divergence(distribution: Prompt, reference: Prompt) -> float:
-    """Return KL(distribution || reference) in nats a completion, 0 or more; both are distributions of one prompt's completions."""
+    """Return KL(distribution || reference) in nats a completion, 0 or more; both are of one prompt."""
 
     def parted(referred: Branch, branch: Branch) -> float:
         slots = zip(referred.slots, branch.slots, strict=True)

@@ -1,8 +1,8 @@
 """The base model: a small Llama that learns the grammar's completions by cross entropy.
 
 The loss is on the completion and its end-of-sequence token given the prompt; the prompt itself is not modelled. It is
-the cross entropy to the exact distribution of each next token, not to the one token drawn: the same gradient on average without
-the draw's noise, so that fewer texts bring the model far nearer to the grammar (51 000 texts leave 0.5 % above its
+the cross entropy to the exact distribution of each next token, not to the one token drawn: the same gradient on
+average without the draw's noise, so that fewer texts bring the model far nearer to the grammar (51 000 texts leave 0.5 % above its
 entropy; 96 000 plain draws left 3.4 %).
 """
 
@@ -149,7 +149,7 @@ def train_base(
 def next_token_distributions(
     automata: Mapping[str, NextToken], tokenizer: PreTrainedTokenizerFast, drawn: Drawn
 ) -> tuple[Tensor, Tensor]:
-    """Return the possible next tokens and their probabilities before every answer token, both [answer tokens, most options]."""
+    """Return possible next tokens and their probabilities before each answer token, [answer tokens, most options]."""
     distributions: list[Distribution] = []
     for prompt, texts in drawn.items():
         for tokens in tokenizer([f" {text}" for text in texts], add_special_tokens=False).input_ids:

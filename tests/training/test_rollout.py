@@ -1,4 +1,4 @@
-"""Episodes are draws from the policy's own distribution, whatever the padding; what stands behind an end is no part of them."""
+"""Episodes are draws from the policy's own distribution, whatever the padding, and end where they end."""
 
 from __future__ import annotations
 

@@ -80,12 +80,12 @@ class Ending:
     """What the objective lacks of its best value."""
 
 
-def ending(log_reference: Tensor, response_log_probs: Tensor, rewards: Tensor, beta: float) -> Ending:
+def ending(log_reference: Tensor, log_probs: Tensor, rewards: Tensor, beta: float) -> Ending:
     best, objective = optimum(log_reference, rewards, beta)
-    reached = float((response_log_probs.exp() * (rewards - beta * (response_log_probs - log_reference))).sum())
-    kl, best_kl = (float((law.exp() * (law - log_reference)).sum()) for law in (response_log_probs, best))
-    return Ending(float((response_log_probs.exp() - best.exp()).abs().sum() / 2), kl, best_kl, objective - reached)
+    reached = float((log_probs.exp() * (rewards - beta * (log_probs - log_reference))).sum())
+    kl, best_kl = (float((policy.exp() * (policy - log_reference)).sum()) for policy in (log_probs, best))
+    return Ending(float((log_probs.exp() - best.exp()).abs().sum() / 2), kl, best_kl, objective - reached)
 
 
-def entropy(response_log_probs: Tensor) -> float:
-    return -math.fsum((response_log_probs.exp() * response_log_probs).tolist())
+def entropy(log_probs: Tensor) -> float:
+    return -math.fsum((log_probs.exp() * log_probs).tolist())
