@@ -2,8 +2,8 @@
 
 The distribution of a prompt's completions is an automaton over tokens: a state is a branch, one of its parts, and how
 far into that part's options the text has come. A prefix leaves few states alive, each with its posterior weight; the
-next token's distribution is their mixture. Training on it instead of on the one token that was drawn has the same expected
-gradient, without the noise of the draw (Rao-Blackwell).
+next token's distribution is their mixture. Training on it instead of on the one token that was drawn has the same
+expected gradient, without the noise of the draw (Rao-Blackwell).
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
 The loss is on the completion and its end-of-sequence token given the prompt; the prompt itself is not modelled. It is
 the cross entropy to the exact distribution of each next token, not to the one token drawn: the same gradient on
-average without the draw's noise, so that fewer texts bring the model far nearer to the grammar (51 000 texts leave 0.5 % above its
-entropy; 96 000 plain draws left 3.4 %).
+average without the draw's noise, so that fewer texts bring the model far nearer to the grammar (51 000 texts leave
+0.5 % above its entropy; 96 000 plain draws left 3.4 %).
 """
 
 from __future__ import annotations

@@ -59,8 +59,8 @@ def sample(
 class InverseTransform(LogitsProcessor):  # type: ignore[misc]
     """Draws each row's next token and leaves it the only one, so that the greedy choice that follows is the draw.
 
-    One uniform number a row, looked up in the cumulative probabilities, added up in float64. `generate`'s own way draws an
-    exponential for every token of the vocabulary, which on a CPU takes as long as a small model's pass.
+    One uniform number a row, looked up in the cumulative probabilities, added up in float64. `generate`'s own way draws
+    an exponential for every token of the vocabulary, which on a CPU takes as long as a small model's pass.
     """
 
     def __init__(self, temperature: float) -> None:
