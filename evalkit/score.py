@@ -12,10 +12,12 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, field_
 
 from evalkit.analysis.alarms import alarms
 from evalkit.analysis.clusters import clusters_of
-from evalkit.analysis.collect_figure_data import gather
-from evalkit.analysis.estimates import estimate_arms, summarise
-from evalkit.analysis.measure import Fairness, compared, measure_groups
+from evalkit.analysis.collect_figure_data import collect_figure_data
+from evalkit.analysis.estimates import AskedSuite, estimate_arms, summarise
+from evalkit.analysis.fair_comparison import compare_fairly
+from evalkit.analysis.measure import Fairness, measure_groups
 from evalkit.analysis.paraphrases import paraphrased
+from evalkit.analysis.sampled_arms import SampledArms
 from evalkit.errors import MetricError, RecordsError
 from evalkit.metrics.answer_match import check_answer
 from evalkit.metrics.declaration import VARIANTS, Need
@@ -146,8 +148,9 @@ def measure_texts(measure: Measure, texts: Mapping[str, Sequence[str]], tell: Li
     measure.check_fits(samples)
     groups = {UNNAMED: [_group(Prompt(prompt, prompt), own[:samples]) for prompt, own in texts.items()]}
     arms = [Arm(UNNAMED, UNNAMED, None, None, None)]
-    measurements = measure_groups([measure], arms, split_alike(groups, tokenizer, tell), samples, tell)
-    [estimate] = estimate_arms(measurements.measured[0], arms, samples)
+    sampled = SampledArms(arms, split_alike(groups, tokenizer, tell), samples)
+    measurements = measure_groups([measure], sampled, tell)
+    [estimate] = estimate_arms(measurements.measured[0], arms)
     return estimate
 
 
@@ -179,14 +182,13 @@ def _scored(
     groups = split_alike(groups, tokenizer, tell)
     quality = next((measure for measure in measures if measure.definition.is_quality), None)
     fairness = Fairness(quality, None, VARIANTS[1:])
-    measurements = measure_groups(measures, arms, groups, samples, tell, fairness=fairness)
+    measurements = measure_groups(measures, SampledArms(arms, groups, samples), tell, fairness=fairness)
     ids = [prompt.id for prompt in prompts]
     found = [*alarms(arms, measurements.groups), *paraphrased(prompts), *measurements.alarms]
-    more, clusters = compared(arms, measurements), clusters_of(prompts)
-    hashes = hashes_of(prompts)
-    summary = summarise(name, ids, arms, measurements.measured, samples, found, more, clusters, hashes)
+    asked_suite = AskedSuite(name, ids, clusters_of(prompts), hashes_of(prompts))
+    summary = summarise(asked_suite, arms, measurements.measured, found, compare_fairly(measurements))
     provenance = {"file": source, "metrics": [str(measure) for measure in measures], "samples": samples}
-    evidence = gather(measurements.groups, measurements.measures)
+    evidence = collect_figure_data(measurements.groups, measurements.measures)
     return Scored(report_content(name, summary, groups, {}, measurements, provenance, evidence))
 
 

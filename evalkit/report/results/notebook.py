@@ -38,7 +38,7 @@ def results_html(summary: Summary, told: Verdict, facts: str) -> str:
 def _compared(summary: Summary) -> tuple[Cells, Sequence[Cells], str]:
     """Clear differences first."""
     directions, found = effects.betters(summary), effects.estimates(summary)
-    plain = [d for d in summary.differences if effects.is_whole(d.metric)]
+    plain = [d for d in summary.differences if effects.is_plain(d.metric)]
     outcomes = {id(d): effects.outcome(d, directions.get(d.metric, "neither")) for d in plain}
     plain.sort(key=lambda d: outcomes[id(d)] == "unclear")
     rows = [
@@ -50,7 +50,7 @@ def _compared(summary: Summary) -> tuple[Cells, Sequence[Cells], str]:
 
 
 def _measured(summary: Summary) -> tuple[Cells, Sequence[Cells], str]:
-    plain = [e for e in summary.estimates if effects.is_whole(e.metric)]
+    plain = [e for e in summary.estimates if effects.is_plain(e.metric)]
     rows = [(label(e.metric), e.arm, _number(e), e.better) for e in plain]
     return ("measure", "arm", "mean over prompts", "better"), rows, "estimates"
 
