@@ -32,7 +32,7 @@ from evalkit.analysis.tables import metric_rows, score_rows
 from evalkit.checkpoints.training_log import trainings_of
 from evalkit.inference.logprobs.attach import fill_needs
 from evalkit.inference.manifest import shard_rows
-from evalkit.inference.origins import tell_of_reuse
+from evalkit.inference.origins import note_origins
 from evalkit.inference.plan import Plan, plan_in
 from evalkit.inference.sample import put_kept, read_groups, sample_missing
 from evalkit.inference.settle import begin
@@ -43,6 +43,7 @@ from evalkit.records import Alarm, Group, Summary
 from evalkit.report.publish import report_page
 from evalkit.runs.asked import PROMPTS_FILE, hashes_of
 from evalkit.runs.folder import Store, open_store
+from evalkit.runs.manifest import Manifest
 from evalkit.runs.summary import to_json
 from evalkit.suite.schema import Suite
 
@@ -92,8 +93,8 @@ def run_suite(
     plan = plan_in(folder, suite, engine, tell)
     with open_store(folder, tell.note) as store:
         plan, manifest = begin(store, plan, command, fresh, tags)
-        sampled = sample_missing(plan, store, tell, manifest["fresh"])
-        tell_of_reuse(plan, store, manifest, sampled, tell)
+        sampled = sample_missing(plan, store, tell, manifest.fresh)
+        manifest = note_origins(plan, store, manifest, sampled, tell)
         found = measure_samples(plan, store, tell)
         finish(store, plan, manifest, found)
     return Run(folder, found.summary, sampled)
@@ -144,7 +145,7 @@ def with_disagreements(summary: Summary, measurements: Measurements) -> Summary:
     return replace(summary, alarms=(*summary.alarms, *found))
 
 
-def finish(store: Store, plan: Plan, manifest: dict[str, Any], found: Found) -> None:
+def finish(store: Store, plan: Plan, manifest: Manifest, found: Found) -> None:
     """Write scores, metrics, voices, summary, report, and the manifest's last word."""
     groups, heard, measurements, summary = found.groups, found.heard, found.measurements, found.summary
     store.write_table("scores.parquet", score_rows(groups, measurements))
@@ -153,20 +154,16 @@ def finish(store: Store, plan: Plan, manifest: dict[str, Any], found: Found) -> 
         store.write_json("voices.json", heard.card)
     store.write("summary.json", to_json(summary).encode("utf-8", "replace"))
     tokens = {arm: sum(len(c.token_ids) for g in members for c in g.completions) for arm, members in groups.items()}
-    ended = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-    manifest = manifest | {
-        "state": "complete",
-        "ended": ended,
-        "tokens": tokens,
-        "shards": shard_rows(plan, store),  # fewer than it began with where it was stopped early
-        "kept": put_kept(store, plan, groups),
-    }
-    if heard.card:
-        manifest["voices"] = heard.card
-    if len(measurements.scores) > 1:
-        manifest["agreement"] = [
-            finite_fields(asdict(row)) for row in agreements(measurements.scores, clusters_of(plan.suite.prompts))
-        ]
+    manifest = manifest.model_copy(
+        update={
+            "state": "complete",
+            "ended": datetime.datetime.now(datetime.UTC).replace(microsecond=0),
+            "tokens": tokens,
+            "shards": shard_rows(plan, store),  # fewer than it began with where it was stopped early
+            "kept": put_kept(store, plan, groups),
+        }
+        | _judgements(plan, heard, measurements)
+    )
     rendered = {
         arm.name: {prompt.prompt_id: prompt.text for prompt in plan.checkpoints[arm.checkpoint].rendered}
         for arm in plan.arms
@@ -175,6 +172,16 @@ def finish(store: Store, plan: Plan, manifest: dict[str, Any], found: Found) -> 
     evidence = replace(collect_figure_data(measurements.groups, measurements.measures), trainings=trainings)
     store.write(EVIDENCE_FILE, evidence_json(evidence))
     store.write_json(PROMPTS_FILE, {"prompts": [asdict(prompt) for prompt in plan.suite.prompts], "rendered": rendered})
-    page = report_page(plan.suite.name, summary, groups, rendered, measurements, manifest, evidence)
+    page = report_page(plan.suite.name, summary, groups, rendered, measurements, manifest.to_json(), evidence)
     store.write("report.html", page)
-    store.write_json("run.json", manifest)
+    store.write_manifest(manifest)
+
+
+def _judgements(plan: Plan, heard: ClassifiedVoices, measurements: Measurements) -> dict[str, Any]:
+    """For the manifest, where there are any: who speaks, and whether scores agree."""
+    judgements: dict[str, Any] = {"voices": heard.card} if heard.card else {}
+    if len(measurements.scores) > 1:
+        clusters = clusters_of(plan.suite.prompts)
+        rows = (finite_fields(asdict(row)) for row in agreements(measurements.scores, clusters))
+        judgements["agreement"] = tuple(rows)
+    return judgements

@@ -6,17 +6,16 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from evalkit.errors import InputError
 from evalkit.inference.engines.decoding import GREEDY_BELOW
-from evalkit.inference.manifest import check_fresh, known_rows, new_manifest
+from evalkit.inference.manifest import check_fresh, continued, known_rows, new_manifest
 from evalkit.inference.plan import Loaded, Plan, Shard
 from evalkit.inference.speeds import Speed, last_speed
 from evalkit.inference.stock import allot
 from evalkit.records import Rendered
 from evalkit.runs.folder import Found, Store
-from evalkit.runs.shards import Row
+from evalkit.runs.manifest import Manifest, ShardRow
 
 BYTES_OF_TOKEN = 12.0
 """On the disk where nothing is known yet: id, log-prob and some letters."""
@@ -123,12 +122,13 @@ def forecast(plan: Plan, folder: Path, fresh: bool = False) -> Forecast:
     )
 
 
-def _known(plan: Plan, folder: Path, known: dict[str, Any] | None, fresh: bool) -> tuple[list[Row], bool]:
+def _known(plan: Plan, folder: Path, known: Manifest | None, fresh: bool) -> tuple[list[ShardRow], bool]:
+    """What a run in the folder has settled, and whether the cache does not count for it. Raises `InputError`."""
     check_fresh(folder, known, fresh)
     if known is None:
         return [], fresh
-    manifest = new_manifest(plan, known, (), fresh, ())
-    return [row for _, row in known_rows(folder, known, manifest)], bool(manifest["fresh"])
+    manifest = continued(folder, known, new_manifest(plan, known, (), fresh, ()))
+    return [row for _, row in known_rows(known, manifest)], manifest.fresh
 
 
 def _arm(name: str, completions: int, todo: Sequence[Shard], loaded: Loaded, speed: Speed | None) -> ArmForecast:

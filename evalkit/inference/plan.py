@@ -6,7 +6,6 @@ Everything that can be wrong with a suite on this machine is found here, in seco
 from __future__ import annotations
 
 import hashlib
-import json
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -16,7 +15,7 @@ from typing import Any
 from evalkit.checkpoints.folder import context_length
 from evalkit.checkpoints.rendering import render, vocabulary_hash
 from evalkit.checkpoints.resolution import resolve
-from evalkit.errors import CheckpointError, InputError, MetricError, ServerError
+from evalkit.errors import CheckpointError, InputError, MetricError, RecordsError, ServerError
 from evalkit.inference.engines.base import choose_engine, engine_class
 from evalkit.metrics.embeddings.encoder import Encoder, find_encoder
 from evalkit.metrics.registry import Measure, parse
@@ -24,7 +23,8 @@ from evalkit.plumbing.array_cache import key_of
 from evalkit.plumbing.progress import Listener
 from evalkit.plumbing.tokenizer import check
 from evalkit.records import Arm, Checkpoint, Completion, Prompt, Rendered, Sampling
-from evalkit.runs.shards import Call, Row
+from evalkit.runs.manifest import ShardRow, find_manifest
+from evalkit.runs.shards import Call
 from evalkit.suite.fitting import fit
 from evalkit.suite.schema import Longer, Suite
 
@@ -75,11 +75,17 @@ class Shard:
         return [replace(one, slot=one.slot + self.slots.start) for one in completions]
 
     @property
-    def row(self) -> Row:
+    def row(self) -> ShardRow:
         """What the manifest says of it."""
-        prompts = [prompt.prompt_id for prompt in self.prompts]
-        slots = (self.slots.start, self.slots.stop)
-        return Row(self.arm.name, self.key, self.seed, prompts, slots, self.part, self.cached)
+        return ShardRow(
+            arm=self.arm.name,
+            key=self.key,
+            seed=self.seed,
+            prompts=[prompt.prompt_id for prompt in self.prompts],
+            slots=(self.slots.start, self.slots.stop),
+            part=self.part,
+            cached=self.cached,
+        )
 
     def only(self, prompts: Collection[str]) -> Shard:
         """What it has of these prompts."""
@@ -357,8 +363,10 @@ def plan_in(folder: Path, suite: Suite, engine: str, tell: Listener, blocks: int
 def _servers_of(folder: Path) -> dict[str, dict[str, str]]:
     """Checkpoint -> what its server told, of a run that is complete; else nothing."""
     try:
-        manifest = json.loads((folder / "run.json").read_text(encoding="utf-8"))
-        checkpoints = manifest["identity"]["checkpoints"] if manifest["state"] == "complete" else {}
-        return {name: dict(one["served"]) for name, one in checkpoints.items() if one.get("served")}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        manifest = find_manifest(folder)
+    except RecordsError:
         return {}  # `begin` says what is wrong with it
+    if manifest is None or not manifest.is_complete:
+        return {}
+    checkpoints = manifest.identity.checkpoints
+    return {name: checkpoint.served for name, checkpoint in checkpoints.items() if checkpoint.served}

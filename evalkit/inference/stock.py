@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from evalkit.inference.plan import Plan, Shard, fitting, make_call, prompt_key
 from evalkit.runs.folder import Found
-from evalkit.runs.shards import Row
+from evalkit.runs.manifest import ShardRow
 
 Missing = npt.NDArray[np.bool_]
 """(prompts, draws) of an arm: which are not there."""
@@ -62,7 +62,9 @@ class _Arm:
         self.missing[rows, shard.slots.start : shard.slots.stop] = False
 
 
-def allot(plan: Plan, stock: Stock, known: Sequence[Row] = (), fresh: bool = False, ends: Sequence[int] = ()) -> Plan:
+def allot(
+    plan: Plan, stock: Stock, known: Sequence[ShardRow] = (), fresh: bool = False, ends: Sequence[int] = ()
+) -> Plan:
     """The plan with what is there in the place of calls, and calls for what is not.
 
     `known`: the shards that the run's manifest lists. `fresh`: the cache does not count. `ends`: after how many prompts
@@ -80,7 +82,7 @@ def allot(plan: Plan, stock: Stock, known: Sequence[Row] = (), fresh: bool = Fal
     return replace(plan, shards=tuple(shards))
 
 
-def _take_known(arm: _Arm, stock: Stock, rows: Sequence[Row], blocks: Sequence[int], fresh: bool) -> None:
+def _take_known(arm: _Arm, stock: Stock, rows: Sequence[ShardRow], blocks: Sequence[int], fresh: bool) -> None:
     """What the run itself had settled; a call that is not yet made, or whose shard is damaged, is made as it was."""
     for shard in _listed(arm, rows):
         whole = not shard.part and len({blocks[arm.row[prompt.prompt_id]] for prompt in shard.prompts}) == 1
@@ -88,7 +90,7 @@ def _take_known(arm: _Arm, stock: Stock, rows: Sequence[Row], blocks: Sequence[i
             arm.give(shard)
 
 
-def _listed(arm: _Arm, rows: Sequence[Row]) -> Iterator[Shard]:
+def _listed(arm: _Arm, rows: Sequence[ShardRow]) -> Iterator[Shard]:
     """The shards that a manifest lists for an arm, as far as the arm still asks for them."""
     by_place = (shard for shard in arm.planned)
     for row in rows:
@@ -97,7 +99,7 @@ def _listed(arm: _Arm, rows: Sequence[Row]) -> Iterator[Shard]:
             yield shard
 
 
-def _by_name(arm: _Arm, row: Row) -> Shard | None:
+def _by_name(arm: _Arm, row: ShardRow) -> Shard | None:
     assert isinstance(row.prompts, list)
     start, stop = row.slots or (0, 0)
     prompts = tuple(arm.rendered[arm.row[prompt]] for prompt in row.prompts if prompt in arm.row)
@@ -109,7 +111,7 @@ def _by_name(arm: _Arm, row: Row) -> Shard | None:
     return replace(like, key=row.key, seed=row.seed, prompts=prompts, slots=slots, part=part, cached=row.cached)
 
 
-def _by_place(planned: Shard | None, row: Row) -> Shard | None:
+def _by_place(planned: Shard | None, row: ShardRow) -> Shard | None:
     """Older evalkits wrote how many prompts a call asked, and cut an arm into calls as is done for an empty cache."""
     if planned is None or row.prompts != len(planned.prompts):
         return None

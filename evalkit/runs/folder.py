@@ -24,10 +24,11 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from evalkit.errors import StoreError
+from evalkit.errors import RecordsError, StoreError
 from evalkit.plumbing.array_cache import _OPEN, Notice
 from evalkit.plumbing.files import cache_folder, write_atomically
 from evalkit.records import Completion
+from evalkit.runs.manifest import FILE, Manifest, find_manifest
 from evalkit.runs.shards import Call, arm_of, call_of, checksum, from_parquet, sampled_of, shards_in, to_parquet
 
 
@@ -153,18 +154,16 @@ class Store:
         pq.write_table(pa.table(dict(columns)), sink, compression="zstd")
         self.write(name, sink.getvalue().to_pybytes())
 
-    def manifest(self) -> dict[str, Any] | None:
-        """run.json, or None in a new folder. Raises `StoreError` when it is damaged."""
-        path = self.folder / "run.json"
+    def manifest(self) -> Manifest | None:
+        """The run's manifest, or None in a new folder. Raises `StoreError` when it is damaged."""
         try:
-            found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            return None
-        except (OSError, ValueError) as error:
-            raise StoreError(
-                f"{path} is damaged ({error}); move it away, or choose another folder with --out"
-            ) from None
-        return found
+            return find_manifest(self.folder)
+        except RecordsError as error:
+            raise StoreError(str(error)) from None
+
+    def write_manifest(self, manifest: Manifest) -> None:
+        """Write run.json. Raises `StoreError`."""
+        self.write_json(FILE, manifest.to_json())
 
     def _there(self, key: str) -> tuple[Path, bytes]:
         found = self._own(key)

@@ -10,11 +10,9 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pydantic import TypeAdapter
 
 from evalkit.errors import RecordsError
 from evalkit.records import Completion
@@ -45,38 +43,6 @@ class Call:
     """Hashes of the prompts as the checkpoint saw them."""
     slots: range
     seed: int
-
-
-@dataclass(frozen=True)
-class Row:
-    """What a run's manifest says of a shard: which of an arm's completions come from which sampling call."""
-
-    __pydantic_config__: ClassVar[Any] = {"extra": "ignore"}
-
-    arm: str
-    key: str
-    """Of the call."""
-    seed: int = 0
-    prompts: list[str] | int | None = None
-    """Whose completions; a number, or nothing, where an older evalkit wrote it: of all that the shard holds."""
-    slots: tuple[int, int] | None = None
-    """First of their draws, and the one after the last; None for all."""
-    part: bool = False
-    """Whether the call drew more than this."""
-    cached: bool = False
-    """Whether it came from the cache."""
-
-    def of(self, completions: Sequence[Completion]) -> list[Completion]:
-        """What the run has of all that the shard holds."""
-        if not isinstance(self.prompts, list) or self.slots is None:
-            return list(completions)
-        asked, slots = set(self.prompts), range(*self.slots)
-        return [one for one in completions if one.prompt_id in asked and one.slot in slots]
-
-
-def read_rows(shards: object) -> list[Row]:
-    """The `shards` of a manifest. Raises `ValidationError`."""
-    return TypeAdapter(list[Row]).validate_python(shards)
 
 
 def to_parquet(

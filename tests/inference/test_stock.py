@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from evalkit.errors import InputError, StoreError
-from evalkit.inference.origins import tell_of_reuse
+from evalkit.inference.origins import note_origins
 from evalkit.inference.plan import Plan, Shard, make_plan
 from evalkit.inference.sample import read_groups, sample_missing
 from evalkit.inference.settle import begin
@@ -75,8 +75,8 @@ def fill(folder: Path, asked: Suite, calls: int | None = None, **options: Any) -
         todo = missing(store, plan)
         sampled = sum(put(store, shard) for shard in todo[:calls])
         if calls is None:
-            tell_of_reuse(plan, store, manifest, sampled, Quiet())
-            store.write_json("run.json", manifest)
+            manifest = note_origins(plan, store, manifest, sampled, Quiet())
+            store.write_manifest(manifest)
     return plan, sampled
 
 
@@ -193,9 +193,8 @@ def test_an_older_run_s_folder_goes_on_under_its_own_keys_and_then_grows(suite: 
     plan = make_plan(suite(ALL, 60), "transformers")
     with open_store(tmp_path / "run", pytest.fail) as store:
         _, manifest = begin(store, plan, [])
-        for place, row in enumerate(manifest["shards"]):
-            row["key"] = f"old{place}"
-        store.write_json("run.json", manifest)
+        old = tuple(row.model_copy(update={"key": f"old{place}"}) for place, row in enumerate(manifest.shards))
+        store.write_manifest(manifest.model_copy(update={"shards": old}))
         store.put("old0", draws(plan.shards[0]))
     as_of_old(tmp_path / "run")
     before = (tmp_path / "run" / "run.json").read_bytes()
