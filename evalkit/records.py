@@ -32,6 +32,13 @@ CONFIDENCE = 0.95
 """The level of every interval that evalkit prints."""
 SCHEMA = 3
 """Of summary.json; 1 had no bar, curves, crossovers and readings, 2 no traits of measures and no clusters."""
+NEUTRAL: Mapping[str, float] = {
+    "top_k": 0,
+    "presence_penalty": 0.0,
+    "frequency_penalty": 0.0,
+    "repetition_penalty": 1.0,
+}
+"""Settings of sampling at which they change nothing; there no hash knows of them, so that older samples stay."""
 RANKS = (1, 2, 3, 5, 8, 13, 21, 34, 55, 89, 144, 233, 377, 610, 987)
 """At which ranks of a next-token law its log-prob is kept: evenly spread on a log scale, few enough to store."""
 
@@ -78,11 +85,39 @@ class Sampling:
     max_tokens: int
     stop: tuple[str, ...]
     seed: int
+    top_k: int = 0
+    """Only so many of the most likely tokens may be drawn; 0 for all."""
+    presence_penalty: float = 0.0
+    """Taken off the logit of each token that the completion has already."""
+    frequency_penalty: float = 0.0
+    """Taken off it once for each time that the completion has it."""
+    repetition_penalty: float = 1.0
+    """What the logit of each token of prompt or completion is divided by, or multiplied with where it is negative."""
 
     @property
     def is_raw(self) -> bool:
-        """Whether completions are draws from the model's own law: temperature 1, nothing cut off."""
-        return self.temperature == 1.0 and self.top_p == 1.0 and self.min_p == 0.0
+        """Whether completions are draws from the model's own distribution: temperature 1, nothing cut or penalised."""
+        return self.temperature == 1.0 and self.top_p == 1.0 and self.min_p == 0.0 and not self.departures
+
+    @property
+    def distribution(self) -> tuple[float, ...]:
+        """All settings that make another distribution of a checkpoint's own."""
+        return (self.temperature, self.top_p, self.min_p, *(getattr(self, name) for name in NEUTRAL))
+
+    @property
+    def departures(self) -> dict[str, float]:
+        """Of top_k and the penalties, those that change what is drawn."""
+        given = {name: getattr(self, name) for name in NEUTRAL}
+        return {name: value for name, value in given.items() if value != NEUTRAL[name]}
+
+    @property
+    def is_penalised(self) -> bool:
+        """Whether what has been said changes what is said next beyond what the model makes of it."""
+        return bool(self.departures.keys() - {"top_k"})
+
+    def content(self) -> dict[str, Any]:
+        """All settings by name, for hashes and manifests: top_k and the penalties only where they change anything."""
+        return {name: value for name, value in asdict(self).items() if name not in NEUTRAL} | self.departures
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from evalkit.gate.stats.group_sequential import Look
 from evalkit.metrics.registry import is_by_prompt, parse, respell
 from evalkit.plumbing.prose import listed
 from evalkit.plumbing.tokenizer import SPACED
-from evalkit.records import Arm, Estimate, Summary
+from evalkit.records import NEUTRAL, Arm, Estimate, Summary
 from evalkit.runs.asked import asked_by, common_to, unlike
 from evalkit.suite.gate_policy import GROUPS, Policy, Rule
 
@@ -195,7 +195,7 @@ def _unlike_sampling(new: Arm, old: Arm) -> list[str]:
     """Arms of one name must have been drawn alike; two names may be compared across settings on purpose."""
     if new.sampling is None or old.sampling is None:
         return [] if new.sampling == old.sampling else [f"sampling: of arm {new.name!r} only one side's is known"]
-    keys = ("temperature", "top_p", "min_p", "max_tokens", "stop")
+    keys = ("temperature", "top_p", "min_p", *NEUTRAL, "max_tokens", "stop")
     changed = [(key, getattr(new.sampling, key), getattr(old.sampling, key)) for key in keys]
     found = [f"{key} {now!r} against {was!r}" for key, now, was in changed if now != was]
     if new.best_of != old.best_of:

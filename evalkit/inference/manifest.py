@@ -104,7 +104,7 @@ def _identity(plan: Plan) -> Identity:
         prompts=version_of(plan.suite.prompts),
         checkpoints={name: _checkpoint_identity(loaded) for name, loaded in plan.checkpoints.items()},
         arms={
-            arm.name: ArmIdentity.model_validate(asdict(sampling_of(arm)) | chosen(plan, arm) | _longer(plan, arm))
+            arm.name: ArmIdentity.model_validate(sampling_of(arm).content() | chosen(plan, arm) | _longer(plan, arm))
             for arm in plan.arms
         },
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -292,7 +292,7 @@ def fitting(source: Loaded, draws: int) -> int:
 def make_call(arm: Arm, source: Loaded, kept: Sampling, twin: int, prompts: Sequence[Rendered], slots: range) -> Shard:
     """A sampling call, which all that it asks for names and seeds: what was sampled before it does not matter."""
     content = _law(arm, source, kept, twin) | {
-        "sampling": asdict(kept) | {"n": len(slots)},
+        "sampling": kept.content() | {"n": len(slots)},
         "max_length": source.max_length,
         "prompts": [_asked(prompt) for prompt in prompts],
     }
@@ -322,7 +322,7 @@ def _blocks(arm: Arm, source: Loaded, block: int) -> Iterator[tuple[tuple[Render
 
 
 def _law(arm: Arm, source: Loaded, kept: Sampling, twin: int) -> dict[str, Any]:
-    sampling = {name: value for name, value in asdict(kept).items() if name != "n"}
+    sampling = {name: value for name, value in kept.content().items() if name != "n"}
     # The draws that an arm keeps the best of are not those of an arm that keeps all.
     chosen = {"best_of": arm.best_of} if arm.best_of > 1 else {}
     return chosen | {

@@ -70,6 +70,10 @@ class ArmIdentity(Part):
     max_tokens: int = 0
     stop: tuple[str, ...] = ()
     seed: int = 0
+    top_k: int = 0
+    presence_penalty: float = 0.0
+    frequency_penalty: float = 0.0
+    repetition_penalty: float = 1.0
     best_of: dict[str, Any] | None = None
     """How its completions are chosen, where they are."""
     longer: dict[str, Any] | None = None
