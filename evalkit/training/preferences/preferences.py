@@ -25,8 +25,8 @@ from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
 from evalkit.checkpoints.folder import locate
 from evalkit.errors import InputError, MetricError, RecordsError, StoreError
-from evalkit.inference.engines.base import open_engine
-from evalkit.inference.plan import Loaded, Shard, make_plan
+from evalkit.inference.plan import make_plan
+from evalkit.inference.sample import missing_shards, read_groups, sample_missing
 from evalkit.inference.stock import allot
 from evalkit.metrics.answer_match import check_answer
 from evalkit.metrics.registry import parse
@@ -38,7 +38,7 @@ from evalkit.plumbing.times import span
 from evalkit.plumbing.typed_yaml import dotted, reason
 from evalkit.plumbing.unread import Notice, say, unread_note
 from evalkit.records import Completion, Match, Prompt
-from evalkit.runs.folder import Store, open_store
+from evalkit.runs.folder import open_store
 from evalkit.suite.schema import SamplingSpec, Suite
 from evalkit.training.config import PrefsSampleConfig, PrefsSimulateConfig, RaterGroup, RewardSource
 from evalkit.training.preferences.utility import open_utility
@@ -240,22 +240,19 @@ def agreement(preferences: Iterable[Preference], values: Values) -> dict[str, di
 
 
 def _draw(config: PrefsSampleConfig, engine: str, tell: Listener) -> list[Completion]:
-    """Completions of all prompts, in the order of slots within prompts; those in the cache are not drawn again."""
+    """Completions of all prompts, in the order of their sample indices; those in the cache are not drawn again."""
     plan = make_plan(_as_suite(config), engine)
     if len(plan.arms) > 1:
         raise InputError("policy.sampling lists several temperatures; pairs are drawn at one")
-    [loaded] = plan.checkpoints.values()
     with tempfile.TemporaryDirectory() as folder, open_store(Path(folder), tell.note) as store:
-        shards = allot(plan, store).shards
-        missing = [shard for shard in shards if not store.holds(shard.key, shared=shard.shared, law=shard.law)]
-        if missing:
-            _sample(loaded, missing, store, tell)
-        if reused := [store.sampled(shard.key) for shard in shards if shard not in missing]:
+        plan = allot(plan, store)
+        missing = missing_shards(plan, store)
+        sample_missing(plan, store, tell)
+        if reused := [store.sampled(shard.key) for shard in plan.shards if shard not in missing]:
             when = span(min(reused), max(reused))
-            tell.note(f"{len(reused)} of {len(shards)} blocks of pairs come from the cache, sampled {when}")
-        drawn = [completion for shard in shards for completion in shard.row.of(store.read(shard.key))]
-    place = {prompt.id: index for index, prompt in enumerate(plan.suite.prompts)}
-    return sorted(drawn, key=lambda one: (place[one.prompt_id], one.slot))
+            tell.note(f"{len(reused)} of {len(plan.shards)} blocks of pairs come from the cache, sampled {when}")
+        [groups] = read_groups(plan, store).values()
+    return [completion for group in groups for completion in group.completions]
 
 
 def _as_suite(config: PrefsSampleConfig) -> Suite:
@@ -273,16 +270,6 @@ def _as_suite(config: PrefsSampleConfig) -> Suite:
         metrics=(parse("length"),),
         prompts=config.prompts,
     )
-
-
-def _sample(loaded: Loaded, shards: Sequence[Shard], store: Store, tell: Listener) -> None:
-    tell.stage(f"load {loaded.checkpoint.source} ({loaded.engine})", 1)
-    with open_engine(loaded.engine, loaded.checkpoint, loaded.max_length) as opened:
-        tell.advance(1)
-        tell.stage("sample pairs", sum(shard.size for shard in shards))
-        for shard in shards:
-            drawn = shard.drawn(opened.sample(shard.prompts, shard.sampling, shard.seed, tell.advance))
-            store.put(shard.key, drawn, shard.arm.name, shard.shared, call=shard.call)
 
 
 def _check_source(source: RewardSource) -> None:

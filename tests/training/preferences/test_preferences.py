@@ -19,11 +19,11 @@ from hypothesis import strategies as st
 
 from evalkit.cli.main import main
 from evalkit.errors import InputError, RecordsError, StoreError
+from evalkit.inference import sample
 from evalkit.metrics.quality.reward import reward
 from evalkit.plumbing.progress import Quiet
 from evalkit.records import Completion, Group, Prompt, Rendered, Sampling
 from evalkit.training.config import PrefsSampleConfig, PrefsSimulateConfig
-from evalkit.training.preferences import preferences as module
 from evalkit.training.preferences.preferences import (
     Pair,
     Preference,
@@ -363,7 +363,7 @@ def sample_config(**changes: Any) -> PrefsSampleConfig:
 def script(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Scripted]:
     def write(*texts: str) -> Scripted:
         engine = Scripted(texts)
-        monkeypatch.setattr(module, "open_engine", engine.open)
+        monkeypatch.setattr(sample, "open_engine", engine.open)
         return engine
 
     return write
