@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,6 +11,7 @@ from evalkit.analysis.effects import is_whole
 from evalkit.errors import Incomparable, InputError, MetricError
 from evalkit.gate.stats.group_sequential import Look
 from evalkit.metrics.registry import is_by_prompt, parse, respell
+from evalkit.plumbing.did_you_mean import did_you_mean
 from evalkit.plumbing.prose import listed
 from evalkit.plumbing.tokenizer import SPACED
 from evalkit.records import Arm, Estimate, Summary
@@ -298,9 +298,10 @@ def named(estimates: Mapping[str, Estimate], name: str, asker: str = "the policy
         return bare[0]
     if bare:
         raise InputError(f"{asker} metric {name!r}, which could be any of {', '.join(bare)}; write it out")
-    close = difflib.get_close_matches(name, list(estimates), n=1)
-    hint = f" (did you mean {close[0]!r}?)" if close else ""
-    raise InputError(f"{asker} metric {name!r}{hint}, which was not measured; there are: {', '.join(estimates)}")
+    raise InputError(
+        f"{asker} metric {name!r}{did_you_mean(name, estimates)}, which was not measured; there are: "
+        f"{', '.join(estimates)}"
+    )
 
 
 def _spelled(name: str) -> list[str]:

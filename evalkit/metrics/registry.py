@@ -22,8 +22,9 @@ import numpy as np
 
 from evalkit.errors import MetricError
 from evalkit.metrics.declaration import VARIANTS, Definition, declared_here
-from evalkit.metrics.parameters import Value, fill, nearest, shown
+from evalkit.metrics.parameters import Value, fill, shown
 from evalkit.metrics.spelling import meanings
+from evalkit.plumbing.did_you_mean import did_you_mean
 from evalkit.plumbing.tokenizer import SPACED
 from evalkit.records import Variant
 
@@ -177,7 +178,7 @@ def _recognise(said: str) -> tuple[Definition, Mapping[str, str]]:
         return known[said], {}
     found = meanings(said, {name: definition.symbols for name, definition in known.items()})
     if not found:
-        raise MetricError(f"there is no metric {said!r}{nearest(said, known)}; known: {', '.join(known)}")
+        raise MetricError(f"there is no metric {said!r}{did_you_mean(said, known)}; known: {', '.join(known)}")
     if len(found) > 1:
         names = " or ".join("|".join([one.name, *(f"{k}:{v}" for k, v in one.given.items())]) for one in found)
         raise MetricError(f"metric {said!r} could be {names}; write it out")
