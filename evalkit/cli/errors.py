@@ -1,4 +1,4 @@
-"""Click commands and groups that show a mistake as lines of text with its exit code; files that a command writes."""
+"""Click commands and groups that show a mistake as lines of text with its exit code."""
 
 from __future__ import annotations
 
@@ -6,14 +6,12 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, NoReturn
 
 import click
 
-from evalkit.errors import CLOSED_PIPE, EvalkitError, Interrupted, StoreError
+from evalkit.errors import CLOSED_PIPE, EvalkitError, Interrupted
 from evalkit.plumbing.did_you_mean import nearest
-from evalkit.plumbing.files import write_atomically
 
 
 class Command(click.Command):
@@ -88,11 +86,3 @@ def _leave_closed_pipe() -> NoReturn:
 def fail(error: EvalkitError) -> None:
     click.echo("\n".join(f"evalkit: {line}" for line in str(error).splitlines()), err=True)
     sys.exit(error.exit_code)
-
-
-def write(path: Path, content: bytes) -> None:
-    """Write a file that the user asked for, whole or not at all. Raises `StoreError`."""
-    try:
-        write_atomically(path, content)
-    except OSError as error:
-        raise StoreError(f"{path} could not be written: {error.strerror}") from error

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, cast
 
 import click
 
-from evalkit.cli.errors import Command, Group, write
+from evalkit.cli.errors import Command, Group
 from evalkit.errors import EvalkitError, StoreError
+from evalkit.plumbing.files import write_file, writing
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -125,9 +126,9 @@ def _leave_verdict(judged: _Judged, run: str, junit: Path | None, markdown: Path
     from evalkit.gate.formats.markdown import to_markdown
 
     if markdown is not None:
-        write(markdown, to_markdown(judged.verdict).encode("utf-8", "replace"))
+        write_file(markdown, to_markdown(judged.verdict).encode("utf-8", "replace"))
     if junit is not None:
-        write(junit, to_junit(judged.verdict, judged.undecided, datetime.now(UTC)))
+        write_file(junit, to_junit(judged.verdict, judged.undecided, datetime.now(UTC)))
     _set_outputs(judged.verdict.outcome, judged.code, run)
 
 
@@ -149,7 +150,7 @@ def _leave_failure(
     ):
         try:
             if path is not None:
-                write(path, content)
+                write_file(path, content)
         except StoreError as second:
             if str(second) != str(error):
                 click.echo(f"evalkit: {second}", err=True)
@@ -190,11 +191,8 @@ def _set_outputs(verdict: str, code: int, run: str) -> None:
     if not (_on_github() and file):
         return
     report = report_of(run)
-    try:
-        with Path(file).open("a", encoding="utf-8", errors="replace") as outputs:
-            outputs.write(to_outputs(verdict, code, str(report or "")))
-    except OSError as error:
-        raise StoreError(f"{file} could not be written: {error.strerror}") from error
+    with writing(Path(file)), Path(file).open("a", encoding="utf-8", errors="replace") as outputs:
+        outputs.write(to_outputs(verdict, code, str(report or "")))
 
 
 @click.command(cls=Command)

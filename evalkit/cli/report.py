@@ -6,7 +6,8 @@ from pathlib import Path
 
 import click
 
-from evalkit.cli.errors import Command, write
+from evalkit.cli.errors import Command
+from evalkit.plumbing.files import write_file
 
 
 @click.command(cls=Command)
@@ -35,7 +36,7 @@ def report(runs: tuple[Path, ...], out: Path | None, history: bool, common_promp
         )
     page, breaks = _history(runs, common_prompts) if history else (_report(runs), ())
     chosen = out or (Path("history.html") if history else _default(runs))
-    write(chosen, page)
+    write_file(chosen, page)
     for found in breaks:
         click.echo(found)
     click.echo(f"Report: {chosen}")

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, get_args
 
 import click
 
-from evalkit.cli.errors import Command, write
+from evalkit.cli.errors import Command
 from evalkit.cli.gate import decide
 from evalkit.cli.options import output_options
+from evalkit.plumbing.files import write_file
 from evalkit.plumbing.tokenizer import Asked
 
 if TYPE_CHECKING:
@@ -183,7 +184,7 @@ def score(
     scored = score_file(file, names, baseline, tell, tokenizer, suite)
     tell.close()
     if report is not None:
-        write(report, scored.page)
+        write_file(report, scored.page)
     if as_json:
         click.echo(to_json(scored.summary))
     elif not quiet:

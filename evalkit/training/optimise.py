@@ -24,8 +24,8 @@ import torch
 from torch import Tensor, nn
 
 from evalkit.checkpoints.training_log import read_curves, work_of
-from evalkit.errors import EvalkitError, InputError, StoreError
-from evalkit.plumbing.files import write_atomically
+from evalkit.errors import EvalkitError, InputError
+from evalkit.plumbing.files import write_file
 from evalkit.plumbing.progress import Listener
 from evalkit.training.config import RewardConfig, SftConfig
 from evalkit.training.output import manifest
@@ -194,10 +194,7 @@ def write_page(title: str, out: Path, names: Iterable[str]) -> None:
         if (out / name / "training.json").exists():
             made[name] = json.loads((out / name / "training.json").read_text(encoding="utf-8"))
     page = training_page(title, runs, facts | {"checkpoints": made})
-    try:
-        write_atomically(out / "training.html", page.encode("utf-8", "replace"))
-    except OSError as error:
-        raise StoreError(f"{out / 'training.html'} could not be written: {error.strerror}") from None
+    write_file(out / "training.html", page.encode("utf-8", "replace"))
 
 
 def _resume(state: Path, data: str, optimiser: torch.optim.Optimizer, network: nn.Module) -> int:

@@ -21,8 +21,8 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 
 from evalkit.checkpoints.training_log import read_curves, work_of
-from evalkit.errors import InputError, StoreError
-from evalkit.plumbing.files import write_atomically
+from evalkit.errors import InputError
+from evalkit.plumbing.files import write_file
 from evalkit.plumbing.progress import Listener, Quiet
 from evalkit.training.config import PpoConfig
 from evalkit.training.distributed import agreed, gathered, open_accelerator, together
@@ -237,10 +237,7 @@ def write_page(config: PpoConfig, out: Path) -> None:
     runs = {name_of(beta): read_curves(work_of(out / name_of(beta))) for beta in config.beta}
     facts = json.loads((out / manifest.NAME).read_text(encoding="utf-8"))
     page = training_page(config.name, {name: rows for name, rows in runs.items() if rows}, facts)
-    try:
-        write_atomically(out / "training.html", page.encode("utf-8", "replace"))
-    except OSError as error:
-        raise StoreError(f"{out / 'training.html'} could not be written: {error.strerror}") from None
+    write_file(out / "training.html", page.encode("utf-8", "replace"))
 
 
 @contextmanager

@@ -15,10 +15,11 @@ from types import TracebackType
 from typing import Any
 
 from evalkit.checkpoints.training_log import NAME, STEPS, Value, lines, step_of
-from evalkit.errors import StoreError
-from evalkit.plumbing.files import write_atomically
+from evalkit.plumbing.files import write_atomically, writing
 
 Note = Callable[[str], None]
+KEPT = "the rows before are kept"
+"""Where one could not be written."""
 
 
 class Curves:
@@ -31,15 +32,13 @@ class Curves:
 
     def __init__(self, folder: Path, begin: int, note: Note = lambda _: None) -> None:
         self._path = folder / NAME
-        try:
+        with writing(self._path, KEPT):
             folder.mkdir(parents=True, exist_ok=True)
             kept = [line for line, row in lines(self._path) if step_of(row) < begin]
             write_atomically(self._path, b"".join(kept))
             self._file = self._path.open("ab")
             writer = _summary_writer(note)
             self._board = writer(str(folder / "tensorboard"), purge_step=begin) if writer else None
-        except OSError as error:
-            raise self._unwritable(error) from error
 
     def add(self, row: Mapping[str, Value]) -> None:
         """Append one row, keyed by its `update` or `step`; NaN and infinity become null. It outlives a killed process.
@@ -48,22 +47,18 @@ class Curves:
         """
         numbers = {key: _finite(value) for key, value in row.items()}
         step = step_of(numbers)
-        try:
+        with writing(self._path, KEPT):
             self._file.write(json.dumps(numbers, allow_nan=False).encode("ascii") + b"\n")
             self._file.flush()
             if self._board:
                 self._tell_board(step, numbers)
-        except OSError as error:
-            raise self._unwritable(error) from error
 
     def close(self) -> None:
         """No more rows come. Raises `StoreError` when the last ones cannot be written."""
-        try:
+        with writing(self._path, KEPT):
             self._file.close()
             if self._board:
                 self._board.close()
-        except OSError as error:
-            raise self._unwritable(error) from error
 
     def __enter__(self) -> Curves:
         return self
@@ -79,12 +74,6 @@ class Curves:
             if key not in STEPS and value is not None:
                 self._board.add_scalar(key, value, step)
         self._board.flush()
-
-    def _unwritable(self, error: OSError) -> StoreError:
-        return StoreError(
-            f"{self._path} could not be written: {error.strerror}; the rows before are kept: "
-            "make room and give the same command again"
-        )
 
 
 def _finite(value: Value) -> Value:

@@ -9,6 +9,7 @@ groups changes a label.
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import os
@@ -24,14 +25,14 @@ from typing import Annotated, Any, TypeVar
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
 from evalkit.checkpoints.folder import locate
-from evalkit.errors import InputError, MetricError, RecordsError, StoreError
+from evalkit.errors import InputError, MetricError, RecordsError
 from evalkit.inference.engines.base import open_engine
 from evalkit.inference.plan import Loaded, Shard, make_plan
 from evalkit.inference.stock import allot
 from evalkit.metrics.answer_match import check_answer
 from evalkit.metrics.registry import parse
 from evalkit.plumbing.child_process import open_child
-from evalkit.plumbing.files import write_atomically
+from evalkit.plumbing.files import write_file, writing
 from evalkit.plumbing.jsonl import jsonl_rows
 from evalkit.plumbing.progress import Listener
 from evalkit.plumbing.times import span
@@ -146,12 +147,10 @@ def write_pairs(path: Path, pairs: Iterable[Pair]) -> None:
 
 def check_place(path: Path) -> None:
     """See, before hours of work, that a file can be written there; makes its folder. Raises `StoreError`."""
-    try:
+    with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise StoreError(f"{path} could not be written: {error.strerror}") from error
-    if not os.access(path.parent, os.W_OK):
-        raise StoreError(f"{path} could not be written: you may not write to {path.parent}")
+        if not os.access(path.parent, os.W_OK):
+            raise PermissionError(errno.EACCES, f"you may not write to {path.parent}")
 
 
 def sample_pairs(config: PrefsSampleConfig, engine: str, tell: Listener) -> list[Pair]:
@@ -392,8 +391,5 @@ def _pair_row(pair: Pair) -> dict[str, Any]:
 
 def _write(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
     text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-    try:
-        # A lone surrogate is no text: it cannot be written as UTF-8.
-        write_atomically(path, text.encode("utf-8", "replace"))
-    except OSError as error:
-        raise StoreError(f"{path} could not be written: {error.strerror}") from error
+    # A lone surrogate is no text: it cannot be written as UTF-8.
+    write_file(path, text.encode("utf-8", "replace"))
