@@ -26,7 +26,7 @@ from evalkit.analysis.figure_data import FILE as EVIDENCE_FILE
 from evalkit.analysis.figure_data import to_json as evidence_json
 from evalkit.analysis.measure import Fairness, Measurements, compared, measure_groups
 from evalkit.analysis.paraphrases import paraphrased
-from evalkit.analysis.tables import metric_rows, score_rows, without_nan
+from evalkit.analysis.tables import metric_rows, score_rows
 from evalkit.checkpoints.training_log import trainings_of
 from evalkit.inference.logprobs.attach import fill_needs
 from evalkit.inference.manifest import shard_rows
@@ -35,6 +35,7 @@ from evalkit.inference.plan import Plan, plan_in
 from evalkit.inference.sample import put_kept, read_groups, sample_missing
 from evalkit.inference.settle import begin
 from evalkit.metrics.text_sets import split_alike
+from evalkit.plumbing.arrays import finite_fields
 from evalkit.plumbing.progress import Listener
 from evalkit.records import Alarm, Group, Summary
 from evalkit.report.publish import report_page
@@ -166,7 +167,7 @@ def finish(store: Store, plan: Plan, manifest: dict[str, Any], found: Found) -> 
         manifest["voices"] = heard.card
     if len(measurements.scores) > 1:
         manifest["agreement"] = [
-            without_nan(asdict(row)) for row in agreements(measurements.scores, clusters_of(plan.suite.prompts))
+            finite_fields(asdict(row)) for row in agreements(measurements.scores, clusters_of(plan.suite.prompts))
         ]
     rendered = {
         arm.name: {prompt.prompt_id: prompt.text for prompt in plan.checkpoints[arm.checkpoint].rendered}

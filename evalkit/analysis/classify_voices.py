@@ -13,12 +13,12 @@ import numpy as np
 
 from evalkit.analysis.clusters import clusters_of
 from evalkit.analysis.intervals import by_cluster
-from evalkit.analysis.voice_mixture import Share, Shift, corrections, mixture, shift
+from evalkit.analysis.voice_mixture import corrections, mixture, shift
 from evalkit.metrics.diversity.voices import shares_heard
 from evalkit.metrics.embeddings.encoder import Encoder, encode
 from evalkit.metrics.voices.classifier import ALPHA, VoiceClassifier, train
 from evalkit.metrics.voices.examples import Examples
-from evalkit.plumbing.arrays import Array
+from evalkit.plumbing.arrays import Array, finite_fields
 from evalkit.plumbing.progress import Listener
 from evalkit.records import Alarm, Arm, Group, Voices
 
@@ -107,10 +107,13 @@ def _card(
         "above_chance": classifier.above_chance,
         "confusion": classifier.confusion.tolist(),
         "shares": {
-            arm.name: [_known(share) for share in mixture(classifier.names, possible, alone[arm.name])] for arm in arms
+            arm.name: [finite_fields(asdict(share)) for share in mixture(classifier.names, possible, alone[arm.name])]
+            for arm in arms
         },
         "shift": {
-            arm.name: _known(shift(correction, *_paired(shares[arm.name], shares[arm.baseline], clusters)))
+            arm.name: finite_fields(
+                asdict(shift(correction, *_paired(shares[arm.name], shares[arm.baseline], clusters)))
+            )
             for arm in arms
             if arm.baseline is not None
         },
@@ -123,13 +126,6 @@ def _paired(own: Array, home: Array, clusters: Sequence[str]) -> tuple[Array, Ar
     both[np.isnan(both).any(axis=1)] = np.nan
     first, second = np.split(by_cluster(both.T, clusters).T, 2, axis=1)
     return first, second
-
-
-def _known(figures: Share | Shift) -> dict[str, Any]:
-    """JSON has no NaN."""
-    return {
-        key: None if isinstance(value, float) and np.isnan(value) else value for key, value in asdict(figures).items()
-    }
 
 
 def _identity(voices: Examples, encoder: Encoder, correction: Array) -> str:

@@ -14,7 +14,7 @@ from evalkit.analysis.intervals import mean_intervals
 from evalkit.metrics.choice_match import given
 from evalkit.metrics.diversity.semantic_classes import partition
 from evalkit.metrics.registry import Measure
-from evalkit.plumbing.arrays import Array
+from evalkit.plumbing.arrays import Array, finite_or_none
 from evalkit.records import CONFIDENCE, RANKS, Group, Groups
 
 
@@ -52,9 +52,9 @@ def _shapes(arm: str, groups: Sequence[Group]) -> list[Shape]:
         Shape(
             arm,
             RANKS,
-            tuple(_known(mean.value) for mean in intervals),
-            tuple(_known(mean.low) for mean in intervals),
-            tuple(_known(mean.high) for mean in intervals),
+            tuple(finite_or_none(mean.value) for mean in intervals),
+            tuple(finite_or_none(mean.low) for mean in intervals),
+            tuple(finite_or_none(mean.high) for mean in intervals),
         )
     ]
 
@@ -77,7 +77,3 @@ def _choices(arm: str, group: Group) -> ChoiceShares:
         {choice: drawn[choice] for choice in choices},
         len(group.completions),
     )
-
-
-def _known(value: float) -> float | None:
-    return float(value) if np.isfinite(value) else None

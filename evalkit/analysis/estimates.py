@@ -13,7 +13,7 @@ from evalkit.analysis.clusters import sized
 from evalkit.analysis.intervals import FEW, Bounds, holm, mean_intervals, mean_p_values, units
 from evalkit.metrics.declaration import VARIANTS
 from evalkit.metrics.registry import label, split_variant
-from evalkit.plumbing.arrays import Array
+from evalkit.plumbing.arrays import Array, finite_or_none
 from evalkit.records import (
     CONFIDENCE,
     Alarm,
@@ -102,7 +102,7 @@ def corrected(differences: Sequence[Difference]) -> list[Difference]:
     adjusted = np.full(len(differences), np.nan)
     for family in VARIANTS:
         adjusted[families == family] = holm(p_values[families == family])
-    return [dataclasses.replace(d, p_adjusted=_known(p)) for d, p in zip(differences, adjusted, strict=True)]
+    return [dataclasses.replace(d, p_adjusted=finite_or_none(p)) for d, p in zip(differences, adjusted, strict=True)]
 
 
 def few_prompts(prompts: int, clusters: Sequence[str] = ()) -> list[Alarm]:
@@ -161,14 +161,14 @@ def estimate_arms(one: Measured, arms: Sequence[Arm], samples: int, clusters: Se
             metric=one.measure,
             signature=one.signature,
             arm=arm.name,
-            value=_known(mean.value),
-            low=_known(mean.low),
-            high=_known(mean.high),
+            value=finite_or_none(mean.value),
+            low=finite_or_none(mean.low),
+            high=finite_or_none(mean.high),
             confidence=CONFIDENCE,
             prompts=mean.count,
             samples=samples,
             better=one.better,
-            values=tuple(_known(value) for value in one.values[arm.name]),
+            values=tuple(finite_or_none(value) for value in one.values[arm.name]),
             traits=one.traits,
         )
         for arm, mean in zip(arms, means, strict=True)
@@ -190,15 +190,11 @@ def compare_arms(one: Measured, arms: Sequence[Arm], clusters: Sequence[str] = (
             signature=one.signature,
             arm=arm,
             baseline=baseline,
-            value=_known(mean.value),
-            low=_known(mean.low),
-            high=_known(mean.high),
-            p=_known(p),
+            value=finite_or_none(mean.value),
+            low=finite_or_none(mean.low),
+            high=finite_or_none(mean.high),
+            p=finite_or_none(p),
             p_adjusted=None,
         )
         for (arm, baseline), mean, p in zip(compared, means, p_values, strict=True)
     ]
-
-
-def _known(value: float) -> float | None:
-    return float(value) if math.isfinite(value) else None

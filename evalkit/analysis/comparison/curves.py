@@ -19,7 +19,7 @@ from evalkit.metrics.diversity.distribution import branching_by_position
 from evalkit.metrics.diversity.semantic_classes import THRESHOLD, partition
 from evalkit.metrics.estimators.subsets import best_of, expected_classes, expected_kinds, pass_at
 from evalkit.metrics.registry import Measure, parse
-from evalkit.plumbing.arrays import Array
+from evalkit.plumbing.arrays import Array, finite_or_none
 from evalkit.plumbing.tokenizer import SPACED
 from evalkit.records import CONFIDENCE, Arm, Crossover, Curve, Group
 
@@ -88,9 +88,9 @@ def curves(traced: Sequence[Traced], arms: Sequence[Arm], clusters: Sequence[str
                     signature=one.signature,
                     arm=arm.name,
                     ks=one.ks,
-                    values=tuple(_known(mean.value) for mean in means),
-                    lows=tuple(_known(mean.low) for mean in means),
-                    highs=tuple(_known(mean.high) for mean in means),
+                    values=tuple(finite_or_none(mean.value) for mean in means),
+                    lows=tuple(finite_or_none(mean.low) for mean in means),
+                    highs=tuple(finite_or_none(mean.high) for mean in means),
                     confidence=CONFIDENCE,
                     prompts=means[-1].count,
                 )
@@ -152,7 +152,15 @@ def _crossover(one: Traced, arm: str, baseline: str, clusters: Sequence[str]) ->
     outside = int((1 - CONFIDENCE) / 2 * len(resampled))
     low, high = resampled[outside], resampled[-1 - outside]
     yield Crossover(
-        one.name, one.measure, one.signature, arm, baseline, _known(k), _known(low), _known(high), one.ks[-1]
+        one.name,
+        one.measure,
+        one.signature,
+        arm,
+        baseline,
+        finite_or_none(k),
+        finite_or_none(low),
+        finite_or_none(high),
+        one.ks[-1],
     )
 
 
@@ -235,7 +243,3 @@ def _branching(group: Group) -> Array:
 
 def _ks(n: int) -> tuple[int, ...]:
     return tuple(dict.fromkeys((*(2**i for i in range(n.bit_length()) if 2**i <= n), n)))
-
-
-def _known(value: float) -> float | None:
-    return float(value) if math.isfinite(value) else None

@@ -15,7 +15,7 @@ import numpy as np
 
 from evalkit.analysis.estimates import Measured
 from evalkit.analysis.intervals import by_cluster, resampled_means
-from evalkit.plumbing.arrays import Array
+from evalkit.plumbing.arrays import Array, finite_or_none
 from evalkit.records import CONFIDENCE, Arm, Reading
 
 LEVELS = 33
@@ -117,11 +117,11 @@ def _read(
         metric=metric.measure,
         at_equal=equal.measure,
         signature=f"{metric.signature} at {equal.signature}",
-        value=_known(sign * value),
-        low=_known(low),
-        high=_known(high),
-        start=_known(first),
-        end=_known(last),
+        value=finite_or_none(sign * value),
+        low=finite_or_none(low),
+        high=finite_or_none(high),
+        start=finite_or_none(first),
+        end=finite_or_none(last),
     )
 
 
@@ -151,7 +151,3 @@ def _values(one: Measured, *paths: Sequence[str]) -> Array:
     """(P, points of all paths), turned so that higher is better."""
     sign = -1.0 if one.better == "lower" else 1.0
     return sign * np.stack([one.values[arm] for path in paths for arm in path], axis=1)
-
-
-def _known(value: float) -> float | None:
-    return float(value) if math.isfinite(value) else None
