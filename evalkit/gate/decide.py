@@ -32,7 +32,7 @@ from evalkit.gate.sides import Pair, Side, estimates_of, named, other_engines, r
 from evalkit.gate.stats.group_sequential import Look
 from evalkit.gate.stats.noninferiority import Change, Tested, change, has_no_spread, prompts_needed, turned, weigh
 from evalkit.metrics.registry import is_by_prompt
-from evalkit.plumbing.arrays import Array
+from evalkit.plumbing.arrays import Array, defined_in_all, finite_or_none, nan_for_none
 from evalkit.plumbing.prose import counted
 from evalkit.records import Estimate, Margin, Unit
 from evalkit.report.wording import percent
@@ -206,15 +206,13 @@ def _gain(new: Estimate, base: Estimate, clusters: Sequence[str]) -> tuple[Array
 
 def _paired(new: Array, base: Array, clusters: Sequence[str]) -> tuple[Array, Array]:
     """One value a unit of resampling, of the prompts that both sides have a number for."""
-    both = np.stack([new, base])
-    both[:, np.isnan(both).any(axis=0)] = np.nan
-    new, base = by_cluster(both, clusters)
+    new, base = by_cluster(defined_in_all([new, base]), clusters)
     return new[~np.isnan(new)], base[~np.isnan(base)]
 
 
 def values_of(estimate: Estimate) -> Array:
     """One a prompt, NaN where undefined."""
-    values = np.array([math.nan if value is None else value for value in estimate.values], dtype=np.float64)
+    values = nan_for_none(estimate.values)
     return np.where(np.abs(values) <= _LARGEST, values, np.nan)
 
 
@@ -280,11 +278,11 @@ def _judgement(case: _Case, tested: Tested, alone: Tested, policy: Policy, level
         outcome=outcome,
         unit=margin.unit,
         allowed=margin.size,
-        change=_known(moved.value),
-        low=_known(moved.low),
-        high=_known(moved.high),
-        p_within=_known(tested.within),
-        p_beyond=_known(tested.beyond),
+        change=finite_or_none(moved.value),
+        low=finite_or_none(moved.low),
+        high=finite_or_none(moved.high),
+        p_within=finite_or_none(tested.within),
+        p_beyond=finite_or_none(tested.beyond),
         prompts=case.prompts,
         units=len(case.new),
         needed=prompts_needed(case.new, case.base, margin, policy.alpha, family) if unsettled else None,
@@ -334,7 +332,3 @@ def _why_not_sure(outcome: Outcome, alone: Tested, policy: Policy, levels: _Leve
             "together (Holm's correction)"
         )
     return "by itself beyond what is allowed; not sure enough for a run that was stopped early"
-
-
-def _known(value: float) -> float | None:
-    return float(value) if math.isfinite(value) else None

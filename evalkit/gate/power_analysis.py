@@ -24,7 +24,7 @@ from evalkit.gate.stats.power import Cost, Split, Spread, cheapest, common_split
 from evalkit.metrics.embeddings.encoder import find_encoder
 from evalkit.metrics.registry import Measure
 from evalkit.metrics.text_sets import split_alike
-from evalkit.plumbing.arrays import Array
+from evalkit.plumbing.arrays import Array, defined_in_all
 from evalkit.plumbing.progress import Listener, Quiet
 from evalkit.plumbing.tokenizer import tokenizer
 from evalkit.records import Arm, Group, Summary
@@ -142,9 +142,7 @@ def _spread(side: Side, metric: str, pair: Pair, halves: Mapping[str, Halves], p
     assert better != "neither", "a rule for a metric without a direction gives one"
     values = [turned(values_of(estimates[metric]), better) for estimates in (new, old)]
     clusters = side.summary.clusters
-    both = np.stack(values)
-    both[:, np.isnan(both).any(axis=0)] = np.nan
-    both = by_cluster(both, clusters)
+    both = by_cluster(defined_in_all(values), clusters)
     return spread_of(
         both[0][~np.isnan(both[0])],
         both[1][~np.isnan(both[1])],

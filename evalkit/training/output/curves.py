@@ -7,7 +7,6 @@ that step drops what came after it, so that a resumed training leaves the same f
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
@@ -15,6 +14,7 @@ from types import TracebackType
 from typing import Any
 
 from evalkit.checkpoints.training_log import NAME, STEPS, Value, lines, step_of
+from evalkit.plumbing.arrays import finite_or_none
 from evalkit.plumbing.files import write_atomically, writing
 
 Note = Callable[[str], None]
@@ -79,7 +79,7 @@ class Curves:
 def _finite(value: Value) -> Value:
     if value is None or isinstance(value, int):
         return value
-    return float(value) if math.isfinite(value) else None
+    return finite_or_none(value)
 
 
 @cache
