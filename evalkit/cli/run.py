@@ -10,7 +10,7 @@ import click
 
 from evalkit.cli.errors import Command
 from evalkit.cli.gate import decide
-from evalkit.cli.options import output_options
+from evalkit.cli.options import engine_option, output_options
 from evalkit.plumbing.files import write_file
 from evalkit.plumbing.tokenizer import Asked
 
@@ -49,13 +49,7 @@ def _models(_context: click.Context, _parameter: click.Parameter, given: tuple[s
     metavar="T",
     help="Sampling temperature; repeat for several arms.",
 )
-@click.option(
-    "--engine",
-    default="auto",
-    show_default=True,
-    metavar="NAME",
-    help="vllm, transformers, openai, or auto: vllm where installed.",
-)
+@engine_option
 @click.option("--prompts", type=int, metavar="N", help="Only the first N prompts.")
 @click.option(
     "--reward",
