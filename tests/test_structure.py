@@ -21,7 +21,7 @@ DOORS = {
     },
     "checkpoints": {"CheckpointSpec", "context_length", "fingerprint", "locate", "render", "resolve"},
     "gate": {
-        "Side", "Verdict", "choose_pairs", "chosen_policy", "compare_sides", "exit_code", "judge", "plan_size", "read_side",
+        "GateDecision", "Side", "choose_pairs", "chosen_policy", "compare_sides", "decide", "exit_code", "plan_size", "read_side",
         "run_until_decided",
     },
     "inference": {

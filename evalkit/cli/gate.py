@@ -18,7 +18,7 @@ from evalkit.plumbing.files import write_file, writing
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from evalkit.gate.decide import Verdict
+    from evalkit.gate.decide import GateDecision
     from evalkit.plumbing.progress import Listener
     from evalkit.suite.gate_policy import Inconclusive
     from evalkit.suite.schema import Suite
@@ -82,7 +82,7 @@ def gate(run: str, baseline: str | None, policy_file: Path | None, arms: tuple[s
 class _Judged:
     """A verdict, what its exit code is, and where its policy came from."""
 
-    verdict: Verdict
+    verdict: GateDecision
     undecided: Inconclusive
     policy: str
 
@@ -104,7 +104,7 @@ def _judge(
 ) -> _Judged:
     from evalkit.gate.baselines import chosen_policy, read_side
     from evalkit.gate.common_prompts import on_common_prompts
-    from evalkit.gate.decide import judge
+    from evalkit.gate.decide import decide
     from evalkit.gate.sides import choose_pairs, read_pair
     from evalkit.runs.asked import LEAST
 
@@ -115,7 +115,7 @@ def _judge(
     common = None
     if common_prompts:
         new, old, common = on_common_prompts(new, old, LEAST if least_common is None else least_common)
-    verdict = judge(new, old, pairs, policy, common)
+    verdict = decide(new, old, pairs, policy, common)
     undecided = cast("Inconclusive", inconclusive) if inconclusive else policy.inconclusive
     return _Judged(verdict, undecided, source)
 
@@ -224,7 +224,7 @@ def power(suite: Path, pilot: str, loss: float, chance: float, policy_file: Path
     show(plan_size(asked, pilot, policy, loss, chance, pairs, Quiet()), loss, chance)
 
 
-def decide(suite: Suite, policy_file: Path, baseline: str | None, engine: str, out: Path | None, tell: Listener,
+def decide_early(suite: Suite, policy_file: Path, baseline: str | None, engine: str, out: Path | None, tell: Listener,
            command: Sequence[str], fresh: bool, tags: Sequence[str], quiet: bool) -> None:  # fmt: skip
     """The rest of `evalkit run --until-decided`: run, show the verdict, exit as the gate does."""
     from evalkit.gate.baselines import read_side

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, get_args
 import click
 
 from evalkit.cli.errors import Command
-from evalkit.cli.gate import decide
+from evalkit.cli.gate import decide_early
 from evalkit.cli.options import engine_option, output_options
 from evalkit.plumbing.files import write_file
 from evalkit.plumbing.tokenizer import Asked
@@ -107,7 +107,7 @@ def run(suite: Path, models: dict[str, str], samples: int | None, temperatures: 
     if prices is not None:
         raise click.UsageError("--price-per-million goes with --dry-run")
     if policy_file is not None:
-        decide(asked, policy_file, baseline, engine, out, tell, command, fresh, tags, quiet)
+        decide_early(asked, policy_file, baseline, engine, out, tell, command, fresh, tags, quiet)
         return
     if baseline is not None:
         raise click.UsageError("--baseline goes with --until-decided; to gate a run that is there, use evalkit gate")

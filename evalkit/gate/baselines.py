@@ -76,8 +76,8 @@ def chosen_policy(given: str, file: Path | None) -> tuple[Policy, str]:
     """The policy of a file, else of the run's suite, else the default; and where it came from, in words."""
     if file is not None:
         return read_policy(file), str(file)
-    own = policy_of_run(given)
-    return (DEFAULT, "the default") if own is None else (own, "the suite's")
+    of_suite = policy_of_run(given)
+    return (DEFAULT, "the default") if of_suite is None else (of_suite, "the suite's")
 
 
 def suite_of(*given: str | None) -> str:
