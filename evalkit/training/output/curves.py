@@ -17,6 +17,8 @@ from evalkit.checkpoints.training_log import NAME, STEPS, Value, lines, step_of
 from evalkit.plumbing.arrays import finite_or_none
 from evalkit.plumbing.files import write_atomically, writing
 
+LogRow = dict[str, Value]
+"""What a training logs of one update or step."""
 Note = Callable[[str], None]
 KEPT = "the rows before are kept"
 """Where one could not be written."""
