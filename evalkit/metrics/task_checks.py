@@ -7,7 +7,6 @@ None of them says that an answer is good.
 
 from __future__ import annotations
 
-import difflib
 import re
 import unicodedata
 from collections.abc import Callable, Sequence
@@ -19,6 +18,7 @@ import numpy as np
 import regex
 
 from evalkit.errors import MetricError
+from evalkit.plumbing.did_you_mean import did_you_mean
 from evalkit.records import Prompt
 
 Passes = Callable[[str], bool]
@@ -104,9 +104,9 @@ _kinds: dict[str, _Kind] = {}
 def read_checks(prompt: Prompt) -> list[Check]:
     """A prompt's checks, ready to be asked. Raises `MetricError` that names the prompt and the check."""
     checks = [_read(prompt, text) for text in prompt.checks]
-    asked = [text.partition(":") for text in prompt.checks]
-    fewest = max((int(count) for name, _, count in asked if name == "min_words"), default=0)
-    most = min((int(count) for name, _, count in asked if name == "max_words"), default=fewest)
+    stated = [text.partition(":") for text in prompt.checks]
+    fewest = max((int(count) for name, _, count in stated if name == "min_words"), default=0)
+    most = min((int(count) for name, _, count in stated if name == "max_words"), default=fewest)
     if fewest > most:
         raise MetricError(
             f"prompt {prompt.id!r}: checks min_words:{fewest} and max_words:{most} contradict each other: no text "
@@ -128,9 +128,8 @@ def _read(prompt: Prompt, text: str) -> Check:
     kind = _kinds.get(name)
     where = f"prompt {prompt.id!r}: check {text!r}"
     if kind is None:
-        close = difflib.get_close_matches(name, list(_kinds), n=1)
-        hint = f" (did you mean {close[0]!r}?)" if close else ""
-        raise MetricError(f"{where}: there is no check {name!r}{hint}; known: {', '.join(_kinds)}")
+        meant = did_you_mean(name, _kinds)
+        raise MetricError(f"{where}: there is no check {name!r}{meant}; known: {', '.join(_kinds)}")
     if bool(kind.takes) != bool(argument) or (colon and not argument):
         needs = f"is written {name}:{kind.takes}" if kind.takes else "takes no argument"
         raise MetricError(f"{where}: {name} {needs}")
@@ -250,12 +249,12 @@ def _share_of_common(words: Sequence[str]) -> float:
 @_check("no_echo", vital=True)
 def _no_echo(prompt: Prompt, _argument: str) -> Passes:
     """Neither holds the prompt nor is a piece of it."""
-    asked = f" {' '.join(_words(prompt.text))} "
+    prompt_words = f" {' '.join(_words(prompt.text))} "
 
     def passes(text: str) -> bool:
         words = _words(text)
-        said = f" {' '.join(words)} "
-        return asked not in said and not (len(words) > 3 and said in asked)
+        text_words = f" {' '.join(words)} "
+        return prompt_words not in text_words and not (len(words) > 3 and text_words in prompt_words)
 
     return passes
 

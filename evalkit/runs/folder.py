@@ -27,10 +27,13 @@ import pyarrow.parquet as pq
 
 from evalkit.errors import RecordsError, StoreError
 from evalkit.plumbing.array_cache import _OPEN, Notice
-from evalkit.plumbing.files import cache_folder, write_atomically
+from evalkit.plumbing.files import cache_folder, cache_note, write_file, writing
 from evalkit.records import Completion
 from evalkit.runs.manifest import FILE, Manifest, find_manifest
 from evalkit.runs.shards import Call, arm_of, call_of, checksum, from_parquet, sampled_of, shards_in, to_parquet
+
+KEPT = "all that was written before is kept"
+"""Where a file could not be written."""
 
 
 @dataclass(frozen=True)
@@ -133,18 +136,11 @@ class Store:
             folder.mkdir(exist_ok=True)
             _share(self.folder / "completions" / name, folder / name)
         except OSError as error:
-            self.notice(f"the cache could not be written ({error.strerror}); the run itself is whole")
+            self.notice(cache_note(error))
 
     def write(self, name: str, content: bytes) -> None:
         """Write a file of the run, whole or not at all. Raises `StoreError`."""
-        path = self.folder / name
-        try:
-            write_atomically(path, content)
-        except OSError as error:
-            raise StoreError(
-                f"{path} could not be written: {error.strerror}; all that was written before is kept: "
-                "make room and give the same command again"
-            ) from error
+        write_file(self.folder / name, content, KEPT)
 
     def write_json(self, name: str, value: Mapping[str, Any]) -> None:
         self.write(name, json.dumps(value, indent=1, ensure_ascii=False, default=str).encode("utf-8", "replace"))
@@ -241,12 +237,8 @@ class Store:
         return None
 
     def _link(self, source: Path, target: Path) -> None:
-        try:
+        with writing(target, KEPT):
             _share(source, target)
-        except OSError as error:
-            raise StoreError(
-                f"{target} could not be written: {error.strerror}; make room and give the same command again"
-            ) from error
 
 
 @contextmanager
@@ -276,7 +268,7 @@ def open_store(folder: Path, notice: Notice) -> Iterator[Store]:
 
 
 def cache_folders(distribution: str) -> list[Path]:
-    """Where the cache may have a shard of a distribution ("*": any): its folder, and the older evalkits' one for all."""
+    """Where the cache may have a shard of a distribution ("*": any): its folder, and older evalkits' one for all."""
     root = cache_folder("completions")
     if distribution == "*":
         return [*(path for path in root.iterdir() if path.is_dir()), root]
