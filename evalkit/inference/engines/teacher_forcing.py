@@ -88,7 +88,7 @@ class TeacherForcing:
         return [float(value) for value in begins + goes_on.double()]
 
     def _read(self, pairs: Sequence[Pair], look: Look) -> list[np.ndarray]:
-        """What `look` keeps of the T + 1 distributions at a pair's T completion tokens: before each, and after the last.
+        """What `look` keeps of the T + 1 distributions at a pair's T completion tokens: before each, after the last.
 
         The last row of what follows a token means nothing: nothing follows.
         """

@@ -1,8 +1,8 @@
 """Hugging Face transformers, in the process it is opened in (evalkit gives it a child process).
 
 It draws from the same distribution as vLLM: cuts are made in vLLM's order (temperature, min_p, top_p), the same tokens
-end a completion, and stop strings cut the text at the same place. Everything of generation_config.json is ignored but the
-end-of-sequence tokens, as in vLLM.
+end a completion, and stop strings cut the text at the same place. Everything of generation_config.json is ignored but
+the end-of-sequence tokens, as in vLLM.
 """
 
 from __future__ import annotations

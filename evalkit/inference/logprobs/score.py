@@ -24,8 +24,8 @@ from evalkit.plumbing.progress import Listener
 from evalkit.records import Group, Laws
 
 Asked = Literal["logprobs", "laws", "openings"]
-"""Log-prob of each completion; the next-token distributions along it (`Laws`); log-prob that an answer begins with it, as
-whole words."""
+"""Log-prob of each completion; the next-token distributions along it (`Laws`); log-prob that an answer begins with it,
+as whole words."""
 VERSION = 2
 """Raised by hand when the same question gets another answer."""
 Answer = Sequence[Any]
