@@ -12,6 +12,7 @@ from evalkit.cli.gate import baseline, gate, power
 from evalkit.cli.info import doctor, lab, metrics, suite
 from evalkit.cli.report import compare, report
 from evalkit.cli.run import run, score
+from evalkit.cli.tracking import log
 from evalkit.cli.train import prefs, train
 
 if TYPE_CHECKING:
@@ -34,5 +35,5 @@ def main() -> None:
     """
 
 
-for command in (run, score, report, compare, gate, baseline, power, suite, metrics, doctor, lab, prefs, train):
+for command in (run, score, report, compare, gate, baseline, power, suite, metrics, doctor, lab, prefs, train, log):
     main.add_command(command)
