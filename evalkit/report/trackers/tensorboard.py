@@ -52,7 +52,7 @@ class Tensorboard:
     def _folder(self, record: Record) -> Path:
         chosen = os.environ.get(FOLDER)
         if chosen is None:
-            return record.folder / "tensorboard"
+            return record.folder / "tensorboard" / (record.name if record.group else "")
         return Path(chosen, self.project, record.group, record.name)
 
 
