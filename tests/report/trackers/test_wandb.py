@@ -18,7 +18,7 @@ from evalkit.errors import TrackerError
 from evalkit.report.content.content import ReportContent
 from evalkit.report.trackers import Record, Table, open_trackers
 from evalkit.report.trackers import wandb as ours
-from tests.report.trackers.told import PAGE, VALUE, run_told, training_told
+from tests.report.trackers.told import PAGE, run_told, training_told
 
 BLOCK, HEADER, PIECE = 32768, 7, 7
 """Bytes of a block of the log format (LevelDB's), of the file's own head, and of the head of a piece of a record."""
