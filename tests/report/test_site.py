@@ -75,7 +75,7 @@ def test_what_is_anothers_is_neither_written_over_nor_deleted(tmp_path: Path, tw
     run, site = write_run(tmp_path / "run", two_arms), tmp_path / "site"
     site.mkdir()
     (site / "index.html").write_text("mine")
-    with pytest.raises(StoreError, match="there is an index.html that evalkit did not write"):
+    with pytest.raises(StoreError, match=r"there is an index\.html that evalkit did not write"):
         publish([run], site)
     assert files(site) == {"index.html": b"mine"}
     (site / "index.html").rename(site / "notes.html")
@@ -93,9 +93,10 @@ def test_a_publishing_that_was_killed_is_repaired_by_the_next(tmp_path: Path, tw
         write_atomically(path, content)
 
     run, site = write_run(tmp_path / "run", two_arms), tmp_path / "site"
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as patch:
         patch.setattr("evalkit.report.site.write_atomically", dies_at_the_index)
-        publish([run], site)
+        with pytest.raises(KeyboardInterrupt):
+            publish([run], site)
     assert [entry.slug for entry in publish([run], site)] == ["run"]
 
 

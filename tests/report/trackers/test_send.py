@@ -49,7 +49,7 @@ def test_a_package_that_is_missing_is_named_with_its_extra(name: str, monkeypatc
 def test_a_tracker_that_cannot_be_used_is_named_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("TENSORBOARD_LOGGING_DIR", str(tmp_path / "file"))
-    with pytest.raises(TrackerError, match="tensorboard cannot be used: .*File exists"):
+    with pytest.raises(TrackerError, match=r"tensorboard cannot be used: .*File exists"):
         open_trackers(["tensorboard"], None)
 
 

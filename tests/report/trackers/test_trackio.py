@@ -80,5 +80,5 @@ def test_a_table_that_is_too_long_is_cut_and_said(monkeypatch: pytest.MonkeyPatc
 
 def test_a_server_that_is_not_there_is_named_before_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TRACKIO_SERVER_URL", "http://127.0.0.1:9/?write_token=x")
-    with pytest.raises(TrackerError, match="trackio cannot be used: .*refused"):
+    with pytest.raises(TrackerError, match=r"trackio cannot be used: .*refused"):
         open_trackers(["trackio"], None)

@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-wandb = pytest.importorskip("wandb")
+pytest.importorskip("wandb")
 
+import wandb
 from wandb.proto.wandb_internal_pb2 import Record as Sent
 
 from evalkit.errors import TrackerError
@@ -37,6 +38,7 @@ def _offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def sent(folder: Path) -> list[Sent]:
+    wandb.teardown()  # until its service has gone, the file may lack its end
     [file] = folder.glob("wandb/offline-run-*/run-*.wandb")
     return [Sent.FromString(record) for record in records(file.read_bytes())]
 
@@ -119,5 +121,5 @@ def test_a_table_that_is_too_long_is_cut_and_said(tmp_path: Path, monkeypatch: p
 
 def test_whoever_is_not_logged_in_hears_it_before_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WANDB_MODE", "online")
-    with pytest.raises(TrackerError, match="wandb cannot be used: nobody is logged in; .*WANDB_MODE=offline"):
+    with pytest.raises(TrackerError, match=r"wandb cannot be used: nobody is logged in; .*WANDB_MODE=offline"):
         open_trackers(["wandb"], None)
