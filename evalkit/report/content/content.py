@@ -53,7 +53,7 @@ class ReportContent:
     """The run's manifest, shown whatever its keys are."""
     metrics: Mapping[str, MetricText] = field(default_factory=dict)
     """Measure -> what it means; a measure that is missing here is shown without explanation."""
-    evidence: Evidence = field(default_factory=Evidence)
+    figure_data: Evidence = field(default_factory=Evidence)
     """What is shown besides the summary's numbers."""
     runs: Sequence[RunOrigin] = ()
     """The runs, where there are several."""
@@ -63,5 +63,5 @@ class ReportContent:
 
 def metric_text(measure: Measure) -> MetricText:
     """What the report says of a measure."""
-    told = measure.definition
-    return MetricText(unit=told.unit, better=told.better, summary=told.summary, cites=told.cites)
+    definition = measure.definition
+    return MetricText(definition.unit, definition.better, definition.summary, definition.cites)

@@ -10,7 +10,7 @@
 
   // ---- lines ----
 
-  function told(arm, line, place) {
+  function hover(arm, line, place) {
     const run = data.runs[place];
     const interval = between(line.lows[place], line.highs[place]);
     const words = interval ? `${digits(line.values[place])}, ${data.confidence} interval ${interval}` : digits(line.values[place]);
@@ -20,15 +20,15 @@
 
   // A missing value between two points keeps Plotly from joining them.
   function points(arm, line) {
-    const found = { x: [], y: [], text: [] };
+    const points = { x: [], y: [], text: [] };
     for (const [place, value] of line.values.entries()) {
       if (value === null) continue;
-      if (line.breaks.includes(place)) { found.x.push(data.runs[place].at); found.y.push(null); found.text.push(""); }
-      found.x.push(data.runs[place].at);
-      found.y.push(value);
-      found.text.push(told(arm, line, place));
+      if (line.breaks.includes(place)) { points.x.push(data.runs[place].at); points.y.push(null); points.text.push(""); }
+      points.x.push(data.runs[place].at);
+      points.y.push(value);
+      points.text.push(hover(arm, line, place));
     }
-    return found;
+    return points;
   }
 
   // All intervals of a line are one path: a thousand error bars would be a thousand elements.

@@ -77,13 +77,13 @@ def run_rows(content: ReportContent) -> list[RunRow]:
 
 def signatures(summary: Summary) -> list[SignatureRow]:
     """Every measure's signature, in the summary's order; arms are named where they have different ones."""
-    found: dict[str, dict[str, list[str]]] = {}
+    arms_by_signature: dict[str, dict[str, list[str]]] = {}
     for estimate in summary.estimates:
-        found.setdefault(estimate.metric, {}).setdefault(estimate.signature, []).append(estimate.arm)
+        arms_by_signature.setdefault(estimate.metric, {}).setdefault(estimate.signature, []).append(estimate.arm)
     return [
-        SignatureRow(label(metric), signature, listed(arms) if len(own) > 1 else "")
-        for metric, own in found.items()
-        for signature, arms in own.items()
+        SignatureRow(label(metric), signature, listed(arms) if len(by_signature) > 1 else "")
+        for metric, by_signature in arms_by_signature.items()
+        for signature, arms in by_signature.items()
     ]
 
 

@@ -1,0 +1,50 @@
+"""Measurements become the page: what the report needs to know, taken from the run or the file of texts."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from evalkit.analysis.figure_data import Evidence
+from evalkit.analysis.measure import Measurements
+from evalkit.plumbing.arrays import Array
+from evalkit.records import Groups, Summary
+from evalkit.report.content.content import ReportContent, Scores, metric_text
+from evalkit.report.html.page_file import page_bytes
+from evalkit.report.page import build_report
+
+
+def report_page(
+    title: str,
+    summary: Summary,
+    groups: Groups,
+    rendered: Mapping[str, Mapping[str, str]],
+    measurements: Measurements,
+    provenance: Mapping[str, Any],
+    figure_data: Evidence,
+) -> bytes:
+    """report.html, as UTF-8."""
+    content = ReportContent(
+        title=title,
+        summary=summary,
+        groups=groups,
+        rendered=rendered,
+        scores=_scores(measurements),
+        provenance=provenance,
+        metrics={str(measure): metric_text(measure) for measure in measurements.measures},
+        figure_data=figure_data,
+    )
+    return page_bytes(build_report(content))
+
+
+def _scores(measurements: Measurements) -> Scores:
+    return {
+        score: {arm: [_known(values) for values in by_prompt] for arm, by_prompt in by_arm.items()}
+        for score, by_arm in measurements.scores.items()
+    }
+
+
+def _known(values: Array) -> list[float | None]:
+    """None where a completion has no score."""
+    return [None if math.isnan(value) else float(value) for value in values]
