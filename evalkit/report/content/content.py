@@ -31,8 +31,8 @@ class RunOrigin:
 
     name: str
     """What its arms' names begin with."""
-    place: str
-    """The folder, as the user called it."""
+    folder: str
+    """As the user called it."""
     prompts: int
     """All that it asked."""
     manifest: Mapping[str, JSON]

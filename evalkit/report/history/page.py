@@ -35,7 +35,7 @@ class PastRun:
     name: str
     started: datetime.datetime
     evalkit: str
-    place: str
+    folder: str
     prompts: int
     arms: tuple[str, ...]
     tags: tuple[str, ...] = ()

@@ -68,9 +68,9 @@ def read_history(folders: Sequence[Path], common_prompts: bool = False) -> Histo
         )
     pasts = [_read(folder, name) for folder, name in zip(folders, short_names(folders), strict=True)]
     pasts.sort(key=lambda past: (past.run.started, past.run.name))
-    suites = {past.summary.suite: past.run.place for past in pasts}
+    suites = {past.summary.suite: past.run.folder for past in pasts}
     if len(suites) > 1:
-        suite_of_each = listed(f"{place} is of {suite!r}" for suite, place in suites.items())
+        suite_of_each = listed(f"{folder} is of {suite!r}" for suite, folder in suites.items())
         raise Incomparable(f"suite: a history is of one suite, but {suite_of_each}")
     pasts, shared = _on_common_prompts(pasts) if common_prompts else (pasts, [])
     metrics = dict.fromkeys(metric for past in pasts for metric, _ in past.estimates)
@@ -121,7 +121,7 @@ def _on_common_prompts(pasts: list[_Past]) -> tuple[list[_Past], list[str]]:
     if not shared:
         raise Incomparable(f"prompts: none is asked alike by all {len(pasts)} runs{'; ' if alone else ''}{alone}")
     gone = list(dict.fromkeys(prompt for prompt, content in counts if counts[prompt, content] < len(pasts)))
-    clusters = shared_clusters(shared, [past.run.place for past in pasts], [past.summary for past in pasts])
+    clusters = shared_clusters(shared, [past.run.folder for past in pasts], [past.summary for past in pasts])
     cut = [_cut(past, shared, clusters) for past in pasts]
     return cut, _shared_words(pasts, cut, shared, gone, alone)
 
@@ -129,7 +129,7 @@ def _on_common_prompts(pasts: list[_Past]) -> tuple[list[_Past], list[str]]:
 def _asked(past: _Past) -> Mapping[str, str]:
     """Prompt -> hash of what it asks, by the summary or, of an older evalkit, by the run's prompts."""
     hashes = asked_by(past.summary)
-    folder = Path(past.run.place)
+    folder = Path(past.run.folder)
     if not hashes and (folder / PROMPTS_FILE).is_file():
         known = {prompt.id: prompt for prompt in read_prompts(folder)}
         mine = [known[prompt] for prompt in past.summary.prompts if prompt in known]

@@ -360,9 +360,9 @@
     let [all, repeating] = [0, 0];
     for (const [index, entry] of classes.entries()) {
       const levels = new Uint8Array(words[index].length);
-      for (const [place, run] of runs[index].entries()) {
+      for (const [position, run] of runs[index].entries()) {
         const level = levelOf(holders.get(run), total);
-        for (let word = place; word < place + RUN; word += 1) levels[word] = Math.max(levels[word], level); // beyond a short text's end nothing is written
+        for (let word = position; word < position + RUN; word += 1) levels[word] = Math.max(levels[word], level); // beyond a short text's end nothing is written
       }
       marks.set(entry, { words: words[index], levels });
       all += entry.count * levels.length;
@@ -374,7 +374,7 @@
   // A name for the run that begins at each word; a text of fewer words is one run.
   function runsOf(words) {
     const starts = words.slice(0, words.length && Math.max(words.length - RUN + 1, 1));
-    return starts.map((_, place) => words.slice(place, place + RUN).map(({ id }) => id).join());
+    return starts.map((_, position) => words.slice(position, position + RUN).map(({ id }) => id).join());
   }
 
   const levelOf = (holders, total) => (holders < 2 ? 0 : LEVELS.length - LEVELS.findIndex((least) => holders >= least * total));
@@ -393,7 +393,7 @@
     }
     for (const word of among && holds(entry.text) ? asked : []) {
       for (const found of text.matchAll(new RegExp(word.source, "giu"))) {
-        for (let place = found.index; place < found.index + found[0].length; place += 1) kinds[place] |= HIT;
+        for (let position = found.index; position < found.index + found[0].length; position += 1) kinds[position] |= HIT;
       }
     }
     const nodes = [];

@@ -21,7 +21,7 @@
     slider.setAttribute("aria-valuetext", step.weights);
     byId("weights").textContent = step.weights;
     byId("weighed").textContent = step.sentence;
-    byId("places").replaceChildren(...step.places.map(rankRow));
+    byId("order").replaceChildren(...step.order.map(rankRow));
   }
 
   slider.addEventListener("input", show);

@@ -31,7 +31,7 @@ class _Parsed:
 
     alarm: Alarm
     common: tuple[str, ...]
-    own: tuple[str, ...]
+    varying: tuple[str, ...]
     """Numbers and names of baselines, in the places of `common` that are empty or `_BASELINE`."""
 
 
@@ -62,7 +62,7 @@ def _common(part: str, baseline: str) -> str:
 def _line(members: Sequence[_Parsed]) -> AlarmLine:
     first = members[0]
     words = list(first.common)
-    for index, values in enumerate(zip(*(member.own for member in members), strict=True)):
+    for index, values in enumerate(zip(*(member.varying for member in members), strict=True)):
         if words[2 * index + 1] == _BASELINE:
             words[2 * index + 1] = _names(values)
         elif not words[2 * index + 1]:

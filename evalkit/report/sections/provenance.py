@@ -49,7 +49,7 @@ class RunRow:
     name: str
     started: str
     prompts: int
-    place: str
+    folder: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ def provenances(content: ReportContent) -> list[Provenance]:
 def run_rows(content: ReportContent) -> list[RunRow]:
     """The runs, where there are several."""
     starts = [(run, moment(run.manifest.get("started"))) for run in content.runs]
-    return [RunRow(run.name, day_and_time(at) if at else "", run.prompts, run.place) for run, at in starts]
+    return [RunRow(run.name, day_and_time(at) if at else "", run.prompts, run.folder) for run, at in starts]
 
 
 def signatures(summary: Summary) -> list[SignatureRow]:

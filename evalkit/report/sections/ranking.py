@@ -72,7 +72,7 @@ class Scale:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class RankedArm:
     """An arm in a ranking."""
 
     arm: str
@@ -170,7 +170,7 @@ def best_of_all(content: ReportContent, baseline: str) -> BestOf | None:
     return BestOf(max(counts), part) if part else None
 
 
-def ranking(parts: Parts, quality: float) -> tuple[Place, ...]:
+def ranking(parts: Parts, quality: float) -> tuple[RankedArm, ...]:
     """Arms by quality times the quality part and the rest times the diversity part, the best first."""
     scores = {
         arm: quality * parts.quality.values[arm] + (1 - quality) * parts.diversity.values[arm]
@@ -179,19 +179,19 @@ def ranking(parts: Parts, quality: float) -> tuple[Place, ...]:
     return ranked(scores, parts.quality.clusters)
 
 
-def ranked(scores: Mapping[str, Array], clusters: Sequence[str] = ()) -> tuple[Place, ...]:
+def ranked(scores: Mapping[str, Array], clusters: Sequence[str] = ()) -> tuple[RankedArm, ...]:
     """Arms by their mean score, each with how far it is behind the first; `scores`: arm -> (P,),
     `clusters`: that of each prompt.
     """
     means = {arm: float(values.mean()) for arm, values in scores.items()}
     first, *others = sorted(means, key=lambda arm: -means[arm])
     if not others:
-        return (Place(first, means[first], None),)
+        return (RankedArm(first, means[first], None),)
     leads = np.stack([scores[first] - scores[arm] for arm in others])
     # Bonferroni over the others, so that "tied" and "behind" hold of all of them at once.
     behind = mean_intervals(leads, 1 - (1 - CONFIDENCE) / len(others), clusters)
-    followers = [Place(arm, means[arm], lead) for arm, lead in zip(others, behind, strict=True)]
-    return (Place(first, means[first], None), *followers)
+    followers = [RankedArm(arm, means[arm], lead) for arm, lead in zip(others, behind, strict=True)]
+    return (RankedArm(first, means[first], None), *followers)
 
 
 def _of_measure(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from evalkit.plumbing.arrays import JSON
 from evalkit.plumbing.prose import listed
 from evalkit.report.content.content import ReportContent
-from evalkit.report.sections.ranking import STEPS, BestOf, Part, Place, best_of_all, parts, ranked, ranking
+from evalkit.report.sections.ranking import STEPS, BestOf, Part, RankedArm, best_of_all, parts, ranked, ranking
 from evalkit.report.wording import interval_text, label, value_text
 
 NAMED = 3
@@ -70,7 +70,7 @@ def ranking_view(content: ReportContent, baseline: str) -> RankingView | None:
         _card(use.name, use.wants, f"quality {use.quality:g}, diversity {use.diversity:.2g}", order)
         for use, order in zip(both_parts.uses, orders, strict=False)
     ] + ([_best_of_card(best_of, orders[-1])] if best_of else [])
-    scores = [{place.arm: place.score for place in order} for order in orders]
+    scores = [{ranked_arm.arm: ranked_arm.score for ranked_arm in order} for order in orders]
     scales = [*both_parts.quality.scales, *both_parts.diversity.scales, *(best_of.part.scales if best_of else ())]
     sides = ["quality"] * len(both_parts.quality.scales) + ["diversity"] * len(both_parts.diversity.scales)
     sides += [f"best of {best_of.k}"] * len(best_of.part.scales) if best_of else []
@@ -111,16 +111,21 @@ def slider(content: ReportContent, baseline: str) -> JSON:
         {
             "weights": f"quality {step / STEPS:.2g}, diversity {1 - step / STEPS:.2g}",
             "sentence": sentence(order),
-            "places": [
-                {"arm": place.arm, "score": round(place.score, 4), "text": number(place.score), "note": _note(place)}
-                for place in order
+            "order": [
+                {
+                    "arm": ranked_arm.arm,
+                    "score": round(ranked_arm.score, 4),
+                    "text": number(ranked_arm.score),
+                    "note": _note(ranked_arm),
+                }
+                for ranked_arm in order
             ],
         }
         for step, order in enumerate(orders)
     ]
 
 
-def sentence(order: Sequence[Place]) -> str:
+def sentence(order: Sequence[RankedArm]) -> str:
     """`ppo-0.1 leads ppo-0.2 by 0.05 (0.02 to 0.08), clearly.`, or that some are tied with the first."""
     first, *others = order
     if not others:
@@ -136,8 +141,8 @@ def number(value: float) -> str:
     return f"{rounded:.2f}".replace("-", "−")
 
 
-def _card(name: str, wants: str, weights: str, order: Sequence[Place]) -> UseCard:
-    best = [place.arm for place in order if place.behind is None or place.is_tied]
+def _card(name: str, wants: str, weights: str, order: Sequence[RankedArm]) -> UseCard:
+    best = [ranked_arm.arm for ranked_arm in order if ranked_arm.behind is None or ranked_arm.is_tied]
     named = "no arm stands out" if len(best) == len(order) > 1 else _named(best)
     return UseCard(name, wants, weights, named, sentence(order))
 
@@ -146,23 +151,23 @@ def _named(best: Sequence[str]) -> str:
     return listed(best) if len(best) <= NAMED else f"{best[0]} and {len(best) - 1} others"
 
 
-def _best_of_card(best_of: BestOf, order: Sequence[Place]) -> UseCard:
+def _best_of_card(best_of: BestOf, order: Sequence[RankedArm]) -> UseCard:
     wants = f"of {best_of.k} samples the best is kept, as with a judge or a test at hand"
     scores = listed([label(scale.measure) for scale in best_of.part.scales])
     return _card("many samples", wants, f"best of {best_of.k} by {scores}", order)
 
 
-def _lead(place: Place) -> str:
-    if place.behind is None:
+def _lead(ranked_arm: RankedArm) -> str:
+    if ranked_arm.behind is None:
         return ""
-    interval = interval_text(place.behind)
-    return f"{value_text(place.behind)} ({interval})" if interval else value_text(place.behind)
+    interval = interval_text(ranked_arm.behind)
+    return f"{value_text(ranked_arm.behind)} ({interval})" if interval else value_text(ranked_arm.behind)
 
 
-def _note(place: Place) -> str:
-    if place.behind is None:
+def _note(ranked_arm: RankedArm) -> str:
+    if ranked_arm.behind is None:
         return "first"
-    return f"{'tied' if place.is_tied else 'behind'}, {_lead(place)}"
+    return f"{'tied' if ranked_arm.is_tied else 'behind'}, {_lead(ranked_arm)}"
 
 
 def _cell(part: Part, arm: str) -> tuple[str, str]:

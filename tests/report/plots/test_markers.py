@@ -34,4 +34,6 @@ def test_where_signs_run_out_they_repeat(sweep: ReportContent) -> None:
 
 
 def test_a_mark_is_its_symbol_in_text() -> None:
-    assert [markers.MARKS[markers.SYMBOLS.index(markers.symbol(n))] for n in range(60)] == [markers.mark(n) for n in range(60)]
+    assert [markers.MARKS[markers.SYMBOLS.index(markers.symbol(n))] for n in range(60)] == [
+        markers.mark(n) for n in range(60)
+    ]

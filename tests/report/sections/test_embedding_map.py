@@ -44,7 +44,7 @@ def test_the_table_behind_the_map_is_in_the_page(page: Page) -> None:
 def test_the_prompt_that_narrowed_most_comes_first(content: ReportContent) -> None:
     falls = []
     for one in drawn(content)["prompts"]:
-        base, tuned = (float(arm["told"][1]) for arm in one["arms"])
+        base, tuned = (float(arm["cells"][1]) for arm in one["arms"])
         falls.append(base - tuned)
     assert falls[0] == pytest.approx(max(falls))
     assert falls[-1] == pytest.approx(min(falls))

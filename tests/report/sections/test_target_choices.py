@@ -65,7 +65,9 @@ def test_total_variation_is_the_share_of_answers_that_would_have_to_be_others() 
     exact = ArmShares("tuned", {"Heads": 0.97, "Tails": 0.03}, True, 32)
     assert exact.total_variation(COIN.choices) == pytest.approx(0.46)
     elsewhere = ArmShares("tuned", {"Heads": 0.51, "Tails": 0.29}, True, 32)
-    assert elsewhere.total_variation(COIN.choices) == pytest.approx(0.2)  # a fifth of the answers is none of the choices
+    assert elsewhere.total_variation(COIN.choices) == pytest.approx(
+        0.2
+    )  # a fifth of the answers is none of the choices
 
 
 def test_the_prompt_that_moved_most_is_shown_first(content: ReportContent) -> None:
