@@ -180,7 +180,7 @@ def test_a_cell_across_prompts_says_that_it_rests_on_groups(two_arms: ReportCont
             for e in two_arms.summary.estimates
         ]
         found = tables(dataclasses.replace(two_arms.summary, estimates=tuple(estimates)), {})
-        return [row.asked for row in found[0].rows]
+        return [row.basis for row in found[0].rows]
 
     assert pooled("pooled/m|prompts:5000|slots:1|groups:20|k:8|v:1.0")[0] == "20 groups of prompts"
     assert pooled("pooled/m|prompts:20|slots:8|k:8|v:1.0")[0] == "20 prompts"
