@@ -22,7 +22,7 @@ EN = "\u2002"
 """An en space, between a bar's end, or a mark on it, and its label."""
 
 
-def percent(share: float) -> str:
+def whole_percent(share: float) -> str:
     """Whole percents, and never all or nothing where it is not."""
     if 0 < share < 0.005:
         return f"under 1{UNIT}"
@@ -164,7 +164,7 @@ def _names(prompt: TargetPrompt, shares: ArmShares, arm: int, bands: _Bands) -> 
         "mode": "text",
         "x": [round(max(share, target) if target - share < NEAR * bands.reach else share, 6) for share, target in ends],
         "y": [bands.height(row, arm) for row in range(len(ends))],
-        "text": [f"{EN}{figures.shown(short(shares.arm, 20))} {percent(share)}" for share, _ in ends],
+        "text": [f"{EN}{figures.shown(short(shares.arm, 20))} {whole_percent(share)}" for share, _ in ends],
         "textposition": "middle right",
         "textfont": {"size": 11},
         "cliponaxis": False,

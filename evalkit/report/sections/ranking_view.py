@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from evalkit.plumbing.arrays import JSON
 from evalkit.plumbing.prose import listed
 from evalkit.report.content.content import ReportContent
-from evalkit.report.sections.ranking import STEPS, BestOf, Part, RankedArm, best_of_all, parts, ranked, ranking
+from evalkit.report.sections.ranking import STEPS, BestOf, Part, Parts, RankedArm, best_of_all, parts, ranked, ranking
 from evalkit.report.wording import interval_text, label, value_text
 
 NAMED = 3
@@ -79,15 +79,7 @@ def ranking_view(content: ReportContent, baseline: str) -> RankingView | None:
         cards=tuple(cards),
         heads=tuple(card.title for card in cards),
         rows=tuple(
-            (
-                arm,
-                (
-                    _cell(both_parts.quality, arm),
-                    _cell(both_parts.diversity, arm),
-                    *((number(by_arm[arm]), "") for by_arm in scores),
-                ),
-            )
-            for arm in arms
+            (arm, (*_part_cells(both_parts, arm), *((number(by_arm[arm]), "") for by_arm in scores))) for arm in arms
         ),
         arms=arms,
         scales=tuple(
@@ -168,6 +160,10 @@ def _note(ranked_arm: RankedArm) -> str:
     if ranked_arm.behind is None:
         return "first"
     return f"{'tied' if ranked_arm.is_tied else 'behind'}, {_lead(ranked_arm)}"
+
+
+def _part_cells(both_parts: Parts, arm: str) -> tuple[tuple[str, str], tuple[str, str]]:
+    return _cell(both_parts.quality, arm), _cell(both_parts.diversity, arm)
 
 
 def _cell(part: Part, arm: str) -> tuple[str, str]:

@@ -13,7 +13,7 @@ from evalkit.report.content.content import ReportContent
 from evalkit.report.content.target_choices import ArmShares, TargetPrompt, arm_names, of_arm, target_prompts
 from evalkit.report.html.render import sentence
 from evalkit.report.plots import figures, markers
-from evalkit.report.plots.target_choices import UNIT, bars, exact_percent, percent, square
+from evalkit.report.plots.target_choices import UNIT, bars, exact_percent, square, whole_percent
 
 LONGEST = 60
 """Characters of a prompt in the selector."""
@@ -86,24 +86,24 @@ def says(prompt: TargetPrompt) -> str:
     best = max(target, key=lambda choice: target[choice])
     wanted = "each" if len(set(target.values())) == 1 else f"at the most ({best})"
     likeliest = [f"{_likeliest(shares)} in {shares.arm}" for shares in prompt.arms]
-    return f"Asked for {percent(target[best])} {wanted}; the likeliest answer is {listed(likeliest)}."
+    return f"Asked for {whole_percent(target[best])} {wanted}; the likeliest answer is {listed(likeliest)}."
 
 
 def _odds(shares: Mapping[str, float], order: Mapping[str, float]) -> str:
-    return " to ".join(percent(shares[choice]).removesuffix(UNIT) for choice in order)
+    return " to ".join(whole_percent(shares[choice]).removesuffix(UNIT) for choice in order)
 
 
 def _likeliest(shares: ArmShares) -> str:
     best = max(shares.shares, key=lambda choice: shares.shares[choice])
-    return f"{best} with {percent(shares.shares[best])}"
+    return f"{best} with {whole_percent(shares.shares[best])}"
 
 
 def _lead(prompts: Sequence[TargetPrompt], arms: Sequence[str]) -> str:
     """How sure of its likeliest answer an arm is, beside how sure it was asked to be."""
     wanted = statistics.fmean(max(each.target.values()) for each in prompts)
-    likeliest = [f"{percent(_sureness(prompts, arm))} in {arm}" for arm in arms]
+    likeliest = [f"{whole_percent(_sureness(prompts, arm))} in {arm}" for arm in arms]
     return (
-        f"On average over {counted(len(prompts), 'prompt')} the likeliest answer should have {percent(wanted)}; "
+        f"On average over {counted(len(prompts), 'prompt')} the likeliest answer should have {whole_percent(wanted)}; "
         f"the likeliest one has {listed(likeliest)}."
     )
 
@@ -116,7 +116,7 @@ def _sureness(prompts: Sequence[TargetPrompt], arm: str) -> float:
 def _portrait(prompts: Sequence[TargetPrompt], arm: str) -> Portrait:
     by_prompt = of_arm(prompts, arm)
     distance = statistics.fmean(shares.total_variation(prompt.target) for prompt, shares in by_prompt)
-    return Portrait(arm, percent(distance), all(shares.is_exact for _, shares in by_prompt))
+    return Portrait(arm, whole_percent(distance), all(shares.is_exact for _, shares in by_prompt))
 
 
 def _moved(prompt: TargetPrompt, arms: Sequence[Arm]) -> float:

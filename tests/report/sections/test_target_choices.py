@@ -11,7 +11,7 @@ from evalkit.analysis.figure_data import ChoiceShares
 from evalkit.report.content.content import ReportContent
 from evalkit.report.content.target_choices import ArmShares, TargetPrompt, target_prompts
 from evalkit.report.page import build_report
-from evalkit.report.plots.target_choices import percent
+from evalkit.report.plots.target_choices import whole_percent
 from evalkit.report.sections.target_choices import choices_view, one_by_one, says, squares
 from tests.report.page_sections import COIN, GAME, HOSTILE, SHARES, everything
 
@@ -46,7 +46,7 @@ def test_equal_choices_are_asked_for_each(content: ReportContent) -> None:
     ("share", "words"), [(0.0, "0 %"), (1e-9, "under 1 %"), (0.049, "5 %"), (0.9999, "over 99 %"), (1.0, "100 %")]
 )
 def test_a_percent_is_never_all_or_nothing_where_it_is_not(share: float, words: str) -> None:
-    assert percent(share).replace("\u00a0", " ") == words
+    assert whole_percent(share).replace("\u00a0", " ") == words
 
 
 def test_every_choice_is_a_point_at_what_was_asked_and_given(content: ReportContent) -> None:
