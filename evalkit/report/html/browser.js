@@ -391,8 +391,8 @@
         if (next) kinds.fill(Math.min(levels[index], levels[index + 1]), end, next.start);
       }
     }
-    for (const word of among && holds(entry.text) ? asked : []) {
-      for (const found of text.matchAll(new RegExp(word.source, "giu"))) {
+    for (const pattern of among && holds(entry.text) ? patterns : []) {
+      for (const found of text.matchAll(new RegExp(pattern.source, "giu"))) {
         for (let position = found.index; position < found.index + found[0].length; position += 1) kinds[position] |= HIT;
       }
     }
