@@ -11,10 +11,12 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, field_
 
 from evalkit.analysis.alarms import alarms
 from evalkit.analysis.clusters import clusters_of
-from evalkit.analysis.collect_figure_data import gather
-from evalkit.analysis.estimates import summarise
-from evalkit.analysis.measure import Fairness, compared, measure_groups
+from evalkit.analysis.collect_figure_data import collect_figure_data
+from evalkit.analysis.estimates import AskedSuite, summarise
+from evalkit.analysis.fair_comparison import compare_fairly
+from evalkit.analysis.measure import Fairness, measure_groups
 from evalkit.analysis.paraphrases import paraphrased
+from evalkit.analysis.sampled_arms import SampledArms
 from evalkit.errors import MetricError, RecordsError
 from evalkit.metrics.answer_match import check_answer
 from evalkit.metrics.declaration import VARIANTS, Need
@@ -117,14 +119,14 @@ def score_file(
     groups = split_alike(groups, tokenizer, tell)
     quality = next((measure for measure in measures if measure.definition.is_quality), None)
     fairness = Fairness(quality, None, VARIANTS[1:])
-    measurements = measure_groups(measures, arms, groups, samples, tell, fairness=fairness)
+    measurements = measure_groups(measures, SampledArms(arms, groups, samples), tell, fairness=fairness)
     ids = [prompt.id for prompt in prompts]
     found = [*alarms(arms, measurements.groups), *paraphrased(prompts), *measurements.alarms]
-    more, clusters = compared(arms, measurements), clusters_of(prompts)
-    name, asked = suite or path.stem, hashes_of(prompts)
-    summary = summarise(name, ids, arms, measurements.measured, samples, found, more, clusters, asked)
+    name = suite or path.stem
+    asked = AskedSuite(name, ids, clusters_of(prompts), hashes_of(prompts))
+    summary = summarise(asked, arms, measurements.measured, found, compare_fairly(measurements))
     provenance = {"file": str(path), "metrics": [str(measure) for measure in measures], "samples": samples}
-    evidence = gather(measurements.groups, measurements.measures)
+    evidence = collect_figure_data(measurements.groups, measurements.measures)
     return Scored(summary, report_page(name, summary, groups, {}, measurements, provenance, evidence))
 
 

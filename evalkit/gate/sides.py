@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from evalkit.analysis.effects import is_whole
+from evalkit.analysis.effects import is_plain
 from evalkit.errors import Incomparable, InputError, MetricError
 from evalkit.gate.stats.group_sequential import Look
 from evalkit.metrics.registry import is_by_prompt, parse, respell
@@ -269,7 +269,7 @@ def select(estimates: Mapping[str, Estimate], policy: Policy) -> dict[str, Rule]
     said: dict[str, str] = {}
     for rule in policy.rules:
         for word in (word for word in rule.metrics if word in GROUPS):
-            members = [m for m, e in estimates.items() if is_whole(m) and e.traits.side == word]
+            members = [m for m, e in estimates.items() if is_plain(m) and e.traits.side == word]
             chosen.update(dict.fromkeys(members, rule))
     for rule in policy.rules:
         for word in (word for word in rule.metrics if word not in GROUPS):

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
-from evalkit.analysis.figure_data import Evidence
+from evalkit.analysis.figure_data import FigureData
 from evalkit.analysis.measure import Measurements
-from evalkit.plumbing.arrays import Array
+from evalkit.plumbing.arrays import finite_or_none
 from evalkit.records import Groups, Summary
 from evalkit.report.content.content import ReportContent, Scores, metric_text
 from evalkit.report.html.page_file import page_bytes
@@ -22,7 +21,7 @@ def report_page(
     rendered: Mapping[str, Mapping[str, str]],
     measurements: Measurements,
     provenance: Mapping[str, Any],
-    figure_data: Evidence,
+    figure_data: FigureData,
 ) -> bytes:
     """report.html, as UTF-8."""
     content = ReportContent(
@@ -40,11 +39,9 @@ def report_page(
 
 def _scores(measurements: Measurements) -> Scores:
     return {
-        score: {arm: [_known(values) for values in by_prompt] for arm, by_prompt in by_arm.items()}
+        score: {
+            arm: [[finite_or_none(value) for value in values] for values in by_prompt]
+            for arm, by_prompt in by_arm.items()
+        }
         for score, by_arm in measurements.scores.items()
     }
-
-
-def _known(values: Array) -> list[float | None]:
-    """None where a completion has no score."""
-    return [None if math.isnan(value) else float(value) for value in values]

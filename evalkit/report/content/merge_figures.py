@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from evalkit.analysis.figure_data import ChoiceShares, CompletionMap, Evidence, Meanings, Shape
+from evalkit.analysis.figure_data import ChoiceShares, CompletionMap, FigureData, Meanings, Shape
 from evalkit.checkpoints.training_log import Training
 from evalkit.report.content.merge_runs import MergedRun
 
 
-def merged_figures(runs: Sequence[MergedRun], shared: Sequence[str], completion_map: CompletionMap | None) -> Evidence:
+def merged_figures(
+    runs: Sequence[MergedRun], shared: Sequence[str], completion_map: CompletionMap | None
+) -> FigureData:
     """Each arm's and checkpoint's own, under the names that they have together; `completion_map` is of all runs."""
-    return Evidence(
+    return FigureData(
         shapes=tuple(_shapes(runs)),
         choices=tuple(_choices(runs, shared)),
         trainings=tuple(_trainings(runs)),

@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from evalkit.analysis.clusters import shared_clusters
-from evalkit.analysis.estimates import Measured, bounds_of, compare_arms, corrected, estimate_arms, few_prompts
+from evalkit.analysis.estimates import Measured, compare_arms, corrected, estimate_arms, few_prompts, remeasured
 from evalkit.metrics.registry import is_by_prompt
 from evalkit.plumbing.arrays import Array
 from evalkit.plumbing.prose import listed
@@ -44,22 +44,19 @@ def positions(prompts: Sequence[str], shared: Sequence[str]) -> list[int]:
     return [position[prompt] for prompt in shared]
 
 
-def _measured(runs: Sequence[MergedRun], shared: Sequence[str]) -> list[tuple[Measured, int]]:
-    """Every metric with its values of all arms and the completions a prompt; those of one metric beside each other.
+def _measured(runs: Sequence[MergedRun], shared: Sequence[str]) -> list[Measured]:
+    """Every metric with its values of all arms; measurements of one metric beside each other.
 
     A metric is one measurement where signature and number of completions are the same.
     """
     measured: dict[tuple[str, str, int], Measured] = {}
     for run, estimate in _merged_estimates(runs):
         key = estimate.metric, estimate.signature, estimate.samples
-        known = measured.get(key) or _without_values(estimate)
+        known = measured.get(key) or remeasured(estimate, {})
         values = _values(estimate, positions(run.summary.prompts, shared))
         measured[key] = replace(known, values={**known.values, run.names[estimate.arm]: values})
     order = list(dict.fromkeys(metric for metric, *_ in measured))
-    return [
-        (values, samples)
-        for (_, _, samples), values in sorted(measured.items(), key=lambda item: order.index(item[0][0]))
-    ]
+    return [measured[key] for key in sorted(measured, key=lambda key: order.index(key[0]))]
 
 
 def _merged_estimates(runs: Sequence[MergedRun]) -> Iterable[tuple[MergedRun, Estimate]]:
@@ -73,26 +70,17 @@ def _merged_estimates(runs: Sequence[MergedRun]) -> Iterable[tuple[MergedRun, Es
                 yield run, estimate
 
 
-def _without_values(estimate: Estimate) -> Measured:
-    bounds = bounds_of(estimate.traits, estimate.samples)
-    return Measured(estimate.metric, estimate.signature, estimate.better, {}, estimate.traits, bounds)
-
-
 def _values(estimate: Estimate, kept: Sequence[int]) -> Array:
     values = [estimate.values[index] for index in kept]
     return np.array([math.nan if value is None else value for value in values], dtype=np.float64)
 
 
-def _estimates(
-    measured: Sequence[tuple[Measured, int]], arms: Sequence[Arm], clusters: Sequence[str]
-) -> list[Estimate]:
-    return [estimate for values, samples in measured for estimate in estimate_arms(values, arms, samples, clusters)]
+def _estimates(measured: Sequence[Measured], arms: Sequence[Arm], clusters: Sequence[str]) -> list[Estimate]:
+    return [estimate for metric in measured for estimate in estimate_arms(metric, arms, clusters)]
 
 
-def _differences(
-    measured: Sequence[tuple[Measured, int]], arms: Sequence[Arm], clusters: Sequence[str]
-) -> list[Difference]:
-    return corrected([difference for values, _ in measured for difference in compare_arms(values, arms, clusters)])
+def _differences(measured: Sequence[Measured], arms: Sequence[Arm], clusters: Sequence[str]) -> list[Difference]:
+    return corrected([difference for metric in measured for difference in compare_arms(metric, arms, clusters)])
 
 
 def _alarms(runs: Sequence[MergedRun]) -> list[Alarm]:

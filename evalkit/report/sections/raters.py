@@ -54,7 +54,7 @@ def rater_groups(summary: Summary) -> dict[str, str]:
     rewards = [
         metric
         for metric in effects.betters(summary)
-        if effects.is_whole(metric) and split_variant(metric)[1].split("|")[0] == REWARD
+        if effects.is_plain(metric) and split_variant(metric)[1].split("|")[0] == REWARD
     ]
     return {metric: _rater_group(metric) for metric in rewards} if len(rewards) > 1 else {}
 
