@@ -240,6 +240,13 @@ def check_complete(manifest: Manifest, folder: Path) -> None:
         )
 
 
+def start_of(manifest: Manifest, folder: Path) -> datetime.datetime:
+    """When a finished run began, in UTC. Raises `RecordsError`."""
+    if manifest.started is None:
+        raise RecordsError(f"{folder / FILE} does not say when the run started: it was changed by hand")
+    return manifest.started.astimezone(datetime.UTC)
+
+
 def read_json(path: Path) -> dict[str, Any]:
     """The object in another file of a finished run's folder. Raises `RecordsError`."""
     try:

@@ -65,7 +65,7 @@ def put(store: Store, shard: Shard) -> int:
 
 
 def missing(store: Store, plan: Plan) -> list[Shard]:
-    return [one for one in plan.shards if not store.holds(one.key, one.arm.name, one.shared, one.law)]
+    return [one for one in plan.shards if not store.holds(one.key, one.arm.name, one.shared, one.distribution)]
 
 
 def fill(folder: Path, asked: Suite, calls: int | None = None, **options: Any) -> tuple[Plan, int]:
@@ -233,7 +233,7 @@ def test_a_damaged_shard_of_the_cache_costs_its_own_draws_alone(suite: Make, tmp
     fill(tmp_path / "one", suite("ab", 4))
     plan, _ = fill(tmp_path / "two", suite("abc", 4))
     victims = [path for shard in plan.shards if not shard.cached
-               for path in shards_in(cache_folder("completions") / shard.law)[shard.key]]  # fmt: skip
+               for path in shards_in(cache_folder("completions") / shard.distribution)[shard.key]]  # fmt: skip
     for path in victims:
         content = path.read_bytes()
         path.unlink()
@@ -298,8 +298,8 @@ def test_the_manifest_says_which_completions_come_from_which_call(suite: Make, t
     with open_store(tmp_path / "two", pytest.fail) as store:
         manifest = store.manifest()
     assert manifest is not None
-    rows = [(row["prompts"], row["slots"], row["part"], row["cached"]) for row in manifest["shards"]]
-    assert rows == [(["b", "c"], [0, 4], True, True), (["b", "c"], [4, 6], False, False), (["d"], [0, 6], False, False)]
+    rows = [(row.prompts, row.slots, row.part, row.cached) for row in manifest.shards]
+    assert rows == [(["b", "c"], (0, 4), True, True), (["b", "c"], (4, 6), False, False), (["d"], (0, 6), False, False)]
     assert manifest["samples"]["base"]["completions"] == 18
     assert manifest["samples"]["base"]["from_cache"] == 8
     by_key = {shard.key: shard for shard in plan.shards}

@@ -14,7 +14,7 @@ import yaml
 
 from evalkit.errors import InputError, StoreError
 from evalkit.gate.baselines import read_side
-from evalkit.gate.decide import judge
+from evalkit.gate.decide import decide
 from evalkit.inference import sample
 from evalkit.inference.engines.transformers import TransformersEngine
 from evalkit.inference.plan import make_plan
@@ -213,7 +213,7 @@ def test_a_folder_that_grew_is_read_gated_and_reported_as_any_other(folder: Path
     for groups in content.groups.values():
         assert [[one.slot for one in group.completions] for group in groups] == [list(range(6))] * 9
     assert build_report(content).encode("utf-8", "replace") == (folder / "report.html").read_bytes()
-    verdict = judge(read_side(str(folder)), read_side(str(folder)), [("tuned", "tuned")], DEFAULT)
+    verdict = decide(read_side(str(folder)), read_side(str(folder)), [("tuned", "tuned")], DEFAULT)
     assert {judgement.change for judgement in verdict.judgements} == {0}
     [step] = content.provenance["grown"]
     assert (step["from"], step["to"]) == (

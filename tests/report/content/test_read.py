@@ -91,7 +91,7 @@ def shard(run: Path) -> Path:
 
 DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
     "no run.json": (lambda run: (run / "run.json").unlink(), "has no run.json: it is no finished run"),
-    "half a run.json": (lambda run: os.truncate(run / "run.json", 100), "run.json is damaged (Unterminated string"),
+    "half a run.json": (lambda run: os.truncate(run / "run.json", 100), "run.json is damaged (Expecting value"),
     "a run.json of nothing": (
         lambda run: (run / "run.json").write_text("[]"),
         "run.json is damaged (it is no JSON object)",
