@@ -28,7 +28,8 @@ from evalkit.plumbing.tokenizer import Asked
 from evalkit.records import Alarm, Arm, Better, Completion, Given, Group, Prompt, Summary
 from evalkit.report.publish import report_page
 from evalkit.runs.asked import hashes_of
-from evalkit.runs.exchange.detect import Columns, Layout
+from evalkit.runs.exchange.detect import Columns
+from evalkit.runs.exchange.layouts import Layout
 from evalkit.runs.exchange.read import Texts, read_texts, stem_of
 from evalkit.runs.exchange.rows import TextRow
 

@@ -6,18 +6,17 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 from evalkit.errors import RecordsError
 from evalkit.plumbing.unread import meant
 from evalkit.runs.exchange import inspect_log, lighteval, lm_eval, novelty_bench, openai_batch, trl
+from evalkit.runs.exchange.layouts import Layout
 from evalkit.runs.exchange.own import KEYS, SCORE
 from evalkit.runs.exchange.rows import Record
 from evalkit.runs.exchange.sources import HEAD, ZIP, archive, document, objects, opened
 from evalkit.runs.exchange.tables import columns_of, csv_objects, parquet_objects
 
-Layout = Literal["evalkit", "inspect", "lm-eval", "lighteval", "novelty-bench", "openai-batch", "trl"]
-LAYOUTS: tuple[Layout, ...] = get_args(Layout)
 Container = Literal["jsonl", "json", "csv", "parquet", "zip"]
 Columns = Mapping[str, str]
 """Field -> the column that holds it."""

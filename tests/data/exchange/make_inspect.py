@@ -22,7 +22,7 @@ from inspect_ai.model import (
     ModelOutput,
     get_model,
 )
-from inspect_ai.scorer import Score, accuracy, includes, mean, scorer
+from inspect_ai.scorer import Score, includes, mean, scorer
 from inspect_ai.solver import Generate, TaskState, generate, solver
 
 HERE = Path(__file__).parent

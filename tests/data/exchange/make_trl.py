@@ -14,7 +14,7 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 from trl import GRPOConfig, GRPOTrainer
 
 HERE = Path(__file__).parent
-WORDS = "name a colour of the sky blue red green grey white deep what is user assistant".split()
+WORDS = "name a colour of the sky blue red green grey white deep what is user assistant".split()  # noqa: SIM905
 TEMPLATE = (
     "{% for m in messages %}{{ m['role'] }} {{ m['content'] }} {% endfor %}"
     "{% if add_generation_prompt %}assistant {% endif %}"
