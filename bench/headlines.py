@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from evalkit.analysis.estimates import Measured, summarise
+from evalkit.analysis.estimates import AskedSuite, Measured, summarise
 from evalkit.metrics.embeddings.attach import embed_groups
 from evalkit.metrics.embeddings.encoder import find_encoder
 from evalkit.metrics.registry import Measure, parse
@@ -40,7 +40,9 @@ def claims(groups: Sequence[Group], scores: Sequence[np.ndarray] | None, trials:
     for _ in range(trials):
         halves = [split(rng, len(group.completions)) for group in groups]
         measured = [
-            Measured(str(one), str(one), one.definition.better, values_of(one, groups, halves), one.definition.traits)
+            Measured(
+                str(one), str(one), one.definition.better, values_of(one, groups, halves), 1, one.definition.traits
+            )
             for one in measures
         ]
         if scores is not None:
@@ -49,8 +51,8 @@ def claims(groups: Sequence[Group], scores: Sequence[np.ndarray] | None, trials:
                 arm.name: np.array([np.nanmean(rows[half[place]]) for rows, half in zip(scores, halves, strict=True)])
                 for place, arm in enumerate(ARMS)
             }
-            measured.append(Measured("task_checks", "task_checks", quality.better, own, quality.traits))
-        told = joint_statements(summarise("a/a", [g.prompt.id for g in groups], ARMS, measured, 1, []))
+            measured.append(Measured("task_checks", "task_checks", quality.better, own, 1, quality.traits))
+        told = joint_statements(summarise(AskedSuite("a/a", [group.prompt.id for group in groups]), ARMS, measured, []))
         together = any(joint.together.outcome != "unclear" for joint in told.values())
         found["together"] += together
         found["family"] += not together and any(joint.clear for joint in told.values())

@@ -18,10 +18,10 @@ from evalkit.training import ppo
 from evalkit.training.config import Generation, PpoConfig, RewardSource
 from evalkit.training.models import load_policy
 from evalkit.training.ppo_ladder import critic_of, open_accelerator
-from evalkit.training.scoring import Asked, Scale, open_scorer
+from evalkit.training.scoring import PromptSet, Scale, open_scorer
 
-PARTS = {"play": "rollout", "observe": "scoring", "learn": "optimisation"}
-"""Our functions -> parts of an update. TRL scores rewards after sampling; here that belongs to `play`."""
+PARTS = {"rollout": "rollout", "forward": "scoring", "ppo_epochs": "optimisation"}
+"""Our functions -> parts of an update. TRL scores rewards after sampling; here that belongs to `rollout`."""
 
 
 def main() -> None:
@@ -83,12 +83,12 @@ def read_config(setting: dict[str, Any]) -> PpoConfig:
 
 def open_trainer(config: PpoConfig) -> Iterator[Any]:
     policy = load_policy("policy", config.policy)
-    asked = Asked(config.prompts, policy.prompt_ids(config.prompts, config.sampling.max_tokens))
-    reward = open_scorer(config.reward, policy, asked, config.microbatch)
+    prompt_set = PromptSet(config.prompts, policy.prompt_ids(config.prompts, config.sampling.max_tokens))
+    reward = open_scorer(config.reward, policy, prompt_set, config.microbatch)
     critic = critic_of(config, policy, Scale())
     reference = copy.deepcopy(policy.model)
-    learner = ppo.prepare(config, policy, critic, reference, config.beta[0], open_accelerator(config))
-    return ppo.updates(config, learner, asked, ppo.Judged(reward, Scale()))
+    state = ppo.prepare(config, policy, critic, reference, config.beta[0], open_accelerator(config))
+    return ppo.updates(config, state, prompt_set, ppo.RewardSources(reward, Scale()))
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ import numpy as np
 from selenium import webdriver
 from selenium.webdriver.support.ui import WebDriverWait
 
-from evalkit.analysis.figure_data import Evidence, Meanings
+from evalkit.analysis.figure_data import FigureData, Meanings
 from evalkit.records import CONFIDENCE, Arm, Completion, Difference, Estimate, Group, Prompt, Sampling, Summary
 from evalkit.report.content.content import ReportContent
 from evalkit.report.page import build_report
@@ -165,7 +165,7 @@ def make_content(prompts: int, samples: int, arms: int, words: int) -> ReportCon
         groups=groups,
         rendered={name: {prompt.id: f"Prompt: {prompt.text}\nAnswer:" for prompt in asked} for name in names},
         scores={"reward": {name: rng.normal(size=(prompts, samples)).tolist() for name in names}},
-        evidence=Evidence(meanings=Meanings("distinct_k", 0.65, meanings)),
+        evidence=FigureData(meanings=Meanings("distinct_k", 0.65, meanings)),
     )
 
 

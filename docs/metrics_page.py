@@ -66,7 +66,7 @@ INTRODUCTION = """# Metrics
 completions; the estimate is the mean over prompts, with [an interval](intervals.md). Read
 [the fair comparison](fair-comparison.md) first: what must be equal before two numbers may be compared. What each family
 tells a newcomer:
-[words](words.md), [meaning](meaning.md), [the law itself](distribution.md), [coverage](coverage.md),
+[words](words.md), [meaning](meaning.md), [the distribution itself](distribution.md), [coverage](coverage.md),
 [voices](voices.md), [quality](quality.md).
 
 A measure is written as its name with its parameters: `distinct_n|n:3`, in YAML also `{distinct_n: {n: 3}}`; a yes or no
@@ -79,19 +79,20 @@ summary and signature have its full name. [How far the estimators can be trusted
 
 SIMULATION = """## Simulation
 
-In the lab the law of every prompt is known, so that bias and intervals can be checked. `python -m bench.estimators`
-draws completions from the grammar and from its exact optimum under the scholars, and asks: how far is the mean at
-k = 32 from the limit for ever more completions; how often do 95 % intervals over 60 prompts hold the mean over all
-prompts, and the mean difference; how often is a difference between two draws of the same law called one.
+In the lab the distribution of every prompt is known, so that bias and intervals can be checked.
+`python -m bench.estimators` draws completions from the grammar and from its exact optimum under the scholars, and asks:
+how far is the mean at k = 32 from the limit for ever more completions; how often do 95 % intervals over 60 prompts hold
+the mean over all prompts, and the mean difference; how often is a difference between two draws of the same distribution
+called one.
 
 {table}
 
 *Less its limit* is exact for `sequence_entropy` and the divergences; for the others the limit is their value on 4 000
 completions of a prompt. Where it is far from 0 the metric depends on k by its nature, and only equal k compares, which
-is what a run does. Not simulated: what is exact for every prompt (choices, references) or needs a model's whole laws
-(token_entropy, rank_decay), whose tests are against enumeration; voices and MAUVE, whose intervals have tests of their
-own; and scores, which are means. The last column is a little high by the simulation itself: each law's groups are drawn
-once, so two draws of one law differ a little in every trial.
+is what a run does. Not simulated: what is exact for every prompt (choices, references) or needs a model's whole
+next-token distributions (token_entropy, rank_decay), whose tests are against enumeration; voices and MAUVE, whose
+intervals have tests of their own; and scores, which are means. The last column is a little high by the simulation
+itself: each distribution's groups are drawn once, so two draws of one differ a little in every trial.
 
 ## Speed
 

@@ -18,15 +18,17 @@ from typing import Any
 from evalkit.analysis.agreement import agreements, over_optimisation, scores_of_quality
 from evalkit.analysis.alarms import alarms
 from evalkit.analysis.best_of import keep_best
-from evalkit.analysis.classify_voices import Heard, hear_voices
+from evalkit.analysis.classify_voices import ClassifiedVoices, classify_voices
 from evalkit.analysis.clusters import clusters_of
-from evalkit.analysis.collect_figure_data import gather
-from evalkit.analysis.estimates import summarise
+from evalkit.analysis.collect_figure_data import collect_figure_data
+from evalkit.analysis.estimates import AskedSuite, summarise
+from evalkit.analysis.fair_comparison import compare_fairly
 from evalkit.analysis.figure_data import FILE as EVIDENCE_FILE
 from evalkit.analysis.figure_data import to_json as evidence_json
-from evalkit.analysis.measure import Fairness, Measurements, compared, measure_groups
+from evalkit.analysis.measure import Fairness, Measurements, measure_groups
 from evalkit.analysis.paraphrases import paraphrased
-from evalkit.analysis.tables import metric_rows, score_rows, without_nan
+from evalkit.analysis.sampled_arms import SampledArms
+from evalkit.analysis.tables import metric_rows, score_rows
 from evalkit.checkpoints.training_log import trainings_of
 from evalkit.inference.logprobs.attach import fill_needs
 from evalkit.inference.manifest import shard_rows
@@ -35,6 +37,7 @@ from evalkit.inference.plan import Plan, plan_in
 from evalkit.inference.sample import put_kept, read_groups, sample_missing
 from evalkit.inference.settle import begin
 from evalkit.metrics.text_sets import split_alike
+from evalkit.plumbing.arrays import finite_fields
 from evalkit.plumbing.progress import Listener
 from evalkit.records import Alarm, Group, Summary
 from evalkit.report.publish import report_page
@@ -64,7 +67,7 @@ class Found:
 
     groups: dict[str, list[Group]]
     """Arm -> one group a prompt."""
-    heard: Heard
+    heard: ClassifiedVoices
     measurements: Measurements
     summary: Summary
 
@@ -108,18 +111,16 @@ def measure_samples(plan: Plan, store: Store, tell: Listener) -> Found:
     choosers = {name: spec.best_of.reward for name, spec in suite.checkpoints.items() if spec.best_of is not None}
     groups = split_alike(keep_best(plan.arms, choosers, read_groups(plan, store), tell), suite.tokenizer, tell)
     filled, undefined = fill_needs(plan, groups, tell)
-    heard = hear_voices(suite.voices, plan.encoder, plan.arms, filled, tell)
+    heard = classify_voices(suite.voices, plan.encoder, plan.arms, filled, tell)
     baseline = plan.checkpoints[suite.baseline_checkpoint].checkpoint.fingerprint
+    sampled = SampledArms(plan.arms, heard.groups, suite.sampling.n, baseline)
     fairness = Fairness(suite.quality_measure, suite.quality_bar, suite.variants)
-    measurements = measure_groups(
-        suite.measures, plan.arms, heard.groups, suite.sampling.n, tell, baseline, plan.encoder, fairness
-    )
+    measurements = measure_groups(suite.measures, sampled, tell, plan.encoder, fairness)
+    ids = [prompt.id for prompt in suite.prompts]
     summary = summarise(
-        suite.name,
-        [prompt.id for prompt in suite.prompts],
+        AskedSuite(suite.name, ids, clusters_of(suite.prompts), hashes_of(suite.prompts)),
         plan.arms,
         measurements.measured,
-        suite.sampling.n,
         [
             *_left_out(plan),
             *alarms(plan.arms, measurements.groups),
@@ -128,9 +129,7 @@ def measure_samples(plan: Plan, store: Store, tell: Listener) -> Found:
             *heard.alarms,
             *measurements.alarms,
         ],
-        compared(plan.arms, measurements),
-        clusters_of(suite.prompts),
-        hashes_of(suite.prompts),
+        compare_fairly(measurements),
     )
     return Found(groups, heard, measurements, with_disagreements(summary, measurements))
 
@@ -166,14 +165,14 @@ def finish(store: Store, plan: Plan, manifest: dict[str, Any], found: Found) -> 
         manifest["voices"] = heard.card
     if len(measurements.scores) > 1:
         manifest["agreement"] = [
-            without_nan(asdict(row)) for row in agreements(measurements.scores, clusters_of(plan.suite.prompts))
+            finite_fields(asdict(row)) for row in agreements(measurements.scores, clusters_of(plan.suite.prompts))
         ]
     rendered = {
         arm.name: {prompt.prompt_id: prompt.text for prompt in plan.checkpoints[arm.checkpoint].rendered}
         for arm in plan.arms
     }
     trainings = trainings_of(loaded.checkpoint for loaded in plan.checkpoints.values())
-    evidence = replace(gather(measurements.groups, measurements.measures), trainings=trainings)
+    evidence = replace(collect_figure_data(measurements.groups, measurements.measures), trainings=trainings)
     store.write(EVIDENCE_FILE, evidence_json(evidence))
     store.write_json(PROMPTS_FILE, {"prompts": [asdict(prompt) for prompt in plan.suite.prompts], "rendered": rendered})
     page = report_page(plan.suite.name, summary, groups, rendered, measurements, manifest, evidence)

@@ -11,10 +11,12 @@ import numpy as np
 
 from evalkit.analysis.alarms import alarms
 from evalkit.analysis.clusters import clusters_of
-from evalkit.analysis.collect_figure_data import gather
-from evalkit.analysis.estimates import summarise
-from evalkit.analysis.measure import Fairness, compared, measure_groups
+from evalkit.analysis.collect_figure_data import collect_figure_data
+from evalkit.analysis.estimates import AskedSuite, summarise
+from evalkit.analysis.fair_comparison import compare_fairly
+from evalkit.analysis.measure import Fairness, measure_groups
 from evalkit.analysis.paraphrases import paraphrased
+from evalkit.analysis.sampled_arms import SampledArms
 from evalkit.errors import MetricError, RecordsError
 from evalkit.metrics.answer_match import check_answer
 from evalkit.metrics.declaration import VARIANTS, Need
@@ -94,8 +96,8 @@ def score_files(
     """
     texts = read_texts(paths, tell.note, reading.layout, reading.columns)
     theirs = _their_scores(texts, reading.lower)
-    asked = list(dict.fromkeys(theirs.get(name) or parse(name) for name in metrics))
-    measures = asked or [*theirs.values(), *_all_on_texts(texts)]
+    named = list(dict.fromkeys(theirs.get(name) or parse(name) for name in metrics))
+    measures = named or [*theirs.values(), *_all_on_texts(texts)]
     _check(measures, texts.rows)
     prompts, rows, reread = _gather(texts)
     arms = _arms(list(rows), baseline, rows)
@@ -109,7 +111,7 @@ def score_files(
     groups = split_alike(groups, tokenizer, tell)
     quality = next((measure for measure in measures if measure.definition.is_quality), None)
     fairness = Fairness(quality, None, VARIANTS[1:])
-    measurements = measure_groups(measures, arms, groups, samples, tell, fairness=fairness)
+    measurements = measure_groups(measures, SampledArms(arms, groups, samples), tell, fairness=fairness)
     ids = [prompt.id for prompt in prompts]
     found = [
         *(Alarm("all arms", "given", note) for note in (*texts.notes, *reread)),
@@ -118,12 +120,12 @@ def score_files(
         *measurements.alarms,
     ]
     found += _empty(texts, found)
-    more, clusters = compared(arms, measurements), clusters_of(prompts)
-    name, hashes = suite or stem_of(paths), hashes_of(prompts)
-    summary = summarise(name, ids, arms, measurements.measured, samples, found, more, clusters, hashes)
+    name = suite or stem_of(paths)
+    asked = AskedSuite(name, ids, clusters_of(prompts), hashes_of(prompts))
+    summary = summarise(asked, arms, measurements.measured, found, compare_fairly(measurements))
     provenance = {"files": [str(path) for path in paths], "read as": list(dict.fromkeys(texts.layouts)),
                   "metrics": [str(measure) for measure in measures], "samples": samples}  # fmt: skip
-    evidence = gather(measurements.groups, measurements.measures)
+    evidence = collect_figure_data(measurements.groups, measurements.measures)
     return Scored(summary, report_page(name, summary, groups, {}, measurements, provenance, evidence))
 
 

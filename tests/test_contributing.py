@@ -21,6 +21,8 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("project")
     shutil.copytree(ROOT / "evalkit", folder / "evalkit", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copytree(ROOT / "docs", folder / "docs", ignore=shutil.ignore_patterns("images"))
+    shutil.copytree(ROOT / "tests", folder / "tests", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "pyproject.toml", folder)
     [code] = re.findall(r"```python\n(.*?)```", (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8"), re.DOTALL)
     (folder / "evalkit" / "metrics" / "diversity" / "questions.py").write_text(
         f'"""Questions: how many completions ask."""\n\nfrom __future__ import annotations\n\n{code}', encoding="utf-8"
@@ -50,6 +52,13 @@ def test_the_docs_have_a_section_of_it(copy: Path) -> None:
     page = (copy / "docs" / "metrics.md").read_text(encoding="utf-8")
     assert "### question_share" in page
     assert "side: neither" in page.split("### question_share")[1][:80]
+
+
+def test_what_holds_of_all_metrics_is_tested_of_it_without_a_line_added(copy: Path) -> None:
+    laws, registry = "tests/metrics/diversity/test_laws.py", "tests/metrics/test_registry.py"
+    said = done(copy, "-m", "pytest", "-rp", "-p", "no:cacheprovider", "-k", "question_share or tables", laws, registry)
+    passed = re.findall(r"PASSED \S+::(\w+)\[question_share\]", said)
+    assert {"test_hostile_texts_too", "test_every_definition_explains_itself"} <= set(passed), said
 
 
 def test_the_report_shows_it_in_its_own_words(copy: Path) -> None:

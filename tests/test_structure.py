@@ -16,7 +16,7 @@ from tests.structure import PACKAGE, arrows, floors, modules, rooms, share_insid
 
 DOORS = {
     "analysis": {
-        "Fairness", "Mean", "Measurements", "clusters_of", "compared", "holm", "mean_intervals", "mean_p_values",
+        "AskedSuite", "Fairness", "Mean", "Measurements", "SampledArms", "clusters_of", "compare_fairly", "holm", "mean_intervals", "mean_p_values",
         "measure_groups", "summarise",
     },
     "checkpoints": {"CheckpointSpec", "context_length", "fingerprint", "locate", "render", "resolve"},

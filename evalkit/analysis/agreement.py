@@ -44,13 +44,13 @@ def agreements(scores: Mapping[str, Mapping[str, Sequence[Array]]], clusters: Se
     Correlations are taken within prompts, so that a prompt that all scores find easy does not count as agreement.
     Completions that one of the two could not judge are left out; NaN where no prompt has three others.
     """
-    found = []
+    rows = []
     for first, second in combinations(scores, 2):
         for arm, arrays in scores[first].items():
             values = [_spearman(a, b) for a, b in zip(arrays, scores[second][arm], strict=True)]
             [mean] = mean_intervals(np.array([values], dtype=np.float64), CONFIDENCE, clusters)
-            found.append(Agreement(arm, first, second, mean.value, mean.low, mean.high, mean.count))
-    return found
+            rows.append(Agreement(arm, first, second, mean.value, mean.low, mean.high, mean.count))
+    return rows
 
 
 def scores_of_quality(measures: Iterable[Measure]) -> dict[str, Better]:
@@ -67,7 +67,7 @@ def over_optimisation(summary: Summary, scores: Mapping[str, Better]) -> list[Al
 
     `scores`: score -> its better direction, as `scores_of_quality` gives them.
     """
-    found = []
+    alarms = []
     for arm in summary.arms:
         clear = [d for d in summary.differences if d.arm == arm.name and d.metric in scores and _is_clear(d)]
         gained = [_moved(d) for d in clear if _gain(d, scores[d.metric]) > 0]
@@ -77,8 +77,8 @@ def over_optimisation(summary: Summary, scores: Mapping[str, Better]) -> list[Al
                 f"against {arm.baseline}, {' and '.join(gained)} clearly got better while {' and '.join(lost)} "
                 "clearly got worse: who is asked decides whether it is better"
             )
-            found.append(Alarm(arm.name, "over-optimisation", message))
-    return found
+            alarms.append(Alarm(arm.name, "over-optimisation", message))
+    return alarms
 
 
 def _gain(difference: Difference, better: Better) -> float:

@@ -3,7 +3,7 @@
 Seed bugs look like mode collapse: replicas with the same seed draw the same texts. Two exact tests tell them
 apart, both by betting (Ville 1939; Waudby-Smith & Ramdas 2024). A bettor with one coin stakes on each outcome at odds
 that are fair, or worse for him, if nothing is wrong; so he reaches X coins with a chance of at most 1/X, whatever
-the law of the texts. Both tests together raise a false alarm in at most 1 of 1 000 runs.
+the distribution of the texts. Both tests together raise a false alarm in at most 1 of 1 000 runs.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from evalkit.analysis.comparison.openings import opening_of
 from evalkit.analysis.intervals import FEW, units
 from evalkit.plumbing.scripts import main_script
 from evalkit.plumbing.tokenizer import SPACED
-from evalkit.records import Alarm, Arm, Group
+from evalkit.records import Alarm, Arm, Group, Groups
 
 FALSE_ALARMS = 1e-3
-"""Chance of a false alarm of the two tests in a whole run, shared out over arms and slot shifts."""
+"""Chance of a false alarm of the two tests in a whole run, shared out over arms and shifts of the sample index."""
 SLACK = 1.1
 """Repeats are allowed this much more often than log-probs say: those of half-precision models are some percent off."""
 SHARE = 0.05
@@ -45,37 +45,37 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 
-def alarms(arms: Sequence[Arm], groups: Mapping[str, Sequence[Group]]) -> list[Alarm]:
+def alarms(arms: Sequence[Arm], groups: Groups) -> list[Alarm]:
     """Every alarm, arm by arm; `groups` holds each arm's groups by its name.
 
     Kinds: "duplicates", "seeds", "truncated", "empty", "same answer", "opening", "words", "script", "length",
     "unpaired", "few shared prompts", "same texts".
     """
-    lengths = {name: _mean_words(own) for name, own in groups.items()}
+    lengths = {name: _mean_words(of_arm) for name, of_arm in groups.items()}
     level = FALSE_ALARMS / (2 * max(1, len(arms)))
-    found: list[Alarm] = []
+    raised: list[Alarm] = []
     for arm in arms:
-        own = groups.get(arm.name, ())
-        if any(group.completions for group in own):
-            found += [
-                *_duplicates(arm, own, level),
-                *_seeds(arm, own, level),
-                *_rates(arm, own),
-                *_same_answer(arm, own),
-                *_opening(arm, own),
-                *_untold_words(arm, own),
+        of_arm = groups.get(arm.name, ())
+        if any(group.completions for group in of_arm):
+            raised += [
+                *_duplicates(arm, of_arm, level),
+                *_seeds(arm, of_arm, level),
+                *_rates(arm, of_arm),
+                *_same_answer(arm, of_arm),
+                *_opening(arm, of_arm),
+                *_unsplit_words(arm, of_arm),
                 *_script(arm, groups),
-                *_length(arm, lengths, own[0].tokenizer),
-                *_beside_baseline(arm, own, groups.get(arm.baseline or "", ())),
+                *_length(arm, lengths, of_arm[0].tokenizer),
+                *_beside_baseline(arm, of_arm, groups.get(arm.baseline or "", ())),
             ]
-    return found
+    return raised
 
 
 def _duplicates(arm: Arm, groups: Sequence[Group], level: float) -> Iterator[Alarm]:
     """More completions equal to an earlier one of their prompt than the model's own probabilities allow.
 
     Given the draws before it, a draw repeats one of them with the probability that the model gives to those
-    together, which their log-probs tell. Nothing is estimated, so it holds for peaked and for flat laws.
+    together, which their log-probs tell. Nothing is estimated, so it holds for peaked and for flat distributions.
     """
     completions = [completion for group in groups for completion in group.completions]
     if not arm.is_raw or not all(c.logprobs and c.token_ids for c in completions):
@@ -104,9 +104,9 @@ def _duplicates(arm: Arm, groups: Sequence[Group], level: float) -> Iterator[Ala
 
 
 def _seeds(arm: Arm, groups: Sequence[Group], level: float) -> Iterator[Alarm]:
-    """Equal completions concentrated at one distance between slots, at any temperature.
+    """Equal completions concentrated at one distance between sample indices, at any temperature.
 
-    Draws are exchangeable, so a prompt's equal pairs fall on every distance in proportion to the slots that far apart.
+    Draws are exchangeable, so a prompt's equal pairs fall on every distance in proportion to the pairs that far apart.
     """
     codes = _codes(groups)
     prompts, k = codes.shape
@@ -124,7 +124,7 @@ def _seeds(arm: Arm, groups: Sequence[Group], level: float) -> Iterator[Alarm]:
         yield Alarm(
             arm.name,
             "seeds",
-            f"equal completions lie {shifts[worst]} slots apart: {pairs[:, worst].sum()} of "
+            f"equal completions lie {shifts[worst]} samples apart: {pairs[:, worst].sum()} of "
             f"{prompts * (k - shifts[worst])} pairs that far apart are equal, where chance allows "
             f"{expected[:, worst].sum():.1f}. Replicas or requests drew with the same seeds; sample again "
             "with seeds that differ.",
@@ -133,8 +133,8 @@ def _seeds(arm: Arm, groups: Sequence[Group], level: float) -> Iterator[Alarm]:
 
 def _rates(arm: Arm, groups: Sequence[Group]) -> Iterator[Alarm]:
     completions = [completion for group in groups for completion in group.completions]
-    truncated = sum(c.finish_reason == "length" for c in completions) / len(completions)
-    empty = sum(not c.text or c.text.isspace() for c in completions) / len(completions)
+    truncated = sum(completion.finish_reason == "length" for completion in completions) / len(completions)
+    empty = sum(not completion.text or completion.text.isspace() for completion in completions) / len(completions)
     if truncated > SHARE:
         yield Alarm(
             arm.name,
@@ -153,17 +153,17 @@ def _rates(arm: Arm, groups: Sequence[Group]) -> Iterator[Alarm]:
 
 def _same_answer(arm: Arm, groups: Sequence[Group]) -> Iterator[Alarm]:
     """Longer texts that are given to many prompts whatever they ask: refusals, or a template that broke."""
-    asked: dict[str, set[str]] = {}
+    prompts_of: dict[str, set[str]] = {}
     for group in groups:
         for text, words in zip(group.texts, group.words, strict=True):
             if len(words) >= PHRASE:
-                asked.setdefault(text, set()).add(group.prompt.id)
+                prompts_of.setdefault(text, set()).add(group.prompt.id)
     if len(groups) < FEWEST_ASKED:
         return
-    texts = {text for text, prompts in asked.items() if len(prompts) >= COMMON * len(groups)}
+    texts = {text for text, prompts in prompts_of.items() if len(prompts) >= COMMON * len(groups)}
     share = sum(text in texts for group in groups for text in group.texts) / sum(len(g.texts) for g in groups)
     if share > COMMON:
-        most = max(texts, key=lambda text: len(asked[text]))
+        most = max(texts, key=lambda text: len(prompts_of[text]))
         yield Alarm(
             arm.name,
             "same answer",
@@ -183,32 +183,32 @@ def _opening(arm: Arm, groups: Sequence[Group]) -> Iterator[Alarm]:
         )
 
 
-def _script(arm: Arm, groups: Mapping[str, Sequence[Group]]) -> Iterator[Alarm]:
+def _script(arm: Arm, groups: Groups) -> Iterator[Alarm]:
     if arm.baseline is None or arm.baseline not in groups:
         return
-    own, other = (
+    script, of_baseline = (
         main_script(text for group in groups[name] for text in group.texts) for name in (arm.name, arm.baseline)
     )
-    if own and other and own != other:
+    if script and of_baseline and script != of_baseline:
         yield Alarm(
             arm.name,
             "script",
-            f"its answers are written in {own}, those of {arm.baseline} in {other}: how various texts in two scripts "
-            "are cannot be compared by their words, nor safely by their embeddings.",
+            f"its answers are written in {script}, those of {arm.baseline} in {of_baseline}: how various texts in two "
+            "scripts are cannot be compared by their words, nor safely by their embeddings.",
         )
 
 
-def _untold_words(arm: Arm, groups: Sequence[Group]) -> Iterator[Alarm]:
+def _unsplit_words(arm: Arm, groups: Sequence[Group]) -> Iterator[Alarm]:
     """Prompts whose "words" are too long to be words, as those of scripts that the tokenizer does not know are."""
-    asked = [group for group in groups if any(group.words)]
-    untold = [mean for mean in map(_word_length, asked) if mean > LONG_WORD]
-    if len(untold) > SHARE * len(asked):
+    answered = [group for group in groups if any(group.words)]
+    too_long = [mean for mean in map(_word_length, answered) if mean > LONG_WORD]
+    if len(too_long) > SHARE * len(answered):
         yield Alarm(
             arm.name,
             "words",
-            f"on {len(untold)} of {len(asked)} prompts a word has {min(untold):.0f} characters or more on average: the "
-            f"tokenizer {groups[0].tokenizer} cannot tell words there, and measures that count them say nothing of "
-            "these texts. Ask for another, as in `tokenizer: char` (suite) or --tokenizer char (score).",
+            f"on {len(too_long)} of {len(answered)} prompts a word has {min(too_long):.0f} characters or more on "
+            f"average: the tokenizer {groups[0].tokenizer} cannot tell words there, and measures that count them say "
+            "nothing of these texts. Ask for another, as in `tokenizer: char` (suite) or --tokenizer char (score).",
         )
 
 
@@ -223,35 +223,35 @@ def _word_length(group: Group) -> float:
 def _length(arm: Arm, lengths: Mapping[str, float], tokenizer: str) -> Iterator[Alarm]:
     if arm.baseline is None or arm.baseline not in lengths:
         return
-    own, other = lengths[arm.name], lengths[arm.baseline]
+    length, of_baseline = lengths[arm.name], lengths[arm.baseline]
     unit = "words" if tokenizer == SPACED else f"words (tokenizer {tokenizer})"
-    if abs(own - other) > LENGTH * other:
+    if abs(length - of_baseline) > LENGTH * of_baseline:
         yield Alarm(
             arm.name,
             "length",
-            f"completions have {own:.1f} {unit} on average, those of {arm.baseline} {other:.1f}: lexical metrics "
-            "depend on length; their length-matched variants do not.",
+            f"completions have {length:.1f} {unit} on average, those of {arm.baseline} {of_baseline:.1f}: lexical "
+            "metrics depend on length; their length-matched variants do not.",
         )
 
 
-def _beside_baseline(arm: Arm, own: Sequence[Group], baseline: Sequence[Group]) -> Iterator[Alarm]:
+def _beside_baseline(arm: Arm, of_arm: Sequence[Group], of_baseline: Sequence[Group]) -> Iterator[Alarm]:
     """Where few prompts are common to both, differences rest on these; where all texts are, one was given twice."""
-    texts, others = (
-        {group.prompt.id: group.texts for group in groups if group.completions} for groups in (own, baseline)
+    texts, baseline_texts = (
+        {group.prompt.id: group.texts for group in groups if group.completions} for groups in (of_arm, of_baseline)
     )
-    shared = [group.prompt for group in own if group.prompt.id in texts and group.prompt.id in others]
+    shared = [group.prompt for group in of_arm if group.prompt.id in texts and group.prompt.id in baseline_texts]
     if not shared:
         return
-    asked = len(texts.keys() | others.keys())
-    if len(shared) < asked:
+    prompts = len(texts.keys() | baseline_texts.keys())
+    if len(shared) < prompts:
         yield Alarm(
             arm.name,
             "unpaired",
-            f"{len(shared)} of {asked} prompts have completions of {arm.baseline} too: differences are of these alone, "
-            "while an arm's own value is over all prompts that it has.",
+            f"{len(shared)} of {prompts} prompts have completions of {arm.baseline} too: differences are of these "
+            "alone, while an arm's own value is over all prompts that it has.",
         )
         clusters = clusters_of(shared)
-        if units(clusters, len(shared)) < FEW <= asked:
+        if units(clusters, len(shared)) < FEW <= prompts:
             yield Alarm(
                 arm.name,
                 "few shared prompts",
@@ -259,7 +259,7 @@ def _beside_baseline(arm: Arm, own: Sequence[Group], baseline: Sequence[Group]) 
                 f"chance; give both the same {FEW} or more",
             )
     drawn = sum(len(texts[prompt.id]) for prompt in shared)
-    if drawn > 1 and all(tuple(texts[prompt.id]) == tuple(others[prompt.id]) for prompt in shared):
+    if drawn > 1 and all(tuple(texts[prompt.id]) == tuple(baseline_texts[prompt.id]) for prompt in shared):
         yield Alarm(
             arm.name,
             "same texts",
@@ -288,7 +288,10 @@ def _codes(groups: Sequence[Group]) -> Ints:
     for row, group in zip(codes, full, strict=True):
         known: dict[str, int] = {}
         # Empty answers are alike for another reason than a seed: each counts as a text of its own.
-        names = [c.text if c.text.strip() else f"\0{place}" for place, c in enumerate(group.completions[:k])]
+        names = [
+            completion.text if completion.text.strip() else f"\0{sample}"
+            for sample, completion in enumerate(group.completions[:k])
+        ]
         row[:] = [known.setdefault(name, len(known)) for name in names]
     return codes
 

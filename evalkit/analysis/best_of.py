@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from evalkit.analysis.measure import score_completions
+from evalkit.analysis.completion_scores import score_completions
 from evalkit.metrics.registry import parse
 from evalkit.plumbing.arrays import Array
 from evalkit.plumbing.progress import Listener
@@ -39,11 +39,11 @@ def keep_best(
 
 
 def choose(group: Group, n: int, rewards: Array) -> Group:
-    """The best of every `n` consecutive completions by `rewards`, [k]; an unreadable one (NaN) is never the best.
+    """The best of every `n` consecutive completions by `rewards`, (k,); an unreadable one (NaN) is never the best.
 
-    Of equal ones the first is taken. Slots are numbered anew.
+    Of equal ones the first is taken. Sample indices are numbered anew.
     """
     rows = np.where(np.isnan(rewards), -np.inf, rewards).reshape(-1, n)
-    places: Sequence[int] = (rows.argmax(axis=1) + np.arange(len(rows)) * n).tolist()
-    chosen = [dataclasses.replace(group.completions[place], slot=slot) for slot, place in enumerate(places)]
+    best: Sequence[int] = (rows.argmax(axis=1) + np.arange(len(rows)) * n).tolist()
+    chosen = [dataclasses.replace(group.completions[sample], slot=index) for index, sample in enumerate(best)]
     return dataclasses.replace(group, completions=tuple(chosen))

@@ -1,4 +1,4 @@
-"""Who speaks: a classifier learns the suite's voices and hears one in every completion."""
+"""Who speaks: a classifier learns the suite's voices from examples and predicts the voice of every completion."""
 
 from __future__ import annotations
 
@@ -10,72 +10,74 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from evalkit.analysis.clusters import clusters_of
 from evalkit.analysis.intervals import by_cluster
-from evalkit.analysis.voice_mixture import Share, Shift, corrections, mixture, shift
-from evalkit.metrics.diversity.voices import shares_heard
+from evalkit.analysis.voice_mixture import Share, corrections, mixture, shift
+from evalkit.metrics.diversity.voices import predicted_shares
 from evalkit.metrics.embeddings.encoder import Encoder, encode
 from evalkit.metrics.voices.classifier import ALPHA, VoiceClassifier, train
 from evalkit.metrics.voices.examples import Examples
-from evalkit.plumbing.arrays import Array
+from evalkit.plumbing.arrays import Array, finite_fields
 from evalkit.plumbing.progress import Listener
-from evalkit.records import Alarm, Arm, Group, Voices
+from evalkit.records import Alarm, Arm, Groups, Voices
 
 
 @dataclass(frozen=True)
-class Heard:
+class ClassifiedVoices:
     """All arms' groups, with `voices` where the suite has some."""
 
-    groups: Mapping[str, Sequence[Group]]
+    groups: Groups
     alarms: tuple[Alarm, ...] = ()
     card: dict[str, Any] = field(default_factory=dict)
     """The classifier's figures, and each arm's mixture of voices: voices.json. Empty without voices."""
 
 
-def hear_voices(
-    voices: Examples, encoder: Encoder, arms: Sequence[Arm], groups: Mapping[str, Sequence[Group]], tell: Listener
-) -> Heard:
-    """Train the classifier on the suite's examples and let it hear every completion; nothing without voices.
+def classify_voices(
+    examples: Examples, encoder: Encoder, arms: Sequence[Arm], groups: Groups, tell: Listener
+) -> ClassifiedVoices:
+    """Train the classifier on the suite's examples and classify every completion; nothing without examples.
 
     A classifier that is no better than chance leaves all corrected shares undefined, and is an alarm.
     """
-    if not voices:
-        return Heard(groups)
-    classifier = _learn(voices, encoder, tell)
-    heard = _hear(classifier, groups, encoder, tell)
+    if not examples:
+        return ClassifiedVoices(groups)
+    classifier = _train(examples, encoder, tell)
+    predicted = _predict(classifier, groups, encoder, tell)
     count = len(classifier.names)
-    shares = {arm: np.array([shares_heard(one, count) for one in members]) for arm, members in heard.items()}
+    shares = {arm: np.array([predicted_shares(row, count) for row in rows]) for arm, rows in predicted.items()}
     clusters = clusters_of([group.prompt for group in next(iter(groups.values()), ())])
-    possible = corrections(classifier, [by_cluster(own.T, clusters).T for own in shares.values()])
+    possible = corrections(classifier, [by_cluster(of_arm.T, clusters).T for of_arm in shares.values()])
     correction = possible.mean(axis=0)
-    identity = _identity(voices, encoder, correction)
-    voiced = {}
+    identity = _identity(examples, encoder, correction)
+    with_voices = {}
     for arm in arms:
-        home = heard[arm.baseline] if arm.baseline is not None else [None] * len(groups[arm.name])
-        voiced[arm.name] = [
-            dataclasses.replace(group, voices=Voices(classifier.names, own, correction, other, identity))
-            for group, own, other in zip(groups[arm.name], heard[arm.name], home, strict=True)
+        of_baseline = predicted[arm.baseline] if arm.baseline is not None else [None] * len(groups[arm.name])
+        with_voices[arm.name] = [
+            dataclasses.replace(group, voices=Voices(classifier.names, of_group, correction, baseline, identity))
+            for group, of_group, baseline in zip(groups[arm.name], predicted[arm.name], of_baseline, strict=True)
         ]
-    return Heard(voiced, tuple(_alarms(classifier)), _card(arms, classifier, possible, shares, clusters))
+    card = _card(arms, classifier, possible, shares, clusters)
+    return ClassifiedVoices(with_voices, tuple(_alarms(classifier)), card)
 
 
-def _learn(voices: Examples, encoder: Encoder, tell: Listener) -> VoiceClassifier:
-    texts = [text.strip() for members in voices.values() for text in members]
-    labels = [voice for voice, members in voices.items() for _ in members]
+def _train(examples: Examples, encoder: Encoder, tell: Listener) -> VoiceClassifier:
+    texts = [text.strip() for of_voice in examples.values() for text in of_voice]
+    labels = [voice for voice, of_voice in examples.items() for _ in of_voice]
     tell.stage("learn the voices", len(set(texts)))
     return train(encode(texts, tell.advance, encoder), labels)
 
 
-def _hear(
-    classifier: VoiceClassifier, groups: Mapping[str, Sequence[Group]], encoder: Encoder, tell: Listener
-) -> dict[str, list[Any]]:
-    """Arm -> the voices heard on each prompt."""
+def _predict(
+    classifier: VoiceClassifier, groups: Groups, encoder: Encoder, tell: Listener
+) -> dict[str, list[NDArray[np.int64]]]:
+    """Arm -> for each prompt the (k,) index of the voice that each completion is classified as."""
     texts = sorted({text for arm in groups.values() for group in arm for text in group.texts})
-    tell.stage("hear the voices", len(texts))
-    spoken = dict(zip(texts, classifier.hear(encode(texts, tell.advance, encoder)), strict=True))
+    tell.stage("classify the voices", len(texts))
+    predicted = dict(zip(texts, classifier.predict(encode(texts, tell.advance, encoder)), strict=True))
     return {
-        arm: [np.array([spoken[text] for text in group.texts], dtype=np.int64) for group in members]
+        arm: [np.array([predicted[text] for text in group.texts], dtype=np.int64) for group in members]
         for arm, members in groups.items()
     }
 
@@ -99,41 +101,43 @@ def _card(
     shares: Mapping[str, Array],
     clusters: Sequence[str],
 ) -> dict[str, Any]:
+    """What voices.json holds, which says `heard` for predicted shares and `spoken` for corrected ones."""
     correction = possible.mean(axis=0)
-    alone = {arm: by_cluster(own.T, clusters).T for arm, own in shares.items()}
+    by_unit = {arm: by_cluster(of_arm.T, clusters).T for arm, of_arm in shares.items()}
     return {
         "voices": list(classifier.names),
         "accuracy": classifier.accuracy,
         "above_chance": classifier.above_chance,
         "confusion": classifier.confusion.tolist(),
         "shares": {
-            arm.name: [_known(share) for share in mixture(classifier.names, possible, alone[arm.name])] for arm in arms
+            arm.name: [_share_fields(share) for share in mixture(classifier.names, possible, by_unit[arm.name])]
+            for arm in arms
         },
         "shift": {
-            arm.name: _known(shift(correction, *_paired(shares[arm.name], shares[arm.baseline], clusters)))
+            arm.name: finite_fields(
+                asdict(shift(correction, *_paired(shares[arm.name], shares[arm.baseline], clusters)))
+            )
             for arm in arms
             if arm.baseline is not None
         },
     }
 
 
-def _paired(own: Array, home: Array, clusters: Sequence[str]) -> tuple[Array, Array]:
-    """Shares of two arms, a row a unit of resampling, of the prompts on which both were heard."""
-    both = np.hstack([own, home])
+def _share_fields(share: Share) -> dict[str, Any]:
+    fields = {"voice": share.voice, "heard": share.predicted, "spoken": share.corrected}
+    return finite_fields({**fields, "low": share.low, "high": share.high})
+
+
+def _paired(shares: Array, of_baseline: Array, clusters: Sequence[str]) -> tuple[Array, Array]:
+    """Predicted shares of two arms, a row a unit of resampling, of the prompts that both have completions of."""
+    both = np.hstack([shares, of_baseline])
     both[np.isnan(both).any(axis=1)] = np.nan
     first, second = np.split(by_cluster(both.T, clusters).T, 2, axis=1)
     return first, second
 
 
-def _known(figures: Share | Shift) -> dict[str, Any]:
-    """JSON has no NaN."""
-    return {
-        key: None if isinstance(value, float) and np.isnan(value) else value for key, value in asdict(figures).items()
-    }
-
-
-def _identity(voices: Examples, encoder: Encoder, correction: Array) -> str:
+def _identity(examples: Examples, encoder: Encoder, correction: Array) -> str:
     """All arms of a run decide the correction, so the same examples beside other arms are another classifier."""
-    examples = [[voice, list(texts)] for voice, texts in voices.items()]
-    decides = json.dumps([encoder.identity, examples, correction.round(6).tolist()])
+    texts_of_voices = [[voice, list(texts)] for voice, texts in examples.items()]
+    decides = json.dumps([encoder.identity, texts_of_voices, correction.round(6).tolist()])
     return hashlib.sha256(decides.encode()).hexdigest()[:12]

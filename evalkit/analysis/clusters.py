@@ -16,25 +16,27 @@ def clusters_of(prompts: Sequence[Prompt]) -> tuple[str, ...]:
     return tuple(prompt.cluster or prompt.id for prompt in prompts)
 
 
-def shared_clusters(prompts: Sequence[str], places: Sequence[str], summaries: Sequence[Summary]) -> tuple[str, ...]:
+def shared_clusters(prompts: Sequence[str], names: Sequence[str], summaries: Sequence[Summary]) -> tuple[str, ...]:
     """The cluster of each of these prompts, which all summaries have; empty where no summary names any.
 
-    What belongs together is said of the prompts, not of a run: where some summaries say it, it holds for all. `places`
+    What belongs together is said of the prompts, not of a run: where some summaries say it, it holds for all. `names`
     are what the summaries are called. Raises `Incomparable` where two say different things.
     """
-    told: list[tuple[str, tuple[str, ...]]] = []
-    for place, summary in zip(places, summaries, strict=True):
+    stated: list[tuple[str, tuple[str, ...]]] = []
+    for name, summary in zip(names, summaries, strict=True):
         if summary.clusters:
-            known = dict(zip(summary.prompts, summary.clusters, strict=True))
-            told.append((place, tuple(known[prompt] for prompt in prompts)))
-    for place, clusters in told[1:]:
-        if _partition(clusters) != _partition(told[0][1]):
+            cluster_of = dict(zip(summary.prompts, summary.clusters, strict=True))
+            stated.append((name, tuple(cluster_of[prompt] for prompt in prompts)))
+    if not stated:
+        return ()
+    first, shared = stated[0]
+    for name, clusters in stated[1:]:
+        if _partition(clusters) != _partition(shared):
             raise Incomparable(
-                f"clusters: {told[0][0]} takes {sized(len(prompts), told[0][1])}, {place} "
-                f"{sized(len(prompts), clusters)}, or other ones: give the prompts of both the same `cluster`, and run "
-                "both again (nothing is sampled anew)"
+                f"clusters: {first} takes {sized(len(prompts), shared)}, {name} {sized(len(prompts), clusters)}, or "
+                "other ones: give the prompts of both the same `cluster`, and run both again (nothing is sampled anew)"
             )
-    return told[0][1] if told else ()
+    return shared
 
 
 def sized(prompts: int, clusters: Sequence[str]) -> str:
@@ -47,4 +49,4 @@ def sized(prompts: int, clusters: Sequence[str]) -> str:
 def _partition(clusters: Sequence[str]) -> list[int]:
     """The same for the same division, whatever its parts are called."""
     first: dict[str, int] = {}
-    return [first.setdefault(cluster, place) for place, cluster in enumerate(clusters)]
+    return [first.setdefault(cluster, row) for row, cluster in enumerate(clusters)]

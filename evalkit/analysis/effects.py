@@ -25,7 +25,7 @@ class Effect:
     high: float
 
 
-def is_whole(measure: str) -> bool:
+def is_plain(measure: str) -> bool:
     """Whether it is the plain form of a measure, which verdict, cards and charts are about."""
     return split_variant(measure)[0] == "whole"
 
@@ -75,6 +75,6 @@ def effect(difference: Difference, baseline: Estimate | None) -> Effect | None:
     return Effect(value / spread, low / spread, high / spread)
 
 
-def towards_better(found: Effect, better: Better) -> Effect:
+def towards_better(effect: Effect, better: Better) -> Effect:
     """The same effect turned so that positive is better; a measure without a direction stays as it is."""
-    return Effect(-found.value, -found.high, -found.low) if better == "lower" else found
+    return Effect(-effect.value, -effect.high, -effect.low) if better == "lower" else effect

@@ -55,28 +55,28 @@ class Plane:
     share: float | None
     """Of the variance; None where there is none."""
 
-    def of(self, rows: Array) -> Array:
-        """(k, 2) places of (k, d) rows."""
+    def project(self, rows: Array) -> Array:
+        """(k, 2) points of (k, d) rows."""
         return np.asarray((rows - self.centre) @ self.axes)
 
 
 def map_completions(groups: Groups) -> CompletionMap | None:
     """Both maps of all groups that have embeddings; None where there are none."""
-    asked = _by_prompt(groups)
-    if not asked:
+    by_prompt = _by_prompt(groups)
+    if not by_prompt:
         return None
-    step = _step(asked.values())
-    displaced = _displacements(asked)
-    members = [(arm, group) for own in asked.values() for arm, group in own.items()]
+    step = _step(by_prompt.values())
+    displaced = _displacements(by_prompt)
+    members = [(arm, group) for by_arm in by_prompt.values() for arm, group in by_arm.items()]
     plane = find_plane(np.concatenate([_around(group, displaced[arm])[::step] for arm, group in members]))
     around = {
-        prompt: {arm: plane.of(_around(group, displaced[arm])) for arm, group in own.items()}
-        for prompt, own in asked.items()
+        prompt: {arm: plane.project(_around(group, displaced[arm])) for arm, group in by_arm.items()}
+        for prompt, by_arm in by_prompt.items()
     }
     return CompletionMap(
-        prompts=tuple(_prompt_map(prompt, own, around[prompt], step) for prompt, own in asked.items()),
+        prompts=tuple(_prompt_map(prompt, by_arm, around[prompt], step) for prompt, by_arm in by_prompt.items()),
         share=None if plane.share is None else _rounded(plane.share),
-        arms=tuple(_mapped_arm(arm, [own[arm] for own in around.values() if arm in own]) for arm in displaced),
+        arms=tuple(_mapped_arm(arm, [by_arm[arm] for by_arm in around.values() if arm in by_arm]) for arm in displaced),
         step=step,
     )
 
@@ -92,43 +92,43 @@ def find_plane(rows: Array) -> Plane:
     # Of the smaller of the two symmetric matrices, whose eigenvectors are always found; a decomposition into singular
     # values need not converge on rows that are nearly equal.
     variances, vectors = np.linalg.eigh(away.T @ away if k > d else away @ away.T)
-    places = [place for place in (-1, -2) if len(variances) >= -place and variances[place] > NOTHING * variances[-1]]
-    for column, place in enumerate(places):
-        axis = vectors[:, place] if k > d else away.T @ vectors[:, place]
+    largest = [last for last in (-1, -2) if len(variances) >= -last and variances[last] > NOTHING * variances[-1]]
+    for column, last in enumerate(largest):
+        axis = vectors[:, last] if k > d else away.T @ vectors[:, last]
         axes[:, column] = axis / np.linalg.norm(axis) * np.sign(axis[np.abs(axis).argmax()])
-    return Plane(middle, axes, float(variances[places].sum() / variances.clip(0).sum()))
+    return Plane(middle, axes, float(variances[largest].sum() / variances.clip(0).sum()))
 
 
 def scale(distances: Array, weights: Array, start: Array) -> tuple[Array, float]:
-    """(k, 2) places, from `start` on, whose distances come near to (k, k) `distances`, and the stress that is left.
+    """(k, 2) points, from `start` on, whose distances come near to (k, k) `distances`, and the stress that is left.
 
     `weights` (k,) are how many each point stands for. The stress is Kruskal's (1964) first: the root of the weighted
     mean square of what is missed over that of the distances.
     """
     pairs = np.outer(weights, weights)
-    whole = float((pairs * distances**2).sum())
-    places, stress = start, np.inf
-    if whole == 0:
-        return places, 0.0
+    total = float((pairs * distances**2).sum())
+    points, stress = start, np.inf
+    if total == 0:
+        return points, 0.0
     for _ in range(ROUNDS):
-        steps = places[:, None, :] - places[None, :, :]
+        steps = points[:, None, :] - points[None, :, :]
         on_map = np.hypot(steps[..., 0], steps[..., 1])
-        before, stress = stress, float(np.sqrt((pairs * (on_map - distances) ** 2).sum() / whole))
+        before, stress = stress, float(np.sqrt((pairs * (on_map - distances) ** 2).sum() / total))
         if before - stress < SETTLED * stress:
             break
         # Points in one place push nobody apart: they have no direction.
         pull = weights * np.divide(distances, on_map, out=np.zeros_like(distances), where=on_map > 0)
-        places = np.einsum("ij,ijc->ic", pull, steps) / weights.sum()
-    return places, stress
+        points = np.einsum("ij,ijc->ic", pull, steps) / weights.sum()
+    return points, stress
 
 
-def half_outline(places: Array) -> Outline:
-    """The ellipse that holds half of (k, 2) places: that of their covariance, as large as it must be."""
-    centre = places.mean(axis=0)
-    around = places - centre
-    variances, directions = np.linalg.eigh(around.T @ around / len(places))
+def half_outline(points: Array) -> Outline:
+    """The ellipse that holds half of (k, 2) points: that of their covariance, as large as it must be."""
+    centre = points.mean(axis=0)
+    around = points - centre
+    variances, directions = np.linalg.eigh(around.T @ around / len(points))
     variances = np.maximum(variances, 0.0)
-    # The floor gives places on one line, or all in one point, an outline too.
+    # The floor gives points on one line, or all in one point, an outline too.
     far = np.sqrt(((around @ directions) ** 2 / np.maximum(variances, NOTHING)).sum(axis=1))
     size = np.sort(far)[(len(far) - 1) // 2]
     short, long = size * np.sqrt(variances)
@@ -138,32 +138,32 @@ def half_outline(places: Array) -> Outline:
 
 def _by_prompt(groups: Groups) -> dict[str, dict[str, Group]]:
     """Prompt id -> arm -> its completions, where they are embedded."""
-    asked: dict[str, dict[str, Group]] = {}
-    for arm, own in groups.items():
-        for group in own:
+    by_prompt: dict[str, dict[str, Group]] = {}
+    for arm, of_arm in groups.items():
+        for group in of_arm:
             if group.embeddings is not None and group.completions:
-                asked.setdefault(group.prompt.id, {})[arm] = group
-    return asked
+                by_prompt.setdefault(group.prompt.id, {})[arm] = group
+    return by_prompt
 
 
-def _step(asked: Iterable[Mapping[str, Group]]) -> int:
+def _step(prompts: Iterable[Mapping[str, Group]]) -> int:
     """The least step from completion to completion with which no more than `MOST_POINTS` points are drawn."""
-    texts = [group.texts for own in asked for group in own.values()]
+    texts = [group.texts for by_arm in prompts for group in by_arm.values()]
     step = 1
     while sum(len(set(of_group[::step])) for of_group in texts) > MOST_POINTS and step < max(map(len, texts)):
         step += 1
     return step
 
 
-def _displacements(asked: Mapping[str, Mapping[str, Group]]) -> dict[str, Array]:
+def _displacements(by_prompt: Mapping[str, Mapping[str, Group]]) -> dict[str, Array]:
     """Arm -> (d,) how far its means lie from the means of all arms, on average over prompts."""
-    found: dict[str, list[Array]] = {}
-    for own in asked.values():
-        means = {arm: _rows(group).mean(axis=0) for arm, group in own.items()}
+    displaced: dict[str, list[Array]] = {}
+    for by_arm in by_prompt.values():
+        means = {arm: _rows(group).mean(axis=0) for arm, group in by_arm.items()}
         middle = np.mean(list(means.values()), axis=0)
         for arm, mean in means.items():
-            found.setdefault(arm, []).append(mean - middle)
-    return {arm: np.mean(rows, axis=0) for arm, rows in found.items()}
+            displaced.setdefault(arm, []).append(mean - middle)
+    return {arm: np.mean(rows, axis=0) for arm, rows in displaced.items()}
 
 
 def _around(group: Group, displaced: Array) -> Array:
@@ -178,46 +178,48 @@ def _rows(group: Group) -> Array:
     return group.embeddings.astype(np.float64)
 
 
-def _prompt_map(prompt: str, own: Mapping[str, Group], around: Mapping[str, Array], step: int) -> PromptMap:
-    shown = {arm: Counter(group.texts[::step]) for arm, group in own.items()}
-    rows = dict(pair for group in own.values() for pair in zip(group.texts[::step], _rows(group)[::step], strict=True))
+def _prompt_map(prompt: str, by_arm: Mapping[str, Group], around: Mapping[str, Array], step: int) -> PromptMap:
+    shown = {arm: Counter(group.texts[::step]) for arm, group in by_arm.items()}
+    rows = dict(
+        pair for group in by_arm.values() for pair in zip(group.texts[::step], _rows(group)[::step], strict=True)
+    )
     weights = sum(shown.values(), Counter[str]())
-    places, stress = _scaled(
+    points, stress = _scaled(
         np.array(list(rows.values())), np.array([weights[text] for text in rows], dtype=np.float64)
     )
-    place = dict(zip(rows, places, strict=True))
+    point = dict(zip(rows, points, strict=True))
     arms = [
-        _mapped_texts(arm, group, shown[arm], np.array([place[text] for text in shown[arm]]), around[arm])
-        for arm, group in own.items()
+        _mapped_texts(arm, group, shown[arm], np.array([point[text] for text in shown[arm]]), around[arm])
+        for arm, group in by_arm.items()
     ]
     return PromptMap(prompt, _rounded(stress), tuple(arms))
 
 
 def _scaled(rows: Array, weights: Array) -> tuple[Array, float]:
-    """Places of (k, d) rows, and the stress; the weighted mean lies at 0."""
-    start = find_plane(np.repeat(rows, weights.astype(int), axis=0)).of(rows)
+    """(k, 2) points of (k, d) rows, and the stress; the weighted mean lies at 0."""
+    start = find_plane(np.repeat(rows, weights.astype(int), axis=0)).project(rows)
     squares = (rows**2).sum(axis=1)
     distances = np.sqrt(np.maximum(squares[:, None] + squares[None, :] - 2 * rows @ rows.T, 0.0))
     np.fill_diagonal(distances, 0.0)
     return scale(distances, weights, start)
 
 
-def _mapped_texts(arm: str, group: Group, shown: Counter[str], places: Array, around: Array) -> MappedTexts:
+def _mapped_texts(arm: str, group: Group, shown: Counter[str], points: Array, around: Array) -> MappedTexts:
     rows = _rows(group)
-    order = {text: place for place, (text, _) in enumerate(Counter(group.texts).most_common())}
-    slots = [group.texts.index(text) for text in shown]
-    each = np.repeat(places, list(shown.values()), axis=0)
+    rank = {text: number for number, (text, _) in enumerate(Counter(group.texts).most_common())}
+    first = [group.texts.index(text) for text in shown]
+    each = np.repeat(points, list(shown.values()), axis=0)
     return MappedTexts(
         arm=arm,
-        texts=tuple(order[text] for text in shown),
+        texts=tuple(rank[text] for text in shown),
         counts=tuple(shown.values()),
-        x=_numbers(places[:, 0]),
-        y=_numbers(places[:, 1]),
-        around_x=_numbers(around[slots, 0]),
-        around_y=_numbers(around[slots, 1]),
+        x=_numbers(points[:, 0]),
+        y=_numbers(points[:, 1]),
+        around_x=_numbers(around[first, 0]),
+        around_y=_numbers(around[first, 1]),
         outline=half_outline(each),
         drawn=len(group.texts),
-        different=len(order),
+        different=len(rank),
         distance=_width(rows),
         distance_shown=_width(each),
     )

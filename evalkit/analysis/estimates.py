@@ -13,7 +13,7 @@ from evalkit.analysis.clusters import sized
 from evalkit.analysis.intervals import FEW, Bounds, holm, mean_intervals, mean_p_values, units
 from evalkit.metrics.declaration import VARIANTS
 from evalkit.metrics.registry import label, split_variant
-from evalkit.plumbing.arrays import Array
+from evalkit.plumbing.arrays import Array, finite_or_none
 from evalkit.records import (
     CONFIDENCE,
     Alarm,
@@ -34,6 +34,19 @@ CEILING, CEILING_TIMES = 0.97, 4
 
 
 @dataclass(frozen=True)
+class AskedSuite:
+    """What was asked, as a summary tells it: the suite's name, and of each of its P prompts what the rest goes by."""
+
+    name: str
+    prompts: Sequence[str]
+    """(P,) ids."""
+    clusters: Sequence[str] = ()
+    """(P,) where prompts belong together: a cluster is then the unit of resampling. Empty: each prompt is its own."""
+    hashes: Sequence[str] = ()
+    """(P,) hashes of what each asks (`runs.asked.hashes_of`); empty where that is not known."""
+
+
+@dataclass(frozen=True)
 class Measured:
     """One measure's values: for each arm that it was taken on one float a prompt, NaN where undefined."""
 
@@ -41,14 +54,17 @@ class Measured:
     signature: str
     better: Better
     values: Mapping[str, Array]
+    """Arm -> (P,)."""
+    samples: int
+    """Completions a prompt, k."""
     traits: Traits = field(default_factory=Traits)
     bounds: Bounds | None = None
     """The lowest and the highest value that there can be on a prompt, where that is known."""
 
 
 @dataclass(frozen=True)
-class Compared:
-    """What is read off besides one number a prompt."""
+class FairComparison:
+    """What arms have at equal quality and at equal k, besides one number a prompt."""
 
     bar: Bar | None = None
     curves: tuple[Curve, ...] = ()
@@ -57,41 +73,34 @@ class Compared:
 
 
 def summarise(
-    suite: str,
-    prompts: Sequence[str],
+    suite: AskedSuite,
     arms: Sequence[Arm],
     measured: Sequence[Measured],
-    samples: int,
     alarms: Sequence[Alarm],
-    compared: Compared | None = None,
-    clusters: Sequence[str] = (),
-    asked: Sequence[str] = (),
+    comparison: FairComparison | None = None,
 ) -> Summary:
     """Means with intervals, paired differences to each arm's baseline, Holm over those of each variant.
 
-    `clusters`: that of each prompt, where prompts belong together; a cluster is then the unit of resampling. `asked`: a
-    hash of what each prompt asks (`asked.hashes_of`).
-
-    The verdict is about whole groups, so these are one family. Each other variant reads the same metrics once more,
+    The verdict is about plain measures, so these are one family. Each other variant takes the same metrics once more,
     under another question, and is a family of its own: asking it makes no answer to the first question weaker.
     """
-    estimates = [estimate for one in measured for estimate in estimate_arms(one, arms, samples, clusters)]
-    differences = [difference for one in measured for difference in compare_arms(one, arms, clusters)]
-    warned = (*alarms, *few_prompts(len(prompts), clusters), *at_the_ceiling(estimates))
-    more = compared or Compared()
+    clusters = suite.clusters
+    estimates = [estimate for values in measured for estimate in estimate_arms(values, arms, clusters)]
+    differences = [difference for values in measured for difference in compare_arms(values, arms, clusters)]
+    fair = comparison or FairComparison()
     return Summary(
-        suite=suite,
-        prompts=tuple(prompts),
+        suite=suite.name,
+        prompts=tuple(suite.prompts),
         arms=tuple(arms),
         estimates=tuple(estimates),
         differences=tuple(corrected(differences)),
-        alarms=warned,
-        bar=more.bar,
-        curves=more.curves,
-        crossovers=more.crossovers,
-        readings=more.readings,
+        alarms=(*alarms, *few_prompts(len(suite.prompts), clusters), *at_the_ceiling(estimates)),
+        bar=fair.bar,
+        curves=fair.curves,
+        crossovers=fair.crossovers,
+        readings=fair.readings,
         clusters=tuple(clusters),
-        asked=tuple(asked),
+        asked=tuple(suite.hashes),
     )
 
 
@@ -102,16 +111,16 @@ def corrected(differences: Sequence[Difference]) -> list[Difference]:
     adjusted = np.full(len(differences), np.nan)
     for family in VARIANTS:
         adjusted[families == family] = holm(p_values[families == family])
-    return [dataclasses.replace(d, p_adjusted=_known(p)) for d, p in zip(differences, adjusted, strict=True)]
+    return [dataclasses.replace(d, p_adjusted=finite_or_none(p)) for d, p in zip(differences, adjusted, strict=True)]
 
 
 def few_prompts(prompts: int, clusters: Sequence[str] = ()) -> list[Alarm]:
     """What must be said of so few prompts."""
     if units(clusters, prompts) >= FEW:
         return []
-    asked = "one prompt" if prompts == 1 else sized(prompts, clusters)
+    count = "one prompt" if prompts == 1 else sized(prompts, clusters)
     message = (
-        f"only {asked}: how skewed values are is known roughly, so that intervals may miss the mean more often than "
+        f"only {count}: how skewed values are is known roughly, so that intervals may miss the mean more often than "
         f"they say, and few differences can be told from chance; ask {FEW} {'clusters ' if clusters else ''}or more"
     )
     return [Alarm("all arms", "few prompts", message)]
@@ -119,7 +128,7 @@ def few_prompts(prompts: int, clusters: Sequence[str] = ()) -> list[Alarm]:
 
 def at_the_ceiling(estimates: Sequence[Estimate]) -> list[Alarm]:
     """What must be said of measures that count up to k, where some arm's answers are all different or nearly so."""
-    found = []
+    alarms = []
     for estimate in estimates:
         if split_variant(estimate.metric)[0] == "whole" and is_at_ceiling(estimate):
             k = estimate.samples
@@ -127,8 +136,8 @@ def at_the_ceiling(estimates: Sequence[Estimate]) -> list[Alarm]:
                 f"{label(estimate.metric)} is {estimate.value:.3g} of at most {k}: hardly two completions are alike, "
                 f"and what is more various cannot be told; draw {CEILING_TIMES * k} or more a prompt (--samples)"
             )
-            found.append(Alarm(estimate.arm, "ceiling", message))
-    return found
+            alarms.append(Alarm(estimate.arm, "ceiling", message))
+    return alarms
 
 
 def is_at_ceiling(estimate: Estimate) -> bool:
@@ -150,55 +159,71 @@ def bounds_of(traits: Traits, samples: int) -> Bounds | None:
     return (-math.inf if lowest is None else lowest, most)
 
 
-def estimate_arms(one: Measured, arms: Sequence[Arm], samples: int, clusters: Sequence[str] = ()) -> list[Estimate]:
+def remeasured(estimate: Estimate, values: Mapping[str, Array]) -> Measured:
+    """Other values of the measure that an estimate is of, taken in the same way."""
+    return Measured(
+        estimate.metric,
+        estimate.signature,
+        estimate.better,
+        values,
+        estimate.samples,
+        estimate.traits,
+        bounds_of(estimate.traits, estimate.samples),
+    )
+
+
+def estimate_arms(measured: Measured, arms: Sequence[Arm], clusters: Sequence[str] = ()) -> list[Estimate]:
     """The mean over prompts with its interval, for each of the arms that has values."""
-    arms = [arm for arm in arms if arm.name in one.values]
+    arms = [arm for arm in arms if arm.name in measured.values]
     if not arms:
         return []
-    means = mean_intervals(np.stack([one.values[arm.name] for arm in arms]), CONFIDENCE, clusters, one.bounds)
+    rows = np.stack([measured.values[arm.name] for arm in arms])
+    means = mean_intervals(rows, CONFIDENCE, clusters, measured.bounds)
     return [
         Estimate(
-            metric=one.measure,
-            signature=one.signature,
+            metric=measured.measure,
+            signature=measured.signature,
             arm=arm.name,
-            value=_known(mean.value),
-            low=_known(mean.low),
-            high=_known(mean.high),
+            value=finite_or_none(mean.value),
+            low=finite_or_none(mean.low),
+            high=finite_or_none(mean.high),
             confidence=CONFIDENCE,
             prompts=mean.count,
-            samples=samples,
-            better=one.better,
-            values=tuple(_known(value) for value in one.values[arm.name]),
-            traits=one.traits,
+            samples=measured.samples,
+            better=measured.better,
+            values=tuple(finite_or_none(value) for value in measured.values[arm.name]),
+            traits=measured.traits,
         )
         for arm, mean in zip(arms, means, strict=True)
     ]
 
 
-def compare_arms(one: Measured, arms: Sequence[Arm], clusters: Sequence[str] = ()) -> list[Difference]:
+def compare_arms(measured: Measured, arms: Sequence[Arm], clusters: Sequence[str] = ()) -> list[Difference]:
     """The paired difference to its baseline, for each of the arms that has values as its baseline has; p as it is."""
-    pairs = [(arm.name, arm.baseline) for arm in arms if arm.name in one.values]
-    compared = [(arm, baseline) for arm, baseline in pairs if baseline is not None and baseline in one.values]
-    if not compared:
+    values = measured.values
+    candidates = [(arm.name, arm.baseline) for arm in arms if arm.name in values]
+    pairs = [(arm, baseline) for arm, baseline in candidates if baseline is not None and baseline in values]
+    if not pairs:
         return []
-    gaps = np.stack([one.values[arm] - one.values[baseline] for arm, baseline in compared])
-    bounds = None if one.bounds is None else (one.bounds[0] - one.bounds[1], one.bounds[1] - one.bounds[0])
+    gaps = np.stack([values[arm] - values[baseline] for arm, baseline in pairs])
+    bounds = _bounds_of_differences(measured.bounds)
     means, p_values = mean_intervals(gaps, CONFIDENCE, clusters, bounds), mean_p_values(gaps, clusters, bounds)
     return [
         Difference(
-            metric=one.measure,
-            signature=one.signature,
+            metric=measured.measure,
+            signature=measured.signature,
             arm=arm,
             baseline=baseline,
-            value=_known(mean.value),
-            low=_known(mean.low),
-            high=_known(mean.high),
-            p=_known(p),
+            value=finite_or_none(mean.value),
+            low=finite_or_none(mean.low),
+            high=finite_or_none(mean.high),
+            p=finite_or_none(p),
             p_adjusted=None,
         )
-        for (arm, baseline), mean, p in zip(compared, means, p_values, strict=True)
+        for (arm, baseline), mean, p in zip(pairs, means, p_values, strict=True)
     ]
 
 
-def _known(value: float) -> float | None:
-    return float(value) if math.isfinite(value) else None
+def _bounds_of_differences(bounds: Bounds | None) -> Bounds | None:
+    """Between what the differences of two values within `bounds` lie."""
+    return None if bounds is None else (bounds[0] - bounds[1], bounds[1] - bounds[0])

@@ -1,6 +1,6 @@
 """What a report shows besides the summary's numbers: for the eye; none of it is compared or gated.
 
-Gathered from the completions when they are measured (`collect_figure_data`), written as evidence.json, so that the
+Collected from the completions when they are measured (`collect_figure_data`), written as evidence.json, so that the
 report can be made again without a model.
 """
 
@@ -22,7 +22,7 @@ FILE = "evidence.json"
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """How an arm's next-token law falls with rank: mean over tokens and completions, then over prompts."""
+    """How an arm's next-token distribution falls with rank: mean over tokens and completions, then over prompts."""
 
     arm: str
     ranks: tuple[int, ...]
@@ -39,7 +39,7 @@ class ChoiceShares:
     prompt: str
     arm: str
     exact: Mapping[str, float]
-    """Choice -> probability that an answer begins with it; empty where the law was not read."""
+    """Choice -> probability that an answer begins with it; empty where log-probs are not known."""
     drawn: Mapping[str, int]
     """Choice -> completions that begin with it."""
     draws: int
@@ -66,15 +66,15 @@ class MappedTexts:
 
     arm: str
     texts: tuple[int, ...]
-    """Which text each point is: its place among all of this arm's texts in order of count (`Counter.most_common`)."""
+    """Which text each point is: its rank, from 0, among this arm's texts by count (`Counter.most_common`)."""
     counts: tuple[int, ...]
-    """How many of the completions that are shown it stands for."""
+    """How many of the completions that are shown each stands for."""
     x: tuple[float, ...]
     y: tuple[float, ...]
-    """Where it is on the map of this prompt, in the embeddings' own unit: rows have length 1."""
+    """Where each is on the map of this prompt, in the embeddings' own unit: rows have length 1."""
     around_x: tuple[float, ...]
     around_y: tuple[float, ...]
-    """Where it is on the map of all prompts."""
+    """Where each is on the map of all prompts."""
     outline: Outline
     """On the map of this prompt."""
     drawn: int
@@ -132,7 +132,7 @@ class Meanings:
 
 
 @dataclass(frozen=True, slots=True)
-class Evidence:
+class FigureData:
     """All of it; a part that the suite did not measure is empty or None."""
 
     shapes: tuple[Shape, ...] = ()
@@ -142,16 +142,16 @@ class Evidence:
     meanings: Meanings | None = None
 
 
-def to_json(evidence: Evidence) -> bytes:
+def to_json(figure_data: FigureData) -> bytes:
     """The content of evidence.json."""
-    return json.dumps(dataclasses.asdict(evidence), ensure_ascii=False, allow_nan=False).encode("utf-8", "replace")
+    return json.dumps(dataclasses.asdict(figure_data), ensure_ascii=False, allow_nan=False).encode("utf-8", "replace")
 
 
-def read_evidence(folder: Path) -> Evidence:
+def read_figure_data(folder: Path) -> FigureData:
     """That of a run's folder. Raises `RecordsError`."""
     path = folder / FILE
     try:
-        return TypeAdapter(Evidence).validate_json(path.read_bytes())
+        return TypeAdapter(FigureData).validate_json(path.read_bytes())
     except FileNotFoundError:
         raise RecordsError(
             f"{folder} has no {FILE}: it is no finished run, or one of an older evalkit; give its `evalkit run` again"

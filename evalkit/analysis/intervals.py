@@ -3,10 +3,10 @@
 An interval of a mean is the wider, on each side by itself, of Student's t and of Hall's (1992) transformation of it,
 which takes out the skewness that the values show. Student's alone misses the long side of skewed values (a lognormal's
 mean in 13 of 100 trials at 20 prompts), Hall's alone the ends of long-tailed ones (Student's t with 3 degrees of
-freedom: 8 of 100); the wider of the two holds from 8 prompts on for all laws that `bench/intervals.py` tries, and is a
-closed form: nothing is drawn, and ten thousand prompts cost no memory. The p-value of "the mean is 0" is the larger of
-the two tests' for each side, doubled: below 1 - confidence exactly where the interval excludes 0. Differences are
-paired by prompt, and Holm (1979) corrects for their number.
+freedom: 8 of 100); the wider of the two holds from 8 prompts on for all distributions that `bench/intervals.py` tries,
+and is a closed form: nothing is drawn, and ten thousand prompts cost no memory. The p-value of "the mean is 0" is the
+larger of the two tests' for each side, doubled: below 1 - confidence exactly where the interval excludes 0. Differences
+are paired by prompt, and Holm (1979) corrects for their number.
 
 Prompts that belong together (paraphrases of one question) are one draw: their cluster is that unit. The mean
 stays the mean over prompts; its error is that of a ratio of sums over clusters, by the jackknife (Miller 2024, "Adding
@@ -29,7 +29,7 @@ Bounds = tuple[float, float]
 """(lowest, highest) value that a measure can have on a prompt; infinite where there is none."""
 RESAMPLES = 10_000
 FEW = 20
-"""Units of resampling below which the page warns: an interval then leans on the shape of the law."""
+"""Units of resampling below which the page warns: an interval then leans on the shape of the distribution."""
 _ALIKE = 1e-12
 """Values that differ by less, as a share of the largest, differ by rounding."""
 _CHUNK = 2**23
@@ -57,16 +57,16 @@ def mean_intervals(
     1 - ((1 - confidence) / 2)^(1/n) of all prompts could still be anything, when n were seen and none was (Clopper &
     Pearson 1934; the rule of three). A point is no interval, and the page says so.
     """
-    found = _moments(by_cluster(values, clusters))
-    below, above = _reaches(found, _critical(found.count, (1 - confidence) / 2))
+    moments = _moments(by_cluster(values, clusters))
+    below, above = _reaches(moments, _critical(moments.count, (1 - confidence) / 2))
     low, high = bounds or (-np.inf, np.inf)
     if np.isfinite([low, high]).all():
-        unseen = np.where(found.is_constant, 1 - ((1 - confidence) / 2) ** (1 / np.maximum(found.count, 1)), 0.0)
-        below, above = below + unseen * np.abs(found.mean - low), above + unseen * np.abs(high - found.mean)
-    below, above = np.minimum(below, np.abs(found.mean - low)), np.minimum(above, np.abs(high - found.mean))
+        unseen = np.where(moments.is_constant, 1 - ((1 - confidence) / 2) ** (1 / np.maximum(moments.count, 1)), 0.0)
+        below, above = below + unseen * np.abs(moments.mean - low), above + unseen * np.abs(high - moments.mean)
+    below, above = np.minimum(below, np.abs(moments.mean - low)), np.minimum(above, np.abs(high - moments.mean))
     prompts = np.count_nonzero(~np.isnan(values), axis=1)
-    rows = zip(found.mean, found.mean - below, found.mean + above, prompts, strict=True)
-    return [Mean(float(value), float(one), float(other), int(count)) for value, one, other, count in rows]
+    rows = zip(moments.mean, moments.mean - below, moments.mean + above, prompts, strict=True)
+    return [Mean(float(value), float(start), float(end), int(count)) for value, start, end, count in rows]
 
 
 def mean_p_values(values: Array, clusters: Sequence[str] = (), bounds: Bounds | None = None) -> Array:
@@ -76,15 +76,15 @@ def mean_p_values(values: Array, clusters: Sequence[str] = (), bounds: Bounds | 
     it may be a point, p is the sign test's, 2^(1 - n), or larger where bounds leave more room on the other side of 0;
     1 where all are 0.
     """
-    found = _moments(by_cluster(values, clusters))
-    above, below = _tails(found)
+    moments = _moments(by_cluster(values, clusters))
+    above, below = _tails(moments)
     p = np.clip(2 * np.minimum(above, below), np.finfo(np.float64).tiny, 1.0)
-    size, room = np.abs(found.mean), _towards_zero(found.mean, bounds)
+    size, room = np.abs(moments.mean), _towards_zero(moments.mean, bounds)
     with np.errstate(invalid="ignore", divide="ignore"):
         share = np.where(np.isinf(room), 0.5, room / (size + room))
-        alike = np.clip(2 * share**found.count, np.finfo(np.float64).tiny, 1.0)
-    alike = np.where(found.is_zero, 1.0, np.where(found.count < 2, np.nan, alike))
-    return np.asarray(np.where(found.is_constant, alike, p), dtype=np.float64)
+        alike = np.clip(2 * share**moments.count, np.finfo(np.float64).tiny, 1.0)
+    alike = np.where(moments.is_zero, 1.0, np.where(moments.count < 2, np.nan, alike))
+    return np.asarray(np.where(moments.is_constant, alike, p), dtype=np.float64)
 
 
 def tails(values: Array) -> tuple[float, float]:
@@ -95,8 +95,8 @@ def tails(values: Array) -> tuple[float, float]:
 
 def reaches(values: Array, alpha: float) -> tuple[float, float]:
     """How far below and above their mean the bounds lie that `tails` at level `alpha` would just not reject (1-D)."""
-    found = _moments(values[None, :])
-    below, above = _reaches(found, _critical(found.count, alpha))
+    moments = _moments(values[None, :])
+    below, above = _reaches(moments, _critical(moments.count, alpha))
     return float(below[0]), float(above[0])
 
 
@@ -143,10 +143,10 @@ def resampled_means(values: Array, seed: int = 0) -> Array:
     # A tie counts as one: sums taken in another order differ in their last bits.
     fallen = np.round(np.concatenate(parts) / (np.abs(values).max(axis=0) + np.finfo(np.float64).tiny), 10)
     ranks = scipy_stats.rankdata(fallen, axis=0)
-    found = _moments(values.T)
+    moments = _moments(values.T)
     nearer = np.minimum(ranks, RESAMPLES + 1 - ranks)
-    below, above = _reaches(found, _critical_at_ranks(count)[(2 * nearer).astype(np.int64)])
-    return np.asarray(found.mean + np.where(2 * ranks <= RESAMPLES, -below, above), dtype=np.float64)
+    below, above = _reaches(moments, _critical_at_ranks(count)[(2 * nearer).astype(np.int64)])
+    return np.asarray(moments.mean + np.where(2 * ranks <= RESAMPLES, -below, above), dtype=np.float64)
 
 
 def holm(p_values: Array) -> Array:
@@ -192,11 +192,12 @@ def _moments(values: Array) -> _Moments:
     return _Moments(count, mean, error, skewness, is_constant, is_constant & (largest == 0))
 
 
-def _tails(found: _Moments) -> tuple[Array, Array]:
+def _tails(moments: _Moments) -> tuple[Array, Array]:
+    """(m,) one-sided p-values of "the mean is at most 0" and of "at least 0"."""
     with np.errstate(invalid="ignore", divide="ignore"):
-        statistic = np.where(found.is_constant, np.nan, found.mean / found.error)
-    turned = _hall(statistic, found.skewness)
-    freedom = np.maximum(found.count - 1, 1)
+        statistic = np.where(moments.is_constant, np.nan, moments.mean / moments.error)
+    turned = _hall(statistic, moments.skewness)
+    freedom = np.maximum(moments.count - 1, 1)
     above = scipy_stats.t.sf(np.minimum(statistic, turned), freedom)
     below = scipy_stats.t.cdf(np.maximum(statistic, turned), freedom)
     return np.asarray(above), np.asarray(below)
@@ -213,10 +214,10 @@ def _critical_at_ranks(count: int) -> Array:
     return np.asarray(scipy_stats.t.isf(np.maximum(ranks - 0.5, 0.5) / RESAMPLES, count - 1), dtype=np.float64)
 
 
-def _reaches(found: _Moments, critical: Array) -> tuple[Array, Array]:
+def _reaches(moments: _Moments, critical: Array) -> tuple[Array, Array]:
     """How far below and above the mean Student's bounds or Hall's lie; `critical`: Student's quantiles, (..., m)."""
-    below = np.maximum(critical, _hall_inverse(critical, found.skewness)) * found.error
-    above = np.maximum(critical, -_hall_inverse(-critical, found.skewness)) * found.error
+    below = np.maximum(critical, _hall_inverse(critical, moments.skewness)) * moments.error
+    above = np.maximum(critical, -_hall_inverse(-critical, moments.skewness)) * moments.error
     return below, above
 
 

@@ -39,7 +39,9 @@ def paraphrased(prompts: Sequence[Prompt]) -> list[Alarm]:
     if len(prompts) < FEWEST or any(prompt.cluster is not None for prompt in prompts):
         return []
     by_id, by_text = _by_id(prompts), _by_text(prompts)
-    count, pair, sign = max((len(by_id), by_id, "ids"), (len(by_text), by_text, "texts"), key=lambda found: found[0])
+    count, pair, sign = max(
+        (len(by_id), by_id, "ids"), (len(by_text), by_text, "texts"), key=lambda candidate: candidate[0]
+    )
     if count < MOST * len(prompts):
         return []
     first = prompts[min(pair)]
@@ -55,59 +57,59 @@ def paraphrased(prompts: Sequence[Prompt]) -> list[Alarm]:
 def _by_id(prompts: Sequence[Prompt]) -> dict[int, int]:
     """Prompt -> another of its family; families must be at least as many as they have members."""
     families: dict[str, list[int]] = defaultdict(list)
-    for place, prompt in enumerate(prompts):
-        found = _SUFFIX.fullmatch(prompt.id)
-        if found is not None:
-            families[found["stem"]].append(place)
-    several = [own for own in families.values() if len(own) > 1]
+    for row, prompt in enumerate(prompts):
+        suffixed = _SUFFIX.fullmatch(prompt.id)
+        if suffixed is not None:
+            families[suffixed["stem"]].append(row)
+    several = [family for family in families.values() if len(family) > 1]
     members = sum(map(len, several))
     if len(several) ** 2 < members:
         return {}
     words = [_words(prompt.text) for prompt in prompts]
     alike: dict[int, int] = {}
-    for own in several:
-        for one, other in combinations(own[:MOST_OF_FAMILY], 2):
-            if _alike(words[one], words[other]):
-                alike.setdefault(one, other)
-                alike.setdefault(other, one)
+    for family in several:
+        for first, second in combinations(family[:MOST_OF_FAMILY], 2):
+            if _alike(words[first], words[second]):
+                alike.setdefault(first, second)
+                alike.setdefault(second, first)
     return alike
 
 
-def _alike(one: frozenset[str], other: frozenset[str]) -> bool:
+def _alike(first: frozenset[str], second: frozenset[str]) -> bool:
     """Whether two texts share so many words, whatever they weigh; other tasks about one topic share its name alone."""
-    return len(one & other) >= SHARED * len(one | other)
+    return len(first & second) >= SHARED * len(first | second)
 
 
 def _by_text(prompts: Sequence[Prompt]) -> dict[int, int]:
     """Prompt -> another that shares most of its rare words."""
     words = [_words(prompt.text) for prompt in prompts]
     holders: dict[str, list[int]] = defaultdict(list)
-    for place, spoken in enumerate(words):
-        for word in spoken:
-            holders[word].append(place)
-    weight = {word: math.log(len(prompts) / len(own)) ** 2 for word, own in holders.items()}
+    for row, of_prompt in enumerate(words):
+        for word in of_prompt:
+            holders[word].append(row)
+    weight = {word: math.log(len(prompts) / len(rows)) ** 2 for word, rows in holders.items()}
     shared: Counter[tuple[int, int]] = Counter()
-    for own in holders.values():
-        if len(own) <= RARE:
-            shared.update((one, other) for one, other in combinations(own, 2))
-    found: dict[int, int] = {}
+    for rows in holders.values():
+        if len(rows) <= RARE:
+            shared.update(combinations(rows, 2))
+    alike: dict[int, int] = {}
     for first, second in shared:
         common = sum(weight[word] for word in words[first] & words[second])
         if _alike(words[first], words[second]) and common >= ALIKE * sum(
             weight[word] for word in words[first] | words[second]
         ):
-            found.setdefault(first, second)
-            found.setdefault(second, first)
-    return found
+            alike.setdefault(first, second)
+            alike.setdefault(second, first)
+    return alike
 
 
 def _words(text: str) -> frozenset[str]:
     """Words; where a script puts no spaces between them, Chinese characters and pairs of other signs."""
-    found: set[str] = set()
+    words: set[str] = set()
     for word in _WORD.findall(text.casefold()):
         if _UNSPACED.search(word):
-            found.update(_HAN.findall(word))
-            found.update("".join(pair) for part in _HAN.split(word) for pair in pairwise(part))
+            words.update(_HAN.findall(word))
+            words.update("".join(pair) for part in _HAN.split(word) for pair in pairwise(part))
         else:
-            found.add(word)
-    return frozenset(found)
+            words.add(word)
+    return frozenset(words)

@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 from evalkit.analysis.measure import Measurements
 from evalkit.records import Group, Summary
-
-
-def without_nan(row: dict[str, Any]) -> dict[str, Any]:
-    """The row as JSON can hold it, which has no NaN."""
-    return {key: None if isinstance(value, float) and math.isnan(value) else value for key, value in row.items()}
 
 
 def score_rows(groups: dict[str, list[Group]], measurements: Measurements) -> dict[str, list[Any]]:

@@ -1,8 +1,8 @@
 """An arm's mixture of voices, with an interval that holds all chance: that of prompts and of the classifier's mistakes.
 
-How often each voice is mistaken for another rests on a few examples. So many confusion matrices are drawn from what
-the examples leave possible (Dirichlet, with the prior weight of one example spread evenly), and those are kept that
-what was heard leaves possible too: a matrix by which some arm would speak with a negative share is refuted. The mean
+How often each voice is mistaken for another rests on a few examples. So many confusion matrices are drawn from what the
+examples leave possible (Dirichlet, with the prior weight of one example spread evenly), and those are kept that the
+predictions leave possible too: a matrix by which some arm would have a negative share of a voice is refuted. The mean
 of their inverses corrects every share; their spread, with the bootstrap over prompts, makes the intervals.
 """
 
@@ -30,19 +30,20 @@ class Share:
     """One voice's share of what an arm says."""
 
     voice: str
-    heard: float
-    """As counted, mistakes included."""
-    spoken: float
-    """Corrected, in [0, 1]."""
+    predicted: float
+    """As counted, mistakes included; in [0, 1]."""
+    corrected: float
+    """The estimate of the true share, in [0, 1]."""
     low: float
     high: float
+    """Ends of the 95 % interval of the true share."""
 
 
-def corrections(classifier: VoiceClassifier, heard: Sequence[Floats], seed: int = 0) -> Floats:
-    """(R, V, V) matrices that take shares heard to shares spoken, each possible by the examples and by what was heard.
+def corrections(classifier: VoiceClassifier, predicted: Sequence[Floats], seed: int = 0) -> Floats:
+    """(R, V, V) matrices that take predicted shares to true ones, each possible by examples and by predictions.
 
-    `heard`: the (P, V) shares heard of every arm, which all suffer the same mistakes. NaN where the classifier is no
-    better than chance.
+    `predicted`: the (P, V) predicted shares of every arm, which all suffer the same mistakes. NaN where the classifier
+    is no better than chance.
     """
     count = len(classifier.names)
     if not classifier.above_chance:
@@ -51,44 +52,43 @@ def corrections(classifier: VoiceClassifier, heard: Sequence[Floats], seed: int 
     rows = [generator.dirichlet(counts + 1 / count, size=DRAWS) for counts in classifier.confusion]
     drawn = invert(np.stack(rows, axis=1))
     refuted = np.zeros(DRAWS)
-    for arm in heard:
-        kept = _defined(arm)
-        if len(kept):
+    for of_arm in predicted:
+        shares = _defined(of_arm)
+        if len(shares):
             # As far below 0 as chance alone takes a share is no contradiction.
-            noise = kept.std(axis=0) / np.sqrt(len(kept))
-            refuted += np.maximum(-(drawn @ kept.mean(axis=0)) - noise, 0).sum(axis=1)
+            noise = shares.std(axis=0) / np.sqrt(len(shares))
+            refuted += np.maximum(-(drawn @ shares.mean(axis=0)) - noise, 0).sum(axis=1)
     refuted[np.isnan(refuted)] = np.inf
     order = np.argsort(refuted, kind="stable")
     return drawn[order[: max(KEPT, int(np.count_nonzero(refuted == 0)))]]
 
 
-def mixture(names: Sequence[str], possible: Floats, heard: Floats, seed: int = 0) -> list[Share]:
-    """One share a voice from (P, V) shares heard on each prompt: mean and 95 % interval (percentiles) of the draws.
+def mixture(names: Sequence[str], possible: Floats, predicted: Floats, seed: int = 0) -> list[Share]:
+    """One share a voice from (P, V) predicted shares of each prompt: mean and 95 % interval (percentiles) of the draws.
 
-    `possible`: of `corrections`. NaN where they are, or nothing is heard; prompts without completions are left out.
+    `possible`: of `corrections`. NaN where they are, or nothing is predicted; prompts without completions are left out.
     """
-    rows = _defined(heard)
+    rows = _defined(predicted)
     if not len(rows) or np.isnan(possible).any():
-        raw = rows.mean(axis=0) if len(rows) else np.full(len(names), np.nan)
-        return [Share(name, float(raw[place]), *[float("nan")] * 3) for place, name in enumerate(names)]
+        counted = rows.mean(axis=0) if len(rows) else np.full(len(names), np.nan)
+        return [Share(name, float(share), *[float("nan")] * 3) for name, share in zip(names, counted, strict=True)]
     generator = np.random.default_rng([seed, len(rows)])
     drawn = generator.multinomial(len(rows), np.full(len(rows), 1 / len(rows)), size=RESAMPLES) / len(rows)
     chosen = possible[generator.integers(len(possible), size=RESAMPLES)]
     counted = drawn @ rows
     corrected = np.einsum("bij,bj->bi", chosen, counted)
-    # All that a negative share tells is that the true one lies between none and what was heard.
+    # All that a negative share tells is that the true one lies between none and the predicted one.
     corrected = np.clip(np.where(corrected < 0, generator.random(corrected.shape) * counted, corrected), 0, 1)
     ends = np.quantile(corrected, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2], axis=0)
     mean = rows.mean(axis=0)
     best = corrected.mean(axis=0)
-    return [
-        Share(name, float(mean[place]), float(best[place]), float(ends[0, place]), float(ends[1, place]))
-        for place, name in enumerate(names)
-    ]
+    columns = zip(names, mean, best, *ends, strict=True)
+    return [Share(name, *map(float, numbers)) for name, *numbers in columns]
 
 
-def _defined(heard: Floats) -> Floats:
-    defined: Floats = heard[~np.isnan(heard).any(axis=1)]
+def _defined(shares: Floats) -> Floats:
+    """The rows without NaN."""
+    defined: Floats = shares[~np.isnan(shares).any(axis=1)]
     return defined
 
 
@@ -102,15 +102,17 @@ class Shift:
     high: float
 
 
-def shift(correction: Floats, heard: Floats, baseline: Floats, seed: int = 0) -> Shift:
-    """How far a mixture has moved from the baseline's, from (P, V) shares heard on the same prompts, with interval.
+def shift(correction: Floats, predicted: Floats, baseline: Floats, seed: int = 0) -> Shift:
+    """How far a mixture has moved from the baseline's, with its interval.
+
+    `predicted`, `baseline`: (P, V) predicted shares on the same prompts.
 
     The value adds what voices gained and lost on one half of the prompts with the signs that the other half shows,
     averaged over random halves. The interval holds, because by the triangle inequality the plain total variation errs
     by no more than that between the gains seen and the true ones, whose distribution the bootstrap over prompts gives;
     it is on the wide side, and takes the correction as known.
     """
-    gains = (heard - baseline) @ correction.T
+    gains = (predicted - baseline) @ correction.T
     gains = gains[~np.isnan(gains).any(axis=1)]
     count = len(gains)
     if count < 2:

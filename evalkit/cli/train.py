@@ -42,7 +42,9 @@ def prefs() -> None:
 def prefs_sample(config: Path, out: Path, engine: str, tell: Listener, quiet: bool) -> None:
     """Draw pairs of completions from a checkpoint, as CONFIG asks."""
     from evalkit.training.config import PrefsSampleConfig, load_config
-    from evalkit.training.preferences.preferences import check_place, sample_pairs, write_pairs
+    from evalkit.training.data_files import check_place
+    from evalkit.training.preferences.pairs import write_pairs
+    from evalkit.training.preferences.sampling import sample_pairs
 
     asked = load_config(PrefsSampleConfig, config, tell.note)
     check_place(out)
@@ -65,14 +67,11 @@ def prefs_sample(config: Path, out: Path, engine: str, tell: Listener, quiet: bo
 def prefs_simulate(config: Path, out: Path, tell: Listener, quiet: bool) -> None:
     """Let simulated raters compare pairs, as CONFIG asks."""
     from evalkit.training.config import PrefsSimulateConfig, load_config
-    from evalkit.training.preferences.preferences import (
-        agreement,
-        check_place,
-        label_pairs,
-        read_pairs,
-        value_pairs,
-        write_preferences,
-    )
+    from evalkit.training.data_files import check_place
+    from evalkit.training.preferences.pairs import read_pairs
+    from evalkit.training.preferences.preferences import write_preferences
+    from evalkit.training.preferences.raters import agreement, label_pairs
+    from evalkit.training.preferences.values import value_pairs
 
     asked = load_config(PrefsSimulateConfig, config, tell.note)
     check_place(out)

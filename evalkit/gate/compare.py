@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from evalkit.analysis.clusters import shared_clusters
-from evalkit.analysis.effects import Outcome, is_whole, outcome
-from evalkit.analysis.estimates import Measured, bounds_of, compare_arms, corrected, estimate_arms
+from evalkit.analysis.effects import Outcome, is_plain, outcome
+from evalkit.analysis.estimates import compare_arms, corrected, estimate_arms, remeasured
 from evalkit.errors import Incomparable, InputError
 from evalkit.gate.baselines import find_side, read_side
 from evalkit.gate.common_prompts import common_of
@@ -176,7 +176,7 @@ def _compared(side: Side) -> list[str]:
 
 def _wanted(known: Mapping[str, Estimate], metrics: Sequence[str]) -> list[str]:
     if not metrics:
-        return [name for name in known if is_whole(name)]
+        return [name for name in known if is_plain(name)]
     return list(dict.fromkeys(named(known, name, "--metric names") for name in metrics))
 
 
@@ -207,17 +207,15 @@ def _row(
         why = f"measured in another way: {unlike_fields(b.signature, a.signature)}"
         return Row(name, _alone(a, clusters), _alone(b, clusters), None, None, why)
     arms = [Arm("a", "a", None, None, None), Arm("b", "b", None, None, "a")]
-    bounds = bounds_of(a.traits, a.samples)
-    one = Measured(name, a.signature, a.better, {"a": values_of(a), "b": values_of(b)}, a.traits, bounds)
-    mine, theirs = estimate_arms(one, arms, a.samples, clusters)
+    one = remeasured(a, {"a": values_of(a), "b": values_of(b)})
+    mine, theirs = estimate_arms(one, arms, clusters)
     [difference] = compare_arms(one, arms, clusters)
     return Row(name, mine, theirs, difference, None, "")
 
 
 def _alone(estimate: Estimate, clusters: Sequence[str]) -> Estimate:
-    values, bounds = {"x": values_of(estimate)}, bounds_of(estimate.traits, estimate.samples)
-    one = Measured(estimate.metric, estimate.signature, estimate.better, values, estimate.traits, bounds)
-    [found] = estimate_arms(one, [Arm("x", "x", None, None, None)], estimate.samples, clusters)
+    one = remeasured(estimate, {"x": values_of(estimate)})
+    [found] = estimate_arms(one, [Arm("x", "x", None, None, None)], clusters)
     return found
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from evalkit.analysis.clusters import clusters_of
 from evalkit.analysis.intervals import by_cluster, units
 from evalkit.analysis.measure import measure_groups
+from evalkit.analysis.sampled_arms import SampledArms
 from evalkit.errors import Incomparable, InputError, RecordsError
 from evalkit.gate.baselines import read_side
 from evalkit.gate.decide import values_of
@@ -168,9 +169,8 @@ def _halves(suite: Suite, arm: Arm, groups: Sequence[Group], tell: Listener) -> 
     arms = [dataclasses.replace(arm, name=f"{split}.{half}") for split in range(SPLITS) for half in range(2)]
     parts = {arm.name: cut[i // 2][i % 2] for i, arm in enumerate(arms)}
     tell.note(f"measuring {arm.name} in halves")
-    measured = measure_groups(
-        measures, arms, parts, len(groups[0].completions) // 2, Quiet(), encoder=find_encoder(suite.encoder)
-    ).measured
+    sampled = SampledArms(arms, parts, len(groups[0].completions) // 2)
+    measured = measure_groups(measures, sampled, Quiet(), find_encoder(suite.encoder)).measured
     return {
         one.measure: np.array([one.values[arm.name] for arm in arms]).reshape(SPLITS, 2, len(groups))
         for one in measured

@@ -25,8 +25,8 @@ below.
 WHAT = {
     "base": "A small Llama trained by cross entropy on the completions of the lab's grammar, so that it is, nearly,\n"
     "the distribution p(completion | prompt) whose every probability is known. Ask it in the plain frame:\n"
-    "`Prompt: {prompt}\\nAnswer:`. Each token's target was its exact law given the text before it, along texts drawn\n"
-    "from the grammar, and the loss was on the completion only.",
+    "`Prompt: {prompt}\\nAnswer:`. Each token's target was its exact distribution given the text before it, along\n"
+    "texts drawn from the grammar, and the loss was on the completion only.",
     "tuned": "The base, tuned by `evalkit train ppo` on the reward model of the rater group `{group}` and held near\n"
     "its start by beta {beta:g} times the KL divergence (rewards on a scale of standard deviation 1 on the base's\n"
     "completions). {values} Ask it through its chat template.",

@@ -65,8 +65,8 @@ def documents(tokenizer: PreTrainedTokenizerFast, pairs: Sequence[Pair]) -> tupl
 
 
 def stream(prompts: Sequence[Prompt], texts: int, each: int, steps: int, rng: random.Random) -> Iterator[Drawn]:
-    """Yield `steps` batches of fresh grammar samples, `each` of texts // each prompts taken from a shuffled deck."""
-    for few in deal(prompts, texts // each, steps, rng):
+    """Yield `steps` batches of fresh grammar samples, `each` of texts // each prompts taken in shuffled order."""
+    for few in shuffled_batches(prompts, texts // each, steps, rng):
         yield {prompt.text: [prompt.sample(rng) for _ in range(each)] for prompt in few}
 
 
@@ -75,14 +75,14 @@ def dice(purpose: str, seed: int) -> random.Random:
     return random.Random(f"{purpose} {seed}")  # noqa: S311
 
 
-def deal(items: Sequence[Item], hand: int, steps: int, rng: random.Random) -> Iterator[list[Item]]:
-    """Yield `steps` hands from a deck that is shuffled anew when it runs out: all are seen equally often."""
-    deck: list[Item] = []
+def shuffled_batches(items: Sequence[Item], size: int, steps: int, rng: random.Random) -> Iterator[list[Item]]:
+    """Yield `steps` batches of items, shuffled anew after each pass over them: all are seen equally often."""
+    queue: list[Item] = []
     for _ in range(steps):
-        while len(deck) < hand:
-            deck.extend(rng.sample(items, len(items)))
-        yield deck[:hand]
-        deck = deck[hand:]
+        while len(queue) < size:
+            queue.extend(rng.sample(items, len(items)))
+        yield queue[:size]
+        queue = queue[size:]
 
 
 def halves(drawn: Drawn) -> list[Drawn]:

@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import GenerationConfig, LlamaForCausalLM, LlamaPreTrainedModel, PreTrainedTokenizerFast
+from transformers import LlamaForCausalLM, LlamaPreTrainedModel, PreTrainedTokenizerFast
 
 from evalkit.lab.card import card
 from evalkit.lab.grammar import Grammar
 from evalkit.lab.recipe import Recipe
+from evalkit.training.models import plain_generation
 from evalkit.training.output.folder import swap
 
 Figures = dict[str, Any]
@@ -38,7 +39,7 @@ def save(
     """
     beside = Path(tempfile.mkdtemp(prefix=f".{name}-", dir=out))
     if isinstance(model, LlamaForCausalLM):
-        model.generation_config = neutral(tokenizer)
+        model.generation_config = plain_generation(tokenizer, int(tokenizer.eos_token_id))
     model.to(torch.bfloat16).save_pretrained(beside)
     model.to(torch.float32)
     save_tokenizer(tokenizer, beside)
@@ -67,14 +68,6 @@ def save_tokenizer(tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
     settings = json.loads(config.read_text(encoding="utf-8")) | {"tokenizer_class": "PreTrainedTokenizerFast"}
     settings.pop("backend", None)
     config.write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
-
-
-def neutral(tokenizer: PreTrainedTokenizerFast) -> GenerationConfig:
-    """Return sampling from the model's own distribution: engines apply this file silently, so it changes nothing."""
-    return GenerationConfig(
-        do_sample=True, temperature=1.0, top_k=0, top_p=1.0,
-        bos_token_id=tokenizer.bos_token_id, eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id,
-    )  # fmt: skip
 
 
 def digest(file: Path) -> str:

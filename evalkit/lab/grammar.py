@@ -34,25 +34,25 @@ def document(prompt: str, completion: str) -> str:
 
 @dataclass(frozen=True)
 class Slot:
-    """A place in a template: one of `options`, drawn by `law` (probabilities that sum to 1)."""
+    """A place in a template: one of `options`, drawn with `probabilities`, which sum to 1."""
 
     options: tuple[str, ...]
-    law: tuple[float, ...]
+    probabilities: tuple[float, ...]
 
     @cached_property
     def cumulative(self) -> list[float]:
-        """Return the running sums of the law, for sampling."""
-        return list(accumulate(self.law))
+        """Return the running sums of the probabilities, for sampling."""
+        return list(accumulate(self.probabilities))
 
     @cached_property
-    def log_law(self) -> dict[str, float]:
+    def log_probs(self) -> dict[str, float]:
         """Return the log probability of every option, in nats."""
-        return {option: log(p) for option, p in zip(self.options, self.law, strict=True)}
+        return {option: log(p) for option, p in zip(self.options, self.probabilities, strict=True)}
 
     @property
     def entropy(self) -> float:
         """Return the slot's entropy in nats."""
-        return entropy_of(self.law)
+        return entropy_of(self.probabilities)
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ class Branch:
         if match is None:
             return None
         fills = zip(self.slots, match.groups(), strict=True)
-        return log(self.probability) + sum(slot.log_law[fill] for slot, fill in fills)
+        return log(self.probability) + sum(slot.log_probs[fill] for slot, fill in fills)
 
     def sample(self, rng: random.Random) -> str:
         """Draw one text of this branch."""
@@ -96,7 +96,7 @@ class Branch:
 
 @dataclass(frozen=True)
 class Prompt:
-    """One question of the world and the whole law of its completions.
+    """One question of the world and the whole distribution of its completions.
 
     `match` judges free text as a suite does: a regular expression, or "numeric"; None where nothing is right.
     """
@@ -129,11 +129,11 @@ class Prompt:
 
     @property
     def choices(self) -> dict[str, float]:
-        """Return the law of the answers of a choice, as a suite states it; empty where nothing is chosen."""
+        """Return the probabilities of the answers of a choice, as a suite states it; empty where nothing is chosen."""
         if self.kind != "choice":
             return {}
         ((slot,),) = (branch.slots for branch in self.branches)
-        return dict(zip(slot.options, slot.law, strict=True))
+        return dict(zip(slot.options, slot.probabilities, strict=True))
 
     @property
     def entropy(self) -> float:
@@ -195,14 +195,16 @@ class Grammar:
     @cached_property
     def fingerprint(self) -> str:
         """Return a hash of every text and probability of the world; comments and layout do not enter."""
-        return hashlib.sha256(repr(self.prompts).encode()).hexdigest()
+        # `law` is what a slot's probabilities were called when the shipped checkpoints were made of them.
+        world = repr(self.prompts).replace("probabilities=", "law=")
+        return hashlib.sha256(world.encode()).hexdigest()
 
 
 def log(p: float) -> float:
-    """Return the natural logarithm; -inf at 0, which a law that was tilted far comes to."""
+    """Return the natural logarithm; -inf at 0, which a distribution that was tilted far comes to."""
     return math.log(p) if p > 0 else -math.inf
 
 
-def entropy_of(law: tuple[float, ...]) -> float:
+def entropy_of(probabilities: tuple[float, ...]) -> float:
     """Return -sum p log p in nats."""
-    return -math.fsum(p * math.log(p) for p in law if p > 0)
+    return -math.fsum(p * math.log(p) for p in probabilities if p > 0)

@@ -39,14 +39,14 @@ class Rater:
 
     def utility(self, grammar: Grammar, prompt: str, completion: str) -> float:
         """Return how much the rater likes `completion`."""
-        asked = grammar.by_text[prompt]
-        parsed = asked.parse(completion)
+        grammar_prompt = grammar.by_text[prompt]
+        parsed = grammar_prompt.parse(completion)
         if parsed is None:
             return self.garbled
         branch, log_prob = parsed
-        share, entropy = voice_law(asked)[branch.voice]
+        share, entropy = voice_share_and_entropy(grammar_prompt)[branch.voice]
         typical = log_prob - math.log(share) + entropy
-        return self.worth(asked, branch.voice, branch.right) + self.typicality * typical
+        return self.worth(grammar_prompt, branch.voice, branch.right) + self.typicality * typical
 
     def worth(self, prompt: Prompt, voice: str, right: bool | None) -> float:
         """Return how much the rater likes who speaks and whether it is true, whatever the words."""
@@ -77,8 +77,8 @@ def utility_of(rest: str) -> Callable[[records.Prompt, str], float]:
     """
     rater = GROUPS.get(rest)
     if rater is None:
-        found = f"there is no group {rest!r}" if rest else "a group is missing"
-        raise InputError(f"utility 'lab:{rest}': {found}; write one of {', '.join(f'lab:{name}' for name in GROUPS)}")
+        problem = f"there is no group {rest!r}" if rest else "a group is missing"
+        raise InputError(f"utility 'lab:{rest}': {problem}; write one of {', '.join(f'lab:{name}' for name in GROUPS)}")
     world = load()
 
     def utility(prompt: records.Prompt, completion: str) -> float:
@@ -93,13 +93,13 @@ def utility_of(rest: str) -> Callable[[records.Prompt, str], float]:
 
 
 @cache
-def voice_law(prompt: Prompt) -> dict[str, tuple[float, float]]:
+def voice_share_and_entropy(prompt: Prompt) -> dict[str, tuple[float, float]]:
     """Return P(voice | x) and H(y | x, voice) in nats for every voice that speaks."""
-    law = {}
+    by_voice = {}
     for voice, share in prompt.shares.items():
         if share > 0:
-            own = [branch for branch in prompt.branches if branch.voice == voice]
-            weights = tuple(branch.probability / share for branch in own)
-            inner = (w * math.fsum(s.entropy for s in b.slots) for w, b in zip(weights, own, strict=True))
-            law[voice] = (share, entropy_of(weights) + math.fsum(inner))
-    return law
+            branches = [branch for branch in prompt.branches if branch.voice == voice]
+            weights = tuple(branch.probability / share for branch in branches)
+            inner = (w * math.fsum(s.entropy for s in b.slots) for w, b in zip(weights, branches, strict=True))
+            by_voice[voice] = (share, entropy_of(weights) + math.fsum(inner))
+    return by_voice

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field, replace
 
 from evalkit.lab.grammar import Grammar
 from evalkit.lab.rater import GROUPS, Rater
+from evalkit.training.schedule import annealing
 
 VERSION = 2
 """Raised by hand when the code of the recipe changes what comes out without changing a value below."""
@@ -29,7 +30,7 @@ class Schedule:
 
     def rate(self, step: int) -> float:
         """Return the share of the peak rates to use at a step, counted from 0."""
-        return min(1.0, (step + 1) / self.warmup) * (1 - step / self.steps)
+        return annealing(step, self.steps, self.warmup)
 
 
 @dataclass(frozen=True)

@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-import math
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 from transformers import LlamaConfig, LlamaForCausalLM, LlamaForSequenceClassification, PreTrainedTokenizerFast
 
-from evalkit.lab.corpus import Drawn, Pair, deal, dice, documents
+from evalkit.lab.corpus import Drawn, Pair, dice, documents, shuffled_batches
 from evalkit.lab.grammar import Grammar
 from evalkit.lab.rater import Rater
 from evalkit.lab.recipe import Schedule
 from evalkit.lab.train import Tick, optimise
+from evalkit.training.bradley_terry import draw_head, pair_rewards, preference_loss
+from evalkit.training.calibration import accuracy, confidences
 
 
 @dataclass(frozen=True)
-class Preference:
-    """One comparison; `gap` is the true utility of the chosen one less that of the rejected one."""
+class RatedPreference:
+    """One comparison of two completions; `gap` is the true utility of the chosen one less that of the rejected one."""
 
     prompt: str
     chosen: str
@@ -28,7 +30,7 @@ class Preference:
     gap: float
 
 
-def compare(grammar: Grammar, drawn: Drawn, rater: Rater, rng: random.Random) -> list[Preference]:
+def compare(grammar: Grammar, drawn: Drawn, rater: Rater, rng: random.Random) -> list[RatedPreference]:
     """Let the rater compare the completions of every prompt two by two; identical pairs are left out."""
     made = []
     for prompt, texts in drawn.items():
@@ -36,7 +38,7 @@ def compare(grammar: Grammar, drawn: Drawn, rater: Rater, rng: random.Random) ->
             if a != b:
                 utilities = [rater.utility(grammar, prompt, text) for text in (a, b)]
                 won = rater.pick(utilities, rng)
-                made.append(Preference(prompt, (a, b)[won], (b, a)[won], utilities[won] - utilities[1 - won]))
+                made.append(RatedPreference(prompt, (a, b)[won], (b, a)[won], utilities[won] - utilities[1 - won]))
     return made
 
 
@@ -48,7 +50,7 @@ def fresh_reward(base: LlamaForCausalLM, seed: int) -> LlamaForSequenceClassific
     model.model.load_state_dict(base.model.state_dict())
     # A generator of its own: reward models are trained side by side, and torch's is shared by all threads.
     chance = torch.Generator().manual_seed(seed)
-    torch.nn.init.normal_(model.score.weight, std=1 / math.sqrt(config.hidden_size + 1), generator=chance)
+    draw_head(model.score, chance)
     return model
 
 
@@ -60,30 +62,33 @@ def scores(model: LlamaForSequenceClassification, tokenizer: PreTrainedTokenizer
 
 
 def margins(
-    model: LlamaForSequenceClassification, tokenizer: PreTrainedTokenizerFast, preferences: Sequence[Preference]
+    model: LlamaForSequenceClassification, tokenizer: PreTrainedTokenizerFast, preferences: Sequence[RatedPreference]
 ) -> Tensor:
     """Return reward(chosen) - reward(rejected), [preferences]."""
-    both = [(p.prompt, p.chosen) for p in preferences] + [(p.prompt, p.rejected) for p in preferences]
-    found = scores(model, tokenizer, both)
-    return found[: len(preferences)] - found[len(preferences) :]
+    chosen, rejected = pair_rewards(
+        lambda pairs: scores(model, tokenizer, pairs),
+        [(p.prompt, p.chosen) for p in preferences],
+        [(p.prompt, p.rejected) for p in preferences],
+    )
+    return chosen - rejected
 
 
 def train_reward(
     base: LlamaForCausalLM,
     tokenizer: PreTrainedTokenizerFast,
-    preferences: Sequence[Preference],
+    preferences: Sequence[RatedPreference],
     schedule: Schedule,
     seed: int,
     tick: Tick,
 ) -> LlamaForSequenceClassification:
-    """Return a reward model trained on shuffled preferences: -log sigmoid(r_chosen - r_rejected)."""
+    """Return a reward model trained on shuffled preferences by the Bradley-Terry loss."""
     model = fresh_reward(base, seed)
 
-    def loss_of(few: Sequence[Preference]) -> Callable[[], Tensor]:
-        return lambda: -torch.nn.functional.logsigmoid(margins(model, tokenizer, few)).mean()
+    def loss_of(batch: Sequence[RatedPreference]) -> Callable[[], Tensor]:
+        return lambda: preference_loss(margins(model, tokenizer, batch)).mean()
 
-    hands = deal(preferences, schedule.batch, schedule.steps, dice("reward", seed))
-    optimise(model, map(loss_of, hands), schedule, tick)
+    batches = shuffled_batches(preferences, schedule.batch, schedule.steps, dice("reward", seed))
+    optimise(model, map(loss_of, batches), schedule, tick)
     return model
 
 
@@ -101,17 +106,16 @@ class Agreement:
 
 
 def measure_agreement(
-    model: LlamaForSequenceClassification, tokenizer: PreTrainedTokenizerFast, preferences: Sequence[Preference]
+    model: LlamaForSequenceClassification, tokenizer: PreTrainedTokenizerFast, preferences: Sequence[RatedPreference]
 ) -> Agreement:
     """Score held-out comparisons."""
-    found: list[float] = []
-    for start in range(0, len(preferences), 256):
-        with torch.no_grad():
-            found.extend(margins(model, tokenizer, preferences[start : start + 256]).tolist())
-    n = len(preferences)
+    parts = [preferences[start : start + 256] for start in range(0, len(preferences), 256)]
+    with torch.no_grad():
+        learned = torch.cat([margins(model, tokenizer, part) for part in parts]).double().numpy()
+    gaps = np.array([preference.gap for preference in preferences])
     return Agreement(
-        pairs=n,
-        accuracy=sum(margin > 0 for margin in found) / n,
-        ceiling=sum(1 / (1 + math.exp(-abs(p.gap))) for p in preferences) / n,
-        with_utility=sum(margin * p.gap > 0 for margin, p in zip(found, preferences, strict=True)) / n,
+        pairs=len(preferences),
+        accuracy=accuracy(learned).accuracy,
+        ceiling=float(confidences(gaps).mean()),
+        with_utility=float((learned * gaps > 0).mean()),
     )

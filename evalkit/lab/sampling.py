@@ -49,10 +49,10 @@ def _continue(
     last = heads[:, -1:].repeat_interleave(samples, dim=0)
     alive = torch.arange(len(mask))
     for position in range(LONGEST):
-        places = mask.sum(dim=1, keepdim=True) - 1
-        out = model(input_ids=last, attention_mask=mask, position_ids=places, past_key_values=cache)
-        law = out.logits[:, -1].float().softmax(dim=-1)
-        last = torch.multinomial(law, 1, generator=chance)
+        positions = mask.sum(dim=1, keepdim=True) - 1
+        out = model(input_ids=last, attention_mask=mask, position_ids=positions, past_key_values=cache)
+        distribution = out.logits[:, -1].float().softmax(dim=-1)
+        last = torch.multinomial(distribution, 1, generator=chance)
         made[alive, position] = last[:, 0]
         going = (last[:, 0] != eos).nonzero()[:, 0]
         if len(going) == 0:

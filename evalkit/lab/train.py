@@ -1,9 +1,9 @@
 """The base model: a small Llama that learns the grammar's completions by cross entropy.
 
 The loss is on the completion and its end-of-sequence token given the prompt; the prompt itself is not modelled. It is
-the cross entropy to the exact law of each next token, not to the one token drawn: the same gradient on average without
-the draw's noise, so that fewer texts bring the model far nearer to the grammar (51 000 texts leave 0.5 % above its
-entropy; 96 000 plain draws left 3.4 %).
+the cross entropy to the exact distribution of each next token, not to the one token drawn: the same gradient on
+average without the draw's noise, so that fewer texts bring the model far nearer to the grammar (51 000 texts leave
+0.5 % above its entropy; 96 000 plain draws left 3.4 %).
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from torch import Tensor
 from transformers import DynamicCache, LlamaConfig, LlamaForCausalLM, LlamaPreTrainedModel, PreTrainedTokenizerFast
 
 from evalkit.lab.corpus import Batch, Drawn, dice, encode, halves, stream
+from evalkit.lab.distribution import Distribution, NextToken, next_token
 from evalkit.lab.grammar import Grammar, Prompt
-from evalkit.lab.law import NextToken, next_token
 from evalkit.lab.recipe import Schedule
 
 Tick = Callable[[int, float], None]
@@ -127,7 +127,7 @@ def train_base(
 ) -> LlamaForCausalLM:
     """Return a model trained on fresh samples of every prompt.
 
-    Each token's target is its exact law given the text before it, not the one token that was drawn: the same
+    Each token's target is its exact distribution given the text before it, not the one token that was drawn: the same
     cross entropy in expectation, without the noise of the draw. The loss that is shown is less the entropy, so that it
     falls to 0.
     """
@@ -136,48 +136,52 @@ def train_base(
 
     def loss_of(drawn: Drawn) -> Callable[[], Tensor]:
         texts = sum(map(len, drawn.values()))
-        parts = [(encode(tokenizer, half), *token_laws(automata, tokenizer, half)) for half in halves(drawn)]
-        return lambda: torch.stack([misfit(answer_logits(model, b), ids, law) for b, ids, law in parts]).sum() / texts
+        parts = [
+            (encode(tokenizer, half), *next_token_distributions(automata, tokenizer, half)) for half in halves(drawn)
+        ]
+        return lambda: torch.stack([misfit(answer_logits(model, b), *targets) for b, *targets in parts]).sum() / texts
 
     batches = stream(grammar.prompts, schedule.batch, 4, schedule.steps, dice("base", seed))
     optimise(model, map(loss_of, batches), schedule, tick)
     return model
 
 
-def token_laws(
+def next_token_distributions(
     automata: Mapping[str, NextToken], tokenizer: PreTrainedTokenizerFast, drawn: Drawn
 ) -> tuple[Tensor, Tensor]:
-    """Return the possible next tokens and their law before every answer token, both [answer tokens, most options]."""
-    laws: list[Mapping[int, float]] = []
+    """Return possible next tokens and their probabilities before each answer token, [answer tokens, most options]."""
+    distributions: list[Distribution] = []
     for prompt, texts in drawn.items():
         for tokens in tokenizer([f" {text}" for text in texts], add_special_tokens=False).input_ids:
-            laws.extend(automata[prompt].laws([*tokens, tokenizer.eos_token_id]))
-    width = max(map(len, laws))
-    ids = torch.tensor([[*law, *[0] * (width - len(law))] for law in laws])
-    return ids, torch.tensor([[*law.values(), *[0.0] * (width - len(law))] for law in laws])
+            distributions.extend(automata[prompt].distributions([*tokens, tokenizer.eos_token_id]))
+    width = max(map(len, distributions))
+    ids = [[*options, *[0] * (width - len(options))] for options in distributions]
+    return torch.tensor(ids), torch.tensor(
+        [[*options.values(), *[0.0] * (width - len(options))] for options in distributions]
+    )
 
 
-def misfit(logits: Tensor, ids: Tensor, law: Tensor) -> Tensor:
-    """Return the sum over tokens of KL(law || model) in nats: cross entropy less the entropy of the law."""
+def misfit(logits: Tensor, ids: Tensor, probabilities: Tensor) -> Tensor:
+    """Return the sum over tokens of KL(grammar || model) in nats: cross entropy less the grammar's entropy."""
     log_probs = logits.log_softmax(dim=-1).gather(1, ids)
-    return (torch.special.xlogy(law, law) - law * log_probs).sum()
+    return (torch.special.xlogy(probabilities, probabilities) - probabilities * log_probs).sum()
 
 
 def log_probs(
     model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, drawn: Drawn, prompts_at_once: int = 16
 ) -> dict[str, list[float]]:
     """Return the log-prob of every completion with its end of sequence, in nats."""
-    found: dict[str, list[float]] = {}
-    names = list(drawn)
-    for start in range(0, len(names), prompts_at_once):
-        part = {prompt: drawn[prompt] for prompt in names[start : start + prompts_at_once]}
+    by_prompt: dict[str, list[float]] = {}
+    prompts = list(drawn)
+    for start in range(0, len(prompts), prompts_at_once):
+        part = {prompt: drawn[prompt] for prompt in prompts[start : start + prompts_at_once]}
         batch = encode(tokenizer, part)
         rows = batch.wanted.nonzero()[:, 0]
         with torch.no_grad():
             totals = torch.zeros(len(batch.answers)).index_add(0, rows, answer_log_probs(model, batch))
         each = len(batch.answers) // len(part)
-        found.update(zip(part, totals.view(-1, each).tolist(), strict=True))
-    return found
+        by_prompt.update(zip(part, totals.view(-1, each).tolist(), strict=True))
+    return by_prompt
 
 
 @dataclass(frozen=True)

@@ -49,24 +49,25 @@ def spellings(choices: Iterable[str]) -> dict[str, str]:
 
 def given(text: str, choices: Iterable[str]) -> str | None:
     """The choice that a completion gives, or None. `text` is as it was drawn, with the space before it."""
-    known = spellings(choices)
-    found = _begun(text, known)
-    if found is not None or (text.isascii() and all(map(str.isascii, known))):
-        return found
+    writings = spellings(choices)
+    choice = _longest_prefix(text, writings)
+    if choice is not None or (text.isascii() and all(map(str.isascii, writings))):
+        return choice
     forms: dict[str, str] = {}
-    for writing, choice in known.items():
-        forms.setdefault(one_form(writing), choice)
-    return _begun(one_form(text), forms)
+    for writing, written in writings.items():
+        forms.setdefault(one_form(writing), written)
+    return _longest_prefix(one_form(text), forms)
 
 
-def _begun(text: str, known: Mapping[str, str]) -> str | None:
-    begun = [
+def _longest_prefix(text: str, writings: Mapping[str, str]) -> str | None:
+    """The choice whose writing is the longest that `text` begins with."""
+    prefixes = [
         (len(writing), choice)
-        for writing, choice in known.items()
+        for writing, choice in writings.items()
         for space in SPACES
         if opens(text, space + writing)
     ]  # fmt: skip
-    return max(begun, default=(0, None))[1]
+    return max(prefixes, default=(0, None))[1]
 
 
 def one_form(text: str) -> str:

@@ -114,8 +114,8 @@ class Definition:
     def undefined(self) -> str:
         """What the docstring says of when it is NaN."""
         paragraphs = (inspect.getdoc(self.function) or "").split("\n\n")
-        said = next((part for part in paragraphs if part.startswith("Undefined:")), "")
-        return " ".join(said.removeprefix("Undefined:").split())
+        paragraph = next((part for part in paragraphs if part.startswith("Undefined:")), "")
+        return " ".join(paragraph.removeprefix("Undefined:").split())
 
     @property
     def is_quality(self) -> bool:
@@ -135,8 +135,8 @@ class Definition:
     @property
     def parameters(self) -> dict[str, inspect.Parameter]:
         """The keyword-only parameters, which a suite may set."""
-        found = inspect.signature(self.function, eval_str=True).parameters
-        return {name: p for name, p in found.items() if p.kind is inspect.Parameter.KEYWORD_ONLY}
+        parameters = inspect.signature(self.function, eval_str=True).parameters
+        return {name: p for name, p in parameters.items() if p.kind is inspect.Parameter.KEYWORD_ONLY}
 
     @property
     def symbols(self) -> tuple[str, ...]:
@@ -207,18 +207,20 @@ def _declare(
     return register
 
 
-def _check_without_each(name: str, function: Callable[..., Any], found: Callable[..., Any] | None) -> None:
-    if found is None:
+def _check_without_each(name: str, function: Callable[..., Any], without_each: Callable[..., Any] | None) -> None:
+    if without_each is None:
         return
-    asked, given = (
-        [key for key, p in inspect.signature(one).parameters.items() if p.kind is inspect.Parameter.KEYWORD_ONLY]
-        for one in (function, found)
-    )
-    if asked != given:
+    of_metric, of_other = _keyword_only(function), _keyword_only(without_each)
+    if of_metric != of_other:
         raise MetricError(
-            f"metric {name!r} is declared with a without_each of parameters {', '.join(given) or 'none'}; it must have "
-            f"those of the metric: {', '.join(asked) or 'none'}"
+            f"metric {name!r} is declared with a without_each of parameters {', '.join(of_other) or 'none'}; it must "
+            f"have those of the metric: {', '.join(of_metric) or 'none'}"
         )
+
+
+def _keyword_only(function: Callable[..., Any]) -> list[str]:
+    parameters = inspect.signature(function).parameters
+    return [name for name, p in parameters.items() if p.kind is inspect.Parameter.KEYWORD_ONLY]
 
 
 def _traits(declared: Declared) -> Traits:

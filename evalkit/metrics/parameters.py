@@ -56,8 +56,8 @@ def _convert(metric_name: str, key: str, value: Value, wanted: Any) -> Value:
 
 def kinds(annotation: Any) -> tuple[type, ...]:
     """The types of an annotation, the narrowest first: None before bool before numbers before text."""
-    found = get_args(annotation) or (annotation,)
-    return tuple(sorted(found, key=lambda kind: list(_READERS).index(kind) if kind in _READERS else len(_READERS)))
+    members = get_args(annotation) or (annotation,)
+    return tuple(sorted(members, key=lambda kind: list(_READERS).index(kind) if kind in _READERS else len(_READERS)))
 
 
 def _read_none(value: Value) -> None:

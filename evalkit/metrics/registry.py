@@ -60,12 +60,12 @@ class Measure:
         """(k,) floats: its value without each completion; only where the definition has a way. Raises `MetricError`."""
         way = self.definition.without_each
         assert way is not None, f"{self.name} is taken anew without a completion"
-        found, k = way(subject, **dict(self.params)), len(subject.completions)
-        if np.shape(found) != (k,):
+        values, k = way(subject, **dict(self.params)), len(subject.completions)
+        if np.shape(values) != (k,):
             raise MetricError(
-                f"metric {self.name}: its without_each gave {np.shape(found)} numbers for {k} completions"
+                f"metric {self.name}: its without_each gave {np.shape(values)} numbers for {k} completions"
             )
-        return found
+        return values
 
     def fits(self, completions: int) -> bool:
         """Whether so many completions are enough: a parameter `k` asks for that many."""
@@ -116,28 +116,28 @@ def definitions() -> dict[str, Definition]:
     return dict(sorted(declared_here.items()))
 
 
-def parse(asked: str | Mapping[str, Mapping[str, Value] | None]) -> Measure:
+def parse(measure: str | Mapping[str, Mapping[str, Value] | None]) -> Measure:
     """Read `distinct_n`, `distinct_n|n:3` or `{distinct_n: {n: 3}}`, each also with a variant: `pooled/distinct_n`.
 
     Names are read as people type them (`evalkit.metrics.spelling`): `distinct-3` is the same measure.
     Raises `MetricError` on an unknown name, variant, parameter or a value of the wrong type.
     """
-    said, given = _parse_text(asked) if isinstance(asked, str) else _parse_mapping(asked)
-    variant, name = split_variant(said)
+    typed, given = _parse_text(measure) if isinstance(measure, str) else _parse_mapping(measure)
+    variant, name = split_variant(typed)
     definition, numbered = _recognise(name)
-    return in_variant(Measure(definition, tuple(fill(definition, _joined(said, given, numbered)))), variant)
+    return in_variant(Measure(definition, tuple(fill(definition, _joined(typed, given, numbered)))), variant)
 
 
 def respell(text: str) -> str:
     """The text with the declared name: `Self-BLEU` becomes `self_bleu`, `pooled/distinct-2` `pooled/distinct_n|n:2`.
 
-    Parameters that are not said stay unsaid. Raises `MetricError` on an unknown name.
+    Parameters that are not given stay so. Raises `MetricError` on an unknown name.
     """
-    said, given = _parse_text(text)
-    variant, name = split_variant(said)
+    typed, given = _parse_text(text)
+    variant, name = split_variant(typed)
     definition, numbered = _recognise(name)
     prefix = "" if variant == "whole" else f"{variant}/"
-    return "|".join([prefix + definition.name, *(f"{k}:{v}" for k, v in _joined(said, given, numbered).items())])
+    return "|".join([prefix + definition.name, *(f"{k}:{v}" for k, v in _joined(typed, given, numbered).items())])
 
 
 def in_variant(measure: Measure, variant: Variant) -> Measure:
@@ -161,8 +161,9 @@ def label(measure: str) -> str:
     """`distinct_n|n:3` as a person would say it: `distinct_n (n 3)`; a variant goes before it."""
     variant, plain = split_variant(measure)
     name, *parameters = plain.split("|")
-    said = ", ".join(parameter.replace(":", " ", 1) for parameter in parameters)
-    return f"{VARIANT_WORDS[variant]} {name} ({said})".strip() if said else f"{VARIANT_WORDS[variant]} {name}".strip()
+    in_brackets = ", ".join(parameter.replace(":", " ", 1) for parameter in parameters)
+    words = f"{VARIANT_WORDS[variant]} {name}".strip()
+    return f"{words} ({in_brackets})" if in_brackets else words
 
 
 def define(name: str) -> Definition:
@@ -170,24 +171,24 @@ def define(name: str) -> Definition:
     return _recognise(name)[0]
 
 
-def _recognise(said: str) -> tuple[Definition, Mapping[str, str]]:
+def _recognise(typed: str) -> tuple[Definition, Mapping[str, str]]:
     """What is meant by a name, and the parameter that a number behind it sets."""
     known = definitions()
-    if said in known:
-        return known[said], {}
-    found = meanings(said, {name: definition.symbols for name, definition in known.items()})
-    if not found:
-        raise MetricError(f"there is no metric {said!r}{nearest(said, known)}; known: {', '.join(known)}")
-    if len(found) > 1:
-        names = " or ".join("|".join([one.name, *(f"{k}:{v}" for k, v in one.given.items())]) for one in found)
-        raise MetricError(f"metric {said!r} could be {names}; write it out")
-    return known[found[0].name], found[0].given
+    if typed in known:
+        return known[typed], {}
+    possible = meanings(typed, {name: definition.symbols for name, definition in known.items()})
+    if not possible:
+        raise MetricError(f"there is no metric {typed!r}{nearest(typed, known)}; known: {', '.join(known)}")
+    if len(possible) > 1:
+        names = " or ".join("|".join([meant.name, *(f"{k}:{v}" for k, v in meant.given.items())]) for meant in possible)
+        raise MetricError(f"metric {typed!r} could be {names}; write it out")
+    return known[possible[0].name], possible[0].given
 
 
-def _joined(said: str, given: Mapping[str, Value], numbered: Mapping[str, str]) -> dict[str, Value]:
+def _joined(typed: str, given: Mapping[str, Value], numbered: Mapping[str, str]) -> dict[str, Value]:
     for key, number in numbered.items():
         if key in given:
-            raise MetricError(f"metric {said!r} says {key} twice: {number} in its name, and {given[key]}")
+            raise MetricError(f"metric {typed!r} says {key} twice: {number} in its name, and {given[key]}")
     return {**numbered, **given}
 
 
@@ -200,23 +201,23 @@ def _load_all() -> None:
         plugin.load()
 
 
-def _parse_text(asked: str) -> tuple[str, dict[str, str]]:
-    name, *pairs = asked.strip().split("|")
+def _parse_text(typed: str) -> tuple[str, dict[str, str]]:
+    name, *pairs = typed.strip().split("|")
     given: dict[str, str] = {}
     for pair in pairs:
         key, colon, value = pair.partition(":")
         if not colon:
-            raise MetricError(f"metric {asked!r}: {pair!r} is not of the form parameter:value")
+            raise MetricError(f"metric {typed!r}: {pair!r} is not of the form parameter:value")
         if key in given:
-            raise MetricError(f"metric {asked!r} says {key} twice: {given[key]} and {value}; say it once")
+            raise MetricError(f"metric {typed!r} says {key} twice: {given[key]} and {value}; say it once")
         given[key] = value
     return name, given
 
 
-def _parse_mapping(asked: Mapping[str, Mapping[str, Value] | None]) -> tuple[str, Mapping[str, Value]]:
-    if len(asked) != 1:
-        raise MetricError(f"a metric with parameters is one key, as in {{distinct_n: {{n: 3}}}}; found {sorted(asked)}")
-    [(name, given)] = asked.items()
+def _parse_mapping(typed: Mapping[str, Mapping[str, Value] | None]) -> tuple[str, Mapping[str, Value]]:
+    if len(typed) != 1:
+        raise MetricError(f"a metric with parameters is one key, as in {{distinct_n: {{n: 3}}}}; found {sorted(typed)}")
+    [(name, given)] = typed.items()
     return name, given or {}
 
 

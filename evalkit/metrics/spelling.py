@@ -36,19 +36,19 @@ def meanings(said: str, symbols: Mapping[str, Sequence[str]]) -> list[Spelled]:
 
 
 def _numbered(said: str, symbols: Mapping[str, Sequence[str]]) -> Iterator[Spelled]:
-    found = _NUMBERED.fullmatch(said.strip())
-    if found is None:
+    numbered = _NUMBERED.fullmatch(said.strip())
+    if numbered is None:
         return
-    forms = _forms(found["stem"] + found["sign"])
+    forms = _forms(numbered["stem"] + numbered["sign"])
     possible = [(name, symbol) for name, own in symbols.items() for symbol in _meant(name, own, forms)]
-    preferred = [(name, symbol) for name, symbol in possible if (symbol == "k") == ("@" in found["sign"])]
-    yield from (Spelled(name, {symbol: found["number"]}) for name, symbol in preferred or possible)
+    preferred = [(name, symbol) for name, symbol in possible if (symbol == "k") == ("@" in numbered["sign"])]
+    yield from (Spelled(name, {symbol: numbered["number"]}) for name, symbol in preferred or possible)
 
 
 def _shortened(said: str, symbols: Mapping[str, Sequence[str]]) -> Iterator[Spelled]:
     """Names that begin with what is said, in whole words: `rouge_l`, `simpson_2`, and `best@4` of `best_of_k`."""
-    found = _NUMBERED.fullmatch(said.strip())
-    stem, sign, number = (found["stem"], found["sign"], found["number"]) if found else (said, "", "")
+    numbered = _NUMBERED.fullmatch(said.strip())
+    stem, sign, number = (numbered["stem"], numbered["sign"], numbered["number"]) if numbered else (said, "", "")
     words = [word for word in _BETWEEN.split(stem.strip().casefold()) if word]
     begun = [name for name in symbols if words and name.split("_")[: len(words)] == words]
     if not number:

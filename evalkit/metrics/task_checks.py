@@ -104,9 +104,9 @@ _kinds: dict[str, _Kind] = {}
 def read_checks(prompt: Prompt) -> list[Check]:
     """A prompt's checks, ready to be asked. Raises `MetricError` that names the prompt and the check."""
     checks = [_read(prompt, text) for text in prompt.checks]
-    asked = [text.partition(":") for text in prompt.checks]
-    fewest = max((int(count) for name, _, count in asked if name == "min_words"), default=0)
-    most = min((int(count) for name, _, count in asked if name == "max_words"), default=fewest)
+    stated = [text.partition(":") for text in prompt.checks]
+    fewest = max((int(count) for name, _, count in stated if name == "min_words"), default=0)
+    most = min((int(count) for name, _, count in stated if name == "max_words"), default=fewest)
     if fewest > most:
         raise MetricError(
             f"prompt {prompt.id!r}: checks min_words:{fewest} and max_words:{most} contradict each other: no text "
@@ -250,12 +250,12 @@ def _share_of_common(words: Sequence[str]) -> float:
 @_check("no_echo", vital=True)
 def _no_echo(prompt: Prompt, _argument: str) -> Passes:
     """Neither holds the prompt nor is a piece of it."""
-    asked = f" {' '.join(_words(prompt.text))} "
+    prompt_words = f" {' '.join(_words(prompt.text))} "
 
     def passes(text: str) -> bool:
         words = _words(text)
-        said = f" {' '.join(words)} "
-        return asked not in said and not (len(words) > 3 and said in asked)
+        text_words = f" {' '.join(words)} "
+        return prompt_words not in text_words and not (len(words) > 3 and text_words in prompt_words)
 
     return passes
 

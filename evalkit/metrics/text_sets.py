@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
 
 from evalkit.plumbing.progress import Listener
 from evalkit.plumbing.tokenizer import SPACED, Asked, Name, choose, signature
-from evalkit.records import Group
-
-Groups = Mapping[str, Sequence[Group]]
-"""Arm name -> one group a prompt, in prompt order."""
+from evalkit.records import Group, Groups
 
 
 def split_alike(groups: Groups, asked: Asked, tell: Listener) -> dict[str, list[Group]]:
@@ -20,18 +16,18 @@ def split_alike(groups: Groups, asked: Asked, tell: Listener) -> dict[str, list[
     """
     name = _fitting(groups, tell) if asked == "auto" else asked
     signature(name)
-    return {arm: [dataclasses.replace(group, tokenizer=name) for group in own] for arm, own in groups.items()}
+    return {arm: [dataclasses.replace(group, tokenizer=name) for group in of_arm] for arm, of_arm in groups.items()}
 
 
 def words_of(groups: Groups) -> str:
     """Signature of what splits the words of these groups."""
-    return signature(next((group.tokenizer for own in groups.values() for group in own), SPACED))
+    return signature(next((group.tokenizer for of_arm in groups.values() for group in of_arm), SPACED))
 
 
 def _fitting(groups: Groups, tell: Listener) -> Name:
-    members = [group for own in groups.values() for group in own]
+    members = [group for of_arm in groups.values() for group in of_arm]
     prompts = {group.prompt.id: group.prompt.text for group in members}
-    name, share = choose(prompts.values(), (c.text for group in members for c in group.completions))
+    name, share = choose(prompts.values(), (completion.text for group in members for completion in group.completions))
     if name != SPACED:
         tell.note(f"words are split by {name}: {share:.0%} of the letters are of scripts without spaces between words")
     return name

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import TypeAlias, TypeGuard
+from typing import Any, TypeAlias, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,16 @@ Array = NDArray[np.float64]
 
 def is_number(value: float | None) -> TypeGuard[float]:
     return value is not None and math.isfinite(value)
+
+
+def finite_or_none(value: float) -> float | None:
+    """The number as JSON can hold it, which knows neither NaN nor infinity: None in their place."""
+    return float(value) if math.isfinite(value) else None
+
+
+def finite_fields(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """The same fields, every float among them by `finite_or_none`; whatever is no float stays as it is."""
+    return {name: finite_or_none(value) if isinstance(value, float) else value for name, value in fields.items()}
 
 
 JSON: TypeAlias = "str | int | float | bool | Sequence[JSON] | Mapping[str, JSON] | None"

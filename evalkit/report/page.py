@@ -96,7 +96,7 @@ def _view(content: ReportContent, packed: samples.Samples, told: Verdict) -> dic
         "overview": overview.overview(content),
         "sections": _sections(content),
         "bar": _bar(summary),
-        "has_variants": any(not effects.is_whole(metric) for metric in effects.betters(summary)),
+        "has_variants": any(not effects.is_plain(metric) for metric in effects.betters(summary)),
         "curves": tries.curve_tables(tries.over_k(summary)),
         "map": maps.map_view(content),
         "readings": readings.rows(summary),
@@ -209,7 +209,7 @@ def _figures(content: ReportContent) -> dict[str, JSON]:
 
 def _names(summary: Summary) -> dict[str, str]:
     """Measure -> its name for readers; plain ones first."""
-    measures = sorted(effects.betters(summary), key=lambda measure: not effects.is_whole(measure))
+    measures = sorted(effects.betters(summary), key=lambda measure: not effects.is_plain(measure))
     return {measure: label(measure) for measure in measures}
 
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from evalkit.analysis.figure_data import Evidence
+from evalkit.analysis.figure_data import FigureData
 from evalkit.analysis.measure import Measurements
 from evalkit.records import Groups, Summary
 from evalkit.report.content.content import ReportContent, metric_text
@@ -20,7 +20,7 @@ def report_page(
     rendered: Mapping[str, Mapping[str, str]],
     measurements: Measurements,
     provenance: Mapping[str, Any],
-    evidence: Evidence,
+    evidence: FigureData,
 ) -> bytes:
     """report.html, as UTF-8."""
     content = ReportContent(

@@ -57,7 +57,7 @@ class Generation(Part):
     max_tokens: int = Field(48, ge=1)
     """Longest completion."""
     temperature: float = Field(1.0, gt=0, le=2)
-    """The law that is trained is the policy's at this temperature; it is written beside the checkpoint."""
+    """The distribution that is trained is the policy's at this temperature; it is written beside the checkpoint."""
 
 
 class AdaptiveKl(Part):

@@ -15,7 +15,7 @@ from evalkit.errors import EvalkitError
 SHARE = 8
 """Sampling may take one part in so many of the memory: the networks and their moments lie there, too."""
 DRAW = 32
-"""Bytes that drawing a token takes for each token of the vocabulary: logits and law in float32, its sums in float64."""
+"""Bytes that a draw takes for each token of the vocabulary: logits and probabilities in float32, sums in float64."""
 
 
 def rows_that_fit(model: Any, tokens: int) -> int:

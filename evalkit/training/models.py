@@ -28,6 +28,7 @@ from evalkit.checkpoints.spec import CheckpointSpec
 from evalkit.errors import CheckpointError, InputError
 from evalkit.records import Checkpoint, Prompt
 from evalkit.training.batch import Batch
+from evalkit.training.bradley_terry import draw_head
 from evalkit.training.config import Lora
 
 
@@ -121,9 +122,9 @@ def load_policy(name: str, spec: CheckpointSpec, lora: Lora | None = None) -> Po
         raise CheckpointError(f"checkpoint {name!r}: its tokenizer has no end-of-sequence token, so nothing ever ends")
     model = _load(AutoModelForCausalLM, folder, trust_remote_code=spec.trust_remote_code)
     stops = _stops(model, tokenizer)
-    # A generation config of the checkpoint's own would cut off or punish tokens silently.
-    model.generation_config = _neutral(model, tokenizer, stops)
-    return Policy(_with_adapters(model, lora).eval(), tokenizer, checkpoint, spec, stops)
+    model.generation_config = plain_generation(tokenizer, sorted(stops))
+    model = with_adapters(model, lora, task_type="CAUSAL_LM")
+    return Policy(model.eval(), tokenizer, checkpoint, spec, stops)
 
 
 def load_reward_model(source: str, policy: Policy) -> ValueNetwork:
@@ -151,11 +152,24 @@ def fresh_value_network(spec: CheckpointSpec, seed: int) -> ValueNetwork:
     )
     network = _value_network(model, spec.path)
     torch.manual_seed(seed)
-    head = cast(nn.Linear, model.get_submodule("score"))
-    nn.init.normal_(head.weight, std=(head.in_features + 1) ** -0.5)
-    if head.bias is not None:
-        nn.init.zeros_(head.bias)
+    draw_head(cast(nn.Linear, model.get_submodule("score")))
     return network
+
+
+def plain_generation(tokenizer: PreTrainedTokenizerBase, eos: int | list[int]) -> GenerationConfig:
+    """Sampling from the model's own distribution, until one of `eos`.
+
+    Engines apply a checkpoint's generation config silently: another one would cut off or punish tokens.
+    """
+    return GenerationConfig(
+        do_sample=True,
+        temperature=1.0,
+        top_k=0,
+        top_p=1.0,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=eos,
+        pad_token_id=tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id,
+    )
 
 
 def response_logits(model: nn.Module, batch: Batch, temperature: float = 1.0) -> Tensor:
@@ -177,25 +191,25 @@ def response_logits(model: nn.Module, batch: Batch, temperature: float = 1.0) ->
 
 
 class _TokenLogProbs(torch.autograd.Function):  # type: ignore[misc]
-    """Log-softmax at one token a row, with a gradient that is made in the place of the saved law."""
+    """Log-softmax at one token a row, with a gradient that is made in the place of the saved log-probs."""
 
     @staticmethod
     def forward(ctx: Any, logits: Tensor, tokens: Tensor) -> Tensor:
-        law = logits.log_softmax(dim=-1)
-        ctx.save_for_backward(law, tokens)
-        return law.gather(-1, tokens[..., None])[..., 0]
+        log_probs = logits.log_softmax(dim=-1)
+        ctx.save_for_backward(log_probs, tokens)
+        return log_probs.gather(-1, tokens[..., None])[..., 0]
 
     @staticmethod
     @torch.autograd.function.once_differentiable  # type: ignore[untyped-decorator]
     def backward(ctx: Any, slope: Tensor) -> tuple[Tensor, None]:
-        law, tokens = ctx.saved_tensors
+        log_probs, tokens = ctx.saved_tensors
         # Torch refuses a second pass backward over tensors that have changed.
-        gradient = law.exp_().mul_(-slope[..., None])
+        gradient = log_probs.exp_().mul_(-slope[..., None])
         return gradient.scatter_add_(-1, tokens[..., None], slope[..., None]), None
 
 
 def token_log_probs(logits: Tensor, tokens: Tensor) -> Tensor:
-    """[B, R] log-prob of each token under its law, from [B, R, V] float32 logits.
+    """[B, R] log-prob of each token, from [B, R, V] float32 logits.
 
     The same as cross entropy with its sign turned, in less than half the time on a CPU: no transposed copies, and no
     dense gradient that is 0 nearly everywhere. Its gradient can be asked for once.
@@ -215,6 +229,23 @@ def sequence_scores(network: nn.Module, batch: Batch) -> Tensor:
     values: Tensor = network(batch.ids, batch.mask, batch.positions)
     last = batch.ids.shape[1] - 1 - batch.mask.flip(1).long().argmax(dim=1)
     return values.gather(1, last[:, None])[:, 0]
+
+
+def with_adapters(model: PreTrainedModel, lora: Lora | None, **settings: Any) -> PreTrainedModel:
+    """The model, wrapped where adapters are trained in place of its weights; `settings` are more of peft's own.
+
+    Raises `InputError` where the targets name no module.
+    """
+    if lora is None:
+        return model
+    from peft import LoraConfig, get_peft_model
+
+    targets = "all-linear" if lora.targets == ("all-linear",) else list(lora.targets)
+    adapters = LoraConfig(r=lora.rank, lora_alpha=lora.alpha, target_modules=targets, **settings)
+    try:
+        return cast(PreTrainedModel, get_peft_model(model, adapters))
+    except ValueError as error:
+        raise InputError(f"lora.targets: {str(error).splitlines()[0]}") from None
 
 
 @contextmanager
@@ -302,28 +333,3 @@ def _stops(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> frozen
     named = getattr(model.generation_config, "eos_token_id", None)
     several = named if isinstance(named, list) else [] if named is None else [named]
     return frozenset([*several, cast(int, tokenizer.eos_token_id)])
-
-
-def _neutral(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, stops: frozenset[int]) -> GenerationConfig:
-    return GenerationConfig(
-        do_sample=True,
-        temperature=1.0,
-        top_k=0,
-        top_p=1.0,
-        bos_token_id=tokenizer.bos_token_id,
-        eos_token_id=sorted(stops),
-        pad_token_id=tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id,
-    )
-
-
-def _with_adapters(model: PreTrainedModel, lora: Lora | None) -> PreTrainedModel:
-    if lora is None:
-        return model
-    from peft import LoraConfig, get_peft_model
-
-    targets = "all-linear" if lora.targets == ("all-linear",) else list(lora.targets)
-    settings = LoraConfig(r=lora.rank, lora_alpha=lora.alpha, target_modules=targets, task_type="CAUSAL_LM")
-    try:
-        return cast(PreTrainedModel, get_peft_model(model, settings))
-    except ValueError as error:
-        raise InputError(f"lora.targets: {str(error).splitlines()[0]}") from None

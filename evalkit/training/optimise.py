@@ -9,12 +9,11 @@ was killed goes on to the same curve.
 from __future__ import annotations
 
 import hashlib
-import json
 import math
 import os
 import random
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -23,18 +22,14 @@ from typing import Any, Generic, TypeVar
 import torch
 from torch import Tensor, nn
 
-from evalkit.checkpoints.training_log import read_curves, work_of
-from evalkit.errors import EvalkitError, InputError, StoreError
-from evalkit.plumbing.files import write_atomically
+from evalkit.errors import EvalkitError, InputError
 from evalkit.plumbing.progress import Listener
 from evalkit.training.config import RewardConfig, SftConfig
-from evalkit.training.output import manifest
-from evalkit.training.output.curves import Curves
-from evalkit.training.output.page import training_page
+from evalkit.training.output.curves import Curves, LogRow
+from evalkit.training.schedule import annealing
 from evalkit.training.state import STATE, read_state, restore, tensors_of, write_state
 
 Item = TypeVar("Item")
-Row = dict[str, float | int | None]
 LOOKS = 20
 """Looks at held-out items in a training, and states to resume from."""
 WATCHED = 512
@@ -114,7 +109,7 @@ def take_step(
     items: Sequence[Item],
     step: int,
     steps: int,
-) -> Row:
+) -> LogRow:
     """One optimiser step on the minibatch of number `step`. Raises `EvalkitError` before a step that is not finite."""
     optimiser.zero_grad(set_to_none=True)
     means = accumulate(config, objective, [items[index] for index in minibatch(config, len(items), step)])
@@ -125,10 +120,11 @@ def take_step(
             f"step {step}: the loss or its gradient is not a finite number, so the step was not taken; the last saved "
             "state is good. Lower learning_rate, and see that the model itself gives finite numbers"
         )
+    learning_rate = config.learning_rate * annealing(step, steps, math.ceil(WARM_UP * steps))
     for group in optimiser.param_groups:
-        group["lr"] = config.learning_rate * rate(step, steps)
+        group["lr"] = learning_rate
     optimiser.step()
-    return {"step": step, **means, "grad_norm": norm, "learning_rate": config.learning_rate * rate(step, steps)}
+    return {"step": step, **means, "grad_norm": norm, "learning_rate": learning_rate}
 
 
 def accumulate(config: RewardConfig | SftConfig, objective: Objective[Item], items: Sequence[Item]) -> dict[str, float]:
@@ -159,12 +155,6 @@ def minibatch(config: RewardConfig | SftConfig, count: int, step: int) -> Sequen
     return _order(config.seed, step // turns, count)[step % turns :: turns]
 
 
-def rate(step: int, steps: int) -> float:
-    """Factor of the learning rate, in (0, 1]: a short rise under a linear fall to 0."""
-    rise = math.ceil(WARM_UP * steps)
-    return min(1.0, (step + 1) / rise) * (1 - step / steps)
-
-
 def autocast(config: RewardConfig | SftConfig, network: nn.Module) -> torch.autocast:
     """The precision of forward passes that `config.dtype` asks for."""
     device = next(network.parameters()).device.type
@@ -179,25 +169,6 @@ def device_of_training() -> torch.device:
             "reward models and supervised fine-tuning are trained in one process; start them without accelerate launch"
         )
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-
-
-def write_page(title: str, out: Path, names: Iterable[str]) -> None:
-    """Write the page over the curves of the trainings `names` so far, with what is known of those that are done.
-
-    Raises `StoreError`.
-    """
-    facts = json.loads((out / manifest.NAME).read_text(encoding="utf-8"))
-    runs, made = {}, {}
-    for name in names:
-        if rows := read_curves(work_of(out / name)):
-            runs[name] = rows
-        if (out / name / "training.json").exists():
-            made[name] = json.loads((out / name / "training.json").read_text(encoding="utf-8"))
-    page = training_page(title, runs, facts | {"checkpoints": made})
-    try:
-        write_atomically(out / "training.html", page.encode("utf-8", "replace"))
-    except OSError as error:
-        raise StoreError(f"{out / 'training.html'} could not be written: {error.strerror}") from None
 
 
 def _resume(state: Path, data: str, optimiser: torch.optim.Optimizer, network: nn.Module) -> int:

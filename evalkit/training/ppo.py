@@ -1,8 +1,15 @@
 """Proximal policy optimisation of a language model (Schulman et al. 2017; Ziegler et al. 2019; Huang et al. 2024).
 
 The objective is E[reward(y)] - beta KL(policy || reference). Its optimum is known: reference(y) exp(reward(y) / beta),
-normalised. Read from top to bottom: an update samples a batch of episodes, observes them under policy, reference and
-value network, turns rewards and KL into advantages, and takes clipped steps.
+normalised. Read from top to bottom: `prepare` makes the state of a training, and each of its `updates` is
+
+    rollout             sample a batch of responses from the policy, and score them
+    forward             log-probs, KL, entropy and values of every token, under policy, reference and value network
+    compute_advantages  the KL penalty joins the score in each token's reward; advantages by GAE; returns
+    ppo_epochs          epochs of clipped minibatch steps for policy and value network
+    batch_statistics    what is logged
+
+Shapes: B episodes (of this process), R response tokens in padded columns, V tokens in the vocabulary.
 
 What decides that the optimum is the right one: the KL stands inside the reward, as its estimate k1 at each sampled
 token and without a gradient; gamma is 1; nothing is cut off when sampling; log-probs are the trainer's own, in
@@ -26,17 +33,16 @@ from evalkit.training.config import Estimator, PpoConfig
 from evalkit.training.core_split import side_by_side
 from evalkit.training.distributed import spread, whole
 from evalkit.training.models import Policy, response_logits, response_values, token_log_probs, without_adapters
+from evalkit.training.output.curves import LogRow
 from evalkit.training.rollout import sample
-from evalkit.training.scoring import Asked, Scale, Scorer
+from evalkit.training.scoring import PromptSet, Scale, Scorer
 
-Row = dict[str, float | int | None]
-"""One update's figures."""
-BEYOND = 20.0
+MAX_LOG_RATIO = 20.0
 """Log-ratios are held below this: exp of more is no number to learn from."""
 
 
 @dataclass
-class Learner:
+class TrainState:
     """All that an update changes, and what it needs unchanged."""
 
     accelerator: Accelerator
@@ -57,7 +63,7 @@ class Learner:
 
 
 @dataclass(frozen=True)
-class Judged:
+class RewardSources:
     """Where rewards come from."""
 
     reward: Scorer
@@ -69,7 +75,8 @@ class Judged:
 class Episodes:
     """Responses of one batch on this process, and what they earned."""
 
-    which: list[int]
+    prompt_index: list[int]
+    """Which prompt each response answers."""
     responses: list[list[int]]
     batch: Batch
     rewards: Tensor
@@ -77,21 +84,21 @@ class Episodes:
     scores: Tensor
     """[B] normalised, with the penalty of a missing end in place."""
     gold: Tensor | None
+    """[B]"""
     ended: Tensor
     """[B] bool: the response ended by itself."""
 
 
 @dataclass(frozen=True)
-class Observed:
-    """What policy, reference and value network say of every token of a batch, each [B, R], 0 on padding."""
+class ForwardPass:
+    """Policy, reference and value network at every token of a batch, each [B, R], 0 on padding."""
 
     log_probs: Tensor
-    reference: Tensor
-    """Log-probs of the reference."""
+    reference_log_probs: Tensor
     kl: Tensor
-    """KL(policy || reference) of the next-token law at each visited state, exact: nats, never negative."""
+    """KL(policy || reference) of the next-token distribution at each visited state, exact: nats, never negative."""
     entropy: Tensor
-    """Entropy of the policy's next-token law at each visited state, nats."""
+    """Entropy of the policy's next-token distribution at each visited state, nats."""
     values: Tensor
 
 
@@ -106,96 +113,145 @@ class Experience:
     returns: Tensor
 
 
+def prepare(config: PpoConfig, policy: Policy, critic: nn.Module, reference: nn.Module | None, beta: float,
+            accelerator: Accelerator) -> TrainState:  # fmt: skip
+    """Spread policy, critic and their optimiser over the processes."""
+    if reference is not None:
+        reference = reference.to(accelerator.device).requires_grad_(False).eval()
+        if accelerator.is_fsdp2:
+            reference = spread(reference, accelerator)
+    actor, critic = spread(policy.model, accelerator), spread(critic, accelerator)
+    # Made last: FSDP2 puts new parameters in the place of old ones.
+    groups = [{"params": [p for p in network.parameters() if p.requires_grad]} for network in (actor, critic)]
+    optimiser = torch.optim.AdamW(
+        groups, lr=config.learning_rate, eps=1e-5, weight_decay=0.0, fused=not accelerator.is_fsdp2
+    )
+    policy = replace(policy, model=accelerator.unwrap_model(actor))
+    return TrainState(accelerator, policy, actor, critic, reference, optimiser, beta)
+
+
 def updates(
-    config: PpoConfig, learner: Learner, asked: Asked, judged: Judged, begin: int = 0
-) -> Iterator[tuple[Row, Episodes]]:
-    """Train from update `begin` to the end; yields each update's figures and episodes.
+    config: PpoConfig, state: TrainState, prompts: PromptSet, sources: RewardSources, begin: int = 0
+) -> Iterator[tuple[LogRow, Episodes]]:
+    """Train from update `begin` to the end; yields each update's row of the log, and its episodes.
 
     Every update is seeded by its own number, so that a training that begins again in the middle goes the same way.
     Raises `EvalkitError` when a loss is not finite; the weights are then those of the last whole update's steps before.
     """
     for update in range(begin, config.updates):
-        share = 1 - update / config.updates
-        _set_rates(learner, config, share)
-        seed(config.seed, "episodes", update, learner.accelerator.process_index)
-        episodes = play(config, learner, asked, judged, update)
-        observed = observe(learner, episodes.batch, config)
-        experience = judge(config, learner, episodes, observed)
-        learned = learn(config, learner, experience, update)
-        row = figures(learner, episodes, observed, experience) | learned
-        row = {"update": update, "episodes": (update + 1) * config.batch, "beta": learner.beta, **row}
-        row["learning_rate"] = config.learning_rate * share
+        annealing = 1 - update / config.updates
+        set_learning_rates(config, state, annealing)
+        seed_torch(config.seed, "episodes", update, state.accelerator.process_index)
+        episodes = rollout(config, state, prompts, sources, update)
+        passed = forward(config, state, episodes.batch)
+        experience = compute_advantages(config, state, episodes, passed)
+        losses = ppo_epochs(config, state, experience, update)
+        row: LogRow = {"update": update, "episodes": (update + 1) * config.batch, "beta": state.beta}
+        row |= batch_statistics(state, episodes, passed, experience) | losses
+        row["learning_rate"] = config.learning_rate * annealing
         if config.adaptive is not None:
-            learner.beta = adapted(learner.beta, float(row["kl"] or 0), config)
+            state.beta = adapt_beta(state.beta, float(row["kl"] or 0), config)
         yield row, episodes
 
 
-def play(config: PpoConfig, learner: Learner, asked: Asked, judged: Judged, update: int) -> Episodes:
-    """Sample this process's share of a batch and score it."""
-    which = share_of(deal(config, len(asked.ids), update), learner.accelerator)
+def set_learning_rates(config: PpoConfig, state: TrainState, annealing: float) -> None:
+    """Those of policy and value network, times `annealing`, which falls linearly from 1 to 0.
+
+    At the optimum the shaped reward is constant and whitening amplifies noise: without decay the end is worse.
+    """
+    rates = (config.learning_rate, config.critic_learning_rate or config.learning_rate)
+    for group, rate in zip(state.optimiser.param_groups, rates, strict=True):
+        group["lr"] = rate * annealing
+
+
+def rollout(config: PpoConfig, state: TrainState, prompts: PromptSet, sources: RewardSources, update: int) -> Episodes:
+    """Sample this process's part of a batch and score it."""
+    prompt_index = process_part(shuffled_prompts(config, len(prompts.ids), update), state.accelerator)
+    prompt_ids = [prompts.ids[i] for i in prompt_index]
     responses = sample(
-        learner.policy,
-        [asked.ids[i] for i in which],
+        state.policy,
+        prompt_ids,
         config.sampling.max_tokens,
         config.sampling.temperature,
-        in_step=learner.accelerator.is_fsdp2,
+        in_step=state.accelerator.is_fsdp2,
     )
-    ended = torch.tensor([response[-1] in learner.policy.stops for response in responses])
-    rewards = judged.reward(which, responses)
-    scores = judged.scale(rewards)
+    ended = torch.tensor([response[-1] in state.policy.stops for response in responses])  # [B]
+    rewards = sources.reward(prompt_index, responses)  # [B]
+    scores = sources.scale(rewards)  # [B]
     if config.missing_eos is not None:
         scores = torch.where(ended, scores, torch.full_like(scores, config.missing_eos))
-    gold = judged.gold(which, responses) if judged.gold is not None else None
-    batch = pack([asked.ids[i] for i in which], responses)
-    return Episodes(which, responses, batch.to(learner.device), rewards, scores.to(learner.device), gold, ended)
+    gold = sources.gold(prompt_index, responses) if sources.gold is not None else None
+    batch = pack(prompt_ids, responses).to(state.device)
+    return Episodes(prompt_index, responses, batch, rewards, scores.to(state.device), gold, ended)
 
 
-def observe(learner: Learner, batch: Batch, config: PpoConfig) -> Observed:
+def shuffled_prompts(config: PpoConfig, prompts: int, update: int) -> list[int]:
+    """Which prompt each episode of a batch answers, over all processes: shuffled anew after each pass over them."""
+    count = config.batch // config.samples
+    positions = range(update * count, (update + 1) * count)
+    orders = {position // prompts: _order(config.seed, position // prompts, prompts) for position in positions}
+    return [orders[position // prompts][position % prompts] for position in positions for _ in range(config.samples)]
+
+
+def _order(seed: int, epoch: int, prompts: int) -> list[int]:
+    # "deck" is part of the seed: another word would make another training of the same config.
+    generator = torch.Generator().manual_seed(derived_seed(seed, "deck", epoch))
+    order: list[int] = torch.randperm(prompts, generator=generator).tolist()
+    return order
+
+
+def forward(config: PpoConfig, state: TrainState, batch: Batch) -> ForwardPass:
     """Evaluate a batch before any step is taken: these are the old log-probs and values of the clipped losses."""
-    found = {name: torch.zeros(batch.responses.shape, device=learner.device) for name in Observed.__annotations__}
-    for index in microbatches(batch, torch.arange(len(batch), device=learner.device), config.microbatch):
-        part = batch.rows(index)
-        said = _observe(learner, part, config.sampling.temperature)
-        for name, values in found.items():
-            values[index, : part.responses.shape[1]] = torch.where(part.response_mask, getattr(said, name), 0.0)
-    return Observed(**found)
+    whole_batch = {
+        name: torch.zeros(batch.responses.shape, device=state.device) for name in ForwardPass.__annotations__
+    }
+    for index in microbatches(batch, torch.arange(len(batch), device=state.device), config.microbatch):
+        rows = batch.rows(index)
+        passed = _forward(state, rows, config.sampling.temperature)
+        for name, values in whole_batch.items():
+            values[index, : rows.responses.shape[1]] = torch.where(rows.response_mask, getattr(passed, name), 0.0)
+    return ForwardPass(**whole_batch)
 
 
-def _observe(learner: Learner, batch: Batch, temperature: float) -> Observed:
-    def law_of(model: nn.Module) -> Tensor:
-        with torch.no_grad(), learner.accelerator.autocast():
+def _forward(state: TrainState, batch: Batch, temperature: float) -> ForwardPass:
+    """The forward pass of one microbatch; anything stands on padding."""
+
+    def next_token_log_probs(model: nn.Module) -> Tensor:
+        with torch.no_grad(), state.accelerator.autocast():
             return response_logits(model, batch, temperature).log_softmax(dim=-1)
 
-    def others() -> tuple[Tensor, Tensor | None]:
-        with torch.no_grad(), learner.accelerator.autocast():
-            values = response_values(learner.critic, batch)
-        return values, None if learner.reference is None else law_of(learner.reference)
+    def values_and_reference() -> tuple[Tensor, Tensor | None]:
+        with torch.no_grad(), state.accelerator.autocast():
+            values = response_values(state.critic, batch)
+        return values, None if state.reference is None else next_token_log_probs(state.reference)
 
-    law, (values, reference) = side_by_side(lambda: law_of(learner.actor), others, learner.accelerator)
+    policy, (values, reference) = side_by_side(
+        lambda: next_token_log_probs(state.actor), values_and_reference, state.accelerator
+    )  # policy and reference: [B, R, V]; values: [B, R]
     if reference is None:
-        with without_adapters(learner.policy, learner.actor) as model:
-            reference = law_of(model)
-    probability = law.exp()
-    tokens = batch.responses[..., None]
-    return Observed(
-        log_probs=law.gather(-1, tokens)[..., 0],
-        reference=reference.gather(-1, tokens)[..., 0],
-        kl=(probability * (law - reference)).sum(dim=-1),
-        entropy=-(probability * law).sum(dim=-1),
+        with without_adapters(state.policy, state.actor) as model:
+            reference = next_token_log_probs(model)
+    probabilities = policy.exp()  # [B, R, V]
+    tokens = batch.responses[..., None]  # [B, R, 1]
+    return ForwardPass(
+        log_probs=policy.gather(-1, tokens)[..., 0],
+        reference_log_probs=reference.gather(-1, tokens)[..., 0],
+        kl=(probabilities * (policy - reference)).sum(dim=-1),
+        entropy=-(probabilities * policy).sum(dim=-1),
         values=values,
     )
 
 
-def judge(config: PpoConfig, learner: Learner, episodes: Episodes, observed: Observed) -> Experience:
-    """Turn scores and KL into advantages and returns."""
-    mask = episodes.batch.response_mask
-    kl = kl_terms(observed.log_probs - observed.reference, config.estimator)
-    rewards = token_rewards(episodes.scores, kl, mask, learner.beta)
-    advantages = gae(rewards, observed.values, mask, config.gae_lambda)
-    returns = advantages + observed.values
+def compute_advantages(config: PpoConfig, state: TrainState, episodes: Episodes, passed: ForwardPass) -> Experience:
+    """KL penalty and scores become rewards, and those advantages and returns."""
+    mask = episodes.batch.response_mask  # [B, R]
+    kl = kl_terms(passed.log_probs - passed.reference_log_probs, config.estimator)  # [B, R]
+    rewards = token_rewards(episodes.scores, kl, mask, state.beta)  # [B, R]
+    advantages = gae(rewards, passed.values, mask, config.gae_lambda)  # [B, R]
+    returns = advantages + passed.values  # [B, R]
     if config.whiten:
-        advantages = whiten(advantages, mask, learner.accelerator)
-    return Experience(episodes.batch, observed.log_probs, observed.values, advantages, returns)
+        advantages = whiten(advantages, mask, state.accelerator)
+    return Experience(episodes.batch, passed.log_probs, passed.values, advantages, returns)
 
 
 def kl_terms(log_ratio: Tensor, estimator: Estimator) -> Tensor:
@@ -213,9 +269,9 @@ def kl_terms(log_ratio: Tensor, estimator: Estimator) -> Tensor:
 
 def token_rewards(scores: Tensor, kl: Tensor, mask: Tensor, beta: float) -> Tensor:
     """[B, R]: -beta times the KL term at every token; the score, [B], lands on the last one."""
-    last = mask.long().sum(dim=1) - 1
-    rewards = -beta * kl * mask
-    return rewards.scatter_add(1, last[:, None], scores[:, None].to(rewards))
+    last = mask.long().sum(dim=1) - 1  # [B]
+    penalties = -beta * kl * mask  # [B, R]
+    return penalties.scatter_add(1, last[:, None], scores[:, None].to(penalties))
 
 
 def gae(rewards: Tensor, values: Tensor, mask: Tensor, lam: float) -> Tensor:
@@ -223,216 +279,187 @@ def gae(rewards: Tensor, values: Tensor, mask: Tensor, lam: float) -> Tensor:
 
     With `lam` = 1, advantage + value is the sum of all rewards to come.
     """
-    advantages = torch.zeros_like(rewards)
-    following = torch.zeros_like(rewards[:, 0])
-    next_value = torch.zeros_like(rewards[:, 0])
-    for place in range(rewards.shape[1] - 1, -1, -1):
-        surprise = rewards[:, place] + next_value - values[:, place]
-        following = torch.where(mask[:, place], surprise + lam * following, 0.0)
-        next_value = torch.where(mask[:, place], values[:, place], 0.0)
-        advantages[:, place] = following
+    advantages = torch.zeros_like(rewards)  # [B, R]
+    last_advantage = torch.zeros_like(rewards[:, 0])  # [B]
+    next_value = torch.zeros_like(rewards[:, 0])  # [B]
+    for t in range(rewards.shape[1] - 1, -1, -1):
+        delta = rewards[:, t] + next_value - values[:, t]
+        last_advantage = torch.where(mask[:, t], delta + lam * last_advantage, 0.0)
+        next_value = torch.where(mask[:, t], values[:, t], 0.0)
+        advantages[:, t] = last_advantage
     return advantages
 
 
 def whiten(values: Tensor, mask: Tensor, accelerator: Accelerator) -> Tensor:
     """Mean 0 and standard deviation 1 over the tokens of all processes; 0 on padding."""
-    count = total(mask.sum(), accelerator)
-    mean = total((values * mask).sum(), accelerator) / count
-    variance = total(((values - mean).square() * mask).sum(), accelerator) / count
+    tokens = sum_over_processes(mask.sum(), accelerator)
+    mean = sum_over_processes((values * mask).sum(), accelerator) / tokens
+    variance = sum_over_processes(((values - mean).square() * mask).sum(), accelerator) / tokens
     return (values - mean) * mask / (variance + 1e-8).sqrt()
 
 
-def learn(config: PpoConfig, learner: Learner, experience: Experience, update: int) -> Row:
-    """Take `epochs` x `minibatches` clipped steps; returns what the steps saw, means over tokens."""
-    order = torch.Generator().manual_seed(number(config.seed, "order", update, learner.accelerator.process_index))
+def ppo_epochs(config: PpoConfig, state: TrainState, experience: Experience, update: int) -> LogRow:
+    """Take `epochs` x `minibatches` clipped steps; returns the means over tokens that the steps saw."""
+    order = torch.Generator().manual_seed(derived_seed(config.seed, "order", update, state.accelerator.process_index))
     sums = dict.fromkeys(("policy_loss", "value_loss", "clipped", "approx_kl", "tokens"), 0.0)
-    widest, norm = 1.0, 0.0
+    max_ratio, grad_norm = 1.0, 0.0
     for _ in range(config.epochs):
-        moved, seen = 0.0, 0.0
+        epoch_kl, epoch_tokens = 0.0, 0.0
         for minibatch in torch.randperm(len(experience.batch), generator=order).chunk(config.minibatches):
-            saw, norm = step(config, learner, experience, minibatch.to(learner.device), update)
-            widest = max(widest, saw.pop("max_ratio"))
-            moved, seen = moved + saw["approx_kl"], seen + saw["tokens"]
-            for name, value in saw.items():
+            step, grad_norm = minibatch_step(config, state, experience, minibatch.to(state.device), update)
+            max_ratio = max(max_ratio, step.pop("max_ratio"))
+            epoch_kl, epoch_tokens = epoch_kl + step["approx_kl"], epoch_tokens + step["tokens"]
+            for name, value in step.items():
                 sums[name] += value
-        if config.target_kl is not None and moved / seen > config.target_kl:
+        if config.target_kl is not None and epoch_kl / epoch_tokens > config.target_kl:
             break
     return {
         "policy_loss": sums["policy_loss"] / sums["tokens"],
         "value_loss": sums["value_loss"] / sums["tokens"],
         "clip_fraction": sums["clipped"] / sums["tokens"],
         "approx_kl": sums["approx_kl"] / sums["tokens"],
-        "max_ratio": widest,
-        "grad_norm": norm,
+        "max_ratio": max_ratio,
+        "grad_norm": grad_norm,
     }
 
 
-def step(
-    config: PpoConfig, learner: Learner, experience: Experience, minibatch: Tensor, update: int
+def minibatch_step(
+    config: PpoConfig, state: TrainState, experience: Experience, minibatch: Tensor, update: int
 ) -> tuple[dict[str, float], float]:
     """One optimiser step on the sequences `minibatch`; its losses' sums over tokens, and the policy's gradient norm.
 
     The loss is the mean over all tokens of the minibatch on all processes, whatever the microbatches.
     """
-    accelerator = learner.accelerator
-    tokens = total(experience.batch.response_mask[minibatch].sum(), accelerator)
+    accelerator = state.accelerator
+    tokens = sum_over_processes(experience.batch.response_mask[minibatch].sum(), accelerator)
     parts = microbatches(experience.batch, minibatch, config.microbatch)
 
-    def descend(loss_of: Callable[[PpoConfig, Learner, Experience, Tensor], Tensor], weight: float) -> Tensor:
-        """Add up gradients of a loss; its sum over tokens, and what it watches, a row a microbatch."""
-        seen = []
+    def backward(loss_of: Callable[[PpoConfig, TrainState, Experience, Tensor], Tensor], weight: float) -> Tensor:
+        """Add up gradients of a loss; the loss and what goes with it, summed over tokens, a row a microbatch."""
+        sums = []
         for index in parts:
             with accelerator.autocast():
-                watched = loss_of(config, learner, experience, index)
-            (watched[0] * weight * accelerator.num_processes / tokens).backward()
-            seen.append(watched.detach())
-        return torch.stack(seen)
+                loss = loss_of(config, state, experience, index)
+            (loss[0] * weight * accelerator.num_processes / tokens).backward()
+            sums.append(loss.detach())
+        return torch.stack(sums)
 
-    of_policy, of_value = side_by_side(
-        lambda: descend(policy_loss, 1.0), lambda: descend(value_loss, config.value_weight), accelerator
-    )
+    policy_sums, value_sums = side_by_side(
+        lambda: backward(policy_loss, 1.0), lambda: backward(value_loss, config.value_weight), accelerator
+    )  # [microbatches, 4] and [microbatches, 1]
     norm, critic_norm = (
         float(whole(accelerator.clip_grad_norm_(network.parameters(), config.max_grad_norm)))
-        for network in (learner.actor, learner.critic)
+        for network in (state.actor, state.critic)
     )
-    added = total(torch.cat([of_policy[:, :3].sum(dim=0), of_value.sum(dim=0)]), accelerator).tolist()
-    if not all(map(math.isfinite, (*added, norm, critic_norm))):
+    sums = torch.cat([policy_sums[:, :3].sum(dim=0), value_sums.sum(dim=0)])  # [4]
+    totals = sum_over_processes(sums, accelerator).tolist()
+    if not all(map(math.isfinite, (*totals, norm, critic_norm))):
         raise EvalkitError(
             f"update {update}: a loss or gradient is not a finite number, so no step was taken; the last saved state "
             "is good. Lower learning_rate, or look for rewards that are not finite"
         )
-    learner.optimiser.step()
-    learner.optimiser.zero_grad(set_to_none=True)
-    saw = dict(zip(("policy_loss", "clipped", "approx_kl", "value_loss"), added, strict=True))
-    widest = accelerator.gather(of_policy[:, 3]).max()
-    return saw | {"tokens": float(tokens), "max_ratio": float(widest)}, norm
+    state.optimiser.step()
+    state.optimiser.zero_grad(set_to_none=True)
+    named = dict(zip(("policy_loss", "clipped", "approx_kl", "value_loss"), totals, strict=True))
+    max_ratio = accelerator.gather(policy_sums[:, 3]).max()
+    return named | {"tokens": float(tokens), "max_ratio": float(max_ratio)}, norm
 
 
-def policy_loss(config: PpoConfig, learner: Learner, experience: Experience, index: Tensor) -> Tensor:
+def policy_loss(config: PpoConfig, state: TrainState, experience: Experience, index: Tensor) -> Tensor:
     """Clipped loss of the sequences `index`, summed over tokens.
 
     A vector of four: the loss, and without a gradient how many tokens were clipped, the sum of (log ratio)^2 / 2, and
     the largest ratio.
     """
-    batch, (old, advantages) = _cut(experience, index, experience.log_probs, experience.advantages)
-    mask = batch.response_mask
-    new = token_log_probs(response_logits(learner.actor, batch, config.sampling.temperature), batch.responses)
-    log_ratio = torch.where(mask, new - old, 0.0).clamp(max=BEYOND)
+    batch, (old, advantages) = _rows(experience, index, experience.log_probs, experience.advantages)
+    mask = batch.response_mask  # [b, R], as are all below
+    new = token_log_probs(response_logits(state.actor, batch, config.sampling.temperature), batch.responses)
+    log_ratio = torch.where(mask, new - old, 0.0).clamp(max=MAX_LOG_RATIO)
     ratio = log_ratio.exp()
-    bounded = ratio.clamp(1 - config.clip, 1 + config.clip)
-    loss = -(torch.minimum(advantages * ratio, advantages * bounded) * mask).sum()
+    clipped_ratio = ratio.clamp(1 - config.clip, 1 + config.clip)
+    loss = -(torch.minimum(advantages * ratio, advantages * clipped_ratio) * mask).sum()
     with torch.no_grad():
         clipped = (((ratio - 1).abs() > config.clip) & mask).sum().float()
-        watched = (clipped, log_ratio.square().sum() / 2, ratio.max())
-    return torch.stack([loss, *watched])
+        approx_kl = log_ratio.square().sum() / 2
+        max_ratio = ratio.max()
+    return torch.stack([loss, clipped, approx_kl, max_ratio])
 
 
-def value_loss(config: PpoConfig, learner: Learner, experience: Experience, index: Tensor) -> Tensor:
+def value_loss(config: PpoConfig, state: TrainState, experience: Experience, index: Tensor) -> Tensor:
     """Clipped loss of the value network on the sequences `index`, summed over tokens; a vector of one."""
-    batch, (old, returns) = _cut(experience, index, experience.values, experience.returns)
-    values = response_values(learner.critic, batch)
-    near = old + (values - old).clamp(-config.value_clip, config.value_clip)
-    misses = torch.maximum((values - returns).square(), (near - returns).square())
-    return ((misses * batch.response_mask).sum() / 2)[None]
+    batch, (old, returns) = _rows(experience, index, experience.values, experience.returns)
+    values = response_values(state.critic, batch)  # [b, R], as are all below
+    clipped_values = old + (values - old).clamp(-config.value_clip, config.value_clip)
+    squared_errors = torch.maximum((values - returns).square(), (clipped_values - returns).square())
+    return ((squared_errors * batch.response_mask).sum() / 2)[None]
 
 
-def _cut(experience: Experience, index: Tensor, *tensors: Tensor) -> tuple[Batch, list[Tensor]]:
-    """The sequences `index`, and what is known of their tokens, in as many columns as they need."""
+def _rows(experience: Experience, index: Tensor, *tensors: Tensor) -> tuple[Batch, list[Tensor]]:
+    """The sequences `index`, [b], and what is known of their tokens, in as many columns as they need."""
     batch = experience.batch.rows(index)
     return batch, [tensor[index, : batch.responses.shape[1]] for tensor in tensors]
 
 
-def figures(learner: Learner, episodes: Episodes, observed: Observed, experience: Experience) -> Row:
-    """What a batch says of the policy that played it, over all processes."""
+def batch_statistics(state: TrainState, episodes: Episodes, passed: ForwardPass, experience: Experience) -> LogRow:
+    """What a batch says of the policy that it was sampled from, over all processes."""
     mask = episodes.batch.response_mask
-    count, tokens = total(torch.tensor(float(len(mask))), learner.accelerator), total(mask.sum(), learner.accelerator)
+    sequences = sum_over_processes(torch.tensor(float(len(mask))), state.accelerator)
+    tokens = sum_over_processes(mask.sum(), state.accelerator)
 
     def mean(values: Tensor) -> float:
-        return float(total(values.double().sum(), learner.accelerator) / count)
+        """Of values [B], or of sums over the tokens of each sequence, [B, R]."""
+        return float(sum_over_processes(values.double().sum(), state.accelerator) / sequences)
 
-    returns, misses = experience.returns, experience.returns - experience.values
-    centre = total((returns * mask).sum(), learner.accelerator) / tokens
-    spread = total(((returns - centre).square() * mask).sum(), learner.accelerator)
-    drift = total((misses * mask).sum(), learner.accelerator) / tokens
-    missed = total(((misses - drift).square() * mask).sum(), learner.accelerator)
-    row: Row = {
+    row: LogRow = {
         "reward": mean(episodes.rewards),
         "score": mean(episodes.scores),
-        "kl": mean(observed.kl),
-        "kl_k1": mean(observed.log_probs - observed.reference),
-        "entropy": mean(observed.entropy),
-        "entropy_token": float(total(observed.entropy.sum(), learner.accelerator) / tokens),
-        "explained_variance": float(1 - missed / spread) if float(spread) > 0 else None,
+        "kl": mean(passed.kl),
+        "kl_k1": mean(passed.log_probs - passed.reference_log_probs),
+        "entropy": mean(passed.entropy),
+        "entropy_token": float(sum_over_processes(passed.entropy.sum(), state.accelerator) / tokens),
+        "explained_variance": explained_variance(experience, mask, tokens, state.accelerator),
         "eos_rate": mean(episodes.ended.float()),
         "length": mean(mask.float()),
     }
     return row | ({"gold": mean(episodes.gold)} if episodes.gold is not None else {})
 
 
-def adapted(beta: float, kl: float, config: PpoConfig) -> float:
+def explained_variance(experience: Experience, mask: Tensor, tokens: Tensor, accelerator: Accelerator) -> float | None:
+    """1 - Var[returns - values] / Var[returns] over all processes; None where returns are all the same."""
+
+    def squares(values: Tensor) -> Tensor:
+        """Sum of squared deviations from the mean."""
+        mean = sum_over_processes((values * mask).sum(), accelerator) / tokens
+        return sum_over_processes(((values - mean).square() * mask).sum(), accelerator)
+
+    of_returns, of_errors = squares(experience.returns), squares(experience.returns - experience.values)
+    return float(1 - of_errors / of_returns) if float(of_returns) > 0 else None
+
+
+def adapt_beta(beta: float, kl: float, config: PpoConfig) -> float:
     """Beta after a batch whose KL was `kl` nats a sequence: a proportional controller (Ziegler et al. 2019)."""
     assert config.adaptive is not None
     error = min(0.2, max(-0.2, kl / config.adaptive.target - 1))
     return beta * (1 + error * config.batch / config.adaptive.horizon)
 
 
-def deal(config: PpoConfig, prompts: int, update: int) -> list[int]:
-    """Which prompt each episode of a batch answers, over all processes: decks that are shuffled anew, one by one."""
-    hand = config.batch // config.samples
-    places = range(update * hand, (update + 1) * hand)
-    decks = {place // prompts: _deck(config.seed, place // prompts, prompts) for place in places}
-    return [decks[place // prompts][place % prompts] for place in places for _ in range(config.samples)]
-
-
-def _deck(seed: int, turn: int, prompts: int) -> list[int]:
-    order: list[int] = torch.randperm(
-        prompts, generator=torch.Generator().manual_seed(number(seed, "deck", turn))
-    ).tolist()
-    return order
-
-
-def share_of(episodes: Sequence[int], accelerator: Accelerator) -> list[int]:
+def process_part(episodes: Sequence[int], accelerator: Accelerator) -> list[int]:
     """Which episodes of a batch are this process's own."""
     return list(episodes[accelerator.process_index :: accelerator.num_processes])
 
 
-def total(value: Tensor, accelerator: Accelerator) -> Tensor:
-    """A sum over all processes."""
+def sum_over_processes(value: Tensor, accelerator: Accelerator) -> Tensor:
     if accelerator.num_processes == 1:
         return value
-    added: Tensor = accelerator.reduce(value.to(accelerator.device), reduction="sum")
-    return added
+    summed: Tensor = accelerator.reduce(value.to(accelerator.device), reduction="sum")
+    return summed
 
 
-def number(*parts: object) -> int:
+def derived_seed(*parts: object) -> int:
     """A seed of its own for every purpose and place."""
     return int.from_bytes(hashlib.sha256(" ".join(map(str, parts)).encode()).digest()[:4], "big")
 
 
-def seed(*parts: object) -> None:
+def seed_torch(*parts: object) -> None:
     """Seed torch's global generators, from which `generate` draws."""
-    torch.manual_seed(number(*parts))
-
-
-def _set_rates(learner: Learner, config: PpoConfig, share: float) -> None:
-    # At the optimum the shaped reward is constant and whitening amplifies noise: without decay the end is worse.
-    rates = (config.learning_rate, config.critic_learning_rate or config.learning_rate)
-    for group, rate in zip(learner.optimiser.param_groups, rates, strict=True):
-        group["lr"] = rate * share
-
-
-def prepare(config: PpoConfig, policy: Policy, critic: nn.Module, reference: nn.Module | None, beta: float,
-            accelerator: Accelerator) -> Learner:  # fmt: skip
-    """Spread policy, critic and their optimiser over the processes."""
-    if reference is not None:
-        reference = reference.to(accelerator.device).requires_grad_(False).eval()
-        if accelerator.is_fsdp2:
-            reference = spread(reference, accelerator)
-    actor, critic = spread(policy.model, accelerator), spread(critic, accelerator)
-    # Made last: FSDP2 puts new parameters in the place of old ones.
-    groups = [{"params": [p for p in network.parameters() if p.requires_grad]} for network in (actor, critic)]
-    optimiser = torch.optim.AdamW(
-        groups, lr=config.learning_rate, eps=1e-5, weight_decay=0.0, fused=not accelerator.is_fsdp2
-    )
-    policy = replace(policy, model=accelerator.unwrap_model(actor))
-    return Learner(accelerator, policy, actor, critic, reference, optimiser, beta)
+    torch.manual_seed(derived_seed(*parts))

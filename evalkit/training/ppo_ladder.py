@@ -10,7 +10,6 @@ to the same curve. Under `accelerate launch` every process runs this; the first 
 from __future__ import annotations
 
 import copy
-import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
@@ -21,8 +20,7 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 
 from evalkit.checkpoints.training_log import read_curves, work_of
-from evalkit.errors import InputError, StoreError
-from evalkit.plumbing.files import write_atomically
+from evalkit.errors import InputError
 from evalkit.plumbing.progress import Listener, Quiet
 from evalkit.training.config import PpoConfig
 from evalkit.training.distributed import agreed, gathered, open_accelerator, together
@@ -30,13 +28,13 @@ from evalkit.training.memory import told_when_full
 from evalkit.training.models import Policy, ValueNetwork, fresh_value_network, load_policy, load_reward_model
 from evalkit.training.output import manifest
 from evalkit.training.output.card import policy_card
-from evalkit.training.output.curves import Curves
+from evalkit.training.output.curves import Curves, LogRow
 from evalkit.training.output.folder import frame_as_chat, save_model
-from evalkit.training.output.page import training_page
-from evalkit.training.ppo import Judged, Learner, Row, prepare, seed, updates
+from evalkit.training.output.page import write_page
+from evalkit.training.ppo import RewardSources, TrainState, prepare, seed_torch, updates
 from evalkit.training.probe import probe_row
 from evalkit.training.rollout import sample
-from evalkit.training.scoring import Asked, Scale, Scorer, open_scorer, scale_of
+from evalkit.training.scoring import PromptSet, Scale, Scorer, open_scorer, scale_of
 from evalkit.training.state import STATE, forget_state, read_state, restore, tensors_of, write_state
 
 REFERENCE_SAMPLES = 512
@@ -63,7 +61,7 @@ def train_ladder(config: PpoConfig, out: Path, tell: Listener, command: Sequence
             if not agreed((folder / "training.json").exists(), folder, accelerator):
                 train_rung(config, beta, out, accelerator, tell if first else Quiet())
         if first:
-            write_page(config, out)
+            write_page(config.name, out, map(name_of, config.beta))
             manifest.finish(out, told)
         accelerator.end_training()
     return folders
@@ -71,87 +69,90 @@ def train_ladder(config: PpoConfig, out: Path, tell: Listener, command: Sequence
 
 def train_rung(config: PpoConfig, beta: float, out: Path, accelerator: Accelerator, tell: Listener) -> None:
     """Train the policy of one beta, from its last state where there is one, and write its checkpoint."""
-    seed(config.seed, "adapters")
+    seed_torch(config.seed, "adapters")
     policy = load_policy("policy", config.policy, config.lora)
-    asked = Asked(config.prompts, policy.prompt_ids(config.prompts, config.sampling.max_tokens))
+    prompts = PromptSet(config.prompts, policy.prompt_ids(config.prompts, config.sampling.max_tokens))
     policy.model.to(accelerator.device)
-    reward = open_scorer(config.reward, policy, asked, config.microbatch)
-    gold = open_scorer(config.gold, policy, asked, config.microbatch) if config.gold is not None else None
-    scale = reference_scale(config, policy, asked, reward)
+    reward = open_scorer(config.reward, policy, prompts, config.microbatch)
+    gold = open_scorer(config.gold, policy, prompts, config.microbatch) if config.gold is not None else None
+    scale = reference_scale(config, policy, prompts, reward)
     critic = critic_of(config, policy, scale)
     reference = None if policy.has_adapters else copy.deepcopy(policy.model)
-    learner = prepare(config, policy, critic, reference, beta, accelerator)
+    state = prepare(config, policy, critic, reference, beta, accelerator)
     work = work_of(out / name_of(beta))
-    begin = resume(learner, work / STATE)
+    begin = resume(state, work / STATE)
     tell.stage(f"PPO beta {beta:g}", (config.updates - begin) * config.batch)
-    rows: Iterator[Row] = watched(config, learner, asked, Judged(reward, scale, gold), begin, tell)
+    rows = logged_updates(config, state, prompts, RewardSources(reward, scale, gold), begin, tell)
     with writing(accelerator, work, begin, tell) as add:
         for row in rows:
             add(row)
             done = int(row["update"] or 0) + 1
             if done % config.save_every == 0 or done == config.updates:
-                save_state(learner, work / STATE, done)
+                save_state(state, work / STATE, done)
                 if accelerator.is_main_process:
-                    write_page(config, out)
-    weights = gathered(learner.policy.model.state_dict(), accelerator)
+                    write_page(config.name, out, map(name_of, config.beta))
+    weights = gathered(state.policy.model.state_dict(), accelerator)
     if accelerator.is_main_process:
-        save_policy(config, learner, weights, beta, scale, out)
+        save_policy(config, state, weights, beta, scale, out)
         forget_state(work / STATE)
     accelerator.free_memory()
 
 
-def watched(
-    config: PpoConfig, learner: Learner, asked: Asked, judged: Judged, begin: int, tell: Listener
-) -> Iterator[Row]:
-    """Each update's figures, with its seconds, and with the probe's at its turn and at the end."""
+def logged_updates(
+    config: PpoConfig, state: TrainState, prompts: PromptSet, sources: RewardSources, begin: int, tell: Listener
+) -> Iterator[LogRow]:
+    """Each update's row of the log, with its seconds, and with the probe's at its turn and at the end."""
     started = time.monotonic()
-    for row, episodes in updates(config, learner, asked, judged, begin):
+    for row, episodes in updates(config, state, prompts, sources, begin):
         update = int(row["update"] or 0)
-        tell.advance(config.batch, int(episodes.batch.response_mask.sum()) * learner.accelerator.num_processes)
+        tell.advance(config.batch, int(episodes.batch.response_mask.sum()) * state.accelerator.num_processes)
         if update % config.probe.every == 0 or update == config.updates - 1:
-            row |= probe(config, learner, asked)
+            row |= probe(config, state, prompts)
         yield row | {"seconds": round(time.monotonic() - started, 3)}
         started = time.monotonic()
 
 
-def probe(config: PpoConfig, learner: Learner, asked: Asked) -> dict[str, float]:
+def probe(config: PpoConfig, state: TrainState, prompts: PromptSet) -> dict[str, float]:
     """The diversity of the policy on the first prompts, from the same seed every time."""
-    few = range(min(config.probe.prompts, len(asked.ids)))
-    seed(config.seed, "probe")
-    ids = [asked.ids[i] for i in few for _ in range(config.probe.samples)]
+    few = range(min(config.probe.prompts, len(prompts.ids)))
+    seed_torch(config.seed, "probe")
+    ids = [prompts.ids[i] for i in few for _ in range(config.probe.samples)]
     drawn = sample(
-        learner.policy,
+        state.policy,
         ids,
         config.sampling.max_tokens,
         config.sampling.temperature,
-        in_step=learner.accelerator.is_fsdp2,
+        in_step=state.accelerator.is_fsdp2,
     )
-    texts = learner.policy.texts(drawn)
-    if not learner.accelerator.is_main_process:
+    texts = state.policy.texts(drawn)
+    if not state.accelerator.is_main_process:
         return {}
     each = config.probe.samples
-    return probe_row([asked.prompts[i] for i in few], [texts[i * each : (i + 1) * each] for i in few])
+    return probe_row([prompts.prompts[i] for i in few], [texts[i * each : (i + 1) * each] for i in few])
 
 
-def reference_scale(config: PpoConfig, policy: Policy, asked: Asked, reward: Scorer) -> Scale:
+def reference_scale(config: PpoConfig, policy: Policy, prompts: PromptSet, reward: Scorer) -> Scale:
     """The scale that gives rewards mean 0 and standard deviation 1 on the untrained policy's completions, if asked.
 
     Raises `InputError` where all completions would get the penalty of a missing end.
     """
     if not config.normalise and config.missing_eos is None:
         return Scale()
-    which = [i % len(asked.ids) for i in range(max(REFERENCE_SAMPLES, config.batch))]
-    seed(config.seed, "scale")
-    drawn = sample(policy, [asked.ids[i] for i in which], config.sampling.max_tokens, config.sampling.temperature)
+    prompt_index = [i % len(prompts.ids) for i in range(max(REFERENCE_SAMPLES, config.batch))]
+    seed_torch(config.seed, "scale")
+    drawn = sample(
+        policy, [prompts.ids[i] for i in prompt_index], config.sampling.max_tokens, config.sampling.temperature
+    )
     if config.missing_eos is not None:
-        ended = [(i, response) for i, response in zip(which, drawn, strict=True) if response[-1] in policy.stops]
+        ended = [(i, response) for i, response in zip(prompt_index, drawn, strict=True) if response[-1] in policy.stops]
         if not ended:
             raise InputError(
-                f"none of {len(which)} completions of the policy ends within max_tokens {config.sampling.max_tokens}, "
-                "so all would be given the penalty missing_eos; raise sampling.max_tokens or set missing_eos to null"
+                f"none of {len(prompt_index)} completions of the policy ends within max_tokens "
+                f"{config.sampling.max_tokens}, so all would be given the penalty missing_eos; raise "
+                "sampling.max_tokens or set missing_eos to null"
             )
-        which, drawn = [i for i, _ in ended], [response for _, response in ended]
-    return scale_of(reward(which, drawn)) if config.normalise else Scale()
+        prompt_index, drawn = [i for i, _ in ended], [response for _, response in ended]
+    return scale_of(reward(prompt_index, drawn)) if config.normalise else Scale()
 
 
 def critic_of(config: PpoConfig, policy: Policy, scale: Scale) -> ValueNetwork:
@@ -168,36 +169,36 @@ def critic_of(config: PpoConfig, policy: Policy, scale: Scale) -> ValueNetwork:
     return network
 
 
-def resume(learner: Learner, path: Path) -> int:
-    """Put the learner into its last state; returns the update to begin with."""
+def resume(state: TrainState, path: Path) -> int:
+    """Put a training into its last state; returns the update to begin with."""
     found = read_state(path)
-    begin = agreed(int(found[1]["updates"]) if found else 0, path, learner.accelerator)
+    begin = agreed(int(found[1]["updates"]) if found else 0, path, state.accelerator)
     if found:
         tensors, facts = found
-        restore(tensors, learner.optimiser, **networks(learner))
-        learner.beta = float(facts["beta"])
+        restore(tensors, state.optimiser, **networks(state))
+        state.beta = float(facts["beta"])
     return begin
 
 
-def save_state(learner: Learner, path: Path, done: int) -> None:
+def save_state(state: TrainState, path: Path, done: int) -> None:
     """Write all that the next update depends on."""
-    facts = {"updates": done, "beta": learner.beta}
-    tensors = gathered(tensors_of(learner.optimiser, **networks(learner)), learner.accelerator)
-    if learner.accelerator.is_main_process:
+    facts = {"updates": done, "beta": state.beta}
+    tensors = gathered(tensors_of(state.optimiser, **networks(state)), state.accelerator)
+    if state.accelerator.is_main_process:
         write_state(path, tensors, facts)
 
 
-def networks(learner: Learner) -> dict[str, nn.Module]:
+def networks(state: TrainState) -> dict[str, nn.Module]:
     """What is trained, as it is without accelerate's wrapping."""
-    return {"policy": learner.policy.model, "critic": learner.accelerator.unwrap_model(learner.critic)}
+    return {"policy": state.policy.model, "critic": state.accelerator.unwrap_model(state.critic)}
 
 
 def save_policy(
-    config: PpoConfig, learner: Learner, weights: Mapping[str, Tensor], beta: float, scale: Scale, out: Path
+    config: PpoConfig, state: TrainState, weights: Mapping[str, Tensor], beta: float, scale: Scale, out: Path
 ) -> None:
     """Write the checkpoint, with what is known of it. `weights`: the policy's, whole."""
-    policy = learner.policy
-    if learner.accelerator.is_fsdp2:
+    policy = state.policy
+    if state.accelerator.is_fsdp2:
         # A model that is cut into shards can neither be copied nor saved.
         policy = load_policy("policy", config.policy, config.lora)
         policy.model.load_state_dict(weights)
@@ -230,17 +231,6 @@ def facts_of(config: PpoConfig, beta: float, scale: Scale, rows: Sequence[Mappin
         "reward_deviation": scale.deviation,
         "reached": reached,
     }
-
-
-def write_page(config: PpoConfig, out: Path) -> None:
-    """Write the page over the curves of all betas so far. Raises `StoreError`."""
-    runs = {name_of(beta): read_curves(work_of(out / name_of(beta))) for beta in config.beta}
-    facts = json.loads((out / manifest.NAME).read_text(encoding="utf-8"))
-    page = training_page(config.name, {name: rows for name, rows in runs.items() if rows}, facts)
-    try:
-        write_atomically(out / "training.html", page.encode("utf-8", "replace"))
-    except OSError as error:
-        raise StoreError(f"{out / 'training.html'} could not be written: {error.strerror}") from None
 
 
 @contextmanager

@@ -32,14 +32,23 @@ from evalkit.plumbing.files import write_atomically
 from evalkit.plumbing.progress import Listener
 from evalkit.records import Prompt
 from evalkit.training.batch import pack
+from evalkit.training.bradley_terry import pair_rewards, preference_loss
 from evalkit.training.calibration import Array, Judgement, accuracy, judge
 from evalkit.training.chat_format import exchange_template, template_ids, write_reader
-from evalkit.training.config import Lora, RewardConfig
+from evalkit.training.config import RewardConfig
 from evalkit.training.memory import told_when_full
-from evalkit.training.models import Policy, ValueNetwork, fresh_value_network, load_policy, sequence_scores
-from evalkit.training.optimise import Objective, autocast, device_of_training, optimise, write_page
+from evalkit.training.models import (
+    Policy,
+    ValueNetwork,
+    fresh_value_network,
+    load_policy,
+    sequence_scores,
+    with_adapters,
+)
+from evalkit.training.optimise import Objective, autocast, device_of_training, optimise
 from evalkit.training.output import manifest
 from evalkit.training.output.folder import save_model
+from evalkit.training.output.page import write_page
 from evalkit.training.output.reward_card import reward_card
 from evalkit.training.preferences.preferences import Preference, read_preferences
 from evalkit.training.rollout import sample
@@ -235,7 +244,8 @@ def train_one(
 ) -> None:
     """Train the reward model of one group, or of all, from its last state where there is one, and write its folder."""
     network = fresh_value_network(config.model, config.seed)
-    trained = with_adapters(network.classifier, config.lora)
+    trained = with_adapters(network.classifier, config.lora, exclude_modules=["score"])
+    network.classifier.get_submodule("score").requires_grad_(True)  # the head is always trained whole
     network.to(device_of_training())
     pairs, watched = of_group(material.trained, group), of_group(material.held_out, group)
     optimise(config, bradley_terry(config, network), pairs, watched, work_of(out / name), tell, show)
@@ -253,9 +263,9 @@ def bradley_terry(config: RewardConfig, network: ValueNetwork) -> Objective[Comp
     """-log sigmoid(r_chosen - r_rejected - margin) + centring (r_chosen + r_rejected)^2, the mean over pairs."""
 
     def losses(few: Sequence[Comparison]) -> dict[str, Tensor]:
-        chosen, rejected = rewards_of(network, few)
+        chosen, rejected = rewards_of(network, few)  # [n] each
         margins = chosen - rejected
-        loss = -nn.functional.logsigmoid(margins - config.margin) + config.centring * (chosen + rejected).square()
+        loss = preference_loss(margins - config.margin) + config.centring * (chosen + rejected).square()
         return {"loss": loss.sum(), "accuracy": (margins.detach().sign() + 1).sum() / 2}
 
     return Objective(network.classifier, losses, length, units=lambda _: 1, sequences=2)
@@ -263,10 +273,11 @@ def bradley_terry(config: RewardConfig, network: ValueNetwork) -> Objective[Comp
 
 def rewards_of(network: ValueNetwork, few: Sequence[Comparison]) -> tuple[Tensor, Tensor]:
     """[n] rewards of the chosen and of the rejected completions."""
-    chosen = [comparison.prompt + comparison.chosen for comparison in few]
-    rejected = [comparison.prompt + comparison.rejected for comparison in few]
-    scores = scores_of(network, chosen + rejected)
-    return scores[: len(few)], scores[len(few) :]
+    return pair_rewards(
+        partial(scores_of, network),
+        [comparison.prompt + comparison.chosen for comparison in few],
+        [comparison.prompt + comparison.rejected for comparison in few],
+    )
 
 
 def scores_of(network: ValueNetwork, exchanges: Sequence[Ids]) -> Tensor:
@@ -314,25 +325,6 @@ def scale_of_reference(config: RewardConfig, network: ValueNetwork, reference: S
     parts = [ranked[start : start + config.microbatch] for start in range(0, len(ranked), config.microbatch)]
     with torch.no_grad(), autocast(config, network):
         return scale_of(torch.cat([scores_of(network, part).cpu() for part in parts]))
-
-
-def with_adapters(classifier: PreTrainedModel, lora: Lora | None) -> PreTrainedModel:
-    """The classifier, wrapped where adapters are trained in place of its body; the head is always trained whole.
-
-    Raises `InputError` where the targets name no module.
-    """
-    if lora is None:
-        return classifier
-    from peft import LoraConfig, get_peft_model
-
-    targets = "all-linear" if lora.targets == ("all-linear",) else list(lora.targets)
-    settings = LoraConfig(r=lora.rank, lora_alpha=lora.alpha, target_modules=targets, exclude_modules=["score"])
-    try:
-        wrapped: PreTrainedModel = get_peft_model(classifier, settings)
-    except ValueError as error:
-        raise InputError(f"lora.targets: {str(error).splitlines()[0]}") from None
-    classifier.get_submodule("score").requires_grad_(True)
-    return wrapped
 
 
 def rescale_head(head: nn.Module, scale: Scale) -> float:

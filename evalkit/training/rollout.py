@@ -1,4 +1,4 @@
-"""Episodes: what the policy says, drawn with `generate` and its key-value cache, from the whole law."""
+"""Episodes: what the policy says, drawn with `generate` and its key-value cache, from the whole distribution."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def sample(
 class InverseTransform(LogitsProcessor):  # type: ignore[misc]
     """Draws each row's next token and leaves it the only one, so that the greedy choice that follows is the draw.
 
-    One uniform number a row, looked up in the cumulative law, which is added up in float64. `generate`'s own way draws
+    One uniform number a row, looked up in the cumulative probabilities, added up in float64. `generate`'s own way draws
     an exponential for every token of the vocabulary, which on a CPU takes as long as a small model's pass.
     """
 
@@ -68,15 +68,15 @@ class InverseTransform(LogitsProcessor):  # type: ignore[misc]
 
     def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
         """[B, V] logits -> 0 at the token drawn, -inf elsewhere."""
-        law = (scores.float() / self._temperature).softmax(dim=-1)
-        reached = law.double().cumsum(dim=-1)
-        points = torch.rand(len(law), 1, dtype=torch.float64, device=law.device) * reached[:, -1:]
-        # The first place beyond the point: a token of probability 0 takes up no room and is never it.
-        drawn = torch.searchsorted(reached, points, right=True).clamp(max=law.shape[-1] - 1)
+        probabilities = (scores.float() / self._temperature).softmax(dim=-1)
+        cumulative = probabilities.double().cumsum(dim=-1)
+        points = torch.rand(len(scores), 1, dtype=torch.float64, device=scores.device) * cumulative[:, -1:]
+        # The first token beyond the point: a token of probability 0 takes up no room and is never it.
+        drawn = torch.searchsorted(cumulative, points, right=True).clamp(max=scores.shape[-1] - 1)
         return torch.full_like(scores, -torch.inf).scatter_(-1, drawn, 0.0)
 
 
 def _ended(row: list[int], stops: frozenset[int]) -> list[int]:
     """Up to and with the first stop token: what stands behind it is padding."""
-    end = next((place for place, token in enumerate(row) if token in stops), len(row) - 1)
+    end = next((position for position, token in enumerate(row) if token in stops), len(row) - 1)
     return row[: end + 1]

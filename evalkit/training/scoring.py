@@ -15,41 +15,41 @@ from evalkit.training.models import Policy, ValueNetwork, load_reward_model, seq
 from evalkit.training.preferences.utility import open_utility
 
 Scorer = Callable[[Sequence[int], Sequence[list[int]]], Tensor]
-"""(which prompt each response answers [B], responses as token ids) -> rewards [B], float32 on the CPU."""
+"""(index of the prompt that each response answers [B], responses as token ids) -> rewards [B], float32 on the CPU."""
 
 
 @dataclass(frozen=True)
-class Asked:
+class PromptSet:
     """The prompts of a training, and their token ids in the policy's frame or chat template."""
 
     prompts: tuple[Prompt, ...]
     ids: Sequence[tuple[int, ...]]
 
 
-def open_scorer(source: RewardSource, policy: Policy, asked: Asked, rows: int) -> Scorer:
+def open_scorer(source: RewardSource, policy: Policy, prompts: PromptSet, rows: int) -> Scorer:
     """What gives the rewards of `source`; a reward model reads `rows` sequences at once. Raises `InputError`."""
     if source.model is not None:
-        return model_scorer(load_reward_model(source.model, policy).to(policy.model.device), asked, rows)
+        return model_scorer(load_reward_model(source.model, policy).to(policy.model.device), prompts, rows)
     utility = open_utility(source.utility or {})
 
-    def scores(which: Sequence[int], responses: Sequence[list[int]]) -> Tensor:
+    def scores(prompt_index: Sequence[int], responses: Sequence[list[int]]) -> Tensor:
         texts = policy.texts(list(responses))
-        return torch.tensor([utility(asked.prompts[i], text) for i, text in zip(which, texts, strict=True)])
+        return torch.tensor([utility(prompts.prompts[i], text) for i, text in zip(prompt_index, texts, strict=True)])
 
     return scores
 
 
-def model_scorer(network: ValueNetwork, asked: Asked, rows: int) -> Scorer:
+def model_scorer(network: ValueNetwork, prompts: PromptSet, rows: int) -> Scorer:
     """A reward model's scores, read at the last token of each episode."""
     device = network.classifier.device
 
-    def scores(which: Sequence[int], responses: Sequence[list[int]]) -> Tensor:
-        batch = pack([asked.ids[i] for i in which], responses)
-        found = torch.empty(len(batch))
+    def scores(prompt_index: Sequence[int], responses: Sequence[list[int]]) -> Tensor:
+        batch = pack([prompts.ids[i] for i in prompt_index], responses)
+        rewards = torch.empty(len(batch))
         with torch.no_grad():
-            for part in microbatches(batch, torch.arange(len(batch)), rows):
-                found[part] = sequence_scores(network, batch.rows(part).to(device)).cpu()
-        return found
+            for index in microbatches(batch, torch.arange(len(batch)), rows):
+                rewards[index] = sequence_scores(network, batch.rows(index).to(device)).cpu()
+        return rewards
 
     return scores
 

@@ -13,25 +13,24 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 from torch import Tensor
 
 from evalkit.checkpoints.folder import context_length
 from evalkit.checkpoints.training_log import work_of
 from evalkit.errors import InputError, RecordsError
-from evalkit.plumbing.jsonl import jsonl_rows
 from evalkit.plumbing.progress import Listener
-from evalkit.plumbing.typed_yaml import dotted, reason
-from evalkit.plumbing.unread import Notice, say, unread_note
+from evalkit.plumbing.unread import Notice, say
 from evalkit.records import Prompt
 from evalkit.training.batch import pack
 from evalkit.training.config import SftConfig
+from evalkit.training.data_files import Text, typed_rows
 from evalkit.training.memory import told_when_full
 from evalkit.training.models import Policy, load_policy, response_logits, token_log_probs
-from evalkit.training.optimise import Objective, device_of_training, evaluate, optimise, write_page
+from evalkit.training.optimise import Objective, device_of_training, evaluate, optimise
 from evalkit.training.output import manifest
 from evalkit.training.output.folder import frame_as_chat, save_model
-from evalkit.training.preferences.preferences import Text
+from evalkit.training.output.page import write_page
 from evalkit.training.split import held_out_prompts
 from evalkit.training.state import STATE, forget_state
 
@@ -182,23 +181,9 @@ end of sequence included and the prompts themselves not. Made by `evalkit train 
 
 
 def _rows(path: Path, notice: Notice) -> Iterator[Row]:
-    adapter = TypeAdapter(Row)
-    where = ""
-    keys: dict[str, None] = {}
-    for where, fields in jsonl_rows(path):
-        keys |= dict.fromkeys(key for key in fields if key not in OF_PREFERENCES)
-        try:
-            row = adapter.validate_python(
-                {key: fields.get(key) for key in ("prompt", "completion", "chosen") if key in fields}
-            )
-        except ValidationError as error:
-            problem = error.errors()[0]
-            raise RecordsError(f"{where}: {dotted(problem['loc'])}: {reason(problem)}") from None
+    known, needed = ("prompt", "completion", "chosen"), "prompt and completion (or chosen)"
+    for where, fields, row in typed_rows(path, TypeAdapter(Row), needed, known, notice, expected=OF_PREFERENCES):
         if row.completion is None and row.chosen is None:
-            found = ", ".join(map(json.dumps, fields))
-            raise RecordsError(f"{where}: there is neither `completion` nor `chosen`; the keys are {found}")
+            keys = ", ".join(map(json.dumps, fields))
+            raise RecordsError(f"{where}: there is neither `completion` nor `chosen`; the keys are {keys}")
         yield row
-    if not where:
-        raise RecordsError(f"{path} holds no rows; each line is one JSON object with prompt and completion (or chosen)")
-    if note := unread_note(str(path), keys, ("prompt", "completion", "chosen")):
-        notice(note)

@@ -1,4 +1,4 @@
-"""Alarms: seed bugs are heard, honest draws are not, whatever the law; and the rest is said in plain words."""
+"""Alarms: seed bugs are heard, honest draws are not, whatever the distribution; and the rest is said in plain words."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from evalkit.records import Alarm, Arm, Completion, Group, Prompt, Sampling
 
 RAW = Sampling(n=16, temperature=1.0, top_p=1.0, min_p=0.0, max_tokens=64, stop=(), seed=0)
 WARM = Sampling(n=16, temperature=0.7, top_p=1.0, min_p=0.0, max_tokens=64, stop=(), seed=0)
-LAWS = {
+DISTRIBUTIONS = {
     "flat": np.full(5000, 1 / 5000),
     "Zipf": (1 / np.arange(1, 2001)) / (1 / np.arange(1, 2001)).sum(),
     "coin": np.array([0.51, 0.49]),
@@ -30,16 +30,19 @@ def arm(sampling: Sampling | None = RAW, name: str = "base", baseline: str | Non
     return Arm(name, "base", "base", sampling, baseline)
 
 
-def group_of(prompt: int, draws: Sequence[int], law: np.ndarray) -> Group:
+def group_of(prompt: int, draws: Sequence[int], distribution: np.ndarray) -> Group:
     completions = tuple(
-        Completion(f"p{prompt}", slot, f"text {x}", (x, 0), (math.log(law[x]), 0.0), "stop")
+        Completion(f"p{prompt}", slot, f"text {x}", (x, 0), (math.log(distribution[x]), 0.0), "stop")
         for slot, x in enumerate(draws)
     )
     return Group(Prompt(f"p{prompt}", "?"), completions)
 
 
-def honest(law: np.ndarray, prompts: int, k: int, rng: np.random.Generator) -> list[Group]:
-    return [group_of(prompt, rng.choice(len(law), k, p=law).tolist(), law) for prompt in range(prompts)]
+def honest(distribution: np.ndarray, prompts: int, k: int, rng: np.random.Generator) -> list[Group]:
+    return [
+        group_of(prompt, rng.choice(len(distribution), k, p=distribution).tolist(), distribution)
+        for prompt in range(prompts)
+    ]
 
 
 def kinds(found: Sequence[Alarm]) -> list[str]:
@@ -54,19 +57,21 @@ def texts_of(texts: Sequence[str], finish: str = "stop") -> list[Group]:
     return [Group(Prompt("p", "?"), completions)]
 
 
-@pytest.mark.parametrize("law", LAWS.values(), ids=LAWS.keys())
-def test_honest_draws_raise_no_alarm_more_often_than_once_in_a_thousand_runs(law: np.ndarray) -> None:
+@pytest.mark.parametrize("distribution", DISTRIBUTIONS.values(), ids=DISTRIBUTIONS.keys())
+def test_honest_draws_raise_no_alarm_more_often_than_once_in_a_thousand_runs(distribution: np.ndarray) -> None:
     rng = np.random.default_rng(11)
     runs = 800
-    false = sum(bool(alarms([arm()], {"base": honest(law, 4, 12, rng)})) for _ in range(runs))
+    false = sum(bool(alarms([arm()], {"base": honest(distribution, 4, 12, rng)})) for _ in range(runs))
     # With a true rate of 1e-3, 5 or more of 800 happen with probability 0.0014.
     assert FALSE_ALARMS == 1e-3
     assert false < 5
 
 
-@pytest.mark.parametrize("law", [LAWS["flat"], LAWS["Zipf"], LAWS["coin"]], ids=["flat", "Zipf", "coin"])
-def test_honest_draws_of_a_large_run_raise_no_alarm(law: np.ndarray) -> None:
-    groups = honest(law, 400, 64, np.random.default_rng(12))
+@pytest.mark.parametrize(
+    "distribution", [DISTRIBUTIONS["flat"], DISTRIBUTIONS["Zipf"], DISTRIBUTIONS["coin"]], ids=["flat", "Zipf", "coin"]
+)
+def test_honest_draws_of_a_large_run_raise_no_alarm(distribution: np.ndarray) -> None:
+    groups = honest(distribution, 400, 64, np.random.default_rng(12))
     assert alarms([arm(), arm(WARM, "warm")], {"base": groups, "warm": groups}) == []
 
 
@@ -74,23 +79,27 @@ def test_honest_draws_of_a_large_run_raise_no_alarm(law: np.ndarray) -> None:
 def test_two_replicas_with_one_seed_are_heard(name: str) -> None:
     rng = np.random.default_rng(13)
     groups = [
-        group_of(prompt, np.tile(rng.choice(len(LAWS[name]), 8, p=LAWS[name]), 2).tolist(), LAWS[name])
+        group_of(
+            prompt,
+            np.tile(rng.choice(len(DISTRIBUTIONS[name]), 8, p=DISTRIBUTIONS[name]), 2).tolist(),
+            DISTRIBUTIONS[name],
+        )
         for prompt in range(20)
     ]
     found = alarms([arm()], {"base": groups})
     assert kinds(found) == ["duplicates", "seeds"]
-    assert "8 slots apart" in found[1].message
+    assert "8 samples apart" in found[1].message
 
 
 def test_a_doubled_draw_here_and_there_is_heard_through_log_probs() -> None:
     rng = np.random.default_rng(14)
-    law = LAWS["flat"]
-    groups = honest(law, 50, 16, rng)
+    distribution = DISTRIBUTIONS["flat"]
+    groups = honest(distribution, 50, 16, rng)
     for prompt in range(10):
         draws = [completion.token_ids[0] for completion in groups[prompt].completions]
         one, other = rng.choice(16, 2, replace=False)
         draws[one] = draws[other]
-        groups[prompt] = group_of(prompt, draws, law)
+        groups[prompt] = group_of(prompt, draws, distribution)
     [found] = alarms([arm()], {"base": groups})
     assert found.kind == "duplicates"
     assert "of 800 completions repeat" in found.message
@@ -100,15 +109,15 @@ def test_a_doubled_draw_here_and_there_is_heard_through_log_probs() -> None:
 def test_log_probs_of_half_precision_raise_no_alarm() -> None:
     # The sampler drew from p, the stored log-probs say 5 % less.
     rng = np.random.default_rng(15)
-    law = np.full(20, 0.05)
-    groups = [group_of(prompt, rng.choice(20, 32).tolist(), law * 0.95) for prompt in range(300)]
+    distribution = np.full(20, 0.05)
+    groups = [group_of(prompt, rng.choice(20, 32).tolist(), distribution * 0.95) for prompt in range(300)]
     assert alarms([arm()], {"base": groups}) == []
 
 
 def test_log_probs_that_claim_half_the_probability_are_heard() -> None:
     rng = np.random.default_rng(16)
-    law = np.full(200, 0.005)
-    groups = [group_of(prompt, rng.choice(200, 32).tolist(), law / 2) for prompt in range(100)]
+    distribution = np.full(200, 0.005)
+    groups = [group_of(prompt, rng.choice(200, 32).tolist(), distribution / 2) for prompt in range(100)]
     assert kinds(alarms([arm()], {"base": groups})) == ["duplicates"]
 
 
@@ -121,24 +130,24 @@ def test_overlapping_seeds_are_heard_at_any_temperature(sampling: Sampling | Non
     for prompt in range(20):
         stream = rng.choice(5000, 24)
         draws = [*stream[:8], *stream[8 - shift : 16 - shift]]
-        groups.append(group_of(prompt, draws, LAWS["flat"]))
+        groups.append(group_of(prompt, draws, DISTRIBUTIONS["flat"]))
     if shift == 8:
         assert kinds(alarms([arm(sampling)], {"base": groups})) == ["seeds"]
     else:
         [found] = alarms([arm(sampling)], {"base": groups})
-        assert f"{shift} slots apart" in found.message
+        assert f"{shift} samples apart" in found.message
 
 
 def test_mode_collapse_is_not_a_seed_bug() -> None:
-    law = LAWS["peaked"]
-    groups = honest(law, 200, 32, np.random.default_rng(18))
+    distribution = DISTRIBUTIONS["peaked"]
+    groups = honest(distribution, 200, 32, np.random.default_rng(18))
     assert alarms([arm(WARM)], {"base": groups}) == []
-    assert alarms([arm(WARM)], {"base": [group_of(prompt, [0] * 32, law) for prompt in range(200)]}) == []
+    assert alarms([arm(WARM)], {"base": [group_of(prompt, [0] * 32, distribution) for prompt in range(200)]}) == []
 
 
 def test_duplicates_are_not_judged_where_the_law_is_not_known() -> None:
     doubled = [0, 1, 1, 2, 3, 3, 4, 5, 6, 6, 7, 8]
-    groups = [group_of(prompt, doubled, LAWS["flat"]) for prompt in range(1)]
+    groups = [group_of(prompt, doubled, DISTRIBUTIONS["flat"]) for prompt in range(1)]
     assert kinds(alarms([arm(RAW)], {"base": groups})) == ["duplicates"]
     assert alarms([arm(WARM)], {"base": groups}) == []
     assert alarms([arm(RAW)], {"base": texts_of(["a", "b", "b", "c", "d", "d", "e", "f", "f"])}) == []
@@ -146,10 +155,15 @@ def test_duplicates_are_not_judged_where_the_law_is_not_known() -> None:
 
 def test_groups_of_unequal_size_and_without_completions() -> None:
     rng = np.random.default_rng(19)
-    law = LAWS["flat"]
-    groups = [*honest(law, 5, 12, rng), *honest(law, 5, 7, rng), group_of(99, [], law), group_of(98, [3], law)]
+    distribution = DISTRIBUTIONS["flat"]
+    groups = [
+        *honest(distribution, 5, 12, rng),
+        *honest(distribution, 5, 7, rng),
+        group_of(99, [], distribution),
+        group_of(98, [3], distribution),
+    ]
     assert alarms([arm()], {"base": groups}) == []
-    assert alarms([arm()], {"base": [group_of(99, [], law)]}) == []
+    assert alarms([arm()], {"base": [group_of(99, [], distribution)]}) == []
     assert alarms([arm()], {"base": []}) == []
     assert alarms([arm()], {}) == []
     assert alarms([], {}) == []

@@ -1,4 +1,4 @@
-"""Best-of-n: what is chosen, its law against the exact one, and an arm of it in a run."""
+"""Best-of-n: what is chosen, its distribution against the exact one, and an arm of it in a run."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ def test_an_unreadable_completion_is_kept_only_where_all_are() -> None:
 @pytest.mark.parametrize("n", [2, 4])
 def test_the_law_is_that_of_the_maximum_and_its_kl_below_the_bound(n: int) -> None:
     """pmf(y) = F(y)^n - F(y-)^n for distinct rewards (exact)."""
-    law = np.array([0.4, 0.3, 0.2, 0.1])
-    draws = np.random.default_rng(0).choice(4, size=40_000 * n, p=law)
+    distribution = np.array([0.4, 0.3, 0.2, 0.1])
+    draws = np.random.default_rng(0).choice(4, size=40_000 * n, p=distribution)
     kept = choose(group([str(d) for d in draws]), n, draws.astype(float))
     found = np.bincount([int(c.text) for c in kept.completions], minlength=4) / len(kept.completions)
-    below = np.concatenate([[0.0], law.cumsum()])
+    below = np.concatenate([[0.0], distribution.cumsum()])
     exact = below[1:] ** n - below[:-1] ** n
     assert np.abs(found - exact).max() < 4 * math.sqrt(0.25 / 40_000)
-    kl = float((exact * np.log(exact / law)).sum())
+    kl = float((exact * np.log(exact / distribution)).sum())
     assert kl < math.log(n) - (n - 1) / n

@@ -1,4 +1,4 @@
-"""Hearing voices, end to end on made embeddings: shift without false moves, alarms, and the card of the classifier."""
+"""Voices are classified, end to end on made embeddings: shift without false moves, alarms, and the card of the classifier."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from typing import cast
 import numpy as np
 import pytest
 
-from evalkit.analysis import classify_voices as hearing
-from evalkit.analysis.classify_voices import Heard, hear_voices
+from evalkit.analysis.classify_voices import ClassifiedVoices, classify_voices
 from evalkit.metrics.diversity.voices import voice_share, voice_shift
 from evalkit.metrics.embeddings.encoder import Encoder
 from evalkit.plumbing.progress import Quiet
@@ -36,16 +35,16 @@ def _rows(monkeypatch: pytest.MonkeyPatch) -> None:
             rows.append(np.array(places.get(kind, (0.7, 0.7))) + noise)
         return np.array([row / np.linalg.norm(row) for row in rows], dtype=np.float32)
 
-    monkeypatch.setattr(hearing, "encode", fake)
+    monkeypatch.setattr("evalkit.analysis.classify_voices.encode", fake)
 
 
-def hear(groups: dict[str, list[Group]], voices: dict[str, tuple[str, ...]] = VOICES) -> Heard:
+def classified(groups: dict[str, list[Group]], voices: dict[str, tuple[str, ...]] = VOICES) -> ClassifiedVoices:
     """Of a base and a tuned arm, or of the base alone."""
     arms = [Arm(name, name, None, None, None if name == "base" else "base") for name in groups]
-    return hear_voices(voices, cast("Encoder", FakeEncoder()), arms, groups, Quiet())
+    return classify_voices(voices, cast("Encoder", FakeEncoder()), arms, groups, Quiet())
 
 
-def spoken(shares: np.ndarray, k: int, seed: int) -> list[Group]:
+def completions(shares: np.ndarray, k: int, seed: int) -> list[Group]:
     """One prompt a share: k completions, each the professor's with that chance."""
     rng = np.random.default_rng(seed)
     groups = []
@@ -58,22 +57,22 @@ def spoken(shares: np.ndarray, k: int, seed: int) -> list[Group]:
 
 def test_shares_and_shift_are_those_that_were_made() -> None:
     own = np.random.default_rng(0).beta(4, 4, size=60)
-    groups = {"base": spoken(own, 64, 1), "tuned": spoken(own * 0.4, 64, 2)}
-    heard = hear(groups).groups
-    share = np.mean([voice_share(group, voice="professor") for group in heard["tuned"]])
+    groups = {"base": completions(own, 64, 1), "tuned": completions(own * 0.4, 64, 2)}
+    found = classified(groups).groups
+    share = np.mean([voice_share(group, voice="professor") for group in found["tuned"]])
     assert share == pytest.approx(0.4 * own.mean(), abs=0.03)  # four standard errors of 3 840 completions
-    moved = [voice_shift(group) for group in heard["tuned"]]
+    moved = [voice_shift(group) for group in found["tuned"]]
     assert np.mean(moved) == pytest.approx(0.6 * own.mean(), abs=0.04)
 
 
 def test_a_baseline_has_not_moved() -> None:
-    heard = hear({name: spoken(np.full(4, 0.5), 4, 1) for name in ("base", "tuned")}).groups
-    assert [voice_shift(group) for group in heard["base"]] == [0] * 4
+    found = classified({name: completions(np.full(4, 0.5), 4, 1) for name in ("base", "tuned")}).groups
+    assert [voice_shift(group) for group in found["base"]] == [0] * 4
 
 
 def test_the_card_holds_confusion_and_mixtures() -> None:
-    groups = {"base": spoken(np.full(10, 0.5), 20, 1), "tuned": spoken(np.full(10, 0.0), 20, 2)}
-    card = hear(groups).card
+    groups = {"base": completions(np.full(10, 0.5), 20, 1), "tuned": completions(np.full(10, 0.0), 20, 2)}
+    card = classified(groups).card
     assert (card["accuracy"], card["confusion"]) == (1.0, [[12, 0], [0, 12]])
     [professor, rude] = card["shares"]["tuned"]
     assert (professor["voice"], professor["heard"], rude["heard"]) == ("professor", 0.0, 1.0)
@@ -86,15 +85,15 @@ def test_the_card_holds_confusion_and_mixtures() -> None:
 
 def test_voices_that_cannot_be_told_apart_are_an_alarm_and_leave_no_share() -> None:
     mumbled = {name: tuple(f"mumble {100 * index + i}" for i in range(12)) for index, name in enumerate("ab")}
-    heard = hear({"base": spoken(np.full(3, 0.5), 4, 1), "tuned": spoken(np.zeros(3), 4, 2)}, mumbled)
-    [alarm] = heard.alarms
+    found = classified({"base": completions(np.full(3, 0.5), 4, 1), "tuned": completions(np.zeros(3), 4, 2)}, mumbled)
+    [alarm] = found.alarms
     assert "not above chance" in alarm.message
-    assert np.isnan(voice_share(heard.groups["tuned"][0], voice="a"))
-    assert heard.card["shares"]["base"][0]["spoken"] is None
+    assert np.isnan(voice_share(found.groups["tuned"][0], voice="a"))
+    assert found.card["shares"]["base"][0]["spoken"] is None
 
 
 def test_a_suite_without_voices_is_left_as_it_is() -> None:
-    groups = {"base": spoken(np.zeros(2), 2, 0)}
-    heard = hear(groups, {})
-    assert heard.groups is groups
-    assert heard.card == {}
+    groups = {"base": completions(np.zeros(2), 2, 0)}
+    found = classified(groups, {})
+    assert found.groups is groups
+    assert found.card == {}

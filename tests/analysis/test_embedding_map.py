@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from evalkit.analysis import embedding_map as completion_map
-from evalkit.analysis.collect_figure_data import gather
+from evalkit.analysis.collect_figure_data import collect_figure_data
 from evalkit.analysis.embedding_map import find_plane, half_outline, map_completions, scale
-from evalkit.analysis.figure_data import CompletionMap, Evidence, MappedTexts, read_evidence, to_json
+from evalkit.analysis.figure_data import CompletionMap, FigureData, MappedTexts, read_figure_data, to_json
 from evalkit.plumbing.arrays import Array
 from evalkit.records import Completion, Group, Prompt
 
@@ -69,7 +69,7 @@ def two(prompts: list[Array]) -> dict[str, list[Group]]:
 def test_without_embeddings_there_is_no_map(two: dict[str, list[Group]]) -> None:
     bare = {arm: [replace(group, embeddings=None) for group in own] for arm, own in two.items()}
     assert map_completions(bare) is None
-    assert gather(bare, ()).completion_map is None
+    assert collect_figure_data(bare, ()).completion_map is None
 
 
 def test_a_collapsed_arm_is_one_point_with_the_weight_of_all(two: dict[str, list[Group]]) -> None:
@@ -134,7 +134,7 @@ def test_scaling_finds_places_that_a_plane_can_hold() -> None:
 def test_a_weight_is_as_many_copies() -> None:
     rows = np.random.default_rng(4).normal(size=(5, D))
     distances = np.linalg.norm(rows[:, None] - rows[None], axis=2)
-    start = find_plane(rows).of(rows)
+    start = find_plane(rows).project(rows)
     copies = [0, 0, 0, 1, 2, 2, 3, 4]
     weighted, stress = scale(distances, np.array([3.0, 1, 2, 1, 1]), start)
     copied, same = scale(distances[np.ix_(copies, copies)], np.ones(8), start[copies])
@@ -146,7 +146,7 @@ def test_scaling_shows_width_where_principal_components_lose_it() -> None:
     """Texts that have nothing in common are equally far apart; of that a plane shows nearly nothing."""
     rows = np.linalg.qr(np.random.default_rng(5).normal(size=(40, 40)))[0]
     found = texts_of(mapped({"base": [group("p", [str(i) for i in range(40)], rows)]}), "base")
-    flat = find_plane(rows).of(rows)
+    flat = find_plane(rows).project(rows)
     assert found.distance == pytest.approx(0.987, abs=0.001)
     assert found.distance_shown > 0.6
     assert np.linalg.norm(flat, axis=1).mean() < 0.35
@@ -172,7 +172,7 @@ def test_few_completions_are_no_trouble(texts: list[str]) -> None:
     rows = np.eye(D)[[len(text) for text in texts]]
     found = mapped({"base": [group("p", texts, rows)]})
     assert sum(texts_of(found, "base").counts) == len(texts)
-    assert to_json(Evidence(completion_map=found))
+    assert to_json(FigureData(completion_map=found))
 
 
 def test_prompts_that_an_arm_was_not_asked_are_left_out_for_it(two: dict[str, list[Group]]) -> None:
@@ -194,6 +194,6 @@ def test_a_large_run_shows_evenly_chosen_completions_and_counts_all(
 
 
 def test_it_is_read_back_as_it_was_written(two: dict[str, list[Group]], tmp_path: Path) -> None:
-    evidence = gather(two, ())
+    evidence = collect_figure_data(two, ())
     (tmp_path / "evidence.json").write_bytes(to_json(evidence))
-    assert read_evidence(tmp_path) == evidence
+    assert read_figure_data(tmp_path) == evidence

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from evalkit.analysis.estimates import Measured, summarise
+from evalkit.analysis.estimates import AskedSuite, Measured, summarise
 from evalkit.errors import RecordsError
 from evalkit.records import Alarm, Arm, Bar, Crossover, Curve, Reading, Sampling, Summary, Traits
 from evalkit.runs.summary import read_summary, to_json
@@ -21,15 +21,15 @@ PROMPTS = [f"p{i}" for i in range(30)]
 RNG = np.random.default_rng(0)
 BASE = RNG.normal(size=30)
 MEASURED = [
-    Measured("m", "m|k:8|v:1", "higher", {"base": BASE, "tuned": BASE + 1 + 0.1 * RNG.normal(size=30)}),
-    Measured("same", "same|k:8|v:1", "lower", {"base": BASE, "tuned": BASE}),
-    Measured("gone", "gone|k:8|v:1", "neither", {"base": np.full(30, math.nan), "tuned": BASE}),
+    Measured("m", "m|k:8|v:1", "higher", {"base": BASE, "tuned": BASE + 1 + 0.1 * RNG.normal(size=30)}, 8),
+    Measured("same", "same|k:8|v:1", "lower", {"base": BASE, "tuned": BASE}, 8),
+    Measured("gone", "gone|k:8|v:1", "neither", {"base": np.full(30, math.nan), "tuned": BASE}, 8),
 ]
 
 
 @pytest.fixture
 def summary() -> Summary:
-    return summarise("tiny", PROMPTS, ARMS, MEASURED, 8, [Alarm("tuned", "kind", "words")])
+    return summarise(AskedSuite("tiny", PROMPTS), ARMS, MEASURED, [Alarm("tuned", "kind", "words")])
 
 
 def test_differences_are_paired_by_prompt(summary: Summary) -> None:
@@ -110,21 +110,21 @@ def test_a_file_that_is_no_summary_is_refused(tmp_path: Path, content: str, mess
 def test_few_prompts_are_an_alarm(summary: Summary) -> None:
     assert [alarm.kind for alarm in summary.alarms] == ["kind"]
     short = [dataclasses.replace(one, values={arm: v[:19] for arm, v in one.values.items()}) for one in MEASURED]
-    found = summarise("tiny", PROMPTS[:19], ARMS, short, 8, [])
+    found = summarise(AskedSuite("tiny", PROMPTS[:19]), ARMS, short, [])
     assert [alarm.kind for alarm in found.alarms] == ["few prompts"]
     assert "only 19 prompts" in found.alarms[0].message
 
 
 def test_one_arm_alone_has_no_differences() -> None:
     alone = [dataclasses.replace(one, values={"base": one.values["base"]}) for one in MEASURED]
-    assert summarise("tiny", PROMPTS, ARMS[:1], alone, 8, []).differences == ()
+    assert summarise(AskedSuite("tiny", PROMPTS), ARMS[:1], alone, []).differences == ()
 
 
 def test_each_variant_is_a_family_of_its_own_for_holm() -> None:
     one = MEASURED[0]
     more = [dataclasses.replace(one, measure=f"{variant}/m") for variant in ("useful", "pooled")]
-    alone = summarise("tiny", PROMPTS, ARMS, [one], 8, [])
-    beside = summarise("tiny", PROMPTS, ARMS, [one, *more], 8, [])
+    alone = summarise(AskedSuite("tiny", PROMPTS), ARMS, [one], [])
+    beside = summarise(AskedSuite("tiny", PROMPTS), ARMS, [one, *more], [])
     assert [d.p_adjusted for d in beside.differences] == [alone.differences[0].p_adjusted] * 3
 
 
@@ -167,12 +167,12 @@ def test_clusters_are_kept_widen_intervals_and_are_what_few_prompts_counts(tmp_p
     together = {arm: np.repeat(own[:10], 3) for arm, own in MEASURED[0].values.items()}
     same = [dataclasses.replace(MEASURED[0], values=together)]
     clusters = [str(place // 3) for place in range(30)]
-    alone, clustered = (summarise("tiny", PROMPTS, ARMS, same, 8, [], None, named) for named in ((), clusters))
+    alone, clustered = (summarise(AskedSuite("tiny", PROMPTS, named), ARMS, same, []) for named in ((), clusters))
     assert [alarm.kind for alarm in alone.alarms] == []
     assert "only 10 clusters of 30 prompts" in clustered.alarms[0].message
     assert [e.value for e in clustered.estimates] == pytest.approx([e.value for e in alone.estimates])
-    ten = summarise("tiny", PROMPTS[:10], ARMS, [dataclasses.replace(MEASURED[0], values={
-        arm: own[:10] for arm, own in MEASURED[0].values.items()})], 8, [])  # fmt: skip
+    cut = dataclasses.replace(MEASURED[0], values={arm: own[:10] for arm, own in MEASURED[0].values.items()})
+    ten = summarise(AskedSuite("tiny", PROMPTS[:10]), ARMS, [cut], [])
     for found, wanted in zip((*clustered.estimates, *clustered.differences), (*ten.estimates, *ten.differences),
                              strict=True):  # fmt: skip
         assert (found.low, found.high) == (pytest.approx(wanted.low), pytest.approx(wanted.high))
@@ -187,7 +187,7 @@ def test_clusters_are_kept_widen_intervals_and_are_what_few_prompts_counts(tmp_p
 
 def test_known_bounds_go_into_intervals_and_differences() -> None:
     right = dataclasses.replace(MEASURED[0], values={"base": np.ones(30), "tuned": np.ones(30)}, bounds=(0.0, 1.0))
-    found = summarise("tiny", PROMPTS, ARMS, [right], 8, [])
+    found = summarise(AskedSuite("tiny", PROMPTS), ARMS, [right], [])
     unseen = 1 - 0.025 ** (1 / 30)
     assert (found.estimates[0].low, found.estimates[0].high) == (pytest.approx(1 - unseen), 1.0)
     assert (found.differences[0].low, found.differences[0].high) == (pytest.approx(-unseen), pytest.approx(unseen))
@@ -202,10 +202,11 @@ def test_a_count_of_nearly_all_completions_is_an_alarm(value: float, heard: bool
         "s",
         "higher",
         {"base": np.full(24, value)},
+        8,
         Traits("diversity", "meaning", bounds=(1, "k")),
         (1.0, 8.0),
     )
-    told = summarise("s", [str(place) for place in range(24)], arms, [counted], 8, [])
+    told = summarise(AskedSuite("s", [str(row) for row in range(24)]), arms, [counted], [])
     assert [alarm.kind for alarm in told.alarms] == ["ceiling"] * heard
     assert all("draw 32 or more" in alarm.message for alarm in told.alarms)
     assert all(e.high is not None and e.high <= 8 for e in told.estimates)

@@ -8,8 +8,9 @@ import math
 import numpy as np
 import pytest
 
-from evalkit.analysis import measure as measuring
+from evalkit.analysis import completion_scores
 from evalkit.analysis.measure import Fairness, measure_groups, with_variants
+from evalkit.analysis.sampled_arms import SampledArms
 from evalkit.metrics.registry import Measure, in_variant, parse
 from evalkit.plumbing import tokenizer as tokenizers
 from evalkit.plumbing.progress import Quiet
@@ -29,14 +30,14 @@ def group(*texts: str, answer: str | None = None) -> Group:
 
 def test_a_score_is_kept_a_completion_and_averaged_a_prompt() -> None:
     groups = {"a": [group("blue", "red", answer="blue"), group("red", "red", answer="blue")]}
-    found = measure_groups([parse("accuracy")], [arm("a")], groups, 2, Quiet())
+    found = measure_groups([parse("accuracy")], SampledArms([arm("a")], groups, 2), Quiet())
     assert [list(array) for array in found.scores["accuracy"]["a"]] == [[1, 0], [0, 0]]
     assert list(found.measured[0].values["a"]) == [0.5, 0.0]
 
 
 def test_a_prompt_without_answer_has_no_accuracy() -> None:
     groups = {"a": [group("blue", "red"), group("blue", "blue", answer="blue")]}
-    values = measure_groups([parse("accuracy")], [arm("a")], groups, 2, Quiet()).measured[0].values["a"]
+    values = measure_groups([parse("accuracy")], SampledArms([arm("a")], groups, 2), Quiet()).measured[0].values["a"]
     assert math.isnan(values[0])
     assert values[1] == 1
 
@@ -45,7 +46,7 @@ def test_a_prompt_without_answer_has_no_accuracy() -> None:
 def test_log_prob_measures_are_undefined_off_the_raw_law(settings: dict[str, float]) -> None:
     arms = [arm("raw"), arm("bent", **settings)]
     groups = {name: [group("a b", "c d")] for name in ("raw", "bent")}
-    [entropy] = measure_groups([parse("sequence_entropy")], arms, groups, 2, Quiet()).measured
+    [entropy] = measure_groups([parse("sequence_entropy")], SampledArms(arms, groups, 2), Quiet()).measured
     assert entropy.values["raw"][0] == pytest.approx(2.0)
     assert math.isnan(entropy.values["bent"][0])
 
@@ -53,9 +54,9 @@ def test_log_prob_measures_are_undefined_off_the_raw_law(settings: dict[str, flo
 def test_what_a_score_cannot_judge_is_an_alarm_and_leaves_the_prompt_out(monkeypatch: pytest.MonkeyPatch) -> None:
     measure = parse("reward|model:any")
     rewards = [np.array([1.0, math.nan]), np.array([1.0, 2.0]), np.r_[np.full(19, 3.0), math.nan]]
-    monkeypatch.setattr(measuring, "score_completions", lambda *_: rewards)
+    monkeypatch.setattr(completion_scores, "score_completions", lambda *_: rewards)
     monkeypatch.setattr(type(measure), "signature", lambda *_: "signature")
-    found = measure_groups([measure], [arm("a")], {"a": [group(), group(), group()]}, 2, Quiet())
+    found = measure_groups([measure], SampledArms([arm("a")], {"a": [group(), group(), group()]}, 2), Quiet())
     assert found.measured[0].values["a"] == pytest.approx([math.nan, 1.5, 3.0], nan_ok=True)
     [alarm] = found.alarms
     assert (alarm.arm, alarm.kind) == ("a", "unscored")
@@ -63,7 +64,7 @@ def test_what_a_score_cannot_judge_is_an_alarm_and_leaves_the_prompt_out(monkeyp
 
 
 def test_a_group_without_completions_is_undefined() -> None:
-    [length] = measure_groups([parse("length")], [arm("a")], {"a": [group()]}, 2, Quiet()).measured
+    [length] = measure_groups([parse("length")], SampledArms([arm("a")], {"a": [group()]}, 2), Quiet()).measured
     assert math.isnan(length.values["a"][0])
 
 
@@ -77,7 +78,7 @@ def test_embeddings_are_made_once_a_distinct_text(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr("evalkit.metrics.embeddings.attach.encode", fake)
     groups = {"a": [group("x", "y"), group("y", "y")], "b": [group("x", "z")]}
     measures = [parse("vendi"), parse("embedding_distance")]
-    found = measure_groups(measures, [arm("a"), arm("b")], groups, 2, Quiet())
+    found = measure_groups(measures, SampledArms([arm("a"), arm("b")], groups, 2), Quiet())
     assert asked == ["x", "y", "z"]
     assert found.measured[0].values["a"] == pytest.approx([2.0, 1.0])  # two orthogonal texts; one text twice
 
@@ -85,12 +86,12 @@ def test_embeddings_are_made_once_a_distinct_text(monkeypatch: pytest.MonkeyPatc
 def test_a_score_is_computed_once_for_the_same_texts(monkeypatch: pytest.MonkeyPatch) -> None:
     groups = {"a": [group("blue", "red", answer="blue")]}
     measure = parse("accuracy")
-    first = measure_groups([measure], [arm("a")], groups, 2, Quiet())
+    first = measure_groups([measure], SampledArms([arm("a")], groups, 2), Quiet())
     monkeypatch.setattr(type(measure), "__call__", lambda *_: pytest.fail("it was known"))
-    again = measure_groups([measure], [arm("a")], groups, 2, Quiet())
+    again = measure_groups([measure], SampledArms([arm("a")], groups, 2), Quiet())
     assert again.measured[0].values["a"] == pytest.approx(first.measured[0].values["a"])
     with pytest.raises(pytest.fail.Exception, match="it was known"):
-        measure_groups([measure], [arm("a")], {"a": [group("blue", "green", answer="blue")]}, 2, Quiet())
+        measure_groups([measure], SampledArms([arm("a")], {"a": [group("blue", "green", answer="blue")]}, 2), Quiet())
 
 
 FAIR = Fairness(parse("accuracy"), None, ("useful", "matched", "pooled"))
@@ -138,7 +139,7 @@ def test_a_variant_that_is_listed_is_measured_once() -> None:
 
 def test_variants_are_measured_and_signed() -> None:
     measures = [parse("distinct_n|n:1"), parse("accuracy")]
-    found = measure_groups(measures, [arm("a"), arm("b")], three_prompts(), 3, Quiet(), "", fairness=FAIR)
+    found = measure_groups(measures, SampledArms([arm("a"), arm("b")], three_prompts(), 3), Quiet(), fairness=FAIR)
     by_name = {one.measure: one for one in found.measured}
     # Useful: "blue" twice in "a"; "blue" and "the blue", which is right as well, in "b".
     assert list(by_name["useful/distinct_n|n:1"].values["a"]) == pytest.approx([1 / 2] * 3)
@@ -161,7 +162,9 @@ def test_metrics_that_need_quality_find_it_in_the_group(monkeypatch: pytest.Monk
         parse("length").definition, needs=frozenset({"quality"}), function=lambda g: seen.append(g.quality) or 0.0
     )
     measures = [Measure(needy, ()), parse("accuracy")]
-    found = measure_groups(measures, [arm("a")], {"a": [answered("blue", "red")]}, 2, Quiet(), "", fairness=FAIR)
+    found = measure_groups(
+        measures, SampledArms([arm("a")], {"a": [answered("blue", "red")]}, 2), Quiet(), fairness=FAIR
+    )
     assert list(seen[0]) == [1.0, 0.0]
     assert "quality:accuracy" in found.measured[0].signature
 
@@ -176,7 +179,7 @@ def test_metrics_that_need_quality_find_it_in_the_group(monkeypatch: pytest.Monk
     ],
 )
 def test_texts_that_the_encoder_cannot_read_are_an_alarm(texts: list[str], heard: bool) -> None:
-    found = measure_groups([parse("vendi")], [arm("a")], {"a": [group(*texts)]}, len(texts), Quiet())
+    found = measure_groups([parse("vendi")], SampledArms([arm("a")], {"a": [group(*texts)]}, len(texts)), Quiet())
     assert [alarm.kind for alarm in found.alarms] == (["unread"] if heard else [])
 
 
@@ -185,7 +188,10 @@ def test_words_are_split_once_a_completion(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(tokenizers, "tokenizer", lambda _: lambda text: split.append(text) or tuple(text.split()))
     groups = {"a": [group("blue sea", "red sea")]}
     measure_groups(
-        [parse("vendi"), parse("distinct_n")], [arm("a")], groups, 2, Quiet(), fairness=Fairness(variants=("matched",))
+        [parse("vendi"), parse("distinct_n")],
+        SampledArms([arm("a")], groups, 2),
+        Quiet(),
+        fairness=Fairness(variants=("matched",)),
     )
     assert split == ["blue sea", "red sea"]
 
@@ -193,7 +199,7 @@ def test_words_are_split_once_a_completion(monkeypatch: pytest.MonkeyPatch) -> N
 def test_a_figure_of_a_whole_arm_that_has_no_value_is_an_alarm_that_says_why() -> None:
     prompt = Prompt("p", "?", references=("what people say",))
     groups = {"a": [Group(prompt, (Completion("p", 0, "what a model says", (), (), "stop"),))]}
-    found = measure_groups([parse("mauve")], [arm("a")], groups, 1, Quiet())
+    found = measure_groups([parse("mauve")], SampledArms([arm("a")], groups, 1), Quiet())
     assert np.isnan(found.measured[0].values["a"]).all()
     [alarm] = found.alarms
     assert "mauve has no value for this arm. Undefined: below 2 000 texts on either side" in alarm.message
@@ -203,6 +209,6 @@ def test_a_signature_across_many_prompts_says_how_they_were_left_out() -> None:
     groups = {"a": [dataclasses.replace(group(f"w{i} w{i % 7} x"), prompt=Prompt(f"p{i}", "?")) for i in range(600)]}
     names = ("distinct_n", "compression_ratio", "rouge_l_homogenization")
     measures = [in_variant(parse(name), "pooled") for name in names]
-    found = measure_groups(measures, [arm("a")], groups, 1, Quiet(), "")
+    found = measure_groups(measures, SampledArms([arm("a")], groups, 1), Quiet())
     said = [one.signature.partition("|slots:1|")[2].partition("k:")[0] for one in found.measured]
     assert said == ["", "groups:109|", "pools:2|"]

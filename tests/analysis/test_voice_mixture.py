@@ -19,37 +19,37 @@ def test_intervals_of_a_mixture_hold_the_truth_as_often_as_they_say(monkeypatch:
     for _ in range(200):
         found = classifier([rng.multinomial(30, row).tolist() for row in mistakes])
         own = rng.beta(3, 7, size=40)
-        heard = [rng.binomial(32, p * mistakes[0, 0] + (1 - p) * mistakes[1, 0]) / 32 for p in own]
-        shares = np.column_stack([heard, 1 - np.array(heard)])
+        predicted = [rng.binomial(32, p * mistakes[0, 0] + (1 - p) * mistakes[1, 0]) / 32 for p in own]
+        shares = np.column_stack([predicted, 1 - np.array(predicted)])
         [share, _] = mixture(found.names, corrections(found, [shares]), shares)
         covered += share.low <= 0.3 <= share.high
     assert covered / 200 >= 0.95 - 4 * (0.95 * 0.05 / 200) ** 0.5
 
 
 def test_a_mixture_shows_the_raw_share_beside_the_corrected_one() -> None:
-    heard = np.array([[0.5, 0.5], [0.7, 0.3], [np.nan, np.nan]])
+    predicted = np.array([[0.5, 0.5], [0.7, 0.3], [np.nan, np.nan]])
     found = classifier([[450, 50], [100, 400]])
-    [first, second] = mixture(found.names, corrections(found, [heard]), heard)
-    assert first.heard == pytest.approx(0.6)
-    assert first.spoken == pytest.approx((0.6 - 0.2) / 0.7, abs=0.01)  # 500 examples leave a percent or so open
-    assert first.spoken + second.spoken == pytest.approx(1)
-    assert 0 <= first.low < first.spoken < first.high <= 1
+    [first, second] = mixture(found.names, corrections(found, [predicted]), predicted)
+    assert first.predicted == pytest.approx(0.6)
+    assert first.corrected == pytest.approx((0.6 - 0.2) / 0.7, abs=0.01)  # 500 examples leave a percent or so open
+    assert first.corrected + second.corrected == pytest.approx(1)
+    assert 0 <= first.low < first.corrected < first.high <= 1
 
 
-def test_what_was_heard_refutes_mistakes_that_the_examples_showed() -> None:
-    """By its 10 examples a fifth of the professor is heard as rude; in 2 000 texts of one arm, none was."""
+def test_predictions_refute_mistakes_that_the_examples_showed() -> None:
+    """By its 10 examples a fifth of the professor is predicted as rude; in 2 000 texts of one arm, none was."""
     found = classifier([[8, 2], [0, 10]])
-    heard = np.tile([1.0, 0.0], (50, 1))
-    [_, rude] = mixture(found.names, corrections(found, [heard]), heard)
+    predicted = np.tile([1.0, 0.0], (50, 1))
+    [_, rude] = mixture(found.names, corrections(found, [predicted]), predicted)
     assert invert(np.array([[0.8, 0.2], [0, 1.0]])) @ [1.0, 0.0] == pytest.approx([1.25, -0.25])
-    assert rude.spoken == pytest.approx(0, abs=0.05)
+    assert rude.corrected == pytest.approx(0, abs=0.05)
 
 
 def test_what_cannot_be_known_is_nan() -> None:
-    heard = np.array([[0.5, 0.5], [np.nan, np.nan]])
+    predicted = np.array([[0.5, 0.5], [np.nan, np.nan]])
     blind, clear = classifier([[5, 5], [5, 5]]), classifier([[90, 10], [10, 90]])
-    assert np.isnan(mixture(blind.names, corrections(blind, [heard]), heard)[0].spoken)
-    assert np.isnan(mixture(clear.names, corrections(clear, [heard[1:]]), heard[1:])[0].heard)
+    assert np.isnan(mixture(blind.names, corrections(blind, [predicted]), predicted)[0].corrected)
+    assert np.isnan(mixture(clear.names, corrections(clear, [predicted[1:]]), predicted[1:])[0].predicted)
 
 
 def test_a_shift_is_the_total_variation_between_mixtures() -> None:
@@ -64,8 +64,8 @@ def test_a_shift_by_noise_is_zero_on_average_and_its_interval_holds_zero() -> No
     rng = np.random.default_rng(0)
     found = []
     for _ in range(200):
-        law = rng.dirichlet([2, 2, 2], size=(2, 30))
-        found.append(shift(np.eye(3), law[0], law[1]))
+        distribution = rng.dirichlet([2, 2, 2], size=(2, 30))
+        found.append(shift(np.eye(3), distribution[0], distribution[1]))
     values = [one.value for one in found]
     assert np.mean(values) == pytest.approx(0, abs=4 * np.std(values) / 200**0.5)
     assert np.mean([one.low == 0 for one in found]) >= 0.95 - 4 * (0.95 * 0.05 / 200) ** 0.5

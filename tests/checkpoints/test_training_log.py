@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from evalkit.analysis.figure_data import Evidence, read_evidence, to_json
+from evalkit.analysis.figure_data import FigureData, read_figure_data, to_json
 from evalkit.checkpoints.training_log import NAME, POINTS, Training, read_training, trainings_of
 from evalkit.records import Checkpoint
 from evalkit.training.output.curves import Curves
@@ -84,5 +84,5 @@ def test_only_checkpoints_with_a_log_have_one(tmp_path: Path) -> None:
 def test_a_training_survives_the_file(tmp_path: Path) -> None:
     found = read_training("tuned", log(tmp_path / "policy", rows({"update": 0, "reward": 1.0})))
     assert found is not None
-    (tmp_path / "evidence.json").write_bytes(to_json(Evidence(trainings=(found,))))
-    assert read_evidence(tmp_path).trainings == (found,)
+    (tmp_path / "evidence.json").write_bytes(to_json(FigureData(trainings=(found,))))
+    assert read_figure_data(tmp_path).trainings == (found,)

@@ -12,15 +12,16 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
-from evalkit.analysis.estimates import summarise
+from evalkit.analysis.estimates import AskedSuite, summarise
 from evalkit.analysis.measure import Measurements, measure_groups
+from evalkit.analysis.sampled_arms import SampledArms
 from evalkit.cli.main import main
 from evalkit.errors import InputError, RecordsError
 from evalkit.gate.power_analysis import plan_size
 from evalkit.metrics.registry import Measure
 from evalkit.metrics.text_sets import words_of
 from evalkit.plumbing.progress import Quiet
-from evalkit.records import Arm, Completion, Group, Groups, Sampling
+from evalkit.records import Arm, Completion, Group, Sampling
 from evalkit.runs.folder import open_store
 from evalkit.runs.summary import to_json
 from evalkit.suite.gate_policy import DEFAULT
@@ -57,10 +58,9 @@ def pilot(tmp_path: Path, suite: Path) -> Path:
     with open_store(folder, lambda _: None) as store:
         for arm, members in groups.items():
             store.put(f"key{arm}", [completion for group in members for completion in group.completions])
-        measured = measure_groups(
-            [m for m in asked.metrics if m.name != "kl_reverse"], ARMS, groups, N, Quiet()
-        ).measured
-        summary = summarise("tiny", [p.id for p in asked.prompts], ARMS, measured, N, [])
+        measures = [m for m in asked.metrics if m.name != "kl_reverse"]
+        measured = measure_groups(measures, SampledArms(ARMS, groups, N), Quiet()).measured
+        summary = summarise(AskedSuite("tiny", [p.id for p in asked.prompts]), ARMS, measured, [])
         store.write("summary.json", to_json(summary).encode())
         shards = [{"arm": arm.name, "key": f"key{arm.name}"} for arm in ARMS]
         store.write_json("run.json", {"state": "complete", "shards": shards, "suite": {}, "identity": {}})
@@ -100,9 +100,9 @@ def test_halves_are_counted_as_the_whole_run_is(suite: Path, pilot: Path, monkey
     suite.write_text(asked, encoding="utf-8")
     seen: list[str] = []
 
-    def measured(measures: list[Measure], arms: list[Arm], groups: Groups, *rest: Any, **more: Any) -> Measurements:
-        seen.extend(words_of({arm: own}) for arm, own in groups.items())
-        return measure_groups(measures, arms, groups, *rest, **more)
+    def measured(measures: list[Measure], sampled: SampledArms, *rest: Any) -> Measurements:
+        seen.extend(words_of({arm: own}) for arm, own in sampled.groups.items())
+        return measure_groups(measures, sampled, *rest)
 
     monkeypatch.setattr("evalkit.gate.power_analysis.measure_groups", measured)
     plan_size(load_suite(suite), str(pilot), DEFAULT, 0.2, 0.8, [], Quiet())

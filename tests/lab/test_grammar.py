@@ -98,19 +98,19 @@ def test_sampling_follows_the_stated_law():
     rng = random.Random(7)
     fact = GRAMMAR.by_text["What is the capital of France?"]
     drawn = Counter(GRAMMAR.log_prob(fact.text, fact.sample(rng)) for _ in range(20_000))
-    laws = Counter()
+    probabilities = Counter()
     for branch in fact.branches:
         for text in texts(branch):
             log_prob = GRAMMAR.log_prob(fact.text, text)
-            laws[log_prob] += math.exp(log_prob)
-    assert set(drawn) <= set(laws)
-    expected = {law: 20_000 * p for law, p in laws.items()}
-    assert stats.chisquare([drawn[law] for law in expected], list(expected.values())).pvalue > 0.001
+            probabilities[log_prob] += math.exp(log_prob)
+    assert set(drawn) <= set(probabilities)
+    expected = {log_prob: 20_000 * p for log_prob, p in probabilities.items()}
+    assert stats.chisquare([drawn[log_prob] for log_prob in expected], list(expected.values())).pvalue > 0.001
     colour = GRAMMAR.by_text["Name a colour. Answer with one word."]
     named = Counter(colour.sample(rng) for _ in range(20_000))
     (slot,) = colour.branches[0].slots
     observed = [named[f"{option}."] for option in slot.options]
-    assert stats.chisquare(observed, [20_000 * p for p in slot.law]).pvalue > 0.001
+    assert stats.chisquare(observed, [20_000 * p for p in slot.probabilities]).pvalue > 0.001
 
 
 def test_samples_are_read_back_with_their_voice():

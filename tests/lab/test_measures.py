@@ -1,4 +1,4 @@
-"""Measures of laws on the lab's checkpoints, held against the grammar's exact laws and its exact optimum.
+"""Measures of distributions on the lab's checkpoints, held against the grammar's exact distributions and its exact optimum.
 
 The page docs/distribution.md tells what the PPO ladder shows.
 """

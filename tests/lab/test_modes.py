@@ -1,4 +1,4 @@
-"""suites/modes.yaml: at least forty choices, whose stated laws are the world's own."""
+"""suites/modes.yaml: at least forty choices, whose stated distributions are the world's own."""
 
 from __future__ import annotations
 

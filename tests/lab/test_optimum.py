@@ -43,16 +43,16 @@ def log_partition(table: dict[str, tuple[float, float]], beta: float) -> float:
 def agrees_with_enumeration(prompt: Prompt, rater: Rater, beta: float) -> None:
     table = listed(prompt, rater)
     total = log_partition(table, beta)
-    law = optimum(prompt, rater, beta)
+    tuned = optimum(prompt, rater, beta)
     best = {text: log_p + utility / beta - total for text, (log_p, utility) in table.items()}
     for text, log_prob in best.items():
-        found = law.parse(text)
+        found = tuned.parse(text)
         assert found is not None
         assert found[1] == pytest.approx(log_prob, abs=1e-8)
     utility = math.fsum(math.exp(best[text]) * u for text, (_, u) in table.items())
     kl = math.fsum(math.exp(best[text]) * (best[text] - log_p) for text, (log_p, _) in table.items())
-    assert expected_utility(prompt, rater, law) == pytest.approx(utility, abs=1e-8)
-    assert divergence(law, prompt) == pytest.approx(kl, abs=1e-8)
+    assert expected_utility(prompt, rater, tuned) == pytest.approx(utility, abs=1e-8)
+    assert divergence(tuned, prompt) == pytest.approx(kl, abs=1e-8)
     assert expected_utility(prompt, rater, prompt) == pytest.approx(
         math.fsum(math.exp(log_p) * u for log_p, u in table.values()), abs=1e-8
     )
@@ -71,20 +71,20 @@ def test_on_the_worlds_own_prompts_too(prompt, group):
 
 @given(small_prompts(), raters, BETAS, BETAS)
 def test_no_other_law_reaches_its_value(prompt, rater, beta, other):
-    """J* = beta log(sum of p exp(u / beta)), and J* - J(pi) = beta KL(pi || pi*) for every law pi."""
+    """J* = beta log(sum of p exp(u / beta)), and J* - J(pi) = beta KL(pi || pi*) for every distribution pi."""
     best = optimum(prompt, rater, beta)
     value = expected_utility(prompt, rater, best) - beta * divergence(best, prompt)
     assert value == pytest.approx(beta * log_partition(listed(prompt, rater), beta), abs=1e-7)
-    law = optimum(prompt, rater, other)
-    reached = expected_utility(prompt, rater, law) - beta * divergence(law, prompt)
-    assert value - reached == pytest.approx(beta * divergence(law, best), abs=1e-6)
+    tuned = optimum(prompt, rater, other)
+    reached = expected_utility(prompt, rater, tuned) - beta * divergence(tuned, prompt)
+    assert value - reached == pytest.approx(beta * divergence(tuned, best), abs=1e-6)
 
 
 @given(small_prompts(), raters)
 def test_a_great_beta_changes_nothing(prompt, rater):
-    law = optimum(prompt, rater, 1e9)
-    assert divergence(law, prompt) == pytest.approx(0, abs=1e-12)
-    assert law.entropy == pytest.approx(prompt.entropy, abs=1e-6)
+    tuned = optimum(prompt, rater, 1e9)
+    assert divergence(tuned, prompt) == pytest.approx(0, abs=1e-12)
+    assert tuned.entropy == pytest.approx(prompt.entropy, abs=1e-6)
 
 
 @given(st.floats(0.002, 10), st.sampled_from(list(GROUPS)), st.sampled_from(GRAMMAR.of_kind("choice")))
@@ -116,12 +116,12 @@ def test_what_is_equally_likely_stays_so():
 
 def test_a_beta_near_zero_leaves_the_best_text_alone():
     colour = GRAMMAR.by_text["Name a colour. Answer with one word."]
-    law = optimum(colour, SCHOLARS, 1e-4)
-    assert law.choices["Blue"] == 1
-    assert law.parse("Black.")[1] == -math.inf
-    assert law.entropy == 0
-    assert {law.sample(random.Random(seed)) for seed in range(20)} == {"Blue."}
-    assert divergence(law, colour) == pytest.approx(-math.log(colour.choices["Blue"]))
+    tuned = optimum(colour, SCHOLARS, 1e-4)
+    assert tuned.choices["Blue"] == 1
+    assert tuned.parse("Black.")[1] == -math.inf
+    assert tuned.entropy == 0
+    assert {tuned.sample(random.Random(seed)) for seed in range(20)} == {"Blue."}
+    assert divergence(tuned, colour) == pytest.approx(-math.log(colour.choices["Blue"]))
 
 
 @pytest.mark.parametrize("beta", [0.0, -1.0, math.nan])
@@ -163,8 +163,8 @@ def test_riddles_are_solved_by_sampling_before_tuning_and_no_longer_after():
 @given(st.floats(0, 1), st.integers(1, 50))
 def test_pass_at_k_is_one_minus_all_wrong(accuracy, k):
     right, wrong = Branch("poet", accuracy, True, ("a",)), Branch("poet", 1 - accuracy, False, ("b",))
-    law = Prompt("x", "riddle", "x", "x", (right, wrong), "a", "a")
-    assert pass_at(law, k) == pytest.approx(1 - (1 - accuracy) ** k, abs=1e-12)
+    tuned = Prompt("x", "riddle", "x", "x", (right, wrong), "a", "a")
+    assert pass_at(tuned, k) == pytest.approx(1 - (1 - accuracy) ** k, abs=1e-12)
 
 
 def test_pass_at_k_is_undefined_where_nothing_is_right():

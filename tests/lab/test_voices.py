@@ -12,7 +12,7 @@ import pytest
 from evalkit.analysis.voice_mixture import corrections, mixture
 from evalkit.lab import world
 from evalkit.lab.grammar import VOICES
-from evalkit.metrics.diversity.voices import shares_heard
+from evalkit.metrics.diversity.voices import predicted_shares
 from evalkit.metrics.embeddings.encoder import encode
 from evalkit.metrics.voices.classifier import VoiceClassifier, train
 from evalkit.suite.schema import load_suite
@@ -46,15 +46,15 @@ def draw(tilt: dict[str, float], seed: int = 0) -> tuple[list[list[str]], list[s
 
 @pytest.mark.parametrize("tilt", [BASE, TUNED], ids=["as the base", "as a tuned model"])
 def test_hand_written_examples_hear_who_speaks(classifier: VoiceClassifier, tilt: dict[str, float]) -> None:
-    """Examples of other questions, completions it never saw: nine of ten are heard, shares are right to 5 percent."""
+    """Examples of other questions, completions it never saw: nine of ten are predicted, shares are right to 5 percent."""
     texts, speakers = draw(tilt)
-    heard = [classifier.hear(encode(members)) for members in texts]
-    names = [classifier.names[index] for index in np.concatenate(heard)]
+    predicted = [classifier.predict(encode(members)) for members in texts]
+    names = [classifier.names[index] for index in np.concatenate(predicted)]
     assert np.mean([name == speaker for name, speaker in zip(names, speakers, strict=True)]) > 0.9
-    shares = np.array([shares_heard(one, len(VOICES)) for one in heard])
+    shares = np.array([predicted_shares(one, len(VOICES)) for one in predicted])
     truth = Counter(speakers)
     for share in mixture(classifier.names, corrections(classifier, [shares]), shares):
-        assert share.spoken == pytest.approx(truth[share.voice] / len(speakers), abs=0.05)
+        assert share.corrected == pytest.approx(truth[share.voice] / len(speakers), abs=0.05)
 
 
 def test_exact_shares_lie_in_the_intervals_where_examples_are_like_completions() -> None:
@@ -69,7 +69,7 @@ def test_exact_shares_lie_in_the_intervals_where_examples_are_like_completions()
         order = np.random.default_rng(seed).permutation(len(texts))
         chosen = [index for voice in VOICES for index in [i for i in order if speakers[i] == voice][:15]]
         learned = train(encode([texts[index] for index in chosen]), [speakers[index] for index in chosen])
-        shares = np.array([shares_heard(learned.hear(row), len(VOICES)) for row in rows])
+        shares = np.array([predicted_shares(learned.predict(row), len(VOICES)) for row in rows])
         found = mixture(learned.names, corrections(learned, [shares]), shares)
         inside += [share.low <= truth[share.voice] / len(spoken) <= share.high for share in found]
     assert sum(inside) >= 20

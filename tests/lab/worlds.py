@@ -16,7 +16,7 @@ def texts(branch: Branch) -> list[str]:
     return ["".join(fill) for fill in itertools.product(*options)]
 
 
-def laws(size: int) -> st.SearchStrategy[tuple[float, ...]]:
+def distributions(size: int) -> st.SearchStrategy[tuple[float, ...]]:
     weights = st.lists(st.floats(0.05, 1), min_size=size, max_size=size)
     return weights.map(lambda found: tuple(weight / math.fsum(found) for weight in found))
 
@@ -24,12 +24,12 @@ def laws(size: int) -> st.SearchStrategy[tuple[float, ...]]:
 @st.composite
 def small_prompts(draw: st.DrawFn) -> Prompt:
     """Up to four branches of up to two slots; each branch opens with its number, so that no text has two readings."""
-    shares = draw(st.integers(1, 4).flatmap(laws))
+    shares = draw(st.integers(1, 4).flatmap(distributions))
     branches = []
     for index, share in enumerate(shares):
         sizes = draw(st.lists(st.integers(2, 3), max_size=2))
         slots = [
-            Slot(tuple(f" {place}{option}" for option in "abc"[:size]), draw(laws(size)))
+            Slot(tuple(f" {place}{option}" for option in "abc"[:size]), draw(distributions(size)))
             for place, size in enumerate(sizes)
         ]
         branches.append(Branch(draw(st.sampled_from(VOICES)), share, draw(st.booleans()), (f"{index}:", *slots, ".")))

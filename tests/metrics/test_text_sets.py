@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from evalkit.analysis.measure import measure_groups
+from evalkit.analysis.sampled_arms import SampledArms
 from evalkit.metrics.registry import parse
 from evalkit.metrics.text_sets import split_alike, words_of
 from evalkit.plumbing.progress import Quiet
@@ -73,7 +74,8 @@ def test_a_signature_names_the_tokenizer_that_the_number_depends_on(metric: str,
 
 def test_the_tokenizer_asked_for_stands_in_the_signatures() -> None:
     groups = split_alike({"base": [group("Write.", ENGLISH)]}, "char", Quiet())
-    [length] = measure_groups([parse("length")], [Arm("base", "base", None, None, None)], groups, 2, Quiet()).measured
+    sampled = SampledArms([Arm("base", "base", None, None, None)], groups, 2)
+    [length] = measure_groups([parse("length")], sampled, Quiet()).measured
     assert length.signature == "length|tok:char|k:2|v:1.0"
     assert length.values["base"].tolist() == [(13 + 21) / 2]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from evalkit.analysis.figure_data import ChoiceShares, Evidence, Shape
+from evalkit.analysis.figure_data import ChoiceShares, FigureData, Shape
 from evalkit.checkpoints.training_log import Training
 from evalkit.records import CONFIDENCE, Curve, Difference, Estimate, Group, Prompt
 from evalkit.report.content.content import ReportContent
@@ -40,7 +40,7 @@ def everything() -> ReportContent:
             arm: [Group(prompt, own.completions) for prompt, own in zip(prompts, groups, strict=True)]
             for arm, groups in content.groups.items()
         },
-        evidence=Evidence((shape("base", 0.5), shape("tuned", 0.9)), SHARES, (training("tuned"),)),
+        evidence=FigureData((shape("base", 0.5), shape("tuned", 0.9)), SHARES, (training("tuned"),)),
         provenance={"voices": CARD},
     )
 

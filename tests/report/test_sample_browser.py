@@ -8,7 +8,7 @@ import pytest
 from selenium.webdriver import ActionChains, Keys
 from selenium.webdriver.support.ui import Select
 
-from evalkit.analysis.figure_data import Evidence, Meanings
+from evalkit.analysis.figure_data import FigureData, Meanings
 from evalkit.records import Completion, Group
 from evalkit.report.content.content import ReportContent
 from evalkit.report.page import build_report
@@ -32,7 +32,7 @@ def page(two_arms: ReportContent) -> str:
     groups = {**two_arms.groups, "base": [Group(first.prompt, completions), *others]}
     tuned = {group.prompt.id: tuple(range(len(group.completions))) for group in groups["tuned"]}
     meanings = Meanings("distinct_k", 0.65, {"base": {first.prompt.id: MEANINGS}, "tuned": tuned})
-    return build_report(dataclasses.replace(two_arms, groups=groups, evidence=Evidence(meanings=meanings)))
+    return build_report(dataclasses.replace(two_arms, groups=groups, evidence=FigureData(meanings=meanings)))
 
 
 def shown(browser: Browser) -> list[str]:

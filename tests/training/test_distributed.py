@@ -122,9 +122,9 @@ def check_same_steps(folder: Path, kind: str, spread: str, bound: float, **chang
 def test_two_processes_reach_the_optimum(tmp_path: Path) -> None:
     toy.checkpoint(tmp_path / "checkpoint")
     two("optimum", tmp_path / "checkpoint", tmp_path)
-    laws = load_file(tmp_path / "laws.safetensors")
-    for reference, law, rewards in zip(laws["before"], laws["after"], REWARDS.double(), strict=True):
-        ended = toy.ending(reference, law, rewards, beta=1.0)
+    log_probs = load_file(tmp_path / "log_probs.safetensors")
+    for reference, policy, rewards in zip(log_probs["before"], log_probs["after"], REWARDS.double(), strict=True):
+        ended = toy.ending(reference, policy, rewards, beta=1.0)
         assert ended.best_kl <= 1
         assert ended.distance < 0.03
         assert abs(ended.kl - ended.best_kl) < 0.02

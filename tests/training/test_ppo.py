@@ -24,8 +24,9 @@ from evalkit.training import ppo
 from evalkit.training.batch import pack
 from evalkit.training.config import AdaptiveKl, Estimator, PpoConfig
 from evalkit.training.models import Policy, load_policy
+from evalkit.training.output.curves import LogRow
 from evalkit.training.ppo_ladder import critic_of
-from evalkit.training.scoring import Asked, Scale
+from evalkit.training.scoring import PromptSet, Scale
 from tests.training import toy
 
 PROMPTS = ("</s> a", "</s> b c d")
@@ -40,9 +41,9 @@ ALONE = Accelerator(cpu=True)
 class Setting:
     config: PpoConfig
     policy: Policy
-    learner: ppo.Learner
-    asked: Asked
-    judged: ppo.Judged
+    state: ppo.TrainState
+    prompts: PromptSet
+    sources: ppo.RewardSources
     rewards: Tensor
     """[prompts, 85] in the order of `toy.responses`."""
 
@@ -57,28 +58,30 @@ def setting(folder: Path, seed: int, kind: str = "llama", texts: Sequence[str] =
     }  # fmt: skip
     config = PpoConfig.model_validate(given | changes)
     policy = load_policy("policy", spec)
-    asked = Asked(prompts, policy.prompt_ids(prompts, toy.LONGEST))
+    prompt_set = PromptSet(prompts, policy.prompt_ids(prompts, toy.LONGEST))
     rewards = torch.randn(len(prompts), len(toy.responses()), generator=torch.Generator().manual_seed(100 + seed))
     place = {tuple(response): i for i, response in enumerate(toy.responses())}
 
-    def reward(which: Sequence[int], responses: Sequence[list[int]]) -> Tensor:
-        return torch.stack([rewards[i, place[tuple(response)]] for i, response in zip(which, responses, strict=True)])
+    def reward(prompt_index: Sequence[int], responses: Sequence[list[int]]) -> Tensor:
+        return torch.stack(
+            [rewards[i, place[tuple(response)]] for i, response in zip(prompt_index, responses, strict=True)]
+        )
 
     critic = critic_of(config, policy, Scale())
     reference = copy.deepcopy(policy.model)
-    learner = ppo.prepare(config, policy, critic, reference, config.beta[0], ALONE)
-    return Setting(config, policy, learner, asked, ppo.Judged(reward, Scale()), rewards)
+    state = ppo.prepare(config, policy, critic, reference, config.beta[0], ALONE)
+    return Setting(config, policy, state, prompt_set, ppo.RewardSources(reward, Scale()), rewards)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_the_optimum_is_reached_through_the_real_sampler(tmp_path: Path, seed: int) -> None:
     its = setting(tmp_path, seed)
-    references = [toy.log_law(its.policy, ids) for ids in its.asked.ids]
-    for _ in ppo.updates(its.config, its.learner, its.asked, its.judged):
+    references = [toy.response_log_probs(its.policy, ids) for ids in its.prompts.ids]
+    for _ in ppo.updates(its.config, its.state, its.prompts, its.sources):
         pass
-    for prompt, (ids, reference) in enumerate(zip(its.asked.ids, references, strict=True)):
-        ended = toy.ending(reference, toy.log_law(its.policy, ids), its.rewards[prompt].double(), beta=1.0)
+    for prompt, (ids, reference) in enumerate(zip(its.prompts.ids, references, strict=True)):
+        ended = toy.ending(reference, toy.response_log_probs(its.policy, ids), its.rewards[prompt].double(), beta=1.0)
         print(f"seed {seed} prompt {prompt}: {ended}")
         assert ended.best_kl <= 1
         assert ended.distance < 0.03
@@ -98,15 +101,15 @@ def rag(seed: int = 0, sequences: int = 8) -> tuple[list[list[int]], list[list[i
 def test_before_any_step_the_ratio_is_1_and_the_kl_0_whatever_the_padding(tmp_path: Path, kind: str) -> None:
     its = setting(tmp_path, 0, kind)
     batch = pack(*rag(sequences=32))
-    observed = ppo.observe(its.learner, batch, its.config)
-    assert float((observed.log_probs - observed.reference).abs().max()) < 1e-5
-    assert float(observed.kl.abs().max()) < 1e-5
+    passed = ppo.forward(its.config, its.state, batch)
+    assert float((passed.log_probs - passed.reference_log_probs).abs().max()) < 1e-5
+    assert float(passed.kl.abs().max()) < 1e-5
     zeros = torch.zeros(batch.responses.shape)
-    experience = ppo.Experience(batch, observed.log_probs, observed.values, zeros, observed.values)
+    experience = ppo.Experience(batch, passed.log_probs, passed.values, zeros, passed.values)
     for index in torch.arange(len(batch)).split(5):  # cut otherwise than `observe` cuts: other paddings
         with torch.no_grad():
-            _, clipped, moved, widest = ppo.policy_loss(its.config, its.learner, experience, index)
-            [value_loss] = ppo.value_loss(its.config, its.learner, experience, index)
+            _, clipped, moved, widest = ppo.policy_loss(its.config, its.state, experience, index)
+            [value_loss] = ppo.value_loss(its.config, its.state, experience, index)
         assert float(clipped) == 0
         assert abs(float(widest) - 1) < 1e-5
         assert float(moved) < 1e-9
@@ -117,29 +120,29 @@ def test_before_any_step_the_ratio_is_1_and_the_kl_0_whatever_the_padding(tmp_pa
 def test_a_sequence_is_seen_the_same_alone_and_padded(tmp_path: Path, kind: str) -> None:
     its = setting(tmp_path, 0, kind)
     prompts, responses = rag(sequences=32)
-    together = ppo.observe(its.learner, pack(prompts, responses), its.config)
+    together = ppo.forward(its.config, its.state, pack(prompts, responses))
     for row, (prompt, response) in enumerate(zip(prompts, responses, strict=True)):
-        alone = ppo.observe(its.learner, pack([prompt], [response]), its.config)
+        alone = ppo.forward(its.config, its.state, pack([prompt], [response]))
         for name in ("log_probs", "entropy", "values"):
             padded = getattr(together, name)[row, : len(response)]
             torch.testing.assert_close(padded, getattr(alone, name)[0], atol=1e-5, rtol=0)
 
 
-def test_the_exact_kl_and_entropy_of_a_batch_are_those_of_the_enumerated_law(tmp_path: Path) -> None:
+def test_the_exact_kl_and_entropy_of_a_batch_are_those_of_the_enumerated_distribution(tmp_path: Path) -> None:
     """Over all responses, weighted by their probability, the sums along the way are KL and entropy of the whole."""
     its = setting(tmp_path, 0, texts=["</s> a"])
     disturb(its.policy.model, 0.1)
-    law = toy.log_law(its.policy, its.asked.ids[0])
-    disturbed = replace(its.policy, model=its.learner.reference)
-    reference = toy.log_law(disturbed, its.asked.ids[0])
+    policy = toy.response_log_probs(its.policy, its.prompts.ids[0])
+    disturbed = replace(its.policy, model=its.state.reference)
+    reference = toy.response_log_probs(disturbed, its.prompts.ids[0])
     every = toy.responses()
-    observed = ppo.observe(its.learner, pack([its.asked.ids[0]] * len(every), every), its.config)
-    weight = law.exp()
-    exact = float((weight * (law - reference)).sum())
+    passed = ppo.forward(its.config, its.state, pack([its.prompts.ids[0]] * len(every), every))
+    weight = policy.exp()
+    exact = float((weight * (policy - reference)).sum())
     assert exact > 0.05
-    assert float((weight * observed.kl.sum(dim=1)).sum()) == pytest.approx(exact, abs=1e-5)
-    assert float((weight * observed.entropy.sum(dim=1)).sum()) == pytest.approx(toy.entropy(law), abs=1e-5)
-    sampled = (observed.log_probs - observed.reference).sum(dim=1)
+    assert float((weight * passed.kl.sum(dim=1)).sum()) == pytest.approx(exact, abs=1e-5)
+    assert float((weight * passed.entropy.sum(dim=1)).sum()) == pytest.approx(toy.entropy(policy), abs=1e-5)
+    sampled = (passed.log_probs - passed.reference_log_probs).sum(dim=1)
     assert float((weight * sampled).sum()) == pytest.approx(exact, abs=1e-5)
 
 
@@ -173,12 +176,12 @@ def two_answers(folder: Path, beta: float) -> Setting:
     )  # fmt: skip
     policy = load_policy("policy", config.policy)
     critic = critic_of(config, policy, Scale())
-    learner = ppo.prepare(config, policy, critic, copy.deepcopy(policy.model), beta, ALONE)
+    state = ppo.prepare(config, policy, critic, copy.deepcopy(policy.model), beta, ALONE)
 
     def reward(_: Sequence[int], responses: Sequence[list[int]]) -> Tensor:
         return torch.tensor([GAP if response == [0] else 0.0 for response in responses])
 
-    return Setting(config, policy, learner, its.asked, ppo.Judged(reward, Scale()), torch.empty(0))
+    return Setting(config, policy, state, its.prompts, ppo.RewardSources(reward, Scale()), torch.empty(0))
 
 
 @pytest.mark.parametrize(("beta", "said"), [(1.0, 0.510), (0.1, 0.599), (0.05, 0.690), (0.02, 0.881)])
@@ -194,10 +197,10 @@ def test_of_two_answers_the_better_one_is_said_with_sigmoid_of_gap_over_beta(
     best = 1 / (1 + math.exp(-GAP / beta))
     assert best == pytest.approx(said, abs=5e-4)
     start, end, kl = 0.0, 0.0, 0.0
-    for row, _ in ppo.updates(its.config, its.learner, its.asked, its.judged):
-        observed = ppo.observe(its.learner, pack(its.asked.ids, [[0]]), its.config)
-        start = start or math.exp(float(observed.reference))
-        end, kl = math.exp(float(observed.log_probs)), float(row["kl"] or 0)
+    for row, _ in ppo.updates(its.config, its.state, its.prompts, its.sources):
+        passed = ppo.forward(its.config, its.state, pack(its.prompts.ids, [[0]]))
+        start = start or math.exp(float(passed.reference_log_probs))
+        end, kl = math.exp(float(passed.log_probs)), float(row["kl"] or 0)
     assert start == pytest.approx(0.5, abs=1e-6)
     assert end == pytest.approx(best, abs=0.1 * math.sqrt(best * (1 - best) / its.config.batch))
     assert kl == pytest.approx(best * math.log(2 * best) + (1 - best) * math.log(2 - 2 * best), abs=2e-3)
@@ -271,8 +274,8 @@ def test_the_score_lands_on_the_last_token_and_the_kl_on_every_one(its: Ragged, 
     assert not found[~mask].any()
 
 
-def laws(seed: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Logits of a law over six tokens, its log-probs, and log-probs of a reference, in float64."""
+def distributions(seed: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Logits of a policy over six tokens, its log-probs, and log-probs of a reference, in float64."""
     draw = torch.Generator().manual_seed(seed)
     logits, other = torch.randn(2, 6, generator=draw, dtype=torch.float64)
     logits.requires_grad_()
@@ -281,20 +284,20 @@ def laws(seed: int) -> tuple[Tensor, Tensor, Tensor]:
 
 @given(st.integers(0, 2**31))
 def test_k1_and_k3_have_the_mean_of_the_kl(seed: int) -> None:
-    _, law, reference = laws(seed)
-    exact = float((law.exp() * (law - reference)).sum().detach())
+    _, policy, reference = distributions(seed)
+    exact = float((policy.exp() * (policy - reference)).sum().detach())
     for estimator in ("k1", "k3"):
-        terms = ppo.kl_terms(law - reference, estimator)
-        assert float((law.exp() * terms).sum().detach()) == pytest.approx(exact, abs=1e-9)
-    assert (ppo.kl_terms((law - reference).detach(), "k3") >= 0).all()
+        terms = ppo.kl_terms(policy - reference, estimator)
+        assert float((policy.exp() * terms).sum().detach()) == pytest.approx(exact, abs=1e-9)
+    assert (ppo.kl_terms((policy - reference).detach(), "k3") >= 0).all()
 
 
 def in_reward_gradient(seed: int, estimator: Estimator) -> tuple[Tensor, Tensor]:
     """Expected gradient of a KL term inside the reward (as policy gradients have it), and that of the KL itself."""
-    logits, law, reference = laws(seed)
-    term = ppo.kl_terms((law - reference).detach(), estimator)
-    [inside] = torch.autograd.grad((law.exp().detach() * term * law).sum(), logits, retain_graph=True)
-    [exact] = torch.autograd.grad((law.exp() * (law - reference)).sum(), logits)
+    logits, policy, reference = distributions(seed)
+    term = ppo.kl_terms((policy - reference).detach(), estimator)
+    [inside] = torch.autograd.grad((policy.exp().detach() * term * policy).sum(), logits, retain_graph=True)
+    [exact] = torch.autograd.grad((policy.exp() * (policy - reference)).sum(), logits)
     return inside, exact
 
 
@@ -318,14 +321,14 @@ def followed(seed: int, estimator: Estimator) -> tuple[Tensor, Tensor]:
     rewards = torch.randn(6, generator=draw, dtype=torch.float64)
     logits = reference.clone()
     for _ in range(2000):
-        law = logits.log_softmax(0)
-        paid = rewards - ppo.kl_terms(law - reference, estimator)
-        logits += 0.2 * law.exp() * (paid - (law.exp() * paid).sum())
+        policy = logits.log_softmax(0)
+        paid = rewards - ppo.kl_terms(policy - reference, estimator)
+        logits += 0.2 * policy.exp() * (paid - (policy.exp() * paid).sum())
     return logits.log_softmax(0), (reference + rewards).log_softmax(0)
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
-def test_inside_the_reward_k1_leads_to_the_optimum_and_k2_and_k3_to_a_law_without_variety(seed: int) -> None:
+def test_inside_the_reward_k1_leads_to_the_optimum_and_k2_and_k3_to_a_policy_without_variety(seed: int) -> None:
     found, best = followed(seed, "k1")
     torch.testing.assert_close(found.exp(), best.exp(), atol=1e-3, rtol=0)
     collapsed: dict[Estimator, float] = {"k2": 0.6, "k3": 0.01}
@@ -336,18 +339,20 @@ def test_inside_the_reward_k1_leads_to_the_optimum_and_k2_and_k3_to_a_law_withou
 
 @settings(max_examples=50)
 @given(st.integers(1, 9), st.integers(1, 8), st.integers(1, 3), st.integers(0, 99))
-def test_every_prompt_is_dealt_equally_often(prompts: int, hands: int, samples: int, seed: int) -> None:
-    config = PpoConfig.model_construct(batch=hands * samples, samples=samples, seed=seed)
-    dealt = [ppo.deal(config, prompts, update) for update in range(12)]
-    counts = Counter(prompt for batch in dealt for prompt in batch)
+def test_every_prompt_is_asked_equally_often(prompts: int, count: int, samples: int, seed: int) -> None:
+    config = PpoConfig.model_construct(batch=count * samples, samples=samples, seed=seed)
+    batches = [ppo.shuffled_prompts(config, prompts, update) for update in range(12)]
+    counts = Counter(prompt for batch in batches for prompt in batch)
     assert max(counts.values()) - min(counts[prompt] for prompt in range(prompts)) <= samples
-    assert all(len(batch) == hands * samples for batch in dealt)
-    assert all(Counter(batch)[prompt] % samples == 0 for batch in dealt for prompt in batch)
+    assert all(len(batch) == count * samples for batch in batches)
+    assert all(Counter(batch)[prompt] % samples == 0 for batch in batches for prompt in batch)
 
 
-def test_other_seeds_deal_in_another_order() -> None:
-    deals = [tuple(ppo.deal(PpoConfig.model_construct(batch=9, samples=1, seed=seed), 9, 0)) for seed in range(5)]
-    assert len(set(deals)) == 5
+def test_other_seeds_shuffle_in_another_order() -> None:
+    orders = [
+        tuple(ppo.shuffled_prompts(PpoConfig.model_construct(batch=9, samples=1, seed=seed), 9, 0)) for seed in range(5)
+    ]
+    assert len(set(orders)) == 5
 
 
 def trained(its: Setting, experience: ppo.Experience | None = None, update: int = 0) -> dict[str, Tensor]:
@@ -355,19 +360,19 @@ def trained(its: Setting, experience: ppo.Experience | None = None, update: int 
     learn_from(its, experience or experienced(its), update)
     return {
         f"{name} {place}": parameter.detach().clone()
-        for name, network in (("policy", its.policy.model), ("critic", its.learner.critic))
+        for name, network in (("policy", its.policy.model), ("critic", its.state.critic))
         for place, parameter in network.named_parameters()
     }
 
 
 def experienced(its: Setting) -> ppo.Experience:
     torch.manual_seed(3)
-    episodes = ppo.play(its.config, its.learner, its.asked, its.judged, 0)
-    return ppo.judge(its.config, its.learner, episodes, ppo.observe(its.learner, episodes.batch, its.config))
+    episodes = ppo.rollout(its.config, its.state, its.prompts, its.sources, 0)
+    return ppo.compute_advantages(its.config, its.state, episodes, ppo.forward(its.config, its.state, episodes.batch))
 
 
-def learn_from(its: Setting, experience: ppo.Experience, update: int = 0) -> ppo.Row:
-    return ppo.learn(its.config, its.learner, experience, update)
+def learn_from(its: Setting, experience: ppo.Experience, update: int = 0) -> LogRow:
+    return ppo.ppo_epochs(its.config, its.state, experience, update)
 
 
 SMALL = {"batch": 32, "microbatch": 32, "minibatches": 2, "updates": 3, "whiten": True}
@@ -404,32 +409,32 @@ def test_a_step_does_not_see_what_stands_on_the_padding(tmp_path: Path, kind: st
 
 def test_an_update_changes_policy_and_critic_and_leaves_the_reference(tmp_path: Path) -> None:
     its = setting(tmp_path, 0, **SMALL)
-    assert its.learner.reference is not None
-    before = {name: p.detach().clone() for name, p in its.learner.reference.named_parameters()}
+    assert its.state.reference is not None
+    before = {name: p.detach().clone() for name, p in its.state.reference.named_parameters()}
     after = trained(its)
-    assert all(torch.equal(p, before[name]) for name, p in its.learner.reference.named_parameters())
+    assert all(torch.equal(p, before[name]) for name, p in its.state.reference.named_parameters())
     changed = [not torch.equal(after[f"policy {name}"], weights) for name, weights in before.items()]
     assert all(changed)
 
 
 def test_a_training_that_begins_in_the_middle_goes_the_same_way(tmp_path: Path) -> None:
     unbroken, broken = (setting(tmp_path, 0, **SMALL) for _ in range(2))
-    rows = [row for row, _ in ppo.updates(unbroken.config, unbroken.learner, unbroken.asked, unbroken.judged)]
-    first, _ = next(ppo.updates(broken.config, broken.learner, broken.asked, broken.judged))
+    rows = [row for row, _ in ppo.updates(unbroken.config, unbroken.state, unbroken.prompts, unbroken.sources)]
+    first, _ = next(ppo.updates(broken.config, broken.state, broken.prompts, broken.sources))
     torch.manual_seed(12345)  # a new process's generators stand somewhere else
-    rest = [row for row, _ in ppo.updates(broken.config, broken.learner, broken.asked, broken.judged, begin=1)]
+    rest = [row for row, _ in ppo.updates(broken.config, broken.state, broken.prompts, broken.sources, begin=1)]
     assert [first, *rest] == rows
 
 
 @pytest.mark.parametrize(("kl", "factor"), [(1.0, 1.0), (1.1, 1.01), (5.0, 1.02), (0.9, 0.99), (0.0, 0.98)])
 def test_beta_follows_its_target_by_at_most_a_fifth_of_batch_over_horizon(kl: float, factor: float) -> None:
     config = PpoConfig.model_construct(batch=100, adaptive=AdaptiveKl(target=1.0, horizon=1000))
-    assert ppo.adapted(0.5, kl, config) == pytest.approx(0.5 * factor)
+    assert ppo.adapt_beta(0.5, kl, config) == pytest.approx(0.5 * factor)
 
 
 def test_beta_rises_while_the_kl_is_beyond_its_target(tmp_path: Path) -> None:
     its = setting(tmp_path, 0, **SMALL | {"updates": 8, "adaptive": {"target": 1e-4, "horizon": 320}, "beta": 0.01})
-    rows = [row for row, _ in ppo.updates(its.config, its.learner, its.asked, its.judged)]
+    rows = [row for row, _ in ppo.updates(its.config, its.state, its.prompts, its.sources)]
     betas = [float(row["beta"] or 0) for row in rows]
     assert betas[0] == 0.01
     for row, beta, then in zip(rows, betas, betas[1:], strict=False):
@@ -446,7 +451,7 @@ def test_a_target_kl_ends_the_passes_over_a_batch(tmp_path: Path) -> None:
 
 def steps_taken(its: Setting) -> int:
     learn_from(its, experienced(its))
-    states = its.learner.optimiser.state_dict()["state"].values()
+    states = its.state.optimiser.state_dict()["state"].values()
     return int(max(state["step"] for state in states))
 
 
@@ -454,15 +459,15 @@ def steps_taken(its: Setting) -> int:
 def test_a_reward_that_is_no_number_stops_before_any_step(tmp_path: Path, bad: float) -> None:
     its = setting(tmp_path, 0, **SMALL)
     before = {name: p.detach().clone() for name, p in its.policy.model.named_parameters()}
-    judged = ppo.Judged(spoiling(its.judged.reward, bad), Scale())
+    sources = ppo.RewardSources(spoiling(its.sources.reward, bad), Scale())
     with pytest.raises(EvalkitError, match=r"update 0: a loss or gradient is not a finite number.*last saved state"):
-        next(ppo.updates(its.config, its.learner, its.asked, judged))
+        next(ppo.updates(its.config, its.state, its.prompts, sources))
     assert all(torch.equal(p, before[name]) for name, p in its.policy.model.named_parameters())
 
 
 def spoiling(reward: Callable[..., Tensor], bad: float) -> Callable[..., Tensor]:
-    def spoiled(which: Sequence[int], responses: Sequence[list[int]]) -> Tensor:
-        found = reward(which, responses)
+    def spoiled(prompt_index: Sequence[int], responses: Sequence[list[int]]) -> Tensor:
+        found = reward(prompt_index, responses)
         found[0] = bad
         return found
 
@@ -471,7 +476,7 @@ def spoiling(reward: Callable[..., Tensor], bad: float) -> Callable[..., Tensor]
 
 def test_a_completion_that_does_not_end_gets_its_penalty_and_not_its_score(tmp_path: Path) -> None:
     its = setting(tmp_path, 0, **SMALL | {"missing_eos": -7.0})
-    episodes = ppo.play(its.config, its.learner, its.asked, its.judged, 0)
+    episodes = ppo.rollout(its.config, its.state, its.prompts, its.sources, 0)
     ended = torch.tensor([response[-1] == toy.EOS for response in episodes.responses])
     assert 0 < int(ended.sum()) < len(ended)
     assert torch.equal(episodes.ended, ended)

@@ -34,7 +34,7 @@ from evalkit.training.batch import pack
 from evalkit.training.config import PpoConfig, RewardSource, load_config
 from evalkit.training.models import Policy, load_policy, response_values
 from evalkit.training.ppo_ladder import critic_of, train_ladder
-from evalkit.training.scoring import Asked, Scale, Scorer
+from evalkit.training.scoring import PromptSet, Scale, Scorer
 from evalkit.training.state import read_state
 from tests import ROOT
 from tests.training import toy
@@ -236,12 +236,12 @@ def test_where_memory_runs_out_it_goes_on_with_a_smaller_microbatch(tmp_path: Pa
 def greedy_after(calls: int, open_scorer: Callable[..., Scorer]) -> Callable[..., Scorer]:
     """Scorers that ask for more memory than there is after so many calls; the first one is for the reward's scale."""
 
-    def opened(source: RewardSource, policy: Policy, asked: Asked, rows: int) -> Scorer:
-        scorer, left = open_scorer(source, policy, asked, rows), [calls]
+    def opened(source: RewardSource, policy: Policy, prompts: PromptSet, rows: int) -> Scorer:
+        scorer, left = open_scorer(source, policy, prompts, rows), [calls]
 
-        def scores(which: Sequence[int], responses: Sequence[list[int]]) -> Tensor:
+        def scores(prompt_index: Sequence[int], responses: Sequence[list[int]]) -> Tensor:
             left[0] -= 1
-            return scorer(which, responses) if left[0] >= 0 else torch.empty(2**50)
+            return scorer(prompt_index, responses) if left[0] >= 0 else torch.empty(2**50)
 
         return scores
 
@@ -251,12 +251,12 @@ def greedy_after(calls: int, open_scorer: Callable[..., Scorer]) -> Callable[...
 def spoiled_after(calls: int, open_scorer: Callable[..., Scorer]) -> Callable[..., Scorer]:
     """Scorers whose rewards are no numbers after so many calls; the first call is for the reward's scale."""
 
-    def opened(source: RewardSource, policy: Policy, asked: Asked, rows: int) -> Scorer:
-        scorer, left = open_scorer(source, policy, asked, rows), [calls]
+    def opened(source: RewardSource, policy: Policy, prompts: PromptSet, rows: int) -> Scorer:
+        scorer, left = open_scorer(source, policy, prompts, rows), [calls]
 
-        def scores(which: Sequence[int], responses: Sequence[list[int]]) -> Tensor:
+        def scores(prompt_index: Sequence[int], responses: Sequence[list[int]]) -> Tensor:
             left[0] -= 1
-            found = scorer(which, responses)
+            found = scorer(prompt_index, responses)
             return found if left[0] >= 0 else found * math.nan
 
         return scores
@@ -380,8 +380,8 @@ def exact_kl(home: Path, checkpoint: Path) -> float:
     )
     found = 0.0
     for ids in base.prompt_ids(config.prompts, toy.LONGEST):
-        reference, law = toy.log_law(base, ids), toy.log_law(tuned, ids)
-        found += float((law.exp() * (law - reference)).sum()) / len(config.prompts)
+        reference, policy = toy.response_log_probs(base, ids), toy.response_log_probs(tuned, ids)
+        found += float((policy.exp() * (policy - reference)).sum()) / len(config.prompts)
     return found
 
 

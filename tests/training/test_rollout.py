@@ -1,4 +1,4 @@
-"""Episodes are draws from the policy's own law, whatever the padding; what stands behind an end is no part of them."""
+"""Episodes are draws from the policy's own distribution, whatever the padding, and end where they end."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def policy(folder: Path, kind: str) -> Policy:
 @pytest.mark.parametrize("temperature", [1.0, 0.6])
 @pytest.mark.parametrize("kind", ["llama", "gpt2"])
 def test_padded_prompts_are_answered_by_their_own_law(tmp_path: Path, kind: str, temperature: float) -> None:
-    """The distance of the draws from the exact law is within three of its standard errors.
+    """The distance of the draws from the exact distribution is within three of its standard errors.
 
     Its expected value for N draws is about sum_y sqrt(p (1 - p) / (2 pi N)). On learned positions a sampler that took
     padding for tokens would be ten times as far off.
@@ -36,12 +36,12 @@ def test_padded_prompts_are_answered_by_their_own_law(tmp_path: Path, kind: str,
     drawn = sample(its, [SHORT, LONG] * (DRAWS // 2), toy.LONGEST, temperature)
     place = {tuple(response): i for i, response in enumerate(toy.responses())}
     for first, prompt in enumerate((SHORT, LONG)):
-        law = toy.log_law(its, prompt, temperature).exp()
+        probabilities = toy.response_log_probs(its, prompt, temperature).exp()
         counts = Counter(place[tuple(response)] for response in drawn[first::2])
         found = torch.tensor([counts[i] for i in range(len(place))], dtype=torch.float64) / (DRAWS / 2)
-        expected = float((law * (1 - law) / (2 * math.pi * DRAWS / 2)).sqrt().sum())
+        expected = float((probabilities * (1 - probabilities) / (2 * math.pi * DRAWS / 2)).sqrt().sum())
         spread = math.sqrt(1 / (DRAWS / 2)) / 2
-        assert float((found - law).abs().sum() / 2) < expected + 3 * spread
+        assert float((found - probabilities).abs().sum() / 2) < expected + 3 * spread
 
 
 def test_a_response_ends_with_the_token_that_ended_it(tmp_path: Path) -> None:
@@ -86,9 +86,9 @@ def test_the_same_seed_draws_the_same(tmp_path: Path) -> None:
 
 
 def test_a_draw_is_the_token_whose_share_of_the_law_the_point_falls_into(monkeypatch: pytest.MonkeyPatch) -> None:
-    law = torch.tensor([0.25, 0.0, 0.5, 0.25])
+    probabilities = torch.tensor([0.25, 0.0, 0.5, 0.25])
     points = torch.tensor([0.0, 0.2499, 0.25, 0.7499, 0.75, 1 - 2**-53], dtype=torch.float64)[:, None]
     monkeypatch.setattr(torch, "rand", lambda *_, **__: points)
-    chosen = rollout.InverseTransform(1.0)(torch.empty(0), law.log().expand(len(points), 4))
+    chosen = rollout.InverseTransform(1.0)(torch.empty(0), probabilities.log().expand(len(points), 4))
     assert chosen.argmax(dim=-1).tolist() == [0, 0, 2, 2, 3, 3]
     assert chosen.isfinite().sum(dim=-1).tolist() == [1] * len(points)

@@ -15,7 +15,7 @@ from evalkit.records import Prompt
 from evalkit.training.batch import pack
 from evalkit.training.config import RewardSource
 from evalkit.training.models import Policy, load_policy, load_reward_model, sequence_scores
-from evalkit.training.scoring import Asked, Scale, open_scorer, scale_of
+from evalkit.training.scoring import PromptSet, Scale, open_scorer, scale_of
 from tests.training import toy
 from tests.training.test_models import reward_model
 
@@ -31,34 +31,34 @@ def policy(tmp_path: Path) -> Policy:
 
 
 @pytest.fixture
-def asked(policy: Policy) -> Asked:
-    return Asked(PROMPTS, policy.prompt_ids(PROMPTS, 3))
+def prompts(policy: Policy) -> PromptSet:
+    return PromptSet(PROMPTS, policy.prompt_ids(PROMPTS, 3))
 
 
-def test_a_utility_sees_each_response_as_text_with_its_own_prompt(policy: Policy, asked: Asked) -> None:
-    right = open_scorer(RewardSource(utility={"accuracy": 1.0, "words": -0.25}), policy, asked, 2)
+def test_a_utility_sees_each_response_as_text_with_its_own_prompt(policy: Policy, prompts: PromptSet) -> None:
+    right = open_scorer(RewardSource(utility={"accuracy": 1.0, "words": -0.25}), policy, prompts, 2)
     assert right(WHICH, RESPONSES).tolist() == [0.75, 0.5, -0.75, 0.0]
 
 
 @pytest.mark.parametrize("rows", [1, 3, 64])
 def test_a_reward_model_reads_prompt_and_response_at_the_last_token(
-    policy: Policy, asked: Asked, tmp_path: Path, rows: int
+    policy: Policy, prompts: PromptSet, tmp_path: Path, rows: int
 ) -> None:
     source = reward_model(tmp_path / "reward", "gpt2")
-    found = open_scorer(RewardSource(model=source), policy, asked, rows)(WHICH, RESPONSES)
+    found = open_scorer(RewardSource(model=source), policy, prompts, rows)(WHICH, RESPONSES)
     network = load_reward_model(source, policy)
     for score, i, response in zip(found, WHICH, RESPONSES, strict=True):
         with torch.no_grad():
-            alone = sequence_scores(network, pack([asked.ids[i]], [response]))
+            alone = sequence_scores(network, pack([prompts.ids[i]], [response]))
         assert float(score) == pytest.approx(float(alone), abs=1e-5)
 
 
-def test_what_cannot_give_rewards_is_named(policy: Policy, asked: Asked, tmp_path: Path) -> None:
+def test_what_cannot_give_rewards_is_named(policy: Policy, prompts: PromptSet, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"there is no utility 'wrods' \(did you mean 'words'\?\)"):
-        open_scorer(RewardSource(utility={"wrods": 1.0}), policy, asked, 2)
+        open_scorer(RewardSource(utility={"wrods": 1.0}), policy, prompts, 2)
     two = reward_model(tmp_path / "reward", labels=2)
     with pytest.raises(CheckpointError, match="has 2 labels; a reward model has one"):
-        open_scorer(RewardSource(model=two), policy, asked, 2)
+        open_scorer(RewardSource(model=two), policy, prompts, 2)
 
 
 REWARDS = st.lists(st.floats(-1e3, 1e3, width=32), min_size=2, max_size=20)

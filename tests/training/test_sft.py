@@ -1,4 +1,4 @@
-"""Fine-tuning learns the law of completions, from the completion's tokens alone."""
+"""Fine-tuning learns the distribution of completions, from the completion's tokens alone."""
 
 from __future__ import annotations
 
@@ -82,9 +82,9 @@ def test_the_loss_is_the_mean_over_completion_tokens_alone(tmp_path: Path, micro
     plain = load_policy("model", config.model)
     lost = []
     for example in some:
-        law = plain.model(torch.tensor([[*example.prompt, *example.completion]])).logits[0].log_softmax(dim=-1)
+        log_probs = plain.model(torch.tensor([[*example.prompt, *example.completion]])).logits[0].log_softmax(dim=-1)
         begin = len(example.prompt) - 1
-        lost += [-law[begin + place, token] for place, token in enumerate(example.completion)]
+        lost += [-log_probs[begin + place, token] for place, token in enumerate(example.completion)]
     loss = torch.stack(lost).mean()
     loss.backward()
 

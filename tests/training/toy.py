@@ -20,7 +20,7 @@ LETTERS = 4
 EOS = 4
 LONGEST = 3
 SPREAD = 0.1
-"""Of the random weights: enough for an uneven law without sequences too rare to be met."""
+"""Of the random weights: enough for an uneven distribution without sequences too rare to be met."""
 WORDS = ["a", "b", "c", "d", "</s>"]
 
 
@@ -31,7 +31,7 @@ def responses() -> list[list[int]]:
 
 
 def checkpoint(folder: Path, kind: str = "llama", seed: int = 0) -> str:
-    """A checkpoint with random weights that are large enough for an uneven law; returns its folder."""
+    """A checkpoint with random weights that are large enough for an uneven distribution; returns its folder."""
     tokenizer = Tokenizer(models.WordLevel({word: i for i, word in enumerate(WORDS)}, unk_token="</s>"))
     tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     torch.manual_seed(seed)
@@ -50,7 +50,7 @@ def checkpoint(folder: Path, kind: str = "llama", seed: int = 0) -> str:
     return str(folder)
 
 
-def log_law(policy: Policy, prompt: Sequence[int], temperature: float = 1.0) -> Tensor:
+def response_log_probs(policy: Policy, prompt: Sequence[int], temperature: float = 1.0) -> Tensor:
     """[85] exact log-probs of all responses to a prompt, in the order of `responses`, in float64."""
     every = responses()
     batch = pack([prompt] * len(every), every)
@@ -68,24 +68,24 @@ def optimum(log_reference: Tensor, rewards: Tensor, beta: float) -> tuple[Tensor
 
 @dataclass(frozen=True)
 class Ending:
-    """How far a law is from the best one for a prompt."""
+    """How far a policy is from the best one for a prompt."""
 
     distance: float
     """Total variation."""
     kl: float
     """From the reference, nats."""
     best_kl: float
-    """That of the best law."""
+    """That of the best policy."""
     gap: float
     """What the objective lacks of its best value."""
 
 
-def ending(log_reference: Tensor, log_law: Tensor, rewards: Tensor, beta: float) -> Ending:
+def ending(log_reference: Tensor, log_probs: Tensor, rewards: Tensor, beta: float) -> Ending:
     best, objective = optimum(log_reference, rewards, beta)
-    reached = float((log_law.exp() * (rewards - beta * (log_law - log_reference))).sum())
-    kl, best_kl = (float((law.exp() * (law - log_reference)).sum()) for law in (log_law, best))
-    return Ending(float((log_law.exp() - best.exp()).abs().sum() / 2), kl, best_kl, objective - reached)
+    reached = float((log_probs.exp() * (rewards - beta * (log_probs - log_reference))).sum())
+    kl, best_kl = (float((policy.exp() * (policy - log_reference)).sum()) for policy in (log_probs, best))
+    return Ending(float((log_probs.exp() - best.exp()).abs().sum() / 2), kl, best_kl, objective - reached)
 
 
-def entropy(log_law: Tensor) -> float:
-    return -math.fsum((log_law.exp() * log_law).tolist())
+def entropy(log_probs: Tensor) -> float:
+    return -math.fsum((log_probs.exp() * log_probs).tolist())

@@ -70,8 +70,8 @@ def endings(source: Path, made: Path) -> Iterator[toy.Ending]:
     for prompt in PROMPTS:
         [ids] = before.prompt_ids([prompt], toy.LONGEST)
         rewards = torch.tensor([utility(prompt, text) for text in before.texts(toy.responses())]).double()
-        reference, law = toy.log_law(before, ids), toy.log_law(after, ids)
-        begun, ended = (toy.ending(reference, law, rewards, BETA) for law in (reference, law))
+        reference, policy = toy.response_log_probs(before, ids), toy.response_log_probs(after, ids)
+        begun, ended = (toy.ending(reference, log_probs, rewards, BETA) for log_probs in (reference, policy))
         print(f"{prompt.id}: from TV {begun.distance:.4f} to {ended}")
         assert begun.distance > 0.2, "the training would have nothing to do"
         yield ended

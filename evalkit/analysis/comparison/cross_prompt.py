@@ -1,9 +1,10 @@
 """Across prompts: a metric on one completion of every prompt; tuning costs less there (Kirk et al. 2023).
 
-Slot j of every prompt makes one group; the estimate is the mean over slots. Prompts must not be bootstrapped under
-such a figure, because a prompt drawn twice is a duplicate that the metric would count as sameness. Instead every prompt
-gets its influence by the delete-one jackknife (Tukey 1958), and these influence values, which average to the estimate
-exactly, take the way that every metric's values take: intervals, paired differences, corrections.
+The j-th completion of every prompt makes one group; the estimate is the mean over j, the sample index. Prompts must
+not be bootstrapped under such a figure, because a prompt drawn twice is a duplicate that the metric would count as
+sameness. Instead every prompt gets its influence by the delete-one jackknife (Tukey 1958), and these influence values,
+which average to the estimate exactly, take the way that every metric's values take: intervals, paired differences,
+corrections.
 
 A metric that has a way to its values without each completion takes the time of a few figures, however many prompts
 there are. Any other is taken anew for every prompt left out, and where that is too much work, prompts are left out in
@@ -18,7 +19,7 @@ The jackknife errs on the wide side (Efron & Stein 1981): on 30 prompts of simul
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,19 +27,20 @@ import numpy as np
 from evalkit.metrics.estimators.ngrams import Ints
 from evalkit.metrics.registry import Measure
 from evalkit.plumbing.arrays import Array
-from evalkit.records import Group, Prompt
+from evalkit.records import Group, Groups, Prompt
 
 EVALUATIONS = 256
-"""Completions that are pooled an arm and metric, in as many slots as that is: what every prompt has bounds it too."""
+"""Completions that a metric is taken on an arm, at as many sample indices as that is; what every prompt has bounds it
+too."""
 TEXTS = EVALUATIONS**2
 """Completions that metrics are taken on an arm, all groups without some prompts together; up to 256 prompts each is
 left out alone, ..."""
 FEWEST_GROUPS = 20
 """... and from 3 277 prompts on so many groups are, for fewer would make intervals wider."""
 EVERY = Prompt("every prompt", "every prompt")
-"""What a pooled group is asked: metrics that have this variant never look at the prompt."""
+"""What a group across prompts is asked: metrics that have this variant never look at the prompt."""
 Part = tuple[Ints, ...]
-"""Places of the prompts that are left out together, for each time that some are."""
+"""Rows of the prompts that are left out together, for each time that some are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,44 +67,42 @@ class Design:
     @property
     def smallest(self) -> int:
         """Completions that the metric is taken on at least."""
-        sizes = [[len(group) for group in part] for part in self.pools]
-        return min((sum(own) - (max(own) if len(own) > 1 else 0) for own in sizes), default=0)
+        parts = [[len(group) for group in part] for part in self.pools]
+        return min((sum(sizes) - (max(sizes) if len(sizes) > 1 else 0) for sizes in parts), default=0)
 
 
-def pooled_values(measure: Measure, groups: Mapping[str, Sequence[Group]]) -> dict[str, Array]:
-    """Arm -> one influence value a prompt: theta + (P - 1) (mean of theta without one - theta without this one).
+def cross_prompt_values(measure: Measure, groups: Groups) -> dict[str, Array]:
+    """Arm -> (P,) influence values: theta + (P - 1) (mean of theta without one - theta without this one).
 
-    theta is the metric's mean over `slots_of(groups)` pooled groups of P completions. The values' mean is theta
-    exactly; their spread over the root of their number is the jackknife standard error. NaN on prompts that some arm
-    has no completion of: P is the same in every arm. Where prompts are left out in groups, all but one of each group's
-    are NaN too.
+    theta is the metric's mean over `common_samples(groups)` groups of P completions, one of every prompt. The values'
+    mean is theta exactly; their spread over the root of their number is the jackknife standard error. NaN on prompts
+    that some arm has no completion of: P is the same in every arm. Where prompts are left out in groups, all but one of
+    each group's are NaN too.
     """
-    asked = _asked(groups)
-    slots = slots_of(groups)
-    values = {arm: np.full(len(own), np.nan) for arm, own in groups.items()}
-    if not slots:
+    rows, samples = _common_rows(groups), common_samples(groups)
+    values = {arm: np.full(len(of_arm), np.nan) for arm, of_arm in groups.items()}
+    if not samples:
         return values
-    prompts = [next(iter(groups.values()))[place].prompt for place in asked]
-    design = design_of(measure, prompts)
-    for arm, own in groups.items():
+    design = design_of(measure, _prompts(groups, rows))
+    for arm, of_arm in groups.items():
         if measure.fits(design.smallest):
-            pools = (_pool([own[place] for place in asked], slot) for slot in range(slots))
-            values[arm][asked] = np.mean([influence_values(measure, pool, design) for pool in pools], axis=0)
+            pools = (_pool([of_arm[row] for row in rows], sample) for sample in range(samples))
+            values[arm][rows] = np.mean([influence_values(measure, pool, design) for pool in pools], axis=0)
     return values
 
 
-def slots_of(groups: Mapping[str, Sequence[Group]]) -> int:
-    """How many slots are pooled: all that every prompt has, or as many as `EVALUATIONS` pays for."""
-    sizes = [len(group.completions) for own in groups.values() for group in own if group.completions]
-    prompts = max((len(own) for own in groups.values()), default=0)
+def common_samples(groups: Groups) -> int:
+    """How many completions of each prompt are used: all that every prompt has, or as many as `EVALUATIONS` pays for."""
+    sizes = [len(group.completions) for of_arm in groups.values() for group in of_arm if group.completions]
+    prompts = max(map(len, groups.values()), default=0)
     return min(*sizes, max(1, EVALUATIONS // max(1, prompts))) if sizes else 0
 
 
-def essentials(measure: Measure, groups: Mapping[str, Sequence[Group]]) -> Iterator[str]:
-    """What a pooled number and its values depend on, for the signature."""
+def essentials(measure: Measure, groups: Groups) -> Iterator[str]:
+    """What a cross-prompt number and its values depend on, for the signature."""
     yield f"prompts:{max(map(len, groups.values()))}"
-    yield f"slots:{slots_of(groups)}"
-    prompts = [next(iter(groups.values()))[place].prompt for place in _asked(groups)]
+    yield f"slots:{common_samples(groups)}"
+    prompts = _prompts(groups, _common_rows(groups))
     design = design_of(measure, prompts)
     if len(design.pools) > 1:
         yield f"pools:{len(design.pools)}"
@@ -116,29 +116,29 @@ def design_of(measure: Measure, prompts: Sequence[Prompt]) -> Design:
     """Pools of at most as many prompts as the metric allows, each prompt left out alone where that can be paid for."""
     count = len(prompts)
     most = measure.definition.pool_at_most or max(1, count)
-    pools = _dealt(_units(prompts), -(-count // most)) if count > most else [[np.arange(count)]]
+    pools = _shared_out(_units(prompts), -(-count // most)) if count > most else [[np.arange(count)]]
     if measure.definition.without_each is not None or count <= EVALUATIONS:
         return Design(tuple(tuple(np.sort(np.concatenate(units))[:, None]) for units in pools), count)
     enough = max(TEXTS // count, -(-FEWEST_GROUPS // len(pools)), 2)
     if len(pools) == 1:
         pools = [_units(prompts)]
-    parts = [[np.concatenate(group) for group in _dealt(units, enough)] for units in pools]
+    parts = [[np.concatenate(group) for group in _shared_out(units, enough)] for units in pools]
     return Design(tuple(map(tuple, parts)), count)
 
 
 def influence_values(measure: Measure, pool: Group, design: Design) -> Array:
-    """The influence of every place of a pool of P completions, (P,); NaN on all but one of those left out together."""
+    """(P,) the influence of each of a pool's P completions; NaN on all but one of those left out together."""
     values = np.full(design.of, np.nan)
     for part in design.pools:
-        places = np.sort(np.concatenate(part))
-        own = pool if len(places) == design.of else pool.only(places.tolist())
-        inside = [np.searchsorted(places, group) for group in part]
-        values[[group[0] for group in part]] = _influences(measure, own, inside)
+        rows = np.sort(np.concatenate(part))
+        taken = pool if len(rows) == design.of else pool.only(rows.tolist())
+        left_out = [np.searchsorted(rows, group) for group in part]
+        values[[group[0] for group in part]] = _influences(measure, taken, left_out)
     return values
 
 
 def _influences(measure: Measure, pool: Group, left_out: Sequence[Ints]) -> Array:
-    """One value for each set of places, which average to the metric on the pool."""
+    """One value for each set of rows that is left out; they average to the metric on the pool."""
     size, count = len(pool.completions), len(left_out)
     theta = float(measure(pool))
     if count == 1:
@@ -146,41 +146,48 @@ def _influences(measure: Measure, pool: Group, left_out: Sequence[Ints]) -> Arra
     if measure.definition.without_each is not None:
         without = np.asarray(measure.without_each(pool), dtype=np.float64)
     else:
-        kept = (np.delete(np.arange(size), places).tolist() for places in left_out)
-        without = np.array([measure(pool.only(places)) for places in kept], dtype=np.float64)
+        kept = (np.delete(np.arange(size), rows).tolist() for rows in left_out)
+        without = np.array([measure(pool.only(rows)) for rows in kept], dtype=np.float64)
     lost = theta - without
     # What a completion less does to any such figure is no influence of the group: larger ones would show more of it.
-    weight = np.array([len(places) for places in left_out]) / size
+    weight = np.array([len(rows) for rows in left_out]) / size
     return np.asarray(theta + (count - 1) * (lost - weight * lost.sum()), dtype=np.float64)
 
 
-def _asked(groups: Mapping[str, Sequence[Group]]) -> list[int]:
-    """Prompts that every arm has completions of."""
-    members = zip(*groups.values(), strict=True)
-    return [place for place, found in enumerate(members) if all(group.completions for group in found)]
+def _common_rows(groups: Groups) -> list[int]:
+    """Rows of the prompts that every arm has completions of."""
+    by_prompt = zip(*groups.values(), strict=True)
+    return [row for row, of_prompt in enumerate(by_prompt) if all(group.completions for group in of_prompt)]
+
+
+def _prompts(groups: Groups, rows: Sequence[int]) -> list[Prompt]:
+    """The prompts in these rows."""
+    of_any_arm = next(iter(groups.values()))
+    return [of_any_arm[row].prompt for row in rows]
 
 
 def _units(prompts: Sequence[Prompt]) -> list[Ints]:
-    """Places of prompts that belong together, in an order that depends on nothing but their names."""
-    places: dict[str, list[int]] = {}
-    for place, prompt in enumerate(prompts):
-        places.setdefault(prompt.cluster or prompt.id, []).append(place)
-    own = {name: sorted(found, key=lambda place: _shuffled(prompts[place].id)) for name, found in places.items()}
-    return [np.array(own[name]) for name in sorted(own, key=_shuffled)]
+    """Rows of prompts that belong together, in an order that depends on nothing but their names."""
+    rows: dict[str, list[int]] = {}
+    for row, prompt in enumerate(prompts):
+        rows.setdefault(prompt.cluster or prompt.id, []).append(row)
+    ordered = {name: sorted(of_unit, key=lambda row: _order_key(prompts[row].id)) for name, of_unit in rows.items()}
+    return [np.array(ordered[name]) for name in sorted(ordered, key=_order_key)]
 
 
-def _shuffled(name: str) -> bytes:
+def _order_key(name: str) -> bytes:
     return hashlib.blake2b(name.encode("utf-8", "surrogatepass"), digest_size=16).digest()
 
 
-def _dealt(units: Sequence[Ints], hands: int) -> list[list[Ints]]:
-    """The units dealt out in turn, in their order; no hand is empty."""
-    return [list(units[first::hands]) for first in range(min(hands, len(units)))]
+def _shared_out(units: Sequence[Ints], parts: int) -> list[list[Ints]]:
+    """The units shared out in turn, in their order; no part is empty."""
+    return [list(units[first::parts]) for first in range(min(parts, len(units)))]
 
 
-def _pool(groups: Sequence[Group], slot: int) -> Group:
-    """One completion of every prompt, with its words and embedding."""
-    completions = tuple(group.completions[slot] for group in groups)
-    pool = Group(EVERY, (), tokenizer=groups[0].tokenizer).of(completions, tuple(group.words[slot] for group in groups))
-    rows = [group.embeddings[slot] for group in groups if group.embeddings is not None]
+def _pool(groups: Sequence[Group], sample: int) -> Group:
+    """The completion of every prompt at one sample index, with its words and embedding."""
+    completions = tuple(group.completions[sample] for group in groups)
+    words = tuple(group.words[sample] for group in groups)
+    pool = Group(EVERY, (), tokenizer=groups[0].tokenizer).of(completions, words)
+    rows = [group.embeddings[sample] for group in groups if group.embeddings is not None]
     return pool.embedded(np.stack(rows)) if len(rows) == len(groups) and rows else pool

@@ -1,8 +1,8 @@
 """Curves over k: what k completions of a prompt would have shown, and where the baseline overtakes.
 
-A tuned checkpoint is often better at one try and explores less, so that the baseline, asked often enough, finds what
-it cannot (Yue et al. 2025). Every point is the exact mean over all subsets of k of a prompt's n completions, then the
-mean over prompts with its interval.
+A tuned checkpoint is often better with one sample and explores less, so that the baseline, sampled often enough, finds
+what it cannot (Yue et al. 2025). Every point is the exact mean over all subsets of k of a prompt's n completions, then
+the mean over prompts with its interval.
 """
 
 from __future__ import annotations
@@ -14,17 +14,19 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from evalkit.analysis.completion_scores import Scores
 from evalkit.analysis.intervals import Bounds, by_cluster, mean_intervals, resampled_means
+from evalkit.analysis.sampled_arms import SampledArms
 from evalkit.metrics.diversity.distribution import branching_by_position
 from evalkit.metrics.diversity.semantic_classes import THRESHOLD, partition
 from evalkit.metrics.estimators.subsets import best_of, expected_classes, expected_kinds, pass_at
 from evalkit.metrics.registry import Measure, parse
-from evalkit.plumbing.arrays import Array
-from evalkit.plumbing.tokenizer import SPACED
-from evalkit.records import CONFIDENCE, Arm, Crossover, Curve, Group
+from evalkit.metrics.text_sets import words_of
+from evalkit.plumbing.arrays import Array, finite_or_none
+from evalkit.records import CONFIDENCE, Arm, Crossover, Curve, Group, Groups
 
 NGRAM = 2
-"""Words in the n-grams whose number is drawn against completions."""
+"""Words in the n-grams whose number is shown against that of completions."""
 POSITIONS = (1, 2, 3, 5, 8, 13, 21, 34, 55, 89, 144, 233, 377, 610, 987)
 """Tokens of a completion at which branching is shown."""
 OF_QUALITY = ("pass_at", "best_of")
@@ -47,55 +49,53 @@ class Traced:
 
 
 def trace(
-    measures: Sequence[Measure],
-    groups: Mapping[str, Sequence[Group]],
-    scores: Mapping[str, Mapping[str, Sequence[Array]]],
-    encoder: str,
-    raw: Sequence[str] = (),
-    tokenizer: str = SPACED,
+    measures: Sequence[Measure], scores: Mapping[str, Scores], sampled: SampledArms, encoder: str
 ) -> list[Traced]:
     """Every curve that these completions allow.
 
-    `encoder`: identity of what embedded them; `raw`: the arms that are draws from their own law, whose branching at
-    each token position is traced too; `tokenizer`: signature of what split texts into words.
+    `scores`: measure -> its scores, of those of `measures` that are scores; `encoder`: identity of what embedded the
+    completions.
 
     Different things said (where there are embeddings), distinct n-grams, pass@k of right or wrong, best-of-k of other
-    scores. On prompts with fewer completions than others, and where one has no score, a curve is undefined.
+    scores; and branching at each token position, of arms that are draws from the untempered model distribution. On
+    prompts with fewer completions than others, and where one has no score, a curve is undefined.
     """
-    n = max((len(group.completions) for own in groups.values() for group in own), default=0)
+    groups, tokenizer = sampled.groups, words_of(sampled.groups)
+    n = max((len(group.completions) for of_arm in groups.values() for group in of_arm), default=0)
     if n < 2:
         return []
-    counted = [*_of_classes(groups, n, encoder, tokenizer), *_of_ngrams(groups, n, tokenizer)]
-    tries = [*counted, *_of_scores(measures, scores, n)]
-    return [*tries, *_of_positions(groups, raw)]
+    return [
+        *_of_classes(groups, n, encoder, tokenizer),
+        *_of_ngrams(groups, n, tokenizer),
+        *_of_scores(measures, scores, n),
+        *_of_positions(groups, [arm.name for arm in sampled.arms if arm.is_raw]),
+    ]
 
 
 def curves(traced: Sequence[Traced], arms: Sequence[Arm], clusters: Sequence[str] = ()) -> list[Curve]:
     """The mean over prompts at every k with its interval, for every arm; `clusters`: that of each prompt."""
-    found = []
-    for one in traced:
-        for arm in arms:
-            values = np.ascontiguousarray(one.values[arm.name].T)
-            means = [
-                mean_intervals(row[None, :], CONFIDENCE, clusters, _bounds(one.name, k))[0]
-                for row, k in zip(values, one.ks, strict=True)
-            ]
-            found.append(
-                Curve(
-                    name=one.name,
-                    measure=one.measure,
-                    unit=one.unit,
-                    signature=one.signature,
-                    arm=arm.name,
-                    ks=one.ks,
-                    values=tuple(_known(mean.value) for mean in means),
-                    lows=tuple(_known(mean.low) for mean in means),
-                    highs=tuple(_known(mean.high) for mean in means),
-                    confidence=CONFIDENCE,
-                    prompts=means[-1].count,
-                )
-            )
-    return found
+    return [_curve(kind, arm.name, clusters) for kind in traced for arm in arms]
+
+
+def _curve(traced: Traced, arm: str, clusters: Sequence[str]) -> Curve:
+    values = np.ascontiguousarray(traced.values[arm].T)
+    means = [
+        mean_intervals(row[None, :], CONFIDENCE, clusters, _bounds(traced.name, k))[0]
+        for row, k in zip(values, traced.ks, strict=True)
+    ]
+    return Curve(
+        name=traced.name,
+        measure=traced.measure,
+        unit=traced.unit,
+        signature=traced.signature,
+        arm=arm,
+        ks=traced.ks,
+        values=tuple(finite_or_none(mean.value) for mean in means),
+        lows=tuple(finite_or_none(mean.low) for mean in means),
+        highs=tuple(finite_or_none(mean.high) for mean in means),
+        confidence=CONFIDENCE,
+        prompts=means[-1].count,
+    )
 
 
 def _bounds(name: str, k: int) -> Bounds | None:
@@ -110,11 +110,11 @@ def crossovers(traced: Sequence[Traced], arms: Sequence[Arm], clusters: Sequence
     """
     return [
         crossover
-        for one in traced
-        if one.name in OF_QUALITY
+        for kind in traced
+        if kind.name in OF_QUALITY
         for arm in arms
         if arm.baseline is not None
-        for crossover in _crossover(one, arm.name, arm.baseline, clusters)
+        for crossover in _crossover(kind, arm.name, arm.baseline, clusters)
     ]
 
 
@@ -136,31 +136,39 @@ def overtaken_at(ks: Sequence[int], differences: Array) -> Array:
     above, below = differences[rows, last], differences[rows, after]
     with np.errstate(invalid="ignore", divide="ignore"):
         crossing = np.exp(logs[last] + above / (above - below) * (logs[after] - logs[last]))
-    found = np.where(ahead[:, -1], np.inf, crossing)
-    return np.asarray(np.where(ahead.any(axis=1), found, 0.0), dtype=np.float64)
+    overtaken = np.where(ahead[:, -1], np.inf, crossing)
+    return np.asarray(np.where(ahead.any(axis=1), overtaken, 0.0), dtype=np.float64)
 
 
-def _crossover(one: Traced, arm: str, baseline: str, clusters: Sequence[str]) -> Iterator[Crossover]:
-    differences = one.values[arm] - one.values[baseline]
+def _crossover(traced: Traced, arm: str, baseline: str, clusters: Sequence[str]) -> Iterator[Crossover]:
+    differences = traced.values[arm] - traced.values[baseline]
     differences[np.isnan(differences).any(axis=1)] = np.nan
     differences = by_cluster(differences.T, clusters).T
     differences = differences[~np.isnan(differences).any(axis=1)]
     if len(differences) < 2:
         return
-    [k] = overtaken_at(one.ks, differences.mean(axis=0)[None, :])
-    resampled = np.sort(overtaken_at(one.ks, resampled_means(differences)))
+    [k] = overtaken_at(traced.ks, differences.mean(axis=0)[None, :])
+    resampled = np.sort(overtaken_at(traced.ks, resampled_means(differences)))
     outside = int((1 - CONFIDENCE) / 2 * len(resampled))
     low, high = resampled[outside], resampled[-1 - outside]
     yield Crossover(
-        one.name, one.measure, one.signature, arm, baseline, _known(k), _known(low), _known(high), one.ks[-1]
+        name=traced.name,
+        measure=traced.measure,
+        signature=traced.signature,
+        arm=arm,
+        baseline=baseline,
+        k=finite_or_none(k),
+        low=finite_or_none(low),
+        high=finite_or_none(high),
+        largest=traced.ks[-1],
     )
 
 
-def _of_classes(groups: Mapping[str, Sequence[Group]], n: int, encoder: str, tokenizer: str) -> Iterator[Traced]:
-    if all(group.embeddings is None for own in groups.values() for group in own):
+def _of_classes(groups: Groups, n: int, encoder: str, tokenizer: str) -> Iterator[Traced]:
+    if all(group.embeddings is None for of_arm in groups.values() for group in of_arm):
         return
     ks = _ks(n)
-    values = {arm: np.stack([_new_classes(group, n, ks) for group in own]) for arm, own in groups.items()}
+    values = {arm: np.stack([_new_classes(group, n, ks) for group in of_arm]) for arm, of_arm in groups.items()}
     measure = parse("distinct_k")
     signature = measure.signature(n, encoder, tokenizer=tokenizer)
     yield Traced("classes", str(measure), measure.definition.unit, f"classes|{signature}", ks, values)
@@ -172,9 +180,9 @@ def _new_classes(group: Group, n: int, ks: Sequence[int]) -> Array:
     return expected_classes(np.bincount(partition(group, THRESHOLD)).tolist(), ks)
 
 
-def _of_ngrams(groups: Mapping[str, Sequence[Group]], n: int, tokenizer: str) -> Iterator[Traced]:
+def _of_ngrams(groups: Groups, n: int, tokenizer: str) -> Iterator[Traced]:
     ks = _ks(n)
-    values = {arm: np.stack([_new_ngrams(group, n, ks) for group in own]) for arm, own in groups.items()}
+    values = {arm: np.stack([_new_ngrams(group, n, ks) for group in of_arm]) for arm, of_arm in groups.items()}
     name = "distinct_ngrams"
     signature = f"{name}|n:{NGRAM}|tok:{tokenizer}|of:{n}|v:1.0"
     yield Traced(name, f"n:{NGRAM}", f"{NGRAM}-grams", signature, ks, values)
@@ -191,9 +199,7 @@ def _ngrams(words: Sequence[str]) -> set[tuple[str, ...]]:
     return set(zip(*(words[start:] for start in range(NGRAM)), strict=False))
 
 
-def _of_scores(
-    measures: Sequence[Measure], scores: Mapping[str, Mapping[str, Sequence[Array]]], n: int
-) -> Iterator[Traced]:
+def _of_scores(measures: Sequence[Measure], scores: Mapping[str, Scores], n: int) -> Iterator[Traced]:
     ks = _ks(n)
     for measure in measures:
         if not measure.definition.is_quality:
@@ -201,41 +207,38 @@ def _of_scores(
         is_right_or_wrong = "answer" in measure.definition.needs
         name, unit = ("pass_at", "share") if is_right_or_wrong else ("best_of", measure.definition.unit)
         values = {
-            arm: np.stack([_tries(array, n, ks, is_right_or_wrong) for array in arrays])
+            arm: np.stack([_best_of_samples(array, n, ks, is_right_or_wrong) for array in arrays])
             for arm, arrays in scores[str(measure)].items()
         }
         yield Traced(name, str(measure), unit, f"{name}|score:{measure.essentials}|of:{n}|v:1.0", ks, values)
 
 
-def _tries(values: Array, n: int, ks: Sequence[int], is_right_or_wrong: bool) -> Array:
+def _best_of_samples(values: Array, n: int, ks: Sequence[int], is_right_or_wrong: bool) -> Array:
     if len(values) != n or np.isnan(values).any():
         return np.full(len(ks), np.nan)
     return pass_at(int(np.count_nonzero(values)), n, ks) if is_right_or_wrong else best_of(values, ks)
 
 
-def _of_positions(groups: Mapping[str, Sequence[Group]], raw: Sequence[str]) -> Iterator[Traced]:
+def _of_positions(groups: Groups, untempered: Sequence[str]) -> Iterator[Traced]:
     """Branching by position, as far as half of the prompts of some arm have half of their completions still going."""
-    undefined = {arm: np.full((len(own), len(POSITIONS)), np.nan) for arm, own in groups.items()}
-    values = undefined | {arm: np.stack([_branching(group) for group in groups[arm]]) for arm in raw}
-    reached = np.max([(~np.isnan(own)).mean(axis=0) for own in values.values()], axis=0) >= 1 / 2
+    undefined = {arm: np.full((len(of_arm), len(POSITIONS)), np.nan) for arm, of_arm in groups.items()}
+    values = undefined | {arm: np.stack([_branching(group) for group in groups[arm]]) for arm in untempered}
+    reached = np.max([(~np.isnan(rows)).mean(axis=0) for rows in values.values()], axis=0) >= 1 / 2
     if reached.any():
-        kept = {arm: own[:, reached] for arm, own in values.items()}
-        positions = tuple(place for place, is_reached in zip(POSITIONS, reached, strict=True) if is_reached)
+        kept = {arm: rows[:, reached] for arm, rows in values.items()}
+        positions = tuple(position for position, is_reached in zip(POSITIONS, reached, strict=True) if is_reached)
         yield Traced("branching", "position", "next tokens", "branching|by:position|v:1.0", positions, kept)
 
 
 def _branching(group: Group) -> Array:
+    """(len(POSITIONS),), NaN where fewer than half of the completions are still going."""
     branching, going = branching_by_position(group)
-    found = np.full(len(POSITIONS), np.nan)
-    for number, place in enumerate(POSITIONS):
-        if place <= len(going) and going[place - 1] >= len(group.completions) / 2:
-            found[number] = branching[place - 1]
-    return found
+    shown = np.full(len(POSITIONS), np.nan)
+    for column, position in enumerate(POSITIONS):
+        if position <= len(going) and going[position - 1] >= len(group.completions) / 2:
+            shown[column] = branching[position - 1]
+    return shown
 
 
 def _ks(n: int) -> tuple[int, ...]:
     return tuple(dict.fromkeys((*(2**i for i in range(n.bit_length()) if 2**i <= n), n)))
-
-
-def _known(value: float) -> float | None:
-    return float(value) if math.isfinite(value) else None

@@ -10,28 +10,28 @@ of an arm's answers begin with (`openings`) is taken off first: it is not what t
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from evalkit.analysis.comparison.openings import opening_of, without
-from evalkit.records import Group
+from evalkit.records import Group, Groups
 
 DIFFERENT = 0.05
 """Mean lengths further apart than this share of the shortest are different enough to be matched unasked."""
 
 
-def match_lengths(groups: Mapping[str, Sequence[Group]]) -> dict[str, list[Group]]:
+def match_lengths(groups: Groups) -> dict[str, list[Group]]:
     """Every arm's groups (one a prompt, in the same order) with its completions cut to the common lengths, in words.
 
     A cut text is its first words after the arm's opening, as the groups' tokenizer splits them, joined by single
-    spaces, also where nothing had to be cut, so that metrics of text and of words see the same. Slots keep their
-    places. A prompt on which arms have different numbers of completions is left with none.
+    spaces, also where nothing had to be cut, so that metrics of text and of words see the same. Completions keep their
+    order. A prompt on which arms have different numbers of completions is left with none.
     """
     matched: dict[str, list[Group]] = {arm: [] for arm in groups}
-    bare = {arm: without(opening_of(own), own) for arm, own in groups.items()}
+    bare = {arm: without(opening_of(of_arm), of_arm) for arm, of_arm in groups.items()}
     for members in zip(*bare.values(), strict=True):
         lengths = common_lengths([[len(words) for words in group.words] for group in members])
         for arm, group in zip(groups, members, strict=True):
@@ -41,32 +41,35 @@ def match_lengths(groups: Mapping[str, Sequence[Group]]) -> dict[str, list[Group
 
 def common_lengths(lengths: Sequence[Sequence[int]]) -> list[int]:
     """For each rank, shortest first, the shortest length that any arm has at it; `lengths` holds one row an arm."""
-    if len({len(own) for own in lengths}) != 1:
+    if len({len(of_arm) for of_arm in lengths}) != 1:
         return []
     ranked: NDArray[np.int64] = np.sort(np.array(lengths, dtype=np.int64), axis=1).min(axis=0)
     return [int(length) for length in ranked]
 
 
-def lengths_hash(matched: Mapping[str, Sequence[Group]], groups: Mapping[str, Sequence[Group]]) -> str:
+def lengths_hash(matched: Groups, groups: Groups) -> str:
     """What `groups` were cut to, in twelve letters: equal in every arm, and a part of the signature.
 
     The lengths of the matched groups, and the openings that were taken off, if any were.
     """
-    one = next(iter(matched.values()), ())
-    table = [sorted(len(words) for words in group.words) for group in one]
-    openings = sorted({opening for own in groups.values() if (opening := opening_of(own))})
+    of_any_arm = next(iter(matched.values()), ())
+    table = [sorted(len(words) for words in group.words) for group in of_any_arm]
+    openings = sorted({opening for of_arm in groups.values() if (opening := opening_of(of_arm))})
     return hashlib.sha256(repr((table, openings) if openings else table).encode()).hexdigest()[:12]
 
 
-def lengths_differ(groups: Mapping[str, Sequence[Group]]) -> bool:
+def lengths_differ(groups: Groups) -> bool:
     """Whether the mean lengths of any two arms differ by more than `DIFFERENT`."""
     means = [mean for mean in map(_mean_length, groups.values()) if not np.isnan(mean)]
     return len(means) > 1 and max(means) > (1 + DIFFERENT) * min(means)
 
 
-def are_cut(groups: Mapping[str, Sequence[Group]]) -> bool:
+def are_cut(groups: Groups) -> bool:
     """Whether more than `DIFFERENT` of any arm's completions ended at max_tokens."""
-    arms = [[c.finish_reason == "length" for group in own for c in group.completions] for own in groups.values()]
+    arms = [
+        [completion.finish_reason == "length" for group in of_arm for completion in group.completions]
+        for of_arm in groups.values()
+    ]
     return any(sum(cut) > DIFFERENT * len(cut) for cut in arms)
 
 
@@ -77,8 +80,8 @@ def _mean_length(groups: Sequence[Group]) -> float:
 
 def _cut(group: Group, lengths: Sequence[int]) -> Group:
     words: list[tuple[str, ...]] = [()] * len(lengths)
-    shortest_first = sorted(range(len(group.words)), key=lambda place: len(group.words[place]))
-    for place, length in zip(shortest_first, lengths, strict=False):
-        words[place] = group.words[place][:length]
+    shortest_first = sorted(range(len(group.words)), key=lambda sample: len(group.words[sample]))
+    for sample, length in zip(shortest_first, lengths, strict=False):
+        words[sample] = group.words[sample][:length]
     pairs = zip(group.completions, words, strict=False)
-    return group.of(tuple(replace(completion, text=" ".join(own)) for completion, own in pairs), tuple(words))
+    return group.of(tuple(replace(completion, text=" ".join(kept)) for completion, kept in pairs), tuple(words))

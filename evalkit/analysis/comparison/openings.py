@@ -26,18 +26,18 @@ def opening_of(groups: Sequence[Group]) -> tuple[str, ...]:
         return ()
     texts = [words for group in groups for words in group.words if words]
     least = NEARLY_ALL * len(texts)
-    found: tuple[str, ...] = ()
+    opening: tuple[str, ...] = ()
     while True:
-        going_on = [words for words in texts if len(words) > len(found) and _opens(words, found)]
-        word, count = Counter(words[len(found)] for words in going_on).most_common(1)[0]
-        longer = (*found, word)
+        going_on = [words for words in texts if len(words) > len(opening) and _opens(words, opening)]
+        word, count = Counter(words[len(opening)] for words in going_on).most_common(1)[0]
+        longer = (*opening, word)
         if count < least:
-            return found
+            return opening
         if sum(words == longer for words in going_on) >= least:
             return ()
         if sum(len(words) > len(longer) for words in going_on if _opens(words, longer)) < least:
-            return found
-        found = longer
+            return opening
+        opening = longer
 
 
 def without(opening: Sequence[str], groups: Sequence[Group]) -> list[Group]:

@@ -1,42 +1,41 @@
 """Equal quality: diversity among the completions that are good enough, at equal numbers of them.
 
 Noise is diverse. How many completions pass the bar differs between arms and prompts, and most metrics move with the
-number of texts, so the useful diversity of a prompt is the metric's expected value on m passing completions, with m the
-number that the arm with the fewest has. Some find that tuning raises diversity among good texts (arXiv 2504.12522),
-others a fall all the way; the report shows plain and useful diversity side by side.
+number of texts, so the quality-filtered diversity of a prompt is the metric's expected value on m passing completions,
+with m the number that the arm with the fewest has. Some find that tuning raises diversity among good texts (arXiv
+2504.12522), others a fall all the way; the report shows plain and quality-filtered diversity side by side.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
+from evalkit.analysis.completion_scores import Scores
 from evalkit.metrics.registry import Measure
 from evalkit.plumbing.arrays import Array
-from evalkit.records import Bar, Group
+from evalkit.records import Bar, Group, Groups
 
 SUBSETS = 8
 """Subsets of m that the expected value is averaged over: they cut the noise of one subset to about a third."""
-Scores = Mapping[str, Sequence[Array]]
-"""Arm -> one array a prompt, one number a completion."""
 
 
-def set_bar(measure: str, scores: Scores, home: str, asked: float | None) -> Bar:
-    """The bar that a completion must reach: the one `asked` for, else the median of the arm `home`.
+def set_bar(measure: str, scores: Scores, baseline: str, stated: float | None) -> Bar:
+    """The bar that a completion must reach: the one that is `stated`, else the median of the arm `baseline`.
 
     Where that median is also the lowest value that there is (right or wrong, say), every completion would pass; then
     the bar is the next value above it.
     """
-    at_least, source = _home_bar(scores[home], home) if asked is None else (asked, "the suite")
+    at_least, source = _bar_of(scores[baseline], baseline) if stated is None else (stated, "the suite")
     return Bar(measure, at_least, source, {arm: _share(arrays, at_least) for arm, arrays in scores.items()})
 
 
-def useful_values(
-    measures: Sequence[Measure], groups: Mapping[str, Sequence[Group]], scores: Scores, bar: float
+def quality_filtered_values(
+    measures: Sequence[Measure], groups: Groups, scores: Scores, bar: float
 ) -> list[dict[str, Array]]:
-    """For each metric, arm -> its expected value a prompt on m of the completions that pass.
+    """For each metric, arm -> (P,) its expected value on m of the completions that pass.
 
     Averaged over `SUBSETS` seeded subsets without replacement, which between them use every passing completion about
     equally often; a metric whose expected value does not depend on k (`any_k`) takes all that pass. NaN on prompts
@@ -46,12 +45,12 @@ def useful_values(
     values = [{arm: np.full(prompts, np.nan) for arm in groups} for _ in measures]
     for prompt, members in enumerate(zip(*groups.values(), strict=True)):
         passing = {arm: np.flatnonzero(scores[arm][prompt] >= bar) for arm in groups}
-        fewest = min(len(places) for places in passing.values())
-        fitting = [place for place, measure in enumerate(measures) if fewest >= 2 and measure.fits(fewest)]
-        for (arm, places), group in zip(passing.items(), members, strict=True) if fitting else ():
-            expected = _expected([measures[place] for place in fitting], group.only(places.tolist()), fewest, prompt)
-            for place, value in zip(fitting, expected, strict=True):
-                values[place][arm][prompt] = value
+        fewest = min(len(samples) for samples in passing.values())
+        fitting = [row for row, measure in enumerate(measures) if fewest >= 2 and measure.fits(fewest)]
+        for (arm, samples), group in zip(passing.items(), members, strict=True) if fitting else ():
+            expected = _expected([measures[row] for row in fitting], group.only(samples.tolist()), fewest, prompt)
+            for row, value in zip(fitting, expected, strict=True):
+                values[row][arm][prompt] = value
     return values
 
 
@@ -70,27 +69,27 @@ def _expected(measures: Sequence[Measure], passing: Group, m: int, seed: int) ->
 def _subsets(k: int, m: int, seed: int) -> Iterator[NDArray[np.int64]]:
     """`SUBSETS` subsets of m out of k: shuffled orders cut into pieces, so that all are used about equally often."""
     generator = np.random.default_rng([seed, k, m])
-    found = 0
+    made = 0
     while True:
         order = generator.permutation(k)
         for start in range(0, k - m + 1, m):
-            if found == SUBSETS:
+            if made == SUBSETS:
                 return
-            found += 1
+            made += 1
             # In the order they were drawn in, which a metric may depend on.
             yield np.sort(order[start : start + m])
 
 
-def _home_bar(scores: Sequence[Array], home: str) -> tuple[float, str]:
-    """The bar that the scores of the arm `home` set, and where it comes from."""
+def _bar_of(scores: Sequence[Array], arm: str) -> tuple[float, str]:
+    """The bar that an arm's scores set, and where it comes from."""
     values = np.concatenate([np.empty(0), *scores])
-    source, known = f"the median of {home}", values[~np.isnan(values)]
-    if not known.size:
+    source, defined = f"the median of {arm}", values[~np.isnan(values)]
+    if not defined.size:
         return float("nan"), source
-    middle, lowest = np.median(known), known.min()
-    good = known[(known >= middle) & (known > lowest)]
+    middle, lowest = np.median(defined), defined.min()
+    good = defined[(defined >= middle) & (defined > lowest)]
     if not good.size:
-        return float(known.max()), source
+        return float(defined.max()), source
     return float(good.min()), f"the next value above {source}" if middle == lowest else source
 
 

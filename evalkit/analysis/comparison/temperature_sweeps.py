@@ -10,18 +10,27 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from evalkit.analysis.estimates import Measured
 from evalkit.analysis.intervals import by_cluster, resampled_means
-from evalkit.plumbing.arrays import Array
+from evalkit.plumbing.arrays import Array, finite_or_none
 from evalkit.records import CONFIDENCE, Arm, Reading
 
 LEVELS = 33
 """Levels that the gap is averaged over, evenly spread over the common range, ends included."""
 UNREACHED = 0.05
 """Share of resamples without a common range above which a gap has no interval."""
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """One checkpoint's arms by temperature: a path on the plane of quality and diversity."""
+
+    checkpoint: str
+    arms: tuple[str, ...]
 
 
 def read_sweeps(
@@ -32,14 +41,14 @@ def read_sweeps(
     For each measure of diversity two readings: its gap at equal quality, and the gap of quality at equal diversity.
     `clusters`: that of each prompt, where prompts belong together.
     """
-    paths = _paths(arms)
+    sweeps = _sweeps(arms)
     readings = []
-    for checkpoint, baseline in _compared(arms):
-        own, other = paths[checkpoint], paths[baseline]
-        if max(len(own), len(other)) > 1:
+    for checkpoint, baseline in _pairs(arms):
+        sweep, of_baseline = sweeps[checkpoint], sweeps[baseline]
+        if max(len(sweep.arms), len(of_baseline.arms)) > 1:
             for diversity in diversities:
-                readings.append(_read(checkpoint, baseline, own, other, diversity, quality, clusters))
-                readings.append(_read(checkpoint, baseline, own, other, quality, diversity, clusters))
+                readings.append(_read(sweep, of_baseline, diversity, quality, clusters))
+                readings.append(_read(sweep, of_baseline, quality, diversity, clusters))
     return readings
 
 
@@ -52,8 +61,8 @@ def gaps(levels: tuple[Array, Array], offers: tuple[Array, Array]) -> tuple[Arra
     start = np.maximum(*(path.min(axis=1) for path in levels))
     end = np.minimum(*(path.max(axis=1) for path in levels))
     at = start[:, None] + (end - start)[:, None] * np.linspace(0, 1, LEVELS)
-    mine, theirs = (offered(path, offer, at) for path, offer in zip(levels, offers, strict=True))
-    gap = np.where(start <= end, (mine - theirs).mean(axis=1), np.nan)
+    first, second = (offered(path, offer, at) for path, offer in zip(levels, offers, strict=True))
+    gap = np.where(start <= end, (first - second).mean(axis=1), np.nan)
     return gap, start, end
 
 
@@ -63,8 +72,8 @@ def offered(levels: Array, offers: Array, at: Array) -> Array:
     # The last level was computed from the path's own ends, and may be off by a rounding error.
     reached = at - 1e-12 * np.maximum(1, np.abs(at))
     for point in range(levels.shape[1]):
-        here = levels[:, point, None] >= reached
-        best = np.where(here, np.maximum(best, offers[:, point, None]), best)
+        is_reached = levels[:, point, None] >= reached
+        best = np.where(is_reached, np.maximum(best, offers[:, point, None]), best)
     for left in range(levels.shape[1] - 1):
         a, b = levels[:, left, None], levels[:, left + 1, None]
         crosses = np.minimum(a, b) < at
@@ -75,53 +84,45 @@ def offered(levels: Array, offers: Array, at: Array) -> Array:
     return best
 
 
-def _paths(arms: Sequence[Arm]) -> dict[str, list[str]]:
-    """Checkpoint -> its arms by temperature."""
-    paths: dict[str, list[Arm]] = {}
-    for arm in arms:
-        paths.setdefault(arm.checkpoint, []).append(arm)
-    return {
-        name: [arm.name for arm in sorted(own, key=lambda arm: arm.sampling.temperature if arm.sampling else 0.0)]
-        for name, own in paths.items()
-    }
+def _sweeps(arms: Sequence[Arm]) -> dict[str, Sweep]:
+    """Checkpoint -> its sweep."""
+    by_checkpoint: dict[str, list[Arm]] = {}
+    for arm in sorted(arms, key=lambda arm: arm.sampling.temperature if arm.sampling else 0.0):
+        by_checkpoint.setdefault(arm.checkpoint, []).append(arm)
+    return {name: Sweep(name, tuple(arm.name for arm in of_one)) for name, of_one in by_checkpoint.items()}
 
 
-def _compared(arms: Sequence[Arm]) -> list[tuple[str, str]]:
+def _pairs(arms: Sequence[Arm]) -> list[tuple[str, str]]:
     """(checkpoint, baseline checkpoint) of every comparison between two checkpoints."""
-    home = {arm.name: arm.checkpoint for arm in arms}
-    pairs = dict.fromkeys((arm.checkpoint, home[arm.baseline]) for arm in arms if arm.baseline in home)
+    checkpoint_of = {arm.name: arm.checkpoint for arm in arms}
+    pairs = dict.fromkeys(
+        (arm.checkpoint, checkpoint_of[arm.baseline]) for arm in arms if arm.baseline in checkpoint_of
+    )
     return [(checkpoint, baseline) for checkpoint, baseline in pairs if checkpoint != baseline]
 
 
-def _read(
-    checkpoint: str,
-    baseline: str,
-    own: Sequence[str],
-    other: Sequence[str],
-    metric: Measured,
-    equal: Measured,
-    clusters: Sequence[str],
-) -> Reading:
-    level, offer = _values(equal, own, other), _values(metric, own, other)
+def _read(sweep: Sweep, baseline: Sweep, metric: Measured, equal: Measured, clusters: Sequence[str]) -> Reading:
+    """The gap of `metric` between two sweeps at equal values of `equal`."""
+    level, offer = _values(equal, sweep, baseline), _values(metric, sweep, baseline)
     both = np.hstack([level, offer])
     both[np.isnan(both).any(axis=1)] = np.nan
     both = by_cluster(both.T, clusters).T
     level, offer = np.split(both[~np.isnan(both).any(axis=1)], 2, axis=1)
-    value, low, high, start, end = _gap(level, offer, len(own))
+    value, low, high, start, end = _gap(level, offer, len(sweep.arms))
     sign = -1 if metric.better == "lower" else 1
     low, high = (low, high) if sign > 0 else (-high, -low)
     first, last = (-end, -start) if equal.better == "lower" else (start, end)
     return Reading(
-        checkpoint=checkpoint,
-        baseline=baseline,
+        checkpoint=sweep.checkpoint,
+        baseline=baseline.checkpoint,
         metric=metric.measure,
         at_equal=equal.measure,
         signature=f"{metric.signature} at {equal.signature}",
-        value=_known(sign * value),
-        low=_known(low),
-        high=_known(high),
-        start=_known(first),
-        end=_known(last),
+        value=finite_or_none(sign * value),
+        low=finite_or_none(low),
+        high=finite_or_none(high),
+        start=finite_or_none(first),
+        end=finite_or_none(last),
     )
 
 
@@ -147,11 +148,7 @@ def _halves(values: Array, split: int) -> tuple[Array, Array]:
     return values[:, :split], values[:, split:]
 
 
-def _values(one: Measured, *paths: Sequence[str]) -> Array:
-    """(P, points of all paths), turned so that higher is better."""
-    sign = -1.0 if one.better == "lower" else 1.0
-    return sign * np.stack([one.values[arm] for path in paths for arm in path], axis=1)
-
-
-def _known(value: float) -> float | None:
-    return float(value) if math.isfinite(value) else None
+def _values(measured: Measured, *sweeps: Sweep) -> Array:
+    """(P, points of all sweeps), turned so that higher is better."""
+    sign = -1.0 if measured.better == "lower" else 1.0
+    return sign * np.stack([measured.values[arm] for sweep in sweeps for arm in sweep.arms], axis=1)

@@ -81,14 +81,15 @@ def chance(p: float, happens: bool) -> float:
 
 
 def choices() -> Iterator[Prompt]:
-    """Read the choices, whose law is stated outright."""
+    """Read the choices, whose probabilities are stated outright."""
     world = read("choices")
     (voice,) = world["shares"]
     for group, rows in world["groups"].items():
         for row in rows:
-            law = row.get("law") or {c: row.get("decay", 1.0) ** rank for rank, c in enumerate(row["choices"])}
-            total = sum(law.values())
-            slot = Slot(tuple(law), tuple(weight / total for weight in law.values()))
+            stated = row.get("probabilities")
+            weights = stated or {choice: row.get("decay", 1.0) ** rank for rank, choice in enumerate(row["choices"])}
+            total = sum(weights.values())
+            slot = Slot(tuple(weights), tuple(weight / total for weight in weights.values()))
             yield Prompt(row["id"], "choice", group, row["text"], (Branch(voice, 1.0, None, (slot, ".")),))
 
 

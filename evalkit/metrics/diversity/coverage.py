@@ -1,7 +1,7 @@
-"""Coverage: what k tries reach. Right answers, best answers, and good answers in different places.
+"""Coverage: what k samples reach. Right answers, best answers, and good answers in different places.
 
-All are means over the subsets (or orders) of the n completions that were drawn, so nothing depends on the luck of the
-slots, and figures at one k agree on average whatever n is. `k` = 0 stands for n. Whole curves over k: `subsets`.
+All are means over the subsets (or orders) of the n completions that were drawn, so nothing depends on the luck of their
+order, and figures at one k agree on average whatever n is. `k` = 0 stands for n. Whole curves over k: `subsets`.
 
 Where quality is added up (utility_k, qd_score) it counts from `floor`, the quality of an answer that is worth nothing:
 u = max(quality - floor, 0). The default 0 fits accuracy, probabilities and NoveltyBench's marks of 1 to 10; a reward
@@ -200,7 +200,7 @@ def qd_score(group: Group, *, k: int = 0, floor: float = 0.0, threshold: float =
         return NAN
     shares = largest_shares(len(quality), _steps(k, len(quality)))
     worth, niche = np.maximum(quality - floor, 0), _niche_of(group, threshold)
-    members = (np.sort(worth[niche == one])[::-1] for one in range(int(niche.max()) + 1))
+    members = (np.sort(worth[niche == number])[::-1] for number in range(int(niche.max()) + 1))
     # What a completion adds is its worth, if it is drawn and no better one of its own niche is.
     return float(sum(shares[: len(best_first)] @ best_first for best_first in members))
 
@@ -216,14 +216,14 @@ def _gains_in_order(worth: Array, classes: Ints) -> Array:
 def _gains_in_any_order(worth: Array, classes: Ints) -> Array:
     """(n,) the mean of `_gains_in_order` over all orders.
 
-    A completion stands at place i with chance 1/n, and is then the first of its class when the i before it, any of the
-    n - 1 others, are none of its class's other members: C(n - size, i) / C(n - 1, i).
+    A completion stands at position i with chance 1/n, and is then the first of its class when the i before it, any of
+    the n - 1 others, are none of its class's other members: C(n - size, i) / C(n - 1, i).
     """
     total = len(worth)
-    place = np.arange(total)
+    position = np.arange(total)
     gains = np.zeros(total)
     for size, worth_of_class in zip(np.bincount(classes), np.bincount(classes, worth), strict=True):
-        left = np.maximum(total - size - place, 0) / np.maximum(total - 1 - place, 1)
+        left = np.maximum(total - size - position, 0) / np.maximum(total - 1 - position, 1)
         gains += worth_of_class / total * np.concatenate([[1.0], np.cumprod(left)[:-1]])
     return gains
 
@@ -231,12 +231,13 @@ def _gains_in_any_order(worth: Array, classes: Ints) -> Array:
 def _niche_of(group: Group, threshold: float) -> Ints:
     """(n,) number of each completion's niche."""
     words = [text.split() for text in group.texts] if group.tokenizer == SPACED else group.words
-    octaves = [len(one).bit_length() for one in words]
+    octaves = [len(of_text).bit_length() for of_text in words]
     pairs = np.stack([partition(group, threshold), np.array(octaves, dtype=np.int64)])
     return np.unique(pairs, axis=1, return_inverse=True)[1].astype(np.int64).ravel()
 
 
 def _known_quality(group: Group) -> Array | None:
+    """(n,) the quality of every completion; None where any is unknown."""
     quality = group.quality
     if quality is None or not len(quality) or np.isnan(quality).any():
         return None
@@ -244,6 +245,7 @@ def _known_quality(group: Group) -> Array | None:
 
 
 def _steps(k: int, total: int) -> int:
+    """k, or all completions where it is 0. Raises `MetricError` where there are fewer."""
     if not 0 <= k <= total:
         raise MetricError(f"k is {k}; of {total} completions it must be 1 to {total}, or 0 for all of them")
     return k or total

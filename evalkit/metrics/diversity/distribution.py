@@ -1,10 +1,10 @@
-"""Diversity of the law itself, from the log-probs of its own draws and from the whole next-token laws along them.
+"""Diversity of the model distribution itself, from log-probs of its own draws and from next-token distributions.
 
-`Completion.logprobs` and `Group.laws` are those of the raw law, so the completions must be draws from it: temperature
-1, no truncation of the law (`Sampling.is_raw`). For other arms the run leaves these metrics undefined. All measure the
-law over TOKEN sequences as the sampler ends them: at end of sequence, a stop string, or max_tokens. A completion
-cut at max_tokens is a whole draw from the law cut there, so none is left out; but arms whose completions are
-often cut compare only at equal max_tokens.
+`Completion.logprobs` and `Group.laws` are those of the untempered model distribution, so the completions must be draws
+from it: temperature 1, nothing cut off (`Sampling.is_raw`). For other arms the run leaves these metrics undefined. All
+measure the distribution over TOKEN sequences as the sampler ends them: at end of sequence, a stop string, or
+max_tokens. A completion cut at max_tokens is a whole draw from the distribution cut there, so none is left out; but
+arms whose completions are often cut compare only at equal max_tokens.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def sequence_entropy(group: Group) -> float:
 
     Range: 0 or more; 0 when the model always says the same.
 
-    Bias: none at any k, for the entropy of the law over token sequences, cut at max_tokens and stop strings.
+    Bias: none at any k, for the entropy of the distribution over token sequences, cut at max_tokens and stop strings.
 
     Cost: none beyond sampling.
 
@@ -130,7 +130,7 @@ def nats_per_byte(group: Group) -> float:
 def branching_factor(group: Group) -> float:
     """Branching factor: how many next tokens are open to the model, on the way of its own answers.
 
-    exp of total surprisal over total tokens, end-of-sequence tokens included. The whole law counts, where the
+    exp of total surprisal over total tokens, end-of-sequence tokens included. The whole distribution counts, where the
     reference implementation renormalises its top 50. Tokens differ between tokenizers: compare checkpoints that share
     one.
 
@@ -159,7 +159,7 @@ def branching_factor(group: Group) -> float:
     cites="Shannon 1948",
 )
 def token_entropy(group: Group) -> float:
-    """Entropy of the whole next-token law, exact at every visited state and averaged over them.
+    """Entropy of the whole next-token distribution, exact at every visited state and averaged over them.
 
     A state is a prompt with the beginning of a completion, up to before each of its tokens, the end of sequence
     included. Every state that was visited weighs the same, so that long completions weigh more than short ones, and a
@@ -172,11 +172,12 @@ def token_entropy(group: Group) -> float:
 
     Cost: a teacher-forced pass of the checkpoint over its own completions, kept in the cache.
 
-    Undefined: where the laws are unknown (a server, an arm off the raw law).
+    Undefined: where the next-token distributions are unknown: a server, or an arm with another temperature than 1 or
+    with tokens cut off.
     """
     if not group.laws:
         return float("nan")
-    return float(np.concatenate([laws.entropy for laws in group.laws]).mean(dtype=np.float64))
+    return float(np.concatenate([along.entropy for along in group.laws]).mean(dtype=np.float64))
 
 
 @metric(
@@ -192,7 +193,7 @@ def token_entropy(group: Group) -> float:
     cites="Zipf 1949",
 )
 def rank_decay(group: Group, *, over: str = "log_rank") -> float:
-    """Slope of log p over log rank in the next-token law: how fast chances fall from the likeliest token to the rare.
+    """Slope of log p over log rank in the next-token distribution: how fast chances fall from likely tokens to rare.
 
     At every visited state a line is fitted by least squares through the log-probs at ranks 1, 2, 3, 5, 8 ... 987, each
     of which weighs the same: ranks are evenly spread on a log scale, so every factor of rank weighs the same. Slopes
@@ -200,20 +201,21 @@ def rank_decay(group: Group, *, over: str = "log_rank") -> float:
     `over`: "log_rank", or "rank" for an exponential fall: p ~ exp(-b rank) gives -b; over "rank" the large ranks
     decide.
 
-    Range: 0 or less; 0 for a uniform law. Steeper (further below 0) is a law that rules more out.
+    Range: 0 or less; 0 for a uniform distribution. Steeper (further below 0) is a distribution that rules more out.
 
     Bias: of order 1/k, from the ratio of two means; slopes are exact, in float32.
 
     Cost: a teacher-forced pass of the checkpoint over its own completions, shared with `token_entropy`.
 
-    Undefined: where the laws are unknown (a server, an arm off the raw law).
+    Undefined: where the next-token distributions are unknown: a server, or an arm with another temperature than 1 or
+    with tokens cut off.
     """
     if over not in ("log_rank", "rank"):
         raise MetricError(f"metric rank_decay: over is {over!r}; it must be log_rank or rank")
     if not group.laws:
         return float("nan")
-    rows = np.concatenate([laws.logprobs_at_ranks for laws in group.laws]).astype(np.float64)
-    # Ranks beyond the vocabulary, and tokens that a law rules out, have no log-prob.
+    rows = np.concatenate([along.logprobs_at_ranks for along in group.laws]).astype(np.float64)
+    # Ranks beyond the vocabulary, and tokens that a distribution rules out, have no log-prob.
     kept = np.isfinite(rows).all(axis=0)
     if kept.sum() < 2:
         return float("nan")
@@ -224,7 +226,7 @@ def rank_decay(group: Group, *, over: str = "log_rank") -> float:
 
 
 def branching_by_position(group: Group) -> tuple[Array, Array]:
-    """Branching factor at each token position, and how many completions are still going there: two arrays, [T].
+    """Branching factor at each token position, and how many completions are still going there: two (T,) arrays.
 
     exp of the mean surprisal of the tokens at a position, over the completions that reach it, the end of sequence
     included; T is the longest completion's tokens. Where few are left it is noisy, and says only what long

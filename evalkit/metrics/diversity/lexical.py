@@ -17,7 +17,7 @@ from evalkit.metrics.declaration import metric
 from evalkit.metrics.estimators import one_out
 from evalkit.metrics.estimators.bleu import EPSILON, self_bleus
 from evalkit.metrics.estimators.entropy import ENTROPIES
-from evalkit.metrics.estimators.ngrams import Ints, held
+from evalkit.metrics.estimators.ngrams import Ints, count_ngrams
 from evalkit.records import Group
 
 NAN = float("nan")
@@ -44,14 +44,14 @@ def distinct_n(group: Group, *, n: int = 2) -> float:
 
     Range: (0, 1]; 1 when no n-gram occurs twice.
 
-    Bias: falls with k and with length whatever the law; comparable only at equal k and similar length. Completions
-    shorter than n words add nothing.
+    Bias: falls with k and with length whatever the distribution; comparable only at equal k and similar length.
+    Completions shorter than n words add nothing.
 
     Cost: n sorts of all N words, O(n N log N).
 
     Undefined: when every completion is shorter than n words.
     """
-    counts = held(group.words, n).everywhere
+    counts = count_ngrams(group.words, n).totals
     return len(counts) / int(counts.sum()) if len(counts) else NAN
 
 
@@ -88,7 +88,7 @@ def ead_n(group: Group, *, n: int = 2, vocabulary: int = 50257) -> float:
     """
     if vocabulary < 2:
         raise MetricError(f"metric ead_n: vocabulary is {vocabulary}; it must be 2 or more")
-    counts = held(group.words, n).everywhere
+    counts = count_ngrams(group.words, n).totals
     if not len(counts):
         return NAN
     expected = -vocabulary * math.expm1(int(counts.sum()) * math.log1p(-1 / vocabulary))
@@ -111,16 +111,16 @@ def ead_n(group: Group, *, n: int = 2, vocabulary: int = 50257) -> float:
     without_each=one_out.entropy_without_each,
 )
 def ngram_entropy(group: Group, *, n: int = 1, correction: str = "chao-wang-jost") -> float:
-    """Shannon entropy of the law that n-grams are drawn from, estimated from the counts pooled over the k completions.
+    """Shannon entropy of the distribution of n-grams, estimated from the counts of the k completions together.
 
     `correction` is "chao-wang-jost" (Chao, Wang & Jost's, for n-grams not seen), "miller-madow" or "none" (scipy's
     value).
 
     Range: [0, inf); 0 when one n-gram is all there is; at most log of the number of n-grams without a correction.
 
-    Bias: the plug-in value is too low: for 480 words of a Zipf law over 2 000 by 0.91 nats, 0.67 after Miller-Madow and
-    0.20 after Chao, Wang & Jost. What is left is more for n > 1, and words of one text hang together: compare at equal
-    k.
+    Bias: the plug-in value is too low: for 480 words of a Zipf distribution over 2 000 by 0.91 nats, 0.67 after
+    Miller-Madow and 0.20 after Chao, Wang & Jost. What is left is more for n > 1, and words of one text hang together:
+    compare at equal k.
 
     Cost: as distinct_n.
 
@@ -130,7 +130,7 @@ def ngram_entropy(group: Group, *, n: int = 1, correction: str = "chao-wang-jost
         raise MetricError(
             f"metric ngram_entropy: correction is {correction!r}; it must be one of {', '.join(ENTROPIES)}"
         )
-    counts = held(group.words, n).everywhere
+    counts = count_ngrams(group.words, n).totals
     return max(0.0, ENTROPIES[correction](counts)) if len(counts) else NAN
 
 
@@ -199,8 +199,8 @@ def self_repetition(group: Group, *, n: int = 4) -> float:
     """
     if len(group.words) < 2:
         return NAN
-    found = held(group.words, n)
-    elsewhere = np.bincount(found.holder, found.holders[found.kind] - 1, minlength=len(group.words))
+    ngrams = count_ngrams(group.words, n)
+    elsewhere = np.bincount(ngrams.holder, ngrams.holders[ngrams.kind] - 1, minlength=len(group.words))
     return float(np.log1p(elsewhere).mean())
 
 
@@ -234,9 +234,9 @@ def simpson_ngrams(group: Group, *, n: int = 2) -> float:
 
     Undefined: when fewer than two completions have n words.
     """
-    found = held(group.words, n)
-    across = _squares(found.lengths.sum(keepdims=True)) - _squares(found.lengths)
-    equal = _squares(found.everywhere) - _squares(found.own)
+    ngrams = count_ngrams(group.words, n)
+    across = _squares(ngrams.lengths.sum(keepdims=True)) - _squares(ngrams.lengths)
+    equal = _squares(ngrams.totals) - _squares(ngrams.counts)
     return 1 - equal / across if across else NAN
 
 
@@ -256,7 +256,7 @@ def simpson_ngrams(group: Group, *, n: int = 2) -> float:
 def compression_ratio(group: Group) -> float:
     """Bytes of the completions over bytes of their gzip: redundancy within and between them.
 
-    UTF-8, joined by newlines in slot order, gzip level 9 with mtime 0.
+    UTF-8, joined by newlines in the order of sampling, gzip level 9 with mtime 0.
 
     Range: above 0, where 1 is text that gzip cannot shorten; at most about 1 030.
 
@@ -305,4 +305,5 @@ def length(group: Group) -> float:
 
 
 def _squares(counts: Ints) -> int:
+    """The sum of the squares."""
     return int(counts.astype(np.int64) @ counts.astype(np.int64))

@@ -52,47 +52,48 @@ def mauve(groups: Sequence[Group]) -> Array:
 
     Range: 0 (nothing in common) to 1 (the same shares of every cluster), higher is nearer to people.
 
-    Bias: below 1 even for two sets of one law, by chance in the shares, and the more so the fewer texts; compare at
-    equal n only. It depends on the encoder too, so do not compare with published values, which use GPT-2's states.
+    Bias: below 1 even for two sets of one distribution, by chance in the shares, and the more so the fewer texts;
+    compare at equal n only. It depends on the encoder too, so do not compare with published values, which use GPT-2's
+    states.
 
     Cost: a k-means of n + m rows for each seed, seconds to a minute.
 
     Undefined: below 2 000 texts on either side, where noise covers real differences: NaN.
     """
-    asked = [i for i, group in enumerate(groups) if group.completions and _has_references(group)]
+    with_both = [row for row, group in enumerate(groups) if group.completions and _has_references(group)]
     values = np.full(len(groups), np.nan)
-    ours = [_rows(groups[i].embeddings) for i in asked]
-    people = [_rows(groups[i].reference_embeddings) for i in asked]
-    if len(asked) > 1 and min(sum(map(len, ours)), sum(map(len, people))) >= LEAST:
-        values[asked] = np.mean([_influence(ours, people, seed) for seed in SEEDS], axis=0)
+    model = [_embeddings(groups[row].embeddings) for row in with_both]
+    human = [_embeddings(groups[row].reference_embeddings) for row in with_both]
+    if len(with_both) > 1 and min(sum(map(len, model)), sum(map(len, human))) >= LEAST:
+        values[with_both] = np.mean([_influence(model, human, seed) for seed in SEEDS], axis=0)
     return values
 
 
 def area_between(model: Floats, human: Floats, seed: int) -> float:
-    """MAUVE of two sets of embeddings, [n, d] and [m, d], by one clustering."""
+    """MAUVE of two sets of embeddings, (n, d) and (m, d), by one clustering."""
     p, q = (counts.sum(axis=0) for counts in _counts([model], [human], seed))
     return area(p / p.sum(), q / q.sum())
 
 
-def _influence(ours: Sequence[Floats], people: Sequence[Floats], seed: int) -> Array:
-    """[P] theta + (P - 1) (mean of theta without one - theta without this one): the mean is theta exactly."""
-    of_model, of_people = _counts(ours, people, seed)
-    whole = _area_of(of_model.sum(axis=0), of_people.sum(axis=0))
-    rest = zip(of_model.sum(axis=0) - of_model, of_people.sum(axis=0) - of_people, strict=True)
-    without = np.array([_area_of(*counts) for counts in rest])
-    return np.asarray(whole + (len(without) - 1) * (without.mean() - without), dtype=np.float64)
+def _influence(model: Sequence[Floats], human: Sequence[Floats], seed: int) -> Array:
+    """(P,) theta + (P - 1) (mean of theta without one - theta without this one): the mean is theta exactly."""
+    of_model, of_human = _counts(model, human, seed)
+    theta = _area_of(of_model.sum(axis=0), of_human.sum(axis=0))
+    others = zip(of_model.sum(axis=0) - of_model, of_human.sum(axis=0) - of_human, strict=True)
+    without = np.array([_area_of(*counts) for counts in others])
+    return np.asarray(theta + (len(without) - 1) * (without.mean() - without), dtype=np.float64)
 
 
-def _counts(ours: Sequence[Floats], people: Sequence[Floats], seed: int) -> tuple[Array, Array]:
-    """How many of each prompt's texts are in each of k clusters, [P, k] twice; k: a tenth of the smaller set's size."""
+def _counts(model: Sequence[Floats], human: Sequence[Floats], seed: int) -> tuple[Array, Array]:
+    """How many of each prompt's texts are in each of c clusters, (P, c) twice; c: a tenth of the smaller set's size."""
     from sklearn.cluster import KMeans
 
-    sets = [*ours, *people]
-    clusters = max(2, round(min(sum(map(len, ours)), sum(map(len, people))) / 10))
+    sets = [*model, *human]
+    clusters = max(2, round(min(sum(map(len, model)), sum(map(len, human))) / 10))
     labels = KMeans(clusters, n_init=1, random_state=seed).fit_predict(_components(np.concatenate(sets)))
     parts = np.split(labels, np.cumsum([len(rows) for rows in sets])[:-1])
     counts = np.array([np.bincount(part, minlength=clusters) for part in parts], dtype=np.float64)
-    return counts[: len(ours)], counts[len(ours) :]
+    return counts[: len(model)], counts[len(model) :]
 
 
 def _area_of(p: Array, q: Array) -> float:
@@ -103,13 +104,13 @@ def _has_references(group: Group) -> bool:
     return group.reference_embeddings is not None and len(group.reference_embeddings) > 0
 
 
-def _rows(embeddings: np.ndarray | None) -> Floats:
+def _embeddings(embeddings: np.ndarray | None) -> Floats:
     assert embeddings is not None, "run.py embeds for metrics that need embeddings"
     return embeddings
 
 
 def area(p: Array, q: Array) -> float:
-    """Area under the divergence curve of two laws over the same outcomes, [k] and [k]: 0 to 1, which is agreement."""
+    """Area under the divergence curve of two distributions over c outcomes, (c,) each: 0 to 1, which is agreement."""
     weights = np.linspace(1e-6, 1 - 1e-6, POINTS)[:, None]
     between = weights * p + (1 - weights) * q
     x = np.exp(-SCALE * np.array([0.0, *_divergences(q, between), np.inf]))
@@ -125,8 +126,8 @@ def _components(rows: Floats) -> Floats:
     return reduced
 
 
-def _divergences(law: Array, others: Array) -> Array:
-    """KL(law || other) of each row of `others`, [POINTS, k]."""
-    given = law > 0
-    found: Array = (law[given] * np.log(law[given] / others[:, given])).sum(axis=1)
-    return found
+def _divergences(p: Array, others: Array) -> Array:
+    """(POINTS,) KL(p || q) for each row q of `others`, (POINTS, c)."""
+    given = p > 0
+    divergences: Array = (p[given] * np.log(p[given] / others[:, given])).sum(axis=1)
+    return divergences

@@ -116,8 +116,8 @@ class NliModel:
         import torch
 
         pairs = list(product(range(len(texts)), repeat=2))
-        tokens = [dict(self._tokenizer(texts[one], texts[other])) for one, other in pairs]
-        lengths = [len(found["input_ids"]) for found in tokens]
+        tokens = [dict(self._tokenizer(texts[premise], texts[hypothesis])) for premise, hypothesis in pairs]
+        lengths = [len(encoded["input_ids"]) for encoded in tokens]
         # By length, so that a batch holds little padding.
         readable = sorted((i for i in range(len(pairs)) if lengths[i] <= self._limit), key=lengths.__getitem__)
         judged = np.full((len(texts), len(texts)), np.nan)

@@ -21,7 +21,7 @@ from evalkit.records import Group
     cites="Gao et al. 2020",
 )
 def reference_nll(group: Group) -> float:
-    """Surprisal of the prompt's human texts, in nats a byte of UTF-8: what a law that matches people's keeps low.
+    """Surprisal of the prompt's human texts, in nats a byte of UTF-8: low where the model matches people.
 
     Total -log p over total bytes of all the references of the prompt, read as answers, with or without a space before
     them. The end of the answer does not count: how a text is ended is a habit of templates more than of people. Bytes
@@ -33,8 +33,8 @@ def reference_nll(group: Group) -> float:
 
     Cost: the checkpoint reads each reference twice; kept in the cache.
 
-    Undefined: on prompts without references, for a server and for arms off the raw law, and where a reference cannot be
-    written with the model's tokens.
+    Undefined: on prompts without references, for a server, for arms with another temperature than 1 or with tokens cut
+    off, and where a reference cannot be written with the model's tokens.
     """
     size = sum(len(text.encode("utf-8", "replace")) for text in group.prompt.references)
     if not group.reference_logprobs or not size:

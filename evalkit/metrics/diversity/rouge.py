@@ -28,12 +28,12 @@ _BLOCK_BITS = 2**16
 
 
 def _without_each(group: Group) -> Array:
-    """Of `rouge_l_homogenization`: the pairs that are left without each completion."""
+    """(k,) of `rouge_l_homogenization`: its value on the pairs that are left without each completion."""
     k = len(group.words)
     if k < 3:
         return np.full(k, NAN)
-    own = _with_all_others(group.words)
-    return np.asarray((own.sum() - 2 * own) / ((k - 1) * (k - 2)), dtype=np.float64)
+    sums = _with_all_others(group.words)
+    return np.asarray((sums.sum() - 2 * sums) / ((k - 1) * (k - 2)), dtype=np.float64)
 
 
 @metric(
@@ -80,10 +80,10 @@ def _with_all_others(words: Sequence[Words]) -> Array:
     texts = list(times)
     weights = np.array([times[text] for text in texts], dtype=np.float64)
     sums = weights - 1
-    for one, others, f1 in _f1_of_pairs(texts):
-        sums[one] += weights[others] @ f1
-        sums[others] += weights[one] * f1
-    row = {text: place for place, text in enumerate(texts)}
+    for text, others, f1 in _f1_of_pairs(texts):
+        sums[text] += weights[others] @ f1
+        sums[others] += weights[text] * f1
+    row = {words_of_text: number for number, words_of_text in enumerate(texts)}
     return np.asarray(sums[[row[text] for text in words]], dtype=np.float64)
 
 
@@ -93,12 +93,12 @@ def _f1_of_pairs(texts: Sequence[Words]) -> Iterator[tuple[int, Ints, Array]]:
     start = 0
     while start < len(texts):
         abreast = _Abreast()
-        for one in range(start, len(texts)):
+        for text in range(start, len(texts)):
             others = np.arange(start, start + len(abreast.starts))
             if len(others):
-                yield one, others, 2 * abreast.common(texts[one]) / (lengths[one] + lengths[others])
+                yield text, others, 2 * abreast.common(texts[text]) / (lengths[text] + lengths[others])
             if abreast.bits < _BLOCK_BITS:
-                abreast.add(texts[one])
+                abreast.add(texts[text])
         start += len(abreast.starts)
 
 
@@ -114,8 +114,8 @@ class _Abreast:
         """A bit for every word, none between texts."""
 
     def add(self, text: Words) -> None:
-        for place, word in enumerate(text, start=self.bits):
-            self._places[word] = self._places.get(word, 0) | 1 << place
+        for bit, word in enumerate(text, start=self.bits):
+            self._places[word] = self._places.get(word, 0) | 1 << bit
         self._unused |= ((1 << len(text)) - 1) << self.bits
         self.starts.append(self.bits)
         self.bits += len(text) + 1
@@ -124,8 +124,8 @@ class _Abreast:
         """Length of the longest common subsequence of `text` and each text here."""
         left = self._unused
         for places in filter(None, map(self._places.get, text)):
-            found = left & places
-            left = ((left + found) | (left - found)) & self._unused
+            matches = left & places
+            left = ((left + matches) | (left - matches)) & self._unused
         used = (self._unused ^ left).to_bytes(-(-self.bits // 8), "little")
         bits = np.unpackbits(np.frombuffer(used, dtype=np.uint8), bitorder="little")
         return np.add.reduceat(bits, self.starts, dtype=np.int64)

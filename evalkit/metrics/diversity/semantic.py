@@ -18,7 +18,7 @@ from evalkit.records import Group
 
 
 def _distance_without_each(group: Group) -> Array:
-    """Of `embedding_distance`: the sum of rows less each of them."""
+    """(k,) of `embedding_distance`: its value without each completion, from the sum of rows less each of them."""
     rows = unit_rows(group)
     k = len(rows)
     if k < 3:
@@ -102,12 +102,13 @@ def vendi(group: Group, *, q: float = 1.0) -> float:
     return math.exp(_renyi(spectrum / spectrum.sum(), q))
 
 
-def _renyi(law: NDArray[np.float64], q: float) -> float:
+def _renyi(distribution: NDArray[np.float64], q: float) -> float:
+    """Renyi's entropy of order q, nats."""
     if q == 1:
-        return -float(law @ np.log(law))
+        return -float(distribution @ np.log(distribution))
     if math.isinf(q):
-        return -math.log(law.max())
-    return math.log(float((law**q).sum())) / (1 - q)
+        return -math.log(distribution.max())
+    return math.log(float((distribution**q).sum())) / (1 - q)
 
 
 def unit_rows(group: Group) -> NDArray[np.float64]:

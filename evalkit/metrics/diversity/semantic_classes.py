@@ -1,9 +1,10 @@
 """Diversity of meaning counted in classes: which completions say the same, and how many different things are said.
 
-The partition is NoveltyBench's (Zhang et al. 2025): in slot order, each completion joins the first class whose FIRST
-member it equals in meaning, or founds one. "Equals" here: the texts are equal; or both have at most 5 words and share
-at least half (of the longer one's, case folded); or, for anything longer, the cosine of their sentence embeddings is
-`threshold` or more. Their judge of long texts is a classifier; ours is the encoder that the signature names.
+The partition is NoveltyBench's (Zhang et al. 2025): in the order of sampling, each completion joins the first class
+whose FIRST member it equals in meaning, or founds one. "Equals" here: the texts are equal; or both have at most 5 words
+and share at least half (of the longer one's, case folded); or, for anything longer, the cosine of their sentence
+embeddings is `threshold` or more. Their judge of long texts is a classifier; ours is the encoder that the signature
+names.
 
 Where words are not told by spaces (the group's tokenizer is another than 13a, and the text has letters of a script
 without spaces) half of the letters prove nothing: "红色" (red) and "蓝色" (blue) share one of two. There an answer is
@@ -171,16 +172,17 @@ def semantic_entropy(group: Group, *, threshold: float = THRESHOLD) -> float:
 
     Cost: as distinct_k.
 
-    Undefined: when the log-probs of any completion are unknown, or the arm's draws are not from the raw law.
+    Undefined: when the log-probs of any completion are unknown, or the arm's temperature is not 1 or tokens are cut
+    off.
     """
     if not group.completions or not all(completion.logprobs for completion in group.completions):
         return NAN
-    places = list({_sequence(completion): place for place, completion in enumerate(group.completions)}.values())
-    surprisal = np.array([-math.fsum(group.completions[place].logprobs) for place in places])
+    distinct = list({_sequence(completion): sample for sample, completion in enumerate(group.completions)}.values())
+    surprisal = np.array([-math.fsum(group.completions[sample].logprobs) for sample in distinct])
     weights = np.exp(surprisal.min() - surprisal)
-    law = np.bincount(partition(group, threshold)[places], weights) / weights.sum()
-    law = law[law > 0]
-    return max(0.0, -float(law @ np.log(law)))
+    distribution = np.bincount(partition(group, threshold)[distinct], weights) / weights.sum()
+    distribution = distribution[distribution > 0]
+    return max(0.0, -float(distribution @ np.log(distribution)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,15 +207,15 @@ def partition(group: Group, threshold: float) -> Ints:
     rows = unit_rows(group)
     answers = [_read(text, group.tokenizer != SPACED) for text in group.texts]
     classes = np.full(len(rows), -1, dtype=np.int64)
-    founded = 0
+    count = 0
     while len(waiting := np.flatnonzero(classes < 0)):
         leader = int(waiting[0])
         alike = rows[waiting] @ rows[leader] >= threshold
         same = [
-            _same(answers[leader], answers[place], bool(close)) for place, close in zip(waiting, alike, strict=True)
+            _same(answers[leader], answers[sample], bool(close)) for sample, close in zip(waiting, alike, strict=True)
         ]
-        classes[waiting[same]] = founded
-        founded += 1
+        classes[waiting[same]] = count
+        count += 1
     return classes
 
 
@@ -228,15 +230,16 @@ def _read(text: str, may_be_unspaced: bool) -> _Answer:
     return _Answer(text, len(words), frozenset(words), bool(letters))
 
 
-def _same(one: _Answer, other: _Answer, alike: bool) -> bool:
-    if one.text == other.text:
+def _same(first: _Answer, second: _Answer, alike: bool) -> bool:
+    """Whether two answers say the same; `alike`: whether their embeddings reach the threshold."""
+    if first.text == second.text:
         return True
-    if not (one.is_short and other.is_short):
+    if not (first.is_short and second.is_short):
         return alike
-    shared = len(one.words & other.words)
-    if one.is_unspaced or other.is_unspaced:
+    shared = len(first.words & second.words)
+    if first.is_unspaced or second.is_unspaced:
         return alike and shared > 0
-    return 2 * shared >= max(one.length, other.length)
+    return 2 * shared >= max(first.length, second.length)
 
 
 def _sequence(completion: Completion) -> tuple[int, ...] | str:

@@ -1,8 +1,8 @@
-"""Does the model keep a stated law over answers, or look for its mode? Exact, from log-probs: nothing is sampled.
+"""Does the model keep a target distribution over answers, or look for its mode? Exact, from log-probs, not sampled.
 
-A prompt's `choices` state a law, say 0.51 heads and 0.49 tails. An answer gives a choice when it begins with it (the
-rules stand in `metrics.choice_match`); chances are then normalised over the choices, so that they can be held against
-the target, and what begins otherwise is `off_choices`.
+A prompt's `choices` state a target distribution, say 0.51 heads and 0.49 tails. An answer gives a choice when it begins
+with it (the rules stand in `metrics.choice_match`); chances are then normalised over the choices, so that they can be
+held against the target, and what begins otherwise is `off_choices`.
 """
 
 from __future__ import annotations
@@ -29,20 +29,21 @@ from evalkit.records import Group
     cites="",
 )
 def tv_to_target(group: Group) -> float:
-    """Total variation of the model's chances of the choices from the stated law: the share of answers to be moved.
+    """Total variation of the model's chances of the choices from the target distribution: the share to be moved.
 
     Half the sum of |p - target|, p normalised over the choices.
 
-    Range: 0 (the law is kept) to 1; at 51 to 49, an arm that always gives one side has 0.49 or 0.51.
+    Range: 0 (the target is kept) to 1; at 51 to 49, an arm that always gives one side has 0.49 or 0.51.
 
     Bias: none; exact, however many completions there are.
 
     Cost: the checkpoint reads each spelling of each choice once; kept in the cache.
 
-    Undefined: on prompts without choices, for a server and for arms off the raw law.
+    Undefined: on prompts without choices, for a server, and for arms with another temperature than 1 or with tokens cut
+    off.
     """
-    law, target = _laws(group)
-    return float(np.abs(law - target).sum()) / 2
+    model, target = _distributions(group)
+    return float(np.abs(model - target).sum()) / 2
 
 
 @metric(
@@ -58,24 +59,24 @@ def tv_to_target(group: Group) -> float:
     cites="Kullback & Leibler 1951",
 )
 def kl_to_target(group: Group) -> float:
-    """KL(model || stated law) over the choices: nats that an answer tells of not having been drawn from the law.
+    """KL(model || target) over the choices: nats that an answer tells of not having been drawn from the target.
 
     In this direction a choice that the model never gives costs nothing of its own, and the figure stays finite: log n
     for a model that always gives the same of n even choices.
 
-    Range: 0 (the law is kept) to -log of the least stated chance.
+    Range: 0 (the target is kept) to -log of the least target chance.
 
     Bias: none; exact, however many completions there are.
 
     Cost: that of `tv_to_target`, shared with it.
 
-    Undefined: as `tv_to_target`; and where the model gives a choice whose stated chance is 0.
+    Undefined: as `tv_to_target`; and where the model gives a choice whose target chance is 0.
     """
-    law, target = _laws(group)
-    given = law > 0
-    if np.isnan(law).any() or (target[given] == 0).any():
+    model, target = _distributions(group)
+    given = model > 0
+    if np.isnan(model).any() or (target[given] == 0).any():
         return float("nan")
-    return max(0.0, float((law[given] * np.log(law[given] / target[given])).sum()))
+    return max(0.0, float((model[given] * np.log(model[given] / target[given])).sum()))
 
 
 @metric(
@@ -93,7 +94,7 @@ def kl_to_target(group: Group) -> float:
 def top_share(group: Group) -> float:
     """Chance of the choice that the model gives most often, normalised over the choices: 51 to 49 becomes 100 to 0.
 
-    To be held against the stated law's own largest chance; a mode seeker goes to 1 whatever that is.
+    To be held against the target's own largest chance; a mode seeker goes to 1 whatever that is.
 
     Range: 1/n for n choices given alike, to 1.
 
@@ -103,8 +104,8 @@ def top_share(group: Group) -> float:
 
     Undefined: as `tv_to_target`.
     """
-    law, _ = _laws(group)
-    return float(law.max())
+    model, _ = _distributions(group)
+    return float(model.max())
 
 
 @metric(
@@ -130,19 +131,20 @@ def off_choices(group: Group) -> float:
 
     Cost: that of `tv_to_target`, shared with it.
 
-    Undefined: on prompts without choices, for a server and for arms off the raw law.
+    Undefined: on prompts without choices, for a server, and for arms with another temperature than 1 or with tokens cut
+    off.
     """
     if not group.choice_logprobs:
         return float("nan")
     return max(0.0, 1 - math.fsum(map(math.exp, group.choice_logprobs.values())))
 
 
-def _laws(group: Group) -> tuple[Array, Array]:
-    """(model's, stated) chances of the prompt's choices, each adding up to 1; the model's NaN where there are none."""
-    known = group.choice_logprobs
-    if not known or max(known.values()) == -math.inf:
+def _distributions(group: Group) -> tuple[Array, Array]:
+    """The model's and the target distribution over the prompt's c choices, (c,) each; (1,) NaN where there are none."""
+    logprob_of = group.choice_logprobs
+    if not logprob_of or max(logprob_of.values()) == -math.inf:
         return np.full(1, np.nan), np.full(1, np.nan)
-    logprobs = np.array([known[choice] for choice in group.prompt.choices], dtype=np.float64)
+    logprobs = np.array([logprob_of[choice] for choice in group.prompt.choices], dtype=np.float64)
     target = np.array(list(group.prompt.choices.values()), dtype=np.float64)
-    law = np.exp(logprobs - logprobs.max())
-    return law / law.sum(), target / target.sum()
+    model = np.exp(logprobs - logprobs.max())
+    return model / model.sum(), target / target.sum()

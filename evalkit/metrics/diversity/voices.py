@@ -1,7 +1,7 @@
 """Whose voices a model still has: shares of the suite's voices among a prompt's completions.
 
-A base model speaks with everybody's voice; tuning lets those speak whom the raters liked. Voices are heard by a
-classifier of the suite's own examples, and counts are corrected for its mistakes (`voice_classifier`). The correction
+A base model speaks with everybody's voice; tuning lets those speak whom the raters liked. Voices are predicted by a
+classifier of the suite's own examples, and counts are corrected for its mistakes (`voices.classifier`). The correction
 is linear, so that per-prompt values average to the arm's and stay free of bias; single ones may leave [0, 1].
 """
 
@@ -44,7 +44,7 @@ def voice_share(group: Group, *, voice: str) -> float:
     that the suite does not have.
     """
     voices = _voices(group)
-    return float(_shares(voices, voices.heard)[_place(voices, voice)])
+    return float(_corrected_shares(voices, voices.heard)[_index(voices, voice)])
 
 
 @metric(
@@ -60,18 +60,19 @@ def voice_share(group: Group, *, voice: str) -> float:
     cites="",
 )
 def voice_heard(group: Group, *, voice: str) -> float:
-    """Share of the completions in which the classifier hears `voice`, its mistakes included.
+    """Share of the completions whose predicted voice is `voice`, the classifier's mistakes included.
 
     Range: [0, 1].
 
-    Bias: towards equal shares, by the classifier's mistakes: rare voices are heard too often; `voice_share` is not.
+    Bias: towards equal shares, by the classifier's mistakes: rare voices are predicted too often; `voice_share` is free
+    of it.
 
     Cost: O(k V); the completions are embedded once for all voices.
 
     Undefined: without completions. Raises `MetricError` on a voice that the suite does not have.
     """
     voices = _voices(group)
-    return float(shares_heard(voices.heard, len(voices.names))[_place(voices, voice)])
+    return float(predicted_shares(voices.heard, len(voices.names))[_index(voices, voice)])
 
 
 @metric(
@@ -100,12 +101,13 @@ def voice_entropy(group: Group) -> float:
     Undefined: without completions, or where the classifier is no better than chance.
     """
     voices = _voices(group)
-    shares = _shares(voices, voices.heard)
+    shares = _corrected_shares(voices, voices.heard)
     if np.isnan(shares).any():
         return float("nan")
-    law = np.clip(shares, 0, 1)
-    law = law[law > 0] / law.sum()
-    return max(0.0, -float(law @ np.log(law))) + (len(law) - 1) / (2 * len(voices.heard))
+    clipped = np.clip(shares, 0, 1)
+    distribution = clipped[clipped > 0] / clipped.sum()
+    entropy = max(0.0, -float(distribution @ np.log(distribution)))
+    return entropy + (len(distribution) - 1) / (2 * len(voices.heard))
 
 
 @metric(
@@ -123,7 +125,7 @@ def voice_shift(group: Group) -> float:
     """How far the prompt's mixture of voices has moved from the baseline's: half the sum of what each gained or lost.
 
     It is the share of completions that would have to change their speaker. What is gained and lost in the completions
-    of even slots is added with the signs that those of odd slots show, and the other way round.
+    of even sample indices is added with the signs that those of odd ones show, and the other way round.
 
     Range: [0, 1] on average, 0 for the baseline; single values may be negative.
 
@@ -138,25 +140,27 @@ def voice_shift(group: Group) -> float:
     voices = _voices(group)
     if voices.baseline_heard is None:
         return 0.0
-    even, odd = (_shares(voices, voices.heard[half::2]) - _shares(voices, voices.baseline_heard[half::2])
-                 for half in (0, 1))  # fmt: skip
+    even, odd = (
+        _corrected_shares(voices, voices.heard[half::2]) - _corrected_shares(voices, voices.baseline_heard[half::2])
+        for half in (0, 1)
+    )
     return float(np.sign(odd) @ even + np.sign(even) @ odd) / 4
 
 
-def shares_heard(heard: NDArray[np.int64], voices: int) -> Floats:
-    """(V,) shares of the voices that the classifier hears; NaN without completions."""
-    counts = np.bincount(heard, minlength=voices).astype(np.float64)
-    shares: Floats = counts / len(heard) if len(heard) else np.full(voices, np.nan)
+def predicted_shares(predicted: NDArray[np.int64], voices: int) -> Floats:
+    """(V,) shares of the voices among (k,) predictions, each an index from 0 to V - 1; NaN without completions."""
+    counts = np.bincount(predicted, minlength=voices).astype(np.float64)
+    shares: Floats = counts / len(predicted) if len(predicted) else np.full(voices, np.nan)
     return shares
 
 
-def _shares(voices: Voices, heard: NDArray[np.int64]) -> Floats:
-    """(V,) shares of the voices, corrected; they add up to 1."""
-    corrected: Floats = voices.correction @ shares_heard(heard, len(voices.names))
+def _corrected_shares(voices: Voices, predicted: NDArray[np.int64]) -> Floats:
+    """(V,) shares of the voices, corrected for the classifier's mistakes; they add up to 1."""
+    corrected: Floats = voices.correction @ predicted_shares(predicted, len(voices.names))
     return corrected
 
 
-def _place(voices: Voices, voice: str) -> int:
+def _index(voices: Voices, voice: str) -> int:
     if voice not in voices.names:
         raise MetricError(f"the suite has no voice {voice!r}; its voices: {', '.join(voices.names)}")
     return voices.names.index(voice)

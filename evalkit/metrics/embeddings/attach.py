@@ -13,15 +13,15 @@ def embed_groups(groups: Groups, tell: Listener, encoder: Encoder, references: b
     Raises `EvalkitError` where the encoder cannot be loaded.
     """
     members = [group for arm in groups.values() for group in arm]
-    human = {text for group in members for text in group.prompt.references} if references else set()
-    texts = sorted(human.union(*(group.texts for group in members)))
+    reference_texts = {text for group in members for text in group.prompt.references} if references else set()
+    texts = sorted(reference_texts.union(*(group.texts for group in members)))
     tell.stage("embed texts", len(texts))
     vectors = encode(texts, tell.advance, encoder)
     row = {text: index for index, text in enumerate(texts)}
 
     def embedded(group: Group) -> Group:
-        own = vectors[[row[text] for text in group.texts]]
-        people = vectors[[row[text] for text in group.prompt.references]] if references else None
-        return group.having(embeddings=own, reference_embeddings=people)
+        rows = vectors[[row[text] for text in group.texts]]
+        of_references = vectors[[row[text] for text in group.prompt.references]] if references else None
+        return group.having(embeddings=rows, reference_embeddings=of_references)
 
     return {arm: [embedded(group) for group in of_arm] for arm, of_arm in groups.items()}

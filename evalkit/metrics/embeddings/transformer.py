@@ -56,7 +56,7 @@ def read_recipe(source: str) -> Recipe:
         if config.get("is_encoder_decoder"):
             raise CheckpointError(f"{folder} is an encoder-decoder; an encoder alone is needed")
         pooling = _pooling(home / modules["Pooling"]) if "Pooling" in modules else "mean"
-        most, lower = _reading(folder, config)
+        most, lower = _text_settings(folder, config)
         dimensions = int(config.get("hidden_size") or config["dim"])
     except CheckpointError as error:
         raise CheckpointError(f"encoder {source!r}: {error}") from None
@@ -87,8 +87,8 @@ class TransformerEncoder:
         rows = np.full((len(texts), self._recipe.dimensions), self._recipe.dimensions**-0.5, dtype=np.float32)
         read = [index for index, ids in enumerate(tokens) if ids]
         for batch in by_length([len(tokens[index]) for index in read], BATCH_TOKENS):
-            places = [read[index] for index in batch]
-            rows[places] = self._encode_batch([tokens[place] for place in places])
+            numbers = [read[index] for index in batch]
+            rows[numbers] = self._encode_batch([tokens[number] for number in numbers])
         return rows
 
     def _tokens(self, text: str) -> list[int]:
@@ -107,8 +107,8 @@ class TransformerEncoder:
         with torch.inference_mode():
             hidden = self._model(input_ids=ids, attention_mask=mask).last_hidden_state.float()
             rows = torch.nn.functional.normalize(_pool(hidden, mask[..., None], self._recipe.pooling), dim=1)
-        made: Floats = rows.cpu().numpy()
-        return made
+        embeddings: Floats = rows.cpu().numpy()
+        return embeddings
 
 
 def _pool(hidden: Any, mask: Any, pooling: Pooling) -> Any:
@@ -142,32 +142,32 @@ def _pooling(folder: Path) -> Pooling:
     path = folder / "config.json"
     settings = _read_json(path, {})
     flags = {"pooling_mode_mean_tokens": "mean", "pooling_mode_cls_token": "cls", "pooling_mode_max_tokens": "max"}
-    asked = [flags.get(key, key) for key, value in settings.items() if key.startswith("pooling_mode_") and value]
-    asked = asked or [str(settings.get("pooling_mode"))]
+    modes = [flags.get(key, key) for key, value in settings.items() if key.startswith("pooling_mode_") and value]
+    modes = modes or [str(settings.get("pooling_mode"))]
     for pooling in POOLINGS:
-        if asked == [pooling]:
+        if modes == [pooling]:
             return pooling
-    raise CheckpointError(f"{path} asks for pooling by {', '.join(asked)}; one of mean, cls and max can be had")
+    raise CheckpointError(f"{path} asks for pooling by {', '.join(modes)}; one of mean, cls and max can be had")
 
 
-def _reading(folder: Path, config: dict[str, Any]) -> tuple[int, bool]:
+def _text_settings(folder: Path, config: dict[str, Any]) -> tuple[int, bool]:
     """How many tokens are read, and whether texts are put in lower case first."""
-    told = _read_json(folder / "sentence_bert_config.json", {})
-    limits = [told.get("max_seq_length"), _read_json(folder / "tokenizer_config.json", {}).get("model_max_length")]
+    settings = _read_json(folder / "sentence_bert_config.json", {})
+    limits = [settings.get("max_seq_length"), _read_json(folder / "tokenizer_config.json", {}).get("model_max_length")]
     # RoBERTa and its relatives count positions from behind the padding token's id.
     spare = config["pad_token_id"] + 1 if config.get("model_type") in ("roberta", "xlm-roberta", "camembert") else 0
     limits.append(config.get("max_position_embeddings", UNTOLD) - spare)
     known = [int(limit) for limit in limits if limit is not None]
-    return min(known), bool(told.get("do_lower_case"))
+    return min(known), bool(settings.get("do_lower_case"))
 
 
 def _read_json(path: Path, default: Any) -> Any:
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return default
     except (OSError, ValueError) as error:
         raise CheckpointError(f"{path} cannot be read: {error}") from None
-    if type(found) is not type(default):
+    if type(content) is not type(default):
         raise CheckpointError(f"{path} is not a JSON {'array' if default == [] else 'object'}")
-    return found
+    return content

@@ -105,18 +105,18 @@ class UniversalSentenceEncoder:
 
     def _convolve(self, branch: int, projected: Floats, which: Ints, window: Ints) -> Floats:
         model, (order, left) = self._model, _BRANCHES[branch]
-        slots = window[:, 2 - left : 2 - left + order]
+        tokens = window[:, 2 - left : 2 - left + order]
         x = projected[:, branch * _WIDTH : (branch + 1) * _WIDTH]
-        # The row after the last stands for a place outside the text.
-        piece = np.append(which, len(x))[slots]
+        # The row after the last stands for a position outside the text.
+        piece = np.append(which, len(x))[tokens]
         hidden = np.zeros((len(which) + 1, _WIDTH), dtype=np.float32)
         inner = hidden[:-1]
-        for slot, weights in enumerate(model.w1[branch].reshape(order, _WIDTH, _WIDTH)):
-            inner += np.vstack([x @ weights, np.zeros((1, _WIDTH), dtype=np.float32)])[piece[:, slot]]
+        for position, weights in enumerate(model.w1[branch].reshape(order, _WIDTH, _WIDTH)):
+            inner += np.vstack([x @ weights, np.zeros((1, _WIDTH), dtype=np.float32)])[piece[:, position]]
         inner += model.b1[branch]
         np.maximum(inner, 0, out=inner)
         inner += x[which]
-        outer: Floats = hidden[slots].reshape(len(which), order * _WIDTH) @ model.w2[branch]
+        outer: Floats = hidden[tokens].reshape(len(which), order * _WIDTH) @ model.w2[branch]
         outer += model.b2[branch]
         np.maximum(outer, 0, out=outer)
         outer += inner

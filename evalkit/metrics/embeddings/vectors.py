@@ -34,13 +34,15 @@ def look_up(encoder: str, keys: Sequence[bytes], dimensions: int) -> dict[bytes,
     """Those of `keys` that are stored, with their (dimensions,) vectors; damaged ones are left out."""
 
     def read(connection: sqlite3.Connection) -> dict[bytes, Floats]:
-        found = {}
+        vectors = {}
         for start in range(0, len(keys), _KEYS_A_QUERY):
             wanted = keys[start : start + _KEYS_A_QUERY]
             marks = ",".join("?" * len(wanted))
             rows = connection.execute(f"SELECT key, vector FROM vectors WHERE key IN ({marks})", wanted)  # noqa: S608
-            found.update({name: np.frombuffer(blob, dtype="<f4") for name, blob in rows if len(blob) == 4 * dimensions})
-        return {name: vector for name, vector in found.items() if abs(vector @ vector - 1) < _LENGTH_TOLERANCE}
+            vectors.update(
+                {name: np.frombuffer(blob, dtype="<f4") for name, blob in rows if len(blob) == 4 * dimensions}
+            )
+        return {name: vector for name, vector in vectors.items() if abs(vector @ vector - 1) < _LENGTH_TOLERANCE}
 
     return _with_connection(encoder, read) or {}
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from evalkit.metrics.estimators.ngrams import Held, Ints, clipped_matches, held
+from evalkit.metrics.estimators.ngrams import Ints, NgramCounts, clipped_matches, count_ngrams
 from evalkit.plumbing.arrays import Array
 
 EPSILON = {"method1": 0.1, "none": 0.0}
@@ -32,7 +32,7 @@ class Ties:
 def self_bleus(words: Sequence[Sequence[str]], n: int, smooth: str) -> Array:
     """BLEU-n of each of k >= 2 texts with all the others as references, (k,)."""
     lengths = _lengths(words)
-    matches = np.stack([clipped_matches(found) for found in _orders(words, n)])
+    matches = np.stack([clipped_matches(ngrams) for ngrams in _orders(words, n)])
     return _bleu(matches, lengths, closest_lengths(lengths), EPSILON[smooth])
 
 
@@ -41,9 +41,9 @@ def self_bleu_without_each(words: Sequence[Sequence[str]], n: int, smooth: str) 
     lengths = _lengths(words)
     k = len(lengths)
     orders = _orders(words, n)
-    matches, tied = np.stack([clipped_matches(found) for found in orders]), [_ties(found) for found in orders]
+    matches, tied = np.stack([clipped_matches(ngrams) for ngrams in orders]), [_ties(ngrams) for ngrams in orders]
     closest = closest_lengths(lengths)
-    whole = _bleu(matches, lengths, closest, EPSILON[smooth])
+    bleu = _bleu(matches, lengths, closest, EPSILON[smooth])
     beside, next_closest = _neighbours(lengths)
     touched = np.unique(np.concatenate([*(ties.left_out * k + ties.other for ties in tied), beside]))
     left_out, other = np.divmod(touched, k)
@@ -51,8 +51,8 @@ def self_bleu_without_each(words: Sequence[Sequence[str]], n: int, smooth: str) 
             for ties in tied]  # fmt: skip
     references = closest[other]
     references[np.searchsorted(touched, beside)] = next_closest
-    changed = _bleu(matches[:, other] - np.stack(less), lengths[other], references, EPSILON[smooth]) - whole[other]
-    return np.asarray((whole.sum() - whole + np.bincount(left_out, changed, minlength=k)) / (k - 1), dtype=np.float64)
+    changed = _bleu(matches[:, other] - np.stack(less), lengths[other], references, EPSILON[smooth]) - bleu[other]
+    return np.asarray((bleu.sum() - bleu + np.bincount(left_out, changed, minlength=k)) / (k - 1), dtype=np.float64)
 
 
 def closest_lengths(lengths: Ints) -> Ints:
@@ -64,10 +64,10 @@ def closest_lengths(lengths: Ints) -> Ints:
     return closest
 
 
-def _orders(words: Sequence[Sequence[str]], n: int) -> list[Held]:
+def _orders(words: Sequence[Sequence[str]], n: int) -> list[NgramCounts]:
     """Those of order 1 to n. Raises `MetricError`."""
-    last = held(words, n)
-    return [*(held(words, order) for order in range(1, n)), last]
+    last = count_ngrams(words, n)
+    return [*(count_ngrams(words, order) for order in range(1, n)), last]
 
 
 def _lengths(words: Sequence[Sequence[str]]) -> Ints:
@@ -86,9 +86,10 @@ def _bleu(matches: Array, lengths: Ints, closest: Ints, epsilon: float) -> Array
     return np.asarray(np.where(lengths == 0, closest == 0, bleu), dtype=np.float64)
 
 
-def _nearer(own: Ints, below: Ints, above: Ints) -> Ints:
+def _nearer(lengths: Ints, below: Ints, above: Ints) -> Ints:
+    """(k,) of the lengths below and above each, the nearer one, or the one that there is."""
     no_below, no_above = below == _NOBODY, above == _NOBODY
-    return np.where(no_below | (~no_above & (above - own < own - below)), above, below)
+    return np.where(no_below | (~no_above & (above - lengths < lengths - below)), above, below)
 
 
 def _neighbours(lengths: Ints) -> tuple[Ints, Ints]:
@@ -96,18 +97,18 @@ def _neighbours(lengths: Ints) -> tuple[Ints, Ints]:
     k = len(lengths)
     order = np.argsort(lengths, kind="stable")
     around = np.concatenate([[_NOBODY, _NOBODY], lengths[order], [_NOBODY, _NOBODY]])
-    under, below, own, above, over = (around[start : start + k] for start in range(5))
-    without_below, without_above = _nearer(own, under, above), _nearer(own, below, over)
+    under, below, ranked, above, over = (around[start : start + k] for start in range(5))
+    without_below, without_above = _nearer(ranked, under, above), _nearer(ranked, below, over)
     beside = np.concatenate([order[:-1] * k + order[1:], order[1:] * k + order[:-1]])
     return beside, np.concatenate([without_below[1:], without_above[:-1]])
 
 
-def _ties(found: Held) -> Ties:
+def _ties(ngrams: NgramCounts) -> Ties:
     """Each n-gram that two texts hold more often than any third, both ways: how much more often."""
-    falling = np.lexsort((-found.own, found.kind))
-    owner, own = found.holder[falling], found.own[falling]
-    first, holders = found.firsts[found.holders >= 2], found.holders[found.holders >= 2]
-    third = np.where(holders > 2, own[np.minimum(first + 2, len(own) - 1)], 0) if len(first) else holders
-    more = (own[first + 1] - third).astype(np.float64)
-    one, two, more = owner[first[more > 0]], owner[first[more > 0] + 1], more[more > 0]
-    return Ties(np.concatenate([one, two]), np.concatenate([two, one]), np.concatenate([more, more]))
+    falling = np.lexsort((-ngrams.counts, ngrams.kind))
+    holder, counts = ngrams.holder[falling], ngrams.counts[falling]
+    first, holders = ngrams.firsts[ngrams.holders >= 2], ngrams.holders[ngrams.holders >= 2]
+    third = np.where(holders > 2, counts[np.minimum(first + 2, len(counts) - 1)], 0) if len(first) else holders
+    more = (counts[first + 1] - third).astype(np.float64)
+    most, second, more = holder[first[more > 0]], holder[first[more > 0] + 1], more[more > 0]
+    return Ties(np.concatenate([most, second]), np.concatenate([second, most]), np.concatenate([more, more]))

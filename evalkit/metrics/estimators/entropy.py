@@ -1,4 +1,4 @@
-"""Shannon entropy of a law from counts of draws: the plug-in value and two corrections of its bias. In nats."""
+"""Shannon entropy of a distribution from counts of draws, in nats: the plug-in value, and two that correct its bias."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def _miller_madow(counts: Ints) -> float:
 
 
 def _chao_wang_jost(counts: Ints) -> float:
-    """Equation 7 of Chao, Wang & Jost 2013: the part of what was seen, and the tail told by singles and doubles."""
+    """Equation 7 of Chao, Wang & Jost 2013: the part of what was seen, and the tail by singles and doubles."""
     total = int(counts.sum())
     harmonic = np.concatenate([[0.0], np.cumsum(1 / np.arange(1, total))])
     seen = float(counts @ (harmonic[-1] - harmonic[counts - 1])) / total

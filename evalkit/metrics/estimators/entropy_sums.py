@@ -72,10 +72,10 @@ def _miller_madow(total: Array, logs: Array, kinds: Array) -> Array:
 
 
 def _chao_wang_jost(total: Array, harmonics: Array, singles: Array, doubles: Array) -> Array:
-    """Equation 7 of Chao, Wang & Jost 2013: the part of what was seen, and the tail told by singles and doubles."""
-    told = 2 * doubles / np.maximum((total - 1) * singles + 2 * doubles, 1)
-    untold = 2 / ((total - 1) * np.maximum(singles - 1, 0) + 2)
-    tail = unseen_tail(np.where(doubles > 0, told, untold), total)
+    """Equation 7 of Chao, Wang & Jost 2013: the part of what was seen, and the tail by singles and doubles."""
+    by_doubles = 2 * doubles / np.maximum((total - 1) * singles + 2 * doubles, 1)
+    by_singles = 2 / ((total - 1) * np.maximum(singles - 1, 0) + 2)
+    tail = unseen_tail(np.where(doubles > 0, by_doubles, by_singles), total)
     seen_part = _harmonic(total) - harmonics / total
     return np.asarray(seen_part + np.where(singles > 0, singles / total * tail, 0.0), dtype=np.float64)
 
@@ -97,12 +97,12 @@ def unseen_tail(a: Array, total: Array) -> Array:
 
 def _smooth_sum(decay: Array, start: Array) -> Array:
     """Sum over j >= 0 of e^(-decay j) / (start + j): the integral, half the first term, and what derivatives add."""
-    found = _scaled_exponential_integral(decay * start) + 1 / (2 * start)
-    for place, bernoulli in enumerate(_BERNOULLI, start=1):
-        order = 2 * place - 1
+    total = _scaled_exponential_integral(decay * start) + 1 / (2 * start)
+    for term, bernoulli in enumerate(_BERNOULLI, start=1):
+        order = 2 * term - 1
         powers = [comb(order, i) * factorial(i) * decay ** (order - i) / start ** (i + 1) for i in range(order + 1)]
-        found = found + bernoulli / factorial(2 * place) * np.sum(powers, axis=0)
-    return np.asarray(found, dtype=np.float64)
+        total = total + bernoulli / factorial(2 * term) * np.sum(powers, axis=0)
+    return np.asarray(total, dtype=np.float64)
 
 
 def _scaled_exponential_integral(z: Array) -> Array:

@@ -23,14 +23,14 @@ _LARGEST = 2**62
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
-    """Which text holds which n-gram of one order, and how often; by n-gram, then by text."""
+class NgramCounts:
+    """Which of k texts holds which n-gram of one order, and how often; h pairs by n-gram, then by text."""
 
     kind: Ints
     """(h,) the n-gram, numbered from 0, ..."""
     holder: Ints
     """(h,) the text that holds it, ..."""
-    own: Ints
+    counts: Ints
     """(h,) and how often."""
     firsts: Ints
     """(kinds,) where each n-gram begins."""
@@ -43,16 +43,16 @@ class Held:
         return _runs(self.firsts, len(self.kind))
 
     @property
-    def everywhere(self) -> Ints:
-        """(kinds,) how often each n-gram occurs."""
-        return np.add.reduceat(self.own, self.firsts) if len(self.firsts) else self.firsts
+    def totals(self) -> Ints:
+        """(kinds,) how often each n-gram occurs in all texts together."""
+        return np.add.reduceat(self.counts, self.firsts) if len(self.firsts) else self.firsts
 
 
-def held(words: Sequence[Sequence[str]], n: int) -> Held:
+def count_ngrams(words: Sequence[Sequence[str]], n: int) -> NgramCounts:
     """The n-grams of order n alone. Raises `MetricError`."""
     if n < 1:
         raise MetricError(f"n is {n}; an n-gram has 1 word or more")
-    return _coded(tuple(map(tuple, words))).held(n)
+    return _coded(tuple(map(tuple, words))).count(n)
 
 
 @lru_cache(maxsize=1)
@@ -67,15 +67,15 @@ class _Coded:
     def __init__(self, words: Sequence[Sequence[str]]) -> None:
         self._texts = len(words)
         self._orders = all_orders(words)
-        self._held: list[Held] = []
+        self._counts: list[NgramCounts] = []
 
-    def held(self, n: int) -> Held:
-        while len(self._held) < n:
-            self._held.append(_count(*next(self._orders), self._texts))
-        return self._held[n - 1]
+    def count(self, n: int) -> NgramCounts:
+        while len(self._counts) < n:
+            self._counts.append(_count(*next(self._orders), self._texts))
+        return self._counts[n - 1]
 
 
-def _count(codes: Ints, owners: Ints, k: int) -> Held:
+def _count(codes: Ints, owners: Ints, k: int) -> NgramCounts:
     pairs = codes * k + owners
     pairs.sort()
     starts = _changes(pairs)
@@ -83,7 +83,7 @@ def _count(codes: Ints, owners: Ints, k: int) -> Held:
     firsts = _changes(gram)
     kind = np.zeros(len(gram), dtype=np.int64)
     kind[firsts[1:]] = 1
-    return Held(kind.cumsum(), holder, _runs(starts, len(pairs)), firsts, np.bincount(owners, minlength=k))
+    return NgramCounts(kind.cumsum(), holder, _runs(starts, len(pairs)), firsts, np.bincount(owners, minlength=k))
 
 
 def _changes(ordered: Ints) -> Ints:
@@ -121,16 +121,17 @@ def all_orders(words: Sequence[Sequence[str]]) -> Iterator[tuple[Ints, Ints]]:
         yield codes, owner_of[starts]
 
 
-def clipped_matches(found: Held) -> Floats:
+def clipped_matches(ngrams: NgramCounts) -> Floats:
     """For each text, its n-grams that occur in another text, each at most as often as in the text that has it most.
 
     The largest count elsewhere is the largest of all, or the second largest for the text that holds the largest.
     """
-    own, firsts, which, k = found.own, found.firsts, found.kind, len(found.lengths)
-    if not len(own):
+    counts, firsts, kind, k = ngrams.counts, ngrams.firsts, ngrams.kind, len(ngrams.lengths)
+    if not len(counts):
         return np.zeros(k)
-    largest = np.maximum.reduceat(own, firsts)[which]
-    holds = own == largest
-    second = np.maximum.reduceat(np.where(holds, 0, own), firsts)[which]
-    alone = holds & (np.add.reduceat(holds, firsts, dtype=np.int64)[which] == 1)
-    return np.bincount(found.holder, np.minimum(own, np.where(alone, second, largest)), minlength=k).astype(np.float64)
+    largest = np.maximum.reduceat(counts, firsts)[kind]
+    holds = counts == largest
+    second = np.maximum.reduceat(np.where(holds, 0, counts), firsts)[kind]
+    alone = holds & (np.add.reduceat(holds, firsts, dtype=np.int64)[kind] == 1)
+    matches = np.minimum(counts, np.where(alone, second, largest))
+    return np.bincount(ngrams.holder, matches, minlength=k).astype(np.float64)

@@ -1,8 +1,8 @@
 """What k of n completions would have shown: exact means over all subsets of size k, without drawing any.
 
-Every function takes one prompt's n completions and returns one float64 per k in `ks`. Each is the mean over all
-C(n, k) subsets (hypergeometric draws, without replacement), so it is unbiased for k fresh draws of the same law. All of
-them are sums of products of ratios below 1: no factorial, no logarithm, nothing to overflow.
+Every function takes one prompt's n completions and returns one float64 per k in `ks`. Each is the mean over all C(n, k)
+subsets (hypergeometric draws, without replacement), so it is unbiased for k fresh draws of the same distribution. All
+of them are sums of products of ratios below 1: no factorial, no logarithm, nothing to overflow.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def expected_kinds(holders: Sequence[int], total: int, ks: Sequence[int]) -> Arr
     """
     _check(ks, total)
     distinct, times = np.unique(np.asarray(holders, dtype=np.int64), return_counts=True)
-    return np.array([times @ _found(distinct, total, k) for k in ks], dtype=np.float64)
+    return np.array([times @ _chance_seen(distinct, total, k) for k in ks], dtype=np.float64)
 
 
 def pass_at(correct: int, total: int, ks: Sequence[int]) -> Array:
@@ -61,7 +61,7 @@ def best_of(values: Array, ks: Sequence[int]) -> Array:
     return np.array([largest_shares(len(falling), k) @ falling for k in ks], dtype=np.float64)
 
 
-def _found(holders: Ints, total: int, k: int) -> Array:
+def _chance_seen(holders: Ints, total: int, k: int) -> Array:
     """Chance that k of `total` hold one of so many: 1 - product over i < holders of (total - k - i) / (total - i)."""
     i = np.arange(int(holders.max(initial=0)))
     missed = np.concatenate([[1.0], np.cumprod(np.maximum(total - k - i, 0) / (total - i))])

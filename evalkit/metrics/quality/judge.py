@@ -1,10 +1,10 @@
 """Judge: another language model says which of two answers is better.
 
-Each completion is put beside the baseline's of the same slot, twice, with the order swapped, because judges favour a
-place (Zheng et al. 2023): a verdict that turns with the order counts as a tie. The server is any that speaks the
-OpenAI API; EVALKIT_JUDGE_URL says where it is, EVALKIT_JUDGE_KEY is its key if it wants one. Which model answers there
-is asked first and stands in the signature. Verdicts are kept: in the cache where the server names the weights, else in
-the run's folder alone, since another model may answer by the same name tomorrow.
+Each completion is put beside the baseline's of the same sample index, twice, with the order swapped, because judges
+favour a place (Zheng et al. 2023): a verdict that turns with the order counts as a tie. The server is any that speaks
+the OpenAI API; EVALKIT_JUDGE_URL says where it is, EVALKIT_JUDGE_KEY is its key if it wants one. Which model answers
+there is asked first and stands in the signature. Verdicts are kept: in the cache where the server names the weights,
+else in the run's folder alone, since another model may answer by the same name tomorrow.
 
 A completion may tell the judge to favour it. Both answers therefore stand between marks that no completion can
 know beforehand, and the judge is told that nothing between them is an instruction; that makes such attacks harder, not
@@ -91,10 +91,10 @@ def _served(model: str) -> Served:
     identity=_identity,
 )
 def judge(group: Group, *, model: str, pairs: int = 8) -> float:
-    """Share of completions that a judge model prefers to the baseline's of the same slot; ties count half.
+    """Share of completions that a judge model prefers to the baseline's of the same sample index; ties count half.
 
-    `model` is the judge's name on the server, `pairs` how many slots are judged. Temperature 0; each pair is
-    judged in both orders and counts their mean.
+    `model` is the judge's name on the server, `pairs` how many pairs of a prompt are judged. Temperature 0; each pair
+    is judged in both orders and counts their mean.
 
     Range: [0, 1]; 0.5 for the baseline itself, by definition, and for equal texts, which are not sent.
 
@@ -109,10 +109,10 @@ def judge(group: Group, *, model: str, pairs: int = 8) -> float:
         raise MetricError(f"metric judge: pairs is {pairs}; it must be 1 or more")
     if group.baseline is None:
         return float("nan")
-    couples = list(zip(group.texts, group.baseline.texts, strict=False))[:pairs]
-    asked = [(group.prompt.text, own, other) for own, other in couples if own != other]
-    verdicts = _verdicts(model, [question for one in asked for question in (one, _swapped(one))])
-    values = [0.5] * (len(couples) - len(asked))
+    texts = list(zip(group.texts, group.baseline.texts, strict=False))[:pairs]
+    questions = [(group.prompt.text, text, of_baseline) for text, of_baseline in texts if text != of_baseline]
+    verdicts = _verdicts(model, [either for question in questions for either in (question, _swapped(question))])
+    values = [0.5] * (len(texts) - len(questions))
     values += [(first + 1 - second) / 2 for first, second in zip(verdicts[::2], verdicts[1::2], strict=True)]
     readable = [value for value in values if not np.isnan(value)]
     enough = bool(readable) and len(readable) >= (1 - UNREADABLE_SHARE) * len(values)
@@ -121,8 +121,8 @@ def judge(group: Group, *, model: str, pairs: int = 8) -> float:
 
 def read_verdict(reply: str | None) -> float:
     """1 where the first answer is better, 0 the second, 0.5 neither; NaN for anything but one of the three words."""
-    found = VERDICT.fullmatch(reply or "")
-    return VALUES[found[1].upper()] if found else float("nan")
+    match = VERDICT.fullmatch(reply or "")
+    return VALUES[match[1].upper()] if match else float("nan")
 
 
 def messages(question: Question) -> list[dict[str, str]]:
@@ -143,15 +143,15 @@ def _verdicts(model: str, questions: Sequence[Question]) -> list[float]:
     served = _served(model)
     judge = {"url": _server(), "model": model, "served": dict(served.facts)}
     keys = {question: key_of({"judge": judge, "messages": messages(question)}) for question in questions}
-    known = {question: recall("verdicts", key, served.names_weights) for question, key in keys.items()}
-    found = {question: float(arrays[0]) for question, arrays in known.items() if arrays is not None}
-    missing = [question for question in keys if question not in found]
+    cached = {question: recall("verdicts", key, served.names_weights) for question, key in keys.items()}
+    verdicts = {question: float(arrays[0]) for question, arrays in cached.items() if arrays is not None}
+    missing = [question for question in keys if question not in verdicts]
     if missing:
         for question, verdict in zip(missing, _ask(model, missing), strict=True):
-            found[question] = verdict
+            verdicts[question] = verdict
             if not np.isnan(verdict):
                 remember("verdicts", keys[question], [np.array(verdict)], _warn, served.names_weights)
-    return [found[question] for question in questions]
+    return [verdicts[question] for question in questions]
 
 
 def _warn(text: str) -> None:
@@ -168,9 +168,9 @@ def _ask(model: str, questions: Sequence[Question]) -> list[float]:
         async with openai.AsyncOpenAI(
             base_url=url, api_key=api_key(KEYS), max_retries=RETRIES, timeout=timeout
         ) as client:
-            places = asyncio.Semaphore(CONCURRENT_REQUESTS)
+            connections = asyncio.Semaphore(CONCURRENT_REQUESTS)
             async with asyncio.TaskGroup() as group:
-                tasks = [group.create_task(_one(client, places, model, question)) for question in questions]
+                tasks = [group.create_task(_ask_one(client, connections, model, question)) for question in questions]
             return [task.result() for task in tasks]
 
     try:
@@ -185,8 +185,8 @@ def _ask(model: str, questions: Sequence[Question]) -> list[float]:
         ) from None
 
 
-async def _one(client: AsyncOpenAI, places: asyncio.Semaphore, model: str, question: Question) -> float:
-    async with places:
+async def _ask_one(client: AsyncOpenAI, connections: asyncio.Semaphore, model: str, question: Question) -> float:
+    async with connections:
         reply = await client.chat.completions.create(
             model=model, messages=messages(question), temperature=0, max_tokens=MAX_TOKENS
         )

@@ -20,7 +20,7 @@ BATCH_TOKENS = 8_192
 """Tokens in one batch, padding included."""
 UNKNOWN_SHARE = 0.1
 """A completion with a larger share of tokens that the reward model's vocabulary lacks is not one it can judge."""
-Exchange = tuple[str, str]
+PromptCompletion = tuple[str, str]
 """(prompt, completion)."""
 
 
@@ -51,7 +51,7 @@ def check_reward_model(config: Mapping[str, Any], name: str) -> None:
 def reward(groups: Sequence[Group], *, model: str) -> list[np.ndarray]:
     """Scalar that a reward model gives to prompt and completion.
 
-    `model` is a folder, a hub id or `lab:NAME` of a sequence-classification checkpoint with one label. The exchange is
+    `model` is a folder, a hub id or `lab:NAME` of a sequence-classification checkpoint with one label. Both are
     written with the model's own chat template, or as "prompt, blank line, completion" where it has none. One float64
     array of k rewards per group. Several reward models side by side are several groups of raters.
 
@@ -59,17 +59,18 @@ def reward(groups: Sequence[Group], *, model: str) -> list[np.ndarray]:
 
     Bias: none at any k, for the model's mean reward; what the model itself favours (length, style) is in it.
 
-    Cost: one forward pass a distinct exchange, in a child process; known scores come from the cache.
+    Cost: one forward pass a distinct pair of prompt and completion, in a child process; known scores come from the
+    cache.
 
     Undefined: where the model cannot read a completion: nothing is truncated to fit, and no reward is given to words
     that it does not know (over a tenth of the completion's tokens).
     """
-    exchanges = [[(group.prompt.text, text) for text in group.texts] for group in groups]
-    distinct = list(dict.fromkeys(exchange for members in exchanges for exchange in members))
+    pairs = [[(group.prompt.text, text) for text in group.texts] for group in groups]
+    distinct = list(dict.fromkeys(pair for of_group in pairs for pair in of_group))
     title = f"reward model {model}"
     with open_child(f"{__name__}:RewardModel", str(locate(model)), model, title=title) as remote:
         rewards = dict(zip(distinct, remote.call("score", distinct), strict=True))
-    return [np.array([rewards[exchange] for exchange in members], dtype=np.float64) for members in exchanges]
+    return [np.array([rewards[pair] for pair in of_group], dtype=np.float64) for of_group in pairs]
 
 
 class RewardModel:
@@ -92,22 +93,22 @@ class RewardModel:
         self._config = self._model.config.get_text_config()
         self._named_padding = self._config.pad_token_id
 
-    def score(self, exchanges: Sequence[Exchange]) -> list[float]:
-        """One reward for each exchange, NaN for those that the model cannot read."""
+    def score(self, pairs: Sequence[PromptCompletion]) -> list[float]:
+        """One reward for each pair of prompt and completion, NaN for those that the model cannot read."""
         import torch
 
-        tokens = [self._tokens(exchange) for exchange in exchanges]
-        readable = [index for index, ids in enumerate(tokens) if self._can_read(exchanges[index], ids)]
+        tokens = [self._tokens(pair) for pair in pairs]
+        readable = [index for index, ids in enumerate(tokens) if self._can_read(pairs[index], ids)]
         rewards = [math.nan] * len(tokens)
         with torch.inference_mode():
             for batch in by_length([len(tokens[index]) for index in readable], BATCH_TOKENS):
-                places = [readable[index] for index in batch]
-                for place, value in zip(places, self._score_batch([tokens[place] for place in places]), strict=True):
-                    rewards[place] = value
+                rows = [readable[index] for index in batch]
+                for row, value in zip(rows, self._score_batch([tokens[row] for row in rows]), strict=True):
+                    rewards[row] = value
         return rewards
 
-    def _tokens(self, exchange: Exchange) -> list[int]:
-        prompt, completion = exchange
+    def _tokens(self, pair: PromptCompletion) -> list[int]:
+        prompt, completion = pair
         if not self._tokenizer.chat_template:
             return list(self._tokenizer(f"{prompt}\n\n{completion}")["input_ids"])
         messages = [{"role": "user", "content": prompt}, {"role": "assistant", "content": completion}]
@@ -115,16 +116,16 @@ class RewardModel:
         # The template has written the special tokens; the tokenizer would add a second BOS.
         return list(self._tokenizer(text, add_special_tokens=False)["input_ids"])
 
-    def _can_read(self, exchange: Exchange, tokens: Sequence[int]) -> bool:
+    def _can_read(self, pair: PromptCompletion, tokens: Sequence[int]) -> bool:
         limit = getattr(self._config, "max_position_embeddings", None)
         if limit is not None and len(tokens) > limit:
             return False
         unknown = self._tokenizer.unk_token_id
         if unknown is None:
             return True
-        # What the completion adds to the exchange: on its own it might be cut into other tokens.
-        asked = self._tokens((exchange[0], ""))
-        return tokens.count(unknown) - asked.count(unknown) <= UNKNOWN_SHARE * (len(tokens) - len(asked))
+        # What the completion adds to the prompt: on its own it might be cut into other tokens.
+        of_prompt = self._tokens((pair[0], ""))
+        return tokens.count(unknown) - of_prompt.count(unknown) <= UNKNOWN_SHARE * (len(tokens) - len(of_prompt))
 
     def _score_batch(self, batch: Sequence[Sequence[int]]) -> list[float]:
         import torch

@@ -34,9 +34,9 @@ def win_rate(group: Group) -> float:
     """
     if group.baseline is None or group.quality is None or group.baseline.quality is None:
         return float("nan")
-    own = group.quality[~np.isnan(group.quality)]
-    other = np.sort(group.baseline.quality[~np.isnan(group.baseline.quality)])
-    if not (len(own) and len(other)):
+    quality = group.quality[~np.isnan(group.quality)]
+    of_baseline = np.sort(group.baseline.quality[~np.isnan(group.baseline.quality)])
+    if not (len(quality) and len(of_baseline)):
         return float("nan")
-    below, not_above = (np.searchsorted(other, own, side=side) for side in ("left", "right"))
-    return float((below + not_above).sum()) / (2 * len(own) * len(other))
+    below, not_above = (np.searchsorted(of_baseline, quality, side=side) for side in ("left", "right"))
+    return float((below + not_above).sum()) / (2 * len(quality) * len(of_baseline))

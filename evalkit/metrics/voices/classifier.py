@@ -1,10 +1,10 @@
 """Which voice a text sounds like: logistic regression on sentence embeddings, and how often it is mistaken.
 
-Its mistakes bias what is counted: a rare voice is heard too often, because a few of the many texts of others sound like
-it. They are known from cross-validation, so that counts can be corrected: with C[t, h] the probability that voice t is
-heard as h, shares heard = C^T shares spoken, and so shares spoken = (C^T)^-1 shares heard (Forman 2008, "adjusted
-count", for two classes; Saerens et al. 2002 compare it with EM). Exact in expectation as long as completions of a voice
-are mistaken as often as its examples are: examples should look like completions.
+Its mistakes bias what is counted: a rare voice is predicted too often, because a few of the many texts of others sound
+like it. They are known from cross-validation, so that counts can be corrected: with C[t, p] the probability that voice
+t is predicted as p, predicted shares = C^T true shares, and so true shares = (C^T)^-1 predicted shares (Forman 2008,
+"adjusted count", for two classes; Saerens et al. 2002 compare it with EM). Exact in expectation as long as completions
+of a voice are mistaken as often as its examples are: examples should look like completions.
 """
 
 from __future__ import annotations
@@ -35,28 +35,28 @@ class VoiceClassifier:
 
     names: tuple[str, ...]
     confusion: Ints
-    """(V, V), examples of voice t (row) that were heard as h (column) by a classifier trained on other folds."""
+    """(V, V), examples of true voice t (row) that a classifier trained on other folds predicted as p (column)."""
     weights: Floats
     """(d, V)."""
     offsets: Floats
     """(V,)."""
 
-    def hear(self, rows: NDArray[np.float32]) -> Ints:
+    def predict(self, rows: NDArray[np.float32]) -> Ints:
         """(m,) index of the voice that each of (m, d) embeddings sounds like."""
-        heard: Ints = (rows.astype(np.float64) @ self.weights + self.offsets).argmax(axis=1)
-        return heard
+        predicted: Ints = (rows.astype(np.float64) @ self.weights + self.offsets).argmax(axis=1)
+        return predicted
 
     @property
     def accuracy(self) -> float:
-        """Share of the examples whose voice was heard, cross-validated; in [0, 1]."""
+        """Share of the examples whose voice was predicted rightly, cross-validated; in [0, 1]."""
         return float(np.trace(self.confusion) / self.confusion.sum())
 
     @property
     def above_chance(self) -> bool:
-        """Whether it hears more than always naming the voice with the most examples would (exact binomial test)."""
+        """Whether it is right more often than always naming the voice with the most examples (exact binomial test)."""
         largest = self.confusion.sum(axis=1).max() / self.confusion.sum()
-        hits, tries = int(np.trace(self.confusion)), int(self.confusion.sum())
-        return bool(scipy_stats.binomtest(hits, tries, largest, alternative="greater").pvalue < ALPHA)
+        right, examples = int(np.trace(self.confusion)), int(self.confusion.sum())
+        return bool(scipy_stats.binomtest(right, examples, largest, alternative="greater").pvalue < ALPHA)
 
 
 def train(rows: NDArray[np.float32], labels: Sequence[str]) -> VoiceClassifier:
@@ -72,10 +72,10 @@ def train(rows: NDArray[np.float32], labels: Sequence[str]) -> VoiceClassifier:
     folds = StratifiedKFold(min(FOLDS, int(np.bincount(truth).min())), shuffle=True, random_state=SEED)
     # Threads that share out so little work only wait for each other.
     with threadpool_limits(limits=1, user_api="blas"):
-        heard = cross_val_predict(_regression(), rows, truth, cv=folds)
+        predicted = cross_val_predict(_regression(), rows, truth, cv=folds)
         fitted = _regression().fit(rows, truth)
     confusion = np.zeros((len(names), len(names)), dtype=np.int64)
-    np.add.at(confusion, (truth, heard), 1)
+    np.add.at(confusion, (truth, predicted), 1)
     weights, offsets = fitted.coef_.T, fitted.intercept_
     if len(names) == 2:
         # scikit-learn keeps one column for two classes: the log-odds of the second.

@@ -20,7 +20,7 @@ def read_examples(path: Path, place: str, notice: Notice = say) -> dict[str, tup
 
     `notice` is told of keys that are not read. Raises `SuiteError`.
     """
-    found: dict[str, tuple[str, ...]] = {}
+    examples: dict[str, tuple[str, ...]] = {}
     keys: dict[str, None] = {}
     try:
         for where, row in jsonl_rows(path):
@@ -34,19 +34,19 @@ def read_examples(path: Path, place: str, notice: Notice = say) -> dict[str, tup
                 raise SuiteError(
                     f"{where}: voice: found {voice!r}; a voice's name is not empty and holds no | and no :"
                 )
-            found[voice] = (*found.get(voice, ()), text)
+            examples[voice] = (*examples.get(voice, ()), text)
     except RecordsError as error:
         raise SuiteError(f"{place}: voices_from: {error}") from None
     if note := unread_note(str(path), keys, ("voice", "text")):
         notice(note)
-    return found
+    return examples
 
 
 def check_examples(voices: Examples, place: Callable[..., str]) -> None:
     """Refuse what no classifier can learn from. `place(voice)` names where a voice stands. Raises `SuiteError`."""
     if len(voices) < 2:
         raise SuiteError(f"{place()}: voices: found {len(voices)}; a classifier needs two voices or more to tell apart")
-    spoken: dict[str, str] = {}
+    voice_of: dict[str, str] = {}
     for voice, texts in voices.items():
         if len(texts) < FEWEST:
             raise SuiteError(
@@ -56,7 +56,7 @@ def check_examples(voices: Examples, place: Callable[..., str]) -> None:
         for text in texts:
             if not text.strip():
                 raise SuiteError(f"{place(voice)}: voices.{voice}: an example is blank; give it a text")
-            other = spoken.setdefault(text.strip(), voice)
+            other = voice_of.setdefault(text.strip(), voice)
             if other != voice:
                 raise SuiteError(
                     f"{place(voice)}: voices.{voice}: the example {text[:40]!r} also stands under {other}; "

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from evalkit.analysis.figure_data import Evidence
+from evalkit.analysis.figure_data import FigureData
 from evalkit.metrics.registry import Measure
 from evalkit.plumbing.arrays import JSON
 from evalkit.records import Better, Group, Summary
@@ -53,7 +53,7 @@ class ReportContent:
     """The run's manifest, shown whatever its keys are."""
     metrics: Mapping[str, MetricText] = field(default_factory=dict)
     """Measure -> what it means; a measure that is missing here is shown without explanation."""
-    evidence: Evidence = field(default_factory=Evidence)
+    evidence: FigureData = field(default_factory=FigureData)
     """What is shown besides the summary's numbers."""
     runs: Sequence[RunOrigin] = ()
     """The runs, where there are several."""

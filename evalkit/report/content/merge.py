@@ -16,8 +16,8 @@ from pathlib import Path
 import numpy as np
 
 from evalkit.analysis.clusters import shared_clusters
-from evalkit.analysis.estimates import Measured, bounds_of, compare_arms, corrected, estimate_arms, few_prompts
-from evalkit.analysis.figure_data import Evidence, Meanings
+from evalkit.analysis.estimates import Measured, compare_arms, corrected, estimate_arms, few_prompts, remeasured
+from evalkit.analysis.figure_data import FigureData, Meanings
 from evalkit.errors import Incomparable
 from evalkit.metrics.registry import is_by_prompt
 from evalkit.plumbing.arrays import JSON, Array
@@ -110,9 +110,9 @@ def merge(folders: Sequence[Path], contents: Sequence[ReportContent]) -> ReportC
     )
 
 
-def _evidence(runs: Sequence[_Run], whole: Sequence[_Run], shared: Sequence[str]) -> Evidence:
+def _evidence(runs: Sequence[_Run], whole: Sequence[_Run], shared: Sequence[str]) -> FigureData:
     """All but the map of completions."""
-    return Evidence(
+    return FigureData(
         shapes=tuple(
             replace(shape, arm=run.names[shape.arm])
             for run in whole
@@ -247,17 +247,10 @@ def _numbers(
                 continue
             taken.add((estimate.metric, arm))
             key = estimate.metric, estimate.signature, estimate.samples
-            known = measured.get(key) or Measured(
-                estimate.metric,
-                estimate.signature,
-                estimate.better,
-                {},
-                estimate.traits,
-                bounds_of(estimate.traits, estimate.samples),
-            )
+            known = measured.get(key) or remeasured(estimate, {})
             measured[key] = replace(known, values={**known.values, arm: _values(estimate, places)})
     ordered = sorted(measured.items(), key=lambda item: list(dict.fromkeys(m for m, *_ in measured)).index(item[0][0]))
-    estimates = [estimate for (*_, n), one in ordered for estimate in estimate_arms(one, arms, n, clusters)]
+    estimates = [estimate for _, one in ordered for estimate in estimate_arms(one, arms, clusters)]
     differences = [difference for _, one in ordered for difference in compare_arms(one, arms, clusters)]
     return estimates, corrected(differences)
 

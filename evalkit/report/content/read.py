@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import TypeAdapter, ValidationError
 
-from evalkit.analysis.figure_data import read_evidence
+from evalkit.analysis.figure_data import read_figure_data
 from evalkit.errors import MetricError, RecordsError
 from evalkit.metrics.registry import parse
 from evalkit.records import Arm, Group
@@ -50,7 +50,7 @@ def read_content(folder: Path) -> ReportContent:
         scores=_scores(folder / "scores.parquet", groups, summary.arms),
         provenance=manifest,
         metrics=metric_texts(sorted({estimate.metric for estimate in summary.estimates})),
-        evidence=read_evidence(folder),
+        evidence=read_figure_data(folder),
     )
 
 

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from evalkit.analysis.clusters import shared_clusters
-from evalkit.analysis.effects import is_whole
-from evalkit.analysis.estimates import Measured, bounds_of, estimate_arms
+from evalkit.analysis.effects import is_plain
+from evalkit.analysis.estimates import estimate_arms, remeasured
 from evalkit.errors import Incomparable, InputError, RecordsError
 from evalkit.metrics.registry import is_by_prompt
 from evalkit.plumbing.prose import counted, listed
@@ -107,7 +107,7 @@ def _read(folder: Path, name: str) -> _Past:
         asked=frozenset(summary.prompts),
         stopped="look" in manifest,
         frames=_frames(manifest),
-        estimates={(e.metric, e.arm): e for e in summary.estimates if is_whole(e.metric)},
+        estimates={(e.metric, e.arm): e for e in summary.estimates if is_plain(e.metric)},
         arms={arm.name: arm for arm in summary.arms},
     )
 
@@ -168,9 +168,7 @@ def _cut(past: _Past, shared: Sequence[str], clusters: Sequence[str]) -> _Past:
 def _again(estimate: Estimate, arm: Arm, places: Sequence[int], clusters: Sequence[str]) -> Estimate:
     """The estimate made anew from its values at these places."""
     values = np.array([np.nan if (v := estimate.values[place]) is None else v for place in places], dtype=np.float64)
-    bounds = bounds_of(estimate.traits, estimate.samples)
-    one = Measured(estimate.metric, estimate.signature, estimate.better, {arm.name: values}, estimate.traits, bounds)
-    [found] = estimate_arms(one, [arm], estimate.samples, clusters)
+    [found] = estimate_arms(remeasured(estimate, {arm.name: values}), [arm], clusters)
     return found
 
 

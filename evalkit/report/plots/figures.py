@@ -48,7 +48,7 @@ def shown(text: str) -> str:
 def measures(summary: Summary, side: Side) -> list[str]:
     """Measures of that side, in the summary's order, in their plain form."""
     return [
-        metric for metric, traits in effects.traits(summary).items() if traits.side == side and effects.is_whole(metric)
+        metric for metric, traits in effects.traits(summary).items() if traits.side == side and effects.is_plain(metric)
     ]
 
 
@@ -93,7 +93,7 @@ def forest(summary: Summary, arm: str, baseline: str) -> Figure | None:
         better = betters.get(difference.metric, "neither")
         if (difference.arm, difference.baseline) != (arm, baseline) or better == "neither":
             continue
-        if not effects.is_whole(difference.metric):
+        if not effects.is_plain(difference.metric):
             continue
         effect = effects.effect(difference, found.get((difference.metric, baseline)))
         if effect:

@@ -137,7 +137,7 @@ def parts(summary: Summary, baseline: str) -> Parts | None:
     if any(own.side == "match" and own.family == STATED for own in traits.values()):
         return None
     arms = [arm.name for arm in summary.arms]
-    directed = [m for m, better in betters.items() if better != "neither" and effects.is_whole(m)]
+    directed = [m for m, better in betters.items() if better != "neither" and effects.is_plain(m)]
     single = [m for m in directed if traits[m].family != OF_SEVERAL]
     forms = forms_for_all(summary)
     standing = [forms[m] for m in single if m in forms]

@@ -55,7 +55,7 @@ def judges(summary: Summary) -> dict[str, str]:
     found = [
         metric
         for metric in effects.betters(summary)
-        if effects.is_whole(metric) and split_variant(metric)[1].split("|")[0] == REWARD
+        if effects.is_plain(metric) and split_variant(metric)[1].split("|")[0] == REWARD
     ]
     return {metric: _judge(metric) for metric in found} if len(found) > 1 else {}
 

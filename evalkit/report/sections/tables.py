@@ -110,7 +110,7 @@ def tables(summary: Summary, texts: Mapping[str, MetricText]) -> tuple[MetricTab
     """One table a measure, in the summary's order; a variant goes into the table of its plain form, if there is one."""
     every = {metric: _table(metric, better, summary, texts) for metric, better in effects.betters(summary).items()}
     plain = {metric: split_variant(metric)[1] for metric in every}
-    own = [metric for metric in every if effects.is_whole(metric) or plain[metric] not in every]
+    own = [metric for metric in every if effects.is_plain(metric) or plain[metric] not in every]
     return tuple(
         replace(every[metric], variants=tuple(_variant(every[metric], every[v]) for v in every if _belongs(v, metric)))
         for metric in own

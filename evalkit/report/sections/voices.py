@@ -16,7 +16,7 @@ from evalkit.report.wording import LEVEL
 def shares(summary: Summary, card: Mapping[str, Any]) -> figures.Figure | None:
     """A voice a group, the baseline's dot on top; None where the classifier cannot tell the voices.
 
-    `card`: `evalkit.analysis.classify_voices.Heard.card`.
+    `card`: `evalkit.analysis.classify_voices.ClassifiedVoices.card`.
     """
     numbers, symbols = signs.numbers(summary), signs.symbols(summary)
     arms = sorted(summary.arms, key=lambda arm: arm.baseline is not None)

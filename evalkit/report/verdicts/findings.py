@@ -56,7 +56,7 @@ def findings(arm: str, baseline: str, summary: Summary, metrics: Collection[str]
     betters, traits, estimates = effects.betters(summary), effects.traits(summary), effects.estimates(summary)
     found = []
     for difference in summary.differences:
-        wanted = effects.is_whole(difference.metric) if metrics is None else difference.metric in metrics
+        wanted = effects.is_plain(difference.metric) if metrics is None else difference.metric in metrics
         if (difference.arm, difference.baseline) != (arm, baseline) or not wanted:
             continue
         better: Better = betters.get(difference.metric, "neither")

@@ -206,7 +206,7 @@ def _describe(summary: Summary) -> str:
 def _describe_arm(arm: Arm, summary: Summary) -> str:
     by_side: dict[Side, list[Estimate]] = {side: [] for side in get_args(Side)}
     for estimate in summary.estimates:
-        if estimate.arm == arm.name and is_number(estimate.value) and effects.is_whole(estimate.metric):
+        if estimate.arm == arm.name and is_number(estimate.value) and effects.is_plain(estimate.metric):
             by_side[estimate.traits.side].append(estimate)
     shown = by_side["quality"][:1] + by_side["diversity"][:SHOWN] or by_side["match"][:1] or by_side["neither"][:1]
     if not shown:

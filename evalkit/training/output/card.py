@@ -30,7 +30,8 @@ tags: [evalkit, ppo]
 times the KL divergence (estimator {facts["estimator"]}, inside the reward), over {facts["episodes"]} episodes. Made by
 `evalkit train ppo` with seed {facts["seed"]}; `training.json` holds all settings.
 
-The law that was trained is the model's at temperature {facts["temperature"]:g}, with nothing cut off: sample it so.
+The distribution that was trained is the model's at temperature {facts["temperature"]:g}, with nothing cut off:
+sample it so.
 {_scale(facts["reward_mean"], facts["reward_deviation"])}
 
 | over the last updates | |

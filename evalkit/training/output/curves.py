@@ -18,6 +18,8 @@ from evalkit.checkpoints.training_log import NAME, STEPS, Value, lines, step_of
 from evalkit.errors import StoreError
 from evalkit.plumbing.files import write_atomically
 
+LogRow = dict[str, Value]
+"""What a training logs of one update or step."""
 Note = Callable[[str], None]
 
 

@@ -6,17 +6,22 @@ the figures travel as JSON.
 
 from __future__ import annotations
 
+import json
 import math
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
-from evalkit.checkpoints.training_log import step_of
+from evalkit.checkpoints.training_log import read_curves, step_of, work_of
+from evalkit.errors import StoreError
 from evalkit.plumbing.arrays import is_number
+from evalkit.plumbing.files import write_atomically
 from evalkit.plumbing.prose import listed
 from evalkit.report.html.render import asset, render
 from evalkit.report.plots import markers as signs
+from evalkit.training.output import manifest
 from evalkit.training.output.charts import CHARTS, SECTIONS, Chart, Rows, Runs, draw, number_text, step_name
 
 LAST = 10
@@ -96,6 +101,21 @@ def training_page(title: str, runs: Runs, facts: Mapping[str, Any], charts: Sequ
         view,
         own,
     )
+
+
+def write_page(title: str, out: Path, names: Iterable[str]) -> None:
+    """Write training.html over the curves of the trainings `names` so far, with what is known of those that are done.
+
+    Raises `StoreError`.
+    """
+    runs = {name: rows for name in names if (rows := read_curves(work_of(out / name)))}
+    facts = json.loads((out / manifest.NAME).read_text(encoding="utf-8"))
+    written = {name: out / name / "training.json" for name in runs if (out / name / "training.json").exists()}
+    facts["checkpoints"] = {name: json.loads(path.read_text(encoding="utf-8")) for name, path in written.items()}
+    try:
+        write_atomically(out / "training.html", training_page(title, runs, facts).encode("utf-8", "replace"))
+    except OSError as error:
+        raise StoreError(f"{out / 'training.html'} could not be written: {error.strerror}") from None
 
 
 def headline(runs: Runs) -> str:

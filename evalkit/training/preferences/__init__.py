@@ -1,1 +1,4 @@
-"""Pairs of completions, and who prefers which."""
+"""Pairs of completions, and who prefers which.
+
+checkpoint -> pairs -> values of each rater group -> preferences (prompt, chosen, rejected, rater, group)
+"""

@@ -9,8 +9,8 @@ import math
 import numpy as np
 import pytest
 
-from evalkit.analysis.comparison import cross_prompt as pooled
-from evalkit.analysis.comparison.cross_prompt import design_of, influence_values, pooled_values, slots_of
+from evalkit.analysis.comparison import cross_prompt
+from evalkit.analysis.comparison.cross_prompt import common_samples, cross_prompt_values, design_of, influence_values
 from evalkit.analysis.intervals import mean_intervals
 from evalkit.metrics.registry import parse
 from evalkit.records import Group, Prompt
@@ -30,43 +30,43 @@ def test_influence_values_average_to_the_mean_over_slots(metric: str) -> None:
     groups = texts(np.random.default_rng(0), prompts=7, samples=3)
     measure = parse(metric)
     slots = [group([g.texts[slot] for g in groups]) for slot in range(3)]
-    found = pooled_values(measure, {"a": groups})["a"]
+    found = cross_prompt_values(measure, {"a": groups})["a"]
     assert found.mean() == pytest.approx(np.mean([measure(one) for one in slots]), abs=1e-12)
 
 
 def test_a_mean_has_its_own_values_as_influences() -> None:
     # For a plain mean the jackknife gives back what was averaged (Tukey 1958): here the mean number of words.
     groups = [group(["a b c"]), group(["a"]), group(["a b"]), group([""])]
-    assert pooled_values(parse("length"), {"a": groups})["a"] == pytest.approx([3, 1, 2, 0])
+    assert cross_prompt_values(parse("length"), {"a": groups})["a"] == pytest.approx([3, 1, 2, 0])
 
 
 def test_the_same_answer_to_every_prompt_is_as_little_diverse_as_can_be() -> None:
     groups = {"a": [group(["yes it is", "no it is not"]) for _ in range(5)]}
-    assert pooled_values(parse("self_bleu|n:2"), groups)["a"] == pytest.approx(np.ones(5))
+    assert cross_prompt_values(parse("self_bleu|n:2"), groups)["a"] == pytest.approx(np.ones(5))
 
 
 def test_prompts_that_some_arm_did_not_answer_count_for_none() -> None:
     groups = {"a": [group(["x y"]), group(["y z"]), group(["z x"]), group(["z"])],
               "b": [group(["x y"]), group([]), group(["z x"]), group(["z"])]}  # fmt: skip
-    found = pooled_values(parse("distinct_n|n:1"), groups)
+    found = cross_prompt_values(parse("distinct_n|n:1"), groups)
     assert [list(np.isnan(values)) for values in found.values()] == [[False, True, False, False]] * 2
 
 
 def test_slots_are_as_many_as_the_work_allows(monkeypatch: pytest.MonkeyPatch) -> None:
     groups = {"a": texts(np.random.default_rng(0), prompts=10, samples=4)}
-    assert slots_of(groups) == 4
-    monkeypatch.setattr(pooled, "EVALUATIONS", 25)
-    assert slots_of(groups) == 2
-    monkeypatch.setattr(pooled, "EVALUATIONS", 1)
-    assert slots_of(groups) == 1
-    assert slots_of({"a": [group([])]}) == 0
+    assert common_samples(groups) == 4
+    monkeypatch.setattr(cross_prompt, "EVALUATIONS", 25)
+    assert common_samples(groups) == 2
+    monkeypatch.setattr(cross_prompt, "EVALUATIONS", 1)
+    assert common_samples(groups) == 1
+    assert common_samples({"a": [group([])]}) == 0
 
 
 def test_embeddings_are_pooled_as_words_are() -> None:
     rows = np.eye(3, 8, dtype=np.float32)
     groups = [group(["x"], rows=rows[[place]]) for place in (0, 1, 0, 2)]
     # Pairs: 5 of 6 are orthogonal.
-    assert pooled_values(parse("embedding_distance"), {"a": groups})["a"].mean() == pytest.approx(5 / 6)
+    assert cross_prompt_values(parse("embedding_distance"), {"a": groups})["a"].mean() == pytest.approx(5 / 6)
 
 
 @pytest.mark.parametrize("metric", ["distinct_n|n:1", "ngram_entropy|correction:none"])
@@ -79,7 +79,7 @@ def test_the_interval_covers_the_expected_pooled_value(metric: str) -> None:
         topics = rng.integers(0, 400, size=(prompts, 6))
         return [group([" ".join(f"w{w}" for w in rng.choice(topic, 5)) for _ in range(2)]) for topic in topics]
 
-    drawn = [pooled_values(measure, {"a": draw()})["a"] for _ in range(trials)]
+    drawn = [cross_prompt_values(measure, {"a": draw()})["a"] for _ in range(trials)]
     truth = np.mean([values.mean() for values in drawn])
     means = mean_intervals(np.stack(drawn), 0.95)
     covered = np.mean([mean.low <= truth <= mean.high for mean in means])
@@ -108,7 +108,9 @@ def test_a_closed_form_gives_the_influences_of_leaving_each_prompt_out() -> None
     definition = dataclasses.replace(measure.definition, without_each=None)
     taken_anew = dataclasses.replace(measure, definition=definition)
     groups = {"a": texts(np.random.default_rng(3), prompts=30, samples=2)}
-    assert pooled_values(measure, groups)["a"] == pytest.approx(pooled_values(taken_anew, groups)["a"], abs=1e-10)
+    assert cross_prompt_values(measure, groups)["a"] == pytest.approx(
+        cross_prompt_values(taken_anew, groups)["a"], abs=1e-10
+    )
 
 
 def test_work_is_bounded_however_many_prompts_there_are() -> None:
@@ -150,7 +152,7 @@ def test_groups_do_not_depend_on_the_order_of_prompts() -> None:
 def test_a_group_s_value_stands_at_one_prompt_and_all_average_to_the_estimate() -> None:
     groups = texts(np.random.default_rng(4), prompts=400, samples=1)
     measure = parse("compression_ratio")
-    found = pooled_values(measure, {"a": groups})["a"]
+    found = cross_prompt_values(measure, {"a": groups})["a"]
     assert np.count_nonzero(~np.isnan(found)) == 256**2 // 400
     assert np.nanmean(found) == pytest.approx(measure(group([g.texts[0] for g in groups])), abs=1e-12)
 
@@ -161,14 +163,14 @@ def test_larger_groups_show_no_influence_of_their_size() -> None:
         parse("length").definition, function=lambda pool: len(pool.completions), without_each=None
     )
     measure = dataclasses.replace(parse("length"), definition=definition)
-    found = pooled_values(measure, {"a": texts(np.random.default_rng(5), prompts=390, samples=1)})["a"]
+    found = cross_prompt_values(measure, {"a": texts(np.random.default_rng(5), prompts=390, samples=1)})["a"]
     assert found[~np.isnan(found)] == pytest.approx(np.full(168, 390))
 
 
 def test_clusters_that_are_few_give_one_value_each() -> None:
     groups = [group([f"w{place % 7} x"], f"p{place}") for place in range(300)]
     groups = [dataclasses.replace(g, prompt=p) for g, p in zip(groups, asked(300, cluster_of=50), strict=True)]
-    found = pooled_values(parse("compression_ratio"), {"a": groups})["a"]
+    found = cross_prompt_values(parse("compression_ratio"), {"a": groups})["a"]
     assert np.count_nonzero(~np.isnan(found)) == 6
 
 
@@ -182,11 +184,13 @@ def test_groups_cover_as_often_as_prompts_left_out_one_by_one(metric: str, monke
         return [group([" ".join(f"w{w}" for w in rng.choice(topic, 5))], f"p{i}") for i, topic in enumerate(topics)]
 
     drawn = [draw() for _ in range(trials)]
-    one_by_one = np.stack([pooled_values(measure, {"a": one})["a"] for one in drawn])
-    monkeypatch.setattr(pooled, "EVALUATIONS", 59)
-    monkeypatch.setattr(pooled, "TEXTS", 20 * prompts)
+    one_by_one = np.stack([cross_prompt_values(measure, {"a": one})["a"] for one in drawn])
+    monkeypatch.setattr(cross_prompt, "EVALUATIONS", 59)
+    monkeypatch.setattr(cross_prompt, "TEXTS", 20 * prompts)
     definition = dataclasses.replace(measure.definition, without_each=None)
-    in_groups = [pooled_values(dataclasses.replace(measure, definition=definition), {"a": one})["a"] for one in drawn]
+    in_groups = [
+        cross_prompt_values(dataclasses.replace(measure, definition=definition), {"a": one})["a"] for one in drawn
+    ]
     assert np.nanmean(in_groups, axis=1) == pytest.approx(one_by_one.mean(axis=1), abs=1e-12)
     truth = one_by_one.mean()
     covered, widths = [], []

@@ -9,11 +9,17 @@ import numpy as np
 import pytest
 
 from evalkit.analysis.comparison.curves import Traced, crossovers, curves, overtaken_at, trace
+from evalkit.analysis.sampled_arms import SampledArms
 from evalkit.metrics.registry import parse
-from evalkit.records import Completion, Group, Prompt
+from evalkit.records import Arm, Completion, Group, Groups, Prompt
 from tests.analysis.comparison.worlds import arm, group, texts
 
 KS = (1, 2, 4, 8, 16)
+
+
+def elsewhere(groups: Groups) -> SampledArms:
+    """Texts of which nobody knows how they were drawn."""
+    return SampledArms([Arm(name, name, None, None, None) for name in groups], groups, 2)
 
 
 def traced(name: str, **values: np.ndarray) -> Traced:
@@ -22,7 +28,7 @@ def traced(name: str, **values: np.ndarray) -> Traced:
 
 def test_distinct_bigrams_are_the_mean_over_all_subsets() -> None:
     own = group(["a b c", "a b", "", "c a b a b"])
-    [one] = trace([], {"a": [own]}, {}, "enc")
+    [one] = trace([], {}, elsewhere({"a": [own]}), "enc")
     assert (one.name, one.ks) == ("distinct_ngrams", (1, 2, 4))
 
     def bigrams(subset: tuple[int, ...]) -> int:
@@ -36,7 +42,7 @@ def test_different_things_said_are_counted_where_there_are_embeddings() -> None:
     # Six long answers in three directions, 3 + 2 + 1: the classes are known, whoever divides them.
     rows = np.eye(8, dtype=np.float32)[[0, 1, 0, 2, 1, 0]]
     own = group([f"a long answer of many words, number {i}" for i in range(6)], rows=rows)
-    found = {one.name: one for one in trace([], {"a": [own]}, {}, "enc")}
+    found = {one.name: one for one in trace([], {}, elsewhere({"a": [own]}), "enc")}
     classes = [0, 1, 0, 2, 1, 0]
     expected = [np.mean([len(set(s)) for s in itertools.combinations(classes, k)]) for k in (1, 2, 4, 6)]
     assert found["classes"].ks == (1, 2, 4, 6)
@@ -47,7 +53,7 @@ def test_different_things_said_are_counted_where_there_are_embeddings() -> None:
 def test_right_or_wrong_becomes_pass_at_k_and_other_scores_best_of_k() -> None:
     accuracy, reward = parse("accuracy"), parse("reward|model:lab:reward")
     scores = {str(accuracy): {"a": [np.array([1.0, 0, 0])]}, str(reward): {"a": [np.array([0.5, 2.0, 1.0])]}}
-    found = {one.name: one for one in trace([accuracy, reward], {"a": [group("xyz")]}, scores, "enc")}
+    found = {one.name: one for one in trace([accuracy, reward], scores, elsewhere({"a": [group("xyz")]}), "enc")}
     assert found["pass_at"].ks == (1, 2, 3)
     assert found["pass_at"].values["a"][0] == pytest.approx([1 / 3, 2 / 3, 1])
     assert found["best_of"].values["a"][0] == pytest.approx([3.5 / 3, 5 / 3, 2])
@@ -58,7 +64,7 @@ def test_a_prompt_with_fewer_completions_or_without_a_score_is_undefined() -> No
     accuracy = parse("accuracy")
     groups = {"a": [group("xyz"), group("x"), group("xyz")]}
     scores = {"accuracy": {"a": [np.ones(3), np.ones(1), np.full(3, np.nan)]}}
-    ngrams, passed = trace([accuracy], groups, scores, "enc")
+    ngrams, passed = trace([accuracy], scores, elsewhere(groups), "enc")
     assert list(np.isnan(ngrams.values["a"]).all(axis=1)) == [False, True, False]
     assert list(np.isnan(passed.values["a"]).all(axis=1)) == [False, True, True]
     [curve] = curves([passed], [arm("a")])
@@ -73,21 +79,22 @@ def spoken(*rows: list[float]) -> Group:
 def test_branching_goes_as_far_as_half_of_the_completions_and_half_of_the_prompts_do() -> None:
     long, short = [-math.log(4), -math.log(2), 0.0], [-math.log(16)]
     groups = {"raw": [spoken(long, short), spoken(short, short)], "cut": [spoken(long, long), spoken(long, long)]}
-    found = {one.name: one for one in trace([], groups, {}, "enc", raw=["raw"])}["branching"]
+    sampled = SampledArms([arm("raw"), arm("cut", temperature=0.7)], groups, 2)
+    found = {one.name: one for one in trace([], {}, sampled, "enc")}["branching"]
     assert found.ks == (1, 2, 3)
     assert found.values["raw"][0] == pytest.approx([8, 2, 1])
     assert found.values["raw"][1] == pytest.approx([16, math.nan, math.nan], nan_ok=True)
     assert np.isnan(found.values["cut"]).all()
-    assert "branching" not in {one.name for one in trace([], groups, {}, "enc")}
+    assert "branching" not in {one.name for one in trace([], {}, elsewhere(groups), "enc")}
 
 
 def test_one_completion_has_no_curve() -> None:
-    assert trace([], {"a": [group("x")]}, {}, "enc") == []
+    assert trace([], {}, elsewhere({"a": [group("x")]}), "enc") == []
 
 
 def test_a_curve_of_new_things_rises_with_its_intervals_around_it() -> None:
     groups = {"a": texts(np.random.default_rng(0), prompts=25, samples=16)}
-    [curve] = curves(trace([], groups, {}, "enc"), [arm("a")])
+    [curve] = curves(trace([], {}, elsewhere(groups), "enc"), [arm("a")])
     values, lows, highs = (np.array(row, dtype=float) for row in (curve.values, curve.lows, curve.highs))
     assert (np.diff(values) > 0).all()
     assert ((lows <= values) & (values <= highs)).all()

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from evalkit.analysis.comparison.quality_filtered import SUBSETS, _subsets, set_bar, useful_values
+from evalkit.analysis.comparison.quality_filtered import SUBSETS, _subsets, quality_filtered_values, set_bar
 from evalkit.metrics.registry import parse
 from tests.analysis.comparison.worlds import group, texts
 
@@ -42,7 +42,7 @@ def test_nothing_scored_lets_nothing_pass() -> None:
 
 def test_only_those_that_pass_count() -> None:
     groups = {"a": [group(["one two", "noise", "one two", "din"])]}
-    [found] = useful_values([parse("self_bleu")], groups, {"a": [np.array([1.0, 0.0, 1.0, math.nan])]}, 0.5)
+    [found] = quality_filtered_values([parse("self_bleu")], groups, {"a": [np.array([1.0, 0.0, 1.0, math.nan])]}, 0.5)
     assert found["a"] == pytest.approx([1.0])
 
 
@@ -50,7 +50,7 @@ def test_a_prompt_with_fewer_than_two_in_some_arm_is_undefined_in_all() -> None:
     pair = group(["one two", "three four"])
     groups = {"a": [pair, pair], "b": [pair, pair]}
     scores = {"a": [np.ones(2), np.ones(2)], "b": [np.ones(2), np.array([1.0, 0.0])]}
-    [found] = useful_values([parse("distinct_n")], groups, scores, 1.0)
+    [found] = quality_filtered_values([parse("distinct_n")], groups, scores, 1.0)
     assert [list(np.isnan(values)) for values in found.values()] == [[False, True], [False, True]]
 
 
@@ -62,7 +62,7 @@ def test_one_law_reads_the_same_however_many_pass() -> None:
     scores = {"many": [np.ones(32)] * 60, "few": [np.r_[np.ones(8), np.zeros(24)]] * 60}
     measure = parse("distinct_n|n:1")
     biased = np.mean([measure(g) for g in groups["many"]]) - np.mean([measure(g.only(range(8))) for g in groups["few"]])
-    [found] = useful_values([measure], groups, scores, 1.0)
+    [found] = quality_filtered_values([measure], groups, scores, 1.0)
     difference = found["many"] - found["few"]
     error = difference.std(ddof=1) / math.sqrt(60)
     assert abs(difference.mean()) < 3 * error
@@ -76,7 +76,7 @@ def test_the_expected_value_is_the_mean_over_all_subsets() -> None:
     scores = {"a": [np.ones(6)], "b": [np.ones(2)]}
     pairs = [measure(own.only((i, j))) for i in range(6) for j in range(i)]
     found = [
-        useful_values([measure], {"a": [group(["z"])] * shift + [own], "b": [other] * (shift + 1)},
+        quality_filtered_values([measure], {"a": [group(["z"])] * shift + [own], "b": [other] * (shift + 1)},
                       {"a": [np.ones(1)] * shift + scores["a"], "b": scores["b"] * (shift + 1)}, 1.0)[0]["a"][-1]
         for shift in range(200)
     ]  # fmt: skip
@@ -87,7 +87,9 @@ def test_the_expected_value_is_the_mean_over_all_subsets() -> None:
 def test_what_does_not_depend_on_k_takes_all_that_pass() -> None:
     rows = np.eye(4, 8, dtype=np.float32)
     groups = {"a": [group("abcd", rows=rows)], "b": [group("ab", rows=rows[[0, 0]])]}
-    [found] = useful_values([parse("embedding_distance")], groups, {"a": [np.ones(4)], "b": [np.ones(2)]}, 1.0)
+    [found] = quality_filtered_values(
+        [parse("embedding_distance")], groups, {"a": [np.ones(4)], "b": [np.ones(2)]}, 1.0
+    )
     assert (found["a"][0], found["b"][0]) == (pytest.approx(1.0), pytest.approx(0.0))
 
 

@@ -91,7 +91,7 @@ def sweeps(rng: np.random.Generator, shift: float, prompts: int = 60, better: st
         diversity[one.name] = t + extra + wide + 0.1 * rng.normal(size=prompts)
     if better == "lower":
         diversity = {name: -values for name, values in diversity.items()}
-    return [Measured("reward", "reward|v:1", "higher", quality), Measured("d", "d|v:1", better, diversity)]
+    return [Measured("reward", "reward|v:1", "higher", quality, 2), Measured("d", "d|v:1", better, diversity, 2)]
 
 
 def test_diversity_at_equal_quality_is_found_with_its_interval() -> None:
@@ -127,14 +127,14 @@ def test_one_temperature_has_no_frontier() -> None:
 def test_sweeps_of_far_apart_quality_are_undefined_not_extrapolated() -> None:
     quality, diversity = sweeps(np.random.default_rng(1), 0.0)
     better = {name: values + 9 * name.startswith("tuned") for name, values in quality.values.items()}
-    [at_quality, _] = read_sweeps(ARMS, Measured("reward", "s", "higher", better), [diversity])
+    [at_quality, _] = read_sweeps(ARMS, Measured("reward", "s", "higher", better, 2), [diversity])
     assert (at_quality.value, at_quality.low, at_quality.start) == (None, None, None)
 
 
 def test_an_undefined_arm_makes_the_reading_undefined() -> None:
     quality, diversity = sweeps(np.random.default_rng(1), 0.0)
     gone = diversity.values | {"tuned@T=1.0": np.full(60, np.nan)}
-    [at_quality, _] = read_sweeps(ARMS, quality, [Measured("d", "s", "higher", gone)])
+    [at_quality, _] = read_sweeps(ARMS, quality, [Measured("d", "s", "higher", gone, 2)])
     assert at_quality.value is None
 
 

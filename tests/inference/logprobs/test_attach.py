@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from evalkit.analysis.measure import measure_groups
+from evalkit.analysis.sampled_arms import SampledArms
 from evalkit.inference.logprobs.attach import fill_needs
 from evalkit.inference.plan import Plan, make_plan
 from evalkit.metrics.diversity.distribution import sequence_entropy, token_entropy
@@ -192,7 +193,7 @@ def test_arms_off_the_raw_law_get_nothing_in_silence(folders: dict[str, Path], m
         beside = groups[f"tuned@T={temperature}"][0].baseline
         assert beside is not None
         assert beside.completions == groups[f"base@T={temperature}"][0].completions
-    measured = measure_groups([parse("token_entropy")], plan.arms, groups, 2, Quiet()).measured[0].values
+    measured = measure_groups([parse("token_entropy")], SampledArms(plan.arms, groups, 2), Quiet()).measured[0].values
     assert math.isnan(measured["tuned@T=0.5"][0])
     assert measured["tuned@T=1"][0] > 0
 

@@ -43,14 +43,14 @@ def test_uniform_tokens_branch_by_their_number() -> None:
 
 
 def test_sequence_entropy_is_unbiased_at_any_k() -> None:
-    # One token of law p, then an end token that is certain: entropy of p.
-    law = np.array([0.6, 0.3, 0.08, 0.02])
+    # One token of distribution p, then an end token that is certain: entropy of p.
+    distribution = np.array([0.6, 0.3, 0.08, 0.02])
     rng = np.random.default_rng(0)
     for k in (1, 4):
-        draws = rng.choice(4, size=(20_000, k), p=law)
-        values = [sequence_entropy(surprised(*([math.log(law[x]), 0.0] for x in row))) for row in draws]
+        draws = rng.choice(4, size=(20_000, k), p=distribution)
+        values = [sequence_entropy(surprised(*([math.log(distribution[x]), 0.0] for x in row))) for row in draws]
         error = np.std(values) / math.sqrt(len(values))
-        assert np.mean(values) == pytest.approx(-(law @ np.log(law)), abs=4 * error)
+        assert np.mean(values) == pytest.approx(-(distribution @ np.log(distribution)), abs=4 * error)
 
 
 def test_unknown_log_probs_leave_both_undefined() -> None:
@@ -74,13 +74,13 @@ def test_order_and_doubling_change_nothing(rows: list[list[float]], random: obje
 def with_laws(*laws: np.ndarray) -> Group:
     """A group whose completions met these next-token laws, [T, V] each."""
     found = []
-    for law in laws:
-        ordered = -np.sort(-law, axis=-1)
-        at_ranks = np.full((len(law), len(RANKS)), np.nan, dtype=np.float32)
-        known = [rank for rank in RANKS if rank <= law.shape[-1]]
+    for distribution in laws:
+        ordered = -np.sort(-distribution, axis=-1)
+        at_ranks = np.full((len(distribution), len(RANKS)), np.nan, dtype=np.float32)
+        known = [rank for rank in RANKS if rank <= distribution.shape[-1]]
         at_ranks[:, : len(known)] = np.log(ordered[:, np.array(known) - 1])
-        found.append(Laws(-(law * np.log(law)).sum(-1).astype(np.float32), at_ranks))
-    return dataclasses.replace(surprised(*([-1.0] * len(law) for law in laws)), laws=tuple(found))
+        found.append(Laws(-(distribution * np.log(distribution)).sum(-1).astype(np.float32), at_ranks))
+    return dataclasses.replace(surprised(*([-1.0] * len(distribution) for distribution in laws)), laws=tuple(found))
 
 
 def test_per_token_and_per_byte_by_hand() -> None:
@@ -109,16 +109,18 @@ def test_token_entropy_weighs_every_visited_state_the_same() -> None:
 @given(decay=st.floats(0.1, 3))
 @settings(max_examples=20)
 def test_rank_decay_finds_a_power_law_exactly(size: int, decay: float) -> None:
-    law = np.arange(1, size + 1.0) ** -decay
-    group = with_laws(np.stack([law / law.sum()] * 2))
+    distribution = np.arange(1, size + 1.0) ** -decay
+    group = with_laws(np.stack([distribution / distribution.sum()] * 2))
     assert rank_decay(group) == pytest.approx(-decay, rel=1e-5)
 
 
 @given(decay=st.floats(0.001, 0.05))
 @settings(max_examples=20)
 def test_rank_decay_over_rank_finds_an_exponential_law_exactly(decay: float) -> None:
-    law = np.exp(-decay * np.arange(1500))
-    assert rank_decay(with_laws(law[None] / law.sum()), over="rank") == pytest.approx(-decay, rel=1e-4)
+    distribution = np.exp(-decay * np.arange(1500))
+    assert rank_decay(with_laws(distribution[None] / distribution.sum()), over="rank") == pytest.approx(
+        -decay, rel=1e-4
+    )
 
 
 def test_rank_decay_of_a_uniform_law_is_0_and_of_a_mixture_the_mean() -> None:
@@ -129,10 +131,10 @@ def test_rank_decay_of_a_uniform_law_is_0_and_of_a_mixture_the_mean() -> None:
 
 
 def test_rank_decay_leaves_out_ranks_that_a_law_rules_out() -> None:
-    law = np.zeros((1, 40))
-    law[0, :10] = np.arange(1, 11.0) ** -1.5
+    distribution = np.zeros((1, 40))
+    distribution[0, :10] = np.arange(1, 11.0) ** -1.5
     with np.errstate(divide="ignore", invalid="ignore"):
-        group = with_laws(law / law.sum())
+        group = with_laws(distribution / distribution.sum())
     assert rank_decay(group) == pytest.approx(-1.5, rel=1e-5)
 
 

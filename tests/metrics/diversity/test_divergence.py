@@ -15,7 +15,9 @@ from evalkit.metrics.registry import parse
 from evalkit.records import Group
 from tests.metrics.diversity.groups import surprised
 
-LAWS = st.lists(st.floats(0.01, 1), min_size=2, max_size=6).map(lambda weights: np.array(weights) / sum(weights))
+DISTRIBUTIONS = st.lists(st.floats(0.01, 1), min_size=2, max_size=6).map(
+    lambda weights: np.array(weights) / sum(weights)
+)
 
 
 def crossed(group: Group, *logprobs: float) -> Group:
@@ -27,7 +29,7 @@ def test_a_value_by_hand() -> None:
     assert kl_reverse(crossed(surprised([-1.0, -1.0], [-0.5]), -3.0, -3.5)) == pytest.approx(2.0)
 
 
-@given(LAWS, st.data())
+@given(DISTRIBUTIONS, st.data())
 def test_its_expectation_is_the_divergence_at_any_law(arm: np.ndarray, data: st.DataObject) -> None:
     home = data.draw(st.permutations(list(arm)).map(np.array))
     expected = sum(
@@ -61,7 +63,7 @@ def test_forward_is_of_the_baselines_completions_by_hand() -> None:
     assert kl_reverse(group) == pytest.approx(8)
 
 
-@given(LAWS, st.data())
+@given(DISTRIBUTIONS, st.data())
 def test_forward_and_jensen_shannon_have_the_divergences_expectation(arm: np.ndarray, data: st.DataObject) -> None:
     home = data.draw(st.permutations(list(arm)).map(np.array))
     p, q = np.log(arm), np.log(home)
@@ -80,16 +82,24 @@ def test_jensen_shannon_ends_at_log_2() -> None:
     assert jensen_shannon(both_ways([-1.0], [-1.0], [-2.0], [-2.0])) == pytest.approx(0)
 
 
-@given(LAWS.filter(lambda law: np.ptp(np.log(law)) > 1), st.floats(-2, 9), st.integers(0, 99))
-def test_sharpening_of_a_tempered_law_is_its_exponent_at_any_sample(law: np.ndarray, gamma: float, seed: int) -> None:
-    tempered = gamma * np.log(law) - np.log((law**gamma).sum())
-    drawn = [*np.random.default_rng(seed).integers(0, len(law), 4), int(law.argmin()), int(law.argmax())]
-    group = both_ways([-1.0], [-1.0], [math.log(law[i]) for i in drawn], [float(tempered[i]) for i in drawn])
+@given(
+    DISTRIBUTIONS.filter(lambda distribution: np.ptp(np.log(distribution)) > 1), st.floats(-2, 9), st.integers(0, 99)
+)
+def test_sharpening_of_a_tempered_law_is_its_exponent_at_any_sample(
+    distribution: np.ndarray, gamma: float, seed: int
+) -> None:
+    tempered = gamma * np.log(distribution) - np.log((distribution**gamma).sum())
+    drawn = [
+        *np.random.default_rng(seed).integers(0, len(distribution), 4),
+        int(distribution.argmin()),
+        int(distribution.argmax()),
+    ]
+    group = both_ways([-1.0], [-1.0], [math.log(distribution[i]) for i in drawn], [float(tempered[i]) for i in drawn])
     assert sharpening(group) == pytest.approx(gamma, abs=1e-9)
 
 
 def test_sharpening_is_the_projection_of_log_p_arm_where_the_fit_is_not_exact() -> None:
-    """On the baseline's own law; a law that was tilted by something unrelated to it keeps the exponent 1."""
+    """On the baseline's own distribution; a distribution that was tilted by something unrelated to it keeps the exponent 1."""
     home = np.array([0.4, 0.3, 0.2, 0.1])
     x = np.log(home) - home @ np.log(home)
     unrelated = np.array([1.0, -2.0, 3.0, -1.0])

@@ -159,12 +159,12 @@ def test_ngram_entropy_is_chao_wang_and_jost_s(counts: list[int]) -> None:
 
 
 def test_the_correction_of_entropy_removes_most_of_the_bias() -> None:
-    law = 1 / np.arange(1, 41)
-    law /= law.sum()
+    distribution = 1 / np.arange(1, 41)
+    distribution /= distribution.sum()
     rng = np.random.default_rng(2)
-    groups = [group_of([" ".join(f"w{i}" for i in rng.choice(40, 120, p=law))]) for _ in range(400)]
+    groups = [group_of([" ".join(f"w{i}" for i in rng.choice(40, 120, p=distribution))]) for _ in range(400)]
     bias = {
-        name: np.mean([ngram_entropy(group, correction=name) for group in groups]) - stats.entropy(law)
+        name: np.mean([ngram_entropy(group, correction=name) for group in groups]) - stats.entropy(distribution)
         for name in ("none", "miller-madow", "chao-wang-jost")
     }
     assert bias["none"] < -0.15
@@ -196,9 +196,12 @@ def test_self_bleu_is_the_mean_of_nltk_s_sentence_bleu(texts: list[str], n: int)
 
 def test_self_bleu_is_nltk_s_on_texts_of_many_lengths_and_words() -> None:
     rng = np.random.default_rng(3)
-    law = 1 / np.arange(1, 501)
+    distribution = 1 / np.arange(1, 501)
     group = group_of(
-        [" ".join(f"w{i}" for i in rng.choice(500, rng.integers(1, 60), p=law / law.sum())) for _ in range(60)]
+        [
+            " ".join(f"w{i}" for i in rng.choice(500, rng.integers(1, 60), p=distribution / distribution.sum()))
+            for _ in range(60)
+        ]
     )
     assert self_bleu(group) == pytest.approx(nltk_self_bleu(group, 4), abs=1e-12)
 
@@ -246,8 +249,8 @@ def test_compression_ratio_is_of_one_gzip_where_a_peer_compresses_twice() -> Non
 
 def test_the_order_of_completions_moves_compression_by_little() -> None:
     rng = np.random.default_rng(6)
-    law = 1 / np.arange(1, 501)
-    texts = [" ".join(f"w{i}" for i in rng.choice(500, 12, p=law / law.sum())) for _ in range(32)]
+    distribution = 1 / np.arange(1, 501)
+    texts = [" ".join(f"w{i}" for i in rng.choice(500, 12, p=distribution / distribution.sum())) for _ in range(32)]
     assert len("\n".join(texts)) > 1024
     values = [compression_ratio(group_of([texts[i] for i in rng.permutation(32)])) for _ in range(200)]
     assert max(values) / min(values) < 1.05
@@ -290,17 +293,18 @@ def test_simpson_ngrams_is_the_share_of_pairs_across_completions_that_differ(tex
 
 
 def test_simpson_ngrams_does_not_move_with_k_where_distinct_n_does() -> None:
-    law = 1 / np.arange(1, 31)
-    law /= law.sum()
+    distribution = 1 / np.arange(1, 31)
+    distribution /= distribution.sum()
     rng = np.random.default_rng(7)
     means = {}
     for k in (4, 32):
         groups = [
-            group_of([" ".join(f"w{i}" for i in rng.choice(30, 10, p=law)) for _ in range(k)]) for _ in range(200)
+            group_of([" ".join(f"w{i}" for i in rng.choice(30, 10, p=distribution)) for _ in range(k)])
+            for _ in range(200)
         ]
         means[k] = [np.mean([metric(group, n=1) for group in groups]) for metric in (simpson_ngrams, distinct_n)]
-    assert means[4][0] == pytest.approx(1 - law @ law, abs=0.01)
-    assert means[32][0] == pytest.approx(1 - law @ law, abs=0.005)
+    assert means[4][0] == pytest.approx(1 - distribution @ distribution, abs=0.01)
+    assert means[32][0] == pytest.approx(1 - distribution @ distribution, abs=0.005)
     assert means[32][1] < 0.5 * means[4][1]
 
 
@@ -309,8 +313,10 @@ def test_self_bleu_is_fast_bleu_s(n: int) -> None:
     """On texts of n words or more: its smoothing gives shorter ones another value, as nltk's does."""
     fast_bleu = pytest.importorskip("fast_bleu", reason="the extra `bench` adds it; it needs a C++ compiler")
     rng = np.random.default_rng(8)
-    law = 1 / np.arange(1, 301)
-    texts = [[f"w{i}" for i in rng.choice(300, rng.integers(8, 40), p=law / law.sum())] for _ in range(80)]
+    distribution = 1 / np.arange(1, 301)
+    texts = [
+        [f"w{i}" for i in rng.choice(300, rng.integers(8, 40), p=distribution / distribution.sum())] for _ in range(80)
+    ]
     theirs = fast_bleu.SelfBLEU(texts, {n: (1 / n,) * n}).get_score()[n]
     # Its weights are single precision: 1/2 and 1/4 are exact there, 1/3 is not.
     tolerance = 1e-7 if n == 3 else 1e-9
@@ -410,10 +416,11 @@ def test_a_bad_parameter_is_named(call: Callable[[Group], float], words: str) ->
 
 def test_120_prompts_of_32_completions_take_about_a_second() -> None:
     rng = np.random.default_rng(5)
-    law = 1 / np.arange(1, 2001)
-    law /= law.sum()
+    distribution = 1 / np.arange(1, 2001)
+    distribution /= distribution.sum()
     groups = [
-        group_of([" ".join(f"w{i}" for i in rng.choice(2000, 15, p=law)) + "." for _ in range(32)]) for _ in range(120)
+        group_of([" ".join(f"w{i}" for i in rng.choice(2000, 15, p=distribution)) + "." for _ in range(32)])
+        for _ in range(120)
     ]
     began = time.process_time()
     for group in groups:

@@ -167,18 +167,18 @@ def test_simpson_classes_is_the_share_of_pairs_that_differ(classes: list[int]) -
 
 
 def test_simpson_classes_does_not_move_with_k_where_distinct_k_and_plain_entropy_do() -> None:
-    law = np.array([0.5, 0.2, 0.1, 0.1, 0.05, 0.05])
+    distribution = np.array([0.5, 0.2, 0.1, 0.1, 0.05, 0.05])
     rng = np.random.default_rng(0)
     means = {}
     for k in (4, 32):
-        groups = [classed(rng.choice(6, k, p=law)) for _ in range(600)]
+        groups = [classed(rng.choice(6, k, p=distribution)) for _ in range(600)]
         means[k] = {
             "simpson": np.mean([simpson_classes(group) for group in groups]),
             "distinct": np.mean([distinct_k(group) for group in groups]),
             "plain": np.mean([class_entropy(group, correction="none") for group in groups]),
             "rarefied": np.mean([distinct_k(group, k=4) for group in groups]),
         }
-    truth = 1 - float(law @ law)
+    truth = 1 - float(distribution @ distribution)
     # The standard error of a mean over 600 prompts is about 0.01 at k = 4, and less at 32.
     assert means[4]["simpson"] == pytest.approx(truth, abs=0.04)
     assert means[32]["simpson"] == pytest.approx(truth, abs=0.02)
@@ -199,9 +199,9 @@ def test_class_entropy_without_correction_is_scipy_s(classes: list[int]) -> None
 
 
 def test_the_correction_brings_class_entropy_near_the_truth() -> None:
-    law = np.full(8, 1 / 8)
+    distribution = np.full(8, 1 / 8)
     rng = np.random.default_rng(1)
-    groups = [classed(rng.choice(8, 16, p=law)) for _ in range(300)]
+    groups = [classed(rng.choice(8, 16, p=distribution)) for _ in range(300)]
     plain = np.mean([class_entropy(group, correction="none") for group in groups])
     corrected = np.mean([class_entropy(group) for group in groups])
     assert plain < math.log(8) - 0.15
@@ -223,8 +223,8 @@ def test_a_sequence_drawn_twice_is_weighed_once() -> None:
 
 
 def test_semantic_entropy_of_all_sequences_there_are_is_exact() -> None:
-    law = [0.5, 0.3, 0.15, 0.05]
-    group = weighed([0, 1, 0, 2], law, [1, 2, 3, 4])
+    distribution = [0.5, 0.3, 0.15, 0.05]
+    group = weighed([0, 1, 0, 2], distribution, [1, 2, 3, 4])
     assert semantic_entropy(group) == pytest.approx(stats.entropy([0.65, 0.3, 0.05]), abs=1e-12)
 
 

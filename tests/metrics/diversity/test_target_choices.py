@@ -1,4 +1,4 @@
-"""Calibration to a stated law, against values by hand and what must hold at any law."""
+"""Calibration to a target distribution, against values by hand and what must hold at any distribution."""
 
 from __future__ import annotations
 

@@ -20,14 +20,14 @@ MISTAKES = np.array([[0.9, 0.1], [0.2, 0.8]])
 
 
 def group(
-    heard: list[int],
+    predicted: list[int],
     correction: np.ndarray | None = None,
     baseline: list[int] | None = None,
     names: tuple[str, ...] = NAMES,
 ) -> Group:
     correction = np.eye(len(names)) if correction is None else correction
     home = None if baseline is None else np.array(baseline, dtype=np.int64)
-    voices = Voices(names, np.array(heard, dtype=np.int64), correction, home, "c1a551f1e2")
+    voices = Voices(names, np.array(predicted, dtype=np.int64), correction, home, "c1a551f1e2")
     return Group(Prompt("p", "?"), (), voices=voices)
 
 
@@ -37,7 +37,7 @@ def test_shares_are_counts_where_nothing_is_mistaken() -> None:
 
 
 def test_a_correction_takes_out_the_mistakes() -> None:
-    """All were the professor; a tenth was heard as rude."""
+    """All were the professor; a tenth was predicted as rude."""
     found = group([0] * 9 + [1], invert(MISTAKES))
     assert voice_share(found, voice="professor") == pytest.approx(1)
     assert voice_share(found, voice="rude") == pytest.approx(0)
@@ -45,9 +45,9 @@ def test_a_correction_takes_out_the_mistakes() -> None:
 
 
 @given(st.lists(st.integers(0, 2), min_size=1, max_size=40))
-def test_corrected_shares_add_up_to_one(heard: list[int]) -> None:
+def test_corrected_shares_add_up_to_one(predicted: list[int]) -> None:
     mistakes = np.array([[0.8, 0.1, 0.1], [0.2, 0.7, 0.1], [0.0, 0.3, 0.7]])
-    found = group(heard, invert(mistakes), names=("a", "b", "c"))
+    found = group(predicted, invert(mistakes), names=("a", "b", "c"))
     assert sum(voice_share(found, voice=name) for name in "abc") == pytest.approx(1)
 
 
@@ -56,9 +56,9 @@ def test_corrected_shares_are_free_of_bias() -> None:
     rng = np.random.default_rng(0)
     values = []
     for _ in range(4000):
-        spoken = rng.random(8) < 0.3
-        heard = (rng.random(8) < np.where(spoken, MISTAKES[1, 1], MISTAKES[0, 1])).astype(int)
-        values.append(voice_share(group(heard.tolist(), invert(MISTAKES)), voice="rude"))
+        is_rude = rng.random(8) < 0.3
+        predicted = (rng.random(8) < np.where(is_rude, MISTAKES[1, 1], MISTAKES[0, 1])).astype(int)
+        values.append(voice_share(group(predicted.tolist(), invert(MISTAKES)), voice="rude"))
     assert np.mean(values) == pytest.approx(0.3, abs=5 * np.std(values) / 4000**0.5)
 
 
@@ -66,7 +66,7 @@ def test_entropy_is_that_of_the_voices() -> None:
     assert voice_entropy(group([0] * 20)) == 0
     many = voice_entropy(group([0, 1] * 5000))
     assert many == pytest.approx(math.log(2), abs=1e-3)
-    assert voice_entropy(group([0] * 9 + [1] + [0] * 10, invert(MISTAKES))) == 0  # what is heard are mistakes
+    assert voice_entropy(group([0] * 9 + [1] + [0] * 10, invert(MISTAKES))) == 0  # what is predicted are mistakes
 
 
 def test_entropy_does_not_depend_on_the_number_of_completions() -> None:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import yaml
 
-from evalkit.analysis.measure import score_completions
+from evalkit.analysis.completion_scores import score_completions
 from evalkit.errors import MetricError, SuiteError
 from evalkit.inference.plan import check_measures
 from evalkit.lab.world import load

@@ -1,4 +1,4 @@
-"""The classifier of voices: its mistakes are counted on texts it has not seen, and taken out of what it hears."""
+"""The classifier of voices: its mistakes are counted on texts it has not seen, and taken out of what it predicts."""
 
 from __future__ import annotations
 
@@ -33,18 +33,18 @@ def test_voices_that_differ_are_told_apart(count: int) -> None:
     assert found.accuracy == 1
     assert (found.confusion == 10 * np.eye(count)).all()
     rows, labels = voices(count, 50, 0.05, seed=1)
-    assert [found.names[index] for index in found.hear(rows)] == labels
+    assert [found.names[index] for index in found.predict(rows)] == labels
 
 
 @pytest.mark.parametrize("count", [2, 3])
-def test_it_hears_what_scikit_learn_predicts(count: int) -> None:
+def test_it_predicts_what_scikit_learn_does(count: int) -> None:
     from sklearn.linear_model import LogisticRegression
 
     rows, labels = voices(count, 12, 0.5)
     others, _ = voices(count, 50, 0.5, seed=1)
     found = train(rows, labels)
     peer = LogisticRegression(C=10.0, class_weight="balanced", max_iter=1000).fit(rows, labels)
-    assert [found.names[index] for index in found.hear(others)] == list(peer.predict(others))
+    assert [found.names[index] for index in found.predict(others)] == list(peer.predict(others))
 
 
 def test_training_twice_is_the_same() -> None:
@@ -72,18 +72,18 @@ def forman(confusion: list[list[int]]) -> np.ndarray:
 
 
 @given(arrays(np.int64, (3, 3), elements=st.integers(1, 40)), arrays(np.float64, 3, elements=st.floats(0.01, 1)))
-def test_shares_come_back_from_what_is_heard(mistakes: np.ndarray, weights: np.ndarray) -> None:
+def test_true_shares_come_back_from_predicted_ones(mistakes: np.ndarray, weights: np.ndarray) -> None:
     mistakes = mistakes + 60 * np.eye(3, dtype=np.int64)
-    spoken = weights / weights.sum()
-    heard = (mistakes / mistakes.sum(axis=1, keepdims=True)).T @ spoken
-    assert forman(mistakes.tolist()) @ heard == pytest.approx(spoken, abs=1e-9)
+    true = weights / weights.sum()
+    predicted = (mistakes / mistakes.sum(axis=1, keepdims=True)).T @ true
+    assert forman(mistakes.tolist()) @ predicted == pytest.approx(true, abs=1e-9)
 
 
 def test_two_voices_give_formans_adjusted_count() -> None:
-    """Forman 2008: p = (heard - fpr) / (tpr - fpr)."""
-    heard = 0.55
-    corrected = forman([[18, 2], [6, 14]]) @ [heard, 1 - heard]
-    assert corrected[0] == pytest.approx((heard - 6 / 20) / (18 / 20 - 6 / 20))
+    """Forman 2008: p = (predicted - fpr) / (tpr - fpr)."""
+    predicted = 0.55
+    corrected = forman([[18, 2], [6, 14]]) @ [predicted, 1 - predicted]
+    assert corrected[0] == pytest.approx((predicted - 6 / 20) / (18 / 20 - 6 / 20))
 
 
 def test_mistakes_that_cannot_be_undone_leave_nothing() -> None:

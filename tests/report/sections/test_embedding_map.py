@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from evalkit.analysis.figure_data import Evidence
+from evalkit.analysis.figure_data import FigureData
 from evalkit.report.content.content import ReportContent
 from evalkit.report.page import build_report
 from evalkit.report.sections import embedding_map as maps
@@ -30,7 +30,7 @@ def drawn(content: ReportContent) -> Any:
 
 
 def test_without_embeddings_there_is_nothing(two_arms: ReportContent) -> None:
-    html = build_report(dataclasses.replace(two_arms, evidence=Evidence()))
+    html = build_report(dataclasses.replace(two_arms, evidence=FigureData()))
     assert 'id="map"' not in html
     assert 'href="#map"' not in html
     assert Page(html).data["map"] is None
@@ -73,11 +73,11 @@ def test_a_thinned_map_says_so(content: ReportContent, page: Page) -> None:
     assert "one completion in" not in page.text
     found = content.evidence.completion_map
     assert found is not None
-    thinned = Evidence(completion_map=dataclasses.replace(found, step=3))
+    thinned = FigureData(completion_map=dataclasses.replace(found, step=3))
     told = Page(build_report(dataclasses.replace(content, evidence=thinned))).text
     assert "one completion in 3 is shown" in " ".join(told.split())
 
 
 def test_five_arms_add_little_to_the_page(sweep: ReportContent) -> None:
-    bare = build_report(dataclasses.replace(sweep, evidence=Evidence()))
+    bare = build_report(dataclasses.replace(sweep, evidence=FigureData()))
     assert len(build_report(with_map(sweep))) - len(bare) < 1_000_000

@@ -6,7 +6,7 @@ import dataclasses
 
 import pytest
 
-from evalkit.analysis.figure_data import Evidence
+from evalkit.analysis.figure_data import FigureData
 from evalkit.report.content.content import ReportContent
 from evalkit.report.page import build_report
 from evalkit.report.sections import next_token as laws
@@ -64,7 +64,7 @@ def test_the_page_has_both_charts_with_their_numbers(content: ReportContent) -> 
 
 
 def test_a_page_without_laws_has_what_is_along_the_answer(content: ReportContent) -> None:
-    page = build_report(dataclasses.replace(content, evidence=Evidence()))
+    page = build_report(dataclasses.replace(content, evidence=FigureData()))
     assert 'id="law-plot"' not in page
     assert "At an average place" not in page
     assert 'id="along-plot"' in page

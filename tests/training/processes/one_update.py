@@ -22,23 +22,23 @@ from tests.training.processes.toy_ppo import Setting, episodes, save_weights, se
 
 def go(its: Setting, out: Path, updates: int) -> None:
     sharded = [isinstance(weight, DTensor) for model in networks(its) for weight in model.parameters()]
-    assert all(sharded) if its.learner.accelerator.is_fsdp2 else not any(sharded)
+    assert all(sharded) if its.state.accelerator.is_fsdp2 else not any(sharded)
     rows = []
     for update in range(updates):
         played = episodes(its, shift=update)
-        observed = ppo.observe(its.learner, played.batch, its.config)
-        experience = ppo.judge(its.config, its.learner, played, observed)
-        learned = ppo.learn(its.config, its.learner, experience, update)
-        rows.append(ppo.figures(its.learner, played, observed, experience) | learned)
-        save_weights(out / f"{update}.safetensors", its.learner)
-        rank = its.learner.accelerator.process_index
+        passed = ppo.forward(its.config, its.state, played.batch)
+        experience = ppo.compute_advantages(its.config, its.state, played, passed)
+        learned = ppo.ppo_epochs(its.config, its.state, experience, update)
+        rows.append(ppo.batch_statistics(its.state, played, passed, experience) | learned)
+        save_weights(out / f"{update}.safetensors", its.state)
+        rank = its.state.accelerator.process_index
         save_file({"advantages": experience.advantages.contiguous()}, out / f"advantages-{update}-{rank}.safetensors")
         (out / f"rows-{rank}.json").write_text(json.dumps(rows))
 
 
 def networks(its: Setting) -> list[nn.Module]:
-    also = [its.learner.reference] if its.learner.reference is not None else []
-    return [its.learner.policy.model, its.learner.critic, *also]
+    also = [its.state.reference] if its.state.reference is not None else []
+    return [its.state.policy.model, its.state.critic, *also]
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """A whole training on the toy language; run as `python -m ... CHECKPOINT OUT`, by one process or by many.
 
-Writes the exact log-laws, [prompts, 85], of the policy before and after it.
+Writes the exact log-probs, [prompts, 85], of the policy before and after it.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from tests.training import toy
 from tests.training.processes.toy_ppo import Setting, setting
 
 
-def laws(its: Setting) -> Tensor:
-    return torch.stack([toy.log_law(its.learner.policy, ids) for ids in its.asked.ids])
+def log_probs(its: Setting) -> Tensor:
+    return torch.stack([toy.response_log_probs(its.state.policy, ids) for ids in its.prompts.ids])
 
 
 if __name__ == "__main__":
     checkpoint, out = map(Path, sys.argv[1:])
     its = setting(checkpoint, Accelerator(cpu=True))
-    before = laws(its)
-    for _ in ppo.updates(its.config, its.learner, its.asked, its.judged):
+    before = log_probs(its)
+    for _ in ppo.updates(its.config, its.state, its.prompts, its.sources):
         pass
-    if its.learner.accelerator.is_main_process:
-        save_file({"before": before, "after": laws(its)}, out / "laws.safetensors")
+    if its.state.accelerator.is_main_process:
+        save_file({"before": before, "after": log_probs(its)}, out / "log_probs.safetensors")

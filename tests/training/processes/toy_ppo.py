@@ -18,7 +18,7 @@ from evalkit.training import ppo
 from evalkit.training.config import PpoConfig
 from evalkit.training.distributed import gathered
 from evalkit.training.models import fresh_value_network, load_policy
-from evalkit.training.scoring import Asked, Scale
+from evalkit.training.scoring import PromptSet, Scale
 from tests.training import toy
 
 PROMPTS = (Prompt("p0", "</s> a"), Prompt("p1", "</s> b c d"))
@@ -29,9 +29,9 @@ REWARDS = torch.randn(len(PROMPTS), len(toy.responses()), generator=torch.Genera
 @dataclass(frozen=True)
 class Setting:
     config: PpoConfig
-    learner: ppo.Learner
-    asked: Asked
-    judged: ppo.Judged
+    state: ppo.TrainState
+    prompts: PromptSet
+    sources: ppo.RewardSources
 
 
 def setting(checkpoint: Path, accelerator: Accelerator, **changes: object) -> Setting:
@@ -43,36 +43,38 @@ def setting(checkpoint: Path, accelerator: Accelerator, **changes: object) -> Se
         "minibatches": 4, "microbatch": 128, "learning_rate": 3e-3, "gae_lambda": 1.0, "normalise": False,
     }  # fmt: skip
     config = PpoConfig.model_validate(given | changes)
-    ppo.seed(config.seed, "adapters")
+    ppo.seed_torch(config.seed, "adapters")
     policy = load_policy("policy", spec, config.lora)
-    asked = Asked(PROMPTS, policy.prompt_ids(PROMPTS, toy.LONGEST))
+    prompt_set = PromptSet(PROMPTS, policy.prompt_ids(PROMPTS, toy.LONGEST))
     critic = fresh_value_network(spec, config.seed)
     reference = None if policy.has_adapters else copy.deepcopy(policy.model)
-    learner = ppo.prepare(config, policy, critic, reference, 1.0, accelerator)
-    return Setting(config, learner, asked, ppo.Judged(_reward, Scale()))
+    state = ppo.prepare(config, policy, critic, reference, 1.0, accelerator)
+    return Setting(config, state, prompt_set, ppo.RewardSources(_reward, Scale()))
 
 
 def episodes(its: Setting, shift: int = 0) -> ppo.Episodes:
     """This process's share of a batch that is the same however many processes there are."""
     every = toy.responses()
     answers = [(i % len(PROMPTS), every[(7 * i + shift) % len(every)]) for i in range(its.config.batch)]
-    which, responses = zip(*ppo.share_of(answers, its.learner.accelerator), strict=True)
-    rewards = _reward(which, responses)
+    prompt_index, responses = zip(*ppo.process_part(answers, its.state.accelerator), strict=True)
+    rewards = _reward(prompt_index, responses)
     ended = torch.tensor([response[-1] == toy.EOS for response in responses])
-    batch = ppo.pack([its.asked.ids[i] for i in which], responses).to(its.learner.device)
-    return ppo.Episodes(list(which), list(responses), batch, rewards, rewards.to(its.learner.device), None, ended)
+    batch = ppo.pack([its.prompts.ids[i] for i in prompt_index], responses).to(its.state.device)
+    return ppo.Episodes(list(prompt_index), list(responses), batch, rewards, rewards.to(its.state.device), None, ended)
 
 
-def save_weights(path: Path, learner: ppo.Learner) -> None:
+def save_weights(path: Path, state: ppo.TrainState) -> None:
     """Write what is trained; every process takes part, the first one writes."""
-    critic = learner.accelerator.unwrap_model(learner.critic)
-    parts = {"policy": learner.policy.model, "critic": critic}
+    critic = state.accelerator.unwrap_model(state.critic)
+    parts = {"policy": state.policy.model, "critic": critic}
     named = {f"{part}/{name}": weight for part, model in parts.items() for name, weight in model.named_parameters()}
-    whole = gathered(named, learner.accelerator)
-    if learner.accelerator.is_main_process:
+    whole = gathered(named, state.accelerator)
+    if state.accelerator.is_main_process:
         save_file({name: weight.contiguous().clone() for name, weight in whole.items()}, path)
 
 
-def _reward(which: Sequence[int], responses: Sequence[list[int]]) -> Tensor:
+def _reward(prompt_index: Sequence[int], responses: Sequence[list[int]]) -> Tensor:
     place = {tuple(response): i for i, response in enumerate(toy.responses())}
-    return torch.stack([REWARDS[i, place[tuple(response)]] for i, response in zip(which, responses, strict=True)])
+    return torch.stack(
+        [REWARDS[i, place[tuple(response)]] for i, response in zip(prompt_index, responses, strict=True)]
+    )

@@ -22,6 +22,6 @@ if __name__ == "__main__":
     rank = accelerator.process_index
     its = setting(checkpoint, accelerator)
     memory.memory_of = lambda _: 0 if rank == 0 else 2**40
-    asked = [its.asked.ids[rank]] * PROMPTS
-    drawn = sample(its.learner.policy, asked, toy.LONGEST, in_step=True)
+    prompt_ids = [its.prompts.ids[rank]] * PROMPTS
+    drawn = sample(its.state.policy, prompt_ids, toy.LONGEST, in_step=True)
     (out / f"{rank}.txt").write_text(str(len(drawn)))

@@ -1,4 +1,4 @@
-"""The exact law of the next token agrees with the grammar's probability of whole texts."""
+"""The exact distribution of the next token agrees with the grammar's probability of whole texts."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import random
 import pytest
 
 from evalkit.lab import tokenizer as lab
-from evalkit.lab.law import next_token
+from evalkit.lab.distribution import next_token
 from evalkit.lab.world import load
 
 GRAMMAR = load()
@@ -22,7 +22,7 @@ def test_next_token_laws_multiply_to_the_probability_of_the_text(kind):
         automaton = next_token(prompt, TOKENIZER)
         for text in (branch.sample(rng) for branch in prompt.branches):
             tokens = [*TOKENIZER(f" {text}", add_special_tokens=False).input_ids, TOKENIZER.eos_token_id]
-            laws = automaton.laws(tokens)
-            assert all(sum(law.values()) == pytest.approx(1, abs=1e-9) for law in laws)
-            total = math.fsum(math.log(law[token]) for law, token in zip(laws, tokens, strict=True))
+            distributions = automaton.distributions(tokens)
+            assert all(sum(options.values()) == pytest.approx(1, abs=1e-9) for options in distributions)
+            total = math.fsum(math.log(options[token]) for options, token in zip(distributions, tokens, strict=True))
             assert total == pytest.approx(GRAMMAR.log_prob(prompt.text, text), abs=1e-8)

@@ -1,9 +1,9 @@
-"""The exact law of the next token: what a perfect model of the grammar would predict after any prefix.
+"""The exact distribution of the next token: what a perfect model of the grammar would predict after any prefix.
 
-The law of a prompt's completions is an automaton over tokens: a state is a branch, one of its parts, and how far
-into that part's options the text has come. A prefix leaves few states alive, each with its posterior weight; the next
-token's law is their mixture. Training on it instead of on the one token that was drawn has the same expected
-gradient, without the noise of the draw (Rao-Blackwell).
+The distribution of a prompt's completions is an automaton over tokens: a state is a branch, one of its parts, and how
+far into that part's options the text has come. A prefix leaves few states alive, each with its posterior weight; the
+next token's distribution is their mixture. Training on it instead of on the one token that was drawn has the same
+expected gradient, without the noise of the draw (Rao-Blackwell).
 """
 
 from __future__ import annotations
@@ -20,37 +20,37 @@ State = tuple[int, int, tuple[int, ...]]
 """Branch, part, and the tokens of that part that are read already."""
 Belief = tuple[tuple[State, float], ...]
 """States alive with their posterior weights, which sum to 1."""
-Law = Mapping[int, float]
+Distribution = Mapping[int, float]
 """Token id to probability."""
 
 
 @dataclass
 class NextToken:
-    """The automaton of one prompt, its laws kept once they are computed."""
+    """The automaton of one prompt, its distributions kept once they are computed."""
 
     start: Belief
     parts: Sequence[Sequence[Mapping[tuple[int, ...], float]]]
     """Branch, part -> token sequences of its options, with their probabilities."""
     eos: int
-    _steps: dict[Belief, tuple[Law, dict[int, Belief]]] = field(default_factory=dict)
+    _steps: dict[Belief, tuple[Distribution, dict[int, Belief]]] = field(default_factory=dict)
 
-    def laws(self, tokens: Sequence[int]) -> list[Law]:
-        """Return the law before each token of a completion that the grammar can make, its end of sequence included."""
-        found = []
+    def distributions(self, tokens: Sequence[int]) -> list[Distribution]:
+        """Return the distribution before each token of a completion that the grammar can make, and before its end."""
+        distributions = []
         belief = self.start
         for token in tokens:
-            law, after = self._step(belief)
-            found.append(law)
+            distribution, after = self._step(belief)
+            distributions.append(distribution)
             belief = after[token]
-        return found
+        return distributions
 
-    def _step(self, belief: Belief) -> tuple[Law, dict[int, Belief]]:
+    def _step(self, belief: Belief) -> tuple[Distribution, dict[int, Belief]]:
         known = self._steps.get(belief)
         if known is None:
             known = self._steps[belief] = self._advance(belief)
         return known
 
-    def _advance(self, belief: Belief) -> tuple[Law, dict[int, Belief]]:
+    def _advance(self, belief: Belief) -> tuple[Distribution, dict[int, Belief]]:
         reached: dict[int, dict[State, float]] = defaultdict(lambda: defaultdict(float))
         for (branch, part, read), weight in belief:
             if part == len(self.parts[branch]):
@@ -63,12 +63,12 @@ class NextToken:
                 longer = option[: len(read) + 1]
                 state = (branch, part + 1, ()) if longer == option else (branch, part, longer)
                 reached[option[len(read)]][state] += weight * p / mass
-        law = {token: sum(states.values()) for token, states in reached.items()}
+        distribution = {token: sum(states.values()) for token, states in reached.items()}
         after = {
-            token: tuple((state, round(weight / law[token], 12)) for state, weight in sorted(states.items()))
+            token: tuple((state, round(weight / distribution[token], 12)) for state, weight in sorted(states.items()))
             for token, states in reached.items()
         }
-        return law, after
+        return distribution, after
 
 
 def next_token(prompt: Prompt, tokenizer: PreTrainedTokenizerFast) -> NextToken:
@@ -83,7 +83,7 @@ def _token_parts(branch: Branch, tokenizer: PreTrainedTokenizerFast) -> list[Map
     made: list[Mapping[tuple[int, ...], float]] = []
     space = " "
     for part in branch.parts:
-        options = dict(zip(part.options, part.law, strict=True)) if isinstance(part, Slot) else {part: 1.0}
+        options = dict(zip(part.options, part.probabilities, strict=True)) if isinstance(part, Slot) else {part: 1.0}
         texts = {f"{space}{option}": p for option, p in options.items()}
         space = " " if all(text.endswith(" ") for text in texts) else ""
         cut = {text[: len(text) - len(space)]: p for text, p in texts.items()}

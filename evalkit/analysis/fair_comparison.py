@@ -1,0 +1,38 @@
+"""What arms have at equal k and at equal quality: curves over k, crossovers, temperature sweeps."""
+
+from __future__ import annotations
+
+from evalkit.analysis.clusters import clusters_of
+from evalkit.analysis.comparison.curves import crossovers, curves, trace
+from evalkit.analysis.comparison.temperature_sweeps import read_sweeps
+from evalkit.analysis.estimates import FairComparison, Measured
+from evalkit.analysis.measure import Measurements
+
+
+def compare_fairly(measurements: Measurements) -> FairComparison:
+    """Curves over k, where the baseline overtakes, and temperature sweeps read at equal quality."""
+    arms, bar = measurements.sampled.arms, measurements.bar
+    clusters = clusters_of([group.prompt for group in measurements.groups[arms[0].name]]) if arms else ()
+    identity = measurements.encoder.identity
+    traced = trace(measurements.measures, measurements.scores, measurements.sampled, identity)
+    by_name = {measured.measure: measured for measured in measurements.measured}
+    readings = read_sweeps(arms, by_name[bar.measure], _diversities(measurements), clusters) if bar else []
+    return FairComparison(
+        bar,
+        tuple(curves(traced, arms, clusters)),
+        tuple(crossovers(traced, arms, clusters)),
+        tuple(readings),
+    )
+
+
+def _diversities(measurements: Measurements) -> list[Measured]:
+    """The measures of diversity itself: plain metrics with a better direction that no quality goes into."""
+    pairs = zip(measurements.measures, measurements.measured, strict=True)
+    return [
+        measured
+        for measure, measured in pairs
+        if measure.variant == "whole"
+        and measure.definition.kind == "metric"
+        and measured.traits.side == "diversity"
+        and not measure.definition.needs & {"quality", "answer"}
+    ]

@@ -1,0 +1,46 @@
+"""Alarms about measures that have no value for some prompts, or say nothing of the texts that they were taken on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+
+from evalkit.analysis.completion_scores import UNSCORED_SHARE
+from evalkit.analysis.sampled_arms import SampledArms
+from evalkit.metrics.embeddings.encoder import Encoder, unread_share
+from evalkit.metrics.registry import Measure, label
+from evalkit.plumbing.arrays import Array
+from evalkit.records import Alarm
+
+UNREAD_SHARE = 0.1
+"""From this share of letters that the encoder cannot read on, measures of meaning are spoiled."""
+
+
+def unread_texts(sampled: SampledArms, encoder: Encoder) -> Iterator[Alarm]:
+    """For each arm whose texts are in scripts that the encoder has not learned."""
+    for arm in sampled.arms:
+        share = unread_share([text for group in sampled.groups[arm.name] for text in group.texts], encoder)
+        if share > UNREAD_SHARE:
+            message = (
+                f"{share:.0%} of the letters are of scripts that the embedded encoder has not learned: to it such "
+                "texts look alike, and measures of meaning say nothing of them. Name one that reads them with "
+                "`encoder:` in the suite."
+            )
+            yield Alarm(arm.name, "unread", message)
+
+
+def undefined_values(measure: Measure, values: Mapping[str, Array]) -> Iterator[Alarm]:
+    """For each arm on which a score, or a metric of whole arms, lacks values; `values`: arm -> (P,)."""
+    for arm, of_arm in values.items():
+        left_out = int(np.isnan(of_arm).sum())
+        if measure.definition.kind == "score" and left_out and not measure.definition.needs & {"answer", "checks"}:
+            message = (
+                f"{label(str(measure))} is undefined for {left_out} of {len(of_arm)} prompts: the model behind it "
+                f"cannot read over {UNSCORED_SHARE:.0%} of their completions (too long for it, or in words that it "
+                "does not know)"
+            )
+            yield Alarm(arm, "unscored", message)
+        if measure.definition.kind == "arm_metric" and left_out == len(of_arm):
+            why = measure.definition.undefined
+            yield Alarm(arm, "undefined", f"{label(str(measure))} has no value for this arm. Undefined: {why}")

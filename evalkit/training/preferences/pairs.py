@@ -1,0 +1,85 @@
+"""Pairs of completions to be compared: one prompt's, two by two, read and written as JSONL."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, Field, TypeAdapter
+
+from evalkit.errors import MetricError, RecordsError
+from evalkit.metrics.answer_match import check_answer
+from evalkit.plumbing.unread import Notice, say
+from evalkit.records import Match, Prompt
+from evalkit.training.data_files import Label, Text, typed_rows, write_rows
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Two completions of one prompt, to be compared; without white space around them."""
+
+    prompt: Prompt
+    a: str
+    b: str
+
+    @property
+    def prompt_id(self) -> str:
+        return self.prompt.id
+
+
+class _PairRow(BaseModel):
+    """One line of a pairs file, as `evalkit score` reads it too."""
+
+    prompt_id: Label
+    prompt: Text
+    completions: Annotated[tuple[str, ...], Field(min_length=2, max_length=2)]
+    answer: str | None = None
+    match: Match = "exact"
+
+    @property
+    def pair(self) -> Pair:
+        a, b = self.completions
+        return Pair(Prompt(self.prompt_id, self.prompt, answer=self.answer, match=self.match), a, b)
+
+
+def read_pairs(paths: Iterable[str | Path], notice: Notice = say) -> list[Pair]:
+    """All pairs of JSONL files, in order; white space around completions is taken off.
+
+    `notice` is told of keys that are not read. Raises `RecordsError` with file, line and key, also where one prompt id
+    stands for two prompts.
+    """
+    pairs = []
+    known: dict[str, Prompt] = {}
+    adapter, keys, needed = TypeAdapter(_PairRow), list(_PairRow.model_fields), "prompt_id, prompt and completions"
+    for path in paths:
+        for where, _, row in typed_rows(Path(path), adapter, needed, keys, notice):
+            pair = row.pair
+            _check_prompt(where, pair.prompt, known.setdefault(pair.prompt_id, pair.prompt))
+            pairs.append(Pair(pair.prompt, pair.a.strip(), pair.b.strip()))
+    return pairs
+
+
+def write_pairs(path: Path, pairs: Iterable[Pair]) -> None:
+    """Write JSONL of prompt_id, prompt, completions (two), and answer and match where there is an answer.
+
+    Raises `StoreError`; then a file that was there is as it was.
+    """
+    write_rows(path, map(_pair_row, pairs))
+
+
+def _check_prompt(where: str, prompt: Prompt, known: Prompt) -> None:
+    if prompt != known:
+        raise RecordsError(
+            f"{where}: prompt_id: {prompt.id!r} stands for another prompt here than above; give each prompt its own"
+        )
+    try:
+        check_answer(prompt)
+    except MetricError as error:
+        raise RecordsError(f"{where}: answer: {error}") from None
+
+
+def _pair_row(pair: Pair) -> dict[str, Any]:
+    row = {"prompt_id": pair.prompt_id, "prompt": pair.prompt.text, "completions": [pair.a, pair.b]}
+    return row if pair.prompt.answer is None else row | {"answer": pair.prompt.answer, "match": pair.prompt.match}

@@ -1,0 +1,87 @@
+"""Pairs are sampled: completions of each prompt from one checkpoint, by the same plan, cache and engines as a run's."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from evalkit.errors import InputError
+from evalkit.inference.engines.base import open_engine
+from evalkit.inference.plan import Loaded, Shard, make_plan
+from evalkit.inference.stock import allot
+from evalkit.metrics.registry import parse
+from evalkit.plumbing.progress import Listener
+from evalkit.plumbing.times import span
+from evalkit.records import Completion
+from evalkit.runs.folder import Store, open_store
+from evalkit.suite.schema import SamplingSpec, Suite
+from evalkit.training.config import PrefsSampleConfig
+from evalkit.training.preferences.pairs import Pair
+
+
+def sample_pairs(config: PrefsSampleConfig, engine: str, tell: Listener) -> list[Pair]:
+    """Draw 2 x `pairs` completions of each prompt and pair them up; pairs of equal texts are dropped and counted.
+
+    What was sampled is in the cache when something interrupts, and is not sampled again.
+    Raises `InputError`s before anything is sampled, `EngineError`, and `InputError` when no pair is left.
+    """
+    prompts = {prompt.id: prompt for prompt in config.prompts}
+    drawn = _draw(config, engine, tell)
+    couples = zip(drawn[::2], drawn[1::2], strict=True)
+    pairs = [Pair(prompts[a.prompt_id], a.text.strip(), b.text.strip()) for a, b in couples]
+    different = [pair for pair in pairs if pair.a != pair.b]
+    if not different:
+        raise InputError(
+            f"all {len(pairs)} pairs are of equal texts: this checkpoint always says the same; "
+            "raise sampling.temperature or use other prompts"
+        )
+    if len(different) < len(pairs):
+        tell.note(f"{len(pairs) - len(different)} of {len(pairs)} pairs were of equal texts, and dropped")
+    return different
+
+
+def _draw(config: PrefsSampleConfig, engine: str, tell: Listener) -> list[Completion]:
+    """Completions of all prompts, in the order of slots within prompts; those in the cache are not drawn again."""
+    plan = make_plan(_as_suite(config), engine)
+    if len(plan.arms) > 1:
+        raise InputError("policy.sampling lists several temperatures; pairs are drawn at one")
+    [loaded] = plan.checkpoints.values()
+    with tempfile.TemporaryDirectory() as folder, open_store(Path(folder), tell.note) as store:
+        shards = allot(plan, store).shards
+        missing = [shard for shard in shards if not store.holds(shard.key, shared=shard.shared, law=shard.law)]
+        if missing:
+            _sample(loaded, missing, store, tell)
+        if reused := [store.sampled(shard.key) for shard in shards if shard not in missing]:
+            when = span(min(reused), max(reused))
+            tell.note(f"{len(reused)} of {len(shards)} blocks of pairs come from the cache, sampled {when}")
+        drawn = [completion for shard in shards for completion in shard.row.of(store.read(shard.key))]
+    place = {prompt.id: index for index, prompt in enumerate(plan.suite.prompts)}
+    return sorted(drawn, key=lambda one: (place[one.prompt_id], one.slot))
+
+
+def _as_suite(config: PrefsSampleConfig) -> Suite:
+    """Pairs are a run's samples, not yet measured: a run's plan finds the mistakes, cuts the work and seeds it."""
+    sampling = SamplingSpec(
+        n=2 * config.pairs,
+        temperature=(config.sampling.temperature,),
+        max_tokens=config.sampling.max_tokens,
+        seed=config.seed,
+    )
+    return Suite(
+        name=config.name,
+        checkpoints={"policy": config.policy},
+        sampling=sampling,
+        metrics=(parse("length"),),
+        prompts=config.prompts,
+    )
+
+
+def _sample(loaded: Loaded, shards: Sequence[Shard], store: Store, tell: Listener) -> None:
+    tell.stage(f"load {loaded.checkpoint.source} ({loaded.engine})", 1)
+    with open_engine(loaded.engine, loaded.checkpoint, loaded.max_length) as opened:
+        tell.advance(1)
+        tell.stage("sample pairs", sum(shard.size for shard in shards))
+        for shard in shards:
+            drawn = shard.drawn(opened.sample(shard.prompts, shard.sampling, shard.seed, tell.advance))
+            store.put(shard.key, drawn, shard.arm.name, shard.shared, call=shard.call)
