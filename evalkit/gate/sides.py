@@ -84,7 +84,7 @@ def choose_pairs(new: Side, old: Side, asked: Sequence[Pair]) -> list[Pair]:
     """
     if asked:
         return list(asked)
-    if new.summary != old.summary and _is_one_text(new.summary) and _is_one_text(old.summary):
+    if new.summary != old.summary and is_one_text(new.summary) and is_one_text(old.summary):
         pairs = [(new.summary.arms[0].name, old.summary.arms[0].name)]  # named after models or files, which differ
     elif new.summary == old.summary:
         pairs = [(arm.name, arm.baseline) for arm in new.summary.arms if arm.baseline is not None]
@@ -106,7 +106,7 @@ def choose_pairs(new: Side, old: Side, asked: Sequence[Pair]) -> list[Pair]:
     return pairs
 
 
-def _is_one_text(summary: Summary) -> bool:
+def is_one_text(summary: Summary) -> bool:
     """Whether it is of one arm that was made elsewhere."""
     return len(summary.arms) == 1 and summary.arms[0].sampling is None
 
