@@ -209,7 +209,7 @@ def test_what_expands_without_end_is_stopped(tmp_path: Path, monkeypatch: pytest
     with pytest.raises(RecordsError, match="bomb:1: the line has more than 1 MiB"):
         read(path)
     path.write_bytes(gzip.compress((b" " * 1000 + b"\n") * 10_000))
-    with pytest.raises(RecordsError, match="expands to more than 4 MiB"):
+    with pytest.raises(RecordsError, match=r"expands to more than \d+ MiB from"):
         read(path)
 
 
