@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, get_args
 
 import click
 
-from evalkit.cli.errors import Command, write
-from evalkit.cli.gate import decide
-from evalkit.cli.options import output_options
+from evalkit.cli.errors import Command
+from evalkit.cli.gate import decide_early
+from evalkit.cli.options import engine_option, output_options
+from evalkit.plumbing.files import write_file
 from evalkit.plumbing.tokenizer import Asked
 
 if TYPE_CHECKING:
@@ -63,13 +64,7 @@ def _models(_context: click.Context, _parameter: click.Parameter, given: tuple[s
     metavar="T",
     help="Sampling temperature; repeat for several arms.",
 )
-@click.option(
-    "--engine",
-    default="auto",
-    show_default=True,
-    metavar="NAME",
-    help="vllm, transformers, openai, or auto: vllm where installed.",
-)
+@engine_option
 @click.option("--prompts", type=int, metavar="N", help="Only the first N prompts.")
 @click.option(
     "--reward",
@@ -127,7 +122,7 @@ def run(suite: Path, models: dict[str, str], samples: int | None, temperatures: 
     if prices is not None:
         raise click.UsageError("--price-per-million goes with --dry-run")
     if policy_file is not None:
-        decide(asked, policy_file, baseline, engine, out, tell, command, fresh, tags, quiet)
+        decide_early(asked, policy_file, baseline, engine, out, tell, command, fresh, tags, quiet)
         return
     if baseline is not None:
         raise click.UsageError("--baseline goes with --until-decided; to gate a run that is there, use evalkit gate")
@@ -223,7 +218,7 @@ def score(
     scored = score_files(files, names, baseline, tell, tokenizer, suite, reading)
     tell.close()
     if report is not None:
-        write(report, scored.page)
+        write_file(report, scored.page)
     if as_json:
         click.echo(to_json(scored.summary))
     elif not quiet:

@@ -6,15 +6,18 @@ import sys
 from collections.abc import Callable, Sequence
 from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from evalkit.cli.errors import Group
-from evalkit.cli.options import output_options
+from evalkit.cli.options import engine_option, output_options
 
 if TYPE_CHECKING:
     from evalkit.plumbing.progress import Listener
+    from evalkit.training.config import Training
+
+Config = TypeVar("Config", bound="Training")
 
 
 @click.group(cls=Group)
@@ -31,13 +34,7 @@ def prefs() -> None:
     metavar="FILE.jsonl",
     help="Write the pairs here, over what is there.",
 )
-@click.option(
-    "--engine",
-    default="auto",
-    show_default=True,
-    metavar="NAME",
-    help="vllm, transformers, openai, or auto: vllm where installed.",
-)
+@engine_option
 @output_options
 def prefs_sample(config: Path, out: Path, engine: str, tell: Listener, quiet: bool) -> None:
     """Draw pairs of completions from a checkpoint, as CONFIG asks."""
@@ -131,9 +128,7 @@ def train_ppo(config: Path, out: Path | None, tell: Listener, quiet: bool) -> No
     from evalkit.training.config import PpoConfig, load_config
     from evalkit.training.ppo_ladder import train_ladder
 
-    asked = load_config(PpoConfig, config, tell.note)
-    folder = out or Path("trained") / asked.name
-    _print_trained(train_ladder(asked, folder, tell, ["evalkit", *sys.argv[1:]]), folder, tell, quiet)
+    _train(train_ladder, load_config(PpoConfig, config, tell.note), out, tell, quiet)
 
 
 @train.command("reward")
@@ -141,11 +136,9 @@ def train_ppo(config: Path, out: Path | None, tell: Listener, quiet: bool) -> No
 def train_reward(config: Path, out: Path | None, tell: Listener, quiet: bool) -> None:
     """Train a reward model on the preferences of CONFIG, and one for each rater group where it says so."""
     from evalkit.training.config import RewardConfig, load_config
-    from evalkit.training.reward_model import train_reward as train
+    from evalkit.training.reward_model import train_reward as train_rewards
 
-    asked = load_config(RewardConfig, config, tell.note)
-    folder = out or Path("trained") / asked.name
-    _print_trained(train(asked, folder, tell, ["evalkit", *sys.argv[1:]]), folder, tell, quiet)
+    _train(train_rewards, load_config(RewardConfig, config, tell.note), out, tell, quiet)
 
 
 @train.command("sft")
@@ -153,11 +146,9 @@ def train_reward(config: Path, out: Path | None, tell: Listener, quiet: bool) ->
 def train_sft(config: Path, out: Path | None, tell: Listener, quiet: bool) -> None:
     """Fine-tune the model of CONFIG on prompts and completions."""
     from evalkit.training.config import SftConfig, load_config
-    from evalkit.training.sft import train_sft as train
+    from evalkit.training.sft import train_sft as fine_tune
 
-    asked = load_config(SftConfig, config, tell.note)
-    folder = out or Path("trained") / asked.name
-    _print_trained([train(asked, folder, tell, ["evalkit", *sys.argv[1:]])], folder, tell, quiet)
+    _train(lambda *job: [fine_tune(*job)], load_config(SftConfig, config, tell.note), out, tell, quiet)
 
 
 def _needs_the_train_extra() -> None:
@@ -169,9 +160,17 @@ def _needs_the_train_extra() -> None:
         raise InputError("training needs accelerate; install it with: pip install 'evalkit[train]'")
 
 
-def _print_trained(made: Sequence[Path], folder: Path, tell: Listener, quiet: bool) -> None:
+def _train(
+    trainer: Callable[[Config, Path, Listener, Sequence[str]], Sequence[Path]],
+    config: Config,
+    out: Path | None,
+    tell: Listener,
+    quiet: bool,
+) -> None:
+    folder = out or Path("trained") / config.name
+    checkpoints = trainer(config, folder, tell, ["evalkit", *sys.argv[1:]])
     tell.close()
-    for checkpoint in made:
+    for checkpoint in checkpoints:
         click.echo(checkpoint if quiet else f"Checkpoint: {checkpoint}")
     if not quiet:
         click.echo(f"Curves: {folder / 'training.html'}")

@@ -7,7 +7,6 @@ hashes it names.
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -17,7 +16,7 @@ from evalkit.analysis import effects
 from evalkit.analysis.clusters import sized
 from evalkit.analysis.intervals import units
 from evalkit.metrics.registry import split_variant
-from evalkit.plumbing.arrays import JSON
+from evalkit.plumbing.arrays import JSON, is_number
 from evalkit.plumbing.prose import counted, listed
 from evalkit.records import Estimate, Side, Summary
 from evalkit.report.content.content import ReportContent
@@ -261,4 +260,4 @@ def _loss(estimate: Estimate, baseline: Estimate) -> list[float | None]:
     sign = 1 if estimate.better == "lower" else -1
     pairs = zip(estimate.values, baseline.values, strict=False)
     lost = [None if a is None or b is None else sign * (a - b) for a, b in pairs]
-    return [float(f"{value:.4g}") if value is not None and math.isfinite(value) else None for value in lost]
+    return [float(f"{value:.4g}") if is_number(value) else None for value in lost]

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
 from evalkit.analysis.figure_data import FigureData
 from evalkit.analysis.measure import Measurements
+from evalkit.plumbing.arrays import finite_or_none
 from evalkit.records import Groups, Summary
 from evalkit.report.content.content import ReportContent, metric_text
 from evalkit.report.page import build_report
@@ -30,8 +30,7 @@ def report_page(
         rendered=rendered,
         scores={
             score: {
-                arm: [[None if math.isnan(value) else float(value) for value in array] for array in arrays]
-                for arm, arrays in by_arm.items()
+                arm: [[finite_or_none(value) for value in array] for array in arrays] for arm, arrays in by_arm.items()
             }
             for score, by_arm in measurements.scores.items()
         },

@@ -8,19 +8,16 @@ prompt (curves over k, sweeps read at equal quality) is each run's own.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-
-import numpy as np
 
 from evalkit.analysis.clusters import shared_clusters
 from evalkit.analysis.estimates import Measured, compare_arms, corrected, estimate_arms, few_prompts, remeasured
 from evalkit.analysis.figure_data import FigureData, Meanings
 from evalkit.errors import Incomparable
 from evalkit.metrics.registry import is_by_prompt
-from evalkit.plumbing.arrays import JSON, Array
+from evalkit.plumbing.arrays import JSON, Array, nan_for_none
 from evalkit.plumbing.prose import counted, listed
 from evalkit.records import (
     Alarm,
@@ -261,8 +258,7 @@ def _places(prompts: Sequence[str], shared: Sequence[str]) -> list[int]:
 
 
 def _values(estimate: Estimate, places: Sequence[int]) -> Array:
-    values = [estimate.values[place] for place in places]
-    return np.array([math.nan if value is None else value for value in values], dtype=np.float64)
+    return nan_for_none(estimate.values[place] for place in places)
 
 
 def _alarms(runs: Sequence[_Run]) -> list[Alarm]:

@@ -9,13 +9,12 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from evalkit.analysis.clusters import shared_clusters
 from evalkit.analysis.effects import is_plain
 from evalkit.analysis.estimates import estimate_arms, remeasured
 from evalkit.errors import Incomparable, InputError, RecordsError
 from evalkit.metrics.registry import is_by_prompt
+from evalkit.plumbing.arrays import nan_for_none
 from evalkit.plumbing.prose import counted, listed
 from evalkit.plumbing.times import moment
 from evalkit.records import Arm, Estimate, Summary
@@ -167,7 +166,7 @@ def _cut(past: _Past, shared: Sequence[str], clusters: Sequence[str]) -> _Past:
 
 def _again(estimate: Estimate, arm: Arm, places: Sequence[int], clusters: Sequence[str]) -> Estimate:
     """The estimate made anew from its values at these places."""
-    values = np.array([np.nan if (v := estimate.values[place]) is None else v for place in places], dtype=np.float64)
+    values = nan_for_none(estimate.values[place] for place in places)
     [found] = estimate_arms(remeasured(estimate, {arm.name: values}), [arm], clusters)
     return found
 

@@ -9,13 +9,12 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import math
 import re
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from typing import Any
 
-from evalkit.plumbing.arrays import JSON
+from evalkit.plumbing.arrays import JSON, finite_or_none
 from evalkit.plumbing.prose import showable
 from evalkit.report.wording import LEVEL, label
 
@@ -78,7 +77,7 @@ def holdable(value: Any) -> Any:
     if isinstance(value, str):
         return showable(value)
     if isinstance(value, float):
-        return value if math.isfinite(value) else None
+        return finite_or_none(value)
     if isinstance(value, Mapping):
         return {showable(str(key)): holdable(item) for key, item in value.items()}
     return [holdable(item) for item in value] if _is_list(value) else value

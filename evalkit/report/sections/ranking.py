@@ -20,7 +20,7 @@ import numpy as np
 
 from evalkit.analysis import effects
 from evalkit.analysis.intervals import Mean, mean_intervals
-from evalkit.plumbing.arrays import Array, is_number
+from evalkit.plumbing.arrays import Array, is_number, nan_for_none
 from evalkit.records import CONFIDENCE, Better, Estimate, Side, Summary, Traits
 from evalkit.report.content.content import ReportContent
 from evalkit.report.verdicts.joint import forms_for_all
@@ -200,7 +200,7 @@ def _of_measure(
     own = {arm: found[measure, arm] for arm in arms if (measure, arm) in found}
     if own.keys() != set(arms) or len({estimate.signature for estimate in own.values()}) > 1:
         return None
-    values = {arm: np.array([np.nan if v is None else v for v in own[arm].values], dtype=np.float64) for arm in arms}
+    values = {arm: nan_for_none(own[arm].values) for arm in arms}
     return _scaled(measure, found[measure, baseline].traits.side, -1 if better == "lower" else 1, values, baseline)
 
 

@@ -28,7 +28,7 @@ import numpy as np
 
 from evalkit.analysis.intervals import holm, mean_intervals, mean_p_values
 from evalkit.metrics.registry import split_variant
-from evalkit.plumbing.arrays import Array
+from evalkit.plumbing.arrays import Array, defined_in_all, nan_for_none
 from evalkit.records import CONFIDENCE, Arm, Estimate, Side, Summary, Traits
 
 UNLIKE = ("length", "truncated")
@@ -193,15 +193,9 @@ def _standing(traits: Mapping[str, Traits], told: bool, tokenizers: set[str]) ->
     return _Standing(forms, tuple(by_length), tuple(by_tokenizer))
 
 
-def _values(estimate: Estimate) -> Array:
-    return np.array([math.nan if value is None else value for value in estimate.values], dtype=np.float64)
-
-
 def _both(own: Estimate, home: Estimate) -> Array:
     """(2, P), NaN on prompts where one of them is undefined."""
-    both = np.stack([_values(own), _values(home)])
-    both[:, np.isnan(both).any(axis=0)] = math.nan
-    return both
+    return defined_in_all([nan_for_none(own.values), nan_for_none(home.values)])
 
 
 def _tells(own: Estimate, home: Estimate) -> bool:

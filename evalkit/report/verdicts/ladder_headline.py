@@ -15,7 +15,7 @@ import numpy as np
 
 from evalkit.analysis import effects
 from evalkit.analysis.intervals import holm, mean_p_values
-from evalkit.plumbing.arrays import is_number
+from evalkit.plumbing.arrays import is_number, nan_for_none
 from evalkit.plumbing.prose import capital, listed
 from evalkit.records import Estimate, Side, Summary
 from evalkit.report.verdicts.findings import Finding, Findings, telling, told_of
@@ -134,7 +134,7 @@ def _steps(
 
 
 def _values(estimate: Estimate | None) -> np.ndarray:
-    return np.array([np.nan if v is None else v for v in estimate.values] if estimate else [], dtype=np.float64)
+    return nan_for_none(estimate.values if estimate else ())
 
 
 def _graded(sides: Sequence[_Words], ladder: Ladder, states: Mapping[Side, Sequence[State]]) -> str:
