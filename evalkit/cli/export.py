@@ -6,7 +6,8 @@ from pathlib import Path
 
 import click
 
-from evalkit.cli.errors import Command, write
+from evalkit.cli.errors import Command
+from evalkit.plumbing.files import write_file
 
 FORMATS = ("jsonl", "csv", "parquet", "inspect", "trl")
 
@@ -25,5 +26,5 @@ def export(run: Path, to: str, out: Path | None) -> None:
     from evalkit.runs.export import export_run
 
     for path, content in export_run(run, to, out).items():
-        write(path, content)
+        write_file(path, content)
         click.echo(path)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from evalkit.errors import RecordsError
-from evalkit.plumbing.unread import meant
+from evalkit.plumbing.did_you_mean import did_you_mean
 from evalkit.runs.exchange import inspect_log, lighteval, lm_eval, novelty_bench, openai_batch, trl
 from evalkit.runs.exchange.layouts import Layout
 from evalkit.runs.exchange.own import KEYS, SCORE
@@ -94,7 +94,9 @@ def read_columns(pairs: Mapping[str, str]) -> dict[str, str]:
     for field in found:
         if field not in KEYS and not field.startswith(SCORE):
             allowed = ", ".join((*KEYS, *ALIASES, f"{SCORE}NAME"))
-            raise RecordsError(f"--columns: there is no field {field!r}{meant(field, KEYS)}; the fields are {allowed}")
+            raise RecordsError(
+                f"--columns: there is no field {field!r}{did_you_mean(field, KEYS)}; the fields are {allowed}"
+            )
     return found
 
 
@@ -109,7 +111,7 @@ def _refuse_missing(columns: Columns, row: Mapping[str, Any], where: str) -> Non
     for field, column in columns.items():
         if column not in row:
             raise RecordsError(
-                f"{where}: --columns {field}={column}: there is no column {column!r}{meant(column, list(row))}; "
+                f"{where}: --columns {field}={column}: there is no column {column!r}{did_you_mean(column, list(row))}; "
                 f"columns: {', '.join(map(str, row))}"
             )
 
