@@ -18,6 +18,7 @@ from evalkit.plumbing.files import write_file, writing
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from evalkit.cli.tracking import Log
     from evalkit.gate.decide import GateDecision
     from evalkit.plumbing.progress import Listener
     from evalkit.suite.gate_policy import Inconclusive
@@ -224,8 +225,9 @@ def power(suite: Path, pilot: str, loss: float, chance: float, policy_file: Path
     show(plan_size(asked, pilot, policy, loss, chance, pairs, Quiet()), loss, chance)
 
 
-def decide_early(suite: Suite, policy_file: Path, baseline: str | None, engine: str, out: Path | None, tell: Listener,
-           command: Sequence[str], fresh: bool, tags: Sequence[str], quiet: bool) -> None:  # fmt: skip
+def decide_early(suite: Suite, policy_file: Path, baseline: str | None, engine: str, out: Path | None, log: Log,
+                 tell: Listener, command: Sequence[str], fresh: bool, tags: Sequence[str],
+                 quiet: bool) -> None:  # fmt: skip
     """The rest of `evalkit run --until-decided`: run, show the verdict, exit as the gate does."""
     from evalkit.gate.baselines import read_side
     from evalkit.gate.decide import exit_code
@@ -237,6 +239,7 @@ def decide_early(suite: Suite, policy_file: Path, baseline: str | None, engine: 
     old = None if baseline is None else read_side(baseline)
     decided = run_until_decided(suite, policy, old, engine, out, tell, command, fresh, tags)
     tell.close()
+    log.send_run(decided.run.folder)
     if quiet:
         click.echo(decided.run.report)
     else:

@@ -11,13 +11,16 @@ import click
 from evalkit.cli.errors import Command
 from evalkit.cli.gate import decide_early
 from evalkit.cli.options import engine_option, output_options
+from evalkit.cli.tracking import Log, log_options
 from evalkit.plumbing.files import write_file
 from evalkit.plumbing.tokenizer import Asked
 
 if TYPE_CHECKING:
     from evalkit.plumbing.progress import Listener
     from evalkit.records import Summary
+    from evalkit.report.trackers import Record
     from evalkit.runs.exchange.layouts import Layout
+    from evalkit.score import Scored
     from evalkit.suite.schema import Suite
 
 
@@ -103,10 +106,11 @@ def _models(_context: click.Context, _parameter: click.Parameter, given: tuple[s
 )
 @click.option("--baseline", metavar="WHAT", help="With --until-decided: what the gate compares with; see evalkit gate.")
 @output_options
+@log_options
 def run(suite: Path, models: dict[str, str], samples: int | None, temperatures: tuple[float, ...], engine: str,
         prompts: int | None, rewards: tuple[str, ...], judge: str | None, out: Path | None, policy_file: Path | None,
         fresh: bool, seed: int | None, tags: tuple[str, ...], dry_run: bool, prices: str | None, baseline: str | None,
-        tell: Listener, quiet: bool) -> None:  # fmt: skip
+        log: Log, tell: Listener, quiet: bool) -> None:  # fmt: skip
     """Sample SUITE from its checkpoints, measure, and write a report."""
     from evalkit.run import run_suite
     from evalkit.suite.schema import load_suite, overrides
@@ -122,12 +126,13 @@ def run(suite: Path, models: dict[str, str], samples: int | None, temperatures: 
     if prices is not None:
         raise click.UsageError("--price-per-million goes with --dry-run")
     if policy_file is not None:
-        decide_early(asked, policy_file, baseline, engine, out, tell, command, fresh, tags, quiet)
+        decide_early(asked, policy_file, baseline, engine, out, log, tell, command, fresh, tags, quiet)
         return
     if baseline is not None:
         raise click.UsageError("--baseline goes with --until-decided; to gate a run that is there, use evalkit gate")
     result = run_suite(asked, engine, out, tell, command, fresh, tags)
     tell.close()
+    log.send_run(result.folder)
     if not quiet:
         _print_verdict(result.summary)
         click.echo(f"Report: {result.report}")
@@ -185,6 +190,7 @@ def _forecast(suite: Suite, engine: str, out: Path | None, fresh: bool, prices: 
     "--report", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE.html", help="Write the report here."
 )
 @output_options
+@log_options
 def score(
     files: tuple[Path, ...],
     layout: Layout | None,
@@ -196,6 +202,7 @@ def score(
     suite: str | None,
     as_json: bool,
     report: Path | None,
+    log: Log,
     tell: Listener,
     quiet: bool,
 ) -> None:
@@ -219,12 +226,21 @@ def score(
     tell.close()
     if report is not None:
         write_file(report, scored.page)
+    log.send(lambda: [_scored(scored, files)])
     if as_json:
         click.echo(to_json(scored.summary))
     elif not quiet:
         _print_verdict(scored.summary)
     if report is not None and not as_json:
         click.echo(f"Report: {report}")
+
+
+def _scored(scored: Scored, files: tuple[Path, ...]) -> Record:
+    from evalkit.report.trackers import scored_record
+
+    return scored_record(
+        scored.summary, scored.page, {"files": " ".join(map(str, files)), "command": ["evalkit", *sys.argv[1:]]}
+    )
 
 
 def _print_verdict(summary: Summary) -> None:
