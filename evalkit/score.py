@@ -123,7 +123,7 @@ def score_files(
     name = suite or stem_of(paths)
     asked = AskedSuite(name, ids, clusters_of(prompts), hashes_of(prompts))
     summary = summarise(asked, arms, measurements.measured, found, compare_fairly(measurements))
-    provenance = {"files": [str(path) for path in paths], "read as": list(dict.fromkeys(texts.layouts)),
+    provenance = {"file": ", ".join(map(str, paths)), "read as": list(dict.fromkeys(texts.layouts)),
                   "metrics": [str(measure) for measure in measures], "samples": samples}  # fmt: skip
     evidence = collect_figure_data(measurements.groups, measurements.measures)
     return Scored(summary, report_page(name, summary, groups, {}, measurements, provenance, evidence))

@@ -239,7 +239,7 @@ def _scored(scored: Scored, files: tuple[Path, ...]) -> Record:
     from evalkit.report.trackers import scored_record
 
     return scored_record(
-        scored.summary, scored.page, {"files": " ".join(map(str, files)), "command": ["evalkit", *sys.argv[1:]]}
+        scored.summary, scored.page, {"file": ", ".join(map(str, files)), "command": ["evalkit", *sys.argv[1:]]}
     )
 
 
