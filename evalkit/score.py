@@ -28,7 +28,7 @@ from evalkit.plumbing.progress import Listener
 from evalkit.plumbing.prose import counted
 from evalkit.plumbing.tokenizer import Asked
 from evalkit.records import Alarm, Arm, Better, Completion, Given, Group, Prompt, Summary
-from evalkit.report.publish import report_page
+from evalkit.report.render_report import report_page
 from evalkit.runs.asked import hashes_of
 from evalkit.runs.exchange.detect import Columns
 from evalkit.runs.exchange.layouts import Layout
