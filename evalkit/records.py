@@ -228,6 +228,18 @@ class Voices:
 
 
 @dataclass(frozen=True)
+class Given:
+    """What the tool that made a prompt's k completions says of them, where they were made elsewhere."""
+
+    scores: Mapping[str, np.ndarray] = field(default_factory=dict)
+    """Name -> (k,) float64, NaN where it gives none."""
+    prompt_scores: Mapping[str, float] = field(default_factory=dict)
+    """Name -> one number for all of them together."""
+    classes: np.ndarray | None = None
+    """(k,) int64, which of them say the same, as it divides them; None where it does not."""
+
+
+@dataclass(frozen=True)
 class Group:
     """All of one prompt's completions under one arm: what a metric or score is computed on."""
 
@@ -254,6 +266,8 @@ class Group:
 
     voices: Voices | None = None
     """Who says what; present for metrics that need "voices"."""
+    given: Given | None = None
+    """What another tool says of the completions; None for those that evalkit sampled."""
     tokenizer: Tokenizer = "13a"
     """What splits texts into words: one for all groups that are compared."""
 

@@ -77,12 +77,16 @@ def _only(estimate: Estimate, indices: Sequence[int], is_part: bool) -> Estimate
 def choose_pairs(new: Side, old: Side, asked: Sequence[Pair]) -> list[Pair]:
     """Which arms are compared: those asked for; else, in one run, each arm with its own baseline; else equal names.
 
+    Of two files of texts with one arm each it is these two, whatever models they name.
+
     Between two runs these are all arms of the old side but its baselines, unless it has no others: the same base
     sampled twice says nothing of a release. Raises `Incomparable` where one of them is gone.
     """
     if asked:
         return list(asked)
-    if new.summary == old.summary:
+    if new.summary != old.summary and is_one_text(new.summary) and is_one_text(old.summary):
+        pairs = [(new.summary.arms[0].name, old.summary.arms[0].name)]  # named after models or files, which differ
+    elif new.summary == old.summary:
         pairs = [(arm.name, arm.baseline) for arm in new.summary.arms if arm.baseline is not None]
     else:
         known = [arm.name for arm in new.summary.arms]
@@ -100,6 +104,11 @@ def choose_pairs(new: Side, old: Side, asked: Sequence[Pair]) -> list[Pair]:
             "say which with --arm NEW=OLD"
         )
     return pairs
+
+
+def is_one_text(summary: Summary) -> bool:
+    """Whether it is of one arm that was made elsewhere."""
+    return len(summary.arms) == 1 and summary.arms[0].sampling is None
 
 
 def read_pair(text: str, new: Side, old: Side) -> Pair:

@@ -224,6 +224,10 @@ def check_measures(measures: Sequence[Measure], prompts: Sequence[Prompt]) -> No
     }
     for measure in measures:
         measure.identify()
+        if measure.definition.needs & {"scores", "classes"}:
+            raise MetricError(
+                f"metric {measure} reads what another tool says of its completions; evalkit score measures those"
+            )
         for need, field in fields.items():
             if need in measure.definition.needs and not any(getattr(prompt, field) for prompt in prompts):
                 raise MetricError(f"metric {measure} needs prompts with `{field}`; none has any")
