@@ -17,7 +17,6 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pydantic import TypeAdapter, ValidationError
 
 from evalkit.errors import RecordsError
 from evalkit.records import Arm, Completion, Group, Prompt
@@ -25,8 +24,7 @@ from evalkit.runs.asked import read_prompts
 from evalkit.runs.exchange.own import SCORE
 from evalkit.runs.exchange.rows import score_name
 from evalkit.runs.groups import groups_of
-from evalkit.runs.manifest import first_fault, read_manifest
-from evalkit.runs.shards import Row, read_rows
+from evalkit.runs.manifest import Manifest, ShardRow, read_manifest, start_of
 from evalkit.runs.summary import read_summary
 
 ENDINGS = {"jsonl": ".jsonl", "csv": ".csv", "parquet": ".parquet", "inspect": ".json", "trl": ".jsonl"}
@@ -50,7 +48,7 @@ def export_run(folder: Path, to: str, out: Path | None = None) -> dict[Path, byt
     if to != "inspect":
         return {name: WRITERS[to](rows)}
     arms = list(dict.fromkeys(str(row["arm"]) for row in rows))
-    created = str(manifest.get("ended") or manifest.get("started") or "1970-01-01T00:00:00+00:00")
+    created = (manifest.ended or start_of(manifest, folder)).isoformat()
     logs = {arm: _inspect_log([row for row in rows if row["arm"] == arm], summary.suite, created) for arm in arms}
     if len(arms) == 1:
         return {name: logs[arms[0]]}
@@ -61,13 +59,11 @@ Scores = Mapping[tuple[str, str, int], Mapping[str, float]]
 """(arm, prompt, sample) -> score -> value."""
 
 
-def _arms(folder: Path, manifest: Mapping[str, Any], arms: Sequence[Arm]) -> list[tuple[Arm, Sequence[Group], Scores]]:
-    try:
-        kept = TypeAdapter(dict[str, str]).validate_python(manifest["kept"])
-        drawn = [row for row in read_rows(manifest["shards"]) if row.arm not in kept]
-    except (KeyError, TypeError, ValidationError) as error:
-        raise RecordsError(f"{folder} is not a run's folder that this evalkit wrote: {first_fault(error)}") from None
-    groups = groups_of(folder, read_prompts(folder), [*drawn, *(Row(arm, key) for arm, key in kept.items())])
+def _arms(folder: Path, manifest: Manifest, arms: Sequence[Arm]) -> list[tuple[Arm, Sequence[Group], Scores]]:
+    kept = manifest.kept or {}
+    rows = [row for row in manifest.shards if row.arm not in kept]
+    rows += [ShardRow(arm=arm, key=key) for arm, key in kept.items()]
+    groups = groups_of(folder, read_prompts(folder), rows)
     scores = _scores(folder / "scores.parquet")
     return [(arm, groups.get(arm.name, ()), scores) for arm in arms]
 
