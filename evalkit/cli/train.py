@@ -136,8 +136,9 @@ def prefs_import(
     pairs = len(account.preferences)
     if not quiet:
         click.echo(
-            f"Layout: {account.layout}; rows: {account.rows}; pairs: {pairs}; ties: {account.count('tie')}; both bad: "
-            f"{account.count('both_bad')}; prompts of several turns: {account.multi_turn} ({account.multi_turn / pairs:.0%})"
+            f"Layout: {account.layout}; rows: {account.rows}; pairs: {pairs}; ties: {account.count('tie')}; "
+            f"both bad: {account.count('both_bad')}; "
+            f"prompts of several turns: {account.multi_turn} ({account.multi_turn / pairs:.0%})"
         )
     click.echo(out if quiet else f"Preferences: {out} ({pairs})")
 

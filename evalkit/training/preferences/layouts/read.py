@@ -39,9 +39,7 @@ class Reader:
 
 READERS: dict[Layout, Reader] = {
     "arena": Reader(arena.is_arena, ("conversation_a", "conversation_b", "winner"), arena.READ, arena.read_arena),
-    "messages": Reader(
-        messages.is_messages, ("prompt", "chosen", "rejected"), messages.READ, messages.read_messages
-    ),
+    "messages": Reader(messages.is_messages, ("prompt", "chosen", "rejected"), messages.READ, messages.read_messages),
     "conversations": Reader(
         conversations.is_conversations, ("chosen", "rejected"), conversations.READ, conversations.read_conversations
     ),
@@ -116,7 +114,9 @@ def _preference(where: str, row: Row, layout: Layout) -> Preference:
     reader = READERS[layout]
     missing = next((name for name in reader.needed if name not in row), None)
     if missing is not None:
-        raise RecordsError(f"{where}: {missing}: this key is missing; the layout {layout!r} has {', '.join(reader.needed)}")
+        raise RecordsError(
+            f"{where}: {missing}: this key is missing; the layout {layout!r} has {', '.join(reader.needed)}"
+        )
     turns, chosen, rejected = reader.read(row)
     check_prompt(turns)
     winner = arena.winner_of(row) if layout == "arena" else _field(where, row, "winner", WINNER, "chosen")
@@ -138,7 +138,8 @@ def _field(where: str, row: Row, name: str, adapter: TypeAdapter[Any], default: 
 def typed(where: str, row: Row) -> Preference:
     """A row of our own form. Raises `RecordsError` with file, line and key."""
     try:
-        return OWN.validate_python({key: value for key, value in row.items() if key in FIELDS})
+        given = {key: value for key, value in row.items() if key in FIELDS}
+        return OWN.validate_python(given if given.get("winner") else {key: given[key] for key in given if key != "winner"})
     except ValidationError as error:
         problem = error.errors()[0]
         raise RecordsError(f"{where}: {dotted(problem['loc'])}: {reason(problem)}") from None
