@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 from pathlib import Path
@@ -20,6 +21,7 @@ from evalkit.training import reward_model as reward
 from evalkit.training.bradley_terry import preference_loss
 from evalkit.training.config import RewardConfig
 from evalkit.training.models import fresh_value_network, load_policy
+from evalkit.training.preferences.layouts.turns import transcript
 from evalkit.training.preferences.preferences import Preference, read_preferences
 from tests.training import toy
 from tests.training.preferences.test_layouts import WAYS, written
@@ -96,7 +98,7 @@ def test_a_tie_costs_the_same_whichever_stands_first_and_takes_no_margin(tmp_pat
     by_hand = -(logsigmoid(margins) + logsigmoid(-margins)).sum() / 2
     for side in (few, turned):
         found = objective.losses(side)
-        assert float(found["loss"]) == pytest.approx(float(by_hand), abs=1e-5)
+        assert float(found["loss"].detach()) == pytest.approx(float(by_hand), abs=1e-5)
         assert float(found["accuracy"]) == 1.0, "a tie is half right"
 
 
@@ -105,11 +107,15 @@ def test_ties_are_learned_but_not_measured_and_the_card_says_so(tmp_path: Path) 
     config = config_of(tmp_path, [*prefer(likes("a"), None, 80), *ties], reference_samples=0)
     [folder] = reward.train_reward(config, tmp_path / "out", Quiet())
     facts = json.loads((folder / "training.json").read_text(encoding="utf-8"))
-    trained, held_out = reward.encode(config, load_policy("m", config.model), read_preferences(config.preferences), Quiet())
+    trained, held_out = reward.encode(
+        config, load_policy("m", config.model), read_preferences(config.preferences), Quiet()
+    )
     assert facts["pairs"] == len(trained)
     assert facts["ties"] == sum(c.target == 0.5 for c in trained) > 0
     assert facts["held_out"]["share"]["pairs"] == sum(c.target == 1 for c in held_out) < len(held_out)
-    assert f"{facts['ties']} of the preferences are ties, learned as 1/2 each" in (folder / "README.md").read_text("utf-8")
+    assert f"{facts['ties']} of the preferences are ties, learned as 1/2 each" in (folder / "README.md").read_text(
+        "utf-8"
+    )
 
 
 def test_ties_alone_leave_nothing_to_measure(tmp_path: Path) -> None:
@@ -120,10 +126,14 @@ def test_ties_alone_leave_nothing_to_measure(tmp_path: Path) -> None:
 
 TURNS = (("user", "a b"), ("assistant", "c"), ("user", "d"))
 TALK = Preference("User: a b\n\nAssistant: c\n\nUser: d", "a", "b", turns=TURNS)
+TALKS = [
+    Preference(transcript(turns), "a", "b", turns=turns)
+    for turns in [(*TURNS[:2], ("user", " ".join(word))) for word in itertools.product("abcd", repeat=2)]
+]
 
 
 def conversations(tmp_path: Path, model: dict[str, Any] | None) -> RewardConfig:
-    given = [*prefer(likes("a"), None, 60), TALK, Preference(TALK.prompt, "a a", "c", turns=TURNS)]
+    given = [*prefer(likes("a"), None, 60), TALK, *TALKS]
     return config_of(tmp_path, given, reference_samples=0, **({"model": model} if model else {}))
 
 
@@ -136,7 +146,9 @@ def test_a_conversation_reaches_a_tuned_model_through_its_chat_template(tmp_path
     assert reward.prompt_ids(config, policy, [TALK])[TALK.prompt] == ids
     [folder] = reward.train_reward(config, tmp_path / "out", Quiet())
     card = (folder / "README.md").read_text("utf-8")
-    assert "2 of the preferences have prompts of several turns, which are written as the chat template's own turns" in card
+    assert (
+        "of the preferences have prompts of several turns, which are written as the chat template's own turns" in card
+    )
     saved: Any = AutoTokenizer.from_pretrained(folder)
     talk = [{"role": role, "content": text} for role, text in (*TURNS, ("assistant", "a"))]
     read = saved(saved.apply_chat_template(talk, tokenize=False), add_special_tokens=False)["input_ids"]
@@ -156,7 +168,9 @@ def test_a_conversation_reaches_a_base_model_as_a_transcript_in_its_frame(tmp_pa
 def test_a_template_that_refuses_a_role_is_one_line(tmp_path: Path) -> None:
     model = with_chat(tmp_path)
     tokenizer: Any = AutoTokenizer.from_pretrained(model["path"])
-    tokenizer.chat_template = "{% if messages[0]['role'] == 'system' %}{{ raise_exception('no system') }}{% endif %}" + CHAT
+    tokenizer.chat_template = (
+        "{% if messages[0]['role'] == 'system' %}{{ raise_exception('no system') }}{% endif %}" + CHAT
+    )
     tokenizer.save_pretrained(model["path"])
     ruled = Preference("System: x\n\nUser: a", "a", "b", turns=(("system", "x"), ("user", "a")))
     config = config_of(tmp_path, [*prefer(likes("a"), None, 20), ruled], model=model)

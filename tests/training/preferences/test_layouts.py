@@ -22,7 +22,7 @@ from tests import ROOT
 
 DATA = ROOT / "tests" / "data" / "preferences"
 Row = dict[str, Any]
-PAIRS = [("Name a colour.", "Blue.", "No."), ("Name a\n\nfruit.", "An apple, \"red\".", "Eh."), ("Say ja.", "Ja.", "Nö.")]
+PAIRS = [("Name a colour.", "Blue.", "No."), ("Name a\n\nfruit.", 'An apple, "red".', "Eh."), ("Say ja.", "Ja.", "Nö.")]
 
 
 def user(text: str) -> Row:

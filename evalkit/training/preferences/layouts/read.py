@@ -139,7 +139,9 @@ def typed(where: str, row: Row) -> Preference:
     """A row of our own form. Raises `RecordsError` with file, line and key."""
     try:
         given = {key: value for key, value in row.items() if key in FIELDS}
-        return OWN.validate_python(given if given.get("winner") else {key: given[key] for key in given if key != "winner"})
+        return OWN.validate_python(
+            given if given.get("winner") else {key: given[key] for key in given if key != "winner"}
+        )
     except ValidationError as error:
         problem = error.errors()[0]
         raise RecordsError(f"{where}: {dotted(problem['loc'])}: {reason(problem)}") from None
