@@ -33,7 +33,7 @@ CONFIDENCE = 0.95
 SCHEMA = 3
 """Of summary.json; 1 had no bar, curves, crossovers and readings, 2 no traits of measures and no clusters."""
 RANKS = (1, 2, 3, 5, 8, 13, 21, 34, 55, 89, 144, 233, 377, 610, 987)
-"""At which ranks of a next-token law its log-prob is kept: evenly spread on a log scale, few enough to store."""
+"""At which ranks of a next-token distribution its log-prob is kept: even on a log scale, few enough to store."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ class Prompt:
     references: tuple[str, ...] = ()
     """Human texts that answer the prompt."""
     choices: Mapping[str, Annotated[float, at.Ge(0)]] = field(default_factory=dict)
-    """Target law over choices: answer to probability, adding up to 1."""
+    """Target distribution over choices: answer to probability, adding up to 1."""
     cluster: Annotated[str, at.MinLen(1)] | None = None
     """Prompts that belong together (paraphrases of one question) name the same; without one a prompt is by itself."""
     checks: tuple[str, ...] = ()
@@ -81,7 +81,7 @@ class Sampling:
 
     @property
     def is_raw(self) -> bool:
-        """Whether completions are draws from the model's own law: temperature 1, nothing cut off."""
+        """Whether completions are draws from the untempered model distribution: temperature 1, nothing cut off."""
         return self.temperature == 1.0 and self.top_p == 1.0 and self.min_p == 0.0
 
 
@@ -136,7 +136,7 @@ class Arm:
 
     @property
     def is_raw(self) -> bool:
-        """Whether its completions are known to be draws from the model's own law."""
+        """Whether its completions are known to be draws from the untempered model distribution."""
         return self.sampling is not None and self.sampling.is_raw and self.best_of == 1
 
 
@@ -163,13 +163,13 @@ class Completion:
     token_ids: tuple[int, ...]
     """With the end-of-sequence token, if it was drawn; empty when the engine does not tell."""
     logprobs: tuple[float, ...]
-    """Natural log-probs of `token_ids` under the raw law (temperature 1, no truncation); empty when unknown."""
+    """Natural log-probs of `token_ids`, untempered (temperature 1, no truncation); empty when unknown."""
     finish_reason: FinishReason
 
 
 @dataclass(frozen=True)
 class Laws:
-    """What the checkpoint's whole next-token law was at each of a completion's T tokens, raw (temperature 1)."""
+    """The checkpoint's whole next-token distribution at each of a completion's T tokens, untempered (temperature 1)."""
 
     entropy: np.ndarray
     """(T,) float32, nats."""
@@ -211,7 +211,7 @@ class Group:
     forward_logprobs: np.ndarray | None = None
     """(k of `baseline`,) float64, log-prob of each of the baseline's completions under this arm's checkpoint."""
     laws: tuple[Laws, ...] | None = None
-    """The next-token laws along each completion; present for metrics that need "laws"."""
+    """The next-token distributions along each completion; present for metrics that need "laws"."""
     choice_logprobs: Mapping[str, float] | None = None
     """Exact log-prob that an answer begins with each of the prompt's `choices`, under this arm's checkpoint."""
     reference_logprobs: tuple[float, ...] | None = None

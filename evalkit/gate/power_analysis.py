@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -30,7 +28,7 @@ from evalkit.plumbing.progress import Listener, Quiet
 from evalkit.plumbing.tokenizer import tokenizer
 from evalkit.records import Arm, Group, Summary
 from evalkit.runs.groups import groups_of
-from evalkit.runs.shards import Row, read_rows
+from evalkit.runs.manifest import read_manifest
 from evalkit.suite.gate_policy import Policy
 from evalkit.suite.schema import Suite
 
@@ -204,7 +202,7 @@ def _read_groups(suite: Suite, folder: Path, side: Side) -> dict[str, list[Group
     """The pilot's completions by arm, from its shards."""
     if tuple(prompt.id for prompt in suite.prompts) != side.summary.prompts:
         raise RecordsError(f"{folder} is of other prompts than the suite: it is no pilot of it")
-    groups = groups_of(folder, suite.prompts, _shards(folder))
+    groups = groups_of(folder, suite.prompts, read_manifest(folder).shards)
     _check_sizes(folder, side.summary, groups)
     return groups
 
@@ -220,11 +218,3 @@ def _check_sizes(folder: Path, summary: Summary, groups: Mapping[str, Sequence[G
             raise RecordsError(
                 f"{folder}: arm {arm.name!r} has not four completions or more of every prompt, or not equally many"
             )
-
-
-def _shards(folder: Path) -> list[Row]:
-    try:
-        manifest: dict[str, Any] = json.loads((folder / "run.json").read_text(encoding="utf-8"))
-        return read_rows(manifest["shards"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise RecordsError(f"{folder} is not the folder of a run: run.json cannot be read ({error!r})") from None

@@ -22,7 +22,7 @@ from evalkit.gate.decide import GateDecision, decide
 from evalkit.gate.sides import Side, choose_pairs
 from evalkit.gate.stats.group_sequential import LOOKS, Look, looks_of
 from evalkit.gate.stats.power import FEWEST
-from evalkit.inference.origins import tell_of_reuse
+from evalkit.inference.origins import note_origins
 from evalkit.inference.plan import Plan, plan_in
 from evalkit.inference.sample import sample_missing
 from evalkit.inference.settle import begin
@@ -74,14 +74,14 @@ def run_until_decided(
         plan, manifest = begin(store, plan, command, fresh, tags, plan.block_ends)
         for index, size in enumerate(sizes):
             part, look = plan.first(size), Look(looks_of(sizes), index)
-            sampled += sample_missing(part, store, tell, manifest["fresh"])
+            sampled += sample_missing(part, store, tell, manifest.fresh)
             verdict = _judge(part, store, folder, version_of(suite.prompts), look, old, policy, tell)
             tell.note(f"after {size} of {sizes[-1]} prompts: {verdict.outcome}")
             if verdict.outcome != "inconclusive":
                 break
-        tell_of_reuse(part, store, manifest, sampled, tell)
+        manifest = note_origins(part, store, manifest, sampled, tell)
         found = measure_samples(part, store, tell)
-        finish(store, part, manifest | {"look": dataclasses.asdict(look)}, found)
+        finish(store, part, manifest.model_copy(update={"look": dataclasses.asdict(look)}), found)
     return Decided(Run(folder, found.summary, sampled), verdict, size, sizes[-1])
 
 

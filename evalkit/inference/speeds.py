@@ -26,9 +26,9 @@ class Speed:
     """Of sampling."""
     completions: int
     tokens: Mapping[str, int]
-    """Tokens of the completions of each law; a server that does not tell tokens has 0."""
+    """Tokens of the completions of each distribution; a server that does not tell tokens has 0."""
     drawn: Mapping[str, int]
-    """Completions of each law."""
+    """Completions of each distribution."""
     stored: int
     """Bytes of their shards."""
 

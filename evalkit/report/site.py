@@ -24,7 +24,7 @@ from evalkit.plumbing.array_cache import key_of
 from evalkit.plumbing.files import write_atomically
 from evalkit.report.html.render import asset, render_plain
 from evalkit.report.verdicts.verdict import verdict
-from evalkit.runs.manifest import read_manifest
+from evalkit.runs.manifest import read_manifest, start_of
 from evalkit.runs.summary import read_summary
 
 LEDGER, INDEX, PAGE, NUMBERS = "site.json", "index.html", "report.html", "summary.json"
@@ -113,20 +113,16 @@ def index_page(listed: Sequence[Published]) -> str:
 def _entry(run: Path) -> Published:
     manifest, summary = read_manifest(run), read_summary(run / NUMBERS)
     name = run.resolve().name
-    try:
-        started = datetime.datetime.fromisoformat(manifest["started"]).astimezone(datetime.UTC)
-        tags = tuple(map(str, manifest.get("tags", ())))
-    except (KeyError, TypeError, ValueError) as error:
-        raise RecordsError(f"{run / 'run.json'} was changed by hand: {error!r}") from None
+    started = start_of(manifest, run)
     return Published(
         slug=re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip(".-") or "run",
-        key=key_of({"run": [name, manifest["started"], summary.suite]}),
+        key=key_of({"run": [name, manifest.to_json()["started"], summary.suite]}),
         name=name,
         suite=summary.suite,
         started=started,
         arms=tuple(arm.name for arm in summary.arms),
         headline=verdict(summary).headline,
-        tags=tags,
+        tags=manifest.tags,
     )
 
 

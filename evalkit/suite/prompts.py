@@ -102,7 +102,7 @@ def _refuse_missing(source: PromptSource, columns: Collection[str], place: str) 
 
 
 def check_prompts(prompts: Sequence[Prompt], place: Callable[[int], str]) -> None:
-    """Refuse equal ids, blank texts, answers that cannot be matched, unknown checks and laws that do not add up.
+    """Refuse equal ids, blank texts, answers that cannot be matched, unknown checks, distributions that do not add up.
 
     `place(index)` names where prompt `index` stands. Raises `SuiteError`.
     """

@@ -19,7 +19,8 @@ from evalkit.records import Checkpoint, Completion, Laws, Rendered, Sampling
 
 GROUP = "evalkit.engines"
 LAW_ENGINE = "transformers"
-"""The engine that reads whole laws, whichever one sampled: tests hold the local engines to the same log-probs."""
+"""The engine that gives whole next-token distributions, whichever one sampled: tests hold the local engines to the same
+log-probs."""
 Pair = tuple[tuple[int, ...], tuple[int, ...]]
 """(prompt token ids, completion token ids)."""
 Progress = Callable[[int, int], None]
@@ -40,17 +41,17 @@ class Engine(Protocol):
         """
 
     def logprobs(self, pairs: Sequence[Pair]) -> list[tuple[float, ...]]:
-        """Teacher-forced natural log-probs of each completion token given all before it, raw law (temperature 1)."""
+        """Teacher-forced natural log-probs of each completion token given all before it, untempered (temperature 1)."""
 
     def close(self) -> None:
         """Give back what it holds."""
 
 
 class LawEngine(Engine, Protocol):
-    """An engine that also shows whole next-token laws, raw (temperature 1, nothing cut off): `LAW_ENGINE`."""
+    """An engine that also gives whole next-token distributions, untempered, nothing cut off: `LAW_ENGINE`."""
 
     def laws(self, pairs: Sequence[Pair]) -> list[Laws]:
-        """The law before each completion token, teacher-forced."""
+        """The next-token distribution before each completion token, teacher-forced."""
 
     def openings(self, pairs: Sequence[Pair]) -> list[float]:
         """Log-prob that an answer begins with a pair's completion, as whole words.

@@ -1,8 +1,8 @@
 """Hugging Face transformers, in the process it is opened in (evalkit gives it a child process).
 
-It draws from the same law as vLLM: cuts are made in vLLM's order (temperature, min_p, top_p), the same tokens end a
-completion, and stop strings cut the text at the same place. Everything of generation_config.json is ignored but the
-end-of-sequence tokens, as in vLLM.
+It draws from the same distribution as vLLM: cuts are made in vLLM's order (temperature, min_p, top_p), the same tokens
+end a completion, and stop strings cut the text at the same place. Everything of generation_config.json is ignored but
+the end-of-sequence tokens, as in vLLM.
 """
 
 from __future__ import annotations
@@ -98,14 +98,16 @@ class TransformersEngine:
         return self._teacher.laws(pairs)
 
     def openings(self, pairs: Sequence[Pair]) -> list[float]:
-        found = self._teacher.openings(pairs, self._closing)
-        places = [
-            place for place, (prompt, own) in enumerate(pairs) if self._decoder.text(prompt, own)[-1:].isdecimal()
+        logprobs = self._teacher.openings(pairs, self._closing)
+        ends_in_digit = [
+            index
+            for index, (prompt, completion) in enumerate(pairs)
+            if self._decoder.text(prompt, completion)[-1:].isdecimal()
         ]
-        numbers = self._number_openings([pairs[place] for place in places]) if places else []
-        for place, opening in zip(places, numbers, strict=True):
-            found[place] = opening
-        return found
+        numbers = self._number_openings([pairs[index] for index in ends_in_digit]) if ends_in_digit else []
+        for index, logprob in zip(ends_in_digit, numbers, strict=True):
+            logprobs[index] = logprob
+        return logprobs
 
     def _number_openings(self, pairs: Sequence[Pair]) -> list[float]:
         """Those of pairs that end with a digit: without what makes another number of it."""
@@ -137,7 +139,7 @@ class TransformersEngine:
         from transformers import GenerationConfig, LogitsProcessorList, StoppingCriteriaList
 
         ids, mask = _pad_left([prompt.token_ids for prompt in batch], self._device)
-        law = Law(sampling)
+        distribution = SamplingDistribution(sampling)
         watch = Watch([self._decoder.start(prompt.token_ids) for prompt in batch], self._ends, sampling.stop)
         config = GenerationConfig(
             max_new_tokens=sampling.max_tokens,
@@ -152,16 +154,16 @@ class TransformersEngine:
             input_ids=ids,
             attention_mask=mask,
             generation_config=config,
-            logits_processor=LogitsProcessorList([law]),
+            logits_processor=LogitsProcessorList([distribution]),
             stopping_criteria=StoppingCriteriaList([watch]),
         )
-        logprobs = law.logprobs(output)
+        logprobs = distribution.logprobs(output)
         sampled = output[:, ids.shape[1] :].tolist()
         return [watch.completion(row, prompt, sampled[row], logprobs[row]) for row, prompt in enumerate(batch)]
 
 
-class Law:
-    """Makes raw logits the law that is sampled from, and keeps the raw log-prob of each token that was then drawn."""
+class SamplingDistribution:
+    """Makes raw logits those of the sampling distribution, and keeps the untempered log-prob of each token drawn."""
 
     def __init__(self, sampling: Sampling) -> None:
         self._sampling = sampling

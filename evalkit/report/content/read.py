@@ -16,8 +16,7 @@ from evalkit.records import Arm, Group
 from evalkit.report.content.content import MetricText, ReportContent, Scores, metric_text
 from evalkit.runs.asked import PROMPTS_FILE, read_prompts
 from evalkit.runs.groups import groups_of
-from evalkit.runs.manifest import first_fault, read_json, read_manifest
-from evalkit.runs.shards import Row, read_rows
+from evalkit.runs.manifest import FILE, ShardRow, first_fault, read_json, read_manifest
 from evalkit.runs.summary import read_summary
 
 
@@ -31,24 +30,29 @@ def read_content(folder: Path) -> ReportContent:
     prompts, prompts_file = read_prompts(folder), read_json(folder / PROMPTS_FILE)
     try:
         rendered = TypeAdapter(dict[str, dict[str, str]]).validate_python(prompts_file["rendered"])
-        kept = TypeAdapter(dict[str, str]).validate_python(manifest["kept"])
-        drawn = [row for row in read_rows(manifest["shards"]) if row.arm not in kept]
     except (KeyError, TypeError, ValidationError) as error:
         raise RecordsError(f"{folder} is not a run's folder that this evalkit wrote: {first_fault(error)}") from None
+    if manifest.kept is None:
+        raise RecordsError(
+            f"{folder / FILE} lacks the key 'kept', the completions that each arm kept: an older evalkit wrote it; "
+            "give its `evalkit run` again"
+        )
+    drawn = [row for row in manifest.shards if row.arm not in manifest.kept]
+    kept = [ShardRow(arm=arm, key=key) for arm, key in manifest.kept.items()]
     unknown = sorted(set(summary.prompts) - {prompt.id for prompt in prompts})
     if unknown:
         raise RecordsError(f"{folder / PROMPTS_FILE} lacks prompt {unknown[0]!r}, which summary.json has")
-    groups = groups_of(folder, prompts, [*drawn, *(Row(arm, key) for arm, key in kept.items())])
+    groups = groups_of(folder, prompts, [*drawn, *kept])
     empty = [arm.name for arm in summary.arms if arm.name not in groups]
     if empty:
-        raise RecordsError(f"{folder / 'run.json'} names no shards of arm {', '.join(empty)}: it was changed by hand")
+        raise RecordsError(f"{folder / FILE} names no shards of arm {', '.join(empty)}: it was changed by hand")
     return ReportContent(
         title=summary.suite,
         summary=summary,
         groups=groups,
         rendered=rendered,
         scores=_scores(folder / "scores.parquet", groups, summary.arms),
-        provenance=manifest,
+        provenance=manifest.to_json(),
         metrics=metric_texts(sorted({estimate.metric for estimate in summary.estimates})),
         figure_data=read_figure_data(folder),
     )

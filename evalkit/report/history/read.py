@@ -7,25 +7,22 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 from evalkit.analysis.clusters import shared_clusters
 from evalkit.analysis.effects import is_plain
 from evalkit.analysis.estimates import estimate_arms, remeasured
-from evalkit.errors import Incomparable, InputError, RecordsError
+from evalkit.errors import Incomparable, InputError
 from evalkit.metrics.registry import is_by_prompt
 from evalkit.plumbing.arrays import nan_for_none
 from evalkit.plumbing.prose import counted, listed
-from evalkit.plumbing.times import moment
 from evalkit.records import Arm, Estimate, Summary
 from evalkit.report.content.content import MetricText
 from evalkit.report.content.read import metric_texts
 from evalkit.report.history.page import History, Line, PastRun, Trend
-from evalkit.report.sections.provenance import tags_of
 from evalkit.report.sections.tables import unlike_fields
 from evalkit.report.wording import label
 from evalkit.runs.asked import PROMPTS_FILE, asked_by, few, hashes_of, read_prompts
-from evalkit.runs.manifest import read_manifest, short_names
+from evalkit.runs.manifest import Manifest, read_manifest, short_names, start_of
 from evalkit.runs.summary import read_summary
 
 FRAME = ("kind", "system", "frame")
@@ -87,24 +84,21 @@ def read_history(folders: Sequence[Path], common_prompts: bool = False) -> Histo
 
 def _read(folder: Path, name: str) -> _Past:
     manifest = read_manifest(folder)
-    started = moment(manifest.get("started"))
-    if started is None:
-        raise RecordsError(f"{folder / 'run.json'} does not say when the run started: it was changed by hand")
     summary = read_summary(folder / "summary.json")
     return _Past(
         run=PastRun(
             name,
-            started,
-            str(manifest.get("evalkit", "")),
+            start_of(manifest, folder),
+            manifest.evalkit,
             str(folder),
             len(summary.prompts),
             tuple(arm.name for arm in summary.arms),
-            tags_of(manifest),
+            manifest.tags,
         ),
         summary=summary,
-        version=_version(manifest),
+        version=manifest.identity.prompts,
         asked=frozenset(summary.prompts),
-        stopped="look" in manifest,
+        stopped=manifest.look is not None,
         frames=_frames(manifest),
         estimates={(e.metric, e.arm): e for e in summary.estimates if is_plain(e.metric)},
         arms={arm.name: arm for arm in summary.arms},
@@ -191,21 +185,9 @@ def _shared_words(
     return notes
 
 
-def _version(manifest: Mapping[str, Any]) -> str:
-    identity = manifest.get("identity")
-    return str(identity.get("prompts") or "") if isinstance(identity, Mapping) else ""
-
-
-def _frames(manifest: Mapping[str, Any]) -> dict[str, tuple[tuple[str, object], ...]]:
-    suite = manifest.get("suite")
-    specs = suite.get("checkpoints") if isinstance(suite, Mapping) else None
-    if not isinstance(specs, Mapping):
-        return {}
-    return {
-        str(name): tuple((key, spec.get(key)) for key in FRAME)
-        for name, spec in specs.items()
-        if isinstance(spec, Mapping)
-    }
+def _frames(manifest: Manifest) -> dict[str, tuple[tuple[str, object], ...]]:
+    specs = manifest.suite.checkpoints
+    return {name: tuple((key, spec.get(key)) for key in FRAME) for name, spec in specs.items()}
 
 
 def _trend(metric: str, arms: Sequence[str], pasts: Sequence[_Past], text: MetricText | None) -> Trend:

@@ -21,14 +21,15 @@ SETTINGS = ("evalkit", "command", "started", "ended", "fresh", "suite", "identit
 def run_record(folder: Path) -> Record:
     """A finished run. Raises `RecordsError` on a folder that is none, or lacks its report."""
     manifest, summary = read_manifest(folder), read_summary(folder / "summary.json")
+    fields = manifest.to_json()
     return Record(
         name=folder.resolve().name,
         job="run",
         folder=folder,
-        config={key: manifest[key] for key in SETTINGS if key in manifest},
+        config={key: fields[key] for key in SETTINGS if key in fields},
         headline=verdict(summary).headline,
         page=read_page(folder / "report.html"),
-        tags=tuple(map(str, manifest.get("tags", ()))),
+        tags=manifest.tags,
         scalars=scalars(summary),
         table=prompt_table(summary),
     )
