@@ -11,7 +11,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias, overload
+from typing import TYPE_CHECKING, Any, TypeAlias, cast, overload
 
 from evalkit.gate.results import CompareResult as CompareResult
 from evalkit.gate.results import GateResult as GateResult
@@ -24,9 +24,10 @@ from evalkit.report.results.results import Results as Results
 if TYPE_CHECKING:
     import pandas as pd
 
-    from evalkit.gate.compare import End
+    from evalkit.gate.compare import NamedSide
     from evalkit.gate.sides import Side
-    from evalkit.plumbing.text_rows import Texts
+    from evalkit.plumbing.text_rows import PythonTexts
+    from evalkit.runs.exchange.layouts import Layout
     from evalkit.suite.gate_policy import Inconclusive, Policy
 
 Place: TypeAlias = "str | os.PathLike[str]"
@@ -35,10 +36,13 @@ Measured: TypeAlias = "Results | Place"
 
 
 def score(
-    texts: Texts | Place,
+    texts: PythonTexts | Place | Sequence[os.PathLike[str]],
     metrics: str | Sequence[str] | None = None,
     baseline: str | None = None,
     *,
+    lower: str | Sequence[str] = (),
+    layout: Layout | None = None,
+    columns: Mapping[str, str] | None = None,
     tokenizer: Asked = "auto",
     suite: str | None = None,
     progress: bool | None = None,
@@ -46,20 +50,29 @@ def score(
     """Measure completions that were made elsewhere, as `evalkit score` does.
 
     `texts`: a list of texts of one prompt; {arm: texts}; {arm: {prompt: texts}}; rows (dicts) or a pandas frame with
-    the keys of docs/texts.md; or a file's path. `metrics`: names, None for all that texts allow. `baseline`: the arm
-    the others are compared with, by default the first. `suite`: the name of the results. `progress`: bars or lines;
-    None shows bars in a terminal.
+    the keys of docs/texts.md; a file's path, or a list of `Path`s. `metrics`: names, None for all that texts allow.
+    `baseline`: the arm the others are compared with, by default the first. `lower`: scores among the texts of which
+    less is better. `layout` (a file's, as in `--format`) and `columns` ({field: column}): how files are to be read,
+    where they do not say it. `suite`: the name of the results. `progress`: bars or lines; None shows bars in a
+    terminal.
 
     Raises `RecordsError`, `MetricError`.
     """
-    from evalkit.score import score_file, score_texts
+    from evalkit.errors import RecordsError
+    from evalkit.runs.exchange.detect import read_columns
+    from evalkit.score import Reading, score_files, score_texts
 
-    names = [metrics] if isinstance(metrics, str) else list(metrics or ())
+    names = [] if metrics is None else list(_listed(metrics))
+    paths = _paths(texts)
+    if not paths and (layout or columns):
+        raise RecordsError("`layout` and `columns` say how a file is to be read; texts in Python need neither")
     with _Listening(progress) as tell:
-        if isinstance(texts, str | os.PathLike):
-            scored = score_file(Path(texts), names, baseline, tell, tokenizer, suite)
+        if paths:
+            reading = Reading(layout, read_columns(columns or {}), _listed(lower))
+            scored = score_files(paths, names, baseline, tell, tokenizer, suite, reading)
         else:
-            scored = score_texts(texts, names, baseline, tell, tokenizer, suite)
+            given = cast("PythonTexts", texts)
+            scored = score_texts(given, names, baseline, tell, tokenizer, suite, _listed(lower))
     return Results(scored.content)
 
 
@@ -171,12 +184,12 @@ def compare(
 
     `a`, `b`: results, or folders, also as RUN:ARM. `arms`: the arm of each. Raises `Incomparable`, `InputError`.
     """
-    from evalkit.gate.compare import compare_sides, end_of
+    from evalkit.gate.compare import compare_sides, named_side
 
     if arms is None:
         left, right = _end(a), _end(b)
     else:
-        left, right = end_of(_side(a), arms[0]), end_of(_side(b), arms[1])
+        left, right = named_side(_side(a), arms[0]), named_side(_side(b), arms[1])
     return CompareResult(compare_sides(left, right, _listed(metrics), common_prompts))
 
 
@@ -261,6 +274,14 @@ class _Listening:
         self._tell.close()
 
 
+def _paths(texts: Any) -> list[Path]:
+    """The files that are meant; none where the texts themselves are given. A list of `str` is of texts."""
+    if isinstance(texts, str | os.PathLike):
+        return [Path(texts)]
+    is_files = isinstance(texts, list | tuple) and bool(texts) and all(isinstance(one, os.PathLike) for one in texts)
+    return [Path(one) for one in texts] if is_files else []
+
+
 def _listed(given: Any) -> tuple[Any, ...]:
     """One thing, or several of them."""
     return (given,) if isinstance(given, str | int | float) else tuple(given)
@@ -291,10 +312,10 @@ def _side(given: Measured) -> Side:
     return Side(given.summary, given.name) if given.folder is None else read_side(str(given.folder))
 
 
-def _end(given: Measured) -> End:
-    from evalkit.gate.compare import End, read_end
+def _end(given: Measured) -> NamedSide:
+    from evalkit.gate.compare import NamedSide, read_named_side
 
-    return End(_side(given)) if isinstance(given, Results) else read_end(os.fspath(given))
+    return NamedSide(_side(given)) if isinstance(given, Results) else read_named_side(os.fspath(given))
 
 
 def _policy(run: Measured, given: Place | Policy | None) -> tuple[Policy, str]:

@@ -53,8 +53,8 @@ def evalkit_run(tmp_path_factory: pytest.TempPathFactory) -> RunSuite:
         from evalkit.suite.schema import load_suite, overrides
 
         try:
-            asked = load_suite(Path(suite), overrides(models or {}, samples, None, prompts))
-            return run_suite(asked, engine, tmp_path_factory.mktemp("evalkit") / "run", Quiet())
+            chosen = load_suite(Path(suite), overrides(models or {}, samples, None, prompts))
+            return run_suite(chosen, engine, tmp_path_factory.mktemp("evalkit") / "run", Quiet())
         except EvalkitError as error:
             pytest.fail(f"evalkit: {error}", pytrace=False)
 
@@ -83,12 +83,12 @@ def assert_no_regression(
     try:
         new = read_side(place)
         old = new if baseline is None else read_side(fspath(baseline))
-        asked, source = chosen_policy(place, None if policy is None else Path(policy))
-        judged = judge_sides(new, old, asked, source, arms, inconclusive, common_prompts, least_common)
+        gate_policy, source = chosen_policy(place, None if policy is None else Path(policy))
+        judged = judge_sides(new, old, gate_policy, source, arms, inconclusive, common_prompts, least_common)
     except EvalkitError as error:
         pytest.fail(f"evalkit: {error}", pytrace=False)
     if judged.exit_code != 0:
         verdict = judged.verdict
         wrong = [words.sentence(judgement) for judgement in verdict.judgements if judgement.outcome != "pass"]
-        told = [words.headline(verdict), words.shared(verdict), *wrong, *words.notes(verdict)]
-        pytest.fail("\n  ".join(filter(None, told)), pytrace=False)
+        lines = [words.headline(verdict), words.shared(verdict), *wrong, *words.notes(verdict)]
+        pytest.fail("\n  ".join(filter(None, lines)), pytrace=False)

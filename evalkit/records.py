@@ -32,8 +32,15 @@ CONFIDENCE = 0.95
 """The level of every interval that evalkit prints."""
 SCHEMA = 3
 """Of summary.json; 1 had no bar, curves, crossovers and readings, 2 no traits of measures and no clusters."""
+NEUTRAL: Mapping[str, float] = {
+    "top_k": 0,
+    "presence_penalty": 0.0,
+    "frequency_penalty": 0.0,
+    "repetition_penalty": 1.0,
+}
+"""Settings of sampling at which they change nothing; there no hash knows of them, so that older samples stay."""
 RANKS = (1, 2, 3, 5, 8, 13, 21, 34, 55, 89, 144, 233, 377, 610, 987)
-"""At which ranks of a next-token law its log-prob is kept: evenly spread on a log scale, few enough to store."""
+"""At which ranks of a next-token distribution its log-prob is kept: even on a log scale, few enough to store."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +62,7 @@ class Prompt:
     references: tuple[str, ...] = ()
     """Human texts that answer the prompt."""
     choices: Mapping[str, Annotated[float, at.Ge(0)]] = field(default_factory=dict)
-    """Target law over choices: answer to probability, adding up to 1."""
+    """Target distribution over choices: answer to probability, adding up to 1."""
     cluster: Annotated[str, at.MinLen(1)] | None = None
     """Prompts that belong together (paraphrases of one question) name the same; without one a prompt is by itself."""
     checks: tuple[str, ...] = ()
@@ -78,11 +85,39 @@ class Sampling:
     max_tokens: int
     stop: tuple[str, ...]
     seed: int
+    top_k: int = 0
+    """Only so many of the most likely tokens may be drawn; 0 for all."""
+    presence_penalty: float = 0.0
+    """Taken off the logit of each token that the completion has already."""
+    frequency_penalty: float = 0.0
+    """Taken off it once for each time that the completion has it."""
+    repetition_penalty: float = 1.0
+    """What the logit of each token of prompt or completion is divided by, or multiplied with where it is negative."""
 
     @property
     def is_raw(self) -> bool:
-        """Whether completions are draws from the model's own law: temperature 1, nothing cut off."""
-        return self.temperature == 1.0 and self.top_p == 1.0 and self.min_p == 0.0
+        """Whether completions are draws from the untempered model distribution: nothing cut or penalised."""
+        return self.temperature == 1.0 and self.top_p == 1.0 and self.min_p == 0.0 and not self.departures
+
+    @property
+    def distribution(self) -> tuple[float, ...]:
+        """All settings that make another distribution of a checkpoint's own."""
+        return (self.temperature, self.top_p, self.min_p, *(getattr(self, name) for name in NEUTRAL))
+
+    @property
+    def departures(self) -> dict[str, float]:
+        """Of top_k and the penalties, those that change what is drawn."""
+        given = {name: getattr(self, name) for name in NEUTRAL}
+        return {name: value for name, value in given.items() if value != NEUTRAL[name]}
+
+    @property
+    def is_penalised(self) -> bool:
+        """Whether what has been said changes what is said next beyond what the model makes of it."""
+        return bool(self.departures.keys() - {"top_k"})
+
+    def content(self) -> dict[str, Any]:
+        """All settings by name, for hashes and manifests: top_k and the penalties only where they change anything."""
+        return {name: value for name, value in asdict(self).items() if name not in NEUTRAL} | self.departures
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +171,7 @@ class Arm:
 
     @property
     def is_raw(self) -> bool:
-        """Whether its completions are known to be draws from the model's own law."""
+        """Whether its completions are known to be draws from the untempered model distribution."""
         return self.sampling is not None and self.sampling.is_raw and self.best_of == 1
 
 
@@ -163,13 +198,13 @@ class Completion:
     token_ids: tuple[int, ...]
     """With the end-of-sequence token, if it was drawn; empty when the engine does not tell."""
     logprobs: tuple[float, ...]
-    """Natural log-probs of `token_ids` under the raw law (temperature 1, no truncation); empty when unknown."""
+    """Natural log-probs of `token_ids`, untempered (temperature 1, no truncation); empty when unknown."""
     finish_reason: FinishReason
 
 
 @dataclass(frozen=True)
 class Laws:
-    """What the checkpoint's whole next-token law was at each of a completion's T tokens, raw (temperature 1)."""
+    """The checkpoint's whole next-token distribution at each of a completion's T tokens, untempered (temperature 1)."""
 
     entropy: np.ndarray
     """(T,) float32, nats."""
@@ -193,6 +228,18 @@ class Voices:
 
 
 @dataclass(frozen=True)
+class Given:
+    """What the tool that made a prompt's k completions says of them, where they were made elsewhere."""
+
+    scores: Mapping[str, np.ndarray] = field(default_factory=dict)
+    """Name -> (k,) float64, NaN where it gives none."""
+    prompt_scores: Mapping[str, float] = field(default_factory=dict)
+    """Name -> one number for all of them together."""
+    classes: np.ndarray | None = None
+    """(k,) int64, which of them say the same, as it divides them; None where it does not."""
+
+
+@dataclass(frozen=True)
 class Group:
     """All of one prompt's completions under one arm: what a metric or score is computed on."""
 
@@ -211,7 +258,7 @@ class Group:
     forward_logprobs: np.ndarray | None = None
     """(k of `baseline`,) float64, log-prob of each of the baseline's completions under this arm's checkpoint."""
     laws: tuple[Laws, ...] | None = None
-    """The next-token laws along each completion; present for metrics that need "laws"."""
+    """The next-token distributions along each completion; present for metrics that need "laws"."""
     choice_logprobs: Mapping[str, float] | None = None
     """Exact log-prob that an answer begins with each of the prompt's `choices`, under this arm's checkpoint."""
     reference_logprobs: tuple[float, ...] | None = None
@@ -219,6 +266,8 @@ class Group:
 
     voices: Voices | None = None
     """Who says what; present for metrics that need "voices"."""
+    given: Given | None = None
+    """What another tool says of the completions; None for those that evalkit sampled."""
     tokenizer: Tokenizer = "13a"
     """What splits texts into words: one for all groups that are compared."""
 

@@ -1,7 +1,7 @@
 """The one way through: a suite becomes samples, samples become measures, measures become a report.
 
     suite -> plan (arms, rendered prompts, shards) -> sample what is missing -> (keep the best)
-          -> (have checkpoints read what measures need) -> (hear the voices) -> measure -> summarise -> report
+          -> (score log-probs that measures need) -> (classify voices) -> measure -> summarise -> report
 
 This module tells the story and does none of the work.
 """
@@ -32,7 +32,7 @@ from evalkit.analysis.tables import metric_rows, score_rows
 from evalkit.checkpoints.training_log import trainings_of
 from evalkit.inference.logprobs.attach import fill_needs
 from evalkit.inference.manifest import shard_rows
-from evalkit.inference.origins import tell_of_reuse
+from evalkit.inference.origins import note_origins
 from evalkit.inference.plan import Plan, plan_in
 from evalkit.inference.sample import put_kept, read_groups, sample_missing
 from evalkit.inference.settle import begin
@@ -40,9 +40,10 @@ from evalkit.metrics.text_sets import split_alike
 from evalkit.plumbing.arrays import finite_fields
 from evalkit.plumbing.progress import Listener
 from evalkit.records import Alarm, Group, Summary
-from evalkit.report.publish import report_page
+from evalkit.report.render_report import report_page
 from evalkit.runs.asked import PROMPTS_FILE, hashes_of
 from evalkit.runs.folder import Store, open_store
+from evalkit.runs.manifest import Manifest
 from evalkit.runs.summary import to_json
 from evalkit.suite.schema import Suite
 
@@ -62,12 +63,12 @@ class Run:
 
 
 @dataclass(frozen=True)
-class Found:
+class Results:
     """What the samples say."""
 
     groups: dict[str, list[Group]]
     """Arm -> one group a prompt."""
-    heard: ClassifiedVoices
+    voices: ClassifiedVoices
     measurements: Measurements
     summary: Summary
 
@@ -92,11 +93,11 @@ def run_suite(
     plan = plan_in(folder, suite, engine, tell)
     with open_store(folder, tell.note) as store:
         plan, manifest = begin(store, plan, command, fresh, tags)
-        sampled = sample_missing(plan, store, tell, manifest["fresh"])
-        tell_of_reuse(plan, store, manifest, sampled, tell)
-        found = measure_samples(plan, store, tell)
-        finish(store, plan, manifest, found)
-    return Run(folder, found.summary, sampled)
+        sampled = sample_missing(plan, store, tell, manifest.fresh)
+        manifest = note_origins(plan, store, manifest, sampled, tell)
+        results = measure_samples(plan, store, tell)
+        finish(store, plan, manifest, results)
+    return Run(folder, results.summary, sampled)
 
 
 def default_folder(suite: Suite) -> Path:
@@ -105,15 +106,15 @@ def default_folder(suite: Suite) -> Path:
     return Path("reports") / f"{suite.name}-{now}-{secrets.token_hex(3)}"
 
 
-def measure_samples(plan: Plan, store: Store, tell: Listener) -> Found:
-    """What is on disk, chosen, scored, heard, measured and summarised."""
+def measure_samples(plan: Plan, store: Store, tell: Listener) -> Results:
+    """What is on disk, chosen, scored, classified, measured and summarised."""
     suite = plan.suite
     choosers = {name: spec.best_of.reward for name, spec in suite.checkpoints.items() if spec.best_of is not None}
     groups = split_alike(keep_best(plan.arms, choosers, read_groups(plan, store), tell), suite.tokenizer, tell)
     filled, undefined = fill_needs(plan, groups, tell)
-    heard = classify_voices(suite.voices, plan.encoder, plan.arms, filled, tell)
+    voices = classify_voices(suite.voices, plan.encoder, plan.arms, filled, tell)
     baseline = plan.checkpoints[suite.baseline_checkpoint].checkpoint.fingerprint
-    sampled = SampledArms(plan.arms, heard.groups, suite.sampling.n, baseline)
+    sampled = SampledArms(plan.arms, voices.groups, suite.sampling.n, baseline)
     fairness = Fairness(suite.quality_measure, suite.quality_bar, suite.variants)
     measurements = measure_groups(suite.measures, sampled, tell, plan.encoder, fairness)
     ids = [prompt.id for prompt in suite.prompts]
@@ -126,12 +127,12 @@ def measure_samples(plan: Plan, store: Store, tell: Listener) -> Found:
             *alarms(plan.arms, measurements.groups),
             *paraphrased(suite.prompts),
             *undefined,
-            *heard.alarms,
+            *voices.alarms,
             *measurements.alarms,
         ],
         compare_fairly(measurements),
     )
-    return Found(groups, heard, measurements, with_disagreements(summary, measurements))
+    return Results(groups, voices, measurements, with_disagreements(summary, measurements))
 
 
 def _left_out(plan: Plan) -> list[Alarm]:
@@ -140,33 +141,29 @@ def _left_out(plan: Plan) -> list[Alarm]:
 
 def with_disagreements(summary: Summary, measurements: Measurements) -> Summary:
     """The summary with an alarm for each arm that one score of quality finds clearly better and another worse."""
-    found = over_optimisation(summary, scores_of_quality(measurements.measures))
-    return replace(summary, alarms=(*summary.alarms, *found))
+    disagreements = over_optimisation(summary, scores_of_quality(measurements.measures))
+    return replace(summary, alarms=(*summary.alarms, *disagreements))
 
 
-def finish(store: Store, plan: Plan, manifest: dict[str, Any], found: Found) -> None:
+def finish(store: Store, plan: Plan, manifest: Manifest, results: Results) -> None:
     """Write scores, metrics, voices, summary, report, and the manifest's last word."""
-    groups, heard, measurements, summary = found.groups, found.heard, found.measurements, found.summary
+    groups, voices, measurements, summary = results.groups, results.voices, results.measurements, results.summary
     store.write_table("scores.parquet", score_rows(groups, measurements))
     store.write_table("metrics.parquet", metric_rows(summary))
-    if heard.card:
-        store.write_json("voices.json", heard.card)
+    if voices.card:
+        store.write_json("voices.json", voices.card)
     store.write("summary.json", to_json(summary).encode("utf-8", "replace"))
     tokens = {arm: sum(len(c.token_ids) for g in members for c in g.completions) for arm, members in groups.items()}
-    ended = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-    manifest = manifest | {
-        "state": "complete",
-        "ended": ended,
-        "tokens": tokens,
-        "shards": shard_rows(plan, store),  # fewer than it began with where it was stopped early
-        "kept": put_kept(store, plan, groups),
-    }
-    if heard.card:
-        manifest["voices"] = heard.card
-    if len(measurements.scores) > 1:
-        manifest["agreement"] = [
-            finite_fields(asdict(row)) for row in agreements(measurements.scores, clusters_of(plan.suite.prompts))
-        ]
+    manifest = manifest.model_copy(
+        update={
+            "state": "complete",
+            "ended": datetime.datetime.now(datetime.UTC).replace(microsecond=0),
+            "tokens": tokens,
+            "shards": shard_rows(plan, store),  # fewer than it began with where it was stopped early
+            "kept": put_kept(store, plan, groups),
+        }
+        | _judgements(plan, voices, measurements)
+    )
     rendered = {
         arm.name: {prompt.prompt_id: prompt.text for prompt in plan.checkpoints[arm.checkpoint].rendered}
         for arm in plan.arms
@@ -175,6 +172,16 @@ def finish(store: Store, plan: Plan, manifest: dict[str, Any], found: Found) -> 
     evidence = replace(collect_figure_data(measurements.groups, measurements.measures), trainings=trainings)
     store.write(EVIDENCE_FILE, evidence_json(evidence))
     store.write_json(PROMPTS_FILE, {"prompts": [asdict(prompt) for prompt in plan.suite.prompts], "rendered": rendered})
-    page = report_page(plan.suite.name, summary, groups, rendered, measurements, manifest, evidence)
+    page = report_page(plan.suite.name, summary, groups, rendered, measurements, manifest.to_json(), evidence)
     store.write("report.html", page)
-    store.write_json("run.json", manifest)
+    store.write_manifest(manifest)
+
+
+def _judgements(plan: Plan, voices: ClassifiedVoices, measurements: Measurements) -> dict[str, Any]:
+    """For the manifest, where there are any: who speaks, and whether scores agree."""
+    judgements: dict[str, Any] = {"voices": voices.card} if voices.card else {}
+    if len(measurements.scores) > 1:
+        clusters = clusters_of(plan.suite.prompts)
+        rows = (finite_fields(asdict(row)) for row in agreements(measurements.scores, clusters))
+        judgements["agreement"] = tuple(rows)
+    return judgements

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, field_validator, model_validator
+import numpy as np
 
 from evalkit.analysis.alarms import alarms
 from evalkit.analysis.clusters import clusters_of
@@ -21,68 +21,32 @@ from evalkit.analysis.sampled_arms import SampledArms
 from evalkit.errors import MetricError, RecordsError
 from evalkit.metrics.answer_match import check_answer
 from evalkit.metrics.declaration import VARIANTS, Need
+from evalkit.metrics.given_scores import PREFIX, given_score
 from evalkit.metrics.registry import Measure, definitions, parse
 from evalkit.metrics.task_checks import read_checks
 from evalkit.metrics.text_sets import split_alike
-from evalkit.plumbing.jsonl import jsonl_rows
 from evalkit.plumbing.progress import Listener
-from evalkit.plumbing.text_rows import Texts, text_rows
+from evalkit.plumbing.prose import counted
+from evalkit.plumbing.text_rows import PythonTexts, text_rows
 from evalkit.plumbing.tokenizer import Asked
-from evalkit.plumbing.unread import unread_note
-from evalkit.records import Arm, Completion, Estimate, Group, Match, Prompt, Summary
+from evalkit.records import Alarm, Arm, Better, Completion, Estimate, Given, Group, Prompt, Summary
 from evalkit.report.content.content import ReportContent
+from evalkit.report.html.page_file import page_bytes
 from evalkit.report.page import build_report
-from evalkit.report.publish import report_content
+from evalkit.report.render_report import report_content
 from evalkit.runs.asked import hashes_of
+from evalkit.runs.exchange.detect import Columns
+from evalkit.runs.exchange.layouts import Layout
+from evalkit.runs.exchange.read import UNNAMED, Texts, read_records, read_texts, stem_of
+from evalkit.runs.exchange.rows import TextRow
 
-UNNAMED = "texts"
-"""Name of the arm of rows that name none."""
-OF_TEXTS: frozenset[Need] = frozenset({"words", "embeddings", "answer", "checks"})
+OF_TEXTS: frozenset[Need] = frozenset({"words", "embeddings", "answer", "checks", "scores", "classes"})
 """Needs of measures that texts alone meet."""
-OF_ROWS: frozenset[Need] = frozenset({"answer", "checks"})
+OF_ROWS: frozenset[Need] = frozenset({"answer", "checks", "scores", "classes"})
 """Those of them that some rows must meet."""
 
-
-class Row(BaseModel):
-    """One line of the file: one completion, or a list of them."""
-
-    model_config = ConfigDict(frozen=True, coerce_numbers_to_str=True)
-
-    prompt_id: str
-    prompt: str
-    completion: str | None = None
-    completions: tuple[str, ...] | None = None
-    arm: str = UNNAMED
-    answer: str | None = None
-    match: Match = "exact"
-    checks: tuple[str, ...] = ()
-    cluster: str | None = None
-
-    @field_validator("completion", "completions", mode="before")
-    @classmethod
-    def _is_text(cls, value: Any) -> Any:
-        """A number here is a wrong column more often than an answer."""
-        for one in value if isinstance(value, list | tuple) else [value]:
-            if isinstance(one, int | float):
-                raise ValueError(f"a completion is {one!r}, which is no text; write it in quotes if it is an answer")
-        return value
-
-    @field_validator("arm")
-    @classmethod
-    def _is_named(cls, name: str) -> str:
-        if not name.strip():
-            raise ValueError("`arm` is blank; give the arm a name, or leave the key out")
-        return name
-
-    @model_validator(mode="after")
-    def _has_one_form(self) -> Row:
-        if (self.completion is None) == (self.completions is None):
-            raise ValueError("a row has either `completion` (a text) or `completions` (a list of texts)")
-        return self
-
-    @property
-    def texts(self) -> tuple[str, ...]:
-        return self.completions if self.completions is not None else (self.completion or "",)
+Rows = dict[str, dict[str, list[TextRow]]]
+"""Arm -> prompt -> its completions, in the order of the files."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +62,21 @@ class Scored:
     @cached_property
     def page(self) -> bytes:
         """The report, as UTF-8."""
-        return build_report(self.content).encode("utf-8", "replace")
+        return page_bytes(build_report(self.content))
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How files are to be read, where what is in them does not say it."""
+
+    layout: Layout | None = None
+    columns: Columns | None = None
+    """Field -> the column that holds it."""
+    lower: Collection[str] = ()
+    """Scores of theirs of which less is better."""
+
+
+AS_THEY_ARE = Reading()
 
 
 def score_file(
@@ -109,31 +87,43 @@ def score_file(
     tokenizer: Asked = "auto",
     suite: str | None = None,
 ) -> Scored:
-    """Measure the completions of a JSONL file. `metrics`: names, or none for all that texts alone allow.
-
-    The results stand under the name `suite`, or the file's own. Every prompt is measured on equally many completions:
-    the first k, k being the smallest number that any has.
-    Raises `RecordsError`, `MetricError`.
-    """
-    asked = _asked(metrics)
-    places, rows = _read(path, tell)
-    return _scored(asked, places, rows, baseline, tell, tokenizer, suite or path.stem, str(path))
+    """`score_files` of one file."""
+    return score_files([path], metrics, baseline, tell, tokenizer, suite)
 
 
-def score_texts(
-    texts: Texts,
+def score_files(
+    paths: Sequence[Path],
     metrics: Sequence[str],
     baseline: str | None,
     tell: Listener,
     tokenizer: Asked = "auto",
     suite: str | None = None,
+    reading: Reading = AS_THEY_ARE,
+) -> Scored:
+    """Measure the completions of files that evalkit or other tools wrote. `metrics`: names, or none for all that the
+    files allow.
+
+    The results stand under the name `suite`, or the files' own. Every prompt is measured on equally many completions:
+    the first k, k being the smallest number that any has.
+    Raises `RecordsError`, `MetricError`.
+    """
+    texts = read_texts(paths, tell.note, reading.layout, reading.columns)
+    source = ", ".join(map(str, paths))
+    return _scored(texts, metrics, baseline, tell, tokenizer, suite or stem_of(paths), source, reading.lower)
+
+
+def score_texts(
+    texts: PythonTexts,
+    metrics: Sequence[str],
+    baseline: str | None,
+    tell: Listener,
+    tokenizer: Asked = "auto",
+    suite: str | None = None,
+    lower: Collection[str] = (),
 ) -> Scored:
     """The same of texts that Python holds (`evalkit.plumbing.text_rows`). Raises `RecordsError`, `MetricError`."""
-    asked = _asked(metrics)
-    places, rows = _checked(text_rows(texts), UNNAMED, tell)
-    if not rows:
-        raise RecordsError("there are no texts; give one completion at least")
-    return _scored(asked, places, rows, baseline, tell, tokenizer, suite or UNNAMED, UNNAMED)
+    rows = read_records(text_rows(texts), UNNAMED, tell.note)
+    return _scored(rows, metrics, baseline, tell, tokenizer, suite or UNNAMED, UNNAMED, lower)
 
 
 def measure_texts(measure: Measure, texts: Mapping[str, Sequence[str]], tell: Listener, tokenizer: Asked) -> Estimate:
@@ -142,132 +132,159 @@ def measure_texts(measure: Measure, texts: Mapping[str, Sequence[str]], tell: Li
     Raises `RecordsError` without any, `MetricError` where texts alone do not allow it.
     """
     _check([measure], [])
-    if not texts:
-        raise RecordsError("there are no texts; give one prompt's at least")
-    samples = _common_number({UNNAMED: {prompt: list(own) for prompt, own in texts.items()}}, tell)
-    measure.check_fits(samples)
-    groups = {UNNAMED: [_group(Prompt(prompt, prompt), own[:samples]) for prompt, own in texts.items()]}
-    arms = [Arm(UNNAMED, UNNAMED, None, None, None)]
-    sampled = SampledArms(arms, split_alike(groups, tokenizer, tell), samples)
-    measurements = measure_groups([measure], sampled, tell)
-    [estimate] = estimate_arms(measurements.measured[0], arms)
+    prompts, rows, _ = _gather(read_records(text_rows({UNNAMED: texts}), UNNAMED, tell.note))
+    arms = _arms(list(rows), None, rows)
+    sampled = _sampled(arms, prompts, rows, _common_number(rows, tell), [measure], tokenizer, tell)
+    [estimate] = estimate_arms(measure_groups([measure], sampled, tell).measured[0], arms)
     return estimate
 
 
-def _asked(metrics: Sequence[str]) -> list[Measure]:
-    return list(dict.fromkeys(parse(name) for name in metrics))
-
-
 def _scored(
-    asked: list[Measure],
-    places: Sequence[str],
-    rows: Sequence[Row],
+    texts: Texts,
+    metrics: Sequence[str],
     baseline: str | None,
     tell: Listener,
     tokenizer: Asked,
     name: str,
     source: str,
+    lower: Collection[str],
 ) -> Scored:
-    measures = asked or _all_on_texts(rows)
-    _check(measures, rows)
-    prompts, texts = _gather(rows, places)
-    arms = _arms(list(texts), baseline, texts)
-    samples = _common_number(texts, tell)
+    theirs = _their_scores(texts, lower)
+    named = list(dict.fromkeys(theirs.get(name) or parse(name) for name in metrics))
+    measures = named or [*theirs.values(), *_all_on_texts(texts)]
+    _check(measures, texts.rows)
+    prompts, rows, reread = _gather(texts)
+    arms = _arms(list(rows), baseline, rows)
+    samples = _common_number(rows, tell)
+    sampled = _sampled(arms, prompts, rows, samples, measures, tokenizer, tell)
+    quality = next((measure for measure in measures if measure.definition.is_quality), None)
+    fairness = Fairness(quality, None, VARIANTS[1:])
+    measurements = measure_groups(measures, sampled, tell, fairness=fairness)
+    ids = [prompt.id for prompt in prompts]
+    found = [
+        *(Alarm("all arms", "given", note) for note in (*texts.notes, *reread)),
+        *alarms(arms, measurements.groups),
+        *paraphrased(prompts),
+        *measurements.alarms,
+    ]
+    found += _empty(texts, found)
+    asked = AskedSuite(name, ids, clusters_of(prompts), hashes_of(prompts))
+    summary = summarise(asked, arms, measurements.measured, found, compare_fairly(measurements))
+    provenance = {"file": source, "read as": list(dict.fromkeys(texts.layouts)),
+                  "metrics": [str(measure) for measure in measures], "samples": samples}  # fmt: skip
+    evidence = collect_figure_data(measurements.groups, measurements.measures)
+    return Scored(report_content(name, summary, sampled.groups, {}, measurements, provenance, evidence))
+
+
+def _sampled(
+    arms: Sequence[Arm],
+    prompts: Sequence[Prompt],
+    rows: Rows,
+    samples: int,
+    measures: Sequence[Measure],
+    tokenizer: Asked,
+    tell: Listener,
+) -> SampledArms:
+    """Every arm's first `samples` completions of each prompt. Raises `MetricError` where they are too few."""
     for measure in measures:
         measure.check_fits(samples)
     groups = {
         arm: [_group(prompt, by_prompt.get(prompt.id, [])[:samples]) for prompt in prompts]
-        for arm, by_prompt in texts.items()
+        for arm, by_prompt in rows.items()
     }
-    groups = split_alike(groups, tokenizer, tell)
-    quality = next((measure for measure in measures if measure.definition.is_quality), None)
-    fairness = Fairness(quality, None, VARIANTS[1:])
-    measurements = measure_groups(measures, SampledArms(arms, groups, samples), tell, fairness=fairness)
-    ids = [prompt.id for prompt in prompts]
-    found = [*alarms(arms, measurements.groups), *paraphrased(prompts), *measurements.alarms]
-    asked_suite = AskedSuite(name, ids, clusters_of(prompts), hashes_of(prompts))
-    summary = summarise(asked_suite, arms, measurements.measured, found, compare_fairly(measurements))
-    provenance = {"file": source, "metrics": [str(measure) for measure in measures], "samples": samples}
-    evidence = collect_figure_data(measurements.groups, measurements.measures)
-    return Scored(report_content(name, summary, groups, {}, measurements, provenance, evidence))
+    return SampledArms(list(arms), split_alike(groups, tokenizer, tell), samples)
 
 
-def _read(path: Path, tell: Listener) -> tuple[list[str], list[Row]]:
-    """Where each row stands, and the rows."""
-    if path.is_dir():
-        raise RecordsError(f"{path} is a folder; name the file of texts in it (JSONL, one object a line)")
-    if not path.is_file():
-        raise RecordsError(f"there is no file {path}")
-    places, rows = _checked(jsonl_rows(path), str(path), tell)
-    if not rows:
-        raise RecordsError(f"{path} holds no rows; each line is one JSON object with prompt_id, prompt and completion")
-    return places, rows
+def _empty(texts: Texts, found: Sequence[Alarm]) -> list[Alarm]:
+    """How many completions are empty, where they are not so many that it is an alarm by itself."""
+    places = [row.where for row in texts.rows if not row.completion.strip()]
+    if not places or any(alarm.kind == "empty" for alarm in found):
+        return []
+    told = f"{len(places):,} of {counted(len(texts.rows), 'completion')} empty (first: {places[0]})"
+    return [Alarm("all arms", "given", f"{told}; they are measured as answers without a word")]
 
 
-def _checked(given: Iterable[tuple[str, dict[str, Any]]], source: str, tell: Listener) -> tuple[list[str], list[Row]]:
-    """Where each row stands, and the rows."""
-    adapter = TypeAdapter(Row)
-    rows, places = [], []
-    keys: dict[str, None] = {}
-    for where, fields in given:
-        keys |= dict.fromkeys(fields)
-        try:
-            rows.append(adapter.validate_python(fields))
-        except ValidationError as error:
-            raise RecordsError(f"{where}: {_problem(error, fields)}") from None
-        places.append(where)
-    if note := unread_note(source, keys, list(Row.model_fields)):
-        tell.note(note)
-    return places, rows
+def _their_scores(texts: Texts, lower: Collection[str]) -> dict[str, Measure]:
+    """Name -> the measure of each score that the files hold. Raises `RecordsError` on a `lower` that is none."""
+    names = {name: False for row in texts.rows for name in row.scores}
+    of_prompts = {name: True for row in texts.rows for name in row.prompt_scores if name not in names}
+    unknown = [name for name in lower if name.removeprefix(PREFIX) not in names | of_prompts]
+    if unknown:
+        known = ", ".join(names | of_prompts) or "none"
+        raise RecordsError(f"--lower {unknown[0]}: the files hold no such score; they hold: {known}")
+    less = {name.removeprefix(PREFIX) for name in lower}
+
+    def direction(name: str) -> Better:
+        return "lower" if name in less else "higher"
+
+    return {
+        f"{PREFIX}{name}": given_score(name, texts.tool, direction(name), is_of_prompts)
+        for name, is_of_prompts in (names | of_prompts).items()
+    }
 
 
-def _problem(error: ValidationError, fields: dict[str, Any]) -> str:
-    problem = error.errors()[0]
-    if problem["type"] == "missing":
-        return f"the key {problem['loc'][0]!r} is missing; found: {', '.join(fields) or 'none'}"
-    if problem["type"] == "value_error":
-        return str(problem["ctx"]["error"])
-    return f"{problem['loc'][0]}: {problem['msg']}; found {problem['input']!r}"
+def _all_on_texts(texts: Texts) -> list[Measure]:
+    """Every measure that the rows allow.
 
-
-def _all_on_texts(rows: Sequence[Row]) -> list[Measure]:
-    allowed = OF_TEXTS - {need for need in OF_ROWS if not any(getattr(row, need) for row in rows)}
+    Whether an answer is right is not asked anew where the tool that knows how to tell has said it.
+    """
+    missing = {need for need in OF_ROWS if not _have(texts.rows, need)}
+    is_judged = _have(texts.rows, "scores") and "evalkit" not in texts.layouts
+    allowed = OF_TEXTS - missing - ({"answer"} if is_judged else set())
     return [parse(d.name) for d in definitions().values() if d.needs <= allowed and not _needs_values(d.parameters)]
+
+
+def _have(rows: Sequence[TextRow], need: Need) -> bool:
+    """Whether any row meets a need of `OF_ROWS`."""
+    if need == "classes":
+        return any(row.said is not None for row in rows)
+    if need == "scores":
+        return any(row.scores or row.prompt_scores for row in rows)
+    return any(getattr(row, need) for row in rows)
 
 
 def _needs_values(parameters: dict[str, Any]) -> bool:
     return any(parameter.default is parameter.empty for parameter in parameters.values())
 
 
-def _check(measures: Sequence[Measure], rows: Sequence[Row]) -> None:
+def _check(measures: Sequence[Measure], rows: Sequence[TextRow]) -> None:
     for measure in measures:
         measure.identify()
         missing = measure.definition.needs - OF_TEXTS
         if missing:
             raise MetricError(f"metric {measure} needs {' and '.join(sorted(missing))}, which texts alone do not tell")
         for need in OF_ROWS & measure.definition.needs:
-            if not any(getattr(row, need) for row in rows):
+            if not _have(rows, need):
                 raise MetricError(f"metric {measure} needs rows with `{need}`; none has any")
 
 
-def _gather(rows: Sequence[Row], places: Sequence[str]) -> tuple[list[Prompt], dict[str, dict[str, list[str]]]]:
+def _gather(texts: Texts) -> tuple[list[Prompt], Rows, list[str]]:
+    """Prompts, every arm's rows of each, and what must be said of prompts that were rendered in several ways."""
     prompts: dict[str, tuple[str, Prompt]] = {}
-    texts: dict[str, dict[str, list[str]]] = {}
-    for where, row in zip(places, rows, strict=True):
+    rows: Rows = {}
+    reread: dict[str, None] = {}
+    for row, arm in zip(texts.rows, texts.arms, strict=True):
         prompt = Prompt(
             id=row.prompt_id,
             text=row.prompt,
             answer=row.answer,
             match=row.match,
-            cluster=row.cluster or None,
+            references=row.references,
+            cluster=row.cluster,
             checks=row.checks,
         )
         if row.prompt_id not in prompts:
-            _check_prompt(prompt, where)
-            prompts[row.prompt_id] = where, prompt
-        _refuse_another(where, prompt, *prompts[row.prompt_id])
-        texts.setdefault(row.arm, {}).setdefault(row.prompt_id, []).extend(row.texts)
-    return [prompt for _, prompt in prompts.values()], texts
+            _check_prompt(prompt, row.where)
+            prompts[row.prompt_id] = row.where, prompt
+        where, known = prompts[row.prompt_id]
+        if texts.are_rendered and prompt.text != known.text:
+            reread[prompt.id] = None
+            prompt = replace(prompt, text=known.text)
+        _refuse_another(row.where, prompt, where, known)
+        rows.setdefault(arm, {}).setdefault(row.prompt_id, []).append(row)
+    told = f"{counted(len(reread), 'prompt')} were put in other words to some arms (examples or a template around them)"
+    notes = [f"{told}; they are paired by their hashes, and shown as the first arm saw them"] if reread else []
+    return [prompt for _, prompt in prompts.values()], rows, notes
 
 
 def _check_prompt(prompt: Prompt, where: str) -> None:
@@ -279,8 +296,14 @@ def _check_prompt(prompt: Prompt, where: str) -> None:
         raise RecordsError(f"{where}: {error}") from None
 
 
-SAID_TWICE = {"text": "stands for two prompts", "cluster": "stands in two clusters", "answer": "has two answers",
-              "match": "has two ways to match", "checks": "has two lists of checks"}  # fmt: skip
+SAID_TWICE = {
+    "text": "stands for two prompts",
+    "cluster": "stands in two clusters",
+    "answer": "has two answers",
+    "match": "has two ways to match",
+    "checks": "has two lists of checks",
+    "references": "has two lists of references",
+}
 
 
 def _refuse_another(where: str, prompt: Prompt, first: str, known: Prompt) -> None:
@@ -295,12 +318,12 @@ def _refuse_another(where: str, prompt: Prompt, first: str, known: Prompt) -> No
             )
 
 
-def _arms(names: Sequence[str], baseline: str | None, texts: dict[str, dict[str, list[str]]]) -> list[Arm]:
-    if baseline is not None and baseline not in texts:
+def _arms(names: Sequence[str], baseline: str | None, rows: Rows) -> list[Arm]:
+    if baseline is not None and baseline not in rows:
         raise RecordsError(f"there is no arm {baseline!r} in the file; its arms are: {', '.join(names)}")
     home = baseline or names[0]
     for name in names:
-        if not texts[name].keys() & texts[home].keys():
+        if not rows[name].keys() & rows[home].keys():
             raise RecordsError(
                 f"arms {name!r} and {home!r} share no prompt, so that nothing can be compared: give both completions "
                 "of the same prompt_id, name another --baseline, or score each by itself"
@@ -308,12 +331,9 @@ def _arms(names: Sequence[str], baseline: str | None, texts: dict[str, dict[str,
     return [Arm(name, name, None, None, None if name == home else home) for name in names]
 
 
-def _common_number(texts: dict[str, dict[str, list[str]]], tell: Listener) -> int:
-    sizes = {(arm, prompt): len(found) for arm, by_prompt in texts.items() for prompt, found in by_prompt.items()}
+def _common_number(rows: Rows, tell: Listener) -> int:
+    sizes = {(arm, prompt): len(found) for arm, by_prompt in rows.items() for prompt, found in by_prompt.items()}
     smallest = min(sizes.values())
-    if smallest == 0:
-        arm, prompt = next(key for key, size in sizes.items() if size == 0)
-        raise RecordsError(f"prompt {prompt!r} of arm {arm!r} has an empty list of completions")
     if max(sizes.values()) > smallest:
         arm, prompt = min(sizes, key=lambda key: sizes[key])
         tell.note(
@@ -323,6 +343,22 @@ def _common_number(texts: dict[str, dict[str, list[str]]], tell: Listener) -> in
     return smallest
 
 
-def _group(prompt: Prompt, texts: Sequence[str]) -> Group:
-    completions = (Completion(prompt.id, slot, text, (), (), "stop") for slot, text in enumerate(texts))
-    return Group(prompt, tuple(completions))
+def _group(prompt: Prompt, rows: Sequence[TextRow]) -> Group:
+    completions = tuple(
+        Completion(prompt.id, slot, row.completion, (), (), row.finish_reason) for slot, row in enumerate(rows)
+    )
+    return Group(prompt, completions, given=_given(rows))
+
+
+def _given(rows: Sequence[TextRow]) -> Given | None:
+    """What the files say of the completions besides their texts."""
+    names = dict.fromkeys(name for row in rows for name in row.scores)
+    scores = {name: np.array([row.scores.get(name, np.nan) for row in rows], dtype=np.float64) for name in names}
+    of_prompt: dict[str, float] = {}
+    for row in rows:
+        of_prompt |= row.prompt_scores
+    classes = [row.said for row in rows if row.said is not None]
+    is_divided = bool(rows) and len(classes) == len(rows)
+    if not (scores or of_prompt or is_divided):
+        return None
+    return Given(scores, of_prompt, np.array(classes, dtype=np.int64) if is_divided else None)

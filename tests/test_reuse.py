@@ -14,12 +14,13 @@ from click.testing import CliRunner
 from evalkit.checkpoints import servers
 from evalkit.cli.main import main
 from evalkit.errors import InputError, ServerError
-from evalkit.inference.origins import Origin, cache_note
+from evalkit.inference.origins import cache_note
 from evalkit.inference.plan import make_plan
 from evalkit.plumbing.progress import Quiet
 from evalkit.records import Completion, Prompt
 from evalkit.run import Run, run_suite
 from evalkit.runs.folder import open_store
+from evalkit.runs.manifest import Origin
 from evalkit.suite.schema import Suite
 from tests.served import Server, choices
 from tests.served import server as server
@@ -190,12 +191,13 @@ def test_fresh_takes_nothing_from_the_cache_and_resumes_as_such(server: Server, 
 
 def test_an_arm_that_is_partly_from_the_cache_says_how_much() -> None:
     early, late = (datetime.datetime(2026, 11, day, tzinfo=datetime.UTC) for day in (1, 2))
-    mixed = Origin(8, 4, (early, early), early, late)
-    assert cache_note({"a": mixed, "b": Origin(8, 0, None, late, late)}) == (
+    new = Origin(completions=8, from_cache=0, sampled_first=late, sampled_last=late)
+    mixed = new.model_copy(update={"from_cache": 4, "cached_first": early, "cached_last": early})
+    assert cache_note({"a": mixed, "b": new}) == (
         "from the cache, not sampled by this run: a (4 of 8 completions, sampled on 1 November 2026, 00:00:00 UTC); "
         "--fresh samples anew"
     )
-    assert cache_note({"b": Origin(8, 0, None, late, late)}) is None
+    assert cache_note({"b": new}) is None
 
 
 def test_the_command_samples_anew_and_tells_of_columns_that_it_does_not_read(server: Server, tmp_path: Path) -> None:

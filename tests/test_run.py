@@ -19,8 +19,8 @@ import yaml
 
 from evalkit.errors import EngineError, InputError
 from evalkit.gate.baselines import read_side
-from evalkit.gate.compare import compare_sides, read_end
-from evalkit.gate.decide import judge
+from evalkit.gate.compare import compare_sides, read_named_side
+from evalkit.gate.decide import decide
 from evalkit.lab import CHECKPOINTS, TUNED
 from evalkit.metrics.registry import split_variant
 from evalkit.plumbing.progress import Quiet
@@ -147,9 +147,9 @@ def test_runs_of_the_same_weights_under_other_names_are_gated_and_compared(
     use_cache_of(unbroken, monkeypatch)
     run_again(unbroken / "suite.yaml", tmp_path / "run", models=spelled_as_folders(tmp_path))
     new, old = read_side(str(tmp_path / "run")), read_side(str(unbroken / "run"))
-    verdict = judge(new, old, [("tuned", "tuned")], DEFAULT)
+    verdict = decide(new, old, [("tuned", "tuned")], DEFAULT)
     assert {judgement.change for judgement in verdict.judgements} == {0}
-    found = compare_sides(read_end(f"{unbroken / 'run'}:tuned"), read_end(f"{tmp_path / 'run'}:tuned"))
+    found = compare_sides(read_named_side(f"{unbroken / 'run'}:tuned"), read_named_side(f"{tmp_path / 'run'}:tuned"))
     assert {row.why_not for pair in found.pairs for row in pair.rows} == {""}
 
 
@@ -311,7 +311,7 @@ def test_completions_of_one_token_go_all_the_way_and_how_the_policy_was_tuned_wi
     result = run_again(suite, tmp_path / "run", prompts=2, models={"tuned": str(tmp_path / "policy")})
     assert "truncated" in " ".join(alarm.kind for alarm in result.summary.alarms)
     assert result.report.exists()
-    [training] = read_content(tmp_path / "run").evidence.trainings
+    [training] = read_content(tmp_path / "run").figure_data.trainings
     assert (training.checkpoint, training.reward) == ("tuned", (0.5,))
 
 

@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 import click
 
 from evalkit.errors import CLOSED_PIPE, EvalkitError, Interrupted
+from evalkit.plumbing.did_you_mean import nearest
 
 
 class Command(click.Command):
@@ -47,12 +48,10 @@ class Group(click.Group):
         try:
             return super().resolve_command(context, args)
         except click.UsageError as error:
-            from difflib import get_close_matches
-
-            close = get_close_matches(args[0], self.list_commands(context), n=1)
-            if not close or "Did you mean" in error.message:
+            close = nearest(args[0], self.list_commands(context))
+            if close is None or "Did you mean" in error.message:
                 raise
-            raise click.UsageError(f"{error.message} Did you mean {close[0]!r}?", context) from None
+            raise click.UsageError(f"{error.message} Did you mean {close!r}?", context) from None
 
 
 Group.group_class = Group

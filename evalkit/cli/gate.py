@@ -12,11 +12,12 @@ import click
 
 from evalkit.cli.errors import Command, Group
 from evalkit.errors import EvalkitError, StoreError
-from evalkit.plumbing.files import write_whole
+from evalkit.plumbing.files import write_file, writing
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from evalkit.cli.tracking import Log
     from evalkit.gate.judged import Judged
     from evalkit.plumbing.progress import Listener
     from evalkit.suite.gate_policy import Inconclusive
@@ -104,9 +105,9 @@ def _leave_verdict(judged: Judged, run: str, junit: Path | None, markdown: Path 
     from evalkit.gate.formats.markdown import to_markdown
 
     if markdown is not None:
-        write_whole(markdown, to_markdown(judged.verdict).encode("utf-8", "replace"))
+        write_file(markdown, to_markdown(judged.verdict).encode("utf-8", "replace"))
     if junit is not None:
-        write_whole(junit, to_junit(judged.verdict, judged.inconclusive, datetime.now(UTC)))
+        write_file(junit, to_junit(judged.verdict, judged.inconclusive, datetime.now(UTC)))
     _set_outputs(judged.verdict.outcome, judged.exit_code, run)
 
 
@@ -128,7 +129,7 @@ def _leave_failure(
     ):
         try:
             if path is not None:
-                write_whole(path, content)
+                write_file(path, content)
         except StoreError as second:
             if str(second) != str(error):
                 click.echo(f"evalkit: {second}", err=True)
@@ -169,11 +170,8 @@ def _set_outputs(verdict: str, code: int, run: str) -> None:
     if not (_on_github() and file):
         return
     report = report_of(run)
-    try:
-        with Path(file).open("a", encoding="utf-8", errors="replace") as outputs:
-            outputs.write(to_outputs(verdict, code, str(report or "")))
-    except OSError as error:
-        raise StoreError(f"{file} could not be written: {error.strerror}") from error
+    with writing(Path(file)), Path(file).open("a", encoding="utf-8", errors="replace") as outputs:
+        outputs.write(to_outputs(verdict, code, str(report or "")))
 
 
 @click.command(cls=Command)
@@ -205,8 +203,9 @@ def power(suite: Path, pilot: str, loss: float, chance: float, policy_file: Path
     show(plan_size(asked, pilot, policy, loss, chance, pairs, Quiet()), loss, chance)
 
 
-def decide(suite: Suite, policy_file: Path, baseline: str | None, engine: str, out: Path | None, tell: Listener,
-           command: Sequence[str], fresh: bool, tags: Sequence[str], quiet: bool) -> None:  # fmt: skip
+def decide_early(suite: Suite, policy_file: Path, baseline: str | None, engine: str, out: Path | None, log: Log,
+                 tell: Listener, command: Sequence[str], fresh: bool, tags: Sequence[str],
+                 quiet: bool) -> None:  # fmt: skip
     """The rest of `evalkit run --until-decided`: run, show the verdict, exit as the gate does."""
     from evalkit.gate.baselines import read_side
     from evalkit.gate.decide import exit_code
@@ -218,6 +217,7 @@ def decide(suite: Suite, policy_file: Path, baseline: str | None, engine: str, o
     old = None if baseline is None else read_side(baseline)
     decided = run_until_decided(suite, policy, old, engine, out, tell, command, fresh, tags)
     tell.close()
+    log.send_run(decided.run.folder)
     if quiet:
         click.echo(decided.run.report)
     else:

@@ -19,17 +19,21 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from evalkit.errors import EvalkitError, InputError, RecordsError, StoreError
+from evalkit.errors import EvalkitError, InputError, RecordsError
 from evalkit.gate.sides import Side
 from evalkit.gate.stats.group_sequential import Look
-from evalkit.plumbing.files import write_atomically
+from evalkit.plumbing.files import write_atomically, writing
 from evalkit.records import Summary
+from evalkit.runs.exchange.detect import layout_of
+from evalkit.runs.manifest import FILE, Manifest, check_complete, find_manifest
 from evalkit.runs.summary import check_whole, parse_summary, read_summary
 from evalkit.suite.gate_policy import DEFAULT, Policy, read_policy
 
 FOLDER = Path("baselines")
 FORMAT = 1
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+SUMMARIES = (".json", "")
+"""Endings of files that hold summaries and baselines."""
 _KEPT = ("suite", "prompts", "clusters", "asked", "arms", "estimates", "differences", "schema")
 """Of a summary; what a report shows besides is not needed to compare, and `differences` stays empty."""
 
@@ -45,14 +49,19 @@ class Baseline:
 
 
 def read_side(given: str) -> Side:
-    """A run's folder, a summary.json, a baseline's file, or the NAME of one. Raises `RecordsError`, `InputError`."""
+    """A run's folder, a summary.json, a baseline's file, the NAME of one, or a file of completions, which is measured.
+
+    Raises `RecordsError`, `InputError`, `MetricError`.
+    """
     path = find_side(given)
     if path is None:
         raise InputError(
             f"there is neither a run, a summary nor a baseline {given!r}; saved baselines: "
             f"{', '.join(_names()) or 'none'}"
         )
-    return _read_run(path) if path.is_dir() else _read_file(path)
+    if path.is_dir():
+        return _read_run(path)
+    return _measured(path) if _holds_texts(path) else _read_file(path)
 
 
 def find_side(given: str) -> Path | None:
@@ -76,8 +85,8 @@ def chosen_policy(given: str, file: Path | None) -> tuple[Policy, str]:
     """The policy of a file, else of the run's suite, else the default; and where it came from, in words."""
     if file is not None:
         return read_policy(file), str(file)
-    own = policy_of_run(given)
-    return (DEFAULT, "the default") if own is None else (own, "the suite's")
+    of_suite = policy_of_run(given)
+    return (DEFAULT, "the default") if of_suite is None else (of_suite, "the suite's")
 
 
 def suite_of(*given: str | None) -> str:
@@ -85,21 +94,23 @@ def suite_of(*given: str | None) -> str:
     for place in given:
         with contextlib.suppress(EvalkitError):
             path = None if place is None else find_side(place)
-            manifest = _manifest(path) if path is not None and path.is_dir() else {}
-            name = (manifest.get("suite") or {}).get("name")
-            if name or path is not None:
-                return str(name or read_side(str(path)).summary.suite)
+            manifest = None if path is None else find_manifest(path)
+            if manifest is not None and manifest.suite.name:
+                return manifest.suite.name
+            if path is not None:
+                return read_side(str(path)).summary.suite
     return ""
 
 
 def policy_of_run(given: str) -> Policy | None:
     """The policy that stands in a run's suite; None where it has none, or where `given` is no run."""
-    manifest = _manifest(Path(given))
-    asked = (manifest.get("suite") or {}).get("gate")
+    manifest = find_manifest(Path(given))
+    if manifest is None or manifest.suite.gate is None:
+        return None
     try:
-        return None if asked is None else Policy.model_validate(asked)
+        return Policy.model_validate(manifest.suite.gate)
     except ValidationError as error:
-        raise RecordsError(f"{Path(given) / 'run.json'}: suite.gate is no policy: {error.errors()[0]['msg']}") from None
+        raise RecordsError(f"{Path(given) / FILE}: suite.gate is no policy: {error.errors()[0]['msg']}") from None
 
 
 def save(given: str, name: str) -> Path:
@@ -114,11 +125,9 @@ def save(given: str, name: str) -> Path:
         )
     path = FOLDER / f"{name}.json"
     content = _to_json(side).encode("utf-8", "replace")
-    try:
+    with writing(path):
         FOLDER.mkdir(exist_ok=True)
         write_atomically(path, content)
-    except OSError as error:
-        raise StoreError(f"{path} could not be written: {error.strerror}") from error
     return path
 
 
@@ -136,46 +145,50 @@ def saved() -> list[Baseline]:
 
 
 def _read_run(folder: Path) -> Side:
-    manifest = _manifest(folder)
-    if manifest and manifest.get("state") != "complete":
-        raise RecordsError(f"{folder} holds a run that is not complete; give its command again, then gate it")
+    manifest = find_manifest(folder)
+    if manifest is not None:
+        check_complete(manifest, folder)
     if not (folder / "summary.json").exists():
         raise RecordsError(f"{folder} holds no summary.json: it is no run, or one that never ended")
     summary = read_summary(folder / "summary.json")
-    version = (manifest.get("identity") or {}).get("prompts", "")
-    return Side(_with_engines(summary, manifest), str(folder), str(version), _look(manifest, folder), folder)
+    if manifest is None:
+        return Side(summary, str(folder), folder=folder)
+    summary = _with_engines(summary, manifest)
+    return Side(summary, str(folder), manifest.identity.prompts, _look(manifest, folder), folder)
 
 
-def _with_engines(summary: Summary, manifest: dict[str, Any]) -> Summary:
+def _with_engines(summary: Summary, manifest: Manifest) -> Summary:
     """Summaries of older runs do not say what drew their completions; their manifests do."""
-    engines = manifest.get("engines") or {}
-    arms = [replace(arm, engine=arm.engine or str(engines.get(arm.checkpoint, ""))) for arm in summary.arms]
+    arms = [replace(arm, engine=arm.engine or manifest.engines.get(arm.checkpoint, "")) for arm in summary.arms]
     return replace(summary, arms=tuple(arms))
 
 
-def _look(manifest: dict[str, Any], folder: Path) -> Look | None:
+def _look(manifest: Manifest, folder: Path) -> Look | None:
     """Where a run that was stopped early was stopped: judged as if it were whole, it would err too often."""
-    if "look" not in manifest:
+    if manifest.look is None:
         return None
     try:
-        return TypeAdapter(Look).validate_python(manifest["look"])
+        return TypeAdapter(Look).validate_python(manifest.look)
     except ValidationError as error:
-        raise RecordsError(f"{folder / 'run.json'}: look is damaged: {error.errors()[0]['msg']}") from None
+        raise RecordsError(f"{folder / FILE}: look is damaged: {error.errors()[0]['msg']}") from None
 
 
-def _manifest(folder: Path) -> dict[str, Any]:
-    path = folder / "run.json"
-    if not path.is_file():
-        return {}
+def _holds_texts(path: Path) -> bool:
+    """Whether it is a file of completions, ours or another tool's."""
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise RecordsError(f"{path} cannot be read: {error}") from None
-    if not isinstance(found, dict) or not all(
-        isinstance(found.get(key, {}), dict) for key in ("suite", "identity", "engines")
-    ):
-        raise RecordsError(f"{path} is not a manifest that evalkit wrote")
-    return found
+        return layout_of(path) is not None
+    except RecordsError:
+        if path.suffix in SUMMARIES:
+            return False  # it is refused as a summary, which its name says it is
+        raise
+
+
+def _measured(path: Path) -> Side:
+    """All that its texts allow, which takes a while."""
+    from evalkit.plumbing.progress import Quiet
+    from evalkit.score import score_files
+
+    return Side(score_files([path], [], None, Quiet()).summary, str(path))
 
 
 def _read_file(path: Path) -> Side:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from evalkit.gate.common_prompts import on_common_prompts
-from evalkit.gate.decide import Verdict, exit_code, judge
+from evalkit.gate.decide import GateDecision, decide, exit_code
 from evalkit.gate.sides import Pair, Side, choose_pairs
 from evalkit.runs.asked import LEAST
 from evalkit.suite.gate_policy import Inconclusive, Policy
@@ -16,7 +16,7 @@ from evalkit.suite.gate_policy import Inconclusive, Policy
 class Judged:
     """A verdict, what is made of one that cannot tell, and where its policy came from."""
 
-    verdict: Verdict
+    verdict: GateDecision
     inconclusive: Inconclusive
     policy: str
 
@@ -44,5 +44,5 @@ def judge_sides(
     pairs, common = choose_pairs(new, old, arms), None
     if common_prompts:
         new, old, common = on_common_prompts(new, old, LEAST if least_common is None else least_common)
-    verdict = judge(new, old, pairs, policy, common)
+    verdict = decide(new, old, pairs, policy, common)
     return Judged(verdict, inconclusive or policy.inconclusive, source)

@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from evalkit.gate.compare import Comparison
-from evalkit.gate.compare import Row as ComparedMeasure
-from evalkit.gate.decide import Outcome, Verdict
+from evalkit.gate.compare import MetricRow, SideComparison
+from evalkit.gate.decide import GateDecision, GateOutcome
 from evalkit.gate.formats import words
 from evalkit.gate.judged import Judged
 from evalkit.plumbing.frames import Columns, frame
@@ -38,12 +37,12 @@ class GateResult:
     judged: Judged
 
     @property
-    def verdict(self) -> Verdict:
+    def verdict(self) -> GateDecision:
         """All of it, in parts."""
         return self.judged.verdict
 
     @property
-    def outcome(self) -> Outcome:
+    def outcome(self) -> GateOutcome:
         """Whether it is a "pass", a "regression" or "inconclusive"."""
         return self.verdict.outcome
 
@@ -96,7 +95,7 @@ class GateResult:
 class CompareResult:
     """B minus A, a measure a row."""
 
-    comparison: Comparison
+    comparison: SideComparison
 
     @cached_property
     def rows(self) -> pd.DataFrame:
@@ -119,7 +118,7 @@ class CompareResult:
         return comparison_html(self.comparison)
 
 
-def _cells(a: str, b: str, row: ComparedMeasure) -> tuple[object, ...]:
+def _cells(a: str, b: str, row: MetricRow) -> tuple[object, ...]:
     difference = row.difference
     p = (None, None) if difference is None else (difference.p, difference.p_adjusted)
     told = row.outcome or "not compared", row.why_not

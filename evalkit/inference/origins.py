@@ -8,81 +8,52 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
 
 from evalkit.inference.plan import Plan, Shard
 from evalkit.plumbing.progress import Listener
 from evalkit.plumbing.prose import listed
 from evalkit.plumbing.times import day_and_time, span
 from evalkit.runs.folder import Store
+from evalkit.runs.manifest import Manifest, Origin
 
 
-@dataclass(frozen=True)
-class Origin:
-    """Of one arm's completions."""
-
-    completions: int
-    from_cache: int
-    """How many of them an earlier run sampled."""
-    cached: tuple[datetime.datetime, datetime.datetime] | None
-    """First and last time of sampling of those."""
-    first: datetime.datetime
-    last: datetime.datetime
+def note_origins(plan: Plan, store: Store, manifest: Manifest, sampled: int, tell: Listener) -> Manifest:
+    """Note what was not sampled now, and when it was; the manifest with each arm's origin."""
+    samples = origins(plan, store, manifest)
+    if note := cache_note(samples):
+        tell.note(note)
+    elif not sampled:
+        tell.note(f"nothing was sampled now: {store.folder} holds all completions, the last of them sampled "
+                  f"on {day_and_time(max(origin.sampled_last for origin in samples.values()))}")  # fmt: skip
+    return manifest.model_copy(update={"samples": samples})
 
 
-def origins(plan: Plan, store: Store, manifest: Mapping[str, Any]) -> dict[str, Origin]:
+def origins(plan: Plan, store: Store, manifest: Manifest) -> dict[str, Origin]:
     """Arm -> where its completions come from; all its shards are here."""
-    began = datetime.datetime.fromisoformat(manifest["started"])
     return {
-        arm.name: _origin([(shard, store.sampled(shard.key)) for shard in plan.shards_of(arm.name)], began)
+        arm.name: _origin([(shard, store.sampled(shard.key)) for shard in plan.shards_of(arm.name)], manifest.started)
         for arm in plan.arms
     }
 
 
-def cache_note(found: Mapping[str, Origin]) -> str | None:
+def cache_note(samples: Mapping[str, Origin]) -> str | None:
     """What the user should know of samples that were not drawn for this run; None where there are none."""
-    told = [
+    arms = [
         f"{arm} ({origin.from_cache} of {origin.completions} completions, sampled {span(*origin.cached)})"
-        for arm, origin in found.items()
+        for arm, origin in samples.items()
         if origin.cached is not None
     ]
-    return f"from the cache, not sampled by this run: {listed(told)}; --fresh samples anew" if told else None
+    return f"from the cache, not sampled by this run: {listed(arms)}; --fresh samples anew" if arms else None
 
 
-def to_json(found: Mapping[str, Origin]) -> dict[str, dict[str, Any]]:
-    """For the manifest."""
-    return {arm: _row(origin) for arm, origin in found.items()}
-
-
-def _origin(shards: Sequence[tuple[Shard, datetime.datetime]], began: datetime.datetime) -> Origin:
+def _origin(shards: Sequence[tuple[Shard, datetime.datetime]], started: datetime.datetime | None) -> Origin:
     times = [time for _, time in shards]
-    earlier = [(shard.size, time) for shard, time in shards if shard.cached or time < began]
+    earlier = [(shard.size, time) for shard, time in shards if shard.cached or (started and time < started)]
     cached = [time for _, time in earlier]
-    return Origin(
+    origin = Origin(
         completions=sum(shard.size for shard, _ in shards),
         from_cache=sum(size for size, _ in earlier),
-        cached=(min(cached), max(cached)) if cached else None,
-        first=min(times),
-        last=max(times),
+        sampled_first=min(times),
+        sampled_last=max(times),
     )
-
-
-def _row(origin: Origin) -> dict[str, Any]:
-    row = {"completions": origin.completions, "from_cache": origin.from_cache}
-    times = {"sampled_first": origin.first.isoformat(), "sampled_last": origin.last.isoformat()}
-    if origin.cached is None:
-        return row | times
-    first, last = (time.isoformat() for time in origin.cached)
-    return row | times | {"cached_first": first, "cached_last": last}
-
-
-def tell_of_reuse(plan: Plan, store: Store, manifest: dict[str, Any], sampled: int, tell: Listener) -> None:
-    """Note what was not sampled now, and when it was; the manifest takes it all down."""
-    found = origins(plan, store, manifest)
-    manifest["samples"] = to_json(found)
-    if note := cache_note(found):
-        tell.note(note)
-    elif not sampled:
-        tell.note(f"nothing was sampled now: {store.folder} holds all completions, the last of them sampled "
-                  f"on {day_and_time(max(origin.last for origin in found.values()))}")  # fmt: skip
+    return origin.model_copy(update={"cached_first": min(cached), "cached_last": max(cached)}) if cached else origin

@@ -6,17 +6,16 @@ Everything that can be wrong with a suite on this machine is found here, in seco
 from __future__ import annotations
 
 import hashlib
-import json
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from evalkit.checkpoints.folder import context_length
 from evalkit.checkpoints.rendering import render, vocabulary_hash
 from evalkit.checkpoints.resolution import resolve
-from evalkit.errors import CheckpointError, InputError, MetricError, ServerError
+from evalkit.errors import CheckpointError, InputError, MetricError, RecordsError, ServerError
 from evalkit.inference.engines.base import choose_engine, engine_class
 from evalkit.metrics.embeddings.encoder import Encoder, find_encoder
 from evalkit.metrics.registry import Measure, parse
@@ -24,7 +23,8 @@ from evalkit.plumbing.array_cache import key_of
 from evalkit.plumbing.progress import Listener
 from evalkit.plumbing.tokenizer import check
 from evalkit.records import Arm, Checkpoint, Completion, Prompt, Rendered, Sampling
-from evalkit.runs.shards import Call, Row
+from evalkit.runs.manifest import ShardRow, find_manifest
+from evalkit.runs.shards import Call
 from evalkit.suite.fitting import fit
 from evalkit.suite.schema import Longer, Suite
 
@@ -45,10 +45,10 @@ class Shard:
     """The arm's settings, with more room where these prompts are given more."""
     shared: bool
     """Whether other runs may take its samples: not those of a server that does not name its weights."""
-    law: str
+    distribution: str
     """Hash of all that decides how completions of a prompt are distributed."""
     twin: int
-    """How many arms before this one are of the same law, so that it must be other draws than theirs."""
+    """How many arms before this one are of the same distribution, so that it must be other draws than theirs."""
     slots: range
     """Which of a prompt's draws, from 0."""
     part: bool = False
@@ -68,18 +68,24 @@ class Shard:
     @property
     def call(self) -> Call:
         """What its file tells of it."""
-        return Call(self.law, tuple(prompt_key(prompt) for prompt in self.prompts), self.slots, self.seed)
+        return Call(self.distribution, tuple(prompt_key(prompt) for prompt in self.prompts), self.slots, self.seed)
 
     def drawn(self, completions: Sequence[Completion]) -> list[Completion]:
         """An engine's completions, whose slots begin at 0, as these draws."""
-        return [replace(one, slot=one.slot + self.slots.start) for one in completions]
+        return [replace(completion, slot=completion.slot + self.slots.start) for completion in completions]
 
     @property
-    def row(self) -> Row:
+    def row(self) -> ShardRow:
         """What the manifest says of it."""
-        prompts = [prompt.prompt_id for prompt in self.prompts]
-        slots = (self.slots.start, self.slots.stop)
-        return Row(self.arm.name, self.key, self.seed, prompts, slots, self.part, self.cached)
+        return ShardRow(
+            arm=self.arm.name,
+            key=self.key,
+            seed=self.seed,
+            prompts=[prompt.prompt_id for prompt in self.prompts],
+            slots=(self.slots.start, self.slots.stop),
+            part=self.part,
+            cached=self.cached,
+        )
 
     def only(self, prompts: Collection[str]) -> Shard:
         """What it has of these prompts."""
@@ -125,22 +131,24 @@ class Plan:
 
     def first(self, prompts: int) -> Plan:
         """The plan of so many prompts alone; the calls that are still to be made are whole where a block ends there."""
-        asked = self.suite.prompts[:prompts]
-        names = {prompt.id for prompt in asked}
+        first = self.suite.prompts[:prompts]
+        ids = {prompt.id for prompt in first}
         return replace(
             self,
-            suite=self.suite.model_copy(update={"prompts": asked}),
-            checkpoints={name: replace(one, rendered=one.rendered[:prompts]) for name, one in self.checkpoints.items()},
-            shards=tuple(shard for shard in (one.only(names) for one in self.shards) if shard.prompts),
+            suite=self.suite.model_copy(update={"prompts": first}),
+            checkpoints={
+                name: replace(loaded, rendered=loaded.rendered[:prompts]) for name, loaded in self.checkpoints.items()
+            },
+            shards=tuple(part for part in (shard.only(ids) for shard in self.shards) if part.prompts),
         )
 
     @property
     def block_ends(self) -> tuple[int, ...]:
         """After how many prompts a block ends in every arm; the last is all of them."""
-        place = {prompt.id: index for index, prompt in enumerate(self.suite.prompts)}
-        reach = [[place[prompt.prompt_id] for prompt in shard.prompts] for shard in self.shards]
-        inside = {end for places in reach for end in range(min(places) + 1, max(places) + 1)}
-        return tuple(end for end in range(1, len(place) + 1) if end not in inside)
+        index_of = {prompt.id: index for index, prompt in enumerate(self.suite.prompts)}
+        reach = [[index_of[prompt.prompt_id] for prompt in shard.prompts] for shard in self.shards]
+        inside = {end for indices in reach for end in range(min(indices) + 1, max(indices) + 1)}
+        return tuple(end for end in range(1, len(index_of) + 1) if end not in inside)
 
     def shards_of(self, arm: str) -> list[Shard]:
         return [shard for shard in self.shards if shard.arm.name == arm]
@@ -160,11 +168,13 @@ def make_plan(
     for measure in suite.measures:
         measure.check_fits(fewest)
     check(suite.tokenizer)
-    found = {name: resolve(name, spec, (remembered or {}).get(name)) for name, spec in suite.checkpoints.items()}
-    fitted = fit(suite, found)
+    checkpoints = {name: resolve(name, spec, (remembered or {}).get(name)) for name, spec in suite.checkpoints.items()}
+    fitted = fit(suite, checkpoints)
     suite = fitted.suite
-    loaded = {name: _load(suite, one, engine, fitted.longer.get(name)) for name, one in found.items()}
-    vocabularies = {name: vocabulary_hash(one) for name, one in found.items()}
+    loaded = {
+        name: _load(suite, checkpoint, engine, fitted.longer.get(name)) for name, checkpoint in checkpoints.items()
+    }
+    vocabularies = {name: vocabulary_hash(checkpoint) for name, checkpoint in checkpoints.items()}
     arms = [
         replace(arm, engine=loaded[arm.checkpoint].engine_text, tokenizer=vocabularies[arm.checkpoint])
         for arm in plan_arms(suite)
@@ -176,14 +186,17 @@ def make_plan(
 def plan_arms(suite: Suite) -> list[Arm]:
     """Every checkpoint at each temperature; each arm is compared with the baseline's arm of the same temperature."""
     settings = {name: suite.settings(name) for name in suite.checkpoints}
-    home = suite.baseline_checkpoint
-    baselines = {sampling.temperature: _arm_name(home, sampling, settings[home]) for sampling in settings[home]}
+    baseline_checkpoint = suite.baseline_checkpoint
+    baselines = {
+        sampling.temperature: _arm_name(baseline_checkpoint, sampling, settings[baseline_checkpoint])
+        for sampling in settings[baseline_checkpoint]
+    }
     first = next(iter(baselines.values()))
     arms = []
     for checkpoint, samplings in settings.items():
         for sampling in samplings:
             name = _arm_name(checkpoint, sampling, samplings)
-            baseline = first if checkpoint == home else baselines.get(sampling.temperature, first)
+            baseline = first if checkpoint == baseline_checkpoint else baselines.get(sampling.temperature, first)
             spec = suite.checkpoints[checkpoint]
             best_of = spec.best_of.n if spec.best_of is not None else 1
             beside = None if name == baseline else baseline
@@ -211,6 +224,10 @@ def check_measures(measures: Sequence[Measure], prompts: Sequence[Prompt]) -> No
     }
     for measure in measures:
         measure.identify()
+        if measure.definition.needs & {"scores", "classes"}:
+            raise MetricError(
+                f"metric {measure} reads what another tool says of its completions; evalkit score measures those"
+            )
         for need, field in fields.items():
             if need in measure.definition.needs and not any(getattr(prompt, field) for prompt in prompts):
                 raise MetricError(f"metric {measure} needs prompts with `{field}`; none has any")
@@ -230,9 +247,9 @@ def _arm_name(checkpoint: str, sampling: Sampling, siblings: Sequence[Sampling])
     return checkpoint if len(siblings) == 1 else f"{checkpoint}@T={sampling.temperature:g}"
 
 
-def _load(suite: Suite, checkpoint: Checkpoint, asked: str, longer: Longer | None) -> Loaded:
+def _load(suite: Suite, checkpoint: Checkpoint, engine_wanted: str, longer: Longer | None) -> Loaded:
     spec = suite.checkpoints[checkpoint.name]
-    engine = choose_engine(asked, checkpoint)
+    engine = choose_engine(engine_wanted, checkpoint)
     rendered = tuple(render(checkpoint, spec, suite.prompts))
     if longer is not None:
         longer = longer.model_copy(update={"stop": suite.stops(checkpoint.name, longer.stop)})
@@ -263,12 +280,12 @@ def _check_room(checkpoint: Checkpoint, rendered: Sequence[Rendered], rooms: Seq
 
 def _shards(arms: Sequence[Arm], loaded: dict[str, Loaded], blocks: int) -> list[Shard]:
     shards = []
-    asked: dict[str, list[frozenset[Rendered]]] = defaultdict(list)
+    planned: dict[str, list[frozenset[Rendered]]] = defaultdict(list)
     for arm in arms:
         source = loaded[arm.checkpoint]
         prompts = frozenset(source.rendered)
         # Two arms of the same weights and settings must be independent draws, not each other's copy.
-        before = asked[law_of(arm, source, sampling_of(arm), 0)]
+        before = planned[distribution_of(arm, source, sampling_of(arm), 0)]
         twin = sum(not prompts.isdisjoint(others) for others in before)
         before.append(prompts)
         total = sampling_of(arm).n * arm.best_of
@@ -285,25 +302,25 @@ def fitting(source: Loaded, draws: int) -> int:
 
 def make_call(arm: Arm, source: Loaded, kept: Sampling, twin: int, prompts: Sequence[Rendered], slots: range) -> Shard:
     """A sampling call, which all that it asks for names and seeds: what was sampled before it does not matter."""
-    content = _law(arm, source, kept, twin) | {
-        "sampling": asdict(kept) | {"n": len(slots)},
+    content = _distribution_facts(arm, source, kept, twin) | {
+        "sampling": kept.content() | {"n": len(slots)},
         "max_length": source.max_length,
-        "prompts": [_asked(prompt) for prompt in prompts],
+        "prompts": [_content(prompt) for prompt in prompts],
     }
     if slots.start:
         content["slots"] = slots.start
-    key, law = key_of(content), law_of(arm, source, kept, twin)
-    return Shard(arm, key, _seed(key), tuple(prompts), kept, source.checkpoint.names_weights, law, twin, slots)
+    key, distribution = key_of(content), distribution_of(arm, source, kept, twin)
+    return Shard(arm, key, _seed(key), tuple(prompts), kept, source.checkpoint.names_weights, distribution, twin, slots)
 
 
-def law_of(arm: Arm, source: Loaded, kept: Sampling, twin: int) -> str:
+def distribution_of(arm: Arm, source: Loaded, kept: Sampling, twin: int) -> str:
     """Hash of what completions of a prompt are drawn from: neither how many, nor with which other prompts."""
-    return key_of(_law(arm, source, kept, twin))
+    return key_of(_distribution_facts(arm, source, kept, twin))
 
 
 def prompt_key(prompt: Rendered) -> str:
     """Hash of a prompt as a checkpoint sees it."""
-    return key_of({"prompt": _asked(prompt)})
+    return key_of({"prompt": _content(prompt)})
 
 
 def _blocks(arm: Arm, source: Loaded, block: int) -> Iterator[tuple[tuple[Rendered, ...], Sampling]]:
@@ -315,8 +332,8 @@ def _blocks(arm: Arm, source: Loaded, block: int) -> Iterator[tuple[tuple[Render
         yield from ((tuple(members), kept) for kept, members in rooms.items())
 
 
-def _law(arm: Arm, source: Loaded, kept: Sampling, twin: int) -> dict[str, Any]:
-    sampling = {name: value for name, value in asdict(kept).items() if name != "n"}
+def _distribution_facts(arm: Arm, source: Loaded, kept: Sampling, twin: int) -> dict[str, Any]:
+    sampling = {name: value for name, value in kept.content().items() if name != "n"}
     # The draws that an arm keeps the best of are not those of an arm that keeps all.
     chosen = {"best_of": arm.best_of} if arm.best_of > 1 else {}
     return chosen | {
@@ -329,7 +346,7 @@ def _law(arm: Arm, source: Loaded, kept: Sampling, twin: int) -> dict[str, Any]:
     }
 
 
-def _asked(prompt: Rendered) -> list[Any]:
+def _content(prompt: Rendered) -> list[Any]:
     return [prompt.prompt_id, list(prompt.token_ids) or [prompt.text, *prompt.messages]]
 
 
@@ -357,8 +374,10 @@ def plan_in(folder: Path, suite: Suite, engine: str, tell: Listener, blocks: int
 def _servers_of(folder: Path) -> dict[str, dict[str, str]]:
     """Checkpoint -> what its server told, of a run that is complete; else nothing."""
     try:
-        manifest = json.loads((folder / "run.json").read_text(encoding="utf-8"))
-        checkpoints = manifest["identity"]["checkpoints"] if manifest["state"] == "complete" else {}
-        return {name: dict(one["served"]) for name, one in checkpoints.items() if one.get("served")}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        manifest = find_manifest(folder)
+    except RecordsError:
         return {}  # `begin` says what is wrong with it
+    if manifest is None or not manifest.is_complete:
+        return {}
+    checkpoints = manifest.identity.checkpoints
+    return {name: checkpoint.served for name, checkpoint in checkpoints.items() if checkpoint.served}

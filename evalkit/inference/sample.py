@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Sequence
+from operator import attrgetter
 
 from evalkit.errors import StoreError
 from evalkit.inference.engines.base import open_engine
@@ -17,22 +18,27 @@ from evalkit.records import Completion, Group
 from evalkit.runs.folder import Store
 
 
-def sample_missing(plan: Plan, store: Store, tell: Listener, fresh: bool = False) -> int:
-    """Sample every shard that is neither in the folder nor in the cache, one engine at a time; how many completions.
+def missing_shards(plan: Plan, store: Store, fresh: bool = False) -> list[Shard]:
+    """The shards of a plan that are neither in the folder nor in the cache; what the cache has is then in the folder.
 
     `fresh`: the cache does not count. Nor does it for a server that does not name its weights.
     """
-    missing = [
+    return [
         shard
         for shard in plan.shards
-        if not store.holds(shard.key, shard.arm.name, shard.shared and not fresh, shard.law)
+        if not store.holds(shard.key, shard.arm.name, shard.shared and not fresh, shard.distribution)
     ]
+
+
+def sample_missing(plan: Plan, store: Store, tell: Listener, fresh: bool = False) -> int:
+    """Sample every one of the `missing_shards`, one engine at a time; how many completions. Raises `StoreError`."""
+    missing = missing_shards(plan, store, fresh)
     if lost := [shard.key for shard in missing if shard.part]:
         raise StoreError(f"shard {lost[0]} was lost since the run began; give the same command again")
     for name, loaded in plan.checkpoints.items():
-        todo = [shard for shard in missing if shard.arm.checkpoint == name]
-        if todo:
-            _sample(loaded, todo, store, tell)
+        shards = [shard for shard in missing if shard.arm.checkpoint == name]
+        if shards:
+            _sample(loaded, shards, store, tell)
     return sum(shard.size for shard in missing)
 
 
@@ -45,8 +51,7 @@ def read_groups(plan: Plan, store: Store) -> dict[str, list[Group]]:
             for completion in shard.row.of(store.read(shard.key)):
                 by_prompt[completion.prompt_id].append(completion)
         groups[arm.name] = [
-            Group(prompt, tuple(sorted(by_prompt[prompt.id], key=lambda one: one.slot)))
-            for prompt in plan.suite.prompts
+            Group(prompt, tuple(sorted(by_prompt[prompt.id], key=attrgetter("slot")))) for prompt in plan.suite.prompts
         ]
     return groups
 
@@ -68,6 +73,7 @@ def put_kept(store: Store, plan: Plan, groups: dict[str, list[Group]]) -> dict[s
 def _sample(loaded: Loaded, shards: Sequence[Shard], store: Store, tell: Listener) -> None:
     name = loaded.checkpoint.name
     tokens: Counter[str] = Counter()
+    counts: Counter[str] = Counter()
     stored = 0
     tell.stage(f"load {name} ({loaded.engine})", 1)
     start = time.monotonic()
@@ -78,8 +84,8 @@ def _sample(loaded: Loaded, shards: Sequence[Shard], store: Store, tell: Listene
         for shard in shards:
             drawn = shard.drawn(engine.sample(shard.prompts, shard.sampling, shard.seed, tell.advance))
             stored += store.put(shard.key, drawn, shard.arm.name, shard.shared, call=shard.call)
-            tokens[shard.law] += sum(len(one.token_ids) for one in drawn)
+            counts[shard.distribution] += shard.size
+            tokens[shard.distribution] += sum(len(completion.token_ids) for completion in drawn)
         seconds = time.monotonic() - ready
-    counts = {law: sum(shard.size for shard in shards if shard.law == law) for law in tokens}
-    speed = Speed(ready - start, seconds, sum(counts.values()), dict(tokens), counts, stored)
+    speed = Speed(ready - start, seconds, counts.total(), dict(tokens), dict(counts), stored)
     remember_speed(loaded, speed, store.notice)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
-from evalkit.inference.manifest import check_fresh, known_rows, new_manifest, shard_rows
+from evalkit.inference.manifest import check_fresh, continued, known_rows, new_manifest, shard_rows
 from evalkit.inference.plan import Plan
 from evalkit.inference.stock import allot
 from evalkit.runs.folder import Store
 from evalkit.runs.growth import growth_note
-from evalkit.runs.shards import Row
+from evalkit.runs.manifest import Manifest, ShardRow
 
 
 def begin(
@@ -20,7 +19,7 @@ def begin(
     fresh: bool = False,
     tags: Sequence[str] = (),
     ends: Sequence[int] = (),
-) -> tuple[Plan, dict[str, Any]]:
+) -> tuple[Plan, Manifest]:
     """Settle which calls are made, and write the manifest; or go on with the folder's own one. Raises `InputError`.
 
     `ends`: after how many prompts no call may go on. The plan has in place of calls what is there of their samples.
@@ -29,20 +28,22 @@ def begin(
         store.notice(plan.note)
     known = store.manifest()
     check_fresh(store.folder, known, fresh)
-    manifest = new_manifest(plan, known or {}, command, fresh, tags)
-    rows = [] if known is None else _known(store, known, manifest)
-    plan = allot(plan, store, rows, manifest["fresh"], ends)
-    manifest["shards"] = shard_rows(plan)
-    store.write_json("run.json", manifest)
+    manifest = new_manifest(plan, known or Manifest(), command, fresh, tags)
+    if known is not None:
+        manifest = continued(store.folder, known, manifest)
+        if len(manifest.grown) > len(known.grown):
+            store.notice(growth_note(store.folder, manifest.grown[-1]))
+    rows = [] if known is None else _renamed(store, known, manifest)
+    plan = allot(plan, store, rows, manifest.fresh, ends)
+    manifest = manifest.model_copy(update={"shards": shard_rows(plan)})
+    store.write_manifest(manifest)
     return plan, manifest
 
 
-def _known(store: Store, known: Mapping[str, Any], manifest: dict[str, Any]) -> list[Row]:
-    """What the folder's manifest lists, with its shards as of the arms' names now. Raises as `known_rows` does."""
-    rows = known_rows(store.folder, known, manifest)
-    if len(manifest["grown"]) > len(known.get("grown", ())):
-        store.notice(growth_note(store.folder, manifest["grown"][-1]))
-    for old, row in rows:
-        if old != row.arm and store.is_listed(row.key, shared=False):
+def _renamed(store: Store, known: Manifest, manifest: Manifest) -> list[ShardRow]:
+    """What the folder's manifest lists, its shards as of the arms' names now. Raises `StoreError`."""
+    rows = known_rows(known, manifest)
+    for old_name, row in rows:
+        if old_name != row.arm and store.is_listed(row.key, shared=False):
             store.rename(row.key, row.arm)
     return [row for _, row in rows]

@@ -13,7 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from evalkit.inference.plan import Loaded
 from evalkit.plumbing.array_cache import Notice, key_of
-from evalkit.plumbing.files import cache_folder, write_atomically
+from evalkit.plumbing.files import cache_folder, cache_note, write_atomically
 
 
 @dataclass(frozen=True)
@@ -26,9 +26,9 @@ class Speed:
     """Of sampling."""
     completions: int
     tokens: Mapping[str, int]
-    """Tokens of the completions of each law; a server that does not tell tokens has 0."""
+    """Tokens of the completions of each distribution; a server that does not tell tokens has 0."""
     drawn: Mapping[str, int]
-    """Completions of each law."""
+    """Completions of each distribution."""
     stored: int
     """Bytes of their shards."""
 
@@ -38,7 +38,7 @@ def remember_speed(loaded: Loaded, speed: Speed, notice: Notice) -> None:
     try:
         write_atomically(_path(loaded), json.dumps(asdict(speed)).encode())
     except OSError as error:
-        notice(f"the cache could not be written ({error.strerror}); the run itself is whole")
+        notice(cache_note(error))
 
 
 def last_speed(loaded: Loaded) -> Speed | None:

@@ -17,8 +17,8 @@ import numpy as np
 import numpy.typing as npt
 
 from evalkit.inference.plan import Plan, Shard, fitting, make_call, prompt_key
-from evalkit.runs.folder import Found
-from evalkit.runs.shards import Row
+from evalkit.runs.folder import StoredShard
+from evalkit.runs.manifest import ShardRow
 
 Missing = npt.NDArray[np.bool_]
 """(prompts, draws) of an arm: which are not there."""
@@ -27,13 +27,13 @@ Missing = npt.NDArray[np.bool_]
 class Stock(Protocol):
     """Where samples may be: a run's folder and the cache."""
 
-    def holds(self, key: str, arm: str = "", shared: bool = True, law: str = "") -> bool:
+    def holds(self, key: str, arm: str = "", shared: bool = True, distribution: str = "") -> bool:
         """Whether a call's shard is there, whole."""
 
-    def found(self, law: str, shared: bool = True) -> Sequence[Found]:
-        """All shards of a law, in the order in which they are to be used."""
+    def stored(self, distribution: str, shared: bool = True) -> Sequence[StoredShard]:
+        """All shards of a distribution, in the order in which they are to be used."""
 
-    def take(self, found: Found, arm: str) -> bool:
+    def take(self, stored: StoredShard, arm: str) -> bool:
         """Whether one of them is whole; it is then the run's."""
 
 
@@ -62,42 +62,44 @@ class _Arm:
         self.missing[rows, shard.slots.start : shard.slots.stop] = False
 
 
-def allot(plan: Plan, stock: Stock, known: Sequence[Row] = (), fresh: bool = False, ends: Sequence[int] = ()) -> Plan:
+def allot(
+    plan: Plan, stock: Stock, known: Sequence[ShardRow] = (), fresh: bool = False, ends: Sequence[int] = ()
+) -> Plan:
     """The plan with what is there in the place of calls, and calls for what is not.
 
     `known`: the shards that the run's manifest lists. `fresh`: the cache does not count. `ends`: after how many prompts
     no call goes on, in the order of the suite.
     """
-    place = {prompt.id: index for index, prompt in enumerate(plan.suite.prompts)}
+    index_of = {prompt.id: index for index, prompt in enumerate(plan.suite.prompts)}
     shards: list[Shard] = []
     for name in dict.fromkeys(shard.arm.name for shard in plan.shards):
         arm = _Arm(plan.shards_of(name))
-        blocks = [bisect_right(ends, place[prompt.prompt_id]) for prompt in arm.rendered]
+        blocks = [bisect_right(ends, index_of[prompt.prompt_id]) for prompt in arm.rendered]
         _take_known(arm, stock, [row for row in known if row.arm == name], blocks, fresh)
-        _take_found(arm, stock, fresh)
+        _take_stored(arm, stock, fresh)
         _ask(arm, plan, blocks)
         shards += arm.taken
     return replace(plan, shards=tuple(shards))
 
 
-def _take_known(arm: _Arm, stock: Stock, rows: Sequence[Row], blocks: Sequence[int], fresh: bool) -> None:
+def _take_known(arm: _Arm, stock: Stock, rows: Sequence[ShardRow], blocks: Sequence[int], fresh: bool) -> None:
     """What the run itself had settled; a call that is not yet made, or whose shard is damaged, is made as it was."""
     for shard in _listed(arm, rows):
         whole = not shard.part and len({blocks[arm.row[prompt.prompt_id]] for prompt in shard.prompts}) == 1
-        if stock.holds(shard.key, shard.arm.name, shard.shared and not fresh, shard.law) or whole:
+        if stock.holds(shard.key, shard.arm.name, shard.shared and not fresh, shard.distribution) or whole:
             arm.give(shard)
 
 
-def _listed(arm: _Arm, rows: Sequence[Row]) -> Iterator[Shard]:
+def _listed(arm: _Arm, rows: Sequence[ShardRow]) -> Iterator[Shard]:
     """The shards that a manifest lists for an arm, as far as the arm still asks for them."""
-    by_place = (shard for shard in arm.planned)
+    in_order = (shard for shard in arm.planned)
     for row in rows:
-        shard = _by_name(arm, row) if isinstance(row.prompts, list) else _by_place(next(by_place, None), row)
+        shard = _by_prompts(arm, row) if isinstance(row.prompts, list) else _by_order(next(in_order, None), row)
         if shard is not None:
             yield shard
 
 
-def _by_name(arm: _Arm, row: Row) -> Shard | None:
+def _by_prompts(arm: _Arm, row: ShardRow) -> Shard | None:
     assert isinstance(row.prompts, list)
     start, stop = row.slots or (0, 0)
     prompts = tuple(arm.rendered[arm.row[prompt]] for prompt in row.prompts if prompt in arm.row)
@@ -109,44 +111,44 @@ def _by_name(arm: _Arm, row: Row) -> Shard | None:
     return replace(like, key=row.key, seed=row.seed, prompts=prompts, slots=slots, part=part, cached=row.cached)
 
 
-def _by_place(planned: Shard | None, row: Row) -> Shard | None:
+def _by_order(planned: Shard | None, row: ShardRow) -> Shard | None:
     """Older evalkits wrote how many prompts a call asked, and cut an arm into calls as is done for an empty cache."""
     if planned is None or row.prompts != len(planned.prompts):
         return None
     return replace(planned, key=row.key, seed=row.seed)
 
 
-def _take_found(arm: _Arm, stock: Stock, fresh: bool) -> None:
+def _take_stored(arm: _Arm, stock: Stock, fresh: bool) -> None:
     """What shards of the folder and of the cache have of single draws."""
     if not arm.missing.any():
         return
     keys = {prompt_key(prompt): row for row, prompt in enumerate(arm.rendered)}
-    for law, like in {shard.law: shard for shard in arm.planned}.items():
-        of_law = np.array([shard.law == law for shard in arm.call])
-        for found in stock.found(law, like.shared and not fresh):
-            if not arm.missing[of_law].any():
+    for distribution, like in {shard.distribution: shard for shard in arm.planned}.items():
+        of_distribution = np.array([shard.distribution == distribution for shard in arm.call])
+        for stored in stock.stored(distribution, like.shared and not fresh):
+            if not arm.missing[of_distribution].any():
                 break
             wanted = np.zeros_like(arm.missing)
-            rows = [keys[key] for key in found.call.prompts if key in keys]
-            wanted[rows, found.call.slots.start : found.call.slots.stop] = True
-            wanted &= arm.missing & of_law[:, None]
-            if wanted.any() and stock.take(found, like.arm.name):
-                for shard in _supplied(arm, like, found, wanted):
+            rows = [keys[key] for key in stored.call.prompts if key in keys]
+            wanted[rows, stored.call.slots.start : stored.call.slots.stop] = True
+            wanted &= arm.missing & of_distribution[:, None]
+            if wanted.any() and stock.take(stored, like.arm.name):
+                for shard in _supplied(arm, like, stored, wanted):
                     arm.give(shard)
 
 
-def _supplied(arm: _Arm, like: Shard, found: Found, wanted: Missing) -> Iterator[Shard]:
-    size = len(found.call.prompts) * len(found.call.slots)
+def _supplied(arm: _Arm, like: Shard, stored: StoredShard, wanted: Missing) -> Iterator[Shard]:
+    size = len(stored.call.prompts) * len(stored.call.slots)
     for members, slots in rectangles(wanted):
         prompts = tuple(arm.rendered[row] for row in members)
         yield replace(
             like,
-            key=found.key,
-            seed=found.call.seed,
+            key=stored.key,
+            seed=stored.call.seed,
             prompts=prompts,
             slots=slots,
             part=len(prompts) * len(slots) < size,
-            cached=found.cached,
+            cached=stored.cached,
         )
 
 
@@ -167,10 +169,10 @@ def _ask(arm: _Arm, plan: Plan, blocks: Sequence[int]) -> None:
 
 
 def _alike(arm: _Arm, blocks: Sequence[int]) -> list[tuple[Shard, list[int]]]:
-    """Prompts that lack draws and may go in one call: of one law and one block."""
+    """Prompts that lack draws and may go in one call: of one distribution and one block."""
     groups: dict[tuple[int, str], list[int]] = defaultdict(list)
     for row in np.flatnonzero(arm.missing.any(axis=1)).tolist():
-        groups[blocks[row], arm.call[row].law].append(row)
+        groups[blocks[row], arm.call[row].distribution].append(row)
     return [(arm.call[rows[0]], rows) for rows in groups.values()]
 
 

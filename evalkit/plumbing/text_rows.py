@@ -10,9 +10,9 @@ from evalkit.errors import RecordsError
 if TYPE_CHECKING:
     import pandas as pd
 
-Texts: TypeAlias = "Sequence[str] | Sequence[Mapping[str, Any]] | Mapping[str, Any] | pd.DataFrame"
+PythonTexts: TypeAlias = "Sequence[str] | Sequence[Mapping[str, Any]] | Mapping[str, Any] | pd.DataFrame"
 """Texts of one prompt, rows, {arm: texts}, {arm: {prompt: texts}}, or a frame with a row a completion."""
-Row = tuple[str, dict[str, Any]]
+Record = tuple[str, dict[str, Any]]
 """(where it stands, its keys and values)."""
 NO_PROMPT = "(prompt not given)"
 """Id and text of the prompt of texts that come without one."""
@@ -22,7 +22,7 @@ FORMS = (
 )
 
 
-def text_rows(texts: Texts) -> Iterator[Row]:
+def text_rows(texts: PythonTexts) -> Iterator[Record]:
     """Each row with its place in `texts`. Where only one of prompt and prompt_id is given it stands for both.
 
     Raises `RecordsError` on what is none of the forms.
@@ -37,7 +37,7 @@ def text_rows(texts: Texts) -> Iterator[Row]:
         raise RecordsError(f"found {type(texts).__name__}; texts are {FORMS}")
 
 
-def _of_list(given: Sequence[Any]) -> Iterator[Row]:
+def _of_list(given: Sequence[Any]) -> Iterator[Record]:
     for place, one in enumerate(given):
         where = f"texts[{place}]"
         if isinstance(one, Mapping):
@@ -48,7 +48,7 @@ def _of_list(given: Sequence[Any]) -> Iterator[Row]:
             raise RecordsError(f"{where}: found {_shown(one)}; each is a text or a row (a dict)")
 
 
-def _of_arms(given: Mapping[Any, Any]) -> Iterator[Row]:
+def _of_arms(given: Mapping[Any, Any]) -> Iterator[Record]:
     for arm, own in given.items():
         by_prompt = own if isinstance(own, Mapping) else {NO_PROMPT: own}
         for prompt, texts in by_prompt.items():
@@ -66,7 +66,7 @@ def _listed(where: str, texts: Any) -> list[str]:
     return list(texts)
 
 
-def _of_frame(frame: Any) -> Iterator[Row]:
+def _of_frame(frame: Any) -> Iterator[Record]:
     """A cell without a value is a key that is not there."""
     from pandas import isna
     from pandas.api.types import is_scalar
@@ -79,7 +79,7 @@ def _of_frame(frame: Any) -> Iterator[Row]:
 def _named(row: Mapping[Any, Any]) -> dict[str, Any]:
     fields = {str(key): value for key, value in row.items()}
     for key, other in (("prompt_id", "prompt"), ("prompt", "prompt_id")):
-        if key not in fields and other in fields:
+        if key not in fields and isinstance(fields.get(other), str | int):
             fields[key] = fields[other]
     return fields
 

@@ -4,7 +4,8 @@ A shard is what one sampling call drew. Its name is `KEY.CHECKSUM.parquet`: the 
 its content, the checksum that of its bytes, so that one rename makes it there and provable at once. Shards are
 looked for in the run's folder, then in the cache; a damaged one is set aside, named, and sampled again. When it was
 sampled, and of which prompts which draws it holds, stands in the file itself: there is no index that two writers could
-spoil, and whoever reuses a shard, or some of it, can say so. The cache has a folder for each law that is drawn from.
+spoil, and whoever reuses a shard, or some of it, can say so. The cache has a folder for each distribution that
+is drawn from.
 """
 
 from __future__ import annotations
@@ -24,15 +25,19 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from evalkit.errors import StoreError
+from evalkit.errors import RecordsError, StoreError
 from evalkit.plumbing.array_cache import _OPEN, Notice
-from evalkit.plumbing.files import cache_folder, write_atomically
+from evalkit.plumbing.files import cache_folder, cache_note, write_file, writing
 from evalkit.records import Completion
+from evalkit.runs.manifest import FILE, Manifest, find_manifest
 from evalkit.runs.shards import Call, arm_of, call_of, checksum, from_parquet, sampled_of, shards_in, to_parquet
+
+KEPT = "all that was written before is kept"
+"""Where a file could not be written."""
 
 
 @dataclass(frozen=True)
-class Found:
+class StoredShard:
     """A shard that is there, known by its metadata; its bytes were not looked at."""
 
     path: Path
@@ -51,41 +56,41 @@ class Store:
     """Told, in a line, what the user should know but need not act on."""
     _listings: dict[Path, dict[str, list[Path]]] = field(default_factory=dict, repr=False, compare=False)
     """Folder -> key -> shards, so that no folder is listed once a shard."""
-    _tellings: dict[Path, list[Found]] = field(default_factory=dict, repr=False, compare=False)
-    """Folder -> what its shards told when they were first asked, so that none is asked once a law."""
+    _stored: dict[Path, list[StoredShard]] = field(default_factory=dict, repr=False, compare=False)
+    """Folder -> what its shards told when they were first asked, so that none is asked once a distribution."""
 
-    def holds(self, key: str, arm: str = "", shared: bool = True, law: str = "") -> bool:
+    def holds(self, key: str, arm: str = "", shared: bool = True, distribution: str = "") -> bool:
         """Whether a shard is here, whole; one that only the cache has is brought into the folder, as of `arm`.
 
-        `shared`: whether the cache may help. `law`: the one that it was drawn from, where the caller knows.
+        `shared`: whether the cache may help. `distribution`: the one that it was drawn from, where the caller knows.
         """
-        if self._own(key) is not None:
+        if self._in_folder(key) is not None:
             return True
-        return shared and self._brought(key, arm, law)
+        return shared and self._brought(key, arm, distribution)
 
-    def is_listed(self, key: str, shared: bool = True, law: str = "") -> bool:
+    def is_listed(self, key: str, shared: bool = True, distribution: str = "") -> bool:
         """Whether a shard of that name is here or in the cache; nothing is read, brought or mended."""
-        places = [self.folder / "completions", *(cached_places(law) if shared else ())]
-        return any(self._listed(place).get(key) for place in places)
+        folders = [self.folder / "completions", *(cache_folders(distribution) if shared else ())]
+        return any(self._listed(folder).get(key) for folder in folders)
 
-    def found(self, law: str, shared: bool = True) -> list[Found]:
-        """All shards of a law: the folder's own before the cache's, and of each the last written first."""
-        own = self._told(self.folder / "completions", False)
-        cached = self._told(cache_folder("completions") / law, True) if shared else []
-        return [one for one in (*own, *cached) if one.call.law == law]
+    def stored(self, distribution: str, shared: bool = True) -> list[StoredShard]:
+        """All shards of a distribution: the folder's own before the cache's, and of each the last written first."""
+        here = self._stored_in(self.folder / "completions", False)
+        cached = self._stored_in(cache_folder("completions") / distribution, True) if shared else []
+        return [shard for shard in (*here, *cached) if shard.call.distribution == distribution]
 
-    def take(self, found: Found, arm: str) -> bool:
+    def take(self, stored: StoredShard, arm: str) -> bool:
         """Whether a shard is whole; one of the cache is then in the folder, as of `arm`. A damaged one is set aside."""
-        content = self._whole(found.path)
+        content = self._whole(stored.path)
         if content is None:
             return False
-        if found.cached:
-            self._bring(found.key, found.path, content, arm)
+        if stored.cached:
+            self._bring(stored.key, stored.path, content, arm)
         return True
 
     def rename(self, key: str, arm: str) -> None:
         """A shard of the folder as of another arm. Raises `StoreError` when it is not here."""
-        path, content = self._there(key)
+        path, content = self._path_and_bytes(key)
         if arm_of(content) == arm:
             return
         self._write_shard(key, to_parquet(from_parquet(content), arm, sampled_of(path, content), call_of(content)))
@@ -93,14 +98,14 @@ class Store:
 
     def read(self, key: str) -> list[Completion]:
         """The completions of a shard that is here. Raises `StoreError` when it is not."""
-        return from_parquet(self._there(key)[1])
+        return from_parquet(self._path_and_bytes(key)[1])
 
     def sampled(self, key: str) -> datetime.datetime:
         """When a shard that is here was sampled. Raises `StoreError` when it is not here."""
         for path in _last_first(self._listed(self.folder / "completions").get(key, ())):
             with contextlib.suppress(OSError, pa.ArrowException):
                 return sampled_of(path, path)
-        return sampled_of(*self._there(key))
+        return sampled_of(*self._path_and_bytes(key))
 
     def put(
         self,
@@ -127,22 +132,15 @@ class Store:
 
     def _offer(self, name: str, call: Call | None) -> None:
         try:
-            place = cache_folder("completions") / (call.law if call is not None else "")
-            place.mkdir(exist_ok=True)
-            _share(self.folder / "completions" / name, place / name)
+            folder = cache_folder("completions") / (call.distribution if call is not None else "")
+            folder.mkdir(exist_ok=True)
+            _share(self.folder / "completions" / name, folder / name)
         except OSError as error:
-            self.notice(f"the cache could not be written ({error.strerror}); the run itself is whole")
+            self.notice(cache_note(error))
 
     def write(self, name: str, content: bytes) -> None:
         """Write a file of the run, whole or not at all. Raises `StoreError`."""
-        path = self.folder / name
-        try:
-            write_atomically(path, content)
-        except OSError as error:
-            raise StoreError(
-                f"{path} could not be written: {error.strerror}; all that was written before is kept: "
-                "make room and give the same command again"
-            ) from error
+        write_file(self.folder / name, content, KEPT)
 
     def write_json(self, name: str, value: Mapping[str, Any]) -> None:
         self.write(name, json.dumps(value, indent=1, ensure_ascii=False, default=str).encode("utf-8", "replace"))
@@ -153,35 +151,33 @@ class Store:
         pq.write_table(pa.table(dict(columns)), sink, compression="zstd")
         self.write(name, sink.getvalue().to_pybytes())
 
-    def manifest(self) -> dict[str, Any] | None:
-        """run.json, or None in a new folder. Raises `StoreError` when it is damaged."""
-        path = self.folder / "run.json"
+    def manifest(self) -> Manifest | None:
+        """The run's manifest, or None in a new folder. Raises `StoreError` when it is damaged."""
         try:
-            found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            return None
-        except (OSError, ValueError) as error:
-            raise StoreError(
-                f"{path} is damaged ({error}); move it away, or choose another folder with --out"
-            ) from None
-        return found
+            return find_manifest(self.folder)
+        except RecordsError as error:
+            raise StoreError(str(error)) from None
 
-    def _there(self, key: str) -> tuple[Path, bytes]:
-        found = self._own(key)
-        if found is None and self._brought(key, "", "*"):  # it was damaged since
-            found = self._own(key)
-        if found is None:
+    def write_manifest(self, manifest: Manifest) -> None:
+        """Write run.json. Raises `StoreError`."""
+        self.write_json(FILE, manifest.to_json())
+
+    def _path_and_bytes(self, key: str) -> tuple[Path, bytes]:
+        shard = self._in_folder(key)
+        if shard is None and self._brought(key, "", "*"):  # it was damaged since
+            shard = self._in_folder(key)
+        if shard is None:
             raise StoreError(f"shard {key} is gone from {self.folder / 'completions'}; give the same command again")
-        return found
+        return shard
 
-    def _own(self, key: str) -> tuple[Path, bytes] | None:
+    def _in_folder(self, key: str) -> tuple[Path, bytes] | None:
         return self._newest(self.folder / "completions", key)
 
-    def _brought(self, key: str, arm: str, law: str) -> bool:
+    def _brought(self, key: str, arm: str, distribution: str) -> bool:
         """Whether the cache had the shard; it is then in the folder."""
-        for place in cached_places(law):
-            if found := self._newest(place, key):
-                self._bring(key, *found, arm)
+        for folder in cache_folders(distribution):
+            if shard := self._newest(folder, key):
+                self._bring(key, *shard, arm)
                 return True
         return False
 
@@ -208,10 +204,10 @@ class Store:
                 return path, content
         return None
 
-    def _told(self, folder: Path, cached: bool) -> list[Found]:
-        if folder not in self._tellings:
-            self._tellings[folder] = _told(self._listed(folder), cached)
-        return self._tellings[folder]
+    def _stored_in(self, folder: Path, cached: bool) -> list[StoredShard]:
+        if folder not in self._stored:
+            self._stored[folder] = _with_calls(self._listed(folder), cached)
+        return self._stored[folder]
 
     def _listed(self, folder: Path) -> dict[str, list[Path]]:
         if folder not in self._listings:
@@ -241,12 +237,8 @@ class Store:
         return None
 
     def _link(self, source: Path, target: Path) -> None:
-        try:
+        with writing(target, KEPT):
             _share(source, target)
-        except OSError as error:
-            raise StoreError(
-                f"{target} could not be written: {error.strerror}; make room and give the same command again"
-            ) from error
 
 
 @contextmanager
@@ -275,21 +267,22 @@ def open_store(folder: Path, notice: Notice) -> Iterator[Store]:
             _OPEN.reset(before)
 
 
-def cached_places(law: str) -> list[Path]:
-    """Where the cache may have a shard of a law ("*": of any): its folder, and where older evalkits put all."""
+def cache_folders(distribution: str) -> list[Path]:
+    """Where the cache may have a shard of a distribution ("*": any): its folder, and older evalkits' one for all."""
     root = cache_folder("completions")
-    of_law = [path for path in root.iterdir() if path.is_dir()] if law == "*" else [root / law] if law else []
-    return [*of_law, root]
+    if distribution == "*":
+        return [*(path for path in root.iterdir() if path.is_dir()), root]
+    return [root / distribution, root] if distribution else [root]
 
 
-def _told(listed: Mapping[str, Sequence[Path]], cached: bool) -> list[Found]:
+def _with_calls(listed: Mapping[str, Sequence[Path]], cached: bool) -> list[StoredShard]:
     """The shards that tell of their call, the last written first. Damaged ones are for whoever reads them by key."""
-    found = []
+    shards = []
     for path in _last_first([path for paths in listed.values() for path in paths]):
         with contextlib.suppress(OSError, pa.ArrowException, ValueError, KeyError, TypeError):
             if call := call_of(path):
-                found.append(Found(path, path.name.partition(".")[0], call, cached))
-    return found
+                shards.append(StoredShard(path, path.name.partition(".")[0], call, cached))
+    return shards
 
 
 def _last_first(paths: Sequence[Path]) -> list[Path]:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from operator import attrgetter
 from pathlib import Path
 
 from evalkit.records import Completion, Group, Prompt
-from evalkit.runs.shards import Row, read_shard, shards_in
+from evalkit.runs.manifest import ShardRow
+from evalkit.runs.shards import read_shard, shards_in
 
 
-def groups_of(folder: Path, prompts: Sequence[Prompt], rows: Sequence[Row]) -> dict[str, list[Group]]:
+def groups_of(folder: Path, prompts: Sequence[Prompt], rows: Sequence[ShardRow]) -> dict[str, list[Group]]:
     """Arm -> one group a prompt, its draws in order, from the shards of these rows. Raises `RecordsError`."""
     paths = shards_in(folder / "completions")
     by_arm: dict[str, dict[str, list[Completion]]] = {}
@@ -17,6 +19,6 @@ def groups_of(folder: Path, prompts: Sequence[Prompt], rows: Sequence[Row]) -> d
         for completion in row.of(read_shard(paths, folder, row.key)):
             by_arm.setdefault(row.arm, {}).setdefault(completion.prompt_id, []).append(completion)
     return {
-        arm: [Group(prompt, tuple(sorted(drawn.get(prompt.id, ()), key=lambda one: one.slot))) for prompt in prompts]
+        arm: [Group(prompt, tuple(sorted(drawn.get(prompt.id, ()), key=attrgetter("slot")))) for prompt in prompts]
         for arm, drawn in by_arm.items()
     }

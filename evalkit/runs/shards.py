@@ -10,11 +10,9 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pydantic import TypeAdapter
 
 from evalkit.errors import RecordsError
 from evalkit.records import Completion
@@ -39,44 +37,12 @@ CALL = b"evalkit.call"
 class Call:
     """What a shard tells of the sampling call that it is from: draws number `slots` of every one of `prompts`."""
 
-    law: str
+    distribution: str
     """Hash of all that decides how completions of a prompt are distributed."""
     prompts: tuple[str, ...]
     """Hashes of the prompts as the checkpoint saw them."""
     slots: range
     seed: int
-
-
-@dataclass(frozen=True)
-class Row:
-    """What a run's manifest says of a shard: which of an arm's completions come from which sampling call."""
-
-    __pydantic_config__: ClassVar[Any] = {"extra": "ignore"}
-
-    arm: str
-    key: str
-    """Of the call."""
-    seed: int = 0
-    prompts: list[str] | int | None = None
-    """Whose completions; a number, or nothing, where an older evalkit wrote it: of all that the shard holds."""
-    slots: tuple[int, int] | None = None
-    """First of their draws, and the one after the last; None for all."""
-    part: bool = False
-    """Whether the call drew more than this."""
-    cached: bool = False
-    """Whether it came from the cache."""
-
-    def of(self, completions: Sequence[Completion]) -> list[Completion]:
-        """What the run has of all that the shard holds."""
-        if not isinstance(self.prompts, list) or self.slots is None:
-            return list(completions)
-        asked, slots = set(self.prompts), range(*self.slots)
-        return [one for one in completions if one.prompt_id in asked and one.slot in slots]
-
-
-def read_rows(shards: object) -> list[Row]:
-    """The `shards` of a manifest. Raises `ValidationError`."""
-    return TypeAdapter(list[Row]).validate_python(shards)
 
 
 def to_parquet(
@@ -94,11 +60,11 @@ def to_parquet(
         "arm": [arm] * len(completions),
     }
     sink = pa.BufferOutputStream()
-    told = {SAMPLED: sampled.isoformat(timespec="seconds").encode()}
+    metadata = {SAMPLED: sampled.isoformat(timespec="seconds").encode()}
     if call is not None:
-        facts = {"law": call.law, "slots": [call.slots.start, call.slots.stop], "seed": call.seed}
-        told[CALL] = json.dumps(facts | {"prompts": call.prompts}).encode()
-    pq.write_table(pa.table(columns, schema=SHARD_SCHEMA.append(ARM).with_metadata(told)), sink, compression="zstd")
+        facts = {"law": call.distribution, "slots": [call.slots.start, call.slots.stop], "seed": call.seed}
+        metadata[CALL] = json.dumps(facts | {"prompts": call.prompts}).encode()
+    pq.write_table(pa.table(columns, schema=SHARD_SCHEMA.append(ARM).with_metadata(metadata)), sink, compression="zstd")
     content: bytes = sink.getvalue().to_pybytes()
     return content
 
@@ -117,24 +83,24 @@ def arm_of(content: bytes) -> str | None:
     """The arm that a shard names; None where it is empty or an older one."""
     if ARM.name not in pq.read_schema(pa.BufferReader(content)).names:
         return None
-    named = pq.read_table(pa.BufferReader(content), columns=[ARM.name])[ARM.name]
-    return str(named[0].as_py()) if len(named) else None
+    arms = pq.read_table(pa.BufferReader(content), columns=[ARM.name])[ARM.name]
+    return str(arms[0].as_py()) if len(arms) else None
 
 
 def sampled_of(path: Path, shard: bytes | Path) -> datetime.datetime:
     """When a shard, the file at `path`, was sampled. Raises `ArrowException` on a damaged one."""
-    told = _metadata(shard).get(SAMPLED)
-    if told is None:
+    time = _metadata(shard).get(SAMPLED)
+    if time is None:
         return datetime.datetime.fromtimestamp(int(path.stat().st_mtime), datetime.UTC)
-    return datetime.datetime.fromisoformat(told.decode())
+    return datetime.datetime.fromisoformat(time.decode())
 
 
 def call_of(shard: bytes | Path) -> Call | None:
     """The call that a shard is from, where it tells. Raises `ArrowException`, `ValueError` on a damaged one."""
-    told = _metadata(shard).get(CALL)
-    if told is None:
+    call = _metadata(shard).get(CALL)
+    if call is None:
         return None
-    facts = json.loads(told)
+    facts = json.loads(call)
     return Call(str(facts["law"]), tuple(facts["prompts"]), range(*facts["slots"]), int(facts["seed"]))
 
 
@@ -145,12 +111,12 @@ def checksum(content: bytes) -> str:
 
 def shards_in(folder: Path) -> dict[str, list[Path]]:
     """Key -> the shards of that key in a folder; none where there is no such folder."""
-    found: dict[str, list[Path]] = {}
+    shards: dict[str, list[Path]] = {}
     with contextlib.suppress(FileNotFoundError), os.scandir(folder) as entries:
         for entry in entries:
             if entry.name.endswith(".parquet") and not entry.name.startswith("."):
-                found.setdefault(entry.name.partition(".")[0], []).append(Path(entry.path))
-    return found
+                shards.setdefault(entry.name.partition(".")[0], []).append(Path(entry.path))
+    return shards
 
 
 def read_shard(paths: Mapping[str, Sequence[Path]], folder: Path, key: str) -> list[Completion]:

@@ -16,8 +16,8 @@ from evalkit.analysis.comparison.curves import Traced, crossovers, curves
 from evalkit.analysis.intervals import units
 from evalkit.cli.main import main
 from evalkit.errors import Incomparable, RecordsError, SuiteError
-from evalkit.gate.compare import End, compare_sides
-from evalkit.gate.decide import judge
+from evalkit.gate.compare import NamedSide, compare_sides
+from evalkit.gate.decide import decide
 from evalkit.gate.formats import words
 from evalkit.gate.sequential_run import _in_random_order
 from evalkit.gate.sides import Side
@@ -85,8 +85,8 @@ def test_the_gate_s_false_alarms_stay_at_the_level_where_wordings_are_many() -> 
     for seed in range(400):
         new, old = (side({"vendi": values}, place) for values, place in zip(questions(seed), "ab", strict=True))
         policy = allowing(absolute=0)
-        wrong["prompts"] += judge(new, old, PAIR, policy).outcome == "regression"
-        wrong["clusters"] += judge(clustered(new), clustered(old), PAIR, policy).outcome == "regression"
+        wrong["prompts"] += decide(new, old, PAIR, policy).outcome == "regression"
+        wrong["clusters"] += decide(clustered(new), clustered(old), PAIR, policy).outcome == "regression"
     assert wrong["prompts"] > 400 * 0.15
     # Three standard errors over 5 %.
     assert wrong["clusters"] <= 400 * 0.05 + 3 * (400 * 0.05 * 0.95) ** 0.5
@@ -96,8 +96,8 @@ def test_the_gate_judges_clusters_as_it_would_one_wording_each() -> None:
     (new, old), short = questions(0), slice(None, None, 5)
     new, old = np.repeat(new[short], 5), np.repeat(old[short], 5)
     for policy in (allowing(absolute=0.1), allowing(relative=0.01), allowing(standard_errors=1)):
-        many = judge(clustered(side({"vendi": new})), clustered(side({"vendi": old})), PAIR, policy).judgements[0]
-        few = judge(side({"vendi": new[short]}), side({"vendi": old[short]}), PAIR, policy).judgements[0]
+        many = decide(clustered(side({"vendi": new})), clustered(side({"vendi": old})), PAIR, policy).judgements[0]
+        few = decide(side({"vendi": new[short]}), side({"vendi": old[short]}), PAIR, policy).judgements[0]
         for key in ("change", "low", "high", "p_within", "p_beyond"):
             assert getattr(many, key) == pytest.approx(getattr(few, key)), key
         assert (many.prompts, many.units, many.needed) == (100, 20, few.needed)
@@ -108,7 +108,7 @@ def test_the_gate_judges_clusters_as_it_would_one_wording_each() -> None:
 def test_one_cluster_alone_proves_nothing() -> None:
     new, old = law(0, prompts=6)
     one = tuple("q" * 6)
-    found = judge(
+    found = decide(
         clustered(side({"vendi": new}), one), clustered(side({"vendi": old}), one), PAIR, allowing(absolute=5)
     )
     assert found.outcome == "inconclusive"
@@ -117,15 +117,15 @@ def test_one_cluster_alone_proves_nothing() -> None:
 
 def test_what_one_side_says_of_clusters_holds_for_both_and_two_sayings_are_refused() -> None:
     new, old = (side({"vendi": values}, place) for values, place in zip(questions(1), ("new", "old"), strict=True))
-    one, both = (judge(clustered(new), other, PAIR, allowing(absolute=0.1)) for other in (old, clustered(old)))
+    one, both = (decide(clustered(new), other, PAIR, allowing(absolute=0.1)) for other in (old, clustered(old)))
     assert one.judgements == both.judgements
     renamed = tuple(f"question {name}" for name in FIVES)
-    assert judge(clustered(new), clustered(old, renamed), PAIR, allowing(absolute=0.1)).judgements == both.judgements
+    assert decide(clustered(new), clustered(old, renamed), PAIR, allowing(absolute=0.1)).judgements == both.judgements
     fours = tuple(f"q{place // 4}" for place in range(100))
     with pytest.raises(
         Incomparable, match="clusters: new takes 20 clusters of 100 prompts, old 25 clusters of 100 prompts"
     ):
-        judge(clustered(new), clustered(old, fours), PAIR, allowing(absolute=0.1))
+        decide(clustered(new), clustered(old, fours), PAIR, allowing(absolute=0.1))
 
 
 def test_a_side_cut_to_some_prompts_keeps_their_clusters() -> None:
@@ -136,7 +136,7 @@ def test_a_side_cut_to_some_prompts_keeps_their_clusters() -> None:
 def test_compare_takes_clusters_as_the_unit_and_says_so() -> None:
     new, old = (side({"vendi": values}, place) for values, place in zip(questions(2), ("new", "old"), strict=True))
     alone, together = (
-        compare_sides(End(one, "tuned"), End(other, "tuned")).pairs[0].rows[0].difference
+        compare_sides(NamedSide(one, "tuned"), NamedSide(other, "tuned")).pairs[0].rows[0].difference
         for one, other in ((old, new), (clustered(old), clustered(new)))
     )
     assert alone is not None

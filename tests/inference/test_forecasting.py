@@ -98,7 +98,7 @@ def test_a_servers_prompts_are_guessed_and_nothing_is_asked(server: Server, tmp_
 def test_time_comes_from_tokens_a_second_and_length_from_the_law(tmp_path: Path, write_suite: Write) -> None:
     plan = planned(write_suite(), temperature=(0.0, 1.0))
     loaded = plan.checkpoints["base"]
-    law = plan.shards_of("base@T=1")[0].law
+    law = plan.shards_of("base@T=1")[0].distribution
     speed = Speed(2.0, 5.0, 20, {law: 50, "another": 950}, {law: 10, "another": 10}, 4000)
     remember_speed(loaded, speed, pytest.fail)
     assert last_speed(loaded) == speed

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from evalkit.errors import InputError, StoreError
-from evalkit.inference.origins import tell_of_reuse
+from evalkit.inference.origins import note_origins
 from evalkit.inference.plan import Plan, Shard, make_plan
 from evalkit.inference.sample import read_groups, sample_missing
 from evalkit.inference.settle import begin
@@ -65,7 +65,7 @@ def put(store: Store, shard: Shard) -> int:
 
 
 def missing(store: Store, plan: Plan) -> list[Shard]:
-    return [one for one in plan.shards if not store.holds(one.key, one.arm.name, one.shared, one.law)]
+    return [one for one in plan.shards if not store.holds(one.key, one.arm.name, one.shared, one.distribution)]
 
 
 def fill(folder: Path, asked: Suite, calls: int | None = None, **options: Any) -> tuple[Plan, int]:
@@ -75,8 +75,8 @@ def fill(folder: Path, asked: Suite, calls: int | None = None, **options: Any) -
         todo = missing(store, plan)
         sampled = sum(put(store, shard) for shard in todo[:calls])
         if calls is None:
-            tell_of_reuse(plan, store, manifest, sampled, Quiet())
-            store.write_json("run.json", manifest)
+            manifest = note_origins(plan, store, manifest, sampled, Quiet())
+            store.write_manifest(manifest)
     return plan, sampled
 
 
@@ -193,9 +193,8 @@ def test_an_older_run_s_folder_goes_on_under_its_own_keys_and_then_grows(suite: 
     plan = make_plan(suite(ALL, 60), "transformers")
     with open_store(tmp_path / "run", pytest.fail) as store:
         _, manifest = begin(store, plan, [])
-        for place, row in enumerate(manifest["shards"]):
-            row["key"] = f"old{place}"
-        store.write_json("run.json", manifest)
+        old = tuple(row.model_copy(update={"key": f"old{place}"}) for place, row in enumerate(manifest.shards))
+        store.write_manifest(manifest.model_copy(update={"shards": old}))
         store.put("old0", draws(plan.shards[0]))
     as_of_old(tmp_path / "run")
     before = (tmp_path / "run" / "run.json").read_bytes()
@@ -234,7 +233,7 @@ def test_a_damaged_shard_of_the_cache_costs_its_own_draws_alone(suite: Make, tmp
     fill(tmp_path / "one", suite("ab", 4))
     plan, _ = fill(tmp_path / "two", suite("abc", 4))
     victims = [path for shard in plan.shards if not shard.cached
-               for path in shards_in(cache_folder("completions") / shard.law)[shard.key]]  # fmt: skip
+               for path in shards_in(cache_folder("completions") / shard.distribution)[shard.key]]  # fmt: skip
     for path in victims:
         content = path.read_bytes()
         path.unlink()
@@ -299,8 +298,8 @@ def test_the_manifest_says_which_completions_come_from_which_call(suite: Make, t
     with open_store(tmp_path / "two", pytest.fail) as store:
         manifest = store.manifest()
     assert manifest is not None
-    rows = [(row["prompts"], row["slots"], row["part"], row["cached"]) for row in manifest["shards"]]
-    assert rows == [(["b", "c"], [0, 4], True, True), (["b", "c"], [4, 6], False, False), (["d"], [0, 6], False, False)]
+    rows = [(row.prompts, row.slots, row.part, row.cached) for row in manifest.shards]
+    assert rows == [(["b", "c"], (0, 4), True, True), (["b", "c"], (4, 6), False, False), (["d"], (0, 6), False, False)]
     assert manifest["samples"]["base"]["completions"] == 18
     assert manifest["samples"]["base"]["from_cache"] == 8
     by_key = {shard.key: shard for shard in plan.shards}

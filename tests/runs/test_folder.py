@@ -22,6 +22,7 @@ from evalkit.plumbing.files import cache_folder, write_atomically
 from evalkit.records import Completion
 from evalkit.runs import folder as store_module
 from evalkit.runs.folder import Store, open_store
+from evalkit.runs.manifest import Manifest
 from evalkit.runs.shards import SHARD_SCHEMA
 
 COMPLETIONS = [
@@ -162,7 +163,7 @@ def test_a_cache_that_cannot_be_written_only_costs_a_note(
 def test_a_damaged_manifest_is_refused(store: Store) -> None:
     assert store.manifest() is None
     store.write_json("run.json", {"a": 1})
-    assert store.manifest() == {"a": 1}
+    assert store.manifest() == Manifest.model_validate({"a": 1})
     (store.folder / "run.json").write_text("{", encoding="utf-8")
     with pytest.raises(StoreError, match="is damaged"):
         store.manifest()

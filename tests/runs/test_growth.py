@@ -14,7 +14,7 @@ import yaml
 
 from evalkit.errors import InputError, StoreError
 from evalkit.gate.baselines import read_side
-from evalkit.gate.decide import judge
+from evalkit.gate.decide import decide
 from evalkit.inference import sample
 from evalkit.inference.engines.transformers import TransformersEngine
 from evalkit.inference.plan import make_plan
@@ -25,6 +25,7 @@ from evalkit.report.content.read import read_content
 from evalkit.report.page import build_report
 from evalkit.run import run_suite
 from evalkit.runs.folder import open_store
+from evalkit.runs.manifest import Manifest
 from evalkit.suite.gate_policy import DEFAULT
 from evalkit.suite.schema import Suite, load_suite
 from tests import ROOT
@@ -126,7 +127,7 @@ def test_vllm_too_samples_only_what_a_growing_suite_lacks(tmp_path: Path, monkey
     grow(tmp_path, "vllm", monkeypatch)
 
 
-def grows(folder: Path, **changes: Any) -> tuple[list[str], dict[str, Any]]:
+def grows(folder: Path, **changes: Any) -> tuple[list[str], Manifest]:
     """Begin a suite in the folder of a finished run; what is noted, and the manifest."""
     asked = {
         "name": "tiny",
@@ -189,10 +190,10 @@ def test_another_run_s_folder_is_refused_by_what_differs_also_when_prompts_are_n
 def test_a_second_temperature_renames_the_arm_that_is_there(folder: Path) -> None:
     notes, manifest = grows(folder, **sampling(temperature=[0.5, 1.0]))
     assert notes == [f"the run in {folder} grows: new: base@T=0.5"]
-    rows = {row["arm"] for row in manifest["shards"]}
+    rows = {row.arm for row in manifest.shards}
     assert rows == {"base@T=0.5", "base@T=1"}
     with open_store(folder, pytest.fail) as store:
-        there = [row["arm"] for row in manifest["shards"] if store.holds(row["key"])]
+        there = [row.arm for row in manifest.shards if store.holds(row.key)]
     assert set(there) == {"base@T=1"}
 
 
@@ -212,7 +213,7 @@ def test_a_folder_that_grew_is_read_gated_and_reported_as_any_other(folder: Path
     for groups in content.groups.values():
         assert [[one.slot for one in group.completions] for group in groups] == [list(range(6))] * 9
     assert build_report(content).encode("utf-8", "replace") == (folder / "report.html").read_bytes()
-    verdict = judge(read_side(str(folder)), read_side(str(folder)), [("tuned", "tuned")], DEFAULT)
+    verdict = decide(read_side(str(folder)), read_side(str(folder)), [("tuned", "tuned")], DEFAULT)
     assert {judgement.change for judgement in verdict.judgements} == {0}
     [step] = content.provenance["grown"]
     assert (step["from"], step["to"]) == (
@@ -221,9 +222,17 @@ def test_a_folder_that_grew_is_read_gated_and_reported_as_any_other(folder: Path
     )
 
 
+DAMAGE: dict[str, dict[str, Any]] = {
+    "shards.0.arm": {"shards": [{"arm": 3}]},
+    "shards": {"shards": 7},
+    "asked": {"asked": []},
+    "identity": {"identity": 3},
+}
+
+
 def test_a_manifest_that_was_spoiled_is_one_line(folder: Path) -> None:
     manifest = json.loads((folder / "run.json").read_text(encoding="utf-8"))
-    for damage in ({"shards": [{"arm": 3}]}, {"shards": 7}, {"asked": []}, {"identity": 3}):
+    for key, damage in DAMAGE.items():
         (folder / "run.json").write_text(json.dumps(manifest | damage), encoding="utf-8")
-        with pytest.raises(StoreError, match=r"run\.json is damaged .*; move it away, or choose another folder"):
+        with pytest.raises(StoreError, match=rf"run\.json is damaged \({key}: .*\); move it away and give"):
             grows(folder, **sampling(n=5))

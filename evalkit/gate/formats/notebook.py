@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from evalkit.gate.compare import Comparison
-from evalkit.gate.decide import Verdict
+from evalkit.gate.compare import SideComparison
+from evalkit.gate.decide import GateDecision
 from evalkit.gate.formats import compare as comparing
 from evalkit.gate.formats import words
 from evalkit.report.html.render import fragment
@@ -24,7 +24,7 @@ class _Table:
     remarks: Sequence[str]
 
 
-def verdict_html(verdict: Verdict, policy: str) -> str:
+def verdict_html(verdict: GateDecision, policy: str) -> str:
     """Headline, a table a pair of arms, remarks, and what the numbers are."""
     titles = ("", "measure", "change (+ is better)", "allowed", "prompts")
     tables = []
@@ -50,7 +50,7 @@ def verdict_html(verdict: Verdict, policy: str) -> str:
     return _html(words.headline(verdict), _COLOURS[verdict.outcome], notes, tables, facts)
 
 
-def comparison_html(found: Comparison) -> str:
+def comparison_html(found: SideComparison) -> str:
     """A table a pair of arms: A, B and their difference."""
     titles = ("measure", "A", "B", "B − A", "Holm p", "")
     tables = [

@@ -7,7 +7,6 @@ before the next checkpoint and a crash is an error message, not the end of the r
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.metadata import EntryPoint, entry_points
@@ -15,11 +14,13 @@ from typing import Protocol
 
 from evalkit.errors import InputError
 from evalkit.plumbing.child_process import Remote, open_child
+from evalkit.plumbing.did_you_mean import did_you_mean
 from evalkit.records import Checkpoint, Completion, Laws, Rendered, Sampling
 
 GROUP = "evalkit.engines"
 LAW_ENGINE = "transformers"
-"""The engine that reads whole laws, whichever one sampled: tests hold the local engines to the same log-probs."""
+"""The engine that gives whole next-token distributions, whichever one sampled: tests hold the local engines to the same
+log-probs."""
 Pair = tuple[tuple[int, ...], tuple[int, ...]]
 """(prompt token ids, completion token ids)."""
 Progress = Callable[[int, int], None]
@@ -40,17 +41,17 @@ class Engine(Protocol):
         """
 
     def logprobs(self, pairs: Sequence[Pair]) -> list[tuple[float, ...]]:
-        """Teacher-forced natural log-probs of each completion token given all before it, raw law (temperature 1)."""
+        """Teacher-forced natural log-probs of each completion token given all before it, untempered (temperature 1)."""
 
     def close(self) -> None:
         """Give back what it holds."""
 
 
 class LawEngine(Engine, Protocol):
-    """An engine that also shows whole next-token laws, raw (temperature 1, nothing cut off): `LAW_ENGINE`."""
+    """An engine that also gives whole next-token distributions, untempered, nothing cut off: `LAW_ENGINE`."""
 
     def laws(self, pairs: Sequence[Pair]) -> list[Laws]:
-        """The law before each completion token, teacher-forced."""
+        """The next-token distribution before each completion token, teacher-forced."""
 
     def openings(self, pairs: Sequence[Pair]) -> list[float]:
         """Log-prob that an answer begins with a pair's completion, as whole words.
@@ -115,9 +116,8 @@ def engine_class(name: str) -> EngineClass:
     """The class registered under a name. Raises `InputError` when there is none."""
     known = engines()
     if name not in known:
-        close = difflib.get_close_matches(name, known, n=1)
-        hint = f" (did you mean {close[0]!r}?)" if close else ""
-        raise InputError(f"there is no engine {name!r}{hint}; known: {', '.join(['auto', *known])}")
+        meant = did_you_mean(name, ["auto", *known])
+        raise InputError(f"there is no engine {name!r}{meant}; known: {', '.join(['auto', *known])}")
     engine: EngineClass = known[name].load()
     return engine
 

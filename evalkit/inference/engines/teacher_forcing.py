@@ -1,4 +1,4 @@
-"""Reading texts that are already there with a transformers model: every token's law, given all before it.
+"""Reading texts that are already there with a transformers model: every token's distribution, given all before it.
 
 Logits are made a block of positions at a time, with the keys and values of the positions before kept in between, so
 that no tensor holds more than `BATCH_LOGITS` numbers, be the vocabulary and the texts as large as they may.
@@ -28,7 +28,7 @@ BATCH_LOGITS = 32_000_000
 
 
 class TeacherForcing:
-    """A model, and the laws that it has along given texts: raw (temperature 1, nothing cut off)."""
+    """A model, and its next-token distributions along given texts: untempered (temperature 1, nothing cut off)."""
 
     def __init__(self, model: Any, device: str, vocabulary: int) -> None:
         self._model = model
@@ -41,7 +41,7 @@ class TeacherForcing:
         return [tuple(row[:-1, 0].tolist()) for row in self._read(pairs, _given)]
 
     def laws(self, pairs: Sequence[Pair]) -> list[Laws]:
-        """Entropy, and log-probs at `RANKS`, of the law that each completion token was drawn from."""
+        """Entropy, and log-probs at `RANKS`, of the distribution that each completion token was drawn from."""
         # Copied, so that a whole batch is not kept for the sake of its rows.
         return [Laws(row[:-1, 0].copy(), row[:-1, 1:].copy()) for row in self._read(pairs, _entropy_and_ranks)]
 
@@ -51,9 +51,9 @@ class TeacherForcing:
 
         flags = torch.tensor(closing, device=self._device)
 
-        def look(law: torch.Tensor, following: torch.Tensor) -> torch.Tensor:
-            closed = law[..., flags].logsumexp(-1, keepdim=True)
-            return torch.cat([_given(law, following), closed], dim=-1)
+        def look(logprobs: torch.Tensor, following: torch.Tensor) -> torch.Tensor:
+            closed = logprobs[..., flags].logsumexp(-1, keepdim=True)
+            return torch.cat([_given(logprobs, following), closed], dim=-1)
 
         return [float(row[:-1, 0].sum(dtype=np.float64)) + float(row[-1, 1]) for row in self._read(pairs, look)]
 
@@ -72,21 +72,23 @@ class TeacherForcing:
         following = torch.tensor([*completion], device=self._device)
         with torch.inference_mode():
             start = self._model(input_ids=ids, use_cache=True)
-            law = start.logits[0, len(prompt) - 1 :].float().log_softmax(-1)
-            begins = law[:-1].gather(-1, following[:, None]).double().sum() + law[-1, tokens].double()
+            logprobs = start.logits[0, len(prompt) - 1 :].float().log_softmax(-1)
+            begins = logprobs[:-1].gather(-1, following[:, None]).double().sum() + logprobs[-1, tokens].double()
             start.past_key_values.batch_repeat_interleave(len(tokens))
             after = self._model(
                 input_ids=torch.tensor(tokens, device=self._device)[:, None],
                 past_key_values=start.past_key_values,
                 use_cache=True,
             )
-            laws = after.logits[:, -1].float().log_softmax(-1)
+            after_logprobs = after.logits[:, -1].float().log_softmax(-1)
             flags = [torch.tensor(allowed, device=self._device) for allowed in going_on.values()]
-            goes_on = torch.stack([row[allowed].logsumexp(-1) for row, allowed in zip(laws, flags, strict=True)])
+            goes_on = torch.stack(
+                [row[allowed].logsumexp(-1) for row, allowed in zip(after_logprobs, flags, strict=True)]
+            )
         return [float(value) for value in begins + goes_on.double()]
 
     def _read(self, pairs: Sequence[Pair], look: Look) -> list[np.ndarray]:
-        """What `look` keeps at the T + 1 laws along each pair's T completion tokens: before each, and after the last.
+        """What `look` keeps of the T + 1 distributions at a pair's T completion tokens: before each, after the last.
 
         The last row of what follows a token means nothing: nothing follows.
         """
@@ -95,12 +97,12 @@ class TeacherForcing:
         order = sorted(range(len(pairs)), key=lambda index: sum(map(len, pairs[index])))
         longest = max((sum(map(len, pair)) for pair in pairs), default=1)
         size = max(1, min(BATCH_TOKENS // longest, BATCH_LOGITS // (longest * self._vocabulary)))
-        found: dict[int, np.ndarray] = {}
+        rows: dict[int, np.ndarray] = {}
         with torch.inference_mode():
             for start in range(0, len(order), size):
                 batch = order[start : start + size]
-                found.update(zip(batch, self._read_batch([pairs[index] for index in batch], look), strict=True))
-        return [found[index] for index in range(len(pairs))]
+                rows.update(zip(batch, self._read_batch([pairs[index] for index in batch], look), strict=True))
+        return [rows[index] for index in range(len(pairs))]
 
     def _read_batch(self, pairs: Sequence[Pair], look: Look) -> list[np.ndarray]:
         import torch
@@ -140,17 +142,17 @@ class TeacherForcing:
             yield begin, output.logits[:, begin - end :].float()
 
 
-def _given(law: torch.Tensor, following: torch.Tensor) -> torch.Tensor:
-    return law.gather(-1, following[..., None])
+def _given(logprobs: torch.Tensor, following: torch.Tensor) -> torch.Tensor:
+    return logprobs.gather(-1, following[..., None])
 
 
-def _entropy_and_ranks(law: torch.Tensor, _: torch.Tensor) -> torch.Tensor:
+def _entropy_and_ranks(logprobs: torch.Tensor, _: torch.Tensor) -> torch.Tensor:
     import torch
 
-    # `entr` is 0 where a law gives no chance at all, and there are models that mask tokens so.
-    entropy = torch.special.entr(law.exp()).sum(-1, keepdim=True)
-    size = law.shape[-1]
-    top = law.topk(min(RANKS[-1], size), dim=-1).values
+    # `entr` is 0 where a distribution gives no chance at all, and there are models that mask tokens so.
+    entropy = torch.special.entr(logprobs.exp()).sum(-1, keepdim=True)
+    size = logprobs.shape[-1]
+    top = logprobs.topk(min(RANKS[-1], size), dim=-1).values
     at_ranks = top[..., [rank - 1 for rank in RANKS if rank <= size]]
     missing = at_ranks.new_full((*at_ranks.shape[:-1], len(RANKS) - at_ranks.shape[-1]), float("nan"))
     return torch.cat([entropy, at_ranks, missing], dim=-1)

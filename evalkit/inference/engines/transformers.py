@@ -1,8 +1,8 @@
 """Hugging Face transformers, in the process it is opened in (evalkit gives it a child process).
 
-It draws from the same law as vLLM: cuts are made in vLLM's order (temperature, min_p, top_p), the same tokens end a
-completion, and stop strings cut the text at the same place. Everything of generation_config.json is ignored but the
-end-of-sequence tokens, as in vLLM.
+It draws from the same distribution as vLLM: settings act in vLLM's order (penalties, temperature, min_p, top_k, top_p),
+the same tokens end a completion, and stop strings cut the text at the same place. Everything of generation_config.json
+is ignored but the end-of-sequence tokens, as in vLLM.
 """
 
 from __future__ import annotations
@@ -98,14 +98,16 @@ class TransformersEngine:
         return self._teacher.laws(pairs)
 
     def openings(self, pairs: Sequence[Pair]) -> list[float]:
-        found = self._teacher.openings(pairs, self._closing)
-        places = [
-            place for place, (prompt, own) in enumerate(pairs) if self._decoder.text(prompt, own)[-1:].isdecimal()
+        logprobs = self._teacher.openings(pairs, self._closing)
+        ends_in_digit = [
+            index
+            for index, (prompt, completion) in enumerate(pairs)
+            if self._decoder.text(prompt, completion)[-1:].isdecimal()
         ]
-        numbers = self._number_openings([pairs[place] for place in places]) if places else []
-        for place, opening in zip(places, numbers, strict=True):
-            found[place] = opening
-        return found
+        numbers = self._number_openings([pairs[index] for index in ends_in_digit]) if ends_in_digit else []
+        for index, logprob in zip(ends_in_digit, numbers, strict=True):
+            logprobs[index] = logprob
+        return logprobs
 
     def _number_openings(self, pairs: Sequence[Pair]) -> list[float]:
         """Those of pairs that end with a digit: without what makes another number of it."""
@@ -137,7 +139,7 @@ class TransformersEngine:
         from transformers import GenerationConfig, LogitsProcessorList, StoppingCriteriaList
 
         ids, mask = _pad_left([prompt.token_ids for prompt in batch], self._device)
-        law = Law(sampling)
+        distribution = SamplingDistribution(sampling, mask)
         watch = Watch([self._decoder.start(prompt.token_ids) for prompt in batch], self._ends, sampling.stop)
         config = GenerationConfig(
             max_new_tokens=sampling.max_tokens,
@@ -152,19 +154,20 @@ class TransformersEngine:
             input_ids=ids,
             attention_mask=mask,
             generation_config=config,
-            logits_processor=LogitsProcessorList([law]),
+            logits_processor=LogitsProcessorList([distribution]),
             stopping_criteria=StoppingCriteriaList([watch]),
         )
-        logprobs = law.logprobs(output)
+        logprobs = distribution.logprobs(output)
         sampled = output[:, ids.shape[1] :].tolist()
         return [watch.completion(row, prompt, sampled[row], logprobs[row]) for row, prompt in enumerate(batch)]
 
 
-class Law:
-    """Makes raw logits the law that is sampled from, and keeps the raw log-prob of each token that was then drawn."""
+class SamplingDistribution:
+    """Makes raw logits those of the sampling distribution, and keeps the untempered log-prob of each token drawn."""
 
-    def __init__(self, sampling: Sampling) -> None:
+    def __init__(self, sampling: Sampling, prompts: torch.Tensor) -> None:
         self._sampling = sampling
+        self._penalties = Penalties(sampling, prompts) if sampling.is_penalised else None
         self._raw: torch.Tensor | None = None
         self._drawn: list[torch.Tensor] = []
 
@@ -172,6 +175,8 @@ class Law:
         self._keep_drawn(input_ids)
         scores = scores.float()
         self._raw = scores.log_softmax(-1)
+        if self._penalties is not None:
+            scores = self._penalties.taken_off(scores, input_ids)
         return scores if self._sampling.temperature < GREEDY_BELOW else self._cut(scores)
 
     def logprobs(self, output: torch.Tensor) -> list[list[float]]:
@@ -192,6 +197,9 @@ class Law:
         if self._sampling.min_p > 0:
             probs = scores.softmax(-1)
             scores = scores.masked_fill(probs < self._sampling.min_p * probs.amax(-1, keepdim=True), -float("inf"))
+        if 0 < self._sampling.top_k < scores.shape[-1]:
+            least = scores.topk(self._sampling.top_k, dim=-1).values[:, -1:]
+            scores = scores.masked_fill(scores < least, -float("inf"))
         if self._sampling.top_p < 1:
             ordered, order = scores.sort(dim=-1)
             # The most likely token is kept whatever top_p is.
@@ -199,6 +207,31 @@ class Law:
             cut[:, -1] = False
             scores = scores.masked_fill(cut.scatter(-1, order, cut), -float("inf"))
         return scores
+
+
+class Penalties:
+    """Takes from logits what repetition costs, in vLLM's order: repetition, then frequency, then presence.
+
+    Repetition sees the prompt too; frequency and presence see the completion alone, as in the OpenAI API.
+    """
+
+    def __init__(self, sampling: Sampling, prompts: torch.Tensor) -> None:
+        """`prompts`: [rows, width] 1 where a token is the prompt's, 0 where it only fills the row up."""
+        self._sampling = sampling
+        self._prompts = prompts
+
+    def taken_off(self, scores: torch.Tensor, input_ids: torch.Tensor) -> torch.Tensor:
+        """[rows, vocabulary] logits, of [rows, width + drawn] tokens so far."""
+        import torch
+
+        width = self._prompts.shape[1]
+        drawn = torch.zeros_like(scores)
+        drawn.scatter_add_(-1, input_ids[:, width:], torch.ones_like(input_ids[:, width:], dtype=scores.dtype))
+        seen = drawn.scatter_add(-1, input_ids[:, :width], self._prompts.to(scores.dtype)) > 0
+        by = torch.where(seen, self._sampling.repetition_penalty, 1.0)
+        scores = torch.where(scores > 0, scores / by, scores * by)
+        scores = scores - self._sampling.frequency_penalty * drawn
+        return scores - self._sampling.presence_penalty * (drawn > 0).to(scores.dtype)
 
 
 class Watch:

@@ -24,7 +24,8 @@ Groups = Mapping[str, Sequence[Group]]
 def fill_needs(plan: Plan, groups: Groups, tell: Listener) -> tuple[dict[str, Sequence[Group]], list[Alarm]]:
     """All arms' groups with what the suite's measures need of checkpoints; and why which arm must do without.
 
-    Only arms that are draws from their checkpoint's own law (`Arm.is_raw`) get log-probs and laws.
+    Only arms that are draws from their checkpoint's untempered distribution (`Arm.is_raw`) get log-probs and next-token
+    distributions.
     Raises `CheckpointError`, `EngineError`.
     """
     filled = dict(groups)
@@ -47,7 +48,7 @@ def fill_needs(plan: Plan, groups: Groups, tell: Listener) -> tuple[dict[str, Se
     return filled, alarms
 
 
-def own_laws(plan: Plan, groups: Groups) -> Prepared:
+def own_distributions(plan: Plan, groups: Groups) -> Prepared:
     """`Group.laws`: every raw arm's completions, read once more by the checkpoint that wrote them."""
     readings, obstacles = [], {}
     for arm in plan.arms:
@@ -57,7 +58,9 @@ def own_laws(plan: Plan, groups: Groups) -> Prepared:
         elif arm.is_raw:
             prompts = {prompt.prompt_id: prompt.token_ids for prompt in reader.rendered}
             pairs = [
-                (prompts[group.prompt.id], one.token_ids) for group in groups[arm.name] for one in group.completions
+                (prompts[group.prompt.id], completion.token_ids)
+                for group in groups[arm.name]
+                for completion in group.completions
             ]
             readings.append(Reading(arm.name, Question(arm.checkpoint, "laws", tuple(pairs)), _attach_laws))
     return Prepared({}, readings, obstacles)
@@ -72,7 +75,7 @@ PREPARED: Mapping[Need, Callable[[Plan, Groups], Prepared]] = {
     "baseline_logprobs": under_baseline,
     "baseline_group": baseline_groups,
     "forward_logprobs": under_arm,
-    "laws": own_laws,
+    "laws": own_distributions,
     "choices": choices_read,
     "references": references_read,
 }

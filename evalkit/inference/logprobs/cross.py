@@ -1,8 +1,8 @@
 """Cross-scoring: each arm's completions under the baseline checkpoint, and the baseline's under each arm's.
 
 A reader takes in the tokens of a completion after its own rendering of the prompt (its frame, its chat template),
-where the arm that wrote them had its own: the laws that are compared are those that the report compares. Arms that are
-not draws from their checkpoint's own law (`Arm.is_raw`) are left out in silence.
+where the arm that wrote them had its own: the distributions that are compared are those that the report compares. Arms
+that are not draws from their checkpoint's untempered distribution (`Arm.is_raw`) are left out in silence.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ def under_baseline(plan: Plan, groups: Groups) -> Prepared:
     by definition.
     """
     home = plan.checkpoints[plan.suite.baseline_checkpoint]
-    own, readings, obstacles = {}, [], {}
+    complete, readings, obstacles = {}, [], {}
     for arm in _raw(plan):
         if arm.checkpoint == home.checkpoint.name:
-            own[arm.name] = [
+            complete[arm.name] = [
                 dataclasses.replace(group, baseline_logprobs=_sampled(group)) for group in groups[arm.name]
             ]
             continue
@@ -46,19 +46,19 @@ def under_baseline(plan: Plan, groups: Groups) -> Prepared:
             readings.append(Reading(arm.name, Question(home.checkpoint.name, "logprobs", pairs), _attach_baseline))
         else:
             obstacles[arm.name] = obstacle
-    return Prepared(own, readings, obstacles)
+    return Prepared(complete, readings, obstacles)
 
 
 def baseline_groups(plan: Plan, groups: Groups) -> Prepared:
     """`Group.baseline`: nothing needs to be read for it."""
-    found = {}
+    complete = {}
     for arm in plan.arms:
         beside = groups[_beside(plan, arm)]
-        found[arm.name] = [
+        complete[arm.name] = [
             dataclasses.replace(group, baseline=theirs)
             for group, theirs in zip(groups[arm.name], beside, strict=True)
         ]  # fmt: skip
-    return Prepared(found, [], {})
+    return Prepared(complete, [], {})
 
 
 def under_arm(plan: Plan, groups: Groups) -> Prepared:
@@ -72,7 +72,9 @@ def under_arm(plan: Plan, groups: Groups) -> Prepared:
     readings, obstacles = [], {}
     for arm in _raw(plan):
         if arm.checkpoint == home:
-            beside[arm.name] = [dataclasses.replace(one, forward_logprobs=_sampled(one)) for one in beside[arm.name]]
+            beside[arm.name] = [
+                dataclasses.replace(group, forward_logprobs=_sampled(group)) for group in beside[arm.name]
+            ]
             continue
         reader = plan.checkpoints[arm.checkpoint]
         pairs = _pairs(reader, groups[_beside(plan, arm)])
@@ -149,8 +151,8 @@ def lacks_room(reader: Loaded, pairs: Sequence[Pair], what: str, remedy: str) ->
 
 def _share_a_vocabulary(first: Checkpoint, second: Checkpoint) -> bool:
     """Whether every token id stands for the same token."""
-    one, other = (Path(checkpoint.location) / "tokenizer.json" for checkpoint in (first, second))
-    if one.is_file() and other.is_file() and filecmp.cmp(one, other, shallow=False):
+    first_file, second_file = (Path(checkpoint.location) / "tokenizer.json" for checkpoint in (first, second))
+    if first_file.is_file() and second_file.is_file() and filecmp.cmp(first_file, second_file, shallow=False):
         return True
     return _vocabulary(first) == _vocabulary(second)
 

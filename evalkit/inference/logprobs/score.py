@@ -1,8 +1,8 @@
 """Checkpoints read texts that are already there: what is asked of each, the loading, and the cache.
 
 A question is put to one checkpoint, which is loaded at most once for all that is asked of it. Log-probs are asked of
-the engine that samples the checkpoint, so that what is subtracted from them was made alike; whole laws of
-`LAW_ENGINE`, which is that engine or another load. What was read once is kept in the cache.
+the engine that samples the checkpoint, so that what is subtracted from them was made alike; whole next-token
+distributions of `LAW_ENGINE`, which is that engine or another load. What was read once is kept in the cache.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ from evalkit.plumbing.progress import Listener
 from evalkit.records import Group, Laws
 
 Asked = Literal["logprobs", "laws", "openings"]
-"""Log-prob of each completion; the laws along it (`Laws`); log-prob that an answer begins with it, as whole words."""
+"""Log-prob of each completion; the next-token distributions along it (`Laws`); log-prob that an answer begins with it,
+as whole words."""
 VERSION = 2
 """Raised by hand when the same question gets another answer."""
 Answer = Sequence[Any]
@@ -132,7 +133,10 @@ def _one_a_pair(question: Question, answer: Answer) -> Answer:
 def _pack(question: Question, answer: Answer) -> list[Array]:
     if question.asked != "laws":
         return [np.array(answer, dtype=np.float64)]
-    return [np.concatenate([law.entropy for law in answer]), np.concatenate([law.logprobs_at_ranks for law in answer])]
+    return [
+        np.concatenate([distributions.entropy for distributions in answer]),
+        np.concatenate([distributions.logprobs_at_ranks for distributions in answer]),
+    ]
 
 
 def _unpack(question: Question, arrays: Sequence[Array]) -> Answer:

@@ -16,8 +16,7 @@ from evalkit.records import Arm, Group
 from evalkit.report.content.content import MetricText, ReportContent, Scores, metric_text
 from evalkit.runs.asked import PROMPTS_FILE, read_prompts
 from evalkit.runs.groups import groups_of
-from evalkit.runs.manifest import first_fault, read_json, read_manifest
-from evalkit.runs.shards import Row, read_rows
+from evalkit.runs.manifest import FILE, ShardRow, first_fault, read_json, read_manifest
 from evalkit.runs.summary import read_summary
 
 
@@ -28,29 +27,34 @@ def read_content(folder: Path) -> ReportContent:
     """
     manifest = read_manifest(folder)
     summary = read_summary(folder / "summary.json")
-    prompts, asked = read_prompts(folder), read_json(folder / PROMPTS_FILE)
+    prompts, prompts_file = read_prompts(folder), read_json(folder / PROMPTS_FILE)
     try:
-        rendered = TypeAdapter(dict[str, dict[str, str]]).validate_python(asked["rendered"])
-        kept = TypeAdapter(dict[str, str]).validate_python(manifest["kept"])
-        drawn = [row for row in read_rows(manifest["shards"]) if row.arm not in kept]
+        rendered = TypeAdapter(dict[str, dict[str, str]]).validate_python(prompts_file["rendered"])
     except (KeyError, TypeError, ValidationError) as error:
         raise RecordsError(f"{folder} is not a run's folder that this evalkit wrote: {first_fault(error)}") from None
+    if manifest.kept is None:
+        raise RecordsError(
+            f"{folder / FILE} lacks the key 'kept', the completions that each arm kept: an older evalkit wrote it; "
+            "give its `evalkit run` again"
+        )
+    drawn = [row for row in manifest.shards if row.arm not in manifest.kept]
+    kept = [ShardRow(arm=arm, key=key) for arm, key in manifest.kept.items()]
     unknown = sorted(set(summary.prompts) - {prompt.id for prompt in prompts})
     if unknown:
         raise RecordsError(f"{folder / PROMPTS_FILE} lacks prompt {unknown[0]!r}, which summary.json has")
-    groups = groups_of(folder, prompts, [*drawn, *(Row(arm, key) for arm, key in kept.items())])
+    groups = groups_of(folder, prompts, [*drawn, *kept])
     empty = [arm.name for arm in summary.arms if arm.name not in groups]
     if empty:
-        raise RecordsError(f"{folder / 'run.json'} names no shards of arm {', '.join(empty)}: it was changed by hand")
+        raise RecordsError(f"{folder / FILE} names no shards of arm {', '.join(empty)}: it was changed by hand")
     return ReportContent(
         title=summary.suite,
         summary=summary,
         groups=groups,
         rendered=rendered,
         scores=_scores(folder / "scores.parquet", groups, summary.arms),
-        provenance=manifest,
+        provenance=manifest.to_json(),
         metrics=metric_texts(sorted({estimate.metric for estimate in summary.estimates})),
-        evidence=read_figure_data(folder),
+        figure_data=read_figure_data(folder),
     )
 
 
@@ -58,14 +62,14 @@ def _scores(path: Path, groups: Mapping[str, Sequence[Group]], arms: Sequence[Ar
     """Score -> arm -> per prompt -> per completion, from the rows of scores.parquet."""
     try:
         rows = pq.read_table(path).to_pydict()
-        places = zip(rows["score"], rows["arm"], rows["prompt_id"], rows["slot"], strict=True)
-        found = dict(zip(places, rows["value"], strict=True))
+        keys = zip(rows["score"], rows["arm"], rows["prompt_id"], rows["slot"], strict=True)
+        values = dict(zip(keys, rows["value"], strict=True))
     except (OSError, KeyError, pa.ArrowException) as error:
         raise RecordsError(f"{path} cannot be read: {error}") from None
     return {
         score: {
             arm.name: [
-                [found.get((score, arm.name, group.prompt.id, c.slot)) for c in group.completions]
+                [values.get((score, arm.name, group.prompt.id, c.slot)) for c in group.completions]
                 for group in groups[arm.name]
             ]
             for arm in arms
@@ -76,10 +80,10 @@ def _scores(path: Path, groups: Mapping[str, Sequence[Group]], arms: Sequence[Ar
 
 def metric_texts(names: Sequence[str]) -> dict[str, MetricText]:
     """What the measures mean; one whose plug-in is not installed here is shown without explanation."""
-    found = {}
+    texts = {}
     for name in names:
         try:
-            found[name] = metric_text(parse(name))
+            texts[name] = metric_text(parse(name))
         except MetricError:
             continue
-    return found
+    return texts

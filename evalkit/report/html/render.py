@@ -9,13 +9,12 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import math
 import re
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
-from evalkit.plumbing.arrays import JSON
+from evalkit.plumbing.arrays import JSON, finite_or_none
 from evalkit.plumbing.prose import showable
 from evalkit.report.wording import LEVEL, label
 
@@ -54,6 +53,14 @@ def fragment(template: str, view: Mapping[str, Any]) -> str:
     return _environment("").get_template(template).render(view)
 
 
+def render_plain(template: str, styles: Sequence[str], view: Mapping[str, Any]) -> str:
+    """A page without scripts, and so without charts."""
+    from markupsafe import Markup
+
+    style = Markup("\n".join(styles))  # noqa: S704 - our own files
+    return _environment("").get_template(template).render(view, policy=policy([]), style=style)
+
+
 def _environment(package: str) -> Environment:
     from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
@@ -75,6 +82,7 @@ def _environment(package: str) -> Environment:
 def policy(scripts: Sequence[str]) -> str:
     """Nothing from elsewhere; only these scripts. Styles may be inline because Plotly sets them on its SVG."""
     hashes = " ".join(f"'sha256-{base64.b64encode(hashlib.sha256(s.encode()).digest()).decode()}'" for s in scripts)
+    hashes = hashes or "'none'"
     return (
         f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; img-src data: blob:; "
         "base-uri 'none'; form-action 'none'"
@@ -95,7 +103,7 @@ def holdable(value: Any) -> Any:
     if isinstance(value, str):
         return showable(value)
     if isinstance(value, float):
-        return value if math.isfinite(value) else None
+        return finite_or_none(value)
     if isinstance(value, Mapping):
         return {showable(str(key)): holdable(item) for key, item in value.items()}
     return [holdable(item) for item in value] if _is_list(value) else value

@@ -15,7 +15,7 @@ from evalkit.report.html.render import asset
 from evalkit.report.page import section_figures
 from evalkit.report.plots import figures
 from evalkit.report.plots.frontier import frontier
-from evalkit.report.plots.kl_tradeoff import distance
+from evalkit.report.plots.kl_tradeoff import kl_tradeoff
 from evalkit.report.sections import curves as lines
 from evalkit.report.sections.overview import overview, upward_side
 from evalkit.report.verdicts.verdict import verdict
@@ -77,7 +77,7 @@ def _drawn(content: ReportContent) -> dict[str, figures.Figure]:
     found |= {m: figures.dots(summary, m) for m in (*first, *(m for s in sides for m in figures.plottable(summary, s)))}
     found |= _differences(summary)
     found |= _curves(summary)
-    away = {f"distance/{m}": distance(summary, m) for m in (*upward, *right)}
+    away = {f"kl/{m}": kl_tradeoff(summary, m) for m in (*upward, *right)}
     found |= {name: figure for name, figure in away.items() if figure}
     return found | {place.removesuffix("-plot"): it for place, it in section_figures(content).items()}
 

@@ -8,10 +8,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from evalkit.plumbing.files import write_whole
 from evalkit.plumbing.prose import counted
 from evalkit.records import Summary
 from evalkit.report.content.content import ReportContent
+from evalkit.report.html.page_file import write_page
 from evalkit.report.results import frames
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ class Results:
         """Write the report as one HTML file that opens offline; its path. Raises `StoreError`."""
         from evalkit.report.page import build_report
 
-        write_whole(Path(path), build_report(self.content).encode("utf-8", "replace"))
+        write_page(Path(path), build_report(self.content))
         return Path(path)
 
     def __repr__(self) -> str:

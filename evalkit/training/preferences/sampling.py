@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
 from pathlib import Path
 
 from evalkit.errors import InputError
-from evalkit.inference.engines.base import open_engine
-from evalkit.inference.plan import Loaded, Shard, make_plan
+from evalkit.inference.plan import make_plan
+from evalkit.inference.sample import missing_shards, read_groups, sample_missing
 from evalkit.inference.stock import allot
 from evalkit.metrics.registry import parse
 from evalkit.plumbing.progress import Listener
 from evalkit.plumbing.times import span
 from evalkit.records import Completion
-from evalkit.runs.folder import Store, open_store
+from evalkit.runs.folder import open_store
 from evalkit.suite.schema import SamplingSpec, Suite
 from evalkit.training.config import PrefsSampleConfig
 from evalkit.training.preferences.pairs import Pair
@@ -42,22 +41,19 @@ def sample_pairs(config: PrefsSampleConfig, engine: str, tell: Listener) -> list
 
 
 def _draw(config: PrefsSampleConfig, engine: str, tell: Listener) -> list[Completion]:
-    """Completions of all prompts, in the order of slots within prompts; those in the cache are not drawn again."""
+    """Completions of all prompts, in the order of sample indices; those in the cache are not drawn again."""
     plan = make_plan(_as_suite(config), engine)
     if len(plan.arms) > 1:
         raise InputError("policy.sampling lists several temperatures; pairs are drawn at one")
-    [loaded] = plan.checkpoints.values()
     with tempfile.TemporaryDirectory() as folder, open_store(Path(folder), tell.note) as store:
-        shards = allot(plan, store).shards
-        missing = [shard for shard in shards if not store.holds(shard.key, shared=shard.shared, law=shard.law)]
-        if missing:
-            _sample(loaded, missing, store, tell)
-        if reused := [store.sampled(shard.key) for shard in shards if shard not in missing]:
+        plan = allot(plan, store)
+        missing = missing_shards(plan, store)
+        sample_missing(plan, store, tell)
+        if reused := [store.sampled(shard.key) for shard in plan.shards if shard not in missing]:
             when = span(min(reused), max(reused))
-            tell.note(f"{len(reused)} of {len(shards)} blocks of pairs come from the cache, sampled {when}")
-        drawn = [completion for shard in shards for completion in shard.row.of(store.read(shard.key))]
-    place = {prompt.id: index for index, prompt in enumerate(plan.suite.prompts)}
-    return sorted(drawn, key=lambda one: (place[one.prompt_id], one.slot))
+            tell.note(f"{len(reused)} of {len(plan.shards)} blocks of pairs come from the cache, sampled {when}")
+        [groups] = read_groups(plan, store).values()
+    return [completion for group in groups for completion in group.completions]
 
 
 def _as_suite(config: PrefsSampleConfig) -> Suite:
@@ -75,13 +71,3 @@ def _as_suite(config: PrefsSampleConfig) -> Suite:
         metrics=(parse("length"),),
         prompts=config.prompts,
     )
-
-
-def _sample(loaded: Loaded, shards: Sequence[Shard], store: Store, tell: Listener) -> None:
-    tell.stage(f"load {loaded.checkpoint.source} ({loaded.engine})", 1)
-    with open_engine(loaded.engine, loaded.checkpoint, loaded.max_length) as opened:
-        tell.advance(1)
-        tell.stage("sample pairs", sum(shard.size for shard in shards))
-        for shard in shards:
-            drawn = shard.drawn(opened.sample(shard.prompts, shard.sampling, shard.seed, tell.advance))
-            store.put(shard.key, drawn, shard.arm.name, shard.shared, call=shard.call)

@@ -91,9 +91,12 @@ def shard(run: Path) -> Path:
 
 DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
     "no run.json": (lambda run: (run / "run.json").unlink(), "has no run.json: it is no finished run"),
-    "half a run.json": (lambda run: os.truncate(run / "run.json", 100), "run.json cannot be read"),
-    "a run.json of nothing": (lambda run: (run / "run.json").write_text("[]"), "run.json is no JSON object"),
-    "a run that goes on": (without_state, "is not finished: give its `evalkit run` again"),
+    "half a run.json": (lambda run: os.truncate(run / "run.json", 100), "run.json is damaged (Expecting value"),
+    "a run.json of nothing": (
+        lambda run: (run / "run.json").write_text("[]"),
+        "run.json is damaged (it is no JSON object)",
+    ),
+    "a run that goes on": (without_state, "is not complete: give its `evalkit run` again"),
     "a run.json without shards": (without_shards, "names no shards of arm base, tuned"),
     "no prompts": (lambda run: (run / "prompts.json").unlink(), "has no prompts.json"),
     "other prompts": (

@@ -154,9 +154,9 @@ def test_the_command_reads_no_completions(tmp_path: Path) -> None:
     [
         (["night-1"], "a history needs two runs or more"),
         (["night-1", "night-1"], "the same run is named twice: night-1"),
-        (["night-1", "night-2"], "night-2 is not finished"),
+        (["night-1", "night-2"], "night-2 holds a run that is not complete"),
         (["night-1", "night-3"], "a history is of one suite, but"),
-        (["night-1", "night-4"], "does not say when the run started"),
+        (["night-1", "night-4"], "run.json is damaged (started: Input should be a valid datetime"),
         (["night-1", "nowhere"], "nowhere has no run.json"),
     ],
 )

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from evalkit.errors import InputError
+from evalkit.inference import sample
 from evalkit.plumbing.progress import Quiet
 from evalkit.records import Completion, Rendered, Sampling
 from evalkit.training.config import PrefsSampleConfig
-from evalkit.training.preferences import sampling as module
 from evalkit.training.preferences.pairs import Pair
 from evalkit.training.preferences.sampling import sample_pairs
 from tests.training.preferences.pairs import Notes
@@ -54,7 +54,7 @@ def sample_config(**changes: Any) -> PrefsSampleConfig:
 def script(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Scripted]:
     def write(*texts: str) -> Scripted:
         engine = Scripted(texts)
-        monkeypatch.setattr(module, "open_engine", engine.open)
+        monkeypatch.setattr(sample, "open_engine", engine.open)
         return engine
 
     return write
