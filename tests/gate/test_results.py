@@ -17,9 +17,9 @@ from tests.sides import allowing, law, side
 HOSTILE = '"><img src=x onerror="alert(1)"><script>alert(2)</script>'
 
 
-def gated(shift: float, arm: str = "tuned", inconclusive: Inconclusive | None = None, prompts: int = 60) -> GateResult:
+def gated(shift: float, arm: str = "tuned", inconclusive: Inconclusive | None = None) -> GateResult:
     """An arm whose `vendi` lies so far above its earlier self's."""
-    new, old = law(1, prompts)
+    new, old = law(1)
     sides = side({"vendi": new + shift}, "new", arm), side({"vendi": old}, "old", arm)
     return GateResult(judge_sides(*sides, allowing(relative=0.1), "policy.yaml", [(arm, arm)], inconclusive))
 
@@ -40,7 +40,7 @@ def test_a_result_is_true_where_the_gate_passes() -> None:
 
 @pytest.mark.parametrize(("inconclusive", "code"), [(None, 3), ("pass", 0), ("fail", 1)])
 def test_what_cannot_be_told_is_what_was_asked_to_be_made_of_it(inconclusive: Inconclusive | None, code: int) -> None:
-    found = gated(0, inconclusive=inconclusive, prompts=3)
+    found = gated(-1, inconclusive=inconclusive)  # the very loss that is allowed
     assert found.outcome == "inconclusive"
     assert found.exit_code == code
     assert bool(found) == (code == 0)
