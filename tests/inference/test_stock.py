@@ -303,8 +303,8 @@ def test_the_manifest_says_which_completions_come_from_which_call(suite: Make, t
     assert manifest.samples["base"].completions == 18
     assert manifest.samples["base"].from_cache == 8
     by_key = {shard.key: shard for shard in plan.shards}
-    for row in manifest["shards"]:
-        assert row["seed"] == by_key[row["key"]].seed
+    for row in manifest.shards:
+        assert row.seed == by_key[row.key].seed
 
 
 @given(
