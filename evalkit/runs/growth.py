@@ -13,7 +13,7 @@ from typing import Any
 
 from evalkit.errors import InputError
 
-SPELLING = ("source", "model", "revision")
+SPELLING = ("source", "model", "revision", "base")
 """Where a checkpoint was found that is here, and by which of its names; what it is, its fingerprint says."""
 Manifest = Mapping[str, Any]
 
