@@ -1,4 +1,4 @@
-"""LoRA adapters: a folder with adapter_config.json and adapter_model.safetensors, which changes a base that is elsewhere.
+"""LoRA adapters: a folder with adapter_config.json and adapter_model.safetensors, which changes a base elsewhere.
 
 Everything is seen from the configuration and the headers of the weights; nothing is loaded here. An adapter whose names
 or shapes are not those of its base would be loaded in part or not at all, and score exactly as its base does.
@@ -85,6 +85,12 @@ def vllm_rank(checkpoints: Sequence[Checkpoint]) -> int:
     return next((allowed for allowed in (0, *VLLM_RANKS) if allowed >= largest), largest)
 
 
+def changed_modules(checkpoints: Sequence[Checkpoint]) -> list[str]:
+    """Last names of the modules that any adapter among these changes: `q_proj`, `down_proj`."""
+    adapters = [Path(one.adapter.location) for one in checkpoints if one.adapter is not None]
+    return sorted({module.rpartition(".")[2] for folder in adapters for module, _, _ in _pairs(folder)})
+
+
 def refused_by_vllm(adapter: Adapter) -> str | None:
     """What of an adapter vLLM does not serve; None where it serves it."""
     folder = Path(adapter.location)
@@ -157,7 +163,8 @@ def _check_shapes(folder: Path, config: Mapping[str, Any], base: Path) -> None:
         count += 1
         if not config.get("rank_pattern") and not config.get("target_parameters") and down[0] != config["r"]:
             raise CheckpointError(
-                f"{folder}: {CONFIG} says r: {config['r']}, and {module} in {WEIGHTS} has rank {down[0]}; copy both again"
+                f"{folder}: {CONFIG} says r: {config['r']}, and {module} in {WEIGHTS} has rank {down[0]}; "
+                "copy both again"
             )
         weight = theirs.get(_tail(f"{module}.weight"))
         if weight is None and _in_a_layer(module) and not config.get("target_parameters"):
@@ -195,7 +202,7 @@ def _shapes(path: Path) -> list[tuple[str, Shape]]:
 
     try:
         with safe_open(str(path), framework="np") as file:
-            return [(name, tuple(file.get_slice(name).get_shape())) for name in file.keys()]
+            return [(name, tuple(file.get_slice(name).get_shape())) for name in list(file.keys())]
     except (SafetensorError, OSError) as error:
         raise CheckpointError(f"{path} is damaged or cut short ({error}); copy it again") from None
 
@@ -257,4 +264,4 @@ def _has_tokenizer(folder: Path) -> bool:
 
 def _largest_rank(adapter: Adapter) -> int:
     config = read_adapter_config(Path(adapter.location))
-    return max([int(config["r"]), *dict(config.get("rank_pattern") or {}).values()])
+    return max(map(int, [config["r"], *dict(config.get("rank_pattern") or {}).values()]))

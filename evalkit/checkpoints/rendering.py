@@ -75,14 +75,13 @@ def load_tokenizer(checkpoint: Checkpoint) -> Any:
     """A checkpoint's tokenizer. Raises `CheckpointError`."""
     from transformers import AutoTokenizer
 
+    folder = tokenizer_folder(checkpoint)
     try:
-        return AutoTokenizer.from_pretrained(
-            tokenizer_folder(checkpoint), trust_remote_code=checkpoint.trust_remote_code
-        )
+        return AutoTokenizer.from_pretrained(folder, trust_remote_code=checkpoint.trust_remote_code)
     except (OSError, ValueError, KeyError) as error:
         reason = str(error).strip().splitlines()[0]
         raise CheckpointError(
-            f"checkpoint {checkpoint.name!r}: no tokenizer could be loaded from {tokenizer_folder(checkpoint)}: {reason}"
+            f"checkpoint {checkpoint.name!r}: no tokenizer could be loaded from {folder}: {reason}"
         ) from None
 
 

@@ -9,7 +9,7 @@ from evalkit.records import Adapter
 
 
 class Adapters:
-    """A model's adapters. peft puts its layers into the model itself, so whoever holds it is served by the one put on."""
+    """A model's adapters: peft puts its layers into the model itself, so whoever holds that is served by them."""
 
     def __init__(self, model: Any) -> None:
         self._model = model

@@ -184,8 +184,8 @@ def by_load(engines: Sequence[tuple[str, Checkpoint]]) -> list[list[str]]:
 def open_engine(name: str, checkpoint: Checkpoint, max_length: int, *others: Checkpoint) -> Iterator[Engine]:
     """Load a checkpoint into an engine for the length of a `with` block; a local one lives in a child process.
 
-    `max_length`: prompt and completion tokens that one sequence may need at most. `others`: checkpoints of the same load
-    (`by_load`), which the engine can be turned to; it serves `checkpoint` first. Raises `EngineError`.
+    `max_length`: prompt and completion tokens that one sequence may need at most. `others`: checkpoints of the same
+    load (`by_load`), which the engine can be turned to; it serves `checkpoint` first. Raises `EngineError`.
     """
     engine = engine_class(name)
     if engine.local:

@@ -20,7 +20,7 @@ from importlib.metadata import version as installed_version
 from pathlib import Path
 from typing import Any
 
-from evalkit.checkpoints.adapters import own_ends, refused_by_vllm, vllm_rank
+from evalkit.checkpoints.adapters import changed_modules, own_ends, refused_by_vllm, vllm_rank
 from evalkit.checkpoints.dtype import dtype_of
 from evalkit.checkpoints.folder import context_length
 from evalkit.errors import EngineError
@@ -218,8 +218,15 @@ def _room(checkpoint: Checkpoint, max_length: int) -> int:
 
 def _lora_settings(checkpoints: Sequence[Checkpoint]) -> dict[str, Any]:
     """One adapter at a time is in use, so one is held; another is read when it is turned to."""
+    from vllm import EngineArgs
+
     rank = vllm_rank(checkpoints)
-    return {"enable_lora": True, "max_lora_rank": rank, "max_loras": 1} if rank else {}
+    if not rank:
+        return {}
+    settings = {"enable_lora": True, "max_lora_rank": rank, "max_loras": 1}
+    # Left to itself vLLM also prepares the head, and its CPU build then fails on the log-probs of several texts.
+    known = "lora_target_modules" in EngineArgs.__dataclass_fields__
+    return settings | ({"lora_target_modules": changed_modules(checkpoints)} if known else {})
 
 
 def _cpu_settings(checkpoint: Checkpoint, dtype: str, max_length: int) -> dict[str, Any]:
