@@ -3,6 +3,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -112,3 +113,23 @@ def test_one_load_is_of_one_base_in_one_precision(family: Family) -> None:
     half = resolve("half", CheckpointSpec(path="lab:base", kind="base", dtype="bfloat16"))
     asked = [("vllm", one) for one in (family.a, family.merged, family.base, half)] + [("transformers", family.b)]
     assert by_load(asked) == [["a", "base"], ["merged"], ["half"], ["b"]]
+
+
+KINDS = [{"use_dora": True}, {"use_rslora": True}, {"rank_pattern": {"q_proj": 2}}, {"modules_to_save": ["lm_head"]}]
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: next(iter(kind)))
+def test_transformers_serves_other_kinds_and_the_base_after_them(
+    family: Family, tmp_path: Path, kind: dict[str, Any]
+) -> None:
+    write_adapter(tmp_path / "own", seed=3, merged=tmp_path / "merged", **kind)
+    own, merged = (resolve(name, _spec(str(tmp_path / name))) for name in ("own", "merged"))
+    with closing(TransformersEngine(family.base, 32, own)) as engine:
+        before = flat(engine.logprobs(PAIRS))
+        engine.turn_to(own)
+        found = flat(engine.logprobs(PAIRS))
+        engine.turn_to(family.base)
+        np.testing.assert_array_equal(flat(engine.logprobs(PAIRS)), before)
+    with closing(TransformersEngine(merged, 32)) as alone:
+        np.testing.assert_allclose(found, flat(alone.logprobs(PAIRS)), atol=1e-3)
+    assert np.abs(found - before).max() > 0.1
