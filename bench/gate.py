@@ -30,7 +30,7 @@ from safetensors.torch import load_file, save_file
 
 from evalkit.checkpoints.folder import locate
 from evalkit.checkpoints.spec import CheckpointSpec
-from evalkit.gate.decide import Outcome, Verdict, judge
+from evalkit.gate.decide import GateDecision, GateOutcome, decide
 from evalkit.gate.sides import Side
 from evalkit.gate.stats.group_sequential import LOOKS, Look, in_blocks, look_sizes, looks_of
 from evalkit.gate.stats.power import prompts_for, spread_of
@@ -229,7 +229,7 @@ class Rates:
 
 def at_once(pick: Picker, policy: Policy, trials: int, seed: int = 0) -> Rates:
     rng = np.random.default_rng(seed)
-    return _rates([(judge(*pick(rng), [("arm", "arm")], policy), 1.0) for _ in range(trials)])
+    return _rates([(decide(*pick(rng), [("arm", "arm")], policy), 1.0) for _ in range(trials)])
 
 
 def blockwise(pick: Picker, policy: Policy, trials: int, prompts: int, seed: int = 0) -> Rates:
@@ -237,8 +237,8 @@ def blockwise(pick: Picker, policy: Policy, trials: int, prompts: int, seed: int
     return _rates([_until_decided(*pick(rng), policy, look_sizes(prompts, LOOKS)) for _ in range(trials)])
 
 
-def _rates(ended: Sequence[tuple[Verdict, float]]) -> Rates:
-    outcomes: list[Outcome] = [verdict.outcome for verdict, _ in ended]
+def _rates(ended: Sequence[tuple[GateDecision, float]]) -> Rates:
+    outcomes: list[GateOutcome] = [verdict.outcome for verdict, _ in ended]
     planted = [j.outcome == "regression" for verdict, _ in ended for j in verdict.judgements if j.metric == PLANTED]
     return Rates(
         outcomes.count("regression") / len(ended),
@@ -248,11 +248,11 @@ def _rates(ended: Sequence[tuple[Verdict, float]]) -> Rates:
     )
 
 
-def _until_decided(new: Side, old: Side, policy: Policy, sizes: Sequence[int]) -> tuple[Verdict, float]:
+def _until_decided(new: Side, old: Side, policy: Policy, sizes: Sequence[int]) -> tuple[GateDecision, float]:
     for index, size in enumerate(sizes):
         look = Look(looks_of(sizes), index)
         asked = new.summary.prompts[:size]
-        verdict = judge(replace(new.only(asked), look=look), old.only(asked), [("arm", "arm")], policy)
+        verdict = decide(replace(new.only(asked), look=look), old.only(asked), [("arm", "arm")], policy)
         if verdict.outcome != "inconclusive":
             break
     return verdict, look.fraction

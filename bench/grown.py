@@ -15,7 +15,7 @@ import numpy as np
 
 from bench.gate import EDGE, PLANTED, POLICY, K, Picker, World, build, lost, picker, write
 from evalkit.gate.common_prompts import on_common_prompts
-from evalkit.gate.decide import Verdict, judge
+from evalkit.gate.decide import GateDecision, decide
 from evalkit.gate.sides import Side
 from evalkit.records import Estimate
 from evalkit.suite.gate_policy import Allowance, Policy, Rule
@@ -80,16 +80,16 @@ def _placed(estimate: Estimate, here: Sequence[int], strange: set[int], misleads
     return replace(estimate, values=tuple(map(float, values[list(here)] * better)))
 
 
-def verdicts(pick: Picker, policy: Policy, trials: int, seed: int = 0) -> list[Verdict]:
+def verdicts(pick: Picker, policy: Policy, trials: int, seed: int = 0) -> list[GateDecision]:
     rng = np.random.default_rng(seed)
     found = []
     for _ in range(trials):
         new, old, common = on_common_prompts(*pick(rng))
-        found.append(judge(new, old, [("arm", "arm")], policy, common))
+        found.append(decide(new, old, [("arm", "arm")], policy, common))
     return found
 
 
-def share(found: Sequence[Verdict], outcome: str) -> float:
+def share(found: Sequence[GateDecision], outcome: str) -> float:
     return float(np.mean([verdict.outcome == outcome for verdict in found]))
 
 

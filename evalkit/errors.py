@@ -6,6 +6,7 @@
     │   ├── CheckpointError      a checkpoint that is missing, broken or does not fit
     │   ├── MetricError          an unknown metric, or one whose needs cannot be met
     │   ├── RecordsError         a file of completions, a summary or a baseline that cannot be read
+    │   ├── TrackerError         a tracker that cannot be reached, or did not take what it was sent
     │   └── Incomparable         two runs that cannot be compared, each reason on a line
     ├── EngineError              exit code 4: an engine failed to start, crashed or lost its server
     │   └── ServerError          a server that does not answer when it is asked what it serves
@@ -43,6 +44,10 @@ class MetricError(InputError):
 
 
 class RecordsError(InputError):
+    pass
+
+
+class TrackerError(InputError):
     pass
 
 

@@ -53,8 +53,8 @@ def evalkit_run(tmp_path_factory: pytest.TempPathFactory) -> RunSuite:
         from evalkit.suite.schema import load_suite, overrides
 
         try:
-            asked = load_suite(Path(suite), overrides(models or {}, samples, None, prompts))
-            return run_suite(asked, engine, tmp_path_factory.mktemp("evalkit") / "run", Quiet())
+            chosen = load_suite(Path(suite), overrides(models or {}, samples, None, prompts))
+            return run_suite(chosen, engine, tmp_path_factory.mktemp("evalkit") / "run", Quiet())
         except EvalkitError as error:
             pytest.fail(f"evalkit: {error}", pytrace=False)
 
@@ -77,7 +77,7 @@ def assert_no_regression(
     from evalkit.errors import EvalkitError
     from evalkit.gate.baselines import chosen_policy, read_side
     from evalkit.gate.common_prompts import on_common_prompts
-    from evalkit.gate.decide import exit_code, judge
+    from evalkit.gate.decide import decide, exit_code
     from evalkit.gate.formats import words
     from evalkit.gate.sides import choose_pairs
     from evalkit.runs.asked import LEAST
@@ -86,14 +86,14 @@ def assert_no_regression(
     try:
         new = read_side(place)
         old = new if baseline is None else read_side(fspath(baseline))
-        asked, _ = chosen_policy(place, None if policy is None else Path(policy))
+        gate_policy, _ = chosen_policy(place, None if policy is None else Path(policy))
         pairs, common = choose_pairs(new, old, arms), None
         if common_prompts:
             new, old, common = on_common_prompts(new, old, LEAST if least_common is None else least_common)
-        verdict = judge(new, old, pairs, asked, common)
+        verdict = decide(new, old, pairs, gate_policy, common)
     except EvalkitError as error:
         pytest.fail(f"evalkit: {error}", pytrace=False)
-    if exit_code(verdict, inconclusive or asked.inconclusive) != 0:
+    if exit_code(verdict, inconclusive or gate_policy.inconclusive) != 0:
         wrong = [words.sentence(judgement) for judgement in verdict.judgements if judgement.outcome != "pass"]
-        told = [words.headline(verdict), words.shared(verdict), *wrong, *words.notes(verdict)]
-        pytest.fail("\n  ".join(filter(None, told)), pytrace=False)
+        lines = [words.headline(verdict), words.shared(verdict), *wrong, *words.notes(verdict)]
+        pytest.fail("\n  ".join(filter(None, lines)), pytrace=False)

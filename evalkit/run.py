@@ -40,7 +40,7 @@ from evalkit.metrics.text_sets import split_alike
 from evalkit.plumbing.arrays import finite_fields
 from evalkit.plumbing.progress import Listener
 from evalkit.records import Alarm, Group, Summary
-from evalkit.report.publish import report_page
+from evalkit.report.render_report import report_page
 from evalkit.runs.asked import PROMPTS_FILE, hashes_of
 from evalkit.runs.folder import Store, open_store
 from evalkit.runs.summary import to_json

@@ -28,7 +28,7 @@ from evalkit.plumbing.progress import Listener
 from evalkit.plumbing.tokenizer import Asked
 from evalkit.plumbing.unread import unread_note
 from evalkit.records import Arm, Completion, Group, Match, Prompt, Summary
-from evalkit.report.publish import report_page
+from evalkit.report.render_report import report_page
 from evalkit.runs.asked import hashes_of
 
 UNNAMED = "texts"

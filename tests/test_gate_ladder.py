@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from evalkit.gate.baselines import chosen_policy, read_side
-from evalkit.gate.decide import Verdict, judge
+from evalkit.gate.decide import GateDecision, decide
 from evalkit.gate.sides import choose_pairs
 from evalkit.plumbing.progress import Quiet
 from evalkit.run import run_suite
@@ -16,7 +16,7 @@ from evalkit.suite.schema import load_suite, overrides
 SUITES = Path(__file__).parent.parent / "suites"
 
 
-def gated(suite: str, out: Path) -> Verdict:
+def gated(suite: str, out: Path) -> GateDecision:
     """The suite's own policy on its own run, fewer prompts and completions, base and the last rung alone."""
     asked = load_suite(SUITES / f"{suite}.yaml", overrides({}, 16, None, 24))
     kept = {name: asked.checkpoints[name] for name in ("base", "ppo-0.1")}
@@ -24,7 +24,7 @@ def gated(suite: str, out: Path) -> Verdict:
     side = read_side(str(out))
     policy, source = chosen_policy(str(out), None)
     assert source == "the suite's"
-    return judge(side, side, choose_pairs(side, side, []), policy)
+    return decide(side, side, choose_pairs(side, side, []), policy)
 
 
 @pytest.mark.slow

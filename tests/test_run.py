@@ -311,7 +311,7 @@ def test_completions_of_one_token_go_all_the_way_and_how_the_policy_was_tuned_wi
     result = run_again(suite, tmp_path / "run", prompts=2, models={"tuned": str(tmp_path / "policy")})
     assert "truncated" in " ".join(alarm.kind for alarm in result.summary.alarms)
     assert result.report.exists()
-    [training] = read_content(tmp_path / "run").evidence.trainings
+    [training] = read_content(tmp_path / "run").figure_data.trainings
     assert (training.checkpoint, training.reward) == ("tuned", (0.5,))
 
 

@@ -13,7 +13,7 @@ from evalkit.analysis.clusters import sized
 from evalkit.analysis.intervals import FEW, Bounds, holm, mean_intervals, mean_p_values, units
 from evalkit.metrics.declaration import VARIANTS
 from evalkit.metrics.registry import label, split_variant
-from evalkit.plumbing.arrays import Array, finite_or_none
+from evalkit.plumbing.arrays import Array, finite_or_none, nan_for_none
 from evalkit.records import (
     CONFIDENCE,
     Alarm,
@@ -107,7 +107,7 @@ def summarise(
 def corrected(differences: Sequence[Difference]) -> list[Difference]:
     """The same with Holm's adjusted p-values: each variant is a family."""
     families = np.array([split_variant(difference.metric)[0] for difference in differences])
-    p_values = np.array([math.nan if d.p is None else d.p for d in differences], dtype=np.float64)
+    p_values = nan_for_none(d.p for d in differences)
     adjusted = np.full(len(differences), np.nan)
     for family in VARIANTS:
         adjusted[families == family] = holm(p_values[families == family])

@@ -16,12 +16,13 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from evalkit.errors import ServerError
+from evalkit.errors import EngineError, ServerError
 
 if TYPE_CHECKING:
     from openai import OpenAI
@@ -116,17 +117,27 @@ def _client(url: str, keys: tuple[str, ...]) -> OpenAI:
 def _cards(client: OpenAI, url: str) -> dict[str, dict[str, Any]]:
     import openai
 
+    with failures_of(url, RETRIES, ServerError):
+        try:
+            return {str(card.id): card.model_dump() for card in client.models.list().data}
+        except openai.NotFoundError:
+            return {}  # not every server has the page; one that is named may still be there
+
+
+@contextmanager
+def failures_of(url: str, retries: int, kind: type[EngineError]) -> Iterator[None]:
+    """What goes wrong with a server inside, in a line of the kind that the caller raises."""
+    import openai
+
     try:
-        return {str(card.id): card.model_dump() for card in client.models.list().data}
-    except openai.NotFoundError:
-        return {}  # not every server has the page; one that is named may still be there
+        yield
     except openai.APIStatusError as error:
-        raise ServerError(f"{url} answered {error.status_code}: {one_line(error.message)}") from error
+        raise kind(f"{url} answered {error.status_code}: {one_line(error.message)}") from error
     except openai.APIConnectionError as error:
         cause = one_line(str(error.__cause__ or error))
-        raise ServerError(f"no answer from {url} after {RETRIES + 1} tries: {cause}") from error
+        raise kind(f"no answer from {url} after {retries + 1} tries: {cause}") from error
     except openai.OpenAIError as error:
-        raise ServerError(f"{url}: {one_line(str(error))}") from error
+        raise kind(f"{url}: {one_line(str(error))}") from error
 
 
 def _more(client: OpenAI, url: str, path: str) -> Any:

@@ -1,4 +1,4 @@
-"""Click commands and groups that show a mistake as lines of text with its exit code; files that a command writes."""
+"""Click commands and groups that show a mistake as lines of text with its exit code."""
 
 from __future__ import annotations
 
@@ -6,13 +6,12 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, NoReturn
 
 import click
 
-from evalkit.errors import CLOSED_PIPE, EvalkitError, Interrupted, StoreError
-from evalkit.plumbing.files import write_atomically
+from evalkit.errors import CLOSED_PIPE, EvalkitError, Interrupted
+from evalkit.plumbing.did_you_mean import nearest
 
 
 class Command(click.Command):
@@ -49,12 +48,10 @@ class Group(click.Group):
         try:
             return super().resolve_command(context, args)
         except click.UsageError as error:
-            from difflib import get_close_matches
-
-            close = get_close_matches(args[0], self.list_commands(context), n=1)
-            if not close or "Did you mean" in error.message:
+            close = nearest(args[0], self.list_commands(context))
+            if close is None or "Did you mean" in error.message:
                 raise
-            raise click.UsageError(f"{error.message} Did you mean {close[0]!r}?", context) from None
+            raise click.UsageError(f"{error.message} Did you mean {close!r}?", context) from None
 
 
 Group.group_class = Group
@@ -89,11 +86,3 @@ def _leave_closed_pipe() -> NoReturn:
 def fail(error: EvalkitError) -> None:
     click.echo("\n".join(f"evalkit: {line}" for line in str(error).splitlines()), err=True)
     sys.exit(error.exit_code)
-
-
-def write(path: Path, content: bytes) -> None:
-    """Write a file that the user asked for, whole or not at all. Raises `StoreError`."""
-    try:
-        write_atomically(path, content)
-    except OSError as error:
-        raise StoreError(f"{path} could not be written: {error.strerror}") from error

@@ -11,13 +11,15 @@ from typing import TYPE_CHECKING, cast
 
 import click
 
-from evalkit.cli.errors import Command, Group, write
+from evalkit.cli.errors import Command, Group
 from evalkit.errors import EvalkitError, StoreError
+from evalkit.plumbing.files import write_file, writing
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from evalkit.gate.decide import Verdict
+    from evalkit.cli.tracking import Log
+    from evalkit.gate.decide import GateDecision
     from evalkit.plumbing.progress import Listener
     from evalkit.suite.gate_policy import Inconclusive
     from evalkit.suite.schema import Suite
@@ -81,7 +83,7 @@ def gate(run: str, baseline: str | None, policy_file: Path | None, arms: tuple[s
 class _Judged:
     """A verdict, what its exit code is, and where its policy came from."""
 
-    verdict: Verdict
+    verdict: GateDecision
     undecided: Inconclusive
     policy: str
 
@@ -103,7 +105,7 @@ def _judge(
 ) -> _Judged:
     from evalkit.gate.baselines import chosen_policy, read_side
     from evalkit.gate.common_prompts import on_common_prompts
-    from evalkit.gate.decide import judge
+    from evalkit.gate.decide import decide
     from evalkit.gate.sides import choose_pairs, read_pair
     from evalkit.runs.asked import LEAST
 
@@ -114,7 +116,7 @@ def _judge(
     common = None
     if common_prompts:
         new, old, common = on_common_prompts(new, old, LEAST if least_common is None else least_common)
-    verdict = judge(new, old, pairs, policy, common)
+    verdict = decide(new, old, pairs, policy, common)
     undecided = cast("Inconclusive", inconclusive) if inconclusive else policy.inconclusive
     return _Judged(verdict, undecided, source)
 
@@ -125,9 +127,9 @@ def _leave_verdict(judged: _Judged, run: str, junit: Path | None, markdown: Path
     from evalkit.gate.formats.markdown import to_markdown
 
     if markdown is not None:
-        write(markdown, to_markdown(judged.verdict).encode("utf-8", "replace"))
+        write_file(markdown, to_markdown(judged.verdict).encode("utf-8", "replace"))
     if junit is not None:
-        write(junit, to_junit(judged.verdict, judged.undecided, datetime.now(UTC)))
+        write_file(junit, to_junit(judged.verdict, judged.undecided, datetime.now(UTC)))
     _set_outputs(judged.verdict.outcome, judged.code, run)
 
 
@@ -149,7 +151,7 @@ def _leave_failure(
     ):
         try:
             if path is not None:
-                write(path, content)
+                write_file(path, content)
         except StoreError as second:
             if str(second) != str(error):
                 click.echo(f"evalkit: {second}", err=True)
@@ -190,11 +192,8 @@ def _set_outputs(verdict: str, code: int, run: str) -> None:
     if not (_on_github() and file):
         return
     report = report_of(run)
-    try:
-        with Path(file).open("a", encoding="utf-8", errors="replace") as outputs:
-            outputs.write(to_outputs(verdict, code, str(report or "")))
-    except OSError as error:
-        raise StoreError(f"{file} could not be written: {error.strerror}") from error
+    with writing(Path(file)), Path(file).open("a", encoding="utf-8", errors="replace") as outputs:
+        outputs.write(to_outputs(verdict, code, str(report or "")))
 
 
 @click.command(cls=Command)
@@ -226,8 +225,9 @@ def power(suite: Path, pilot: str, loss: float, chance: float, policy_file: Path
     show(plan_size(asked, pilot, policy, loss, chance, pairs, Quiet()), loss, chance)
 
 
-def decide(suite: Suite, policy_file: Path, baseline: str | None, engine: str, out: Path | None, tell: Listener,
-           command: Sequence[str], fresh: bool, tags: Sequence[str], quiet: bool) -> None:  # fmt: skip
+def decide_early(suite: Suite, policy_file: Path, baseline: str | None, engine: str, out: Path | None, log: Log,
+                 tell: Listener, command: Sequence[str], fresh: bool, tags: Sequence[str],
+                 quiet: bool) -> None:  # fmt: skip
     """The rest of `evalkit run --until-decided`: run, show the verdict, exit as the gate does."""
     from evalkit.gate.baselines import read_side
     from evalkit.gate.decide import exit_code
@@ -239,6 +239,7 @@ def decide(suite: Suite, policy_file: Path, baseline: str | None, engine: str, o
     old = None if baseline is None else read_side(baseline)
     decided = run_until_decided(suite, policy, old, engine, out, tell, command, fresh, tags)
     tell.close()
+    log.send_run(decided.run.folder)
     if quiet:
         click.echo(decided.run.report)
     else:

@@ -10,8 +10,10 @@ from evalkit import __version__
 from evalkit.cli.errors import Group
 from evalkit.cli.gate import baseline, gate, power
 from evalkit.cli.info import doctor, lab, metrics, suite
+from evalkit.cli.publish import publish
 from evalkit.cli.report import compare, report
 from evalkit.cli.run import run, score
+from evalkit.cli.tracking import log
 from evalkit.cli.train import prefs, train
 
 if TYPE_CHECKING:
@@ -34,5 +36,21 @@ def main() -> None:
     """
 
 
-for command in (run, score, report, compare, gate, baseline, power, suite, metrics, doctor, lab, prefs, train):
+for command in (
+    run,
+    score,
+    report,
+    compare,
+    gate,
+    baseline,
+    power,
+    suite,
+    metrics,
+    doctor,
+    lab,
+    prefs,
+    train,
+    log,
+    publish,
+):
     main.add_command(command)

@@ -1,4 +1,4 @@
-"""What many commands share: --quiet and --json-lines, handed on as one listener."""
+"""What many commands share: the engine, and --quiet and --json-lines, handed on as one listener."""
 
 from __future__ import annotations
 
@@ -12,6 +12,14 @@ import click
 
 if TYPE_CHECKING:
     from evalkit.plumbing.progress import Listener
+
+engine_option = click.option(
+    "--engine",
+    default="auto",
+    show_default=True,
+    metavar="NAME",
+    help="vllm, transformers, openai, or auto: vllm where installed.",
+)
 
 
 def output_options(command: Callable[..., Any]) -> Callable[..., Any]:

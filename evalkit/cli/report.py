@@ -6,7 +6,8 @@ from pathlib import Path
 
 import click
 
-from evalkit.cli.errors import Command, write
+from evalkit.cli.errors import Command
+from evalkit.plumbing.files import write_file
 
 
 @click.command(cls=Command)
@@ -35,7 +36,7 @@ def report(runs: tuple[Path, ...], out: Path | None, history: bool, common_promp
         )
     page, breaks = _history(runs, common_prompts) if history else (_report(runs), ())
     chosen = out or (Path("history.html") if history else _default(runs))
-    write(chosen, page)
+    write_file(chosen, page)
     for found in breaks:
         click.echo(found)
     click.echo(f"Report: {chosen}")
@@ -57,9 +58,9 @@ def compare(a: str, b: str, metrics: tuple[str, ...], common_prompts: bool, as_j
     A and B are run folders, summary.json files or saved baselines, each with an arm if you like: RUN:ARM. Exit code 0
     whatever is found.
     """
-    from evalkit.gate.compare import compare_sides, read_end
+    from evalkit.gate.compare import compare_sides, read_named_side
 
-    found = compare_sides(read_end(a), read_end(b), metrics, common_prompts)
+    found = compare_sides(read_named_side(a), read_named_side(b), metrics, common_prompts)
     if as_json:
         from evalkit.gate.formats.compare import to_json
 

@@ -8,14 +8,18 @@ from typing import TYPE_CHECKING, get_args
 
 import click
 
-from evalkit.cli.errors import Command, write
-from evalkit.cli.gate import decide
-from evalkit.cli.options import output_options
+from evalkit.cli.errors import Command
+from evalkit.cli.gate import decide_early
+from evalkit.cli.options import engine_option, output_options
+from evalkit.cli.tracking import Log, log_options
+from evalkit.plumbing.files import write_file
 from evalkit.plumbing.tokenizer import Asked
 
 if TYPE_CHECKING:
     from evalkit.plumbing.progress import Listener
     from evalkit.records import Summary
+    from evalkit.report.trackers import Record
+    from evalkit.score import Scored
     from evalkit.suite.schema import Suite
 
 
@@ -48,13 +52,7 @@ def _models(_context: click.Context, _parameter: click.Parameter, given: tuple[s
     metavar="T",
     help="Sampling temperature; repeat for several arms.",
 )
-@click.option(
-    "--engine",
-    default="auto",
-    show_default=True,
-    metavar="NAME",
-    help="vllm, transformers, openai, or auto: vllm where installed.",
-)
+@engine_option
 @click.option("--prompts", type=int, metavar="N", help="Only the first N prompts.")
 @click.option(
     "--reward",
@@ -93,10 +91,11 @@ def _models(_context: click.Context, _parameter: click.Parameter, given: tuple[s
 )
 @click.option("--baseline", metavar="WHAT", help="With --until-decided: what the gate compares with; see evalkit gate.")
 @output_options
+@log_options
 def run(suite: Path, models: dict[str, str], samples: int | None, temperatures: tuple[float, ...], engine: str,
         prompts: int | None, rewards: tuple[str, ...], judge: str | None, out: Path | None, policy_file: Path | None,
         fresh: bool, seed: int | None, tags: tuple[str, ...], dry_run: bool, prices: str | None, baseline: str | None,
-        tell: Listener, quiet: bool) -> None:  # fmt: skip
+        log: Log, tell: Listener, quiet: bool) -> None:  # fmt: skip
     """Sample SUITE from its checkpoints, measure, and write a report."""
     from evalkit.run import run_suite
     from evalkit.suite.schema import load_suite, overrides
@@ -112,12 +111,13 @@ def run(suite: Path, models: dict[str, str], samples: int | None, temperatures: 
     if prices is not None:
         raise click.UsageError("--price-per-million goes with --dry-run")
     if policy_file is not None:
-        decide(asked, policy_file, baseline, engine, out, tell, command, fresh, tags, quiet)
+        decide_early(asked, policy_file, baseline, engine, out, log, tell, command, fresh, tags, quiet)
         return
     if baseline is not None:
         raise click.UsageError("--baseline goes with --until-decided; to gate a run that is there, use evalkit gate")
     result = run_suite(asked, engine, out, tell, command, fresh, tags)
     tell.close()
+    log.send_run(result.folder)
     if not quiet:
         _print_verdict(result.summary)
         click.echo(f"Report: {result.report}")
@@ -159,6 +159,7 @@ def _forecast(suite: Suite, engine: str, out: Path | None, fresh: bool, prices: 
     "--report", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE.html", help="Write the report here."
 )
 @output_options
+@log_options
 def score(
     file: Path,
     metrics: str | None,
@@ -167,6 +168,7 @@ def score(
     suite: str | None,
     as_json: bool,
     report: Path | None,
+    log: Log,
     tell: Listener,
     quiet: bool,
 ) -> None:
@@ -183,13 +185,20 @@ def score(
     scored = score_file(file, names, baseline, tell, tokenizer, suite)
     tell.close()
     if report is not None:
-        write(report, scored.page)
+        write_file(report, scored.page)
+    log.send(lambda: [_scored(scored, file)])
     if as_json:
         click.echo(to_json(scored.summary))
     elif not quiet:
         _print_verdict(scored.summary)
     if report is not None and not as_json:
         click.echo(f"Report: {report}")
+
+
+def _scored(scored: Scored, file: Path) -> Record:
+    from evalkit.report.trackers import scored_record
+
+    return scored_record(scored.summary, scored.page, {"file": str(file), "command": ["evalkit", *sys.argv[1:]]})
 
 
 def _print_verdict(summary: Summary) -> None:

@@ -6,15 +6,19 @@ import sys
 from collections.abc import Callable, Sequence
 from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from evalkit.cli.errors import Group
-from evalkit.cli.options import output_options
+from evalkit.cli.options import engine_option, output_options
+from evalkit.cli.tracking import Log, log_options
 
 if TYPE_CHECKING:
     from evalkit.plumbing.progress import Listener
+    from evalkit.training.config import Training
+
+Config = TypeVar("Config", bound="Training")
 
 
 @click.group(cls=Group)
@@ -31,13 +35,7 @@ def prefs() -> None:
     metavar="FILE.jsonl",
     help="Write the pairs here, over what is there.",
 )
-@click.option(
-    "--engine",
-    default="auto",
-    show_default=True,
-    metavar="NAME",
-    help="vllm, transformers, openai, or auto: vllm where installed.",
-)
+@engine_option
 @output_options
 def prefs_sample(config: Path, out: Path, engine: str, tell: Listener, quiet: bool) -> None:
     """Draw pairs of completions from a checkpoint, as CONFIG asks."""
@@ -116,6 +114,7 @@ def training_command(command: Callable[..., Any]) -> Callable[..., Any]:
         help="The training's folder; the same command on it resumes. Default: trained/NAME.",
     )
     @output_options
+    @log_options
     @wraps(command)
     def with_options(*args: Any, **kwargs: Any) -> Any:
         _needs_the_train_extra()
@@ -126,38 +125,32 @@ def training_command(command: Callable[..., Any]) -> Callable[..., Any]:
 
 @train.command("ppo")
 @training_command
-def train_ppo(config: Path, out: Path | None, tell: Listener, quiet: bool) -> None:
+def train_ppo(config: Path, out: Path | None, log: Log, tell: Listener, quiet: bool) -> None:
     """Tune the policy of CONFIG on its reward by PPO, a checkpoint for each beta."""
     from evalkit.training.config import PpoConfig, load_config
     from evalkit.training.ppo_ladder import train_ladder
 
-    asked = load_config(PpoConfig, config, tell.note)
-    folder = out or Path("trained") / asked.name
-    _print_trained(train_ladder(asked, folder, tell, ["evalkit", *sys.argv[1:]]), folder, tell, quiet)
+    _train(train_ladder, load_config(PpoConfig, config, tell.note), out, log, tell, quiet)
 
 
 @train.command("reward")
 @training_command
-def train_reward(config: Path, out: Path | None, tell: Listener, quiet: bool) -> None:
+def train_reward(config: Path, out: Path | None, log: Log, tell: Listener, quiet: bool) -> None:
     """Train a reward model on the preferences of CONFIG, and one for each rater group where it says so."""
     from evalkit.training.config import RewardConfig, load_config
-    from evalkit.training.reward_model import train_reward as train
+    from evalkit.training.reward_model import train_reward as train_rewards
 
-    asked = load_config(RewardConfig, config, tell.note)
-    folder = out or Path("trained") / asked.name
-    _print_trained(train(asked, folder, tell, ["evalkit", *sys.argv[1:]]), folder, tell, quiet)
+    _train(train_rewards, load_config(RewardConfig, config, tell.note), out, log, tell, quiet)
 
 
 @train.command("sft")
 @training_command
-def train_sft(config: Path, out: Path | None, tell: Listener, quiet: bool) -> None:
+def train_sft(config: Path, out: Path | None, log: Log, tell: Listener, quiet: bool) -> None:
     """Fine-tune the model of CONFIG on prompts and completions."""
     from evalkit.training.config import SftConfig, load_config
-    from evalkit.training.sft import train_sft as train
+    from evalkit.training.sft import train_sft as fine_tune
 
-    asked = load_config(SftConfig, config, tell.note)
-    folder = out or Path("trained") / asked.name
-    _print_trained([train(asked, folder, tell, ["evalkit", *sys.argv[1:]])], folder, tell, quiet)
+    _train(lambda *job: [fine_tune(*job)], load_config(SftConfig, config, tell.note), out, log, tell, quiet)
 
 
 def _needs_the_train_extra() -> None:
@@ -169,9 +162,22 @@ def _needs_the_train_extra() -> None:
         raise InputError("training needs accelerate; install it with: pip install 'evalkit[train]'")
 
 
-def _print_trained(made: Sequence[Path], folder: Path, tell: Listener, quiet: bool) -> None:
+def _train(
+    trainer: Callable[[Config, Path, Listener, Sequence[str]], Sequence[Path]],
+    config: Config,
+    out: Path | None,
+    log: Log,
+    tell: Listener,
+    quiet: bool,
+) -> None:
+    from evalkit.training.output.tracking import is_first_process
+
+    folder = out or Path("trained") / config.name
+    checkpoints = trainer(config, folder, tell, ["evalkit", *sys.argv[1:]])
     tell.close()
-    for checkpoint in made:
+    if is_first_process():
+        log.send_run(folder)
+    for checkpoint in checkpoints:
         click.echo(checkpoint if quiet else f"Checkpoint: {checkpoint}")
     if not quiet:
         click.echo(f"Curves: {folder / 'training.html'}")

@@ -19,10 +19,10 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from evalkit.errors import EvalkitError, InputError, RecordsError, StoreError
+from evalkit.errors import EvalkitError, InputError, RecordsError
 from evalkit.gate.sides import Side
 from evalkit.gate.stats.group_sequential import Look
-from evalkit.plumbing.files import write_atomically
+from evalkit.plumbing.files import write_atomically, writing
 from evalkit.records import Summary
 from evalkit.runs.summary import check_whole, parse_summary, read_summary
 from evalkit.suite.gate_policy import DEFAULT, Policy, read_policy
@@ -76,8 +76,8 @@ def chosen_policy(given: str, file: Path | None) -> tuple[Policy, str]:
     """The policy of a file, else of the run's suite, else the default; and where it came from, in words."""
     if file is not None:
         return read_policy(file), str(file)
-    own = policy_of_run(given)
-    return (DEFAULT, "the default") if own is None else (own, "the suite's")
+    of_suite = policy_of_run(given)
+    return (DEFAULT, "the default") if of_suite is None else (of_suite, "the suite's")
 
 
 def suite_of(*given: str | None) -> str:
@@ -114,11 +114,9 @@ def save(given: str, name: str) -> Path:
         )
     path = FOLDER / f"{name}.json"
     content = _to_json(side).encode("utf-8", "replace")
-    try:
+    with writing(path):
         FOLDER.mkdir(exist_ok=True)
         write_atomically(path, content)
-    except OSError as error:
-        raise StoreError(f"{path} could not be written: {error.strerror}") from error
     return path
 
 

@@ -61,16 +61,16 @@ def _refuse_stopped(new: Side, old: Side, common: Common) -> None:
 
 def _asked(side: Side, other: Side) -> Mapping[str, str]:
     """Prompt -> hash of what this side asked, by its own word or by the other's prompts."""
-    told = asked_by(side.summary) or _hashed(side, _prompts(side))
-    if not told:
-        told = _vouched(side, _prompts(other))
-    if not told:
+    hashes = asked_by(side.summary) or _hashed(side, _prompts(side))
+    if not hashes:
+        hashes = _vouched(side, _prompts(other))
+    if not hashes:
         raise Incomparable(
             f"prompts: {side.place} does not say what its prompts ask (an older evalkit wrote it), so none is known to "
             "be the same in both; give the run's folder in its place, save the baseline again from that folder "
             "(evalkit baseline save RUN NAME), or measure it again"
         )
-    return told
+    return hashes
 
 
 def _prompts(side: Side) -> Mapping[str, Prompt]:

@@ -24,7 +24,7 @@ from evalkit.runs.asked import Common, common_to, few
 
 
 @dataclass(frozen=True, slots=True)
-class End:
+class NamedSide:
     """One of the two: a side, and the arm that was named with it."""
 
     side: Side
@@ -32,7 +32,7 @@ class End:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class MetricRow:
     """One metric. Values are means over the prompts that both sides have."""
 
     metric: str
@@ -51,11 +51,11 @@ class PairRows:
 
     a: str
     b: str
-    rows: tuple[Row, ...]
+    rows: tuple[MetricRow, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class SideComparison:
     """All pairs of arms of two sides."""
 
     a: str
@@ -70,7 +70,7 @@ class Comparison:
     pairs: tuple[PairRows, ...]
 
 
-def read_end(given: str) -> End:
+def read_named_side(given: str) -> NamedSide:
     """`RUN` or `RUN:ARM`, RUN as in `read_side`; names may hold colons. Raises `RecordsError`, `InputError`."""
     if find_side(given) is None:
         pieces = given.split(":")
@@ -79,11 +79,13 @@ def read_end(given: str) -> End:
             if find_side(run) is not None:
                 side = read_side(run)
                 _check_arm(side, arm)
-                return End(side, arm)
-    return End(read_side(given))
+                return NamedSide(side, arm)
+    return NamedSide(read_side(given))
 
 
-def compare_sides(a: End, b: End, metrics: Sequence[str] = (), common_prompts: bool = False) -> Comparison:
+def compare_sides(
+    a: NamedSide, b: NamedSide, metrics: Sequence[str] = (), common_prompts: bool = False
+) -> SideComparison:
     """Every plain metric, or those named, on the prompts that both sides asked.
 
     `common_prompts`: where they did not ask the same, on those that are. Raises `Incomparable` where nothing can be
@@ -94,36 +96,36 @@ def compare_sides(a: End, b: End, metrics: Sequence[str] = (), common_prompts: b
     sides = (a.side, b.side)
     clusters = shared_clusters(shared, [side.place for side in sides], [side.summary for side in sides])
     pairs = _pairs(a, b)
-    ends = [
+    estimates = [
         (
-            _only(estimates_of(a.side.summary, one), a.side, shared),
-            _only(estimates_of(b.side.summary, other), b.side, shared),
+            _only(estimates_of(a.side.summary, arm), a.side, shared),
+            _only(estimates_of(b.side.summary, against), b.side, shared),
         )
-        for one, other in pairs
+        for arm, against in pairs
     ]
-    wanted = _wanted({name: e for here, there in ends for name, e in (here | there).items()}, metrics)
+    wanted = _wanted({name: e for here, there in estimates for name, e in (here | there).items()}, metrics)
     rows = [
         [
             _row(name, here.get(name), there.get(name), common, clusters, a, b)
             for name in wanted
             if name in here or name in there
         ]
-        for here, there in ends
+        for here, there in estimates
     ]
-    adjusted = iter(corrected([row.difference for own in rows for row in own if row.difference]))
-    told = [[_judged(row, next(adjusted)) if row.difference else row for row in own] for own in rows]
-    return Comparison(
+    adjusted = iter(corrected([row.difference for of_pair in rows for row in of_pair if row.difference]))
+    rows = [[_judged(row, next(adjusted)) if row.difference else row for row in of_pair] for of_pair in rows]
+    return SideComparison(
         a.side.place,
         b.side.place,
         common,
         clusters,
-        sum(row.difference is not None and row.difference.p is not None for own in told for row in own),
-        tuple(PairRows(one, other, tuple(own)) for (one, other), own in zip(pairs, told, strict=True)),
+        sum(row.difference is not None and row.difference.p is not None for of_pair in rows for row in of_pair),
+        tuple(PairRows(*pair, tuple(of_pair)) for pair, of_pair in zip(pairs, rows, strict=True)),
     )
 
 
 def _check_arm(side: Side, arm: str) -> None:
-    known = [own.name for own in side.summary.arms]
+    known = [member.name for member in side.summary.arms]
     if arm not in known:
         raise InputError(f"{side.place} has no arm {arm!r}; it has {', '.join(known) or 'none'}")
 
@@ -140,7 +142,7 @@ def _common(a: Side, b: Side, common_prompts: bool) -> Common:
     return common
 
 
-def _pairs(a: End, b: End) -> list[Pair]:
+def _pairs(a: NamedSide, b: NamedSide) -> list[Pair]:
     """(arm of A, arm of B): those named; else those of equal names; in one run each arm with its own baseline."""
     if a.arm is not None or b.arm is not None:
         return [(a.arm or _counterpart(b.arm, a), b.arm or _counterpart(a.arm, b))]
@@ -156,15 +158,15 @@ def _pairs(a: End, b: End) -> list[Pair]:
     return pairs
 
 
-def _counterpart(arm: str | None, end: End) -> str:
+def _counterpart(arm: str | None, side: NamedSide) -> str:
     """The arm of the same name, or the only one that is compared with a baseline."""
-    names = [own.name for own in end.side.summary.arms]
+    names = [member.name for member in side.side.summary.arms]
     if arm in names:
         return str(arm)
-    if len(_compared(end.side)) == 1:
-        return _compared(end.side)[0]
+    if len(_compared(side.side)) == 1:
+        return _compared(side.side)[0]
     raise Incomparable(
-        f"arm: {end.side.place} has no arm {arm!r}; it has {', '.join(names)}: say which is compared, as in RUN:ARM"
+        f"arm: {side.side.place} has no arm {arm!r}; it has {', '.join(names)}: say which is compared, as in RUN:ARM"
     )
 
 
@@ -182,9 +184,9 @@ def _wanted(known: Mapping[str, Estimate], metrics: Sequence[str]) -> list[str]:
 
 def _only(estimates: Mapping[str, Estimate], side: Side, shared: Sequence[str]) -> dict[str, Estimate]:
     """The estimates with the values of the shared prompts alone."""
-    place = {prompt: index for index, prompt in enumerate(side.summary.prompts)}
-    places = [place[prompt] for prompt in shared]
-    return {name: replace(e, values=tuple(e.values[index] for index in places)) for name, e in estimates.items()}
+    index_of = {prompt: index for index, prompt in enumerate(side.summary.prompts)}
+    indices = [index_of[prompt] for prompt in shared]
+    return {name: replace(e, values=tuple(e.values[index] for index in indices)) for name, e in estimates.items()}
 
 
 def _row(
@@ -193,44 +195,46 @@ def _row(
     b: Estimate | None,
     common: Common,
     clusters: Sequence[str],
-    left: End,
-    right: End,
-) -> Row:
+    left: NamedSide,
+    right: NamedSide,
+) -> MetricRow:
     if a is None or b is None:
-        found = a or b
+        known = a or b
         missing = left if a is None else right
-        alone = _alone(found, clusters) if found else None
-        return Row(name, alone if a else None, alone if b else None, None, None, f"{missing.side.place} has not got it")
+        alone = _alone(known, clusters) if known else None
+        return MetricRow(
+            name, alone if a else None, alone if b else None, None, None, f"{missing.side.place} has not got it"
+        )
     if not common.is_all and not is_by_prompt(name):
-        return Row(name, None, None, None, None, "it is of all the prompts of a run at once, and these differ")
+        return MetricRow(name, None, None, None, None, "it is of all the prompts of a run at once, and these differ")
     if a.signature != b.signature:
         why = f"measured in another way: {unlike_fields(b.signature, a.signature)}"
-        return Row(name, _alone(a, clusters), _alone(b, clusters), None, None, why)
+        return MetricRow(name, _alone(a, clusters), _alone(b, clusters), None, None, why)
     arms = [Arm("a", "a", None, None, None), Arm("b", "b", None, None, "a")]
-    one = remeasured(a, {"a": values_of(a), "b": values_of(b)})
-    mine, theirs = estimate_arms(one, arms, clusters)
-    [difference] = compare_arms(one, arms, clusters)
-    return Row(name, mine, theirs, difference, None, "")
+    measured = remeasured(a, {"a": values_of(a), "b": values_of(b)})
+    mine, theirs = estimate_arms(measured, arms, clusters)
+    [difference] = compare_arms(measured, arms, clusters)
+    return MetricRow(name, mine, theirs, difference, None, "")
 
 
 def _alone(estimate: Estimate, clusters: Sequence[str]) -> Estimate:
-    one = remeasured(estimate, {"x": values_of(estimate)})
-    [found] = estimate_arms(one, [Arm("x", "x", None, None, None)], clusters)
-    return found
+    measured = remeasured(estimate, {"x": values_of(estimate)})
+    [alone] = estimate_arms(measured, [Arm("x", "x", None, None, None)], clusters)
+    return alone
 
 
-def _judged(row: Row, difference: Difference) -> Row:
+def _judged(row: MetricRow, difference: Difference) -> MetricRow:
     assert row.a is not None
     return replace(row, difference=difference, outcome=outcome(difference, row.a.better))
 
 
-def left_out(found: Comparison) -> str:
+def left_out(comparison: SideComparison) -> str:
     """Which prompts take no part, in words; empty where all do."""
-    common = found.common
+    common = comparison.common
     parts = [
-        (common.only_here, f"only in {found.a}"),
-        (common.only_there, f"only in {found.b}"),
+        (common.only_here, f"only in {comparison.a}"),
+        (common.only_there, f"only in {comparison.b}"),
         (common.changed, "that they asked otherwise under the same id"),
     ]
-    told = [f"{counted(len(prompts), 'prompt')} {where} ({few(prompts)})" for prompts, where in parts if prompts]
-    return f"left out: {', '.join(told)}" if told else ""
+    left = [f"{counted(len(prompts), 'prompt')} {where} ({few(prompts)})" for prompts, where in parts if prompts]
+    return f"left out: {', '.join(left)}" if left else ""

@@ -32,7 +32,7 @@ from evalkit.gate.sides import Pair, Side, estimates_of, named, other_engines, r
 from evalkit.gate.stats.group_sequential import Look
 from evalkit.gate.stats.noninferiority import Change, Tested, change, has_no_spread, prompts_needed, turned, weigh
 from evalkit.metrics.registry import is_by_prompt
-from evalkit.plumbing.arrays import Array
+from evalkit.plumbing.arrays import Array, defined_in_all, finite_or_none, nan_for_none
 from evalkit.plumbing.prose import counted
 from evalkit.records import Estimate, Margin, Unit
 from evalkit.report.wording import percent
@@ -41,7 +41,7 @@ from evalkit.suite.gate_policy import Inconclusive, Policy, Rule, Trade
 
 _LARGEST = 1e100
 """No metric is larger; the square of what is could overflow."""
-Outcome = Literal["pass", "regression", "inconclusive"]
+GateOutcome = Literal["pass", "regression", "inconclusive"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class Judgement:
     metric: str
     arm: str
     against: str
-    outcome: Outcome
+    outcome: GateOutcome
     unit: Unit
     allowed: float
     """What may be lost, in `unit`."""
@@ -73,10 +73,10 @@ class Judgement:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class GateDecision:
     """What the gate says of all."""
 
-    outcome: Outcome
+    outcome: GateOutcome
     judgements: tuple[Judgement, ...]
     """Regressions first, then what cannot be told, then what passes; in the summary's order within each."""
     confidence: float
@@ -89,7 +89,7 @@ class Verdict:
     common: Common | None = None
     """By which prompts they were judged, where only the common ones count."""
 
-    def counted(self, outcome: Outcome) -> int:
+    def counted(self, outcome: GateOutcome) -> int:
         return sum(judgement.outcome == outcome for judgement in self.judgements)
 
 
@@ -112,7 +112,7 @@ class _Case:
     """Whether it is of all prompts at once, and some were left out: then it has no values."""
 
 
-def judge(new: Side, old: Side, pairs: Sequence[Pair], policy: Policy, common: Common | None = None) -> Verdict:
+def decide(new: Side, old: Side, pairs: Sequence[Pair], policy: Policy, common: Common | None = None) -> GateDecision:
     """The verdict on all pairs of arms.
 
     A new side that was stopped at a look is judged on the prompts it asked, by that look's levels. `common`: what the
@@ -126,22 +126,24 @@ def judge(new: Side, old: Side, pairs: Sequence[Pair], policy: Policy, common: C
     clusters = shared_clusters(new.summary.prompts, (new.place, old.place), (new.summary, old.summary))
     cases = [case for pair in pairs for case in _cases(new, old, pair, policy, clusters)]
     tested = [_tested(case, look.fraction if look else 1.0) for case in cases]
-    beyond = holm(np.array([one.beyond for one in tested]))
-    adjusted = [replace(one, beyond=float(p)) for one, p in zip(tested, beyond, strict=True)]
+    beyond = holm(np.array([test.beyond for test in tested]))
+    adjusted = [replace(test, beyond=float(p)) for test, p in zip(tested, beyond, strict=True)]
     levels = _levels(policy.alpha, len(cases), look)
     judgements = [
-        _judgement(case, one, raw, policy, levels, len(cases))
-        for case, one, raw in zip(cases, adjusted, tested, strict=True)
+        _judgement(case, corrected, raw, policy, levels, len(cases))
+        for case, corrected, raw in zip(cases, adjusted, tested, strict=True)
     ]
     if common is not None:
         judgements = [_held_back(judgement, common) for judgement in judgements]
-    order: tuple[Outcome, ...] = ("regression", "inconclusive", "pass")
+    order: tuple[GateOutcome, ...] = ("regression", "inconclusive", "pass")
     ranked = tuple(sorted(judgements, key=lambda judgement: order.index(judgement.outcome)))
     notes = tuple(other_engines(new.summary, old.summary, pairs))
-    return Verdict(ranked[0].outcome, ranked, policy.confidence, new.place, old.place, new.summary.suite, notes, common)
+    return GateDecision(
+        ranked[0].outcome, ranked, policy.confidence, new.place, old.place, new.summary.suite, notes, common
+    )
 
 
-def exit_code(verdict: Verdict, inconclusive: Inconclusive) -> int:
+def exit_code(verdict: GateDecision, inconclusive: Inconclusive) -> int:
     """0 pass, 1 regression, 3 cannot be told (or what `inconclusive` makes of it)."""
     undecided = {"report": 3, "pass": 0, "fail": 1}[inconclusive]
     return {"pass": 0, "regression": 1, "inconclusive": undecided}[verdict.outcome]
@@ -206,15 +208,13 @@ def _gain(new: Estimate, base: Estimate, clusters: Sequence[str]) -> tuple[Array
 
 def _paired(new: Array, base: Array, clusters: Sequence[str]) -> tuple[Array, Array]:
     """One value a unit of resampling, of the prompts that both sides have a number for."""
-    both = np.stack([new, base])
-    both[:, np.isnan(both).any(axis=0)] = np.nan
-    new, base = by_cluster(both, clusters)
+    new, base = by_cluster(defined_in_all([new, base]), clusters)
     return new[~np.isnan(new)], base[~np.isnan(base)]
 
 
 def values_of(estimate: Estimate) -> Array:
     """One a prompt, NaN where undefined."""
-    values = np.array([math.nan if value is None else value for value in estimate.values], dtype=np.float64)
+    values = nan_for_none(estimate.values)
     return np.where(np.abs(values) <= _LARGEST, values, np.nan)
 
 
@@ -237,11 +237,11 @@ def _levels(alpha: float, family: int, look: Look | None) -> _Levels:
 
 
 def _tested(case: _Case, fraction: float) -> Tested:
-    own = _weighed(case, case.rule.allow.margin, fraction)
+    lost = _weighed(case, case.rule.allow.margin, fraction)
     if case.rule.trade is None or case.gain is None:
-        return own
+        return lost
     wider = _weighed(case, case.rule.trade.allow.margin, fraction)
-    return _traded(own, wider, _gained(case.gain, case.rule.trade))
+    return _traded(lost, wider, _gained(case.gain, case.rule.trade))
 
 
 def _weighed(case: _Case, margin: Margin, fraction: float) -> Tested:
@@ -256,10 +256,10 @@ def _gained(gain: tuple[Array, Array], trade: Trade) -> Tested:
     return weigh(*gain, Margin("absolute", -trade.gain))
 
 
-def _traded(own: Tested, wider: Tested, gained: Tested) -> Tested:
+def _traded(lost: Tested, wider: Tested, gained: Tested) -> Tested:
     return Tested(
-        within=max(wider.within, _either(own.within, gained.within)),
-        beyond=max(own.beyond, _either(wider.beyond, gained.beyond)),
+        within=max(wider.within, _either(lost.within, gained.within)),
+        beyond=max(lost.beyond, _either(wider.beyond, gained.beyond)),
     )
 
 
@@ -280,11 +280,11 @@ def _judgement(case: _Case, tested: Tested, alone: Tested, policy: Policy, level
         outcome=outcome,
         unit=margin.unit,
         allowed=margin.size,
-        change=_known(moved.value),
-        low=_known(moved.low),
-        high=_known(moved.high),
-        p_within=_known(tested.within),
-        p_beyond=_known(tested.beyond),
+        change=finite_or_none(moved.value),
+        low=finite_or_none(moved.low),
+        high=finite_or_none(moved.high),
+        p_within=finite_or_none(tested.within),
+        p_beyond=finite_or_none(tested.beyond),
         prompts=case.prompts,
         units=len(case.new),
         needed=prompts_needed(case.new, case.base, margin, policy.alpha, family) if unsettled else None,
@@ -294,13 +294,13 @@ def _judgement(case: _Case, tested: Tested, alone: Tested, policy: Policy, level
     )
 
 
-def _outcome(case: _Case, tested: Tested, levels: _Levels) -> Outcome:
+def _outcome(case: _Case, tested: Tested, levels: _Levels) -> GateOutcome:
     if tested.beyond <= levels.beyond:
         return "regression"
     return "pass" if tested.within <= levels.within and not case.missing else "inconclusive"
 
 
-def _note(case: _Case, tested: Tested, outcome: Outcome) -> str:
+def _note(case: _Case, tested: Tested, outcome: GateOutcome) -> str:
     if case.is_of_others:
         return (
             "it is of all the prompts of a run at once, and some are left out: it can be told on the same prompts alone"
@@ -320,7 +320,7 @@ def _note(case: _Case, tested: Tested, outcome: Outcome) -> str:
     return f"judged with a trade: {trade.metric} must rise by {trade.gain:g}" if trade and outcome != "pass" else ""
 
 
-def _why_not_sure(outcome: Outcome, alone: Tested, policy: Policy, levels: _Levels, family: int) -> str:
+def _why_not_sure(outcome: GateOutcome, alone: Tested, policy: Policy, levels: _Levels, family: int) -> str:
     """Why a measure whose interval lies beyond what is allowed is none the less no regression.
 
     The interval is of this measure by itself. A regression is held against the level that Holm's correction leaves it
@@ -334,7 +334,3 @@ def _why_not_sure(outcome: Outcome, alone: Tested, policy: Policy, levels: _Leve
             "together (Holm's correction)"
         )
     return "by itself beyond what is allowed; not sure enough for a run that was stopped early"
-
-
-def _known(value: float) -> float | None:
-    return float(value) if math.isfinite(value) else None

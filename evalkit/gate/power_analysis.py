@@ -25,7 +25,7 @@ from evalkit.gate.stats.power import Cost, Split, Spread, cheapest, common_split
 from evalkit.metrics.embeddings.encoder import find_encoder
 from evalkit.metrics.registry import Measure
 from evalkit.metrics.text_sets import split_alike
-from evalkit.plumbing.arrays import Array
+from evalkit.plumbing.arrays import Array, defined_in_all
 from evalkit.plumbing.progress import Listener, Quiet
 from evalkit.plumbing.tokenizer import tokenizer
 from evalkit.records import Arm, Group, Summary
@@ -103,7 +103,7 @@ def plan_size(
             planned.append(Planned(metric, pair, tuple(splits), cheapest(splits, len(suite.prompts))))
     if not planned:
         raise InputError("there is nothing to plan:\n" + "\n".join(dict.fromkeys(left_out)))
-    common = cheapest(common_splits([one.splits for one in planned]), len(suite.prompts))
+    common = cheapest(common_splits([plan.splits for plan in planned]), len(suite.prompts))
     blocks = in_blocks(looks_of(look_sizes(LOOKS, LOOKS)), policy.alpha / family, power)
     left = tuple(dict.fromkeys(left_out))
     return Plans(tuple(planned), left, common, len(suite.prompts), clusters, family, blocks)
@@ -143,9 +143,7 @@ def _spread(side: Side, metric: str, pair: Pair, halves: Mapping[str, Halves], p
     assert better != "neither", "a rule for a metric without a direction gives one"
     values = [turned(values_of(estimates[metric]), better) for estimates in (new, old)]
     clusters = side.summary.clusters
-    both = np.stack(values)
-    both[:, np.isnan(both).any(axis=0)] = np.nan
-    both = by_cluster(both, clusters)
+    both = by_cluster(defined_in_all(values), clusters)
     return spread_of(
         both[0][~np.isnan(both[0])],
         both[1][~np.isnan(both[1])],
@@ -192,7 +190,7 @@ def _halve(group: Group, rng: np.random.Generator) -> tuple[Group, Group]:
 def _cost(groups: Sequence[Group]) -> Cost:
     """Tokens an engine writes and reads. Those of a prompt are told from its words, at the completions' rate."""
     drawn = [completion for group in groups for completion in group.completions]
-    words = sum(len(one) for group in groups for one in group.words)
+    words = sum(len(words) for group in groups for words in group.words)
     tokens = sum(len(completion.token_ids) for completion in drawn) or words
     asked = sum(len(tokenizer(group.tokenizer)(group.prompt.text)) for group in groups)
     return Cost(asked / len(groups) * tokens / max(words, 1), tokens / len(drawn))
@@ -216,7 +214,7 @@ def _check_sizes(folder: Path, summary: Summary, groups: Mapping[str, Sequence[G
         sizes = {len(group.completions) for group in groups.get(arm.name, ())} or {0}
         if arm.best_of > 1:
             raise InputError(
-                f"arm {arm.name!r} keeps the best of several draws: its halves are not draws of its own law"
+                f"arm {arm.name!r} keeps the best of several draws: its halves are not draws from its own distribution"
             )
         if len(sizes) > 1 or min(sizes) < 4:
             raise RecordsError(

@@ -18,7 +18,7 @@ from pathlib import Path
 from evalkit.analysis.clusters import clusters_of
 from evalkit.analysis.intervals import units
 from evalkit.errors import Incomparable
-from evalkit.gate.decide import Verdict, judge
+from evalkit.gate.decide import GateDecision, decide
 from evalkit.gate.sides import Side, choose_pairs
 from evalkit.gate.stats.group_sequential import LOOKS, Look, looks_of
 from evalkit.gate.stats.power import FEWEST
@@ -40,7 +40,7 @@ class Decided:
     """A run and what stopped it."""
 
     run: Run
-    verdict: Verdict
+    verdict: GateDecision
     asked: int
     """Prompts that were asked."""
     planned: int
@@ -88,11 +88,13 @@ def run_until_decided(
 def _refuse_grown(prompts: Sequence[Prompt], old: Side) -> None:
     """Refuse prompts that the other side did not ask alike: they could not be judged. Raises `Incomparable`."""
     known = asked_by(old.summary)
-    told = dict(zip((prompt.id for prompt in prompts), hashes_of(prompts), strict=True))
-    new = [name for name, asked in told.items() if name not in old.summary.prompts or (known and known[name] != asked)]
+    hashes = dict(zip((prompt.id for prompt in prompts), hashes_of(prompts), strict=True))
+    new = [
+        name for name, digest in hashes.items() if name not in old.summary.prompts or (known and known[name] != digest)
+    ]
     if new:
         raise Incomparable(
-            f"prompts: {old.place} did not ask {len(new)} of {len(told)} alike (such as {new[0]!r}), and a run in "
+            f"prompts: {old.place} did not ask {len(new)} of {len(hashes)} alike (such as {new[0]!r}), and a run in "
             "blocks is judged on all that it asked; run the whole suite without --until-decided, then compare with "
             f"evalkit gate RUN --baseline {old.place} --common-prompts"
         )
@@ -100,14 +102,14 @@ def _refuse_grown(prompts: Sequence[Prompt], old: Side) -> None:
 
 def _judge(
     part: Plan, store: Store, folder: Path, version: str, look: Look, old: Side | None, policy: Policy, tell: Listener
-) -> Verdict:
+) -> GateDecision:
     """The verdict on what is there; variants that no rule names are left for the end."""
     named = {name.partition("/")[0] for rule in policy.rules for name in rule.metrics if "/" in name}
     variants = tuple(variant for variant in part.suite.variants if variant in named)
     lean = dataclasses.replace(part, suite=part.suite.model_copy(update={"variants": variants}))
     new = Side(measure_samples(lean, store, tell).summary, str(folder), version, look)
     against = new if old is None else old
-    return judge(new, against, choose_pairs(new, against, ()), policy)
+    return decide(new, against, choose_pairs(new, against, ()), policy)
 
 
 def _in_random_order(suite: Suite) -> Suite:
@@ -117,4 +119,4 @@ def _in_random_order(suite: Suite) -> Suite:
         members.setdefault(str(cluster), []).append(prompt)
     order = list(members.values())
     random.Random(suite.sampling.seed).shuffle(order)  # noqa: S311 (an order, not a secret)
-    return suite.model_copy(update={"prompts": tuple(prompt for own in order for prompt in own)})
+    return suite.model_copy(update={"prompts": tuple(prompt for cluster in order for prompt in cluster)})

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,6 +11,7 @@ from evalkit.analysis.effects import is_plain
 from evalkit.errors import Incomparable, InputError, MetricError
 from evalkit.gate.stats.group_sequential import Look
 from evalkit.metrics.registry import is_by_prompt, parse, respell
+from evalkit.plumbing.did_you_mean import did_you_mean
 from evalkit.plumbing.prose import listed
 from evalkit.plumbing.tokenizer import SPACED
 from evalkit.records import Arm, Estimate, Summary
@@ -42,35 +42,35 @@ class Side:
 
     def only(self, prompts: Sequence[str]) -> Side:
         """The side as if these prompts alone had been asked; those that it does not have are left to be missed."""
-        place = {prompt: index for index, prompt in enumerate(self.summary.prompts)}
-        kept = [prompt for prompt in prompts if prompt in place]
-        places = [place[prompt] for prompt in kept]
-        is_part = self.is_part or len(kept) < len(place)
+        index_of = {prompt: index for index, prompt in enumerate(self.summary.prompts)}
+        kept = [prompt for prompt in prompts if prompt in index_of]
+        indices = [index_of[prompt] for prompt in kept]
+        is_part = self.is_part or len(kept) < len(index_of)
         return replace(
             self,
             summary=replace(
                 self.summary,
                 prompts=tuple(kept),
-                estimates=tuple(_only(estimate, places, is_part) for estimate in self.summary.estimates),
+                estimates=tuple(_only(estimate, indices, is_part) for estimate in self.summary.estimates),
                 differences=(),
-                clusters=_at(self.summary.clusters, places),
-                asked=_at(self.summary.asked, places),
+                clusters=_at(self.summary.clusters, indices),
+                asked=_at(self.summary.asked, indices),
             ),
             is_part=is_part,
         )
 
 
-def _at(told: Sequence[str], places: Sequence[int]) -> tuple[str, ...]:
-    return tuple(told[place] for place in places) if told else ()
+def _at(labels: Sequence[str], indices: Sequence[int]) -> tuple[str, ...]:
+    return tuple(labels[index] for index in indices) if labels else ()
 
 
-def _only(estimate: Estimate, places: Sequence[int], is_part: bool) -> Estimate:
+def _only(estimate: Estimate, indices: Sequence[int], is_part: bool) -> Estimate:
     """Its mean and interval are of other prompts, and a gate makes its own.
 
     A value that is no single prompt's is one of a whole: the rest of them are not those of a part.
     """
     kept = not is_part or is_by_prompt(estimate.metric)
-    values = tuple(estimate.values[place] if kept else None for place in places)
+    values = tuple(estimate.values[index] if kept else None for index in indices)
     return replace(estimate, values=values, value=None, low=None, high=None, prompts=sum(v is not None for v in values))
 
 
@@ -162,10 +162,10 @@ def unlike_prompts(here: Side, there: Side) -> str:
     )
     common = common_to(mine, theirs)
     if not common.is_all:
-        told = unlike(common, here.place, there.place)
+        difference = unlike(common, here.place, there.place)
         alike = f"the {len(common.prompts)}" if is_told else f"those of the other {len(common.prompts)}"
         remedy = f"{COMMON} goes by {alike} that both asked alike" if common.prompts else "they have none in common"
-        return f"prompts: {told}; {remedy}"
+        return f"prompts: {difference}; {remedy}"
     versions = {side.suite_version for side in (here, there)} - {""}
     if len(versions) > 1 and not is_told:
         return (
@@ -179,15 +179,15 @@ def unlike_prompts(here: Side, there: Side) -> str:
 def _unlike_arms(new: Side, old: Side, pairs: Sequence[Pair]) -> list[str]:
     reasons = []
     for pair in pairs:
-        found = []
+        arms = []
         for name, side in zip(pair, (new, old), strict=True):
             arm = next((arm for arm in side.summary.arms if arm.name == name), None)
             if arm is None:
                 reasons.append(f"arm: {side.place} has no arm {name!r}; it has {_names(side)}")
             else:
-                found.append(arm)
-        if len(found) == 2 and pair[0] == pair[1]:
-            reasons += _unlike_sampling(*found)
+                arms.append(arm)
+        if len(arms) == 2 and pair[0] == pair[1]:
+            reasons += _unlike_sampling(*arms)
     return reasons
 
 
@@ -197,10 +197,10 @@ def _unlike_sampling(new: Arm, old: Arm) -> list[str]:
         return [] if new.sampling == old.sampling else [f"sampling: of arm {new.name!r} only one side's is known"]
     keys = ("temperature", "top_p", "min_p", "max_tokens", "stop")
     changed = [(key, getattr(new.sampling, key), getattr(old.sampling, key)) for key in keys]
-    found = [f"{key} {now!r} against {was!r}" for key, now, was in changed if now != was]
+    changes = [f"{key} {now!r} against {was!r}" for key, now, was in changed if now != was]
     if new.best_of != old.best_of:
-        found.append(f"best_of {new.best_of} against {old.best_of}")
-    return [f"sampling: arm {new.name!r} was drawn with {', '.join(found)}"] if found else []
+        changes.append(f"best_of {new.best_of} against {old.best_of}")
+    return [f"sampling: arm {new.name!r} was drawn with {', '.join(changes)}"] if changes else []
 
 
 def other_engines(new: Summary, old: Summary, pairs: Sequence[Pair]) -> list[str]:
@@ -242,7 +242,8 @@ def _unlike_metrics(new: Side, old: Side, pair: Pair, policy: Policy) -> list[st
 def _unlike_words(ours: str, theirs: str) -> str:
     """What to do where the two sides' words were split by different tokenizers."""
     here, there = (
-        dict(part.partition(":")[::2] for part in one.split("|")).get("tok", SPACED) for one in (ours, theirs)
+        dict(part.partition(":")[::2] for part in signature.split("|")).get("tok", SPACED)
+        for signature in (ours, theirs)
     )
     if here == there:
         return ""
@@ -290,7 +291,7 @@ def named(estimates: Mapping[str, Estimate], name: str, asker: str = "the policy
     if name in estimates:
         return name
     spelled = _spelled(name)
-    same = [one for one in spelled if one in estimates]
+    same = [spelling for spelling in spelled if spelling in estimates]
     if same:
         return same[0]
     bare = [metric for metric in estimates if metric.split("|")[0] in (name, *spelled)]
@@ -298,18 +299,19 @@ def named(estimates: Mapping[str, Estimate], name: str, asker: str = "the policy
         return bare[0]
     if bare:
         raise InputError(f"{asker} metric {name!r}, which could be any of {', '.join(bare)}; write it out")
-    close = difflib.get_close_matches(name, list(estimates), n=1)
-    hint = f" (did you mean {close[0]!r}?)" if close else ""
-    raise InputError(f"{asker} metric {name!r}{hint}, which was not measured; there are: {', '.join(estimates)}")
+    raise InputError(
+        f"{asker} metric {name!r}{did_you_mean(name, estimates)}, which was not measured; there are: "
+        f"{', '.join(estimates)}"
+    )
 
 
 def _spelled(name: str) -> list[str]:
     """The names that a summary may have for it. Of a metric that is not known here, a plug-in's of elsewhere: none."""
-    found = []
+    spellings = []
     with contextlib.suppress(MetricError):
-        found.append(respell(name))
-        found.append(str(parse(name)))
-    return found
+        spellings.append(respell(name))
+        spellings.append(str(parse(name)))
+    return spellings
 
 
 def _names(side: Side) -> str:

@@ -13,7 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from evalkit.inference.plan import Loaded
 from evalkit.plumbing.array_cache import Notice, key_of
-from evalkit.plumbing.files import cache_folder, write_atomically
+from evalkit.plumbing.files import cache_folder, cache_note, write_atomically
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ def remember_speed(loaded: Loaded, speed: Speed, notice: Notice) -> None:
     try:
         write_atomically(_path(loaded), json.dumps(asdict(speed)).encode())
     except OSError as error:
-        notice(f"the cache could not be written ({error.strerror}); the run itself is whole")
+        notice(cache_note(error))
 
 
 def last_speed(loaded: Loaded) -> Speed | None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, get_args
 
 from evalkit.errors import MetricError
+from evalkit.plumbing.did_you_mean import did_you_mean
 
 if TYPE_CHECKING:
     from evalkit.metrics.declaration import Definition
@@ -22,7 +22,7 @@ def fill(definition: Definition, given: Mapping[str, Value]) -> Iterable[tuple[s
         if key not in parameters:
             allowed = ", ".join(parameters) or "none"
             raise MetricError(
-                f"metric {definition.name} has no parameter {key!r}{nearest(key, parameters)}; it has: {allowed}"
+                f"metric {definition.name} has no parameter {key!r}{did_you_mean(key, parameters)}; it has: {allowed}"
             )
     for key, parameter in parameters.items():
         if key in given:
@@ -98,12 +98,6 @@ _READERS: dict[type, Callable[[Value], Value]] = {
     float: _read_number(float),
     str: _read_text,
 }
-
-
-def nearest(name: str, known: Iterable[str]) -> str:
-    begun = [one for one in known if len(name) > 2 and one.startswith(name.casefold())]
-    close = begun or difflib.get_close_matches(name, list(known), n=1)
-    return f" (did you mean {close[0]!r}?)" if close else ""
 
 
 def _written(value: Value) -> str:

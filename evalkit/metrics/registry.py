@@ -22,8 +22,9 @@ import numpy as np
 
 from evalkit.errors import MetricError
 from evalkit.metrics.declaration import VARIANTS, Definition, declared_here
-from evalkit.metrics.parameters import Value, fill, nearest, shown
+from evalkit.metrics.parameters import Value, fill, shown
 from evalkit.metrics.spelling import meanings
+from evalkit.plumbing.did_you_mean import did_you_mean
 from evalkit.plumbing.tokenizer import SPACED
 from evalkit.records import Variant
 
@@ -178,7 +179,7 @@ def _recognise(typed: str) -> tuple[Definition, Mapping[str, str]]:
         return known[typed], {}
     possible = meanings(typed, {name: definition.symbols for name, definition in known.items()})
     if not possible:
-        raise MetricError(f"there is no metric {typed!r}{nearest(typed, known)}; known: {', '.join(known)}")
+        raise MetricError(f"there is no metric {typed!r}{did_you_mean(typed, known)}; known: {', '.join(known)}")
     if len(possible) > 1:
         names = " or ".join("|".join([meant.name, *(f"{k}:{v}" for k, v in meant.given.items())]) for meant in possible)
         raise MetricError(f"metric {typed!r} could be {names}; write it out")

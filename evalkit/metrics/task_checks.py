@@ -7,7 +7,6 @@ None of them says that an answer is good.
 
 from __future__ import annotations
 
-import difflib
 import re
 import unicodedata
 from collections.abc import Callable, Sequence
@@ -19,6 +18,7 @@ import numpy as np
 import regex
 
 from evalkit.errors import MetricError
+from evalkit.plumbing.did_you_mean import did_you_mean
 from evalkit.records import Prompt
 
 Passes = Callable[[str], bool]
@@ -128,9 +128,8 @@ def _read(prompt: Prompt, text: str) -> Check:
     kind = _kinds.get(name)
     where = f"prompt {prompt.id!r}: check {text!r}"
     if kind is None:
-        close = difflib.get_close_matches(name, list(_kinds), n=1)
-        hint = f" (did you mean {close[0]!r}?)" if close else ""
-        raise MetricError(f"{where}: there is no check {name!r}{hint}; known: {', '.join(_kinds)}")
+        meant = did_you_mean(name, _kinds)
+        raise MetricError(f"{where}: there is no check {name!r}{meant}; known: {', '.join(_kinds)}")
     if bool(kind.takes) != bool(argument) or (colon and not argument):
         needs = f"is written {name}:{kind.takes}" if kind.takes else "takes no argument"
         raise MetricError(f"{where}: {name} {needs}")

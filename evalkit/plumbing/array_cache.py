@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from evalkit.plumbing.files import cache_folder, write_atomically
+from evalkit.plumbing.files import cache_folder, cache_note, write_atomically
 
 FORMAT = 1
 """Part of every key: shards of another layout are other shards."""
@@ -62,7 +62,7 @@ def remember(kind: str, key: str, arrays: Sequence[np.ndarray[Any, Any]], notice
             folder.mkdir(parents=True, exist_ok=True)
             write_atomically(folder / f"{key}.npz", buffer.getvalue())
     except OSError as error:
-        notice(f"the cache could not be written ({error.strerror}); the run itself is whole")
+        notice(cache_note(error))
 
 
 def _kept(kind: str, shared: bool) -> Path | None:

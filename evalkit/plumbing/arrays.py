@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeAlias, TypeGuard
 
 import numpy as np
@@ -19,6 +19,18 @@ def is_number(value: float | None) -> TypeGuard[float]:
 def finite_or_none(value: float) -> float | None:
     """The number as JSON can hold it, which knows neither NaN nor infinity: None in their place."""
     return float(value) if math.isfinite(value) else None
+
+
+def nan_for_none(values: Iterable[float | None]) -> Array:
+    """The way back from `finite_or_none`: (N,) numbers, NaN where there is none."""
+    return np.array([math.nan if value is None else value for value in values], dtype=np.float64)
+
+
+def defined_in_all(rows: Sequence[Array]) -> Array:
+    """(R, N) the rows one above the other, NaN in all of them where one is."""
+    table = np.stack(rows)
+    table[:, np.isnan(table).any(axis=0)] = np.nan
+    return table
 
 
 def finite_fields(fields: Mapping[str, Any]) -> dict[str, Any]:

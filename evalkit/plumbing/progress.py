@@ -42,31 +42,44 @@ class Quiet:
         pass
 
 
-class Lines:
-    """Plain lines on standard error, for files and pipes: a stage's start and its end, now and then how far it is."""
+class _Counting:
+    """How far the stage is that runs now, written to a stream a line at a time."""
 
     def __init__(self, stream: TextIO | None = None) -> None:
         self._stream = stream or sys.stderr
-        self._stage, self._total, self._done, self._tokens = "", 0, 0, 0
-        self._began = self._told = 0.0
+        self._begin("", 0)
+
+    def _begin(self, stage: str, total: int) -> None:
+        self._stage, self._total, self._done, self._tokens = stage, total, 0, 0
+        self._began = self._told = time.monotonic()
+
+    def _count(self, amount: int, tokens: int) -> None:
+        self._done += amount
+        self._tokens += tokens
+
+    def _write(self, line: str) -> None:
+        self._stream.write(f"{line}\n")
+        self._stream.flush()
+
+
+class Lines(_Counting):
+    """Plain lines on standard error, for files and pipes: a stage's start and its end, now and then how far it is."""
 
     def stage(self, name: str, total: int) -> None:
         self._finish()
-        self._stage, self._total, self._done, self._tokens = name, total, 0, 0
-        self._began = self._told = time.monotonic()
-        self._tell(f"{name}: begins")
+        self._begin(name, total)
+        self._write(f"{name}: begins")
 
     def advance(self, amount: int, tokens: int = 0) -> None:
-        self._done += amount
-        self._tokens += tokens
+        self._count(amount, tokens)
         if time.monotonic() - self._told >= SECONDS_BETWEEN_LINES and self._done < self._total:
             self._told = time.monotonic()
-            self._tell(
+            self._write(
                 f"{self._stage}: {self._done:,} of {self._total:,} ({self._done / self._total:.0%}){self._rate()}"
             )
 
     def note(self, text: str) -> None:
-        self._tell(f"note: {text}")
+        self._write(f"note: {text}")
 
     def close(self) -> None:
         self._finish()
@@ -75,40 +88,29 @@ class Lines:
         """A stage that something broke off is not said to be done."""
         if self._stage:
             done = "done" if self._done >= self._total else f"left at {self._done:,} of {self._total:,}"
-            self._tell(f"{self._stage}: {done} after {time.monotonic() - self._began:.1f} s{self._rate()}")
+            self._write(f"{self._stage}: {done} after {time.monotonic() - self._began:.1f} s{self._rate()}")
         self._stage = ""
 
     def _rate(self) -> str:
         seconds = time.monotonic() - self._began
         return f", {self._tokens / max(seconds, 1e-9):,.0f} tokens/s" if self._tokens else ""
 
-    def _tell(self, line: str) -> None:
-        self._stream.write(f"{line}\n")
-        self._stream.flush()
 
-
-class JsonLines:
+class JsonLines(_Counting):
     """One JSON object a line on standard error: at each stage's start, at most once a second in it, at notes."""
-
-    def __init__(self, stream: TextIO | None = None) -> None:
-        self._stream = stream or sys.stderr
-        self._stage, self._total, self._done, self._tokens = "", 0, 0, 0
-        self._began = self._told = 0.0
 
     def stage(self, name: str, total: int) -> None:
         self._finish()
-        self._stage, self._total, self._done, self._tokens = name, total, 0, 0
-        self._began = time.monotonic()
+        self._begin(name, total)
         self._progress()
 
     def advance(self, amount: int, tokens: int = 0) -> None:
-        self._done += amount
-        self._tokens += tokens
+        self._count(amount, tokens)
         if time.monotonic() - self._told >= 1:
             self._progress()
 
     def note(self, text: str) -> None:
-        self._tell({"event": "note", "text": text})
+        self._write(json.dumps({"event": "note", "text": text}))
 
     def close(self) -> None:
         self._finish()
@@ -124,11 +126,7 @@ class JsonLines:
         event["seconds"] = round(seconds, 3)
         if self._tokens:
             event["tokens_per_second"] = round(self._tokens / max(seconds, 1e-9), 1)
-        self._tell(event)
-
-    def _tell(self, event: dict[str, Any]) -> None:
-        self._stream.write(json.dumps(event) + "\n")
-        self._stream.flush()
+        self._write(json.dumps(event))
 
 
 class Bars:

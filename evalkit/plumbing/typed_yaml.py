@@ -11,6 +11,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from evalkit.errors import SuiteError
+from evalkit.plumbing.did_you_mean import did_you_mean
 from evalkit.plumbing.yaml_lines import Document, read_yaml
 
 
@@ -57,12 +58,9 @@ def reason(problem: Any) -> str:
 
 
 def _unknown_key(model: type[BaseModel], loc: tuple[int | str, ...]) -> str:
-    from difflib import get_close_matches
-
     allowed = _allowed_keys(model, loc[:-1])
-    close = get_close_matches(str(loc[-1]), allowed, n=1)
-    hint = f" (did you mean {close[0]!r}?)" if close else ""
-    return f"unknown key {dotted(loc)!r}{hint}; allowed here: {', '.join(allowed)}"
+    meant = did_you_mean(str(loc[-1]), allowed)
+    return f"unknown key {dotted(loc)!r}{meant}; allowed here: {', '.join(allowed)}"
 
 
 def _allowed_keys(model: type[BaseModel], loc: Iterable[int | str]) -> list[str]:

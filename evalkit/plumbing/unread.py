@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 import sys
 from collections.abc import Callable, Collection, Iterable
+
+from evalkit.plumbing.did_you_mean import did_you_mean
 
 Notice = Callable[[str], None]
 """Told, in a line, what the user should know."""
@@ -23,11 +24,5 @@ def unread_note(place: str, found: Iterable[str], known: Collection[str]) -> str
     if not left:
         return None
     more = f" and {len(left) - LISTED} more" if len(left) > LISTED else ""
-    named = ", ".join(f"{column!r}{meant(column, known)}" for column in left[:LISTED])
+    named = ", ".join(f"{column!r}{did_you_mean(column, known)}" for column in left[:LISTED])
     return f"{place}: not read: {named}{more}; read: {', '.join(known)}"
-
-
-def meant(column: str, known: Collection[str]) -> str:
-    """` (did you mean 'tags'?)`, where a known name is like it."""
-    close = difflib.get_close_matches(column, list(known), n=1)
-    return f" (did you mean {close[0]!r}?)" if close else ""

@@ -7,7 +7,6 @@ hashes it names.
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -17,22 +16,31 @@ from evalkit.analysis import effects
 from evalkit.analysis.clusters import sized
 from evalkit.analysis.intervals import units
 from evalkit.metrics.registry import split_variant
-from evalkit.plumbing.arrays import JSON
+from evalkit.plumbing.arrays import JSON, is_number
 from evalkit.plumbing.prose import counted, listed
 from evalkit.records import Estimate, Side, Summary
 from evalkit.report.content.content import ReportContent
 from evalkit.report.html.render import asset, holdable, render
-from evalkit.report.plots import figures
-from evalkit.report.plots import markers as signs
-from evalkit.report.plots.kl_tradeoff import distance
-from evalkit.report.sections import cards, joint_rows, overview, provenance, raters, samples, tables, trainings, voices
-from evalkit.report.sections import curves as tries
-from evalkit.report.sections import embedding_map as maps
-from evalkit.report.sections import next_token as laws
-from evalkit.report.sections import target_choices as choices
-from evalkit.report.sections import temperature_sweeps as readings
+from evalkit.report.plots import figures, markers
+from evalkit.report.plots.kl_tradeoff import kl_tradeoff
+from evalkit.report.sections import (
+    cards,
+    curves,
+    embedding_map,
+    joint_rows,
+    next_token,
+    overview,
+    provenance,
+    raters,
+    samples,
+    tables,
+    target_choices,
+    temperature_sweeps,
+    trainings,
+    voices,
+)
 from evalkit.report.sections.alarm_lines import alarm_lines
-from evalkit.report.sections.ranking_view import UsesView, slider, uses_view
+from evalkit.report.sections.ranking_view import RankingView, ranking_view, slider
 from evalkit.report.verdicts.verdict import Verdict, verdict
 from evalkit.report.wording import LEVEL, label, number_text
 
@@ -44,7 +52,7 @@ SCRIPTS = (
     "page.js",
     "map.js",
     "browser.js",
-    "uses.js",
+    "ranking.js",
     "contents.js",
     "downloads.js",
 )
@@ -63,18 +71,18 @@ SECTIONS: tuple[tuple[Side, str, str], ...] = (
 
 def build_report(content: ReportContent) -> str:
     """The report as HTML, ready to be written as UTF-8."""
-    packed, told = samples.pack(content), verdict(content.summary)
-    data = _data(content, packed, told)
+    packed, conclusion = samples.pack(content), verdict(content.summary)
+    data = _data(content, packed, conclusion)
     return render(
         "page.html.jinja",
         [asset("evalkit.report.html", "style.css")],
         [asset("evalkit.report.html", name) for name in SCRIPTS],
         data,
-        _view(content, packed, told) | _drawn(data) | {"blocks": packed.blocks},
+        _view(content, packed, conclusion) | _drawn(data) | {"blocks": packed.blocks},
     )
 
 
-def _view(content: ReportContent, packed: samples.Samples, told: Verdict) -> dict[str, Any]:
+def _view(content: ReportContent, packed: samples.Samples, conclusion: Verdict) -> dict[str, Any]:
     """All that the template prints, but for which figures there are."""
     summary = content.summary
     return {
@@ -84,35 +92,35 @@ def _view(content: ReportContent, packed: samples.Samples, told: Verdict) -> dic
         "runs": provenance.run_rows(content),
         "notes": content.notes,
         "baseline": next((arm.baseline for arm in summary.arms if arm.baseline), ""),
-        "verdict": told,
+        "verdict": conclusion,
         "alarms": alarm_lines(summary),
-        "told": cards.cards_of(told) if told.arms else None,
-        "equal": _equal(summary, told),
-        "useful": _useful(summary),
-        "others": _others(told),
-        "uses": _uses(content, told),
-        "joints": joint_rows.joint_rows(told),
-        "arm_pairs": [f"{arm.arm} against {arm.baseline}" for arm in told.arms],
+        "headline_cards": cards.cards_of(conclusion) if conclusion.arms else None,
+        "equal_quality": _equal_quality(summary, conclusion),
+        "quality_filter": _quality_filter(summary),
+        "other_arms": _other_arms(conclusion),
+        "ranking": _ranking(content, conclusion),
+        "joints": joint_rows.joint_rows(conclusion),
+        "arm_pairs": [f"{arm.arm} against {arm.baseline}" for arm in conclusion.arms],
         "overview": overview.overview(content),
         "sections": _sections(content),
         "bar": _bar(summary),
         "has_variants": any(not effects.is_plain(metric) for metric in effects.betters(summary)),
-        "curves": tries.curve_tables(tries.over_k(summary)),
-        "map": maps.map_view(content),
-        "readings": readings.rows(summary),
-        "laws": laws.laws(summary, content.evidence.shapes),
-        "choices": choices.choices(content),
+        "curves": curves.curve_tables(curves.over_k(summary)),
+        "map": embedding_map.map_view(content),
+        "sweeps": temperature_sweeps.rows(summary),
+        "next_token": next_token.next_token_view(summary, content.figure_data.shapes),
+        "choices": target_choices.choices_view(content),
         "raters": raters.raters(summary),
-        "trainings": trainings.trainings(summary, content.evidence.trainings),
+        "trainings": trainings.trainings(summary, content.figure_data.trainings),
         "units": _units(content),
-        "colours": signs.colours(summary),
+        "colours": markers.colours(summary),
         "provenance": content.provenance,
         "label": label,
         "origins": provenance.provenances(content),
         "signatures": provenance.signatures(summary),
         "left_out": packed.left_out,
         "has_samples": any(packed.blocks),
-        "meanings": content.evidence.meanings,
+        "meanings": content.figure_data.meanings,
         "alpha": effects.ALPHA,
         "confidence": LEVEL,
         "method": "skewness-corrected",
@@ -123,8 +131,8 @@ def _view(content: ReportContent, packed: samples.Samples, told: Verdict) -> dic
 
 def _drawn(data: Mapping[str, Any]) -> dict[str, Any]:
     """Which figures there are, for which the template makes room."""
-    distance = {side: any(figures) for side, figures in data["distance"].items()}
-    return {"distance": distance, "drawn": list(data["figures"])}
+    kl_sides = {side: any(by_measure) for side, by_measure in data["kl_tradeoff"].items()}
+    return {"kl_tradeoff": kl_sides, "drawn": list(data["figures"])}
 
 
 def _units(content: ReportContent) -> dict[str, str]:
@@ -134,19 +142,19 @@ def _units(content: ReportContent) -> dict[str, str]:
     return units | {form: units[plain] for form, plain in forms.items() if plain in units}
 
 
-def _equal(summary: Summary, told: Verdict) -> cards.Equal | None:
+def _equal_quality(summary: Summary, conclusion: Verdict) -> cards.Equal | None:
     """None where quality and diversity are not both known."""
     is_known = figures.plottable(summary, "quality") and figures.plottable(summary, "diversity")
-    return cards.equal_quality(summary, told) if told.arms and is_known else None
+    return cards.equal_quality(summary, conclusion) if conclusion.arms and is_known else None
 
 
-def _others(told: Verdict) -> list[tuple[str, cards.Cards]]:
+def _other_arms(conclusion: Verdict) -> list[tuple[str, cards.Cards]]:
     """Headline and cards of every arm that the cards at the top are not about alone."""
-    return [(arm.headline, cards.arm_cards(arm)) for arm in told.arms if told.about != (arm.arm,)]
+    return [(arm.headline, cards.arm_cards(arm)) for arm in conclusion.arms if conclusion.about != (arm.arm,)]
 
 
-def _uses(content: ReportContent, told: Verdict) -> UsesView | None:
-    return uses_view(content, told.arms[0].baseline) if told.arms else None
+def _ranking(content: ReportContent, conclusion: Verdict) -> RankingView | None:
+    return ranking_view(content, conclusion.arms[0].baseline) if conclusion.arms else None
 
 
 def _facts(content: ReportContent) -> list[str]:
@@ -163,12 +171,13 @@ def _facts(content: ReportContent) -> list[str]:
 
 
 def _sections(content: ReportContent) -> list[tuple[str, str, list[tables.MetricTable]]]:
+    """Title, lead and tables of every side that has a table."""
     every = tables.tables(content.summary, content.metrics)
-    found = [(title, lead, [table for table in every if table.side == side]) for side, title, lead in SECTIONS]
-    return [section for section in found if section[2]]
+    by_side = {side: [table for table in every if table.side == side] for side, *_ in SECTIONS}
+    return [(title, lead, by_side[side]) for side, title, lead in SECTIONS if by_side[side]]
 
 
-def _data(content: ReportContent, packed: samples.Samples, told: Verdict) -> dict[str, JSON]:
+def _data(content: ReportContent, packed: samples.Samples, conclusion: Verdict) -> dict[str, JSON]:
     """All that the scripts read."""
     summary = content.summary
     return {
@@ -176,35 +185,37 @@ def _data(content: ReportContent, packed: samples.Samples, told: Verdict) -> dic
         "summary": holdable(asdict(summary)),
         "csv": tables.estimates_csv(summary),
         "overview": overview.drawn(summary),
-        "readings": overview.said(summary),
-        "curves": tries.curve_figures(tries.over_k(summary)),
-        "distance": _distance(summary),
-        "forests": [figures.forest(summary, arm.arm, arm.baseline) for arm in told.arms],
+        "overview_sentences": overview.said(summary),
+        "curves": curves.curve_figures(curves.over_k(summary)),
+        "kl_tradeoff": _kl_tradeoff(summary),
+        "forests": [figures.forest(summary, arm.arm, arm.baseline) for arm in conclusion.arms],
         "figures": _figures(content),
-        "choices": choices.one_by_one(content),
+        "choices": target_choices.one_by_one(content),
         "prompts": packed.prompts,
-        "arms": [{"name": name, "colour": colour} for name, colour in signs.colours(summary).items()],
+        "arms": [{"name": name, "colour": colour} for name, colour in markers.colours(summary).items()],
         "words": packed.words,
-        "losses": _losses(summary, told),
-        "uses": slider(content, told.arms[0].baseline) if told.arms else [],
-        "map": maps.map_data(content),
+        "losses": _losses(summary, conclusion),
+        "rankings": slider(content, conclusion.arms[0].baseline) if conclusion.arms else [],
+        "map": embedding_map.map_data(content),
         "names": _names(summary),
     }
 
 
 def _figures(content: ReportContent) -> dict[str, JSON]:
-    """Figures without a selector, by the id of their place."""
-    summary, evidence = content.summary, content.evidence
+    """Figures without a selector, by the id of their element."""
+    summary, figure_data = content.summary, content.figure_data
     card: Any = content.provenance.get("voices")
-    found = {
-        "law-plot": laws.by_rank(summary, evidence.shapes),
-        "along-plot": laws.along(summary),
+    by_id = {
+        "rank-plot": next_token.by_rank(summary, figure_data.shapes),
+        "along-plot": next_token.along(summary),
         "voices-plot": voices.shares(summary, card) if card else None,
         "raters-plot": raters.gains(summary),
     }
-    found |= {f"choices-plot-{place}": figure for place, figure in enumerate(choices.overview(content).values())}
-    found |= {f"training-{name}-plot": it for name, it in trainings.curves(summary, evidence.trainings).items()}
-    return {place: figure for place, figure in found.items() if figure}
+    squares = target_choices.squares(content).values()
+    by_id |= {f"choices-plot-{index}": square for index, square in enumerate(squares)}
+    training_curves = trainings.curves(summary, figure_data.trainings)
+    by_id |= {f"training-{name}-plot": curve for name, curve in training_curves.items()}
+    return {element: figure for element, figure in by_id.items() if figure}
 
 
 def _names(summary: Summary) -> dict[str, str]:
@@ -224,7 +235,7 @@ def _bar(summary: Summary) -> str:
     )
 
 
-def _useful(summary: Summary) -> str:
+def _quality_filter(summary: Summary) -> str:
     """Which completions the card of equal quality is about, in words."""
     if summary.bar is None:
         return ""
@@ -234,26 +245,26 @@ def _useful(summary: Summary) -> str:
     )
 
 
-def _distance(summary: Summary) -> dict[str, list[figures.Figure | None]]:
+def _kl_tradeoff(summary: Summary) -> dict[str, list[figures.Figure | None]]:
     """Each measure against KL from the baseline, by side of the trade, in the order of its selector."""
     sides: tuple[tuple[str, Side], ...] = (("quality", overview.upward_side(summary)), ("diversity", "diversity"))
     return {
-        place: [distance(summary, measure) for measure in figures.plottable(summary, side)] for place, side in sides
+        axis: [kl_tradeoff(summary, measure) for measure in figures.plottable(summary, side)] for axis, side in sides
     }
 
 
-def _losses(summary: Summary, told: Verdict) -> JSON:
+def _losses(summary: Summary, conclusion: Verdict) -> JSON:
     """How much each prompt lost, by compared arm and measure: what the browser sorts by."""
-    found = effects.estimates(summary)
+    estimates = effects.estimates(summary)
     losses = []
-    for arm in told.arms:
+    for arm in conclusion.arms:
         sides: tuple[Side, ...] = ("diversity", "quality", "match")
         for side in sides:
             for measure in figures.measures(summary, side):
-                pair = found.get((measure, arm.arm)), found.get((measure, arm.baseline))
-                if pair[0] and pair[1]:
+                compared, baseline = estimates.get((measure, arm.arm)), estimates.get((measure, arm.baseline))
+                if compared and baseline:
                     name = f"{label(measure)}: {arm.arm} against {arm.baseline}"
-                    losses.append({"name": name, "side": side, "values": _loss(pair[0], pair[1])})
+                    losses.append({"name": name, "side": side, "values": _loss(compared, baseline)})
     return losses
 
 
@@ -261,4 +272,4 @@ def _loss(estimate: Estimate, baseline: Estimate) -> list[float | None]:
     sign = 1 if estimate.better == "lower" else -1
     pairs = zip(estimate.values, baseline.values, strict=False)
     lost = [None if a is None or b is None else sign * (a - b) for a, b in pairs]
-    return [float(f"{value:.4g}") if value is not None and math.isfinite(value) else None for value in lost]
+    return [float(f"{value:.4g}") if is_number(value) else None for value in lost]

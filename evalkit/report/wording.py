@@ -63,7 +63,7 @@ def deviations(value: float, low: float, high: float) -> tuple[str, str]:
         return _fixed(value, 2, signed=True), ""
     if is_point(low, high):
         return _fixed(value, 2, signed=True), NO_SPREAD
-    said = [_fixed(number, 2, signed=place == 0) for place, number in enumerate((value, low, high))]
+    said = [_fixed(number, 2, signed=index == 0) for index, number in enumerate((value, low, high))]
     return said[0], f"{said[1]} to {said[2]}"
 
 

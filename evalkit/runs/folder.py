@@ -26,9 +26,12 @@ import pyarrow.parquet as pq
 
 from evalkit.errors import StoreError
 from evalkit.plumbing.array_cache import _OPEN, Notice
-from evalkit.plumbing.files import cache_folder, write_atomically
+from evalkit.plumbing.files import cache_folder, cache_note, write_file, writing
 from evalkit.records import Completion
 from evalkit.runs.shards import Call, arm_of, call_of, checksum, from_parquet, sampled_of, shards_in, to_parquet
+
+KEPT = "all that was written before is kept"
+"""Where a file could not be written."""
 
 
 @dataclass(frozen=True)
@@ -131,18 +134,11 @@ class Store:
             place.mkdir(exist_ok=True)
             _share(self.folder / "completions" / name, place / name)
         except OSError as error:
-            self.notice(f"the cache could not be written ({error.strerror}); the run itself is whole")
+            self.notice(cache_note(error))
 
     def write(self, name: str, content: bytes) -> None:
         """Write a file of the run, whole or not at all. Raises `StoreError`."""
-        path = self.folder / name
-        try:
-            write_atomically(path, content)
-        except OSError as error:
-            raise StoreError(
-                f"{path} could not be written: {error.strerror}; all that was written before is kept: "
-                "make room and give the same command again"
-            ) from error
+        write_file(self.folder / name, content, KEPT)
 
     def write_json(self, name: str, value: Mapping[str, Any]) -> None:
         self.write(name, json.dumps(value, indent=1, ensure_ascii=False, default=str).encode("utf-8", "replace"))
@@ -241,12 +237,8 @@ class Store:
         return None
 
     def _link(self, source: Path, target: Path) -> None:
-        try:
+        with writing(target, KEPT):
             _share(source, target)
-        except OSError as error:
-            raise StoreError(
-                f"{target} could not be written: {error.strerror}; make room and give the same command again"
-            ) from error
 
 
 @contextmanager

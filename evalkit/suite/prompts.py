@@ -12,8 +12,9 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError,
 from evalkit.errors import MetricError, SuiteError
 from evalkit.metrics.answer_match import check_answer
 from evalkit.metrics.task_checks import read_checks
+from evalkit.plumbing.did_you_mean import did_you_mean
 from evalkit.plumbing.jsonl import jsonl_rows
-from evalkit.plumbing.unread import Notice, meant, say, unread_note
+from evalkit.plumbing.unread import Notice, say, unread_note
 from evalkit.records import Prompt
 
 FIELDS = ("id", "text", "tags", "answer", "match", "references", "choices", "cluster", "checks")
@@ -86,8 +87,8 @@ def _refuse_unknown(where: str, row: Mapping[str, Any]) -> None:
     unknown = next((column for column in row if column not in FIELDS), None)
     if unknown is not None:
         raise SuiteError(
-            f"{where}: unknown column {unknown!r}{meant(unknown, FIELDS)}; known: {', '.join(FIELDS)}. To read some "
-            "columns and leave the others, say which under prompts_from.columns, as in columns: {text: question}"
+            f"{where}: unknown column {unknown!r}{did_you_mean(unknown, FIELDS)}; known: {', '.join(FIELDS)}. To read "
+            "some columns and leave the others, say which under prompts_from.columns, as in columns: {text: question}"
         )
 
 
@@ -95,7 +96,7 @@ def _refuse_missing(source: PromptSource, columns: Collection[str], place: str) 
     for field, column in source.columns.items():
         if column not in columns:
             raise SuiteError(
-                f"{place}: prompts_from.columns.{field}: there is no column {column!r}{meant(column, columns)}; "
+                f"{place}: prompts_from.columns.{field}: there is no column {column!r}{did_you_mean(column, columns)}; "
                 f"columns: {', '.join(columns)}"
             )
 

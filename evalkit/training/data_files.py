@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -10,8 +11,8 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import Field, TypeAdapter, ValidationError
 
-from evalkit.errors import RecordsError, StoreError
-from evalkit.plumbing.files import write_atomically
+from evalkit.errors import RecordsError
+from evalkit.plumbing.files import write_file, writing
 from evalkit.plumbing.jsonl import jsonl_rows
 from evalkit.plumbing.typed_yaml import dotted, reason
 from evalkit.plumbing.unread import Notice, unread_note
@@ -52,18 +53,13 @@ def typed_rows(
 def write_rows(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
     """Write one JSON object a line. Raises `StoreError`; then a file that was there is as it was."""
     text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-    try:
-        # A lone surrogate is no text: it cannot be written as UTF-8.
-        write_atomically(path, text.encode("utf-8", "replace"))
-    except OSError as error:
-        raise StoreError(f"{path} could not be written: {error.strerror}") from error
+    # A lone surrogate is no text: it cannot be written as UTF-8.
+    write_file(path, text.encode("utf-8", "replace"))
 
 
 def check_place(path: Path) -> None:
     """See, before hours of work, that a file can be written there; makes its folder. Raises `StoreError`."""
-    try:
+    with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise StoreError(f"{path} could not be written: {error.strerror}") from error
-    if not os.access(path.parent, os.W_OK):
-        raise StoreError(f"{path} could not be written: you may not write to {path.parent}")
+        if not os.access(path.parent, os.W_OK):
+            raise PermissionError(errno.EACCES, f"you may not write to {path.parent}")

@@ -27,8 +27,8 @@ from transformers import PreTrainedModel
 from evalkit.checkpoints.folder import context_length
 from evalkit.checkpoints.spec import NAME
 from evalkit.checkpoints.training_log import work_of
-from evalkit.errors import InputError, StoreError
-from evalkit.plumbing.files import write_atomically
+from evalkit.errors import InputError
+from evalkit.plumbing.files import write_file
 from evalkit.plumbing.progress import Listener
 from evalkit.records import Prompt
 from evalkit.training.batch import pack
@@ -378,7 +378,4 @@ def write_groups(out: Path, jobs: Mapping[str, str | None]) -> None:
     """Write groups.json: reward model -> rater group -> pairs, accuracy, low, high. Raises `StoreError`."""
     read = {name: json.loads((out / name / "training.json").read_text(encoding="utf-8")) for name in jobs}
     table = {name: facts["held_out_by_group"] for name, facts in read.items()}
-    try:
-        write_atomically(out / "groups.json", (json.dumps(table, indent=1) + "\n").encode())
-    except OSError as error:
-        raise StoreError(f"{out / 'groups.json'} could not be written: {error.strerror}") from None
+    write_file(out / "groups.json", (json.dumps(table, indent=1) + "\n").encode())

@@ -14,6 +14,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from evalkit.errors import StoreError
+from evalkit.plumbing.files import unwritten
 from evalkit.training.distributed import laid_out_as
 
 Tensors = Mapping[str, Tensor]
@@ -33,7 +34,7 @@ def write_state(path: Path, tensors: Tensors, facts: Mapping[str, Any]) -> None:
         beside.replace(path)
     except (OSError, SafetensorError) as error:
         beside.unlink(missing_ok=True)
-        raise StoreError(f"state {path} could not be written: {error}; the one before it is kept") from None
+        raise unwritten(path, error, "the one before it is kept") from None
 
 
 def read_state(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]] | None:

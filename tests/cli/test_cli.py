@@ -44,6 +44,8 @@ def test_every_command_has_help() -> None:
         ["train", "ppo"],
         ["gate"],
         ["power"],
+        ["log"],
+        ["publish"],
         ["baseline"],
         ["baseline", "save"],
         ["baseline", "list"],

@@ -18,7 +18,7 @@ from evalkit.cli.main import main
 from evalkit.errors import Incomparable
 from evalkit.gate.baselines import read_side, save
 from evalkit.gate.common_prompts import common_of, on_common_prompts
-from evalkit.gate.decide import Verdict, judge
+from evalkit.gate.decide import GateDecision, decide
 from evalkit.gate.sides import Side, choose_pairs
 from evalkit.gate.stats.group_sequential import Look
 from evalkit.plumbing.arrays import Array
@@ -48,9 +48,9 @@ def tuned(values: Array, *reworded: int, **more: Array) -> Summary:
     return asking(summary({name: {"base": own * 0, "tuned": own} for name, own in measured.items()}), reworded)
 
 
-def gated(new: Summary, old: Summary, policy: Policy = LAX, least: float = 0.8) -> Verdict:
+def gated(new: Summary, old: Summary, policy: Policy = LAX, least: float = 0.8) -> GateDecision:
     here, there, common = on_common_prompts(Side(new, "new"), Side(old, "old"), least)
-    return judge(here, there, PAIR, policy, common)
+    return decide(here, there, PAIR, policy, common)
 
 
 def call(*args: object) -> Result:

@@ -13,7 +13,7 @@ from click.testing import CliRunner, Result
 
 from evalkit.analysis.intervals import mean_intervals
 from evalkit.cli.main import main
-from evalkit.gate.compare import compare_sides, read_end
+from evalkit.gate.compare import compare_sides, read_named_side
 from evalkit.gate.formats import compare as differences
 from evalkit.records import Summary
 from tests.gate.test_baselines import write_run
@@ -39,7 +39,7 @@ def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_numbers_are_those_of_paired_differences() -> None:
-    found = compare_sides(read_end("old"), read_end("new"))
+    found = compare_sides(read_named_side("old"), read_named_side("new"))
     [pair] = found.pairs
     assert (pair.a, pair.b) == ("tuned", "tuned")
     vendi = pair.rows[0]
@@ -65,7 +65,7 @@ def test_the_table_is_readable_where_there_is_no_terminal() -> None:
 def test_a_narrow_terminal_gets_lines_instead_of_columns(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setenv("COLUMNS", "44")
-    differences.show(compare_sides(read_end("old"), read_end("new"), ["vendi"]))
+    differences.show(compare_sides(read_named_side("old"), read_named_side("new"), ["vendi"]))
     lines = capsys.readouterr().out.splitlines()
     assert max(len(line) for line in lines if line.startswith("  ")) <= 44
     assert [line.split()[0] for line in lines if line.startswith("  ")] == ["A", "B", "B", "Holm"]
@@ -89,7 +89,7 @@ def test_arms_are_those_named_or_those_that_fit(a: str, b: str, pair: tuple[str,
 
 def test_arms_of_a_sweep_may_hold_colons(tmp_path: Path) -> None:
     write_run(tmp_path / "odd", summary({"vendi": {"base": OLD, "a:b": NEW}}))
-    assert read_end("odd:a:b").arm == "a:b"
+    assert read_named_side("odd:a:b").arm == "a:b"
 
 
 def test_json_has_all_numbers_and_no_word_of_prompts() -> None:

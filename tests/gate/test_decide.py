@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from evalkit.errors import Incomparable, InputError
-from evalkit.gate.decide import Verdict, judge
+from evalkit.gate.decide import GateDecision, decide
 from evalkit.gate.sides import Side, choose_pairs
 from evalkit.plumbing.arrays import Array
 from evalkit.suite.gate_policy import DEFAULT, Allowance, Policy, Rule, Trade
@@ -21,8 +21,8 @@ from tests.sides import allowing, law, side, summary, with_hole
 PAIR = [("tuned", "tuned")]
 
 
-def gated(new: dict[str, Array], old: dict[str, Array], policy: Policy) -> Verdict:
-    return judge(side(new), side(old, "old"), PAIR, policy)
+def gated(new: dict[str, Array], old: dict[str, Array], policy: Policy) -> GateDecision:
+    return decide(side(new), side(old, "old"), PAIR, policy)
 
 
 @pytest.mark.parametrize(
@@ -125,7 +125,7 @@ def test_whatever_the_numbers_are_there_is_a_verdict_or_a_line(new: Array, base:
     try:
         with np.errstate(over="ignore", invalid="ignore"):  # the sides themselves, not the gate
             here, there = side(holed[0]), side(holed[1], "old")
-        verdict = judge(here, there, PAIR, allowing(**{unit: 0.1}))
+        verdict = decide(here, there, PAIR, allowing(**{unit: 0.1}))
     except InputError:
         assert unit == "relative"
         return
@@ -223,7 +223,7 @@ def test_everything_in_which_two_sides_differ_is_named() -> None:
     here, there = side({"vendi": new}), side({"vendi": old}, "old")
     changed = replace(here.summary, suite="other", prompts=("q", *here.summary.prompts[1:]))
     with pytest.raises(Incomparable) as error:
-        judge(replace(here, summary=changed), there, PAIR, DEFAULT)
+        decide(replace(here, summary=changed), there, PAIR, DEFAULT)
     assert "suite: new is of 'other', old of 'tiny'" in str(error.value)
     assert "prompts: 1 only in new (q); 1 only in old (p0)" in str(error.value)
 
@@ -241,7 +241,7 @@ def test_numbers_that_are_not_of_one_kind_are_not_compared(values: dict[str, obj
     here, there = side({"vendi": new}), side({"vendi": old}, "old")
     estimates = tuple(replace(e, **values) for e in there.summary.estimates)  # type: ignore[arg-type]
     with pytest.raises(Incomparable) as error:
-        judge(here, replace(there, summary=replace(there.summary, estimates=estimates)), PAIR, DEFAULT)
+        decide(here, replace(there, summary=replace(there.summary, estimates=estimates)), PAIR, DEFAULT)
     assert message in str(error.value)
 
 
@@ -254,16 +254,16 @@ def test_words_split_in_two_ways_are_not_compared_and_the_remedy_is_said() -> No
         estimates = tuple(replace(one, signature=signature) for one in own.summary.estimates)
         return replace(own, summary=replace(own.summary, estimates=estimates))
 
-    assert judge(split_by("zh", new), split_by("zh", old), PAIR, DEFAULT).judgements
+    assert decide(split_by("zh", new), split_by("zh", old), PAIR, DEFAULT).judgements
     with pytest.raises(Incomparable, match=r"tok:zh.* against .*tok:13a") as error:
-        judge(split_by("zh", new), split_by("13a", old), PAIR, DEFAULT)
+        decide(split_by("zh", new), split_by("13a", old), PAIR, DEFAULT)
     assert "words were split by zh against 13a: name one with `tokenizer:` in the suite" in str(error.value)
 
 
 def test_prompts_of_the_same_names_but_other_texts_are_another_suite() -> None:
     new, old = law(0)
     with pytest.raises(Incomparable, match="suite version"):
-        judge(
+        decide(
             replace(side({"vendi": new}), suite_version="a"),
             replace(side({"vendi": old}), suite_version="b"),
             PAIR,
@@ -276,15 +276,15 @@ def test_arms_of_one_name_must_have_been_drawn_alike() -> None:
     here, there = side({"vendi": new}), side({"vendi": old}, "old")
     arms = tuple(replace(a, sampling=replace(a.sampling, temperature=0.7)) for a in here.summary.arms)  # type: ignore[type-var]
     with pytest.raises(Incomparable, match=r"sampling: arm 'tuned' was drawn with temperature 0\.7 against 1\.0"):
-        judge(replace(here, summary=replace(here.summary, arms=arms)), there, PAIR, DEFAULT)
+        decide(replace(here, summary=replace(here.summary, arms=arms)), there, PAIR, DEFAULT)
 
 
 def test_two_arms_of_one_run_are_compared() -> None:
     new, old = law(0)
     run = Side(summary({"vendi": {"base": old, "tuned": new * 0.5}}), "run")
     assert choose_pairs(run, run, []) == [("tuned", "base")]
-    assert judge(run, run, [("tuned", "base")], DEFAULT).outcome == "regression"
-    assert judge(run, run, [("tuned", "tuned")], DEFAULT).outcome == "inconclusive"
+    assert decide(run, run, [("tuned", "base")], DEFAULT).outcome == "regression"
+    assert decide(run, run, [("tuned", "tuned")], DEFAULT).outcome == "inconclusive"
 
 
 def test_an_arm_that_is_gone_is_not_passed_over_in_silence() -> None:
@@ -292,7 +292,7 @@ def test_an_arm_that_is_gone_is_not_passed_over_in_silence() -> None:
     with pytest.raises(Incomparable, match="arm: old has tuned, new has not; it has base, renamed"):
         choose_pairs(side({"vendi": new}, arm="renamed"), side({"vendi": old}, "old"), [])
     pairs = choose_pairs(side({"vendi": new}, arm="renamed"), side({"vendi": old}, "old"), [("renamed", "tuned")])
-    assert judge(side({"vendi": new}, arm="renamed"), side({"vendi": old}, "old"), pairs, DEFAULT).outcome == "pass"
+    assert decide(side({"vendi": new}, arm="renamed"), side({"vendi": old}, "old"), pairs, DEFAULT).outcome == "pass"
 
 
 def test_only_plain_measures_are_judged_unless_a_variant_is_named() -> None:

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from evalkit.cli.main import main
 from evalkit.errors import Incomparable, InputError, RecordsError
 from evalkit.gate.baselines import read_side, save
-from evalkit.gate.decide import judge
+from evalkit.gate.decide import decide
 from evalkit.gate.sequential_run import run_until_decided
 from evalkit.gate.sides import Side
 from evalkit.gate.stats.group_sequential import Look
@@ -60,7 +60,7 @@ def test_a_clear_loss_stops_it_early_and_the_same_command_decides_the_same(tmp_p
     assert asked == dict.fromkeys(("base", "ppo-0.1"), decided.asked)
     stopped = read_side(str(out))
     assert stopped.look is not None
-    assert judge(stopped, stopped, [("ppo-0.1", "base")], DEFAULT).judgements == decided.verdict.judgements
+    assert decide(stopped, stopped, [("ppo-0.1", "base")], DEFAULT).judgements == decided.verdict.judgements
 
 
 def test_a_stopped_run_is_gated_on_its_own_prompts_and_by_its_looks_levels() -> None:
@@ -68,10 +68,10 @@ def test_a_stopped_run_is_gated_on_its_own_prompts_and_by_its_looks_levels() -> 
     new = new - 0.62
     whole_old = side({"vendi": old}, "old")
     stopped = replace(side({"vendi": new}).only([f"p{i}" for i in range(30, 0, -1)]), look=Look((0.5, 1.0), 0))
-    at_look, whole = (judge(one, whole_old, [("tuned", "tuned")], DEFAULT) for one in (stopped, side({"vendi": new})))
+    at_look, whole = (decide(one, whole_old, [("tuned", "tuned")], DEFAULT) for one in (stopped, side({"vendi": new})))
     assert at_look.judgements[0].prompts == 30
     assert whole.judgements[0].prompts == 60
-    plain = judge(replace(stopped, look=None), whole_old.only(stopped.summary.prompts), [("tuned", "tuned")], DEFAULT)
+    plain = decide(replace(stopped, look=None), whole_old.only(stopped.summary.prompts), [("tuned", "tuned")], DEFAULT)
     assert plain.judgements[0].p_beyond == at_look.judgements[0].p_beyond
 
 
@@ -80,7 +80,7 @@ def test_a_look_that_would_need_a_smaller_p_value_is_not_decided() -> None:
     for look in (None, Look((0.5, 1.0), 0)):
         for shift in range(0, 300):
             new, old = law(0, prompts=30, noise=0.5)
-            found = judge(
+            found = decide(
                 replace(side({"vendi": new - 0.01 * shift}), look=look),
                 side({"vendi": old}),
                 [("tuned", "tuned")],

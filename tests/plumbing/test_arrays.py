@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evalkit.plumbing.arrays import finite_fields, finite_or_none
+from evalkit.plumbing.arrays import defined_in_all, finite_fields, finite_or_none, nan_for_none
 
 
 @given(st.floats())
@@ -35,3 +35,15 @@ def test_fields_that_are_no_floats_stay_as_they_are() -> None:
         "why": None,
     }
     assert type(finite_fields(fields)["prompts"]) is int
+
+
+def test_missing_numbers_go_to_nan_and_back() -> None:
+    values = [1.5, None, -2.0]
+    assert [finite_or_none(value) for value in nan_for_none(values)] == values
+    assert nan_for_none(iter(())).shape == (0,)
+
+
+def test_a_column_where_one_row_is_undefined_is_undefined_in_all_and_the_rows_given_stay_as_they_are() -> None:
+    rows = [np.array([1.0, np.nan, 3.0]), np.array([np.nan, 5.0, 6.0])]
+    np.testing.assert_array_equal(defined_in_all(rows), [[np.nan, np.nan, 3.0], [np.nan, np.nan, 6.0]])
+    assert rows[0][0] == 1.0

@@ -61,7 +61,7 @@ def hostile_content() -> ReportContent:
         scores={evil: {name: [[1.0] * len(HOSTILE)] * 2 for name in names}},
         provenance={evil: {evil: [evil, {evil: evil}]}, "list": [evil], "none": None, "empty": {}},
         metrics={evil: MetricText(evil, "higher", evil, evil)},
-        evidence=FigureData(
+        figure_data=FigureData(
             shapes=tuple(Shape(name, (1,), (0.5,), (0.4,), (0.6,)) for name in names),
             choices=tuple(ChoiceShares(p.id, name, {evil: 0.5}, {evil: 1}, 2) for p in prompts for name in names),
             trainings=(Training(evil, "update", 1, (0,), (1.0,), (1.0,), (1.0,)),),

@@ -20,8 +20,8 @@ def with_map(content: ReportContent) -> ReportContent:
         ]
         for arm, own in content.groups.items()
     }
-    evidence = dataclasses.replace(content.evidence, completion_map=map_completions(groups))
-    return dataclasses.replace(content, evidence=evidence)
+    figure_data = dataclasses.replace(content.figure_data, completion_map=map_completions(groups))
+    return dataclasses.replace(content, figure_data=figure_data)
 
 
 def embedding(text: str) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""A made-up run that has every section of the report: laws, choices, voices, two rewards, trainings."""
+"""A made-up run that has every section of the report: next tokens, choices, voices, two rewards, trainings."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ REWARDS = ("reward|model:lab:reward", "reward|model:lab:reward-friends")
 
 
 def everything() -> ReportContent:
-    """A base and a tuned arm on two prompts that state a law."""
+    """A base and a tuned arm on two prompts that state a distribution."""
     content = synthetic([("base", "base", 1.0), ("tuned", "tuned", 1.0)], prompts=2, samples=2)
     prompts = (COIN, GAME)
     summary = content.summary
@@ -40,7 +40,7 @@ def everything() -> ReportContent:
             arm: [Group(prompt, own.completions) for prompt, own in zip(prompts, groups, strict=True)]
             for arm, groups in content.groups.items()
         },
-        evidence=FigureData((shape("base", 0.5), shape("tuned", 0.9)), SHARES, (training("tuned"),)),
+        figure_data=FigureData((shape("base", 0.5), shape("tuned", 0.9)), SHARES, (training("tuned"),)),
         provenance={"voices": CARD},
     )
 

@@ -10,7 +10,7 @@ from evalkit.records import Bar, Crossover, Curve, Reading, Summary
 from evalkit.report.content.content import ReportContent
 from evalkit.report.page import build_report
 from evalkit.report.plots import figures
-from evalkit.report.sections import curves as tries
+from evalkit.report.sections import curves
 from evalkit.report.sections.curves import curve_figures, curve_tables
 from evalkit.report.sections.tables import tables
 from evalkit.report.sections.temperature_sweeps import sentence_of
@@ -78,11 +78,11 @@ def test_variants_change_neither_verdict_nor_charts(two_arms: ReportContent, com
 def test_curves_in_which_the_baseline_overtakes_come_first(compared: ReportContent) -> None:
     other = [dataclasses.replace(one, name="classes") for one in compared.summary.curves]
     summary = dataclasses.replace(compared.summary, curves=(*other, *compared.summary.curves))
-    assert [table.title for table in tries.curve_tables(summary)] == ["Best of k: reward", "Different things said"]
-    first, _ = tries.curve_figures(summary)
+    assert [table.title for table in curves.curve_tables(summary)] == ["Best of k: reward", "Different things said"]
+    first, _ = curves.curve_figures(summary)
     assert "is overtaken" in first["layout"]["annotations"][0]["text"]
     without = dataclasses.replace(summary, crossovers=(crossover(None, None, None),))
-    assert tries.curve_tables(without)[0].title == "Different things said"
+    assert curves.curve_tables(without)[0].title == "Different things said"
 
 
 @pytest.mark.parametrize(
@@ -152,7 +152,7 @@ def test_the_page_shows_all_of_it(compared: ReportContent) -> None:
     for words in (
         "useful completions",
         "the median of base",
-        "More tries",
+        "More samples of each prompt",
         "Best of k: reward",
         "overtakes",
         "At equal",
@@ -180,7 +180,7 @@ def test_a_cell_across_prompts_says_that_it_rests_on_groups(two_arms: ReportCont
             for e in two_arms.summary.estimates
         ]
         found = tables(dataclasses.replace(two_arms.summary, estimates=tuple(estimates)), {})
-        return [row.asked for row in found[0].rows]
+        return [row.basis for row in found[0].rows]
 
     assert pooled("pooled/m|prompts:5000|slots:1|groups:20|k:8|v:1.0")[0] == "20 groups of prompts"
     assert pooled("pooled/m|prompts:20|slots:8|k:8|v:1.0")[0] == "20 prompts"

@@ -32,7 +32,7 @@ def page(two_arms: ReportContent) -> str:
     groups = {**two_arms.groups, "base": [Group(first.prompt, completions), *others]}
     tuned = {group.prompt.id: tuple(range(len(group.completions))) for group in groups["tuned"]}
     meanings = Meanings("distinct_k", 0.65, {"base": {first.prompt.id: MEANINGS}, "tuned": tuned})
-    return build_report(dataclasses.replace(two_arms, groups=groups, evidence=FigureData(meanings=meanings)))
+    return build_report(dataclasses.replace(two_arms, groups=groups, figure_data=FigureData(meanings=meanings)))
 
 
 def shown(browser: Browser) -> list[str]:

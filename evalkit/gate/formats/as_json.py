@@ -6,23 +6,23 @@ import dataclasses
 import json
 from typing import Any
 
-from evalkit.gate.decide import Verdict
+from evalkit.gate.decide import GateDecision
 from evalkit.gate.formats import failure as failures
 from evalkit.gate.formats import words
 from evalkit.gate.formats.failure import Failure
 from evalkit.runs.asked import Common
 
 
-def to_json(verdict: Verdict, exit_code: int, policy: str) -> str:
+def to_json(verdict: GateDecision, exit_code: int, policy: str) -> str:
     """Everything; `policy` says where the policy came from."""
     fields = dataclasses.asdict(verdict) | {"common": _common(verdict.common)}
-    told = {
+    head = {
         "outcome": fields.pop("outcome"),
         "exit_code": exit_code,
         "headline": words.headline(verdict),
         "policy": policy,
     }
-    return json.dumps(told | fields, indent=1, ensure_ascii=False, allow_nan=False)
+    return json.dumps(head | fields, indent=1, ensure_ascii=False, allow_nan=False)
 
 
 def _common(common: Common | None) -> dict[str, Any] | None:
@@ -42,11 +42,11 @@ def _common(common: Common | None) -> dict[str, Any] | None:
 
 def failure_to_json(failure: Failure) -> str:
     """The same keys as far as there is anything to tell, and the reasons."""
-    told = {
+    fields = {
         "outcome": failures.VERDICT,
         "exit_code": failure.exit_code,
         "headline": failures.headline(failure),
         "suite": failure.suite,
         "reasons": list(failure.reasons),
     }
-    return json.dumps(told, indent=1, ensure_ascii=False)
+    return json.dumps(fields, indent=1, ensure_ascii=False)

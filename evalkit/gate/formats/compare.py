@@ -12,7 +12,7 @@ from rich.text import Text
 from evalkit.analysis.clusters import sized
 from evalkit.analysis.effects import Outcome
 from evalkit.analysis.intervals import units
-from evalkit.gate.compare import Comparison, PairRows, Row, left_out
+from evalkit.gate.compare import MetricRow, PairRows, SideComparison, left_out
 from evalkit.gate.formats.words import name, one_line
 from evalkit.plumbing.prose import counted
 from evalkit.records import Difference, Estimate
@@ -36,46 +36,46 @@ UNBOUNDED = 10_000
 """Columns of a terminal that never breaks a line."""
 
 
-def show(found: Comparison) -> None:
+def show(comparison: SideComparison) -> None:
     """A table a pair of arms; where it is too wide for the terminal, a few lines a metric.
 
     Without a terminal nothing is broken or cut: a line of the table is a line of the file.
     """
     console = Console(highlight=False)
-    widest = max((_width(_table(pair)) for pair in found.pairs), default=0)
+    widest = max((_width(_table(pair)) for pair in comparison.pairs), default=0)
     if not console.is_terminal:
         console = Console(highlight=False, width=UNBOUNDED, no_color=True)
-    for pair in found.pairs:
-        console.print(Text(f"A  {name(found.a)}: {name(pair.a)}"))
-        console.print(Text(f"B  {name(found.b)}: {name(pair.b)}"))
+    for pair in comparison.pairs:
+        console.print(Text(f"A  {name(comparison.a)}: {name(pair.a)}"))
+        console.print(Text(f"B  {name(comparison.b)}: {name(pair.b)}"))
         console.print(_table(pair) if widest <= console.width else _stack(pair))
         for line in _reasons(pair):
             console.print(Text(line))
         console.print()
-    console.print(Text(_footer(found)))
+    console.print(Text(_footer(comparison)))
 
 
-def to_json(found: Comparison) -> str:
+def to_json(comparison: SideComparison) -> str:
     """Everything, without the values a prompt, which the sides themselves hold."""
-    common = found.common
-    told = {
-        "a": found.a,
-        "b": found.b,
+    common = comparison.common
+    fields = {
+        "a": comparison.a,
+        "b": comparison.b,
         "prompts": len(common.prompts),
-        "clusters": units(found.clusters, 0) or None,
+        "clusters": units(comparison.clusters, 0) or None,
         "prompts_only_in_a": len(common.only_here),
         "prompts_only_in_b": len(common.only_there),
         "prompts_changed": len(common.changed),
         "left_out": {"only_in_a": common.only_here, "only_in_b": common.only_there, "changed": common.changed},
-        "differences": found.tests,
+        "differences": comparison.tests,
         "pairs": [
-            {"a": pair.a, "b": pair.b, "metrics": [_row_fields(row) for row in pair.rows]} for pair in found.pairs
+            {"a": pair.a, "b": pair.b, "metrics": [_row_fields(row) for row in pair.rows]} for pair in comparison.pairs
         ],
     }
-    return json.dumps(told, indent=1, ensure_ascii=False, allow_nan=False)
+    return json.dumps(fields, indent=1, ensure_ascii=False, allow_nan=False)
 
 
-def _row_fields(row: Row) -> dict[str, Any]:
+def _row_fields(row: MetricRow) -> dict[str, Any]:
     known = row.a or row.b
     return {
         "metric": row.metric,
@@ -88,14 +88,14 @@ def _row_fields(row: Row) -> dict[str, Any]:
     }
 
 
-def _estimate_fields(found: Estimate | None) -> dict[str, Any] | None:
+def _estimate_fields(estimate: Estimate | None) -> dict[str, Any] | None:
     keys = ("value", "low", "high", "prompts", "samples", "signature")
-    return None if found is None else {key: getattr(found, key) for key in keys}
+    return None if estimate is None else {key: getattr(estimate, key) for key in keys}
 
 
-def _difference_fields(found: Difference | None) -> dict[str, Any] | None:
+def _difference_fields(difference: Difference | None) -> dict[str, Any] | None:
     keys = ("value", "low", "high", "p", "p_adjusted")
-    return None if found is None else {key: getattr(found, key) for key in keys}
+    return None if difference is None else {key: getattr(difference, key) for key in keys}
 
 
 def _table(pair: PairRows) -> Table:
@@ -122,24 +122,24 @@ def _width(table: Table) -> int:
     return console.measure(table).maximum
 
 
-def _number(found: Estimate | None) -> str:
-    return "" if found is None else _with_interval(value_text(found), interval_text(found))
+def _number(estimate: Estimate | None) -> str:
+    return "" if estimate is None else _with_interval(value_text(estimate), interval_text(estimate))
 
 
-def _difference(row: Row) -> str:
-    found = row.difference
-    return "" if found is None else _with_interval(value_text(found, signed=True), interval_text(found))
+def _difference(row: MetricRow) -> str:
+    difference = row.difference
+    return "" if difference is None else _with_interval(value_text(difference, signed=True), interval_text(difference))
 
 
 def _with_interval(value: str, interval: str) -> str:
     return f"{value} ({interval})" if interval else value
 
 
-def _p(row: Row) -> str:
+def _p(row: MetricRow) -> str:
     return p_text(row.difference.p_adjusted).removeprefix("p ").removeprefix("= ") if row.difference else ""
 
 
-def _mark(row: Row) -> Text:
+def _mark(row: MetricRow) -> Text:
     return Text(MARKS[row.outcome], style=STYLES[row.outcome], no_wrap=True)
 
 
@@ -152,12 +152,12 @@ def _reasons(pair: PairRows) -> list[str]:
     return [f"{MARKS[None]}: {name(', '.join(metrics))} ({name(why)})" for why, metrics in reasons.items()]
 
 
-def _footer(found: Comparison) -> str:
+def _footer(comparison: SideComparison) -> str:
     """What the numbers are."""
     parts = [
-        f"B minus A, paired by prompt over {sized(len(found.common.prompts), found.clusters)}",
-        f"in brackets {LEVEL} intervals over {'clusters' if found.clusters else 'prompts'}",
-        f"p after Holm over {counted(found.tests, 'difference')}",
-        one_line(left_out(found)),
+        f"B minus A, paired by prompt over {sized(len(comparison.common.prompts), comparison.clusters)}",
+        f"in brackets {LEVEL} intervals over {'clusters' if comparison.clusters else 'prompts'}",
+        f"p after Holm over {counted(comparison.tests, 'difference')}",
+        one_line(left_out(comparison)),
     ]
     return f"{'; '.join(part for part in parts if part)}."

@@ -5,26 +5,26 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterator
 
-from evalkit.gate.decide import Judgement, Outcome, Verdict
+from evalkit.gate.decide import GateDecision, GateOutcome, Judgement
 from evalkit.gate.formats import failure as failures
 from evalkit.gate.formats import words
 from evalkit.gate.formats.failure import Failure
 
 MOST = 10
 """GitHub shows no more annotations of a kind and step."""
-_KINDS: tuple[tuple[Outcome, str], ...] = (("regression", "error"), ("inconclusive", "warning"))
+_KINDS: tuple[tuple[GateOutcome, str], ...] = (("regression", "error"), ("inconclusive", "warning"))
 
 
-def to_annotations(verdict: Verdict) -> Iterator[str]:
+def to_annotations(verdict: GateDecision) -> Iterator[str]:
     """One line each: errors for regressions, warnings for what cannot be told, and a notice where all passes."""
     for outcome, kind in _KINDS:
-        found = [judgement for judgement in verdict.judgements if judgement.outcome == outcome]
-        shown = found if len(found) <= MOST else found[: MOST - 1]
+        alike = [judgement for judgement in verdict.judgements if judgement.outcome == outcome]
+        shown = alike if len(alike) <= MOST else alike[: MOST - 1]
         yield from (_of(judgement, kind) for judgement in shown)
-        if len(found) > len(shown):
-            yield command(kind, "evalkit gate", f"{len(found) - len(shown)} more like these; see the log")
-    if told := words.shared(verdict):
-        yield command("notice", "evalkit gate", told)
+        if len(alike) > len(shown):
+            yield command(kind, "evalkit gate", f"{len(alike) - len(shown)} more like these; see the log")
+    if shared := words.shared(verdict):
+        yield command("notice", "evalkit gate", shared)
     for note in words.notes(verdict):
         yield command("warning", "evalkit gate", note)
     if verdict.outcome == "pass":

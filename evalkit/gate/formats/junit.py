@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from xml.etree import ElementTree as Xml
 
-from evalkit.gate.decide import Judgement, Verdict
+from evalkit.gate.decide import GateDecision, Judgement
 from evalkit.gate.formats import failure as failures
 from evalkit.gate.formats import words
 from evalkit.gate.formats.failure import Failure
@@ -21,7 +21,7 @@ _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _TAGS: dict[Inconclusive, str] = {"fail": "failure", "report": "error", "pass": "skipped"}
 
 
-def to_junit(verdict: Verdict, inconclusive: Inconclusive, at: datetime) -> bytes:
+def to_junit(verdict: GateDecision, inconclusive: Inconclusive, at: datetime) -> bytes:
     """The XML, in UTF-8; `at` is when the gate was asked."""
     tags = [_tag(judgement, inconclusive) for judgement in verdict.judgements]
     suite = _suite(tags, at)
@@ -30,19 +30,19 @@ def to_junit(verdict: Verdict, inconclusive: Inconclusive, at: datetime) -> byte
     return _written(suite, [words.headline(verdict), *_common(verdict), *words.notes(verdict)])
 
 
-def _common(verdict: Verdict) -> list[str]:
+def _common(verdict: GateDecision) -> list[str]:
     """How many prompts were shared, then every one that was left out."""
-    told = words.shared(verdict)
+    shared = words.shared(verdict)
     names = [f"{title}: {', '.join(map(words.one_line, prompts))}" for title, prompts in words.left_out(verdict)]
-    return [told, *names] if told else []
+    return [shared, *names] if shared else []
 
 
 def failure_to_junit(failure: Failure, at: datetime) -> bytes:
     """One test case, which is an error and holds every reason."""
     suite = _suite(["error"], at)
     case = Xml.SubElement(suite, "testcase", classname="evalkit.gate.decide", name="comparison", time="0")
-    told = _clean("\n".join(failures.reasons(failure)))
-    Xml.SubElement(case, "error", message=told.replace("\n", "; "), type=failures.VERDICT).text = told
+    reasons = _clean("\n".join(failures.reasons(failure)))
+    Xml.SubElement(case, "error", message=reasons.replace("\n", "; "), type=failures.VERDICT).text = reasons
     return _written(suite, [failures.headline(failure)])
 
 
@@ -64,8 +64,8 @@ def _suite(tags: Sequence[str], at: datetime) -> Xml.Element:
     return suite
 
 
-def _written(suite: Xml.Element, told: Sequence[str]) -> bytes:
-    Xml.SubElement(suite, "system-out").text = _clean("\n".join(told))
+def _written(suite: Xml.Element, lines: Sequence[str]) -> bytes:
+    Xml.SubElement(suite, "system-out").text = _clean("\n".join(lines))
     Xml.SubElement(suite, "system-err")
     suites = Xml.Element("testsuites")
     suites.append(suite)
@@ -84,8 +84,8 @@ def _case(suite: Xml.Element, judgement: Judgement, tag: str) -> None:
     if tag == "skipped":
         Xml.SubElement(case, tag)
     elif tag:
-        told = _clean(words.sentence(judgement))
-        Xml.SubElement(case, tag, message=told, type=judgement.outcome).text = told
+        sentence = _clean(words.sentence(judgement))
+        Xml.SubElement(case, tag, message=sentence, type=judgement.outcome).text = sentence
 
 
 def _tag(judgement: Judgement, inconclusive: Inconclusive) -> str:

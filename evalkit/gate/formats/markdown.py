@@ -10,7 +10,7 @@ import html
 from itertools import accumulate
 from urllib.parse import quote
 
-from evalkit.gate.decide import Judgement, Verdict
+from evalkit.gate.decide import GateDecision, Judgement
 from evalkit.gate.formats import failure as failures
 from evalkit.gate.formats import words
 from evalkit.gate.formats.failure import Failure
@@ -26,24 +26,24 @@ _FAILED = "⛔"
 _LONGEST_REASON = 2000
 
 
-def to_markdown(verdict: Verdict) -> str:
+def to_markdown(verdict: GateDecision) -> str:
     """Headline and table, what failed first; rows that do not fit are counted."""
-    told = (
+    intro = (
         f"{marker(verdict.suite)}\n### {_SIGNS[verdict.outcome]} evalkit gate\n\n{_text(words.headline(verdict))}\n\n"
     )
-    told += "".join(f"{_text(note)}\n\n" for note in filter(None, (words.shared(verdict), *words.notes(verdict))))
+    intro += "".join(f"{_text(note)}\n\n" for note in filter(None, (words.shared(verdict), *words.notes(verdict))))
     foot = f"\nIntervals: each bound is wrong with probability {1 - verdict.confidence:.2g}. "
     foot += f"{_code(words.name(verdict.new))} against {_code(words.name(verdict.old))}.\n"
     rows = [_row(judgement) for judgement in verdict.judgements]
-    ends = list(accumulate(map(_bytes, rows), initial=_bytes(told + _HEAD + foot)))
+    ends = list(accumulate(map(_bytes, rows), initial=_bytes(intro + _HEAD + foot)))
     fitting = sum(end <= LIMIT - _ROOM for end in ends[1:])
     left_out = len(rows) - fitting
     more = f"\n{left_out} more rows do not fit into a comment; `--json` has them all.\n" if left_out else ""
-    page = told + _HEAD + "".join(rows[:fitting]) + more + foot
+    page = intro + _HEAD + "".join(rows[:fitting]) + more + foot
     return page + _left_out(verdict, LIMIT - _bytes(page))
 
 
-def _left_out(verdict: Verdict, room: int) -> str:
+def _left_out(verdict: GateDecision, room: int) -> str:
     """Folded: every prompt that took no part, as far as there is room."""
     parts = words.left_out(verdict)
     names = [f"- {_text(title)}: {_code(words.name(prompt))}\n" for title, prompts in parts for prompt in prompts]
@@ -58,12 +58,12 @@ def _left_out(verdict: Verdict, room: int) -> str:
 
 def failure_to_markdown(failure: Failure) -> str:
     """What stands where the table would: every reason that fits."""
-    told = f"{marker(failure.suite)}\n### {_FAILED} evalkit gate\n\n{_text(failures.headline(failure))}\n\n"
+    intro = f"{marker(failure.suite)}\n### {_FAILED} evalkit gate\n\n{_text(failures.headline(failure))}\n\n"
     lines = [f"- {_text(short(reason, _LONGEST_REASON))}\n" for reason in failures.reasons(failure)]
-    ends = list(accumulate(map(_bytes, lines), initial=_bytes(told)))
+    ends = list(accumulate(map(_bytes, lines), initial=_bytes(intro)))
     fitting = sum(end <= LIMIT - _ROOM for end in ends[1:])
     left_out = len(lines) - fitting
-    return told + "".join(lines[:fitting]) + (f"- {left_out} more do not fit; see the log\n" if left_out else "")
+    return intro + "".join(lines[:fitting]) + (f"- {left_out} more do not fit; see the log\n" if left_out else "")
 
 
 def marker(suite: str) -> str:

@@ -36,8 +36,8 @@ def _table(planned: Sequence[Planned], prompts: int) -> Table:
     table.add_column("prompts x completions")
     table.add_column("tokens", justify="right")
     table.add_column("or")
-    for one in planned:
-        table.add_row(*map(Text, _cells(one, prompts)))
+    for arm in planned:
+        table.add_row(*map(Text, _cells(arm, prompts)))
     return table
 
 

@@ -8,25 +8,25 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from evalkit.gate.decide import Judgement, Verdict
+from evalkit.gate.decide import GateDecision, Judgement
 from evalkit.gate.formats import words
 
 _STYLES = {"regression": "bold red", "inconclusive": "yellow", "pass": "green"}
 
 
-def show(verdict: Verdict, policy: str) -> None:
+def show(verdict: GateDecision, policy: str) -> None:
     """Headline, a table a pair of arms with one row a judgement, remarks, and what the numbers are."""
     console = Console(highlight=False, soft_wrap=False)
     console.print(Text(words.headline(verdict), style=_STYLES[verdict.outcome]))
-    if told := words.shared(verdict):
-        console.print(Text(told))
+    if shared := words.shared(verdict):
+        console.print(Text(shared))
     for note in words.notes(verdict):
         console.print(Text(note, style="yellow"))
     for arms in dict.fromkeys(map(words.arms, verdict.judgements)):
-        own = [judgement for judgement in verdict.judgements if words.arms(judgement) == arms]
+        of_pair = [judgement for judgement in verdict.judgements if words.arms(judgement) == arms]
         console.print(Text(f"\n{arms}", style="bold"))
-        console.print(_table(own))
-        for judgement in own:
+        console.print(_table(of_pair))
+        for judgement in of_pair:
             if remark := words.remark(judgement):
                 console.print(Text(f"{words.metric_name(judgement)}: {remark}"))
     console.print(Text(f"\n{verdict.new} against {verdict.old}; policy: {policy}; each bound errs with probability "

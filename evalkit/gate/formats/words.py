@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 
-from evalkit.gate.decide import Judgement, Outcome, Verdict
+from evalkit.gate.decide import GateDecision, GateOutcome, Judgement
 from evalkit.gate.stats.noninferiority import POWER
 from evalkit.plumbing.prose import counted, listed, short
 from evalkit.report.wording import label, percent
 from evalkit.runs.asked import few
 
-OUTCOMES: dict[Outcome, str] = {"regression": "Regression", "inconclusive": "Inconclusive", "pass": "Pass"}
+OUTCOMES: dict[GateOutcome, str] = {"regression": "Regression", "inconclusive": "Inconclusive", "pass": "Pass"}
 NAMED = 3
 """Measures named in a headline."""
 LONGEST = 120
@@ -19,7 +19,7 @@ LONGEST_NOTE = 600
 """The same of a note, which may name many arms."""
 
 
-def headline(verdict: Verdict) -> str:
+def headline(verdict: GateDecision) -> str:
     """One sentence on the whole."""
     all_of_them = counted(len(verdict.judgements), "measure")
     if verdict.outcome == "pass":
@@ -43,24 +43,24 @@ def one_line(text: str) -> str:
     return " ".join(text.split()).replace("::", ": :")
 
 
-def notes(verdict: Verdict) -> list[str]:
+def notes(verdict: GateDecision) -> list[str]:
     """What must be said of the two sides as a whole, a sentence each."""
     return [f"Note: {short(one_line(note), LONGEST_NOTE)}." for note in verdict.notes]
 
 
-def shared(verdict: Verdict) -> str:
+def shared(verdict: GateDecision) -> str:
     """By how many prompts the two were judged, and a few of those that were left out; empty where all counted."""
     common = verdict.common
     if common is None or common.is_all:
         return ""
-    told = [f"{title}: {len(prompts)} ({few([*map(name, prompts)])})" for title, prompts in left_out(verdict)]
+    lists = [f"{title}: {len(prompts)} ({few([*map(name, prompts)])})" for title, prompts in left_out(verdict)]
     return (
         f"Judged by the {counted(len(common.prompts), 'prompt')} that both asked alike, {percent(common.share)} of the "
-        f"larger side's (a pass needs {percent(common.least)}). Left out, {'; '.join(told)}."
+        f"larger side's (a pass needs {percent(common.least)}). Left out, {'; '.join(lists)}."
     )
 
 
-def left_out(verdict: Verdict) -> list[tuple[str, tuple[str, ...]]]:
+def left_out(verdict: GateDecision) -> list[tuple[str, tuple[str, ...]]]:
     """Which prompts took no part: why, and all of them by name."""
     common = verdict.common
     if common is None:
@@ -125,8 +125,8 @@ def remark(judgement: Judgement) -> str:
 
 def sentence(judgement: Judgement) -> str:
     """One judgement on one line."""
-    told = f"{metric_name(judgement)}, {arms(judgement)}: {moved(judgement)}, {allowed(judgement)} allowed"
-    return f"{told}; {remark(judgement)}" if remark(judgement) else told
+    loss = f"{metric_name(judgement)}, {arms(judgement)}: {moved(judgement)}, {allowed(judgement)} allowed"
+    return f"{loss}; {remark(judgement)}" if remark(judgement) else loss
 
 
 def _number(judgement: Judgement, value: float) -> str:

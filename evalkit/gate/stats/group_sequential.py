@@ -2,11 +2,11 @@
 
 A test that is repeated whenever data arrive errs far more often than its level says. Here the level is spent bit by
 bit: by the fraction t of the data, alpha ln(1 + (e - 1) t) of it may be used up (Lan & DeMets 1983, the spending
-function of Pocock's type), whatever the looks were. Each look's boundary follows from the joint law of the statistics,
-by recursive integration (Armitage, McPherson & Rowe 1969), and is used as a nominal level for Student's t (Jennison &
-Turnbull 2000, section 4.4). Pocock's type stops earlier than O'Brien & Fleming's, which is what saves tokens; it pays
-with some power at the end: of 90 % at once about 83 % is left. `in_blocks` says how many more prompts keep it, and what
-share of them is asked on average.
+function of Pocock's type), whatever the looks were. Each look's boundary follows from the joint distribution of the
+statistics, by recursive integration (Armitage, McPherson & Rowe 1969), and is used as a nominal level for Student's t
+(Jennison & Turnbull 2000, section 4.4). Pocock's type stops earlier than O'Brien & Fleming's, which is what saves
+tokens; it pays with some power at the end: of 90 % at once about 83 % is left. `in_blocks` says how many more prompts
+keep it, and what share of them is asked on average.
 """
 
 from __future__ import annotations

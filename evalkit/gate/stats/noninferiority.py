@@ -95,8 +95,8 @@ def _beyond_errors(differences: Array, slack: float) -> Array:
 
 def p_values(t: float, prompts: int, slack: float = 0.0) -> Tested:
     """Student's of a t statistic over so many units, where a mean of -slack standard errors is just allowed."""
-    law = scipy_stats.nct(prompts - 1, -slack) if slack else scipy_stats.t(prompts - 1)
-    return Tested(float(law.sf(t)), float(law.cdf(t)))
+    distribution = scipy_stats.nct(prompts - 1, -slack) if slack else scipy_stats.t(prompts - 1)
+    return Tested(float(distribution.sf(t)), float(distribution.cdf(t)))
 
 
 def statistic(differences: Array) -> float:

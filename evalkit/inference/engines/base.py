@@ -7,7 +7,6 @@ before the next checkpoint and a crash is an error message, not the end of the r
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.metadata import EntryPoint, entry_points
@@ -15,6 +14,7 @@ from typing import Protocol
 
 from evalkit.errors import InputError
 from evalkit.plumbing.child_process import Remote, open_child
+from evalkit.plumbing.did_you_mean import did_you_mean
 from evalkit.plumbing.prose import listed
 from evalkit.records import Adapter, Checkpoint, Completion, Laws, Rendered, Sampling
 
@@ -128,9 +128,8 @@ def engine_class(name: str) -> EngineClass:
     """The class registered under a name. Raises `InputError` when there is none."""
     known = engines()
     if name not in known:
-        close = difflib.get_close_matches(name, known, n=1)
-        hint = f" (did you mean {close[0]!r}?)" if close else ""
-        raise InputError(f"there is no engine {name!r}{hint}; known: {', '.join(['auto', *known])}")
+        meant = did_you_mean(name, ["auto", *known])
+        raise InputError(f"there is no engine {name!r}{meant}; known: {', '.join(['auto', *known])}")
     engine: EngineClass = known[name].load()
     return engine
 

@@ -19,7 +19,7 @@ import logging
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from evalkit.checkpoints.servers import api_key, base_url, one_line, only_model
+from evalkit.checkpoints.servers import api_key, base_url, failures_of, one_line, only_model
 from evalkit.errors import EngineError
 from evalkit.inference.engines.base import Pair, Progress
 from evalkit.inference.engines.decoding import GREEDY_BELOW
@@ -114,15 +114,8 @@ class OpenAIEngine:
             ) as client:
                 return await work(client)
 
-        try:
+        with failures_of(self._url, RETRIES, EngineError):
             return asyncio.run(with_client())
-        except openai.APIStatusError as error:
-            raise EngineError(f"{self._url} answered {error.status_code}: {one_line(error.message)}") from error
-        except openai.APIConnectionError as error:
-            cause = one_line(str(error.__cause__ or error))
-            raise EngineError(f"no answer from {self._url} after {RETRIES + 1} tries: {cause}") from error
-        except openai.OpenAIError as error:
-            raise EngineError(f"{self._url}: {one_line(str(error))}") from error
 
     async def _models(self, client: AsyncOpenAI) -> list[Any]:
         return list((await client.models.list()).data)

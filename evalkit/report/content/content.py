@@ -31,8 +31,8 @@ class RunOrigin:
 
     name: str
     """What its arms' names begin with."""
-    place: str
-    """The folder, as the user called it."""
+    folder: str
+    """As the user called it."""
     prompts: int
     """All that it asked."""
     manifest: Mapping[str, JSON]
@@ -53,7 +53,7 @@ class ReportContent:
     """The run's manifest, shown whatever its keys are."""
     metrics: Mapping[str, MetricText] = field(default_factory=dict)
     """Measure -> what it means; a measure that is missing here is shown without explanation."""
-    evidence: FigureData = field(default_factory=FigureData)
+    figure_data: FigureData = field(default_factory=FigureData)
     """What is shown besides the summary's numbers."""
     runs: Sequence[RunOrigin] = ()
     """The runs, where there are several."""
@@ -63,5 +63,5 @@ class ReportContent:
 
 def metric_text(measure: Measure) -> MetricText:
     """What the report says of a measure."""
-    told = measure.definition
-    return MetricText(unit=told.unit, better=told.better, summary=told.summary, cites=told.cites)
+    definition = measure.definition
+    return MetricText(definition.unit, definition.better, definition.summary, definition.cites)

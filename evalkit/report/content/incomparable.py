@@ -17,24 +17,24 @@ NAMED = 3
 def unlike(estimates: Sequence[Estimate], arms: Sequence[Arm]) -> list[str]:
     """Metrics that were measured in other ways than the baseline's: which, of which arms, and what is different."""
     baselines = {arm.name: arm.baseline for arm in arms}
-    own = {(estimate.metric, estimate.arm): estimate for estimate in estimates}
-    found: dict[tuple[str, str], list[str]] = {}
+    by_arm = {(estimate.metric, estimate.arm): estimate for estimate in estimates}
+    by_reason: dict[tuple[str, str], list[str]] = {}
     for estimate in estimates:
-        other = own.get((estimate.metric, baselines[estimate.arm] or estimate.arm))
+        other = by_arm.get((estimate.metric, baselines[estimate.arm] or estimate.arm))
         if other is None:
             why = f"{baselines[estimate.arm]} has no such number"
         elif other.signature != estimate.signature:
             why = unlike_fields(estimate.signature, other.signature)
         else:
             continue
-        found.setdefault((estimate.arm, why), []).append(estimate.metric)
-    grouped: dict[tuple[str, ...], dict[str, list[str]]] = {}
-    for (arm, why), metrics in found.items():
-        grouped.setdefault(tuple(metrics), {}).setdefault(why, []).append(arm)
+        by_reason.setdefault((estimate.arm, why), []).append(estimate.metric)
+    by_metrics: dict[tuple[str, ...], dict[str, list[str]]] = {}
+    for (arm, why), metrics in by_reason.items():
+        by_metrics.setdefault(tuple(metrics), {}).setdefault(why, []).append(arm)
     return [
         f"Shown, but not compared, because they were measured in another way: {named_together(metrics)} of "
-        f"{listed(f'{listed(named)} ({why})' for why, named in reasons.items())}."
-        for metrics, reasons in grouped.items()
+        f"{listed(f'{listed(arm_names)} ({why})' for why, arm_names in arms_by_reason.items())}."
+        for metrics, arms_by_reason in by_metrics.items()
     ]
 
 
@@ -45,10 +45,10 @@ def named_together(metrics: Iterable[str]) -> str:
         variants.setdefault(split_variant(metric)[0], []).append(metric)
     return listed(
         words
-        for variant, own in variants.items()
+        for variant, same_variant in variants.items()
         for words in (
-            [f"the {VARIANT_WORDS[variant]} readings of {len(own)} measures"]
-            if variant != "whole" and len(own) > NAMED
-            else map(label, own)
+            [f"the {VARIANT_WORDS[variant]} variants of {len(same_variant)} measures"]
+            if variant != "whole" and len(same_variant) > NAMED
+            else map(label, same_variant)
         )
     )

@@ -25,16 +25,18 @@ def merged_map(
 
     Texts are embedded by the encoder that all runs used; those that this machine has embedded before are in its cache.
     """
-    if any(content.evidence.completion_map is None for content in contents):
+    if any(content.figure_data.completion_map is None for content in contents):
         return None, []
-    used = [_identity(content) for content in contents]
-    if len(set(used)) > 1:
-        different = listed(f"{encoder} in {name}" for encoder, name in zip(used, names, strict=True))
+    identities = [_identity(content) for content in contents]
+    if len(set(identities)) > 1:
+        different = listed(f"{encoder} in {name}" for encoder, name in zip(identities, names, strict=True))
         return None, [
             f"There is no map of all completions: the runs' sentence encoders are not the same ({different})."
         ]
     try:
-        return map_completions(embed_groups(groups, Quiet(), _encoder(contents[0], used[0]), references=False)), []
+        return map_completions(
+            embed_groups(groups, Quiet(), _encoder(contents[0], identities[0]), references=False)
+        ), []
     except EvalkitError as error:
         return None, [f"There is no map of all completions, for their encoder is not at hand: {error}"]
 
@@ -49,7 +51,7 @@ def _encoder(content: ReportContent, identity: str) -> Encoder:
     """The one that the run's suite names. Raises `EvalkitError` where that is another one here."""
     suite = content.provenance.get("suite")
     name = suite.get("encoder") if isinstance(suite, dict) else None
-    found = find_encoder(name if isinstance(name, str) else None)
-    if found.identity != identity:
-        raise EvalkitError(f"it was {identity}, and {name or 'the embedded one'} is {found.identity} here")
-    return found
+    encoder = find_encoder(name if isinstance(name, str) else None)
+    if encoder.identity != identity:
+        raise EvalkitError(f"it was {identity}, and {name or 'the embedded one'} is {encoder.identity} here")
+    return encoder

@@ -28,9 +28,9 @@ def read_content(folder: Path) -> ReportContent:
     """
     manifest = read_manifest(folder)
     summary = read_summary(folder / "summary.json")
-    prompts, asked = read_prompts(folder), read_json(folder / PROMPTS_FILE)
+    prompts, prompts_file = read_prompts(folder), read_json(folder / PROMPTS_FILE)
     try:
-        rendered = TypeAdapter(dict[str, dict[str, str]]).validate_python(asked["rendered"])
+        rendered = TypeAdapter(dict[str, dict[str, str]]).validate_python(prompts_file["rendered"])
         kept = TypeAdapter(dict[str, str]).validate_python(manifest["kept"])
         drawn = [row for row in read_rows(manifest["shards"]) if row.arm not in kept]
     except (KeyError, TypeError, ValidationError) as error:
@@ -50,7 +50,7 @@ def read_content(folder: Path) -> ReportContent:
         scores=_scores(folder / "scores.parquet", groups, summary.arms),
         provenance=manifest,
         metrics=metric_texts(sorted({estimate.metric for estimate in summary.estimates})),
-        evidence=read_figure_data(folder),
+        figure_data=read_figure_data(folder),
     )
 
 
@@ -58,14 +58,14 @@ def _scores(path: Path, groups: Mapping[str, Sequence[Group]], arms: Sequence[Ar
     """Score -> arm -> per prompt -> per completion, from the rows of scores.parquet."""
     try:
         rows = pq.read_table(path).to_pydict()
-        places = zip(rows["score"], rows["arm"], rows["prompt_id"], rows["slot"], strict=True)
-        found = dict(zip(places, rows["value"], strict=True))
+        keys = zip(rows["score"], rows["arm"], rows["prompt_id"], rows["slot"], strict=True)
+        values = dict(zip(keys, rows["value"], strict=True))
     except (OSError, KeyError, pa.ArrowException) as error:
         raise RecordsError(f"{path} cannot be read: {error}") from None
     return {
         score: {
             arm.name: [
-                [found.get((score, arm.name, group.prompt.id, c.slot)) for c in group.completions]
+                [values.get((score, arm.name, group.prompt.id, c.slot)) for c in group.completions]
                 for group in groups[arm.name]
             ]
             for arm in arms
@@ -76,10 +76,10 @@ def _scores(path: Path, groups: Mapping[str, Sequence[Group]], arms: Sequence[Ar
 
 def metric_texts(names: Sequence[str]) -> dict[str, MetricText]:
     """What the measures mean; one whose plug-in is not installed here is shown without explanation."""
-    found = {}
+    texts = {}
     for name in names:
         try:
-            found[name] = metric_text(parse(name))
+            texts[name] = metric_text(parse(name))
         except MetricError:
             continue
-    return found
+    return texts

@@ -20,8 +20,7 @@ from evalkit.records import Side
 from evalkit.report.content.content import MetricText
 from evalkit.report.html.render import asset, render
 from evalkit.report.page import SECTIONS
-from evalkit.report.plots import figures
-from evalkit.report.plots import markers as signs
+from evalkit.report.plots import figures, markers
 from evalkit.report.sections.tables import ARROWS, DIVERSE
 from evalkit.report.wording import LEVEL, label
 
@@ -36,7 +35,7 @@ class PastRun:
     name: str
     started: datetime.datetime
     evalkit: str
-    place: str
+    folder: str
     prompts: int
     arms: tuple[str, ...]
     tags: tuple[str, ...] = ()
@@ -82,8 +81,8 @@ class History:
     @property
     def breaks(self) -> tuple[str, ...]:
         """Every break in words."""
-        own = (f"{label(trend.metric)}: {note}" for trend in self.trends for note in trend.notes)
-        return (*self.notes, *own)
+        by_metric = (f"{label(trend.metric)}: {note}" for trend in self.trends for note in trend.notes)
+        return (*self.notes, *by_metric)
 
 
 def history_page(history: History) -> str:
@@ -96,7 +95,7 @@ def history_page(history: History) -> str:
         "title": f"{history.suite} over time",
         "headline": _headline(history),
         "sections": [section for section in sections if section[-1]],
-        "arms": [(arm, signs.colour(place), signs.mark(place)) for place, arm in enumerate(history.arms)],
+        "arms": [(arm, markers.colour(number), markers.mark(number)) for number, arm in enumerate(history.arms)],
         "runs": [(run, day_and_time(run.started)) for run in history.runs],
         "notes": history.notes,
         "label": label,
@@ -138,10 +137,10 @@ def _data(history: History) -> JSON:
             {
                 "name": arm,
                 "shown": figures.shown(arm),
-                "colour": signs.themed(place),
-                "symbol": signs.symbol(place),
+                "colour": markers.themed(number),
+                "symbol": markers.symbol(number),
             }
-            for place, arm in enumerate(history.arms)
+            for number, arm in enumerate(history.arms)
         ],
         "trends": [_trend(trend, history.arms) for trend in history.trends],
     }

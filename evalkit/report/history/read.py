@@ -9,13 +9,12 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from evalkit.analysis.clusters import shared_clusters
 from evalkit.analysis.effects import is_plain
 from evalkit.analysis.estimates import estimate_arms, remeasured
 from evalkit.errors import Incomparable, InputError, RecordsError
 from evalkit.metrics.registry import is_by_prompt
+from evalkit.plumbing.arrays import nan_for_none
 from evalkit.plumbing.prose import counted, listed
 from evalkit.plumbing.times import moment
 from evalkit.records import Arm, Estimate, Summary
@@ -68,10 +67,10 @@ def read_history(folders: Sequence[Path], common_prompts: bool = False) -> Histo
         )
     pasts = [_read(folder, name) for folder, name in zip(folders, short_names(folders), strict=True)]
     pasts.sort(key=lambda past: (past.run.started, past.run.name))
-    suites = {past.summary.suite: past.run.place for past in pasts}
+    suites = {past.summary.suite: past.run.folder for past in pasts}
     if len(suites) > 1:
-        told = listed(f"{place} is of {suite!r}" for suite, place in suites.items())
-        raise Incomparable(f"suite: a history is of one suite, but {told}")
+        suite_of_each = listed(f"{folder} is of {suite!r}" for suite, folder in suites.items())
+        raise Incomparable(f"suite: a history is of one suite, but {suite_of_each}")
     pasts, shared = _on_common_prompts(pasts) if common_prompts else (pasts, [])
     metrics = dict.fromkeys(metric for past in pasts for metric, _ in past.estimates)
     texts = metric_texts(list(metrics))
@@ -114,39 +113,39 @@ def _read(folder: Path, name: str) -> _Past:
 
 def _on_common_prompts(pasts: list[_Past]) -> tuple[list[_Past], list[str]]:
     """The runs on the prompts that all of them asked alike, and which took no part, in words."""
-    asked = [_asked(past) for past in pasts]
-    times = Counter(pair for own in asked for pair in own.items())
-    shared = [prompt for prompt, told in asked[0].items() if times[prompt, told] == len(pasts)]
-    alone = _alone(pasts, asked, times)
+    hashes = [_asked(past) for past in pasts]
+    counts = Counter(pair for by_prompt in hashes for pair in by_prompt.items())
+    shared = [prompt for prompt, content in hashes[0].items() if counts[prompt, content] == len(pasts)]
+    alone = _alone(pasts, hashes, counts)
     if not shared:
         raise Incomparable(f"prompts: none is asked alike by all {len(pasts)} runs{'; ' if alone else ''}{alone}")
-    gone = list(dict.fromkeys(prompt for prompt, told in times if times[prompt, told] < len(pasts)))
-    clusters = shared_clusters(shared, [past.run.place for past in pasts], [past.summary for past in pasts])
+    gone = list(dict.fromkeys(prompt for prompt, content in counts if counts[prompt, content] < len(pasts)))
+    clusters = shared_clusters(shared, [past.run.folder for past in pasts], [past.summary for past in pasts])
     cut = [_cut(past, shared, clusters) for past in pasts]
     return cut, _shared_words(pasts, cut, shared, gone, alone)
 
 
 def _asked(past: _Past) -> Mapping[str, str]:
     """Prompt -> hash of what it asks, by the summary or, of an older evalkit, by the run's prompts."""
-    told = asked_by(past.summary)
-    folder = Path(past.run.place)
-    if not told and (folder / PROMPTS_FILE).is_file():
+    hashes = asked_by(past.summary)
+    folder = Path(past.run.folder)
+    if not hashes and (folder / PROMPTS_FILE).is_file():
         known = {prompt.id: prompt for prompt in read_prompts(folder)}
         mine = [known[prompt] for prompt in past.summary.prompts if prompt in known]
-        told = dict(zip((prompt.id for prompt in mine), hashes_of(mine), strict=True))
-    if not told:
+        hashes = dict(zip((prompt.id for prompt in mine), hashes_of(mine), strict=True))
+    if not hashes:
         raise Incomparable(
             f"prompts: {folder} does not say what its prompts ask (an older evalkit wrote it), so none is known to be "
             "common; leave it out, or give its `evalkit run` again"
         )
-    return told
+    return hashes
 
 
-def _alone(pasts: Sequence[_Past], asked: Sequence[Mapping[str, str]], times: Mapping[tuple[str, str], int]) -> str:
+def _alone(pasts: Sequence[_Past], hashes: Sequence[Mapping[str, str]], counts: Mapping[tuple[str, str], int]) -> str:
     """Which single run costs the most prompts, in words: those that all others share; empty where none costs any."""
-    nearly = {pair for pair, count in times.items() if count == len(pasts) - 1}
-    costs = [len(nearly - set(own.items())) if len(pasts) > 2 else 0 for own in asked]
-    dearest = max(range(len(pasts)), key=lambda place: costs[place])
+    nearly = {pair for pair, count in counts.items() if count == len(pasts) - 1}
+    costs = [len(nearly - set(by_prompt.items())) if len(pasts) > 2 else 0 for by_prompt in hashes]
+    dearest = max(range(len(pasts)), key=lambda index: costs[index])
     if not costs[dearest]:
         return ""
     return f"without {pasts[dearest].run.name} the others would share {costs[dearest]} more"
@@ -155,21 +154,21 @@ def _alone(pasts: Sequence[_Past], asked: Sequence[Mapping[str, str]], times: Ma
 def _cut(past: _Past, shared: Sequence[str], clusters: Sequence[str]) -> _Past:
     """The run as if the shared prompts alone had been asked; what is of all its prompts at once is then gone."""
     is_whole = past.asked == frozenset(shared)
-    place = {prompt: index for index, prompt in enumerate(past.summary.prompts)}
-    places = [place[prompt] for prompt in shared]
+    position = {prompt: index for index, prompt in enumerate(past.summary.prompts)}
+    kept_positions = [position[prompt] for prompt in shared]
     kept = {
-        key: estimate if is_whole and not clusters else _again(estimate, past.arms[key[1]], places, clusters)
+        key: estimate if is_whole and not clusters else _again(estimate, past.arms[key[1]], kept_positions, clusters)
         for key, estimate in past.estimates.items()
         if is_whole or is_by_prompt(key[0])
     }
     return replace(past, version="", asked=frozenset(shared), estimates=kept)
 
 
-def _again(estimate: Estimate, arm: Arm, places: Sequence[int], clusters: Sequence[str]) -> Estimate:
-    """The estimate made anew from its values at these places."""
-    values = np.array([np.nan if (v := estimate.values[place]) is None else v for place in places], dtype=np.float64)
-    [found] = estimate_arms(remeasured(estimate, {arm.name: values}), [arm], clusters)
-    return found
+def _again(estimate: Estimate, arm: Arm, positions: Sequence[int], clusters: Sequence[str]) -> Estimate:
+    """The estimate made anew from its values at these positions."""
+    values = nan_for_none(estimate.values[index] for index in positions)
+    [remade] = estimate_arms(remeasured(estimate, {arm.name: values}), [arm], clusters)
+    return remade
 
 
 def _shared_words(
@@ -180,7 +179,7 @@ def _shared_words(
         return []
     parts = [f"{len(past.asked) - len(shared)} of {past.run.name}" for past in pasts if len(past.asked) > len(shared)]
     more = [f"some of {len(parts) - NAMED} more runs"] if len(parts) > NAMED else []
-    told = [
+    notes = [
         f"All numbers are of the {counted(len(shared), 'prompt')} that all runs asked alike. Left out: "
         f"{listed([*parts[:NAMED], *more])} ({few(gone)})" + (f"; {alone}." if alone else ".")
     ]
@@ -188,8 +187,8 @@ def _shared_words(
         m for was, now in zip(pasts, cut, strict=True) for m, a in was.estimates if (m, a) not in now.estimates
     )
     if lost:
-        told.append(f"Left out too, because they are of all the prompts of a run at once: {listed(map(label, lost))}.")
-    return told
+        notes.append(f"Left out too, because they are of all the prompts of a run at once: {listed(map(label, lost))}.")
+    return notes
 
 
 def _version(manifest: Mapping[str, Any]) -> str:
@@ -210,23 +209,23 @@ def _frames(manifest: Mapping[str, Any]) -> dict[str, tuple[tuple[str, object], 
 
 
 def _trend(metric: str, arms: Sequence[str], pasts: Sequence[_Past], text: MetricText | None) -> Trend:
-    one = next(e for past in pasts for (name, _), e in past.estimates.items() if name == metric)
+    example = next(e for past in pasts for (name, _), e in past.estimates.items() if name == metric)
     lines = [_line(metric, arm, pasts) for arm in arms]
     drawn = tuple(line for line in lines if any(value is not None for value in line.values))
     notes = _other_signatures(metric, drawn, pasts)
-    return Trend(metric, one.traits.side, text or MetricText("", one.better, ""), drawn, tuple(notes))
+    return Trend(metric, example.traits.side, text or MetricText("", example.better, ""), drawn, tuple(notes))
 
 
 def _line(metric: str, arm: str, pasts: Sequence[_Past]) -> Line:
-    found = [past.estimates.get((metric, arm)) for past in pasts]
-    ways = [_way(estimate, arm, past) for estimate, past in zip(found, pasts, strict=True)]
+    estimates = [past.estimates.get((metric, arm)) for past in pasts]
+    ways = [_way(estimate, arm, past) for estimate, past in zip(estimates, pasts, strict=True)]
     return Line(
         arm=arm,
-        values=tuple(e.value if e else None for e in found),
-        lows=tuple(e.low if e else None for e in found),
-        highs=tuple(e.high if e else None for e in found),
-        signatures=tuple(e.signature if e else None for e in found),
-        breaks=tuple(place for place, before in _neighbours(found) if ways[place] != ways[before]),
+        values=tuple(e.value if e else None for e in estimates),
+        lows=tuple(e.low if e else None for e in estimates),
+        highs=tuple(e.high if e else None for e in estimates),
+        signatures=tuple(e.signature if e else None for e in estimates),
+        breaks=tuple(run for run, earlier in _neighbours(estimates) if ways[run] != ways[earlier]),
     )
 
 
@@ -242,24 +241,24 @@ def _settings(arm: Arm | None, past: _Past) -> tuple[tuple[str, object], ...]:
     return (*drawn, ("best_of", arm.best_of), *past.frames.get(arm.checkpoint, ()))
 
 
-def _neighbours(found: Sequence[object]) -> list[tuple[int, int]]:
-    """(place, the place before it) of all that is there, over the gaps."""
-    there = [place for place, one in enumerate(found) if one is not None]
-    return [(place, before) for before, place in pairwise(there)]
+def _neighbours(values: Sequence[object]) -> list[tuple[int, int]]:
+    """(index, the index before it) of all values that are there, over the gaps."""
+    present = [index for index, value in enumerate(values) if value is not None]
+    return [(index, earlier) for earlier, index in pairwise(present)]
 
 
 def _other_signatures(metric: str, lines: Sequence[Line], pasts: Sequence[_Past]) -> list[str]:
     """Each change once, with the arms that it is of."""
     changes: dict[tuple[int, str], list[str]] = {}
     for line in lines:
-        for place, before in _neighbours(line.signatures):
-            now, was = line.signatures[place], line.signatures[before]
+        for run, earlier in _neighbours(line.signatures):
+            now, was = line.signatures[run], line.signatures[earlier]
             if now is not None and was is not None and now != was:
-                changes.setdefault((place, unlike_fields(now, was)), []).append(line.arm)
+                changes.setdefault((run, unlike_fields(now, was)), []).append(line.arm)
     return [
-        f"From {pasts[place].run.name} on {_of_which(arms, lines)} measured in another way ({fields}); the dotted line "
+        f"From {pasts[run].run.name} on {_of_which(arms, lines)} measured in another way ({fields}); the dotted line "
         "is where numbers may no longer be compared."
-        for (place, fields), arms in sorted(changes.items())
+        for (run, fields), arms in sorted(changes.items())
     ]
 
 
@@ -290,17 +289,17 @@ def _other_settings(arms: Sequence[str], pasts: Sequence[_Past]) -> list[str]:
     notes = []
     for arm in arms:
         known = [past.arms.get(arm) for past in pasts]
-        for place, before in _neighbours(known):
+        for run, earlier in _neighbours(known):
             changed = [
                 f"{key} {now!r} instead of {was!r}"
                 for (key, now), (_, was) in zip(
-                    _settings(known[place], pasts[place]), _settings(known[before], pasts[before]), strict=False
+                    _settings(known[run], pasts[run]), _settings(known[earlier], pasts[earlier]), strict=False
                 )
                 if now != was
             ]
             if changed:
                 notes.append(
-                    f"From {pasts[place].run.name} on {arm} is asked or drawn with {listed(changed)}: its lines break "
+                    f"From {pasts[run].run.name} on {arm} is asked or drawn with {listed(changed)}: its lines break "
                     "there."
                 )
     return notes

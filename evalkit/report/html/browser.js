@@ -25,17 +25,17 @@
 
   // ---- search: in prompts at once, in completions when asked to ----
 
-  let asked = []; // one pattern a word
+  let patterns = []; // one a word of the search
   let among = null; // prompt -> completions that hold all words; null where completions are not searched
   let searched = 0; // prompts whose completions were looked through
   let search = 0; // which search this is: one that is no longer the latest stops
 
   const literally = (word) => new RegExp(word.replace(/[\\^$.*+?()[\]{}|/]/g, "\\$&"), "iu");
-  const holds = (text) => asked.every((word) => word.test(text));
+  const holds = (text) => patterns.every((pattern) => pattern.test(text));
 
   function ask() {
     const marked = among !== null;
-    asked = byId("search").value.split(/\s+/).filter(Boolean).map(literally);
+    patterns = byId("search").value.split(/\s+/).filter(Boolean).map(literally);
     among = null;
     stopSearch();
     if (marked) show(current);
@@ -43,7 +43,7 @@
 
   async function searchCompletions() {
     if (among) return;
-    if (!asked.length) {
+    if (!patterns.length) {
       byId("search").focus();
       return;
     }
@@ -75,15 +75,15 @@
   function fillControls() {
     const counts = new Map();
     for (const tag of data.prompts.flatMap((prompt) => prompt.tags)) counts.set(tag, (counts.get(tag) ?? 0) + 1);
-    const tags = [...counts].sort(([one], [other]) => (one < other ? -1 : 1));
+    const tags = [...counts].sort(([a], [b]) => (a < b ? -1 : 1));
     byId("tag").append(...tags.map(([tag, count]) => element("option", { value: tag, textContent: `${tag} (${count})` })));
     const kinds = [["Loss of diversity", "diversity", "lost"], ["Gain of quality", "quality", "gained"], ["Loss of quality", "quality", "lost"]];
     byId("sort").append(...kinds.map((kind) => orders(...kind)).filter(Boolean));
   }
 
   function orders(label, side, way) {
-    const found = data.losses.map((loss, index) => [loss, index]).filter(([loss]) => loss.side === side);
-    const options = found.map(([loss, index]) => element("option", { value: `${way} ${index}`, textContent: `largest ${way === "lost" ? "loss" : "gain"} in ${loss.name}` }));
+    const losses = data.losses.map((loss, index) => [loss, index]).filter(([loss]) => loss.side === side);
+    const options = losses.map(([loss, index]) => element("option", { value: `${way} ${index}`, textContent: `largest ${way === "lost" ? "loss" : "gain"} in ${loss.name}` }));
     return options.length ? element("optgroup", { label }, ...options) : null;
   }
 
@@ -108,11 +108,11 @@
     listed = matching();
     if (by) listed.sort((a, b) => (by.values[b] ?? -Infinity) - (by.values[a] ?? -Infinity) || a - b);
     list.replaceChildren(...listed.map((index) => entry(index, by)));
-    byId("found").textContent = told();
+    byId("found").textContent = matchCount();
     mark();
   }
 
-  function told() {
+  function matchCount() {
     const shown = `${listed.length} of ${data.prompts.length} prompts`;
     if (!among) return shown;
     const completions = [...among.values()].reduce((sum, count) => sum + count, 0);
@@ -164,12 +164,12 @@
   }
 
   function step(to) {
-    const place = listed.indexOf(current);
-    const next = listed[Math.min(Math.max(place < 0 ? 0 : to(place), 0), listed.length - 1)];
+    const position = listed.indexOf(current);
+    const next = listed[Math.min(Math.max(position < 0 ? 0 : to(position), 0), listed.length - 1)];
     if (next !== undefined && next !== current) go(next);
   }
 
-  const STEPS = { next: (place) => place + 1, previous: (place) => place - 1, first: () => 0, last: () => listed.length - 1 };
+  const STEPS = { next: (position) => position + 1, previous: (position) => position - 1, first: () => 0, last: () => listed.length - 1 };
   const IN_LIST = { ArrowDown: STEPS.next, ArrowUp: STEPS.previous, Home: STEPS.first, End: STEPS.last };
   const ANYWHERE = { j: STEPS.next, k: STEPS.previous };
 
@@ -223,8 +223,8 @@
     const about = element("div", { className: "about" }, element("a", { href: address(current), textContent: "link to this prompt" }));
     about.append(...prompt.tags.map((tag) => element("span", { className: "tag", textContent: tag })));
     if (prompt.answer != null) about.append(element("span", { textContent: `right answer: ${prompt.answer}` }));
-    const law = Object.entries(prompt.choices ?? {}).map(([choice, share]) => `${choice} ${number(share)}`);
-    if (law.length) about.append(element("span", { textContent: `target law: ${law.join(", ")}` }));
+    const target = Object.entries(prompt.choices ?? {}).map(([choice, share]) => `${choice} ${number(share)}`);
+    if (target.length) about.append(element("span", { textContent: `target distribution: ${target.join(", ")}` }));
     for (const text of prompt.references ?? []) about.append(element("span", { dir: "auto", textContent: `reference: ${text}` }));
     if (!block) return [heading, about, element("p", { className: "nothing", textContent: "The completions of this prompt are not in this file; they are in the run's folder." })];
     const arms = data.arms.filter((arm) => Object.hasOwn(block, arm.name)).map((arm) => armView(arm, block[arm.name]));
@@ -234,13 +234,13 @@
   function metricsView(index) {
     const names = data.summary.arms.map((arm) => arm.name);
     const head = ["Metric", ...names].map((name) => element("th", { scope: "col" }, element("bdi", { textContent: name })));
-    const found = new Map();
+    const byMetric = new Map();
     for (const { metric, arm, values } of data.summary.estimates) {
-      if (!found.has(metric)) found.set(metric, new Map());
-      found.get(metric).set(arm, values[index]);
+      if (!byMetric.has(metric)) byMetric.set(metric, new Map());
+      byMetric.get(metric).set(arm, values[index]);
     }
     const rows = Object.keys(data.names).map((metric) => {
-      const values = found.get(metric);
+      const values = byMetric.get(metric);
       const cells = names.map((name) => element("td", { className: "number", textContent: values.get(name) == null ? "–" : number(values.get(name)) }));
       return element("tr", {}, element("th", { scope: "row" }, element("bdi", { textContent: data.names[metric] })), ...cells);
     });
@@ -277,9 +277,9 @@
   // ---- groups of completions ----
 
   function byMeaning(classes) {
-    const found = new Map();
-    for (const entry of classes) found.set(entry.meaning, [...(found.get(entry.meaning) ?? []), entry]);
-    return [...found.values()].map(grouped).sort((one, other) => other.count - one.count);
+    const byMeaning = new Map();
+    for (const entry of classes) byMeaning.set(entry.meaning, [...(byMeaning.get(entry.meaning) ?? []), entry]);
+    return [...byMeaning.values()].map(grouped).sort((a, b) => b.count - a.count);
   }
 
   // Different texts as one entry; its scores are means over completions.
@@ -353,16 +353,16 @@
     }));
     const runs = words.map(runsOf);
     const holders = new Map();
-    for (const [index, own] of runs.entries()) {
-      for (const run of new Set(own)) holders.set(run, (holders.get(run) ?? 0) + classes[index].count);
+    for (const [index, ofEntry] of runs.entries()) {
+      for (const run of new Set(ofEntry)) holders.set(run, (holders.get(run) ?? 0) + classes[index].count);
     }
     const marks = new Map();
     let [all, repeating] = [0, 0];
     for (const [index, entry] of classes.entries()) {
       const levels = new Uint8Array(words[index].length);
-      for (const [place, run] of runs[index].entries()) {
+      for (const [position, run] of runs[index].entries()) {
         const level = levelOf(holders.get(run), total);
-        for (let word = place; word < place + RUN; word += 1) levels[word] = Math.max(levels[word], level); // beyond a short text's end nothing is written
+        for (let word = position; word < position + RUN; word += 1) levels[word] = Math.max(levels[word], level); // beyond a short text's end nothing is written
       }
       marks.set(entry, { words: words[index], levels });
       all += entry.count * levels.length;
@@ -374,7 +374,7 @@
   // A name for the run that begins at each word; a text of fewer words is one run.
   function runsOf(words) {
     const starts = words.slice(0, words.length && Math.max(words.length - RUN + 1, 1));
-    return starts.map((_, place) => words.slice(place, place + RUN).map(({ id }) => id).join());
+    return starts.map((_, position) => words.slice(position, position + RUN).map(({ id }) => id).join());
   }
 
   const levelOf = (holders, total) => (holders < 2 ? 0 : LEVELS.length - LEVELS.findIndex((least) => holders >= least * total));
@@ -391,9 +391,9 @@
         if (next) kinds.fill(Math.min(levels[index], levels[index + 1]), end, next.start);
       }
     }
-    for (const word of among && holds(entry.text) ? asked : []) {
-      for (const found of text.matchAll(new RegExp(word.source, "giu"))) {
-        for (let place = found.index; place < found.index + found[0].length; place += 1) kinds[place] |= HIT;
+    for (const pattern of among && holds(entry.text) ? patterns : []) {
+      for (const found of text.matchAll(new RegExp(pattern.source, "giu"))) {
+        for (let position = found.index; position < found.index + found[0].length; position += 1) kinds[position] |= HIT;
       }
     }
     const nodes = [];

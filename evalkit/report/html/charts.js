@@ -54,16 +54,16 @@ const charts = (() => {
     return { data, layout: { ...layout, width } };
   }
 
-  function draw(place, figure) {
-    const height = figure.layout.height ?? place.clientHeight;
-    const width = place.clientWidth;
-    drawn.set(place, { figure, width });
-    watch.observe(place);
+  function draw(plot, figure) {
+    const height = figure.layout.height ?? plot.clientHeight;
+    const width = plot.clientWidth;
+    drawn.set(plot, { figure, width });
+    watch.observe(plot);
     if (!width) return;
     const { data, layout } = fitted({ ...figure, layout: { ...figure.layout, height } }, width);
     layout.font.family = getComputedStyle(document.body).fontFamily;
-    Plotly.react(place, data, layout, { displayModeBar: false });
-    placeNames(place);
+    Plotly.react(plot, data, layout, { displayModeBar: false });
+    placeNames(plot);
   }
 
   // A window that changes, a column that moves, a folded part that opens: all change the room of a chart.
@@ -74,9 +74,9 @@ const charts = (() => {
     }
   });
 
-  function clear(place) {
-    drawn.delete(place);
-    Plotly.purge(place);
+  function clear(plot) {
+    drawn.delete(plot);
+    Plotly.purge(plot);
   }
 
   // Charts are drawn before the browser lays the pages out: the sheet's width is the page's own while it prints.

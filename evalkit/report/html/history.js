@@ -10,31 +10,31 @@
 
   // ---- lines ----
 
-  function told(arm, line, place) {
-    const run = data.runs[place];
-    const interval = between(line.lows[place], line.highs[place]);
-    const words = interval ? `${digits(line.values[place])}, ${data.confidence} interval ${interval}` : digits(line.values[place]);
-    const broken = line.breaks.includes(place) ? "<br>not to be compared with the run before" : "";
+  function hover(arm, line, index) {
+    const run = data.runs[index];
+    const interval = between(line.lows[index], line.highs[index]);
+    const words = interval ? `${digits(line.values[index])}, ${data.confidence} interval ${interval}` : digits(line.values[index]);
+    const broken = line.breaks.includes(index) ? "<br>not to be compared with the run before" : "";
     return `<b>${arm.shown}</b>, ${run.shown}<br>${run.at} UTC<br>${words}${broken}`;
   }
 
   // A missing value between two points keeps Plotly from joining them.
   function points(arm, line) {
-    const found = { x: [], y: [], text: [] };
-    for (const [place, value] of line.values.entries()) {
+    const points = { x: [], y: [], text: [] };
+    for (const [index, value] of line.values.entries()) {
       if (value === null) continue;
-      if (line.breaks.includes(place)) { found.x.push(data.runs[place].at); found.y.push(null); found.text.push(""); }
-      found.x.push(data.runs[place].at);
-      found.y.push(value);
-      found.text.push(told(arm, line, place));
+      if (line.breaks.includes(index)) { points.x.push(data.runs[index].at); points.y.push(null); points.text.push(""); }
+      points.x.push(data.runs[index].at);
+      points.y.push(value);
+      points.text.push(hover(arm, line, index));
     }
-    return found;
+    return points;
   }
 
   // All intervals of a line are one path: a thousand error bars would be a thousand elements.
   function intervals(line) {
-    const bars = line.lows.map((low, place) => {
-      const at = data.runs[place].at.replace(" ", "_"), high = line.highs[place];
+    const bars = line.lows.map((low, index) => {
+      const at = data.runs[index].at.replace(" ", "_"), high = line.highs[index];
       return low === null || high === null ? "" : `M${at},${low}L${at},${high}`;
     });
     const path = bars.join("");
@@ -50,13 +50,13 @@
     };
   }
 
-  const time = (place) => Date.parse(data.runs[place].started);
+  const time = (index) => Date.parse(data.runs[index].started);
 
   // A break stands between the two runs that must not be compared.
   function breakLines(lines) {
-    const places = [...new Set(lines.flatMap(({ breaks }) => breaks))];
-    return places.map((place) => {
-      const between = new Date((time(place - 1) + time(place)) / 2).toISOString().slice(0, 19).replace("T", " ");
+    const indices = [...new Set(lines.flatMap(({ breaks }) => breaks))];
+    return indices.map((index) => {
+      const between = new Date((time(index - 1) + time(index)) / 2).toISOString().slice(0, 19).replace("T", " ");
       return { type: "line", x0: between, x1: between, yref: "paper", y0: 0, y1: 1, line: { color: "var(--lost)", width: 1, dash: "dot" } };
     });
   }
@@ -87,18 +87,18 @@
     return Object.assign(document.createElement(tag), { textContent: text }, more);
   }
 
-  function number(line, place) {
-    const made = cell("td", line.values[place] === null ? "–" : digits(line.values[place]));
-    made.append(cell("span", between(line.lows[place], line.highs[place]), { className: "interval" }));
+  function number(line, index) {
+    const made = cell("td", line.values[index] === null ? "–" : digits(line.values[index]));
+    made.append(cell("span", between(line.lows[index], line.highs[index]), { className: "interval" }));
     return made;
   }
 
   function table({ lines }) {
     const head = document.createElement("tr");
     head.append(...["Run", "Started (UTC)", ...lines.map(({ arm }) => data.arms[arm].name)].map((name) => cell("th", name, { scope: "col" })));
-    const rows = data.runs.map((run, place) => {
-      const row = cell("tr", "", { className: lines.some(({ breaks }) => breaks.includes(place)) ? "changed" : "" });
-      row.append(cell("th", run.name, { scope: "row" }), cell("td", run.at), ...lines.map((line) => number(line, place)));
+    const rows = data.runs.map((run, index) => {
+      const row = cell("tr", "", { className: lines.some(({ breaks }) => breaks.includes(index)) ? "changed" : "" });
+      row.append(cell("th", run.name, { scope: "row" }), cell("td", run.at), ...lines.map((line) => number(line, index)));
       return row;
     });
     const made = document.createElement("table");
@@ -109,8 +109,8 @@
 
   for (const details of document.querySelectorAll("details.numbers")) {
     const fill = () => {
-      const place = details.querySelector(".scroll");
-      if (details.open && !place.firstElementChild) place.append(table(data.trends[details.dataset.trend]));
+      const region = details.querySelector(".scroll");
+      if (details.open && !region.firstElementChild) region.append(table(data.trends[details.dataset.trend]));
     };
     details.addEventListener("toggle", fill);
     fill();
@@ -124,10 +124,10 @@
     const rows = [["run", "started", "metric", "arm", "value", "low", "high", "signature"]];
     for (const { metric, lines, signatures } of data.trends) {
       for (const { arm, values, lows, highs, signatures: ways } of lines) {
-        for (const [place, { name, started }] of data.runs.entries()) {
-          if (ways[place] === null) continue;
-          const numbers = [values, lows, highs].map((row) => String(row[place] ?? ""));
-          rows.push([name, started, metric, data.arms[arm].name, ...numbers, signatures[ways[place]]]);
+        for (const [index, { name, started }] of data.runs.entries()) {
+          if (ways[index] === null) continue;
+          const numbers = [values, lows, highs].map((row) => String(row[index] ?? ""));
+          rows.push([name, started, metric, data.arms[arm].name, ...numbers, signatures[ways[index]]]);
         }
       }
     }

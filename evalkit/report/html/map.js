@@ -39,7 +39,7 @@
   // ---- figures ----
 
   // Area, not width, is what the eye takes for a number.
-  const sizes = (counts, one) => counts.map((count) => one * Math.sqrt(count));
+  const sizes = (counts, single) => counts.map((count) => single * Math.sqrt(count));
   const most = (counts) => counts.reduce((a, b) => Math.max(a, b), 1);
 
   function ellipse([x, y, long, short, turn]) {
@@ -81,24 +81,24 @@
 
   // The width of a point of one text: what so many leave room for.
   function single() {
-    const counts = map.prompts.flatMap((one) => one.arms.flatMap((texts) => texts.counts));
+    const counts = map.prompts.flatMap((prompt) => prompt.arms.flatMap((texts) => texts.counts));
     return Math.max(2, Math.min(7, 310 / Math.sqrt(counts.length), 28 / Math.sqrt(most(counts))));
   }
 
   function cloud(arm, width) {
-    const found = map.prompts.flatMap((one, place) => {
-      const own = one.arms.find((texts) => texts.arm === arm);
-      if (!own) return [];
-      const { id } = prompts[one.index];
+    const dots = map.prompts.flatMap((prompt, choice) => {
+      const drawn = prompt.arms.find((texts) => texts.arm === arm);
+      if (!drawn) return [];
+      const { id } = prompts[prompt.index];
       const name = `<b>${arms[arm].label}</b> on ${escaped(shortened(plain(id), 40))}<br>`;
-      return own.counts.map((count, text) => ({ x: own.ax[text], y: own.ay[text], count, place, told: `${name}${count} alike; click for this prompt's map` }));
+      return drawn.counts.map((count, text) => ({ x: drawn.ax[text], y: drawn.ay[text], count, choice, hover: `${name}${count} alike; click for this prompt's map` }));
     });
-    found.sort((a, b) => b.count - a.count);
+    dots.sort((a, b) => b.count - a.count);
     const { colour, symbol } = arms[arm];
     return {
       type: "scatter", mode: "markers", showlegend: false, hoverinfo: "text",
-      x: found.map(({ x }) => x), y: found.map(({ y }) => y), hovertext: found.map(({ told }) => told), customdata: found.map(({ place }) => place),
-      marker: { color: colour, symbol, size: sizes(found.map(({ count }) => count), width), opacity: 0.35, line: { width: 0 } },
+      x: dots.map(({ x }) => x), y: dots.map(({ y }) => y), hovertext: dots.map(({ hover }) => hover), customdata: dots.map(({ choice }) => choice),
+      marker: { color: colour, symbol, size: sizes(dots.map(({ count }) => count), width), opacity: 0.35, line: { width: 0 } },
     };
   }
 
@@ -127,18 +127,18 @@
     const whole = down * (high + title);
     const data = [];
     const rest = { annotations: [] };
-    arms.forEach((arm, place) => {
-      const [column, row] = [place % across, Math.floor(place / across)];
-      const suffix = place ? `${place + 1}` : "";
+    arms.forEach((arm, index) => {
+      const [column, row] = [index % across, Math.floor(index / across)];
+      const suffix = index ? `${index + 1}` : "";
       const top = 1 - (row * (high + title) + title) / whole;
       rest[`xaxis${suffix}`] = { ...axis(range.x), anchor: `y${suffix}`, domain: [(column * (panel + GAP)) / width, (column * (panel + GAP) + panel) / width] };
       rest[`yaxis${suffix}`] = { ...axis(range.y), anchor: `x${suffix}`, scaleanchor: `x${suffix}`, domain: [Math.max(top - high / whole, 0), top] };
       const on = { xaxis: `x${suffix}`, yaxis: `y${suffix}` };
-      const own = { color: "var(--ink)", width: 2, dash: "solid" };
+      const solid = { color: "var(--ink)", width: 2, dash: "solid" };
       const lines = [];
       if (arms[arm.baseline]?.outline) lines.push(outline(arms[arm.baseline].outline, { color: "var(--muted)", width: 1.5, dash: "dot" }));
-      if (arm.outline) lines.push(outline(arm.outline, own));
-      data.push(...[clouds[place], ...lines].map((trace) => ({ ...trace, ...on })));
+      if (arm.outline) lines.push(outline(arm.outline, solid));
+      data.push(...[clouds[index], ...lines].map((trace) => ({ ...trace, ...on })));
       rest.annotations.push({
         text: `<b>${fitting(arm.label, panel)}</b>`, x: 0, y: 1, xref: `x${suffix} domain`, yref: `y${suffix} domain`, xanchor: "left", yanchor: "bottom", showarrow: false,
         font: { color: arm.colour, size: 13 },
@@ -150,11 +150,11 @@
   // ---- one prompt ----
 
   // Who else says a text, and how often.
-  function speakers(one, block) {
+  function speakers(prompt, block) {
     const said = new Map();
-    for (const { arm, texts, counts } of one.arms) {
-      texts.forEach((place, text) => {
-        const words = block?.[arms[arm].name]?.classes[place]?.text;
+    for (const { arm, texts, counts } of prompt.arms) {
+      texts.forEach((entry, text) => {
+        const words = block?.[arms[arm].name]?.classes[entry]?.text;
         if (words === undefined) return;
         if (!said.has(words)) said.set(words, []);
         said.get(words).push(`${counts[text]} × ${arms[arm].label}`);
@@ -165,8 +165,8 @@
 
   function points({ arm, texts, counts, x, y }, single, block, said) {
     const { name, label, colour, symbol } = arms[arm];
-    const told = texts.map((place, text) => {
-      const words = block?.[name]?.classes[place]?.text;
+    const hovers = texts.map((entry, text) => {
+      const words = block?.[name]?.classes[entry]?.text;
       if (words === undefined) return `<b>${counts[text]} × ${label}</b><br>the text is in the run's folder`;
       return `<b>${said.get(words).join(", ")}</b><br>${wrapped(words)}`;
     });
@@ -177,7 +177,7 @@
     // An edge of its own, so that arms which say the same text are still told apart where they lie on each other.
     return [
       { ...trace, hoverinfo: "skip", marker: { color: colour, symbol, size, opacity: 0.3, line: { width: 0 } } },
-      { ...trace, hoverinfo: "text", hovertext: inOrder(told), marker: { color: colour, symbol: `${symbol}-open`, size, line: { width: 1.5 } } },
+      { ...trace, hoverinfo: "text", hovertext: inOrder(hovers), marker: { color: colour, symbol: `${symbol}-open`, size, line: { width: 1.5 } } },
     ];
   }
 
@@ -186,16 +186,16 @@
     marker: { color: colour, symbol, size: 9 }, line: { color: colour, width: 2, dash },
   });
 
-  function promptMap(one, block) {
-    const said = speakers(one, block);
-    const single = Math.min(8, 80 / Math.sqrt(most(one.arms.flatMap(({ counts }) => counts))));
-    const drawn = one.arms.flatMap((texts) => points(texts, single, block, said));
-    const lines = one.arms.map(({ arm, outline: places }) => ({ ...outline(places, { color: arms[arm].colour, width: 2, dash: arms[arm].dash }), legendgroup: arms[arm].label }));
+  function promptMap(prompt, block) {
+    const said = speakers(prompt, block);
+    const single = Math.min(8, 80 / Math.sqrt(most(prompt.arms.flatMap(({ counts }) => counts))));
+    const drawn = prompt.arms.flatMap((texts) => points(texts, single, block, said));
+    const lines = prompt.arms.map(({ arm, outline: ellipseOf }) => ({ ...outline(ellipseOf, { color: arms[arm].colour, width: 2, dash: arms[arm].dash }), legendgroup: arms[arm].label }));
     const range = ends([...drawn, ...lines]);
     const width = byId("map-one").clientWidth;
     const height = Math.min(width * (span(range.y) / span(range.x)), 560);
     return {
-      data: [...drawn, ...lines, ...one.arms.map(({ arm }) => key(arms[arm]))],
+      data: [...drawn, ...lines, ...prompt.arms.map(({ arm }) => key(arms[arm]))],
       layout: layout(Math.max(height, 220) + 70, {
         xaxis: axis(range.x), yaxis: { ...axis(range.y), scaleanchor: "x" },
         legend: { orientation: "h", x: 0, y: 1.01, yanchor: "bottom" }, margin: { l: 2, r: 2, t: 60, b: 4 },
@@ -203,8 +203,8 @@
     };
   }
 
-  function tell(one) {
-    const rows = one.arms.map(({ arm, told }) => {
+  function fillTable(prompt) {
+    const rows = prompt.arms.map(({ arm, cells }) => {
       const row = document.createElement("tr");
       const head = document.createElement("th");
       const dot = document.createElement("span");
@@ -214,28 +214,28 @@
       name.textContent = arms[arm].name;
       head.append(dot, name);
       row.append(head);
-      for (const value of told) row.insertCell().textContent = value;
+      for (const value of cells) row.insertCell().textContent = value;
       return row;
     });
     byId("map-rows").replaceChildren(...rows);
-    byId("map-asked").textContent = prompts[one.index].text || prompts[one.index].id;
-    byId("map-off").textContent = `${Math.round(100 * one.stress)} %`;
-    byId("map-read").href = `#prompt-${encodeURIComponent(prompts[one.index].id)}`;
+    byId("map-asked").textContent = prompts[prompt.index].text || prompts[prompt.index].id;
+    byId("map-off").textContent = `${Math.round(100 * prompt.stress)} %`;
+    byId("map-read").href = `#prompt-${encodeURIComponent(prompts[prompt.index].id)}`;
   }
 
-  let shown = { one: null, block: null };
+  let shown = { prompt: null, block: null };
 
   // At once, for print does not wait; then again with the texts.
   async function drawOne() {
-    const one = map.prompts[pick.value];
-    tell(one);
-    if (shown.one !== one) shown = { one, block: null };
-    charts.draw(byId("map-one"), promptMap(one, shown.block));
+    const prompt = map.prompts[pick.value];
+    fillTable(prompt);
+    if (shown.prompt !== prompt) shown = { prompt, block: null };
+    charts.draw(byId("map-one"), promptMap(prompt, shown.block));
     if (shown.block) return;
-    const block = await report.unpack(one.index);
-    if (!block || shown.one !== one) return;
+    const block = await report.unpack(prompt.index);
+    if (!block || shown.prompt !== prompt) return;
     shown.block = block;
-    charts.draw(byId("map-one"), promptMap(one, block));
+    charts.draw(byId("map-one"), promptMap(prompt, block));
   }
 
   // ---- when ----
@@ -250,8 +250,8 @@
     drawOne();
   }
 
-  function open(place) {
-    pick.value = place;
+  function open(choice) {
+    pick.value = choice;
     drawOne();
     byId("one-prompt").scrollIntoView({ behavior: matchMedia("(prefers-reduced-motion: reduce)").matches ? "auto" : "smooth" });
   }
@@ -262,7 +262,7 @@
     drawAll();
   }
 
-  pick.append(...map.prompts.map(({ index }, place) => new Option(nameOf(prompts[index]), place)));
+  pick.append(...map.prompts.map(({ index }, choice) => new Option(nameOf(prompts[index]), choice)));
   pick.addEventListener("change", drawOne);
   byId("map-read").addEventListener("click", () => byId("browser")?.scrollIntoView());
   let width = 0;

@@ -16,14 +16,14 @@ const placeNames = (() => {
   const STEP = 12;  // pixels between the boxes that stand for a slanting line
   const OUT = 8;  // pixels that a name may stand out of the plot at the left, where no number is
 
-  function placeNames(place) {
-    const named = namedTraces(place);
+  function placeNames(plot) {
+    const named = namedTraces(plot);
     const names = named.flatMap(({ names: own }) => own);
     if (!names.length) return;
-    const points = [...place.querySelectorAll(".points path")].map(box);
-    const words = [...place.querySelectorAll(".annotation-text")].map(box);
-    const lines = linesOf(place);
-    const frame = frameOf(place);
+    const points = [...plot.querySelectorAll(".points path")].map(box);
+    const words = [...plot.querySelectorAll(".annotation-text")].map(box);
+    const lines = linesOf(plot);
+    const frame = frameOf(plot);
     for (let round = 0; round < ROUNDS; round++) {
       for (const name of names) {
         const others = names.filter((other) => other !== name && other.side !== null).map(({ spots, side }) => spots[side]);
@@ -33,17 +33,17 @@ const placeNames = (() => {
       }
     }
     for (const { index, names: own } of named) {
-      Plotly.restyle(place, { textposition: [own.map(({ side }) => SIDES[side])] }, [index]);
+      Plotly.restyle(plot, { textposition: [own.map(({ side }) => SIDES[side])] }, [index]);
     }
   }
 
   const cost = (spot, taken, lines, frame) =>
     WORST * (area(spot) - shared(spot, frame) + covered(spot, taken)) + BAD * covered(spot, lines);
 
-  // The traces of points with names, by their place in the figure.
-  function namedTraces(place) {
-    const nodes = [...place.querySelectorAll(".scatterlayer > .trace")];
-    const scattered = [...place.data.entries()].filter(([, { type }]) => type === "scatter");
+  // The traces of points with names, by their position in the figure.
+  function namedTraces(plot) {
+    const nodes = [...plot.querySelectorAll(".scatterlayer > .trace")];
+    const scattered = [...plot.data.entries()].filter(([, { type }]) => type === "scatter");
     return scattered.flatMap(([index, trace], order) => {
       if (!trace.mode?.includes("markers+text")) return [];
       const words = [...(nodes[order]?.querySelectorAll(".textpoint text") ?? [])];
@@ -71,9 +71,9 @@ const placeNames = (() => {
   }
 
   // The bars of intervals, which are straight, and the lines that join points, as small boxes along them.
-  function linesOf(place) {
-    const bars = [...place.querySelectorAll(".errorbar path")].map(box);
-    return [...bars.map(widened), ...[...place.querySelectorAll(".js-line")].flatMap(along)];
+  function linesOf(plot) {
+    const bars = [...plot.querySelectorAll(".errorbar path")].map(box);
+    return [...bars.map(widened), ...[...plot.querySelectorAll(".js-line")].flatMap(along)];
   }
 
   function along(line) {
@@ -86,9 +86,9 @@ const placeNames = (() => {
     });
   }
 
-  function frameOf(place) {
-    const { right, top } = place.getBoundingClientRect();
-    const inside = place.querySelector(".nsewdrag").getBoundingClientRect();
+  function frameOf(plot) {
+    const { right, top } = plot.getBoundingClientRect();
+    const inside = plot.querySelector(".nsewdrag").getBoundingClientRect();
     return { left: inside.left - OUT, right, top, bottom: inside.bottom };
   }
 

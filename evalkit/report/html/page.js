@@ -3,24 +3,24 @@
 (() => {
   const { data, byId, element } = report;
 
-  function draw(place, figure) {
-    if (!place) return;
+  function draw(plot, figure) {
+    if (!plot) return;
     if (!figure) {
-      charts.clear(place);
-      place.replaceChildren(element("p", { className: "nothing", textContent: "Nothing here can be put on one scale; see the tables." }));
+      charts.clear(plot);
+      plot.replaceChildren(element("p", { className: "nothing", textContent: "Nothing here can be put on one scale; see the tables." }));
       return;
     }
-    charts.draw(place, figure);
+    charts.draw(plot, figure);
   }
 
   const picked = (id) => Number(byId(id)?.value ?? 0);
 
   function drawAll() {
     draw(byId("overview-plot"), data.overview[picked("pick-quality")]?.[picked("pick-diversity")]);
-    draw(byId("distance-quality-plot"), data.distance.quality[picked("pick-quality")]);
-    draw(byId("distance-diversity-plot"), data.distance.diversity[picked("pick-diversity")]);
-    const said = data.readings[picked("pick-quality")]?.[picked("pick-diversity")] ?? [];
-    byId("reading")?.replaceChildren(...said.map((sentence) => element("p", { textContent: sentence })));
+    draw(byId("kl-quality-plot"), data.kl_tradeoff.quality[picked("pick-quality")]);
+    draw(byId("kl-diversity-plot"), data.kl_tradeoff.diversity[picked("pick-diversity")]);
+    const sentences = data.overview_sentences[picked("pick-quality")]?.[picked("pick-diversity")] ?? [];
+    byId("overview-sentences")?.replaceChildren(...sentences.map((sentence) => element("p", { textContent: sentence })));
     draw(byId("curve-plot"), data.curves[picked("pick-curve")]);
     for (const [index, table] of document.querySelectorAll(".curve-table").entries()) table.hidden = index !== picked("pick-curve");
     draw(byId("forest-plot"), data.forests[picked("pick-forest")]);

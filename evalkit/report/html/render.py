@@ -9,15 +9,17 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import math
 import re
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from evalkit.plumbing.arrays import JSON
+from evalkit.plumbing.arrays import JSON, finite_or_none
 from evalkit.plumbing.prose import showable
 from evalkit.report.wording import LEVEL, label
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 BIDI = re.compile("[\u202a-\u202e\u2066-\u2069]")
 
@@ -30,8 +32,32 @@ def render(
     `template` lies in `package`'s templates, or in the report's own, whose parts it may import. `styles` and `scripts`
     are our own text and go in as they are, after Plotly; `data` is what the scripts read; `view` is escaped.
     """
-    from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
+
+    running = [asset("plotly", "package_data/plotly.min.js"), "\n".join(scripts)]
+    return (
+        _environment(package)
+        .get_template(template)
+        .render(
+            view,
+            policy=policy(running),
+            style=Markup("\n".join(styles)),  # noqa: S704 - our own files
+            scripts=[Markup(script) for script in running],  # noqa: S704 - our own files
+            data=Markup(script_json(data)),  # noqa: S704 - escaped by script_json
+        )
+    )
+
+
+def render_plain(template: str, styles: Sequence[str], view: Mapping[str, Any]) -> str:
+    """A page without scripts, and so without charts."""
+    from markupsafe import Markup
+
+    style = Markup("\n".join(styles))  # noqa: S704 - our own files
+    return _environment("").get_template(template).render(view, policy=policy([]), style=style)
+
+
+def _environment(package: str) -> Environment:
+    from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
         loader=ChoiceLoader([PackageLoader(name) for name in filter(None, (package, "evalkit.report.html"))]),
@@ -45,19 +71,13 @@ def render(
     environment.filters["label"] = label
     environment.tests["nested"] = lambda value: isinstance(value, Mapping) or _is_list(value)
     environment.tests["listing"] = _is_list
-    running = [asset("plotly", "package_data/plotly.min.js"), "\n".join(scripts)]
-    return environment.get_template(template).render(
-        view,
-        policy=policy(running),
-        style=Markup("\n".join(styles)),  # noqa: S704 - our own files
-        scripts=[Markup(script) for script in running],  # noqa: S704 - our own files
-        data=Markup(script_json(data)),  # noqa: S704 - escaped by script_json
-    )
+    return environment
 
 
 def policy(scripts: Sequence[str]) -> str:
     """Nothing from elsewhere; only these scripts. Styles may be inline because Plotly sets them on its SVG."""
     hashes = " ".join(f"'sha256-{base64.b64encode(hashlib.sha256(s.encode()).digest()).decode()}'" for s in scripts)
+    hashes = hashes or "'none'"
     return (
         f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; img-src data: blob:; "
         "base-uri 'none'; form-action 'none'"
@@ -78,7 +98,7 @@ def holdable(value: Any) -> Any:
     if isinstance(value, str):
         return showable(value)
     if isinstance(value, float):
-        return value if math.isfinite(value) else None
+        return finite_or_none(value)
     if isinstance(value, Mapping):
         return {showable(str(key)): holdable(item) for key, item in value.items()}
     return [holdable(item) for item in value] if _is_list(value) else value

@@ -15,7 +15,7 @@ from evalkit.analysis import effects
 from evalkit.plumbing.arrays import is_number
 from evalkit.plumbing.prose import short
 from evalkit.records import Better, Difference, Estimate, Side, Summary
-from evalkit.report.plots import markers as signs
+from evalkit.report.plots import markers
 from evalkit.report.wording import interval_words, label, p_text, value_text
 
 Figure = dict[str, Any]
@@ -65,15 +65,15 @@ def plottable(summary: Summary, side: Side) -> list[str]:
 
 def dots(summary: Summary, metric: str) -> Figure:
     """One measure, an arm a row."""
-    found, numbers = effects.estimates(summary), signs.numbers(summary)
-    rows = [(arm.name, found[metric, arm.name]) for arm in summary.arms if (metric, arm.name) in found]
+    estimates, numbers = effects.estimates(summary), markers.numbers(summary)
+    rows = [(arm.name, estimates[metric, arm.name]) for arm in summary.arms if (metric, arm.name) in estimates]
     known = [(arm, estimate) for arm, estimate in rows if is_number(estimate.value)]
     data = [
         _dot_trace(
             x=[estimate.value for _, estimate in known],
             y=[shown(arm) for arm, _ in known],
             error=_error([estimate for _, estimate in known]),
-            colour=[signs.themed(numbers[arm]) for arm, _ in known],
+            colour=[markers.themed(numbers[arm]) for arm, _ in known],
             text=[estimate_hover(estimate) for _, estimate in known],
         )
     ]
@@ -87,7 +87,7 @@ def dots(summary: Summary, metric: str) -> Figure:
 
 def forest(summary: Summary, arm: str, baseline: str) -> Figure | None:
     """Standardised differences of one arm to its baseline, right is better, the largest gain on top."""
-    betters, found = effects.betters(summary), effects.estimates(summary)
+    betters, estimates = effects.betters(summary), effects.estimates(summary)
     rows = []
     for difference in summary.differences:
         better = betters.get(difference.metric, "neither")
@@ -95,7 +95,7 @@ def forest(summary: Summary, arm: str, baseline: str) -> Figure | None:
             continue
         if not effects.is_plain(difference.metric):
             continue
-        effect = effects.effect(difference, found.get((difference.metric, baseline)))
+        effect = effects.effect(difference, estimates.get((difference.metric, baseline)))
         if effect:
             rows.append((difference, better, effects.towards_better(effect, better)))
     if not rows:
@@ -136,7 +136,7 @@ def _row(count: int) -> int:
 
 def _side(text: str, x: float, anchor: str) -> Figure:
     font = {"color": "var(--muted)", "size": 12}
-    place = {
+    position = {
         "x": x,
         "y": 1,
         "xref": "paper",
@@ -145,7 +145,7 @@ def _side(text: str, x: float, anchor: str) -> Figure:
         "yanchor": "bottom",
         "showarrow": False,
     }
-    return {"text": text, "font": font} | place
+    return {"text": text, "font": font} | position
 
 
 def _dot_trace(x: list[Any], y: list[str], error: Figure, colour: list[str], text: list[str]) -> Figure:

@@ -7,8 +7,7 @@ from itertools import groupby
 
 from evalkit.analysis import effects
 from evalkit.records import Arm, Summary
-from evalkit.report.plots import markers as signs
-from evalkit.report.plots import scatter as plane
+from evalkit.report.plots import markers, scatter
 from evalkit.report.plots.figures import GRID, Figure, direction, page_layout, shown
 from evalkit.report.verdicts.ladders import ladders
 from evalkit.report.wording import label
@@ -20,11 +19,11 @@ def frontier(summary: Summary, quality: str, diversity: str) -> Figure:
     """Every arm at its diversity (right is more) and its quality or agreement (up is better or nearer)."""
     words = direction(effects.traits(summary)[quality].side)
     betters = effects.betters(summary)
-    numbers = signs.numbers(summary)
-    known = plane.both_known(summary, diversity, quality, _by_checkpoint(summary.arms, numbers))
-    across = plane.reach([x for _, x, _ in known], betters[diversity])
-    upwards = plane.reach([y for _, _, y in known], betters[quality])
-    paths = [list(own) for _, own in groupby(known, key=lambda point: point[0].checkpoint)]
+    numbers = markers.numbers(summary)
+    known = scatter.both_known(summary, diversity, quality, _by_checkpoint(summary.arms, numbers))
+    across = scatter.reach([x for _, x, _ in known], betters[diversity])
+    upwards = scatter.reach([y for _, _, y in known], betters[quality])
+    paths = [list(points) for _, points in groupby(known, key=lambda point: point[0].checkpoint)]
     ways = _ways(summary, [arm.name for arm, _, _ in known])
     layout = page_layout(
         height=HEIGHT,
@@ -33,13 +32,16 @@ def frontier(summary: Summary, quality: str, diversity: str) -> Figure:
         shapes=_corner(),
         annotations=[_corner_words(words)],
     )
-    ladder_lines = [plane.joined(way, known) for way in ways]
-    return {"data": [*ladder_lines, *(plane.path(own, numbers[own[0][0].name]) for own in paths)], "layout": layout}
+    ladder_lines = [scatter.joined(way, known) for way in ways]
+    return {
+        "data": [*ladder_lines, *(scatter.path(points, numbers[points[0][0].name]) for points in paths)],
+        "layout": layout,
+    }
 
 
 def _ways(summary: Summary, known: list[str]) -> list[list[str]]:
     """From the baseline over each ladder's arms, in its order."""
-    return [[name for name in (one.baseline, *one.rungs) if name in known] for one in ladders(summary)]
+    return [[name for name in (ladder.baseline, *ladder.arms) if name in known] for ladder in ladders(summary)]
 
 
 def _by_checkpoint(arms: Sequence[Arm], numbers: Mapping[str, int]) -> list[Arm]:
@@ -51,7 +53,7 @@ def _temperature(arm: Arm) -> float:
     return arm.sampling.temperature if arm.sampling else 0.0
 
 
-def _axis(metric: str, words: str, ends: plane.Ends) -> Figure:
+def _axis(metric: str, words: str, ends: scatter.Ends) -> Figure:
     title = {"title": {"text": f"{shown(label(metric))} ({words} →)"}, "automargin": True}
     return GRID | title | {"range": list(ends)}
 

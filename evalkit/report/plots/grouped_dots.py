@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from evalkit.report.plots import figures
-from evalkit.report.plots import markers as signs
+from evalkit.report.plots import figures, markers
 
 HEAD, LANE, GAP = 96, 17, 20
 """Pixels: legend and axis together, an arm's line within a group, and the room between two groups."""
@@ -50,13 +49,13 @@ def grouped_dots(groups: Sequence[str], series: Sequence[Series], axis: figures.
         "ticks": "",
     }
     return {
-        "data": [_trace(groups, one, (place - (len(series) - 1) / 2) * LANE / height)
-                 for place, one in enumerate(series)],
+        "data": [_trace(groups, arm, (index - (len(series) - 1) / 2) * LANE / height)
+                 for index, arm in enumerate(series)],
         "layout": figures.page_layout(
             height=HEAD + height * len(groups),
             xaxis=figures.GRID | {"automargin": True} | axis,
             yaxis=rows,
-            shapes=[_rule(place - 0.5) for place in range(1, len(groups))],
+            shapes=[_rule(index - 0.5) for index in range(1, len(groups))],
             legend=figures.LEGEND_ABOVE,
         ),
     }  # fmt: skip
@@ -69,18 +68,18 @@ def upright(x: float) -> figures.Figure:
 
 
 def _trace(groups: Sequence[str], series: Series, offset: float) -> figures.Figure:
-    known = [(place, dot) for place, dot in enumerate(series.dots) if dot]
-    colour = signs.themed(series.number)
+    known = [(index, dot) for index, dot in enumerate(series.dots) if dot]
+    colour = markers.themed(series.number)
     return {
         "type": "scatter",
         "mode": "markers",
         "name": figures.shown(series.name),
         "x": [dot.value for _, dot in known],
-        "y": [place + offset for place, _ in known],
+        "y": [index + offset for index, _ in known],
         "error_x": figures.bars([(dot.low, dot.value, dot.high) for _, dot in known]) | {"color": colour},
         "hovertext": [
-            f"<b>{figures.shown(series.name)}</b>, {figures.shown(groups[place])}<br>{dot.hover}"
-            for place, dot in known
+            f"<b>{figures.shown(series.name)}</b>, {figures.shown(groups[index])}<br>{dot.hover}"
+            for index, dot in known
         ],
         "hoverinfo": "text",
         "marker": {

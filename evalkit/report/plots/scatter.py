@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from evalkit.analysis import effects
 from evalkit.plumbing.arrays import is_number
 from evalkit.records import Arm, Better, Estimate, Summary
-from evalkit.report.plots import markers as signs
+from evalkit.report.plots import markers
 from evalkit.report.plots.figures import Figure, bars, estimate_hover, shown
 
 _ROOM = 0.15
@@ -19,22 +19,22 @@ Ends = tuple[float, float]
 
 
 def path(points: Sequence[Known], number: int) -> Figure:
-    """A checkpoint's arms, joined in their order, with the sign of its `number`."""
+    """A checkpoint's arms, joined in their order, with the marker of its `number`."""
     return {
         "type": "scatter",
         "mode": "lines+markers+text" if len(points) > 1 else "markers+text",
         "name": shown(points[0][0].checkpoint),
         "x": [x.value for _, x, _ in points],
         "y": [y.value for _, _, y in points],
-        "error_x": _error([x for _, x, _ in points]) | {"color": signs.themed(number)},
-        "error_y": _error([y for _, _, y in points]) | {"color": signs.themed(number)},
+        "error_x": _error([x for _, x, _ in points]) | {"color": markers.themed(number)},
+        "error_y": _error([y for _, _, y in points]) | {"color": markers.themed(number)},
         "text": [shown(arm.name) for arm, _, _ in points],
         # names.js moves each to where it covers least.
         "textposition": "top right",
         "hovertext": [f"<b>{shown(a.name)}</b><br>{estimate_hover(y)}<br>{estimate_hover(x)}" for a, x, y in points],
         "hoverinfo": "text",
-        "marker": {"color": signs.themed(number), "size": 11, "symbol": signs.symbol(number)},
-        "line": {"color": signs.themed(number), "width": 1.5},
+        "marker": {"color": markers.themed(number), "size": 11, "symbol": markers.symbol(number)},
+        "line": {"color": markers.themed(number), "width": 1.5},
         "cliponaxis": False,
     }
 
@@ -55,8 +55,8 @@ def joined(names: Sequence[str], known: Sequence[Known]) -> Figure:
 
 def both_known(summary: Summary, right: str, upwards: str, arms: Sequence[Arm]) -> list[Known]:
     """Those of the arms that have a number of both measures."""
-    found = effects.estimates(summary)
-    pairs = [(arm, found.get((right, arm.name)), found.get((upwards, arm.name))) for arm in arms]
+    estimates = effects.estimates(summary)
+    pairs = [(arm, estimates.get((right, arm.name)), estimates.get((upwards, arm.name))) for arm in arms]
     return [(arm, x, y) for arm, x, y in pairs if x and y and is_number(x.value) and is_number(y.value)]
 
 

@@ -31,7 +31,7 @@ class _Parsed:
 
     alarm: Alarm
     common: tuple[str, ...]
-    own: tuple[str, ...]
+    varying: tuple[str, ...]
     """Numbers and names of baselines, in the places of `common` that are empty or `_BASELINE`."""
 
 
@@ -47,9 +47,9 @@ def alarm_lines(summary: Summary) -> list[AlarmLine]:
 
 def _parsed(alarm: Alarm, baseline: str) -> _Parsed:
     name = rf"(?<![\w@=.-]){re.escape(baseline)}(?![\w@=-])|" if baseline else ""
-    found = re.split(rf"({_QUOTED}|{name}(?<![\w@=.-])\d[\d,]*(?:\.\d+)?)", alarm.message)
-    common = [_common(part, baseline) if place % 2 else part for place, part in enumerate(found)]
-    return _Parsed(alarm, tuple(common), tuple(found[1::2]))
+    parts = re.split(rf"({_QUOTED}|{name}(?<![\w@=.-])\d[\d,]*(?:\.\d+)?)", alarm.message)
+    common = [_common(part, baseline) if index % 2 else part for index, part in enumerate(parts)]
+    return _Parsed(alarm, tuple(common), tuple(parts[1::2]))
 
 
 def _common(part: str, baseline: str) -> str:
@@ -62,12 +62,12 @@ def _common(part: str, baseline: str) -> str:
 def _line(members: Sequence[_Parsed]) -> AlarmLine:
     first = members[0]
     words = list(first.common)
-    for place, values in enumerate(zip(*(one.own for one in members), strict=True)):
-        if words[2 * place + 1] == _BASELINE:
-            words[2 * place + 1] = _names(values)
-        elif not words[2 * place + 1]:
-            words[2 * place + 1] = _range(values)
-    arms = listed(dict.fromkeys(one.alarm.arm for one in members))
+    for index, values in enumerate(zip(*(member.varying for member in members), strict=True)):
+        if words[2 * index + 1] == _BASELINE:
+            words[2 * index + 1] = _names(values)
+        elif not words[2 * index + 1]:
+            words[2 * index + 1] = _range(values)
+    arms = listed(dict.fromkeys(member.alarm.arm for member in members))
     return AlarmLine(alarm_words(first.alarm.kind), arms, "".join(words))
 
 

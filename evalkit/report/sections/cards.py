@@ -42,7 +42,7 @@ class Cell:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class MeasureRow:
     """One measure."""
 
     metric: str
@@ -57,8 +57,8 @@ class Card:
     kind: Kind
     title: str
     nothing: str
-    shown: tuple[Row, ...]
-    folded: tuple[Row, ...]
+    shown: tuple[MeasureRow, ...]
+    folded: tuple[MeasureRow, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +68,10 @@ class Cards:
     arms: str
     baseline: str
     cards: tuple[Card, ...]
-    unclear: tuple[Row, ...]
-    undefined: tuple[Row, ...]
+    unclear: tuple[MeasureRow, ...]
+    undefined: tuple[MeasureRow, ...]
     """Measures whose difference no arm has: nothing is known of them."""
-    changed: tuple[Row, ...]
+    changed: tuple[MeasureRow, ...]
     """Clear differences in measures that have no better direction."""
     silent: tuple[str, ...]
     """Measures that have no say in any arm."""
@@ -81,20 +81,20 @@ class Cards:
 class Equal:
     """What is left of a gap where arms are equally good."""
 
-    useful: tuple[Row, ...]
+    quality_filtered: tuple[MeasureRow, ...]
     """Diversity among useful completions, equally many of each arm."""
-    readings: tuple[str, ...]
-    """Of sweeps over temperature."""
+    sweeps: tuple[str, ...]
+    """What sweeps over temperature say where both reach the same quality."""
     is_swept: bool
     """Whether a checkpoint was drawn from at several temperatures."""
     has_quality: bool
     """Whether the suite says which score tells what is good."""
 
 
-def cards_of(told: Verdict) -> Cards:
+def cards_of(conclusion: Verdict) -> Cards:
     """The cards of the headline: of its ladder, its sweep or its arm."""
-    by_name = {arm.arm: arm for arm in told.arms}
-    return _cards([by_name[name] for name in told.about])
+    by_name = {arm.arm: arm for arm in conclusion.arms}
+    return _cards([by_name[name] for name in conclusion.about])
 
 
 def arm_cards(arm: ArmVerdict) -> Cards:
@@ -102,21 +102,21 @@ def arm_cards(arm: ArmVerdict) -> Cards:
     return _cards([arm])
 
 
-def equal_quality(summary: Summary, told: Verdict) -> Equal:
+def equal_quality(summary: Summary, conclusion: Verdict) -> Equal:
     """Of the headline's arms, the measures of diversity that a reader can picture; the rest is in the tables."""
-    ends = _ends([told.about[0], told.about[-1]])
-    useful = [d for d in summary.differences if d.arm in ends and split_variant(d.metric)[0] == "useful"]
+    ends = _ends([conclusion.about[0], conclusion.about[-1]])
+    filtered = [d for d in summary.differences if d.arm in ends and split_variant(d.metric)[0] == "useful"]
     directed = {metric for metric, better in effects.betters(summary).items() if better != "neither"}
     traits = effects.traits(summary)
-    metrics = _most_telling([d.metric for d in useful if d.metric in directed], traits)
+    metrics = _most_telling([d.metric for d in filtered if d.metric in directed], traits)
     return Equal(
         tuple(
-            _useful_row(
-                metric, _of(metric, traits), [d for end in ends for d in useful if (d.arm, d.metric) == (end, metric)]
+            _quality_filtered_row(
+                metric, _of(metric, traits), [d for end in ends for d in filtered if (d.arm, d.metric) == (end, metric)]
             )
             for metric in metrics
         ),
-        tuple(_reading(reading, _of(reading.metric, traits)) for reading in _readings(summary)),
+        tuple(_reading(reading, _of(reading.metric, traits)) for reading in _pair_readings(summary)),
         is_swept=bool(sweeps(summary)),
         has_quality=summary.bar is not None,
     )
@@ -129,10 +129,11 @@ def _cards(arms: Sequence[ArmVerdict]) -> Cards:
             every.setdefault(finding.difference.metric, []).append((arm.arm, finding))
     ordered = sorted(every.values(), key=_importance)
     kinds = {
-        kind: [own for own in ordered if _kind(own) == kind] for kind in (*TITLES, "unclear", "undefined", "changed")
+        kind: [findings for findings in ordered if _kind(findings) == kind]
+        for kind in (*TITLES, "unclear", "undefined", "changed")
     }
     ends = _ends([arms[0].arm, arms[-1].arm])
-    rows = {kind: tuple(_row(own, ends) for own in found) for kind, found in kinds.items()}
+    rows = {kind: tuple(_row(findings, ends) for findings in measures) for kind, measures in kinds.items()}
     return Cards(
         arms=" to ".join(ends),
         baseline=" to ".join(_ends([arms[0].baseline, arms[-1].baseline])),
@@ -148,28 +149,28 @@ def _cards(arms: Sequence[ArmVerdict]) -> Cards:
     )
 
 
-def _kind(own: Sequence[tuple[str, Finding]]) -> str:
-    outcomes = {finding.outcome for _, finding in own}
+def _kind(findings: Sequence[tuple[str, Finding]]) -> str:
+    outcomes = {finding.outcome for _, finding in findings}
     if {"gained", "lost"} <= outcomes:
         return "mixed"
-    if not any(is_number(finding.difference.value) for _, finding in own):
+    if not any(is_number(finding.difference.value) for _, finding in findings):
         return "undefined"
     return next((kind for kind in ("gained", "lost", "changed") if kind in outcomes), "unclear")
 
 
-def _importance(own: Sequence[tuple[str, Finding]]) -> tuple[float, float]:
+def _importance(findings: Sequence[tuple[str, Finding]]) -> tuple[float, float]:
     """What a reader can picture first, then what moved most in the last arm."""
-    _, finding = own[-1]
+    _, finding = findings[-1]
     return pictured(finding.traits), -(finding.size or 0.0)
 
 
-def _row(own: Sequence[tuple[str, Finding]], ends: Sequence[str]) -> Row:
-    finding = own[-1][1]
-    cells = [Cell(arm, f.value, f.interval, f.outcome != "unclear") for arm, f in own]
+def _row(findings: Sequence[tuple[str, Finding]], ends: Sequence[str]) -> MeasureRow:
+    finding = findings[-1][1]
+    cells = [Cell(arm, f.value, f.interval, f.outcome != "unclear") for arm, f in findings]
     at_the_ends = tuple(cell for cell in cells if cell.arm in ends)
     # What is clear in between alone would stand there without its reason.
     is_between = any(cell.is_clear for cell in cells) and not any(cell.is_clear for cell in at_the_ends)
-    return Row(finding.difference.metric, finding.plain, tuple(cells) if is_between else at_the_ends)
+    return MeasureRow(finding.difference.metric, finding.plain, tuple(cells) if is_between else at_the_ends)
 
 
 def _ends(names: Sequence[str]) -> list[str]:
@@ -185,8 +186,8 @@ def _most_telling(metrics: Sequence[str], traits: Mapping[str, Traits]) -> list[
     return sorted(dict.fromkeys(metrics), key=lambda metric: pictured(_of(metric, traits)))[:SHOWN]
 
 
-def _useful_row(metric: str, traits: Traits, differences: Sequence[Difference]) -> Row:
-    return Row(
+def _quality_filtered_row(metric: str, traits: Traits, differences: Sequence[Difference]) -> MeasureRow:
+    return MeasureRow(
         metric,
         named(metric, traits),
         tuple(
@@ -201,7 +202,7 @@ def _useful_row(metric: str, traits: Traits, differences: Sequence[Difference]) 
     )
 
 
-def _readings(summary: Summary) -> list[Reading]:
+def _pair_readings(summary: Summary) -> list[Reading]:
     """Of every pair of checkpoints its gap in the diversity that is easiest to picture, at equal quality."""
     traits = effects.traits(summary)
     chosen: dict[tuple[str, str], Reading] = {}

@@ -1,4 +1,4 @@
-"""Curves over k as figures, as tables and in words: what more tries show, and where the baseline overtakes."""
+"""Curves over k as figures, tables and words: what more samples of a prompt show, and where the baseline overtakes."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from dataclasses import dataclass, replace
 
 from evalkit.plumbing.arrays import is_number
 from evalkit.records import Arm, Crossover, Curve, Summary
-from evalkit.report.plots import figures
-from evalkit.report.plots import markers as signs
+from evalkit.report.plots import figures, markers
 from evalkit.report.wording import LEVEL, is_point, label, number_text
 
 TITLES = {
@@ -61,34 +60,34 @@ def curve_tables(summary: Summary) -> list[CurveTable]:
     """One a kind of curve and measure."""
     return [
         CurveTable(
-            title=_title(own[0]),
-            meaning=MEANINGS.get(own[0].name, ""),
-            signature=own[0].signature,
-            over=OVER.get(own[0].name, "k"),
-            ks=own[0].ks,
-            rows=tuple((curve.arm, tuple(_cells(curve))) for curve in own),
-            crossings=tuple(_crossing(found) for found in summary.crossovers if _kind(found) == kind),
+            title=_title(same_kind[0]),
+            meaning=MEANINGS.get(same_kind[0].name, ""),
+            signature=same_kind[0].signature,
+            over=OVER.get(same_kind[0].name, "k"),
+            ks=same_kind[0].ks,
+            rows=tuple((curve.arm, tuple(_cells(curve))) for curve in same_kind),
+            crossings=tuple(_crossing(crossover) for crossover in summary.crossovers if _kind(crossover) == kind),
         )
-        for kind, own in _kinds(summary).items()
+        for kind, same_kind in _kinds(summary).items()
     ]
 
 
 def curve_figures(summary: Summary) -> list[figures.Figure]:
     """In the same order: k to the right, a line an arm that has any number."""
-    return [_figure(summary, own) for own in _kinds(summary).values()]
+    return [_figure(summary, same_kind) for same_kind in _kinds(summary).values()]
 
 
 def _kinds(summary: Summary) -> dict[tuple[str, str], list[Curve]]:
-    """First those in which the baseline overtakes: that is what more tries are drawn for."""
+    """First those in which the baseline overtakes: that is what more samples are drawn for."""
     kinds: dict[tuple[str, str], list[Curve]] = {}
     for curve in summary.curves:
         kinds.setdefault(_kind(curve), []).append(curve)
-    overtaken = {_kind(found) for found in summary.crossovers if found.k}
+    overtaken = {_kind(crossover) for crossover in summary.crossovers if crossover.k}
     return dict(sorted(kinds.items(), key=lambda kind: kind[0] not in overtaken))
 
 
-def _kind(found: Curve | Crossover) -> tuple[str, str]:
-    return found.name, found.measure
+def _kind(curve: Curve | Crossover) -> tuple[str, str]:
+    return curve.name, curve.measure
 
 
 def _title(curve: Curve) -> str:
@@ -112,48 +111,50 @@ def _interval(low: float | None, high: float | None) -> str:
     return f"{number_text(low)} to {number_text(high)}"
 
 
-def _crossing(found: Crossover) -> str:
-    if found.k is None:
-        words = f"{found.arm} is not overtaken by {found.baseline} within {found.largest} completions"
-    elif found.k == 0:
-        words = f"{found.baseline} is ahead of {found.arm} from the first completion on"
+def _crossing(crossover: Crossover) -> str:
+    if crossover.k is None:
+        words = f"{crossover.arm} is not overtaken by {crossover.baseline} within {crossover.largest} completions"
+    elif crossover.k == 0:
+        words = f"{crossover.baseline} is ahead of {crossover.arm} from the first completion on"
     else:
-        words = f"{found.baseline} overtakes {found.arm} after about {found.k:.3g} completions"
-    if found.low == found.high:
+        words = f"{crossover.baseline} overtakes {crossover.arm} after about {crossover.k:.3g} completions"
+    if crossover.low == crossover.high:
         return f"{words} (in every resample the same)."
-    return f"{words} ({LEVEL} interval {_tries(found.low, found)} to {_tries(found.high, found)})."
+    return f"{words} ({LEVEL} interval {_samples(crossover.low, crossover)} to {_samples(crossover.high, crossover)})."
 
 
-def _within(found: Crossover) -> str:
-    if found.low == found.high:
+def _within(crossover: Crossover) -> str:
+    if crossover.low == crossover.high:
         return ""
-    return f" ({_tries(found.low, found)} to {_tries(found.high, found)})".replace("more than ", "> ")
+    return f" ({_samples(crossover.low, crossover)} to {_samples(crossover.high, crossover)})".replace(
+        "more than ", "> "
+    )
 
 
-def _tries(k: float | None, found: Crossover) -> str:
-    return f"more than {found.largest}" if k is None else "the first" if k == 0 else f"{k:.3g}"
+def _samples(k: float | None, crossover: Crossover) -> str:
+    return f"more than {crossover.largest}" if k is None else "the first" if k == 0 else f"{k:.3g}"
 
 
-def _figure(summary: Summary, every: Sequence[Curve]) -> figures.Figure:
-    own = [curve for curve in every if any(map(is_number, curve.values))] or every
-    numbers = signs.numbers(summary)
+def _figure(summary: Summary, same_kind: Sequence[Curve]) -> figures.Figure:
+    curves = [curve for curve in same_kind if any(map(is_number, curve.values))] or same_kind
+    numbers = markers.numbers(summary)
     arms = {arm.name: arm for arm in summary.arms}
-    beside = [DODGE ** (place - (len(own) - 1) / 2) for place in range(len(own))]
+    beside = [DODGE ** (index - (len(curves) - 1) / 2) for index in range(len(curves))]
     traces = [
         _line(curve, numbers[curve.arm], _dash(summary, arms[curve.arm]), aside)
-        for curve, aside in zip(own, beside, strict=True)
+        for curve, aside in zip(curves, beside, strict=True)
     ]
     x = figures.GRID | {
         "type": "log",
-        "title": {"text": OVER.get(own[0].name, K)},
+        "title": {"text": OVER.get(curves[0].name, K)},
         "tickmode": "array",
-        "tickvals": list(own[0].ks),
-        "ticktext": [str(k) for k in own[0].ks],
+        "tickvals": list(curves[0].ks),
+        "ticktext": [str(k) for k in curves[0].ks],
         "automargin": True,
     }
-    y = figures.GRID | {"title": {"text": figures.shown(own[0].unit)}, "automargin": True}
-    crossed = [c for c in summary.crossovers if _kind(c) == _kind(own[0]) and c.k]
-    marks = _marks(crossed, own[0].ks[0], numbers)
+    y = figures.GRID | {"title": {"text": figures.shown(curves[0].unit)}, "automargin": True}
+    crossed = [c for c in summary.crossovers if _kind(c) == _kind(curves[0]) and c.k]
+    marks = _marks(crossed, curves[0].ks[0], numbers)
     top = 36 + LABEL * len(crossed)
     layout = figures.page_layout(
         height=400 + top, xaxis=x, yaxis=y, margin={"l": 8, "r": 24, "t": top, "b": 8}, **marks
@@ -164,17 +165,22 @@ def _figure(summary: Summary, every: Sequence[Curve]) -> figures.Figure:
 def _marks(crossed: Sequence[Crossover], first: int, numbers: dict[str, int]) -> figures.Figure:
     """Where the baseline overtakes an arm: a line at k*, a band for its interval, and a label above the plot."""
     shapes, labels = [], []
-    for place, found in enumerate(crossed):
-        assert found.k is not None
-        colour = signs.themed(numbers[found.arm])
-        low = max(found.low or first, first)
-        high = found.largest if found.high is None else max(found.high, first)
+    for row, crossover in enumerate(crossed):
+        assert crossover.k is not None
+        colour = markers.themed(numbers[crossover.arm])
+        low = max(crossover.low or first, first)
+        high = crossover.largest if crossover.high is None else max(crossover.high, first)
         upright = {"yref": "paper", "y0": 0, "y1": 1, "layer": "below"}
         band = {"type": "rect", "x0": low, "x1": high, "fillcolor": colour, "opacity": 0.1, "line": {"width": 0}}
-        line = {"type": "line", "x0": found.k, "x1": found.k, "line": {"color": colour, "width": 2, "dash": "dash"}}
+        line = {
+            "type": "line",
+            "x0": crossover.k,
+            "x1": crossover.k,
+            "line": {"color": colour, "width": 2, "dash": "dash"},
+        }
         shapes += [band | upright, line | upright]
         labels.append({
-            "text": f"{figures.shown(found.arm)} is overtaken at k* ≈ {found.k:.3g}{_within(found)}",
+            "text": f"{figures.shown(crossover.arm)} is overtaken at k* ≈ {crossover.k:.3g}{_within(crossover)}",
             # At the left, where it fits on a narrow screen too; its number says which line is meant.
             "x": 0,
             "xref": "paper",
@@ -182,7 +188,7 @@ def _marks(crossed: Sequence[Crossover], first: int, numbers: dict[str, int]) ->
             "y": 1,
             "yref": "paper",
             "yanchor": "bottom",
-            "yshift": LABEL * (len(crossed) - 1 - place),
+            "yshift": LABEL * (len(crossed) - 1 - row),
             "showarrow": False,
             "font": {"color": colour, "size": 12},
         })  # fmt: skip
@@ -198,15 +204,15 @@ def _line(curve: Curve, number: int, dash: str, aside: float) -> figures.Figure:
         "name": figures.shown(curve.arm),
         "x": [k * aside for k in curve.ks],
         "y": list(curve.values),
-        "error_y": figures.bars(points) | {"color": signs.themed(number)},
+        "error_y": figures.bars(points) | {"color": markers.themed(number)},
         "hovertext": [
             f"<b>{figures.shown(curve.arm)}</b>, {step} {k}<br>{value}"
             + (f", {LEVEL} interval {interval}" if interval else "")
             for k, (value, interval) in zip(curve.ks, _cells(curve), strict=True)
         ],
         "hoverinfo": "text",
-        "marker": {"color": signs.themed(number), "size": 7, "symbol": signs.symbol(number)},
-        "line": {"color": signs.themed(number), "width": 1.5, "dash": dash},
+        "marker": {"color": markers.themed(number), "size": 7, "symbol": markers.symbol(number)},
+        "line": {"color": markers.themed(number), "width": 1.5, "dash": dash},
     }
 
 

@@ -10,8 +10,7 @@ from evalkit.analysis.figure_data import CompletionMap, MappedTexts, PromptMap
 from evalkit.plumbing.arrays import JSON
 from evalkit.records import Arm, Summary
 from evalkit.report.content.content import ReportContent
-from evalkit.report.plots import figures
-from evalkit.report.plots import markers as signs
+from evalkit.report.plots import figures, markers
 
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 
@@ -40,11 +39,13 @@ class MapView:
 
 def map_view(content: ReportContent) -> MapView | None:
     """The table behind the map of all prompts; None where the suite measured nothing that needs embeddings."""
-    found = content.evidence.completion_map
-    if found is None:
+    completion_map = content.figure_data.completion_map
+    if completion_map is None:
         return None
-    shown = {arm.arm: arm.distance_shown for arm in found.arms}
-    own = {arm: [texts for one in found.prompts for texts in one.arms if texts.arm == arm] for arm in shown}
+    shown = {arm.arm: arm.distance_shown for arm in completion_map.arms}
+    by_arm = {
+        arm: [texts for prompt in completion_map.prompts for texts in prompt.arms if texts.arm == arm] for arm in shown
+    }
     rows = [
         MapRow(
             arm=arm,
@@ -53,29 +54,35 @@ def map_view(content: ReportContent) -> MapView | None:
             distance=f"{fmean(texts.distance for texts in members):.2f}",
             distance_shown=f"{shown[arm]:.2f}",
         )
-        for arm, members in own.items()
+        for arm, members in by_arm.items()
     ]
-    return MapView(tuple(rows), "all" if found.share is None else f"{found.share:.0%}".replace("%", " %"), found.step)
+    return MapView(
+        tuple(rows),
+        "all" if completion_map.share is None else f"{completion_map.share:.0%}".replace("%", " %"),
+        completion_map.step,
+    )
 
 
 def map_data(content: ReportContent) -> JSON:
     """What map.js draws; null where there is nothing."""
-    found = content.evidence.completion_map
-    if found is None:
+    completion_map = content.figure_data.completion_map
+    if completion_map is None:
         return None
     summary = content.summary
-    places = {arm.name: place for place, arm in enumerate(summary.arms)}
-    known = [one for one in found.prompts if one.prompt in summary.prompts]
+    order = {arm.name: index for index, arm in enumerate(summary.arms)}
+    known = [prompt for prompt in completion_map.prompts if prompt.prompt in summary.prompts]
     return {
-        "step": found.step,
-        "arms": _arms(summary, found),
-        "prompts": [_prompt(one, summary.prompts.index(one.prompt), places) for one in narrowed(known, summary.arms)],
+        "step": completion_map.step,
+        "arms": _arms(summary, completion_map),
+        "prompts": [
+            _prompt(prompt, summary.prompts.index(prompt.prompt), order) for prompt in narrowed(known, summary.arms)
+        ],
     }
 
 
 def narrowed(prompts: Sequence[PromptMap], arms: Sequence[Arm]) -> list[PromptMap]:
     """Those first whose completions moved together most, from the baseline to the arm that moved most."""
-    return sorted(prompts, key=lambda one: -_fall({texts.arm: texts.distance for texts in one.arms}, arms))
+    return sorted(prompts, key=lambda prompt: -_fall({texts.arm: texts.distance for texts in prompt.arms}, arms))
 
 
 def _fall(distances: Mapping[str, float], arms: Sequence[Arm]) -> float:
@@ -87,43 +94,43 @@ def _fall(distances: Mapping[str, float], arms: Sequence[Arm]) -> float:
     return max(falls, default=0.0)
 
 
-def _arms(summary: Summary, found: CompletionMap) -> JSON:
+def _arms(summary: Summary, completion_map: CompletionMap) -> JSON:
     """In the summary's order; colours are shared by the arms of a checkpoint, symbols and dashes are not."""
-    numbers, symbols = signs.numbers(summary), signs.symbols(summary)
+    numbers, symbols = markers.numbers(summary), markers.symbols(summary)
     names = [arm.name for arm in summary.arms]
-    outlines = {arm.arm: astuple(arm.outline) for arm in found.arms}
+    outlines = {arm.arm: astuple(arm.outline) for arm in completion_map.arms}
     return [
         {
             "name": arm.name,
             "label": figures.shown(arm.name),
-            "colour": signs.themed(numbers[arm.name]),
-            "number": signs.colour(numbers[arm.name]),
+            "colour": markers.themed(numbers[arm.name]),
+            "number": markers.colour(numbers[arm.name]),
             "symbol": symbols[arm.name],
-            "dash": DASHES[place % len(DASHES)],
+            "dash": DASHES[index % len(DASHES)],
             "baseline": names.index(arm.baseline) if arm.baseline in names else None,
             "outline": outlines.get(arm.name),
         }
-        for place, arm in enumerate(summary.arms)
+        for index, arm in enumerate(summary.arms)
     ]
 
 
-def _prompt(one: PromptMap, index: int, places: Mapping[str, int]) -> JSON:
+def _prompt(prompt: PromptMap, index: int, order: Mapping[str, int]) -> JSON:
     return {
         "index": index,
-        "stress": one.stress,
-        "arms": [_texts(texts, places[texts.arm]) for texts in one.arms if texts.arm in places],
+        "stress": prompt.stress,
+        "arms": [_texts(texts, order[texts.arm]) for texts in prompt.arms if texts.arm in order],
     }
 
 
-def _texts(found: MappedTexts, arm: int) -> JSON:
+def _texts(texts: MappedTexts, arm: int) -> JSON:
     return {
         "arm": arm,
-        "texts": found.texts,
-        "counts": found.counts,
-        "x": found.x,
-        "y": found.y,
-        "ax": found.around_x,
-        "ay": found.around_y,
-        "outline": astuple(found.outline),
-        "told": [f"{found.different} of {found.drawn}", f"{found.distance:.2f}", f"{found.distance_shown:.2f}"],
+        "texts": texts.texts,
+        "counts": texts.counts,
+        "x": texts.x,
+        "y": texts.y,
+        "ax": texts.around_x,
+        "ay": texts.around_y,
+        "outline": astuple(texts.outline),
+        "cells": [f"{texts.different} of {texts.drawn}", f"{texts.distance:.2f}", f"{texts.distance_shown:.2f}"],
     }

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from evalkit.plumbing.prose import listed
 from evalkit.report.sections.tables import MARKS, UNCLEAR
-from evalkit.report.verdicts.joint import Joint, Outcome, Voice
+from evalkit.report.verdicts.joint import Joint, JointDifference, Outcome
 from evalkit.report.verdicts.verdict import Verdict
 from evalkit.report.wording import deviations, label
 
@@ -18,7 +18,7 @@ class JointRow:
 
     arm: str
     baseline: str
-    voice: str
+    subject: str
     value: str
     interval: str
     outcome: Outcome
@@ -26,23 +26,23 @@ class JointRow:
     measures: str
 
 
-def joint_rows(told: Verdict) -> list[JointRow]:
+def joint_rows(conclusion: Verdict) -> list[JointRow]:
     """Of every compared arm each side, then its families where there are several, then what has no say."""
-    return [row for arm in told.arms for joint in arm.joints for row in _rows(joint)]
+    return [row for arm in conclusion.arms for joint in arm.joints for row in _rows(joint)]
 
 
 def _rows(joint: Joint) -> Iterator[JointRow]:
     yield _row(joint, joint.together, joint.side)
     if len(joint.families) > 1:
-        yield from (_row(joint, voice, f"{joint.side}: {voice.family}") for voice in joint.families)
+        yield from (_row(joint, part, f"{joint.side}: {part.family}") for part in joint.families)
     for aside, why in ((joint.by_length, "lengths differ"), (joint.by_tokenizer, "tokenizers differ")):
         if aside:
             names = listed(map(label, aside))
             yield JointRow(joint.arm, joint.baseline, f"{joint.side}: no say", "", "", "unclear", why, names)
 
 
-def _row(joint: Joint, voice: Voice, name: str) -> JointRow:
-    value, interval = deviations(voice.value, voice.low, voice.high)
-    mark = MARKS.get((joint.side, voice.outcome), UNCLEAR)
-    measures = listed(map(label, voice.measures))
-    return JointRow(joint.arm, joint.baseline, name, value, interval, voice.outcome, mark, measures)
+def _row(joint: Joint, part: JointDifference, subject: str) -> JointRow:
+    value, interval = deviations(part.value, part.low, part.high)
+    mark = MARKS.get((joint.side, part.outcome), UNCLEAR)
+    measures = listed(map(label, part.measures))
+    return JointRow(joint.arm, joint.baseline, subject, value, interval, part.outcome, mark, measures)

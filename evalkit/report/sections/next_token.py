@@ -1,4 +1,4 @@
-"""The next-token law as figures: how probability falls with rank, and how many tokens are open along an answer."""
+"""The next-token distribution as figures: how chances fall with rank, and how many tokens are open along an answer."""
 
 from __future__ import annotations
 
@@ -11,27 +11,26 @@ from evalkit.analysis.figure_data import Shape
 from evalkit.plumbing.arrays import is_number
 from evalkit.plumbing.prose import listed
 from evalkit.records import Summary
-from evalkit.report.plots import figures
-from evalkit.report.plots import markers as signs
-from evalkit.report.sections import curves as tries
+from evalkit.report.plots import figures, markers
+from evalkit.report.sections import curves
 from evalkit.report.wording import LEVEL, MISSING
 
 DIGITS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 @dataclass(frozen=True, slots=True)
-class Laws:
+class NextTokenView:
     """What the section prints."""
 
     says: str
-    ranks: tries.CurveTable | None
-    along: tries.CurveTable | None
+    ranks: curves.CurveTable | None
+    along: curves.CurveTable | None
 
 
-def laws(summary: Summary, shapes: Sequence[Shape]) -> Laws | None:
+def next_token_view(summary: Summary, shapes: Sequence[Shape]) -> NextTokenView | None:
     """None where neither was measured."""
     ranks, positions = _rank_table(shapes), _along_table(summary)
-    return Laws(_sentence(shapes), ranks, positions) if ranks or positions else None
+    return NextTokenView(_sentence(shapes), ranks, positions) if ranks or positions else None
 
 
 def by_rank(summary: Summary, shapes: Sequence[Shape]) -> figures.Figure | None:
@@ -40,14 +39,14 @@ def by_rank(summary: Summary, shapes: Sequence[Shape]) -> figures.Figure | None:
     if not known:
         return None
     lowest = min(value for shape in known for value in shape.values if is_number(value) and value > 0) / 3
-    numbers = signs.numbers(summary)
+    numbers = markers.numbers(summary)
     ranks = known[0].ranks
     x = figures.GRID | {
         "type": "log",
         "title": {"text": "rank of the next token"},
         "tickmode": "array",
         "tickvals": list(ranks),
-        "ticktext": [str(rank) if place % 2 == 0 else "" for place, rank in enumerate(ranks)],
+        "ticktext": [str(rank) if index % 2 == 0 else "" for index, rank in enumerate(ranks)],
         "automargin": True,
     }
     y = figures.GRID | {
@@ -67,14 +66,14 @@ def by_rank(summary: Summary, shapes: Sequence[Shape]) -> figures.Figure | None:
 
 def along(summary: Summary) -> figures.Figure | None:
     """How many next tokens are open at each token of the answer; None where it was not measured."""
-    found = tries.curve_figures(_along(summary))
-    return found[0] | {"layout": found[0]["layout"] | {"legend": figures.LEGEND_ABOVE}} if found else None
+    branching = curves.curve_figures(_along(summary))
+    return branching[0] | {"layout": branching[0]["layout"] | {"legend": figures.LEGEND_ABOVE}} if branching else None
 
 
-def _rank_table(shapes: Sequence[Shape]) -> tries.CurveTable | None:
+def _rank_table(shapes: Sequence[Shape]) -> curves.CurveTable | None:
     if not shapes:
         return None
-    return tries.CurveTable(
+    return curves.CurveTable(
         title="Probability by rank",
         meaning="",
         signature="",
@@ -85,9 +84,9 @@ def _rank_table(shapes: Sequence[Shape]) -> tries.CurveTable | None:
     )
 
 
-def _along_table(summary: Summary) -> tries.CurveTable | None:
-    found = tries.curve_tables(_along(summary))
-    return found[0] if found else None
+def _along_table(summary: Summary) -> curves.CurveTable | None:
+    branching = curves.curve_tables(_along(summary))
+    return branching[0] if branching else None
 
 
 def _sentence(shapes: Sequence[Shape]) -> str:
@@ -107,7 +106,7 @@ def probability(value: float | None) -> str:
 
 
 def _along(summary: Summary) -> Summary:
-    return dataclasses.replace(summary, curves=tuple(curve for curve in summary.curves if curve.name in tries.OVER))
+    return dataclasses.replace(summary, curves=tuple(curve for curve in summary.curves if curve.name in curves.OVER))
 
 
 def _cells(shape: Shape) -> list[tuple[str, str]]:
@@ -132,8 +131,8 @@ def _line(shape: Shape, number: int) -> figures.Figure:
             for rank, (value, interval) in zip(shape.ranks, _cells(shape), strict=True)
         ],
         "hoverinfo": "text",
-        "marker": {"color": signs.themed(number), "size": 7, "symbol": signs.symbol(number)},
-        "line": {"color": signs.themed(number), "width": 1.5},
+        "marker": {"color": markers.themed(number), "size": 7, "symbol": markers.symbol(number)},
+        "line": {"color": markers.themed(number), "width": 1.5},
     }
 
 
@@ -150,7 +149,7 @@ def _band(shape: Shape, number: int, lowest: float) -> figures.Figure:
         "x": [rank for rank, _, _ in ends] + [rank for rank, _, _ in ends[::-1]],
         "y": [low for _, low, _ in ends] + [high for _, _, high in ends[::-1]],
         "fill": "toself",
-        "fillcolor": signs.themed(number),
+        "fillcolor": markers.themed(number),
         "line": {"width": 0},
         "opacity": 0.2,
         "hoverinfo": "skip",

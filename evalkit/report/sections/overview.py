@@ -14,7 +14,7 @@ from evalkit.records import Side, Summary
 from evalkit.report.content.content import MetricText, ReportContent
 from evalkit.report.plots import figures
 from evalkit.report.plots.frontier import frontier
-from evalkit.report.sections import temperature_sweeps as readings
+from evalkit.report.sections import temperature_sweeps
 from evalkit.report.verdicts.plain_names import pictured
 
 NAMES: dict[Side, str] = {"quality": "Quality", "match": "Agreement", "diversity": "Diversity"}
@@ -68,8 +68,10 @@ def drawn(summary: Summary) -> JSON:
     """The figures: [upwards][diversity], or one row or column of dot plots where one side is not known."""
     up, right = _axes(summary)
     if up and right:
-        return [[frontier(summary, one, other) for other in right] for one in up]
-    return [[figures.dots(summary, one) for one in right]] if right else [[figures.dots(summary, one)] for one in up]
+        return [[frontier(summary, upward, measure) for measure in right] for upward in up]
+    if right:
+        return [[figures.dots(summary, measure) for measure in right]]
+    return [[figures.dots(summary, measure)] for measure in up]
 
 
 def said(summary: Summary) -> list[list[list[str]]]:
@@ -77,9 +79,15 @@ def said(summary: Summary) -> list[list[list[str]]]:
     up, right = _axes(summary)
     if up and right:
         return [
-            [[*_absent(summary, one, other), *readings.sentences(summary, one, other)] for other in right] for one in up
+            [
+                [*_absent(summary, upward, measure), *temperature_sweeps.sentences(summary, upward, measure)]
+                for measure in right
+            ]
+            for upward in up
         ]
-    return [[_absent(summary, one) for one in right]] if right else [[_absent(summary, one)] for one in up]
+    if right:
+        return [[_absent(summary, measure) for measure in right]]
+    return [[_absent(summary, measure)] for measure in up]
 
 
 def _axes(summary: Summary) -> tuple[list[str], list[str]]:
@@ -101,17 +109,17 @@ def _easiest(measures: Sequence[str], summary: Summary) -> int:
     full = {estimate.metric for estimate in summary.estimates if is_at_ceiling(estimate)}
     return min(
         range(len(measures)),
-        key=lambda place: (measures[place] in full, pictured(traits[measures[place]])),
+        key=lambda index: (measures[index] in full, pictured(traits[measures[index]])),
         default=0,
     )
 
 
 def _absent(summary: Summary, *measures: str) -> list[str]:
     """A sentence that names the arms without a number of one of the measures; none where all have one."""
-    found = effects.estimates(summary)
+    estimates = effects.estimates(summary)
     undefined = {
         measure: [arm.name for arm in summary.arms
-                  if (measure, arm.name) not in found or not is_number(found[measure, arm.name].value)]
+                  if (measure, arm.name) not in estimates or not is_number(estimates[measure, arm.name].value)]
         for measure in measures
     }  # fmt: skip
     parts = [f"{listed(arms)} ({label(measure)} is not defined)" for measure, arms in undefined.items() if arms]
@@ -122,13 +130,14 @@ def _missing(summary: Summary) -> Iterator[str]:
     """What is not on any chart of the first screen, and why."""
     sides: tuple[Side, ...] = ("quality", "diversity")
     for side in sides:
-        asked = figures.measures(summary, side)
+        measures = figures.measures(summary, side)
         if figures.plottable(summary, side) or not summary.estimates:
             continue
-        if asked:
+        if measures:
+            names, verb = listed(map(label, measures)), "is" if len(measures) == 1 else "are"
             yield (
-                f"{capital(side)} is not shown: {listed(map(label, asked))} {'is' if len(asked) == 1 else 'are'} not "
-                "defined for any arm; “Read with care” and the metric's own words under “Every metric” say why."
+                f"{capital(side)} is not shown: {names} {verb} not defined for any arm; “Read with care” and the "
+                "metric's own words under “Every metric” say why."
             )
         elif side == "quality":
             yield (

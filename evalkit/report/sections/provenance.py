@@ -49,7 +49,7 @@ class RunRow:
     name: str
     started: str
     prompts: int
-    place: str
+    folder: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,18 +72,18 @@ def provenances(content: ReportContent) -> list[Provenance]:
 def run_rows(content: ReportContent) -> list[RunRow]:
     """The runs, where there are several."""
     starts = [(run, moment(run.manifest.get("started"))) for run in content.runs]
-    return [RunRow(run.name, day_and_time(at) if at else "", run.prompts, run.place) for run, at in starts]
+    return [RunRow(run.name, day_and_time(at) if at else "", run.prompts, run.folder) for run, at in starts]
 
 
 def signatures(summary: Summary) -> list[SignatureRow]:
     """Every measure's signature, in the summary's order; arms are named where they have different ones."""
-    found: dict[str, dict[str, list[str]]] = {}
+    arms_by_signature: dict[str, dict[str, list[str]]] = {}
     for estimate in summary.estimates:
-        found.setdefault(estimate.metric, {}).setdefault(estimate.signature, []).append(estimate.arm)
+        arms_by_signature.setdefault(estimate.metric, {}).setdefault(estimate.signature, []).append(estimate.arm)
     return [
-        SignatureRow(label(metric), signature, listed(arms) if len(own) > 1 else "")
-        for metric, own in found.items()
-        for signature, arms in own.items()
+        SignatureRow(label(metric), signature, listed(arms) if len(by_signature) > 1 else "")
+        for metric, by_signature in arms_by_signature.items()
+        for signature, arms in by_signature.items()
     ]
 
 

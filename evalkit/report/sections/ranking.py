@@ -20,14 +20,14 @@ import numpy as np
 
 from evalkit.analysis import effects
 from evalkit.analysis.intervals import Mean, mean_intervals
-from evalkit.plumbing.arrays import Array, is_number
+from evalkit.plumbing.arrays import Array, is_number, nan_for_none
 from evalkit.records import CONFIDENCE, Better, Estimate, Side, Summary, Traits
 from evalkit.report.content.content import ReportContent
 from evalkit.report.verdicts.joint import forms_for_all
 from evalkit.report.verdicts.side_words import FORM
 
 OF_SEVERAL = "several tries"
-"""Family of the measures of several tries at once: neither how good one try is nor how various many are."""
+"""Family of the measures of several samples at once: neither how good one sample is nor how various many are."""
 STATED = "the stated chances"
 """Family of the measures of agreement with chances that prompts state."""
 STEPS = 20
@@ -49,7 +49,7 @@ class Use:
 
 
 USES = (
-    Use("reliable answers", "one try must be good, as in search or support", 0.8),
+    Use("reliable answers", "one answer must be good, as in search or support", 0.8),
     Use("creative range", "many answers must differ, as for a writer", 0.3),
 )
 FORM_ALONE = (
@@ -72,7 +72,7 @@ class Scale:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class RankedArm:
     """An arm in a ranking."""
 
     arm: str
@@ -110,7 +110,7 @@ class Parts:
     quality: Part
     diversity: Part
     left_out: tuple[str, ...]
-    """Measures with a better direction that some arm lacks, that do not vary at all, or that count several tries."""
+    """Measures with a better direction that some arm lacks, that do not vary at all, or that count several samples."""
     is_form_alone: bool
     """Whether all that is known of quality is whether answers have the form that was asked for."""
 
@@ -121,7 +121,7 @@ class Parts:
 
 
 @dataclass(frozen=True)
-class Tries:
+class BestOf:
     """The best of each prompt's completions, by every score of quality."""
 
     k: int
@@ -133,17 +133,17 @@ def parts(summary: Summary, baseline: str) -> Parts | None:
 
     None too where prompts state what is wanted, the chances of each answer: then neither quality nor range is.
     """
-    found, betters, traits = effects.estimates(summary), effects.betters(summary), effects.traits(summary)
-    if any(own.side == "match" and own.family == STATED for own in traits.values()):
+    estimates, betters, traits = effects.estimates(summary), effects.betters(summary), effects.traits(summary)
+    if any(declared.side == "match" and declared.family == STATED for declared in traits.values()):
         return None
     arms = [arm.name for arm in summary.arms]
     directed = [m for m, better in betters.items() if better != "neither" and effects.is_plain(m)]
     single = [m for m in directed if traits[m].family != OF_SEVERAL]
     forms = forms_for_all(summary)
     standing = [forms[m] for m in single if m in forms]
-    scales = [made for m in standing if (made := _of_measure(m, betters[m], arms, baseline, found)) is not None]
+    scales = [made for m in standing if (made := _of_measure(m, betters[m], arms, baseline, estimates)) is not None]
     quality, diversity = (
-        _part([one for one in scales if one[0].side == side], arms, summary.clusters)
+        _part([scale for scale in scales if scale[0].side == side], arms, summary.clusters)
         for side in ("quality", "diversity")
     )
     if quality is None or diversity is None:
@@ -153,7 +153,7 @@ def parts(summary: Summary, baseline: str) -> Parts | None:
     return Parts(baseline, quality, diversity, tuple(m for m in directed if forms.get(m) not in kept), form_alone)
 
 
-def tries(content: ReportContent, baseline: str) -> Tries | None:
+def best_of_all(content: ReportContent, baseline: str) -> BestOf | None:
     """What the best of all k completions is worth; None without scores, or where prompts have unequal numbers."""
     summary, traits = content.summary, effects.traits(content.summary)
     arms = [arm.name for arm in summary.arms]
@@ -167,10 +167,10 @@ def tries(content: ReportContent, baseline: str) -> Tries | None:
         if (scale := _scaled(score, "quality", 1, {arm: _best(by_arm[arm]) for arm in arms}, baseline)) is not None
     ]
     part = _part(made, arms, summary.clusters)
-    return Tries(max(counts), part) if part else None
+    return BestOf(max(counts), part) if part else None
 
 
-def ranking(parts: Parts, quality: float) -> tuple[Place, ...]:
+def ranking(parts: Parts, quality: float) -> tuple[RankedArm, ...]:
     """Arms by quality times the quality part and the rest times the diversity part, the best first."""
     scores = {
         arm: quality * parts.quality.values[arm] + (1 - quality) * parts.diversity.values[arm]
@@ -179,45 +179,47 @@ def ranking(parts: Parts, quality: float) -> tuple[Place, ...]:
     return ranked(scores, parts.quality.clusters)
 
 
-def ranked(scores: Mapping[str, Array], clusters: Sequence[str] = ()) -> tuple[Place, ...]:
+def ranked(scores: Mapping[str, Array], clusters: Sequence[str] = ()) -> tuple[RankedArm, ...]:
     """Arms by their mean score, each with how far it is behind the first; `scores`: arm -> (P,),
     `clusters`: that of each prompt.
     """
     means = {arm: float(values.mean()) for arm, values in scores.items()}
     first, *others = sorted(means, key=lambda arm: -means[arm])
     if not others:
-        return (Place(first, means[first], None),)
+        return (RankedArm(first, means[first], None),)
     leads = np.stack([scores[first] - scores[arm] for arm in others])
     # Bonferroni over the others, so that "tied" and "behind" hold of all of them at once.
     behind = mean_intervals(leads, 1 - (1 - CONFIDENCE) / len(others), clusters)
-    places = [Place(arm, means[arm], lead) for arm, lead in zip(others, behind, strict=True)]
-    return (Place(first, means[first], None), *places)
+    followers = [RankedArm(arm, means[arm], lead) for arm, lead in zip(others, behind, strict=True)]
+    return (RankedArm(first, means[first], None), *followers)
 
 
 def _of_measure(
-    measure: str, better: Better, arms: Sequence[str], baseline: str, found: Mapping[tuple[str, str], Estimate]
+    measure: str, better: Better, arms: Sequence[str], baseline: str, estimates: Mapping[tuple[str, str], Estimate]
 ) -> tuple[Scale, Mapping[str, Array]] | None:
-    own = {arm: found[measure, arm] for arm in arms if (measure, arm) in found}
-    if own.keys() != set(arms) or len({estimate.signature for estimate in own.values()}) > 1:
+    by_arm = {arm: estimates[measure, arm] for arm in arms if (measure, arm) in estimates}
+    if by_arm.keys() != set(arms) or len({estimate.signature for estimate in by_arm.values()}) > 1:
         return None
-    values = {arm: np.array([np.nan if v is None else v for v in own[arm].values], dtype=np.float64) for arm in arms}
-    return _scaled(measure, found[measure, baseline].traits.side, -1 if better == "lower" else 1, values, baseline)
+    values = {arm: nan_for_none(by_arm[arm].values) for arm in arms}
+    return _scaled(measure, estimates[measure, baseline].traits.side, -1 if better == "lower" else 1, values, baseline)
 
 
 def _scaled(
     measure: str, side: Side, sign: int, values: Mapping[str, Array], baseline: str
 ) -> tuple[Scale, Mapping[str, Array]] | None:
     """The measure's unit and every arm's values in it, prompt by prompt; None where an arm cannot be compared."""
-    away = {arm: sign * (own - values[baseline]) for arm, own in values.items()}
-    if any(np.count_nonzero(~np.isnan(own)) < 2 for own in away.values()):
+    away = {arm: sign * (values_of_arm - values[baseline]) for arm, values_of_arm in values.items()}
+    if any(np.count_nonzero(~np.isnan(values_of_arm)) < 2 for values_of_arm in away.values()):
         return None
-    spread = max(float(np.nanstd(own, ddof=1)) for own in values.values())
+    spread = max(float(np.nanstd(values_of_arm, ddof=1)) for values_of_arm in values.values())
     if spread <= _NOTHING:
         return None
-    means = {arm: float(np.nanmean(own)) for arm, own in away.items()}
+    means = {arm: float(np.nanmean(values_of_arm)) for arm, values_of_arm in away.items()}
     unit = max(effects.LARGE * spread, *(abs(mean) for mean in means.values()))
     counted = {arm: mean / unit for arm, mean in means.items()}
-    return Scale(measure, side, unit, counted), {arm: _filled(own / unit) for arm, own in away.items()}
+    return Scale(measure, side, unit, counted), {
+        arm: _filled(values_of_arm / unit) for arm, values_of_arm in away.items()
+    }
 
 
 def _filled(values: Array) -> Array:

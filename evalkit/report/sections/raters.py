@@ -9,8 +9,7 @@ from evalkit.analysis import effects
 from evalkit.metrics.registry import split_variant
 from evalkit.plumbing.prose import listed
 from evalkit.records import Arm, Difference, Estimate, Summary
-from evalkit.report.plots import figures
-from evalkit.report.plots import markers as signs
+from evalkit.report.plots import figures, markers
 from evalkit.report.plots.grouped_dots import Dot, Series, grouped_dots, upright
 from evalkit.report.sections.tables import UNCLEAR
 from evalkit.report.wording import LEVEL, interval_text, interval_words, label, p_text, value_text
@@ -19,12 +18,12 @@ REWARD = "reward"
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class RewardRow:
     """One arm's difference by one group's reward, in words."""
 
     arm: str
     baseline: str
-    judge: str
+    raters: str
     difference: str
     interval: str
     effect: effects.Effect | None
@@ -40,77 +39,77 @@ class Raters:
 
     says: tuple[str, ...]
     """An arm a sentence, where its tuning was worth different things to different raters."""
-    rows: tuple[Row, ...]
+    rows: tuple[RewardRow, ...]
     is_drawn: bool
 
 
 def raters(summary: Summary) -> Raters | None:
     """None where fewer than two rewards were measured, or nothing is compared."""
-    told = tuple(rows(summary))
-    return Raters(tuple(_sentences(summary.arms, told)), told, gains(summary) is not None) if told else None
+    table = tuple(rows(summary))
+    return Raters(tuple(_sentences(summary.arms, table)), table, gains(summary) is not None) if table else None
 
 
-def judges(summary: Summary) -> dict[str, str]:
-    """Reward -> who judges by it; empty unless there are two at least."""
-    found = [
+def rater_groups(summary: Summary) -> dict[str, str]:
+    """Reward -> the raters whose preferences it learned; empty unless there are two rewards at least."""
+    rewards = [
         metric
         for metric in effects.betters(summary)
         if effects.is_plain(metric) and split_variant(metric)[1].split("|")[0] == REWARD
     ]
-    return {metric: _judge(metric) for metric in found} if len(found) > 1 else {}
+    return {metric: _rater_group(metric) for metric in rewards} if len(rewards) > 1 else {}
 
 
 def gains(summary: Summary) -> figures.Figure | None:
     """A reward a group, an arm a dot: its difference to the baseline in standard deviations of the baseline."""
-    known, numbers, symbols = judges(summary), signs.numbers(summary), signs.symbols(summary)
-    found, baselines = _differences(summary), effects.estimates(summary)
+    known, numbers, symbols = rater_groups(summary), markers.numbers(summary), markers.symbols(summary)
+    differences, baselines = _differences(summary), effects.estimates(summary)
     series = [
         Series(
             arm.name,
             numbers[arm.name],
             symbols[arm.name],
-            tuple(_dot(found.get((metric, arm.name)), baselines) for metric in known),
+            tuple(_dot(differences.get((metric, arm.name)), baselines) for metric in known),
         )
         for arm in summary.arms
-        if any((metric, arm.name) in found for metric in known)
+        if any((metric, arm.name) in differences for metric in known)
     ]
-    if not any(dot for one in series for dot in one.dots):
+    if not any(dot for arm_series in series for dot in arm_series.dots):
         return None
     figure = grouped_dots(list(known.values()), series, {"title": {"text": "standard deviations<br>(gained →)"}})
     figure["layout"]["shapes"].append(upright(0))
     return figure
 
 
-def rows(summary: Summary) -> list[Row]:
+def rows(summary: Summary) -> list[RewardRow]:
     """The same as a table, an arm after the other."""
-    found, baselines = _differences(summary), effects.estimates(summary)
+    differences, baselines = _differences(summary), effects.estimates(summary)
     return [
-        _row(found[metric, arm.name], judge, baselines)
+        _row(differences[metric, arm.name], group, baselines)
         for arm in summary.arms
-        for metric, judge in judges(summary).items()
-        if (metric, arm.name) in found
+        for metric, group in rater_groups(summary).items()
+        if (metric, arm.name) in differences
     ]
 
 
-def _sentences(arms: Sequence[Arm], told_rows: Sequence[Row]) -> list[str]:
-    told = []
+def _sentences(arms: Sequence[Arm], table: Sequence[RewardRow]) -> list[str]:
+    sentences = []
     for arm in arms:
-        own = [row for row in told_rows if row.arm == arm.name and row.effect]
-        if len({row.outcome for row in own}) > 1:
-            told.append(f"{arm.name} {listed(_clause(row) for row in own)}.")
-    return told
+        of_arm = [row for row in table if row.arm == arm.name and row.effect]
+        if len({row.outcome for row in of_arm}) > 1:
+            sentences.append(f"{arm.name} {listed(_clause(row) for row in of_arm)}.")
+    return sentences
 
 
-def _clause(row: Row) -> str:
+def _clause(row: RewardRow) -> str:
     """`gained 2.27 standard deviations (95 % interval +2.01 to +2.52) for the raters of lab:reward`."""
-    whom = f"for the raters of {row.judge}"
+    whom = f"for the raters of {row.raters}"
     if row.effect is None or row.outcome not in ("gained", "lost"):
         return f"shows no clear difference {whom}"
     interval = f"{LEVEL} interval {row.effect.low:+.2f} to {row.effect.high:+.2f}".replace("-", "−")
     return f"{row.outcome} {abs(row.effect.value):.2f} standard deviations ({interval}) {whom}"
 
 
-def _judge(metric: str) -> str:
+def _rater_group(metric: str) -> str:
     """The reward model's name, if nothing else tells two rewards apart."""
     _, *parameters = split_variant(metric)[1].split("|")
     [only] = parameters if len(parameters) == 1 else [""]
@@ -126,20 +125,20 @@ def _dot(difference: Difference | None, baselines: dict[tuple[str, str], Estimat
     if difference is None or effect is None:
         return None
     words = f"{effect.value:+.2f} ({effect.low:+.2f} to {effect.high:+.2f}) standard deviations".replace("-", "−")
-    own = f"{value_text(difference, signed=True)}, {interval_words(difference)}"
+    in_units = f"{value_text(difference, signed=True)}, {interval_words(difference)}"
     clear = effects.outcome(difference, "higher") != "unclear"
     return Dot(
-        effect.low, effect.value, effect.high, f"{words}<br>{own}<br>Holm {p_text(difference.p_adjusted)}", clear
+        effect.low, effect.value, effect.high, f"{words}<br>{in_units}<br>Holm {p_text(difference.p_adjusted)}", clear
     )
 
 
-def _row(difference: Difference, judge: str, baselines: dict[tuple[str, str], Estimate]) -> Row:
+def _row(difference: Difference, group: str, baselines: dict[tuple[str, str], Estimate]) -> RewardRow:
     effect = effects.effect(difference, baselines.get((difference.metric, difference.baseline)))
     outcome = effects.outcome(difference, "higher")
-    return Row(
+    return RewardRow(
         arm=difference.arm,
         baseline=difference.baseline,
-        judge=judge,
+        raters=group,
         difference=value_text(difference, signed=True),
         interval=interval_text(difference),
         effect=effect,

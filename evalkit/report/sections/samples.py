@@ -45,14 +45,14 @@ class Samples:
 def pack(content: ReportContent) -> Samples:
     """Group identical completions and compress them prompt by prompt, in the summary's order of prompts."""
     groups = {
-        arm: {group.prompt.id: (place, group) for place, group in enumerate(content.groups[arm])}
+        arm: {group.prompt.id: (index, group) for index, group in enumerate(content.groups[arm])}
         for arm in content.groups
     }
     prompts, texts = [], []
     for prompt_id in content.summary.prompts:
-        found = {arm: by_id[prompt_id] for arm, by_id in groups.items() if prompt_id in by_id}
-        prompts.append(_entry(prompt_id, [group.prompt for _, group in found.values()]))
-        texts.append(_json(_block(prompt_id, found, content)) if found else "")
+        by_arm = {arm: by_id[prompt_id] for arm, by_id in groups.items() if prompt_id in by_id}
+        prompts.append(_entry(prompt_id, [group.prompt for _, group in by_arm.values()]))
+        texts.append(_json(_block(prompt_id, by_arm, content)) if by_arm else "")
     words = _frequent_words(texts)
     codes = {word: chr(ord(FIRST) + number) for number, word in enumerate(words)}
     blocks, left_out, used = [], 0, 0
@@ -79,12 +79,12 @@ def _entry(prompt_id: str, prompts: Sequence[Prompt]) -> JSON:
     }
 
 
-def _block(prompt_id: str, found: Mapping[str, tuple[int, Group]], content: ReportContent) -> JSON:
-    meanings = content.evidence.meanings
+def _block(prompt_id: str, by_arm: Mapping[str, tuple[int, Group]], content: ReportContent) -> JSON:
+    meanings = content.figure_data.meanings
     return {
         arm: {
             "rendered": content.rendered.get(arm, {}).get(prompt_id),
-            "scores": list(scores := _scores(content.scores, arm, place)),
+            "scores": list(scores := _scores(content.scores, arm, index)),
             "classes": list(
                 _classes(
                     group.completions,
@@ -93,12 +93,12 @@ def _block(prompt_id: str, found: Mapping[str, tuple[int, Group]], content: Repo
                 )
             ),
         }
-        for arm, (place, group) in found.items()
+        for arm, (index, group) in by_arm.items()
     }
 
 
-def _scores(scores: Scores, arm: str, place: int) -> dict[str, Sequence[float | None]]:
-    return {name: arms[arm][place] for name, arms in scores.items() if arm in arms and place < len(arms[arm])}
+def _scores(scores: Scores, arm: str, index: int) -> dict[str, Sequence[float | None]]:
+    return {name: arms[arm][index] for name, arms in scores.items() if arm in arms and index < len(arms[arm])}
 
 
 def _classes(
@@ -108,17 +108,17 @@ def _classes(
 
     The meaning is left out where completions were not divided by it.
     """
-    slots: dict[str, list[int]] = defaultdict(list)
-    for slot, completion in enumerate(completions):
-        slots[completion.text.strip()].append(slot)
-    for text, members in sorted(slots.items(), key=lambda item: -len(item[1])):
-        cut = sum(completions[slot].finish_reason == "length" for slot in members)
+    samples: dict[str, list[int]] = defaultdict(list)
+    for sample, completion in enumerate(completions):
+        samples[completion.text.strip()].append(sample)
+    for text, members in sorted(samples.items(), key=lambda item: -len(item[1])):
+        cut = sum(completions[sample].finish_reason == "length" for sample in members)
         means = [_mean(values, members) for values in scores]
         yield [text, len(members), cut, means, *meanings[members[0] : members[0] + 1]]
 
 
-def _mean(values: Sequence[float | None], slots: Sequence[int]) -> float | None:
-    known = [value for slot in slots if slot < len(values) and is_number(value := values[slot])]
+def _mean(values: Sequence[float | None], samples: Sequence[int]) -> float | None:
+    known = [value for sample in samples if sample < len(values) and is_number(value := values[sample])]
     return float(f"{sum(known) / len(known):.4g}") if known else None
 
 

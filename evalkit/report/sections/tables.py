@@ -50,7 +50,7 @@ class Strip:
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class DifferenceWords:
     """A difference to the baseline, in words."""
 
     baseline: str
@@ -62,18 +62,18 @@ class Comparison:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class ArmRow:
     """One arm."""
 
     arm: str
     value: str
     interval: str
     strip: Strip | None
-    asked: str
+    basis: str
     """On how many prompts it rests, in words."""
     samples: int
     is_baseline: bool
-    comparison: Comparison | None
+    difference: DifferenceWords | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +83,7 @@ class VariantRow:
     name: str
     signatures: tuple[str, ...]
     unlike: tuple[str, ...]
-    cells: tuple[Row | None, ...]
+    cells: tuple[ArmRow | None, ...]
     """In the order of the plain table's rows."""
 
 
@@ -102,7 +102,7 @@ class MetricTable:
     """For each way that is not the first arm's: which arms, and what is different."""
     reference: float | None
     """The baseline's value on the axis, in percent."""
-    rows: tuple[Row, ...]
+    rows: tuple[ArmRow, ...]
     variants: tuple[VariantRow, ...] = ()
 
 
@@ -110,10 +110,10 @@ def tables(summary: Summary, texts: Mapping[str, MetricText]) -> tuple[MetricTab
     """One table a measure, in the summary's order; a variant goes into the table of its plain form, if there is one."""
     every = {metric: _table(metric, better, summary, texts) for metric, better in effects.betters(summary).items()}
     plain = {metric: split_variant(metric)[1] for metric in every}
-    own = [metric for metric in every if effects.is_plain(metric) or plain[metric] not in every]
+    heads = [metric for metric in every if effects.is_plain(metric) or plain[metric] not in every]
     return tuple(
         replace(every[metric], variants=tuple(_variant(every[metric], every[v]) for v in every if _belongs(v, metric)))
-        for metric in own
+        for metric in heads
     )
 
 
@@ -152,12 +152,12 @@ def estimates_csv(summary: Summary) -> str:
 
 
 def _table(metric: str, better: Better, summary: Summary, texts: Mapping[str, MetricText]) -> MetricTable:
-    order = {arm.name: place for place, arm in enumerate(summary.arms)}
-    found = sorted((e for e in summary.estimates if e.metric == metric), key=lambda e: order.get(e.arm, len(order)))
+    order = {arm.name: index for index, arm in enumerate(summary.arms)}
+    estimates = sorted((e for e in summary.estimates if e.metric == metric), key=lambda e: order.get(e.arm, len(order)))
     differences = {d.arm: d for d in summary.differences if d.metric == metric}
     side = effects.traits(summary)[metric].side
-    ends = _ends(found)
-    strips = {estimate.arm: _strip(estimate, ends) for estimate in found}
+    ends = _ends(estimates)
+    strips = {estimate.arm: _strip(estimate, ends) for estimate in estimates}
     baselines = {difference.baseline for difference in differences.values()}
     reference = strips.get(next(iter(baselines))) if len(baselines) == 1 else None
     return MetricTable(
@@ -166,48 +166,49 @@ def _table(metric: str, better: Better, summary: Summary, texts: Mapping[str, Me
         side=side,
         text=texts.get(metric, MetricText(unit="", better=better, summary="")),
         arrow=(DIVERSE if side == "diversity" else ARROWS)[better],
-        signatures=tuple(dict.fromkeys(estimate.signature for estimate in found)),
-        unlike=_unlike(found),
+        signatures=tuple(dict.fromkeys(estimate.signature for estimate in estimates)),
+        unlike=_unlike(estimates),
         reference=reference.value if reference else None,
         rows=tuple(
-            _row(e, strips[e.arm], e.arm in baselines, _compare(differences.get(e.arm), better, side)) for e in found
+            _row(e, strips[e.arm], e.arm in baselines, _difference_words(differences.get(e.arm), better, side))
+            for e in estimates
         ),
     )
 
 
-def _unlike(found: Sequence[Estimate]) -> tuple[str, ...]:
+def _unlike(estimates: Sequence[Estimate]) -> tuple[str, ...]:
     arms: dict[str, list[str]] = {}
-    for estimate in found:
+    for estimate in estimates:
         arms.setdefault(estimate.signature, []).append(estimate.arm)
     first, *others = arms or ("",)
     return tuple(f"{listed(arms[other])} ({unlike_fields(other, first)})" for other in others)
 
 
-def _row(estimate: Estimate, strip: Strip | None, is_baseline: bool, comparison: Comparison | None) -> Row:
-    return Row(
+def _row(estimate: Estimate, strip: Strip | None, is_baseline: bool, difference: DifferenceWords | None) -> ArmRow:
+    return ArmRow(
         arm=estimate.arm,
         value=value_text(estimate),
         interval=interval_text(estimate),
         strip=strip,
-        asked=_asked(estimate),
+        basis=_basis(estimate),
         samples=estimate.samples,
         is_baseline=is_baseline,
-        comparison=comparison,
+        difference=difference,
     )
 
 
-def _asked(estimate: Estimate) -> str:
+def _basis(estimate: Estimate) -> str:
     """`64 prompts`; `20 groups of prompts` where a variant across prompts has one value a group."""
     in_groups = split_variant(estimate.metric)[0] == "pooled" and "|groups:" in estimate.signature
     groups = counted(estimate.prompts, "group")
     return f"{groups} of prompts" if in_groups else counted(estimate.prompts, "prompt")
 
 
-def _compare(difference: Difference | None, better: Better, side: Side) -> Comparison | None:
+def _difference_words(difference: Difference | None, better: Better, side: Side) -> DifferenceWords | None:
     if difference is None:
         return None
     outcome = effects.outcome(difference, better)
-    return Comparison(
+    return DifferenceWords(
         baseline=difference.baseline,
         value=value_text(difference, signed=True),
         interval=interval_text(difference),
@@ -217,9 +218,9 @@ def _compare(difference: Difference | None, better: Better, side: Side) -> Compa
     )
 
 
-def _ends(found: Sequence[Estimate]) -> tuple[float, float] | None:
+def _ends(estimates: Sequence[Estimate]) -> tuple[float, float] | None:
     """The common axis of a metric's rows: no arm's interval is cut off."""
-    numbers = [n for estimate in found for n in (estimate.low, estimate.value, estimate.high) if is_number(n)]
+    numbers = [n for estimate in estimates for n in (estimate.low, estimate.value, estimate.high) if is_number(n)]
     if not numbers:
         return None
     low, high = min(numbers), max(numbers)
@@ -233,5 +234,5 @@ def _strip(estimate: Estimate, ends: tuple[float, float] | None) -> Strip | None
     low = estimate.low if is_number(estimate.low) else value
     high = estimate.high if is_number(estimate.high) else value
     # 4 to 96: a dot at the end of the axis is still whole.
-    places = [round(4 + 92 * (number - ends[0]) / (ends[1] - ends[0]), 2) for number in (low, value, high)]
-    return Strip(*places)
+    percents = [round(4 + 92 * (number - ends[0]) / (ends[1] - ends[0]), 2) for number in (low, value, high)]
+    return Strip(*percents)

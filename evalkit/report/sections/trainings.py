@@ -9,8 +9,7 @@ from evalkit.checkpoints.training_log import Training
 from evalkit.plumbing.arrays import is_number
 from evalkit.plumbing.prose import listed
 from evalkit.records import Summary
-from evalkit.report.plots import figures
-from evalkit.report.plots import markers as signs
+from evalkit.report.plots import figures, markers
 from evalkit.report.wording import number_text
 
 ROWS = 8
@@ -52,7 +51,7 @@ COLUMNS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class LogRow:
     """One point of one training in numbers, in the order of `COLUMNS`."""
 
     checkpoint: str
@@ -66,7 +65,7 @@ class Trainings:
 
     columns: tuple[Column, ...]
     heads: tuple[str, ...]
-    rows: tuple[Row, ...]
+    rows: tuple[LogRow, ...]
     points: str
     keys: Mapping[str, tuple[int, str]]
     """Checkpoint -> number of its colour, and the mark at the end of its lines."""
@@ -80,7 +79,7 @@ def trainings(summary: Summary, known: Sequence[Training]) -> Trainings | None:
     rows = tuple(row for training in known for row in _rows(training))
     numbers = _numbers(summary)
     keys = {training.checkpoint: numbers.get(training.checkpoint, 0) for training in known}
-    marked = {name: (signs.colour(number), signs.mark(number)) for name, number in keys.items()}
+    marked = {name: (markers.colour(number), markers.mark(number)) for name, number in keys.items()}
     return Trainings(tuple(_drawn(known)), heads, rows, _points(known), marked)
 
 
@@ -96,7 +95,7 @@ def curves(summary: Summary, known: Sequence[Training]) -> Mapping[str, figures.
 
 def _numbers(summary: Summary) -> dict[str, int]:
     """Checkpoint -> its number in every plot."""
-    numbers = signs.numbers(summary)
+    numbers = markers.numbers(summary)
     return {arm.checkpoint: numbers[arm.name] for arm in summary.arms}
 
 
@@ -139,11 +138,11 @@ def _line(column: Column, training: Training, number: int) -> figures.Figure:
             for step, value in zip(training.steps, values, strict=True)
         ],
         "hoverinfo": "text",
-        "line": {"color": signs.themed(number), "width": 1.8},
+        "line": {"color": markers.themed(number), "width": 1.8},
         # A line's end tells it from others without its colour.
         "marker": {
-            "color": signs.themed(number),
-            "symbol": signs.symbol(number),
+            "color": markers.themed(number),
+            "symbol": markers.symbol(number),
             "size": [0] * (len(values) - 1) + [9],
             "opacity": 1,
             "line": {"width": 0},
@@ -152,15 +151,15 @@ def _line(column: Column, training: Training, number: int) -> figures.Figure:
     }
 
 
-def _rows(training: Training) -> list[Row]:
+def _rows(training: Training) -> list[LogRow]:
     """Some of its points, evenly spaced back from the last, which matters most."""
     every = max(1, -(-len(training.steps) // ROWS))
-    places = range(len(training.steps) - 1, -1, -every)[::-1]
+    indices = range(len(training.steps) - 1, -1, -every)[::-1]
     return [
-        Row(
+        LogRow(
             training.checkpoint,
-            f"{training.steps[place]:,}",
-            tuple(number_text(getattr(training, column.name)[place], "–") for column in COLUMNS),
+            f"{training.steps[index]:,}",
+            tuple(number_text(getattr(training, column.name)[index], "–") for column in COLUMNS),
         )
-        for place in places
+        for index in indices
     ]

@@ -7,8 +7,7 @@ from typing import Any
 
 from evalkit.plumbing.arrays import is_number
 from evalkit.records import Summary
-from evalkit.report.plots import figures
-from evalkit.report.plots import markers as signs
+from evalkit.report.plots import figures, markers
 from evalkit.report.plots.grouped_dots import Dot, Series, grouped_dots
 from evalkit.report.wording import LEVEL
 
@@ -18,21 +17,21 @@ def shares(summary: Summary, card: Mapping[str, Any]) -> figures.Figure | None:
 
     `card`: `evalkit.analysis.classify_voices.ClassifiedVoices.card`.
     """
-    numbers, symbols = signs.numbers(summary), signs.symbols(summary)
+    numbers, symbols = markers.numbers(summary), markers.symbols(summary)
     arms = sorted(summary.arms, key=lambda arm: arm.baseline is not None)
     series = [
         Series(arm.name, numbers[arm.name], symbols[arm.name], _dots(card["voices"], card["shares"][arm.name]))
         for arm in arms
         if arm.name in card["shares"]
     ]
-    if not any(dot for one in series for dot in one.dots):
+    if not any(dot for arm_series in series for dot in arm_series.dots):
         return None
     axis = {"title": {"text": "share of an arm's completions"}, "tickformat": ".0%", "rangemode": "tozero"}
     return grouped_dots(card["voices"], series, axis)
 
 
-def _dots(voices: Sequence[str], found: Sequence[Mapping[str, Any]]) -> tuple[Dot | None, ...]:
-    by_voice = {share["voice"]: share for share in found}
+def _dots(voices: Sequence[str], of_arm: Sequence[Mapping[str, Any]]) -> tuple[Dot | None, ...]:
+    by_voice = {share["voice"]: share for share in of_arm}
     return tuple(_dot(by_voice.get(voice)) for voice in voices)
 
 
@@ -41,5 +40,5 @@ def _dot(share: Mapping[str, Any] | None) -> Dot | None:
         return None
     interval = f", {LEVEL} interval {share['low']:.2f} to {share['high']:.2f}" if is_number(share["low"]) else ""
     return Dot(
-        share["low"], share["spoken"], share["high"], f"{share['spoken']:.2f}{interval}; heard {share['heard']:.2f}"
+        share["low"], share["spoken"], share["high"], f"{share['spoken']:.2f}{interval}; predicted {share['heard']:.2f}"
     )

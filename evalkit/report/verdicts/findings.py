@@ -54,7 +54,7 @@ Findings = Mapping[str, Sequence[Finding]]
 def findings(arm: str, baseline: str, summary: Summary, metrics: Collection[str] | None = None) -> list[Finding]:
     """Those of the plain measures, or of `metrics`, the strongest first."""
     betters, traits, estimates = effects.betters(summary), effects.traits(summary), effects.estimates(summary)
-    found = []
+    kept = []
     for difference in summary.differences:
         wanted = effects.is_plain(difference.metric) if metrics is None else difference.metric in metrics
         if (difference.arm, difference.baseline) != (arm, baseline) or not wanted:
@@ -62,9 +62,9 @@ def findings(arm: str, baseline: str, summary: Summary, metrics: Collection[str]
         better: Better = betters.get(difference.metric, "neither")
         effect = effects.effect(difference, estimates.get((difference.metric, baseline)))
         size = abs(effect.value) if effect else None
-        own = traits.get(difference.metric, Traits())
-        found.append(Finding(difference, own, effects.outcome(difference, better), size))
-    return sorted(found, key=lambda finding: -(finding.size or 0.0))
+        declared = traits.get(difference.metric, Traits())
+        kept.append(Finding(difference, declared, effects.outcome(difference, better), size))
+    return sorted(kept, key=lambda finding: -(finding.size or 0.0))
 
 
 def telling(findings: Sequence[Finding]) -> Finding:
@@ -72,7 +72,7 @@ def telling(findings: Sequence[Finding]) -> Finding:
     return min(findings, key=lambda finding: pictured(finding.traits))
 
 
-def told_of(findings: Sequence[Finding]) -> list[Finding]:
+def most_telling(findings: Sequence[Finding]) -> list[Finding]:
     """Of one side its most telling gain and its most telling loss, or where nothing is clear the most telling."""
     kinds = [[finding for finding in findings if finding.outcome == outcome] for outcome in ("gained", "lost")]
     return [telling(kind) for kind in kinds if kind] or [telling(findings)]

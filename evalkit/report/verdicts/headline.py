@@ -9,7 +9,7 @@ from evalkit.metrics.registry import split_variant
 from evalkit.plumbing.arrays import is_number
 from evalkit.plumbing.prose import capital, listed, short
 from evalkit.records import Side, Summary
-from evalkit.report.verdicts.findings import Finding, told_of
+from evalkit.report.verdicts.findings import Finding, most_telling
 from evalkit.report.verdicts.findings import findings as findings_of
 from evalkit.report.verdicts.joint import TWO, Joint
 from evalkit.report.verdicts.side_words import SIDES, SideWords
@@ -27,40 +27,47 @@ GRAVE = {
 
 
 def headline(
-    arm: str, baseline: str, told: Sequence[tuple[SideWords, Joint]], findings: Sequence[Finding], summary: Summary
+    arm: str,
+    baseline: str,
+    statements: Sequence[tuple[SideWords, Joint]],
+    findings: Sequence[Finding],
+    summary: Summary,
 ) -> tuple[str, str, str]:
     """The headline with its evidence in it, then its claim alone, then its numbers alone."""
-    unknown = unknown_sides(told, findings, summary)
-    if not told:
+    unknown = unknown_sides(statements, findings, summary)
+    if not statements:
         directionless = f"{arm} and {baseline} are compared only on measures without a better direction."
         said = " ".join(unknown) or directionless
         return said, said, ""
-    heard = {words.side: findings_of(arm, baseline, summary, joint.together.measures) for words, joint in told}
+    by_side = {words.side: findings_of(arm, baseline, summary, joint.together.measures) for words, joint in statements}
     clauses = [
-        words.clause(joint, f" than {baseline}" if first == 0 else "") for first, (words, joint) in enumerate(told)
+        words.clause(joint, f" than {baseline}" if first == 0 else "")
+        for first, (words, joint) in enumerate(statements)
     ]
-    clauses = _with_noise(clauses, told)
-    evidence = [
-        _evidence(joint, heard[words.side], f"{LEVEL} interval " if first == 0 else "")
-        for first, (words, joint) in enumerate(told)
+    clauses = _with_noise(clauses, statements)
+    inside = [
+        _numbers_inside(joint, by_side[words.side], f"{LEVEL} interval " if first == 0 else "")
+        for first, (words, joint) in enumerate(statements)
     ]
-    tallies = [words.tally(heard[words.side]) for words, _ in told if len(heard[words.side]) > 1]
+    tallies = [words.tally(by_side[words.side]) for words, _ in statements if len(by_side[words.side]) > 1]
     rest = [
         *([f"{capital('; '.join(tallies))}."] if tallies else []),
         *unknown,
-        *caveats([arm, baseline], [joint for _, joint in told], summary),
+        *caveats([arm, baseline], [joint for _, joint in statements], summary),
     ]
     claim = f"{arm} {listed(clauses)}."
-    with_evidence = f"{arm} {listed([f'{words} ({shown})' for words, shown in zip(clauses, evidence, strict=True)])}."
-    numbers = f"{capital('; '.join(_numbers(told, heard)))}."
-    return " ".join([with_evidence, *rest]), claim, " ".join([numbers, *rest])
+    full = f"{arm} {listed([f'{words} ({shown})' for words, shown in zip(clauses, inside, strict=True)])}."
+    numbers = f"{capital('; '.join(_numbers(statements, by_side)))}."
+    return " ".join([full, *rest]), claim, " ".join([numbers, *rest])
 
 
-def unknown_sides(told: Sequence[tuple[SideWords, Joint]], findings: Sequence[Finding], summary: Summary) -> list[str]:
+def unknown_sides(
+    statements: Sequence[tuple[SideWords, Joint]], findings: Sequence[Finding], summary: Summary
+) -> list[str]:
     """A sentence for each side that was asked for and of which no measure can speak."""
-    known = {words.side for words, _ in told}
-    asked = {words.side: [f for f in findings if f.traits.side == words.side] for words in SIDES}
-    return [_undefined(side, own, summary) for side, own in asked.items() if own and side not in known]
+    known = {words.side for words, _ in statements}
+    by_side = {words.side: [f for f in findings if f.traits.side == words.side] for words in SIDES}
+    return [_undefined(side, of_side, summary) for side, of_side in by_side.items() if of_side and side not in known]
 
 
 def _undefined(side: Side, findings: Sequence[Finding], summary: Summary) -> str:
@@ -75,10 +82,10 @@ def _undefined(side: Side, findings: Sequence[Finding], summary: Summary) -> str
     return f"{capital(SAID[side])} could not be compared ({names} undefined)."
 
 
-def _with_noise(clauses: Sequence[str], told: Sequence[tuple[SideWords, Joint]]) -> list[str]:
+def _with_noise(clauses: Sequence[str], statements: Sequence[tuple[SideWords, Joint]]) -> list[str]:
     """A wider range is said to be of unknown worth where no quality is known: noise is various too."""
-    has_quality = any(words.side == "quality" for words, _ in told)
-    wider = [is_wider(joint) for _, joint in told]
+    has_quality = any(words.side == "quality" for words, _ in statements)
+    wider = [is_wider(joint) for _, joint in statements]
     return [
         f"{clause}, of answers whose quality is not known: noise is various too"
         if is_so and not has_quality
@@ -89,10 +96,10 @@ def _with_noise(clauses: Sequence[str], told: Sequence[tuple[SideWords, Joint]])
 
 def is_wider(joint: Joint) -> bool:
     """Whether a range is wider as a whole, or in any family by itself."""
-    return joint.side == "diversity" and any(voice.outcome == "gained" for voice in (joint.together, *joint.clear))
+    return joint.side == "diversity" and any(part.outcome == "gained" for part in (joint.together, *joint.clear))
 
 
-def caveats(arms: Sequence[str], told: Sequence[Joint], summary: Summary) -> list[str]:
+def caveats(arms: Sequence[str], joints: Sequence[Joint], summary: Summary) -> list[str]:
     """What a reader of a headline about these arms, baselines among them, must know if he reads nothing else."""
     said = []
     for kind, sentence in GRAVE.items():
@@ -101,7 +108,7 @@ def caveats(arms: Sequence[str], told: Sequence[Joint], summary: Summary) -> lis
             said.append(sentence.format(arms=listed(dict.fromkeys(grave))))
     said += _systems(arms, summary)
     for names, why in (("by_length", "Lengths differ"), ("by_tokenizer", "Tokenizers differ")):
-        aside = list(dict.fromkeys(label(metric) for joint in told for metric in getattr(joint, names)))
+        aside = list(dict.fromkeys(label(metric) for joint in joints for metric in getattr(joint, names)))
         if aside:
             said.append(f"{why}, so {listed(aside)} {'has' if len(aside) == 1 else 'have'} no say.")
     said += [
@@ -116,31 +123,33 @@ def caveats(arms: Sequence[str], told: Sequence[Joint], summary: Summary) -> lis
 
 def _systems(arms: Sequence[str], summary: Summary) -> list[str]:
     """What tuned checkpoints are told before each prompt, where they are not told the same."""
-    told = {arm.checkpoint: arm.system for arm in summary.arms if arm.name in arms and arm.kind == "tuned"}
-    if len(set(told.values())) < 2:
+    systems = {arm.checkpoint: arm.system for arm in summary.arms if arm.name in arms and arm.kind == "tuned"}
+    if len(set(systems.values())) < 2:
         return []
-    each = [f"{name} “{short(' '.join(text.split()), 60)}”" if text else f"{name} none" for name, text in told.items()]
+    each = [
+        f"{name} “{short(' '.join(text.split()), 60)}”" if text else f"{name} none" for name, text in systems.items()
+    ]
     return [f"System messages differ: {listed(each)}."]
 
 
-def _evidence(joint: Joint, heard: Sequence[Finding], prefix: str) -> str:
+def _numbers_inside(joint: Joint, findings: Sequence[Finding], prefix: str) -> str:
     """The side as a whole, and the strongest of what is clear by itself, one a metric name."""
     named: dict[str, Finding] = {}
-    for finding in _telling(joint, heard):
+    for finding in _telling(joint, findings):
         named.setdefault(split_variant(finding.difference.metric)[1].split("|")[0], finding)
     shown = list(named.values())[:SHOWN]
-    whole = [_together(joint, prefix)] if _is_told_as_one(joint) else []
+    joint_words = [_together(joint, prefix)] if _is_told_as_one(joint) else []
     return "; ".join([
-        *whole, *(_with_interval(f, prefix if f is shown[0] and not whole else "") for f in shown)
+        *joint_words, *(_with_interval(f, prefix if f is shown[0] and not joint_words else "") for f in shown)
     ])  # fmt: skip
 
 
-def _telling(joint: Joint, heard: Sequence[Finding]) -> Sequence[Finding]:
+def _telling(joint: Joint, findings: Sequence[Finding]) -> Sequence[Finding]:
     """The findings that say what the side says; all of them where none does."""
     if joint.disagree:
-        return told_of(heard)
+        return most_telling(findings)
     said = joint.together.outcome
-    return [f for f in heard if f.outcome == said] or [f for f in heard if f.outcome != "unclear"] or heard
+    return [f for f in findings if f.outcome == said] or [f for f in findings if f.outcome != "unclear"] or findings
 
 
 def _is_told_as_one(joint: Joint) -> bool:
@@ -149,11 +158,11 @@ def _is_told_as_one(joint: Joint) -> bool:
 
 
 def _together(joint: Joint, prefix: str) -> str:
-    value, interval = _whole(joint)
+    value, interval = _value_and_interval(joint)
     return f"together {value} standard deviations, {f'{prefix}{interval}' if interval else f'no {LEVEL} interval'}"
 
 
-def _whole(joint: Joint) -> tuple[str, str]:
+def _value_and_interval(joint: Joint) -> tuple[str, str]:
     return deviations(joint.together.value, joint.together.low, joint.together.high)
 
 
@@ -162,17 +171,17 @@ def _with_interval(finding: Finding, prefix: str) -> str:
     return f"{finding.name} {finding.value}{interval}"
 
 
-def _numbers(told: Sequence[tuple[SideWords, Joint]], heard: Mapping[Side, Sequence[Finding]]) -> list[str]:
+def _numbers(statements: Sequence[tuple[SideWords, Joint]], by_side: Mapping[Side, Sequence[Finding]]) -> list[str]:
     """`diversity as a whole −0.4 standard deviations (95 % interval −0.6 to −0.2)`, then what tells each side."""
     parts = []
-    for words, joint in told:
+    for words, joint in statements:
         if _is_told_as_one(joint):
-            value, interval = _whole(joint)
+            value, interval = _value_and_interval(joint)
             parts.append((f"{SAID[words.side]} as a whole {value} standard deviations", interval))
-        shown = told_of(_telling(joint, heard[words.side])) if heard[words.side] else []
+        shown = most_telling(_telling(joint, by_side[words.side])) if by_side[words.side] else []
         parts += [(f"{finding.plain} {finding.value}", finding.interval) for finding in shown]
     first = f"{LEVEL} interval "
     return [
-        f"{said} ({first if place == 0 else ''}{interval})" if interval else said
-        for place, (said, interval) in enumerate(parts)
+        f"{said} ({first if index == 0 else ''}{interval})" if interval else said
+        for index, (said, interval) in enumerate(parts)
     ]

@@ -28,12 +28,12 @@ import numpy as np
 
 from evalkit.analysis.intervals import holm, mean_intervals, mean_p_values
 from evalkit.metrics.registry import split_variant
-from evalkit.plumbing.arrays import Array
+from evalkit.plumbing.arrays import Array, defined_in_all, nan_for_none
 from evalkit.records import CONFIDENCE, Arm, Estimate, Side, Summary, Traits
 
 UNLIKE = ("length", "truncated")
 """Kinds of alarms after which a measure that moves with length may not speak."""
-WHOLE, PART = 0.03, 0.01
+SIDE_LEVEL, FAMILY_LEVEL = 0.03, 0.01
 """Chances of a false claim about any side as a whole, and about any family by itself: below 1 - CONFIDENCE together, as
 the tests of skewed values are a little off their level (docs/intervals.md)."""
 SIDES: tuple[Side, ...] = tuple(side for side in get_args(Side) if side != "neither")
@@ -47,7 +47,7 @@ Outcome = Literal["gained", "lost", "unclear"]
 
 
 @dataclass(frozen=True, slots=True)
-class Voice:
+class JointDifference:
     """A standardised difference of one arm to its baseline, positive where it is better."""
 
     family: str
@@ -81,8 +81,8 @@ class Joint:
     arm: str
     baseline: str
     side: Side
-    together: Voice
-    families: tuple[Voice, ...]
+    together: JointDifference
+    families: tuple[JointDifference, ...]
     """Each by itself; one alone is the whole."""
     by_length: tuple[str, ...]
     """Measures left aside because lengths differ and they move with length."""
@@ -92,14 +92,14 @@ class Joint:
     """Mean difference of the measures themselves, positive where it is better, where all of them are shares."""
 
     @property
-    def clear(self) -> tuple[Voice, ...]:
+    def clear(self) -> tuple[JointDifference, ...]:
         """The families that are clear by themselves; one alone is the whole."""
-        return tuple(voice for voice in self.families if voice.outcome != "unclear")
+        return tuple(part for part in self.families if part.outcome != "unclear")
 
     @property
     def disagree(self) -> bool:
         """Whether one family is clearly better and another clearly worse."""
-        return len({voice.outcome for voice in self.clear}) > 1
+        return len({part.outcome for part in self.clear}) > 1
 
 
 Joints = Mapping[tuple[str, Side], Joint]
@@ -110,15 +110,15 @@ def joint_statements(summary: Summary) -> Joints:
     """Those of every compared arm and side with a measure that stands."""
     by_name = {arm.name: arm for arm in summary.arms}
     pairs = [(arm, by_name[arm.baseline]) for arm in summary.arms if arm.baseline in by_name]
-    found = [made for arm, baseline in pairs for side in SIDES if (made := _joint(arm, baseline, side, summary))]
-    return {(one.arm, one.side): one for one in _corrected(found)}
+    joints = [made for arm, baseline in pairs for side in SIDES if (made := _joint(arm, baseline, side, summary))]
+    return {(joint.arm, joint.side): joint for joint in _corrected(joints)}
 
 
 def forms_for_all(summary: Summary) -> dict[str, str]:
     """Plain measure -> the form of it in which all arms may stand side by side; those that may not are not there."""
     traits = {estimate.metric: estimate.traits for estimate in summary.estimates}
-    told = any(alarm.kind in UNLIKE for alarm in summary.alarms)
-    return _standing(traits, told, {arm.tokenizer for arm in summary.arms}).forms
+    lengths_differ = any(alarm.kind in UNLIKE for alarm in summary.alarms)
+    return _standing(traits, lengths_differ, {arm.tokenizer for arm in summary.arms}).forms
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,36 +131,43 @@ class _Standing:
 
 
 def _joint(arm: Arm, baseline: Arm, side: Side, summary: Summary) -> Joint | None:
-    own, home = (_by_metric(summary, one.name, side) for one in (arm, baseline))
+    estimates, baselines = (_by_metric(summary, each.name, side) for each in (arm, baseline))
     unread = any(alarm.kind == "script" and alarm.arm == arm.name for alarm in summary.alarms)
     shared = [
         metric
-        for metric, estimate in own.items()
-        if metric in home
-        and home[metric].signature == estimate.signature
-        and _tells(estimate, home[metric])
+        for metric, estimate in estimates.items()
+        if metric in baselines
+        and baselines[metric].signature == estimate.signature
+        and _tells(estimate, baselines[metric])
         and not (side == "diversity" and estimate.traits.family in _OF_TEXTS and (unread or estimate.samples < TWO))
     ]
-    told = any(alarm.kind in UNLIKE and alarm.arm in (arm.name, baseline.name) for alarm in summary.alarms)
-    found = _standing({m: own[m].traits for m in shared}, told, {arm.tokenizer, baseline.tokenizer})
-    standing = list(found.forms.values())
+    lengths_differ = any(alarm.kind in UNLIKE and alarm.arm in (arm.name, baseline.name) for alarm in summary.alarms)
+    standing = _standing({m: estimates[m].traits for m in shared}, lengths_differ, {arm.tokenizer, baseline.tokenizer})
+    measures = list(standing.forms.values())
     rows: dict[str, list[tuple[str, Array]]] = {}
-    for metric in standing:
-        rows.setdefault(own[metric].traits.family, []).append((metric, _standardised(own[metric], home[metric])))
+    for metric in measures:
+        rows.setdefault(estimates[metric].traits.family, []).append(
+            (metric, _standardised(estimates[metric], baselines[metric]))
+        )
     if not rows:
         return None
-    families = [_voice(family, [row for _, row in members], [m for m, _ in members], summary.clusters)
+    families = [_joint_difference(family, [row for _, row in members], [m for m, _ in members], summary.clusters)
                 for family, members in rows.items()]  # fmt: skip
     means = [_mean([row for _, row in members]) for members in rows.values()]
-    together = _voice("", means, standing, summary.clusters)
-    shift = _shift([(own[metric], home[metric]) for metric in standing])
-    return Joint(arm.name, baseline.name, side, together, tuple(families), found.by_length, found.by_tokenizer, shift)
+    together = _joint_difference("", means, measures, summary.clusters)
+    shift = _shift([(estimates[metric], baselines[metric]) for metric in measures])
+    return Joint(
+        arm.name, baseline.name, side, together, tuple(families), standing.by_length, standing.by_tokenizer, shift
+    )
 
 
 def _shift(pairs: Sequence[tuple[Estimate, Estimate]]) -> float | None:
-    if any(own.traits.bounds != (0, 1) for own, _ in pairs):
+    if any(estimate.traits.bounds != (0, 1) for estimate, _ in pairs):
         return None
-    rows = [(-1 if own.better == "lower" else 1) * np.subtract(*_both(own, home)) for own, home in pairs]
+    rows = [
+        (-1 if estimate.better == "lower" else 1) * np.subtract(*_both(estimate, baseline))
+        for estimate, baseline in pairs
+    ]
     return float(np.nanmean(np.stack(rows)))
 
 
@@ -176,39 +183,35 @@ def _by_metric(summary: Summary, arm: str, side: Side) -> dict[str, Estimate]:
     }
 
 
-def _standing(traits: Mapping[str, Traits], told: bool, tokenizers: set[str]) -> _Standing:
-    """`told`: whether an alarm says that lengths differ; `tokenizers`: those of the arms, empty where not known."""
-    matched = {split_variant(metric)[1]: metric for metric in traits if split_variant(metric)[0] == "matched"}
+def _standing(traits: Mapping[str, Traits], lengths_differ: bool, tokenizers: set[str]) -> _Standing:
+    """`lengths_differ`: whether an alarm says so; `tokenizers`: those of the arms, empty where not known."""
+    length_matched = {split_variant(metric)[1]: metric for metric in traits if split_variant(metric)[0] == "matched"}
     # Matched forms are there exactly where lengths differ or answers were cut, if the suite did not turn them off.
-    unlike = bool(matched) or told
-    plain = {metric: own for metric, own in traits.items() if split_variant(metric)[0] == "whole"}
-    by_tokenizer = [metric for metric, own in plain.items() if own.per_token and len(tokenizers - {""}) > 1]
+    unlike = bool(length_matched) or lengths_differ
+    plain = {metric: declared for metric, declared in traits.items() if split_variant(metric)[0] == "whole"}
+    by_tokenizer = [metric for metric, declared in plain.items() if declared.per_token and len(tokenizers - {""}) > 1]
     by_length = [
         metric
-        for metric, own in plain.items()
-        if own.moves_with_length and unlike and metric not in matched and metric not in by_tokenizer
+        for metric, declared in plain.items()
+        if declared.moves_with_length and unlike and metric not in length_matched and metric not in by_tokenizer
     ]
     aside = {*by_tokenizer, *by_length}
-    forms = {metric: matched.get(metric, metric) for metric in plain if metric not in aside}
+    forms = {metric: length_matched.get(metric, metric) for metric in plain if metric not in aside}
     return _Standing(forms, tuple(by_length), tuple(by_tokenizer))
 
 
-def _values(estimate: Estimate) -> Array:
-    return np.array([math.nan if value is None else value for value in estimate.values], dtype=np.float64)
-
-
-def _both(own: Estimate, home: Estimate) -> Array:
+def _both(estimate: Estimate, baseline: Estimate) -> Array:
     """(2, P), NaN on prompts where one of them is undefined."""
-    both = np.stack([_values(own), _values(home)])
-    both[:, np.isnan(both).any(axis=0)] = math.nan
-    return both
+    return defined_in_all([nan_for_none(estimate.values), nan_for_none(baseline.values)])
 
 
-def _tells(own: Estimate, home: Estimate) -> bool:
+def _tells(estimate: Estimate, baseline: Estimate) -> bool:
     """Whether the two can be told apart by the measure if they differ: not where both are at a bound everywhere."""
-    both = _both(own, home)
+    both = _both(estimate, baseline)
     defined = both[~np.isnan(both)]
-    return bool(defined.size and not (_is_flat(defined) and _at_a_bound(own.traits, own.samples, float(defined[0]))))
+    return bool(
+        defined.size and not (_is_flat(defined) and _at_a_bound(estimate.traits, estimate.samples, float(defined[0])))
+    )
 
 
 def _is_flat(defined: Array) -> bool:
@@ -220,12 +223,12 @@ def _at_a_bound(traits: Traits, samples: int, value: float) -> bool:
     return any(bound is not None and math.isclose(value, bound, rel_tol=_NOTHING, abs_tol=_NOTHING) for bound in ends)
 
 
-def _standardised(own: Estimate, home: Estimate) -> Array:
+def _standardised(estimate: Estimate, baseline: Estimate) -> Array:
     """(P,) difference over the standard deviation of both arms' values together, turned so that more is better."""
-    both = _both(own, home)
+    both = _both(estimate, baseline)
     if _is_flat(both[~np.isnan(both)]):
         return np.asarray(both[0] - both[0], dtype=np.float64)
-    sign = -1.0 if own.better == "lower" else 1.0
+    sign = -1.0 if estimate.better == "lower" else 1.0
     return np.asarray(sign * (both[0] - both[1]) / np.nanstd(both), dtype=np.float64)
 
 
@@ -236,10 +239,12 @@ def _mean(rows: Sequence[Array]) -> Array:
     return np.asarray(np.where(counts, np.nansum(stacked, axis=0) / np.maximum(counts, 1), math.nan))
 
 
-def _voice(family: str, rows: Sequence[Array], measures: Sequence[str], clusters: Sequence[str]) -> Voice:
+def _joint_difference(
+    family: str, rows: Sequence[Array], measures: Sequence[str], clusters: Sequence[str]
+) -> JointDifference:
     values = _mean(rows)[None, :]
     [mean], [p] = mean_intervals(values, CONFIDENCE, clusters), mean_p_values(values, clusters)
-    return Voice(
+    return JointDifference(
         family,
         mean.value,
         mean.low,
@@ -248,21 +253,21 @@ def _voice(family: str, rows: Sequence[Array], measures: Sequence[str], clusters
         math.nan,
         mean.count,
         tuple(measures),
-        PART if family else WHOLE,
+        FAMILY_LEVEL if family else SIDE_LEVEL,
     )
 
 
-def _corrected(found: Sequence[Joint]) -> list[Joint]:
+def _corrected(joints: Sequence[Joint]) -> list[Joint]:
     """Holm over the sides as a whole of all arms, and over the families of those that have several."""
-    whole = iter(holm(np.array([one.together.p for one in found], dtype=np.float64)))
-    several = [voice.p for one in found for voice in one.families if len(one.families) > 1]
-    parts = iter(holm(np.array(several, dtype=np.float64)))
+    of_sides = iter(holm(np.array([joint.together.p for joint in joints], dtype=np.float64)))
+    several = [part.p for joint in joints for part in joint.families if len(joint.families) > 1]
+    of_families = iter(holm(np.array(several, dtype=np.float64)))
     corrected = []
-    for one in found:
-        together = replace(one.together, p_adjusted=float(next(whole)))
-        if len(one.families) > 1:
-            families = tuple(replace(voice, p_adjusted=float(next(parts))) for voice in one.families)
+    for joint in joints:
+        together = replace(joint.together, p_adjusted=float(next(of_sides)))
+        if len(joint.families) > 1:
+            families = tuple(replace(part, p_adjusted=float(next(of_families))) for part in joint.families)
         else:
-            families = (replace(one.families[0], p_adjusted=together.p_adjusted, level=WHOLE),)
-        corrected.append(replace(one, together=together, families=families))
+            families = (replace(joint.families[0], p_adjusted=together.p_adjusted, level=SIDE_LEVEL),)
+        corrected.append(replace(joint, together=together, families=families))
     return corrected

@@ -1,6 +1,6 @@
 """What became of quality and diversity along a ladder, in two sentences: the claim, and the numbers it rests on.
 
-"The further, the better" is said only where every step between neighbouring rungs is a clear gain of the measure that
+"The further, the better" is said only where every step between neighbouring arms is a clear gain of the measure that
 is named (p after Holm over the steps) and no other measure of that side clearly steps the other way.
 """
 
@@ -15,10 +15,10 @@ import numpy as np
 
 from evalkit.analysis import effects
 from evalkit.analysis.intervals import holm, mean_p_values
-from evalkit.plumbing.arrays import is_number
+from evalkit.plumbing.arrays import is_number, nan_for_none
 from evalkit.plumbing.prose import capital, listed
 from evalkit.records import Estimate, Side, Summary
-from evalkit.report.verdicts.findings import Finding, Findings, telling, told_of
+from evalkit.report.verdicts.findings import Finding, Findings, most_telling, telling
 from evalkit.report.verdicts.joint import Joint, Joints
 from evalkit.report.verdicts.ladders import Ladder
 from evalkit.report.wording import LEVEL, value_text
@@ -80,17 +80,17 @@ _SIDES = (
 )
 
 
-def ladder_headline(ladder: Ladder, rungs: Findings, summary: Summary, joints: Joints) -> tuple[str, str]:
-    """Claim and numbers, a sentence each; empty where neither side has a number on every rung."""
-    told = [side for side in _SIDES if all(_of(side, rungs[arm]) for arm in ladder.rungs)]
-    if not told:
+def ladder_headline(ladder: Ladder, findings: Findings, summary: Summary, joints: Joints) -> tuple[str, str]:
+    """Claim and numbers, a sentence each; empty where neither side has a number in every arm."""
+    sides = [side for side in _SIDES if all(_of(side, findings[arm]) for arm in ladder.arms)]
+    if not sides:
         return "", ""
-    states = {side.side: [_state(joints.get((arm, side.side))) for arm in ladder.rungs] for side in told}
-    graded = [side for side in told if _is_graded(side, ladder, rungs, states[side.side], summary)]
-    rest = "; ".join(_rest(side, ladder, states[side.side]) for side in told if side not in graded)
+    states = {side.side: [_state(joints.get((arm, side.side))) for arm in ladder.arms] for side in sides}
+    graded = [side for side in sides if _is_graded(side, ladder, findings, states[side.side], summary)]
+    rest = "; ".join(_rest(side, ladder, states[side.side]) for side in sides if side not in graded)
     against = f"against {ladder.baseline}, {rest}" if rest else ""
     claim = "; ".join(filter(None, [_graded(graded, ladder, states), against]))
-    shown = [pair for side in told for pair in _ends(side, ladder, rungs)]
+    shown = [pair for side in sides for pair in _ends(side, ladder, findings)]
     return f"{capital(claim)}.", f"{capital(_numbers(shown, ladder, summary))}."
 
 
@@ -104,28 +104,28 @@ def _state(joint: Joint | None) -> State:
     return "mixed" if joint.disagree else joint.together.outcome
 
 
-def _is_graded(side: _Words, ladder: Ladder, rungs: Findings, states: Sequence[State], summary: Summary) -> bool:
+def _is_graded(side: _Words, ladder: Ladder, findings: Findings, states: Sequence[State], summary: Summary) -> bool:
     if set(states) not in ({"gained"}, {"lost"}):
         return False
-    betters, found = effects.betters(summary), effects.estimates(summary)
-    metrics = [finding.difference.metric for finding in _of(side, rungs[ladder.rungs[-1]])]
-    decisive = _decisive(_of(side, rungs[ladder.rungs[-1]]))
+    betters, estimates = effects.betters(summary), effects.estimates(summary)
+    metrics = [finding.difference.metric for finding in _of(side, findings[ladder.arms[-1]])]
+    decisive = _decisive(_of(side, findings[ladder.arms[-1]]))
     if not decisive:
         return False
     shown = telling(decisive).difference.metric
     towards = 1 if states[0] == "gained" else -1
     steps = {
-        metric: _steps(ladder, metric, found, towards * (-1 if betters[metric] == "lower" else 1), summary.clusters)
+        metric: _steps(ladder, metric, estimates, towards * (-1 if betters[metric] == "lower" else 1), summary.clusters)
         for metric in metrics
     }
     return steps[shown] == {1} and not any(-1 in clear for clear in steps.values())
 
 
 def _steps(
-    ladder: Ladder, metric: str, found: Mapping[tuple[str, str], Estimate], sign: int, clusters: Sequence[str]
+    ladder: Ladder, metric: str, estimates: Mapping[tuple[str, str], Estimate], sign: int, clusters: Sequence[str]
 ) -> set[int]:
-    """Which ways the steps between neighbouring rungs go: 1 as told, -1 against it, 0 not clear."""
-    values = [_values(found.get((metric, arm))) for arm in ladder.rungs]
+    """Which ways the steps between neighbouring arms go: 1 as told, -1 against it, 0 not clear."""
+    values = [_values(estimates.get((metric, arm))) for arm in ladder.arms]
     if len({len(row) for row in values}) != 1:
         return {0}
     steps = np.array([sign * (far - near) for near, far in pairwise(values)])
@@ -134,7 +134,7 @@ def _steps(
 
 
 def _values(estimate: Estimate | None) -> np.ndarray:
-    return np.array([np.nan if v is None else v for v in estimate.values] if estimate else [], dtype=np.float64)
+    return nan_for_none(estimate.values if estimate else ())
 
 
 def _graded(sides: Sequence[_Words], ladder: Ladder, states: Mapping[Side, Sequence[State]]) -> str:
@@ -144,24 +144,24 @@ def _graded(sides: Sequence[_Words], ladder: Ladder, states: Mapping[Side, Seque
         clauses = [side.further[states[side.side][0]] for side in sides]
         return f"the further tuning moved from {ladder.baseline}, {listed(clauses)}"
     clauses = [side.ever[states[side.side][0]] for side in sides]
-    return f"from {ladder.baseline} over {ladder.rungs[0]} to {ladder.rungs[-1]} {listed(clauses)}"
+    return f"from {ladder.baseline} over {ladder.arms[0]} to {ladder.arms[-1]} {listed(clauses)}"
 
 
 def _rest(side: _Words, ladder: Ladder, states: Sequence[State]) -> str:
     if len(set(states)) == 1:
-        return f"{side.subject} {side.states[states[0]]} in every arm from {ladder.rungs[0]} to {ladder.rungs[-1]}"
+        return f"{side.subject} {side.states[states[0]]} in every arm from {ladder.arms[0]} to {ladder.arms[-1]}"
     parts = [f"{side.states[state]} in {listed(_with(state, ladder, states))}" for state in dict.fromkeys(states)]
     return f"{side.subject} {', '.join(parts)}"
 
 
 def _with(state: State, ladder: Ladder, states: Sequence[State]) -> list[str]:
-    return [arm for arm, own in zip(ladder.rungs, states, strict=True) if own == state]
+    return [arm for arm, its_state in zip(ladder.arms, states, strict=True) if its_state == state]
 
 
-def _ends(side: _Words, ladder: Ladder, rungs: Findings) -> list[tuple[Finding | None, Finding]]:
+def _ends(side: _Words, ladder: Ladder, findings: Findings) -> list[tuple[Finding | None, Finding]]:
     """Of each measure that tells the side its finding in the nearest and in the furthest arm."""
-    near, far = (_of(side, rungs[arm]) for arm in (ladder.rungs[0], ladder.rungs[-1]))
-    shown = told_of(far)
+    near, far = (_of(side, findings[arm]) for arm in (ladder.arms[0], ladder.arms[-1]))
+    shown = most_telling(far)
     by_metric = {finding.difference.metric: finding for finding in near}
     return [(by_metric.get(last.difference.metric), last) for last in shown]
 
@@ -181,7 +181,7 @@ def _numbers(shown: Sequence[tuple[Finding | None, Finding]], ladder: Ladder, su
 def _line(
     ends: tuple[Finding | None, Finding], ladder: Ladder, home: Estimate | None, is_first: bool, is_whole: bool
 ) -> str:
-    arms = zip((ladder.rungs[0], ladder.rungs[-1]), ends, strict=True)
+    arms = zip((ladder.arms[0], ladder.arms[-1]), ends, strict=True)
     known = [(arm, finding) for arm, finding in arms if finding]
     level = f"{LEVEL} interval " if is_first else ""
     parts = [

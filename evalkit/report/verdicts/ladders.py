@@ -1,4 +1,7 @@
-"""Arms that are steps of one way: checkpoints whose names differ only in a number (`ppo-1`, `ppo-0.5`, `ppo-0.1`)."""
+"""Ladders: checkpoints of one training under rising optimisation pressure, as a sweep over beta gives them.
+
+They are known by names that differ only in a number: `ppo-1`, `ppo-0.5`, `ppo-0.1`.
+"""
 
 from __future__ import annotations
 
@@ -10,19 +13,19 @@ from evalkit.plumbing.arrays import is_number
 from evalkit.records import Arm, Summary
 
 DISTANCE = "kl_reverse"
-"""The measure of how far an arm's law has moved from the baseline's."""
+"""The measure of how far an arm's distribution has moved from the baseline's."""
 _NUMBER = re.compile(r"^(.*?)[-_.=]?([0-9]+(?:\.[0-9]+)?)$", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
 class Ladder:
-    """Two arms or more that share a baseline and how they were drawn."""
+    """Two arms or more, a checkpoint each, that share a baseline and how they were drawn."""
 
     baseline: str
-    rungs: tuple[str, ...]
+    arms: tuple[str, ...]
     """Names of arms: from the nearest to the furthest from the baseline where that is known, else by their number."""
     by_distance: bool
-    """Whether KL from the baseline gave the order, and no two rungs are as far."""
+    """Whether KL from the baseline gave the order, and no two arms are as far."""
 
 
 def ladders(summary: Summary) -> list[Ladder]:
@@ -31,18 +34,18 @@ def ladders(summary: Summary) -> list[Ladder]:
     for arm in summary.arms:
         if arm.baseline is not None and _NUMBER.match(arm.checkpoint):
             families.setdefault((without_number(arm.checkpoint), arm.baseline, _drawn(arm)), []).append(arm)
-    return [_ladder(own, summary) for own in families.values() if len({arm.checkpoint for arm in own}) > 1]
+    return [_ladder(family, summary) for family in families.values() if len({arm.checkpoint for arm in family}) > 1]
 
 
 def without_number(name: str) -> str:
-    """What names of rungs share; a name that does not end in a number is its own."""
-    found = _NUMBER.match(name)
-    return found[1] if found else name
+    """What names of a ladder's checkpoints share; a name that does not end in a number is its own."""
+    match = _NUMBER.match(name)
+    return match[1] if match else name
 
 
 def _ladder(arms: list[Arm], summary: Summary) -> Ladder:
-    found = effects.estimates(summary)
-    away = {arm.name: found[DISTANCE, arm.name].value for arm in arms if (DISTANCE, arm.name) in found}
+    estimates = effects.estimates(summary)
+    away = {arm.name: estimates[DISTANCE, arm.name].value for arm in arms if (DISTANCE, arm.name) in estimates}
     known = {name: value for name, value in away.items() if is_number(value)}
     baseline = arms[0].baseline
     assert baseline is not None
@@ -55,8 +58,8 @@ def _ladder(arms: list[Arm], summary: Summary) -> Ladder:
 
 
 def _number(arm: Arm) -> float:
-    found = _NUMBER.match(arm.checkpoint)
-    return float(found[2]) if found else 0.0
+    match = _NUMBER.match(arm.checkpoint)
+    return float(match[2]) if match else 0.0
 
 
 def _drawn(arm: Arm) -> tuple[object, ...]:

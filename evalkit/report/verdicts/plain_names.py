@@ -37,9 +37,9 @@ def named(measure: str, traits: Traits) -> str:
     """`different things said (distinct_k)`; a measure that is declared without plain words has its name alone."""
     variant, plain = split_variant(measure)
     name, *parameters = plain.split("|")
-    own = ", ".join([name, *(parameter.replace(":", " ", 1) for parameter in parameters)])
-    own += " at equal lengths" if variant == "matched" else ""
-    return f"{traits.plain} ({own})" if traits.plain else own
+    metric = ", ".join([name, *(parameter.replace(":", " ", 1) for parameter in parameters)])
+    metric += " at equal lengths" if variant == "matched" else ""
+    return f"{traits.plain} ({metric})" if traits.plain else metric
 
 
 def alarm_words(kind: str) -> str:

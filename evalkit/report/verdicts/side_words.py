@@ -12,7 +12,7 @@ from evalkit.analysis.effects import Outcome
 from evalkit.plumbing.prose import listed
 from evalkit.records import Side
 from evalkit.report.verdicts.findings import Finding
-from evalkit.report.verdicts.joint import Joint, Voice
+from evalkit.report.verdicts.joint import Joint, JointDifference
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +38,9 @@ class SideWords:
         if joint.disagree:
             gained, lost = (self._of(joint, outcome) for outcome in ("gained", "lost"))
             return f"is {self.wider}{than} {self.within} {gained} and {self.narrower} {self.against} {lost}"
-        aims = listed(voice.family for voice in joint.families)
+        aims = listed(part.family for part in joint.families)
         clear, outcome = joint.clear, joint.together.outcome
-        if outcome == "unclear" or any(voice.outcome != outcome for voice in clear):
+        if outcome == "unclear" or any(part.outcome != outcome for part in clear):
             return self.unclear.format(than=than, aims=aims) + self._though(clear)
         said = self.change(outcome, size_word(joint), than, aims)
         if len(clear) == len(joint.families):
@@ -68,15 +68,15 @@ class SideWords:
             return f"{every} show no clear difference by themselves"
         return f"{every} clearly {self.rose if findings[0].outcome == 'gained' else self.fell}"
 
-    def _though(self, clear: Sequence[Voice]) -> str:
+    def _though(self, clear: Sequence[JointDifference]) -> str:
         if not clear:
             return ""
         gained = clear[0].outcome == "gained"
         comparative, within = (self.wider, self.within) if gained else (self.narrower, self.against)
-        return f", though {comparative} {within} {listed(voice.family for voice in clear)}"
+        return f", though {comparative} {within} {listed(part.family for part in clear)}"
 
     def _of(self, joint: Joint, outcome: str) -> str:
-        return listed(voice.family for voice in joint.clear if voice.outcome == outcome)
+        return listed(part.family for part in joint.clear if part.outcome == outcome)
 
 
 SIDES = (
@@ -138,7 +138,7 @@ OF_FORM = SideWords(
 
 def words_for(joint: Joint) -> SideWords:
     """A side's words. Where form alone is known of quality, answers are called neither better nor worse."""
-    if [voice.family for voice in joint.families] == [FORM]:
+    if [part.family for part in joint.families] == [FORM]:
         return OF_FORM
     return next(words for words in SIDES if words.side == joint.side)
 
@@ -150,7 +150,7 @@ def size_word(joint: Joint) -> str:
     """
     if joint.side == "quality" and joint.shift is not None:
         return "much " if abs(joint.shift) >= MANY else "slightly " if abs(joint.shift) < FEW else ""
-    voice = joint.together
+    difference = joint.together
     # Of both arms together it is at most 2, and d / sqrt(1 + d^2 / 4) of a distance d within them.
-    within = abs(voice.value) / math.sqrt(max(1 - voice.value**2 / 4, 1e-12))
+    within = abs(difference.value) / math.sqrt(max(1 - difference.value**2 / 4, 1e-12))
     return "much " if within >= effects.LARGE else "slightly " if within < effects.SMALL else ""

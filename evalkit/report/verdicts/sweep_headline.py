@@ -27,19 +27,19 @@ MOST = 4
 
 def sweep_headline(sweep: Sweep, findings: Findings, summary: Summary, joints: Joints) -> tuple[str, str]:
     """Claim and numbers; empty where no side can be told of at every temperature."""
-    told = [words for words in SIDES if all((step.arm, words.side) in joints for step in sweep.steps)]
-    if not told:
+    sides = [words for words in SIDES if all((step.arm, words.side) in joints for step in sweep.steps)]
+    if not sides:
         return "", ""
-    clauses = [_clause(words, sweep, joints) for words in told]
+    clauses = [_clause(words, sweep, joints) for words in sides]
     claim = f"{_against(sweep)} {sweep.checkpoint} {'; it '.join(clauses)}."
-    heard = {words.side: _heard(words, sweep, summary, joints) for words in told}
-    shown = [_numbers(sweep, of_side, is_first=place == 0) for place, of_side in enumerate(heard.values())]
+    by_side = {words.side: _standing_findings(words, sweep, summary, joints) for words in sides}
+    shown = [_numbers(sweep, of_side, is_first=index == 0) for index, of_side in enumerate(by_side.values())]
     numbers = f"{capital('; '.join(filter(None, shown)))}."
-    equal = _readings(sweep, summary, heard.get("diversity"))
+    equal = _readings(sweep, summary, by_side.get("diversity"))
     return claim, " ".join([numbers, *equal, *_rest(sweep, findings, summary, joints)])
 
 
-def _heard(words: SideWords, sweep: Sweep, summary: Summary, joints: Joints) -> Findings:
+def _standing_findings(words: SideWords, sweep: Sweep, summary: Summary, joints: Joints) -> Findings:
     """Arm -> what the side's measures say of it, each in the form that may speak there."""
     return {
         step.arm: findings_of(step.arm, step.baseline, summary, joints[step.arm, words.side].together.measures)
@@ -55,16 +55,17 @@ def _against(sweep: Sweep) -> str:
 
 def _clause(words: SideWords, sweep: Sweep, joints: Joints) -> str:
     """`draws from a narrower range (T = 0.5 and 0.8) and draws from a wider range (T = 1.1)`."""
-    told = [(step, joints[step.arm, words.side]) for step in sweep.steps]
-    words = words_for(told[0][1])
+    steps = [(step, joints[step.arm, words.side]) for step in sweep.steps]
+    words = words_for(steps[0][1])
     clear: dict[str, list[tuple[Step, Joint]]] = {}
-    for step, joint in told:
+    for step, joint in steps:
         clear.setdefault(_state(joint), []).append((step, joint))
     unclear = clear.pop("unclear", [])
+    everywhere = f"at every temperature ({_temperatures(steps)})"
     if not clear:
-        return f"{words.unclear.format(than='', aims=_aims(told))} at every temperature ({_temperatures(told)})"
+        return f"{words.unclear.format(than='', aims=_aims(steps))} {everywhere}"
     if len(clear) == 1 and not unclear:
-        return f"{_said(words, told)} at every temperature ({_temperatures(told)})"
+        return f"{_said(words, steps)} {everywhere}"
     besides = f"; no clear difference at {_temperatures(unclear)}" if unclear else ""
     parts = [f"{_said(words, members)} (T = {_temperatures(members)}" for members in clear.values()]
     return (
@@ -79,45 +80,45 @@ def _state(joint: Joint) -> str:
     return words_for(joint).clause(joint, "") if joint.disagree else joint.together.outcome
 
 
-def _said(words: SideWords, told: Sequence[tuple[Step, Joint]]) -> str:
+def _said(words: SideWords, steps: Sequence[tuple[Step, Joint]]) -> str:
     """What became of the side at these temperatures, with how much where that is the same at all of them."""
-    _, first = told[0]
+    _, first = steps[0]
     if first.disagree:
         return words.clause(first, "")
-    sizes = {size_word(joint) for _, joint in told}
-    return words.change(first.together.outcome, sizes.pop() if len(sizes) == 1 else "", "", _aims(told))
+    sizes = {size_word(joint) for _, joint in steps}
+    return words.change(first.together.outcome, sizes.pop() if len(sizes) == 1 else "", "", _aims(steps))
 
 
-def _aims(told: Sequence[tuple[Step, Joint]]) -> str:
-    return listed(dict.fromkeys(voice.family for _, joint in told for voice in joint.families))
+def _aims(steps: Sequence[tuple[Step, Joint]]) -> str:
+    return listed(dict.fromkeys(part.family for _, joint in steps for part in joint.families))
 
 
-def _temperatures(told: Sequence[tuple[Step, Joint]]) -> str:
-    return listed(f"{step.temperature:g}" for step, _ in told)
+def _temperatures(steps: Sequence[tuple[Step, Joint]]) -> str:
+    return listed(f"{step.temperature:g}" for step, _ in steps)
 
 
-def _numbers(sweep: Sweep, heard: Findings, is_first: bool) -> str:
+def _numbers(sweep: Sweep, by_arm: Findings, is_first: bool) -> str:
     """The side's measure that is easiest to picture, temperature by temperature."""
-    shown = _shown(heard)
+    shown = _shown(by_arm)
     if shown is None:
         return ""
     steps = sweep.steps if len(sweep.steps) <= MOST else (sweep.steps[0], sweep.steps[-1])
     level = f"{LEVEL} interval " if is_first else ""
     parts = []
-    for place, step in enumerate(steps):
-        one = _finding(shown.difference.metric, heard[step.arm])
-        assert one is not None, "what is shown has a number at every temperature"
-        interval = f" ({level if place == 0 else ''}{one.interval})" if one.interval else ""
-        parts.append(f"{one.value}{interval} at T = {step.temperature:g}")
+    for index, step in enumerate(steps):
+        finding = _finding(shown.difference.metric, by_arm[step.arm])
+        assert finding is not None, "what is shown has a number at every temperature"
+        interval = f" ({level if index == 0 else ''}{finding.interval})" if finding.interval else ""
+        parts.append(f"{finding.value}{interval} at T = {step.temperature:g}")
     return f"{shown.plain} {listed(parts)}"
 
 
-def _shown(heard: Findings) -> Finding | None:
+def _shown(by_arm: Findings) -> Finding | None:
     """Of the measures with a number at every temperature one that is clear somewhere, if any is."""
     everywhere = [
         finding
-        for finding in chain.from_iterable(heard.values())
-        if all(_finding(finding.difference.metric, own) is not None for own in heard.values())
+        for finding in chain.from_iterable(by_arm.values())
+        if all(_finding(finding.difference.metric, findings) is not None for findings in by_arm.values())
     ]
     clear = [finding for finding in everywhere if finding.outcome != "unclear"]
     return telling(clear or everywhere) if everywhere else None
@@ -134,7 +135,7 @@ def _readings(sweep: Sweep, summary: Summary, diversity: Findings | None) -> lis
     if shown is None:
         return []
     metric = split_variant(shown.difference.metric)[1]
-    return [sentence_of(one) for one in summary.readings if _is_of(one, sweep) and one.metric == metric]
+    return [sentence_of(reading) for reading in summary.readings if _is_of(reading, sweep) and reading.metric == metric]
 
 
 def _is_of(reading: Reading, sweep: Sweep) -> bool:
@@ -142,16 +143,18 @@ def _is_of(reading: Reading, sweep: Sweep) -> bool:
 
 
 def _rest(sweep: Sweep, findings: Findings, summary: Summary, joints: Joints) -> list[str]:
-    own = [joint for (arm, _), joint in joints.items() if arm in sweep.arms]
-    is_quality_known = any(joint.side == "quality" for joint in own)
+    of_sweep = [joint for (arm, _), joint in joints.items() if arm in sweep.arms]
+    is_quality_known = any(joint.side == "quality" for joint in of_sweep)
     noise = "The quality of these answers is not known, and noise is various too."
     unknown = [
         sentence
         for arm in sweep.arms
-        for sentence in unknown_sides([(words_for(one), one) for one in own if one.arm == arm], findings[arm], summary)
+        for sentence in unknown_sides(
+            [(words_for(joint), joint) for joint in of_sweep if joint.arm == arm], findings[arm], summary
+        )
     ]
     return [
-        *([noise] if any(map(is_wider, own)) and not is_quality_known else []),
+        *([noise] if any(map(is_wider, of_sweep)) and not is_quality_known else []),
         *dict.fromkeys(unknown),
-        *caveats([*sweep.arms, *sweep.baselines], own, summary),
+        *caveats([*sweep.arms, *sweep.baselines], of_sweep, summary),
     ]

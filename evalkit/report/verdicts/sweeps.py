@@ -42,14 +42,14 @@ class Sweep:
 def sweeps(summary: Summary) -> list[Sweep]:
     """Every sweep that is compared with something, in the order of the summary's arms."""
     by_name = {arm.name: arm for arm in summary.arms}
-    found: dict[tuple[str, str], list[Step]] = {}
+    by_pair: dict[tuple[str, str], list[Step]] = {}
     for arm in summary.arms:
         if arm.sampling is not None and arm.baseline in by_name:
             pair = arm.checkpoint, by_name[arm.baseline].checkpoint
-            found.setdefault(pair, []).append(Step(arm.name, arm.baseline, arm.sampling.temperature))
+            by_pair.setdefault(pair, []).append(Step(arm.name, arm.baseline, arm.sampling.temperature))
     return [
         _sweep(checkpoint, baseline, steps, by_name)
-        for (checkpoint, baseline), steps in found.items()
+        for (checkpoint, baseline), steps in by_pair.items()
         if len({step.temperature for step in steps}) == len(steps) > 1
     ]
 

@@ -72,7 +72,7 @@ class Verdict:
     arms: tuple[ArmVerdict, ...]
     """One a compared arm, in the summary's order, the first that is compared like with like first."""
     about: tuple[str, ...] = ()
-    """Arms that the headline is about: the rungs of a ladder, the temperatures of a sweep, or one, in their order."""
+    """Arms that the headline is about: the arms of a ladder, the temperatures of a sweep, or one, in their order."""
     besides: tuple[str, ...] = ()
     """Claims about what the headline leaves out, compared like with like; a ladder or a sweep has one."""
 
@@ -98,7 +98,7 @@ def verdict(summary: Summary) -> Verdict:
     joints = joint_statements(summary)
     arms = tuple(_arm_verdict(arm, baseline, summary, joints) for arm, baseline in pairs)
     first, *rest = _subjects(arms, summary, joints)
-    besides = [f"{one.named}{one.claim}" for one in rest]
+    besides = [f"{subject.named}{subject.claim}" for subject in rest]
     if len(besides) > BESIDES:
         besides[BESIDES:] = [f"{counted(len(besides) - BESIDES, 'more claim')}: under “Arm by arm” in the report."]
     return Verdict(first.headline, first.claim, first.numbers, arms, first.arms, tuple(besides))
@@ -130,13 +130,13 @@ def _subjects(arms: Sequence[ArmVerdict], summary: Summary, joints: Joints) -> l
 
 
 def _subject(arm: ArmVerdict, findings: Findings, summary: Summary, joints: Joints) -> _Subject:
-    """The ladder that the arm is a rung of, if one can be told of, or its sweep, or else the arm."""
+    """The ladder that the arm is a step of, if one can be told of, or its sweep, or else the arm."""
     for ladder in ladders(summary):
-        if arm.arm in ladder.rungs and set(ladder.rungs) <= findings.keys():
+        if arm.arm in ladder.arms and set(ladder.arms) <= findings.keys():
             claim, numbers = ladder_headline(ladder, findings, summary, joints)
             if claim:
-                named = f"{ladder.rungs[0]} to {ladder.rungs[-1]}: "
-                return _Subject(f"{claim} {numbers}", claim, numbers, ladder.rungs, named)
+                named = f"{ladder.arms[0]} to {ladder.arms[-1]}: "
+                return _Subject(f"{claim} {numbers}", claim, numbers, ladder.arms, named)
     for sweep in sweeps(summary):
         if arm.arm in sweep.arms and set(sweep.arms) <= findings.keys():
             claim, numbers = sweep_headline(sweep, findings, summary, joints)
@@ -147,7 +147,7 @@ def _subject(arm: ArmVerdict, findings: Findings, summary: Summary, joints: Join
 
 def _compared(summary: Summary) -> list[tuple[str, str]]:
     """(arm, baseline) pairs; first those of another checkpoint at the baseline's own sampling settings."""
-    order = {arm.name: place for place, arm in enumerate(summary.arms)}
+    order = {arm.name: index for index, arm in enumerate(summary.arms)}
     arms = {arm.name: arm for arm in summary.arms}
     pairs = dict.fromkeys((d.arm, d.baseline) for d in summary.differences)
     last = len(order)
@@ -165,14 +165,14 @@ def _settings(arm: Arm) -> tuple[float, float, float] | None:
 
 
 def _arm_verdict(arm: str, baseline: str, summary: Summary, joints: Joints) -> ArmVerdict:
-    stated = [joint for words in SIDES if (joint := joints.get((arm, words.side))) is not None]
-    told = [(words_for(joint), joint) for joint in stated]
-    standing = {split_variant(metric)[1]: metric for joint in stated for metric in joint.together.measures}
+    joints_of_arm = [joint for words in SIDES if (joint := joints.get((arm, words.side))) is not None]
+    statements = [(words_for(joint), joint) for joint in joints_of_arm]
+    standing = {split_variant(metric)[1]: metric for joint in joints_of_arm for metric in joint.together.measures}
     every = findings_of(arm, baseline, summary)
-    silent = [one.difference.metric for one in every if stated and _is_silent(one, standing)]
-    heard = {standing.get(one.difference.metric, one.difference.metric) for one in every} - set(silent)
-    findings = findings_of(arm, baseline, summary, heard)
-    said, claim, numbers = headline(arm, baseline, told, every, summary)
+    silent = [finding.difference.metric for finding in every if joints_of_arm and _is_silent(finding, standing)]
+    measures = {standing.get(finding.difference.metric, finding.difference.metric) for finding in every} - set(silent)
+    findings = findings_of(arm, baseline, summary, measures)
+    said, claim, numbers = headline(arm, baseline, statements, every, summary)
 
     def of(outcome: Outcome) -> tuple[Finding, ...]:
         return tuple(finding for finding in findings if finding.outcome == outcome)
@@ -188,7 +188,7 @@ def _arm_verdict(arm: str, baseline: str, summary: Summary, joints: Joints) -> A
         unclear=of("unclear"),
         changed=of("changed"),
         silent=tuple(silent),
-        joints=tuple(joint for _, joint in told),
+        joints=tuple(joint for _, joint in statements),
     )
 
 
@@ -211,8 +211,8 @@ def _describe_arm(arm: Arm, summary: Summary) -> str:
     shown = by_side["quality"][:1] + by_side["diversity"][:SHOWN] or by_side["match"][:1] or by_side["neither"][:1]
     if not shown:
         return f"{arm.name}: nothing could be measured."
-    whole = shown[0].prompts == len(summary.prompts)
-    asked = sized(shown[0].prompts, summary.clusters if whole else ())
+    is_of_all = shown[0].prompts == len(summary.prompts)
+    basis = sized(shown[0].prompts, summary.clusters if is_of_all else ())
     numbers = [f"{label(e.metric)} {value_text(e)} ({interval_words(e)})" for e in shown]
-    drawn = f"{asked}, {counted(shown[0].samples, 'completion')} each"
+    drawn = f"{basis}, {counted(shown[0].samples, 'completion')} each"
     return f"{arm.name} has {listed(numbers)}: {drawn}."

@@ -7,7 +7,6 @@ that step drops what came after it, so that a resumed training leaves the same f
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
@@ -15,12 +14,14 @@ from types import TracebackType
 from typing import Any
 
 from evalkit.checkpoints.training_log import NAME, STEPS, Value, lines, step_of
-from evalkit.errors import StoreError
-from evalkit.plumbing.files import write_atomically
+from evalkit.plumbing.arrays import finite_or_none
+from evalkit.plumbing.files import write_atomically, writing
 
 LogRow = dict[str, Value]
 """What a training logs of one update or step."""
 Note = Callable[[str], None]
+KEPT = "the rows before are kept"
+"""Where one could not be written."""
 
 
 class Curves:
@@ -33,15 +34,13 @@ class Curves:
 
     def __init__(self, folder: Path, begin: int, note: Note = lambda _: None) -> None:
         self._path = folder / NAME
-        try:
+        with writing(self._path, KEPT):
             folder.mkdir(parents=True, exist_ok=True)
             kept = [line for line, row in lines(self._path) if step_of(row) < begin]
             write_atomically(self._path, b"".join(kept))
             self._file = self._path.open("ab")
             writer = _summary_writer(note)
             self._board = writer(str(folder / "tensorboard"), purge_step=begin) if writer else None
-        except OSError as error:
-            raise self._unwritable(error) from error
 
     def add(self, row: Mapping[str, Value]) -> None:
         """Append one row, keyed by its `update` or `step`; NaN and infinity become null. It outlives a killed process.
@@ -50,22 +49,18 @@ class Curves:
         """
         numbers = {key: _finite(value) for key, value in row.items()}
         step = step_of(numbers)
-        try:
+        with writing(self._path, KEPT):
             self._file.write(json.dumps(numbers, allow_nan=False).encode("ascii") + b"\n")
             self._file.flush()
             if self._board:
                 self._tell_board(step, numbers)
-        except OSError as error:
-            raise self._unwritable(error) from error
 
     def close(self) -> None:
         """No more rows come. Raises `StoreError` when the last ones cannot be written."""
-        try:
+        with writing(self._path, KEPT):
             self._file.close()
             if self._board:
                 self._board.close()
-        except OSError as error:
-            raise self._unwritable(error) from error
 
     def __enter__(self) -> Curves:
         return self
@@ -82,17 +77,11 @@ class Curves:
                 self._board.add_scalar(key, value, step)
         self._board.flush()
 
-    def _unwritable(self, error: OSError) -> StoreError:
-        return StoreError(
-            f"{self._path} could not be written: {error.strerror}; the rows before are kept: "
-            "make room and give the same command again"
-        )
-
 
 def _finite(value: Value) -> Value:
     if value is None or isinstance(value, int):
         return value
-    return float(value) if math.isfinite(value) else None
+    return finite_or_none(value)
 
 
 @cache

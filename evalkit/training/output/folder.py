@@ -15,11 +15,13 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from evalkit.checkpoints.spec import CheckpointSpec
 from evalkit.checkpoints.training_log import NAME, work_of
-from evalkit.errors import StoreError
+from evalkit.plumbing.files import unwritten
 from evalkit.training.models import quiet_transformers
 
 TOKENIZER_FILES = ("tokenizer*", "special_tokens_map.json", "added_tokens.json", "vocab*", "merges.txt",
                    "chat_template*", "spiece.model")  # fmt: skip
+KEPT = "what was there before is whole"
+"""Where a checkpoint could not be written."""
 
 
 def save_model(
@@ -40,7 +42,7 @@ def save_model(
         folder.parent.mkdir(parents=True, exist_ok=True)
         beside = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     except OSError as error:
-        raise _unwritten(folder, error) from None
+        raise unwritten(folder, error, KEPT) from None
     try:
         with quiet_transformers():
             _stored(model, source).save_pretrained(beside)
@@ -60,7 +62,7 @@ def save_model(
     except Exception as error:
         shutil.rmtree(beside, ignore_errors=True)
         if _is_of_disk(error):
-            raise _unwritten(folder, error) from None
+            raise unwritten(folder, error, KEPT) from None
         raise
     for leftover in folder.parent.glob(f".{folder.name}-*"):  # of a process that was killed here
         shutil.rmtree(leftover, ignore_errors=True)
@@ -107,10 +109,6 @@ def _has_template(folder: Path) -> bool:
     config = folder / "tokenizer_config.json"
     named = config.exists() and json.loads(config.read_text(encoding="utf-8")).get("chat_template")
     return bool(named) or any(folder.glob("chat_template*"))
-
-
-def _unwritten(folder: Path, error: Exception) -> StoreError:
-    return StoreError(f"checkpoint {folder} could not be written: {error}; what was there before is whole")
 
 
 def _is_of_disk(error: Exception) -> bool:

@@ -13,7 +13,7 @@ from typing import Any
 from evalkit import __version__
 from evalkit.errors import InputError, StoreError
 from evalkit.plumbing.array_cache import key_of
-from evalkit.plumbing.files import write_atomically
+from evalkit.plumbing.files import write_atomically, writing
 from evalkit.training.config import Job, Prompted
 
 NAME = "train.json"
@@ -57,11 +57,9 @@ def finish(folder: Path, manifest: dict[str, Any]) -> None:
 
 
 def write(folder: Path, manifest: dict[str, Any]) -> None:
-    try:
+    with writing(folder / NAME):
         folder.mkdir(parents=True, exist_ok=True)
         write_atomically(folder / NAME, json.dumps(manifest, indent=1).encode())
-    except OSError as error:
-        raise StoreError(f"{folder} cannot be written: {error.strerror}") from None
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -15,9 +15,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from evalkit.checkpoints.training_log import read_curves, step_of, work_of
-from evalkit.errors import StoreError
 from evalkit.plumbing.arrays import is_number
-from evalkit.plumbing.files import write_atomically
+from evalkit.plumbing.files import write_file
 from evalkit.plumbing.prose import listed
 from evalkit.report.html.render import asset, render
 from evalkit.report.plots import markers as signs
@@ -112,10 +111,7 @@ def write_page(title: str, out: Path, names: Iterable[str]) -> None:
     facts = json.loads((out / manifest.NAME).read_text(encoding="utf-8"))
     written = {name: out / name / "training.json" for name in runs if (out / name / "training.json").exists()}
     facts["checkpoints"] = {name: json.loads(path.read_text(encoding="utf-8")) for name, path in written.items()}
-    try:
-        write_atomically(out / "training.html", training_page(title, runs, facts).encode("utf-8", "replace"))
-    except OSError as error:
-        raise StoreError(f"{out / 'training.html'} could not be written: {error.strerror}") from None
+    write_file(out / "training.html", training_page(title, runs, facts).encode("utf-8", "replace"))
 
 
 def headline(runs: Runs) -> str:

@@ -7,7 +7,6 @@ A utility is found by name in the entry-point group `evalkit.utilities`, which m
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections.abc import Callable, Mapping
 from importlib.metadata import EntryPoint, entry_points
@@ -16,6 +15,7 @@ import regex
 
 from evalkit.errors import InputError
 from evalkit.metrics.answer_match import REGEX_SECONDS, matcher
+from evalkit.plumbing.did_you_mean import did_you_mean
 from evalkit.plumbing.tokenize_13a import tokenize
 from evalkit.records import Prompt
 
@@ -97,9 +97,7 @@ def accuracy(rest: str) -> Utility:
 def _open(name: str, known: Mapping[str, EntryPoint]) -> Utility:
     plugin, _, rest = name.partition(":")
     if plugin not in known:
-        close = difflib.get_close_matches(plugin, known, n=1)
-        hint = f" (did you mean {close[0]!r}?)" if close else ""
-        raise InputError(f"there is no utility {plugin!r}{hint}; known: {', '.join(known)}")
+        raise InputError(f"there is no utility {plugin!r}{did_you_mean(plugin, known)}; known: {', '.join(known)}")
     factory: Factory = known[plugin].load()
     return factory(rest)
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from lxml import etree
 
-from evalkit.gate.decide import Verdict
+from evalkit.gate.decide import GateDecision
 from evalkit.gate.formats.failure import Failure
 from evalkit.gate.formats.junit import failure_to_junit, to_junit
 from evalkit.suite.gate_policy import Inconclusive
@@ -19,7 +19,7 @@ SCHEMA = etree.XMLSchema(etree.parse(Path(__file__).with_name("junit.xsd")))
 AT = datetime(2026, 1, 2, 3, 4, 5, 678, tzinfo=UTC)
 
 
-def read(told: Verdict, inconclusive: Inconclusive = "report") -> Any:
+def read(told: GateDecision, inconclusive: Inconclusive = "report") -> Any:
     tree = etree.fromstring(to_junit(told, inconclusive, AT))
     SCHEMA.assertValid(tree)
     return tree[0]
@@ -27,7 +27,7 @@ def read(told: Verdict, inconclusive: Inconclusive = "report") -> Any:
 
 @pytest.mark.parametrize("inconclusive", ["report", "pass", "fail"])
 @pytest.mark.parametrize("told", [MIXED, ATTACK, verdict(judgement(outcome="pass"))])
-def test_it_is_valid(told: Verdict, inconclusive: Inconclusive) -> None:
+def test_it_is_valid(told: GateDecision, inconclusive: Inconclusive) -> None:
     assert len(read(told, inconclusive).findall("testcase")) == len(told.judgements)
 
 

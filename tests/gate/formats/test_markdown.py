@@ -9,7 +9,7 @@ from html.parser import HTMLParser
 import pytest
 from markdown_it import MarkdownIt
 
-from evalkit.gate.decide import Verdict
+from evalkit.gate.decide import GateDecision
 from evalkit.gate.formats.failure import Failure
 from evalkit.gate.formats.markdown import LIMIT, failure_to_markdown, to_markdown
 from tests.gate.formats.verdicts import ATTACK, HOSTILE, MIXED, judgement, verdict
@@ -33,7 +33,7 @@ class Seen(HTMLParser):
 
 
 @pytest.mark.parametrize("told", [MIXED, ATTACK])
-def test_it_renders_as_one_table_with_a_row_for_each_judgement(told: Verdict) -> None:
+def test_it_renders_as_one_table_with_a_row_for_each_judgement(told: GateDecision) -> None:
     seen = Seen(to_markdown(told))
     assert set(seen.tags) <= {"h3", "p", "table", "thead", "tbody", "tr", "th", "td", "code"}
     assert seen.tags.count("table") == 1

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from evalkit.gate.decide import Judgement, Outcome, Verdict
+from evalkit.gate.decide import GateDecision, GateOutcome, Judgement
 
 HOSTILE = "ve|ndi`</code><script>alert(1)</script>\n::error::100%, a:b @someone \x00\ud800 **x** [y](z)"
 
 
-def judgement(metric: str = "vendi", outcome: Outcome = "regression", arm: str = "tuned", note: str = "") -> Judgement:
+def judgement(
+    metric: str = "vendi", outcome: GateOutcome = "regression", arm: str = "tuned", note: str = ""
+) -> Judgement:
     return Judgement(
         metric=metric,
         arm=arm,
@@ -27,8 +29,8 @@ def judgement(metric: str = "vendi", outcome: Outcome = "regression", arm: str =
     )
 
 
-def verdict(*judgements: Judgement) -> Verdict:
-    return Verdict(judgements[0].outcome, judgements, 0.95, "reports/new", "v1")
+def verdict(*judgements: Judgement) -> GateDecision:
+    return GateDecision(judgements[0].outcome, judgements, 0.95, "reports/new", "v1")
 
 
 MIXED = verdict(

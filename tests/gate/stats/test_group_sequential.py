@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats as scipy_stats
 
-from evalkit.gate.decide import judge
+from evalkit.gate.decide import decide
 from evalkit.gate.stats.group_sequential import Look, _crossings, in_blocks, look_sizes, looks_of, nominal_levels, spent
 from tests.sides import allowing, law, side
 
@@ -57,7 +57,7 @@ def trial(seed: int, loss: float, allowed: float) -> tuple[str, float]:
         old = {"vendi": one[1][:size], "ead_n": two[1][:size]}
         look = Look(looks_of(sizes), index)
         here = replace(side(new), look=look)
-        outcome = judge(here, side(old), [("tuned", "tuned")], allowing("diversity", absolute=allowed)).outcome
+        outcome = decide(here, side(old), [("tuned", "tuned")], allowing("diversity", absolute=allowed)).outcome
         fraction = look.fraction
         if outcome != "inconclusive":
             break
@@ -85,8 +85,8 @@ def test_standard_errors_are_those_of_all_the_data() -> None:
     new, old = law(0, prompts=60)
     short = side({"vendi": new[:15]}), side({"vendi": old[:15]})
     stopped = replace(short[0], look=Look((0.25, 1.0), 0))
-    quarter = judge(stopped, short[1], [("tuned", "tuned")], allowing(standard_errors=3))
-    half_as_many = judge(*short, [("tuned", "tuned")], allowing(standard_errors=1.5))
+    quarter = decide(stopped, short[1], [("tuned", "tuned")], allowing(standard_errors=3))
+    half_as_many = decide(*short, [("tuned", "tuned")], allowing(standard_errors=1.5))
     assert quarter.judgements[0].p_within == pytest.approx(half_as_many.judgements[0].p_within)
 
 

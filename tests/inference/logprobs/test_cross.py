@@ -167,7 +167,7 @@ def test_a_run_measures_it_and_a_second_run_loads_nothing(
     assert value["kl_reverse", "moved"] is not None
     [signature] = {e.signature for e in first.summary.estimates if e.metric == "kl_reverse"}
     assert f"baseline:{make_plan(suite, 'transformers').checkpoints['base'].checkpoint.fingerprint[:12]}" in signature
-    assert "distance-diversity-plot" in first.report.read_text(encoding="utf-8")
+    assert "kl-diversity-plot" in first.report.read_text(encoding="utf-8")
     opened.clear()
     again = run_suite(suite, "transformers", tmp_path / "again", Quiet())
     assert opened == []

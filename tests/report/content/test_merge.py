@@ -123,7 +123,7 @@ def test_another_signature_is_shown_but_not_compared_and_the_page_says_why(opene
     )
     [table] = [table for table in tables(content.summary, {}) if table.metric == "length"]
     assert table.unlike == ("two/base and two/new (v:1.1 against v:1.0)",)
-    assert [row.arm for row in table.rows if row.comparison] == ["one/tuned"]
+    assert [row.arm for row in table.rows if row.difference] == ["one/tuned"]
 
 
 def test_curves_of_a_kind_share_their_k(opened: Open) -> None:

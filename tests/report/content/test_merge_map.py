@@ -50,7 +50,7 @@ def of_encoder(content: ReportContent, name: str) -> ReportContent:
 
 def test_all_arms_are_on_one_map(folder: Path) -> None:
     content = merged(folder, "one", "two")
-    found = content.evidence.completion_map
+    found = content.figure_data.completion_map
     assert found is not None
     assert [arm.arm for arm in found.arms] == ["one/base", "one/tuned", "two/new"]
     assert [one.prompt for one in found.prompts] == list(content.summary.prompts)
@@ -59,7 +59,7 @@ def test_all_arms_are_on_one_map(folder: Path) -> None:
 
 
 def test_it_is_of_the_prompts_that_all_runs_asked(folder: Path) -> None:
-    found = merged(folder, "one", "short").evidence.completion_map
+    found = merged(folder, "one", "short").figure_data.completion_map
     assert found is not None
     assert [one.prompt for one in found.prompts] == [prompt["id"] for prompt in PROMPTS[:4]]
 
@@ -67,8 +67,8 @@ def test_it_is_of_the_prompts_that_all_runs_asked(folder: Path) -> None:
 def test_widths_are_those_of_the_run_s_own_map(folder: Path) -> None:
     """A place on the map depends on all arms; how far completions lie from their middle does not."""
     whole, own = (
-        merged(folder, "one", "two").evidence.completion_map,
-        read_content(folder / "one").evidence.completion_map,
+        merged(folder, "one", "two").figure_data.completion_map,
+        read_content(folder / "one").figure_data.completion_map,
     )
     assert whole is not None
     assert own is not None
@@ -80,14 +80,14 @@ def test_widths_are_those_of_the_run_s_own_map(folder: Path) -> None:
 
 def test_runs_without_embeddings_have_none_and_nothing_is_said(folder: Path) -> None:
     content = merged(folder, "one", "plain")
-    assert content.evidence.completion_map is None
+    assert content.figure_data.completion_map is None
     assert not any("map" in note for note in content.notes)
 
 
 def test_encoders_that_are_not_the_same_give_none_and_the_page_says_so(folder: Path) -> None:
     other = of_encoder(read_content(folder / "two"), "mine")
     content = merge([folder / "one", folder / "two"], [read_content(folder / "one"), other])
-    assert content.evidence.completion_map is None
+    assert content.figure_data.completion_map is None
     [note] = [note for note in content.notes if "map" in note]
     assert "not the same" in note
     assert "mine in two" in note
@@ -98,7 +98,7 @@ def test_an_encoder_that_is_gone_gives_none_and_the_page_says_so(folder: Path) -
     content = merge(
         [folder / name for name in names], [of_encoder(read_content(folder / name), "/gone") for name in names]
     )
-    assert content.evidence.completion_map is None
+    assert content.figure_data.completion_map is None
     [note] = [note for note in content.notes if "map" in note]
     assert "not at hand" in note
     assert "/gone" in note

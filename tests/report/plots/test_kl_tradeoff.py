@@ -9,7 +9,7 @@ import pytest
 from evalkit.records import Summary
 from evalkit.report.content.content import ReportContent
 from evalkit.report.page import build_report
-from evalkit.report.plots.kl_tradeoff import distance
+from evalkit.report.plots.kl_tradeoff import kl_tradeoff
 from tests.report.example import estimate, synthetic
 
 MOVED = {"base": 0.0, "ppo-1": 0.5, "ppo-0.5": 1.4, "ppo-0.1": 6.0, "friends": 3.0}
@@ -17,7 +17,7 @@ MOVED = {"base": 0.0, "ppo-1": 0.5, "ppo-0.5": 1.4, "ppo-0.1": 6.0, "friends": 3
 
 @pytest.fixture(scope="module")
 def plain() -> ReportContent:
-    """A base, a ladder of three rungs in the order of a suite, and an arm that belongs to none."""
+    """A base, a ladder of three checkpoints in the order of a suite, and an arm that belongs to none."""
     tuned = [(name, "tuned", 1.0) for name in ("ppo-0.1", "ppo-0.5", "ppo-1", "friends")]
     content = synthetic([("base", "base", 1.0), *tuned], prompts=20)
     arms = tuple(dataclasses.replace(arm, checkpoint=arm.name) for arm in content.summary.arms)
@@ -40,7 +40,7 @@ def with_kl(summary: Summary, values: dict[str, float]) -> Summary:
 def test_every_arm_has_a_point_with_both_intervals(moved: ReportContent) -> None:
     from plotly.graph_objects import Figure
 
-    figure = distance(moved.summary, "reward")
+    figure = kl_tradeoff(moved.summary, "reward")
     assert figure is not None
     assert Figure(figure).data
     points = {trace["text"][0]: trace for trace in figure["data"] if trace["mode"] != "lines"}
@@ -52,14 +52,14 @@ def test_every_arm_has_a_point_with_both_intervals(moved: ReportContent) -> None
 
 
 def test_a_ladder_is_one_line_from_the_baseline_in_order_of_kl(moved: ReportContent) -> None:
-    figure = distance(moved.summary, "vendi")
+    figure = kl_tradeoff(moved.summary, "vendi")
     assert figure is not None
     lines = [trace["x"] for trace in figure["data"] if trace["mode"] == "lines"]
     assert lines == [pytest.approx([0, 2.985]), pytest.approx([0, 0.4975, 1.393, 5.97])]  # friends, then ppo
 
 
 def test_up_is_more_diverse_even_where_lower_is(moved: ReportContent) -> None:
-    figure = distance(moved.summary, "self_bleu")
+    figure = kl_tradeoff(moved.summary, "self_bleu")
     assert figure is not None
     worse, better = figure["layout"]["yaxis"]["range"]
     assert worse > better
@@ -67,16 +67,16 @@ def test_up_is_more_diverse_even_where_lower_is(moved: ReportContent) -> None:
 
 def test_the_page_has_both_figures_where_kl_was_measured(moved: ReportContent) -> None:
     page = build_report(moved)
-    assert 'id="distance-quality-plot"' in page
-    assert 'id="distance-diversity-plot"' in page
+    assert 'id="kl-quality-plot"' in page
+    assert 'id="kl-diversity-plot"' in page
     assert "Gao et al. 2022" in page
 
 
 def test_the_page_has_none_where_it_was_not(plain: ReportContent) -> None:
     page = build_report(plain)
-    assert 'id="distance"' not in page
+    assert 'id="kl-tradeoff"' not in page
     assert "Gao et al. 2022" not in page
 
 
 def test_a_baseline_alone_has_moved_nowhere(plain: ReportContent) -> None:
-    assert distance(with_kl(plain.summary, {"base": 0.0}), "reward") is None
+    assert kl_tradeoff(with_kl(plain.summary, {"base": 0.0}), "reward") is None

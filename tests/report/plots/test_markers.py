@@ -6,7 +6,7 @@ import dataclasses
 
 from evalkit.records import Arm, Summary
 from evalkit.report.content.content import ReportContent
-from evalkit.report.plots import markers as signs
+from evalkit.report.plots import markers
 
 
 def of_checkpoints(summary: Summary, count: int) -> Summary:
@@ -15,23 +15,25 @@ def of_checkpoints(summary: Summary, count: int) -> Summary:
 
 
 def test_the_arms_of_one_checkpoint_share_a_colour_and_no_symbol(sweep: ReportContent) -> None:
-    colours, symbols = signs.colours(sweep.summary), signs.symbols(sweep.summary)
+    colours, symbols = markers.colours(sweep.summary), markers.symbols(sweep.summary)
     assert len({colours[arm.name] for arm in sweep.summary.arms if arm.checkpoint == "tuned"}) == 1
     assert len({symbols[arm.name] for arm in sweep.summary.arms if arm.checkpoint == "tuned"}) == 4
 
 
 def test_no_two_of_49_checkpoints_look_alike(sweep: ReportContent) -> None:
     summary = of_checkpoints(sweep.summary, 49)
-    numbers, symbols = signs.numbers(summary), signs.symbols(summary)
-    assert len({(signs.themed(number), signs.symbol(number)) for number in numbers.values()}) == 49
-    assert len({(signs.themed(numbers[arm]), symbols[arm]) for arm in numbers}) == 49
-    assert {signs.colour(number) for number in numbers.values()} == set(range(signs.COLOURS))
+    numbers, symbols = markers.numbers(summary), markers.symbols(summary)
+    assert len({(markers.themed(number), markers.symbol(number)) for number in numbers.values()}) == 49
+    assert len({(markers.themed(numbers[arm]), symbols[arm]) for arm in numbers}) == 49
+    assert {markers.colour(number) for number in numbers.values()} == set(range(markers.COLOURS))
 
 
 def test_where_signs_run_out_they_repeat(sweep: ReportContent) -> None:
     summary = of_checkpoints(sweep.summary, 50)
-    assert signs.symbols(summary)["c49"] == signs.symbol(49) == signs.symbol(0)
+    assert markers.symbols(summary)["c49"] == markers.symbol(49) == markers.symbol(0)
 
 
 def test_a_mark_is_its_symbol_in_text() -> None:
-    assert [signs.MARKS[signs.SYMBOLS.index(signs.symbol(n))] for n in range(60)] == [signs.mark(n) for n in range(60)]
+    assert [markers.MARKS[markers.SYMBOLS.index(markers.symbol(n))] for n in range(60)] == [
+        markers.mark(n) for n in range(60)
+    ]

@@ -31,7 +31,7 @@ def test_a_ladder_shows_its_ends_side_by_side() -> None:
     assert [[cell.arm for cell in row.cells] for row in told.cards[0].shown] == [["ppo-1", "ppo-0.1"]]
 
 
-def test_what_some_rungs_gain_and_others_lose_is_neither() -> None:
+def test_what_some_of_a_ladder_gain_and_others_lose_is_neither() -> None:
     told = cards_of(verdict(made(FURTHER | {"reward": {"base": 0.0, "ppo-0.1": -0.5, "ppo-1": 1.0}})))
     assert [card.kind for card in told.cards] == ["gained", "lost", "mixed"]
     assert told.cards[0].shown == ()
@@ -51,7 +51,7 @@ def test_at_equal_quality_a_sweep_is_read_by_the_easiest_measure(two_arms: Repor
     readings = (reading("self_bleu", "reward"), reading("vendi", "reward"), reading("reward", "vendi"))
     summary = dataclasses.replace(two_arms.summary, readings=readings)
     found = equal_quality(summary, verdict(summary))
-    assert found.readings == (
+    assert found.sweeps == (
         "tuned against base: effective number of different answers (vendi) −3.2 (−3.5 to −2.9) at equal reward, 0.5 to 0.9.",
     )
 
@@ -66,7 +66,7 @@ def test_among_useful_answers_the_gap_is_shown(two_arms: ReportContent) -> None:
     gaps = tuple(dataclasses.replace(d, metric=f"useful/{d.metric}") for d in summary.differences)
     both = dataclasses.replace(summary, estimates=summary.estimates + more, differences=summary.differences + gaps)
     found = equal_quality(both, verdict(both))
-    assert [row.metric for row in found.useful] == [
+    assert [row.metric for row in found.quality_filtered] == [
         "useful/vendi",
         "useful/embedding_distance",
         "useful/distinct_n|n:2",

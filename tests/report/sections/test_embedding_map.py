@@ -30,7 +30,7 @@ def drawn(content: ReportContent) -> Any:
 
 
 def test_without_embeddings_there_is_nothing(two_arms: ReportContent) -> None:
-    html = build_report(dataclasses.replace(two_arms, evidence=FigureData()))
+    html = build_report(dataclasses.replace(two_arms, figure_data=FigureData()))
     assert 'id="map"' not in html
     assert 'href="#map"' not in html
     assert Page(html).data["map"] is None
@@ -44,7 +44,7 @@ def test_the_table_behind_the_map_is_in_the_page(page: Page) -> None:
 def test_the_prompt_that_narrowed_most_comes_first(content: ReportContent) -> None:
     falls = []
     for one in drawn(content)["prompts"]:
-        base, tuned = (float(arm["told"][1]) for arm in one["arms"])
+        base, tuned = (float(arm["cells"][1]) for arm in one["arms"])
         falls.append(base - tuned)
     assert falls[0] == pytest.approx(max(falls))
     assert falls[-1] == pytest.approx(min(falls))
@@ -71,13 +71,13 @@ def test_arms_of_one_checkpoint_share_a_colour_but_neither_symbol_nor_dash(sweep
 
 def test_a_thinned_map_says_so(content: ReportContent, page: Page) -> None:
     assert "one completion in" not in page.text
-    found = content.evidence.completion_map
+    found = content.figure_data.completion_map
     assert found is not None
     thinned = FigureData(completion_map=dataclasses.replace(found, step=3))
-    told = Page(build_report(dataclasses.replace(content, evidence=thinned))).text
+    told = Page(build_report(dataclasses.replace(content, figure_data=thinned))).text
     assert "one completion in 3 is shown" in " ".join(told.split())
 
 
 def test_five_arms_add_little_to_the_page(sweep: ReportContent) -> None:
-    bare = build_report(dataclasses.replace(sweep, evidence=FigureData()))
+    bare = build_report(dataclasses.replace(sweep, figure_data=FigureData()))
     assert len(build_report(with_map(sweep))) - len(bare) < 1_000_000

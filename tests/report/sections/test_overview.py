@@ -64,7 +64,7 @@ def test_arms_that_are_not_on_a_chart_are_named_above_it() -> None:
     of = summary("reward", "distinct_k", undefined=(("reward", "tuned"),))
     assert said(of) == [[["Not on this chart: tuned (reward is not defined)."]]]
     assert said(summary("reward", "distinct_k")) == [[[]]]
-    assert 'id="reading"' in build_report(ReportContent("t", of))
+    assert 'id="overview-sentences"' in build_report(ReportContent("t", of))
 
 
 def test_every_chart_has_its_sentences() -> None:

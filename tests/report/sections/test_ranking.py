@@ -11,8 +11,8 @@ from evalkit.analysis.effects import LARGE
 from evalkit.records import Better, Difference, Summary
 from evalkit.report.content.content import ReportContent
 from evalkit.report.page import build_report
-from evalkit.report.sections.ranking import STEPS, parts, ranked, ranking, tries
-from evalkit.report.sections.ranking_view import number, sentence, slider, uses_view
+from evalkit.report.sections.ranking import STEPS, best_of_all, parts, ranked, ranking
+from evalkit.report.sections.ranking_view import number, ranking_view, sentence, slider
 from tests.report.example import arm, difference, estimate
 
 SPREAD = [0.0, 2.0]
@@ -87,7 +87,7 @@ def test_a_prompt_without_a_value_leaves_the_mean_of_the_others() -> None:
     assert found.quality.values["tuned"] == pytest.approx([1 + 0.5 * 1.5, 1 - 0.5 * 1.5, 1])
 
 
-def test_measures_of_several_tries_and_those_that_an_arm_lacks_are_left_out() -> None:
+def test_measures_of_several_samples_and_those_that_an_arm_lacks_are_left_out() -> None:
     both = {"base": moved(0), "tuned": moved(1)}
     found = parts(
         summary({
@@ -103,7 +103,7 @@ def test_measures_of_several_tries_and_those_that_an_arm_lacks_are_left_out() ->
 def test_without_both_sides_there_is_no_use(measures: tuple[str, ...]) -> None:
     made = summary({measure: {"base": moved(0), "tuned": moved(1)} for measure in measures})
     assert parts(made, "base") is None
-    assert uses_view(content(made), "base") is None
+    assert ranking_view(content(made), "base") is None
     assert slider(content(made), "base") == []
 
 
@@ -152,23 +152,23 @@ def test_intervals_of_a_ranking_widen_with_its_arms() -> None:
     assert many.low < few.low < few.value < few.high < many.high
 
 
-def test_many_tries_are_the_best_of_all_and_undefined_ones_are_none() -> None:
+def test_many_samples_are_the_best_of_all_and_undefined_ones_are_none() -> None:
     made = summary({measure: {"base": moved(0), "tuned": moved(1)} for measure in ("reward", "vendi")})
     rows: dict[str, list[list[float | None]]] = {
         "base": [[0.0, 1.0], [2.0, 3.0]], "tuned": [[5.0, 0.0], [0.0, 7.0]],
     }  # fmt: skip
-    found = tries(content(made, reward=rows), "base")
+    found = best_of_all(content(made, reward=rows), "base")
     assert found is not None
     assert (found.k, found.part.scales[0].counted["tuned"]) == (2, 1)
     assert found.part.scales[0].unit == 4
-    assert tries(content(made, reward=rows | {"tuned": [[5.0, None], [0.0, 7.0]]}), "base") is None
-    assert tries(content(made, reward=rows | {"tuned": [[5.0], [0.0, 7.0]]}), "base") is None
-    assert tries(content(made, length=rows), "base") is None
+    assert best_of_all(content(made, reward=rows | {"tuned": [[5.0, None], [0.0, 7.0]]}), "base") is None
+    assert best_of_all(content(made, reward=rows | {"tuned": [[5.0], [0.0, 7.0]]}), "base") is None
+    assert best_of_all(content(made, length=rows), "base") is None
 
 
 def test_the_page_states_weights_parts_and_every_step_of_the_slider() -> None:
     made = content(trade())
-    view, steps = uses_view(made, "base"), slider(made, "base")
+    view, steps = ranking_view(made, "base"), slider(made, "base")
     assert view is not None
     assert isinstance(steps, list)
     assert [card.weights for card in view.cards] == ["quality 0.8, diversity 0.2", "quality 0.3, diversity 0.7"]
@@ -202,10 +202,10 @@ def test_where_the_chances_are_stated_nothing_else_is_recommended() -> None:
 def test_where_form_alone_is_known_no_arm_is_called_reliable() -> None:
     values: dict[str, list[float | None]] = {"base": moved(0), "tuned": moved(3)}
     of = summary({"task_checks": values, "vendi": {"base": moved(0), "tuned": moved(-2)}})
-    view = uses_view(content(of), "base")
+    view = ranking_view(content(of), "base")
     assert view is not None
     assert view.heads[:2] == ("answers in the form that was asked for", "different answers")
     assert view.is_form_alone
-    both = uses_view(content(summary({"task_checks": values, "reward": values, "vendi": values})), "base")
+    both = ranking_view(content(summary({"task_checks": values, "reward": values, "vendi": values})), "base")
     assert both is not None
     assert both.heads[:2] == ("reliable answers", "creative range")

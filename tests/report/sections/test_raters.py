@@ -61,7 +61,7 @@ def test_rewards_that_differ_in_more_than_the_model_keep_their_whole_name(conten
         dataclasses.replace(estimate, metric=renamed.get(estimate.metric, estimate.metric))
         for estimate in content.summary.estimates
     )
-    named = raters.judges(dataclasses.replace(content.summary, estimates=estimates))
+    named = raters.rater_groups(dataclasses.replace(content.summary, estimates=estimates))
     assert named[renamed[REWARDS[0]]] == "reward (model lab:reward, temperature 2)"
 
 

@@ -53,7 +53,7 @@ def test_each_text_tells_its_meaning_where_meanings_were_counted(two_arms: Repor
     content = of_texts(two_arms, "yes", "indeed", "no", "yes")
     assert [len(row) for row in opened(*_first(content))["base"]["classes"]] == [4, 4, 4]
     classes = {"base": {content.summary.prompts[0]: (0, 0, 1, 0)}}
-    counted = dataclasses.replace(content, evidence=FigureData(meanings=Meanings("distinct_k", 0.65, classes)))
+    counted = dataclasses.replace(content, figure_data=FigureData(meanings=Meanings("distinct_k", 0.65, classes)))
     rows = opened(*_first(counted))["base"]["classes"]
     assert [(text, count, row[-1]) for text, count, *row in rows] == [("yes", 2, 0), ("indeed", 1, 0), ("no", 1, 1)]
 

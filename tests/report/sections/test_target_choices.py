@@ -1,4 +1,4 @@
-"""Choices against their target law: where each point lies, what is said of a prompt, and which is shown first."""
+"""Choices against their target distribution: where each point lies, what is said of a prompt, and which is shown first."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ import pytest
 
 from evalkit.analysis.figure_data import ChoiceShares
 from evalkit.report.content.content import ReportContent
+from evalkit.report.content.target_choices import ArmShares, TargetPrompt, target_prompts
 from evalkit.report.page import build_report
-from evalkit.report.sections import target_choices as choices
+from evalkit.report.plots.target_choices import whole_percent
+from evalkit.report.sections.target_choices import choices_view, one_by_one, says, squares
 from tests.report.page_sections import COIN, GAME, HOSTILE, SHARES, everything
 
 
@@ -20,57 +22,59 @@ def content() -> ReportContent:
 
 
 def with_choices(content: ReportContent, *shares: ChoiceShares) -> ReportContent:
-    return dataclasses.replace(content, evidence=dataclasses.replace(content.evidence, choices=shares))
+    return dataclasses.replace(content, figure_data=dataclasses.replace(content.figure_data, choices=shares))
 
 
 def test_two_choices_are_told_as_odds(content: ReportContent) -> None:
-    told = choices.says(choices.read(content)[0])
-    assert told == "Asked for 51 to 49 (Heads to Tails), base says 53 to 47 and tuned says 97 to 3."
+    sentence = says(target_prompts(content)[0])
+    assert sentence == "Asked for 51 to 49 (Heads to Tails), base says 53 to 47 and tuned says 97 to 3."
 
 
 def test_more_are_told_by_the_likeliest(content: ReportContent) -> None:
-    told = choices.says(choices.read(content)[1]).replace("\u00a0", " ")
+    sentence = says(target_prompts(content)[1]).replace("\u00a0", " ")
     wanted = f"Asked for 50 % at the most ({HOSTILE}); the likeliest answer is {HOSTILE} with 50 % in base"
-    assert told == f"{wanted} and Paper with 50 % in tuned."
+    assert sentence == f"{wanted} and Paper with 50 % in tuned."
 
 
 def test_equal_choices_are_asked_for_each(content: ReportContent) -> None:
     fair = dataclasses.replace(GAME, choices=dict.fromkeys(GAME.choices, 1 / 3))
-    told = choices.says(choices.Asked(fair, choices.read(content)[1].given)).replace("\u00a0", " ")
-    assert told.startswith("Asked for 33 % each; the likeliest answer is")
+    sentence = says(TargetPrompt(fair, target_prompts(content)[1].arms)).replace("\u00a0", " ")
+    assert sentence.startswith("Asked for 33 % each; the likeliest answer is")
 
 
 @pytest.mark.parametrize(
     ("share", "words"), [(0.0, "0 %"), (1e-9, "under 1 %"), (0.049, "5 %"), (0.9999, "over 99 %"), (1.0, "100 %")]
 )
 def test_a_percent_is_never_all_or_nothing_where_it_is_not(share: float, words: str) -> None:
-    assert choices.percent(share).replace("\u00a0", " ") == words
+    assert whole_percent(share).replace("\u00a0", " ") == words
 
 
 def test_every_choice_is_a_point_at_what_was_asked_and_given(content: ReportContent) -> None:
     from plotly.graph_objects import Figure
 
-    squares = choices.overview(content)
-    assert list(squares) == ["base", "tuned"]
-    [trace] = squares["tuned"]["data"]
-    assert Figure(squares["tuned"]).data
+    by_arm = squares(content)
+    assert list(by_arm) == ["base", "tuned"]
+    [trace] = by_arm["tuned"]["data"]
+    assert Figure(by_arm["tuned"]).data
     assert trace["x"] == [0.51, 0.49, 0.5, 0.3, 0.2]
     assert trace["y"] == [0.97, 0.03, 0.25, 0.5, 0.125]  # the second prompt's were drawn: 8, 16 and 4 of 32
     assert [symbol.endswith("-open") for symbol in trace["marker"]["symbol"]] == [False, False, True, True, True]
 
 
-def test_amiss_is_the_share_of_answers_that_would_have_to_be_others() -> None:
-    exact = choices.Given("tuned", {"Heads": 0.97, "Tails": 0.03}, True, 32)
-    assert exact.missed(COIN.choices) == pytest.approx(0.46)
-    elsewhere = choices.Given("tuned", {"Heads": 0.51, "Tails": 0.29}, True, 32)
-    assert elsewhere.missed(COIN.choices) == pytest.approx(0.2)  # a fifth of the answers is none of the choices
+def test_total_variation_is_the_share_of_answers_that_would_have_to_be_others() -> None:
+    exact = ArmShares("tuned", {"Heads": 0.97, "Tails": 0.03}, True, 32)
+    assert exact.total_variation(COIN.choices) == pytest.approx(0.46)
+    elsewhere = ArmShares("tuned", {"Heads": 0.51, "Tails": 0.29}, True, 32)
+    assert elsewhere.total_variation(COIN.choices) == pytest.approx(
+        0.2
+    )  # a fifth of the answers is none of the choices
 
 
 def test_the_prompt_that_moved_most_is_shown_first(content: ReportContent) -> None:
     def first(*shares: ChoiceShares) -> object:
-        told = choices.one_by_one(with_choices(content, *shares))
-        assert isinstance(told, dict)
-        return told["first"]
+        selector = one_by_one(with_choices(content, *shares))
+        assert isinstance(selector, dict)
+        return selector["first"]
 
     assert first(*SHARES) == 0
     still = dataclasses.replace(SHARES[1], exact=SHARES[0].exact)
@@ -78,12 +82,12 @@ def test_the_prompt_that_moved_most_is_shown_first(content: ReportContent) -> No
     assert first(SHARES[1], SHARES[2]) == 0  # nothing to compare with: furthest from what was asked for
 
 
-def test_bars_stand_where_the_law_is_and_hollow_where_it_was_drawn(content: ReportContent) -> None:
+def test_bars_stand_where_the_distribution_is_and_are_hollow_where_it_was_counted(content: ReportContent) -> None:
     from plotly.graph_objects import Figure
 
-    told = choices.one_by_one(content)
-    assert isinstance(told, dict)
-    coin, game = (prompt["figure"] for prompt in told["prompts"])
+    selector = one_by_one(content)
+    assert isinstance(selector, dict)
+    coin, game = (prompt["figure"] for prompt in selector["prompts"])
     assert Figure(coin).data
     bars = [trace for trace in coin["data"] if trace["type"] == "bar"]
     assert [bar["x"] for bar in bars] == [[0.53, 0.47], [0.97, 0.03]]
@@ -93,9 +97,9 @@ def test_bars_stand_where_the_law_is_and_hollow_where_it_was_drawn(content: Repo
 
 
 def test_labels_keep_clear_of_the_mark(content: ReportContent) -> None:
-    told = choices.one_by_one(content)
-    assert isinstance(told, dict)
-    names = [trace for trace in told["prompts"][0]["figure"]["data"] if trace["type"] == "scatter"]
+    selector = one_by_one(content)
+    assert isinstance(selector, dict)
+    names = [trace for trace in selector["prompts"][0]["figure"]["data"] if trace["type"] == "scatter"]
     assert names[0]["x"] == [0.53, 0.49]  # a bar beyond its mark, and one that ends just before it
     assert names[1]["x"] == [0.97, 0.03]
 
@@ -109,14 +113,14 @@ def test_the_page_has_the_numbers_of_every_choice(content: ReportContent) -> Non
 
 def test_prompts_and_choices_are_text(content: ReportContent) -> None:
     assert HOSTILE not in build_report(content)
-    told = choices.one_by_one(content)
-    assert isinstance(told, dict)
-    assert HOSTILE not in json.dumps(told["prompts"][1]["figure"])
-    assert HOSTILE not in json.dumps(choices.overview(content))
+    selector = one_by_one(content)
+    assert isinstance(selector, dict)
+    assert HOSTILE not in json.dumps(selector["prompts"][1]["figure"])
+    assert HOSTILE not in json.dumps(squares(content))
 
 
 def test_without_choices_there_is_no_section(content: ReportContent) -> None:
     plain = with_choices(content)
-    assert choices.choices(plain) is None
-    assert choices.one_by_one(plain) is None
+    assert choices_view(plain) is None
+    assert one_by_one(plain) is None
     assert 'id="choices"' not in build_report(plain)

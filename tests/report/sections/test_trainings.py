@@ -20,7 +20,7 @@ def content() -> ReportContent:
 def test_each_column_is_a_chart_with_a_line_a_checkpoint_in_its_arm_s_colour(content: ReportContent) -> None:
     from plotly.graph_objects import Figure
 
-    found = trainings.curves(content.summary, content.evidence.trainings)
+    found = trainings.curves(content.summary, content.figure_data.trainings)
     assert list(found) == ["reward", "kl", "entropy"]
     assert all(Figure(figure).data for figure in found.values())
     [line] = found["kl"]["data"]

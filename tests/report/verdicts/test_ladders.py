@@ -51,11 +51,11 @@ def without_kl(levels: dict[str, dict[str, float]]) -> dict[str, dict[str, float
     return {metric: by_arm for metric, by_arm in levels.items() if metric != "kl_reverse"}
 
 
-def test_rungs_are_ordered_by_how_far_they_moved() -> None:
+def test_arms_are_ordered_by_how_far_they_moved() -> None:
     assert ladders(made(FURTHER)) == [Ladder("base", ("ppo-1", "ppo-0.1"), by_distance=True)]
 
 
-def test_without_distances_rungs_are_ordered_by_number_as_the_suite_runs() -> None:
+def test_without_distances_arms_are_ordered_by_number_as_the_suite_runs() -> None:
     summary = made(without_kl(FURTHER))
     assert ladders(summary) == [Ladder("base", ("ppo-0.1", "ppo-1"), by_distance=False)]
     turned = dataclasses.replace(summary, arms=(summary.arms[0], *reversed(summary.arms[1:])))
@@ -84,7 +84,7 @@ def test_where_every_step_is_clear_the_claim_is_about_all_of_it() -> None:
 
 def test_without_distances_it_speaks_of_steps() -> None:
     told = verdict(made(without_kl(FURTHER)))
-    assert "from ppo-0.1 to ppo-1" in told.claim  # reward falls from rung to rung: no step is better
+    assert "from ppo-0.1 to ppo-1" in told.claim  # reward falls from arm to arm: no step is better
     turned = {
         m: dict(sorted(levels.items(), key=lambda x: ("base", "ppo-1", "ppo-0.1").index(x[0])))
         for m, levels in FURTHER.items()

@@ -82,12 +82,12 @@ def test_a_damaged_manifest_is_named(tmp_path: Path, damage: str) -> None:
 
 def test_a_folder_that_cannot_be_made_is_one_clear_line(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("", encoding="utf-8")
-    with pytest.raises(StoreError, match="cannot be written"):
+    with pytest.raises(StoreError, match="could not be written"):
         manifest.begin(tmp_path / "file" / "run", config(), [])
 
 
 def test_a_full_disk_keeps_the_manifest(tmp_path: Path) -> None:
     begun = manifest.begin(tmp_path, config(), [])
-    with room_for(10), pytest.raises(StoreError, match="cannot be written"):
+    with room_for(10), pytest.raises(StoreError, match="could not be written"):
         manifest.finish(tmp_path, begun)
     assert read(tmp_path) == begun

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
 from bench.intervals import GATED, LAWS, UNITS, WORLDS, Law, World, gate_errors, of_law, of_world
 from evalkit.records import Margin
+from tests import ROOT
 
 TRIALS = 4000
 ERROR = 2.5 * float(np.sqrt(0.95 * 0.05 / TRIALS))
@@ -49,7 +48,7 @@ def test_the_gate_s_tests_err_on_exponential_differences_about_as_often_as_they_
 
 
 def test_the_page_s_intervals_hold_what_they_promise() -> None:
-    page = (Path(__file__).parent.parent / "docs" / "intervals.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "intervals.md").read_text(encoding="utf-8")
     rows = [line for line in page.splitlines() if line.startswith("| ") and "%" in line and line.count("(") >= 5]
     assert len(rows) == len(LAWS)
     for row in rows:

@@ -1,15 +1,16 @@
-"""Measurements become the page: what the report needs to know, gathered from the run or the file of texts."""
+"""Measurements become the page: what the report needs to know, taken from the run or the file of texts."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
 from evalkit.analysis.figure_data import FigureData
 from evalkit.analysis.measure import Measurements
+from evalkit.plumbing.arrays import finite_or_none
 from evalkit.records import Groups, Summary
-from evalkit.report.content.content import ReportContent, metric_text
+from evalkit.report.content.content import ReportContent, Scores, metric_text
+from evalkit.report.html.page_file import page_bytes
 from evalkit.report.page import build_report
 
 
@@ -20,7 +21,7 @@ def report_page(
     rendered: Mapping[str, Mapping[str, str]],
     measurements: Measurements,
     provenance: Mapping[str, Any],
-    evidence: FigureData,
+    figure_data: FigureData,
 ) -> bytes:
     """report.html, as UTF-8."""
     content = ReportContent(
@@ -28,15 +29,19 @@ def report_page(
         summary=summary,
         groups=groups,
         rendered=rendered,
-        scores={
-            score: {
-                arm: [[None if math.isnan(value) else float(value) for value in array] for array in arrays]
-                for arm, arrays in by_arm.items()
-            }
-            for score, by_arm in measurements.scores.items()
-        },
+        scores=_scores(measurements),
         provenance=provenance,
         metrics={str(measure): metric_text(measure) for measure in measurements.measures},
-        evidence=evidence,
+        figure_data=figure_data,
     )
-    return build_report(content).encode("utf-8", "replace")
+    return page_bytes(build_report(content))
+
+
+def _scores(measurements: Measurements) -> Scores:
+    return {
+        score: {
+            arm: [[finite_or_none(value) for value in values] for values in by_prompt]
+            for arm, by_prompt in by_arm.items()
+        }
+        for score, by_arm in measurements.scores.items()
+    }

@@ -7,7 +7,7 @@
   const { data, byId, element } = report;
   const colours = new Map(data.arms.map((arm) => [arm.name, arm.colour]));
 
-  function place({ arm, score, text, note }) {
+  function rankRow({ arm, score, text, note }) {
     const bar = element("span", { className: `bar arm-${colours.get(arm)}`, ariaHidden: "true" }, element("span", {}));
     // From the middle, where the baseline is, to the left or the right.
     const reach = Math.min(Math.abs(score), 1) * 50;
@@ -17,11 +17,11 @@
   }
 
   function show() {
-    const step = data.uses[slider.value];
+    const step = data.rankings[slider.value];
     slider.setAttribute("aria-valuetext", step.weights);
     byId("weights").textContent = step.weights;
     byId("weighed").textContent = step.sentence;
-    byId("places").replaceChildren(...step.places.map(place));
+    byId("order").replaceChildren(...step.order.map(rankRow));
   }
 
   slider.addEventListener("input", show);
