@@ -171,12 +171,17 @@ def _refusal(engine: str, checkpoint: Checkpoint) -> str | None:
 
 
 def by_load(engines: Sequence[tuple[str, Checkpoint]]) -> list[list[str]]:
-    """Names of checkpoints, those together that one load of their engine serves: a base, and the adapters on it."""
+    """Names of checkpoints, those together that one load of their engine serves: the adapters of a base, and itself."""
+    adapted = {_load(*one) for one in engines if one[1].adapter is not None}
     loads: dict[tuple[object, ...], list[str]] = {}
     for engine, one in engines:
-        load = (one.name,) if one.is_remote else (engine, one.location, one.dtype, one.trust_remote_code)
-        loads.setdefault(load, []).append(one.name)
+        load = _load(engine, one)
+        loads.setdefault(load if load in adapted else (one.name,), []).append(one.name)
     return list(loads.values())
+
+
+def _load(engine: str, checkpoint: Checkpoint) -> tuple[object, ...]:
+    return engine, checkpoint.location, checkpoint.dtype, checkpoint.trust_remote_code
 
 
 @contextmanager
