@@ -62,6 +62,7 @@ def sampled(plan: Plan, folder: Path) -> tuple[int, dict[str, list[str]], dict[s
     return count, texts, manifest
 
 
+@pytest.mark.slow
 def test_a_ladder_of_adapters_loads_its_base_once_and_comes_from_the_cache(
     ladder: dict[str, Path], children: list[str], tmp_path: Path
 ) -> None:
