@@ -1,3 +1,5 @@
+"""An adapter is checked against its base by headers alone; what cannot be served is one line."""
+
 import json
 import re
 import shutil

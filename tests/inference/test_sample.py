@@ -1,3 +1,5 @@
+"""A ladder of adapters is sampled and read with one load of its base each, and found again."""
+
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path

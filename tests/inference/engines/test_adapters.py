@@ -1,3 +1,5 @@
+"""Both local engines serve an adapter as its merged model, and its base as if there were no adapter."""
+
 import importlib.util
 from collections.abc import Iterator, Sequence
 from contextlib import closing
