@@ -32,6 +32,13 @@ CONFIDENCE = 0.95
 """The level of every interval that evalkit prints."""
 SCHEMA = 3
 """Of summary.json; 1 had no bar, curves, crossovers and readings, 2 no traits of measures and no clusters."""
+NEUTRAL: Mapping[str, float] = {
+    "top_k": 0,
+    "presence_penalty": 0.0,
+    "frequency_penalty": 0.0,
+    "repetition_penalty": 1.0,
+}
+"""Settings of sampling at which they change nothing; there no hash knows of them, so that older samples stay."""
 RANKS = (1, 2, 3, 5, 8, 13, 21, 34, 55, 89, 144, 233, 377, 610, 987)
 """At which ranks of a next-token distribution its log-prob is kept: even on a log scale, few enough to store."""
 
@@ -78,11 +85,52 @@ class Sampling:
     max_tokens: int
     stop: tuple[str, ...]
     seed: int
+    top_k: int = 0
+    """Only so many of the most likely tokens may be drawn; 0 for all."""
+    presence_penalty: float = 0.0
+    """Taken off the logit of each token that the completion has already."""
+    frequency_penalty: float = 0.0
+    """Taken off it once for each time that the completion has it."""
+    repetition_penalty: float = 1.0
+    """What the logit of each token of prompt or completion is divided by, or multiplied with where it is negative."""
 
     @property
     def is_raw(self) -> bool:
-        """Whether completions are draws from the untempered model distribution: temperature 1, nothing cut off."""
-        return self.temperature == 1.0 and self.top_p == 1.0 and self.min_p == 0.0
+        """Whether completions are draws from the untempered model distribution: nothing cut or penalised."""
+        return self.temperature == 1.0 and self.top_p == 1.0 and self.min_p == 0.0 and not self.departures
+
+    @property
+    def distribution(self) -> tuple[float, ...]:
+        """All settings that make another distribution of a checkpoint's own."""
+        return (self.temperature, self.top_p, self.min_p, *(getattr(self, name) for name in NEUTRAL))
+
+    @property
+    def departures(self) -> dict[str, float]:
+        """Of top_k and the penalties, those that change what is drawn."""
+        given = {name: getattr(self, name) for name in NEUTRAL}
+        return {name: value for name, value in given.items() if value != NEUTRAL[name]}
+
+    @property
+    def is_penalised(self) -> bool:
+        """Whether what has been said changes what is said next beyond what the model makes of it."""
+        return bool(self.departures.keys() - {"top_k"})
+
+    def content(self) -> dict[str, Any]:
+        """All settings by name, for hashes and manifests: top_k and the penalties only where they change anything."""
+        return {name: value for name, value in asdict(self).items() if name not in NEUTRAL} | self.departures
+
+
+@dataclass(frozen=True, slots=True)
+class Adapter:
+    """LoRA weights that change a base."""
+
+    location: str
+    """The local folder."""
+    fingerprint: str
+    """Hash of its weights, configuration and tokenizer alone."""
+    base: str
+    """What names the base: folder, hub id or `lab:NAME`."""
+    base_fingerprint: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,18 +143,21 @@ class Checkpoint:
     source: str
     """What the user wrote: folder, hub id, `lab:NAME` or URL."""
     location: str
-    """The local folder, or the server's URL."""
+    """The local folder, or the server's URL; of an adapter its base's folder."""
     model: str
     """The model's name on a server; for a folder the same as `source`."""
     revision: str | None
     fingerprint: str
-    """Hash of weights, configuration and tokenizer; for a server, of its URL and all that it tells of the model."""
+    """Hash of weights, configuration and tokenizer, of an adapter with those of its base; for a server, of its URL and
+    all that it tells of the model."""
     dtype: str
     trust_remote_code: bool = False
     served: tuple[tuple[str, str], ...] = ()
     """What a server tells of the model, as (name, value); empty for a folder."""
     names_weights: bool = True
     """Whether other weights would change the fingerprint; if not, no other run may take its samples."""
+    adapter: Adapter | None = None
+    """What changes the weights in `location`; None where they are served as they are."""
 
     @property
     def is_remote(self) -> bool:
@@ -193,6 +244,18 @@ class Voices:
 
 
 @dataclass(frozen=True)
+class Given:
+    """What the tool that made a prompt's k completions says of them, where they were made elsewhere."""
+
+    scores: Mapping[str, np.ndarray] = field(default_factory=dict)
+    """Name -> (k,) float64, NaN where it gives none."""
+    prompt_scores: Mapping[str, float] = field(default_factory=dict)
+    """Name -> one number for all of them together."""
+    classes: np.ndarray | None = None
+    """(k,) int64, which of them say the same, as it divides them; None where it does not."""
+
+
+@dataclass(frozen=True)
 class Group:
     """All of one prompt's completions under one arm: what a metric or score is computed on."""
 
@@ -219,6 +282,8 @@ class Group:
 
     voices: Voices | None = None
     """Who says what; present for metrics that need "voices"."""
+    given: Given | None = None
+    """What another tool says of the completions; None for those that evalkit sampled."""
     tokenizer: Tokenizer = "13a"
     """What splits texts into words: one for all groups that are compared."""
 

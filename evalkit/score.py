@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, field_validator, model_validator
+import numpy as np
 
 from evalkit.analysis.alarms import alarms
 from evalkit.analysis.clusters import clusters_of
@@ -20,73 +20,50 @@ from evalkit.analysis.sampled_arms import SampledArms
 from evalkit.errors import MetricError, RecordsError
 from evalkit.metrics.answer_match import check_answer
 from evalkit.metrics.declaration import VARIANTS, Need
+from evalkit.metrics.given_scores import PREFIX, given_score
 from evalkit.metrics.registry import Measure, definitions, parse
 from evalkit.metrics.task_checks import read_checks
 from evalkit.metrics.text_sets import split_alike
-from evalkit.plumbing.jsonl import jsonl_rows
 from evalkit.plumbing.progress import Listener
+from evalkit.plumbing.prose import counted
 from evalkit.plumbing.tokenizer import Asked
-from evalkit.plumbing.unread import unread_note
-from evalkit.records import Arm, Completion, Group, Match, Prompt, Summary
+from evalkit.records import Alarm, Arm, Better, Completion, Given, Group, Prompt, Summary
 from evalkit.report.render_report import report_page
 from evalkit.runs.asked import hashes_of
+from evalkit.runs.exchange.detect import Columns
+from evalkit.runs.exchange.layouts import Layout
+from evalkit.runs.exchange.read import Texts, read_texts, stem_of
+from evalkit.runs.exchange.rows import TextRow
 
-UNNAMED = "texts"
-"""Name of the arm of rows that name none."""
-OF_TEXTS: frozenset[Need] = frozenset({"words", "embeddings", "answer", "checks"})
+OF_TEXTS: frozenset[Need] = frozenset({"words", "embeddings", "answer", "checks", "scores", "classes"})
 """Needs of measures that texts alone meet."""
-OF_ROWS: frozenset[Need] = frozenset({"answer", "checks"})
+OF_ROWS: frozenset[Need] = frozenset({"answer", "checks", "scores", "classes"})
 """Those of them that some rows must meet."""
 
-
-class Row(BaseModel):
-    """One line of the file: one completion, or a list of them."""
-
-    model_config = ConfigDict(frozen=True, coerce_numbers_to_str=True)
-
-    prompt_id: str
-    prompt: str
-    completion: str | None = None
-    completions: tuple[str, ...] | None = None
-    arm: str = UNNAMED
-    answer: str | None = None
-    match: Match = "exact"
-    checks: tuple[str, ...] = ()
-    cluster: str | None = None
-
-    @field_validator("completion", "completions", mode="before")
-    @classmethod
-    def _is_text(cls, value: Any) -> Any:
-        """A number here is a wrong column more often than an answer."""
-        for one in value if isinstance(value, list | tuple) else [value]:
-            if isinstance(one, int | float):
-                raise ValueError(f"a completion is {one!r}, which is no text; write it in quotes if it is an answer")
-        return value
-
-    @field_validator("arm")
-    @classmethod
-    def _is_named(cls, name: str) -> str:
-        if not name.strip():
-            raise ValueError("`arm` is blank; give the arm a name, or leave the key out")
-        return name
-
-    @model_validator(mode="after")
-    def _has_one_form(self) -> Row:
-        if (self.completion is None) == (self.completions is None):
-            raise ValueError("a row has either `completion` (a text) or `completions` (a list of texts)")
-        return self
-
-    @property
-    def texts(self) -> tuple[str, ...]:
-        return self.completions if self.completions is not None else (self.completion or "",)
+Rows = dict[str, dict[str, list[TextRow]]]
+"""Arm -> prompt -> its completions, in the order of the files."""
 
 
 @dataclass(frozen=True)
 class Scored:
-    """What measuring a file gives."""
+    """What measuring files gives."""
 
     summary: Summary
     page: bytes
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How files are to be read, where what is in them does not say it."""
+
+    layout: Layout | None = None
+    columns: Columns | None = None
+    """Field -> the column that holds it."""
+    lower: Collection[str] = ()
+    """Scores of theirs of which less is better."""
+
+
+AS_THEY_ARE = Reading()
 
 
 def score_file(
@@ -97,81 +74,114 @@ def score_file(
     tokenizer: Asked = "auto",
     suite: str | None = None,
 ) -> Scored:
-    """Measure the completions of a JSONL file. `metrics`: names, or none for all that texts alone allow.
+    """`score_files` of one file."""
+    return score_files([path], metrics, baseline, tell, tokenizer, suite)
 
-    The results stand under the name `suite`, or the file's own. Every prompt is measured on equally many completions:
+
+def score_files(
+    paths: Sequence[Path],
+    metrics: Sequence[str],
+    baseline: str | None,
+    tell: Listener,
+    tokenizer: Asked = "auto",
+    suite: str | None = None,
+    reading: Reading = AS_THEY_ARE,
+) -> Scored:
+    """Measure the completions of files that evalkit or other tools wrote. `metrics`: names, or none for all that the
+    files allow.
+
+    The results stand under the name `suite`, or the files' own. Every prompt is measured on equally many completions:
     the first k, k being the smallest number that any has.
     Raises `RecordsError`, `MetricError`.
     """
-    measures = list(dict.fromkeys(parse(name) for name in metrics))
-    places, rows = _read(path, tell)
-    measures = measures or _all_on_texts(rows)
-    _check(measures, rows)
-    prompts, texts = _gather(rows, places)
-    arms = _arms(list(texts), baseline, texts)
-    samples = _common_number(texts, tell)
+    texts = read_texts(paths, tell.note, reading.layout, reading.columns)
+    theirs = _their_scores(texts, reading.lower)
+    named = list(dict.fromkeys(theirs.get(name) or parse(name) for name in metrics))
+    measures = named or [*theirs.values(), *_all_on_texts(texts)]
+    _check(measures, texts.rows)
+    prompts, rows, reread = _gather(texts)
+    arms = _arms(list(rows), baseline, rows)
+    samples = _common_number(rows, tell)
     for measure in measures:
         measure.check_fits(samples)
     groups = {
         arm: [_group(prompt, by_prompt.get(prompt.id, [])[:samples]) for prompt in prompts]
-        for arm, by_prompt in texts.items()
+        for arm, by_prompt in rows.items()
     }
     groups = split_alike(groups, tokenizer, tell)
     quality = next((measure for measure in measures if measure.definition.is_quality), None)
     fairness = Fairness(quality, None, VARIANTS[1:])
     measurements = measure_groups(measures, SampledArms(arms, groups, samples), tell, fairness=fairness)
     ids = [prompt.id for prompt in prompts]
-    found = [*alarms(arms, measurements.groups), *paraphrased(prompts), *measurements.alarms]
-    name = suite or path.stem
+    found = [
+        *(Alarm("all arms", "given", note) for note in (*texts.notes, *reread)),
+        *alarms(arms, measurements.groups),
+        *paraphrased(prompts),
+        *measurements.alarms,
+    ]
+    found += _empty(texts, found)
+    name = suite or stem_of(paths)
     asked = AskedSuite(name, ids, clusters_of(prompts), hashes_of(prompts))
     summary = summarise(asked, arms, measurements.measured, found, compare_fairly(measurements))
-    provenance = {"file": str(path), "metrics": [str(measure) for measure in measures], "samples": samples}
+    provenance = {"file": ", ".join(map(str, paths)), "read as": list(dict.fromkeys(texts.layouts)),
+                  "metrics": [str(measure) for measure in measures], "samples": samples}  # fmt: skip
     evidence = collect_figure_data(measurements.groups, measurements.measures)
     return Scored(summary, report_page(name, summary, groups, {}, measurements, provenance, evidence))
 
 
-def _read(path: Path, tell: Listener) -> tuple[list[str], list[Row]]:
-    """Where each row stands, and the rows."""
-    if path.is_dir():
-        raise RecordsError(f"{path} is a folder; name the file of texts in it (JSONL, one object a line)")
-    if not path.is_file():
-        raise RecordsError(f"there is no file {path}")
-    adapter = TypeAdapter(Row)
-    rows, places = [], []
-    keys: dict[str, None] = {}
-    for where, fields in jsonl_rows(path):
-        keys |= dict.fromkeys(fields)
-        try:
-            rows.append(adapter.validate_python(fields))
-        except ValidationError as error:
-            raise RecordsError(f"{where}: {_problem(error, fields)}") from None
-        places.append(where)
-    if not rows:
-        raise RecordsError(f"{path} holds no rows; each line is one JSON object with prompt_id, prompt and completion")
-    if note := unread_note(str(path), keys, list(Row.model_fields)):
-        tell.note(note)
-    return places, rows
+def _empty(texts: Texts, found: Sequence[Alarm]) -> list[Alarm]:
+    """How many completions are empty, where they are not so many that it is an alarm by itself."""
+    places = [row.where for row in texts.rows if not row.completion.strip()]
+    if not places or any(alarm.kind == "empty" for alarm in found):
+        return []
+    told = f"{len(places):,} of {counted(len(texts.rows), 'completion')} empty (first: {places[0]})"
+    return [Alarm("all arms", "given", f"{told}; they are measured as answers without a word")]
 
 
-def _problem(error: ValidationError, fields: dict[str, Any]) -> str:
-    problem = error.errors()[0]
-    if problem["type"] == "missing":
-        return f"the key {problem['loc'][0]!r} is missing; found: {', '.join(fields) or 'none'}"
-    if problem["type"] == "value_error":
-        return str(problem["ctx"]["error"])
-    return f"{problem['loc'][0]}: {problem['msg']}; found {problem['input']!r}"
+def _their_scores(texts: Texts, lower: Collection[str]) -> dict[str, Measure]:
+    """Name -> the measure of each score that the files hold. Raises `RecordsError` on a `lower` that is none."""
+    names = {name: False for row in texts.rows for name in row.scores}
+    of_prompts = {name: True for row in texts.rows for name in row.prompt_scores if name not in names}
+    unknown = [name for name in lower if name.removeprefix(PREFIX) not in names | of_prompts]
+    if unknown:
+        known = ", ".join(names | of_prompts) or "none"
+        raise RecordsError(f"--lower {unknown[0]}: the files hold no such score; they hold: {known}")
+    less = {name.removeprefix(PREFIX) for name in lower}
+
+    def direction(name: str) -> Better:
+        return "lower" if name in less else "higher"
+
+    return {
+        f"{PREFIX}{name}": given_score(name, texts.tool, direction(name), is_of_prompts)
+        for name, is_of_prompts in (names | of_prompts).items()
+    }
 
 
-def _all_on_texts(rows: Sequence[Row]) -> list[Measure]:
-    allowed = OF_TEXTS - {need for need in OF_ROWS if not any(getattr(row, need) for row in rows)}
+def _all_on_texts(texts: Texts) -> list[Measure]:
+    """Every measure that the rows allow.
+
+    Whether an answer is right is not asked anew where the tool that knows how to tell has said it.
+    """
+    missing = {need for need in OF_ROWS if not _have(texts.rows, need)}
+    is_judged = _have(texts.rows, "scores") and "evalkit" not in texts.layouts
+    allowed = OF_TEXTS - missing - ({"answer"} if is_judged else set())
     return [parse(d.name) for d in definitions().values() if d.needs <= allowed and not _needs_values(d.parameters)]
+
+
+def _have(rows: Sequence[TextRow], need: Need) -> bool:
+    """Whether any row meets a need of `OF_ROWS`."""
+    if need == "classes":
+        return any(row.said is not None for row in rows)
+    if need == "scores":
+        return any(row.scores or row.prompt_scores for row in rows)
+    return any(getattr(row, need) for row in rows)
 
 
 def _needs_values(parameters: dict[str, Any]) -> bool:
     return any(parameter.default is parameter.empty for parameter in parameters.values())
 
 
-def _check(measures: Sequence[Measure], rows: Sequence[Row]) -> None:
+def _check(measures: Sequence[Measure], rows: Sequence[TextRow]) -> None:
     for measure in measures:
         measure.identify()
         missing = measure.definition.needs - OF_TEXTS
@@ -180,28 +190,37 @@ def _check(measures: Sequence[Measure], rows: Sequence[Row]) -> None:
                 f"metric {measure} needs {' and '.join(sorted(missing))}, which a file of texts does not hold"
             )
         for need in OF_ROWS & measure.definition.needs:
-            if not any(getattr(row, need) for row in rows):
+            if not _have(rows, need):
                 raise MetricError(f"metric {measure} needs rows with `{need}`; none has any")
 
 
-def _gather(rows: Sequence[Row], places: Sequence[str]) -> tuple[list[Prompt], dict[str, dict[str, list[str]]]]:
+def _gather(texts: Texts) -> tuple[list[Prompt], Rows, list[str]]:
+    """Prompts, every arm's rows of each, and what must be said of prompts that were rendered in several ways."""
     prompts: dict[str, tuple[str, Prompt]] = {}
-    texts: dict[str, dict[str, list[str]]] = {}
-    for where, row in zip(places, rows, strict=True):
+    rows: Rows = {}
+    reread: dict[str, None] = {}
+    for row, arm in zip(texts.rows, texts.arms, strict=True):
         prompt = Prompt(
             id=row.prompt_id,
             text=row.prompt,
             answer=row.answer,
             match=row.match,
-            cluster=row.cluster or None,
+            references=row.references,
+            cluster=row.cluster,
             checks=row.checks,
         )
         if row.prompt_id not in prompts:
-            _check_prompt(prompt, where)
-            prompts[row.prompt_id] = where, prompt
-        _refuse_another(where, prompt, *prompts[row.prompt_id])
-        texts.setdefault(row.arm, {}).setdefault(row.prompt_id, []).extend(row.texts)
-    return [prompt for _, prompt in prompts.values()], texts
+            _check_prompt(prompt, row.where)
+            prompts[row.prompt_id] = row.where, prompt
+        where, known = prompts[row.prompt_id]
+        if texts.are_rendered and prompt.text != known.text:
+            reread[prompt.id] = None
+            prompt = replace(prompt, text=known.text)
+        _refuse_another(row.where, prompt, where, known)
+        rows.setdefault(arm, {}).setdefault(row.prompt_id, []).append(row)
+    told = f"{counted(len(reread), 'prompt')} were put in other words to some arms (examples or a template around them)"
+    notes = [f"{told}; they are paired by their hashes, and shown as the first arm saw them"] if reread else []
+    return [prompt for _, prompt in prompts.values()], rows, notes
 
 
 def _check_prompt(prompt: Prompt, where: str) -> None:
@@ -213,8 +232,14 @@ def _check_prompt(prompt: Prompt, where: str) -> None:
         raise RecordsError(f"{where}: {error}") from None
 
 
-SAID_TWICE = {"text": "stands for two prompts", "cluster": "stands in two clusters", "answer": "has two answers",
-              "match": "has two ways to match", "checks": "has two lists of checks"}  # fmt: skip
+SAID_TWICE = {
+    "text": "stands for two prompts",
+    "cluster": "stands in two clusters",
+    "answer": "has two answers",
+    "match": "has two ways to match",
+    "checks": "has two lists of checks",
+    "references": "has two lists of references",
+}
 
 
 def _refuse_another(where: str, prompt: Prompt, first: str, known: Prompt) -> None:
@@ -229,12 +254,12 @@ def _refuse_another(where: str, prompt: Prompt, first: str, known: Prompt) -> No
             )
 
 
-def _arms(names: Sequence[str], baseline: str | None, texts: dict[str, dict[str, list[str]]]) -> list[Arm]:
-    if baseline is not None and baseline not in texts:
+def _arms(names: Sequence[str], baseline: str | None, rows: Rows) -> list[Arm]:
+    if baseline is not None and baseline not in rows:
         raise RecordsError(f"there is no arm {baseline!r} in the file; its arms are: {', '.join(names)}")
     home = baseline or names[0]
     for name in names:
-        if not texts[name].keys() & texts[home].keys():
+        if not rows[name].keys() & rows[home].keys():
             raise RecordsError(
                 f"arms {name!r} and {home!r} share no prompt, so that nothing can be compared: give both completions "
                 "of the same prompt_id, name another --baseline, or score each by itself"
@@ -242,12 +267,9 @@ def _arms(names: Sequence[str], baseline: str | None, texts: dict[str, dict[str,
     return [Arm(name, name, None, None, None if name == home else home) for name in names]
 
 
-def _common_number(texts: dict[str, dict[str, list[str]]], tell: Listener) -> int:
-    sizes = {(arm, prompt): len(found) for arm, by_prompt in texts.items() for prompt, found in by_prompt.items()}
+def _common_number(rows: Rows, tell: Listener) -> int:
+    sizes = {(arm, prompt): len(found) for arm, by_prompt in rows.items() for prompt, found in by_prompt.items()}
     smallest = min(sizes.values())
-    if smallest == 0:
-        arm, prompt = next(key for key, size in sizes.items() if size == 0)
-        raise RecordsError(f"prompt {prompt!r} of arm {arm!r} has an empty list of completions")
     if max(sizes.values()) > smallest:
         arm, prompt = min(sizes, key=lambda key: sizes[key])
         tell.note(
@@ -257,6 +279,22 @@ def _common_number(texts: dict[str, dict[str, list[str]]], tell: Listener) -> in
     return smallest
 
 
-def _group(prompt: Prompt, texts: Sequence[str]) -> Group:
-    completions = (Completion(prompt.id, slot, text, (), (), "stop") for slot, text in enumerate(texts))
-    return Group(prompt, tuple(completions))
+def _group(prompt: Prompt, rows: Sequence[TextRow]) -> Group:
+    completions = tuple(
+        Completion(prompt.id, slot, row.completion, (), (), row.finish_reason) for slot, row in enumerate(rows)
+    )
+    return Group(prompt, completions, given=_given(rows))
+
+
+def _given(rows: Sequence[TextRow]) -> Given | None:
+    """What the files say of the completions besides their texts."""
+    names = dict.fromkeys(name for row in rows for name in row.scores)
+    scores = {name: np.array([row.scores.get(name, np.nan) for row in rows], dtype=np.float64) for name in names}
+    of_prompt: dict[str, float] = {}
+    for row in rows:
+        of_prompt |= row.prompt_scores
+    classes = [row.said for row in rows if row.said is not None]
+    is_divided = bool(rows) and len(classes) == len(rows)
+    if not (scores or of_prompt or is_divided):
+        return None
+    return Given(scores, of_prompt, np.array(classes, dtype=np.int64) if is_divided else None)

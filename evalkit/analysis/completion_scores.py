@@ -32,6 +32,8 @@ def score_arms(measures: Sequence[Measure], sampled: SampledArms, tell: Listener
 
 def score_completions(measure: Measure, groups: Sequence[Group], tell: Listener) -> list[Array]:
     """A score of every completion; kept in the cache, because a score may load a model of its own."""
+    if "scores" in measure.definition.needs:
+        return [np.asarray(array, dtype=np.float64) for array in measure(groups)]  # read from files, not made
     key = _cache_key(measure, groups)
     cached = recall("scores", key)
     if cached is not None:

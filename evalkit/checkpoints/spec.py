@@ -67,6 +67,10 @@ class SamplingOverride(Part):
     temperature: Temperatures | None = None
     top_p: float | None = Field(None, gt=0, le=1)
     min_p: float | None = Field(None, ge=0, le=1)
+    top_k: int | None = Field(None, ge=0)
+    presence_penalty: float | None = Field(None, ge=-2, le=2)
+    frequency_penalty: float | None = Field(None, ge=-2, le=2)
+    repetition_penalty: float | None = Field(None, gt=0, allow_inf_nan=False)
     max_tokens: int | None = Field(None, ge=1)
     stop: Texts | None = None
 
@@ -91,6 +95,9 @@ class CheckpointSpec(Part):
     """Branch, tag or commit on the hub."""
     model: str = ""
     """Name of the model on a server; empty: the only one it serves."""
+    base: str | None = Field(None, min_length=1)
+    """What a LoRA adapter changes, where its adapter_config.json does not say or says another place: folder, hub id or
+    `lab:NAME`."""
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     """Precision to compute in; `auto` is the one it is stored in."""
     frame: Frame = Frame()

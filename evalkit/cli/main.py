@@ -8,6 +8,7 @@ import click
 
 from evalkit import __version__
 from evalkit.cli.errors import Group
+from evalkit.cli.export import export
 from evalkit.cli.gate import baseline, gate, power
 from evalkit.cli.info import doctor, lab, metrics, suite
 from evalkit.cli.publish import publish
@@ -39,6 +40,7 @@ def main() -> None:
 for command in (
     run,
     score,
+    export,
     report,
     compare,
     gate,

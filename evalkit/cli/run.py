@@ -19,8 +19,23 @@ if TYPE_CHECKING:
     from evalkit.plumbing.progress import Listener
     from evalkit.records import Summary
     from evalkit.report.trackers import Record
+    from evalkit.runs.exchange.layouts import Layout
     from evalkit.score import Scored
     from evalkit.suite.schema import Suite
+
+
+LAYOUTS = ("evalkit", "inspect", "lm-eval", "lighteval", "novelty-bench", "openai-batch", "trl")
+"""What `--format` takes: `evalkit.runs.exchange.layouts`, which would load tables of all kinds before `--help`."""
+
+
+def _columns(_context: click.Context, _parameter: click.Parameter, given: tuple[str, ...]) -> dict[str, str]:
+    columns = {}
+    for pair in (pair for text in given for pair in text.split(",")):
+        field, equals, column = pair.strip().partition("=")
+        if not (field and equals and column):
+            raise click.BadParameter(f"{pair!r} is not of the form FIELD=COLUMN, as in text=question,completion=answer")
+        columns[field] = column
+    return columns
 
 
 def _models(_context: click.Context, _parameter: click.Parameter, given: tuple[str, ...]) -> dict[str, str]:
@@ -139,13 +154,29 @@ def _forecast(suite: Suite, engine: str, out: Path | None, fresh: bool, prices: 
 
 
 @click.command(cls=Command)
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="FILE...")
+@click.option(
+    "--format",
+    "layout",
+    type=click.Choice(LAYOUTS),
+    help="What wrote the files; default: seen from what is in each.",
+)
+@click.option(
+    "--columns",
+    multiple=True,
+    metavar="FIELD=COLUMN,...",
+    callback=_columns,
+    help="Which column or key holds which field, as in text=question,completion=answer,score/rating=stars.",
+)
+@click.option("--lower", multiple=True, metavar="NAME", help="Of this score in the files less is better; repeat it.")
 @click.option(
     "--metrics",
     metavar="A,B",
     help="Metrics, comma separated, as in distinct_n,'distinct_n|n:3'. Default: all that texts allow.",
 )
-@click.option("--baseline", metavar="ARM", help="The arm the others are compared with; default: the first in the file.")
+@click.option(
+    "--baseline", metavar="ARM", help="The arm the others are compared with; default: the first in the files."
+)
 @click.option(
     "--tokenizer",
     default="auto",
@@ -153,7 +184,7 @@ def _forecast(suite: Suite, engine: str, out: Path | None, fresh: bool, prices: 
     type=click.Choice(get_args(Asked)),
     help="What splits texts into words; auto: 13a, or characters for scripts without spaces.",
 )
-@click.option("--suite", metavar="NAME", help="The name under which the results stand; default: the file's.")
+@click.option("--suite", metavar="NAME", help="The name under which the results stand; default: the files'.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
 @click.option(
     "--report", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE.html", help="Write the report here."
@@ -161,7 +192,10 @@ def _forecast(suite: Suite, engine: str, out: Path | None, fresh: bool, prices: 
 @output_options
 @log_options
 def score(
-    file: Path,
+    files: tuple[Path, ...],
+    layout: Layout | None,
+    columns: dict[str, str],
+    lower: tuple[str, ...],
     metrics: str | None,
     baseline: str | None,
     tokenizer: Asked,
@@ -172,9 +206,14 @@ def score(
     tell: Listener,
     quiet: bool,
 ) -> None:
-    """Measure completions made elsewhere: FILE is JSONL with prompt_id, prompt, completion (or completions), arm."""
+    """Measure completions made elsewhere.
+
+    A FILE has rows of prompt_id, prompt, completion and arm (JSONL, CSV, Parquet), or is what another tool wrote: an
+    Inspect log, lm-eval samples, lighteval details, NoveltyBench generations, batch results, TRL completions.
+    """
+    from evalkit.runs.exchange.detect import read_columns
     from evalkit.runs.summary import to_json
-    from evalkit.score import score_file
+    from evalkit.score import Reading, score_files
 
     names = [] if metrics is None else [name.strip() for name in metrics.split(",")]
     if not all(names):
@@ -182,11 +221,12 @@ def score(
             f"--metrics {metrics!r} names {'an empty metric' if any(names) else 'no metric'}; write them with commas "
             "between, as in distinct_n,length, or leave --metrics out for all that texts allow"
         )
-    scored = score_file(file, names, baseline, tell, tokenizer, suite)
+    reading = Reading(layout, read_columns(columns), lower)
+    scored = score_files(files, names, baseline, tell, tokenizer, suite, reading)
     tell.close()
     if report is not None:
         write_file(report, scored.page)
-    log.send(lambda: [_scored(scored, file)])
+    log.send(lambda: [_scored(scored, files)])
     if as_json:
         click.echo(to_json(scored.summary))
     elif not quiet:
@@ -195,10 +235,12 @@ def score(
         click.echo(f"Report: {report}")
 
 
-def _scored(scored: Scored, file: Path) -> Record:
+def _scored(scored: Scored, files: tuple[Path, ...]) -> Record:
     from evalkit.report.trackers import scored_record
 
-    return scored_record(scored.summary, scored.page, {"file": str(file), "command": ["evalkit", *sys.argv[1:]]})
+    return scored_record(
+        scored.summary, scored.page, {"file": ", ".join(map(str, files)), "command": ["evalkit", *sys.argv[1:]]}
+    )
 
 
 def _print_verdict(summary: Summary) -> None:

@@ -17,8 +17,20 @@ from evalkit.cli.tracking import Log, log_options
 if TYPE_CHECKING:
     from evalkit.plumbing.progress import Listener
     from evalkit.training.config import Training
+    from evalkit.training.preferences.layouts.names import Layout
 
 Config = TypeVar("Config", bound="Training")
+
+
+def columns_of(_context: click.Context, _parameter: click.Parameter, given: tuple[str, ...]) -> dict[str, str]:
+    """FIELD=COLUMN, several after commas."""
+    columns = {}
+    for pair in (pair for text in given for pair in text.split(",")):
+        field, equals, column = pair.strip().partition("=")
+        if not (field and equals and column):
+            raise click.BadParameter(f"{pair!r} is not of the form FIELD=COLUMN, as in chosen=better,rejected=worse")
+        columns[field] = column
+    return columns
 
 
 @click.group(cls=Group)
@@ -81,6 +93,54 @@ def prefs_simulate(config: Path, out: Path, tell: Listener, quiet: bool) -> None
     if not quiet:
         _print_agreement(agreement(preferences, values))
     click.echo(out if quiet else f"Preferences: {out} ({len(preferences)})")
+
+
+@prefs.command("import")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option(
+    "--to",
+    "out",
+    required=True,
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="OUT.jsonl",
+    help="Write the preferences here, over what is there.",
+)
+@click.option(
+    "--format",
+    "layout",
+    type=click.Choice(["own", "messages", "conversations", "hh", "arena"]),
+    help="The file's layout; default: seen from its first row.",
+)
+@click.option(
+    "--columns",
+    multiple=True,
+    metavar="FIELD=COLUMN,...",
+    callback=columns_of,
+    help="Which column holds a field, as in chosen=better,rejected=worse.",
+)
+@output_options
+def prefs_import(
+    file: Path, out: Path, layout: Layout | None, columns: dict[str, str], tell: Listener, quiet: bool
+) -> None:
+    """Read preferences of FILE in any layout and write them in evalkit's own, saying what was understood."""
+    from evalkit.training.data_files import check_place
+    from evalkit.training.preferences.layouts.read import read_file
+    from evalkit.training.preferences.preferences import write_preferences
+
+    account = read_file(file, tell.note, layout, columns)
+    check_place(out)
+    write_preferences(out, account.preferences)
+    for sentence in account.losses():
+        tell.note(sentence)
+    tell.close()
+    pairs = len(account.preferences)
+    if not quiet:
+        click.echo(
+            f"Layout: {account.layout}; rows: {account.rows}; pairs: {pairs}; ties: {account.count('tie')}; "
+            f"both bad: {account.count('both_bad')}; "
+            f"prompts of several turns: {account.multi_turn} ({account.multi_turn / pairs:.0%})"
+        )
+    click.echo(out if quiet else f"Preferences: {out} ({pairs})")
 
 
 def _print_agreement(shares: dict[str, dict[str, float]]) -> None:

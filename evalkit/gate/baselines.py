@@ -24,6 +24,7 @@ from evalkit.gate.sides import Side
 from evalkit.gate.stats.group_sequential import Look
 from evalkit.plumbing.files import write_atomically, writing
 from evalkit.records import Summary
+from evalkit.runs.exchange.detect import layout_of
 from evalkit.runs.manifest import FILE, Manifest, check_complete, find_manifest
 from evalkit.runs.summary import check_whole, parse_summary, read_summary
 from evalkit.suite.gate_policy import DEFAULT, Policy, read_policy
@@ -31,6 +32,8 @@ from evalkit.suite.gate_policy import DEFAULT, Policy, read_policy
 FOLDER = Path("baselines")
 FORMAT = 1
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+SUMMARIES = (".json", "")
+"""Endings of files that hold summaries and baselines."""
 _KEPT = ("suite", "prompts", "clusters", "asked", "arms", "estimates", "differences", "schema")
 """Of a summary; what a report shows besides is not needed to compare, and `differences` stays empty."""
 
@@ -46,14 +49,19 @@ class Baseline:
 
 
 def read_side(given: str) -> Side:
-    """A run's folder, a summary.json, a baseline's file, or the NAME of one. Raises `RecordsError`, `InputError`."""
+    """A run's folder, a summary.json, a baseline's file, the NAME of one, or a file of completions, which is measured.
+
+    Raises `RecordsError`, `InputError`, `MetricError`.
+    """
     path = find_side(given)
     if path is None:
         raise InputError(
             f"there is neither a run, a summary nor a baseline {given!r}; saved baselines: "
             f"{', '.join(_names()) or 'none'}"
         )
-    return _read_run(path) if path.is_dir() else _read_file(path)
+    if path.is_dir():
+        return _read_run(path)
+    return _measured(path) if _holds_texts(path) else _read_file(path)
 
 
 def find_side(given: str) -> Path | None:
@@ -163,6 +171,24 @@ def _look(manifest: Manifest, folder: Path) -> Look | None:
         return TypeAdapter(Look).validate_python(manifest.look)
     except ValidationError as error:
         raise RecordsError(f"{folder / FILE}: look is damaged: {error.errors()[0]['msg']}") from None
+
+
+def _holds_texts(path: Path) -> bool:
+    """Whether it is a file of completions, ours or another tool's."""
+    try:
+        return layout_of(path) is not None
+    except RecordsError:
+        if path.suffix in SUMMARIES:
+            return False  # it is refused as a summary, which its name says it is
+        raise
+
+
+def _measured(path: Path) -> Side:
+    """All that its texts allow, which takes a while."""
+    from evalkit.plumbing.progress import Quiet
+    from evalkit.score import score_files
+
+    return Side(score_files([path], [], None, Quiet()).summary, str(path))
 
 
 def _read_file(path: Path) -> Side:

@@ -15,7 +15,7 @@ from evalkit.errors import Incomparable, InputError
 from evalkit.gate.baselines import find_side, read_side
 from evalkit.gate.common_prompts import common_of
 from evalkit.gate.decide import values_of
-from evalkit.gate.sides import Pair, Side, choose_pairs, estimates_of, named, unlike_prompts
+from evalkit.gate.sides import Pair, Side, choose_pairs, estimates_of, is_one_text, named, unlike_prompts
 from evalkit.metrics.registry import is_by_prompt
 from evalkit.plumbing.prose import counted
 from evalkit.records import Arm, Difference, Estimate
@@ -148,6 +148,8 @@ def _pairs(a: NamedSide, b: NamedSide) -> list[Pair]:
         return [(a.arm or _counterpart(b.arm, a), b.arm or _counterpart(a.arm, b))]
     if a.side.summary == b.side.summary:
         return [(old, new) for new, old in choose_pairs(b.side, a.side, [])]
+    if is_one_text(a.side.summary) and is_one_text(b.side.summary):
+        return [(a.side.summary.arms[0].name, b.side.summary.arms[0].name)]
     here, there = _compared(a.side), _compared(b.side)
     pairs = [(name, name) for name in here if name in there]
     if not pairs:

@@ -14,7 +14,7 @@ from evalkit.metrics.registry import is_by_prompt, parse, respell
 from evalkit.plumbing.did_you_mean import did_you_mean
 from evalkit.plumbing.prose import listed
 from evalkit.plumbing.tokenizer import SPACED
-from evalkit.records import Arm, Estimate, Summary
+from evalkit.records import NEUTRAL, Arm, Estimate, Summary
 from evalkit.runs.asked import asked_by, common_to, unlike
 from evalkit.suite.gate_policy import GROUPS, Policy, Rule
 
@@ -77,12 +77,16 @@ def _only(estimate: Estimate, indices: Sequence[int], is_part: bool) -> Estimate
 def choose_pairs(new: Side, old: Side, asked: Sequence[Pair]) -> list[Pair]:
     """Which arms are compared: those asked for; else, in one run, each arm with its own baseline; else equal names.
 
+    Of two files of texts with one arm each it is these two, whatever models they name.
+
     Between two runs these are all arms of the old side but its baselines, unless it has no others: the same base
     sampled twice says nothing of a release. Raises `Incomparable` where one of them is gone.
     """
     if asked:
         return list(asked)
-    if new.summary == old.summary:
+    if new.summary != old.summary and is_one_text(new.summary) and is_one_text(old.summary):
+        pairs = [(new.summary.arms[0].name, old.summary.arms[0].name)]  # named after models or files, which differ
+    elif new.summary == old.summary:
         pairs = [(arm.name, arm.baseline) for arm in new.summary.arms if arm.baseline is not None]
     else:
         known = [arm.name for arm in new.summary.arms]
@@ -100,6 +104,11 @@ def choose_pairs(new: Side, old: Side, asked: Sequence[Pair]) -> list[Pair]:
             "say which with --arm NEW=OLD"
         )
     return pairs
+
+
+def is_one_text(summary: Summary) -> bool:
+    """Whether it is of one arm that was made elsewhere."""
+    return len(summary.arms) == 1 and summary.arms[0].sampling is None
 
 
 def read_pair(text: str, new: Side, old: Side) -> Pair:
@@ -195,7 +204,7 @@ def _unlike_sampling(new: Arm, old: Arm) -> list[str]:
     """Arms of one name must have been drawn alike; two names may be compared across settings on purpose."""
     if new.sampling is None or old.sampling is None:
         return [] if new.sampling == old.sampling else [f"sampling: of arm {new.name!r} only one side's is known"]
-    keys = ("temperature", "top_p", "min_p", "max_tokens", "stop")
+    keys = ("temperature", "top_p", "min_p", *NEUTRAL, "max_tokens", "stop")
     changed = [(key, getattr(new.sampling, key), getattr(old.sampling, key)) for key in keys]
     changes = [f"{key} {now!r} against {was!r}" for key, now, was in changed if now != was]
     if new.best_of != old.best_of:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from evalkit.checkpoints.folder import context_length
 from evalkit.checkpoints.rendering import render, vocabulary_hash
 from evalkit.checkpoints.resolution import resolve
 from evalkit.errors import CheckpointError, InputError, MetricError, RecordsError, ServerError
-from evalkit.inference.engines.base import choose_engine, engine_class
+from evalkit.inference.engines.base import choose_engine, engine_class, fallback_note
 from evalkit.metrics.embeddings.encoder import Encoder, find_encoder
 from evalkit.metrics.registry import Measure, parse
 from evalkit.plumbing.array_cache import key_of
@@ -180,7 +180,9 @@ def make_plan(
         for arm in plan_arms(suite)
     ]
     shards = tuple(_shards(arms, loaded, blocks))
-    return Plan(suite, loaded, tuple(arms), shards, find_encoder(suite.encoder), fitted.note)
+    notes = [fitted.note, *(fallback_note(one.checkpoint, one.engine) for one in loaded.values() if engine == "auto")]
+    note = "; ".join(note for note in notes if note)
+    return Plan(suite, loaded, tuple(arms), shards, find_encoder(suite.encoder), note)
 
 
 def plan_arms(suite: Suite) -> list[Arm]:
@@ -224,6 +226,10 @@ def check_measures(measures: Sequence[Measure], prompts: Sequence[Prompt]) -> No
     }
     for measure in measures:
         measure.identify()
+        if measure.definition.needs & {"scores", "classes"}:
+            raise MetricError(
+                f"metric {measure} reads what another tool says of its completions; evalkit score measures those"
+            )
         for need, field in fields.items():
             if need in measure.definition.needs and not any(getattr(prompt, field) for prompt in prompts):
                 raise MetricError(f"metric {measure} needs prompts with `{field}`; none has any")
@@ -299,7 +305,7 @@ def fitting(source: Loaded, draws: int) -> int:
 def make_call(arm: Arm, source: Loaded, kept: Sampling, twin: int, prompts: Sequence[Rendered], slots: range) -> Shard:
     """A sampling call, which all that it asks for names and seeds: what was sampled before it does not matter."""
     content = _distribution_facts(arm, source, kept, twin) | {
-        "sampling": asdict(kept) | {"n": len(slots)},
+        "sampling": kept.content() | {"n": len(slots)},
         "max_length": source.max_length,
         "prompts": [_content(prompt) for prompt in prompts],
     }
@@ -329,7 +335,7 @@ def _blocks(arm: Arm, source: Loaded, block: int) -> Iterator[tuple[tuple[Render
 
 
 def _distribution_facts(arm: Arm, source: Loaded, kept: Sampling, twin: int) -> dict[str, Any]:
-    sampling = {name: value for name, value in asdict(kept).items() if name != "n"}
+    sampling = {name: value for name, value in kept.content().items() if name != "n"}
     # The draws that an arm keeps the best of are not those of an arm that keeps all.
     chosen = {"best_of": arm.best_of} if arm.best_of > 1 else {}
     return chosen | {

@@ -32,6 +32,8 @@ Need = Literal[
     "checks",
     "quality",
     "voices",
+    "scores",
+    "classes",
 ]
 
 

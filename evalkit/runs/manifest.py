@@ -58,6 +58,10 @@ class CheckpointIdentity(Part):
     engine_version: str = ""
     rendered: str = ""
     """Hash of all prompts as it sees them."""
+    base: str | None = None
+    """What an adapter's base is called; None for whole weights, as the fingerprints of both parts are."""
+    base_fingerprint: str | None = None
+    adapter_fingerprint: str | None = None
 
 
 class ArmIdentity(Part):
@@ -70,6 +74,10 @@ class ArmIdentity(Part):
     max_tokens: int = 0
     stop: tuple[str, ...] = ()
     seed: int = 0
+    top_k: int = 0
+    presence_penalty: float = 0.0
+    frequency_penalty: float = 0.0
+    repetition_penalty: float = 1.0
     best_of: dict[str, Any] | None = None
     """How its completions are chosen, where they are."""
     longer: dict[str, Any] | None = None

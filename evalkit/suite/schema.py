@@ -85,6 +85,14 @@ class SamplingSpec(Part):
     """A list makes an arm of each."""
     top_p: float = Field(1.0, gt=0, le=1)
     min_p: float = Field(0.0, ge=0, le=1)
+    top_k: int = Field(0, ge=0)
+    """Only so many of the most likely tokens may be drawn; 0 for all."""
+    presence_penalty: float = Field(0.0, ge=-2, le=2)
+    """Taken off the logit of each token that the completion has already."""
+    frequency_penalty: float = Field(0.0, ge=-2, le=2)
+    """Taken off it once for each time that the completion has it."""
+    repetition_penalty: float = Field(1.0, gt=0, allow_inf_nan=False)
+    """What the logit of each token of prompt or completion is divided by; multiplied with where it is negative."""
     max_tokens: int = Field(128, ge=1)
     stop: Texts = ()
     seed: int = Field(0, ge=0, lt=2**63)
@@ -300,7 +308,7 @@ def _override(suite: Suite, asked: Overrides) -> Suite:
         changed["checkpoints"] = _without_lab(changed["checkpoints"], asked.models)
     for name, path in asked.models.items():
         known = changed["checkpoints"].get(name, {"kind": "tuned"})
-        changed["checkpoints"][name] = known | {"path": path, "revision": None, "model": ""}
+        changed["checkpoints"][name] = known | {"path": path, "revision": None, "model": "", "base": None}
     if asked.samples is not None:
         changed["sampling"]["n"] = asked.samples
     if asked.temperature is not None:

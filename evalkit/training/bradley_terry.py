@@ -22,9 +22,14 @@ def pair_rewards(
     return rewards[: len(chosen)], rewards[len(chosen) :]
 
 
-def preference_loss(margins: Tensor) -> Tensor:
-    """[n] -log P(chosen preferred), nats, from r(chosen) - r(rejected)."""
-    return -nn.functional.logsigmoid(margins)
+def preference_loss(margins: Tensor, targets: Tensor | None = None) -> Tensor:
+    """[n] -log P(chosen preferred), nats, from r(chosen) - r(rejected).
+
+    `targets`, [n] in [0, 1], are soft labels: the cross entropy to being preferred with that probability, 1/2 of a tie.
+    """
+    if targets is None:
+        return -nn.functional.logsigmoid(margins)
+    return -targets * nn.functional.logsigmoid(margins) - (1 - targets) * nn.functional.logsigmoid(-margins)
 
 
 def draw_head(head: nn.Linear, generator: torch.Generator | None = None) -> None:

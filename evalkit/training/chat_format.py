@@ -40,9 +40,12 @@ def exchange_template(spec: CheckpointSpec, tokenizer: PreTrainedTokenizerBase) 
     return asked + own + "{{ answer + " + json.dumps(str(tokenizer.eos_token), ensure_ascii=False) + " }}"
 
 
-def template_ids(tokenizer: PreTrainedTokenizerBase, template: str, prompt: str, completion: str) -> list[int]:
-    """Token ids of an exchange as any tool makes them from the chat template."""
-    messages = [{"role": "user", "content": prompt}, {"role": "assistant", "content": completion}]
+def template_ids(
+    tokenizer: PreTrainedTokenizerBase, template: str, prompt: str | Sequence[tuple[str, str]], completion: str
+) -> list[int]:
+    """Token ids of an exchange as any tool makes them from the chat template; `prompt` is a text, or (role, text)s."""
+    turns = [("user", prompt)] if isinstance(prompt, str) else prompt
+    messages = [{"role": role, "content": text} for role, text in [*turns, ("assistant", completion)]]
     text = tokenizer.apply_chat_template(messages, chat_template=template, tokenize=False)
     return list(cast(Sequence[int], tokenizer(text, add_special_tokens=False)["input_ids"]))
 

@@ -174,7 +174,7 @@ class RewardConfig(Training):
     model: CheckpointSpec
     """The language model that it starts from."""
     preferences: Texts
-    """JSONL files of `prompt`, `chosen`, `rejected`, relative to this file; `rater` and `group` where known."""
+    """Files of preferences in any layout that `evalkit prefs import` reads, relative to this file."""
     groups: bool = False
     """Also train a reward model for each rater group, on that group's preferences alone."""
     held_out: float = Field(0.1, gt=0, lt=1)

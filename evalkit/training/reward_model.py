@@ -36,6 +36,7 @@ from evalkit.training.bradley_terry import pair_rewards, preference_loss
 from evalkit.training.calibration import Array, Judgement, accuracy, judge
 from evalkit.training.chat_format import exchange_template, template_ids, write_reader
 from evalkit.training.config import RewardConfig
+from evalkit.training.conversations import turns_ids
 from evalkit.training.memory import told_when_full
 from evalkit.training.models import (
     Policy,
@@ -69,6 +70,10 @@ class Comparison:
     chosen: Ids
     rejected: Ids
     group: str | None
+    target: float = 1.0
+    """Probability with which the chosen one is preferred: 1, or 1/2 of a tie."""
+    is_conversation: bool = False
+    """Whether the prompt is more than one user turn."""
 
 
 @dataclass(frozen=True)
@@ -151,7 +156,10 @@ def prompt_ids(config: RewardConfig, policy: Policy, preferences: Sequence[Prefe
     """Token ids of each different prompt, in order. Raises `InputError` where one leaves no room for a completion."""
     texts = tuple(dict.fromkeys(preference.prompt for preference in preferences))
     room = config.max_tokens if config.reference_samples else 1
-    return dict(zip(texts, policy.prompt_ids(tuple(Prompt(text[:60], text) for text in texts), room), strict=True))
+    conversations = {preference.prompt: preference.turns for preference in preferences if preference.turns}
+    plain = tuple(text for text in texts if text not in conversations or policy.spec.kind == "base")
+    ids = dict(zip(plain, policy.prompt_ids(tuple(Prompt(text[:60], text) for text in plain), room), strict=True))
+    return {text: ids[text] if text in ids else turns_ids(policy, conversations[text], room) for text in texts}
 
 
 def compare(policy: Policy, preferences: Sequence[Preference], ids: Mapping[str, Ids]) -> list[Comparison]:
@@ -162,6 +170,8 @@ def compare(policy: Policy, preferences: Sequence[Preference], ids: Mapping[str,
             tuple(policy.response_ids(preference.chosen.strip())),
             tuple(policy.response_ids(preference.rejected.strip())),
             preference.group,
+            preference.target,
+            bool(preference.turns),
         )
         for preference in preferences
     ]
@@ -182,7 +192,7 @@ def check_sides(trained: Sequence[Comparison], held_out: Sequence[Comparison], j
     """See that every reward model has pairs to learn from and pairs to be measured on. Raises `InputError`."""
     for group in jobs.values():
         for side, what in ((trained, "train on"), (held_out, "hold out")):
-            if not of_group(side, group):
+            if not (of_group(side, group) if side is trained else decided(of_group(side, group))):
                 whose = "" if group is None else f" of group {group!r}"
                 raise InputError(
                     f"there are no preferences{whose} to {what}; prompts are held out whole, so give more prompts, or "
@@ -195,6 +205,11 @@ def of_group(comparisons: Sequence[Comparison], group: str | None) -> list[Compa
     return [comparison for comparison in comparisons if group in (None, comparison.group)]
 
 
+def decided(comparisons: Sequence[Comparison]) -> list[Comparison]:
+    """The comparisons that are no ties: the others say nothing of which reward is to be the higher."""
+    return [comparison for comparison in comparisons if comparison.target == 1]
+
+
 def check_template(
     config: RewardConfig, policy: Policy, preferences: Sequence[Preference], ids: Mapping[str, Ids], tell: Listener
 ) -> None:
@@ -203,7 +218,8 @@ def check_template(
     differing = 0
     for preference in preferences:
         text = preference.chosen.strip()
-        read = template_ids(policy.tokenizer, template, preference.prompt, text)
+        turns = preference.turns if policy.spec.kind != "base" else ()
+        read = template_ids(policy.tokenizer, template, turns or preference.prompt, text)
         differing += read != [*ids[preference.prompt], *policy.response_ids(text)]
     if differing:
         tell.note(
@@ -249,7 +265,8 @@ def train_one(
     network.to(device_of_training())
     pairs, watched = of_group(material.trained, group), of_group(material.held_out, group)
     optimise(config, bradley_terry(config, network), pairs, watched, work_of(out / name), tell, show)
-    figures = figures_of(margins_of(config, network, material.held_out), material.held_out, group)
+    measured = decided(material.held_out)
+    figures = figures_of(margins_of(config, network, measured), measured, group)
     scale = scale_of_reference(config, network, material.reference)
     mean = rescale_head(network.classifier.get_submodule("score"), scale)
     facts = facts_of(config, group, pairs, figures) | {
@@ -265,8 +282,11 @@ def bradley_terry(config: RewardConfig, network: ValueNetwork) -> Objective[Comp
     def losses(few: Sequence[Comparison]) -> dict[str, Tensor]:
         chosen, rejected = rewards_of(network, few)  # [n] each
         margins = chosen - rejected
-        loss = preference_loss(margins - config.margin) + config.centring * (chosen + rejected).square()
-        return {"loss": loss.sum(), "accuracy": (margins.detach().sign() + 1).sum() / 2}
+        targets = margins.new_tensor([comparison.target for comparison in few])
+        # A tie has no better side for the margin to be on.
+        wanted = margins - config.margin * (2 * targets - 1)
+        loss = preference_loss(wanted, targets) + config.centring * (chosen + rejected).square()
+        return {"loss": loss.sum(), "accuracy": (margins.detach().sign() * (2 * targets - 1) + 1).sum() / 2}
 
     return Objective(network.classifier, losses, length, units=lambda _: 1, sequences=2)
 
@@ -350,6 +370,8 @@ def facts_of(config: RewardConfig, group: str | None, pairs: Sequence[Comparison
         "preferences": list(config.preferences),
         "group": group,
         "pairs": len(pairs),
+        "ties": len(pairs) - len(decided(pairs)),
+        "conversations": sum(comparison.is_conversation for comparison in pairs),
         "prompts": len({comparison.prompt for comparison in pairs}),
         "settings": config.model_dump(mode="json", exclude={"preferences"}),
         "held_out": asdict(figures.own),

@@ -36,7 +36,7 @@ from evalkit.training.state import STATE, forget_state
 
 SFT = "sft"
 """The checkpoint's name."""
-OF_PREFERENCES = ("rejected", "rater", "group", "prompt_id")
+OF_PREFERENCES = ("rejected", "rater", "group", "prompt_id", "winner")
 """Keys that a file of preferences has and nobody expects to be read here."""
 
 

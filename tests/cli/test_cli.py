@@ -38,6 +38,7 @@ def test_every_command_has_help() -> None:
         ["prefs"],
         ["prefs", "sample"],
         ["prefs", "simulate"],
+        ["prefs", "import"],
         ["train"],
         ["train", "reward"],
         ["train", "sft"],

@@ -63,7 +63,19 @@ def test_the_same_suite_has_the_same_plan(plan: Make) -> None:
 
 @pytest.mark.parametrize(
     "sampling",
-    [{"seed": 1}, {"temperature": 0.9}, {"top_p": 0.9}, {"min_p": 0.1}, {"max_tokens": 9}, {"stop": "x"}, {"n": 99}],
+    [
+        {"seed": 1},
+        {"temperature": 0.9},
+        {"top_p": 0.9},
+        {"min_p": 0.1},
+        {"max_tokens": 9},
+        {"stop": "x"},
+        {"n": 99},
+        {"top_k": 20},
+        {"presence_penalty": 0.5},
+        {"frequency_penalty": 0.5},
+        {"repetition_penalty": 1.1},
+    ],
     ids=str,
 )
 def test_every_sampling_parameter_decides_the_key(plan: Make, sampling: dict[str, Any]) -> None:

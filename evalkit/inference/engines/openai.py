@@ -23,7 +23,7 @@ from evalkit.checkpoints.servers import api_key, base_url, failures_of, one_line
 from evalkit.errors import EngineError
 from evalkit.inference.engines.base import Pair, Progress
 from evalkit.inference.engines.decoding import GREEDY_BELOW
-from evalkit.records import Checkpoint, Completion, FinishReason, Rendered, Sampling
+from evalkit.records import NEUTRAL, Checkpoint, Completion, FinishReason, Rendered, Sampling
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI
@@ -33,6 +33,8 @@ RETRIES = 6
 """After 429, 5xx and lost connections; waits grow from half a second to 8 s, with jitter (the openai package's)."""
 CONNECT_SECONDS = 10.0
 READ_SECONDS = 600.0
+SEEDS = 2**31
+"""Some servers keep seeds in a signed number of 32 bits."""
 OPTIONAL = ("logprobs", "seed")
 """What a server may refuse and the samples still are what was asked for."""
 _log = logging.getLogger(__name__)
@@ -96,6 +98,9 @@ class OpenAIEngine:
             return await _all(score(pair) for pair in pairs)
 
         return self._run(score_all)
+
+    def turn_to(self, checkpoint: Checkpoint) -> None:
+        """It serves one alone."""
 
     def close(self) -> None:
         """Nothing is held between calls."""
@@ -162,8 +167,8 @@ class OpenAIEngine:
             "n": n,
             "temperature": sampling.temperature,
             "top_p": sampling.top_p,
-            "presence_penalty": 0.0,
-            "frequency_penalty": 0.0,
+            "presence_penalty": sampling.presence_penalty,
+            "frequency_penalty": sampling.frequency_penalty,
             "max_tokens": sampling.max_tokens,
             "extra_body": self._extras(sampling),
         }
@@ -181,11 +186,12 @@ class OpenAIEngine:
         return await client.completions.create(prompt=prompt.text, **settings)
 
     def _extras(self, sampling: Sampling) -> dict[str, Any]:
-        """What is no part of the OpenAI API; other servers may refuse to hear of it, so they are told only of min_p."""
+        """What is no part of the OpenAI API; other servers may refuse to hear of it, so they are told what departs."""
+        settings = {"min_p": sampling.min_p, "top_k": sampling.top_k, "repetition_penalty": sampling.repetition_penalty}
         if self._is_vllm:
-            neutral = {"top_k": 0, "repetition_penalty": 1.0, "min_tokens": 0, "return_token_ids": True}
-            return {**neutral, "min_p": sampling.min_p}
-        return {"min_p": sampling.min_p} if sampling.min_p > 0 else {}
+            return {**settings, "min_tokens": 0, "return_token_ids": True}
+        neutral = {**NEUTRAL, "min_p": 0.0}
+        return {name: value for name, value in settings.items() if value != neutral[name]}
 
     def _completion(self, prompt: Rendered, slot: int, choice: Any) -> Completion:
         reason: FinishReason = "length" if choice.finish_reason == "length" else "stop"
@@ -221,10 +227,11 @@ def request_seeds(seed: int, index: int, n: int) -> list[int]:
     """The seeds of prompt `index`'s n draws: a block of n consecutive numbers that no other prompt of the call has.
 
     A request for what is still lacking after k draws starts at the block's k-th seed. Blocks of different calls begin
-    at hashed places among 2**52, so that they practically never meet (and JSON readers keep the numbers exact).
+    at hashed places, so that one prompt practically never gets a seed twice; all are below what every server takes.
     """
-    start = int.from_bytes(hashlib.sha256(f"requests {seed}".encode()).digest()[:8], "big") % 2**52
-    return [start + index * n + slot for slot in range(n)]
+    start = int.from_bytes(hashlib.sha256(f"requests {seed}".encode()).digest()[:8], "big")
+    begin = (start + index * n) % (SEEDS - n)
+    return [begin + slot for slot in range(n)]
 
 
 async def _all(work: Iterable[Coroutine[Any, Any, _Result]]) -> list[_Result]:

@@ -1,8 +1,8 @@
 """Hugging Face transformers, in the process it is opened in (evalkit gives it a child process).
 
-It draws from the same distribution as vLLM: cuts are made in vLLM's order (temperature, min_p, top_p), the same tokens
-end a completion, and stop strings cut the text at the same place. Everything of generation_config.json is ignored but
-the end-of-sequence tokens, as in vLLM.
+It draws from the same distribution as vLLM: settings act in vLLM's order (penalties, temperature, min_p, top_k, top_p),
+the same tokens end a completion, and stop strings cut the text at the same place. Everything of generation_config.json
+is ignored but the end-of-sequence tokens, as in vLLM.
 """
 
 from __future__ import annotations
@@ -13,7 +13,9 @@ from functools import cached_property
 from importlib.metadata import version as installed_version
 from typing import TYPE_CHECKING, Any
 
+from evalkit.checkpoints.adapters import own_ends
 from evalkit.checkpoints.dtype import dtype_of
+from evalkit.inference.engines.adapters import Adapters
 from evalkit.inference.engines.base import Pair, Progress
 from evalkit.inference.engines.decoding import (
     GREEDY_BELOW,
@@ -25,7 +27,7 @@ from evalkit.inference.engines.decoding import (
 )
 from evalkit.inference.engines.teacher_forcing import BATCH_LOGITS, BATCH_TOKENS, TeacherForcing
 from evalkit.plumbing.log_space import less, total
-from evalkit.records import Checkpoint, Completion, Laws, Rendered, Sampling
+from evalkit.records import Adapter, Checkpoint, Completion, Laws, Rendered, Sampling
 
 if TYPE_CHECKING:
     import torch
@@ -46,10 +48,14 @@ class TransformersEngine:
         return None
 
     @staticmethod
+    def refusal(adapter: Adapter) -> str | None:
+        return None
+
+    @staticmethod
     def version() -> str:
         return f"{installed_version('transformers')} (torch {installed_version('torch')})"
 
-    def __init__(self, checkpoint: Checkpoint, max_length: int) -> None:
+    def __init__(self, checkpoint: Checkpoint, max_length: int, *others: Checkpoint) -> None:
         import torch
         from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 
@@ -60,7 +66,8 @@ class TransformersEngine:
             trust_remote_code=checkpoint.trust_remote_code,
         )
         tokenizer = AutoTokenizer.from_pretrained(checkpoint.location, trust_remote_code=checkpoint.trust_remote_code)
-        self._ends = _end_tokens(tokenizer.eos_token_id, model.generation_config.eos_token_id)
+        self._base_ends = _end_tokens(tokenizer.eos_token_id, model.generation_config.eos_token_id)
+        self._ends = self._base_ends
         # `generate` fills what it is not told from the model's own configuration.
         model.generation_config = GenerationConfig()
         self._model = model.to(self._device).eval()
@@ -68,6 +75,12 @@ class TransformersEngine:
         self._decoder = Decoder(tokenizer)
         self._vocabulary = model.get_output_embeddings().weight.shape[0]
         self._teacher = TeacherForcing(self._model, self._device, self._vocabulary)
+        self._adapters = Adapters(self._model)
+        self.turn_to(checkpoint)
+
+    def turn_to(self, checkpoint: Checkpoint) -> None:
+        self._adapters.put_on(checkpoint.adapter)
+        self._ends = list(dict.fromkeys([*self._base_ends, *own_ends(checkpoint)]))
 
     def sample(
         self, prompts: Sequence[Rendered], sampling: Sampling, seed: int, progress: Progress
@@ -125,7 +138,7 @@ class TransformersEngine:
         return closing_tokens(self._tokenizer, self._decoder, self._vocabulary)
 
     def close(self) -> None:
-        del self._model, self._teacher
+        del self._model, self._teacher, self._adapters
 
     def _batches(self, rows: Sequence[Rendered], max_tokens: int) -> Iterator[list[int]]:
         """Indices of rows in order of prompt length, cut so that cache and logits stay within their budgets."""
@@ -139,7 +152,7 @@ class TransformersEngine:
         from transformers import GenerationConfig, LogitsProcessorList, StoppingCriteriaList
 
         ids, mask = _pad_left([prompt.token_ids for prompt in batch], self._device)
-        distribution = SamplingDistribution(sampling)
+        distribution = SamplingDistribution(sampling, mask)
         watch = Watch([self._decoder.start(prompt.token_ids) for prompt in batch], self._ends, sampling.stop)
         config = GenerationConfig(
             max_new_tokens=sampling.max_tokens,
@@ -165,8 +178,9 @@ class TransformersEngine:
 class SamplingDistribution:
     """Makes raw logits those of the sampling distribution, and keeps the untempered log-prob of each token drawn."""
 
-    def __init__(self, sampling: Sampling) -> None:
+    def __init__(self, sampling: Sampling, prompts: torch.Tensor) -> None:
         self._sampling = sampling
+        self._penalties = Penalties(sampling, prompts) if sampling.is_penalised else None
         self._raw: torch.Tensor | None = None
         self._drawn: list[torch.Tensor] = []
 
@@ -174,6 +188,8 @@ class SamplingDistribution:
         self._keep_drawn(input_ids)
         scores = scores.float()
         self._raw = scores.log_softmax(-1)
+        if self._penalties is not None:
+            scores = self._penalties.taken_off(scores, input_ids)
         return scores if self._sampling.temperature < GREEDY_BELOW else self._cut(scores)
 
     def logprobs(self, output: torch.Tensor) -> list[list[float]]:
@@ -194,6 +210,9 @@ class SamplingDistribution:
         if self._sampling.min_p > 0:
             probs = scores.softmax(-1)
             scores = scores.masked_fill(probs < self._sampling.min_p * probs.amax(-1, keepdim=True), -float("inf"))
+        if 0 < self._sampling.top_k < scores.shape[-1]:
+            least = scores.topk(self._sampling.top_k, dim=-1).values[:, -1:]
+            scores = scores.masked_fill(scores < least, -float("inf"))
         if self._sampling.top_p < 1:
             ordered, order = scores.sort(dim=-1)
             # The most likely token is kept whatever top_p is.
@@ -201,6 +220,31 @@ class SamplingDistribution:
             cut[:, -1] = False
             scores = scores.masked_fill(cut.scatter(-1, order, cut), -float("inf"))
         return scores
+
+
+class Penalties:
+    """Takes from logits what repetition costs, in vLLM's order: repetition, then frequency, then presence.
+
+    Repetition sees the prompt too; frequency and presence see the completion alone, as in the OpenAI API.
+    """
+
+    def __init__(self, sampling: Sampling, prompts: torch.Tensor) -> None:
+        """`prompts`: [rows, width] 1 where a token is the prompt's, 0 where it only fills the row up."""
+        self._sampling = sampling
+        self._prompts = prompts
+
+    def taken_off(self, scores: torch.Tensor, input_ids: torch.Tensor) -> torch.Tensor:
+        """[rows, vocabulary] logits, of [rows, width + drawn] tokens so far."""
+        import torch
+
+        width = self._prompts.shape[1]
+        drawn = torch.zeros_like(scores)
+        drawn.scatter_add_(-1, input_ids[:, width:], torch.ones_like(input_ids[:, width:], dtype=scores.dtype))
+        seen = drawn.scatter_add(-1, input_ids[:, :width], self._prompts.to(scores.dtype)) > 0
+        by = torch.where(seen, self._sampling.repetition_penalty, 1.0)
+        scores = torch.where(scores > 0, scores / by, scores * by)
+        scores = scores - self._sampling.frequency_penalty * drawn
+        return scores - self._sampling.presence_penalty * (drawn > 0).to(scores.dtype)
 
 
 class Watch:

@@ -15,7 +15,7 @@ from evalkit.errors import Incomparable, InputError
 from evalkit.metrics.registry import is_by_prompt
 from evalkit.plumbing.arrays import nan_for_none
 from evalkit.plumbing.prose import counted, listed
-from evalkit.records import Arm, Estimate, Summary
+from evalkit.records import NEUTRAL, Arm, Estimate, Summary
 from evalkit.report.content.content import MetricText
 from evalkit.report.content.read import metric_texts
 from evalkit.report.history.page import History, Line, PastRun, Trend
@@ -29,7 +29,7 @@ FRAME = ("kind", "system", "frame")
 """Of a checkpoint in the suite: how prompts are put to it."""
 NAMED = 5
 """Runs that are named in a sentence; the rest is counted."""
-SETTINGS = ("temperature", "top_p", "min_p", "max_tokens", "stop")
+SETTINGS = ("temperature", "top_p", "min_p", *NEUTRAL, "max_tokens", "stop")
 """Of an arm's sampling: what its numbers depend on besides the weights; n stands in every signature."""
 
 

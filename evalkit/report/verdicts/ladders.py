@@ -64,4 +64,4 @@ def _number(arm: Arm) -> float:
 
 def _drawn(arm: Arm) -> tuple[object, ...]:
     drawn = arm.sampling
-    return (arm.best_of, drawn.temperature, drawn.top_p, drawn.min_p) if drawn else (arm.best_of,)
+    return (arm.best_of, *drawn.distribution) if drawn else (arm.best_of,)

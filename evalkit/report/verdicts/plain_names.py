@@ -28,6 +28,7 @@ ALARMS = {
     "unscored": "Answers without a score",
     "undefined": "Not measured",
     "left out": "Left out",
+    "given": "Of the files",
     "voices": "Voices hard to tell apart",
 }
 """Kind of an alarm -> what it says, as a heading."""

@@ -159,9 +159,8 @@ def _like_with_like(arms: dict[str, Arm], name: str, baseline_name: str) -> bool
     return bool(arm and baseline and arm.checkpoint != baseline.checkpoint and _settings(arm) == _settings(baseline))
 
 
-def _settings(arm: Arm) -> tuple[float, float, float] | None:
-    drawn = arm.sampling
-    return (drawn.temperature, drawn.top_p, drawn.min_p) if drawn else None
+def _settings(arm: Arm) -> tuple[float, ...] | None:
+    return arm.sampling.distribution if arm.sampling else None
 
 
 def _arm_verdict(arm: str, baseline: str, summary: Summary, joints: Joints) -> ArmVerdict:

@@ -26,7 +26,7 @@ Made by `evalkit train reward` with seed {facts["settings"]["seed"]}; `training.
 
 Write an exchange with this folder's chat template (user, assistant), without adding special tokens again. The reward
 is read at the end of sequence. Only differences between completions of one prompt mean anything.
-
+{_ties(facts["ties"])}{_conversations(facts)}
 {_scale(facts["scale"])}
 
 ## On held-out prompts
@@ -45,6 +45,23 @@ A tie counts as half right. Intervals are Wilson's, {CONFIDENCE:.0%}.
 | --- | --- | --- | --- |
 {_reliability(own["bins"])}
 {_groups(facts["held_out_by_group"])}"""
+
+
+def _ties(ties: int) -> str:
+    if not ties:
+        return ""
+    return f"\n{ties} of the preferences are ties, learned as 1/2 each; held-out figures are of decided pairs alone.\n"
+
+
+def _conversations(facts: Mapping[str, Any]) -> str:
+    if not facts["conversations"]:
+        return ""
+    how = (
+        "one user message, a transcript of lines `User: ...` and `Assistant: ...` with a blank line between"
+        if facts["settings"]["model"]["kind"] == "base"
+        else "the chat template's own turns"
+    )
+    return f"\n{facts['conversations']} of the preferences have prompts of several turns, which are written as {how}.\n"
 
 
 def _scale(scale: Mapping[str, Any]) -> str:

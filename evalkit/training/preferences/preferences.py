@@ -1,47 +1,90 @@
-"""Preferences: of two completions of a prompt, which one a rater chose; read and written as JSONL."""
+"""Files of preferences: read in any layout that people have, written in our own form."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
-from pydantic import TypeAdapter
+from evalkit.errors import RecordsError
+from evalkit.plumbing.prose import counted
+from evalkit.plumbing.unread import Notice, say, unread_note
+from evalkit.training.data_files import write_rows
+from evalkit.training.preferences.layouts.read import layout_of, read_file, typed
+from evalkit.training.preferences.layouts.rows import records
+from evalkit.training.preferences.preference import FIELDS, Preference
 
-from evalkit.plumbing.unread import Notice, say
-from evalkit.training.data_files import Label, Text, typed_rows, write_rows
+__all__ = ["Preference", "read_preferences", "write_preferences"]
 
-
-@dataclass(frozen=True, slots=True)
-class Preference:
-    """One comparison: of two completions of a prompt, a rater chose one."""
-
-    prompt: Text
-    chosen: str
-    rejected: str
-    rater: Label | None = None
-    """Who compared, as in `scholars-3`; None where a file does not tell."""
-    group: Label | None = None
-    """The rater's group; None where a file does not tell."""
-    prompt_id: Label | None = None
+LABELS = ("rater", "group", "prompt_id")
 
 
 def read_preferences(paths: Iterable[str | Path], notice: Notice = say) -> list[Preference]:
-    """All preferences of JSONL files, in order.
+    """All preferences of files, in order; each file's layout is seen from its first row.
 
-    `notice` is told of other keys than a `Preference`'s, which are not read. Raises `RecordsError` with file, line and
-    key.
+    `notice` is told of keys that are not read, of rows that are no pairs, and of ties. Raises `RecordsError` with
+    file, line and key.
     """
-    keys = [field.name for field in fields(Preference)]
-    adapter, needed = TypeAdapter(Preference), "prompt, chosen and rejected"
-    return [row for path in paths for _, _, row in typed_rows(Path(path), adapter, needed, keys, notice)]
+    return [preference for path in paths for preference in _read(Path(path), notice)]
+
+
+def _read(path: Path, notice: Notice) -> list[Preference]:
+    if layout_of(path) == "own":
+        return _read_own(path, notice)
+    account = read_file(path, notice)
+    for sentence in account.losses():
+        notice(sentence)
+    _tell_of_ties(path, account.preferences, notice)
+    return account.preferences
+
+
+def _read_own(path: Path, notice: Notice) -> list[Preference]:
+    """Rows as they were written, equal or empty completions too: what sampled and labelled them meant them."""
+    keys: dict[str, None] = {}
+    found = []
+    for where, row in records(path):
+        keys |= dict.fromkeys(row)
+        found.append(typed(where, row))
+    if not found:
+        raise RecordsError(f"{path} holds no rows; each line is one JSON object with prompt, chosen and rejected")
+    if note := unread_note(str(path), keys, FIELDS):
+        notice(note)
+    _tell_of_ties(path, found, notice)
+    return found
+
+
+def _tell_of_ties(path: Path, preferences: Iterable[Preference], notice: Notice) -> None:
+    ties = sum(preference.target != 1 for preference in preferences)
+    if ties:
+        notice(f"{path}: {counted(ties, 'tie')}: each completion is held to be preferred with probability 1/2")
 
 
 def write_preferences(path: Path, preferences: Iterable[Preference]) -> None:
     """Write JSONL that trainers read: prompt, chosen, rejected, and rater, group, prompt_id where known.
 
-    Raises `StoreError`; then a file that was there is as it was.
+    All as texts, or all as message lists where some prompt is a conversation: a column has one type. Ties carry a
+    `winner`. Raises `StoreError`; then a file that was there is as it was.
     """
-    keys = ("prompt_id", "prompt", "chosen", "rejected", "rater", "group")
-    rows = ({key: getattr(preference, key) for key in keys} for preference in preferences)
-    write_rows(path, ({key: value for key, value in row.items() if value is not None} for row in rows))
+    rows = list(preferences)
+    as_row = _conversational if any(row.turns for row in rows) else _standard
+    write_rows(path, (_labelled(row, as_row(row)) for row in rows))
+
+
+def _standard(preference: Preference) -> dict[str, Any]:
+    return {"prompt": preference.prompt, "chosen": preference.chosen, "rejected": preference.rejected}
+
+
+def _conversational(preference: Preference) -> dict[str, Any]:
+    turns = preference.turns or (("user", preference.prompt),)
+    return {
+        "prompt": [{"role": role, "content": text} for role, text in turns],
+        "chosen": [{"role": "assistant", "content": preference.chosen}],
+        "rejected": [{"role": "assistant", "content": preference.rejected}],
+    }
+
+
+def _labelled(preference: Preference, row: dict[str, Any]) -> dict[str, Any]:
+    known = {name: getattr(preference, name) for name in LABELS if getattr(preference, name) is not None}
+    winner = {} if preference.winner == "chosen" else {"winner": preference.winner}
+    first = {"prompt_id": known.pop("prompt_id")} if "prompt_id" in known else {}
+    return first | row | known | winner

@@ -7,14 +7,16 @@ that new seeds, or a new version of a library, would fail it though all is right
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pytest
-from scipy import stats
+import torch
+from scipy import special, stats
+from transformers import AutoModelForCausalLM
 
 from evalkit.inference.engines.base import Engine
-from evalkit.records import Completion, Rendered, Sampling
+from evalkit.records import Checkpoint, Completion, Rendered, Sampling
 
 pytestmark = [pytest.mark.vllm, pytest.mark.slow]
 ALPHA = 1e-3
@@ -27,23 +29,49 @@ LAWS = {
     "hotter": {"temperature": 1.6},
     "nucleus": {"top_p": 0.8},
     "min_p": {"min_p": 0.1},
-    "all at once": {"temperature": 1.4, "top_p": 0.9, "min_p": 0.05},
+    "top_k": {"top_k": 9},
+    "top_k, then top_p": {"top_k": 9, "top_p": 0.7},
+    "repeats cost": {"repetition_penalty": 1.7},
+    "all at once": {"temperature": 1.4, "top_p": 0.9, "min_p": 0.05, "top_k": 30, "repetition_penalty": 0.8},
 }
+
+
+PENALTIES = {
+    "presence": {"presence_penalty": 1.5},
+    "frequency": {"frequency_penalty": -1.2},
+    "repetition": {"repetition_penalty": 1.7},
+    "all penalties": {"presence_penalty": 0.9, "frequency_penalty": 0.7, "repetition_penalty": 1.5},
+}
+Logits = Callable[[Sequence[Sequence[int]]], np.ndarray]
 
 
 def ignore(completions: int, tokens: int) -> None:
     pass
 
 
-def next_token_law(engine: Engine, prefix: tuple[int, ...]) -> np.ndarray:
-    return np.exp([one for (one,) in engine.logprobs([(prefix, (token,)) for token in range(VOCABULARY)])])
+@pytest.fixture(scope="module")
+def logits(tiny: Checkpoint) -> Callable[[Sequence[Sequence[int]]], np.ndarray]:
+    """Of prefixes of one length: [prefixes, vocabulary] logits of the next token, from the model itself."""
+    model = AutoModelForCausalLM.from_pretrained(tiny.location, dtype=torch.float32)
+
+    def of(prefixes: Sequence[Sequence[int]]) -> np.ndarray:
+        with torch.inference_mode():
+            return np.asarray(model(torch.tensor(prefixes)).logits[:, -1].double())
+
+    return of
 
 
-def cut(law: np.ndarray, sampling: Sampling) -> np.ndarray:
-    """The law after temperature, min_p and top_p, written down a second time, in numpy."""
-    law = law ** (1 / sampling.temperature)
-    law = law / law.sum()
+def law_of(logits: np.ndarray, sampling: Sampling, prompt: Sequence[int], drawn: Sequence[int] = ()) -> np.ndarray:
+    """The law after penalties, temperature, min_p, top_k and top_p, written down a second time, in numpy."""
+    seen = np.isin(np.arange(VOCABULARY), [*prompt, *drawn])
+    by = np.where(seen, sampling.repetition_penalty, 1.0)
+    logits = np.where(logits > 0, logits / by, logits * by)
+    counts = np.bincount(np.asarray(drawn, dtype=int), minlength=VOCABULARY)
+    logits = logits - sampling.frequency_penalty * counts - sampling.presence_penalty * (counts > 0)
+    law = special.softmax(logits / sampling.temperature)
     law = np.where(law < sampling.min_p * law.max(), 0, law)
+    if sampling.top_k:
+        law = np.where(law < np.sort(law)[-sampling.top_k], 0, law)
     law = law / law.sum()
     order = np.argsort(-law)
     before = np.cumsum(law[order]) - law[order]
@@ -83,24 +111,54 @@ def test_teacher_forced_logprobs_match_to_a_thousandth(
 
 @pytest.mark.parametrize("changed", LAWS.values(), ids=LAWS.keys())
 def test_first_tokens_follow_the_exact_law(
-    engine: Engine, prompts: list[Rendered], sampling: Make, changed: dict[str, float]
+    engine: Engine, prompts: list[Rendered], sampling: Make, logits: Logits, changed: dict[str, float]
 ) -> None:
     settings = sampling(n=4096, max_tokens=1, **changed)
-    done = engine.sample(prompts[:1], settings, 11, ignore)
-    law = cut(next_token_law(engine, prompts[0].token_ids), settings)
-    assert p_of_law(first_tokens(done), law) > ALPHA
+    prompt = prompts[2].token_ids
+    done = engine.sample(prompts[2:3], settings, 11, ignore)
+    [own] = logits([prompt])
+    assert p_of_law(first_tokens(done), law_of(own, settings, prompt)) > ALPHA
 
 
-def test_second_tokens_follow_the_exact_law(engine: Engine, prompts: list[Rendered], sampling: Make) -> None:
+@pytest.mark.parametrize("changed", [{}, *PENALTIES.values()], ids=["raw", *PENALTIES])
+def test_second_tokens_follow_the_exact_law(
+    engine: Engine, prompts: list[Rendered], sampling: Make, logits: Logits, changed: dict[str, float]
+) -> None:
+    settings = sampling(n=4096, max_tokens=2, **changed)
     prompt = prompts[0].token_ids
-    first = next_token_law(engine, prompt)
+    [own] = logits([prompt])
+    first = law_of(own, settings, prompt)
     going_on = [token for token in range(VOCABULARY) if token not in (EOS, SECOND_END)]
-    pairs = [((*prompt, token), (other,)) for token in going_on for other in range(VOCABULARY)]
-    second = np.exp(np.array(engine.logprobs(pairs))).reshape(len(going_on), VOCABULARY)
+    after = logits([(*prompt, token) for token in going_on])
+    second = np.stack([law_of(own, settings, prompt, (t,)) for t, own in zip(going_on, after, strict=True)])
     law = first[going_on] @ second / first[going_on].sum()
-    done = engine.sample(prompts[:1], sampling(n=4096, max_tokens=2), 12, ignore)
-    drawn = np.bincount([one.token_ids[1] for one in done if len(one.token_ids) == 2], minlength=VOCABULARY)
+    done = engine.sample(prompts[:1], settings, 12, ignore)
+    pairs = [one.token_ids for one in done if len(one.token_ids) == 2]
+    drawn = np.bincount([pair[1] for pair in pairs], minlength=VOCABULARY)
     assert p_of_law(drawn, law) > ALPHA
+    again = sum(one == other for one, other in pairs)
+    expected = first[going_on] @ second[np.arange(len(going_on)), going_on] / first[going_on].sum()
+    assert stats.binomtest(again, len(pairs), expected).pvalue > ALPHA
+
+
+def test_log_probs_of_penalised_draws_are_the_models_own(
+    engine: Engine, prompts: list[Rendered], sampling: Make
+) -> None:
+    done = engine.sample(prompts[:1], sampling(n=8, top_k=5, **PENALTIES["all penalties"]), 5, ignore)
+    own = engine.logprobs([(prompts[0].token_ids, one.token_ids) for one in done])
+    for one, expected in zip(done, own, strict=True):
+        np.testing.assert_allclose(one.logprobs, expected, atol=1e-3)
+
+
+def test_penalties_act_on_greedy_completions(
+    vllm_engine: Engine, transformers_engine: Engine, prompts: list[Rendered], sampling: Make
+) -> None:
+    settings = sampling(n=1, temperature=0.0, max_tokens=24, **PENALTIES["all penalties"])
+    plain = sampling(n=1, temperature=0.0, max_tokens=24)
+    theirs = [one.token_ids for one in vllm_engine.sample(prompts, settings, 0, ignore)]
+    ours = [one.token_ids for one in transformers_engine.sample(prompts, settings, 0, ignore)]
+    assert ours == theirs
+    assert ours != [one.token_ids for one in transformers_engine.sample(prompts, plain, 0, ignore)]
 
 
 def test_the_test_bites() -> None:

@@ -125,12 +125,15 @@ def test_servers_other_than_vllm_hear_only_of_the_openai_api(server: Server, sam
     engine = OpenAIEngine(remote(server.url), 0)
     engine.sample([PROMPT], sampling(stop=("w1",)), 1, ignore)
     engine.sample([PROMPT], sampling(min_p=0.1), 1, ignore)
-    plain, with_min_p = server.requests
+    engine.sample([PROMPT], sampling(top_k=20, repetition_penalty=1.2, presence_penalty=1.5), 1, ignore)
+    plain, with_min_p, with_penalties = server.requests
     assert set(plain) == {
         "model", "prompt", "n", "temperature", "top_p", "presence_penalty", "frequency_penalty", "max_tokens", "stop",
         "seed", "logprobs",
     }  # fmt: skip
     assert with_min_p["min_p"] == 0.1
+    assert with_penalties.keys() - plain.keys() == {"top_k", "repetition_penalty"}
+    assert (with_penalties["top_k"], with_penalties["presence_penalty"]) == (20, 1.5)
     with pytest.raises(EngineError, match="cannot score given texts"):
         engine.logprobs([((1,), (2,))])
 
@@ -174,7 +177,7 @@ def test_only_so_many_requests_are_in_flight(server: Server, sampling: Make) -> 
 def test_no_two_draws_share_a_seed() -> None:
     seeds = [one for seed in range(50) for index in range(40) for one in request_seeds(seed, index, 16)]
     assert len(set(seeds)) == len(seeds)
-    assert all(0 <= one < 2**53 for one in seeds)
+    assert all(0 <= one < 2**31 for one in seeds)
 
 
 def free_port() -> int:

@@ -1,0 +1,152 @@
+"""Which tool wrote a file: seen from its first bytes and its first row, whatever the file is called."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from evalkit.errors import RecordsError
+from evalkit.plumbing.did_you_mean import did_you_mean
+from evalkit.runs.exchange import inspect_log, lighteval, lm_eval, novelty_bench, openai_batch, trl
+from evalkit.runs.exchange.layouts import Layout
+from evalkit.runs.exchange.own import KEYS, SCORE
+from evalkit.runs.exchange.rows import Record
+from evalkit.runs.exchange.sources import HEAD, ZIP, archive, document, objects, opened
+from evalkit.runs.exchange.tables import columns_of, csv_objects, parquet_objects
+
+Container = Literal["jsonl", "json", "csv", "parquet", "zip"]
+Columns = Mapping[str, str]
+"""Field -> the column that holds it."""
+ALIASES = {"text": "prompt", "id": "prompt_id"}
+"""What the fields of a prompt are called in suites."""
+INSPECT_LINE = re.compile(r'\{\s*"version":\s*\d+,\s*"status":')
+"""How a log of Inspect's begins."""
+TESTS: dict[Layout, Callable[[Mapping[str, Any]], bool]] = {
+    "lm-eval": lm_eval.is_lm_eval,
+    "lighteval": lighteval.is_lighteval,
+    "novelty-bench": novelty_bench.is_novelty_bench,
+    "openai-batch": openai_batch.is_result,
+    "trl": trl.is_trl,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Recognised:
+    """A file whose kind is known."""
+
+    path: Path
+    container: Container
+    layout: Layout
+    is_request: bool = False
+    """Whether it holds what was asked in a batch, and no completion."""
+
+    def records(self, columns: Columns) -> Iterator[Record]:
+        """The file's objects, whatever it is made of, with the names that fields have here."""
+        makers: dict[Container, Callable[[Path], Iterator[Record]]] = {
+            "jsonl": objects,
+            "json": _items,
+            "csv": csv_objects,
+            "parquet": parquet_objects,
+        }
+        for place, (where, row) in enumerate(makers[self.container](self.path)):
+            if columns and not place:
+                _refuse_missing(columns, row, where)
+            yield where, renamed(row, columns) if columns else row
+
+
+def recognise(path: Path, layout: Layout | None, columns: Columns) -> Recognised:
+    """What kind of file it is; `layout` where that is known beforehand. Raises `RecordsError`."""
+    if path.is_dir():
+        raise RecordsError(f"{path} is a folder; name the file of texts in it (JSONL, one object a line)")
+    if not path.is_file():
+        raise RecordsError(f"there is no file {path}")
+    container = _container(path, columns)
+    if container == "zip":
+        return _in_archive(path, layout)
+    if container == "json" and layout in (None, "inspect") and inspect_log.is_inspect(document(path)):
+        return Recognised(path, container, "inspect")
+    if layout == "inspect":
+        raise RecordsError(f"{path} is no log of Inspect's, which is a zip (.eval) or one JSON object (.json)")
+    first = next((row for _, row in Recognised(path, container, "evalkit").records(columns)), {})
+    if openai_batch.is_request(first) and layout in (None, "openai-batch"):
+        return Recognised(path, container, "openai-batch", is_request=True)
+    seen: Layout = next((name for name, is_one in TESTS.items() if not columns and is_one(first)), "evalkit")
+    return Recognised(path, container, layout or seen)
+
+
+def layout_of(path: Path) -> Layout | None:
+    """Which tool wrote a file, where it surely is one of completions; else None. Raises `RecordsError`."""
+    file = recognise(path, None, {})
+    if file.is_request:
+        return None
+    if file.layout != "evalkit":
+        return file.layout
+    keys = next((row.keys() for _, row in file.records({})), ())
+    return "evalkit" if {"prompt_id", "prompt"} <= set(keys) and set(keys) & {"completion", "completions"} else None
+
+
+def read_columns(pairs: Mapping[str, str]) -> dict[str, str]:
+    """Names of fields as they are here: `text` is what a prompt says. Raises `RecordsError` on an unknown one."""
+    found = {ALIASES.get(field, field): column for field, column in pairs.items()}
+    for field in found:
+        if field not in KEYS and not field.startswith(SCORE):
+            allowed = ", ".join((*KEYS, *ALIASES, f"{SCORE}NAME"))
+            raise RecordsError(
+                f"--columns: there is no field {field!r}{did_you_mean(field, KEYS)}; the fields are {allowed}"
+            )
+    return found
+
+
+def renamed(row: Mapping[str, Any], columns: Columns) -> dict[str, Any]:
+    """The row with the columns that were named under their fields' names."""
+    taken = set(columns.values())
+    rest = {key: value for key, value in row.items() if key not in taken and key not in columns}
+    return {field: row[column] for field, column in columns.items() if column in row} | rest
+
+
+def _refuse_missing(columns: Columns, row: Mapping[str, Any], where: str) -> None:
+    for field, column in columns.items():
+        if column not in row:
+            raise RecordsError(
+                f"{where}: --columns {field}={column}: there is no column {column!r}{did_you_mean(column, list(row))}; "
+                f"columns: {', '.join(map(str, row))}"
+            )
+
+
+def _in_archive(path: Path, layout: Layout | None) -> Recognised:
+    with archive(path) as found:
+        if layout not in (None, "inspect") or not inspect_log.names_inspect(found.names):
+            raise RecordsError(
+                f"{path} is a zip, and no log of Inspect's (.eval); unpack it and name the file of texts in it"
+            )
+    return Recognised(path, "zip", "inspect")
+
+
+def _container(path: Path, columns: Columns) -> Container:
+    with opened(path) as file:
+        head = file.read(HEAD)
+    if head.startswith(ZIP):
+        return "zip"
+    if head.startswith(b"PAR1"):
+        return "parquet"
+    text = head.decode("utf-8", "replace").lstrip("\ufeff \t\r\n")
+    line = text.splitlines()[0] if text else ""
+    if text.startswith("[") or line.strip() == "{" or INSPECT_LINE.match(text):
+        return "json"
+    if text.startswith("{"):
+        return "jsonl"
+    names = set(columns_of(line))
+    is_table = len(names) > 1 and (bool(names & {*KEYS, *columns.values()}) or path.suffix in (".csv", ".tsv"))
+    return "csv" if is_table else "jsonl"
+
+
+def _items(path: Path) -> Iterator[Record]:
+    """Objects in one JSON list, or one object alone."""
+    found = document(path)
+    for number, item in enumerate(found if isinstance(found, list) else [found], start=1):
+        if not isinstance(item, dict):
+            raise RecordsError(f"{path}: item {number} is {type(item).__name__}; each is an object")
+        yield f"{path}: item {number}", item

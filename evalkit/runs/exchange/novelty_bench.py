@@ -1,0 +1,77 @@
+"""NoveltyBench (Zhang et al. 2025): a prompt a line with its generations, then their classes and scores.
+
+`generations.jsonl` has id, prompt, model and generations, `partitions.jsonl` adds partition (the class of each, from 0
+in order of appearance) and distinct, `scores.jsonl` adds generation_scores, partition_scores and utility.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from evalkit.errors import RecordsError
+from evalkit.runs.exchange.rows import Record, Tally, TextRow, as_number, asked_in, short
+
+SCORE = "generation_scores"
+
+
+def is_novelty_bench(row: Mapping[str, Any]) -> bool:
+    """Whether it is a row of NoveltyBench's."""
+    return "generations" in row
+
+
+def read_novelty_bench(records: Iterable[Record], tally: Tally) -> Iterator[TextRow]:
+    """A row a generation. Raises `RecordsError` that names the line."""
+    for where, row in records:
+        for key in ("id", "prompt", "generations"):
+            if key not in row:
+                raise RecordsError(f"{where}: the key {key!r} is missing; found: {', '.join(row) or 'none'}")
+        texts = row["generations"]
+        if not isinstance(texts, list):
+            raise RecordsError(f"{where}: generations is {short(texts)}; it must be a list of texts")
+        if not texts:
+            tally.leave("no generations", where)
+        yield from _rows_of(row, texts, where, tally)
+
+
+def _rows_of(row: Mapping[str, Any], texts: list[Any], where: str, tally: Tally) -> Iterator[TextRow]:
+    prompt, messages = asked_in(row["prompt"], where)
+    classes, scores = _beside(row, "partition", len(texts), where), _beside(row, SCORE, len(texts), where)
+    firsts: dict[int, float] = {}
+    for place, text in enumerate(texts):
+        if not isinstance(text, str):
+            tally.leave("a generation is no text", where)
+            continue
+        said = None if classes is None else _class_of(classes[place], where)
+        score = None if scores is None else as_number(scores[place])
+        if said is not None and score is not None:
+            # What repeats an earlier class is written down as 0: said before, which is not bad by itself.
+            score = firsts.setdefault(said, score) if score == 0 else score
+            firsts.setdefault(said, score)
+        yield TextRow(
+            where=where,
+            prompt_id=str(row["id"]),
+            prompt=prompt,
+            completion=text,
+            arm=str(row["model"]) if row.get("model") else None,
+            messages=messages,
+            scores={} if score is None else {SCORE: score},
+            said=said,
+        )
+
+
+def _beside(row: Mapping[str, Any], key: str, count: int, where: str) -> list[Any] | None:
+    """A list with an entry a generation, if there is one."""
+    found = row.get(key)
+    if found is None:
+        return None
+    if not isinstance(found, list) or len(found) != count:
+        entries = f"{len(found)} entries" if isinstance(found, list) else short(found)
+        raise RecordsError(f"{where}: {key} has {entries} for {count} generations; it must have one for each")
+    return found
+
+
+def _class_of(value: Any, where: str) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise RecordsError(f"{where}: partition holds {short(value)}; classes are numbered from 0")
+    return value

@@ -1,0 +1,164 @@
+"""evalkit's own rows: JSONL, CSV or Parquet with `prompt_id`, `prompt`, `completion` (or `completions`) and `arm`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator, model_validator
+
+from evalkit.errors import RecordsError
+from evalkit.records import FinishReason, Match
+from evalkit.runs.exchange.rows import Record, Tally, TextRow, asked_in, conversation, id_of, scores_in, turns
+
+SCORE = "score/"
+"""What the columns of a table begin with that hold scores; in JSONL they stand in the object `scores`."""
+LISTS = ("completions", "checks", "references", "scores")
+"""Keys that a cell of a CSV file holds as JSON."""
+
+
+class Row(BaseModel):
+    """One line of the file: one completion, or a list of them."""
+
+    model_config = ConfigDict(frozen=True, coerce_numbers_to_str=True)
+
+    prompt_id: str
+    prompt: str | list[Any]
+    completion: str | list[Any] | None = None
+    completions: tuple[str, ...] | None = None
+    arm: str | None = None
+    answer: str | None = None
+    match: Match = "exact"
+    checks: tuple[str, ...] = ()
+    cluster: str | None = None
+    references: tuple[str, ...] = ()
+    thinking: str | None = None
+    finish_reason: FinishReason = "stop"
+    scores: dict[str, Any] = Field(default_factory=dict)
+
+    @field_validator("completion", "completions", mode="before")
+    @classmethod
+    def _is_text(cls, value: Any) -> Any:
+        """A number here is a wrong column more often than an answer."""
+        for one in value if isinstance(value, list | tuple) else [value]:
+            if isinstance(one, int | float):
+                raise ValueError(f"a completion is {one!r}, which is no text; write it in quotes if it is an answer")
+        return value
+
+    @field_validator("arm")
+    @classmethod
+    def _is_named(cls, name: str | None) -> str | None:
+        if name is not None and not name.strip():
+            raise ValueError("`arm` is blank; give the arm a name, or leave the key out")
+        return name
+
+    @model_validator(mode="after")
+    def _has_one_form(self) -> Row:
+        if (self.completion is None) == (self.completions is None):
+            raise ValueError("a row has either `completion` (a text) or `completions` (a list of texts)")
+        if self.completions is not None and (self.scores or self.thinking):
+            raise ValueError("`scores` and `thinking` go with one `completion`; give each of the list a row of its own")
+        return self
+
+
+KEYS = tuple(Row.model_fields)
+
+
+def read_own(records: Iterable[Record], tally: Tally, is_named: bool, is_table: bool) -> Iterator[TextRow]:
+    """Rows of completions. Raises `RecordsError` that names the line.
+
+    `is_named`: columns were named on purpose, so that one without ids is paired by its prompts. `is_table`: cells
+    cannot be left out, so that an empty one says nothing.
+    """
+    adapter = TypeAdapter(Row)
+    for where, given in records:
+        fields = _with_scores(_from_table(given) if is_table else given)
+        if is_named and "prompt_id" not in fields and isinstance(fields.get("prompt"), str):
+            fields = {**fields, "prompt_id": id_of(fields["prompt"])}
+        if is_table and fields.get("completion") is None and fields.get("completions") is None and _has_text(given):
+            tally.leave("no completion", where)
+            continue
+        try:
+            row = adapter.validate_python(fields)
+        except ValidationError as error:
+            raise RecordsError(f"{where}: {_problem(error, given)}") from None
+        yield from _rows_of(row, where, tally)
+
+
+def _has_text(given: Mapping[str, Any]) -> bool:
+    """Whether the table has a column of completions at all."""
+    return "completion" in given or "completions" in given
+
+
+def _from_table(cells: Mapping[str, Any]) -> dict[str, Any]:
+    """Cells as fields: nothing where a cell is empty, but for a completion, and JSON as what it says."""
+    fields = {key: value for key, value in cells.items() if value is not None and (value != "" or key == "completion")}
+    for key in LISTS:
+        if isinstance(fields.get(key), str) and fields[key][:1] in "[{":
+            try:
+                fields[key] = json.loads(fields[key])
+            except ValueError:
+                continue  # it is refused as what it is, with its place
+    return fields
+
+
+def _with_scores(fields: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The fields with scores from columns of their own."""
+    if not any(key.startswith(SCORE) for key in fields):
+        return fields
+    scores = {key.removeprefix(SCORE): _number(value) for key, value in fields.items() if key.startswith(SCORE)}
+    return {key: value for key, value in fields.items() if not key.startswith(SCORE)} | {"scores": scores}
+
+
+def _number(cell: Any) -> Any:
+    """A cell of CSV as the number it writes."""
+    try:
+        return float(cell) if isinstance(cell, str) else cell
+    except ValueError:
+        return cell
+
+
+def _rows_of(row: Row, where: str, tally: Tally) -> Iterator[TextRow]:
+    prompt, messages = asked_in(row.prompt, where)
+    if row.completions is not None and not row.completions:
+        raise RecordsError(f"{where}: prompt {row.prompt_id!r} has an empty list of completions")
+    texts = row.completions if row.completions is not None else (_answer_text(row.completion, where),)
+    for text in texts:
+        yield TextRow(
+            where=where,
+            prompt_id=row.prompt_id,
+            prompt=prompt,
+            completion=text,
+            arm=row.arm,
+            messages=messages,
+            answer=row.answer,
+            match=row.match,
+            references=row.references,
+            checks=row.checks,
+            cluster=row.cluster or None,
+            thinking=row.thinking,
+            finish_reason=row.finish_reason,
+            scores=scores_in(row.scores, tally),
+        )
+
+
+def _answer_text(completion: Any, where: str) -> str:
+    """A text, or what the assistant says in a list of messages."""
+    if isinstance(completion, str):
+        return completion
+    found = turns(completion, where)
+    said = [text for role, text in found if role == "assistant"]
+    return said[-1] if said else conversation(found)
+
+
+def _problem(error: ValidationError, fields: Mapping[str, Any]) -> str:
+    problem = error.errors()[0]
+    if problem["type"] == "missing":
+        hint = ""
+        if problem["loc"][0] == "prompt_id" and fields.keys() >= {"prompt", "completion"}:
+            hint = "; to pair rows by their prompts' texts instead, add --format trl"
+        return f"the key {problem['loc'][0]!r} is missing; found: {', '.join(fields) or 'none'}{hint}"
+    if problem["type"] == "value_error":
+        return str(problem["ctx"]["error"])
+    return f"{problem['loc'][0]}: {problem['msg']}; found {problem['input']!r}"

@@ -1,0 +1,177 @@
+"""Files of completions become rows, each under the arm that its file names or is named after."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from evalkit.errors import RecordsError
+from evalkit.plumbing.unread import Notice, unread_note
+from evalkit.runs.exchange import inspect_log, lighteval, lm_eval, novelty_bench, openai_batch, trl
+from evalkit.runs.exchange.detect import Columns, Recognised, recognise
+from evalkit.runs.exchange.layouts import Layout
+from evalkit.runs.exchange.own import KEYS, SCORE, read_own
+from evalkit.runs.exchange.rows import Record, Tally, TextRow
+
+MOST_TEXT = 4 << 30
+"""Characters of completions that are held at once."""
+RENDERED: frozenset[Layout] = frozenset({"lm-eval", "lighteval"})
+"""Layouts whose prompts are as a model saw them, with examples and template: one question may read differently."""
+COMPRESSED = (".gz", ".zst", ".zstd")
+UNNAMED = "texts"
+"""Name of the arm of rows that name none, in a single file."""
+READERS: dict[Layout, Callable[[Iterable[Record], Tally], Iterator[TextRow]]] = {
+    "lm-eval": lm_eval.read_lm_eval,
+    "lighteval": lighteval.read_lighteval,
+    "novelty-bench": novelty_bench.read_novelty_bench,
+    "trl": trl.read_trl,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Texts:
+    """What the files hold, in their order."""
+
+    rows: list[TextRow]
+    arms: list[str]
+    """Of each row."""
+    notes: tuple[str, ...]
+    """What was left out, and why."""
+    layouts: tuple[Layout, ...]
+    """Of each file that holds completions."""
+
+    @property
+    def are_rendered(self) -> bool:
+        """Whether prompts of one id may read differently, since they are as each model saw them."""
+        return any(layout in RENDERED for layout in self.layouts)
+
+    @property
+    def tool(self) -> str:
+        """Whose scores they are."""
+        return "+".join(dict.fromkeys(self.layouts))
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What one file holds."""
+
+    file: Recognised
+    rows: list[TextRow]
+    tally: Tally
+
+
+def read_texts(
+    paths: Sequence[Path], notice: Notice, layout: Layout | None = None, columns: Columns | None = None
+) -> Texts:
+    """All completions of the files. `columns`: field -> the column that holds it, where names differ.
+
+    `notice` is told of keys that are not read. Raises `RecordsError` that names the place.
+    """
+    named = columns or {}
+    files = [recognise(path, layout, named) for path in paths]
+    asked: dict[str, openai_batch.Question] = {}
+    for file in files:
+        if file.is_request:
+            asked |= openai_batch.read_requests(file.records({}))
+    found = [_found(file, asked, named, notice) for file in files if not file.is_request]
+    if not found:
+        raise RecordsError(f"{paths[0]} holds requests of a batch; name the file of their results too")
+    rows = [row for one in found for row in one.rows]
+    notes = tuple(sentence for one in found for sentence in one.tally.sentences())
+    return Texts(rows, _arms(found), notes, tuple(one.file.layout for one in found))
+
+
+def _found(file: Recognised, asked: openai_batch.Asked, columns: Columns, notice: Notice) -> _Found:
+    tally = Tally(str(file.path))
+    rows = []
+    held = 0
+    for row in _read(file, asked, columns, tally, notice):
+        rows.append(row)
+        held += len(row.completion)
+        if held > MOST_TEXT:
+            raise RecordsError(
+                f"{file.path} holds more than {MOST_TEXT >> 30} thousand million characters of completions, which are "
+                "held in memory at once; split it by prompts"
+            )
+    tally.read = len(rows)
+    if not rows:
+        _refuse_nothing(file, tally)
+    return _Found(file, rows, tally)
+
+
+def _refuse_nothing(file: Recognised, tally: Tally) -> None:
+    if tally.lost:
+        raise RecordsError("; ".join(tally.sentences()))
+    what = "each line is one JSON object with prompt_id, prompt and completion"
+    raise RecordsError(f"{file.path} holds no rows" + (f"; {what}" if file.layout == "evalkit" else ""))
+
+
+def _read(
+    file: Recognised, asked: openai_batch.Asked, columns: Columns, tally: Tally, notice: Notice
+) -> Iterator[TextRow]:
+    if file.layout == "inspect":
+        read = inspect_log.read_eval if file.container == "zip" else inspect_log.read_json
+        return read(file.path, tally)
+    records = file.records(columns)
+    if file.layout == "openai-batch":
+        return openai_batch.read_results(records, asked, tally)
+    if file.layout == "evalkit":
+        is_table = file.container in ("csv", "parquet")
+        return read_own(_noting(records, file.path, notice), tally, is_named=bool(columns), is_table=is_table)
+    return READERS[file.layout](records, tally)
+
+
+def _noting(records: Iterable[Record], path: Path, notice: Notice) -> Iterator[Record]:
+    """The records; at their end `notice` is told which of their keys nothing reads."""
+    keys: dict[str, None] = {}
+    for where, fields in records:
+        keys |= dict.fromkeys(key for key in fields if not key.startswith(SCORE))
+        yield where, fields
+    if keys and (note := unread_note(str(path), keys, KEYS)):
+        notice(note)
+
+
+def _arms(found: Sequence[_Found]) -> list[str]:
+    """Each row's arm: as its file names it, else the file's own name; that too where two models would be one.
+
+    Rows of ours say on purpose what arm they are of, and may lie in several files.
+    """
+    stems = _stems([one.file.path for one in found])
+    asked: list[dict[str, set[str]]] = []
+    for one in found:
+        by_arm: dict[str, set[str]] = {}
+        for row in one.rows:
+            by_arm.setdefault(row.arm or "", set()).add(row.prompt_id)
+        asked.append(by_arm)
+    names = []
+    for place, (one, stem) in enumerate(zip(found, stems, strict=True)):
+        others = [by_arm for other, by_arm in enumerate(asked) if other != place]
+        alone = UNNAMED if one.file.layout == "evalkit" and len(found) == 1 else stem
+        called = {"": alone}
+        for arm, prompts in asked[place].items():
+            is_taken = one.file.layout != "evalkit" and any(prompts & by_arm.get(arm, set()) for by_arm in others)
+            if arm:
+                called[arm] = arm if not is_taken else stem if len(asked[place]) == 1 else f"{stem}:{arm}"
+        names += [called[row.arm or ""] for row in one.rows]
+    return names
+
+
+def _stems(paths: Sequence[Path]) -> list[str]:
+    """Names of files without their endings; with their folder where two have one name."""
+    short = [_stem(path) for path in paths]
+    twice = Counter(short)
+    return [
+        name if twice[name] == 1 else f"{path.absolute().parent.name}/{name}"
+        for path, name in zip(paths, short, strict=True)
+    ]
+
+
+def _stem(path: Path) -> str:
+    return Path(path.stem).stem if path.suffix in COMPRESSED else path.stem
+
+
+def stem_of(paths: Sequence[Path]) -> str:
+    """The name of what the files hold together."""
+    return "+".join(dict.fromkeys(map(_stem, paths)))

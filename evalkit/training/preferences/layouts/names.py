@@ -1,0 +1,8 @@
+"""Names of the layouts: what `--format` takes."""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+Layout = Literal["own", "messages", "conversations", "hh", "arena"]
+LAYOUTS: tuple[Layout, ...] = get_args(Layout)

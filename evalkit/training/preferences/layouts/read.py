@@ -1,0 +1,162 @@
+"""A file of preferences in any layout becomes preferences, and an account of what of it is none."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from evalkit.errors import RecordsError
+from evalkit.plumbing.prose import counted, listed
+from evalkit.plumbing.typed_yaml import dotted, reason
+from evalkit.plumbing.unread import Notice, unread_note
+from evalkit.training.data_files import Label
+from evalkit.training.preferences.layouts import arena, conversations, hh, messages
+from evalkit.training.preferences.layouts.names import Layout
+from evalkit.training.preferences.layouts.rows import Columns, records
+from evalkit.training.preferences.layouts.turns import Message, NotAPair, check_prompt, transcript
+from evalkit.training.preferences.preference import FIELDS, Preference, Winner
+
+Row = Mapping[str, Any]
+NAMED_LINES = 3
+"""Places that are named of the rows left out for one reason."""
+WINNER: TypeAdapter[Winner] = TypeAdapter(Winner)
+LABEL: TypeAdapter[str] = TypeAdapter(Label)
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """How a layout is known and read."""
+
+    is_one: Callable[[Row], bool]
+    needed: tuple[str, ...]
+    known: Collection[str]
+    read: Callable[[Row], tuple[tuple[Message, ...], str, str]]
+
+
+READERS: dict[Layout, Reader] = {
+    "arena": Reader(arena.is_arena, ("conversation_a", "conversation_b", "winner"), arena.READ, arena.read_arena),
+    "messages": Reader(messages.is_messages, ("prompt", "chosen", "rejected"), messages.READ, messages.read_messages),
+    "conversations": Reader(
+        conversations.is_conversations, ("chosen", "rejected"), conversations.READ, conversations.read_conversations
+    ),
+    "hh": Reader(hh.is_hh, ("chosen", "rejected"), hh.READ, hh.read_hh),
+}
+
+
+@dataclass(slots=True)
+class Account:
+    """What was understood of a file, and what was not."""
+
+    path: Path
+    layout: Layout
+    preferences: list[Preference] = field(default_factory=list)
+    left_out: dict[str, list[str]] = field(default_factory=dict)
+    """Reason -> where each row stands that is no pair for it."""
+
+    @property
+    def rows(self) -> int:
+        return len(self.preferences) + sum(map(len, self.left_out.values()))
+
+    def count(self, winner: Winner) -> int:
+        return sum(preference.winner == winner for preference in self.preferences)
+
+    @property
+    def multi_turn(self) -> int:
+        """Preferences whose prompt is more than one user turn."""
+        return sum(bool(preference.turns) for preference in self.preferences)
+
+    def losses(self) -> Iterator[str]:
+        """A sentence for each reason for which rows are left out."""
+        for why, places in self.left_out.items():
+            first = listed([place.removeprefix(f"{self.path}").lstrip(": ") for place in places[:NAMED_LINES]])
+            more = "" if len(places) <= NAMED_LINES else " first"
+            yield f"{self.path}: {counted(len(places), 'row')} left out: {why} (row or line {first}{more})"
+
+
+def layout_of(path: Path, columns: Columns | None = None) -> Layout:
+    """The layout of a file, by its first row. Raises `RecordsError`."""
+    first = next((row for _, row in records(path, columns)), {})
+    return next((name for name, reader in READERS.items() if reader.is_one(first)), "own")
+
+
+def read_file(path: Path, notice: Notice, layout: Layout | None = None, columns: Columns | None = None) -> Account:
+    """All pairs of a file; rows that are none are counted by their reason.
+
+    `columns` says which column holds a field. `notice` is told of columns that are not read. Raises `RecordsError`
+    with file and line where a field is missing or wrong, and for a file without a single pair.
+    """
+    account = Account(path, layout or layout_of(path, columns))
+    columns_seen: dict[str, None] = {}
+    for where, row in records(path, columns):
+        columns_seen |= dict.fromkeys(row)
+        try:
+            account.preferences.append(_preference(where, row, account.layout))
+        except NotAPair as why:
+            account.left_out.setdefault(str(why), []).append(where)
+    if not account.preferences:
+        raise RecordsError("; ".join(account.losses()) or f"{path} holds no rows; each is one pair of completions")
+    if note := unread_note(str(path), columns_seen, FIELDS if account.layout == "own" else _known(account.layout)):
+        notice(note)
+    return account
+
+
+def _known(layout: Layout) -> Collection[str]:
+    return READERS[layout].known
+
+
+def _preference(where: str, row: Row, layout: Layout) -> Preference:
+    if layout == "own":
+        return checked(typed(where, row))
+    reader = READERS[layout]
+    missing = next((name for name in reader.needed if name not in row), None)
+    if missing is not None:
+        raise RecordsError(
+            f"{where}: {missing}: this key is missing; the layout {layout!r} has {', '.join(reader.needed)}"
+        )
+    turns, chosen, rejected = reader.read(row)
+    check_prompt(turns)
+    winner = arena.winner_of(row) if layout == "arena" else _field(where, row, "winner", WINNER, "chosen")
+    several = turns if len(turns) > 1 else ()
+    rater = _field(where, row, "judge" if layout == "arena" and "rater" not in row else "rater", LABEL, None)
+    group, prompt_id = (_field(where, row, name, LABEL, None) for name in ("group", "prompt_id"))
+    return checked(Preference(transcript(turns), chosen, rejected, rater, group, prompt_id, winner, several))
+
+
+def _field(where: str, row: Row, name: str, adapter: TypeAdapter[Any], default: Any) -> Any:
+    if row.get(name) is None:
+        return default
+    try:
+        return adapter.validate_python(row[name])
+    except ValidationError as error:
+        raise RecordsError(f"{where}: {name}: {reason(error.errors()[0])}") from None
+
+
+def typed(where: str, row: Row) -> Preference:
+    """A row of our own form. Raises `RecordsError` with file, line and key."""
+    try:
+        given = {key: value for key, value in row.items() if key in FIELDS}
+        return OWN.validate_python(
+            given if given.get("winner") else {key: given[key] for key in given if key != "winner"}
+        )
+    except ValidationError as error:
+        problem = error.errors()[0]
+        raise RecordsError(f"{where}: {dotted(problem['loc'])}: {reason(problem)}") from None
+
+
+OWN: TypeAdapter[Preference] = TypeAdapter(Preference)
+
+
+def checked(preference: Preference) -> Preference:
+    """A pair that something can be learned from. Raises `NotAPair`."""
+    chosen, rejected = preference.chosen.strip(), preference.rejected.strip()
+    if not preference.prompt.strip():
+        raise NotAPair("the prompt is empty")
+    if not chosen or not rejected:
+        raise NotAPair("an answer is empty")
+    if chosen == rejected:
+        raise NotAPair("the two answers are the same")
+    return preference

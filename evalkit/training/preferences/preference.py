@@ -1,0 +1,36 @@
+"""A preference: of two completions of a prompt, which one a rater chose, or that neither is better."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from evalkit.training.data_files import Label, Text
+
+Winner = Literal["chosen", "tie", "both_bad"]
+FIELDS = ("prompt", "chosen", "rejected", "rater", "group", "prompt_id", "winner")
+"""What a row of our own form may have."""
+
+
+@dataclass(frozen=True, slots=True)
+class Preference:
+    """One comparison: of two completions of a prompt, a rater chose one."""
+
+    prompt: Text
+    """As text: of several turns, the transcript."""
+    chosen: str
+    rejected: str
+    rater: Label | None = None
+    """Who compared, as in `scholars-3`; None where a file does not tell."""
+    group: Label | None = None
+    """The rater's group; None where a file does not tell."""
+    prompt_id: Label | None = None
+    winner: Winner = "chosen"
+    """`tie` and `both_bad`: the rater held neither for better, and the order of the two says nothing."""
+    turns: tuple[tuple[str, str], ...] = ()
+    """(role, text) of the prompt, where it is more than one user turn."""
+
+    @property
+    def target(self) -> float:
+        """Probability with which `chosen` is preferred, as the rater said it: 1, or 1/2 of a tie."""
+        return 1.0 if self.winner == "chosen" else 0.5

@@ -1,0 +1,42 @@
+"""What a run exports, `evalkit score` reads back with the same values."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from evalkit.plumbing.progress import Quiet
+from evalkit.runs.export import export_run
+from evalkit.runs.summary import read_summary
+from evalkit.score import score_files
+from tests.finished import finished_run
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return finished_run(tmp_path_factory.mktemp("export") / "run", {"base": 8, "tuned": 3})
+
+
+@pytest.mark.parametrize("to", ["jsonl", "csv", "parquet", "inspect", "trl"])
+def test_an_export_is_read_back_with_the_same_values(run: Path, tmp_path: Path, to: str) -> None:
+    files = export_run(run, to, tmp_path / f"texts.{to}")
+    for path, content in files.items():
+        path.write_bytes(content)
+    metrics = ["distinct_n|n:1", "length", "score/accuracy"]
+    found = score_files(list(files), metrics, None, Quiet()).summary
+    values = {(e.metric, e.arm): e.values for e in found.estimates if "/" not in e.metric.replace("score/", "")}
+    asked = {(e.metric, e.arm): e.values for e in read_summary(run / "summary.json").estimates}
+    for arm in ("base", "tuned"):
+        assert values["distinct_n|n:1", arm] == asked["distinct_n|n:1", arm]
+        assert values["length", arm] == asked["length", arm]
+        assert values["score/accuracy", arm] == asked["accuracy", arm]
+
+
+def test_an_inspect_log_is_one_an_arm_with_the_keys_that_inspect_requires(run: Path) -> None:
+    files = export_run(run, "inspect", Path("log.json"))
+    assert [path.name for path in files] == ["log-base.json", "log-tuned.json"]
+    log = json.loads(next(iter(files.values())))
+    assert log["eval"].keys() >= {"created", "task", "dataset", "model", "config"}
+    assert {sample["epoch"] for sample in log["samples"]} == {1, 2, 3, 4}
