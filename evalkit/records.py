@@ -121,6 +121,19 @@ class Sampling:
 
 
 @dataclass(frozen=True, slots=True)
+class Adapter:
+    """LoRA weights that change a base."""
+
+    location: str
+    """The local folder."""
+    fingerprint: str
+    """Hash of its weights, configuration and tokenizer alone."""
+    base: str
+    """What names the base: folder, hub id or `lab:NAME`."""
+    base_fingerprint: str
+
+
+@dataclass(frozen=True, slots=True)
 class Checkpoint:
     """A checkpoint found and checked, ready to be loaded."""
 
@@ -130,18 +143,21 @@ class Checkpoint:
     source: str
     """What the user wrote: folder, hub id, `lab:NAME` or URL."""
     location: str
-    """The local folder, or the server's URL."""
+    """The local folder, or the server's URL; of an adapter its base's folder."""
     model: str
     """The model's name on a server; for a folder the same as `source`."""
     revision: str | None
     fingerprint: str
-    """Hash of weights, configuration and tokenizer; for a server, of its URL and all that it tells of the model."""
+    """Hash of weights, configuration and tokenizer, of an adapter with those of its base; for a server, of its URL and
+    all that it tells of the model."""
     dtype: str
     trust_remote_code: bool = False
     served: tuple[tuple[str, str], ...] = ()
     """What a server tells of the model, as (name, value); empty for a folder."""
     names_weights: bool = True
     """Whether other weights would change the fingerprint; if not, no other run may take its samples."""
+    adapter: Adapter | None = None
+    """What changes the weights in `location`; None where they are served as they are."""
 
     @property
     def is_remote(self) -> bool:

@@ -58,6 +58,8 @@ def locate(source: str, revision: str | None = None) -> Path:
 
 def check(folder: Path, trust_remote_code: bool = False) -> None:
     """See that a folder holds a loadable checkpoint, from its headers alone. Raises `CheckpointError`."""
+    if (folder / "adapter_config.json").is_file() and not (folder / "config.json").is_file():
+        raise CheckpointError(f"{folder} is a LoRA adapter, and whole weights are needed here; merge it into its base")
     config = read_config(folder)
     if "architectures" not in config and "model_type" not in config:
         raise CheckpointError(f"{folder / 'config.json'} names no architecture; is this a Hugging Face checkpoint?")
@@ -109,7 +111,7 @@ def fingerprint(folder: Path) -> str:
     digest = hashlib.sha256()
     names = {path.name for pattern in IDENTITY_FILES for path in folder.glob(pattern) if path.is_file()}
     for name in sorted(names):
-        digest.update(f"{name}\0{_file_hash(folder / name)}\0".encode())
+        digest.update(f"{name}\0{file_hash(folder / name)}\0".encode())
     return digest.hexdigest()
 
 
@@ -205,7 +207,7 @@ def _check_weights(path: Path) -> None:
         raise CheckpointError(f"{path} is damaged or cut short ({error}); copy it again") from None
 
 
-def _file_hash(path: Path) -> str:
+def file_hash(path: Path) -> str:
     """SHA-256 of a file, remembered by path, size and time of change: weights are large."""
     stat = path.stat()
     state = f"{stat.st_size} {stat.st_mtime_ns} {stat.st_ino}"

@@ -12,6 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, cast
 
+from evalkit.checkpoints.adapters import tokenizer_folder
 from evalkit.checkpoints.spec import CheckpointSpec, Frame
 from evalkit.errors import CheckpointError
 from evalkit.plumbing.files import cache_folder, write_atomically
@@ -74,12 +75,13 @@ def load_tokenizer(checkpoint: Checkpoint) -> Any:
     """A checkpoint's tokenizer. Raises `CheckpointError`."""
     from transformers import AutoTokenizer
 
+    folder = tokenizer_folder(checkpoint)
     try:
-        return AutoTokenizer.from_pretrained(checkpoint.location, trust_remote_code=checkpoint.trust_remote_code)
+        return AutoTokenizer.from_pretrained(folder, trust_remote_code=checkpoint.trust_remote_code)
     except (OSError, ValueError, KeyError) as error:
         reason = str(error).strip().splitlines()[0]
         raise CheckpointError(
-            f"checkpoint {checkpoint.name!r}: no tokenizer could be loaded from {checkpoint.location}: {reason}"
+            f"checkpoint {checkpoint.name!r}: no tokenizer could be loaded from {folder}: {reason}"
         ) from None
 
 

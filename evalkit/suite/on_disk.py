@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from evalkit.checkpoints.folder import HUB_ID, Weights, check, is_url, locate
+from evalkit.checkpoints.folder import HUB_ID, Weights, is_url
+from evalkit.checkpoints.resolution import find_weights
+from evalkit.checkpoints.spec import CheckpointSpec
 from evalkit.errors import InputError
 from evalkit.metrics.embeddings.encoder import find_encoder
 from evalkit.metrics.registry import Measure, parse
@@ -52,7 +54,7 @@ Look = Callable[[str], str]
 def _named(suite: Suite) -> Iterator[tuple[tuple[int | str, ...], str, Look]]:
     """(place in the suite, folder or hub id or URL, how it is looked at) of each."""
     for name, spec in suite.checkpoints.items():
-        yield ("checkpoints", name, "path"), spec.path, partial(_checkpoint, trusted=spec.trust_remote_code)
+        yield ("checkpoints", name, "path"), spec.path, partial(_checkpoint, spec)
         if spec.best_of is not None:
             measure = parse({"reward": {"model": spec.best_of.reward}})
             yield ("checkpoints", name, "best_of", "reward"), spec.best_of.reward, partial(_model, measure)
@@ -68,10 +70,10 @@ def _named(suite: Suite) -> Iterator[tuple[tuple[int | str, ...], str, Look]]:
         yield ("encoder",), suite.encoder, _encoder
 
 
-def _checkpoint(source: str, trusted: bool) -> str:
+def _checkpoint(spec: CheckpointSpec, source: str) -> str:
     if is_url(source):
         return f"{source} is a server, which only a run asks"
-    check(locate(source), trusted)
+    find_weights(spec)
     return ""
 
 

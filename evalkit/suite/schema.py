@@ -308,7 +308,7 @@ def _override(suite: Suite, asked: Overrides) -> Suite:
         changed["checkpoints"] = _without_lab(changed["checkpoints"], asked.models)
     for name, path in asked.models.items():
         known = changed["checkpoints"].get(name, {"kind": "tuned"})
-        changed["checkpoints"][name] = known | {"path": path, "revision": None, "model": ""}
+        changed["checkpoints"][name] = known | {"path": path, "revision": None, "model": "", "base": None}
     if asked.samples is not None:
         changed["sampling"]["n"] = asked.samples
     if asked.temperature is not None:

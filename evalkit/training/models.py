@@ -21,6 +21,7 @@ from transformers import (
 )
 from transformers.utils import logging
 
+from evalkit.checkpoints.adapters import MERGE
 from evalkit.checkpoints.folder import check, context_length, locate, read_config
 from evalkit.checkpoints.rendering import render
 from evalkit.checkpoints.resolution import resolve
@@ -113,6 +114,8 @@ def load_policy(name: str, spec: CheckpointSpec, lora: Lora | None = None) -> Po
     checkpoint = resolve(name, spec, remembered={})  # a server is refused, whatever it would tell
     if checkpoint.is_remote:
         raise CheckpointError(f"checkpoint {name!r} is a server; training needs its weights")
+    if checkpoint.adapter is not None:
+        raise CheckpointError(f"checkpoint {name!r} is a LoRA adapter; training starts from whole weights; {MERGE}")
     folder = Path(checkpoint.location)
     architectures = _architectures(folder)
     if "SequenceClassification" in architectures:

@@ -15,7 +15,8 @@ from typing import Protocol
 from evalkit.errors import InputError
 from evalkit.plumbing.child_process import Remote, open_child
 from evalkit.plumbing.did_you_mean import did_you_mean
-from evalkit.records import Checkpoint, Completion, Laws, Rendered, Sampling
+from evalkit.plumbing.prose import listed
+from evalkit.records import Adapter, Checkpoint, Completion, Laws, Rendered, Sampling
 
 GROUP = "evalkit.engines"
 LAW_ENGINE = "transformers"
@@ -42,6 +43,9 @@ class Engine(Protocol):
 
     def logprobs(self, pairs: Sequence[Pair]) -> list[tuple[float, ...]]:
         """Teacher-forced natural log-probs of each completion token given all before it, untempered (temperature 1)."""
+
+    def turn_to(self, checkpoint: Checkpoint) -> None:
+        """Serve from now on this one of the checkpoints that it was opened for. Raises `EngineError`."""
 
     def close(self) -> None:
         """Give back what it holds."""
@@ -72,11 +76,17 @@ class EngineClass(Protocol):
     def missing(self) -> str | None:
         """One line with the command that installs what the engine lacks; None where it can be opened."""
 
+    def refusal(self, adapter: Adapter) -> str | None:
+        """One line on why it cannot serve an adapter; None where it can. Asked of local engines alone."""
+
     def version(self) -> str:
         """Version of what makes the samples, for the manifest and the cache key."""
 
-    def __call__(self, checkpoint: Checkpoint, max_length: int) -> Engine:
-        """Load it. `max_length`: prompt and completion tokens that one sequence may need at most."""
+    def __call__(self, checkpoint: Checkpoint, max_length: int, *others: Checkpoint) -> Engine:
+        """Load it. `max_length`: prompt and completion tokens that one sequence may need at most.
+
+        `others`: what else may be turned to, all of the same base.
+        """
 
 
 class RemoteEngine:
@@ -102,6 +112,9 @@ class RemoteEngine:
     def openings(self, pairs: Sequence[Pair]) -> list[float]:
         openings: list[float] = self._remote.call("openings", pairs)
         return openings
+
+    def turn_to(self, checkpoint: Checkpoint) -> None:
+        self._remote.call("turn_to", checkpoint)
 
     def close(self) -> None:
         self._remote.close()
@@ -130,7 +143,7 @@ def choose_engine(asked: str, checkpoint: Checkpoint) -> str:
     if asked == "auto":
         if checkpoint.is_remote:
             return "openai"
-        return "vllm" if engine_class("vllm").missing() is None else "transformers"
+        return "vllm" if engine_class("vllm").missing() is None and not _refusal("vllm", checkpoint) else LAW_ENGINE
     engine = engine_class(asked)
     if checkpoint.is_remote and engine.local:
         raise InputError(
@@ -141,22 +154,51 @@ def choose_engine(asked: str, checkpoint: Checkpoint) -> str:
     lacking = engine.missing()
     if lacking is not None:
         raise InputError(f"engine {asked} cannot be used here: {lacking}")
+    if refused := _refusal(asked, checkpoint):
+        raise InputError(
+            f"engine {asked} cannot serve checkpoint {checkpoint.name!r}: {refused}; use auto or {LAW_ENGINE}"
+        )
     return asked
 
 
+def fallback_note(checkpoint: Checkpoint, engine: str) -> str | None:
+    """Why another engine than vLLM was chosen for an adapter; None where none was."""
+    refused = _refusal("vllm", checkpoint)
+    return f"checkpoint {checkpoint.name!r}: {refused}; {engine} does" if refused and engine == LAW_ENGINE else None
+
+
+def _refusal(engine: str, checkpoint: Checkpoint) -> str | None:
+    return None if checkpoint.adapter is None else engine_class(engine).refusal(checkpoint.adapter)
+
+
+def by_load(engines: Sequence[tuple[str, Checkpoint]]) -> list[list[str]]:
+    """Names of checkpoints, those together that one load of their engine serves: the adapters of a base, and itself."""
+    adapted = {_load(*one) for one in engines if one[1].adapter is not None}
+    loads: dict[tuple[object, ...], list[str]] = {}
+    for engine, one in engines:
+        load = _load(engine, one)
+        loads.setdefault(load if load in adapted else (one.name,), []).append(one.name)
+    return list(loads.values())
+
+
+def _load(engine: str, checkpoint: Checkpoint) -> tuple[object, ...]:
+    return engine, checkpoint.location, checkpoint.dtype, checkpoint.trust_remote_code
+
+
 @contextmanager
-def open_engine(name: str, checkpoint: Checkpoint, max_length: int) -> Iterator[Engine]:
+def open_engine(name: str, checkpoint: Checkpoint, max_length: int, *others: Checkpoint) -> Iterator[Engine]:
     """Load a checkpoint into an engine for the length of a `with` block; a local one lives in a child process.
 
-    `max_length`: prompt and completion tokens that one sequence may need at most. Raises `EngineError`.
+    `max_length`: prompt and completion tokens that one sequence may need at most. `others`: checkpoints of the same
+    load (`by_load`), which the engine can be turned to; it serves `checkpoint` first. Raises `EngineError`.
     """
     engine = engine_class(name)
     if engine.local:
-        title = f"engine {name} of checkpoint {checkpoint.name!r}"
-        with open_child(engines()[name].value, checkpoint, max_length, title=title) as remote:
+        title = f"engine {name} of checkpoint {listed([repr(one.name) for one in (checkpoint, *others)])}"
+        with open_child(engines()[name].value, checkpoint, max_length, *others, title=title) as remote:
             yield RemoteEngine(remote)
     else:
-        opened = engine(checkpoint, max_length)
+        opened = engine(checkpoint, max_length, *others)
         try:
             yield opened
         finally:

@@ -100,6 +100,9 @@ class OpenAIEngine:
 
         return self._run(score_all)
 
+    def turn_to(self, checkpoint: Checkpoint) -> None:
+        """It serves one alone."""
+
     def close(self) -> None:
         """Nothing is held between calls."""
 

@@ -13,7 +13,9 @@ from functools import cached_property
 from importlib.metadata import version as installed_version
 from typing import TYPE_CHECKING, Any
 
+from evalkit.checkpoints.adapters import own_ends
 from evalkit.checkpoints.dtype import dtype_of
+from evalkit.inference.engines.adapters import Adapters
 from evalkit.inference.engines.base import Pair, Progress
 from evalkit.inference.engines.decoding import (
     GREEDY_BELOW,
@@ -25,7 +27,7 @@ from evalkit.inference.engines.decoding import (
 )
 from evalkit.inference.engines.teacher_forcing import BATCH_LOGITS, BATCH_TOKENS, TeacherForcing
 from evalkit.plumbing.log_space import less, total
-from evalkit.records import Checkpoint, Completion, Laws, Rendered, Sampling
+from evalkit.records import Adapter, Checkpoint, Completion, Laws, Rendered, Sampling
 
 if TYPE_CHECKING:
     import torch
@@ -46,10 +48,14 @@ class TransformersEngine:
         return None
 
     @staticmethod
+    def refusal(adapter: Adapter) -> str | None:
+        return None
+
+    @staticmethod
     def version() -> str:
         return f"{installed_version('transformers')} (torch {installed_version('torch')})"
 
-    def __init__(self, checkpoint: Checkpoint, max_length: int) -> None:
+    def __init__(self, checkpoint: Checkpoint, max_length: int, *others: Checkpoint) -> None:
         import torch
         from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 
@@ -60,7 +66,8 @@ class TransformersEngine:
             trust_remote_code=checkpoint.trust_remote_code,
         )
         tokenizer = AutoTokenizer.from_pretrained(checkpoint.location, trust_remote_code=checkpoint.trust_remote_code)
-        self._ends = _end_tokens(tokenizer.eos_token_id, model.generation_config.eos_token_id)
+        self._base_ends = _end_tokens(tokenizer.eos_token_id, model.generation_config.eos_token_id)
+        self._ends = self._base_ends
         # `generate` fills what it is not told from the model's own configuration.
         model.generation_config = GenerationConfig()
         self._model = model.to(self._device).eval()
@@ -68,6 +75,12 @@ class TransformersEngine:
         self._decoder = Decoder(tokenizer)
         self._vocabulary = model.get_output_embeddings().weight.shape[0]
         self._teacher = TeacherForcing(self._model, self._device, self._vocabulary)
+        self._adapters = Adapters(self._model)
+        self.turn_to(checkpoint)
+
+    def turn_to(self, checkpoint: Checkpoint) -> None:
+        self._adapters.put_on(checkpoint.adapter)
+        self._ends = list(dict.fromkeys([*self._base_ends, *own_ends(checkpoint)]))
 
     def sample(
         self, prompts: Sequence[Rendered], sampling: Sampling, seed: int, progress: Progress
@@ -125,7 +138,7 @@ class TransformersEngine:
         return closing_tokens(self._tokenizer, self._decoder, self._vocabulary)
 
     def close(self) -> None:
-        del self._model, self._teacher
+        del self._model, self._teacher, self._adapters
 
     def _batches(self, rows: Sequence[Rendered], max_tokens: int) -> Iterator[list[int]]:
         """Indices of rows in order of prompt length, cut so that cache and logits stay within their budgets."""

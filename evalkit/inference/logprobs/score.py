@@ -16,11 +16,12 @@ from typing import Any, Literal, cast
 
 import numpy as np
 
-from evalkit.inference.engines.base import LAW_ENGINE, Engine, LawEngine, Pair, engine_class, open_engine
-from evalkit.inference.plan import Loaded, Plan
+from evalkit.inference.engines.base import LAW_ENGINE, Engine, LawEngine, Pair, by_load, engine_class, open_engine
+from evalkit.inference.plan import Plan
 from evalkit.plumbing.array_cache import key_of, recall, remember
 from evalkit.plumbing.arrays import Array
 from evalkit.plumbing.progress import Listener
+from evalkit.plumbing.prose import listed
 from evalkit.records import Group, Laws
 
 Asked = Literal["logprobs", "laws", "openings"]
@@ -82,10 +83,13 @@ def read(plan: Plan, questions: Sequence[Question], tell: Listener) -> list[Answ
             open_questions[question.checkpoint, _engine(plan, question)][key] = question
         else:
             answers[key] = _unpack(question, known)
-    for (checkpoint, engine), asked in open_questions.items():
-        for key, answer in _ask(plan.checkpoints[checkpoint], engine, asked, tell):
-            remember("readings", key, _pack(asked[key], answer), tell.note)
-            answers[key] = answer
+    for engine in dict.fromkeys(engine for _, engine in open_questions):
+        readers = [plan.checkpoints[name].checkpoint for name, of in open_questions if of == engine]
+        for names in by_load([(engine, one) for one in readers]):
+            asked = {name: open_questions[name, engine] for name in names}
+            for key, answer in _ask(plan, engine, asked, tell):
+                remember("readings", key, _pack(by_key[key], answer), tell.note)
+                answers[key] = answer
     return [_one_a_pair(question, answers[key]) for key, question in zip(keys, questions, strict=True)]
 
 
@@ -100,22 +104,29 @@ def _engine(plan: Plan, question: Question) -> str:
 
 
 def _ask(
-    loaded: Loaded, engine: str, questions: Mapping[str, Question], tell: Listener
+    plan: Plan, engine: str, questions: Mapping[str, Mapping[str, Question]], tell: Listener
 ) -> Iterator[tuple[str, Answer]]:
-    """(key, answer about the distinct pairs) of each question; the checkpoint is loaded for them once."""
-    name = loaded.checkpoint.name
-    block = engine_class(engine).shard_size
-    tell.stage(f"load {name} ({engine})", 1)
-    with open_engine(engine, loaded.checkpoint, max(question.longest for question in questions.values())) as opened:
+    """(key, answer about the distinct pairs) of each question to checkpoints that share a load, which is made once."""
+    first, *others = (plan.checkpoints[name].checkpoint for name in questions)
+    tell.stage(f"load {listed(list(questions))} ({engine})", 1)
+    longest = max(question.longest for own in questions.values() for question in own.values())
+    with open_engine(engine, first, longest, *others) as opened:
         tell.advance(1)
-        tell.stage(f"{name} reads", sum(len(question.distinct) for question in questions.values()))
-        for key, question in questions.items():
-            answer: list[Any] = []
-            for start in range(0, len(question.distinct), block):
-                part = question.distinct[start : start + block]
-                answer += _answer(opened, question.asked, part)
-                tell.advance(len(part))
-            yield key, answer
+        for checkpoint, own in zip((first, *others), questions.values(), strict=True):
+            if others:
+                opened.turn_to(checkpoint)
+            tell.stage(f"{checkpoint.name} reads", sum(len(question.distinct) for question in own.values()))
+            for key, question in own.items():
+                yield key, _read_all(opened, question, engine_class(engine).shard_size, tell)
+
+
+def _read_all(engine: Engine, question: Question, block: int, tell: Listener) -> Answer:
+    answer: list[Any] = []
+    for start in range(0, len(question.distinct), block):
+        part = question.distinct[start : start + block]
+        answer += _answer(engine, question.asked, part)
+        tell.advance(len(part))
+    return answer
 
 
 def _answer(engine: Engine, asked: Asked, pairs: Sequence[Pair]) -> Answer:

@@ -216,11 +216,18 @@ def _checkpoints(manifest: Mapping[str, JSON]) -> Iterator[CheckpointRow]:
             yield CheckpointRow(
                 name=_text(row.get("name")),
                 kind=_text(row.get("kind")),
-                source=f"{_text(row.get('source'))}{revision}",
+                source=f"{_text(row.get('source'))}{revision}{_base(row)}",
                 engine=engine,
                 dtype=_text(row.get("dtype")),
                 fingerprint=_text(row.get("fingerprint")),
             )
+
+
+def _base(row: Mapping[str, JSON]) -> str:
+    """What a LoRA adapter changes."""
+    if not row.get("base"):
+        return ""
+    return f", a LoRA adapter of {_text(row['base'])} (fingerprint {_text(row.get('base_fingerprint'))[:12]})"
 
 
 def _at(found: JSON, *keys: str) -> JSON:
