@@ -70,7 +70,7 @@ def train_sft(config: SftConfig, out: Path, tell: Listener, command: Sequence[st
     rows = read_rows(config.data, tell.note)
     policy = load_policy("model", config.model, config.lora)
     trained, held_out = encode(config, policy, rows, tell)
-    told = manifest.begin(out, config, command)
+    record = manifest.begin(out, config, command)
     show = partial(write_page, config.name, out, [SFT])
     if not (out / SFT / "training.json").exists():
         with told_when_full(config.microbatch):
@@ -80,7 +80,7 @@ def train_sft(config: SftConfig, out: Path, tell: Listener, command: Sequence[st
             save_sft(config, policy, facts_of(config, objective, trained, held_out), out)
             forget_state(work_of(out / SFT) / STATE)
     show()
-    manifest.finish(out, told)
+    manifest.finish(out, record)
     return out / SFT
 
 

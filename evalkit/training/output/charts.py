@@ -280,10 +280,10 @@ class Drawn:
 def draw(charts: Sequence[Chart], runs: Runs) -> list[Drawn]:
     """The charts that `runs` have numbers for, drawn."""
     counter = step_name(runs)
-    found = [(chart, _lines(chart, runs)) for chart in charts]
+    with_lines = [(chart, _lines(chart, runs)) for chart in charts]
     return [
         Drawn(chart, _key(chart, lines), _table(chart, lines, counter), _figure(chart, lines, counter))
-        for chart, lines in found
+        for chart, lines in with_lines
         if lines and (not chart.if_it_moves or any(len(set(line.y)) > 1 for line in lines))
     ]
 
@@ -385,9 +385,9 @@ def _trace(chart: Chart, line: Line, counter: str) -> Figure:
         # Where a training stays at one KL, a line would only scribble over its own points.
         "mode": "markers" if chart.root_of else "lines+markers",
         "name": shown(f"{line.run}, {chart.lines[line.column]}" if line.is_dotted else line.run),
-        "x": [_short(line.x[place]) for place in kept],
-        "y": [_short(line.y[place]) for place in kept],
-        "customdata": [line.steps[place] for place in kept],
+        "x": [_short(line.x[index]) for index in kept],
+        "y": [_short(line.y[index]) for index in kept],
+        "customdata": [line.steps[index] for index in kept],
         "hovertemplate": _hover(chart, counter),
         "line": {"color": colour, "width": 1.8, "dash": "dot" if line.is_dotted else "solid"},
         "marker": {

@@ -88,17 +88,17 @@ def training_page(title: str, runs: Runs, facts: Mapping[str, Any], charts: Sequ
         "sections": [section for section in sections if section[-1]],
         "facts": facts,
     }
-    own = "evalkit.training.output"
+    package = "evalkit.training.output"
     return render(
         "training.html.jinja",
-        [asset("evalkit.report.html", "style.css"), asset(own, "templates/training.css")],
+        [asset("evalkit.report.html", "style.css"), asset(package, "templates/training.css")],
         [
             *(asset("evalkit.report.html", name) for name in ("names.js", "charts.js")),
-            asset(own, "templates/training.js"),
+            asset(package, "templates/training.js"),
         ],
-        [found.figure for _, found in drawn],
+        [chart.figure for _, chart in drawn],
         view,
-        own,
+        package,
     )
 
 
@@ -125,15 +125,15 @@ def headline(runs: Runs) -> str:
     distances = {run: kl for run, rows in begun.items() if (kl := _last(rows, KL)) is not None}
     if len(distances) < 2:
         few = list(begun.items())[:MOST_TOLD]
-        told = [sentence for run, rows in few for sentence in (f"{run}: {_gain(rows)}.", _price(rows))]
+        sentences = [sentence for run, rows in few for sentence in (f"{run}: {_gain(rows)}.", _price(rows))]
     else:
         nearest, furthest = min(distances, key=distances.__getitem__), max(distances, key=distances.__getitem__)
-        told = [
+        sentences = [
             f"{nearest} stayed nearest to its reference: {_gain(begun[nearest])}.",
             f"{furthest} went furthest: {_gain(begun[furthest])}.",
             _price(begun[furthest]),
         ]
-    return " ".join(filter(None, [*told, _warning(begun)]))
+    return " ".join(filter(None, [*sentences, _warning(begun)]))
 
 
 def outcomes(runs: Runs) -> Outcomes:
@@ -157,10 +157,10 @@ def over_optimised_from(rows: Rows) -> int | None:
     size = len(known) // PARTS
     if size < 2:
         return None
-    parts = [known[-size * place :][:size] for place in range(PARTS, 0, -1)]
+    parts = [known[-size * index :][:size] for index in range(PARTS, 0, -1)]
     golds = [[gold for _, gold, _ in part] for part in parts]
     rewards = [statistics.fmean(reward for _, _, reward in part) for part in parts]
-    best = max(range(PARTS), key=lambda place: statistics.fmean(golds[place]))
+    best = max(range(PARTS), key=lambda index: statistics.fmean(golds[index]))
     fall = statistics.fmean(golds[best]) - statistics.fmean(golds[-1])
     error = math.sqrt((statistics.variance(golds[best]) + statistics.variance(golds[-1])) / size)
     return parts[best][size // 2][0] if fall > SURE * error and rewards[-1] > rewards[best] else None

@@ -65,7 +65,7 @@ def agreement(preferences: Iterable[Preference], values: Values) -> dict[str, di
             if math.isfinite(gap) and gap:
                 sides[group][judge].append(gap > 0)
     return {
-        group: {judge: sum(found) / len(found) if found else math.nan for judge, found in by_judge.items()}
+        group: {judge: sum(signs) / len(signs) if signs else math.nan for judge, signs in by_judge.items()}
         for group, by_judge in sides.items()
     }
 

@@ -47,8 +47,8 @@ def _objects(path: Path, columns: Columns) -> Iterator[Record]:
 
 
 def _items(path: Path) -> Iterator[Record]:
-    found = document(path)
-    for number, item in enumerate(found if isinstance(found, list) else [found], start=1):
+    content = document(path)
+    for number, item in enumerate(content if isinstance(content, list) else [content], start=1):
         if not isinstance(item, dict):
             raise RecordsError(f"{path}: item {number} is {type(item).__name__}; each is an object")
         yield f"{path}: item {number}", item
