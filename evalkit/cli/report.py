@@ -37,8 +37,8 @@ def report(runs: tuple[Path, ...], out: Path | None, history: bool, common_promp
     page, breaks = _history(runs, common_prompts) if history else (_report(runs), ())
     chosen = out or (Path("history.html") if history else _default(runs))
     write_file(chosen, page)
-    for found in breaks:
-        click.echo(found)
+    for line in breaks:
+        click.echo(line)
     click.echo(f"Report: {chosen}")
 
 
@@ -60,15 +60,15 @@ def compare(a: str, b: str, metrics: tuple[str, ...], common_prompts: bool, as_j
     """
     from evalkit.gate.compare import compare_sides, read_named_side
 
-    found = compare_sides(read_named_side(a), read_named_side(b), metrics, common_prompts)
+    comparison = compare_sides(read_named_side(a), read_named_side(b), metrics, common_prompts)
     if as_json:
         from evalkit.gate.formats.compare import to_json
 
-        click.echo(to_json(found))
+        click.echo(to_json(comparison))
     else:
         from evalkit.gate.formats.compare import show
 
-        show(found)
+        show(comparison)
 
 
 def _report(runs: tuple[Path, ...]) -> bytes:
@@ -86,8 +86,8 @@ def _history(runs: tuple[Path, ...], common_prompts: bool) -> tuple[bytes, tuple
     from evalkit.report.history.page import history_page
     from evalkit.report.history.read import read_history
 
-    found = read_history(runs, common_prompts)
-    return history_page(found).encode("utf-8", "replace"), found.breaks
+    history = read_history(runs, common_prompts)
+    return history_page(history).encode("utf-8", "replace"), history.breaks
 
 
 def _default(runs: tuple[Path, ...]) -> Path:
