@@ -30,7 +30,7 @@ from evalkit.training.output import manifest
 from evalkit.training.output.card import policy_card
 from evalkit.training.output.curves import Curves, LogRow
 from evalkit.training.output.folder import frame_as_chat, save_model
-from evalkit.training.output.page import write_page
+from evalkit.training.output.page import write_training_page
 from evalkit.training.ppo import RewardSources, TrainState, prepare, seed_torch, updates
 from evalkit.training.probe import probe_row
 from evalkit.training.rollout import sample
@@ -61,7 +61,7 @@ def train_ladder(config: PpoConfig, out: Path, tell: Listener, command: Sequence
             if not agreed((folder / "training.json").exists(), folder, accelerator):
                 train_checkpoint(config, beta, out, accelerator, tell if first else Quiet())
         if first:
-            write_page(config.name, out, map(name_of, config.beta))
+            write_training_page(config.name, out, map(name_of, config.beta))
             manifest.finish(out, record)
         accelerator.end_training()
     return folders
@@ -90,7 +90,7 @@ def train_checkpoint(config: PpoConfig, beta: float, out: Path, accelerator: Acc
             if done % config.save_every == 0 or done == config.updates:
                 save_state(state, work / STATE, done)
                 if accelerator.is_main_process:
-                    write_page(config.name, out, map(name_of, config.beta))
+                    write_training_page(config.name, out, map(name_of, config.beta))
     weights = gathered(state.policy.model.state_dict(), accelerator)
     if accelerator.is_main_process:
         save_policy(config, state, weights, beta, scale, out)

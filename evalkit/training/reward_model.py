@@ -49,7 +49,7 @@ from evalkit.training.models import (
 from evalkit.training.optimise import Objective, autocast, device_of_training, optimise
 from evalkit.training.output import manifest
 from evalkit.training.output.folder import save_model
-from evalkit.training.output.page import write_page
+from evalkit.training.output.page import write_training_page
 from evalkit.training.output.reward_card import reward_card
 from evalkit.training.preferences.preferences import Preference, read_preferences
 from evalkit.training.rollout import sample
@@ -102,7 +102,7 @@ def train_reward(config: RewardConfig, out: Path, tell: Listener, command: Seque
     sides = encode(config, policy, preferences, tell)
     check_sides(*sides, jobs)
     record = manifest.begin(out, config, command)
-    show = partial(write_page, config.name, out, jobs)
+    show = partial(write_training_page, config.name, out, jobs)
     missing = {name: group for name, group in jobs.items() if not (out / name / "training.json").exists()}
     if missing:
         with told_when_full(config.microbatch):

@@ -16,8 +16,8 @@ from typing import Any, Literal
 
 from evalkit.checkpoints.training_log import read_curves, step_of, work_of
 from evalkit.plumbing.arrays import is_number
-from evalkit.plumbing.files import write_file
 from evalkit.plumbing.prose import listed
+from evalkit.report.html.page_file import write_page
 from evalkit.report.html.render import asset, render
 from evalkit.report.plots import markers as signs
 from evalkit.training.output import manifest
@@ -102,7 +102,7 @@ def training_page(title: str, runs: Runs, facts: Mapping[str, Any], charts: Sequ
     )
 
 
-def write_page(title: str, out: Path, names: Iterable[str]) -> None:
+def write_training_page(title: str, out: Path, names: Iterable[str]) -> None:
     """Write training.html over the curves of the trainings `names` so far, with what is known of those that are done.
 
     Raises `StoreError`.
@@ -111,7 +111,7 @@ def write_page(title: str, out: Path, names: Iterable[str]) -> None:
     facts = json.loads((out / manifest.NAME).read_text(encoding="utf-8"))
     written = {name: out / name / "training.json" for name in runs if (out / name / "training.json").exists()}
     facts["checkpoints"] = {name: json.loads(path.read_text(encoding="utf-8")) for name, path in written.items()}
-    write_file(out / "training.html", training_page(title, runs, facts).encode("utf-8", "replace"))
+    write_page(out / "training.html", training_page(title, runs, facts))
 
 
 def headline(runs: Runs) -> str:
