@@ -318,7 +318,7 @@ class Group:
     def having(self, **more: Any) -> Group:
         """The same completions with more said of them; their words are not looked for again."""
         made = replace(self, **more)
-        vars(made).update({name: found for name, found in vars(self).items() if name in ("words", "texts")})
+        vars(made).update({name: value for name, value in vars(self).items() if name in ("words", "texts")})
         return made
 
 

@@ -143,8 +143,8 @@ def _read(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        told = f"make it again with: evalkit report {path.parent}" if path.name == PAGE else "run the suite again"
-        raise RecordsError(f"{path} cannot be read ({error.strerror}); {told}") from None
+        remedy = f"make it again with: evalkit report {path.parent}" if path.name == PAGE else "run the suite again"
+        raise RecordsError(f"{path} cannot be read ({error.strerror}); {remedy}") from None
 
 
 @contextlib.contextmanager

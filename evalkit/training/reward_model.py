@@ -323,7 +323,7 @@ def margins_of(config: RewardConfig, network: ValueNetwork, comparisons: Sequenc
 class Figures:
     """What held-out pairs say of a reward model."""
 
-    own: Judgement
+    of_group: Judgement
     """On the pairs of the group that it was trained for, or all."""
     by_group: Mapping[str, Mapping[str, float]]
     """Rater group -> pairs, accuracy, low, high; of all groups, also those it was not trained for."""
@@ -374,7 +374,7 @@ def facts_of(config: RewardConfig, group: str | None, pairs: Sequence[Comparison
         "conversations": sum(comparison.is_conversation for comparison in pairs),
         "prompts": len({comparison.prompt for comparison in pairs}),
         "settings": config.model_dump(mode="json", exclude={"preferences"}),
-        "held_out": asdict(figures.own),
+        "held_out": asdict(figures.of_group),
         "held_out_by_group": dict(figures.by_group),
     }
 

@@ -247,7 +247,7 @@ class Line:
     """One column of one training, without the rows that have no number for it."""
 
     run: str
-    place: int
+    index: int
     """Of the training on the page: decides colour and symbol."""
     column: str
     is_dotted: bool
@@ -308,18 +308,18 @@ def number_text(value: float | None, beside: float | None = None) -> str:
 
 def _lines(chart: Chart, runs: Runs) -> list[Line]:
     lines = [
-        _line(chart, run, place, column, rows)
-        for place, (run, rows) in enumerate(runs.items())
+        _line(chart, run, index, column, rows)
+        for index, (run, rows) in enumerate(runs.items())
         for column in chart.lines
     ]
     return [line for line in lines if line.y]
 
 
-def _line(chart: Chart, run: str, place: int, column: str, rows: Rows) -> Line:
+def _line(chart: Chart, run: str, index: int, column: str, rows: Rows) -> Line:
     known = [row for row in rows if is_number(row.get(column)) and is_number(_across(chart, row))]
     return Line(
         run,
-        place,
+        index,
         column,
         is_dotted=column != next(iter(chart.lines)),
         steps=[step_of(row) for row in known],
@@ -379,7 +379,7 @@ def _figure(chart: Chart, lines: Sequence[Line], counter: str) -> Figure:
 
 def _trace(chart: Chart, line: Line, counter: str) -> Figure:
     kept = range(len(line.y) - 1, -1, -max(1, math.ceil(len(line.y) / POINTS)))[::-1]
-    colour = signs.themed(line.place)
+    colour = signs.themed(line.index)
     return {
         "type": "scatter",
         # Where a training stays at one KL, a line would only scribble over its own points.
@@ -392,7 +392,7 @@ def _trace(chart: Chart, line: Line, counter: str) -> Figure:
         "line": {"color": colour, "width": 1.8, "dash": "dot" if line.is_dotted else "solid"},
         "marker": {
             "color": colour,
-            "symbol": signs.symbol(line.place),
+            "symbol": signs.symbol(line.index),
             "size": _sizes(chart, len(kept)),
             "opacity": 0.7 if chart.root_of else 1,
             "line": {"width": 0},

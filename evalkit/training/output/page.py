@@ -40,7 +40,7 @@ class Outcome:
     column: str
     words: str
     unit: str = ""
-    told: Literal["change", "last", "setting"] = "change"
+    shown_as: Literal["change", "last", "setting"] = "change"
     """As the first and the last value, as the last alone, or as the last with all its digits."""
 
 
@@ -52,7 +52,7 @@ GAINS = (
     Outcome("accuracy", "accuracy"),
     Outcome("held_out_accuracy", "held-out accuracy"),
 )
-BETA, KL = Outcome("beta", "beta", told="setting"), Outcome("kl", "KL", "nats a sequence", told="last")
+BETA, KL = Outcome("beta", "beta", shown_as="setting"), Outcome("kl", "KL", "nats a sequence", shown_as="last")
 PRICES = (
     Outcome("entropy", "entropy", "nats a sequence"),
     Outcome("probe_distinct_n", "distinct bigrams"),
@@ -84,7 +84,7 @@ def training_page(title: str, runs: Runs, facts: Mapping[str, Any], charts: Sequ
         "outcomes": outcomes(runs),
         "counter": step_name(runs),
         "last": LAST,
-        "keys": {run: (signs.colour(place), signs.mark(place)) for place, run in enumerate(runs)},
+        "keys": {run: (signs.colour(index), signs.mark(index)) for index, run in enumerate(runs)},
         "sections": [section for section in sections if section[-1]],
         "facts": facts,
     }
@@ -198,9 +198,9 @@ def _moved(rows: Rows, outcome: Outcome) -> str:
 
 def _cell(rows: Rows, outcome: Outcome) -> str:
     first, last = _first(rows, outcome), _last(rows, outcome)
-    if outcome.told == "setting" and last is not None:
+    if outcome.shown_as == "setting" and last is not None:
         return f"{last:g}"
-    if outcome.told == "last" or first == last:
+    if outcome.shown_as == "last" or first == last:
         return number_text(last)
     return f"{number_text(first, last)} → {number_text(last, first)}"
 

@@ -21,8 +21,8 @@ MAY_BE_EMPTY = frozenset({"prompt", "chosen", "rejected", "completion"})
 
 def records(path: Path, columns: Columns | None = None) -> Iterator[Record]:
     """(`file:line`, object) of all rows, their columns under the names that fields have here. Raises `RecordsError`."""
-    for place, (where, row) in enumerate(_objects(path, columns or {})):
-        if columns and not place:
+    for index, (where, row) in enumerate(_objects(path, columns or {})):
+        if columns and not index:
             _refuse_missing(columns, row, where)
         yield where, _renamed(row, columns) if columns else row
 
