@@ -30,7 +30,7 @@ KINDS = (DistributedType.NO, DistributedType.MULTI_GPU, DistributedType.MULTI_CP
 def open_accelerator(config: PpoConfig) -> Accelerator:
     """The machine as accelerate finds it; forward passes in bfloat16 on a GPU.
 
-    Raises `InputError` for a kind of launch that PPO does not know, and for a batch that cannot be dealt out evenly.
+    Raises `InputError` for a kind of launch that PPO does not know, and for a batch that cannot be split evenly.
     """
     on_gpu = torch.cuda.is_available()
     wanted = ("bfloat16" if on_gpu else "float32") if config.dtype == "auto" else config.dtype
@@ -61,7 +61,7 @@ def _check_kind(accelerator: Accelerator) -> None:
 
 
 def check_batch(config: PpoConfig, processes: int) -> None:
-    """Raises `InputError` for a batch that cannot be dealt out evenly."""
+    """Raises `InputError` for a batch that cannot be split evenly."""
     if config.batch % (config.minibatches * processes):
         raise InputError(
             f"batch is {config.batch}; over {processes} processes and {config.minibatches} minibatches it must be a "

@@ -12,7 +12,7 @@ from typing import Literal, TypeAlias
 
 from evalkit.checkpoints.training_log import STEPS, Value, step_of
 from evalkit.plumbing.arrays import is_number
-from evalkit.report.plots import markers as signs
+from evalkit.report.plots import markers
 from evalkit.report.plots.figures import GRID, Figure, page_layout, shown
 
 Rows: TypeAlias = Sequence[Mapping[str, Value]]
@@ -379,7 +379,7 @@ def _figure(chart: Chart, lines: Sequence[Line], counter: str) -> Figure:
 
 def _trace(chart: Chart, line: Line, counter: str) -> Figure:
     kept = range(len(line.y) - 1, -1, -max(1, math.ceil(len(line.y) / POINTS)))[::-1]
-    colour = signs.themed(line.index)
+    colour = markers.themed(line.index)
     return {
         "type": "scatter",
         # Where a training stays at one KL, a line would only scribble over its own points.
@@ -392,7 +392,7 @@ def _trace(chart: Chart, line: Line, counter: str) -> Figure:
         "line": {"color": colour, "width": 1.8, "dash": "dot" if line.is_dotted else "solid"},
         "marker": {
             "color": colour,
-            "symbol": signs.symbol(line.index),
+            "symbol": markers.symbol(line.index),
             "size": _sizes(chart, len(kept)),
             "opacity": 0.7 if chart.root_of else 1,
             "line": {"width": 0},

@@ -19,7 +19,7 @@ from evalkit.plumbing.arrays import is_number
 from evalkit.plumbing.prose import listed
 from evalkit.report.html.page_file import write_page
 from evalkit.report.html.render import asset, render
-from evalkit.report.plots import markers as signs
+from evalkit.report.plots import markers
 from evalkit.training.output import manifest
 from evalkit.training.output.charts import CHARTS, SECTIONS, Chart, Rows, Runs, draw, number_text, step_name
 
@@ -84,7 +84,7 @@ def training_page(title: str, runs: Runs, facts: Mapping[str, Any], charts: Sequ
         "outcomes": outcomes(runs),
         "counter": step_name(runs),
         "last": LAST,
-        "keys": {run: (signs.colour(index), signs.mark(index)) for index, run in enumerate(runs)},
+        "keys": {run: (markers.colour(index), markers.mark(index)) for index, run in enumerate(runs)},
         "sections": [section for section in sections if section[-1]],
         "facts": facts,
     }
