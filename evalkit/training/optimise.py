@@ -150,7 +150,7 @@ def evaluate(config: RewardConfig | SftConfig, objective: Objective[Item], items
 
 
 def minibatch(config: RewardConfig | SftConfig, count: int, step: int) -> Sequence[int]:
-    """Which of `count` items a step takes: an epoch, shuffled, is cut into minibatches of which none is larger than another by more than one item."""
+    """Which of `count` items a step takes: an epoch is shuffled and cut into minibatches that differ in size by one at most."""
     turns = _turns(config, count)
     return _order(config.seed, step // turns, count)[step % turns :: turns]
 

@@ -30,8 +30,8 @@ def simulate(config: PrefsSimulateConfig, tell: Listener) -> list[Preference]:
 def label_pairs(config: PrefsSimulateConfig, pairs: Sequence[Pair], values: Values, tell: Listener) -> list[Preference]:
     """Who prefers which: for every pair, one preference of the group that it is assigned to, or one of every group.
 
-    Pairs in order, groups by name. A pair is assigned to group g with probability share(g) / sum of shares, there to each
-    rater alike. Pairs that their group cannot judge are left out and counted.
+    Pairs in order, groups by name. A pair is assigned to group g with probability share(g) / sum of shares, there to
+    each rater alike. Pairs that their group cannot judge are left out and counted.
     Raises `InputError` when none is left.
     """
     preferences = []
