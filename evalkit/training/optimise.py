@@ -150,7 +150,7 @@ def evaluate(config: RewardConfig | SftConfig, objective: Objective[Item], items
 
 
 def minibatch(config: RewardConfig | SftConfig, count: int, step: int) -> Sequence[int]:
-    """Which of `count` items a step takes: an epoch is shuffled and cut into minibatches that differ in size by one at most."""
+    """Which of `count` items a step takes: a shuffled epoch is cut into minibatches, equal in size up to one item."""
     turns = _turns(config, count)
     return _order(config.seed, step // turns, count)[step % turns :: turns]
 
