@@ -19,7 +19,7 @@ from evalkit.gate.sides import Pair, Side, choose_pairs, estimates_of, is_one_te
 from evalkit.metrics.registry import is_by_prompt
 from evalkit.plumbing.prose import counted
 from evalkit.records import Arm, Difference, Estimate
-from evalkit.report.sections.tables import unlike_fields
+from evalkit.report.wording import unlike_fields
 from evalkit.runs.asked import Common, common_to, few
 
 
