@@ -16,8 +16,11 @@ from evalkit.plumbing.did_you_mean import did_you_mean
 from evalkit.plumbing.jsonl import jsonl_rows
 from evalkit.plumbing.unread import Notice, say, unread_note
 from evalkit.records import Prompt
+from evalkit.suite.conversations import ASKED, prompt_fields
 
-FIELDS = ("id", "text", "tags", "answer", "match", "references", "choices", "cluster", "checks")
+FIELDS = ("id", "text", "tags", "answer", "match", "references", "choices", "cluster", "checks", "messages", "prompt")
+AS_JSON = ("references", "choices", "checks", "messages")
+"""Fields that a cell of CSV holds as JSON."""
 
 
 class PromptSource(BaseModel):
@@ -41,8 +44,13 @@ class PromptSource(BaseModel):
 
     @property
     def read(self) -> dict[str, str]:
-        """Field -> the column that holds it."""
-        return {field: self.columns.get(field, field) for field in FIELDS}
+        """Field -> the column that holds it.
+
+        Where `columns` says which one holds what is asked, none is looked for under the other names of that.
+        """
+        named = [field for field in ASKED if field in self.columns]
+        fields = [field for field in FIELDS if not named or field not in ASKED or field in named]
+        return {field: self.columns.get(field, field) for field in fields}
 
     @model_validator(mode="after")
     def _is_one(self) -> PromptSource:
@@ -71,9 +79,11 @@ def read_prompts(source: PromptSource, folder: Path, place: str, notice: Notice 
         given = {field: _plain(field, value) for field, value in fields.items() if _is_given(value)}
         given.setdefault("id", f"row-{number:05d}")
         try:
-            prompts.append(adapter.validate_python(given))
+            prompts.append(adapter.validate_python(prompt_fields(given, source.read)))
         except ValidationError as error:
             raise SuiteError(f"{where}: {_first_problem(error, source, row)}") from None
+        except ValueError as error:
+            raise SuiteError(f"{where}: {error}") from None
     if not prompts:
         raise SuiteError(f"{place}: {source.file or source.dataset} holds no prompts; a suite needs at least one")
     _refuse_missing(source, columns, place)
@@ -204,7 +214,7 @@ def _plain(field: str, value: Any) -> Any:
         return str(value)
     if isinstance(value, str) and field == "tags":
         return tuple(tag.strip() for tag in value.split(";") if tag.strip())
-    if isinstance(value, str) and field in ("references", "choices", "checks"):
+    if isinstance(value, str) and (field in AS_JSON or (field == "prompt" and _is_turns(value))):
         try:
             return json.loads(value)
         except ValueError:
@@ -212,6 +222,15 @@ def _plain(field: str, value: Any) -> Any:
     if isinstance(value, int) and field == "cluster":
         return str(value)
     return value
+
+
+def _is_turns(cell: str) -> bool:
+    """Whether a cell holds a list of turns, and no text that happens to begin with a bracket."""
+    try:
+        turns = json.loads(cell)
+    except ValueError:
+        return False
+    return isinstance(turns, list) and bool(turns) and all(isinstance(turn, dict) for turn in turns)
 
 
 def _first_problem(error: ValidationError, source: PromptSource, row: dict[str, Any]) -> str:

@@ -11,7 +11,7 @@ from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 from evalkit.checkpoints.spec import NAME, CheckpointSpec, Texts
 from evalkit.plumbing.typed_yaml import Part, read_part
 from evalkit.plumbing.unread import Notice, say
-from evalkit.records import Prompt
+from evalkit.suite.conversations import SuitePrompt
 from evalkit.suite.prompts import PromptSource, check_prompts, read_prompts
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -95,7 +95,7 @@ class Training(Job):
 class Prompted(Job):
     """Work on prompts."""
 
-    prompts: tuple[Prompt, ...] = ()
+    prompts: tuple[SuitePrompt, ...] = ()
     """Prompts written here ..."""
     prompts_from: PromptSource | None = None
     """... or read from a file or a data set."""
