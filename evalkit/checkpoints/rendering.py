@@ -62,8 +62,8 @@ def _for_server(spec: CheckpointSpec, checkpoint: Checkpoint, prompt: Prompt) ->
 def _check_server(checkpoint: Checkpoint, spec: CheckpointSpec) -> None:
     if spec.chat_template_kwargs and dict(checkpoint.served).get("owned_by") != "vllm":
         raise CheckpointError(
-            f"checkpoint {checkpoint.name!r}: chat_template_kwargs: only vLLM servers are known to hand them to the chat "
-            f"template, and {checkpoint.location} does not say that it is one; leave them out"
+            f"checkpoint {checkpoint.name!r}: chat_template_kwargs: only vLLM servers are known to hand them to the "
+            f"chat template, and {checkpoint.location} does not say that it is one; leave them out"
         )
 
 

@@ -11,8 +11,8 @@ from evalkit.plumbing.typed_yaml import Part
 from evalkit.records import Kind
 
 NOT_FOR_TEMPLATES = (
-    "add_generation_prompt", "chat_template", "continue_final_message", "conversation", "documents", "max_length", "messages", "padding",
-    "return_dict", "return_tensors", "tokenize", "tokenizer_kwargs", "tools", "truncation",
+    "add_generation_prompt", "chat_template", "continue_final_message", "conversation", "documents", "max_length",
+    "messages", "padding", "return_dict", "return_tensors", "tokenize", "tokenizer_kwargs", "tools", "truncation",
 )  # fmt: skip
 """Settings of rendering that are no part of a template's own."""
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"

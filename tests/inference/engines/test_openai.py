@@ -138,6 +138,21 @@ def test_servers_other_than_vllm_hear_only_of_the_openai_api(server: Server, sam
         engine.logprobs([((1,), (2,))])
 
 
+def test_a_vllm_server_is_sent_the_turns_and_what_its_chat_template_is_to_be_told(
+    server: Server, sampling: Make
+) -> None:
+    server.models = [{"id": "m", "object": "model", "owned_by": "vllm", "created": 0}]
+    server.answer = lambda request: (200, choices(request["n"], message={"role": "assistant", "content": "hello"}))
+    turns = (("system", "be brief"), ("user", "w6"), ("assistant", "w7"), ("user", "w8"))
+    told = Rendered("one", "", (), turns, '{"enable_thinking": false}')
+    [asked, *_] = [OpenAIEngine(remote(server.url, "tuned"), 0).sample([one], sampling(), 1, ignore)[0].text for one in (told, CHAT)]  # fmt: skip
+    assert asked == "hello"
+    first, second = server.requests
+    assert first["messages"] == [{"role": role, "content": text} for role, text in turns]
+    assert first["chat_template_kwargs"] == {"enable_thinking": False}
+    assert "chat_template_kwargs" not in second
+
+
 def test_the_api_key_comes_from_the_environment(
     server: Server, sampling: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
