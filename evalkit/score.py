@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, cast, get_args
 
 import numpy as np
 
@@ -229,7 +229,7 @@ def _conversation(row: TextRow) -> tuple[Message, ...]:
     roles = get_args(Role)
     if len(row.messages) < 2 or not all(role in roles and content for role, content in row.messages):
         return ()
-    return tuple(Message(role, content) for role, content in row.messages)
+    return tuple(Message(cast(Role, role), content) for role, content in row.messages)
 
 
 def _check_prompt(prompt: Prompt, where: str) -> None:

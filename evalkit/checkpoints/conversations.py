@@ -30,6 +30,12 @@ def turn_opening(frame: Frame, role: str) -> str:
     return frame.transcript.split("{content}")[0].replace("{role}", ROLE_NAMES[role]).rstrip()
 
 
+def turn_ends(frame: Frame) -> tuple[str, ...]:
+    """What ends an answer in a transcript: the next turn of anybody else; nothing where turns show no role."""
+    openings = [turn_opening(frame, role) for role in ("user", "system")]
+    return tuple(dict.fromkeys(f"\n{opening}" for opening in openings if opening))
+
+
 def _turn(frame: Frame, role: str, content: str) -> str:
     return frame.transcript.replace("{role}", ROLE_NAMES[role]).replace("{content}", content)
 
@@ -43,8 +49,8 @@ def chat_turns(name: str, spec: CheckpointSpec, prompt: Prompt) -> tuple[tuple[s
     own = [(turn.role, turn.content) for turn in prompt.turns]
     if spec.system and own[0][0] == "system":
         raise CheckpointError(
-            f"prompt {prompt.id!r} has a system turn, and checkpoint {name!r} a `system` message: only one can be said; "
-            "leave one of the two out"
+            f"prompt {prompt.id!r} has a system turn, and checkpoint {name!r} a `system` message: only one can "
+            "be said; leave one of the two out"
         )
     turns = [("system", spec.system), *own] if spec.system else own
     return tuple(merged(turns) if spec.system_into_user else turns)

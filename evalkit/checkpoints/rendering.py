@@ -68,7 +68,7 @@ def _check_server(checkpoint: Checkpoint, spec: CheckpointSpec) -> None:
 
 
 def _key(checkpoint: Checkpoint, spec: CheckpointSpec, prompts: Sequence[Prompt]) -> str:
-    asked = [
+    asked: list[Any] = [
         checkpoint.fingerprint,
         spec.kind,
         spec.frame.model_dump(exclude={"transcript"}),

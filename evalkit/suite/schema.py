@@ -19,7 +19,7 @@ from pydantic import (
     model_validator,
 )
 
-from evalkit.checkpoints.conversations import turn_opening
+from evalkit.checkpoints.conversations import turn_ends
 from evalkit.checkpoints.spec import NAME, CheckpointSpec, Frame, Temperatures, Texts
 from evalkit.errors import MetricError, SuiteError
 from evalkit.metrics.registry import Measure, parse
@@ -196,8 +196,7 @@ class Suite(Part):
         spec = self.checkpoints[checkpoint]
         if spec.kind != "base":
             return tuple(dict.fromkeys(stop))
-        opening = turn_opening(spec.frame, "user")
-        turns = (f"\n{opening}",) if opening and any(prompt.messages for prompt in self.prompts) else ()
+        turns = turn_ends(spec.frame) if any(prompt.messages for prompt in self.prompts) else ()
         return tuple(dict.fromkeys((*stop, *spec.frame.stop, *turns)))
 
 

@@ -51,7 +51,7 @@ def test_the_frame_says_how_turns_are_written_and_examples_go_before_them() -> N
     assert in_transcript(frame, TURNS[1:2]) == "<User>1+1?</>\n<Assistant>2</>\n\n<User>hello</>\n<Assistant>"
     braces = (Message("user", "a {role} {content}"),)
     assert in_transcript(Frame(), braces) == "User: a {role} {content}\nAssistant:"
-    with pytest.raises(ValidationError, match="must hold {content} once"):
+    with pytest.raises(ValidationError, match=r"must hold \{content\} once"):
         Frame(transcript="{role}")
 
 

@@ -162,9 +162,9 @@ def test_a_prompt_that_was_written_down_is_read_again() -> None:
     assert prompt_fields("not a mapping") == "not a mapping"
 
 
-def test_a_transcript_s_user_turn_ends_a_base_s_answer_where_there_are_turns(tmp_path: Path) -> None:
+def test_the_next_turn_ends_a_base_s_answer_where_there_are_conversations(tmp_path: Path) -> None:
     stops = [suite_of(tmp_path, {"id": "a", **way}).settings("base")[0].stop for way in ({"text": "x"}, {"messages": CHAT})]  # fmt: skip
-    assert stops == [("\nPrompt:",), ("\nPrompt:", "\nUser:")]
+    assert stops == [("\nPrompt:",), ("\nPrompt:", "\nUser:", "\nSystem:")]
 
 
 def test_the_schema_tells_editors_of_turns() -> None:
