@@ -14,6 +14,7 @@ from evalkit.metrics.answer_match import check_answer
 from evalkit.metrics.task_checks import read_checks
 from evalkit.plumbing.did_you_mean import did_you_mean
 from evalkit.plumbing.jsonl import jsonl_rows
+from evalkit.plumbing.transcript import turns_in_cell
 from evalkit.plumbing.unread import Notice, say, unread_note
 from evalkit.records import Prompt
 from evalkit.suite.conversations import ASKED, prompt_fields
@@ -214,23 +215,16 @@ def _plain(field: str, value: Any) -> Any:
         return str(value)
     if isinstance(value, str) and field == "tags":
         return tuple(tag.strip() for tag in value.split(";") if tag.strip())
-    if isinstance(value, str) and (field in AS_JSON or (field == "prompt" and _is_turns(value))):
+    if isinstance(value, str) and field in AS_JSON:
         try:
             return json.loads(value)
         except ValueError:
             return value
+    if isinstance(value, str) and field == "prompt":
+        return turns_in_cell(value) or value
     if isinstance(value, int) and field == "cluster":
         return str(value)
     return value
-
-
-def _is_turns(cell: str) -> bool:
-    """Whether a cell holds a list of turns, and no text that happens to begin with a bracket."""
-    try:
-        turns = json.loads(cell)
-    except ValueError:
-        return False
-    return isinstance(turns, list) and bool(turns) and all(isinstance(turn, dict) for turn in turns)
 
 
 def _first_problem(error: ValidationError, source: PromptSource, row: dict[str, Any]) -> str:
