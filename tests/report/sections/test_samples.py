@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from typing import Any
 
 import pytest
 
@@ -86,10 +87,10 @@ def _first(content: ReportContent) -> tuple[str, tuple[str, ...]]:
 
 def test_a_conversation_is_listed_with_its_turns(two_arms: ReportContent) -> None:
     content = of_texts(two_arms, "yes")
-    [plain] = samples.pack(content).prompts
+    plain: Any = samples.pack(content).prompts[0]
     assert "turns" not in plain
     [group] = content.groups["base"]
     turns = (Message("system", "be brief"), Message("user", "<b>Well?</b>"))
     asked = Group(dataclasses.replace(group.prompt, messages=turns), group.completions)
-    [chat] = samples.pack(dataclasses.replace(content, groups={"base": [asked]})).prompts
+    chat: Any = samples.pack(dataclasses.replace(content, groups={"base": [asked]})).prompts[0]
     assert chat["turns"] == [["system", "be brief"], ["user", "<b>Well?</b>"]]
