@@ -280,6 +280,17 @@ class TestRealServer:
         assert {one.finish_reason for one in done} <= {"stop", "length"}
         assert len({one.token_ids for one in done}) > 8
 
+    def test_its_chat_template_gets_all_turns_and_what_it_is_to_be_told(
+        self, served_tuned: Engine, transformers_engine: Engine, sampling: Make
+    ) -> None:
+        turns = (("system", "w6"), ("user", "w7"), ("assistant", "w8"), ("user", "w6"))
+        loud = Rendered("one", "", (), turns, '{"loud": true}')
+        done = served_tuned.sample([loud], sampling(n=4), 1, ignore)
+        ids = (1, 10, 13, 11, 13, 12, 13, 10, 13, 9)  # each turn's word and w9; w5 where it is told to be loud
+        scored = transformers_engine.logprobs([(ids, one.token_ids) for one in done])
+        for one, given in zip(done, scored, strict=True):
+            assert one.logprobs == pytest.approx(given, abs=1e-3)
+
     def test_given_texts_are_scored_as_by_the_local_engine(
         self, served_base: Engine, transformers_engine: Engine
     ) -> None:
