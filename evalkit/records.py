@@ -28,6 +28,7 @@ Side = Literal["quality", "diversity", "match", "neither"]
 """What a measure speaks of: how good answers are, how much they differ, how near they come to a stated distribution
 or to people's texts, or none of these."""
 FinishReason = Literal["stop", "length"]
+Role = Literal["system", "user", "assistant"]
 CONFIDENCE = 0.95
 """The level of every interval that evalkit prints."""
 SCHEMA = 3
@@ -44,6 +45,16 @@ RANKS = (1, 2, 3, 5, 8, 13, 21, 34, 55, 89, 144, 233, 377, 610, 987)
 
 
 @dataclass(frozen=True, slots=True)
+class Message:
+    """One turn of a conversation."""
+
+    __pydantic_config__: ClassVar[Any] = {"extra": "forbid", "use_attribute_docstrings": True}
+
+    role: Role
+    content: Annotated[str, at.MinLen(1)]
+
+
+@dataclass(frozen=True, slots=True)
 class Prompt:
     """One question put to every arm."""
 
@@ -52,7 +63,7 @@ class Prompt:
     id: Annotated[str, at.MinLen(1)]
     """Unique within the suite."""
     text: Annotated[str, at.MinLen(1)]
-    """What is asked, before a frame or a chat template is put around it."""
+    """What is asked, before a frame or a chat template is put around it; of a conversation its transcript."""
     tags: tuple[str, ...] = ()
     """Words to group and filter by."""
     answer: str | None = None
@@ -67,11 +78,18 @@ class Prompt:
     """Prompts that belong together (paraphrases of one question) name the same; without one a prompt is by itself."""
     checks: tuple[str, ...] = ()
     """What its answers can be seen to be from their text alone, as in `one_line`, `max_words:40`, `language:en`."""
+    messages: tuple[Message, ...] = ()
+    """The turns of a conversation; empty where one user turn is all, which is then `text`."""
+
+    @property
+    def turns(self) -> tuple[Message, ...]:
+        """What is asked, as turns: at least one, the last one the user's."""
+        return self.messages or (Message("user", self.text),)
 
     def asked(self) -> dict[str, Any]:
-        """What was asked, for hashes of it: `checks` only where there are some, and not what it belongs to."""
-        fields = asdict(self)
-        return {name: fields[name] for name in fields if name != "cluster" and (name != "checks" or self.checks)}
+        """What was asked, for hashes of it: `checks`, `messages` only where there are some, not what it belongs to."""
+        left_out = {"cluster"} | {name for name in ("checks", "messages") if not getattr(self, name)}
+        return {name: value for name, value in asdict(self).items() if name not in left_out}
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,6 +219,8 @@ class Rendered:
     """Empty for a remote checkpoint, whose server tokenizes."""
     messages: tuple[tuple[str, str], ...] = ()
     """(role, content) pairs for a server that applies the chat template itself; else empty."""
+    chat_template_kwargs: str = ""
+    """JSON of what that server hands to its chat template besides; else empty."""
 
 
 @dataclass(frozen=True, slots=True)

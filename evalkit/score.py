@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, cast, get_args
 
 import numpy as np
 
@@ -29,7 +29,7 @@ from evalkit.plumbing.progress import Listener
 from evalkit.plumbing.prose import counted
 from evalkit.plumbing.text_rows import PythonTexts, text_rows
 from evalkit.plumbing.tokenizer import Asked
-from evalkit.records import Alarm, Arm, Better, Completion, Estimate, Given, Group, Prompt, Summary
+from evalkit.records import Alarm, Arm, Better, Completion, Estimate, Given, Group, Message, Prompt, Role, Summary
 from evalkit.report.content.content import ReportContent
 from evalkit.report.html.page_file import page_bytes
 from evalkit.report.page import build_report
@@ -272,6 +272,7 @@ def _gather(texts: Texts) -> tuple[list[Prompt], Rows, list[str]]:
             references=row.references,
             cluster=row.cluster,
             checks=row.checks,
+            messages=_conversation(row),
         )
         if row.prompt_id not in prompts:
             _check_prompt(prompt, row.where)
@@ -279,12 +280,20 @@ def _gather(texts: Texts) -> tuple[list[Prompt], Rows, list[str]]:
         where, known = prompts[row.prompt_id]
         if texts.are_rendered and prompt.text != known.text:
             reread[prompt.id] = None
-            prompt = replace(prompt, text=known.text)
+            prompt = replace(prompt, text=known.text, messages=known.messages)
         _refuse_another(row.where, prompt, where, known)
         rows.setdefault(arm, {}).setdefault(row.prompt_id, []).append(row)
     told = f"{counted(len(reread), 'prompt')} were put in other words to some arms (examples or a template around them)"
     notes = [f"{told}; they are paired by their hashes, and shown as the first arm saw them"] if reread else []
     return [prompt for _, prompt in prompts.values()], rows, notes
+
+
+def _conversation(row: TextRow) -> tuple[Message, ...]:
+    """A row's turns, where there are several, all of them text of roles that prompts have; else its text says it."""
+    roles = get_args(Role)
+    if len(row.messages) < 2 or not all(role in roles and content for role, content in row.messages):
+        return ()
+    return tuple(Message(cast(Role, role), content) for role, content in row.messages)
 
 
 def _check_prompt(prompt: Prompt, where: str) -> None:

@@ -53,6 +53,15 @@ def test_rows_and_lists_say_the_same(write: Write) -> None:
     assert values(listed.summary)["length", "texts"] == 3
 
 
+def test_a_conversation_in_a_file_is_kept_as_turns(write: Write) -> None:
+    chat = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Well?"}]
+    one = [{"role": "user", "content": "Well?"}]
+    path = write(row("a b") | {"prompt": chat}, row("a c", "q") | {"prompt": one})
+    page = score_file(path, ["length"], None, Quiet()).page.decode()
+    assert '"turns":[["system","Be brief."],["user","Well?"]]' in page
+    assert page.count('"turns":') == 1
+
+
 def test_keys_that_are_not_read_are_noted_once(write: Write, capsys: pytest.CaptureFixture[str]) -> None:
     path = write(row("a b", awnser="4", model="m"), row("a c", model="m"))
     score_file(path, ["length"], None, Quiet())

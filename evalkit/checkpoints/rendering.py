@@ -7,16 +7,20 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, cast
 
 from evalkit.checkpoints.adapters import tokenizer_folder
+from evalkit.checkpoints.conversations import chat_turns, in_transcript, merged
 from evalkit.checkpoints.spec import CheckpointSpec, Frame
 from evalkit.errors import CheckpointError
 from evalkit.plumbing.files import cache_folder, write_atomically
 from evalkit.records import Checkpoint, Prompt, Rendered
+
+INTO_USER = "; `system_into_user: true` on the checkpoint puts the system turn before the first user turn's text"
 
 
 def render(checkpoint: Checkpoint, spec: CheckpointSpec, prompts: Sequence[Prompt]) -> list[Rendered]:
@@ -24,10 +28,11 @@ def render(checkpoint: Checkpoint, spec: CheckpointSpec, prompts: Sequence[Promp
 
     Base checkpoints are asked through their frame, and the tokenizer adds its special tokens; tuned ones through their
     chat template, which writes its special tokens itself, so that none is added twice.
-    Raises `CheckpointError` when there is no tokenizer, or no chat template on a tuned checkpoint.
+    Raises `CheckpointError` when there is no tokenizer, no chat template on a tuned checkpoint, or one that refuses.
     """
     if checkpoint.is_remote:
-        return [_for_server(spec, prompt) for prompt in prompts]
+        _check_server(checkpoint, spec)
+        return [_for_server(spec, checkpoint, prompt) for prompt in prompts]
     note = cache_folder("rendered") / f"{_key(checkpoint, spec, prompts)}.json"
     if note.exists():
         pairs = json.loads(note.read_text(encoding="utf-8"))
@@ -43,21 +48,36 @@ def in_frame(frame: Frame, prompt: str) -> str:
     return "\n\n".join([*shots, frame.template.replace("{prompt}", prompt)])
 
 
-def _for_server(spec: CheckpointSpec, prompt: Prompt) -> Rendered:
+def _asked_of_base(frame: Frame, prompt: Prompt) -> str:
+    return in_transcript(frame, prompt.messages) if prompt.messages else in_frame(frame, prompt.text)
+
+
+def _for_server(spec: CheckpointSpec, checkpoint: Checkpoint, prompt: Prompt) -> Rendered:
     if spec.kind == "base":
-        return Rendered(prompt.id, in_frame(spec.frame, prompt.text), ())
-    messages = tuple((message["role"], message["content"]) for message in _messages(spec, prompt.text))
-    return Rendered(prompt.id, prompt.text, (), messages)
+        return Rendered(prompt.id, _asked_of_base(spec.frame, prompt), ())
+    kwargs = json.dumps(spec.chat_template_kwargs, sort_keys=True) if spec.chat_template_kwargs else ""
+    return Rendered(prompt.id, prompt.text, (), chat_turns(checkpoint.name, spec, prompt), kwargs)
+
+
+def _check_server(checkpoint: Checkpoint, spec: CheckpointSpec) -> None:
+    if spec.chat_template_kwargs and dict(checkpoint.served).get("owned_by") != "vllm":
+        raise CheckpointError(
+            f"checkpoint {checkpoint.name!r}: chat_template_kwargs: only vLLM servers are known to hand them to the "
+            f"chat template, and {checkpoint.location} does not say that it is one; leave them out"
+        )
 
 
 def _key(checkpoint: Checkpoint, spec: CheckpointSpec, prompts: Sequence[Prompt]) -> str:
-    asked = [
+    asked: list[Any] = [
         checkpoint.fingerprint,
         spec.kind,
-        spec.frame.model_dump(),
+        spec.frame.model_dump(exclude={"transcript"}),
         spec.system,
         [prompt.text for prompt in prompts],
     ]
+    turns = [[(turn.role, turn.content) for turn in prompt.messages] for prompt in prompts]
+    if any(turns) or spec.chat_template_kwargs or spec.system_into_user:
+        asked += [turns, spec.frame.transcript, spec.chat_template_kwargs, spec.system_into_user]
     decides = json.dumps([version("transformers"), version("tokenizers"), *asked])
     return hashlib.sha256(decides.encode()).hexdigest()
 
@@ -65,9 +85,10 @@ def _key(checkpoint: Checkpoint, spec: CheckpointSpec, prompts: Sequence[Prompt]
 def _tokenize(checkpoint: Checkpoint, spec: CheckpointSpec, prompts: Sequence[Prompt]) -> list[tuple[str, list[int]]]:
     tokenizer = load_tokenizer(checkpoint)
     if spec.kind == "base":
-        texts = [in_frame(spec.frame, prompt.text) for prompt in prompts]
+        texts = [_asked_of_base(spec.frame, prompt) for prompt in prompts]
     else:
-        texts = [_in_chat(tokenizer, checkpoint, spec, prompt.text) for prompt in prompts]
+        _check_template(tokenizer, checkpoint, spec)
+        texts = [_in_chat(tokenizer, checkpoint, spec, prompt) for prompt in prompts]
     return [(text, encode(tokenizer, text, spec.kind == "base")) for text in texts]
 
 
@@ -97,27 +118,60 @@ def vocabulary_hash(checkpoint: Checkpoint) -> str:
     return hashlib.sha256(json.dumps(vocabulary, sort_keys=True).encode("utf-8")).hexdigest()[:12]
 
 
-def _in_chat(tokenizer: Any, checkpoint: Checkpoint, spec: CheckpointSpec, prompt: str) -> str:
-    from jinja2 import TemplateError
-
+def _check_template(tokenizer: Any, checkpoint: Checkpoint, spec: CheckpointSpec) -> None:
     if not tokenizer.chat_template:
         raise CheckpointError(
             f"checkpoint {checkpoint.name!r} is called tuned but has no chat template; "
             "say `kind: base` to ask it through a frame, or add a chat_template to its tokenizer"
         )
+    for name in spec.chat_template_kwargs:
+        # A template is silent about what it does not know.
+        if not re.search(rf"\b{re.escape(name)}\b", str(tokenizer.chat_template)):
+            raise CheckpointError(
+                f"checkpoint {checkpoint.name!r}: chat_template_kwargs.{name}: its chat template reads nothing of this "
+                "name; see to the spelling, or leave it out"
+            )
+
+
+def _in_chat(tokenizer: Any, checkpoint: Checkpoint, spec: CheckpointSpec, prompt: Prompt) -> str:
+    from jinja2 import TemplateError
+
+    turns = chat_turns(checkpoint.name, spec, prompt)
     try:
-        return cast(
-            str, tokenizer.apply_chat_template(_messages(spec, prompt), tokenize=False, add_generation_prompt=True)
-        )
+        text = _applied(tokenizer, spec, turns)
     except TemplateError as error:
         raise CheckpointError(
-            f"checkpoint {checkpoint.name!r}: its chat template refuses the prompt: {error}"
+            f"checkpoint {checkpoint.name!r}: its chat template refuses the prompt: {error} (prompt {prompt.id!r})"
+            + (INTO_USER if _takes_merged(tokenizer, spec, turns) else "")
         ) from None
+    role, content = turns[0]
+    if role == "system" and content.strip() not in text:
+        raise CheckpointError(
+            f"checkpoint {checkpoint.name!r}: its chat template leaves out the system turn of prompt {prompt.id!r}"
+            + INTO_USER
+        )
+    return text
 
 
-def _messages(spec: CheckpointSpec, prompt: str) -> list[dict[str, str]]:
-    system = [{"role": "system", "content": spec.system}] if spec.system else []
-    return [*system, {"role": "user", "content": prompt}]
+def _applied(tokenizer: Any, spec: CheckpointSpec, turns: Sequence[tuple[str, str]]) -> str:
+    messages = [{"role": role, "content": content} for role, content in turns]
+    made = tokenizer.apply_chat_template(
+        messages, tokenize=False, add_generation_prompt=True, **spec.chat_template_kwargs
+    )
+    return cast(str, made)
+
+
+def _takes_merged(tokenizer: Any, spec: CheckpointSpec, turns: Sequence[tuple[str, str]]) -> bool:
+    """Whether the system turn is all that the chat template refuses."""
+    from jinja2 import TemplateError
+
+    if turns[0][0] != "system":
+        return False
+    try:
+        _applied(tokenizer, spec, merged(turns))
+    except TemplateError:
+        return False
+    return True
 
 
 def encode(tokenizer: Any, text: str, add_special_tokens: bool) -> list[int]:

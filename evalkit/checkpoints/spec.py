@@ -5,11 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, WithJsonSchema, field_validator
+from pydantic import BeforeValidator, Field, JsonValue, WithJsonSchema, field_validator, model_validator
 
 from evalkit.plumbing.typed_yaml import Part
 from evalkit.records import Kind
 
+NOT_FOR_TEMPLATES = (
+    "add_generation_prompt", "chat_template", "continue_final_message", "conversation", "documents", "max_length",
+    "messages", "padding", "return_dict", "return_tensors", "tokenize", "tokenizer_kwargs", "tools", "truncation",
+)  # fmt: skip
+"""Settings of rendering that are no part of a template's own."""
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
 
 
@@ -52,6 +57,9 @@ class Frame(Part):
     """Worked examples that go before the prompt, in the same template."""
     stop: Texts = ("\nPrompt:",)
     """Strings that end a completion, besides those of `sampling.stop`."""
+    transcript: str = "{role}: {content}"
+    """How a turn of a conversation is written, in place of the template; what stands before `{content}` opens the
+    assistant's answer, and the user's next turn ends it."""
 
     @field_validator("template")
     @classmethod
@@ -59,6 +67,13 @@ class Frame(Part):
         if "{prompt}" not in template:
             raise ValueError("the template must hold {prompt}, where the prompt goes")
         return template
+
+    @field_validator("transcript")
+    @classmethod
+    def _has_a_turn(cls, transcript: str) -> str:
+        if transcript.count("{content}") != 1:
+            raise ValueError("the transcript must hold {content} once, where a turn's text goes, and may hold {role}")
+        return transcript
 
 
 class SamplingOverride(Part):
@@ -104,8 +119,22 @@ class CheckpointSpec(Part):
     """For base checkpoints."""
     system: str | None = None
     """System message, for tuned checkpoints."""
+    system_into_user: bool = False
+    """Put system turns before the first user turn's text, for chat templates that refuse them."""
+    chat_template_kwargs: dict[str, JsonValue] = Field(default_factory=dict)
+    """What the chat template is handed besides the turns, as in {enable_thinking: false}."""
     trust_remote_code: bool = False
     """Run Python code that comes with the checkpoint."""
     sampling: SamplingOverride = SamplingOverride()
     best_of: BestOf | None = None
     """Keep the best of several completions by a reward model."""
+
+    @model_validator(mode="after")
+    def _has_a_chat_template(self) -> CheckpointSpec:
+        taken = next((name for name in self.chat_template_kwargs if name in NOT_FOR_TEMPLATES), None)
+        if taken is not None:
+            raise ValueError(f"chat_template_kwargs.{taken} is evalkit's to say; only what the template itself reads")
+        for name in ("chat_template_kwargs", "system_into_user"):
+            if self.kind == "base" and getattr(self, name):
+                raise ValueError(f"{name} is for tuned checkpoints; one of kind base is asked without a chat template")
+        return self

@@ -16,7 +16,7 @@ from evalkit import __version__
 from evalkit.errors import InputError
 from evalkit.inference.plan import Loaded, Plan, prompt_key, sampling_of
 from evalkit.plumbing.array_cache import key_of
-from evalkit.records import Adapter, Arm
+from evalkit.records import Adapter, Arm, Rendered
 from evalkit.runs.asked import version_of
 from evalkit.runs.folder import Store
 from evalkit.runs.growth import arm_names, check_folder, growth
@@ -120,9 +120,16 @@ def _checkpoint_identity(loaded: Loaded) -> CheckpointIdentity:
         | {
             "engine": loaded.engine,
             "engine_version": loaded.engine_version,
-            "rendered": key_of({"prompts": [prompt.token_ids or prompt.text for prompt in loaded.rendered]}),
+            "rendered": key_of({"prompts": [_seen(prompt) for prompt in loaded.rendered]}),
         }
     )
+
+
+def _seen(prompt: Rendered) -> Any:
+    """What of a prompt the checkpoint's identity covers."""
+    if prompt.chat_template_kwargs:
+        return [prompt.text, prompt.chat_template_kwargs]
+    return prompt.token_ids or prompt.text
 
 
 def _parts(adapter: Adapter | None) -> dict[str, str]:

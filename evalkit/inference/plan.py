@@ -349,7 +349,8 @@ def _distribution_facts(arm: Arm, source: Loaded, kept: Sampling, twin: int) -> 
 
 
 def _content(prompt: Rendered) -> list[Any]:
-    return [prompt.prompt_id, list(prompt.token_ids) or [prompt.text, *prompt.messages]]
+    template = [prompt.chat_template_kwargs] if prompt.chat_template_kwargs else []
+    return [prompt.prompt_id, list(prompt.token_ids) or [prompt.text, *prompt.messages, *template]]
 
 
 def _seed(key: str) -> int:

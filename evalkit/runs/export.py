@@ -90,7 +90,7 @@ def _row(arm: Arm, prompt: Prompt, completion: Completion, scores: Scores) -> di
     settings = None if arm.sampling is None else asdict(arm.sampling)
     return {
         "prompt_id": prompt.id,
-        "prompt": prompt.text,
+        "prompt": [_message(turn.role, turn.content) for turn in prompt.messages] or prompt.text,
         "completion": completion.text,
         "arm": arm.name,
         "sample": completion.slot,
@@ -141,7 +141,7 @@ def _trl(rows: Sequence[Exported]) -> bytes:
         [
             {
                 **row,
-                "prompt": [_message("user", row["prompt"])],
+                "prompt": _as_messages(row["prompt"]),
                 "completion": [_message("assistant", row["completion"])],
             }
             for row in rows
@@ -159,6 +159,10 @@ WRITERS: Mapping[str, Callable[[Sequence[Exported]], bytes]] = {
 
 def _message(role: str, content: Any) -> dict[str, Any]:
     return {"role": role, "content": content}
+
+
+def _as_messages(prompt: Any) -> list[Any]:
+    return [_message("user", prompt)] if isinstance(prompt, str) else list(prompt)
 
 
 def _inspect_log(rows: Sequence[Exported], suite: str, created: str) -> bytes:
@@ -192,7 +196,7 @@ def _inspect_sample(row: Exported, arm: str) -> dict[str, Any]:
         "epoch": row["sample"] + 1,
         "input": row["prompt"],
         "target": row.get("answer") or "",
-        "messages": [_message("user", row["prompt"]), said],
+        "messages": [*_as_messages(row["prompt"]), said],
         "output": {
             "model": arm,
             "choices": [{"message": said, "stop_reason": reason}],

@@ -14,10 +14,14 @@ from evalkit.metrics.answer_match import check_answer
 from evalkit.metrics.task_checks import read_checks
 from evalkit.plumbing.did_you_mean import did_you_mean
 from evalkit.plumbing.jsonl import jsonl_rows
+from evalkit.plumbing.transcript import turns_in_cell
 from evalkit.plumbing.unread import Notice, say, unread_note
 from evalkit.records import Prompt
+from evalkit.suite.conversations import ASKED, prompt_fields
 
-FIELDS = ("id", "text", "tags", "answer", "match", "references", "choices", "cluster", "checks")
+FIELDS = ("id", "text", "tags", "answer", "match", "references", "choices", "cluster", "checks", "messages", "prompt")
+AS_JSON = ("references", "choices", "checks", "messages")
+"""Fields that a cell of CSV holds as JSON."""
 
 
 class PromptSource(BaseModel):
@@ -41,8 +45,13 @@ class PromptSource(BaseModel):
 
     @property
     def read(self) -> dict[str, str]:
-        """Field -> the column that holds it."""
-        return {field: self.columns.get(field, field) for field in FIELDS}
+        """Field -> the column that holds it.
+
+        Where `columns` says which one holds what is asked, none is looked for under the other names of that.
+        """
+        named = [field for field in ASKED if field in self.columns]
+        fields = [field for field in FIELDS if not named or field not in ASKED or field in named]
+        return {field: self.columns.get(field, field) for field in fields}
 
     @model_validator(mode="after")
     def _is_one(self) -> PromptSource:
@@ -71,9 +80,11 @@ def read_prompts(source: PromptSource, folder: Path, place: str, notice: Notice 
         given = {field: _plain(field, value) for field, value in fields.items() if _is_given(value)}
         given.setdefault("id", f"row-{number:05d}")
         try:
-            prompts.append(adapter.validate_python(given))
+            prompts.append(adapter.validate_python(prompt_fields(given, source.read)))
         except ValidationError as error:
             raise SuiteError(f"{where}: {_first_problem(error, source, row)}") from None
+        except ValueError as error:
+            raise SuiteError(f"{where}: {error}") from None
     if not prompts:
         raise SuiteError(f"{place}: {source.file or source.dataset} holds no prompts; a suite needs at least one")
     _refuse_missing(source, columns, place)
@@ -204,11 +215,13 @@ def _plain(field: str, value: Any) -> Any:
         return str(value)
     if isinstance(value, str) and field == "tags":
         return tuple(tag.strip() for tag in value.split(";") if tag.strip())
-    if isinstance(value, str) and field in ("references", "choices", "checks"):
+    if isinstance(value, str) and field in AS_JSON:
         try:
             return json.loads(value)
         except ValueError:
             return value
+    if isinstance(value, str) and field == "prompt":
+        return turns_in_cell(value) or value
     if isinstance(value, int) and field == "cluster":
         return str(value)
     return value

@@ -19,6 +19,7 @@ from pydantic import (
     model_validator,
 )
 
+from evalkit.checkpoints.conversations import turn_ends
 from evalkit.checkpoints.spec import NAME, CheckpointSpec, Frame, Temperatures, Texts
 from evalkit.errors import MetricError, SuiteError
 from evalkit.metrics.registry import Measure, parse
@@ -27,7 +28,8 @@ from evalkit.plumbing.tokenizer import Asked
 from evalkit.plumbing.typed_yaml import Part, dotted, read_part, reason
 from evalkit.plumbing.unread import Notice, say
 from evalkit.plumbing.yaml_lines import Document
-from evalkit.records import Prompt, Sampling
+from evalkit.records import Sampling
+from evalkit.suite.conversations import SuitePrompt
 from evalkit.suite.gate_policy import Policy
 from evalkit.suite.prompts import PromptSource, check_prompts, read_prompts
 
@@ -129,7 +131,7 @@ class Suite(Part):
     """What a checkpoint may lose before `evalkit gate` refuses it; default: the default policy."""
     checks: tuple[str, ...] = ()
     """Task checks of every prompt, before its own."""
-    prompts: tuple[Prompt, ...] = ()
+    prompts: tuple[SuitePrompt, ...] = ()
     """Prompts written here ..."""
     prompts_from: PromptSource | None = None
     """... or read from a file or a data set."""
@@ -190,9 +192,12 @@ class Suite(Part):
         return [Sampling(**common | {"temperature": float(t), "stop": stop}) for t in temperatures]
 
     def stops(self, checkpoint: str, stop: Sequence[str]) -> tuple[str, ...]:
-        """`stop` and what ends a completion in the checkpoint's frame."""
+        """`stop` and what ends a completion in the checkpoint's frame, and in its transcript where there are turns."""
         spec = self.checkpoints[checkpoint]
-        return tuple(dict.fromkeys((*stop, *(spec.frame.stop if spec.kind == "base" else ()))))
+        if spec.kind != "base":
+            return tuple(dict.fromkeys(stop))
+        turns = turn_ends(spec.frame) if any(prompt.messages for prompt in self.prompts) else ()
+        return tuple(dict.fromkeys((*stop, *spec.frame.stop, *turns)))
 
 
 class Overrides(Part):

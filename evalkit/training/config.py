@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 
-from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
 
 from evalkit.checkpoints.spec import NAME, CheckpointSpec, Texts
 from evalkit.plumbing.typed_yaml import Part, read_part
 from evalkit.plumbing.unread import Notice, say
-from evalkit.records import Prompt
+from evalkit.suite.conversations import SuitePrompt
 from evalkit.suite.prompts import PromptSource, check_prompts, read_prompts
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -22,6 +22,18 @@ Betas = Annotated[
     WithJsonSchema({"anyOf": [{"type": "number"}, {"type": "array", "items": {"type": "number"}}]}),
 ]
 Estimator = Literal["k1", "k2", "k3"]
+
+
+def _without_chat_settings(spec: CheckpointSpec) -> CheckpointSpec:
+    """Conversations are learned as the template writes them unasked: the folder that is written cannot say more."""
+    for name in ("chat_template_kwargs", "system_into_user"):
+        if getattr(spec, name):
+            raise ValueError(f"{name} is read where prompts are sampled, not by this trainer; leave it out")
+    return spec
+
+
+FitModel = Annotated[CheckpointSpec, AfterValidator(_without_chat_settings)]
+"""A checkpoint that is fitted to given texts."""
 
 
 class RewardSource(Part):
@@ -95,7 +107,7 @@ class Training(Job):
 class Prompted(Job):
     """Work on prompts."""
 
-    prompts: tuple[Prompt, ...] = ()
+    prompts: tuple[SuitePrompt, ...] = ()
     """Prompts written here ..."""
     prompts_from: PromptSource | None = None
     """... or read from a file or a data set."""
@@ -171,7 +183,7 @@ class PpoConfig(Training, Prompted):
 class RewardConfig(Training):
     """A reward model from pairwise preferences (Bradley-Terry)."""
 
-    model: CheckpointSpec
+    model: FitModel
     """The language model that it starts from."""
     preferences: Texts
     """Files of preferences in any layout that `evalkit prefs import` reads, relative to this file."""
@@ -195,7 +207,7 @@ class RewardConfig(Training):
 class SftConfig(Training):
     """Supervised fine-tuning on prompts and completions."""
 
-    model: CheckpointSpec
+    model: FitModel
     data: Texts
     """JSONL files of `prompt` and `completion` (or preferences, whose `chosen` is taken), relative to this file."""
     held_out: float = Field(0.05, gt=0, lt=1)

@@ -9,7 +9,7 @@ from selenium.webdriver import ActionChains, Keys
 from selenium.webdriver.support.ui import Select
 
 from evalkit.analysis.figure_data import FigureData, Meanings
-from evalkit.records import Completion, Group
+from evalkit.records import Completion, Group, Message
 from evalkit.report.content.content import ReportContent
 from evalkit.report.page import build_report
 from tests.browser import Browser
@@ -138,3 +138,19 @@ def test_the_list_sorts_by_gain_of_quality_and_shows_its_top(browser: Browser, p
     gained = [float(text.removeprefix("gained ").replace("−", "-")) for text in told]
     assert gained == sorted(gained, reverse=True)
     at(browser, browser.texts("#prompts bdi")[0])
+
+
+def test_a_conversation_is_shown_as_turns_and_never_as_markup(browser: Browser, two_arms: ReportContent) -> None:
+    first, *others = two_arms.groups["base"]
+    turns = (Message("system", "Be brief."), Message("user", "<img src=x onerror=alert(1)>"))
+    asked = dataclasses.replace(first.prompt, messages=turns)
+    groups = {arm: [Group(asked, members[0].completions), *members[1:]] for arm, members in two_arms.groups.items()}
+    browser.open(build_report(dataclasses.replace(two_arms, groups=groups)))
+    shown(browser)
+    assert browser.texts("#prompt .turn .role") == ["system", "user"]
+    assert browser.texts("#prompt .turn .said") == [turn.content for turn in turns]
+    assert browser.texts("#prompt h3") == [asked.id]
+    assert not browser.all("#prompt img")
+    browser.driver.execute_script("location.hash = arguments[0]", f"#prompt-{others[0].prompt.id}")
+    browser.until(lambda: not browser.all("#prompt .turn"), "a prompt without turns")
+    assert not browser.complaints()

@@ -19,6 +19,14 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return finished_run(tmp_path_factory.mktemp("export") / "run", {"base": 8, "tuned": 3})
 
 
+@pytest.fixture(scope="module")
+def chats(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    turns = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "[Well]?"}]
+    prompts = ({"id": "chat", "messages": turns}, {"id": "text", "text": "[1] Well?"})
+    folder = tmp_path_factory.mktemp("chats") / "run"
+    return finished_run(folder, {"base": 8, "tuned": 3}, prompts, metrics=["distinct_n|n:1", "length"])
+
+
 @pytest.mark.parametrize("to", ["jsonl", "csv", "parquet", "inspect", "trl"])
 def test_an_export_is_read_back_with_the_same_values(run: Path, tmp_path: Path, to: str) -> None:
     files = export_run(run, to, tmp_path / f"texts.{to}")
@@ -32,6 +40,17 @@ def test_an_export_is_read_back_with_the_same_values(run: Path, tmp_path: Path, 
         assert values["distinct_n|n:1", arm] == asked["distinct_n|n:1", arm]
         assert values["length", arm] == asked["length", arm]
         assert values["score/accuracy", arm] == asked["accuracy", arm]
+
+
+@pytest.mark.parametrize("to", ["jsonl", "csv", "parquet", "inspect", "trl"])
+def test_a_conversation_is_read_back_as_the_same_prompt(chats: Path, tmp_path: Path, to: str) -> None:
+    files = export_run(chats, to, tmp_path / f"texts.{to}")
+    for path, content in files.items():
+        path.write_bytes(content)
+    scored = score_files(list(files), ["length"], None, Quiet())
+    assert b'"turns":[["system","Be brief."],["user","[Well]?"]]' in scored.page
+    if to in ("jsonl", "csv", "parquet"):
+        assert scored.summary.asked == read_summary(chats / "summary.json").asked
 
 
 def test_an_inspect_log_is_one_an_arm_with_the_keys_that_inspect_requires(run: Path) -> None:

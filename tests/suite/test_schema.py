@@ -231,7 +231,7 @@ def test_prompts_come_from_a_local_data_set(write_suite: Write, tmp_path: Path) 
             b'{"text": "x"}\n{"text": "y", "system": "Be brief."}\n',
             "p.jsonl:2: unknown column 'system'; known: id, text,",
         ),
-        (b'{"text": "x", "messages": []}\n', "p.jsonl:1: unknown column 'messages'"),
+        (b'{"text": "x", "message": []}\n', "p.jsonl:1: unknown column 'message' (did you mean 'messages'?)"),
         (b'{"text": "x", "awnser": "4"}\n', "p.jsonl:1: unknown column 'awnser' (did you mean 'answer'?)"),
         (b'{"text": "x", "id": true}\n', "p.jsonl:1: id:"),
         (b"\n", "holds no prompts"),

@@ -173,3 +173,15 @@ def test_mistakes_of_other_configs_are_named_with_their_place(
 def test_a_reward_is_shown_in_words() -> None:
     assert str(RewardSource(model="lab:reward")) == "lab:reward"
     assert str(RewardSource(utility={"words": -0.05, "accuracy": 1})) == "-0.05 words + 1 accuracy"
+
+
+@pytest.mark.parametrize("config", [RewardConfig, SftConfig])
+@pytest.mark.parametrize("setting", ["chat_template_kwargs: {enable_thinking: false}", "system_into_user: true"])
+def test_settings_of_chat_templates_that_a_trainer_would_not_read_are_refused(
+    tmp_path: Path, config: type[RewardConfig | SftConfig], setting: str
+) -> None:
+    path = tmp_path / "train.yaml"
+    data = "preferences: p.jsonl" if config is RewardConfig else "data: p.jsonl"
+    path.write_text(f"name: t\nmodel: {{path: x, kind: tuned, {setting}}}\n{data}\n", encoding="utf-8")
+    with pytest.raises(SuiteError, match=r"train.yaml:2: model: \w+ is read where prompts are sampled, not by this"):
+        load_config(config, path)

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import json
 import logging
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -181,6 +182,8 @@ class OpenAIEngine:
             if "logprobs" not in self._left_out:
                 settings["logprobs"] = True
             messages = [{"role": role, "content": text} for role, text in prompt.messages]
+            if prompt.chat_template_kwargs:
+                settings["extra_body"]["chat_template_kwargs"] = json.loads(prompt.chat_template_kwargs)
             return await client.chat.completions.create(messages=messages, **settings)
         if "logprobs" not in self._left_out:
             settings["logprobs"] = 0

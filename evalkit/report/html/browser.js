@@ -218,8 +218,15 @@
     for (const box of part.querySelectorAll(".class-text")) if (box.scrollHeight > box.clientHeight) box.tabIndex = 0;
   }
 
+  function conversation(prompt) {
+    const turns = prompt.turns.map(([role, content]) =>
+      element("li", { className: `turn turn-${role}` }, element("span", { className: "role", textContent: role }), element("div", { className: "said", dir: "auto", textContent: content })),
+    );
+    return element("div", { className: "conversation" }, element("h3", { dir: "auto", textContent: prompt.id }), element("ol", { className: "turns" }, ...turns));
+  }
+
   function promptView(prompt, block) {
-    const heading = element("h3", { dir: "auto", textContent: prompt.text || prompt.id });
+    const heading = prompt.turns ? conversation(prompt) : element("h3", { dir: "auto", textContent: prompt.text || prompt.id });
     const about = element("div", { className: "about" }, element("a", { href: address(current), textContent: "link to this prompt" }));
     about.append(...prompt.tags.map((tag) => element("span", { className: "tag", textContent: tag })));
     if (prompt.answer != null) about.append(element("span", { textContent: `right answer: ${prompt.answer}` }));

@@ -76,6 +76,7 @@ def _entry(prompt_id: str, prompts: Sequence[Prompt]) -> JSON:
         "answer": prompt.answer,
         "references": list(prompt.references),
         "choices": dict(prompt.choices),
+        **({"turns": [[turn.role, turn.content] for turn in prompt.messages]} if prompt.messages else {}),
     }
 
 

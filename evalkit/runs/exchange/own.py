@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator, model_validator
 
 from evalkit.errors import RecordsError
+from evalkit.plumbing.transcript import turns_in_cell
 from evalkit.records import FinishReason, Match
 from evalkit.runs.exchange.rows import Record, Tally, TextRow, asked_in, conversation, id_of, scores_in, turns
 
@@ -100,6 +101,8 @@ def _from_table(cells: Mapping[str, Any]) -> dict[str, Any]:
                 fields[key] = json.loads(fields[key])
             except ValueError:
                 continue  # it is refused as what it is, with its place
+    if isinstance(fields.get("prompt"), str):
+        fields["prompt"] = turns_in_cell(fields["prompt"]) or fields["prompt"]
     return fields
 
 

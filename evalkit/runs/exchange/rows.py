@@ -10,6 +10,7 @@ from typing import Any
 
 from evalkit.errors import RecordsError
 from evalkit.plumbing.prose import counted
+from evalkit.plumbing.transcript import transcript
 from evalkit.records import FinishReason, Match
 
 Message = tuple[str, str]
@@ -132,9 +133,7 @@ def turns(messages: Any, where: str) -> tuple[Message, ...]:
 
 def conversation(messages: Sequence[Message]) -> str:
     """The prompt as text: the one user turn's own, else all turns with their roles."""
-    if len(messages) == 1 and messages[0][0] == "user":
-        return messages[0][1]
-    return "\n\n".join(f"{role}: {content}" for role, content in messages)
+    return transcript(messages)
 
 
 def asked_in(prompt: Any, where: str) -> tuple[str, tuple[Message, ...]]:

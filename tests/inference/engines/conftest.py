@@ -30,7 +30,9 @@ def write_tiny_checkpoint(folder: Path) -> None:
     fast = PreTrainedTokenizerFast(
         tokenizer_object=tokenizer, bos_token="<bos>", eos_token="<eos>", pad_token="<pad>", unk_token="<unk>"
     )
-    fast.chat_template = "<bos> {% for message in messages %}{{ message['content'] }} w9 {% endfor %}"
+    fast.chat_template = (
+        "<bos> {% for message in messages %}{{ message['content'] }} w9 {% endfor %}{% if loud %}w5{% endif %}"
+    )
     fast.save_pretrained(folder)
     torch.manual_seed(0)
     config = LlamaConfig(

@@ -138,6 +138,21 @@ def test_servers_other_than_vllm_hear_only_of_the_openai_api(server: Server, sam
         engine.logprobs([((1,), (2,))])
 
 
+def test_a_vllm_server_is_sent_the_turns_and_what_its_chat_template_is_to_be_told(
+    server: Server, sampling: Make
+) -> None:
+    server.models = [{"id": "m", "object": "model", "owned_by": "vllm", "created": 0}]
+    server.answer = lambda request: (200, choices(request["n"], message={"role": "assistant", "content": "hello"}))
+    turns = (("system", "be brief"), ("user", "w6"), ("assistant", "w7"), ("user", "w8"))
+    told = Rendered("one", "", (), turns, '{"enable_thinking": false}')
+    [asked, *_] = [OpenAIEngine(remote(server.url, "tuned"), 0).sample([one], sampling(), 1, ignore)[0].text for one in (told, CHAT)]  # fmt: skip
+    assert asked == "hello"
+    first, second = server.requests
+    assert first["messages"] == [{"role": role, "content": text} for role, text in turns]
+    assert first["chat_template_kwargs"] == {"enable_thinking": False}
+    assert "chat_template_kwargs" not in second
+
+
 def test_the_api_key_comes_from_the_environment(
     server: Server, sampling: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -264,6 +279,17 @@ class TestRealServer:
             assert one.logprobs == pytest.approx(given, abs=1e-3)
         assert {one.finish_reason for one in done} <= {"stop", "length"}
         assert len({one.token_ids for one in done}) > 8
+
+    def test_its_chat_template_gets_all_turns_and_what_it_is_to_be_told(
+        self, served_tuned: Engine, transformers_engine: Engine, sampling: Make
+    ) -> None:
+        turns = (("system", "w6"), ("user", "w7"), ("assistant", "w8"), ("user", "w6"))
+        loud = Rendered("one", "", (), turns, '{"loud": true}')
+        done = served_tuned.sample([loud], sampling(n=4), 1, ignore)
+        ids = (1, 10, 13, 11, 13, 12, 13, 10, 13, 9)  # each turn's word and w9; w5 where it is told to be loud
+        scored = transformers_engine.logprobs([(ids, one.token_ids) for one in done])
+        for one, given in zip(done, scored, strict=True):
+            assert one.logprobs == pytest.approx(given, abs=1e-3)
 
     def test_given_texts_are_scored_as_by_the_local_engine(
         self, served_base: Engine, transformers_engine: Engine

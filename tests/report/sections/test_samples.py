@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from typing import Any
 
 import pytest
 
 from evalkit.analysis.figure_data import FigureData, Meanings
-from evalkit.records import Completion, Group
+from evalkit.records import Completion, Group, Message
 from evalkit.report.content.content import ReportContent
 from evalkit.report.html.render import asset
 from evalkit.report.sections import samples
@@ -82,3 +83,14 @@ def luminance(colour: str) -> float:
 def _first(content: ReportContent) -> tuple[str, tuple[str, ...]]:
     packed = samples.pack(content)
     return packed.blocks[0], packed.words
+
+
+def test_a_conversation_is_listed_with_its_turns(two_arms: ReportContent) -> None:
+    content = of_texts(two_arms, "yes")
+    plain: Any = samples.pack(content).prompts[0]
+    assert "turns" not in plain
+    [group] = content.groups["base"]
+    turns = (Message("system", "be brief"), Message("user", "<b>Well?</b>"))
+    asked = Group(dataclasses.replace(group.prompt, messages=turns), group.completions)
+    chat: Any = samples.pack(dataclasses.replace(content, groups={"base": [asked]})).prompts[0]
+    assert chat["turns"] == [["system", "be brief"], ["user", "<b>Well?</b>"]]
