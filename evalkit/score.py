@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -34,11 +34,16 @@ from evalkit.runs.exchange.detect import Columns
 from evalkit.runs.exchange.layouts import Layout
 from evalkit.runs.exchange.read import Texts, read_texts, stem_of
 from evalkit.runs.exchange.rows import TextRow
+from evalkit.runs.exchange.thinking import thinking_apart
+from evalkit.runs.thinking import answers_apart, fitting, measured, thinking_arms
 
-OF_TEXTS: frozenset[Need] = frozenset({"words", "embeddings", "answer", "checks", "scores", "classes"})
+OF_TEXTS: frozenset[Need] = frozenset({"words", "embeddings", "answer", "checks", "scores", "classes", "thinking"})
 """Needs of measures that texts alone meet."""
-OF_ROWS: frozenset[Need] = frozenset({"answer", "checks", "scores", "classes"})
+OF_ROWS: frozenset[Need] = frozenset({"answer", "checks", "scores", "classes", "thinking"})
 """Those of them that some rows must meet."""
+
+ON_THINKING = ("thinking/length", "thinking/vendi")
+"""What is measured of thinking unasked."""
 
 Rows = dict[str, dict[str, list[TextRow]]]
 """Arm -> prompt -> its completions, in the order of the files."""
@@ -61,6 +66,8 @@ class Reading:
     """Field -> the column that holds it."""
     lower: Collection[str] = ()
     """Scores of theirs of which less is better."""
+    thinking_end: str | None = None
+    """Text that ends the thinking in every completion; None: looked for where all of an arm's begin with `<think>`."""
 
 
 AS_THEY_ARE = Reading()
@@ -94,27 +101,34 @@ def score_files(
     the first k, k being the smallest number that any has.
     Raises `RecordsError`, `MetricError`.
     """
-    texts = read_texts(paths, tell.note, reading.layout, reading.columns)
+    texts, split = thinking_apart(read_texts(paths, tell.note, reading.layout, reading.columns), reading.thinking_end)
     theirs = _their_scores(texts, reading.lower)
     named = list(dict.fromkeys(theirs.get(name) or parse(name) for name in metrics))
     measures = named or [*theirs.values(), *_all_on_texts(texts)]
     _check(measures, texts.rows)
     prompts, rows, reread = _gather(texts)
     arms = _arms(list(rows), baseline, rows)
-    samples = _common_number(rows, tell)
+    drawn = _common_number(rows, tell)
     for measure in measures:
-        measure.check_fits(samples)
-    groups = {
-        arm: [_group(prompt, by_prompt.get(prompt.id, [])[:samples]) for prompt in prompts]
+        measure.check_fits(drawn)
+    every = {
+        arm: [_group(prompt, by_prompt.get(prompt.id, [])[:drawn]) for prompt in prompts]
         for arm, by_prompt in rows.items()
     }
-    groups = split_alike(groups, tokenizer, tell)
+    every = split_alike(every, tokenizer, tell)
+    arms = list(thinking_arms(arms, every))
+    answered = measured(every, drawn)
+    samples = answered.samples
+    groups = {arm: [_with_given(group, rows[arm]) for group in members] for arm, members in answered.groups.items()}
+    measures, unfit = fitting(measures, samples)
     quality = next((measure for measure in measures if measure.definition.is_quality), None)
     fairness = Fairness(quality, None, VARIANTS[1:])
     measurements = measure_groups(measures, SampledArms(arms, groups, samples), tell, fairness=fairness)
     ids = [prompt.id for prompt in prompts]
     found = [
-        *(Alarm("all arms", "given", note) for note in (*texts.notes, *reread)),
+        *(Alarm("all arms", "given", note) for note in (*texts.notes, *reread, *split)),
+        *answered.alarms,
+        *unfit,
         *alarms(arms, measurements.groups),
         *paraphrased(prompts),
         *measurements.alarms,
@@ -126,12 +140,12 @@ def score_files(
     provenance = {"file": ", ".join(map(str, paths)), "read as": list(dict.fromkeys(texts.layouts)),
                   "metrics": [str(measure) for measure in measures], "samples": samples}  # fmt: skip
     evidence = collect_figure_data(measurements.groups, measurements.measures)
-    return Scored(summary, report_page(name, summary, groups, {}, measurements, provenance, evidence))
+    return Scored(summary, report_page(name, summary, every, {}, measurements, provenance, evidence))
 
 
 def _empty(texts: Texts, found: Sequence[Alarm]) -> list[Alarm]:
     """How many completions are empty, where they are not so many that it is an alarm by itself."""
-    places = [row.where for row in texts.rows if not row.completion.strip()]
+    places = [row.where for row in texts.rows if not row.completion.strip() and row.thinking is None]
     if not places or any(alarm.kind == "empty" for alarm in found):
         return []
     told = f"{len(places):,} of {counted(len(texts.rows), 'completion')} empty (first: {places[0]})"
@@ -165,7 +179,8 @@ def _all_on_texts(texts: Texts) -> list[Measure]:
     missing = {need for need in OF_ROWS if not _have(texts.rows, need)}
     is_judged = _have(texts.rows, "scores") and "evalkit" not in texts.layouts
     allowed = OF_TEXTS - missing - ({"answer"} if is_judged else set())
-    return [parse(d.name) for d in definitions().values() if d.needs <= allowed and not _needs_values(d.parameters)]
+    on_answers = [d.name for d in definitions().values() if d.needs <= allowed and not _needs_values(d.parameters)]
+    return [parse(name) for name in (*on_answers, *(ON_THINKING if "thinking" in allowed else ()))]
 
 
 def _have(rows: Sequence[TextRow], need: Need) -> bool:
@@ -174,6 +189,8 @@ def _have(rows: Sequence[TextRow], need: Need) -> bool:
         return any(row.said is not None for row in rows)
     if need == "scores":
         return any(row.scores or row.prompt_scores for row in rows)
+    if need == "thinking":
+        return any(row.thinking is not None for row in rows)
     return any(getattr(row, need) for row in rows)
 
 
@@ -281,9 +298,15 @@ def _common_number(rows: Rows, tell: Listener) -> int:
 
 def _group(prompt: Prompt, rows: Sequence[TextRow]) -> Group:
     completions = tuple(
-        Completion(prompt.id, slot, row.completion, (), (), row.finish_reason) for slot, row in enumerate(rows)
+        Completion(prompt.id, slot, row.completion, (), (), row.finish_reason, row.thinking)
+        for slot, row in enumerate(rows)
     )
-    return Group(prompt, completions, given=_given(rows))
+    return answers_apart([Group(prompt, completions)])[0]
+
+
+def _with_given(group: Group, rows: Mapping[str, Sequence[TextRow]]) -> Group:
+    of_prompt = rows.get(group.prompt.id, ())
+    return group.having(given=_given([of_prompt[completion.slot] for completion in group.completions]))
 
 
 def _given(rows: Sequence[TextRow]) -> Given | None:
