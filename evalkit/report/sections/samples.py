@@ -118,8 +118,10 @@ def _classes(
         means = [_mean(values, members) for values in scores]
         meaning = list(meanings[members[0] : members[0] + 1])
         thoughts = [thought for sample in members if (thought := completions[sample].thinking) is not None]
-        row = [text, len(members), cut, means, *meaning]
-        yield [*row, *([] if meaning else [None]), thoughts] if thoughts else row
+        row: list[JSON] = [text, len(members), cut, means, *meaning]
+        if thoughts:
+            row += [thoughts] if meaning else [None, thoughts]
+        yield row
 
 
 def _mean(values: Sequence[float | None], samples: Sequence[int]) -> float | None:
