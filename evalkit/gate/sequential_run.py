@@ -17,7 +17,7 @@ from pathlib import Path
 
 from evalkit.analysis.clusters import clusters_of
 from evalkit.analysis.intervals import units
-from evalkit.errors import Incomparable
+from evalkit.errors import Incomparable, InputError
 from evalkit.gate.decide import GateDecision, decide
 from evalkit.gate.sides import Side, choose_pairs
 from evalkit.gate.stats.group_sequential import LOOKS, Look, looks_of
