@@ -204,14 +204,14 @@ def test_only_metrics_of_texts_have_a_form_for_thinking() -> None:
 # ---- a run ----
 
 
-def run(folder: Path, out: str = "run", suite: dict[str, Any] | None = None, **of_tuned: Any) -> Run:
+def run(folder: Path, suite: dict[str, Any] | None = None, engine: str = "transformers", **of_tuned: Any) -> Run:
     content = json.loads(json.dumps(SUITE if suite is None else suite))
     if of_tuned:
         content["checkpoints"]["tuned"] |= of_tuned
         content["metrics"].append("thinking/length")
     path = folder / "suite.yaml"
     path.write_text(yaml.safe_dump(content), encoding="utf-8")
-    return run_suite(load_suite(path), "transformers", folder / out, Quiet())
+    return run_suite(load_suite(path), engine, folder / "run", Quiet())
 
 
 @pytest.fixture(scope="module")
@@ -310,13 +310,13 @@ def test_a_server_that_tells_thinking_apart_is_measured_on_its_answers(server: S
         "checkpoints": {"served": {"path": f"{server.url}/v1", "kind": "tuned"}},
         "metrics": ["length", "thinking/length", "thinking/distinct_n"],
     }
-    made = run(tmp_path, suite=suite)
+    made = run(tmp_path, suite, "openai")
     assert estimate(made, "length", "served").value == 2
     assert estimate(made, "length", "served").samples == 7
     assert estimate(made, "thinking/length", "served").value == 2
     assert "2 of 16 completions" in alarms(made, "thinking")[0].message
     asked = len(server.requests)
-    assert run(tmp_path, suite=suite).sampled == 0
+    assert run(tmp_path, suite, "openai").sampled == 0
     assert len(server.requests) == asked
     content = read_content(made.folder)
     assert build_report(content).encode() == made.report.read_bytes()
