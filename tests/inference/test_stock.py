@@ -300,11 +300,11 @@ def test_the_manifest_says_which_completions_come_from_which_call(suite: Make, t
     assert manifest is not None
     rows = [(row.prompts, row.slots, row.part, row.cached) for row in manifest.shards]
     assert rows == [(["b", "c"], (0, 4), True, True), (["b", "c"], (4, 6), False, False), (["d"], (0, 6), False, False)]
-    assert manifest["samples"]["base"]["completions"] == 18
-    assert manifest["samples"]["base"]["from_cache"] == 8
+    assert manifest.samples["base"].completions == 18
+    assert manifest.samples["base"].from_cache == 8
     by_key = {shard.key: shard for shard in plan.shards}
-    for row in manifest["shards"]:
-        assert row["seed"] == by_key[row["key"]].seed
+    for row in manifest.shards:
+        assert row.seed == by_key[row.key].seed
 
 
 @given(

@@ -112,7 +112,7 @@ def test_a_list_that_was_damaged_is_named_and_leads_nowhere_else(tmp_path: Path)
 def test_a_run_that_is_not_finished_is_refused_and_nothing_is_written(tmp_path: Path, two_arms: ReportContent) -> None:
     run = write_run(tmp_path / "run", two_arms)
     (run / "run.json").write_text('{"state": "running"}')
-    with pytest.raises(RecordsError, match="is not finished"):
+    with pytest.raises(RecordsError, match="is not complete"):
         publish([run], tmp_path / "site")
     assert files(tmp_path / "site") == {}
 
