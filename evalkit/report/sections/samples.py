@@ -92,8 +92,8 @@ def _block(prompt_id: str, by_arm: Mapping[str, tuple[int, Group]], content: Rep
                     meanings.classes.get(arm, {}).get(prompt_id, ()) if meanings else (),
                 )
             ),
-            "unfinished": [completion.thinking for completion in group.unfinished],
         }
+        | ({"unfinished": [completion.thinking for completion in group.unfinished]} if group.unfinished else {})
         for arm, (index, group) in by_arm.items()
     }
 
