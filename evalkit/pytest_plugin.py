@@ -76,24 +76,19 @@ def assert_no_regression(
     """
     from evalkit.errors import EvalkitError
     from evalkit.gate.baselines import chosen_policy, read_side
-    from evalkit.gate.common_prompts import on_common_prompts
-    from evalkit.gate.decide import decide, exit_code
     from evalkit.gate.formats import words
-    from evalkit.gate.sides import choose_pairs
-    from evalkit.runs.asked import LEAST
+    from evalkit.gate.judged import judge_sides
 
     place = fspath(run) if isinstance(run, str | PathLike) else str(run.folder)
     try:
         new = read_side(place)
         old = new if baseline is None else read_side(fspath(baseline))
-        gate_policy, _ = chosen_policy(place, None if policy is None else Path(policy))
-        pairs, common = choose_pairs(new, old, arms), None
-        if common_prompts:
-            new, old, common = on_common_prompts(new, old, LEAST if least_common is None else least_common)
-        verdict = decide(new, old, pairs, gate_policy, common)
+        gate_policy, source = chosen_policy(place, None if policy is None else Path(policy))
+        judged = judge_sides(new, old, gate_policy, source, arms, inconclusive, common_prompts, least_common)
     except EvalkitError as error:
         pytest.fail(f"evalkit: {error}", pytrace=False)
-    if exit_code(verdict, inconclusive or gate_policy.inconclusive) != 0:
+    if judged.exit_code != 0:
+        verdict = judged.verdict
         wrong = [words.sentence(judgement) for judgement in verdict.judgements if judgement.outcome != "pass"]
         lines = [words.headline(verdict), words.shared(verdict), *wrong, *words.notes(verdict)]
         pytest.fail("\n  ".join(filter(None, lines)), pytrace=False)

@@ -257,11 +257,11 @@ class Voices:
     """Which of the suite's V voices each of a prompt's completions sounds like, to a classifier that errs."""
 
     names: tuple[str, ...]
-    heard: np.ndarray
-    """(k,) int64, index of the voice that the classifier hears in each completion."""
+    predicted: np.ndarray
+    """(k,) int64, index of the voice that the classifier predicts for each completion."""
     correction: np.ndarray
-    """(V, V) float64, takes the shares heard to the shares spoken; NaN where the classifier cannot tell voices."""
-    baseline_heard: np.ndarray | None
+    """(V, V) float64, takes predicted shares to true ones; NaN where the classifier cannot tell voices."""
+    baseline_predicted: np.ndarray | None
     """(k of the baseline,) int64, the same of the baseline arm's completions; None for the baseline arm itself."""
     classifier: str
     """Hash of what the classifier learned from, encoder and correction included."""
@@ -346,7 +346,7 @@ class Group:
     def having(self, **more: Any) -> Group:
         """The same completions with more said of them; their words are not looked for again."""
         made = replace(self, **more)
-        vars(made).update({name: found for name, found in vars(self).items() if name in ("words", "texts")})
+        vars(made).update({name: value for name, value in vars(self).items() if name in ("words", "texts")})
         return made
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import numpy as np
 from evalkit.analysis.alarms import alarms
 from evalkit.analysis.clusters import clusters_of
 from evalkit.analysis.collect_figure_data import collect_figure_data
-from evalkit.analysis.estimates import AskedSuite, summarise
+from evalkit.analysis.estimates import AskedSuite, estimate_arms, summarise
 from evalkit.analysis.fair_comparison import compare_fairly
 from evalkit.analysis.measure import Fairness, measure_groups
 from evalkit.analysis.paraphrases import paraphrased
@@ -26,13 +27,17 @@ from evalkit.metrics.task_checks import read_checks
 from evalkit.metrics.text_sets import split_alike
 from evalkit.plumbing.progress import Listener
 from evalkit.plumbing.prose import counted
+from evalkit.plumbing.text_rows import PythonTexts, text_rows
 from evalkit.plumbing.tokenizer import Asked
-from evalkit.records import Alarm, Arm, Better, Completion, Given, Group, Prompt, Summary
-from evalkit.report.render_report import report_page
+from evalkit.records import Alarm, Arm, Better, Completion, Estimate, Given, Group, Prompt, Summary
+from evalkit.report.content.content import ReportContent
+from evalkit.report.html.page_file import page_bytes
+from evalkit.report.page import build_report
+from evalkit.report.render_report import report_content
 from evalkit.runs.asked import hashes_of
 from evalkit.runs.exchange.detect import Columns
 from evalkit.runs.exchange.layouts import Layout
-from evalkit.runs.exchange.read import Texts, read_texts, stem_of
+from evalkit.runs.exchange.read import UNNAMED, Texts, read_records, read_texts, stem_of
 from evalkit.runs.exchange.rows import TextRow
 from evalkit.runs.exchange.thinking import thinking_apart
 from evalkit.runs.thinking import answers_apart, fitting, measured, thinking_arms
@@ -51,10 +56,18 @@ Rows = dict[str, dict[str, list[TextRow]]]
 
 @dataclass(frozen=True)
 class Scored:
-    """What measuring files gives."""
+    """What measuring texts gives."""
 
-    summary: Summary
-    page: bytes
+    content: ReportContent
+
+    @property
+    def summary(self) -> Summary:
+        return self.content.summary
+
+    @cached_property
+    def page(self) -> bytes:
+        """The report, as UTF-8."""
+        return page_bytes(build_report(self.content))
 
 
 @dataclass(frozen=True)
@@ -101,32 +114,74 @@ def score_files(
     the first k, k being the smallest number that any has.
     Raises `RecordsError`, `MetricError`.
     """
-    texts, split = thinking_apart(read_texts(paths, tell.note, reading.layout, reading.columns), reading.thinking_end)
-    theirs = _their_scores(texts, reading.lower)
+    texts = _apart(read_texts(paths, tell.note, reading.layout, reading.columns), reading.thinking_end)
+    source = ", ".join(map(str, paths))
+    return _scored(texts, metrics, baseline, tell, tokenizer, suite or stem_of(paths), source, reading.lower)
+
+
+def score_texts(
+    texts: PythonTexts,
+    metrics: Sequence[str],
+    baseline: str | None,
+    tell: Listener,
+    tokenizer: Asked = "auto",
+    suite: str | None = None,
+    lower: Collection[str] = (),
+) -> Scored:
+    """The same of texts that Python holds (`evalkit.plumbing.text_rows`). Raises `RecordsError`, `MetricError`."""
+    rows = _apart(read_records(text_rows(texts), UNNAMED, tell.note), None)
+    return _scored(rows, metrics, baseline, tell, tokenizer, suite or UNNAMED, UNNAMED, lower)
+
+
+def _apart(texts: Texts, thinking_end: str | None) -> Texts:
+    """With thinking apart from answers, and a note of it."""
+    split, notes = thinking_apart(texts, thinking_end)
+    return replace(split, notes=(*split.notes, *notes))
+
+
+def measure_texts(measure: Measure, texts: Mapping[str, Sequence[str]], tell: Listener, tokenizer: Asked) -> Estimate:
+    """One measure of the completions {prompt: texts}, its mean over prompts with its interval.
+
+    Raises `RecordsError` without any, `MetricError` where texts alone do not allow it.
+    """
+    _check([measure], [])
+    prompts, rows, _ = _gather(read_records(text_rows({UNNAMED: texts}), UNNAMED, tell.note))
+    arms = _arms(list(rows), None, rows)
+    sampled = _sampled(arms, prompts, rows, _common_number(rows, tell), [measure], tokenizer, tell)
+    [estimate] = estimate_arms(measure_groups([measure], sampled, tell).measured[0], arms)
+    return estimate
+
+
+def _scored(
+    texts: Texts,
+    metrics: Sequence[str],
+    baseline: str | None,
+    tell: Listener,
+    tokenizer: Asked,
+    name: str,
+    source: str,
+    lower: Collection[str],
+) -> Scored:
+    theirs = _their_scores(texts, lower)
     named = list(dict.fromkeys(theirs.get(name) or parse(name) for name in metrics))
     measures = named or [*theirs.values(), *_all_on_texts(texts)]
     _check(measures, texts.rows)
     prompts, rows, reread = _gather(texts)
     arms = _arms(list(rows), baseline, rows)
     drawn = _common_number(rows, tell)
-    for measure in measures:
-        measure.check_fits(drawn)
-    every = {
-        arm: [_group(prompt, by_prompt.get(prompt.id, [])[:drawn]) for prompt in prompts]
-        for arm, by_prompt in rows.items()
-    }
-    every = split_alike(every, tokenizer, tell)
+    every = _sampled(arms, prompts, rows, drawn, measures, tokenizer, tell).groups
     arms = list(thinking_arms(arms, every))
     answered = measured(every, drawn)
     samples = answered.samples
     groups = {arm: [_with_given(group, rows[arm]) for group in members] for arm, members in answered.groups.items()}
+    sampled = SampledArms(arms, groups, samples)
     measures, unfit = fitting(measures, samples)
     quality = next((measure for measure in measures if measure.definition.is_quality), None)
     fairness = Fairness(quality, None, VARIANTS[1:])
-    measurements = measure_groups(measures, SampledArms(arms, groups, samples), tell, fairness=fairness)
+    measurements = measure_groups(measures, sampled, tell, fairness=fairness)
     ids = [prompt.id for prompt in prompts]
     found = [
-        *(Alarm("all arms", "given", note) for note in (*texts.notes, *reread, *split)),
+        *(Alarm("all arms", "given", note) for note in (*texts.notes, *reread)),
         *answered.alarms,
         *unfit,
         *alarms(arms, measurements.groups),
@@ -134,13 +189,31 @@ def score_files(
         *measurements.alarms,
     ]
     found += _empty(texts, found)
-    name = suite or stem_of(paths)
     asked = AskedSuite(name, ids, clusters_of(prompts), hashes_of(prompts))
     summary = summarise(asked, arms, measurements.measured, found, compare_fairly(measurements))
-    provenance = {"file": ", ".join(map(str, paths)), "read as": list(dict.fromkeys(texts.layouts)),
+    provenance = {"file": source, "read as": list(dict.fromkeys(texts.layouts)),
                   "metrics": [str(measure) for measure in measures], "samples": samples}  # fmt: skip
     evidence = collect_figure_data(measurements.groups, measurements.measures)
-    return Scored(summary, report_page(name, summary, every, {}, measurements, provenance, evidence))
+    return Scored(report_content(name, summary, every, {}, measurements, provenance, evidence))
+
+
+def _sampled(
+    arms: Sequence[Arm],
+    prompts: Sequence[Prompt],
+    rows: Rows,
+    samples: int,
+    measures: Sequence[Measure],
+    tokenizer: Asked,
+    tell: Listener,
+) -> SampledArms:
+    """Every arm's first `samples` completions of each prompt. Raises `MetricError` where they are too few."""
+    for measure in measures:
+        measure.check_fits(samples)
+    groups = {
+        arm: [_group(prompt, by_prompt.get(prompt.id, [])[:samples]) for prompt in prompts]
+        for arm, by_prompt in rows.items()
+    }
+    return SampledArms(list(arms), split_alike(groups, tokenizer, tell), samples)
 
 
 def _empty(texts: Texts, found: Sequence[Alarm]) -> list[Alarm]:
@@ -203,9 +276,7 @@ def _check(measures: Sequence[Measure], rows: Sequence[TextRow]) -> None:
         measure.identify()
         missing = measure.definition.needs - OF_TEXTS
         if missing:
-            raise MetricError(
-                f"metric {measure} needs {' and '.join(sorted(missing))}, which a file of texts does not hold"
-            )
+            raise MetricError(f"metric {measure} needs {' and '.join(sorted(missing))}, which texts alone do not tell")
         for need in OF_ROWS & measure.definition.needs:
             if not _have(rows, need):
                 raise MetricError(f"metric {measure} needs rows with `{need}`; none has any")

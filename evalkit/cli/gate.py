@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from evalkit.cli.tracking import Log
-    from evalkit.gate.decide import GateDecision
+    from evalkit.gate.judged import Judged
     from evalkit.plumbing.progress import Listener
     from evalkit.suite.gate_policy import Inconclusive
     from evalkit.suite.schema import Suite
@@ -76,22 +75,7 @@ def gate(run: str, baseline: str | None, policy_file: Path | None, arms: tuple[s
         raise
     # Whoever reads the output may go away; the files are there by now.
     _tell(judged, as_json)
-    sys.exit(judged.code)
-
-
-@dataclass(frozen=True, slots=True)
-class _Judged:
-    """A verdict, what its exit code is, and where its policy came from."""
-
-    verdict: GateDecision
-    undecided: Inconclusive
-    policy: str
-
-    @property
-    def code(self) -> int:
-        from evalkit.gate.decide import exit_code
-
-        return exit_code(self.verdict, self.undecided)
+    sys.exit(judged.exit_code)
 
 
 def _judge(
@@ -102,26 +86,20 @@ def _judge(
     inconclusive: str | None,
     common_prompts: bool,
     least_common: float | None,
-) -> _Judged:
+) -> Judged:
     from evalkit.gate.baselines import chosen_policy, read_side
-    from evalkit.gate.common_prompts import on_common_prompts
-    from evalkit.gate.decide import decide
-    from evalkit.gate.sides import choose_pairs, read_pair
-    from evalkit.runs.asked import LEAST
+    from evalkit.gate.judged import judge_sides
+    from evalkit.gate.sides import read_pair
 
     new = read_side(run)
     old = new if baseline is None else read_side(baseline)
     policy, source = chosen_policy(run, policy_file)
-    pairs = choose_pairs(new, old, [read_pair(text, new, old) for text in arms])
-    common = None
-    if common_prompts:
-        new, old, common = on_common_prompts(new, old, LEAST if least_common is None else least_common)
-    verdict = decide(new, old, pairs, policy, common)
-    undecided = cast("Inconclusive", inconclusive) if inconclusive else policy.inconclusive
-    return _Judged(verdict, undecided, source)
+    pairs = [read_pair(text, new, old) for text in arms]
+    undecided = cast("Inconclusive | None", inconclusive)
+    return judge_sides(new, old, policy, source, pairs, undecided, common_prompts, least_common)
 
 
-def _leave_verdict(judged: _Judged, run: str, junit: Path | None, markdown: Path | None) -> None:
+def _leave_verdict(judged: Judged, run: str, junit: Path | None, markdown: Path | None) -> None:
     """Write the files that were asked for, and the step's outputs. Raises `StoreError`."""
     from evalkit.gate.formats.junit import to_junit
     from evalkit.gate.formats.markdown import to_markdown
@@ -129,8 +107,8 @@ def _leave_verdict(judged: _Judged, run: str, junit: Path | None, markdown: Path
     if markdown is not None:
         write_file(markdown, to_markdown(judged.verdict).encode("utf-8", "replace"))
     if junit is not None:
-        write_file(junit, to_junit(judged.verdict, judged.undecided, datetime.now(UTC)))
-    _set_outputs(judged.verdict.outcome, judged.code, run)
+        write_file(junit, to_junit(judged.verdict, judged.inconclusive, datetime.now(UTC)))
+    _set_outputs(judged.verdict.outcome, judged.exit_code, run)
 
 
 def _leave_failure(
@@ -162,11 +140,11 @@ def _leave_failure(
         click.echo(failure_annotation(failure), err=as_json)
 
 
-def _tell(judged: _Judged, as_json: bool) -> None:
+def _tell(judged: Judged, as_json: bool) -> None:
     if as_json:
         from evalkit.gate.formats.as_json import to_json
 
-        click.echo(to_json(judged.verdict, judged.code, judged.policy))
+        click.echo(to_json(judged.verdict, judged.exit_code, judged.policy))
     else:
         from evalkit.gate.formats.terminal import show
 

@@ -33,13 +33,13 @@ def suite_check(file: Path) -> None:
     from evalkit.suite.on_disk import look
     from evalkit.suite.schema import load_suite
 
-    found = load_suite(file)
-    looked = look(found, file)
+    checked = load_suite(file)
+    looked = look(checked, file)
     for note in looked.notes:
         click.echo(f"note: {note}", err=True)
     if looked.faults:
         raise SuiteError("\n".join(looked.faults))
-    sizes = {"prompt": found.prompts, "checkpoint": found.checkpoints, "metric": found.metrics}
+    sizes = {"prompt": checked.prompts, "checkpoint": checked.checkpoints, "metric": checked.metrics}
     counts = ", ".join(counted(len(members), noun) for noun, members in sizes.items())
     click.echo(f"{file}: all right ({counts})")
 
@@ -55,14 +55,14 @@ def metrics(name: str | None) -> None:
     from evalkit.metrics.registry import define, definitions, split_variant
 
     if name is not None:
-        found = define(split_variant(name)[1].partition("|")[0])
-        traits = found.traits
+        metric = define(split_variant(name)[1].partition("|")[0])
+        traits = metric.traits
         family = f"; family: {traits.family}" if traits.side != "neither" else ""
-        click.echo(f"{found.name}  (unit: {found.unit}; better: {found.better}; side: {traits.side}{family})")
+        click.echo(f"{metric.name}  (unit: {metric.unit}; better: {metric.better}; side: {traits.side}{family})")
         click.echo(
-            f"Source: {found.cites or 'our own definition'}. Needs: {', '.join(sorted(found.needs)) or 'texts'}.\n"
+            f"Source: {metric.cites or 'our own definition'}. Needs: {', '.join(sorted(metric.needs)) or 'texts'}.\n"
         )
-        click.echo(inspect.getdoc(found.function) or "")
+        click.echo(inspect.getdoc(metric.function) or "")
         return
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
     click.echo("\n".join(catalogue(definitions().values(), width)))

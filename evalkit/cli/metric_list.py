@@ -23,14 +23,14 @@ def catalogue(definitions: Iterable[Definition], width: int | None) -> list[str]
 
 
 def _table(known: Sequence[Definition]) -> list[str]:
-    rows = [TITLES, *((d.name, d.better, d.unit, _parameters(d), d.summary) for d in known)]
+    rows = [TITLES, *((d.name, d.better, d.unit, d.parameter_words, d.summary) for d in known)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return [_GAP.join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows]
 
 
 def _stack(definition: Definition, width: int) -> Iterator[str]:
     """Its name with what there is to say of the number, then what it is."""
-    parameters = _parameters(definition)
+    parameters = definition.parameter_words
     facts = f"{definition.unit}, {_DIRECTIONS[definition.better]}{f'; {parameters}' if parameters else ''}"
     yield from _wrapped(f"{definition.name}{_GAP}({facts})", width, "")
     yield from _wrapped(definition.summary, width, _INDENT)
@@ -46,8 +46,3 @@ def _wrapped(text: str, width: int, indent: str) -> list[str]:
         break_long_words=False,
         break_on_hyphens=False,
     )
-
-
-def _parameters(definition: Definition) -> str:
-    own = definition.parameters.values()
-    return ", ".join(f"{p.name}={p.default}" if p.default is not p.empty else p.name for p in own)

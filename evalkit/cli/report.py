@@ -7,7 +7,6 @@ from pathlib import Path
 import click
 
 from evalkit.cli.errors import Command
-from evalkit.plumbing.files import write_file
 
 
 @click.command(cls=Command)
@@ -34,11 +33,13 @@ def report(runs: tuple[Path, ...], out: Path | None, history: bool, common_promp
         raise click.UsageError(
             "--common-prompts goes with --history; a report of several runs always goes by the prompts that all asked"
         )
+    from evalkit.report.html.page_file import write_page
+
     page, breaks = _history(runs, common_prompts) if history else (_report(runs), ())
     chosen = out or (Path("history.html") if history else _default(runs))
-    write_file(chosen, page)
-    for found in breaks:
-        click.echo(found)
+    write_page(chosen, page)
+    for line in breaks:
+        click.echo(line)
     click.echo(f"Report: {chosen}")
 
 
@@ -60,34 +61,34 @@ def compare(a: str, b: str, metrics: tuple[str, ...], common_prompts: bool, as_j
     """
     from evalkit.gate.compare import compare_sides, read_named_side
 
-    found = compare_sides(read_named_side(a), read_named_side(b), metrics, common_prompts)
+    comparison = compare_sides(read_named_side(a), read_named_side(b), metrics, common_prompts)
     if as_json:
         from evalkit.gate.formats.compare import to_json
 
-        click.echo(to_json(found))
+        click.echo(to_json(comparison))
     else:
         from evalkit.gate.formats.compare import show
 
-        show(found)
+        show(comparison)
 
 
-def _report(runs: tuple[Path, ...]) -> bytes:
+def _report(runs: tuple[Path, ...]) -> str:
     from evalkit.report.content.merge import merge
     from evalkit.report.content.read import read_content
     from evalkit.report.page import build_report
 
     contents = [read_content(run) for run in runs]
     content = contents[0] if len(runs) == 1 else merge(runs, contents)
-    return build_report(content).encode("utf-8", "replace")
+    return build_report(content)
 
 
-def _history(runs: tuple[Path, ...], common_prompts: bool) -> tuple[bytes, tuple[str, ...]]:
+def _history(runs: tuple[Path, ...], common_prompts: bool) -> tuple[str, tuple[str, ...]]:
     """The page, and where its lines break."""
     from evalkit.report.history.page import history_page
     from evalkit.report.history.read import read_history
 
-    found = read_history(runs, common_prompts)
-    return history_page(found).encode("utf-8", "replace"), found.breaks
+    history = read_history(runs, common_prompts)
+    return history_page(history), history.breaks
 
 
 def _default(runs: tuple[Path, ...]) -> Path:

@@ -116,21 +116,21 @@ def run(suite: Path, models: dict[str, str], samples: int | None, temperatures: 
     from evalkit.suite.schema import load_suite, overrides
 
     changes = overrides(models, samples, temperatures or None, prompts, rewards, judge, seed)
-    asked = load_suite(suite, changes, tell.note)
+    wanted = load_suite(suite, changes, tell.note)
     command = ["evalkit", *sys.argv[1:]]
     if dry_run:
-        _forecast(asked, engine, out, fresh, prices, tell)
+        _forecast(wanted, engine, out, fresh, prices, tell)
         if policy_file is not None:
             click.echo("That is for all prompts; --until-decided may stop earlier.")
         return
     if prices is not None:
         raise click.UsageError("--price-per-million goes with --dry-run")
     if policy_file is not None:
-        decide_early(asked, policy_file, baseline, engine, out, log, tell, command, fresh, tags, quiet)
+        decide_early(wanted, policy_file, baseline, engine, out, log, tell, command, fresh, tags, quiet)
         return
     if baseline is not None:
         raise click.UsageError("--baseline goes with --until-decided; to gate a run that is there, use evalkit gate")
-    result = run_suite(asked, engine, out, tell, command, fresh, tags)
+    result = run_suite(wanted, engine, out, tell, command, fresh, tags)
     tell.close()
     log.send_run(result.folder)
     if not quiet:
@@ -148,9 +148,9 @@ def _forecast(suite: Suite, engine: str, out: Path | None, fresh: bool, prices: 
 
     folder = out or default_folder(suite)
     priced = None if prices is None else read_prices(prices)
-    found = forecast(plan_in(folder, suite, engine, tell), folder, fresh)
+    expected = forecast(plan_in(folder, suite, engine, tell), folder, fresh)
     tell.close()
-    show_forecast(found, priced)
+    show_forecast(expected, priced)
 
 
 @click.command(cls=Command)
@@ -258,9 +258,9 @@ def _print_verdict(summary: Summary) -> None:
     from evalkit.report.verdicts.verdict import verdict
 
     console = Console(highlight=False)
-    told = verdict(summary)
-    console.print(Text(told.headline, style="bold"))
-    for claim in told.besides:
+    findings = verdict(summary)
+    console.print(Text(findings.headline, style="bold"))
+    for claim in findings.besides:
         console.print(Text(claim))
     for line in alarm_lines(summary):
         console.print(Text(f"! {line.arms}: {line.message}", style="yellow"))

@@ -56,9 +56,9 @@ def prefs_sample(config: Path, out: Path, engine: str, tell: Listener, quiet: bo
     from evalkit.training.preferences.pairs import write_pairs
     from evalkit.training.preferences.sampling import sample_pairs
 
-    asked = load_config(PrefsSampleConfig, config, tell.note)
+    settings = load_config(PrefsSampleConfig, config, tell.note)
     check_place(out)
-    pairs = sample_pairs(asked, engine, tell)
+    pairs = sample_pairs(settings, engine, tell)
     write_pairs(out, pairs)
     tell.close()
     click.echo(out if quiet else f"Pairs: {out} ({len(pairs)})")
@@ -83,11 +83,11 @@ def prefs_simulate(config: Path, out: Path, tell: Listener, quiet: bool) -> None
     from evalkit.training.preferences.raters import agreement, label_pairs
     from evalkit.training.preferences.values import value_pairs
 
-    asked = load_config(PrefsSimulateConfig, config, tell.note)
+    settings = load_config(PrefsSimulateConfig, config, tell.note)
     check_place(out)
-    pairs = read_pairs(asked.pairs, tell.note)
-    values = value_pairs(asked.groups, pairs, tell)
-    preferences = label_pairs(asked, pairs, values, tell)
+    pairs = read_pairs(settings.pairs, tell.note)
+    values = value_pairs(settings.groups, pairs, tell)
+    preferences = label_pairs(settings, pairs, values, tell)
     write_preferences(out, preferences)
     tell.close()
     if not quiet:

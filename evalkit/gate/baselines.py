@@ -91,9 +91,9 @@ def chosen_policy(given: str, file: Path | None) -> tuple[Policy, str]:
 
 def suite_of(*given: str | None) -> str:
     """The suite's name, from the first side that tells it, complete or not; empty where none does."""
-    for place in given:
+    for name in given:
         with contextlib.suppress(EvalkitError):
-            path = None if place is None else find_side(place)
+            path = None if name is None else find_side(name)
             manifest = None if path is None else find_manifest(path)
             if manifest is not None and manifest.suite.name:
                 return manifest.suite.name

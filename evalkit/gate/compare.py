@@ -19,7 +19,7 @@ from evalkit.gate.sides import Pair, Side, choose_pairs, estimates_of, is_one_te
 from evalkit.metrics.registry import is_by_prompt
 from evalkit.plumbing.prose import counted
 from evalkit.records import Arm, Difference, Estimate
-from evalkit.report.sections.tables import unlike_fields
+from evalkit.report.wording import unlike_fields
 from evalkit.runs.asked import Common, common_to, few
 
 
@@ -77,10 +77,16 @@ def read_named_side(given: str) -> NamedSide:
         for cut in range(len(pieces) - 1, 0, -1):
             run, arm = ":".join(pieces[:cut]), ":".join(pieces[cut:])
             if find_side(run) is not None:
-                side = read_side(run)
-                _check_arm(side, arm)
-                return NamedSide(side, arm)
+                return named_side(read_side(run), arm)
     return NamedSide(read_side(given))
+
+
+def named_side(side: Side, arm: str) -> NamedSide:
+    """One arm of a side. Raises `InputError` where it has none of the name."""
+    known = [member.name for member in side.summary.arms]
+    if arm not in known:
+        raise InputError(f"{side.place} has no arm {arm!r}; it has {', '.join(known) or 'none'}")
+    return NamedSide(side, arm)
 
 
 def compare_sides(
@@ -122,12 +128,6 @@ def compare_sides(
         sum(row.difference is not None and row.difference.p is not None for of_pair in rows for row in of_pair),
         tuple(PairRows(*pair, tuple(of_pair)) for pair, of_pair in zip(pairs, rows, strict=True)),
     )
-
-
-def _check_arm(side: Side, arm: str) -> None:
-    known = [member.name for member in side.summary.arms]
-    if arm not in known:
-        raise InputError(f"{side.place} has no arm {arm!r}; it has {', '.join(known) or 'none'}")
 
 
 def _common(a: Side, b: Side, common_prompts: bool) -> Common:

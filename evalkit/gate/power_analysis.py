@@ -71,7 +71,7 @@ class Plans:
 
 
 def plan_size(
-    suite: Suite, pilot: str, policy: Policy, loss: float, power: float, asked: Sequence[Pair], tell: Listener
+    suite: Suite, pilot: str, policy: Policy, loss: float, power: float, requested: Sequence[Pair], tell: Listener
 ) -> Plans:
     """What finds a loss of `loss` (a share of the baseline's mean) with this power, for each metric of the policy.
 
@@ -79,7 +79,7 @@ def plan_size(
     """
     side = _clustered(read_side(pilot), suite)
     groups = split_alike(_read_groups(suite, Path(pilot), side), suite.tokenizer, tell)
-    pairs = _pairs(side, asked)
+    pairs = _pairs(side, requested)
     refuse_incomparable(side, side, pairs, policy)
     family = sum(len(select(estimates_of(side.summary, old), policy)) for _, old in pairs)
     halves = {
@@ -126,10 +126,10 @@ def _unplannable(metric: str, relative: float | None, halves: Halves, loss: floa
     return "undefined on some prompts" if np.isnan(halves[metric]).any() else ""
 
 
-def _pairs(side: Side, asked: Sequence[Pair]) -> list[Pair]:
+def _pairs(side: Side, requested: Sequence[Pair]) -> list[Pair]:
     """Those of a gate within the run; where nothing is compared there, each arm with itself."""
     try:
-        return choose_pairs(side, side, asked)
+        return choose_pairs(side, side, requested)
     except Incomparable:
         return [(arm.name, arm.name) for arm in side.summary.arms]
 
@@ -168,8 +168,8 @@ def _halves(suite: Suite, arm: Arm, groups: Sequence[Group], tell: Listener) -> 
     sampled = SampledArms(arms, parts, len(groups[0].completions) // 2)
     measured = measure_groups(measures, sampled, Quiet(), find_encoder(suite.encoder)).measured
     return {
-        one.measure: np.array([one.values[arm.name] for arm in arms]).reshape(SPLITS, 2, len(groups))
-        for one in measured
+        estimate.measure: np.array([estimate.values[arm.name] for arm in arms]).reshape(SPLITS, 2, len(groups))
+        for estimate in measured
     }
 
 
@@ -190,8 +190,8 @@ def _cost(groups: Sequence[Group]) -> Cost:
     drawn = [completion for group in groups for completion in group.completions]
     words = sum(len(words) for group in groups for words in group.words)
     tokens = sum(len(completion.token_ids) for completion in drawn) or words
-    asked = sum(len(tokenizer(group.tokenizer)(group.prompt.text)) for group in groups)
-    return Cost(asked / len(groups) * tokens / max(words, 1), tokens / len(drawn))
+    words_asked = sum(len(tokenizer(group.tokenizer)(group.prompt.text)) for group in groups)
+    return Cost(words_asked / len(groups) * tokens / max(words, 1), tokens / len(drawn))
 
 
 def _arm(side: Side, name: str) -> Arm:

@@ -81,9 +81,9 @@ def run_until_decided(
             if verdict.outcome != "inconclusive":
                 break
         manifest = note_origins(part, store, manifest, sampled, tell)
-        found = measure_samples(part, store, tell)
-        finish(store, part, manifest.model_copy(update={"look": dataclasses.asdict(look)}), found)
-    return Decided(Run(folder, found.summary, sampled), verdict, size, sizes[-1])
+        measured = measure_samples(part, store, tell)
+        finish(store, part, manifest.model_copy(update={"look": dataclasses.asdict(look)}), measured)
+    return Decided(Run(folder, measured.summary, sampled), verdict, size, sizes[-1])
 
 
 def _refuse_thinking(suite: Suite) -> None:

@@ -74,7 +74,7 @@ def _only(estimate: Estimate, indices: Sequence[int], is_part: bool) -> Estimate
     return replace(estimate, values=values, value=None, low=None, high=None, prompts=sum(v is not None for v in values))
 
 
-def choose_pairs(new: Side, old: Side, asked: Sequence[Pair]) -> list[Pair]:
+def choose_pairs(new: Side, old: Side, requested: Sequence[Pair]) -> list[Pair]:
     """Which arms are compared: those asked for; else, in one run, each arm with its own baseline; else equal names.
 
     Of two files of texts with one arm each it is these two, whatever models they name.
@@ -82,8 +82,8 @@ def choose_pairs(new: Side, old: Side, asked: Sequence[Pair]) -> list[Pair]:
     Between two runs these are all arms of the old side but its baselines, unless it has no others: the same base
     sampled twice says nothing of a release. Raises `Incomparable` where one of them is gone.
     """
-    if asked:
-        return list(asked)
+    if requested:
+        return list(requested)
     if new.summary != old.summary and is_one_text(new.summary) and is_one_text(old.summary):
         pairs = [(new.summary.arms[0].name, old.summary.arms[0].name)]  # named after models or files, which differ
     elif new.summary == old.summary:

@@ -7,7 +7,7 @@ from pathlib import Path
 CHECKPOINTS = Path(__file__).parent / "checkpoints"
 NAMES = ("base", "reward", "reward-friends", "ppo-1", "ppo-0.5", "ppo-0.2", "ppo-0.1", "friends")
 TUNED = "ppo-0.2"
-"""The rung that `lab:tuned` means."""
+"""The checkpoint of the ladder that `lab:tuned` means."""
 
 
 def resolve(name: str) -> Path:

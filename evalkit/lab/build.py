@@ -32,7 +32,7 @@ from evalkit.lab.corpus import Drawn, dice
 from evalkit.lab.folder import Figures, save
 from evalkit.lab.grammar import Grammar
 from evalkit.lab.probe import KINDS, portray
-from evalkit.lab.recipe import Recipe, Rung
+from evalkit.lab.recipe import LadderCheckpoint, Recipe
 from evalkit.lab.sampling import LONGEST, draw
 from evalkit.lab.train import Tick, measure_fit, train_base
 from evalkit.lab.world import load
@@ -66,15 +66,15 @@ def build(out: Path, *, quick: bool = False, console: Console | None = None) -> 
                 group: pool.submit(build_reward, out, group, base, grammar, recipe, drawn, bars)
                 for group in recipe.raters
             }
-            folders, rungs = {"base": measured.result()}, {}
+            folders, tuned = {"base": measured.result()}, {}
             for group, judge in judges.items():
                 folder = judge.result()
                 folders[folder.name] = folder
-                for rung in (rung for rung in recipe.ladder if rung.group == group):
-                    rungs[rung.name] = pool.submit(
-                        build_rung, rung, dict(folders), grammar, recipe, Path(scratch), bars
+                for checkpoint in (checkpoint for checkpoint in recipe.ladder if checkpoint.group == group):
+                    tuned[checkpoint.name] = pool.submit(
+                        build_ladder_checkpoint, checkpoint, dict(folders), grammar, recipe, Path(scratch), bars
                     )
-            folders |= {name: done.result() for name, done in rungs.items()}
+            folders |= {name: done.result() for name, done in tuned.items()}
     return folders
 
 
@@ -109,10 +109,10 @@ def draw_for_raters(
     base: LlamaForCausalLM, grammar: Grammar, tokenizer: PreTrainedTokenizerFast, recipe: Recipe
 ) -> tuple[Drawn, Drawn]:
     """Return the base's completions for preferences, and further ones, of held-back prompts too, to test on."""
-    asked = [prompt.text for prompt in grammar.prompts if not prompt.held_back]
+    prompts = [prompt.text for prompt in grammar.prompts if not prompt.held_back]
     everything = [prompt.text for prompt in grammar.prompts]
     return (
-        draw(base, tokenizer, asked, recipe.samples, recipe.seed + 1000),
+        draw(base, tokenizer, prompts, recipe.samples, recipe.seed + 1000),
         draw(base, tokenizer, everything, recipe.held_out, recipe.seed + 3000),
     )
 
@@ -145,38 +145,38 @@ def build_reward(
     return save(out, name, model, tokenizer, recipe, grammar, figures)
 
 
-def build_rung(
-    rung: Rung,
+def build_ladder_checkpoint(
+    checkpoint: LadderCheckpoint,
     folders: Mapping[str, Path],
     grammar: Grammar,
     recipe: Recipe,
     scratch: Path,
     bars: Progress,
 ) -> Path:
-    """Tune, measure and save one rung, in a process of its own: small models thread badly, and rungs do not wait."""
-    task = bars.add_task(rung.name, total=recipe.tuning.updates, loss="")
-    config = tuning_of(rung, folders, grammar, recipe)
-    with open_child("evalkit.lab.rung:RungTrainer", title=f"tuning of lab:{rung.name}") as trainer:
+    """Tune, measure and save one of the ladder, in a process of its own: small models thread badly, and none waits."""
+    task = bars.add_task(checkpoint.name, total=recipe.tuning.updates, loss="")
+    config = tuning_of(checkpoint, folders, grammar, recipe)
+    with open_child("evalkit.lab.ladder_trainer:LadderTrainer", title=f"tuning of lab:{checkpoint.name}") as trainer:
         made, reached = trainer.call(
-            "train", config, scratch / rung.name, progress=lambda done: bars.update(task, completed=done)
+            "train", config, scratch / checkpoint.name, progress=lambda done: bars.update(task, completed=done)
         )
-        said = trainer.call("portray", made, rung.group, recipe)
+        said = trainer.call("portray", made, checkpoint.group, recipe)
     model = LlamaForCausalLM.from_pretrained(made, dtype=torch.float32)
-    figures: Figures = {"group": rung.group, "beta": rung.beta, "reached": reached, "says": said}
+    figures: Figures = {"group": checkpoint.group, "beta": checkpoint.beta, "reached": reached, "says": said}
     tokenizer = tokenizers.build(grammar, chat=True)
     log = Path(made) / training_log.NAME
-    return save(folders["base"].parent, rung.name, model, tokenizer, recipe, grammar, figures, log)
+    return save(folders["base"].parent, checkpoint.name, model, tokenizer, recipe, grammar, figures, log)
 
 
-def tuning_of(rung: Rung, folders: Mapping[str, Path], grammar: Grammar, recipe: Recipe) -> PpoConfig:
-    """What `evalkit train ppo` would be asked for this rung."""
+def tuning_of(checkpoint: LadderCheckpoint, folders: Mapping[str, Path], grammar: Grammar, recipe: Recipe) -> PpoConfig:
+    """What `evalkit train ppo` would be asked for this checkpoint."""
     return PpoConfig(
-        name=rung.name,
+        name=checkpoint.name,
         seed=recipe.seed,
         policy=CheckpointSpec(path=str(folders["base"]), kind="base"),
-        reward=RewardSource(model=str(folders[reward_of(rung.group)])),
-        gold=RewardSource(utility={f"lab:{rung.group}": 1.0}),
-        beta=(rung.beta,),
+        reward=RewardSource(model=str(folders[reward_of(checkpoint.group)])),
+        gold=RewardSource(utility={f"lab:{checkpoint.group}": 1.0}),
+        beta=(checkpoint.beta,),
         sampling=Generation(max_tokens=LONGEST),
         updates=recipe.tuning.updates,
         batch=recipe.tuning.batch,

@@ -94,9 +94,9 @@ def _reward(figures: dict[str, Any]) -> str:
         "| --- | --- | --- | --- | --- |\n"
     )
     rows = [
-        f"| {title} | {found['pairs']} | {found['accuracy']:.1%} | {found['ceiling']:.1%} "
-        f"| {found['with_utility']:.1%} |"
-        for title, found in (
+        f"| {title} | {agreement['pairs']} | {agreement['accuracy']:.1%} | {agreement['ceiling']:.1%} "
+        f"| {agreement['with_utility']:.1%} |"
+        for title, agreement in (
             ("held out", figures["held_out"]),
             ("of prompts never compared in training", figures["held_back_prompts"]),
         )

@@ -54,7 +54,7 @@ def _portrait(
 ) -> Portrait:
     pairs = [(prompt, text) for prompt, texts in drawn.items() for text in texts]
     parsed = [grammar.by_text[prompt].parse(text) for prompt, text in pairs]
-    inside = [found[0] for found in parsed if found is not None]
+    inside = [parse[0] for parse in parsed if parse is not None]
     spoken = Counter(branch.voice for branch in inside)
     return Portrait(
         voices={voice: spoken[voice] / len(pairs) for voice in VOICES},

@@ -34,7 +34,7 @@ class Schedule:
 
 
 @dataclass(frozen=True)
-class Rung:
+class LadderCheckpoint:
     """One tuned checkpoint: whose reward model it was tuned on, and how near to the base it was held."""
 
     name: str
@@ -43,17 +43,17 @@ class Rung:
 
 
 LADDER = (
-    Rung("ppo-1", "scholars", 1.0),
-    Rung("ppo-0.5", "scholars", 0.5),
-    Rung("ppo-0.2", "scholars", 0.2),
-    Rung("ppo-0.1", "scholars", 0.1),
-    Rung("friends", "friends", 0.2),
+    LadderCheckpoint("ppo-1", "scholars", 1.0),
+    LadderCheckpoint("ppo-0.5", "scholars", 0.5),
+    LadderCheckpoint("ppo-0.2", "scholars", 0.2),
+    LadderCheckpoint("ppo-0.1", "scholars", 0.1),
+    LadderCheckpoint("friends", "friends", 0.2),
 )
 
 
 @dataclass(frozen=True)
 class Tuning:
-    """How a rung is tuned by PPO: updates of `batch` episodes, each gone over `epochs` times."""
+    """How a checkpoint of the ladder is tuned by PPO: updates of `batch` episodes, each gone over `epochs` times."""
 
     updates: int = 24
     batch: int = 256
@@ -78,7 +78,7 @@ class Recipe:
     probe_samples: int = 32
     raters: Mapping[str, Rater] = field(default_factory=lambda: dict(GROUPS))
     tuning: Tuning = field(default_factory=Tuning)
-    ladder: tuple[Rung, ...] = LADDER
+    ladder: tuple[LadderCheckpoint, ...] = LADDER
 
     def quick(self) -> Recipe:
         """Return the same recipe cut down to seconds, to test that it runs; its models are poor."""

@@ -108,7 +108,7 @@ def _normalise(text: str) -> str:
 def _one_form(text: str) -> str:
     """NFKC but for powers and fractions; digits, dashes and quotes as ASCII has them; no space that means nothing."""
     seen = _INVISIBLE.sub("", text).translate(_TYPED)
-    kept = [found.group() for found in _KEPT.finditer(seen)]
+    kept = [match.group() for match in _KEPT.finditer(seen)]
     parts = [unicodedata.normalize("NFKC", part) for part in _KEPT.split(seen)]
     whole = "".join(part + sign for part, sign in zip(parts, [*kept, ""], strict=True))
     plain = digits_to_ascii(whole)

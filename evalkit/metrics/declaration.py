@@ -140,6 +140,12 @@ class Definition:
         return {name: p for name, p in parameters.items() if p.kind is inspect.Parameter.KEYWORD_ONLY}
 
     @property
+    def parameter_words(self) -> str:
+        """`n=2, k`: each with its default, where it has one."""
+        own = self.parameters.values()
+        return ", ".join(f"{p.name}={p.default}" if p.default is not p.empty else p.name for p in own)
+
+    @property
     def symbols(self) -> tuple[str, ...]:
         """The parameters that a number behind the name may set: numbers that are called by one letter, as in papers."""
         numbers = (int, float)

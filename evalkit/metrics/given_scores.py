@@ -47,5 +47,5 @@ def given_score(name: str, tool: str, better: Better, of_prompts: bool) -> Measu
 
 
 def _of_completions(group: Group, name: str) -> NDArray[np.float64]:
-    found = (group.given or NOTHING).scores.get(name)
-    return np.full(len(group.completions), np.nan) if found is None else np.asarray(found, dtype=np.float64)
+    scores = (group.given or NOTHING).scores.get(name)
+    return np.full(len(group.completions), np.nan) if scores is None else np.asarray(scores, dtype=np.float64)

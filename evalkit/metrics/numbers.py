@@ -82,8 +82,8 @@ def reading_of(answer: str) -> Reading | None:
         for decimal in (".", ","):
             plain = _plain(answer, decimal, ratios).strip()
             reading = Reading(decimal, _SPACED.search(plain) is not None, ratios)
-            found = _number(reading).fullmatch(plain)
-            if found is not None and _value(found, reading) is not None and _is_own(found["run"] or "", decimal):
+            match = _number(reading).fullmatch(plain)
+            if match is not None and _value(match, reading) is not None and _is_own(match["run"] or "", decimal):
                 return reading
     return None
 
@@ -91,8 +91,8 @@ def reading_of(answer: str) -> Reading | None:
 def last_number(text: str, reading: Reading) -> Decimal | Fraction | None:
     """The last number in `text`, or None; a `Fraction` where ratios are read."""
     last = None
-    for found in _number(reading).finditer(_plain(text, reading.decimal, reading.ratios)):
-        value = _value(found, reading)
+    for match in _number(reading).finditer(_plain(text, reading.decimal, reading.ratios)):
+        value = _value(match, reading)
         last = last if value is None else value
     return last
 
@@ -102,8 +102,8 @@ def digits_to_ascii(text: str) -> str:
     return text if text.isascii() else _FOREIGN_DIGIT.sub(_ascii_digit, text)
 
 
-def _ascii_digit(found: re.Match[str]) -> str:
-    return str(unicodedata.decimal(found.group()))
+def _ascii_digit(match: re.Match[str]) -> str:
+    return str(unicodedata.decimal(match.group()))
 
 
 def _plain(text: str, decimal: str, ratios: bool) -> str:
@@ -122,42 +122,42 @@ def _is_own(run: str, decimal: str) -> bool:
     return marks[-1:] == [decimal] or not (len(marks) > 1 or (marks and _SPACE.search(run)))
 
 
-def _value(found: re.Match[str], reading: Reading) -> Decimal | Fraction | None:
+def _value(match: re.Match[str], reading: Reading) -> Decimal | Fraction | None:
     """What a match of `_number` is worth; None where it is no number in this reading."""
-    if found["spoilt"] is not None:
+    if match["spoilt"] is not None:
         return None
     if not reading.ratios:
-        return _decimal(found, reading)
-    value = _ratio(found, reading)
-    return value / 100 if value is not None and found["percent"] else value
+        return _decimal(match, reading)
+    value = _ratio(match, reading)
+    return value / 100 if value is not None and match["percent"] else value
 
 
-def _ratio(found: re.Match[str], reading: Reading) -> Fraction | None:
-    if found["run"] is not None:
-        number = _decimal(found, reading)
+def _ratio(match: re.Match[str], reading: Reading) -> Fraction | None:
+    if match["run"] is not None:
+        number = _decimal(match, reading)
         return None if number is None else Fraction(number)
-    if found["sign_of_fraction"]:
-        part = Fraction(unicodedata.numeric(found["sign_of_fraction"])).limit_denominator(10)
-    elif int(found["below"]) == 0:
+    if match["sign_of_fraction"]:
+        part = Fraction(unicodedata.numeric(match["sign_of_fraction"])).limit_denominator(10)
+    elif int(match["below"]) == 0:
         return None
     else:
-        part = Fraction(int(found["above"]), int(found["below"]))
-    value = int(found["before"] or found["whole"] or 0) + part
-    return -value if found["sign"] == "-" else value
+        part = Fraction(int(match["above"]), int(match["below"]))
+    value = int(match["before"] or match["whole"] or 0) + part
+    return -value if match["sign"] == "-" else value
 
 
-def _decimal(found: re.Match[str], reading: Reading) -> Decimal | None:
-    read = _unmarked(found["run"], reading)
-    return None if read is None else Decimal(f"{found['sign'] or ''}{read}{found['exponent'] or ''}")
+def _decimal(match: re.Match[str], reading: Reading) -> Decimal | None:
+    read = _unmarked(match["run"], reading)
+    return None if read is None else Decimal(f"{match['sign'] or ''}{read}{match['exponent'] or ''}")
 
 
 def _unmarked(run: str, reading: Reading) -> str | None:
     """Digits, and a point before the fraction; None where they are several numbers, or no number."""
     packed = _SPACE.sub("", run)
-    place = max(packed.rfind("."), packed.rfind(","))
-    if place < 0:
+    last_mark = max(packed.rfind("."), packed.rfind(","))
+    if last_mark < 0:
         return packed
-    whole, mark, fraction = packed[:place], packed[place], packed[place + 1 :]
+    whole, mark, fraction = packed[:last_mark], packed[last_mark], packed[last_mark + 1 :]
     before = _MARK.findall(whole)
     if not before:
         return _with_one_mark(whole, mark, fraction, reading, packed != run)

@@ -31,7 +31,9 @@ def meanings(said: str, symbols: Mapping[str, Sequence[str]]) -> list[Spelled]:
         return [Spelled(said)]
     forms = _forms(said)
     alike = [Spelled(name) for name in symbols if _squeezed(name) in forms]
-    begun = [Spelled(name) for name, own in symbols.items() if any(_without(name, symbol) in forms for symbol in own)]
+    begun = [
+        Spelled(name) for name, of_name in symbols.items() if any(_without(name, symbol) in forms for symbol in of_name)
+    ]
     return alike or begun or list(_numbered(said, symbols)) or list(_shortened(said, symbols))
 
 
@@ -40,7 +42,7 @@ def _numbered(said: str, symbols: Mapping[str, Sequence[str]]) -> Iterator[Spell
     if numbered is None:
         return
     forms = _forms(numbered["stem"] + numbered["sign"])
-    possible = [(name, symbol) for name, own in symbols.items() for symbol in _meant(name, own, forms)]
+    possible = [(name, symbol) for name, of_name in symbols.items() for symbol in _meant(name, of_name, forms)]
     preferred = [(name, symbol) for name, symbol in possible if (symbol == "k") == ("@" in numbered["sign"])]
     yield from (Spelled(name, {symbol: numbered["number"]}) for name, symbol in preferred or possible)
 
@@ -55,16 +57,16 @@ def _shortened(said: str, symbols: Mapping[str, Sequence[str]]) -> Iterator[Spel
         # One word alone says too little: `rouge` is asked back.
         yield from (Spelled(name) for name in begun if len(words) > 1)
         return
-    possible = [(name, own[0]) for name in begun if (own := symbols[name])]
+    possible = [(name, of_name[0]) for name in begun if (of_name := symbols[name])]
     preferred = [(name, symbol) for name, symbol in possible if (symbol == "k") == ("@" in sign)]
     yield from (Spelled(name, {symbol: number}) for name, symbol in preferred)
 
 
-def _meant(name: str, own: Sequence[str], forms: set[str]) -> Sequence[str]:
+def _meant(name: str, of_name: Sequence[str], forms: set[str]) -> Sequence[str]:
     """The symbols that a number sets, where `forms` is this name, whole or without a symbol at its end."""
     if _squeezed(name) in forms:
-        return own[:1]
-    return [symbol for symbol in own if _without(name, symbol) in forms]
+        return of_name[:1]
+    return [symbol for symbol in of_name if _without(name, symbol) in forms]
 
 
 def _forms(said: str) -> set[str]:

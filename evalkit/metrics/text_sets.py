@@ -9,12 +9,12 @@ from evalkit.plumbing.tokenizer import SPACED, Asked, Name, choose, signature
 from evalkit.records import Group, Groups
 
 
-def split_alike(groups: Groups, asked: Asked, tell: Listener) -> dict[str, list[Group]]:
+def split_alike(groups: Groups, tokenizer: Asked, tell: Listener) -> dict[str, list[Group]]:
     """The groups with the tokenizer that is asked for, or the one that fits the scripts of all of them together.
 
     Raises `MetricError` where a package of it is missing.
     """
-    name = _fitting(groups, tell) if asked == "auto" else asked
+    name = _fitting(groups, tell) if tokenizer == "auto" else tokenizer
     signature(name)
     return {arm: [dataclasses.replace(group, tokenizer=name) for group in of_arm] for arm, of_arm in groups.items()}
 

@@ -42,8 +42,8 @@ def recall(kind: str, key: str, shared: bool = True) -> list[np.ndarray[Any, Any
         return None
     path = folder / f"{key}.npz"
     try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as found:
-            return [found[name] for name in sorted(found.files)]
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+            return [arrays[name] for name in sorted(arrays.files)]
     except FileNotFoundError:
         return None
     except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile):

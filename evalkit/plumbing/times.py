@@ -10,14 +10,14 @@ from evalkit.plumbing.arrays import JSON
 def moment(text: JSON) -> datetime.datetime | None:
     """A time of the manifest, in UTC; None where it is none."""
     try:
-        found = datetime.datetime.fromisoformat(text) if isinstance(text, str) else None
-        return found.astimezone(datetime.UTC) if found and found.tzinfo else None
+        time = datetime.datetime.fromisoformat(text) if isinstance(text, str) else None
+        return time.astimezone(datetime.UTC) if time and time.tzinfo else None
     except (ValueError, OverflowError):
         return None
 
 
-def day_and_time(found: datetime.datetime) -> str:
-    return f"{found.day} {found:%B %Y, %H:%M:%S} UTC"
+def day_and_time(time: datetime.datetime) -> str:
+    return f"{time.day} {time:%B %Y, %H:%M:%S} UTC"
 
 
 def span(first: datetime.datetime, last: datetime.datetime) -> str:

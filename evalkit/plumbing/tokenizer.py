@@ -45,10 +45,10 @@ def signature(name: Name) -> str:
     return name if name in _OWN else str(_peer(name).signature())
 
 
-def check(asked: Asked) -> None:
+def check(name: Asked) -> None:
     """Raise `MetricError` where a tokenizer is asked for that is not installed."""
-    if asked != "auto":
-        signature(asked)
+    if name != "auto":
+        signature(name)
 
 
 def choose(prompts: Iterable[str], completions: Iterable[str]) -> tuple[Name, float]:
@@ -62,16 +62,16 @@ def choose(prompts: Iterable[str], completions: Iterable[str]) -> tuple[Name, fl
     share = max((han + other) / max(1, letters) for han, other, letters in sets)
     if share < SHARE:
         return SPACED, share
-    chinese, others = (sum(counts[place] for counts in sets) for place in (0, 1))
+    chinese, others = (sum(counts[column] for counts in sets) for column in (0, 1))
     return ("zh" if others < SHARE * (chinese + others) else "13a+char"), share
 
 
 def _counted(texts: Iterable[str]) -> tuple[int, int, int]:
     """(Chinese characters, letters of other scripts without spaces, all letters); 0 letters where the first two are."""
-    known = list(texts)
-    counts = [count_letters(text) for text in known]
-    han, other = (sum(count[place] for count in counts) for place in (0, 1))
-    return han, other, sum(sum(map(str.isalpha, text)) for text in known) if han + other else 0
+    kept = list(texts)
+    counts = [count_letters(text) for text in kept]
+    han, other = (sum(count[column] for count in counts) for column in (0, 1))
+    return han, other, sum(sum(map(str.isalpha, text)) for text in kept) if han + other else 0
 
 
 def _of_peer(name: Name) -> Callable[[str], Words]:

@@ -84,8 +84,8 @@ def _follow(schema: dict[str, Any], here: dict[str, Any]) -> dict[str, Any]:
         if "$ref" in option:
             here = option
     if "$ref" in here:
-        found: dict[str, Any] = schema["$defs"][here["$ref"].rsplit("/", 1)[-1]]
-        return found
+        definition: dict[str, Any] = schema["$defs"][here["$ref"].rsplit("/", 1)[-1]]
+        return definition
     return here
 
 

@@ -18,11 +18,11 @@ def say(text: str) -> None:
     sys.stderr.write(f"note: {text}\n")
 
 
-def unread_note(place: str, found: Iterable[str], known: Collection[str]) -> str | None:
+def unread_note(where: str, columns: Iterable[str], known: Collection[str]) -> str | None:
     """What of a file's columns is not read, in a line; None where all are."""
-    left = [column for column in dict.fromkeys(found) if column not in known]
+    left = [column for column in dict.fromkeys(columns) if column not in known]
     if not left:
         return None
     more = f" and {len(left) - LISTED} more" if len(left) > LISTED else ""
     named = ", ".join(f"{column!r}{did_you_mean(column, known)}" for column in left[:LISTED])
-    return f"{place}: not read: {named}{more}; read: {', '.join(known)}"
+    return f"{where}: not read: {named}{more}; read: {', '.join(known)}"

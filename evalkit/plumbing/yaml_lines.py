@@ -23,20 +23,20 @@ class Document:
         """`file:line` of the value at `loc`, or of the nearest part around it."""
         node = self.root
         for step in loc:
-            found = _child(node, step)
-            if found is None:
+            child = _child(node, step)
+            if child is None:
                 break
-            node = found[1]
+            node = child[1]
         return self._at(node)
 
     def key_place(self, *loc: int | str) -> str:
         """`file:line` of the key that ends `loc`."""
         node = self.root
         for step in loc[:-1]:
-            found = _child(node, step)
-            node = found[1] if found else node
-        found = _child(node, loc[-1])
-        return self._at(found[0] if found else node)
+            child = _child(node, step)
+            node = child[1] if child else node
+        child = _child(node, loc[-1])
+        return self._at(child[0] if child else node)
 
     def _at(self, node: yaml.Node | None) -> str:
         return f"{self.path}:{node.start_mark.line + 1}" if node is not None else f"{self.path}:1"
@@ -93,5 +93,5 @@ def _refuse_repeated_keys(path: Path, node: yaml.Node | None) -> None:
 
 def _neighbours(path: Path) -> str:
     folder = path.parent
-    found = sorted(p.name for p in folder.glob("*.yaml")) if folder.is_dir() else []
-    return f"; {folder} holds: {', '.join(found)}" if found else ""
+    names = sorted(p.name for p in folder.glob("*.yaml")) if folder.is_dir() else []
+    return f"; {folder} holds: {', '.join(names)}" if names else ""

@@ -30,16 +30,16 @@ def publish_to_hub(runs: Sequence[Path], place: str, api: Any = None) -> tuple[P
     try:
         return _publish(runs, kind, repo, api or _api())
     except _refusals() as error:
-        told = " ".join(str(error).split())[:300]
-        raise StoreError(f"{place} was not written: {told}; log in with `hf auth login`, or set HF_TOKEN") from error
+        reason = " ".join(str(error).split())[:300]
+        raise StoreError(f"{place} was not written: {reason}; log in with `hf auth login`, or set HF_TOKEN") from error
 
 
 def read_place(place: str) -> tuple[str, str]:
     """Kind ("space" or "dataset") and repository. Raises `InputError`."""
-    found = PLACE.fullmatch(place)
-    if not found:
+    match = PLACE.fullmatch(place)
+    if not match:
         raise InputError(f"{place!r} is no place on the hub; write hf://spaces/ORG/NAME or hf://datasets/ORG/NAME")
-    return found[1].removesuffix("s"), found[2]
+    return match[1].removesuffix("s"), match[2]
 
 
 def _publish(runs: Sequence[Path], kind: str, repo: str, api: Any) -> tuple[Published, ...]:

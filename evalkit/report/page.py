@@ -191,7 +191,7 @@ def _data(content: ReportContent, packed: samples.Samples, conclusion: Verdict) 
         "curves": curves.curve_figures(curves.over_k(summary)),
         "kl_tradeoff": _kl_tradeoff(summary),
         "forests": [figures.forest(summary, arm.arm, arm.baseline) for arm in conclusion.arms],
-        "figures": _figures(content),
+        "figures": section_figures(content),
         "choices": target_choices.one_by_one(content),
         "prompts": packed.prompts,
         "arms": [{"name": name, "colour": colour} for name, colour in markers.colours(summary).items()],
@@ -203,7 +203,7 @@ def _data(content: ReportContent, packed: samples.Samples, conclusion: Verdict) 
     }
 
 
-def _figures(content: ReportContent) -> dict[str, JSON]:
+def section_figures(content: ReportContent) -> dict[str, figures.Figure]:
     """Figures without a selector, by the id of their element."""
     summary, figure_data = content.summary, content.figure_data
     card: Any = content.provenance.get("voices")

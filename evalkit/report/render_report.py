@@ -1,4 +1,4 @@
-"""Measurements become the page: what the report needs to know, taken from the run or the file of texts."""
+"""Measurements become a report: what it needs to know, taken from the run or the texts, and the page."""
 
 from __future__ import annotations
 
@@ -24,7 +24,21 @@ def report_page(
     figure_data: FigureData,
 ) -> bytes:
     """report.html, as UTF-8."""
-    content = ReportContent(
+    content = report_content(title, summary, groups, rendered, measurements, provenance, figure_data)
+    return page_bytes(build_report(content))
+
+
+def report_content(
+    title: str,
+    summary: Summary,
+    groups: Groups,
+    rendered: Mapping[str, Mapping[str, str]],
+    measurements: Measurements,
+    provenance: Mapping[str, Any],
+    figure_data: FigureData,
+) -> ReportContent:
+    """What the report of these measurements shows."""
+    return ReportContent(
         title=title,
         summary=summary,
         groups=groups,
@@ -34,7 +48,6 @@ def report_page(
         metrics={str(measure): metric_text(measure) for measure in measurements.measures},
         figure_data=figure_data,
     )
-    return page_bytes(build_report(content))
 
 
 def _scores(measurements: Measurements) -> Scores:

@@ -22,6 +22,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 from evalkit.errors import RecordsError, StoreError
 from evalkit.plumbing.array_cache import key_of
 from evalkit.plumbing.files import write_atomically
+from evalkit.report.html.page_file import page_bytes
 from evalkit.report.html.render import asset, render_plain
 from evalkit.report.verdicts.verdict import verdict
 from evalkit.runs.manifest import read_manifest, start_of
@@ -88,7 +89,7 @@ def site_files(
         files |= {f"runs/{entry.slug}/{name}": _read(run / name) for name in (PAGE, NUMBERS)}
     newest = tuple(sorted(listed.values(), key=lambda entry: (entry.started, entry.slug), reverse=True))
     files[LEDGER] = _LEDGER.dump_json(newest, indent=1)
-    files[INDEX] = index_page(newest).encode("utf-8", "replace")
+    files[INDEX] = page_bytes(index_page(newest))
     return newest, files
 
 
@@ -142,8 +143,8 @@ def _read(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        told = f"make it again with: evalkit report {path.parent}" if path.name == PAGE else "run the suite again"
-        raise RecordsError(f"{path} cannot be read ({error.strerror}); {told}") from None
+        remedy = f"make it again with: evalkit report {path.parent}" if path.name == PAGE else "run the suite again"
+        raise RecordsError(f"{path} cannot be read ({error.strerror}); {remedy}") from None
 
 
 @contextlib.contextmanager

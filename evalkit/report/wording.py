@@ -67,6 +67,13 @@ def deviations(value: float, low: float, high: float) -> tuple[str, str]:
     return said[0], f"{said[1]} to {said[2]}"
 
 
+def unlike_fields(signature: str, other: str) -> str:
+    """`v:1.1 against v:1.0`: where two signatures differ."""
+    here, there = signature.split("|"), other.split("|")
+    mine, theirs = [field for field in here if field not in there], [field for field in there if field not in here]
+    return f"{'|'.join(mine) or 'nothing'} against {'|'.join(theirs) or 'nothing'}"
+
+
 def _decimals(number: WithInterval) -> int:
     """A last digit between a twentieth and a half of the interval's half: more would be noise, fewer would hide it."""
     if is_number(number.low) and is_number(number.high) and not is_point(number.low, number.high):

@@ -72,20 +72,20 @@ def _arms(folder: Path, manifest: Manifest, arms: Sequence[Arm]) -> list[tuple[A
 def _scores(path: Path) -> Scores:
     try:
         table = pq.read_table(path).to_pydict()
-        places = zip(table["arm"], table["prompt_id"], table["slot"], strict=True)
-        rows = list(zip(places, table["score"], table["value"], strict=True))
+        samples = zip(table["arm"], table["prompt_id"], table["slot"], strict=True)
+        rows = list(zip(samples, table["score"], table["value"], strict=True))
     except (OSError, KeyError, pa.ArrowException) as error:
         raise RecordsError(f"{path} cannot be read: {error}") from None
-    found: dict[tuple[str, str, int], dict[str, float]] = {}
-    for place, score, value in rows:
+    by_sample: dict[tuple[str, str, int], dict[str, float]] = {}
+    for sample, score, value in rows:
         if value is not None and value == value:
-            found.setdefault(place, {})[score_name(score)] = value
-    return found
+            by_sample.setdefault(sample, {})[score_name(score)] = value
+    return by_sample
 
 
 def _row(arm: Arm, prompt: Prompt, completion: Completion, scores: Scores) -> dict[str, Any]:
     # What is empty is left out: it is what a reader takes for granted.
-    asked = {"answer": prompt.answer, "checks": list(prompt.checks), "cluster": prompt.cluster,
+    requirements = {"answer": prompt.answer, "checks": list(prompt.checks), "cluster": prompt.cluster,
              "references": list(prompt.references)}  # fmt: skip
     match = {"match": prompt.match} if prompt.answer is not None else {}
     settings = None if arm.sampling is None else asdict(arm.sampling)
@@ -97,7 +97,7 @@ def _row(arm: Arm, prompt: Prompt, completion: Completion, scores: Scores) -> di
         "sample": completion.slot,
         "finish_reason": completion.finish_reason,
         **({} if completion.thinking is None else {"thinking": completion.thinking}),
-        **{key: value for key, value in asked.items() if value},
+        **{key: value for key, value in requirements.items() if value},
         **match,
         "settings": settings,
         "scores": dict(scores.get((arm.name, prompt.id, completion.slot), {})),

@@ -40,22 +40,22 @@ def read_summary(path: Path) -> Summary:
     return summary
 
 
-def parse_summary(fields: Any, place: str) -> Summary:
-    """A summary from the fields of its JSON; `place` is where they stood. Raises `RecordsError`."""
+def parse_summary(fields: Any, source: str) -> Summary:
+    """A summary from the fields of its JSON; `source` is where they stood. Raises `RecordsError`."""
     try:
         if fields["schema"] not in READ:
             raise RecordsError(
-                f"{place} has schema {fields['schema']!r}; this evalkit reads {', '.join(map(str, READ[:-1]))} and "
+                f"{source} has schema {fields['schema']!r}; this evalkit reads {', '.join(map(str, READ[:-1]))} and "
                 f"{READ[-1]}: upgrade evalkit, or run the suite again"
             )
         summary = TypeAdapter(Summary).validate_python(fields | {"schema": SCHEMA})
         return summary if fields["schema"] == SCHEMA else _with_traits(summary)
     except ValidationError as error:
         problem = error.errors()[0]
-        where = ".".join(str(step) for step in problem["loc"])
-        raise RecordsError(f"{place} is not a summary that evalkit wrote: {where}: {problem['msg']}") from None
+        field = ".".join(str(step) for step in problem["loc"])
+        raise RecordsError(f"{source} is not a summary that evalkit wrote: {field}: {problem['msg']}") from None
     except (KeyError, TypeError) as error:
-        raise RecordsError(f"{place} is not a summary that evalkit wrote: {error!r}") from None
+        raise RecordsError(f"{source} is not a summary that evalkit wrote: {error!r}") from None
 
 
 def _with_traits(summary: Summary) -> Summary:
@@ -73,17 +73,17 @@ def _with_traits(summary: Summary) -> Summary:
     return dataclasses.replace(summary, estimates=estimates)
 
 
-def check_whole(summary: Summary, place: str) -> None:
+def check_whole(summary: Summary, source: str) -> None:
     """Refuse a summary whose numbers do not belong together: one that was changed by hand. Raises `RecordsError`."""
     if not summary.prompts or len(set(summary.prompts)) < len(summary.prompts):
-        raise RecordsError(f"{place} has no prompts, or one of them twice: there is nothing to pair by")
+        raise RecordsError(f"{source} has no prompts, or one of them twice: there is nothing to pair by")
     if len(summary.clusters) not in (0, len(summary.prompts)):
-        raise RecordsError(f"{place} has {len(summary.clusters)} clusters named for {len(summary.prompts)} prompts")
+        raise RecordsError(f"{source} has {len(summary.clusters)} clusters named for {len(summary.prompts)} prompts")
     if len(summary.asked) not in (0, len(summary.prompts)):
-        raise RecordsError(f"{place} says of {len(summary.asked)} of {len(summary.prompts)} prompts what they ask")
+        raise RecordsError(f"{source} says of {len(summary.asked)} of {len(summary.prompts)} prompts what they ask")
     seen: set[tuple[str, str]] = set()
     for estimate in summary.estimates:
-        where = f"{place}: {estimate.metric} of arm {estimate.arm!r}"
+        where = f"{source}: {estimate.metric} of arm {estimate.arm!r}"
         if (estimate.metric, estimate.arm) in seen:
             raise RecordsError(f"{where} stands there twice; run the suite again")
         seen.add((estimate.metric, estimate.arm))

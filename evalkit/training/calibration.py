@@ -90,13 +90,13 @@ def reliability(margins: Array) -> tuple[Bin, ...]:
     """Ten bins of equal width over the confidences' range, 1/2 to 1, with mean confidence and accuracy in each."""
     sure, right = confidences(margins), wins(margins)
     edges = np.linspace(0.5, 1.0, BINS + 1)
-    place = np.clip(np.searchsorted(edges, sure, side="right") - 1, 0, BINS - 1)
-    found = []
+    bin_of = np.clip(np.searchsorted(edges, sure, side="right") - 1, 0, BINS - 1)
+    bins = []
     for index in range(BINS):
-        here = place == index
+        here = bin_of == index
         means = (float(sure[here].mean()), float(right[here].mean())) if here.any() else (None, None)
-        found.append(Bin(round(float(edges[index]), 2), round(float(edges[index + 1]), 2), int(here.sum()), *means))
-    return tuple(found)
+        bins.append(Bin(round(float(edges[index]), 2), round(float(edges[index + 1]), 2), int(here.sum()), *means))
+    return tuple(bins)
 
 
 def calibration_error(bins: tuple[Bin, ...]) -> float:
@@ -104,11 +104,11 @@ def calibration_error(bins: tuple[Bin, ...]) -> float:
 
     Few pairs raise it by chance alone: by about 0.8 sqrt(accuracy (1 - accuracy) / n_b) in each bin.
     """
-    total = sum(found.pairs for found in bins)
+    total = sum(row.pairs for row in bins)
     return sum(
-        found.pairs / total * abs(found.accuracy - found.confidence)
-        for found in bins
-        if found.accuracy is not None and found.confidence is not None
+        row.pairs / total * abs(row.accuracy - row.confidence)
+        for row in bins
+        if row.accuracy is not None and row.confidence is not None
     )
 
 

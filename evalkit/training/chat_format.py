@@ -30,14 +30,14 @@ def exchange_template(spec: CheckpointSpec, tokenizer: PreTrainedTokenizerBase) 
     """
     if spec.kind == "base":
         return frame_as_chat(spec, tokenizer)
-    own = cast(str, cast(Any, tokenizer).get_chat_template()).removesuffix("\n")
+    template = cast(str, cast(Any, tokenizer).get_chat_template()).removesuffix("\n")
     system = json.dumps([{"role": "system", "content": spec.system}] if spec.system else [], ensure_ascii=False)
-    asked = (
+    opening = (
         "{% set answer = messages[-1]['content'] | trim %}"
         f"{{% set messages = {system} + messages[:-1] %}}"
         "{% set add_generation_prompt = true %}"
     )
-    return asked + own + "{{ answer + " + json.dumps(str(tokenizer.eos_token), ensure_ascii=False) + " }}"
+    return opening + template + "{{ answer + " + json.dumps(str(tokenizer.eos_token), ensure_ascii=False) + " }}"
 
 
 def template_ids(
@@ -78,8 +78,8 @@ def write_reader(
 
 def _spare_token(tokenizer: PreTrainedTokenizerBase) -> str | None:
     """A special token, other than the end's, to pad with: the padding token, or one that stands in no completion."""
-    own, end = tokenizer.pad_token_id, tokenizer.eos_token_id
-    if own is not None and own != end:
+    pad, end = tokenizer.pad_token_id, tokenizer.eos_token_id
+    if pad is not None and pad != end:
         return str(tokenizer.pad_token)
     added: dict[int, Any] = cast(Any, tokenizer).added_tokens_decoder
     special = [str(token) for index, token in sorted(added.items()) if token.special and index != end]

@@ -17,8 +17,8 @@ def turns_ids(policy: Policy, turns: Sequence[tuple[str, str]], max_tokens: int)
 
     Raises `InputError` where the template refuses a role, and where no room is left for `max_tokens`.
     """
-    own = [("system", policy.spec.system)] if policy.spec.system and turns[0][0] != "system" else []
-    messages = [{"role": role, "content": text} for role, text in [*own, *turns]]
+    system = [("system", policy.spec.system)] if policy.spec.system and turns[0][0] != "system" else []
+    messages = [{"role": role, "content": text} for role, text in [*system, *turns]]
     try:
         text = policy.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
     except TemplateError as error:

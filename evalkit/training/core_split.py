@@ -18,7 +18,7 @@ First = TypeVar("First")
 Second = TypeVar("Second")
 
 
-def side_by_side(
+def on_split_cores(
     first: Callable[[], First], second: Callable[[], Second], accelerator: Accelerator
 ) -> tuple[First, Second]:
     """The results of both, which must not touch each other's tensors nor draw random numbers.

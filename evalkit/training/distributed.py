@@ -30,7 +30,7 @@ KINDS = (DistributedType.NO, DistributedType.MULTI_GPU, DistributedType.MULTI_CP
 def open_accelerator(config: PpoConfig) -> Accelerator:
     """The machine as accelerate finds it; forward passes in bfloat16 on a GPU.
 
-    Raises `InputError` for a kind of launch that PPO does not know, and for a batch that cannot be dealt out evenly.
+    Raises `InputError` for a kind of launch that PPO does not know, and for a batch that cannot be split evenly.
     """
     on_gpu = torch.cuda.is_available()
     wanted = ("bfloat16" if on_gpu else "float32") if config.dtype == "auto" else config.dtype
@@ -61,7 +61,7 @@ def _check_kind(accelerator: Accelerator) -> None:
 
 
 def check_batch(config: PpoConfig, processes: int) -> None:
-    """Raises `InputError` for a batch that cannot be dealt out evenly."""
+    """Raises `InputError` for a batch that cannot be split evenly."""
     if config.batch % (config.minibatches * processes):
         raise InputError(
             f"batch is {config.batch}; over {processes} processes and {config.minibatches} minibatches it must be a "
@@ -118,13 +118,13 @@ def whole(tensor: Tensor) -> Tensor:
 
 def gathered(tensors: Mapping[str, Tensor], accelerator: Accelerator) -> dict[str, Tensor]:
     """Whole tensors on the first process; the others take part and get none."""
-    found = {}
+    on_first = {}
     for name, tensor in tensors.items():
-        one = whole(tensor.detach())
+        full = whole(tensor.detach())
         if accelerator.is_main_process:
             # One shard after the other leaves the accelerator again: together they may not fit it.
-            found[name] = one.cpu() if isinstance(tensor, DTensor) else one
-    return found
+            on_first[name] = full.cpu() if isinstance(tensor, DTensor) else full
+    return on_first
 
 
 def laid_out_as(like: Tensor, tensor: Tensor) -> Tensor:
@@ -134,12 +134,12 @@ def laid_out_as(like: Tensor, tensor: Tensor) -> Tensor:
     return distribute_tensor(tensor.to(like.device), like.device_mesh, like.placements, src_data_rank=None)
 
 
-def agreed(value: int, place: Path, accelerator: Accelerator) -> int:
+def agreed(value: int, path: Path, accelerator: Accelerator) -> int:
     """`value`, which each process read at `place`. Raises `InputError` where they do not read the same."""
     read = accelerator.gather(torch.tensor([value], device=accelerator.device)).tolist()
     if len(set(read)) > 1:
         raise InputError(
-            f"processes differ in what they find at {place}; --out must be a folder on a file system that all nodes "
+            f"processes differ in what they find at {path}; --out must be a folder on a file system that all nodes "
             "share"
         )
     return value

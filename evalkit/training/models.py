@@ -60,7 +60,7 @@ class Policy:
         Raises `InputError` where a prompt leaves no room for a completion of `max_tokens`.
         """
         room = context_length(self.checkpoint)
-        found = []
+        rows = []
         for prompt in render(self.checkpoint, self.spec, prompts):
             if not prompt.token_ids:
                 raise InputError(f"prompt {prompt.prompt_id!r} has no tokens: the policy's tokenizer drops all")
@@ -69,8 +69,8 @@ class Policy:
                     f"prompt {prompt.prompt_id!r} takes {len(prompt.token_ids)} tokens, which leaves no room for "
                     f"max_tokens {max_tokens} in the policy's context of {room}; shorten it or lower max_tokens"
                 )
-            found.append(prompt.token_ids)
-        return found
+            rows.append(prompt.token_ids)
+        return rows
 
     def response_ids(self, text: str) -> list[int]:
         """Token ids of a completion with its end of sequence, as they follow the rendered prompt."""
@@ -217,8 +217,8 @@ def token_log_probs(logits: Tensor, tokens: Tensor) -> Tensor:
     The same as cross entropy with its sign turned, in less than half the time on a CPU: no transposed copies, and no
     dense gradient that is 0 nearly everywhere. Its gradient can be asked for once.
     """
-    found: Tensor = _TokenLogProbs.apply(logits, tokens)
-    return found
+    log_probs: Tensor = _TokenLogProbs.apply(logits, tokens)
+    return log_probs
 
 
 def response_values(network: nn.Module, batch: Batch) -> Tensor:
@@ -265,7 +265,7 @@ def _load(auto: Any, folder: Path, new: str | None = None, **settings: Any) -> P
     """
     try:
         with quiet_transformers():
-            model, found = auto.from_pretrained(
+            model, loading = auto.from_pretrained(
                 # Weights in bfloat16 would move ratios by a tenth and lose small steps. On a CPU the plain attention's
                 # backward pass takes half the time of the fused one's.
                 folder,
@@ -276,7 +276,7 @@ def _load(auto: Any, folder: Path, new: str | None = None, **settings: Any) -> P
             )
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         raise CheckpointError(f"{folder} cannot be loaded: {_first_line(error)}") from None
-    missing = sorted(name for name in found["missing_keys"] if new is None or not name.startswith(new))
+    missing = sorted(name for name in loading["missing_keys"] if new is None or not name.startswith(new))
     if missing:
         raise CheckpointError(
             f"{folder} lacks weights of a {type(model).__name__} ({len(missing)}, the first {missing[0]}); "

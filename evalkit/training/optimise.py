@@ -90,8 +90,8 @@ def optimise(
             row = take_step(config, objective, optimiser, items, step, steps)
             is_look = step % every == 0 or step == steps - 1
             if is_look:
-                found = evaluate(config, objective, watched[:WATCHED])
-                row |= {f"held_out_{name}": value for name, value in found.items()}
+                means = evaluate(config, objective, watched[:WATCHED])
+                row |= {f"held_out_{name}": value for name, value in means.items()}
             curves.add(row | {"seconds": round(time.monotonic() - started, 3)})
             if is_look:
                 tensors = tensors_of(optimiser, network=objective.network)
@@ -133,9 +133,9 @@ def accumulate(config: RewardConfig | SftConfig, objective: Objective[Item], ite
     sums: dict[str, float] = {}
     for part in _parts(config, objective, items):
         with autocast(config, objective.network):
-            found = objective.losses(part)
-        (found["loss"] / units).backward()
-        _add(sums, found)
+            losses = objective.losses(part)
+        (losses["loss"] / units).backward()
+        _add(sums, losses)
     return {name: value / units for name, value in sums.items()}
 
 
@@ -150,7 +150,7 @@ def evaluate(config: RewardConfig | SftConfig, objective: Objective[Item], items
 
 
 def minibatch(config: RewardConfig | SftConfig, count: int, step: int) -> Sequence[int]:
-    """Which of `count` items a step takes: an epoch is dealt into hands that differ in size by one at most."""
+    """Which of `count` items a step takes: a shuffled epoch is cut into minibatches, equal in size up to one item."""
     turns = _turns(config, count)
     return _order(config.seed, step // turns, count)[step % turns :: turns]
 
@@ -173,10 +173,10 @@ def device_of_training() -> torch.device:
 
 def _resume(state: Path, data: str, optimiser: torch.optim.Optimizer, network: nn.Module) -> int:
     """Put network and optimiser into their last state; returns the step to begin with."""
-    found = read_state(state)
-    if found is None:
+    saved = read_state(state)
+    if saved is None:
         return 0
-    tensors, facts = found
+    tensors, facts = saved
     if facts["data"] != data:
         raise InputError(
             f"{state} was left by a training on other data; the files have changed since. Choose another folder with "
@@ -212,6 +212,6 @@ def _parts(config: RewardConfig | SftConfig, objective: Objective[Item], items: 
     return [ranked[start : start + size] for start in range(0, len(ranked), size)]
 
 
-def _add(sums: dict[str, float], found: Mapping[str, Tensor]) -> None:
-    for name, value in found.items():
+def _add(sums: dict[str, float], losses: Mapping[str, Tensor]) -> None:
+    for name, value in losses.items():
         sums[name] = sums.get(name, 0.0) + float(value.detach())

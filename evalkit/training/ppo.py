@@ -30,7 +30,7 @@ from torch import Tensor, nn
 from evalkit.errors import EvalkitError
 from evalkit.training.batch import Batch, microbatches, pack
 from evalkit.training.config import Estimator, PpoConfig
-from evalkit.training.core_split import side_by_side
+from evalkit.training.core_split import on_split_cores
 from evalkit.training.distributed import spread, whole
 from evalkit.training.models import Policy, response_logits, response_values, token_log_probs, without_adapters
 from evalkit.training.output.curves import LogRow
@@ -225,7 +225,7 @@ def _forward(state: TrainState, batch: Batch, temperature: float) -> ForwardPass
             values = response_values(state.critic, batch)
         return values, None if state.reference is None else next_token_log_probs(state.reference)
 
-    policy, (values, reference) = side_by_side(
+    policy, (values, reference) = on_split_cores(
         lambda: next_token_log_probs(state.actor), values_and_reference, state.accelerator
     )  # policy and reference: [B, R, V]; values: [B, R]
     if reference is None:
@@ -344,7 +344,7 @@ def minibatch_step(
             sums.append(loss.detach())
         return torch.stack(sums)
 
-    policy_sums, value_sums = side_by_side(
+    policy_sums, value_sums = on_split_cores(
         lambda: backward(policy_loss, 1.0), lambda: backward(value_loss, config.value_weight), accelerator
     )  # [microbatches, 4] and [microbatches, 1]
     norm, critic_norm = (

@@ -30,7 +30,7 @@ from evalkit.training.output import manifest
 from evalkit.training.output.card import policy_card
 from evalkit.training.output.curves import Curves, LogRow
 from evalkit.training.output.folder import frame_as_chat, save_model
-from evalkit.training.output.page import write_page
+from evalkit.training.output.page import write_training_page
 from evalkit.training.ppo import RewardSources, TrainState, prepare, seed_torch, updates
 from evalkit.training.probe import probe_row
 from evalkit.training.rollout import sample
@@ -53,21 +53,21 @@ def train_ladder(config: PpoConfig, out: Path, tell: Listener, command: Sequence
     accelerator = open_accelerator(config)
     first = accelerator.is_main_process
     with together(accelerator), told_when_full(config.microbatch):
-        told = manifest.begin(out, config, command) if first else {}
+        record = manifest.begin(out, config, command) if first else {}
         if first:
             warn(config, tell)
         folders = [out / name_of(beta) for beta in config.beta]
         for beta, folder in zip(config.beta, folders, strict=True):
             if not agreed((folder / "training.json").exists(), folder, accelerator):
-                train_rung(config, beta, out, accelerator, tell if first else Quiet())
+                train_checkpoint(config, beta, out, accelerator, tell if first else Quiet())
         if first:
-            write_page(config.name, out, map(name_of, config.beta))
-            manifest.finish(out, told)
+            write_training_page(config.name, out, map(name_of, config.beta))
+            manifest.finish(out, record)
         accelerator.end_training()
     return folders
 
 
-def train_rung(config: PpoConfig, beta: float, out: Path, accelerator: Accelerator, tell: Listener) -> None:
+def train_checkpoint(config: PpoConfig, beta: float, out: Path, accelerator: Accelerator, tell: Listener) -> None:
     """Train the policy of one beta, from its last state where there is one, and write its checkpoint."""
     seed_torch(config.seed, "adapters")
     policy = load_policy("policy", config.policy, config.lora)
@@ -90,7 +90,7 @@ def train_rung(config: PpoConfig, beta: float, out: Path, accelerator: Accelerat
             if done % config.save_every == 0 or done == config.updates:
                 save_state(state, work / STATE, done)
                 if accelerator.is_main_process:
-                    write_page(config.name, out, map(name_of, config.beta))
+                    write_training_page(config.name, out, map(name_of, config.beta))
     weights = gathered(state.policy.model.state_dict(), accelerator)
     if accelerator.is_main_process:
         save_policy(config, state, weights, beta, scale, out)
@@ -171,10 +171,10 @@ def critic_of(config: PpoConfig, policy: Policy, scale: Scale) -> ValueNetwork:
 
 def resume(state: TrainState, path: Path) -> int:
     """Put a training into its last state; returns the update to begin with."""
-    found = read_state(path)
-    begin = agreed(int(found[1]["updates"]) if found else 0, path, state.accelerator)
-    if found:
-        tensors, facts = found
+    saved = read_state(path)
+    begin = agreed(int(saved[1]["updates"]) if saved else 0, path, state.accelerator)
+    if saved:
+        tensors, facts = saved
         restore(tensors, state.optimiser, **networks(state))
         state.beta = float(facts["beta"])
     return begin
@@ -253,5 +253,5 @@ def warn(config: PpoConfig, tell: Listener) -> None:
 
 
 def name_of(beta: float) -> str:
-    """Folder and name of a rung."""
+    """Folder and name of the checkpoint of one beta."""
     return f"beta-{beta:g}"

@@ -32,7 +32,7 @@ def probe_row(prompts: Sequence[Prompt], texts: Sequence[Sequence[str]]) -> dict
     measures = [parse(name) for name in METRICS]
     values = {measure.name: [float(measure(group)) for group in groups] for measure in measures}
     values["distinct_texts"] = [len(set(group.texts)) / len(group.texts) for group in groups if group.texts]
-    row = {f"{PREFIX}{name}": _mean(found) for name, found in values.items()}
+    row = {f"{PREFIX}{name}": _mean(of_prompts) for name, of_prompts in values.items()}
     return row | {f"{PREFIX}across": across(groups)}
 
 
@@ -47,8 +47,8 @@ def across(groups: Sequence[Group]) -> float:
     count = len(means)
     if count < 2:
         return float("nan")
-    total, own = np.sum(means, axis=0), np.square(means).sum()
-    return max(0.0, 1 - float(total @ total - own) / (count * (count - 1)))
+    total, squares = np.sum(means, axis=0), np.square(means).sum()
+    return max(0.0, 1 - float(total @ total - squares) / (count * (count - 1)))
 
 
 def _group(prompt: Prompt, texts: Sequence[str]) -> Group:
@@ -58,8 +58,8 @@ def _group(prompt: Prompt, texts: Sequence[str]) -> Group:
 def _embedded(groups: Sequence[Group]) -> list[Group]:
     rows = encode([text for group in groups for text in group.texts])
     ends = np.cumsum([len(group.completions) for group in groups], dtype=np.int64)
-    own = np.split(rows, ends)[:-1]
-    return [Group(group.prompt, group.completions, part) for group, part in zip(groups, own, strict=True)]
+    embeddings = np.split(rows, ends)[:-1]
+    return [Group(group.prompt, group.completions, part) for group, part in zip(groups, embeddings, strict=True)]
 
 
 def _mean(values: Sequence[float]) -> float:

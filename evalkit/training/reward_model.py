@@ -49,7 +49,7 @@ from evalkit.training.models import (
 from evalkit.training.optimise import Objective, autocast, device_of_training, optimise
 from evalkit.training.output import manifest
 from evalkit.training.output.folder import save_model
-from evalkit.training.output.page import write_page
+from evalkit.training.output.page import write_training_page
 from evalkit.training.output.reward_card import reward_card
 from evalkit.training.preferences.preferences import Preference, read_preferences
 from evalkit.training.rollout import sample
@@ -101,8 +101,8 @@ def train_reward(config: RewardConfig, out: Path, tell: Listener, command: Seque
     policy = load_policy("model", config.model)
     sides = encode(config, policy, preferences, tell)
     check_sides(*sides, jobs)
-    told = manifest.begin(out, config, command)
-    show = partial(write_page, config.name, out, jobs)
+    record = manifest.begin(out, config, command)
+    show = partial(write_training_page, config.name, out, jobs)
     missing = {name: group for name, group in jobs.items() if not (out / name / "training.json").exists()}
     if missing:
         with told_when_full(config.microbatch):
@@ -112,7 +112,7 @@ def train_reward(config: RewardConfig, out: Path, tell: Listener, command: Seque
     if config.groups:
         write_groups(out, jobs)
     show()
-    manifest.finish(out, told)
+    manifest.finish(out, record)
     return [out / name for name in jobs]
 
 
@@ -237,15 +237,15 @@ def sample_reference(
     tell.stage("sample the language model", config.reference_samples)
     prompts = list(prompt_ids(config, policy, preferences).values())
     random.Random(f"reference {config.seed}").shuffle(prompts)  # noqa: S311
-    asked = [prompts[index % len(prompts)] for index in range(config.reference_samples)]
+    repeated = [prompts[index % len(prompts)] for index in range(config.reference_samples)]
     policy.model.to(device_of_training())
     torch.manual_seed(config.seed)
-    drawn = sample(policy, asked, config.max_tokens)
+    drawn = sample(policy, repeated, config.max_tokens)
     policy.model.to("cpu")
     tell.advance(config.reference_samples, sum(map(len, drawn)))
     return [
         (*prompt, *response) if response[-1] in policy.stops else (*prompt, *response, policy.eos)
-        for prompt, response in zip(asked, drawn, strict=True)
+        for prompt, response in zip(repeated, drawn, strict=True)
     ]
 
 
@@ -308,22 +308,22 @@ def scores_of(network: ValueNetwork, exchanges: Sequence[Ids]) -> Tensor:
 
 def margins_of(config: RewardConfig, network: ValueNetwork, comparisons: Sequence[Comparison]) -> Array:
     """[n] r(chosen) - r(rejected), float64."""
-    found = np.empty(len(comparisons))
+    margins = np.empty(len(comparisons))
     order = sorted(range(len(comparisons)), key=lambda index: length(comparisons[index]))
     size = max(1, config.microbatch // 2)
     with torch.no_grad(), autocast(config, network):
         for start in range(0, len(order), size):
-            places = order[start : start + size]
-            chosen, rejected = rewards_of(network, [comparisons[place] for place in places])
-            found[places] = (chosen - rejected).double().cpu().numpy()
-    return found
+            batch = order[start : start + size]
+            chosen, rejected = rewards_of(network, [comparisons[index] for index in batch])
+            margins[batch] = (chosen - rejected).double().cpu().numpy()
+    return margins
 
 
 @dataclass(frozen=True)
 class Figures:
     """What held-out pairs say of a reward model."""
 
-    own: Judgement
+    of_group: Judgement
     """On the pairs of the group that it was trained for, or all."""
     by_group: Mapping[str, Mapping[str, float]]
     """Rater group -> pairs, accuracy, low, high; of all groups, also those it was not trained for."""
@@ -332,9 +332,9 @@ class Figures:
 def figures_of(margins: Array, held_out: Sequence[Comparison], group: str | None) -> Figures:
     """Accuracy and calibration on the group's own pairs, and accuracy on those of every group."""
     groups = np.array([str(comparison.group) for comparison in held_out])
-    own = margins if group is None else margins[groups == group]
+    group_margins = margins if group is None else margins[groups == group]
     named = sorted({str(comparison.group) for comparison in held_out if comparison.group is not None})
-    return Figures(judge(own), {name: asdict(accuracy(margins[groups == name])) for name in named})
+    return Figures(judge(group_margins), {name: asdict(accuracy(margins[groups == name])) for name in named})
 
 
 def scale_of_reference(config: RewardConfig, network: ValueNetwork, reference: Sequence[Ids]) -> Scale:
@@ -374,7 +374,7 @@ def facts_of(config: RewardConfig, group: str | None, pairs: Sequence[Comparison
         "conversations": sum(comparison.is_conversation for comparison in pairs),
         "prompts": len({comparison.prompt for comparison in pairs}),
         "settings": config.model_dump(mode="json", exclude={"preferences"}),
-        "held_out": asdict(figures.own),
+        "held_out": asdict(figures.of_group),
         "held_out_by_group": dict(figures.by_group),
     }
 

@@ -30,7 +30,7 @@ from evalkit.training.models import Policy, load_policy, response_logits, token_
 from evalkit.training.optimise import Objective, device_of_training, evaluate, optimise
 from evalkit.training.output import manifest
 from evalkit.training.output.folder import frame_as_chat, save_model
-from evalkit.training.output.page import write_page
+from evalkit.training.output.page import write_training_page
 from evalkit.training.split import held_out_prompts
 from evalkit.training.state import STATE, forget_state
 
@@ -70,8 +70,8 @@ def train_sft(config: SftConfig, out: Path, tell: Listener, command: Sequence[st
     rows = read_rows(config.data, tell.note)
     policy = load_policy("model", config.model, config.lora)
     trained, held_out = encode(config, policy, rows, tell)
-    told = manifest.begin(out, config, command)
-    show = partial(write_page, config.name, out, [SFT])
+    record = manifest.begin(out, config, command)
+    show = partial(write_training_page, config.name, out, [SFT])
     if not (out / SFT / "training.json").exists():
         with told_when_full(config.microbatch):
             policy.model.to(device_of_training())
@@ -80,7 +80,7 @@ def train_sft(config: SftConfig, out: Path, tell: Listener, command: Sequence[st
             save_sft(config, policy, facts_of(config, objective, trained, held_out), out)
             forget_state(work_of(out / SFT) / STATE)
     show()
-    manifest.finish(out, told)
+    manifest.finish(out, record)
     return out / SFT
 
 

@@ -60,9 +60,9 @@ def forget_state(path: Path) -> None:
 def tensors_of(optimiser: torch.optim.Optimizer, **networks: nn.Module) -> dict[str, Tensor]:
     """All that training changes: trainable weights by network and name, and the optimiser's moments."""
     weights = {
-        f"{name}/{place}": parameter
+        f"{name}/{parameter_name}": parameter
         for name, network in networks.items()
-        for place, parameter in network.named_parameters()
+        for parameter_name, parameter in network.named_parameters()
         if parameter.requires_grad
     }
     moments = {
@@ -77,21 +77,21 @@ def restore(tensors: Tensors, optimiser: torch.optim.Optimizer, **networks: nn.M
     """Put tensors of `tensors_of` back to where they were."""
     with torch.no_grad():
         for name, network in networks.items():
-            for place, parameter in network.named_parameters():
+            for parameter_name, parameter in network.named_parameters():
                 if parameter.requires_grad:
-                    parameter.copy_(laid_out_as(parameter, tensors[f"{name}/{place}"]))
+                    parameter.copy_(laid_out_as(parameter, tensors[f"{name}/{parameter_name}"]))
     state = _moments(tensors, [parameter for group in optimiser.param_groups for parameter in group["params"]])
     optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})
 
 
 def _moments(tensors: Tensors, parameters: Sequence[Tensor]) -> dict[int, dict[str, Tensor]]:
-    found: dict[int, dict[str, Tensor]] = {}
+    moments: dict[int, dict[str, Tensor]] = {}
     for name in _of_optimiser(tensors):
         _, index, kind = name.split("/")
         value, of = tensors[name], parameters[int(index)]
         # Steps are counted in a number that every process has.
-        found.setdefault(int(index), {})[kind] = laid_out_as(of, value) if value.shape == of.shape else value
-    return found
+        moments.setdefault(int(index), {})[kind] = laid_out_as(of, value) if value.shape == of.shape else value
+    return moments
 
 
 def _of_optimiser(names: Iterable[str]) -> list[str]:

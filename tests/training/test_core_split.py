@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-from evalkit.training.core_split import side_by_side
+from evalkit.training.core_split import on_split_cores
 
 
 def machine(device: str = "cpu", processes: int = 1) -> Any:
@@ -30,7 +30,7 @@ def who() -> tuple[int, int]:
 
 
 def test_the_threads_are_shared_out_and_given_back(threads: int) -> None:
-    (first, its), (second, others) = side_by_side(who, who, machine())
+    (first, its), (second, others) = on_split_cores(who, who, machine())
     if threads == 1:
         assert first == second
     else:
@@ -41,7 +41,7 @@ def test_the_threads_are_shared_out_and_given_back(threads: int) -> None:
 
 @pytest.mark.parametrize("where", [machine(processes=2), machine("meta")])
 def test_in_one_of_several_processes_and_off_the_cpu_one_goes_after_the_other(where: Any) -> None:
-    (first, _), (second, _) = side_by_side(who, who, where)
+    (first, _), (second, _) = on_split_cores(who, who, where)
     assert first == second == threading.get_ident()
 
 
@@ -54,7 +54,7 @@ def test_an_error_of_either_is_raised_when_both_are_done(
     first: Callable[[], Any], second: Callable[[], Any], threads: int
 ) -> None:
     with pytest.raises(ValueError, match="this one"):
-        side_by_side(first, second, machine())
+        on_split_cores(first, second, machine())
     assert torch.get_num_threads() == threads
 
 
@@ -70,6 +70,6 @@ def test_gradients_of_two_networks_are_those_of_one_after_the_other(threads: int
     for network in networks:
         descend(network)
     alone = [network.weight.grad.clone() for network in networks if network.weight.grad is not None]
-    side_by_side(lambda: descend(networks[0]), lambda: descend(networks[1]), machine())
+    on_split_cores(lambda: descend(networks[0]), lambda: descend(networks[1]), machine())
     for network, expected in zip(networks, alone, strict=True):
         torch.testing.assert_close(network.weight.grad, expected)

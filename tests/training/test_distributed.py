@@ -212,7 +212,7 @@ def small_config(**changes: object) -> PpoConfig:
     return PpoConfig.model_validate(given | changes)
 
 
-def test_a_batch_must_be_dealt_out_evenly() -> None:
+def test_a_batch_must_split_evenly() -> None:
     check_batch(small_config(), 3)
     with pytest.raises(InputError, match=r"batch is 24; over 4 processes and 4 minibatches .* multiple of 16"):
         check_batch(small_config(), 4)

@@ -55,7 +55,7 @@ CONFIG: dict[str, Any] = {
     "save_every": 4,
     "prompts": [{"id": "short", "text": "</s> a"}, {"id": "long", "text": "</s> b c d"}],
 }
-RUNGS = ("beta-0.5", "beta-0.2")
+LADDER = ("beta-0.5", "beta-0.2")
 
 
 def write(folder: Path, **changes: object) -> Path:
@@ -74,10 +74,11 @@ def config_of(folder: Path, **changes: object) -> PpoConfig:
     return load_config(PpoConfig, write(folder, **changes))
 
 
-def curves(out: Path, rung: str = RUNGS[0]) -> list[dict[str, object]]:
-    """The rows of a rung, but for the time that they took."""
+def curves(out: Path, checkpoint: str = LADDER[0]) -> list[dict[str, object]]:
+    """The rows of a checkpoint, but for the time that they took."""
     return [
-        {name: value for name, value in row.items() if name != "seconds"} for row in read_curves(out / f"{rung}.work")
+        {name: value for name, value in row.items() if name != "seconds"}
+        for row in read_curves(out / f"{checkpoint}.work")
     ]
 
 
@@ -98,29 +99,29 @@ def unbroken(home: Path) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(home / "cache"))
         folders = train_ladder(config_of(home / "unbroken"), home / "unbroken" / "out", Quiet(), ["evalkit", "train"])
-    assert folders == [home / "unbroken" / "out" / rung for rung in RUNGS]
+    assert folders == [home / "unbroken" / "out" / checkpoint for checkpoint in LADDER]
     return home / "unbroken" / "out"
 
 
 def test_a_ladder_is_a_checkpoint_for_each_beta_with_all_that_is_known_of_it(unbroken: Path) -> None:
     assert {path.name for path in unbroken.iterdir() if not path.name.startswith(".")} == {
-        "train.json", "training.html", *RUNGS, *(f"{rung}.work" for rung in RUNGS),
+        "train.json", "training.html", *LADDER, *(f"{checkpoint}.work" for checkpoint in LADDER),
     }  # fmt: skip
     assert facts(unbroken, "train.json")["state"] == "complete"
-    for rung, beta in zip(RUNGS, CONFIG["beta"], strict=True):
-        assert read_curves(unbroken / rung) == read_curves(unbroken / f"{rung}.work")
-        told = facts(unbroken / rung, "training.json")
+    for checkpoint, beta in zip(LADDER, CONFIG["beta"], strict=True):
+        assert read_curves(unbroken / checkpoint) == read_curves(unbroken / f"{checkpoint}.work")
+        told = facts(unbroken / checkpoint, "training.json")
         assert (told["beta"], told["temperature"], told["updates"], told["episodes"]) == (beta, 1.0, 12, 12 * 32)
         assert {"kl", "reward", "entropy", "gold"} <= set(told["reached"])
-        card = (unbroken / rung / "README.md").read_text(encoding="utf-8")
+        card = (unbroken / checkpoint / "README.md").read_text(encoding="utf-8")
         for said in (f"beta {beta:g}", str(told["reached"]["kl"]), str(told["reached"]["entropy"]), "temperature 1"):
             assert said in card
-        AutoModelForCausalLM.from_pretrained(unbroken / rung)
-        left = {path.name for path in (unbroken / f"{rung}.work").iterdir()}
+        AutoModelForCausalLM.from_pretrained(unbroken / checkpoint)
+        left = {path.name for path in (unbroken / f"{checkpoint}.work").iterdir()}
         assert "state.safetensors" not in left, "nothing goes on from it, and it is six checkpoints large"
         assert "curves.jsonl" in left
-    held = [facts(unbroken / rung, "training.json") for rung in RUNGS]
-    assert held[0]["reward_mean"] == held[1]["reward_mean"], "a beta must mean the same on every rung"
+    held = [facts(unbroken / checkpoint, "training.json") for checkpoint in LADDER]
+    assert held[0]["reward_mean"] == held[1]["reward_mean"], "a beta must mean the same at every checkpoint"
     assert held[0]["reached"]["kl"] < held[1]["reached"]["kl"]
 
 
@@ -161,17 +162,21 @@ def test_killed_in_the_middle_it_goes_on_to_the_same_curves_and_weights(home: Pa
     assert again.returncode == 0, errors
     assert str(out / "training.html") in said
     assert facts(out, "train.json")["state"] == "complete"
-    for rung in RUNGS:
-        assert curves(out, rung) == curves(unbroken, rung)
-        assert facts(out / rung, "training.json") == facts(unbroken / rung, "training.json")
-        weights = [(folder / rung / "model.safetensors").read_bytes() for folder in (out, unbroken)]
+    for checkpoint in LADDER:
+        assert curves(out, checkpoint) == curves(unbroken, checkpoint)
+        assert facts(out / checkpoint, "training.json") == facts(unbroken / checkpoint, "training.json")
+        weights = [(folder / checkpoint / "model.safetensors").read_bytes() for folder in (out, unbroken)]
         assert weights[0] == weights[1]
 
 
 def test_a_complete_training_is_not_done_again(home: Path, unbroken: Path) -> None:
-    times = {path: path.stat().st_mtime_ns for rung in RUNGS for path in (unbroken / rung).iterdir()}
-    assert train_ladder(config_of(unbroken.parent), unbroken, Quiet()) == [unbroken / rung for rung in RUNGS]
-    assert times == {path: path.stat().st_mtime_ns for rung in RUNGS for path in (unbroken / rung).iterdir()}
+    times = {path: path.stat().st_mtime_ns for checkpoint in LADDER for path in (unbroken / checkpoint).iterdir()}
+    assert train_ladder(config_of(unbroken.parent), unbroken, Quiet()) == [
+        unbroken / checkpoint for checkpoint in LADDER
+    ]
+    assert times == {
+        path: path.stat().st_mtime_ns for checkpoint in LADDER for path in (unbroken / checkpoint).iterdir()
+    }
 
 
 def test_another_config_on_the_same_folder_is_refused(home: Path, unbroken: Path) -> None:
@@ -389,7 +394,7 @@ def exact_kl(home: Path, checkpoint: Path) -> float:
 def test_a_checkpoint_of_the_ladder_is_compared_by_a_run(home: Path, unbroken: Path, tmp_path: Path) -> None:
     checkpoints = {
         "before": {"path": str(home / "toy"), "kind": "base", "frame": {"template": "{prompt}"}},
-        **{rung: {"path": str(unbroken / rung), "kind": "tuned"} for rung in RUNGS},
+        **{checkpoint: {"path": str(unbroken / checkpoint), "kind": "tuned"} for checkpoint in LADDER},
     }
     suite = Suite.model_validate(
         {
@@ -402,11 +407,11 @@ def test_a_checkpoint_of_the_ladder_is_compared_by_a_run(home: Path, unbroken: P
     )
     summary = run_suite(suite, "transformers", tmp_path / "report", Quiet()).summary
     values = {(found.metric, found.arm): found.value for found in summary.estimates}
-    for rung in RUNGS:
-        measured = values["kl_reverse", rung]
+    for checkpoint in LADDER:
+        measured = values["kl_reverse", checkpoint]
         assert measured is not None
         # The error of 512 log-ratios, whose deviation is about 1.5, is 0.07.
-        assert measured == pytest.approx(exact_kl(unbroken.parent, unbroken / rung), abs=0.2)
+        assert measured == pytest.approx(exact_kl(unbroken.parent, unbroken / checkpoint), abs=0.2)
     assert (tmp_path / "report" / "report.html").exists()
 
 

@@ -49,10 +49,10 @@ def show(comparison: SideComparison) -> None:
         console.print(Text(f"A  {name(comparison.a)}: {name(pair.a)}"))
         console.print(Text(f"B  {name(comparison.b)}: {name(pair.b)}"))
         console.print(_table(pair) if widest <= console.width else _stack(pair))
-        for line in _reasons(pair):
+        for line in reasons(pair):
             console.print(Text(line))
         console.print()
-    console.print(Text(_footer(comparison)))
+    console.print(Text(footer(comparison)))
 
 
 def to_json(comparison: SideComparison) -> str:
@@ -101,9 +101,15 @@ def _difference_fields(difference: Difference | None) -> dict[str, Any] | None:
 def _table(pair: PairRows) -> Table:
     table = Table("metric", "A", "B", "B − A", "Holm p", "", box=None, header_style="bold", pad_edge=False)
     for row in pair.rows:
-        cells = (name(label(row.metric)), _number(row.a), _number(row.b), _difference(row), _p(row))
+        *cells, _ = row_cells(row)
         table.add_row(*(Text(cell, no_wrap=True) for cell in cells), _mark(row))
     return table
+
+
+def row_cells(row: MetricRow) -> tuple[str, ...]:
+    """Metric, A, B, their difference, p and what it means, as they are shown."""
+    numbers = _number(row.a), _number(row.b), _difference(row), _p(row)
+    return name(label(row.metric)), *numbers, MARKS[row.outcome]
 
 
 def _stack(pair: PairRows) -> RenderableType:
@@ -143,16 +149,16 @@ def _mark(row: MetricRow) -> Text:
     return Text(MARKS[row.outcome], style=STYLES[row.outcome], no_wrap=True)
 
 
-def _reasons(pair: PairRows) -> list[str]:
+def reasons(pair: PairRows) -> list[str]:
     """Why some are not compared, those with one reason together."""
-    reasons: dict[str, list[str]] = {}
+    told: dict[str, list[str]] = {}
     for row in pair.rows:
         if row.why_not:
-            reasons.setdefault(row.why_not, []).append(label(row.metric))
-    return [f"{MARKS[None]}: {name(', '.join(metrics))} ({name(why)})" for why, metrics in reasons.items()]
+            told.setdefault(row.why_not, []).append(label(row.metric))
+    return [f"{MARKS[None]}: {name(', '.join(metrics))} ({name(why)})" for why, metrics in told.items()]
 
 
-def _footer(comparison: SideComparison) -> str:
+def footer(comparison: SideComparison) -> str:
     """What the numbers are."""
     parts = [
         f"B minus A, paired by prompt over {sized(len(comparison.common.prompts), comparison.clusters)}",

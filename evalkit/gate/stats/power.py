@@ -130,9 +130,9 @@ def splits_for(
     `members`: prompts a unit of resampling; more than 1 where `spread` is that of clusters.
     """
     ks = sample_sizes(spread.samples)
-    found = [(prompts_for(spread, k, beyond, alpha, power), k) for k in ks]
-    asked = [(math.ceil(clusters * members), k) for clusters, k in found if clusters is not None]
-    splits = [Split(prompts, k, cost.of(prompts, k)) for prompts, k in asked]
+    enough = [(prompts_for(spread, k, beyond, alpha, power), k) for k in ks]
+    sizes = [(math.ceil(clusters * members), k) for clusters, k in enough if clusters is not None]
+    splits = [Split(prompts, k, cost.of(prompts, k)) for prompts, k in sizes]
     return sorted(splits, key=lambda split: split.tokens)
 
 

@@ -23,6 +23,7 @@ from evalkit.checkpoints.servers import api_key, base_url, failures_of, one_line
 from evalkit.errors import EngineError
 from evalkit.inference.engines.base import Pair, Progress
 from evalkit.inference.engines.decoding import GREEDY_BELOW
+from evalkit.plumbing.coroutines import run_to_end
 from evalkit.records import NEUTRAL, Checkpoint, Completion, FinishReason, Rendered, Sampling
 
 if TYPE_CHECKING:
@@ -117,7 +118,7 @@ class OpenAIEngine:
                 return await work(client)
 
         with failures_of(self._url, RETRIES, EngineError):
-            return asyncio.run(with_client())
+            return run_to_end(with_client())
 
     async def _models(self, client: AsyncOpenAI) -> list[Any]:
         return list((await client.models.list()).data)

@@ -44,7 +44,7 @@ def voice_share(group: Group, *, voice: str) -> float:
     that the suite does not have.
     """
     voices = _voices(group)
-    return float(_corrected_shares(voices, voices.heard)[_index(voices, voice)])
+    return float(_corrected_shares(voices, voices.predicted)[_index(voices, voice)])
 
 
 @metric(
@@ -72,7 +72,7 @@ def voice_heard(group: Group, *, voice: str) -> float:
     Undefined: without completions. Raises `MetricError` on a voice that the suite does not have.
     """
     voices = _voices(group)
-    return float(predicted_shares(voices.heard, len(voices.names))[_index(voices, voice)])
+    return float(predicted_shares(voices.predicted, len(voices.names))[_index(voices, voice)])
 
 
 @metric(
@@ -101,13 +101,13 @@ def voice_entropy(group: Group) -> float:
     Undefined: without completions, or where the classifier is no better than chance.
     """
     voices = _voices(group)
-    shares = _corrected_shares(voices, voices.heard)
+    shares = _corrected_shares(voices, voices.predicted)
     if np.isnan(shares).any():
         return float("nan")
     clipped = np.clip(shares, 0, 1)
     distribution = clipped[clipped > 0] / clipped.sum()
     entropy = max(0.0, -float(distribution @ np.log(distribution)))
-    return entropy + (len(distribution) - 1) / (2 * len(voices.heard))
+    return entropy + (len(distribution) - 1) / (2 * len(voices.predicted))
 
 
 @metric(
@@ -138,10 +138,11 @@ def voice_shift(group: Group) -> float:
     Undefined: below two completions on either side, or where the classifier is no better than chance.
     """
     voices = _voices(group)
-    if voices.baseline_heard is None:
+    if voices.baseline_predicted is None:
         return 0.0
     even, odd = (
-        _corrected_shares(voices, voices.heard[half::2]) - _corrected_shares(voices, voices.baseline_heard[half::2])
+        _corrected_shares(voices, voices.predicted[half::2])
+        - _corrected_shares(voices, voices.baseline_predicted[half::2])
         for half in (0, 1)
     )
     return float(np.sign(odd) @ even + np.sign(even) @ odd) / 4

@@ -27,6 +27,7 @@ from evalkit.checkpoints.servers import Served, api_key, identify, one_line, url
 from evalkit.errors import EngineError, MetricError, ServerError
 from evalkit.metrics.declaration import metric
 from evalkit.plumbing.array_cache import key_of, recall, remember
+from evalkit.plumbing.coroutines import run_to_end
 from evalkit.records import Group
 
 if TYPE_CHECKING:
@@ -174,7 +175,7 @@ def _ask(model: str, questions: Sequence[Question]) -> list[float]:
             return [task.result() for task in tasks]
 
     try:
-        return asyncio.run(ask_all())
+        return run_to_end(ask_all())
     except* openai.APIStatusError as errors:
         error: Any = errors.exceptions[0]
         raise EngineError(f"the judge at {url} answered {error.status_code}: {one_line(error.message)}") from None

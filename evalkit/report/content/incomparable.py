@@ -7,8 +7,7 @@ from collections.abc import Iterable, Sequence
 from evalkit.metrics.registry import VARIANT_WORDS, split_variant
 from evalkit.plumbing.prose import listed
 from evalkit.records import Arm, Estimate, Variant
-from evalkit.report.sections.tables import unlike_fields
-from evalkit.report.wording import label
+from evalkit.report.wording import label, unlike_fields
 
 NAMED = 3
 """Measures of one variant that a note names one by one."""

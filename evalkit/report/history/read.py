@@ -19,8 +19,7 @@ from evalkit.records import NEUTRAL, Arm, Estimate, Summary
 from evalkit.report.content.content import MetricText
 from evalkit.report.content.read import metric_texts
 from evalkit.report.history.page import History, Line, PastRun, Trend
-from evalkit.report.sections.tables import unlike_fields
-from evalkit.report.wording import label
+from evalkit.report.wording import label, unlike_fields
 from evalkit.runs.asked import PROMPTS_FILE, asked_by, few, hashes_of, read_prompts
 from evalkit.runs.manifest import Manifest, read_manifest, short_names, start_of
 from evalkit.runs.summary import read_summary

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from evalkit.errors import StoreError
-from evalkit.plumbing.files import write_atomically
+from evalkit.plumbing.files import write_file
 
 
 def page_bytes(page: str) -> bytes:
@@ -15,7 +14,4 @@ def page_bytes(page: str) -> bytes:
 
 def write_page(path: Path, page: str) -> None:
     """Write a page, whole or not at all. Raises `StoreError`; `path` is then as it was."""
-    try:
-        write_atomically(path, page_bytes(page))
-    except OSError as error:
-        raise StoreError(f"{path} could not be written: {error.strerror}") from error
+    write_file(path, page_bytes(page))

@@ -48,6 +48,11 @@ def render(
     )
 
 
+def fragment(template: str, view: Mapping[str, Any]) -> str:
+    """A part of a page, for a notebook; `view` is escaped. The template lies in the report's own."""
+    return _environment("").get_template(template).render(view)
+
+
 def render_plain(template: str, styles: Sequence[str], view: Mapping[str, Any]) -> str:
     """A page without scripts, and so without charts."""
     from markupsafe import Markup

@@ -37,12 +37,12 @@ def themed(number: int) -> str:
 
 def symbol(number: int) -> str:
     """Of a checkpoint by its number. Where colours begin anew symbols are shifted: the first 49 all look different."""
-    return SYMBOLS[_place(number)]
+    return SYMBOLS[_symbol_index(number)]
 
 
 def mark(number: int) -> str:
     """The same as a character."""
-    return MARKS[_place(number)]
+    return MARKS[_symbol_index(number)]
 
 
 def symbols(summary: Summary) -> dict[str, str]:
@@ -50,7 +50,7 @@ def symbols(summary: Summary) -> dict[str, str]:
     given: dict[str, str] = {}
     taken: dict[int, set[str]] = {}
     for arm, number in numbers(summary).items():
-        in_turn = SYMBOLS[_place(number) :] + SYMBOLS[: _place(number)]
+        in_turn = SYMBOLS[_symbol_index(number) :] + SYMBOLS[: _symbol_index(number)]
         used = taken.setdefault(colour(number), set())
         free = [each for each in in_turn if each not in used]
         given[arm] = free[0] if free else in_turn[0]
@@ -58,5 +58,5 @@ def symbols(summary: Summary) -> dict[str, str]:
     return given
 
 
-def _place(number: int) -> int:
+def _symbol_index(number: int) -> int:
     return (number + number // COLOURS) % len(SYMBOLS)

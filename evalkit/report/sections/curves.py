@@ -68,16 +68,16 @@ def curve_tables(summary: Summary) -> list[CurveTable]:
             rows=tuple((curve.arm, tuple(_cells(curve))) for curve in same_kind),
             crossings=tuple(_crossing(crossover) for crossover in summary.crossovers if _kind(crossover) == kind),
         )
-        for kind, same_kind in _kinds(summary).items()
+        for kind, same_kind in kinds(summary).items()
     ]
 
 
 def curve_figures(summary: Summary) -> list[figures.Figure]:
     """In the same order: k to the right, a line an arm that has any number."""
-    return [_figure(summary, same_kind) for same_kind in _kinds(summary).values()]
+    return [_figure(summary, same_kind) for same_kind in kinds(summary).values()]
 
 
-def _kinds(summary: Summary) -> dict[tuple[str, str], list[Curve]]:
+def kinds(summary: Summary) -> dict[tuple[str, str], list[Curve]]:
     """First those in which the baseline overtakes: that is what more samples are drawn for."""
     kinds: dict[tuple[str, str], list[Curve]] = {}
     for curve in summary.curves:

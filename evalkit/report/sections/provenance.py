@@ -65,8 +65,8 @@ class SignatureRow:
 def provenances(content: ReportContent) -> list[Provenance]:
     """One a run."""
     if content.runs:
-        return [_told(run.name, run.manifest) for run in content.runs]
-    return [_told("", content.provenance)] if content.provenance else []
+        return [_provenance_of(run.name, run.manifest) for run in content.runs]
+    return [_provenance_of("", content.provenance)] if content.provenance else []
 
 
 def run_rows(content: ReportContent) -> list[RunRow]:
@@ -98,11 +98,11 @@ def took(seconds: float) -> str:
 
 def tags_of(manifest: Mapping[str, JSON]) -> tuple[str, ...]:
     """What the user called a run."""
-    found = manifest.get("tags")
-    return tuple(map(_text, found)) if isinstance(found, Sequence) and not isinstance(found, str) else ()
+    tags = manifest.get("tags")
+    return tuple(map(_text, tags)) if isinstance(tags, Sequence) and not isinstance(tags, str) else ()
 
 
-def _told(run: str, manifest: Mapping[str, JSON]) -> Provenance:
+def _provenance_of(run: str, manifest: Mapping[str, JSON]) -> Provenance:
     return Provenance(
         run=run,
         command=_command(manifest.get("command")),
@@ -163,8 +163,8 @@ def _step(row: Mapping[str, JSON]) -> str:
 def _served(checkpoints: JSON) -> str:
     """What servers told of the models that they serve."""
     rows = checkpoints.items() if isinstance(checkpoints, Mapping) else ()
-    told = ((name, row.get("served")) for name, row in rows if isinstance(row, Mapping))
-    return "; ".join(f"{name}: {_pairs(facts)}" for name, facts in told if facts)
+    facts_of = ((name, row.get("served")) for name, row in rows if isinstance(row, Mapping))
+    return "; ".join(f"{name}: {_pairs(facts)}" for name, facts in facts_of if facts)
 
 
 def _sample(row: Mapping[str, JSON]) -> str:
@@ -199,16 +199,16 @@ def _seed(manifest: Mapping[str, JSON]) -> str:
     return f"{_text(seed)}; from it each of {counted(len(shards), 'shard')} has its own, which the manifest lists"
 
 
-def _machine(found: JSON) -> str:
+def _machine(machine: JSON) -> str:
     """Its system, and whatever else is told; Python's version stands among the versions."""
-    if not isinstance(found, Mapping):
-        return _text(found)
-    return ", ".join(_text(value) for key, value in found.items() if key != "python" and value is not None)
+    if not isinstance(machine, Mapping):
+        return _text(machine)
+    return ", ".join(_text(value) for key, value in machine.items() if key != "python" and value is not None)
 
 
 def _checkpoints(manifest: Mapping[str, JSON]) -> Iterator[CheckpointRow]:
-    found = _at(manifest, "identity", "checkpoints")
-    rows = list(found.values()) if isinstance(found, Mapping) else manifest.get("checkpoints")
+    by_name = _at(manifest, "identity", "checkpoints")
+    rows = list(by_name.values()) if isinstance(by_name, Mapping) else manifest.get("checkpoints")
     for row in rows if isinstance(rows, Sequence) else ():
         if isinstance(row, Mapping):
             revision = f" at {_text(row['revision'])}" if row.get("revision") else ""
@@ -230,14 +230,14 @@ def _base(row: Mapping[str, JSON]) -> str:
     return f", a LoRA adapter of {_text(row['base'])} (fingerprint {_text(row.get('base_fingerprint'))[:12]})"
 
 
-def _at(found: JSON, *keys: str) -> JSON:
+def _at(value: JSON, *keys: str) -> JSON:
     for key in keys:
-        found = found.get(key) if isinstance(found, Mapping) else None
-    return found
+        value = value.get(key) if isinstance(value, Mapping) else None
+    return value
 
 
-def _pairs(found: JSON) -> str:
-    return ", ".join(f"{key} {_text(value)}" for key, value in found.items()) if isinstance(found, Mapping) else ""
+def _pairs(mapping: JSON) -> str:
+    return ", ".join(f"{key} {_text(value)}" for key, value in mapping.items()) if isinstance(mapping, Mapping) else ""
 
 
 def _text(value: JSON) -> str:

@@ -14,7 +14,7 @@ from evalkit.plumbing.arrays import is_number
 from evalkit.plumbing.prose import counted, listed
 from evalkit.records import Better, Difference, Estimate, Side, Summary, Variant
 from evalkit.report.content.content import MetricText
-from evalkit.report.wording import interval_text, label, p_text, value_text
+from evalkit.report.wording import interval_text, label, p_text, unlike_fields, value_text
 
 ARROWS: dict[Better, str] = {
     "higher": "↑ higher is better",
@@ -125,13 +125,6 @@ def _variant(plain: MetricTable, other: MetricTable) -> VariantRow:
     by_arm = {row.arm: row for row in other.rows}
     name = VARIANT_NAMES[split_variant(other.metric)[0]]
     return VariantRow(name, other.signatures, other.unlike, tuple(by_arm.get(row.arm) for row in plain.rows))
-
-
-def unlike_fields(signature: str, other: str) -> str:
-    """`v:1.1 against v:1.0`: where two signatures differ."""
-    here, there = signature.split("|"), other.split("|")
-    mine, theirs = [field for field in here if field not in there], [field for field in there if field not in here]
-    return f"{'|'.join(mine) or 'nothing'} against {'|'.join(theirs) or 'nothing'}"
 
 
 def estimates_csv(summary: Summary) -> str:

@@ -45,8 +45,8 @@ class Mlflow:
     def log(self, record: Record, note: Note) -> str:
         """A run with settings, numbers, table and page. Raises MLflow's own errors."""
         client = MlflowClient()
-        found = client.get_experiment_by_name(self.experiment)
-        experiment = found.experiment_id if found else client.create_experiment(self.experiment)
+        known = client.get_experiment_by_name(self.experiment)
+        experiment = known.experiment_id if known else client.create_experiment(self.experiment)
         run = client.create_run(experiment, run_name=record.name).info.run_id
         try:
             _tell(client, run, record, note)
@@ -96,10 +96,10 @@ def _some(items: Sequence[T], most: int) -> Iterator[Sequence[T]]:
 @contextlib.contextmanager
 def _hasty() -> Iterator[None]:
     """With little patience, unless the user's environment says how much."""
-    own = {key: value for key, value in ONCE.items() if key not in os.environ}
-    os.environ.update(own)
+    patience = {key: value for key, value in ONCE.items() if key not in os.environ}
+    os.environ.update(patience)
     try:
         yield
     finally:
-        for key in own:
+        for key in patience:
             del os.environ[key]

@@ -77,15 +77,15 @@ def unique_names(names: Iterable[str]) -> dict[str, str]:
     for name in names:
         plain = re.sub(r"[^\w./-]+", "_", name).strip("_/")
         plain = re.sub(r"/+", "/", plain)[: LONGEST_NAME - 4] or "_"
-        found = next(way for way in _ways(plain) if way not in taken)
-        taken.add(found)
-        made[name] = found
+        unique = next(way for way in _ways(plain) if way not in taken)
+        taken.add(unique)
+        made[name] = unique
     return made
 
 
 def _ways(plain: str) -> Iterator[str]:
     yield plain
-    yield from (f"{plain}_{place}" for place in range(2, 1000))
+    yield from (f"{plain}_{number}" for number in range(2, 1000))
 
 
 def flat(config: Mapping[str, Any], most: int) -> dict[str, str]:
@@ -98,6 +98,6 @@ def flat(config: Mapping[str, Any], most: int) -> dict[str, str]:
         else:
             yield ".".join(path), value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
-    found = dict(islice(walk(config, ()), most))
-    named = unique_names(found)
-    return {named[key]: text for key, text in found.items()}
+    settings = dict(islice(walk(config, ()), most))
+    named = unique_names(settings)
+    return {named[key]: text for key, text in settings.items()}

@@ -66,19 +66,19 @@ def scalars(summary: Summary) -> dict[str, float]:
 
     What is undefined is left out. Characters that a tracker would refuse become `_`.
     """
-    found = dict(_told(summary))
-    named = unique_names(found)
-    return {named[name]: value for name, value in found.items()}
+    numbers = dict(_numbers_of(summary))
+    named = unique_names(numbers)
+    return {named[name]: value for name, value in numbers.items()}
 
 
-def _told(summary: Summary) -> Iterator[tuple[str, float]]:
-    told: list[tuple[str, Estimate | Difference]] = [
+def _numbers_of(summary: Summary) -> Iterator[tuple[str, float]]:
+    intervals: list[tuple[str, Estimate | Difference]] = [
         *((f"estimate/{estimate.arm}/{estimate.metric}", estimate) for estimate in summary.estimates),
-        *((f"difference/{found.arm}/{found.metric}", found) for found in summary.differences),
+        *((f"difference/{interval.arm}/{interval.metric}", interval) for interval in summary.differences),
     ]
-    for name, found in told:
-        adjusted = found.p_adjusted if isinstance(found, Difference) else None
-        ends = {"": found.value, "/low": found.low, "/high": found.high, "/p_adjusted": adjusted}
+    for name, interval in intervals:
+        adjusted = interval.p_adjusted if isinstance(interval, Difference) else None
+        ends = {"": interval.value, "/low": interval.low, "/high": interval.high, "/p_adjusted": adjusted}
         yield from ((name + end, value) for end, value in ends.items() if value is not None)
 
 
@@ -87,9 +87,9 @@ def prompt_table(summary: Summary) -> Table:
     values = {(e.metric, e.arm): e.values for e in summary.estimates if any(value is not None for value in e.values)}
     metrics = list(dict.fromkeys(metric for metric, _ in values))
 
-    def row(place: int, prompt: str, arm: str) -> tuple[Cell, ...]:
+    def row(index: int, prompt: str, arm: str) -> tuple[Cell, ...]:
         cells = (values.get((metric, arm)) for metric in metrics)
-        return prompt, arm, *(None if cell is None else cell[place] for cell in cells)
+        return prompt, arm, *(None if cell is None else cell[index] for cell in cells)
 
-    rows = [row(place, prompt, arm.name) for place, prompt in enumerate(summary.prompts) for arm in summary.arms]
+    rows = [row(index, prompt, arm.name) for index, prompt in enumerate(summary.prompts) for arm in summary.arms]
     return Table(("prompt_id", "arm", *metrics), tuple(rows))

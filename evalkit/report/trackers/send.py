@@ -49,7 +49,7 @@ def _opened(name: str, project: str | None) -> Tracker:
         try:
             tracker.check()
         except Exception as error:  # whatever a library raises, it is said before hours of work
-            raise TrackerError(f"{name} cannot be used: {told(error)}") from error
+            raise TrackerError(f"{name} cannot be used: {reason(error)}") from error
     return tracker
 
 
@@ -59,12 +59,12 @@ def send(trackers: Sequence[Tracker], record: Record, note: Note) -> list[Tracke
     for tracker in trackers:
         try:
             with _apart():
-                place = tracker.log(record, note)
+                where = tracker.log(record, note)
         except Exception as error:  # noqa: BLE001 - whatever a library raises, the run is whole and stays so
-            failed.append(TrackerError(f"{record.name} is not logged to {tracker.name}: {told(error)}"))
+            failed.append(TrackerError(f"{record.name} is not logged to {tracker.name}: {reason(error)}"))
             note(f"{failed[-1]}; nothing is lost: {remedy(record, tracker.name)}")
         else:
-            note(f"logged to {tracker.name}: {place}")
+            note(f"logged to {tracker.name}: {where}")
     return failed
 
 
@@ -75,7 +75,7 @@ def remedy(record: Record, name: str) -> str:
     return f"evalkit log {record.folder} --to {name}"
 
 
-def told(error: BaseException) -> str:
+def reason(error: BaseException) -> str:
     """What a library says is wrong, in one line."""
     return " ".join(str(error).split())[:300] or type(error).__name__
 

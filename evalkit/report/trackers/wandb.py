@@ -44,8 +44,8 @@ class Wandb:
             for step, numbers in record.points():
                 run.log({record.counted: step, **numbers})
             run.log(dict(record.scalars) | _shown(record, note))
-            place = _offline(run.settings.sync_dir) if run.offline else run.url
-        return str(place)
+            where = _offline(run.settings.sync_dir) if run.offline else run.url
+        return str(where)
 
 
 def _offline(folder: str) -> str:
@@ -58,13 +58,13 @@ def _settings(record: Record) -> dict[str, Any]:
     # The console holds progress bars, and the machine's load after the work is over says nothing.
     quiet = {"console": "off", "silent": True, "x_disable_stats": True, "finish_timeout_raises": True}
     tags = filter(None, dict.fromkeys([*os.environ.get("WANDB_TAGS", "").split(","), *record.tags]))
-    own = {
+    names = {
         "name": None if "WANDB_NAME" in os.environ else record.name,
         "group": None if "WANDB_RUN_GROUP" in os.environ else record.group or None,
         "job_type": None if "WANDB_JOB_TYPE" in os.environ else record.job,
         "tags": list(tags) or None,
     }
-    return only(own) | {"settings": wandb.Settings(**quiet, **timeout)}
+    return only(names) | {"settings": wandb.Settings(**quiet, **timeout)}
 
 
 def _shown(record: Record, note: Note) -> dict[str, Any]:

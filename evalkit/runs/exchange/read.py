@@ -83,6 +83,16 @@ def read_texts(
     return Texts(rows, _arms(found), notes, tuple(one.file.layout for one in found))
 
 
+def read_records(records: Iterable[Record], place: str, notice: Notice) -> Texts:
+    """Completions of rows of our own that are in memory, at `place` as it is to be called. Raises `RecordsError`."""
+    tally = Tally(place)
+    rows = list(read_own(_noting(records, place, notice), tally, is_named=False, is_table=False))
+    if not rows:
+        raise RecordsError("there are no texts; give one completion at least")
+    tally.read = len(rows)
+    return Texts(rows, [row.arm or UNNAMED for row in rows], tuple(tally.sentences()), ("evalkit",))
+
+
 def _found(file: Recognised, asked: openai_batch.Asked, columns: Columns, notice: Notice) -> _Found:
     tally = Tally(str(file.path))
     rows = []
@@ -119,17 +129,17 @@ def _read(
         return openai_batch.read_results(records, asked, tally)
     if file.layout == "evalkit":
         is_table = file.container in ("csv", "parquet")
-        return read_own(_noting(records, file.path, notice), tally, is_named=bool(columns), is_table=is_table)
+        return read_own(_noting(records, str(file.path), notice), tally, is_named=bool(columns), is_table=is_table)
     return READERS[file.layout](records, tally)
 
 
-def _noting(records: Iterable[Record], path: Path, notice: Notice) -> Iterator[Record]:
+def _noting(records: Iterable[Record], place: str, notice: Notice) -> Iterator[Record]:
     """The records; at their end `notice` is told which of their keys nothing reads."""
     keys: dict[str, None] = {}
     for where, fields in records:
         keys |= dict.fromkeys(key for key in fields if not key.startswith(SCORE))
         yield where, fields
-    if keys and (note := unread_note(str(path), keys, KEYS)):
+    if keys and (note := unread_note(place, keys, KEYS)):
         notice(note)
 
 

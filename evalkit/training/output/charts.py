@@ -12,7 +12,7 @@ from typing import Literal, TypeAlias
 
 from evalkit.checkpoints.training_log import STEPS, Value, step_of
 from evalkit.plumbing.arrays import is_number
-from evalkit.report.plots import markers as signs
+from evalkit.report.plots import markers
 from evalkit.report.plots.figures import GRID, Figure, page_layout, shown
 
 Rows: TypeAlias = Sequence[Mapping[str, Value]]
@@ -247,7 +247,7 @@ class Line:
     """One column of one training, without the rows that have no number for it."""
 
     run: str
-    place: int
+    index: int
     """Of the training on the page: decides colour and symbol."""
     column: str
     is_dotted: bool
@@ -280,10 +280,10 @@ class Drawn:
 def draw(charts: Sequence[Chart], runs: Runs) -> list[Drawn]:
     """The charts that `runs` have numbers for, drawn."""
     counter = step_name(runs)
-    found = [(chart, _lines(chart, runs)) for chart in charts]
+    with_lines = [(chart, _lines(chart, runs)) for chart in charts]
     return [
         Drawn(chart, _key(chart, lines), _table(chart, lines, counter), _figure(chart, lines, counter))
-        for chart, lines in found
+        for chart, lines in with_lines
         if lines and (not chart.if_it_moves or any(len(set(line.y)) > 1 for line in lines))
     ]
 
@@ -308,18 +308,18 @@ def number_text(value: float | None, beside: float | None = None) -> str:
 
 def _lines(chart: Chart, runs: Runs) -> list[Line]:
     lines = [
-        _line(chart, run, place, column, rows)
-        for place, (run, rows) in enumerate(runs.items())
+        _line(chart, run, index, column, rows)
+        for index, (run, rows) in enumerate(runs.items())
         for column in chart.lines
     ]
     return [line for line in lines if line.y]
 
 
-def _line(chart: Chart, run: str, place: int, column: str, rows: Rows) -> Line:
+def _line(chart: Chart, run: str, index: int, column: str, rows: Rows) -> Line:
     known = [row for row in rows if is_number(row.get(column)) and is_number(_across(chart, row))]
     return Line(
         run,
-        place,
+        index,
         column,
         is_dotted=column != next(iter(chart.lines)),
         steps=[step_of(row) for row in known],
@@ -379,20 +379,20 @@ def _figure(chart: Chart, lines: Sequence[Line], counter: str) -> Figure:
 
 def _trace(chart: Chart, line: Line, counter: str) -> Figure:
     kept = range(len(line.y) - 1, -1, -max(1, math.ceil(len(line.y) / POINTS)))[::-1]
-    colour = signs.themed(line.place)
+    colour = markers.themed(line.index)
     return {
         "type": "scatter",
         # Where a training stays at one KL, a line would only scribble over its own points.
         "mode": "markers" if chart.root_of else "lines+markers",
         "name": shown(f"{line.run}, {chart.lines[line.column]}" if line.is_dotted else line.run),
-        "x": [_short(line.x[place]) for place in kept],
-        "y": [_short(line.y[place]) for place in kept],
-        "customdata": [line.steps[place] for place in kept],
+        "x": [_short(line.x[index]) for index in kept],
+        "y": [_short(line.y[index]) for index in kept],
+        "customdata": [line.steps[index] for index in kept],
         "hovertemplate": _hover(chart, counter),
         "line": {"color": colour, "width": 1.8, "dash": "dot" if line.is_dotted else "solid"},
         "marker": {
             "color": colour,
-            "symbol": signs.symbol(line.place),
+            "symbol": markers.symbol(line.index),
             "size": _sizes(chart, len(kept)),
             "opacity": 0.7 if chart.root_of else 1,
             "line": {"width": 0},

@@ -69,14 +69,14 @@ def save_model(
     return folder
 
 
-def swap(new: Path, place: Path) -> Path:
-    """Put the folder `new` at `place`; what stood there is removed only afterwards."""
-    old = Path(tempfile.mkdtemp(prefix=f".{place.name}-old-", dir=place.parent))
-    if place.exists():
-        place.rename(old / place.name)
-    new.rename(place)
+def swap(new: Path, target: Path) -> Path:
+    """Put the folder `new` at `target`; what stood there is removed only afterwards."""
+    old = Path(tempfile.mkdtemp(prefix=f".{target.name}-old-", dir=target.parent))
+    if target.exists():
+        target.rename(old / target.name)
+    new.rename(target)
     shutil.rmtree(old)
-    return place
+    return target
 
 
 def frame_as_chat(spec: CheckpointSpec, tokenizer: PreTrainedTokenizerBase) -> str:

@@ -26,14 +26,14 @@ def begin(folder: Path, config: Job, command: Sequence[str]) -> dict[str, Any]:
 
     Raises `InputError` where the folder holds another training, `StoreError` where it cannot be written.
     """
-    asked = config.model_dump(mode="json", exclude={"prompts"})
+    settings = config.model_dump(mode="json", exclude={"prompts"})
     if isinstance(config, Prompted):
         prompts = [prompt.asked() for prompt in config.prompts]
-        asked["prompts"] = f"{len(prompts)} of fingerprint {key_of({'prompts': prompts})}"
+        settings["prompts"] = f"{len(prompts)} of fingerprint {key_of({'prompts': prompts})}"
     path = folder / NAME
     known = _read(path) if path.exists() else {}
-    before = known["config"] if known else asked
-    changed = sorted(key for key in {*before, *asked} - SAME_RESULT if before.get(key) != asked.get(key))
+    before = known["config"] if known else settings
+    changed = sorted(key for key in {*before, *settings} - SAME_RESULT if before.get(key) != settings.get(key))
     if changed:
         raise InputError(
             f"{folder} holds another training (different: {', '.join(changed)}); choose another folder with --out"
@@ -43,7 +43,7 @@ def begin(folder: Path, config: Job, command: Sequence[str]) -> dict[str, Any]:
         "state": "running",
         "command": list(command),
         "started": known.get("started") or _now(),
-        "config": asked,
+        "config": settings,
         "versions": {name: version(name) for name in ("torch", "transformers", "accelerate")},
         "machine": {"system": platform.platform(), "python": platform.python_version()},
     }

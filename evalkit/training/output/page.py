@@ -16,10 +16,10 @@ from typing import Any, Literal
 
 from evalkit.checkpoints.training_log import read_curves, step_of, work_of
 from evalkit.plumbing.arrays import is_number
-from evalkit.plumbing.files import write_file
 from evalkit.plumbing.prose import listed
+from evalkit.report.html.page_file import write_page
 from evalkit.report.html.render import asset, render
-from evalkit.report.plots import markers as signs
+from evalkit.report.plots import markers
 from evalkit.training.output import manifest
 from evalkit.training.output.charts import CHARTS, SECTIONS, Chart, Rows, Runs, draw, number_text, step_name
 
@@ -40,7 +40,7 @@ class Outcome:
     column: str
     words: str
     unit: str = ""
-    told: Literal["change", "last", "setting"] = "change"
+    shown_as: Literal["change", "last", "setting"] = "change"
     """As the first and the last value, as the last alone, or as the last with all its digits."""
 
 
@@ -52,7 +52,7 @@ GAINS = (
     Outcome("accuracy", "accuracy"),
     Outcome("held_out_accuracy", "held-out accuracy"),
 )
-BETA, KL = Outcome("beta", "beta", told="setting"), Outcome("kl", "KL", "nats a sequence", told="last")
+BETA, KL = Outcome("beta", "beta", shown_as="setting"), Outcome("kl", "KL", "nats a sequence", shown_as="last")
 PRICES = (
     Outcome("entropy", "entropy", "nats a sequence"),
     Outcome("probe_distinct_n", "distinct bigrams"),
@@ -84,25 +84,25 @@ def training_page(title: str, runs: Runs, facts: Mapping[str, Any], charts: Sequ
         "outcomes": outcomes(runs),
         "counter": step_name(runs),
         "last": LAST,
-        "keys": {run: (signs.colour(place), signs.mark(place)) for place, run in enumerate(runs)},
+        "keys": {run: (markers.colour(index), markers.mark(index)) for index, run in enumerate(runs)},
         "sections": [section for section in sections if section[-1]],
         "facts": facts,
     }
-    own = "evalkit.training.output"
+    package = "evalkit.training.output"
     return render(
         "training.html.jinja",
-        [asset("evalkit.report.html", "style.css"), asset(own, "templates/training.css")],
+        [asset("evalkit.report.html", "style.css"), asset(package, "templates/training.css")],
         [
             *(asset("evalkit.report.html", name) for name in ("names.js", "charts.js")),
-            asset(own, "templates/training.js"),
+            asset(package, "templates/training.js"),
         ],
-        [found.figure for _, found in drawn],
+        [chart.figure for _, chart in drawn],
         view,
-        own,
+        package,
     )
 
 
-def write_page(title: str, out: Path, names: Iterable[str]) -> None:
+def write_training_page(title: str, out: Path, names: Iterable[str]) -> None:
     """Write training.html over the curves of the trainings `names` so far, with what is known of those that are done.
 
     Raises `StoreError`.
@@ -111,7 +111,7 @@ def write_page(title: str, out: Path, names: Iterable[str]) -> None:
     facts = json.loads((out / manifest.NAME).read_text(encoding="utf-8"))
     written = {name: out / name / "training.json" for name in runs if (out / name / "training.json").exists()}
     facts["checkpoints"] = {name: json.loads(path.read_text(encoding="utf-8")) for name, path in written.items()}
-    write_file(out / "training.html", training_page(title, runs, facts).encode("utf-8", "replace"))
+    write_page(out / "training.html", training_page(title, runs, facts))
 
 
 def headline(runs: Runs) -> str:
@@ -125,15 +125,15 @@ def headline(runs: Runs) -> str:
     distances = {run: kl for run, rows in begun.items() if (kl := _last(rows, KL)) is not None}
     if len(distances) < 2:
         few = list(begun.items())[:MOST_TOLD]
-        told = [sentence for run, rows in few for sentence in (f"{run}: {_gain(rows)}.", _price(rows))]
+        sentences = [sentence for run, rows in few for sentence in (f"{run}: {_gain(rows)}.", _price(rows))]
     else:
         nearest, furthest = min(distances, key=distances.__getitem__), max(distances, key=distances.__getitem__)
-        told = [
+        sentences = [
             f"{nearest} stayed nearest to its reference: {_gain(begun[nearest])}.",
             f"{furthest} went furthest: {_gain(begun[furthest])}.",
             _price(begun[furthest]),
         ]
-    return " ".join(filter(None, [*told, _warning(begun)]))
+    return " ".join(filter(None, [*sentences, _warning(begun)]))
 
 
 def outcomes(runs: Runs) -> Outcomes:
@@ -157,10 +157,10 @@ def over_optimised_from(rows: Rows) -> int | None:
     size = len(known) // PARTS
     if size < 2:
         return None
-    parts = [known[-size * place :][:size] for place in range(PARTS, 0, -1)]
+    parts = [known[-size * index :][:size] for index in range(PARTS, 0, -1)]
     golds = [[gold for _, gold, _ in part] for part in parts]
     rewards = [statistics.fmean(reward for _, _, reward in part) for part in parts]
-    best = max(range(PARTS), key=lambda place: statistics.fmean(golds[place]))
+    best = max(range(PARTS), key=lambda index: statistics.fmean(golds[index]))
     fall = statistics.fmean(golds[best]) - statistics.fmean(golds[-1])
     error = math.sqrt((statistics.variance(golds[best]) + statistics.variance(golds[-1])) / size)
     return parts[best][size // 2][0] if fall > SURE * error and rewards[-1] > rewards[best] else None
@@ -198,9 +198,9 @@ def _moved(rows: Rows, outcome: Outcome) -> str:
 
 def _cell(rows: Rows, outcome: Outcome) -> str:
     first, last = _first(rows, outcome), _last(rows, outcome)
-    if outcome.told == "setting" and last is not None:
+    if outcome.shown_as == "setting" and last is not None:
         return f"{last:g}"
-    if outcome.told == "last" or first == last:
+    if outcome.shown_as == "last" or first == last:
         return number_text(last)
     return f"{number_text(first, last)} → {number_text(last, first)}"
 

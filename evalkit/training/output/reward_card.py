@@ -10,7 +10,7 @@ from evalkit.records import CONFIDENCE
 
 def reward_card(name: str, facts: Mapping[str, Any]) -> str:
     """README.md of a reward model, from what its training.json holds."""
-    own = facts["held_out"]
+    held_out = facts["held_out"]
     whose = "" if facts["group"] is None else f" of the rater group `{_cell(facts['group'])}` alone"
     return f"""\
 ---
@@ -33,17 +33,17 @@ is read at the end of sequence. Only differences between completions of one prom
 
 | | |
 | --- | --- |
-| pairs | {own["share"]["pairs"]} |
-| accuracy | {_share(own["share"])} |
-| accuracy that the model itself expects | {own["expected"]:.3f} |
-| log loss, nats a pair (guessing: 0.693) | {own["log_loss"]:.4f} |
-| expected calibration error | {own["ece"]:.4f} |
+| pairs | {held_out["share"]["pairs"]} |
+| accuracy | {_share(held_out["share"])} |
+| accuracy that the model itself expects | {held_out["expected"]:.3f} |
+| log loss, nats a pair (guessing: 0.693) | {held_out["log_loss"]:.4f} |
+| expected calibration error | {held_out["ece"]:.4f} |
 
 A tie counts as half right. Intervals are Wilson's, {CONFIDENCE:.0%}.
 
 | confidence | pairs | mean confidence | accuracy |
 | --- | --- | --- | --- |
-{_reliability(own["bins"])}
+{_reliability(held_out["bins"])}
 {_groups(facts["held_out_by_group"])}"""
 
 
@@ -76,10 +76,9 @@ def _scale(scale: Mapping[str, Any]) -> str:
 
 def _reliability(bins: Any) -> str:
     return "\n".join(
-        f"| {found['low']:.2f} to {found['high']:.2f} | {found['pairs']} | {found['confidence']:.3f} "
-        f"| {found['accuracy']:.3f} |"
-        for found in bins
-        if found["pairs"]
+        f"| {row['low']:.2f} to {row['high']:.2f} | {row['pairs']} | {row['confidence']:.3f} | {row['accuracy']:.3f} |"
+        for row in bins
+        if row["pairs"]
     )
 
 

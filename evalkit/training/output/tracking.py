@@ -59,6 +59,6 @@ def _curves(folder: Path) -> Iterator[tuple[str, list[Row]]]:
     suffix = work_of(Path("_")).name.removeprefix("_")
     names = {path.parent.name.removesuffix(suffix) for path in folder.glob(f"*/{NAME}")}
     for name in sorted(names):
-        place = work_of(folder / name)
-        if rows := read_curves(place if (place / NAME).exists() else folder / name):
+        work = work_of(folder / name)
+        if rows := read_curves(work if (work / NAME).exists() else folder / name):
             yield name, rows

@@ -41,16 +41,16 @@ def _read(path: Path, notice: Notice) -> list[Preference]:
 def _read_own(path: Path, notice: Notice) -> list[Preference]:
     """Rows as they were written, equal or empty completions too: what sampled and labelled them meant them."""
     keys: dict[str, None] = {}
-    found = []
+    preferences = []
     for where, row in records(path):
         keys |= dict.fromkeys(row)
-        found.append(typed(where, row))
-    if not found:
+        preferences.append(typed(where, row))
+    if not preferences:
         raise RecordsError(f"{path} holds no rows; each line is one JSON object with prompt, chosen and rejected")
     if note := unread_note(str(path), keys, FIELDS):
         notice(note)
-    _tell_of_ties(path, found, notice)
-    return found
+    _tell_of_ties(path, preferences, notice)
+    return preferences
 
 
 def _tell_of_ties(path: Path, preferences: Iterable[Preference], notice: Notice) -> None:

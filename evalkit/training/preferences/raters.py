@@ -28,16 +28,16 @@ def simulate(config: PrefsSimulateConfig, tell: Listener) -> list[Preference]:
 
 
 def label_pairs(config: PrefsSimulateConfig, pairs: Sequence[Pair], values: Values, tell: Listener) -> list[Preference]:
-    """Who prefers which: for every pair, one preference of the group that it is dealt to, or one of every group.
+    """Who prefers which: for every pair, one preference of the group that it is assigned to, or one of every group.
 
-    Pairs in order, groups by name. A pair is dealt to group g with probability share(g) / sum of shares, there to each
-    rater alike. Pairs that their group cannot judge are left out and counted.
+    Pairs in order, groups by name. A pair is assigned to group g with probability share(g) / sum of shares, there to
+    each rater alike. Pairs that their group cannot judge are left out and counted.
     Raises `InputError` when none is left.
     """
     preferences = []
     unjudged: Counter[str] = Counter()
     for pair, twin in _numbered(pairs):
-        for name, chance in _dealt(config, pair, twin).items():
+        for name, chance in _assigned(config, pair, twin).items():
             worth_a, worth_b = (values[name][pair.prompt_id, text] for text in (pair.a, pair.b))
             if math.isfinite(worth_a - worth_b):
                 preferences.append(_compare(name, config.groups[name], pair, worth_a - worth_b, chance))
@@ -65,7 +65,7 @@ def agreement(preferences: Iterable[Preference], values: Values) -> dict[str, di
             if math.isfinite(gap) and gap:
                 sides[group][judge].append(gap > 0)
     return {
-        group: {judge: sum(found) / len(found) if found else math.nan for judge, found in by_judge.items()}
+        group: {judge: sum(signs) / len(signs) if signs else math.nan for judge, signs in by_judge.items()}
         for group, by_judge in sides.items()
     }
 
@@ -79,7 +79,7 @@ def _numbered(pairs: Iterable[Pair]) -> Iterator[tuple[Pair, int]]:
         seen[texts] += 1
 
 
-def _dealt(config: PrefsSimulateConfig, pair: Pair, twin: int) -> dict[str, random.Random]:
+def _assigned(config: PrefsSimulateConfig, pair: Pair, twin: int) -> dict[str, random.Random]:
     """The groups that compare a pair, each with its source of chance."""
     chances = {name: _chance(config.seed, name, pair, twin) for name in sorted(config.groups)}
     # Of exponential clocks with rates r the first to ring is g with probability r(g) / sum(r), in whatever order.

@@ -54,8 +54,8 @@ def distinct(rest: str) -> Utility:
     _refuse_rest("distinct", rest)
 
     def share(_: Prompt, text: str) -> float:
-        found = tokenize(text)
-        return len(set(found)) / len(found) if found else 0.0
+        tokens = tokenize(text)
+        return len(set(tokens)) / len(tokens) if tokens else 0.0
 
     return share
 

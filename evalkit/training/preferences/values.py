@@ -27,13 +27,13 @@ def value_pairs(groups: Mapping[str, RaterGroup], pairs: Sequence[Pair], tell: L
     for name, group in groups.items():
         with _naming(name):
             _check_source(group.values)
-    found = {}
+    by_group = {}
     for name, group in groups.items():
         tell.stage(f"values of {name}", len(exchanges))
         with _naming(name):
             values = _score(group.values, list(exchanges.values()), tell)
-        found[name] = dict(zip(exchanges, values, strict=True))
-    return found
+        by_group[name] = dict(zip(exchanges, values, strict=True))
+    return by_group
 
 
 def _check_source(source: RewardSource) -> None:

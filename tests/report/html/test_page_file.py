@@ -25,12 +25,13 @@ def test_a_page_that_cannot_be_written_leaves_the_old_one_and_nothing_else(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("os.fsync", full)
-    with pytest.raises(StoreError, match=r"page\.html could not be written: No space left on device$"):
+    with pytest.raises(StoreError, match=r"page\.html could not be written: No space left on device; make room"):
         write_page(page, "new")
     assert page.read_text() == "old"
     assert list(tmp_path.iterdir()) == [page]
 
 
 def test_a_folder_that_is_not_there_is_said(tmp_path: Path) -> None:
-    with pytest.raises(StoreError, match=r"gone/page\.html could not be written: No such file or directory$"):
+    said = r"gone/page\.html could not be written: No such file or directory; choose a place in a folder that is there$"
+    with pytest.raises(StoreError, match=said):
         write_page(tmp_path / "gone" / "page.html", "")

@@ -50,7 +50,7 @@ def test_gaps_too_wide_for_exp_are_certain() -> None:
     assert {preference.chosen for preference in label(asked, many(50, a="a", b="b b"))} == {"b b"}
 
 
-def test_pairs_are_dealt_by_share_and_evenly_among_raters() -> None:
+def test_pairs_are_assigned_by_share_and_evenly_among_raters() -> None:
     found = label(config({"few": {"share": 1, "raters": 2}, "more": {"share": 3, "raters": 5}}), many(6000))
     by_group = Counter(preference.group for preference in found)
     assert by_group.total() == 6000

@@ -72,7 +72,7 @@ class Account:
     def losses(self) -> Iterator[str]:
         """A sentence for each reason for which rows are left out."""
         for why, places in self.left_out.items():
-            first = listed([place.removeprefix(f"{self.path}").lstrip(": ") for place in places[:NAMED_LINES]])
+            first = listed([row.removeprefix(f"{self.path}").lstrip(": ") for row in places[:NAMED_LINES]])
             more = "" if len(places) <= NAMED_LINES else " first"
             yield f"{self.path}: {counted(len(places), 'row')} left out: {why} (row or line {first}{more})"
 

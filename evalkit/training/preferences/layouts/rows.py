@@ -21,8 +21,8 @@ MAY_BE_EMPTY = frozenset({"prompt", "chosen", "rejected", "completion"})
 
 def records(path: Path, columns: Columns | None = None) -> Iterator[Record]:
     """(`file:line`, object) of all rows, their columns under the names that fields have here. Raises `RecordsError`."""
-    for place, (where, row) in enumerate(_objects(path, columns or {})):
-        if columns and not place:
+    for index, (where, row) in enumerate(_objects(path, columns or {})):
+        if columns and not index:
             _refuse_missing(columns, row, where)
         yield where, _renamed(row, columns) if columns else row
 
@@ -47,8 +47,8 @@ def _objects(path: Path, columns: Columns) -> Iterator[Record]:
 
 
 def _items(path: Path) -> Iterator[Record]:
-    found = document(path)
-    for number, item in enumerate(found if isinstance(found, list) else [found], start=1):
+    content = document(path)
+    for number, item in enumerate(content if isinstance(content, list) else [content], start=1):
         if not isinstance(item, dict):
             raise RecordsError(f"{path}: item {number} is {type(item).__name__}; each is an object")
         yield f"{path}: item {number}", item

@@ -60,7 +60,7 @@ def check_prompt(turns: Sequence[Message]) -> None:
     """
     roles = [role for role, _ in turns]
     spoken = roles[1:] if roles[:1] == ["system"] else roles
-    expected = [("user", "assistant")[place % 2] for place in range(len(spoken))]
+    expected = [("user", "assistant")[index % 2] for index in range(len(spoken))]
     if len(spoken) % 2 == 0 or spoken != expected:
         raise NotAPair("roles out of order: a prompt is user and assistant in turn and ends with the user")
     if not turns[-1][1].strip():

@@ -1,4 +1,4 @@
-"""A rung of the ladder is tuned in a process of its own, with one thread: the same on a machine of any size."""
+"""A checkpoint of the ladder is tuned in a process of its own, with one thread: the same on a machine of any size."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from evalkit.training.config import PpoConfig
 from evalkit.training.ppo_ladder import train_ladder
 
 
-class RungTrainer:
+class LadderTrainer:
     """What the child process does."""
 
     def __init__(self) -> None:
@@ -28,7 +28,7 @@ class RungTrainer:
 
     def train(self, config: PpoConfig, out: Path, progress: Callable[[int], None]) -> tuple[str, dict[str, Any]]:
         """Tune one policy; returns its folder and what it reached. `progress` is told of updates done."""
-        folder = train_ladder(config, out, _Told(progress, config.batch))[0]
+        folder = train_ladder(config, out, _Updates(progress, config.batch))[0]
         return str(folder), json.loads((folder / "training.json").read_text(encoding="utf-8"))["reached"]
 
     def portray(self, folder: str, group: str, recipe: Recipe) -> dict[str, Any]:
@@ -40,7 +40,7 @@ class RungTrainer:
         return {kind: asdict(portrait) for kind, portrait in said.items()}
 
 
-class _Told(Quiet):
+class _Updates(Quiet):
     """Passes advances on as updates."""
 
     def __init__(self, progress: Callable[[int], None], batch: int) -> None:
