@@ -183,6 +183,16 @@ class Checkpoint:
 
 
 @dataclass(frozen=True, slots=True)
+class Thinking:
+    """What in a completion is thinking: all before `end`."""
+
+    start: str = ""
+    """What it begins with, if it says so; empty: a text that says nothing of it begins with thinking."""
+    end: str = ""
+    """Empty where whoever made the texts gives the thinking apart."""
+
+
+@dataclass(frozen=True, slots=True)
 class Arm:
     """One checkpoint under one set of sampling settings: what is compared."""
 
@@ -202,11 +212,17 @@ class Arm:
     """Hash of the checkpoint's vocabulary; empty where that is not known."""
     system: str = ""
     """The system message that its prompts are asked under, if any."""
+    thinking: Thinking | None = None
+    """How its thinking is told from its answers; None where it does not think."""
 
     @property
     def is_raw(self) -> bool:
-        """Whether its completions are known to be draws from the untempered model distribution."""
-        return self.sampling is not None and self.sampling.is_raw and self.best_of == 1
+        """Whether its answers are known to be draws from the untempered model distribution, with their log-probs.
+
+        Those after thinking are not: the log-prob of an answer after one thinking is not that of the answer.
+        """
+        is_raw = self.sampling is not None and self.sampling.is_raw
+        return is_raw and self.best_of == 1 and self.thinking is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,6 +252,14 @@ class Completion:
     logprobs: tuple[float, ...]
     """Natural log-probs of `token_ids`, untempered (temperature 1, no truncation); empty when unknown."""
     finish_reason: FinishReason
+    thinking: str | None = None
+    """What the model thought before it answered, where that is told apart; `text` is then the answer alone, and tokens
+    and log-probs are those of both."""
+
+    @property
+    def is_answer(self) -> bool:
+        """Whether it came to an answer, which may be empty: not where it was cut before it said anything."""
+        return self.thinking is None or bool(self.text.strip()) or self.finish_reason != "length"
 
 
 @dataclass(frozen=True)
@@ -304,6 +328,10 @@ class Group:
     """Who says what; present for metrics that need "voices"."""
     given: Given | None = None
     """What another tool says of the completions; None for those that evalkit sampled."""
+    unfinished: tuple[Completion, ...] = ()
+    """Completions that were cut before they came to an answer: they are shown and counted, and not measured."""
+    thoughts: Group | None = None
+    """The thinking of its completions as texts; present for metrics that need "thinking", where all of them thought."""
     tokenizer: Tokenizer = "13a"
     """What splits texts into words: one for all groups that are compared."""
 

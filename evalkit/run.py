@@ -45,6 +45,7 @@ from evalkit.runs.asked import PROMPTS_FILE, hashes_of
 from evalkit.runs.folder import Store, open_store
 from evalkit.runs.manifest import Manifest
 from evalkit.runs.summary import to_json
+from evalkit.runs.thinking import answers_apart, fitting, measured, thinking_arms, without_logprobs
 from evalkit.suite.schema import Suite
 
 
@@ -110,13 +111,17 @@ def measure_samples(plan: Plan, store: Store, tell: Listener) -> Results:
     """What is on disk, chosen, scored, classified, measured and summarised."""
     suite = plan.suite
     choosers = {name: spec.best_of.reward for name, spec in suite.checkpoints.items() if spec.best_of is not None}
-    groups = split_alike(keep_best(plan.arms, choosers, read_groups(plan, store), tell), suite.tokenizer, tell)
-    filled, undefined = fill_needs(plan, groups, tell)
+    best = keep_best(plan.arms, choosers, read_groups(plan, store), tell)
+    groups = split_alike({arm: answers_apart(members) for arm, members in best.items()}, suite.tokenizer, tell)
+    plan = replace(plan, arms=thinking_arms(plan.arms, groups))
+    answered = measured(groups, suite.sampling.n)
+    measures, unfit = fitting(suite.measures, answered.samples)
+    filled, undefined = fill_needs(plan, answered.groups, tell)
     voices = classify_voices(suite.voices, plan.encoder, plan.arms, filled, tell)
     baseline = plan.checkpoints[suite.baseline_checkpoint].checkpoint.fingerprint
-    sampled = SampledArms(plan.arms, voices.groups, suite.sampling.n, baseline)
+    sampled = SampledArms(plan.arms, voices.groups, answered.samples, baseline)
     fairness = Fairness(suite.quality_measure, suite.quality_bar, suite.variants)
-    measurements = measure_groups(suite.measures, sampled, tell, plan.encoder, fairness)
+    measurements = measure_groups(measures, sampled, tell, plan.encoder, fairness)
     ids = [prompt.id for prompt in suite.prompts]
     summary = summarise(
         AskedSuite(suite.name, ids, clusters_of(suite.prompts), hashes_of(suite.prompts)),
@@ -124,9 +129,12 @@ def measure_samples(plan: Plan, store: Store, tell: Listener) -> Results:
         measurements.measured,
         [
             *_left_out(plan),
+            *answered.alarms,
+            *unfit,
             *alarms(plan.arms, measurements.groups),
             *paraphrased(suite.prompts),
             *undefined,
+            *without_logprobs(plan.arms, measures),
             *voices.alarms,
             *measurements.alarms,
         ],
@@ -148,12 +156,15 @@ def with_disagreements(summary: Summary, measurements: Measurements) -> Summary:
 def finish(store: Store, plan: Plan, manifest: Manifest, results: Results) -> None:
     """Write scores, metrics, voices, summary, report, and the manifest's last word."""
     groups, voices, measurements, summary = results.groups, results.voices, results.measurements, results.summary
-    store.write_table("scores.parquet", score_rows(groups, measurements))
+    store.write_table("scores.parquet", score_rows(measurements.groups, measurements))
     store.write_table("metrics.parquet", metric_rows(summary))
     if voices.card:
         store.write_json("voices.json", voices.card)
     store.write("summary.json", to_json(summary).encode("utf-8", "replace"))
-    tokens = {arm: sum(len(c.token_ids) for g in members for c in g.completions) for arm, members in groups.items()}
+    tokens = {
+        arm: sum(len(c.token_ids) for g in members for c in (*g.completions, *g.unfinished))
+        for arm, members in groups.items()
+    }
     manifest = manifest.model_copy(
         update={
             "state": "complete",

@@ -39,11 +39,16 @@ from evalkit.runs.exchange.detect import Columns
 from evalkit.runs.exchange.layouts import Layout
 from evalkit.runs.exchange.read import UNNAMED, Texts, read_records, read_texts, stem_of
 from evalkit.runs.exchange.rows import TextRow
+from evalkit.runs.exchange.thinking import thinking_apart
+from evalkit.runs.thinking import answers_apart, fitting, measured, thinking_arms
 
-OF_TEXTS: frozenset[Need] = frozenset({"words", "embeddings", "answer", "checks", "scores", "classes"})
+OF_TEXTS: frozenset[Need] = frozenset({"words", "embeddings", "answer", "checks", "scores", "classes", "thinking"})
 """Needs of measures that texts alone meet."""
-OF_ROWS: frozenset[Need] = frozenset({"answer", "checks", "scores", "classes"})
+OF_ROWS: frozenset[Need] = frozenset({"answer", "checks", "scores", "classes", "thinking"})
 """Those of them that some rows must meet."""
+
+ON_THINKING = ("thinking/length", "thinking/vendi")
+"""What is measured of thinking unasked."""
 
 Rows = dict[str, dict[str, list[TextRow]]]
 """Arm -> prompt -> its completions, in the order of the files."""
@@ -74,6 +79,8 @@ class Reading:
     """Field -> the column that holds it."""
     lower: Collection[str] = ()
     """Scores of theirs of which less is better."""
+    thinking_end: str | None = None
+    """Text that ends the thinking in every completion; None: looked for where all of an arm's begin with `<think>`."""
 
 
 AS_THEY_ARE = Reading()
@@ -107,7 +114,7 @@ def score_files(
     the first k, k being the smallest number that any has.
     Raises `RecordsError`, `MetricError`.
     """
-    texts = read_texts(paths, tell.note, reading.layout, reading.columns)
+    texts = _apart(read_texts(paths, tell.note, reading.layout, reading.columns), reading.thinking_end)
     source = ", ".join(map(str, paths))
     return _scored(texts, metrics, baseline, tell, tokenizer, suite or stem_of(paths), source, reading.lower)
 
@@ -122,8 +129,14 @@ def score_texts(
     lower: Collection[str] = (),
 ) -> Scored:
     """The same of texts that Python holds (`evalkit.plumbing.text_rows`). Raises `RecordsError`, `MetricError`."""
-    rows = read_records(text_rows(texts), UNNAMED, tell.note)
+    rows = _apart(read_records(text_rows(texts), UNNAMED, tell.note), None)
     return _scored(rows, metrics, baseline, tell, tokenizer, suite or UNNAMED, UNNAMED, lower)
+
+
+def _apart(texts: Texts, thinking_end: str | None) -> Texts:
+    """With thinking apart from answers, and a note of it."""
+    split, notes = thinking_apart(texts, thinking_end)
+    return replace(split, notes=(*split.notes, *notes))
 
 
 def measure_texts(measure: Measure, texts: Mapping[str, Sequence[str]], tell: Listener, tokenizer: Asked) -> Estimate:
@@ -155,14 +168,22 @@ def _scored(
     _check(measures, texts.rows)
     prompts, rows, reread = _gather(texts)
     arms = _arms(list(rows), baseline, rows)
-    samples = _common_number(rows, tell)
-    sampled = _sampled(arms, prompts, rows, samples, measures, tokenizer, tell)
+    drawn = _common_number(rows, tell)
+    every = _sampled(arms, prompts, rows, drawn, measures, tokenizer, tell).groups
+    arms = list(thinking_arms(arms, every))
+    answered = measured(every, drawn)
+    samples = answered.samples
+    groups = {arm: [_with_given(group, rows[arm]) for group in members] for arm, members in answered.groups.items()}
+    sampled = SampledArms(arms, groups, samples)
+    measures, unfit = fitting(measures, samples)
     quality = next((measure for measure in measures if measure.definition.is_quality), None)
     fairness = Fairness(quality, None, VARIANTS[1:])
     measurements = measure_groups(measures, sampled, tell, fairness=fairness)
     ids = [prompt.id for prompt in prompts]
     found = [
         *(Alarm("all arms", "given", note) for note in (*texts.notes, *reread)),
+        *answered.alarms,
+        *unfit,
         *alarms(arms, measurements.groups),
         *paraphrased(prompts),
         *measurements.alarms,
@@ -173,7 +194,7 @@ def _scored(
     provenance = {"file": source, "read as": list(dict.fromkeys(texts.layouts)),
                   "metrics": [str(measure) for measure in measures], "samples": samples}  # fmt: skip
     evidence = collect_figure_data(measurements.groups, measurements.measures)
-    return Scored(report_content(name, summary, sampled.groups, {}, measurements, provenance, evidence))
+    return Scored(report_content(name, summary, every, {}, measurements, provenance, evidence))
 
 
 def _sampled(
@@ -197,7 +218,7 @@ def _sampled(
 
 def _empty(texts: Texts, found: Sequence[Alarm]) -> list[Alarm]:
     """How many completions are empty, where they are not so many that it is an alarm by itself."""
-    places = [row.where for row in texts.rows if not row.completion.strip()]
+    places = [row.where for row in texts.rows if not row.completion.strip() and row.thinking is None]
     if not places or any(alarm.kind == "empty" for alarm in found):
         return []
     told = f"{len(places):,} of {counted(len(texts.rows), 'completion')} empty (first: {places[0]})"
@@ -231,7 +252,8 @@ def _all_on_texts(texts: Texts) -> list[Measure]:
     missing = {need for need in OF_ROWS if not _have(texts.rows, need)}
     is_judged = _have(texts.rows, "scores") and "evalkit" not in texts.layouts
     allowed = OF_TEXTS - missing - ({"answer"} if is_judged else set())
-    return [parse(d.name) for d in definitions().values() if d.needs <= allowed and not _needs_values(d.parameters)]
+    on_answers = [d.name for d in definitions().values() if d.needs <= allowed and not _needs_values(d.parameters)]
+    return [parse(name) for name in (*on_answers, *(ON_THINKING if "thinking" in allowed else ()))]
 
 
 def _have(rows: Sequence[TextRow], need: Need) -> bool:
@@ -240,6 +262,8 @@ def _have(rows: Sequence[TextRow], need: Need) -> bool:
         return any(row.said is not None for row in rows)
     if need == "scores":
         return any(row.scores or row.prompt_scores for row in rows)
+    if need == "thinking":
+        return any(row.thinking is not None for row in rows)
     return any(getattr(row, need) for row in rows)
 
 
@@ -354,9 +378,15 @@ def _common_number(rows: Rows, tell: Listener) -> int:
 
 def _group(prompt: Prompt, rows: Sequence[TextRow]) -> Group:
     completions = tuple(
-        Completion(prompt.id, slot, row.completion, (), (), row.finish_reason) for slot, row in enumerate(rows)
+        Completion(prompt.id, slot, row.completion, (), (), row.finish_reason, row.thinking)
+        for slot, row in enumerate(rows)
     )
-    return Group(prompt, completions, given=_given(rows))
+    return answers_apart([Group(prompt, completions)])[0]
+
+
+def _with_given(group: Group, rows: Mapping[str, Sequence[TextRow]]) -> Group:
+    of_prompt = rows.get(group.prompt.id, ())
+    return group.having(given=_given([of_prompt[completion.slot] for completion in group.completions]))
 
 
 def _given(rows: Sequence[TextRow]) -> Given | None:

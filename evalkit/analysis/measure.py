@@ -14,6 +14,7 @@ from evalkit.analysis.comparison.quality_filtered import SUBSETS, quality_filter
 from evalkit.analysis.completion_scores import Scores, mean_scores, score_arms
 from evalkit.analysis.estimates import Measured, bounds_of
 from evalkit.analysis.sampled_arms import SampledArms
+from evalkit.analysis.thoughts import with_thoughts
 from evalkit.analysis.undefined import undefined_values, unread_texts
 from evalkit.metrics.declaration import Need
 from evalkit.metrics.embeddings.attach import embed_groups
@@ -104,7 +105,8 @@ def measure_groups(
     load a model).
     """
     wanted = with_variants(measures, sampled.groups, fairness)
-    needs = _needs(wanted)
+    needs = _needs(measure for measure in wanted if "thinking" not in measure.definition.needs)
+    sampled = replace(sampled, groups=with_thoughts(sampled.groups, wanted, encoder, tell))
     if "embeddings" in needs:
         embedded = embed_groups(sampled.groups, tell, encoder, "reference_embeddings" in needs)
         sampled = replace(sampled, groups=embedded)

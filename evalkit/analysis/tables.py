@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from evalkit.analysis.measure import Measurements
-from evalkit.records import Group, Summary
+from evalkit.records import Groups, Summary
 
 
-def score_rows(groups: dict[str, list[Group]], measurements: Measurements) -> dict[str, list[Any]]:
+def score_rows(groups: Groups, measurements: Measurements) -> dict[str, list[Any]]:
     """Column -> cells: a row a score and completion."""
     rows: dict[str, list[Any]] = {"arm": [], "prompt_id": [], "slot": [], "score": [], "value": []}
     for score, by_arm in measurements.scores.items():

@@ -90,6 +90,16 @@ class SamplingOverride(Part):
     stop: Texts | None = None
 
 
+class ThinkingMarks(Part):
+    """How thinking is told from the answer after it."""
+
+    end: str = Field(min_length=1)
+    """Text that ends the thinking, as in `</think>`; the answer is what comes after its first place."""
+    start: str | None = Field(None, min_length=1)
+    """Text that thinking begins with; a completion with neither mark is then an answer without thinking. Left out,
+    every completion begins with thinking, as where the chat template opens it."""
+
+
 class BestOf(Part):
     """Choose among completions instead of training: an arm to compare a tuned checkpoint with."""
 
@@ -128,6 +138,8 @@ class CheckpointSpec(Part):
     sampling: SamplingOverride = SamplingOverride()
     best_of: BestOf | None = None
     """Keep the best of several completions by a reward model."""
+    thinking: ThinkingMarks | None = None
+    """For a checkpoint that thinks before it answers; a server may tell both apart by itself."""
 
     @model_validator(mode="after")
     def _has_a_chat_template(self) -> CheckpointSpec:

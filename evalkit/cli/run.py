@@ -184,6 +184,12 @@ def _forecast(suite: Suite, engine: str, out: Path | None, fresh: bool, prices: 
     type=click.Choice(get_args(Asked)),
     help="What splits texts into words; auto: 13a, or characters for scripts without spaces.",
 )
+@click.option(
+    "--thinking-end",
+    metavar="TEXT",
+    help="What ends the thinking before every answer, as in '</think>'; default: that, where all completions of an arm "
+    "begin with <think>.",
+)
 @click.option("--suite", metavar="NAME", help="The name under which the results stand; default: the files'.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
 @click.option(
@@ -199,6 +205,7 @@ def score(
     metrics: str | None,
     baseline: str | None,
     tokenizer: Asked,
+    thinking_end: str | None,
     suite: str | None,
     as_json: bool,
     report: Path | None,
@@ -221,7 +228,7 @@ def score(
             f"--metrics {metrics!r} names {'an empty metric' if any(names) else 'no metric'}; write them with commas "
             "between, as in distinct_n,length, or leave --metrics out for all that texts allow"
         )
-    reading = Reading(layout, read_columns(columns), lower)
+    reading = Reading(layout, read_columns(columns), lower, thinking_end or None)
     scored = score_files(files, names, baseline, tell, tokenizer, suite, reading)
     tell.close()
     if report is not None:

@@ -202,7 +202,7 @@ def _read_groups(suite: Suite, folder: Path, side: Side) -> dict[str, list[Group
     """The pilot's completions by arm, from its shards."""
     if tuple(prompt.id for prompt in suite.prompts) != side.summary.prompts:
         raise RecordsError(f"{folder} is of other prompts than the suite: it is no pilot of it")
-    groups = groups_of(folder, suite.prompts, read_manifest(folder).shards)
+    groups = groups_of(folder, suite.prompts, read_manifest(folder).shards, side.summary.arms)
     _check_sizes(folder, side.summary, groups)
     return groups
 

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from evalkit.analysis.clusters import clusters_of
 from evalkit.analysis.intervals import units
-from evalkit.errors import Incomparable
+from evalkit.errors import Incomparable, InputError
 from evalkit.gate.decide import GateDecision, decide
 from evalkit.gate.sides import Side, choose_pairs
 from evalkit.gate.stats.group_sequential import LOOKS, Look, looks_of
@@ -63,6 +63,7 @@ def run_until_decided(
     What is left in the folder is a run of the prompts that were asked. The same command on it resumes, and decides the
     same. Raises `EvalkitError`s.
     """
+    _refuse_thinking(suite)
     folder = out or default_folder(suite)
     plan = plan_in(folder, _in_random_order(suite), engine, tell, LOOKS)
     if old is not None:
@@ -83,6 +84,16 @@ def run_until_decided(
         measured = measure_samples(part, store, tell)
         finish(store, part, manifest.model_copy(update={"look": dataclasses.asdict(look)}), measured)
     return Decided(Run(folder, measured.summary, sampled), verdict, size, sizes[-1])
+
+
+def _refuse_thinking(suite: Suite) -> None:
+    """Looks must be at one number of completions, and how many answers there are shows only as they come."""
+    thinking = [name for name, spec in suite.checkpoints.items() if spec.thinking is not None]
+    if thinking:
+        raise InputError(
+            f"checkpoint {thinking[0]!r} has `thinking`: how many of its completions come to an answer may change from "
+            "look to look, and the numbers with it; run the whole suite without --until-decided, then evalkit gate"
+        )
 
 
 def _refuse_grown(prompts: Sequence[Prompt], old: Side) -> None:

@@ -22,7 +22,7 @@ from evalkit.metrics.registry import Measure, parse
 from evalkit.plumbing.array_cache import key_of
 from evalkit.plumbing.progress import Listener
 from evalkit.plumbing.tokenizer import check
-from evalkit.records import Arm, Checkpoint, Completion, Prompt, Rendered, Sampling
+from evalkit.records import Arm, Checkpoint, Completion, Prompt, Rendered, Sampling, Thinking
 from evalkit.runs.manifest import ShardRow, find_manifest
 from evalkit.runs.shards import Call
 from evalkit.suite.fitting import fit
@@ -164,6 +164,7 @@ def make_plan(
     """
     check_measures(suite.measures, suite.prompts)
     _check_choosers(suite)
+    _check_thinking(suite)
     fewest = min(sampling.n for name in suite.checkpoints for sampling in suite.settings(name))
     for measure in suite.measures:
         measure.check_fits(fewest)
@@ -202,7 +203,9 @@ def plan_arms(suite: Suite) -> list[Arm]:
             spec = suite.checkpoints[checkpoint]
             best_of = spec.best_of.n if spec.best_of is not None else 1
             beside = None if name == baseline else baseline
-            arms.append(Arm(name, checkpoint, spec.kind, sampling, beside, best_of, system=spec.system or ""))
+            marks = None if spec.thinking is None else Thinking(spec.thinking.start or "", spec.thinking.end)
+            system = spec.system or ""
+            arms.append(Arm(name, checkpoint, spec.kind, sampling, beside, best_of, system=system, thinking=marks))
     return arms
 
 
@@ -243,6 +246,17 @@ def _check_choosers(suite: Suite) -> None:
                 parse({"reward": {"model": spec.best_of.reward}}).identify()
             except InputError as error:
                 raise type(error)(f"checkpoint {name!r}: best_of.reward: {error}") from None
+
+
+def _check_thinking(suite: Suite) -> None:
+    """Refuse measures of thinking where no checkpoint can think apart. Raises `MetricError`."""
+    asked = [measure for measure in suite.measures if "thinking" in measure.definition.needs]
+    specs = suite.checkpoints.values()
+    if asked and not any(spec.thinking or spec.path.startswith(("http://", "https://")) for spec in specs):
+        raise MetricError(
+            f"metric {asked[0]} is of thinking, and no checkpoint says how its thinking ends; write it in its entry, "
+            'as in thinking: {end: "</think>"}'
+        )
 
 
 def _arm_name(checkpoint: str, sampling: Sampling, siblings: Sequence[Sampling]) -> str:

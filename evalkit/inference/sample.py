@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import asdict
 from operator import attrgetter
 
 from evalkit.errors import StoreError
@@ -17,6 +18,7 @@ from evalkit.plumbing.progress import Listener
 from evalkit.plumbing.prose import listed
 from evalkit.records import Completion, Group
 from evalkit.runs.folder import Store
+from evalkit.runs.thinking import apart
 
 
 def missing_shards(plan: Plan, store: Store, fresh: bool = False) -> list[Shard]:
@@ -43,13 +45,16 @@ def sample_missing(plan: Plan, store: Store, tell: Listener, fresh: bool = False
 
 
 def read_groups(plan: Plan, store: Store) -> dict[str, list[Group]]:
-    """Every arm's completions, from disk: what was just sampled and what was there before go the same way."""
+    """Every arm's completions, from disk: what was just sampled and what was there before go the same way.
+
+    Thinking is apart from answers; what was cut inside it has an empty one.
+    """
     groups: dict[str, list[Group]] = {}
     for arm in plan.arms:
         by_prompt: dict[str, list[Completion]] = {prompt.id: [] for prompt in plan.suite.prompts}
         for shard in plan.shards_of(arm.name):
             for completion in shard.row.of(store.read(shard.key)):
-                by_prompt[completion.prompt_id].append(completion)
+                by_prompt[completion.prompt_id].append(apart(completion, arm))
         groups[arm.name] = [
             Group(prompt, tuple(sorted(by_prompt[prompt.id], key=attrgetter("slot")))) for prompt in plan.suite.prompts
         ]
@@ -63,8 +68,9 @@ def put_kept(store: Store, plan: Plan, groups: dict[str, list[Group]]) -> dict[s
         if arm.best_of > 1:
             shards = plan.shards_of(arm.name)
             drawn = [[s.key, s.row.prompts, s.row.slots] if s.part else s.key for s in shards]
-            keys[arm.name] = key_of({"kept of": drawn, "by": chosen(plan, arm)})
-            kept = [completion for group in groups[arm.name] for completion in group.completions]
+            marks = {"thinking": asdict(arm.thinking)} if arm.thinking else {}
+            keys[arm.name] = key_of({"kept of": drawn, "by": chosen(plan, arm)} | marks)
+            kept = [one for group in groups[arm.name] for one in (*group.completions, *group.unfinished)]
             is_shared, last = all(shard.shared for shard in shards), max(store.sampled(shard.key) for shard in shards)
             store.put(keys[arm.name], kept, arm.name, is_shared, last)
     return keys

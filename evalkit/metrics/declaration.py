@@ -34,6 +34,7 @@ Need = Literal[
     "voices",
     "scores",
     "classes",
+    "thinking",
 ]
 
 

@@ -22,6 +22,7 @@ import numpy as np
 
 from evalkit.errors import MetricError
 from evalkit.metrics.declaration import VARIANTS, Definition, declared_here
+from evalkit.metrics.of_thinking import PREFIX, of_thinking
 from evalkit.metrics.parameters import Value, fill, shown
 from evalkit.metrics.spelling import meanings
 from evalkit.plumbing.did_you_mean import did_you_mean
@@ -174,6 +175,9 @@ def define(name: str) -> Definition:
 
 def _recognise(typed: str) -> tuple[Definition, Mapping[str, str]]:
     """What is meant by a name, and the parameter that a number behind it sets."""
+    if typed.startswith(PREFIX):
+        definition, numbered = _recognise(typed.removeprefix(PREFIX))
+        return of_thinking(definition), numbered
     known = definitions()
     if typed in known:
         return known[typed], {}

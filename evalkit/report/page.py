@@ -36,6 +36,7 @@ from evalkit.report.sections import (
     tables,
     target_choices,
     temperature_sweeps,
+    thinking,
     trainings,
     voices,
 )
@@ -95,6 +96,7 @@ def _view(content: ReportContent, packed: samples.Samples, conclusion: Verdict) 
         "verdict": conclusion,
         "alarms": alarm_lines(summary),
         "headline_cards": cards.cards_of(conclusion) if conclusion.arms else None,
+        "thinking": thinking.rows(content),
         "equal_quality": _equal_quality(summary, conclusion),
         "quality_filter": _quality_filter(summary),
         "other_arms": _other_arms(conclusion),

@@ -12,6 +12,7 @@ import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,7 @@ def export_run(folder: Path, to: str, out: Path | None = None) -> dict[Path, byt
         _row(arm, group.prompt, completion, scores)
         for arm, groups, scores in _arms(folder, manifest, summary.arms)
         for group in groups
-        for completion in group.completions
+        for completion in sorted((*group.completions, *group.unfinished), key=attrgetter("slot"))
     ]
     name = out or Path(f"{folder.resolve().name}{ENDINGS[to]}")
     if to != "inspect":
@@ -63,7 +64,7 @@ def _arms(folder: Path, manifest: Manifest, arms: Sequence[Arm]) -> list[tuple[A
     kept = manifest.kept or {}
     rows = [row for row in manifest.shards if row.arm not in kept]
     rows += [ShardRow(arm=arm, key=key) for arm, key in kept.items()]
-    groups = groups_of(folder, read_prompts(folder), rows)
+    groups = groups_of(folder, read_prompts(folder), rows, arms)
     scores = _scores(folder / "scores.parquet")
     return [(arm, groups.get(arm.name, ()), scores) for arm in arms]
 
@@ -95,6 +96,7 @@ def _row(arm: Arm, prompt: Prompt, completion: Completion, scores: Scores) -> di
         "arm": arm.name,
         "sample": completion.slot,
         "finish_reason": completion.finish_reason,
+        **({} if completion.thinking is None else {"thinking": completion.thinking}),
         **{key: value for key, value in requirements.items() if value},
         **match,
         "settings": settings,

@@ -25,6 +25,8 @@ SHARD_SCHEMA = pa.schema([
     ("logprobs", pa.list_(pa.float32())),
     ("finish_reason", pa.dictionary(pa.int8(), pa.string())),
 ])  # fmt: skip
+THINKING = pa.field("thinking", pa.string())
+"""Stands in shards of completions that came with their thinking apart, and in no others."""
 ARM = pa.field("arm", pa.dictionary(pa.int16(), pa.string()))
 """Stands in every shard for whoever reads it alone; nothing here does, and older shards have none."""
 SAMPLED = b"evalkit.sampled"
@@ -59,23 +61,30 @@ def to_parquet(
         "finish_reason": [c.finish_reason for c in completions],
         "arm": [arm] * len(completions),
     }
+    schema = SHARD_SCHEMA.append(ARM)
+    if any(c.thinking is not None for c in completions):
+        columns["thinking"] = [
+            c.thinking and c.thinking.encode("utf-8", "replace").decode("utf-8") for c in completions
+        ]
+        schema = schema.append(THINKING)
     sink = pa.BufferOutputStream()
     metadata = {SAMPLED: sampled.isoformat(timespec="seconds").encode()}
     if call is not None:
         facts = {"law": call.distribution, "slots": [call.slots.start, call.slots.stop], "seed": call.seed}
         metadata[CALL] = json.dumps(facts | {"prompts": call.prompts}).encode()
-    pq.write_table(pa.table(columns, schema=SHARD_SCHEMA.append(ARM).with_metadata(metadata)), sink, compression="zstd")
+    pq.write_table(pa.table(columns, schema=schema.with_metadata(metadata)), sink, compression="zstd")
     content: bytes = sink.getvalue().to_pybytes()
     return content
 
 
 def from_parquet(content: bytes) -> list[Completion]:
     """The completions of a shard."""
-    table = pq.read_table(pa.BufferReader(content), schema=SHARD_SCHEMA)
-    columns = [table.column(name).to_pylist() for name in SHARD_SCHEMA.names]
+    schema = SHARD_SCHEMA.append(THINKING)  # which older shards read as null
+    table = pq.read_table(pa.BufferReader(content), schema=schema)
+    columns = [table.column(name).to_pylist() for name in schema.names]
     return [
-        Completion(prompt_id, slot, text, tuple(token_ids), tuple(logprobs), finish_reason)
-        for prompt_id, slot, text, token_ids, logprobs, finish_reason in zip(*columns, strict=True)
+        Completion(prompt_id, slot, text, tuple(token_ids), tuple(logprobs), finish_reason, thinking)
+        for prompt_id, slot, text, token_ids, logprobs, finish_reason, thinking in zip(*columns, strict=True)
     ]
 
 

@@ -207,6 +207,7 @@ class OpenAIEngine:
             token_ids=tuple(getattr(choice, "token_ids", None) or ()),
             logprobs=_logprobs(choice.logprobs),
             finish_reason=reason,
+            thinking=_thinking(choice.message) if self._chats else None,
         )
 
     async def _score(
@@ -247,6 +248,12 @@ async def _all(work: Iterable[Coroutine[Any, Any, _Result]]) -> list[_Result]:
         first = failures.exceptions[0]
         raise first from first.__cause__
     return [task.result() for task in tasks]
+
+
+def _thinking(message: Any) -> str | None:
+    """What servers that tell thinking apart call `reasoning_content`, newer ones `reasoning`."""
+    told = (getattr(message, name, None) for name in ("reasoning_content", "reasoning"))
+    return next((text for text in told if isinstance(text, str) and text), None)
 
 
 def _logprobs(given: Any) -> tuple[float, ...]:

@@ -41,7 +41,8 @@ def under_baseline(plan: Plan, groups: Groups) -> Prepared:
             ]
             continue
         pairs = _pairs(home, groups[arm.name])
-        obstacle = _obstacle(plan, arm, home, pairs)
+        name = home.checkpoint.name
+        obstacle = _thinking_obstacle(name) if _thinks(plan, name) else _obstacle(plan, arm, home, pairs)
         if obstacle is None:
             readings.append(Reading(arm.name, Question(home.checkpoint.name, "logprobs", pairs), _attach_baseline))
         else:
@@ -79,7 +80,9 @@ def under_arm(plan: Plan, groups: Groups) -> Prepared:
         reader = plan.checkpoints[arm.checkpoint]
         pairs = _pairs(reader, groups[_beside(plan, arm)])
         obstacle = _obstacle(plan, arm, reader, pairs)
-        if not written_raw:
+        if _thinks(plan, home):
+            obstacles[arm.name] = _thinking_obstacle(home)
+        elif not written_raw:
             obstacles[arm.name] = f"{home} has no arm at temperature 1 with nothing cut off"
         elif obstacle is None:
             readings.append(Reading(arm.name, Question(arm.checkpoint, "logprobs", pairs), _attach_forward))
@@ -108,6 +111,16 @@ def _attach_forward(groups: Sequence[Group], answer: Answer) -> list[Group]:
     beside = [group.baseline for group in groups if group.baseline is not None]
     parts = zip(groups, split(beside, answer), strict=True)
     return [dataclasses.replace(group, forward_logprobs=np.array(part, dtype=np.float64)) for group, part in parts]
+
+
+def _thinks(plan: Plan, checkpoint: str) -> bool:
+    return any(arm.thinking is not None for arm in plan.arms if arm.checkpoint == checkpoint)
+
+
+def _thinking_obstacle(checkpoint: str) -> str:
+    return (
+        f"{checkpoint} thinks before it answers, and what it gives a text right after the prompt says nothing of that"
+    )
 
 
 def _sampled(group: Group) -> Array:

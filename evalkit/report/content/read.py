@@ -42,7 +42,7 @@ def read_content(folder: Path) -> ReportContent:
     unknown = sorted(set(summary.prompts) - {prompt.id for prompt in prompts})
     if unknown:
         raise RecordsError(f"{folder / PROMPTS_FILE} lacks prompt {unknown[0]!r}, which summary.json has")
-    groups = groups_of(folder, prompts, [*drawn, *kept])
+    groups = groups_of(folder, prompts, [*drawn, *kept], summary.arms)
     empty = [arm.name for arm in summary.arms if arm.name not in groups]
     if empty:
         raise RecordsError(f"{folder / FILE} names no shards of arm {', '.join(empty)}: it was changed by hand")

@@ -256,7 +256,7 @@
     return element("details", { className: "prompt-metrics" }, summary, element("div", { className: "scroll" }, table));
   }
 
-  function armView(arm, { rendered, classes }) {
+  function armView(arm, { rendered, classes, unfinished }) {
     const total = classes.reduce((sum, entry) => sum + entry.count, 0);
     const repeats = repeated(classes, total);
     const groups = byId("group-by")?.value === "meaning" ? byMeaning(classes) : classes.map((entry) => grouped([entry]));
@@ -270,6 +270,7 @@
       element("p", { className: "drawn", textContent: drawn(classes, total) }),
       element("p", { className: "drawn", textContent: `${Math.round(100 * repeats.share)} % of words in runs that others share` }),
       rendered === null ? null : element("details", {}, element("summary", { textContent: "The prompt as it was put" }), element("pre", { dir: "auto", tabIndex: 0, textContent: rendered })),
+      folded(unfinished, `${counted(unfinished.length, "completion")} cut before an answer`),
       shown,
       more(items.length - atFirst, "different ones", (button) => { shown.append(...items.slice(atFirst)); button.remove(); reachable(shown); }),
     );
@@ -307,7 +308,21 @@
     for (const [name, value] of scores) head.append(element("span", { textContent: `${data.names[name] ?? name} ${number(value)}` }));
     if (cut) head.append(element("span", { textContent: cut === count ? "cut off" : `${cut} cut off` }));
     const [first, ...others] = entries;
-    return element("li", {}, head, ...textView(first, repeats), othersView(others, repeats));
+    const thoughts = entries.flatMap((entry) => entry.thoughts);
+    return element("li", {}, head, folded(thoughts, `${thoughts.length} × thought before`), ...textView(first, repeats), othersView(others, repeats));
+  }
+
+  // Thinking, shown when it is opened.
+  function folded(thoughts, title) {
+    if (!thoughts.length) return null;
+    const texts = element("ol");
+    const made = element("details", { className: "thinking" }, element("summary", { textContent: title }), texts);
+    made.addEventListener("toggle", () => {
+      if (!made.open || texts.firstChild) return;
+      texts.append(...thoughts.map((text) => element("li", {}, element("div", { className: "class-text", dir: "auto", textContent: text }))));
+      reachable(texts);
+    });
+    return made;
   }
 
   function textView(entry, repeats) {

@@ -28,12 +28,12 @@ const report = (() => {
   }
 
   // The rows of a block with their columns named.
-  function named({ rendered, scores, classes }) {
-    const row = ([text, count, cut, means, meaning]) => ({
-      text, count, cut, meaning,
+  function named({ rendered, scores, classes, unfinished }) {
+    const row = ([text, count, cut, means, meaning, thoughts]) => ({
+      text, count, cut, meaning, thoughts: thoughts ?? [],
       scores: Object.fromEntries(scores.map((name, index) => [name, means[index]]).filter(([, mean]) => mean !== null)),
     });
-    return { rendered, classes: classes.map(row) };
+    return { rendered, classes: classes.map(row), unfinished: unfinished ?? [] };
   }
 
   return { data, byId, element, number, unpack };

@@ -94,6 +94,7 @@ def _block(prompt_id: str, by_arm: Mapping[str, tuple[int, Group]], content: Rep
                 )
             ),
         }
+        | ({"unfinished": [completion.thinking for completion in group.unfinished]} if group.unfinished else {})
         for arm, (index, group) in by_arm.items()
     }
 
@@ -105,9 +106,10 @@ def _scores(scores: Scores, arm: str, index: int) -> dict[str, Sequence[float | 
 def _classes(
     completions: Sequence[Completion], scores: Sequence[Sequence[float | None]], meanings: Sequence[int]
 ) -> Iterable[JSON]:
-    """Identical texts together, the most frequent first: text, count, how many were cut off, mean scores, meaning.
+    """Identical texts together, the most frequent first: text, count, how many were cut off, mean scores, meaning,
+    what was thought before each.
 
-    The meaning is left out where completions were not divided by it.
+    The meaning is left out where completions were not divided by it, the thinking where there was none.
     """
     samples: dict[str, list[int]] = defaultdict(list)
     for sample, completion in enumerate(completions):
@@ -115,7 +117,12 @@ def _classes(
     for text, members in sorted(samples.items(), key=lambda item: -len(item[1])):
         cut = sum(completions[sample].finish_reason == "length" for sample in members)
         means = [_mean(values, members) for values in scores]
-        yield [text, len(members), cut, means, *meanings[members[0] : members[0] + 1]]
+        meaning = list(meanings[members[0] : members[0] + 1])
+        thoughts = [thought for sample in members if (thought := completions[sample].thinking) is not None]
+        row: list[JSON] = [text, len(members), cut, means, *meaning]
+        if thoughts:
+            row += [thoughts] if meaning else [None, thoughts]
+        yield row
 
 
 def _mean(values: Sequence[float | None], samples: Sequence[int]) -> float | None:

@@ -15,6 +15,7 @@ ALARMS = {
     "seeds": "The same random numbers twice",
     "truncated": "Answers cut off",
     "empty": "Empty answers",
+    "thinking": "Cut before an answer",
     "same answer": "One answer to many prompts",
     "opening": "One opening for all answers",
     "script": "Scripts differ",

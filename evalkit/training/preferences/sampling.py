@@ -28,7 +28,10 @@ def sample_pairs(config: PrefsSampleConfig, engine: str, tell: Listener) -> list
     prompts = {prompt.id: prompt for prompt in config.prompts}
     drawn = _draw(config, engine, tell)
     couples = zip(drawn[::2], drawn[1::2], strict=True)
-    pairs = [Pair(prompts[a.prompt_id], a.text.strip(), b.text.strip()) for a, b in couples]
+    answered = [(a, b) for a, b in couples if a.is_answer and b.is_answer]
+    if lost := len(drawn) // 2 - len(answered):
+        tell.note(f"{lost} of {len(drawn) // 2} pairs had a completion that was cut inside its thinking, and dropped")
+    pairs = [Pair(prompts[a.prompt_id], a.text.strip(), b.text.strip()) for a, b in answered]
     different = [pair for pair in pairs if pair.a != pair.b]
     if not different:
         raise InputError(
