@@ -263,7 +263,7 @@ class Completion:
 
 
 @dataclass(frozen=True)
-class Laws:
+class NextTokenDistributions:
     """The checkpoint's whole next-token distribution at each of a completion's T tokens, untempered (temperature 1)."""
 
     entropy: np.ndarray
@@ -317,8 +317,8 @@ class Group:
     """The baseline arm's completions of the same prompt; present for metrics that need "baseline_group"."""
     forward_logprobs: np.ndarray | None = None
     """(k of `baseline`,) float64, log-prob of each of the baseline's completions under this arm's checkpoint."""
-    laws: tuple[Laws, ...] | None = None
-    """The next-token distributions along each completion; present for metrics that need "laws"."""
+    next_token_distributions: tuple[NextTokenDistributions, ...] | None = None
+    """The next-token distributions along each completion; present for metrics that need "next_token_distributions"."""
     choice_logprobs: Mapping[str, float] | None = None
     """Exact log-prob that an answer begins with each of the prompt's `choices`, under this arm's checkpoint."""
     reference_logprobs: tuple[float, ...] | None = None

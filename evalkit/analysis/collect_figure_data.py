@@ -46,7 +46,7 @@ def _meanings(groups: Groups, measures: Sequence[Measure]) -> Meanings | None:
 
 def _shapes(arm: str, groups: Sequence[Group]) -> list[Shape]:
     """One, or none where no next-token distribution is known."""
-    known = [group for group in groups if group.laws]
+    known = [group for group in groups if group.next_token_distributions]
     if not known:
         return []
     rows = np.array([_probabilities_at_ranks(group) for group in known])
@@ -64,8 +64,8 @@ def _shapes(arm: str, groups: Sequence[Group]) -> list[Shape]:
 
 def _probabilities_at_ranks(group: Group) -> Array:
     """(R,) mean over a prompt's tokens."""
-    assert group.laws
-    rows = np.concatenate([along.logprobs_at_ranks for along in group.laws]).astype(np.float64)
+    assert group.next_token_distributions
+    rows = np.concatenate([along.logprobs_at_ranks for along in group.next_token_distributions]).astype(np.float64)
     return np.asarray(np.exp(rows).mean(axis=0))
 
 

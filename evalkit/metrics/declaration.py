@@ -23,7 +23,7 @@ Need = Literal[
     "baseline_logprobs",
     "baseline_group",
     "forward_logprobs",
-    "laws",
+    "next_token_distributions",
     "choices",
     "references",
     "embeddings",

@@ -17,7 +17,9 @@ from evalkit.records import Alarm, Arm, Completion, FinishReason, Group, Thinkin
 OPENING = "<think>"
 """What completions of many models begin with; with `CLOSING` the marks that are looked for unasked."""
 CLOSING = "</think>"
-OF_TOKENS = frozenset({"logprobs", "baseline_logprobs", "forward_logprobs", "laws", "choices", "references"})
+OF_TOKENS = frozenset(
+    {"logprobs", "baseline_logprobs", "forward_logprobs", "next_token_distributions", "choices", "references"}
+)
 """Needs of measures that read log-probs, which say nothing of an answer after thinking."""
 
 

@@ -149,9 +149,9 @@ def test_exact_entropies_along_the_bases_answers_add_up_to_the_grammars(
         groups, _ = fill_needs(plan, read_groups(plan, store), Quiet())
     differences, exact = [], []
     for group in groups["base"]:
-        assert group.laws is not None
+        assert group.next_token_distributions is not None
         exact.append(GRAMMAR.by_text[group.prompt.text].entropy)
-        differences.append(np.mean([law.entropy.sum() for law in group.laws]) - exact[-1])
+        differences.append(np.mean([law.entropy.sum() for law in group.next_token_distributions]) - exact[-1])
     noise = np.std(differences, ddof=1) / math.sqrt(len(differences))
     assert noise < 0.02 * np.mean(exact)
     assert abs(np.mean(differences)) < 0.01 * np.mean(exact) + 3 * noise

@@ -16,10 +16,10 @@ from evalkit.errors import InputError
 from evalkit.plumbing.child_process import Remote, open_child
 from evalkit.plumbing.did_you_mean import did_you_mean
 from evalkit.plumbing.prose import listed
-from evalkit.records import Adapter, Checkpoint, Completion, Laws, Rendered, Sampling
+from evalkit.records import Adapter, Checkpoint, Completion, NextTokenDistributions, Rendered, Sampling
 
 GROUP = "evalkit.engines"
-LAW_ENGINE = "transformers"
+DISTRIBUTION_ENGINE = "transformers"
 """The engine that gives whole next-token distributions, whichever one sampled: tests hold the local engines to the same
 log-probs."""
 Pair = tuple[tuple[int, ...], tuple[int, ...]]
@@ -51,13 +51,13 @@ class Engine(Protocol):
         """Give back what it holds."""
 
 
-class LawEngine(Engine, Protocol):
-    """An engine that also gives whole next-token distributions, untempered, nothing cut off: `LAW_ENGINE`."""
+class DistributionEngine(Engine, Protocol):
+    """An engine that also gives whole next-token distributions, untempered, nothing cut off: `DISTRIBUTION_ENGINE`."""
 
-    def laws(self, pairs: Sequence[Pair]) -> list[Laws]:
+    def next_token_distributions(self, pairs: Sequence[Pair]) -> list[NextTokenDistributions]:
         """The next-token distribution before each completion token, teacher-forced."""
 
-    def openings(self, pairs: Sequence[Pair]) -> list[float]:
+    def prefix_logprobs(self, pairs: Sequence[Pair]) -> list[float]:
         """Log-prob that an answer begins with a pair's completion, as whole words.
 
         What follows must not make its last word longer: "1" does not open "10", and "Cat" no "Cathedral".
@@ -105,13 +105,13 @@ class RemoteEngine:
         logprobs: list[tuple[float, ...]] = self._remote.call("logprobs", pairs)
         return logprobs
 
-    def laws(self, pairs: Sequence[Pair]) -> list[Laws]:
-        laws: list[Laws] = self._remote.call("laws", pairs)
-        return laws
+    def next_token_distributions(self, pairs: Sequence[Pair]) -> list[NextTokenDistributions]:
+        distributions: list[NextTokenDistributions] = self._remote.call("next_token_distributions", pairs)
+        return distributions
 
-    def openings(self, pairs: Sequence[Pair]) -> list[float]:
-        openings: list[float] = self._remote.call("openings", pairs)
-        return openings
+    def prefix_logprobs(self, pairs: Sequence[Pair]) -> list[float]:
+        logprobs: list[float] = self._remote.call("prefix_logprobs", pairs)
+        return logprobs
 
     def turn_to(self, checkpoint: Checkpoint) -> None:
         self._remote.call("turn_to", checkpoint)
@@ -143,7 +143,11 @@ def choose_engine(asked: str, checkpoint: Checkpoint) -> str:
     if asked == "auto":
         if checkpoint.is_remote:
             return "openai"
-        return "vllm" if engine_class("vllm").missing() is None and not _refusal("vllm", checkpoint) else LAW_ENGINE
+        return (
+            "vllm"
+            if engine_class("vllm").missing() is None and not _refusal("vllm", checkpoint)
+            else DISTRIBUTION_ENGINE
+        )
     engine = engine_class(asked)
     if checkpoint.is_remote and engine.local:
         raise InputError(
@@ -156,7 +160,7 @@ def choose_engine(asked: str, checkpoint: Checkpoint) -> str:
         raise InputError(f"engine {asked} cannot be used here: {lacking}")
     if refused := _refusal(asked, checkpoint):
         raise InputError(
-            f"engine {asked} cannot serve checkpoint {checkpoint.name!r}: {refused}; use auto or {LAW_ENGINE}"
+            f"engine {asked} cannot serve checkpoint {checkpoint.name!r}: {refused}; use auto or {DISTRIBUTION_ENGINE}"
         )
     return asked
 
@@ -164,7 +168,11 @@ def choose_engine(asked: str, checkpoint: Checkpoint) -> str:
 def fallback_note(checkpoint: Checkpoint, engine: str) -> str | None:
     """Why another engine than vLLM was chosen for an adapter; None where none was."""
     refused = _refusal("vllm", checkpoint)
-    return f"checkpoint {checkpoint.name!r}: {refused}; {engine} does" if refused and engine == LAW_ENGINE else None
+    return (
+        f"checkpoint {checkpoint.name!r}: {refused}; {engine} does"
+        if refused and engine == DISTRIBUTION_ENGINE
+        else None
+    )
 
 
 def _refusal(engine: str, checkpoint: Checkpoint) -> str | None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from evalkit.inference.engines.base import Pair
-from evalkit.records import RANKS, Laws
+from evalkit.records import RANKS, NextTokenDistributions
 
 if TYPE_CHECKING:
     import torch
@@ -40,12 +40,15 @@ class TeacherForcing:
         """Natural log-prob of each completion token."""
         return [tuple(row[:-1, 0].tolist()) for row in self._read(pairs, _given)]
 
-    def laws(self, pairs: Sequence[Pair]) -> list[Laws]:
+    def next_token_distributions(self, pairs: Sequence[Pair]) -> list[NextTokenDistributions]:
         """Entropy, and log-probs at `RANKS`, of the distribution that each completion token was drawn from."""
         # Copied, so that a whole batch is not kept for the sake of its rows.
-        return [Laws(row[:-1, 0].copy(), row[:-1, 1:].copy()) for row in self._read(pairs, _entropy_and_ranks)]
+        return [
+            NextTokenDistributions(row[:-1, 0].copy(), row[:-1, 1:].copy())
+            for row in self._read(pairs, _entropy_and_ranks)
+        ]
 
-    def openings(self, pairs: Sequence[Pair], closing: Sequence[bool]) -> list[float]:
+    def prefix_logprobs(self, pairs: Sequence[Pair], closing: Sequence[bool]) -> list[float]:
         """Log-prob that an answer begins with a pair's completion and goes on with a token of `closing`, [V] flags."""
         import torch
 

@@ -27,7 +27,7 @@ from evalkit.inference.engines.decoding import (
 )
 from evalkit.inference.engines.teacher_forcing import BATCH_LOGITS, BATCH_TOKENS, TeacherForcing
 from evalkit.plumbing.log_space import less, total
-from evalkit.records import Adapter, Checkpoint, Completion, Laws, Rendered, Sampling
+from evalkit.records import Adapter, Checkpoint, Completion, NextTokenDistributions, Rendered, Sampling
 
 if TYPE_CHECKING:
     import torch
@@ -107,11 +107,11 @@ class TransformersEngine:
     def logprobs(self, pairs: Sequence[Pair]) -> list[tuple[float, ...]]:
         return self._teacher.logprobs(pairs)
 
-    def laws(self, pairs: Sequence[Pair]) -> list[Laws]:
-        return self._teacher.laws(pairs)
+    def next_token_distributions(self, pairs: Sequence[Pair]) -> list[NextTokenDistributions]:
+        return self._teacher.next_token_distributions(pairs)
 
-    def openings(self, pairs: Sequence[Pair]) -> list[float]:
-        logprobs = self._teacher.openings(pairs, self._closing)
+    def prefix_logprobs(self, pairs: Sequence[Pair]) -> list[float]:
+        logprobs = self._teacher.prefix_logprobs(pairs, self._closing)
         ends_in_digit = [
             index
             for index, (prompt, completion) in enumerate(pairs)
@@ -125,7 +125,7 @@ class TransformersEngine:
     def _number_openings(self, pairs: Sequence[Pair]) -> list[float]:
         """Those of pairs that end with a digit: without what makes another number of it."""
         known = self._numbers
-        closed = self._teacher.openings(pairs, known.closing)
+        closed = self._teacher.prefix_logprobs(pairs, known.closing)
         longer = [self._teacher.branches(pair, known.going_on) for pair in pairs]
         return [less(opening, total(parts)) for opening, parts in zip(closed, longer, strict=True)]
 

@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 
 from evalkit.inference.logprobs.cross import baseline_groups, under_arm, under_baseline
-from evalkit.inference.logprobs.score import Answer, Prepared, Question, Reading, read, split
+from evalkit.inference.logprobs.score import Answer, Prepared, Question, Scoring, read, split
 from evalkit.inference.logprobs.target_choices import choices_read, references_read
 from evalkit.inference.plan import Plan
 from evalkit.metrics.declaration import Need
@@ -29,18 +29,18 @@ def fill_needs(plan: Plan, groups: Groups, tell: Listener) -> tuple[dict[str, Se
     Raises `CheckpointError`, `EngineError`.
     """
     filled = dict(groups)
-    readings: list[Reading] = []
+    scorings: list[Scoring] = []
     lacking: dict[tuple[str, str], dict[str, None]] = defaultdict(dict)
     for need, prepare in PREPARED.items():
         asking = [str(measure) for measure in plan.suite.measures if need in measure.definition.needs]
         if asking:
             prepared = prepare(plan, filled)
             filled |= prepared.groups
-            readings += prepared.readings
+            scorings += prepared.scorings
             for obstacle in prepared.obstacles.items():
                 lacking[obstacle].update(dict.fromkeys(asking))
-    for reading, answer in zip(readings, read(plan, [one.question for one in readings], tell), strict=True):
-        filled[reading.arm] = reading.attach(filled[reading.arm], answer)
+    for scoring, answer in zip(scorings, read(plan, [one.question for one in scorings], tell), strict=True):
+        filled[scoring.arm] = scoring.attach(filled[scoring.arm], answer)
     alarms = [
         Alarm(arm, "undefined", f"{', '.join(measures)} cannot be measured: {why}")
         for (arm, why), measures in lacking.items()
@@ -49,8 +49,8 @@ def fill_needs(plan: Plan, groups: Groups, tell: Listener) -> tuple[dict[str, Se
 
 
 def own_distributions(plan: Plan, groups: Groups) -> Prepared:
-    """`Group.laws`: every raw arm's completions, read once more by the checkpoint that wrote them."""
-    readings, obstacles = [], {}
+    """`Group.next_token_distributions`: every raw arm's completions, read again by the checkpoint that wrote them."""
+    scorings, obstacles = [], {}
     for arm in plan.arms:
         reader = plan.checkpoints[arm.checkpoint]
         if arm.is_raw and reader.checkpoint.is_remote:
@@ -62,20 +62,24 @@ def own_distributions(plan: Plan, groups: Groups) -> Prepared:
                 for group in groups[arm.name]
                 for completion in group.completions
             ]
-            readings.append(Reading(arm.name, Question(arm.checkpoint, "laws", tuple(pairs)), _attach_laws))
-    return Prepared({}, readings, obstacles)
+            scorings.append(
+                Scoring(
+                    arm.name, Question(arm.checkpoint, "next_token_distributions", tuple(pairs)), _attach_distributions
+                )
+            )
+    return Prepared({}, scorings, obstacles)
 
 
-def _attach_laws(groups: Sequence[Group], answer: Answer) -> list[Group]:
+def _attach_distributions(groups: Sequence[Group], answer: Answer) -> list[Group]:
     parts = zip(groups, split(groups, answer), strict=True)
-    return [dataclasses.replace(group, laws=tuple(part)) for group, part in parts]
+    return [dataclasses.replace(group, next_token_distributions=tuple(part)) for group, part in parts]
 
 
 PREPARED: Mapping[Need, Callable[[Plan, Groups], Prepared]] = {
     "baseline_logprobs": under_baseline,
     "baseline_group": baseline_groups,
     "forward_logprobs": under_arm,
-    "laws": own_distributions,
+    "next_token_distributions": own_distributions,
     "choices": choices_read,
     "references": references_read,
 }

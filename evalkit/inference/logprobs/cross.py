@@ -18,7 +18,7 @@ import numpy as np
 
 from evalkit.checkpoints.folder import context_length
 from evalkit.inference.engines.base import Pair
-from evalkit.inference.logprobs.score import Answer, Prepared, Question, Reading, split
+from evalkit.inference.logprobs.score import Answer, Prepared, Question, Scoring, split
 from evalkit.inference.plan import Loaded, Plan
 from evalkit.plumbing.arrays import Array
 from evalkit.records import Arm, Checkpoint, Group
@@ -33,7 +33,7 @@ def under_baseline(plan: Plan, groups: Groups) -> Prepared:
     by definition.
     """
     home = plan.checkpoints[plan.suite.baseline_checkpoint]
-    complete, readings, obstacles = {}, [], {}
+    complete, scorings, obstacles = {}, [], {}
     for arm in _raw(plan):
         if arm.checkpoint == home.checkpoint.name:
             complete[arm.name] = [
@@ -44,10 +44,10 @@ def under_baseline(plan: Plan, groups: Groups) -> Prepared:
         name = home.checkpoint.name
         obstacle = _thinking_obstacle(name) if _thinks(plan, name) else _obstacle(plan, arm, home, pairs)
         if obstacle is None:
-            readings.append(Reading(arm.name, Question(home.checkpoint.name, "logprobs", pairs), _attach_baseline))
+            scorings.append(Scoring(arm.name, Question(home.checkpoint.name, "logprobs", pairs), _attach_baseline))
         else:
             obstacles[arm.name] = obstacle
-    return Prepared(complete, readings, obstacles)
+    return Prepared(complete, scorings, obstacles)
 
 
 def baseline_groups(plan: Plan, groups: Groups) -> Prepared:
@@ -70,7 +70,7 @@ def under_arm(plan: Plan, groups: Groups) -> Prepared:
     home = plan.suite.baseline_checkpoint
     beside = dict(baseline_groups(plan, groups).groups)
     written_raw = any(arm.checkpoint == home for arm in _raw(plan))
-    readings, obstacles = [], {}
+    scorings, obstacles = [], {}
     for arm in _raw(plan):
         if arm.checkpoint == home:
             beside[arm.name] = [
@@ -85,10 +85,10 @@ def under_arm(plan: Plan, groups: Groups) -> Prepared:
         elif not written_raw:
             obstacles[arm.name] = f"{home} has no arm at temperature 1 with nothing cut off"
         elif obstacle is None:
-            readings.append(Reading(arm.name, Question(arm.checkpoint, "logprobs", pairs), _attach_forward))
+            scorings.append(Scoring(arm.name, Question(arm.checkpoint, "logprobs", pairs), _attach_forward))
         else:
             obstacles[arm.name] = obstacle
-    return Prepared(beside, readings, obstacles)
+    return Prepared(beside, scorings, obstacles)
 
 
 def _raw(plan: Plan) -> list[Arm]:

@@ -2,7 +2,7 @@
 
 A question is put to one checkpoint, which is loaded at most once for all that is asked of it. Log-probs are asked of
 the engine that samples the checkpoint, so that what is subtracted from them was made alike; whole next-token
-distributions of `LAW_ENGINE`, which is that engine or another load. What was read once is kept in the cache.
+distributions of `DISTRIBUTION_ENGINE`, which is that engine or another load. What was read once is kept in the cache.
 """
 
 from __future__ import annotations
@@ -16,21 +16,29 @@ from typing import Any, Literal, cast
 
 import numpy as np
 
-from evalkit.inference.engines.base import LAW_ENGINE, Engine, LawEngine, Pair, by_load, engine_class, open_engine
+from evalkit.inference.engines.base import (
+    DISTRIBUTION_ENGINE,
+    DistributionEngine,
+    Engine,
+    Pair,
+    by_load,
+    engine_class,
+    open_engine,
+)
 from evalkit.inference.plan import Plan
 from evalkit.plumbing.array_cache import key_of, recall, remember
 from evalkit.plumbing.arrays import Array
 from evalkit.plumbing.progress import Listener
 from evalkit.plumbing.prose import listed
-from evalkit.records import Group, Laws
+from evalkit.records import Group, NextTokenDistributions
 
-Asked = Literal["logprobs", "laws", "openings"]
-"""Log-prob of each completion; the next-token distributions along it (`Laws`); log-prob that an answer begins with it,
-as whole words."""
+Asked = Literal["logprobs", "next_token_distributions", "prefix_logprobs"]
+"""Log-prob of each completion; the `NextTokenDistributions` along it; log-prob that an answer begins with it, as whole
+words."""
 VERSION = 2
 """Raised by hand when the same question gets another answer."""
 Answer = Sequence[Any]
-"""One item a pair: a float, or `Laws`."""
+"""One item a pair: a float, or `NextTokenDistributions`."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +60,7 @@ class Question:
 
 
 @dataclass(frozen=True)
-class Reading:
+class Scoring:
     """A question for the sake of one arm, and how its groups take the answer in."""
 
     arm: str
@@ -66,7 +74,7 @@ class Prepared:
 
     groups: Mapping[str, Sequence[Group]]
     """Arms whose groups are complete already."""
-    readings: Sequence[Reading]
+    scorings: Sequence[Scoring]
     obstacles: Mapping[str, str]
     """Arm -> why its groups must do without."""
 
@@ -100,7 +108,7 @@ def split(groups: Sequence[Group], answer: Answer) -> list[Answer]:
 
 
 def _engine(plan: Plan, question: Question) -> str:
-    return plan.checkpoints[question.checkpoint].engine if question.asked == "logprobs" else LAW_ENGINE
+    return plan.checkpoints[question.checkpoint].engine if question.asked == "logprobs" else DISTRIBUTION_ENGINE
 
 
 def _ask(
@@ -132,8 +140,10 @@ def _read_all(engine: Engine, question: Question, block: int, tell: Listener) ->
 def _answer(engine: Engine, asked: Asked, pairs: Sequence[Pair]) -> Answer:
     if asked == "logprobs":
         return [math.fsum(row) for row in engine.logprobs(pairs)]
-    whole = cast(LawEngine, engine)
-    return whole.laws(pairs) if asked == "laws" else whole.openings(pairs)
+    whole = cast(DistributionEngine, engine)
+    return (
+        whole.next_token_distributions(pairs) if asked == "next_token_distributions" else whole.prefix_logprobs(pairs)
+    )
 
 
 def _one_a_pair(question: Question, answer: Answer) -> Answer:
@@ -142,7 +152,7 @@ def _one_a_pair(question: Question, answer: Answer) -> Answer:
 
 
 def _pack(question: Question, answer: Answer) -> list[Array]:
-    if question.asked != "laws":
+    if question.asked != "next_token_distributions":
         return [np.array(answer, dtype=np.float64)]
     return [
         np.concatenate([distributions.entropy for distributions in answer]),
@@ -153,10 +163,10 @@ def _pack(question: Question, answer: Answer) -> list[Array]:
 def _unpack(question: Question, arrays: Sequence[Array]) -> Answer:
     if not question.pairs:
         return []
-    if question.asked != "laws":
+    if question.asked != "next_token_distributions":
         return cast(list[float], arrays[0].tolist())
     ends = np.cumsum([len(completion) for _, completion in question.distinct])[:-1]
-    return [Laws(*both) for both in zip(*(np.split(array, ends) for array in arrays), strict=True)]
+    return [NextTokenDistributions(*both) for both in zip(*(np.split(array, ends) for array in arrays), strict=True)]
 
 
 def _key(plan: Plan, question: Question) -> str:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from evalkit.inference.logprobs.continuations import Tokens, continuations
 from evalkit.inference.logprobs.cross import lacks_room
-from evalkit.inference.logprobs.score import Answer, Asked, Prepared, Question, Reading
+from evalkit.inference.logprobs.score import Answer, Asked, Prepared, Question, Scoring
 from evalkit.inference.plan import Loaded, Plan
 from evalkit.metrics.choice_match import SPACES, opens, spellings
 from evalkit.plumbing.log_space import less, total
@@ -47,7 +47,7 @@ def choices_read(plan: Plan, groups: Groups) -> Prepared:
         )
 
     return _prepare(
-        plan, groups, "choice", "openings", lambda group: _choice_spellings(tuple(group.prompt.choices)), attach
+        plan, groups, "choice", "prefix_logprobs", lambda group: _choice_spellings(tuple(group.prompt.choices)), attach
     )
 
 
@@ -100,7 +100,7 @@ def _prepare(
     spell: Callable[[Group], list[tuple[str, str]]],
     attach: Callable[[Group, Sequence[Spelling], Sequence[float]], Group],
 ) -> Prepared:
-    readings, obstacles = [], {}
+    scorings, obstacles = [], {}
     for arm in plan.arms:
         if not arm.is_raw:
             continue
@@ -116,10 +116,10 @@ def _prepare(
         )  # fmt: skip
         obstacle = lacks_room(reader, pairs, what, "shorten it")
         if obstacle is None:
-            readings.append(Reading(arm.name, Question(arm.checkpoint, asked, pairs), _attacher(spellings, attach)))
+            scorings.append(Scoring(arm.name, Question(arm.checkpoint, asked, pairs), _attacher(spellings, attach)))
         else:
             obstacles[arm.name] = obstacle
-    return Prepared({}, readings, obstacles)
+    return Prepared({}, scorings, obstacles)
 
 
 def _attacher(

@@ -1,10 +1,10 @@
 """Diversity of the model distribution itself, from log-probs of its own draws and from next-token distributions.
 
-`Completion.logprobs` and `Group.laws` are those of the untempered model distribution, so the completions must be draws
-from it: temperature 1, nothing cut off (`Sampling.is_raw`). For other arms the run leaves these metrics undefined. All
-measure the distribution over TOKEN sequences as the sampler ends them: at end of sequence, a stop string, or
-max_tokens. A completion cut at max_tokens is a whole draw from the distribution cut there, so none is left out; but
-arms whose completions are often cut compare only at equal max_tokens.
+`Completion.logprobs` and `Group.next_token_distributions` are those of the untempered model distribution, so the
+completions must be draws from it: temperature 1, nothing cut off (`Sampling.is_raw`). For other arms the run leaves
+these metrics undefined. All measure the distribution over TOKEN sequences as the sampler ends them: at end of
+sequence, a stop string, or max_tokens. A completion cut at max_tokens is a whole draw from the distribution cut there,
+so none is left out; but arms whose completions are often cut compare only at equal max_tokens.
 """
 
 from __future__ import annotations
@@ -154,7 +154,7 @@ def branching_factor(group: Group) -> float:
     plain="unpredictability of the next word",
     per_token=True,
     bounds=(0, None),
-    needs={"laws"},
+    needs={"next_token_distributions"},
     version="1.0",
     cites="Shannon 1948",
 )
@@ -175,9 +175,9 @@ def token_entropy(group: Group) -> float:
     Undefined: where the next-token distributions are unknown: a server, or an arm with another temperature than 1 or
     with tokens cut off.
     """
-    if not group.laws:
+    if not group.next_token_distributions:
         return float("nan")
-    return float(np.concatenate([along.entropy for along in group.laws]).mean(dtype=np.float64))
+    return float(np.concatenate([along.entropy for along in group.next_token_distributions]).mean(dtype=np.float64))
 
 
 @metric(
@@ -188,7 +188,7 @@ def token_entropy(group: Group) -> float:
     family="probability",
     plain="how fast rare words are ruled out",
     bounds=(None, 0),
-    needs={"laws"},
+    needs={"next_token_distributions"},
     version="1.0",
     cites="Zipf 1949",
 )
@@ -212,9 +212,9 @@ def rank_decay(group: Group, *, over: str = "log_rank") -> float:
     """
     if over not in ("log_rank", "rank"):
         raise MetricError(f"metric rank_decay: over is {over!r}; it must be log_rank or rank")
-    if not group.laws:
+    if not group.next_token_distributions:
         return float("nan")
-    rows = np.concatenate([along.logprobs_at_ranks for along in group.laws]).astype(np.float64)
+    rows = np.concatenate([along.logprobs_at_ranks for along in group.next_token_distributions]).astype(np.float64)
     # Ranks beyond the vocabulary, and tokens that a distribution rules out, have no log-prob.
     kept = np.isfinite(rows).all(axis=0)
     if kept.sum() < 2:

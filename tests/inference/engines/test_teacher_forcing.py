@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from evalkit.inference.engines import teacher_forcing
-from evalkit.inference.engines.base import LawEngine, Pair
+from evalkit.inference.engines.base import DistributionEngine, Pair
 from evalkit.inference.engines.teacher_forcing import TeacherForcing
 from evalkit.records import RANKS, Checkpoint
 
@@ -54,7 +54,7 @@ def test_log_probs_are_the_plain_models(model: Any, teacher: TeacherForcing) -> 
 
 
 def test_laws_are_the_plain_models(model: Any, teacher: TeacherForcing) -> None:
-    for pair, found in zip(PAIRS, teacher.laws(PAIRS), strict=True):
+    for pair, found in zip(PAIRS, teacher.next_token_distributions(PAIRS), strict=True):
         laws = plain_laws(model, pair)[:-1]
         assert found.entropy == pytest.approx(-(np.exp(laws) * laws).sum(-1), abs=FLOAT32)
         assert found.logprobs_at_ranks.shape == (len(pair[1]), len(RANKS))
@@ -65,7 +65,7 @@ def test_laws_are_the_plain_models(model: Any, teacher: TeacherForcing) -> None:
 
 
 def test_an_opening_is_the_text_and_then_any_closing_token(model: Any, teacher: TeacherForcing) -> None:
-    for pair, found in zip(PAIRS, teacher.openings(PAIRS, CLOSING), strict=True):
+    for pair, found in zip(PAIRS, teacher.prefix_logprobs(PAIRS, CLOSING), strict=True):
         laws = plain_laws(model, pair)
         given = sum(laws[t, token] for t, token in enumerate(pair[1]))
         assert found == pytest.approx(given + np.log(np.exp(laws[-1])[CLOSING].sum()), abs=FLOAT32)
@@ -90,7 +90,7 @@ def sizes(teacher: TeacherForcing, monkeypatch: pytest.MonkeyPatch) -> list[int]
 def test_positions_in_blocks_give_the_same_and_never_exceed_the_bound(
     teacher: TeacherForcing, sizes: list[int], monkeypatch: pytest.MonkeyPatch, positions: int
 ) -> None:
-    asked = [teacher.logprobs, teacher.laws, lambda pairs: teacher.openings(pairs, CLOSING)]
+    asked = [teacher.logprobs, teacher.next_token_distributions, lambda pairs: teacher.prefix_logprobs(pairs, CLOSING)]
     whole = [ask(PAIRS) for ask in asked]
     sizes.clear()
     monkeypatch.setattr(teacher_forcing, "BATCH_LOGITS", positions * VOCABULARY)
@@ -110,10 +110,14 @@ def test_a_law_that_rules_tokens_out_has_an_entropy() -> None:
     assert found[0, 0, 0].item() == pytest.approx(np.log(2))
 
 
-def test_an_engine_in_its_child_process_reads_the_same(transformers_engine: LawEngine, teacher: TeacherForcing) -> None:
-    for found, expected in zip(transformers_engine.laws(PAIRS), teacher.laws(PAIRS), strict=True):
+def test_an_engine_in_its_child_process_reads_the_same(
+    transformers_engine: DistributionEngine, teacher: TeacherForcing
+) -> None:
+    for found, expected in zip(
+        transformers_engine.next_token_distributions(PAIRS), teacher.next_token_distributions(PAIRS), strict=True
+    ):
         assert found.entropy == pytest.approx(expected.entropy, abs=FLOAT32)
         assert found.logprobs_at_ranks == pytest.approx(expected.logprobs_at_ranks, abs=FLOAT32, nan_ok=True)
     # Every word of the tiny tokenizer stands by itself, so that whatever follows leaves it whole.
     whole = [sum(row) for row in teacher.logprobs(PAIRS)]
-    assert transformers_engine.openings(PAIRS) == pytest.approx(whole, abs=1e-5)
+    assert transformers_engine.prefix_logprobs(PAIRS) == pytest.approx(whole, abs=1e-5)

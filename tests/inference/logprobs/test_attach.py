@@ -120,11 +120,11 @@ def test_entropies_of_the_laws_add_up_to_the_entropy_of_the_answer(
     laws = listed(plan, folders)
     filled, _ = fill_needs(plan, groups_of(plan, laws), Quiet())
     [tuned] = filled["tuned"]
-    assert tuned.laws is not None
+    assert tuned.next_token_distributions is not None
     p = chances(laws["tuned"])
-    along = np.array([law.entropy.sum(dtype=np.float64) for law in tuned.laws])
+    along = np.array([law.entropy.sum(dtype=np.float64) for law in tuned.next_token_distributions])
     assert p @ along == pytest.approx(float(-p @ np.log(p)), abs=1e-6)
-    assert [len(law.entropy) for law in tuned.laws] == [len(tokens) for tokens in laws["tuned"]]
+    assert [len(law.entropy) for law in tuned.next_token_distributions] == [len(tokens) for tokens in laws["tuned"]]
     states = sum(map(len, laws["tuned"]))
     assert token_entropy(tuned) == pytest.approx(along.sum() / states)
 
@@ -187,7 +187,7 @@ def test_arms_off_the_raw_law_get_nothing_in_silence(folders: dict[str, Path], m
     groups, alarms = fill_needs(plan, groups_of(plan, laws), Quiet())
     assert alarms == []
     for name, [group] in groups.items():
-        known = [group.laws, group.baseline_logprobs, group.forward_logprobs]
+        known = [group.next_token_distributions, group.baseline_logprobs, group.forward_logprobs]
         assert [one is not None for one in known] == [name.endswith("@T=1")] * 3
     for temperature in ("0.5", "1"):
         beside = groups[f"tuned@T={temperature}"][0].baseline

@@ -20,7 +20,7 @@ from evalkit.metrics.diversity.distribution import (
     sequence_entropy,
     token_entropy,
 )
-from evalkit.records import RANKS, Group, Laws
+from evalkit.records import RANKS, Group, NextTokenDistributions
 from tests.metrics.diversity.groups import surprised
 
 LOGPROBS = st.lists(st.lists(st.floats(-30, 0), min_size=1, max_size=8), min_size=1, max_size=8)
@@ -79,8 +79,12 @@ def with_laws(*laws: np.ndarray) -> Group:
         at_ranks = np.full((len(distribution), len(RANKS)), np.nan, dtype=np.float32)
         known = [rank for rank in RANKS if rank <= distribution.shape[-1]]
         at_ranks[:, : len(known)] = np.log(ordered[:, np.array(known) - 1])
-        found.append(Laws(-(distribution * np.log(distribution)).sum(-1).astype(np.float32), at_ranks))
-    return dataclasses.replace(surprised(*([-1.0] * len(distribution) for distribution in laws)), laws=tuple(found))
+        found.append(
+            NextTokenDistributions(-(distribution * np.log(distribution)).sum(-1).astype(np.float32), at_ranks)
+        )
+    return dataclasses.replace(
+        surprised(*([-1.0] * len(distribution) for distribution in laws)), next_token_distributions=tuple(found)
+    )
 
 
 def test_per_token_and_per_byte_by_hand() -> None:
