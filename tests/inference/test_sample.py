@@ -53,7 +53,7 @@ def planned(ladder: dict[str, Path], n: int = 2) -> Plan:
     return make_plan(Suite.model_validate(suite), "transformers")
 
 
-def sampled(plan: Plan, folder: Path) -> tuple[int, dict[str, list[str]], dict[str, Any]]:
+def sampled(plan: Plan, folder: Path) -> tuple[int, dict[str, list[str]], Manifest]:
     """How many completions were sampled now, every checkpoint's texts, and the manifest."""
     with open_store(folder, lambda _: None) as store:
         plan, manifest = begin(store, plan, ["evalkit", "run"])
@@ -72,11 +72,10 @@ def test_a_ladder_of_adapters_loads_its_base_once_and_comes_from_the_cache(
     assert count == 7 * 4
     assert len(children) == 2, "one load that samples all seven, one that reads the distributions of all seven"
     assert len({tuple(own) for own in texts.values()}) == 7
-    told = manifest["identity"]["checkpoints"]["step-1"]
-    base = manifest["identity"]["checkpoints"]["base"]
-    assert told["base_fingerprint"] == base["fingerprint"] != told["fingerprint"]
-    assert told["base"].endswith("base")
-    assert "base" not in base, "a manifest of whole weights is what it was"
+    step, base = (manifest.identity.checkpoints[name] for name in ("step-1", "base"))
+    assert step.base_fingerprint == base.fingerprint != step.fingerprint
+    assert step.base is not None and step.base.endswith("base")
+    assert "base" not in base.to_json(), "a manifest of whole weights is what it was"
     assert sampled(planned(ladder), tmp_path / "run")[:2] == (0, texts)
     assert sampled(planned(ladder), tmp_path / "again")[:2] == (0, texts)
     assert len(children) == 2
