@@ -160,10 +160,10 @@ def _same_answer(arm: Arm, groups: Sequence[Group]) -> Iterator[Alarm]:
                 prompts_of.setdefault(text, set()).add(group.prompt.id)
     if len(groups) < FEWEST_ASKED:
         return
-    texts = {text for text, prompts in prompts_of.items() if len(prompts) >= COMMON * len(groups)}
+    texts = {text: len(prompts) for text, prompts in prompts_of.items() if len(prompts) >= COMMON * len(groups)}
     share = sum(text in texts for group in groups for text in group.texts) / sum(len(g.texts) for g in groups)
     if share > COMMON:
-        most = max(texts, key=lambda text: len(prompts_of[text]))
+        most = max(texts, key=texts.__getitem__)
         yield Alarm(
             arm.name,
             "same answer",
