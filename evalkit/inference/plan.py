@@ -128,6 +128,8 @@ class Plan:
     encoder: Encoder
     note: str = ""
     """What of the suite is left out, and what to do; may be empty."""
+    cluster: str | None = None
+    """Address of the Ray cluster that engines are opened on, "auto" for the one that is found; None: this machine."""
 
     def first(self, prompts: int) -> Plan:
         """The plan of so many prompts alone; the calls that are still to be made are whole where a block ends there."""
@@ -150,6 +152,10 @@ class Plan:
         inside = {end for indices in reach for end in range(min(indices) + 1, max(indices) + 1)}
         return tuple(end for end in range(1, len(index_of) + 1) if end not in inside)
 
+    def with_parts(self, parts: Mapping[str, Sequence[Shard]]) -> Plan:
+        """The plan with other shards in the place of those that these keys name."""
+        return replace(self, shards=tuple(part for shard in self.shards for part in parts.get(shard.key, (shard,))))
+
     def shards_of(self, arm: str) -> list[Shard]:
         return [shard for shard in self.shards if shard.arm.name == arm]
 
@@ -169,6 +175,7 @@ def make_plan(
     for measure in suite.measures:
         measure.check_fits(fewest)
     check(suite.tokenizer)
+    cluster, engine = cluster_of(engine)
     checkpoints = {name: resolve(name, spec, (remembered or {}).get(name)) for name, spec in suite.checkpoints.items()}
     fitted = fit(suite, checkpoints)
     suite = fitted.suite
@@ -183,7 +190,17 @@ def make_plan(
     shards = tuple(_shards(arms, loaded, blocks))
     notes = [fitted.note, *(fallback_note(one.checkpoint, one.engine) for one in loaded.values() if engine == "auto")]
     note = "; ".join(note for note in notes if note)
-    return Plan(suite, loaded, tuple(arms), shards, find_encoder(suite.encoder), note)
+    return Plan(suite, loaded, tuple(arms), shards, find_encoder(suite.encoder), note, cluster)
+
+
+def cluster_of(engine: str) -> tuple[str | None, str]:
+    """What `--engine` asks for as a cluster's address and an engine: "ray" and "ray@HOST:PORT" choose the engine."""
+    place, at, address = engine.partition("@")
+    if place != "ray":
+        return None, engine
+    if at and not address:
+        raise InputError("--engine ray@ lacks the address; write ray@HOST:PORT, or ray for the cluster that is found")
+    return address or "auto", "auto"
 
 
 def plan_arms(suite: Suite) -> list[Arm]:
@@ -329,6 +346,19 @@ def make_call(arm: Arm, source: Loaded, kept: Sampling, twin: int, prompts: Sequ
     return Shard(arm, key, _seed(key), tuple(prompts), kept, source.checkpoint.names_weights, distribution, twin, slots)
 
 
+def halves_of(shard: Shard, source: Loaded, of_one_prompt: bool) -> list[Shard]:
+    """A call cut in two by its prompts, or `of_one_prompt` by its draws; itself where it cannot be."""
+    middle = len(shard.prompts) // 2
+    if middle:
+        parts = [(shard.prompts[:middle], shard.slots), (shard.prompts[middle:], shard.slots)]
+    elif of_one_prompt and len(shard.slots) > 1:
+        middle = len(shard.slots) // 2
+        parts = [(shard.prompts, shard.slots[:middle]), (shard.prompts, shard.slots[middle:])]
+    else:
+        return [shard]
+    return [make_call(shard.arm, source, shard.kept, shard.twin, prompts, slots) for prompts, slots in parts]
+
+
 def distribution_of(arm: Arm, source: Loaded, kept: Sampling, twin: int) -> str:
     """Hash of what completions of a prompt are drawn from: neither how many, nor with which other prompts."""
     return key_of(_distribution_facts(arm, source, kept, twin))
@@ -352,14 +382,18 @@ def _distribution_facts(arm: Arm, source: Loaded, kept: Sampling, twin: int) -> 
     sampling = {name: value for name, value in kept.content().items() if name != "n"}
     # The draws that an arm keeps the best of are not those of an arm that keeps all.
     chosen = {"best_of": arm.best_of} if arm.best_of > 1 else {}
-    return chosen | {
-        "weights": source.checkpoint.fingerprint,
-        "dtype": source.checkpoint.dtype,
-        "engine": source.engine,
-        "engine_version": source.engine_version,
-        "sampling": sampling,
-        "twin": twin,
-    }
+    return (
+        chosen
+        | source.checkpoint.settings.departures
+        | {
+            "weights": source.checkpoint.fingerprint,
+            "dtype": source.checkpoint.dtype,
+            "engine": source.engine,
+            "engine_version": source.engine_version,
+            "sampling": sampling,
+            "twin": twin,
+        }
+    )
 
 
 def _content(prompt: Rendered) -> list[Any]:

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import time
-from collections import Counter
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from operator import attrgetter
 
-from evalkit.errors import StoreError
-from evalkit.inference.engines.base import Engine, by_load, open_engine
+from evalkit.errors import EngineError, StoreError
+from evalkit.inference.engines.base import Engine, Progress, by_load
 from evalkit.inference.manifest import chosen
-from evalkit.inference.plan import Loaded, Plan, Shard
+from evalkit.inference.plan import Loaded, Plan, Shard, halves_of
 from evalkit.inference.speeds import Speed, remember_speed
+from evalkit.inference.workers import Call, Load, Place, make_calls, place_of
 from evalkit.plumbing.array_cache import key_of
 from evalkit.plumbing.progress import Listener
 from evalkit.plumbing.prose import listed
-from evalkit.records import Completion, Group
+from evalkit.records import Alarm, Completion, Group
 from evalkit.runs.folder import Store
 from evalkit.runs.thinking import apart
 
@@ -33,15 +33,34 @@ def missing_shards(plan: Plan, store: Store, fresh: bool = False) -> list[Shard]
     ]
 
 
-def sample_missing(plan: Plan, store: Store, tell: Listener, fresh: bool = False) -> int:
-    """Sample every one of the `missing_shards`, one engine at a time; how many completions. Raises `StoreError`."""
+@dataclass(frozen=True)
+class Sampled:
+    """What came of sampling a plan."""
+
+    plan: Plan
+    """The plan with the shards that are there: a call that was cut has its parts in its place."""
+    completions: int
+    """That were sampled now."""
+    parts: Mapping[str, Sequence[Shard]]
+    """Key of a shard that was missing -> what it was sampled as: itself, or what it was cut into."""
+    alarms: tuple[Alarm, ...] = ()
+    """Prompts that no engine survived."""
+
+
+def sample_missing(plan: Plan, store: Store, tell: Listener, fresh: bool = False) -> Sampled:
+    """Sample every one of the `missing_shards`. Raises `StoreError`, `EngineError`; what was sampled before is kept."""
     missing = missing_shards(plan, store, fresh)
     if lost := [shard.key for shard in missing if shard.part]:
         raise StoreError(f"shard {lost[0]} was lost since the run began; give the same command again")
     todo = {shard.arm.checkpoint for shard in missing}
+    drawing = _Drawing(plan, store)
+    loads = []
     for names in by_load([(one.engine, one.checkpoint) for name, one in plan.checkpoints.items() if name in todo]):
-        _sample([plan.checkpoints[name] for name in names], missing, store, tell)
-    return sum(shard.size for shard in missing)
+        shards = [shard for name in names for shard in missing if shard.arm.checkpoint == name]
+        loads.append(drawing.load([plan.checkpoints[name] for name in names], shards))
+    if loads:
+        drawing.draw(place_of(plan.cluster), loads, tell)
+    return drawing.sampled()
 
 
 def read_groups(plan: Plan, store: Store) -> dict[str, list[Group]]:
@@ -76,31 +95,88 @@ def put_kept(store: Store, plan: Plan, groups: dict[str, list[Group]]) -> dict[s
     return keys
 
 
-def _sample(members: Sequence[Loaded], missing: Sequence[Shard], store: Store, tell: Listener) -> None:
-    """Sample all that is missing of checkpoints that share a load."""
-    first, *others = (one.checkpoint for one in members)
-    tell.stage(f"load {listed([one.name for one in (first, *others)])} ({members[0].engine})", 1)
-    start = time.monotonic()
-    with open_engine(members[0].engine, first, max(one.max_length for one in members), *others) as engine:
-        tell.advance(1)
-        load = time.monotonic() - start
-        for loaded in members:
-            if others:
-                engine.turn_to(loaded.checkpoint)
-            shards = [shard for shard in missing if shard.arm.checkpoint == loaded.checkpoint.name]
-            remember_speed(loaded, _draw(engine, shards, load, store, tell), store.notice)
+class _Drawing:
+    """Shards become calls, and their answers become files of the folder."""
+
+    def __init__(self, plan: Plan, store: Store) -> None:
+        self._plan = plan
+        self._store = store
+        self._sampled = 0
+        self._parts: dict[str, list[Shard]] = {}
+        self._refusals: dict[str, EngineError] = {}
+        self._alarms: list[Alarm] = []
+        self._tallies: dict[str, _Tally] = defaultdict(_Tally)
+
+    def load(self, members: Sequence[Loaded], shards: Sequence[Shard]) -> Load:
+        """All that is missing of checkpoints that share a load."""
+        checkpoints = tuple(one.checkpoint for one in members)
+        doing = f"sample {listed([one.name for one in checkpoints])}"
+        longest = max(one.max_length for one in members)
+        return Load(
+            doing, members[0].engine, checkpoints, longest, tuple(self._call(shard, shard.key) for shard in shards)
+        )
+
+    def draw(self, place: Place, loads: Sequence[Load], tell: Listener) -> None:
+        """Make all calls of engines at a place, and remember how fast that went."""
+        for work in make_calls(place, loads, tell):
+            for checkpoint, seconds in work.busy.items():
+                speed = self._tallies[checkpoint].speed(work.loading, seconds / work.replicas)
+                remember_speed(self._plan.checkpoints[checkpoint], speed, self._store.notice)
+
+    def sampled(self) -> Sampled:
+        plan = self._plan.with_parts(self._parts)
+        for arm, error in self._refusals.items():
+            if not plan.shards_of(arm):
+                raise error
+        return Sampled(plan, self._sampled, self._parts, tuple(self._alarms))
+
+    def _call(self, shard: Shard, planned: str) -> Call:
+        """A shard as a call; `planned` is the key of the one that it is, or is a part of."""
+        loaded = self._plan.checkpoints[shard.arm.checkpoint]
+
+        def ask(engine: Engine, progress: Progress) -> list[Completion]:
+            return shard.drawn(engine.sample(shard.prompts, shard.sampling, shard.seed, progress))
+
+        def halves(of_one_prompt: bool) -> list[Call]:
+            return [self._call(half, planned) for half in halves_of(shard, loaded, of_one_prompt)]
+
+        return Call(
+            loaded.checkpoint,
+            shard.size,
+            ask,
+            keep=lambda completions: self._keep(shard, planned, completions),
+            halves=halves,
+            refuse=lambda error: self._refuse(shard, planned, error),
+        )
+
+    def _keep(self, shard: Shard, planned: str, completions: list[Completion]) -> None:
+        stored = self._store.put(shard.key, completions, shard.arm.name, shard.shared, call=shard.call)
+        self._tallies[shard.arm.checkpoint].add(shard, completions, stored)
+        self._parts.setdefault(planned, []).append(shard)
+        self._sampled += shard.size
+
+    def _refuse(self, shard: Shard, planned: str, error: EngineError) -> None:
+        """No engine survives it: it is named and goes without answers."""
+        names = listed([repr(prompt.prompt_id) for prompt in shard.prompts])
+        self._parts.setdefault(planned, [])
+        self._refusals[shard.arm.name] = error
+        self._alarms.append(
+            Alarm(shard.arm.name, "no answers", f"prompt {names} has none, for no engine survives it: {error}")
+        )
 
 
-def _draw(engine: Engine, shards: Sequence[Shard], load: float, store: Store, tell: Listener) -> Speed:
-    """Sample one checkpoint's shards; how fast that went, after so many seconds of loading."""
-    tokens: Counter[str] = Counter()
-    counts: Counter[str] = Counter()
-    stored = 0
-    tell.stage(f"sample {shards[0].arm.checkpoint}", sum(shard.size for shard in shards))
-    ready = time.monotonic()
-    for shard in shards:
-        drawn = shard.drawn(engine.sample(shard.prompts, shard.sampling, shard.seed, tell.advance))
-        stored += store.put(shard.key, drawn, shard.arm.name, shard.shared, call=shard.call)
-        counts[shard.distribution] += shard.size
-        tokens[shard.distribution] += sum(len(completion.token_ids) for completion in drawn)
-    return Speed(load, time.monotonic() - ready, counts.total(), dict(tokens), dict(counts), stored)
+@dataclass
+class _Tally:
+    """What was drawn of one checkpoint."""
+
+    tokens: Counter[str] = field(default_factory=Counter)
+    counts: Counter[str] = field(default_factory=Counter)
+    stored: int = 0
+
+    def add(self, shard: Shard, completions: Sequence[Completion], stored: int) -> None:
+        self.tokens[shard.distribution] += sum(len(completion.token_ids) for completion in completions)
+        self.counts[shard.distribution] += shard.size
+        self.stored += stored
+
+    def speed(self, loading: float, seconds: float) -> Speed:
+        return Speed(loading, seconds, self.counts.total(), dict(self.tokens), dict(self.counts), self.stored)

@@ -7,16 +7,27 @@ before the next checkpoint and a crash is an error message, not the end of the r
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import fields
 from importlib.metadata import EntryPoint, entry_points
+from types import MappingProxyType
 from typing import Protocol
 
 from evalkit.errors import InputError
 from evalkit.plumbing.child_process import Remote, open_child
 from evalkit.plumbing.did_you_mean import did_you_mean
 from evalkit.plumbing.prose import listed
-from evalkit.records import Adapter, Checkpoint, Completion, NextTokenDistributions, Rendered, Sampling
+from evalkit.records import (
+    Adapter,
+    Checkpoint,
+    Completion,
+    EngineSettings,
+    NextTokenDistributions,
+    Rendered,
+    Sampling,
+)
 
 GROUP = "evalkit.engines"
 DISTRIBUTION_ENGINE = "transformers"
@@ -141,14 +152,14 @@ def choose_engine(asked: str, checkpoint: Checkpoint) -> str:
     Raises `InputError` if there is no such engine, if it is not installed, or if it cannot serve that checkpoint.
     """
     if asked == "auto":
-        if checkpoint.is_remote:
-            return "openai"
-        return (
-            "vllm"
-            if engine_class("vllm").missing() is None and not _refusal("vllm", checkpoint)
-            else DISTRIBUTION_ENGINE
-        )
+        has_vllm = engine_class("vllm").missing() is None and not _refusal("vllm", checkpoint)
+        local = "vllm" if has_vllm else DISTRIBUTION_ENGINE
+        return choose_engine("openai" if checkpoint.is_remote else local, checkpoint)
     engine = engine_class(asked)
+    if unserved := _unserved(asked, checkpoint):
+        raise InputError(
+            f"checkpoint {checkpoint.name!r}: engine {asked} knows no {listed(unserved)}; leave it out, or use vllm"
+        )
     if checkpoint.is_remote and engine.local:
         raise InputError(
             f"engine {asked} loads weights, but checkpoint {checkpoint.name!r} is a server; use auto or openai"
@@ -175,6 +186,16 @@ def fallback_note(checkpoint: Checkpoint, engine: str) -> str | None:
     )
 
 
+def _unserved(engine: str, checkpoint: Checkpoint) -> list[str]:
+    """Settings of a checkpoint that an engine of evalkit's own cannot heed; a plug-in's engine looks for itself."""
+    if engine not in ("openai", DISTRIBUTION_ENGINE):
+        return []
+    heeded = {"replicas"} if engine == DISTRIBUTION_ENGINE else set()
+    settings, neutral = checkpoint.settings, EngineSettings()
+    named = [field.name for field in fields(settings) if getattr(settings, field.name) != getattr(neutral, field.name)]
+    return ["engine_options" if name == "options" else name for name in named if name not in heeded]
+
+
 def _refusal(engine: str, checkpoint: Checkpoint) -> str | None:
     return None if checkpoint.adapter is None else engine_class(engine).refusal(checkpoint.adapter)
 
@@ -190,20 +211,31 @@ def by_load(engines: Sequence[tuple[str, Checkpoint]]) -> list[list[str]]:
 
 
 def _load(engine: str, checkpoint: Checkpoint) -> tuple[object, ...]:
-    return engine, checkpoint.location, checkpoint.dtype, checkpoint.trust_remote_code
+    return engine, checkpoint.location, checkpoint.dtype, checkpoint.trust_remote_code, checkpoint.settings
 
 
 @contextmanager
-def open_engine(name: str, checkpoint: Checkpoint, max_length: int, *others: Checkpoint) -> Iterator[Engine]:
+def open_engine(
+    name: str,
+    checkpoint: Checkpoint,
+    max_length: int,
+    *others: Checkpoint,
+    environment: Mapping[str, str] = MappingProxyType({}),
+    stopped: threading.Event | None = None,
+) -> Iterator[Engine]:
     """Load a checkpoint into an engine for the length of a `with` block; a local one lives in a child process.
 
     `max_length`: prompt and completion tokens that one sequence may need at most. `others`: checkpoints of the same
-    load (`by_load`), which the engine can be turned to; it serves `checkpoint` first. Raises `EngineError`.
+    load (`by_load`), which the engine can be turned to; it serves `checkpoint` first. `environment` and `stopped` are
+    the child's (`open_child`). Raises `EngineError`.
     """
     engine = engine_class(name)
     if engine.local:
         title = f"engine {name} of checkpoint {listed([repr(one.name) for one in (checkpoint, *others)])}"
-        with open_child(engines()[name].value, checkpoint, max_length, *others, title=title) as remote:
+        target = engines()[name].value
+        with open_child(
+            target, checkpoint, max_length, *others, title=title, environment=environment, stopped=stopped
+        ) as remote:
             yield RemoteEngine(remote)
     else:
         opened = engine(checkpoint, max_length, *others)
