@@ -194,13 +194,17 @@ def make_plan(
 
 
 def cluster_of(engine: str) -> tuple[str | None, str]:
-    """What `--engine` asks for as a cluster's address and an engine: "ray" and "ray@HOST:PORT" choose the engine."""
-    place, at, address = engine.partition("@")
+    """What `--engine` says, `ray[:ENGINE][@ADDRESS]` or `ENGINE`, as a cluster's address and an engine."""
+    stated, at, address = engine.partition("@")
+    place, colon, inside = stated.partition(":")
     if place != "ray":
         return None, engine
-    if at and not address:
-        raise InputError("--engine ray@ lacks the address; write ray@HOST:PORT, or ray for the cluster that is found")
-    return address or "auto", "auto"
+    if (at and not address) or (colon and not inside):
+        raise InputError(
+            f"engine {engine!r} is cut short; write ray for the cluster that is found, ray@HOST:PORT for another, "
+            "ray:transformers for a certain engine on it"
+        )
+    return address or "auto", inside or "auto"
 
 
 def plan_arms(suite: Suite) -> list[Arm]:

@@ -6,6 +6,7 @@ job with one engine. An actor that is lost, with its node or without, is opened 
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import logging
 import os
@@ -15,7 +16,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from evalkit.errors import EngineError, EngineLost, EvalkitError, InputError, Interrupted, OutOfMemory
-from evalkit.inference.engines.base import Engine, Pair, Progress, engine_class
+from evalkit.inference.engines import base
+from evalkit.inference.engines.base import Engine, EngineClass, Pair, Progress, engine_class
 from evalkit.inference.workers.calls import Load
 from evalkit.plumbing.child_process import is_out_of_memory, one_line
 from evalkit.plumbing.prose import listed
@@ -31,10 +33,11 @@ STOP_CHECK_SECONDS = 0.2
 class EngineActor:
     """An engine in a process of the cluster."""
 
-    def __init__(self, engine: str, version: str) -> None:
+    def __init__(self, engine: str, target: str, version: str) -> None:
         for name in [name for name in os.environ if name.startswith("VLLM_DP_")]:
             del os.environ[name]  # left over from whoever started the node, they would make this one rank of many
-        self._class = engine_class(engine)
+        module, _, name = target.partition(":")
+        self._class: EngineClass = getattr(importlib.import_module(module), name)
         missing = self._class.missing()
         if missing is not None:
             raise EngineError(f"node {os.uname().nodename}: {missing}")
@@ -150,7 +153,9 @@ class RayCluster:
         asked = {"num_gpus": devices} if _resource("GPU") else {"num_cpus": 1}
         version = engine_class(load.engine).version()
         made: Any = ray.remote(EngineActor)
-        actor = made.options(scheduling_strategy="SPREAD", max_restarts=0, **asked).remote(load.engine, version)
+        actor = made.options(scheduling_strategy="SPREAD", max_restarts=0, **asked).remote(
+            load.engine, base.engines()[load.engine].value, version
+        )
         engine = _ActorEngine(actor, f"engine {load.engine} of checkpoint {names} on Ray", self._stopped)
         try:
             ready = engine.answer(actor.__ray_ready__.remote(), "starting", is_wanted)
