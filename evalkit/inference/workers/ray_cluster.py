@@ -10,6 +10,7 @@ import importlib
 import importlib.util
 import logging
 import os
+import socket
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 MISSING = "Ray is not installed; add it with: pip install 'evalkit[ray]'"
 STOP_CHECK_SECONDS = 0.2
+CONNECT_SECONDS = 10.0
 
 
 class EngineActor:
@@ -189,6 +191,7 @@ def _join(address: str) -> None:
 
     if ray.is_initialized():
         return
+    _see(address)
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     try:
         try:
@@ -199,6 +202,20 @@ def _join(address: str) -> None:
             ray.init(include_dashboard=False, **quiet)
     except (ConnectionError, RuntimeError, ValueError) as error:
         raise EngineError(f"Ray at {address!r} cannot be joined: {one_line(error)}") from None
+
+
+def _see(address: str) -> None:
+    """Ray itself would try for minutes where nobody listens. Raises `EngineError`."""
+    host, _, port = address.rpartition(":")
+    if not port.isdigit():
+        return
+    try:
+        socket.create_connection((host, int(port)), timeout=CONNECT_SECONDS).close()
+    except OSError as error:
+        raise EngineError(
+            f"Ray at {address!r} cannot be joined: {error.strerror or error}; is its head node up, and is this its "
+            "address (ray status)?"
+        ) from None
 
 
 def _resource(name: str) -> int:
