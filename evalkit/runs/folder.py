@@ -15,12 +15,13 @@ import datetime
 import fcntl
 import json
 import os
+import platform
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -32,6 +33,8 @@ from evalkit.records import Completion
 from evalkit.runs.manifest import FILE, Manifest, find_manifest
 from evalkit.runs.shards import Call, arm_of, call_of, checksum, from_parquet, sampled_of, shards_in, to_parquet
 
+HOLDER_LENGTH = 200
+"""Of the note of who holds a lock, what is read at most."""
 KEPT = "all that was written before is kept"
 """Where a file could not be written."""
 
@@ -246,18 +249,13 @@ def open_store(folder: Path, notice: Notice) -> Iterator[Store]:
     """Make or enter a run's folder and lock it. Raises `StoreError`: not writable, or another run is at work in it."""
     try:
         (folder / "completions").mkdir(parents=True, exist_ok=True)
-        lock = (folder / ".lock").open("w")
+        lock = (folder / ".lock").open("a+")
     except OSError as error:
         raise StoreError(
             f"{folder} cannot be used as a run folder: {error.strerror}; choose another with --out"
         ) from error
     with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise StoreError(
-                f"another evalkit run is at work in {folder}; wait for it, or choose another --out"
-            ) from None
+        _take_lock(folder, lock)
         for leftover in [*folder.glob(".*.part"), *(folder / "completions").glob(".*.part")]:
             leftover.unlink()
         before = _OPEN.set(folder)
@@ -265,6 +263,27 @@ def open_store(folder: Path, notice: Notice) -> Iterator[Store]:
             yield Store(folder, notice)
         finally:
             _OPEN.reset(before)
+
+
+def _take_lock(folder: Path, lock: TextIO) -> None:
+    """Lock a folder, and leave a note of who did. Raises `StoreError`: another one has, or locks are not to be had."""
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        lock.seek(0)
+        holder = lock.read(HOLDER_LENGTH).strip() or "another evalkit run"
+        raise StoreError(
+            f"{holder} is at work in {folder}; wait for it, or choose another --out. The lock of a machine that is "
+            f"gone stays until its file server drops it; if you are sure that it is, delete {folder / '.lock'}"
+        ) from None
+    except OSError as error:
+        raise StoreError(
+            f"{folder} cannot be locked ({error.strerror}), so two runs could spoil each other's work there; choose "
+            "--out on a file system with locks (of NFS, version 4)"
+        ) from error
+    lock.truncate(0)
+    lock.write(f"evalkit run {os.getpid()} on {platform.node()}, since {datetime.datetime.now(datetime.UTC):%F %T} UTC")
+    lock.flush()
 
 
 def cache_folders(distribution: str) -> list[Path]:
