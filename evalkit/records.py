@@ -86,7 +86,7 @@ class Prompt:
         """What is asked, as turns: at least one, the last one the user's."""
         return self.messages or (Message("user", self.text),)
 
-    def asked(self) -> dict[str, Any]:
+    def content(self) -> dict[str, Any]:
         """What was asked, for hashes of it: `checks`, `messages` only where there are some, not what it belongs to."""
         left_out = {"cluster"} | {name for name in ("checks", "messages") if not getattr(self, name)}
         return {name: value for name, value in asdict(self).items() if name not in left_out}
@@ -244,7 +244,7 @@ class Completion:
     """One sampled text."""
 
     prompt_id: str
-    slot: int
+    sample_index: int
     """Which of the n draws it is, from 0."""
     text: str
     token_ids: tuple[int, ...]

@@ -15,7 +15,9 @@ def score_rows(groups: Groups, measurements: Measurements) -> dict[str, list[Any
         for arm, arrays in by_arm.items():
             for group, array in zip(groups[arm], arrays, strict=True):
                 for completion, value in zip(group.completions, array, strict=True):
-                    for key, cell in zip(rows, (arm, completion.prompt_id, completion.slot, score, value), strict=True):
+                    for key, cell in zip(
+                        rows, (arm, completion.prompt_id, completion.sample_index, score, value), strict=True
+                    ):
                         rows[key].append(cell)
     return rows
 

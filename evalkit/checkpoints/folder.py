@@ -71,8 +71,8 @@ def check(folder: Path, trust_remote_code: bool = False) -> None:
     weights = sorted(folder.glob("*.safetensors"))
     if not weights:
         other = [path.name for path in folder.glob("*.bin")]
-        found = f" (only {', '.join(other)}: convert it, evalkit loads no pickles)" if other else ""
-        raise CheckpointError(f"{folder} has no *.safetensors{found}")
+        hint = f" (only {', '.join(other)}: convert it, evalkit loads no pickles)" if other else ""
+        raise CheckpointError(f"{folder} has no *.safetensors{hint}")
     _check_index(folder)
     for path in weights:
         _check_weights(path)
@@ -161,11 +161,11 @@ def _as_told(spec: CheckpointSpec, facts: Mapping[str, str]) -> Served:
 
 
 def _from_plugin(source: str, plugin: str, rest: str) -> Path:
-    found = {entry.name: entry for entry in entry_points(group="evalkit.checkpoints")}
-    if plugin not in found:
-        raise CheckpointError(f"{source!r}: there is no source of checkpoints {plugin!r}; known: {', '.join(found)}")
+    plugins = {entry.name: entry for entry in entry_points(group="evalkit.checkpoints")}
+    if plugin not in plugins:
+        raise CheckpointError(f"{source!r}: there is no source of checkpoints {plugin!r}; known: {', '.join(plugins)}")
     try:
-        return cast(Path, found[plugin].load()(rest))
+        return cast(Path, plugins[plugin].load()(rest))
     except KeyError as error:
         raise CheckpointError(f"{source!r}: {error.args[0]}") from None
 

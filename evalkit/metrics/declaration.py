@@ -142,8 +142,8 @@ class Definition:
     @property
     def parameter_words(self) -> str:
         """`n=2, k`: each with its default, where it has one."""
-        own = self.parameters.values()
-        return ", ".join(f"{p.name}={p.default}" if p.default is not p.empty else p.name for p in own)
+        parameters = self.parameters.values()
+        return ", ".join(f"{p.name}={p.default}" if p.default is not p.empty else p.name for p in parameters)
 
     @property
     def symbols(self) -> tuple[str, ...]:

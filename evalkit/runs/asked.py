@@ -21,7 +21,7 @@ FEW = 3
 
 def version_of(prompts: Sequence[Prompt]) -> str:
     """Hash of all that a suite asks, in whichever order; which prompts belong together is no part of it."""
-    return key_of({"prompts": [prompt.asked() for prompt in sorted(prompts, key=lambda prompt: prompt.id)]})
+    return key_of({"prompts": [prompt.content() for prompt in sorted(prompts, key=lambda prompt: prompt.id)]})
 
 
 def hashes_of(prompts: Sequence[Prompt]) -> tuple[str, ...]:
@@ -30,7 +30,7 @@ def hashes_of(prompts: Sequence[Prompt]) -> tuple[str, ...]:
 
 
 def _hash(prompt: Prompt) -> str:
-    fields = prompt.asked()
+    fields = prompt.content()
     return key_of({"asked": {name: fields[name] for name in fields if name not in ("id", "tags")}})[:16]
 
 

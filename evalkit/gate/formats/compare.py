@@ -151,11 +151,11 @@ def _mark(row: MetricRow) -> Text:
 
 def reasons(pair: PairRows) -> list[str]:
     """Why some are not compared, those with one reason together."""
-    told: dict[str, list[str]] = {}
+    metrics_by_reason: dict[str, list[str]] = {}
     for row in pair.rows:
         if row.why_not:
-            told.setdefault(row.why_not, []).append(label(row.metric))
-    return [f"{MARKS[None]}: {name(', '.join(metrics))} ({name(why)})" for why, metrics in told.items()]
+            metrics_by_reason.setdefault(row.why_not, []).append(label(row.metric))
+    return [f"{MARKS[None]}: {name(', '.join(metrics))} ({name(why)})" for why, metrics in metrics_by_reason.items()]
 
 
 def footer(comparison: SideComparison) -> str:

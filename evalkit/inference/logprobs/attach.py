@@ -39,7 +39,7 @@ def fill_needs(plan: Plan, groups: Groups, tell: Listener) -> tuple[dict[str, Se
             scorings += prepared.scorings
             for obstacle in prepared.obstacles.items():
                 lacking[obstacle].update(dict.fromkeys(asking))
-    for scoring, answer in zip(scorings, read(plan, [one.question for one in scorings], tell), strict=True):
+    for scoring, answer in zip(scorings, read(plan, [scoring.question for scoring in scorings], tell), strict=True):
         filled[scoring.arm] = scoring.attach(filled[scoring.arm], answer)
     alarms = [
         Alarm(arm, "undefined", f"{', '.join(measures)} cannot be measured: {why}")

@@ -122,7 +122,7 @@ class Results:
         return results_html(self.summary, self.verdict, self._facts())
 
     def _facts(self) -> str:
-        asked = counted(len(self.summary.prompts), "prompt")
+        prompts = counted(len(self.summary.prompts), "prompt")
         return ", ".join(
-            [self.name, asked, counted(len(self.arms), "arm"), *([str(self.folder)] if self.folder else [])]
+            [self.name, prompts, counted(len(self.arms), "arm"), *([str(self.folder)] if self.folder else [])]
         )

@@ -51,8 +51,8 @@ class Recognised:
             "csv": csv_objects,
             "parquet": parquet_objects,
         }
-        for place, (where, row) in enumerate(makers[self.container](self.path)):
-            if columns and not place:
+        for index, (where, row) in enumerate(makers[self.container](self.path)):
+            if columns and not index:
                 _refuse_missing(columns, row, where)
             yield where, renamed(row, columns) if columns else row
 
@@ -90,14 +90,14 @@ def layout_of(path: Path) -> Layout | None:
 
 def read_columns(pairs: Mapping[str, str]) -> dict[str, str]:
     """Names of fields as they are here: `text` is what a prompt says. Raises `RecordsError` on an unknown one."""
-    found = {ALIASES.get(field, field): column for field, column in pairs.items()}
-    for field in found:
+    fields = {ALIASES.get(field, field): column for field, column in pairs.items()}
+    for field in fields:
         if field not in KEYS and not field.startswith(SCORE):
             allowed = ", ".join((*KEYS, *ALIASES, f"{SCORE}NAME"))
             raise RecordsError(
                 f"--columns: there is no field {field!r}{did_you_mean(field, KEYS)}; the fields are {allowed}"
             )
-    return found
+    return fields
 
 
 def renamed(row: Mapping[str, Any], columns: Columns) -> dict[str, Any]:
@@ -117,8 +117,8 @@ def _refuse_missing(columns: Columns, row: Mapping[str, Any], where: str) -> Non
 
 
 def _in_archive(path: Path, layout: Layout | None) -> Recognised:
-    with archive(path) as found:
-        if layout not in (None, "inspect") or not inspect_log.names_inspect(found.names):
+    with archive(path) as opened:
+        if layout not in (None, "inspect") or not inspect_log.names_inspect(opened.names):
             raise RecordsError(
                 f"{path} is a zip, and no log of Inspect's (.eval); unpack it and name the file of texts in it"
             )
@@ -145,8 +145,8 @@ def _container(path: Path, columns: Columns) -> Container:
 
 def _items(path: Path) -> Iterator[Record]:
     """Objects in one JSON list, or one object alone."""
-    found = document(path)
-    for number, item in enumerate(found if isinstance(found, list) else [found], start=1):
+    content = document(path)
+    for number, item in enumerate(content if isinstance(content, list) else [content], start=1):
         if not isinstance(item, dict):
             raise RecordsError(f"{path}: item {number} is {type(item).__name__}; each is an object")
         yield f"{path}: item {number}", item

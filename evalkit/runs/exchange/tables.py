@@ -101,7 +101,7 @@ def parquet_columns(path: Path) -> list[str]:
 
 
 def _check_groups(file: Any, path: Path) -> None:
-    groups = [file.metadata.row_group(place).total_byte_size for place in range(file.metadata.num_row_groups)]
+    groups = [file.metadata.row_group(index).total_byte_size for index in range(file.metadata.num_row_groups)]
     check_expansion(sum(groups), path.stat().st_size, str(path))
     if max(groups, default=0) > GROUP:
         raise RecordsError(f"{path} has row groups of more than {GROUP // MIB:,} MiB; write it with smaller ones")
