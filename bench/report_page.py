@@ -23,7 +23,8 @@ from selenium import webdriver
 from selenium.webdriver.support.ui import WebDriverWait
 
 from evalkit.analysis.figure_data import FigureData, Meanings
-from evalkit.records import CONFIDENCE, Arm, Completion, Difference, Estimate, Group, Prompt, Sampling, Summary
+from evalkit.metrics.summary import Difference, Estimate, Summary
+from evalkit.records import CONFIDENCE, Arm, Completion, Group, Prompt, Sampling
 from evalkit.report.content.content import ReportContent
 from evalkit.report.page import build_report
 

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any, TypeAlias, cast, overload
 from evalkit.gate.results import CompareResult as CompareResult
 from evalkit.gate.results import GateResult as GateResult
 from evalkit.metrics.registry import Measure, definitions, parse
+from evalkit.metrics.summary import Estimate as Estimate
 from evalkit.plumbing.progress import Bars, Lines, Listener, Quiet
 from evalkit.plumbing.tokenizer import Asked
-from evalkit.records import Estimate as Estimate
 from evalkit.report.results.results import Results as Results
 
 if TYPE_CHECKING:

@@ -23,13 +23,14 @@ from evalkit.metrics.answer_match import check_answer
 from evalkit.metrics.declaration import VARIANTS, Need
 from evalkit.metrics.given_scores import PREFIX, given_score
 from evalkit.metrics.registry import Measure, definitions, parse
+from evalkit.metrics.summary import Alarm, Estimate, Summary
 from evalkit.metrics.task_checks import read_checks
 from evalkit.metrics.text_sets import split_alike
 from evalkit.plumbing.progress import Listener
 from evalkit.plumbing.prose import counted
 from evalkit.plumbing.text_rows import PythonTexts, text_rows
 from evalkit.plumbing.tokenizer import Asked
-from evalkit.records import Alarm, Arm, Better, Completion, Estimate, Given, Group, Message, Prompt, Role, Summary
+from evalkit.records import Arm, Better, Completion, Given, Group, Message, Prompt, Role
 from evalkit.report.content.content import ReportContent
 from evalkit.report.html.page_file import page_bytes
 from evalkit.report.page import build_report

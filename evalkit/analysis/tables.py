@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from evalkit.analysis.measure import Measurements
-from evalkit.records import Groups, Summary
+from evalkit.metrics.summary import Summary
+from evalkit.records import Groups
 
 
 def score_rows(groups: Groups, measurements: Measurements) -> dict[str, list[Any]]:

@@ -16,8 +16,8 @@ from evalkit.plumbing.files import write_file
 from evalkit.plumbing.tokenizer import Asked
 
 if TYPE_CHECKING:
+    from evalkit.metrics.summary import Summary
     from evalkit.plumbing.progress import Listener
-    from evalkit.records import Summary
     from evalkit.report.trackers import Record
     from evalkit.runs.exchange.layouts import Layout
     from evalkit.score import Scored

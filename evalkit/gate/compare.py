@@ -17,8 +17,9 @@ from evalkit.gate.common_prompts import common_of
 from evalkit.gate.decide import values_of
 from evalkit.gate.sides import Pair, Side, choose_pairs, estimates_of, is_one_text, named, unlike_prompts
 from evalkit.metrics.registry import is_by_prompt
+from evalkit.metrics.summary import Difference, Estimate
 from evalkit.plumbing.prose import counted
-from evalkit.records import Arm, Difference, Estimate
+from evalkit.records import Arm
 from evalkit.report.wording import unlike_fields
 from evalkit.runs.asked import Common, common_to, few
 

@@ -32,9 +32,10 @@ from evalkit.gate.sides import Pair, Side, estimates_of, named, other_engines, r
 from evalkit.gate.stats.group_sequential import Look
 from evalkit.gate.stats.noninferiority import Change, Tested, change, has_no_spread, prompts_needed, turned, weigh
 from evalkit.metrics.registry import is_by_prompt
+from evalkit.metrics.summary import Estimate
 from evalkit.plumbing.arrays import Array, defined_in_all, finite_or_none, nan_for_none
 from evalkit.plumbing.prose import counted
-from evalkit.records import Estimate, Margin, Unit
+from evalkit.records import Margin, Unit
 from evalkit.report.wording import percent
 from evalkit.runs.asked import Common
 from evalkit.suite.gate_policy import Inconclusive, Policy, Rule, Trade

@@ -10,8 +10,8 @@ from evalkit.gate.compare import MetricRow, SideComparison
 from evalkit.gate.decide import GateDecision, GateOutcome
 from evalkit.gate.formats import words
 from evalkit.gate.ruling import Ruling
+from evalkit.metrics.summary import Difference, Estimate
 from evalkit.plumbing.frames import Columns, frame
-from evalkit.records import Difference, Estimate
 
 if TYPE_CHECKING:
     import pandas as pd

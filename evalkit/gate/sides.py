@@ -11,10 +11,11 @@ from evalkit.analysis.effects import is_plain
 from evalkit.errors import Incomparable, InputError, MetricError
 from evalkit.gate.stats.group_sequential import Look
 from evalkit.metrics.registry import is_by_prompt, parse, respell
+from evalkit.metrics.summary import Estimate, Summary
 from evalkit.plumbing.did_you_mean import did_you_mean
 from evalkit.plumbing.prose import listed
 from evalkit.plumbing.tokenizer import SPACED
-from evalkit.records import NEUTRAL, Arm, Estimate, Summary
+from evalkit.records import NEUTRAL, Arm
 from evalkit.runs.asked import asked_by, common_to, unlike
 from evalkit.suite.gate_policy import GROUPS, Policy, Rule
 

@@ -9,8 +9,9 @@ from pathlib import Path
 from pydantic import TypeAdapter, ValidationError
 
 from evalkit.errors import RecordsError
+from evalkit.metrics.summary import Summary
 from evalkit.plumbing.array_cache import key_of
-from evalkit.records import Prompt, Summary
+from evalkit.records import Prompt
 from evalkit.runs.manifest import first_fault, read_json
 
 LEAST = 0.8

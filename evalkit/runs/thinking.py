@@ -11,8 +11,9 @@ from dataclasses import dataclass, replace
 
 from evalkit.errors import RecordsError
 from evalkit.metrics.registry import Measure
+from evalkit.metrics.summary import Alarm
 from evalkit.plumbing.prose import counted
-from evalkit.records import Alarm, Arm, Completion, FinishReason, Group, Thinking
+from evalkit.records import Arm, Completion, FinishReason, Group, Thinking
 
 OPENING = "<think>"
 """What completions of many models begin with; with `CLOSING` the marks that are looked for unasked."""

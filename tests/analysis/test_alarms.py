@@ -12,7 +12,8 @@ import pytest
 
 from evalkit.analysis.alarms import FALSE_ALARMS, alarms
 from evalkit.metrics.diversity.lexical import length
-from evalkit.records import Alarm, Arm, Completion, Group, Prompt, Sampling
+from evalkit.metrics.summary import Alarm
+from evalkit.records import Arm, Completion, Group, Prompt, Sampling
 
 RAW = Sampling(n=16, temperature=1.0, top_p=1.0, min_p=0.0, max_tokens=64, stop=(), seed=0)
 WARM = Sampling(n=16, temperature=0.7, top_p=1.0, min_p=0.0, max_tokens=64, stop=(), seed=0)

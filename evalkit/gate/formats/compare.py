@@ -14,8 +14,8 @@ from evalkit.analysis.effects import Outcome
 from evalkit.analysis.intervals import units
 from evalkit.gate.compare import MetricRow, PairRows, SideComparison, left_out
 from evalkit.gate.formats.words import name, one_line
+from evalkit.metrics.summary import Difference, Estimate
 from evalkit.plumbing.prose import counted
-from evalkit.records import Difference, Estimate
 from evalkit.report.wording import LEVEL, interval_text, label, p_text, value_text
 
 MARKS: dict[Outcome | None, str] = {

@@ -15,8 +15,9 @@ from evalkit.inference.logprobs.score import Answer, Prepared, Question, Scoring
 from evalkit.inference.logprobs.target_choices import choices_read, references_read
 from evalkit.inference.plan import Plan
 from evalkit.metrics.declaration import Need
+from evalkit.metrics.summary import Alarm
 from evalkit.plumbing.progress import Listener
-from evalkit.records import Alarm, Group
+from evalkit.records import Group
 
 Groups = Mapping[str, Sequence[Group]]
 

@@ -13,9 +13,10 @@ from evalkit.analysis.effects import is_plain
 from evalkit.analysis.estimates import estimate_arms, remeasured
 from evalkit.errors import Incomparable, InputError
 from evalkit.metrics.registry import is_by_prompt
+from evalkit.metrics.summary import Estimate, Summary
 from evalkit.plumbing.arrays import nan_for_none
 from evalkit.plumbing.prose import counted, listed
-from evalkit.records import NEUTRAL, Arm, Estimate, Summary
+from evalkit.records import NEUTRAL, Arm
 from evalkit.report.content.content import MetricText
 from evalkit.report.content.read import metric_texts
 from evalkit.report.history.page import History, Line, PastRun, Trend

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from evalkit.errors import InputError, MetricError
 from evalkit.metrics.registry import respell
-from evalkit.records import Side, Summary
+from evalkit.metrics.summary import Summary
+from evalkit.records import Side
 from evalkit.report.content.content import ReportContent
 from evalkit.report.html.render import asset
 from evalkit.report.page import section_figures

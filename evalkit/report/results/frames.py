@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 from evalkit.analysis.effects import betters, outcome
 from evalkit.metrics.registry import split_variant
+from evalkit.metrics.summary import Summary
 from evalkit.plumbing.frames import Columns, frame
-from evalkit.records import Arm, Completion, Summary
+from evalkit.records import Arm, Completion
 from evalkit.report.content.content import ReportContent
 
 if TYPE_CHECKING:

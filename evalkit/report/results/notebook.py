@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from evalkit.analysis import effects
-from evalkit.records import Difference, Estimate, Summary
+from evalkit.metrics.summary import Difference, Estimate, Summary
 from evalkit.report.html.render import fragment
 from evalkit.report.sections.alarm_lines import alarm_lines
 from evalkit.report.verdicts.verdict import Verdict

@@ -8,8 +8,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from evalkit.metrics.summary import Summary
 from evalkit.plumbing.prose import counted
-from evalkit.records import Summary
 from evalkit.report.content.content import ReportContent
 from evalkit.report.html.page_file import write_page
 from evalkit.report.results import frames

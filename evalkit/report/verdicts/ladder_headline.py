@@ -15,9 +15,10 @@ import numpy as np
 
 from evalkit.analysis import effects
 from evalkit.analysis.intervals import holm, mean_p_values
+from evalkit.metrics.summary import Estimate, Summary
 from evalkit.plumbing.arrays import is_number, nan_for_none
 from evalkit.plumbing.prose import capital, listed
-from evalkit.records import Estimate, Side, Summary
+from evalkit.records import Side
 from evalkit.report.verdicts.findings import Finding, Findings, most_telling, telling
 from evalkit.report.verdicts.joint import Joint, Joints
 from evalkit.report.verdicts.ladders import Ladder

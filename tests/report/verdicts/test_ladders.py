@@ -6,7 +6,8 @@ import dataclasses
 
 import pytest
 
-from evalkit.records import Arm, Better, Difference, Summary
+from evalkit.metrics.summary import Difference, Summary
+from evalkit.records import Arm, Better
 from evalkit.report.verdicts.ladders import Ladder, ladders
 from evalkit.report.verdicts.verdict import verdict
 from tests.report.example import arm, difference, estimate
