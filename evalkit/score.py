@@ -36,7 +36,7 @@ from evalkit.report.html.page_file import page_bytes
 from evalkit.report.page import build_report
 from evalkit.report.render_report import report_content
 from evalkit.runs.asked import hashes_of
-from evalkit.runs.exchange.detect import Columns
+from evalkit.runs.exchange.columns import Columns
 from evalkit.runs.exchange.layouts import Layout
 from evalkit.runs.exchange.read import UNNAMED, Texts, read_records, read_texts, stem_of
 from evalkit.runs.exchange.rows import TextRow

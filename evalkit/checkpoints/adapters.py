@@ -7,13 +7,12 @@ or shapes are not those of its base would be loaded in part or not at all, and s
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from evalkit.checkpoints.folder import check, fingerprint, is_url, locate
+from evalkit.checkpoints.folder import check, fingerprint, is_url, locate, read_json_object
 from evalkit.checkpoints.folder import file_hash as hash_of
 from evalkit.checkpoints.spec import CheckpointSpec
 from evalkit.errors import CheckpointError
@@ -65,12 +64,7 @@ def resolve_adapter(folder: Path, spec: CheckpointSpec) -> tuple[Path, Adapter]:
 def read_adapter_config(folder: Path) -> dict[str, Any]:
     """adapter_config.json. Raises `CheckpointError` where it cannot be read or tells no rank."""
     path = folder / CONFIG
-    try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise CheckpointError(f"{path} cannot be read: {error}") from None
-    if not isinstance(config, dict):
-        raise CheckpointError(f"{path} is not a JSON object")
+    config = read_json_object(path)
     if config.get("peft_type") != "LORA":
         raise CheckpointError(f"{path}: peft_type is {config.get('peft_type')!r}; evalkit serves LORA alone; {MERGE}")
     for where, rank in [("r", config.get("r")), *dict(config.get("rank_pattern") or {}).items()]:

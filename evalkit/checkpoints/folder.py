@@ -81,17 +81,20 @@ def check(folder: Path, trust_remote_code: bool = False) -> None:
 def read_config(folder: Path) -> dict[str, Any]:
     """config.json of a checkpoint. Raises `CheckpointError` when it is missing or no JSON object."""
     path = folder / "config.json"
+    if not path.exists():
+        raise CheckpointError(f"{folder} has no config.json; a checkpoint is a folder that save_pretrained wrote")
+    return read_json_object(path)
+
+
+def read_json_object(path: Path) -> dict[str, Any]:
+    """Raises `CheckpointError` where the file cannot be read or holds something else."""
     try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise CheckpointError(
-            f"{folder} has no config.json; a checkpoint is a folder that save_pretrained wrote"
-        ) from None
+        fields = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise CheckpointError(f"{path} cannot be read: {error}") from None
-    if not isinstance(config, dict):
+    if not isinstance(fields, dict):
         raise CheckpointError(f"{path} is not a JSON object")
-    return config
+    return fields
 
 
 def context_length(checkpoint: Checkpoint) -> int | None:

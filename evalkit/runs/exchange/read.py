@@ -10,7 +10,8 @@ from pathlib import Path
 from evalkit.errors import RecordsError
 from evalkit.plumbing.unread import Notice, unread_note
 from evalkit.runs.exchange import inspect_log, lighteval, lm_eval, novelty_bench, openai_batch, trl
-from evalkit.runs.exchange.detect import Columns, Recognised, recognise
+from evalkit.runs.exchange.columns import Columns
+from evalkit.runs.exchange.detect import Recognised, recognise
 from evalkit.runs.exchange.layouts import Layout
 from evalkit.runs.exchange.own import KEYS, SCORE, read_own
 from evalkit.runs.exchange.rows import Record, Tally, TextRow

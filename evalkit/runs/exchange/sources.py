@@ -85,21 +85,19 @@ def check_expansion(out: int, size: int, where: str) -> None:
 
 
 def lines(path: Path) -> Iterator[tuple[str, bytes]]:
-    """(`file:number`, line) of every line that is not blank. Raises `RecordsError` on one that is too long."""
+    """(`file:number`, line with its end) of every line. Raises `RecordsError` on one that is too long."""
     with opened(path) as file:
         number = 0
         while line := file.readline(LONGEST + 1):
             number += 1
             if len(line) > LONGEST:
                 raise RecordsError(f"{path}:{number}: the line has more than {LONGEST // MIB} MiB; a row has less")
-            if line.strip():
-                yield f"{path}:{number}", line
+            yield f"{path}:{number}", line
 
 
 def objects(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """(`file:number`, object) of every line of a JSONL file. Raises `RecordsError`."""
-    for where, line in lines(path):
-        yield where, json_object(where, line)
+    """(`file:number`, object) of every line of a JSONL file that is not blank. Raises `RecordsError`."""
+    return ((where, json_object(where, line)) for where, line in lines(path) if line.strip())
 
 
 def document(path: Path) -> Any:
@@ -109,6 +107,15 @@ def document(path: Path) -> Any:
     if len(content) > LARGEST:
         raise RecordsError(f"{path} is one JSON document of more than {LARGEST // MIB} MiB; give it as rows (JSONL)")
     return parsed(content, str(path))
+
+
+def items(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """(`file: item number`, object) of each in one JSON list, or of one object alone. Raises `RecordsError`."""
+    content = document(path)
+    for number, item in enumerate(content if isinstance(content, list) else [content], start=1):
+        if not isinstance(item, dict):
+            raise RecordsError(f"{path}: item {number} is {type(item).__name__}; each is an object")
+        yield f"{path}: item {number}", item
 
 
 def parsed(content: bytes, where: str) -> Any:
