@@ -166,7 +166,7 @@ def make_content(prompts: int, samples: int, arms: int, words: int) -> ReportCon
         groups=groups,
         rendered={name: {prompt.id: f"Prompt: {prompt.text}\nAnswer:" for prompt in asked} for name in names},
         scores={"reward": {name: rng.normal(size=(prompts, samples)).tolist() for name in names}},
-        evidence=FigureData(meanings=Meanings("distinct_k", 0.65, meanings)),
+        figure_data=FigureData(meanings=Meanings("distinct_k", 0.65, meanings)),
     )
 
 
