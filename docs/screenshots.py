@@ -31,8 +31,6 @@ WIDTH = 1100
 """Pixels of the window."""
 MARGIN = 12
 """Pixels of the page that are left around what is shown."""
-COLOURS = 48
-"""Of a picture: a page has few, and a third of the bytes holds them."""
 
 
 @dataclass(frozen=True)
@@ -91,10 +89,10 @@ def photograph(browser: Browser, picture: Picture) -> bytes:
 
 
 def small(png: bytes) -> Image.Image:
-    """The picture in the few colours that tell."""
+    """The picture in 256 colours, which takes a third of the bytes."""
     whole = Image.open(io.BytesIO(png)).convert("RGB")
-    # The median cut would give the many greys of the text all colours, and two arms one.
-    return whole.quantize(COLOURS, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+    # The median cut would give all colours to the many greys of the text, and two arms the same one.
+    return whole.quantize(256, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
 
 
 def edge(browser: Browser, element: str, side: str) -> float:
