@@ -26,8 +26,9 @@ from evalkit.inference.origins import note_origins
 from evalkit.inference.plan import Plan, plan_in
 from evalkit.inference.sample import sample_missing
 from evalkit.inference.settle import begin
+from evalkit.metrics.summary import Alarm
 from evalkit.plumbing.progress import Listener
-from evalkit.records import Alarm, Prompt
+from evalkit.records import Prompt
 from evalkit.run import Run, default_folder, finish, measure_samples
 from evalkit.runs.asked import asked_by, hashes_of, version_of
 from evalkit.runs.folder import Store, open_store
@@ -41,9 +42,9 @@ class Decided:
 
     run: Run
     verdict: GateDecision
-    asked: int
+    prompts_asked: int
     """Prompts that were asked."""
-    planned: int
+    prompts_planned: int
     """Prompts of the suite."""
 
 
@@ -109,9 +110,9 @@ def _refuse_grown(prompts: Sequence[Prompt], old: Side) -> None:
     ]
     if new:
         raise Incomparable(
-            f"prompts: {old.place} did not ask {len(new)} of {len(hashes)} alike (such as {new[0]!r}), and a run in "
+            f"prompts: {old.name} did not ask {len(new)} of {len(hashes)} alike (such as {new[0]!r}), and a run in "
             "blocks is judged on all that it asked; run the whole suite without --until-decided, then compare with "
-            f"evalkit gate RUN --baseline {old.place} --common-prompts"
+            f"evalkit gate RUN --baseline {old.name} --common-prompts"
         )
 
 

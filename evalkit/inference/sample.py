@@ -13,10 +13,11 @@ from evalkit.inference.manifest import chosen
 from evalkit.inference.plan import Loaded, Plan, Shard, halves_of
 from evalkit.inference.speeds import Speed, remember_speed
 from evalkit.inference.workers import Call, Load, Place, make_calls, place_of
+from evalkit.metrics.summary import Alarm
 from evalkit.plumbing.array_cache import key_of
 from evalkit.plumbing.progress import Listener
 from evalkit.plumbing.prose import listed
-from evalkit.records import Alarm, Completion, Group
+from evalkit.records import Completion, Group
 from evalkit.runs.folder import Store
 from evalkit.runs.thinking import apart
 
@@ -55,7 +56,9 @@ def sample_missing(plan: Plan, store: Store, tell: Listener, fresh: bool = False
     todo = {shard.arm.checkpoint for shard in missing}
     drawing = _Drawing(plan, store)
     loads = []
-    for names in by_load([(one.engine, one.checkpoint) for name, one in plan.checkpoints.items() if name in todo]):
+    for names in by_load(
+        [(loaded.engine, loaded.checkpoint) for name, loaded in plan.checkpoints.items() if name in todo]
+    ):
         shards = [shard for name in names for shard in missing if shard.arm.checkpoint == name]
         loads.append(drawing.load([plan.checkpoints[name] for name in names], shards))
     if loads:
@@ -75,7 +78,8 @@ def read_groups(plan: Plan, store: Store) -> dict[str, list[Group]]:
             for completion in shard.row.of(store.read(shard.key)):
                 by_prompt[completion.prompt_id].append(apart(completion, arm))
         groups[arm.name] = [
-            Group(prompt, tuple(sorted(by_prompt[prompt.id], key=attrgetter("slot")))) for prompt in plan.suite.prompts
+            Group(prompt, tuple(sorted(by_prompt[prompt.id], key=attrgetter("sample_index"))))
+            for prompt in plan.suite.prompts
         ]
     return groups
 
@@ -89,7 +93,7 @@ def put_kept(store: Store, plan: Plan, groups: dict[str, list[Group]]) -> dict[s
             drawn = [[s.key, s.row.prompts, s.row.slots] if s.part else s.key for s in shards]
             marks = {"thinking": asdict(arm.thinking)} if arm.thinking else {}
             keys[arm.name] = key_of({"kept of": drawn, "by": chosen(plan, arm)} | marks)
-            kept = [one for group in groups[arm.name] for one in (*group.completions, *group.unfinished)]
+            kept = [completion for group in groups[arm.name] for completion in (*group.completions, *group.unfinished)]
             is_shared, last = all(shard.shared for shard in shards), max(store.sampled(shard.key) for shard in shards)
             store.put(keys[arm.name], kept, arm.name, is_shared, last)
     return keys
@@ -109,9 +113,9 @@ class _Drawing:
 
     def load(self, members: Sequence[Loaded], shards: Sequence[Shard]) -> Load:
         """All that is missing of checkpoints that share a load."""
-        checkpoints = tuple(one.checkpoint for one in members)
-        doing = f"sample {listed([one.name for one in checkpoints])}"
-        longest = max(one.max_length for one in members)
+        checkpoints = tuple(loaded.checkpoint for loaded in members)
+        doing = f"sample {listed([checkpoint.name for checkpoint in checkpoints])}"
+        longest = max(loaded.max_length for loaded in members)
         return Load(
             doing, members[0].engine, checkpoints, longest, tuple(self._call(shard, shard.key) for shard in shards)
         )

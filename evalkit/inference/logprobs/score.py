@@ -34,7 +34,7 @@ from evalkit.plumbing.progress import Listener
 from evalkit.plumbing.prose import listed
 from evalkit.records import Checkpoint, Group, NextTokenDistributions
 
-Asked = Literal["logprobs", "next_token_distributions", "prefix_logprobs"]
+Quantity = Literal["logprobs", "next_token_distributions", "prefix_logprobs"]
 """Log-prob of each completion; the `NextTokenDistributions` along it; log-prob that an answer begins with it, as whole
 words."""
 VERSION = 2
@@ -48,7 +48,7 @@ class Question:
     """What a checkpoint of the plan is asked about pairs of a prompt and a completion."""
 
     checkpoint: str
-    asked: Asked
+    quantity: Quantity
     pairs: tuple[Pair, ...]
 
     @cached_property
@@ -97,7 +97,7 @@ def read(plan: Plan, questions: Sequence[Question], tell: Listener) -> list[Answ
     loads = []
     for engine in dict.fromkeys(engine for _, engine in open_questions):
         readers = [plan.checkpoints[name].checkpoint for name, of in open_questions if of == engine]
-        for names in by_load([(engine, one) for one in readers]):
+        for names in by_load([(engine, reader) for reader in readers]):
             checkpoints = tuple(plan.checkpoints[name].checkpoint for name in names)
             loads.append(reading.load(engine, checkpoints, [open_questions[name, engine] for name in names]))
     if loads:
@@ -127,12 +127,14 @@ class _Reading:
             for key, question in own.items()
             for start in range(0, len(question.distinct), block)
         ]
-        doing = f"{listed([one.name for one in checkpoints])} {'reads' if len(checkpoints) == 1 else 'read'}"
+        doing = (
+            f"{listed([checkpoint.name for checkpoint in checkpoints])} {'reads' if len(checkpoints) == 1 else 'read'}"
+        )
         return Load(doing, engine, checkpoints, longest, tuple(calls))
 
     def _call(self, checkpoint: Checkpoint, key: str, pairs: Sequence[Pair]) -> Call:
         def ask(engine: Engine, progress: Progress) -> Answer:
-            answer = _answer(engine, self._questions[key].asked, pairs)
+            answer = _answer(engine, self._questions[key].quantity, pairs)
             progress(len(pairs), 0)
             return answer
 
@@ -164,15 +166,17 @@ def split(groups: Sequence[Group], answer: Answer) -> list[Answer]:
 
 
 def _engine(plan: Plan, question: Question) -> str:
-    return plan.checkpoints[question.checkpoint].engine if question.asked == "logprobs" else DISTRIBUTION_ENGINE
+    return plan.checkpoints[question.checkpoint].engine if question.quantity == "logprobs" else DISTRIBUTION_ENGINE
 
 
-def _answer(engine: Engine, asked: Asked, pairs: Sequence[Pair]) -> Answer:
-    if asked == "logprobs":
+def _answer(engine: Engine, quantity: Quantity, pairs: Sequence[Pair]) -> Answer:
+    if quantity == "logprobs":
         return [math.fsum(row) for row in engine.logprobs(pairs)]
     whole = cast(DistributionEngine, engine)
     return (
-        whole.next_token_distributions(pairs) if asked == "next_token_distributions" else whole.prefix_logprobs(pairs)
+        whole.next_token_distributions(pairs)
+        if quantity == "next_token_distributions"
+        else whole.prefix_logprobs(pairs)
     )
 
 
@@ -182,7 +186,7 @@ def _one_a_pair(question: Question, answer: Answer) -> Answer:
 
 
 def _pack(question: Question, answer: Answer) -> list[Array]:
-    if question.asked != "next_token_distributions":
+    if question.quantity != "next_token_distributions":
         return [np.array(answer, dtype=np.float64)]
     return [
         np.concatenate([distributions.entropy for distributions in answer]),
@@ -193,7 +197,7 @@ def _pack(question: Question, answer: Answer) -> list[Array]:
 def _unpack(question: Question, arrays: Sequence[Array]) -> Answer:
     if not question.pairs:
         return []
-    if question.asked != "next_token_distributions":
+    if question.quantity != "next_token_distributions":
         return cast(list[float], arrays[0].tolist())
     ends = np.cumsum([len(completion) for _, completion in question.distinct])[:-1]
     return [NextTokenDistributions(*both) for both in zip(*(np.split(array, ends) for array in arrays), strict=True)]
@@ -208,7 +212,7 @@ def _key(plan: Plan, question: Question) -> str:
         "dtype": checkpoint.dtype,
         "engine": engine,
         "engine_version": engine_class(engine).version(),
-        "asked": question.asked,
+        "asked": question.quantity,
         "version": VERSION,
         "pairs": question.distinct,
     })  # fmt: skip

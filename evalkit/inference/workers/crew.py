@@ -240,7 +240,7 @@ class _News:
         if self._current < len(self._works):
             load = self._works[self._current].load
             self._is_open = False
-            self._tell.stage(f"load {listed([one.name for one in load.checkpoints])} ({load.engine})", 1)
+            self._tell.stage(f"load {listed([checkpoint.name for checkpoint in load.checkpoints])} ({load.engine})", 1)
             for event in self._ahead.pop(self._current, []):
                 self._show(event)
 

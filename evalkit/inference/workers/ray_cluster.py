@@ -150,7 +150,7 @@ class RayCluster:
     def open(self, load: Load, turn: tuple[int, int], is_wanted: Callable[[], bool]) -> Iterator[Engine | None]:
         import ray
 
-        names = listed([repr(one.name) for one in load.checkpoints])
+        names = listed([repr(checkpoint.name) for checkpoint in load.checkpoints])
         devices = load.checkpoints[0].settings.devices
         asked = {"num_gpus": devices} if _resource("GPU") else {"num_cpus": 1}
         version = engine_class(load.engine).version()
