@@ -22,6 +22,8 @@ GROUP = "evalkit.engines"
 DISTRIBUTION_ENGINE = "transformers"
 """The engine that gives whole next-token distributions, whichever one sampled: tests hold the local engines to the same
 log-probs."""
+LETTERS_OF_TOKEN = 4
+"""Of English text; OpenAI's rule of thumb, for prompts that a server makes tokens of."""
 Pair = tuple[tuple[int, ...], tuple[int, ...]]
 """(prompt token ids, completion token ids)."""
 Progress = Callable[[int, int], None]
