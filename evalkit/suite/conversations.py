@@ -94,9 +94,11 @@ def _turn(given: Any, place: str) -> Message:
 
 def _content(given: Any, place: str) -> str:
     if isinstance(given, str):
+        if any("\ud800" <= sign <= "\udfff" for sign in given):
+            raise ValueError(f"{place}: it holds half of a character (a lone surrogate); write the character itself")
         return given
     if isinstance(given, list | tuple):
-        return "".join(_part(part, f"{place}[{index}]") for index, part in enumerate(given))
+        return _content("".join(_part(part, f"{place}[{index}]") for index, part in enumerate(given)), place)
     raise ValueError(f"{place}: found {_short(given)}; it must be text, or parts {{type: text, text: ...}}")
 
 

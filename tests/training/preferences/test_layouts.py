@@ -15,7 +15,7 @@ from click.testing import CliRunner, Result
 
 from evalkit.cli.main import main
 from evalkit.errors import RecordsError
-from evalkit.runs.exchange import sources
+from evalkit.plumbing import sources
 from evalkit.training.preferences.layouts.read import layout_of, read_file
 from evalkit.training.preferences.preferences import Preference, read_preferences, write_preferences
 from tests import ROOT
@@ -163,7 +163,7 @@ def test_import_says_what_it_understood_and_what_is_no_pair(tmp_path: Path) -> N
     result = call("prefs", "import", path, "--to", out)
     assert result.exit_code == 0, result.output
     assert "Layout: arena; rows: 4; pairs: 3; ties: 1; both bad: 1; prompts of several turns: 0 (0%)" in result.stdout
-    assert "1 row left out: winner is none of model_a, model_b, tie and both_bad (row or line 4)" in result.output
+    assert "1 row left out: winner is none of model_a, model_b, tie and both_bad (line 4)" in result.output
     assert len(read_preferences([out], lambda _: None)) == 3
 
 
