@@ -193,4 +193,4 @@ def _hint(missing: str, fields: Mapping[str, Any]) -> str:
         return "; a file of preferences, which score does not read: see `evalkit prefs import`"
     if missing == "prompt_id" and fields.keys() >= {"prompt", "completion"}:
         return "; to pair rows by their prompts' texts instead, add --format trl"
-    return "; --columns says which key or column holds which field, as in --columns prompt_id=id,prompt=question"
+    return "; name the keys so, or say which holds what, as in --columns prompt_id=id,prompt=question"

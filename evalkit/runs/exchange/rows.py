@@ -119,7 +119,13 @@ def thought_in(content: Any) -> str | None:
     if not isinstance(content, list):
         return None
     parts = [part for part in content if isinstance(part, dict) and part.get("type") == "reasoning"]
-    return "\n".join(str(part.get("reasoning") or part.get("summary") or "") for part in parts) or None
+    return "\n".join(_thought(part) for part in parts) if parts else None
+
+
+def _thought(part: Mapping[str, Any]) -> str:
+    """What a reasoning part says; of one that the provider encrypted, its summary."""
+    plain = None if part.get("redacted") else part.get("reasoning")
+    return str(plain or part.get("summary") or "")
 
 
 def _part_text(part: Any, where: str) -> str:
