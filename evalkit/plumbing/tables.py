@@ -14,8 +14,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from evalkit.errors import RecordsError
-from evalkit.plumbing.jsonl import bounded_lines
-from evalkit.plumbing.sources import LONGEST, MIB, check_expansion, opened
+from evalkit.plumbing.jsonl import LONGEST, MIB, bounded_lines
+from evalkit.plumbing.sources import check_expansion, opened
 
 Record = tuple[str, dict[str, Any]]
 """Where it stands (`file:line`), and one object of a file of rows."""

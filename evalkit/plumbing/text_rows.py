@@ -27,8 +27,9 @@ def text_rows(texts: PythonTexts) -> Iterator[Record]:
 
     Raises `RecordsError` on what is none of the forms.
     """
-    if hasattr(texts, "to_pandas"):  # polars, Arrow, datasets
-        texts = texts.to_pandas()
+    to_pandas: Any = getattr(texts, "to_pandas", None)  # of polars, Arrow, datasets
+    if to_pandas is not None:
+        texts = to_pandas()
     if isinstance(texts, Mapping):
         yield from _of_arms(texts)
     elif hasattr(texts, "columns") and hasattr(texts, "to_dict"):
@@ -78,7 +79,7 @@ def _of_frame(frame: Any) -> Iterator[Record]:
         raise RecordsError(f"two columns of the frame are called {twice[0]!r}; give each a name of its own")
     for place, row in enumerate(frame.to_dict("records")):
         known = {str(name): cell for name, cell in row.items() if not (is_scalar(cell) and isna(cell))}
-        for key in ("prompt", "prompt_id", "completion"):
+        for key in ("prompt", "prompt_id", *(() if "completions" in frame.columns else ("completion",))):
             if key in frame.columns and key not in known:
                 raise RecordsError(
                     f"row {place} of the frame: {key} is empty; leave such rows out, or fill them (fillna)"

@@ -216,3 +216,20 @@ def test_a_bomb_is_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     path.write_bytes(gzip.compress(b'{"prompt": "p", "chosen": "a", "rejected": "b"}\n' * 100_000))
     with pytest.raises(RecordsError, match="as no text does"):
         read_preferences([path])
+
+
+def test_turns_that_python_wrote_into_cells_are_refused_and_not_taken_for_texts(tmp_path: Path) -> None:
+    path = tmp_path / "p.csv"
+    row = {"prompt": "A", "chosen": str([assistant("x")]), "rejected": str([assistant("y")])}
+    with path.open("w", encoding="utf-8", newline="") as file:
+        table = csv.DictWriter(file, list(row))
+        table.writeheader()
+        table.writerow(row)
+    with pytest.raises(RecordsError, match="row 1: chosen: the cell begins like a list of turns and is no JSON"):
+        read_preferences([path], refuse)
+
+
+def test_a_missing_key_is_told_with_those_that_are_there(tmp_path: Path) -> None:
+    path = written(tmp_path / "p.jsonl", [{"prompt": "A", "better": "x"}])
+    with pytest.raises(RecordsError, match="chosen: this key is missing; it must be given; found: 'prompt', 'better'"):
+        read_preferences([path], refuse)
