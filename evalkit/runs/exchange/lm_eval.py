@@ -120,7 +120,7 @@ def _are_log_probs(draws: Sequence[Any]) -> bool:
 def _is_negative(text: Any) -> bool:
     try:
         return float(text) <= 0
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return False
 
 

@@ -184,7 +184,8 @@ def id_of(*texts: str) -> str:
 
 def id_in(value: Any, key: str, where: str) -> str:
     """An id as text: a text that is not blank, or a number. Raises `RecordsError` on anything else."""
-    is_number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    is_whole = isinstance(value, int) and not isinstance(value, bool)
+    is_number = is_whole or (isinstance(value, float) and math.isfinite(value))
     if is_number or (isinstance(value, str) and value.strip()):
         return str(value)
     raise RecordsError(f"{where}: {key} is {short(value)}; it must be a text or a number, by which rows are paired")

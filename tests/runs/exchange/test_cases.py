@@ -82,6 +82,7 @@ def within(row: Row, key: str, **changed: Any) -> Row:
         (LM | {"doc_hash": []}, ":1: doc_hash is []; it must be a text or a number"),
         (LM | {"metrics": 3}, ":1: metrics is 3; it must be a list of names"),
         (NOVEL | {"partition": [0, 10**30]}, ":1: partition holds 1000"),
+        (LM | {"resps": 3}, ":1: resps is 3; it must be a list"),
         (NOVEL | {"id": None}, ":1: id is None; it must be a text or a number"),
         (BATCH | {"custom_id": {}}, ":1: custom_id is {}; it must be a text or a number"),
         (within(BATCH, "response", body={"choices": 3}), ":1: the body's `choices` are 3; they must be a list"),
@@ -97,6 +98,11 @@ def test_wrong_kinds_of_values_get_one_short_line(tmp_path: Path, row: Row, told
         read(jsonl(tmp_path / "t.jsonl", row))
     assert told in str(caught.value)
     assert len(str(caught.value)) < 400
+
+
+def test_an_id_may_be_any_whole_number(tmp_path: Path) -> None:
+    rows = read(jsonl(tmp_path / "t.jsonl", NOVEL | {"id": 10**400})).rows
+    assert rows[0].prompt_id == str(10**400)
 
 
 @pytest.mark.parametrize("choices", [True, 3, {"a": 1}])

@@ -149,7 +149,7 @@ def test_what_is_no_pair_is_counted_with_its_reason_and_lines(tmp_path: Path, ro
     [sentence] = account.losses()
     assert reason in sentence
     assert "2 rows left out" in sentence
-    assert "line 2 and 4" in sentence
+    assert "line 2 and line 4" in sentence
 
 
 def call(*args: object) -> Result:
