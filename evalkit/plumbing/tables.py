@@ -14,8 +14,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from evalkit.errors import RecordsError
-from evalkit.plumbing.jsonl import LONGEST, MIB, bounded_lines
-from evalkit.plumbing.sources import check_expansion, opened
+from evalkit.plumbing.jsonl import LONGEST, MIB
+from evalkit.plumbing.sources import check_expansion, lines
 
 Record = tuple[str, dict[str, Any]]
 """Where it stands (`file:line`), and one object of a file of rows."""
@@ -86,14 +86,13 @@ def separator_of(header: str) -> str:
 def _text_lines(path: Path) -> Iterator[str]:
     """Lines with their ends, as the csv module wants them: an end inside quotes is part of the cell."""
     decoder = codecs.getincrementaldecoder("utf-8-sig")()
-    with opened(path) as file:
-        for where, line in bounded_lines(file, path, LONGEST):
-            try:
-                yield decoder.decode(line)
-            except UnicodeDecodeError as error:
-                raise RecordsError(
-                    f"{where}: not UTF-8 (byte {error.start + 1} of the line); save the file as UTF-8"
-                ) from None
+    for where, line in lines(path):
+        try:
+            yield decoder.decode(line)
+        except UnicodeDecodeError as error:
+            raise RecordsError(
+                f"{where}: not UTF-8 (byte {error.start + 1} of the line); save the file as UTF-8"
+            ) from None
 
 
 def _chained(header: str, lines: Iterator[str]) -> Iterator[str]:
@@ -117,7 +116,7 @@ def parquet_objects(path: Path) -> Iterator[Record]:
 
 
 def _check_groups(file: Any, path: Path) -> None:
-    groups = [file.metadata.row_group(place).total_byte_size for place in range(file.metadata.num_row_groups)]
+    groups = [file.metadata.row_group(index).total_byte_size for index in range(file.metadata.num_row_groups)]
     check_expansion(sum(groups), path.stat().st_size, str(path))
     if max(groups, default=0) > GROUP:
         raise RecordsError(f"{path} has row groups of more than {GROUP // MIB:,} MiB; write it with smaller ones")

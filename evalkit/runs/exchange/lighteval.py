@@ -55,7 +55,7 @@ def _rows_of(
     task, number = doc.get("task_name"), doc.get("id")
     thoughts = response.get("reasonings")
     thoughts = thoughts if isinstance(thoughts, list) else []
-    for place, text in enumerate(texts):
+    for index, text in enumerate(texts):
         yield TextRow(
             where=where,
             prompt_id=id_of(query) if not task or number in (None, "") else f"{task}/{id_in(number, 'doc.id', where)}",
@@ -63,7 +63,7 @@ def _rows_of(
             completion=text,
             messages=messages,
             answer=_gold(doc),
-            thinking=str(thoughts[place]) if place < len(thoughts) and thoughts[place] is not None else None,
+            thinking=str(thoughts[index]) if index < len(thoughts) and thoughts[index] is not None else None,
             # One number a question: of its one text, or of all of them.
             scores=scores if len(texts) == 1 else {},
             prompt_scores={} if len(texts) == 1 else scores,
@@ -84,7 +84,7 @@ def _named(row: Mapping[str, Any], column: str) -> Any:
 
 
 def _struct(row: Mapping[str, Any], column: str, where: str) -> Mapping[str, Any]:
-    found = _named(row, column)
-    if not isinstance(found, dict):
-        raise RecordsError(f"{where}: {column} is {short(found)}; lighteval writes a record of several fields there")
-    return found
+    fields = _named(row, column)
+    if not isinstance(fields, dict):
+        raise RecordsError(f"{where}: {column} is {short(fields)}; lighteval writes a record of several fields there")
+    return fields

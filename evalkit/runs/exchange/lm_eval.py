@@ -58,8 +58,8 @@ def read_lm_eval(records: Iterable[Record], tally: Tally) -> Iterator[TextRow]:
             for _ in range(len(draws) - len(texts)):
                 tally.leave("a draw is no text", where)
         question.filters.add(filtered)
-        found = scores_in({name: row.get(name) for name in _metrics(row, where)}, tally)
-        question.scores |= {(name, filtered): value for name, value in found.items()}
+        scores = scores_in({name: row.get(name) for name in _metrics(row, where)}, tally)
+        question.scores |= {(name, filtered): value for name, value in scores.items()}
     filters = {name for question in questions.values() for _, name in question.scores}
     for question in questions.values():
         yield from _rows_of(question, len(filters) > 1)
@@ -105,10 +105,10 @@ def _draws(resps: Any, where: str) -> list[Any]:
     """What is drawn, in lists of lists: texts, or numbers where log-probs were asked."""
     if not isinstance(resps, list):
         raise RecordsError(f"{where}: resps is {short(resps)}; it must be a list of the draws")
-    found = []
-    for one in resps:
-        found += _draws(one, where) if isinstance(one, list) else [one]
-    return found
+    draws = []
+    for draw in resps:
+        draws += _draws(draw, where) if isinstance(draw, list) else [draw]
+    return draws
 
 
 def _are_log_probs(draws: Sequence[Any]) -> bool:
@@ -126,12 +126,12 @@ def _is_negative(text: Any) -> bool:
 
 def _prompt(arguments: Any, where: str) -> Any:
     """The first argument of the first request: `[[prompt, settings]]`, or `{gen_args_0: {arg_0: prompt}}`."""
-    found = arguments
+    prompt = arguments
     for _ in range(2):
-        if isinstance(found, dict) and found:
-            found = next(iter(found.values()))
-        elif isinstance(found, list) and found and not isinstance(found[0], dict):
-            found = found[0]
-    if not found or not isinstance(found, str | list):
+        if isinstance(prompt, dict) and prompt:
+            prompt = next(iter(prompt.values()))
+        elif isinstance(prompt, list) and prompt and not isinstance(prompt[0], dict):
+            prompt = prompt[0]
+    if not prompt or not isinstance(prompt, str | list):
         raise RecordsError(f"{where}: arguments is {short(arguments)}; it must hold the prompt first")
-    return found
+    return prompt

@@ -43,9 +43,9 @@ class Row(BaseModel):
     @classmethod
     def _is_text(cls, value: Any) -> Any:
         """A number here is a wrong column more often than an answer."""
-        for one in value if isinstance(value, list | tuple) else [value]:
-            if isinstance(one, int | float):
-                raise ValueError(f"a completion is {one!r}, which is no text; write it in quotes if it is an answer")
+        for item in value if isinstance(value, list | tuple) else [value]:
+            if isinstance(item, int | float):
+                raise ValueError(f"a completion is {item!r}, which is no text; write it in quotes if it is an answer")
         return value
 
     @field_validator("prompt_id", "prompt", "arm", mode="before")
