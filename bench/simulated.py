@@ -27,6 +27,7 @@ from evalkit.records import Adapter, Checkpoint, Completion, Rendered, Sampling
 ORDERS = "EVALKIT_SIMULATED_ENGINE"
 """Environment variable that names the file of orders."""
 VOCABULARY = 5000
+POLL_SECONDS = 0.05
 
 
 class SimulatedEngine:
@@ -62,6 +63,8 @@ class SimulatedEngine:
     ) -> list[Completion]:
         self._fail([prompt.prompt_id for prompt in prompts], len(prompts) * sampling.n)
         time.sleep(self._orders.get("call_seconds", 0))
+        while "gate" in self._orders and not Path(self._orders["gate"]).exists():
+            time.sleep(POLL_SECONDS)
         count = len(prompts) * sampling.n
         rng = np.random.default_rng(seed)
         tokens = np.minimum(rng.zipf(1.3, (count, sampling.max_tokens)), VOCABULARY) - 1

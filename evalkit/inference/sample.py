@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from operator import attrgetter
 
 from evalkit.errors import EngineError, StoreError
-from evalkit.inference.engines.base import Engine, Progress, by_load
+from evalkit.inference.engines.base import Engine, Metered, Progress, by_load
 from evalkit.inference.manifest import chosen
 from evalkit.inference.plan import Loaded, Plan, Shard, halves_of
 from evalkit.inference.speeds import Speed, remember_speed
@@ -17,7 +17,7 @@ from evalkit.metrics.summary import Alarm
 from evalkit.plumbing.array_cache import key_of
 from evalkit.plumbing.progress import Listener
 from evalkit.plumbing.prose import listed
-from evalkit.records import Completion, Group
+from evalkit.records import Completion, Group, Usage
 from evalkit.runs.folder import Store
 from evalkit.runs.thinking import apart
 
@@ -32,6 +32,10 @@ def missing_shards(plan: Plan, store: Store, fresh: bool = False) -> list[Shard]
         for shard in plan.shards
         if not store.holds(shard.key, shard.arm.name, shard.shared and not fresh, shard.distribution)
     ]
+
+
+_Drawn = tuple[list[Completion], list[Usage]]
+"""What a call draws, and what its requests took where the engine tells."""
 
 
 @dataclass(frozen=True)
@@ -138,8 +142,16 @@ class _Drawing:
         """A shard as a call; `planned` is the key of the one that it is, or is a part of."""
         loaded = self._plan.checkpoints[shard.arm.checkpoint]
 
-        def ask(engine: Engine, progress: Progress) -> list[Completion]:
-            return shard.drawn(engine.sample(shard.prompts, shard.sampling, shard.seed, progress))
+        def ask(engine: Engine, progress: Progress) -> _Drawn:
+            used: list[Usage] = []
+            if isinstance(engine, Metered):
+                engine.meter = used.append
+            try:
+                return shard.drawn(engine.sample(shard.prompts, shard.sampling, shard.seed, progress)), used
+            except BaseException:
+                if used:  # of a server, which is asked in the thread that keeps the folder
+                    self._store.note_unfinished(shard.arm.name, used)
+                raise
 
         def halves(of_one_prompt: bool) -> list[Call]:
             return [self._call(half, planned) for half in halves_of(shard, loaded, of_one_prompt)]
@@ -148,14 +160,16 @@ class _Drawing:
             loaded.checkpoint,
             shard.size,
             ask,
-            keep=lambda completions: self._keep(shard, planned, completions),
+            keep=lambda drawn: self._keep(shard, planned, drawn),
             halves=halves,
             refuse=lambda error: self._refuse(shard, planned, error),
         )
 
-    def _keep(self, shard: Shard, planned: str, completions: list[Completion]) -> None:
-        stored = self._store.put(shard.key, completions, shard.arm.name, shard.shared, call=shard.call)
-        self._tallies[shard.arm.checkpoint].add(shard, completions, stored)
+    def _keep(self, shard: Shard, planned: str, drawn: _Drawn) -> None:
+        completions, used = drawn
+        call = replace(shard.call, usage=tuple(used))
+        stored = self._store.put(shard.key, completions, shard.arm.name, shard.shared, call=call)
+        self._tallies[shard.arm.checkpoint].add(shard, drawn, stored)
         self._parts.setdefault(planned, []).append(shard)
         self._sampled += shard.size
 
@@ -176,11 +190,34 @@ class _Tally:
     tokens: Counter[str] = field(default_factory=Counter)
     counts: Counter[str] = field(default_factory=Counter)
     stored: int = 0
+    prompt_tokens: int = 0
+    prompt_letters: int = 0
 
-    def add(self, shard: Shard, completions: Sequence[Completion], stored: int) -> None:
-        self.tokens[shard.distribution] += sum(len(completion.token_ids) for completion in completions)
+    def add(self, shard: Shard, drawn: _Drawn, stored: int) -> None:
+        completions, used = drawn
+        letters = {prompt.prompt_id: prompt.letters for prompt in shard.prompts}
+        self.tokens[shard.distribution] += _tokens_of(completions, used)
         self.counts[shard.distribution] += shard.size
         self.stored += stored
+        self.prompt_tokens += sum(usage.prompt_tokens for usage in used)
+        self.prompt_letters += sum(letters[usage.prompt_id] for usage in used)
 
     def speed(self, loading: float, seconds: float) -> Speed:
-        return Speed(loading, seconds, self.counts.total(), dict(self.tokens), dict(self.counts), self.stored)
+        return Speed(
+            loading,
+            seconds,
+            self.counts.total(),
+            dict(self.tokens),
+            dict(self.counts),
+            self.stored,
+            self.prompt_tokens,
+            self.prompt_letters,
+        )
+
+
+def _tokens_of(drawn: Sequence[Completion], used: Sequence[Usage]) -> int:
+    """Tokens of completions; where their ids are not told, as many as the server counted for each draw."""
+    tokens, draws = sum(len(completion.token_ids) for completion in drawn), sum(usage.draws for usage in used)
+    if tokens or not draws:
+        return tokens
+    return round(sum(usage.completion_tokens for usage in used) / draws * len(drawn))

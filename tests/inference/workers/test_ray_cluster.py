@@ -50,21 +50,26 @@ def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callabl
 def test_a_node_lost_in_the_middle_changes_nothing(
     cluster: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with simulated(tmp_path, call_seconds=0.5) as log:
+    with simulated(tmp_path) as log:
         alone = run_on("simulated", tmp_path / "alone", monkeypatch)
         log.unlink()
+    gate = tmp_path / "gate"
+    with simulated(tmp_path, gate=str(gate)) as log:
         nodes = cluster(3)
 
         def lose_one() -> None:
-            while not log.exists() or log.read_text().count("call") < 2:
+            """When each node has a call that it waits in."""
+            while not log.exists() or log.read_text().count("call") < 3:
                 time.sleep(0.05)
             nodes.remove_node(sorted(nodes.worker_nodes, key=str)[0], allow_graceful=False)
+            gate.touch()
 
         losing = threading.Thread(target=lose_one)
         losing.start()
         lost = run_on(f"ray:simulated@{nodes.address}", tmp_path / "lost", monkeypatch)
         losing.join()
-        assert len({line.split()[1] for line in log.read_text().splitlines()}) >= 3
+        logged = [line.split()[0] for line in log.read_text().splitlines()]
+        assert logged.count("call") == PROMPTS * N // 64 + 1
     assert summary(lost) == summary(alone)
     assert lost.sampled == alone.sampled == PROMPTS * N
 
