@@ -176,6 +176,8 @@ class Checkpoint:
     """Whether other weights would change the fingerprint; if not, no other run may take its samples."""
     adapter: Adapter | None = None
     """What changes the weights in `location`; None where they are served as they are."""
+    batch: bool = False
+    """Whether its server is to be asked through its batch interface."""
 
     @property
     def is_remote(self) -> bool:

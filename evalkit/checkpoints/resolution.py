@@ -24,6 +24,8 @@ def resolve(name: str, spec: CheckpointSpec, remembered: Mapping[str, str] | Non
     try:
         if is_url(spec.path):
             return _remote(name, spec, remembered)
+        if spec.batch:
+            raise CheckpointError(f"`batch: true` is for servers, and {spec.path} is none; leave it out")
         folder, adapter = find_weights(spec)
     except CheckpointError as error:
         raise CheckpointError(f"checkpoint {name!r}: {error}") from error
@@ -74,4 +76,5 @@ def _remote(name: str, spec: CheckpointSpec, remembered: Mapping[str, str] | Non
         dtype=spec.dtype,
         served=tuple(sorted(served.facts.items())),
         names_weights=served.names_weights,
+        batch=spec.batch,
     )

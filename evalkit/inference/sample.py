@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from operator import attrgetter
 
 from evalkit.errors import StoreError
 from evalkit.inference.engines.base import Engine, by_load, open_engine
+from evalkit.inference.engines.openai_batch import OpenAIBatchEngine
 from evalkit.inference.manifest import chosen
 from evalkit.inference.plan import Loaded, Plan, Shard
 from evalkit.inference.speeds import Speed, remember_speed
@@ -39,7 +40,13 @@ def sample_missing(plan: Plan, store: Store, tell: Listener, fresh: bool = False
     if lost := [shard.key for shard in missing if shard.part]:
         raise StoreError(f"shard {lost[0]} was lost since the run began; give the same command again")
     todo = {shard.arm.checkpoint for shard in missing}
-    for names in by_load([(one.engine, one.checkpoint) for name, one in plan.checkpoints.items() if name in todo]):
+    loads = by_load([(one.engine, one.checkpoint) for name, one in plan.checkpoints.items() if name in todo])
+    asked = [plan.checkpoints[names[0]] for names in loads]
+    # What takes a day is asked for first and waited for last.
+    queued = [one for one in asked if one.engine == OpenAIBatchEngine.name]
+    for loaded in queued:
+        _submit(loaded, missing, store, tell)
+    for names in sorted(loads, key=lambda names: plan.checkpoints[names[0]] in queued):
         _sample([plan.checkpoints[name] for name in names], missing, store, tell)
     return sum(shard.size for shard in missing)
 
@@ -76,6 +83,13 @@ def put_kept(store: Store, plan: Plan, groups: dict[str, list[Group]]) -> dict[s
     return keys
 
 
+def _submit(loaded: Loaded, missing: Sequence[Shard], store: Store, tell: Listener) -> None:
+    with open_engine(loaded.engine, loaded.checkpoint, loaded.max_length) as engine:
+        assert isinstance(engine, OpenAIBatchEngine)
+        shards = [shard for shard in missing if shard.arm.checkpoint == loaded.checkpoint.name]
+        engine.submit_calls(shards, store.folder, tell)
+
+
 def _sample(members: Sequence[Loaded], missing: Sequence[Shard], store: Store, tell: Listener) -> None:
     """Sample all that is missing of checkpoints that share a load."""
     first, *others = (one.checkpoint for one in members)
@@ -98,9 +112,20 @@ def _draw(engine: Engine, shards: Sequence[Shard], load: float, store: Store, te
     stored = 0
     tell.stage(f"sample {shards[0].arm.checkpoint}", sum(shard.size for shard in shards))
     ready = time.monotonic()
-    for shard in shards:
-        drawn = shard.drawn(engine.sample(shard.prompts, shard.sampling, shard.seed, tell.advance))
+    for shard, completions in _completions(engine, shards, store, tell):
+        drawn = shard.drawn(completions)
         stored += store.put(shard.key, drawn, shard.arm.name, shard.shared, call=shard.call)
         counts[shard.distribution] += shard.size
         tokens[shard.distribution] += sum(len(completion.token_ids) for completion in drawn)
     return Speed(load, time.monotonic() - ready, counts.total(), dict(tokens), dict(counts), stored)
+
+
+def _completions(
+    engine: Engine, shards: Sequence[Shard], store: Store, tell: Listener
+) -> Iterator[tuple[Shard, list[Completion]]]:
+    if isinstance(engine, OpenAIBatchEngine):
+        for place, completions in engine.sample_calls(shards, store.folder, tell):
+            yield shards[place], completions
+    else:
+        for shard in shards:
+            yield shard, engine.sample(shard.prompts, shard.sampling, shard.seed, tell.advance)

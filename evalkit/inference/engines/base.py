@@ -142,7 +142,7 @@ def choose_engine(asked: str, checkpoint: Checkpoint) -> str:
     """
     if asked == "auto":
         if checkpoint.is_remote:
-            return "openai"
+            return "openai-batch" if checkpoint.batch else "openai"
         return (
             "vllm"
             if engine_class("vllm").missing() is None and not _refusal("vllm", checkpoint)
@@ -153,8 +153,8 @@ def choose_engine(asked: str, checkpoint: Checkpoint) -> str:
         raise InputError(
             f"engine {asked} loads weights, but checkpoint {checkpoint.name!r} is a server; use auto or openai"
         )
-    if asked == "openai" and not checkpoint.is_remote:
-        raise InputError(f"engine openai needs a server's URL; checkpoint {checkpoint.name!r} is {checkpoint.source}")
+    if asked in ("openai", "openai-batch") and not checkpoint.is_remote:
+        raise InputError(f"engine {asked} needs a server's URL; checkpoint {checkpoint.name!r} is {checkpoint.source}")
     lacking = engine.missing()
     if lacking is not None:
         raise InputError(f"engine {asked} cannot be used here: {lacking}")

@@ -164,6 +164,13 @@ class OpenAIEngine:
                 self._leave_out(refused, f"the server refuses it ({one_line(error.message)})")
 
     async def _request(self, client: AsyncOpenAI, prompt: Rendered, sampling: Sampling, n: int, seed: int) -> Any:
+        settings = self._settings(prompt, sampling, n, seed)
+        if self._chats:
+            return await client.chat.completions.create(**settings)
+        return await client.completions.create(**settings)
+
+    def _settings(self, prompt: Rendered, sampling: Sampling, n: int, seed: int) -> dict[str, Any]:
+        """What one request asks for; `extra_body` holds what is no part of the OpenAI API."""
         settings: dict[str, Any] = {
             "model": self._model,
             "n": n,
@@ -181,13 +188,12 @@ class OpenAIEngine:
         if self._chats:
             if "logprobs" not in self._left_out:
                 settings["logprobs"] = True
-            messages = [{"role": role, "content": text} for role, text in prompt.messages]
             if prompt.chat_template_kwargs:
                 settings["extra_body"]["chat_template_kwargs"] = json.loads(prompt.chat_template_kwargs)
-            return await client.chat.completions.create(messages=messages, **settings)
+            return settings | {"messages": [{"role": role, "content": text} for role, text in prompt.messages]}
         if "logprobs" not in self._left_out:
             settings["logprobs"] = 0
-        return await client.completions.create(prompt=prompt.text, **settings)
+        return settings | {"prompt": prompt.text}
 
     def _extras(self, sampling: Sampling) -> dict[str, Any]:
         """What is no part of the OpenAI API; other servers may refuse to hear of it, so they are told what departs."""
