@@ -88,7 +88,9 @@ def test_a_run_killed_at_any_moment_submits_nothing_twice(batching: BatchingServ
     assert [row["ended"] for row in asked(tmp_path)] == ["completed"] * 2
     names = [row["custom_id"] for requests in batching.requests() for row in requests]
     assert len(set(names)) == len(names) == 2 * 2 * 2, "checkpoints x temperatures x prompts, each once"
-    said = [row for path in (tmp_path / "run" / "completions").glob("*.parquet") for row in read_table(path).to_pylist()]
+    said = [
+        row for path in (tmp_path / "run" / "completions").glob("*.parquet") for row in read_table(path).to_pylist()
+    ]
     prompts = {"one": "Name a colour.", "two": "Name a tree."}
     assert len(said) == 2 * 2 * 2 * 3
     assert all(row["text"].startswith(prompts[row["prompt_id"]]) for row in said)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from evalkit.errors import InputError
-from evalkit.inference.engines.base import by_load
+from evalkit.inference.engines.base import LETTERS_OF_TOKEN, by_load
 from evalkit.inference.engines.decoding import GREEDY_BELOW
 from evalkit.inference.manifest import check_fresh, continued, known_rows, new_manifest
 from evalkit.inference.plan import Loaded, Plan, Shard
@@ -20,8 +20,6 @@ from evalkit.runs.manifest import Manifest, ShardRow
 
 BYTES_OF_TOKEN = 12.0
 """On the disk where nothing is known yet: id, log-prob and some letters."""
-LETTERS_OF_TOKEN = 4
-"""Of English text; OpenAI's rule of thumb, for prompts that a server makes tokens of."""
 
 
 @dataclass(frozen=True)

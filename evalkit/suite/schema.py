@@ -304,7 +304,9 @@ def _check_voice(measure: Measure, voices: Examples, where: str) -> None:
 
 def _without_lab(checkpoints: Mapping[str, Any], models: Mapping[str, str]) -> dict[str, Any]:
     """The built-in checkpoints are the lab base's relatives: beside another baseline they would mean nothing."""
-    return {name: spec for name, spec in checkpoints.items() if name in models or not spec["path"].startswith("lab:")}
+    return {
+        name: spec for name, spec in checkpoints.items() if name in models or not str(spec["path"]).startswith("lab:")
+    }
 
 
 def _override(suite: Suite, asked: Overrides) -> Suite:

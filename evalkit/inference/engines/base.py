@@ -22,6 +22,8 @@ GROUP = "evalkit.engines"
 DISTRIBUTION_ENGINE = "transformers"
 """The engine that gives whole next-token distributions, whichever one sampled: tests hold the local engines to the same
 log-probs."""
+LETTERS_OF_TOKEN = 4
+"""Of English text; OpenAI's rule of thumb, for prompts that a server makes tokens of."""
 Pair = tuple[tuple[int, ...], tuple[int, ...]]
 """(prompt token ids, completion token ids)."""
 Progress = Callable[[int, int], None]
@@ -142,7 +144,7 @@ def choose_engine(asked: str, checkpoint: Checkpoint) -> str:
     """
     if asked == "auto":
         if checkpoint.is_remote:
-            return "openai-batch" if checkpoint.batch else "openai"
+            return "openai-batch" if checkpoint.serving.batch else "openai"
         return (
             "vllm"
             if engine_class("vllm").missing() is None and not _refusal("vllm", checkpoint)

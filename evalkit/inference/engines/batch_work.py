@@ -13,11 +13,9 @@ from typing import Any, Protocol
 
 from evalkit.checkpoints.servers import one_line
 from evalkit.inference.engines.decoding import GREEDY_BELOW
+from evalkit.inference.engines.dispatch import TRIED_AGAIN
 from evalkit.plumbing.prose import counted
-from evalkit.records import Completion, Rendered, Sampling
-
-PASSING = (408, 409, 429)
-"""Statuses of one request that another try may change, as all from 500 on may."""
+from evalkit.records import Completion, Rendered, Sampling, Usage
 
 
 class Call(Protocol):
@@ -73,12 +71,30 @@ class Came:
         return "; ".join(f"{why} ({counted(n, 'request')})" for why, n in (self.refused + self.lost).most_common(3))
 
 
+@dataclass(frozen=True)
+class Answer:
+    """What a request brought, and took."""
+
+    completions: tuple[Completion, ...]
+    usage: Usage | None
+
+
+@dataclass(frozen=True)
+class Whole:
+    """A call whose draws have all come."""
+
+    place: int
+    """Among the calls."""
+    completions: list[Completion]
+    usages: list[Usage]
+
+
 class Work:
     """Calls, and the draws of them that have come."""
 
     def __init__(self, calls: Sequence[Call]) -> None:
         self._calls = {call.key: (place, call) for place, call in enumerate(calls)}
-        self._came: dict[str, list[Completion]] = {}
+        self._came: dict[str, Answer] = {}
 
     @property
     def is_done(self) -> bool:
@@ -103,35 +119,29 @@ class Work:
         )
         return [request for request in asked if request.n > 0]
 
-    def take(self, request: Request, completions: Sequence[Completion]) -> bool:
+    def take(self, request: Request, answer: Answer) -> bool:
         """Keep what a request brought; whether it is new. Of two answers to one request the first counts."""
-        if request.name in self._came or not completions:
+        if request.name in self._came or not answer.completions:
             return False
-        self._came[request.name] = list(completions[: request.n])
+        self._came[request.name] = answer
         return True
 
-    def finished(self) -> Iterator[tuple[int, list[Completion]]]:
-        """(place of a call, its completions) of calls whose draws have all come, which are then held no longer."""
+    def finished(self) -> Iterator[Whole]:
+        """Calls whose draws have all come, which are then held no longer."""
         for key, (place, call) in list(self._calls.items()):
             drawn = [self._draws(call, index) for index in range(len(call.prompts))]
             if all(len(draws) == draws_of(call) for draws in drawn):
                 del self._calls[key]
-                for name in [name for name in self._came if name.startswith(f"{key}.")]:
-                    del self._came[name]
-                yield (
-                    place,
-                    [
-                        replace(draws[slot % len(draws)], slot=slot)
-                        for draws in drawn
-                        for slot in range(call.sampling.n)
-                    ],
-                )
+                answers = [self._came.pop(name) for name in list(self._came) if name.startswith(f"{key}.")]
+                slots = range(call.sampling.n)
+                completions = [replace(draws[slot % len(draws)], slot=slot) for draws in drawn for slot in slots]
+                yield Whole(place, completions, [answer.usage for answer in answers if answer.usage is not None])
 
     def _draws(self, call: Call, index: int) -> list[Completion]:
         draws: list[Completion] = []
         while len(draws) < draws_of(call) and (more := self._came.get(Request(call, index, len(draws)).name)):
-            draws += more
-        return draws
+            draws += more.completions
+        return draws[: draws_of(call)]
 
 
 def draws_of(call: Call) -> int:
@@ -142,28 +152,13 @@ def draws_of(call: Call) -> int:
 def answer_of(row: Mapping[str, Any]) -> tuple[Mapping[str, Any] | None, str, bool]:
     """(body of the answer, why there is none, whether another try may bring one) of a line of results."""
     response, error = row.get("response"), row.get("error")
-    if isinstance(response, dict):
-        status, body = response.get("status_code"), response.get("body")
-        if status == 200 and isinstance(body, dict) and _has_choices(body):
-            return body, "", False
-        if isinstance(status, int) and status != 200:
-            told = body.get("error") if isinstance(body, dict) else body
-            said = told.get("message") if isinstance(told, dict) else told
-            passing = status in PASSING or status >= 500
-            return None, f"status {status}{f': {one_line(str(said))}' if said else ''}", passing
-        return None, "an answer without choices", True
-    said = (error.get("message") or error.get("code")) if isinstance(error, dict) else error
-    return None, one_line(str(said)) if said else "neither an answer nor an error", True
-
-
-def _has_choices(body: Mapping[str, Any]) -> bool:
-    choices = body.get("choices")
-    return (
-        isinstance(choices, list)
-        and bool(choices)
-        and all(
-            isinstance(choice, dict)
-            and (isinstance(choice.get("message"), dict) or isinstance(choice.get("text"), str))
-            for choice in choices
-        )
-    )
+    if not isinstance(response, dict):
+        said = (error.get("message") or error.get("code")) if isinstance(error, dict) else error
+        return None, one_line(str(said)) if said else "neither an answer nor an error", True
+    status, body = response.get("status_code"), response.get("body")
+    if status == 200 and isinstance(body, dict):
+        return body, "", False
+    told = body.get("error") if isinstance(body, dict) else body
+    said = told.get("message") if isinstance(told, dict) else told
+    passing = not isinstance(status, int) or status in TRIED_AGAIN or status >= 500 or status == 200
+    return None, f"status {status}{f': {one_line(str(said))}' if said else ''}", passing

@@ -15,14 +15,15 @@ from pathlib import Path
 from typing import Any
 
 from evalkit.errors import EngineError
+from evalkit.inference.engines.answers import BadAnswer, read_choices, read_usage
 from evalkit.inference.engines.base import Progress
 from evalkit.inference.engines.batch_ledger import Batch, Ledger
 from evalkit.inference.engines.batch_server import GONE, WAITS, BatchServer, State
-from evalkit.inference.engines.batch_work import Call, Came, Request, Work, answer_of
-from evalkit.inference.engines.openai import OPTIONAL, OpenAIEngine, request_seeds
+from evalkit.inference.engines.batch_work import Answer, Call, Came, Request, Work, answer_of
+from evalkit.inference.engines.openai import OPTIONAL, OpenAIEngine, completion_of, request_seeds
 from evalkit.plumbing.progress import Listener
 from evalkit.plumbing.prose import counted
-from evalkit.records import Checkpoint, Completion, Rendered, Sampling
+from evalkit.records import Checkpoint, Completion, Rendered, Sampling, Usage
 
 MOST_REQUESTS = 50_000
 MOST_BYTES = 200_000_000
@@ -62,9 +63,11 @@ class OpenAIBatchEngine(OpenAIEngine):
                 tell.stage(
                     f"collect {self._checkpoint.name}", sum(len(call.prompts) * call.sampling.n for call in calls)
                 )
-                for place, completions in work.finished():
-                    tell.advance(len(completions), sum(len(one.token_ids) for one in completions))
-                    yield place, completions
+                for whole in work.finished():
+                    tell.advance(len(whole.completions), sum(len(one.token_ids) for one in whole.completions))
+                    for usage in whole.usages:
+                        self.meter(usage)
+                    yield whole.place, whole.completions
                 if work.is_done:
                     return
                 self._submit(work, ledger, server, tell)
@@ -159,21 +162,24 @@ class OpenAIBatchEngine(OpenAIEngine):
                 continue
             told.add(request.name)
             body, why, passing = answer_of(row)
-            if body is not None:
-                came.answered += work.take(request, self._completions_in(request, body))
+            try:
+                answer = None if body is None else self._answer(request, body)
+            except BadAnswer as error:
+                answer, why, passing = None, str(error), True
+            if answer is not None:
+                came.answered += work.take(request, answer)
             else:
                 (came.lost if passing else came.refused)[why] += 1
         silent = sum(name not in told and work.request(name) is not None for name in ledger.asked(batch))
         if silent:
             came.lost[f"the batch is {state.status}{f': {state.why}' if state.why else ''}"] += silent
 
-    def _completions_in(self, request: Request, body: Mapping[str, Any]) -> list[Completion]:
-        from openai.types import CompletionChoice
-        from openai.types.chat.chat_completion import Choice
-
-        kind = Choice if self._chats else CompletionChoice
-        choices = sorted(body["choices"], key=lambda choice: choice.get("index") or 0)
-        return [self._completion(request.prompt, 0, kind.construct(**choice)) for choice in choices]
+    def _answer(self, request: Request, body: Mapping[str, Any]) -> Answer:
+        """Raises `BadAnswer`."""
+        choices = read_choices(body, self._chats)[: request.n]
+        counts = read_usage(body)
+        usage = Usage(request.prompt.prompt_id, len(choices), *counts) if counts else None
+        return Answer(tuple(completion_of(request.prompt, 0, choice) for choice in choices), usage)
 
     def _leave_out_refused(self, came: Came, ledger: Ledger) -> bool:
         """Whether requests were refused for what the samples do not depend on; it is then not sent any more."""

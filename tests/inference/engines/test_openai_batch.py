@@ -17,7 +17,7 @@ from evalkit.inference.engines.base import choose_engine
 from evalkit.inference.engines.openai import request_seeds
 from evalkit.inference.engines.openai_batch import OpenAIBatchEngine, batches_of
 from evalkit.plumbing.progress import Quiet
-from evalkit.records import Checkpoint, Completion, Rendered, Sampling
+from evalkit.records import Checkpoint, Completion, Rendered, Sampling, Serving
 from tests.batches_served import BatchingServer, chat_answer
 from tests.batches_served import batching as batching
 
@@ -50,8 +50,10 @@ def calls(sampling: Make) -> list[Called]:
     return [Called(f"{place}" * 32, place, prompts, sampling(n=2)) for place in (1, 2)]
 
 
-def served(server: BatchingServer, **more: Any) -> Checkpoint:
-    return Checkpoint("tuned", "tuned", server.url, server.url, "m", None, "f" * 64, "auto", batch=True, **more)
+def served(server: BatchingServer) -> Checkpoint:
+    return Checkpoint(
+        "tuned", "tuned", server.url, server.url, "m", None, "f" * 64, "auto", serving=Serving(batch=True)
+    )
 
 
 def collected(
