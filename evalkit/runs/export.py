@@ -192,7 +192,7 @@ def _inspect_log(rows: Sequence[Exported], suite: str, created: str) -> bytes:
 
 def _inspect_sample(row: Exported, arm: str) -> dict[str, Any]:
     said = _message("assistant", row["completion"])
-    reason = "max_tokens" if row["finish_reason"] == "length" else "stop"
+    reason = {"length": "max_tokens", "withheld": "content_filter"}.get(row["finish_reason"], "stop")
     return {
         "id": row["prompt_id"],
         "epoch": row["sample"] + 1,

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from importlib.metadata import EntryPoint, entry_points
 from typing import Protocol
 
+from evalkit.checkpoints.providers import PROVIDERS, provider_of
 from evalkit.errors import InputError
 from evalkit.plumbing.child_process import Remote, open_child
 from evalkit.plumbing.did_you_mean import did_you_mean
@@ -142,7 +143,10 @@ def choose_engine(asked: str, checkpoint: Checkpoint) -> str:
 
     Raises `InputError` if there is no such engine, if it is not installed, or if it cannot serve that checkpoint.
     """
+    provider = provider_of(checkpoint.source)
     if asked == "auto":
+        if provider is not None:
+            return provider.scheme
         if checkpoint.is_remote:
             return "openai-batch" if checkpoint.serving.batch else "openai"
         return (
@@ -155,6 +159,11 @@ def choose_engine(asked: str, checkpoint: Checkpoint) -> str:
         raise InputError(
             f"engine {asked} loads weights, but checkpoint {checkpoint.name!r} is a server; use auto or openai"
         )
+    if asked in PROVIDERS and provider is not PROVIDERS[asked]:
+        where = f"checkpoint {checkpoint.name!r} is {checkpoint.source}"
+        raise InputError(f"engine {asked} is for paths like {asked}://MODEL; {where}")
+    if provider is not None and asked != provider.scheme:
+        raise InputError(f"engine {asked} cannot ask {checkpoint.source} (checkpoint {checkpoint.name!r}); use auto")
     if asked in ("openai", "openai-batch") and not checkpoint.is_remote:
         raise InputError(f"engine {asked} needs a server's URL; checkpoint {checkpoint.name!r} is {checkpoint.source}")
     lacking = engine.missing()

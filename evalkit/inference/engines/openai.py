@@ -75,7 +75,7 @@ class OpenAIEngine:
         self._left_out: set[str] = set()
         self._model = checkpoint.model
         self._is_vllm = False
-        self.meter: Callable[[Usage], None] = _unmetered
+        self.meter: Callable[[Usage], None] = unmetered
         self._run(Dispatch.reach)
 
     @property
@@ -91,7 +91,7 @@ class OpenAIEngine:
                 progress(len(done), sum(len(one.token_ids) for one in done))
                 return done
 
-            return await _all(ask(index, prompt) for index, prompt in enumerate(prompts))
+            return await all_of(ask(index, prompt) for index, prompt in enumerate(prompts))
 
         return [completion for done in self._run(ask_all) for completion in done]
 
@@ -101,7 +101,7 @@ class OpenAIEngine:
             raise EngineError(f"the server at {self._url} cannot score given texts; only vLLM servers can")
 
         async def score_all(dispatch: Dispatch) -> list[tuple[float, ...]]:
-            return await _all(self._score(dispatch, *pair) for pair in pairs)
+            return await all_of(self._score(dispatch, *pair) for pair in pairs)
 
         return self._run(score_all)
 
@@ -249,7 +249,7 @@ def request_seeds(seed: int, index: int, n: int) -> list[int]:
     return [begin + slot for slot in range(n)]
 
 
-async def _all(work: Iterable[Coroutine[Any, Any, _Result]]) -> list[_Result]:
+async def all_of(work: Iterable[Coroutine[Any, Any, _Result]]) -> list[_Result]:
     """All results in order; the first failure ends the rest."""
     try:
         async with asyncio.TaskGroup() as group:
@@ -316,5 +316,5 @@ def _scores(content: bytes, tokens: Sequence[int], start: int) -> tuple[float, .
         raise BadAnswer("sent no prompt_logprobs") from None
 
 
-def _unmetered(usage: Usage) -> None:
+def unmetered(usage: Usage) -> None:
     """Nobody asked what it takes."""
