@@ -270,6 +270,11 @@ class Rendered:
     chat_template_kwargs: str = ""
     """JSON of what that server hands to its chat template besides; else empty."""
 
+    @property
+    def letters(self) -> int:
+        """Of all that a server makes tokens of, but for what its chat template adds."""
+        return sum(len(text) for _, text in self.messages) if self.messages else len(self.text)
+
 
 @dataclass(frozen=True, slots=True)
 class Completion:

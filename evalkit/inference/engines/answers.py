@@ -49,11 +49,10 @@ def read_body(content: bytes) -> Mapping[str, Any]:
 def read_usage(body: Mapping[str, Any]) -> tuple[int, int] | None:
     """Prompt and completion tokens of a request; None where the server does not count them."""
     usage = body.get("usage")
-    counts = [usage.get(name) for name in ("prompt_tokens", "completion_tokens")] if isinstance(usage, Mapping) else []
-    if not counts or not all(_is_count(count) for count in counts):
+    if not isinstance(usage, Mapping):
         return None
-    prompt, completion = counts
-    return prompt, completion
+    prompt, completion = _count(usage.get("prompt_tokens")), _count(usage.get("completion_tokens"))
+    return None if prompt is None or completion is None else (prompt, completion)
 
 
 def read_choices(body: Mapping[str, Any], chats: bool) -> list[Choice]:
@@ -98,18 +97,13 @@ def _logprobs(given: Any) -> tuple[float, ...]:
     """Of chats a list of objects, of completions a list of numbers; none where one of them is not told."""
     if not isinstance(given, Mapping):
         return ()
-    tokens = given.get("content")
-    numbers = [token.get("logprob") for token in tokens if isinstance(token, Mapping)] if _is_list(tokens) else None
-    if numbers is None:
-        numbers = given.get("token_logprobs")
+    tokens, numbers = given.get("content"), given.get("token_logprobs")
+    if isinstance(tokens, list):
+        numbers = [token.get("logprob") for token in tokens if isinstance(token, Mapping)]
     if not isinstance(numbers, list) or not all(isinstance(one, int | float) for one in numbers):
         return ()
     return tuple(map(float, numbers))
 
 
-def _is_list(value: Any) -> bool:
-    return isinstance(value, list)
-
-
-def _is_count(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+def _count(value: Any) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None

@@ -247,7 +247,7 @@ class Dispatch:
 
     async def _until(self, seconds: float) -> None:
         """Wait so long, or until a request comes back."""
-        tasks = {asyncio.create_task(self._change.wait())}
+        tasks: set[asyncio.Task[Any]] = {asyncio.create_task(self._change.wait())}
         if seconds < math.inf:
             tasks.add(asyncio.create_task(self._clock.sleep(self._clock.jittered(seconds))))
         try:

@@ -290,8 +290,7 @@ def _reply(response: Any) -> Reply:
 
 def _tokens(prompt: Rendered, sampling: Sampling, n: int) -> float:
     """How many a request may take, by which servers that limit them count it."""
-    texts = [text for _, text in prompt.messages] or [prompt.text]
-    return sum(map(len, texts)) / LETTERS_OF_TOKEN + n * sampling.max_tokens
+    return prompt.letters / LETTERS_OF_TOKEN + n * sampling.max_tokens
 
 
 def completion_of(prompt: Rendered, slot: int, choice: Choice) -> Completion:
