@@ -46,7 +46,7 @@ class ProvidingServer(ThreadingHTTPServer):
         self.cards: dict[str, Row] = {
             "/v1/models/claude-sonnet-4-5": CLAUDE,
             "/v1/models/claude-opus-4-8": CLAUDE | {"id": "claude-opus-4-8"},
-            "/v1beta/models/gemini-2.5-flash": GEMINI,
+            "/v1/models/gemini-2.5-flash": GEMINI,
         }
         self.requests: list[tuple[str, dict[str, str], Row]] = []
         """(path, headers, body) of what was to be generated."""

@@ -21,7 +21,7 @@ checkpoints:
   base: {{path: "{url}", kind: tuned, model: m, batch: true}}
   tuned: {{path: "{url}", kind: tuned, model: m, batch: true, system: "Be brief."}}
 sampling: {{n: 3, max_tokens: 8, temperature: [1.0, 0.5]}}
-metrics: [distinct_k]
+metrics: [length]
 prompts:
   - {{id: one, text: "Name a colour."}}
   - {{id: two, text: "Name a tree."}}

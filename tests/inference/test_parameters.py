@@ -32,7 +32,7 @@ WHOLE = {
     "kind": "tuned",
     "top_k": "64",
     "sampling": "max_tokens: 8",
-    "metric": "distinct_k",
+    "metric": "length",
 }
 
 

@@ -19,7 +19,7 @@ from evalkit.inference.engines.answers import BadAnswer, read_choices, read_usag
 from evalkit.inference.engines.base import Progress
 from evalkit.inference.engines.batch_ledger import Batch, Ledger
 from evalkit.inference.engines.batch_server import GONE, WAITS, BatchServer, State
-from evalkit.inference.engines.batch_work import Answer, Call, Came, Request, Work, answer_of
+from evalkit.inference.engines.batch_work import Answer, Call, Came, Request, Whole, Work, answer_of
 from evalkit.inference.engines.openai import OPTIONAL, OpenAIEngine, completion_of, request_seeds
 from evalkit.plumbing.progress import Listener
 from evalkit.plumbing.prose import counted
@@ -51,23 +51,18 @@ class OpenAIBatchEngine(OpenAIEngine):
         with self._opened(calls, folder) as (work, ledger, server):
             self._submit(work, ledger, server, tell)
 
-    def sample_calls(
-        self, calls: Sequence[Call], folder: Path, tell: Listener
-    ) -> Iterator[tuple[int, list[Completion]]]:
-        """(place in `calls`, its completions) of each, as they become whole.
+    def sample_calls(self, calls: Sequence[Call], folder: Path, tell: Listener) -> Iterator[Whole]:
+        """The calls, as they become whole.
 
         Raises `EngineError` where requests are refused or batches were stopped; what came lies in the folder.
         """
+        completions = sum(len(call.prompts) * call.sampling.n for call in calls)
         with self._opened(calls, folder) as (work, ledger, server):
             while True:
-                tell.stage(
-                    f"collect {self._checkpoint.name}", sum(len(call.prompts) * call.sampling.n for call in calls)
-                )
+                tell.stage(f"collect {self._checkpoint.name}", completions)
                 for whole in work.finished():
                     tell.advance(len(whole.completions), sum(len(one.token_ids) for one in whole.completions))
-                    for usage in whole.usages:
-                        self.meter(usage)
-                    yield whole.place, whole.completions
+                    yield whole
                 if work.is_done:
                     return
                 self._submit(work, ledger, server, tell)

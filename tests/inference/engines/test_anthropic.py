@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Callable
 from typing import Any
 
@@ -95,7 +94,6 @@ def test_thinking_is_apart_and_endings_are_told_from_each_other(
     assert (one.text, one.finish_reason, one.thinking, one.is_answer) == (text, finish, thinking, is_answer)
 
 
-@pytest.mark.skipif(not importlib.util.find_spec("anthropic"), reason="Anthropic's package is the witness here")
 def test_anthropics_own_package_reads_what_the_server_answers_and_knows_all_that_is_sent(
     providing: ProvidingServer, sampling: Make
 ) -> None:

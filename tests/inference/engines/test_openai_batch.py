@@ -60,7 +60,7 @@ def collected(
     server: BatchingServer, calls: Sequence[Called], folder: Path, tell: Heard | None = None
 ) -> list[list[Completion]]:
     engine = OpenAIBatchEngine(served(server), 0)
-    done = dict(engine.sample_calls(calls, folder, tell or Heard()))
+    done = {whole.place: whole.completions for whole in engine.sample_calls(calls, folder, tell or Heard())}
     return [done[place] for place in range(len(calls))]
 
 
@@ -268,7 +268,7 @@ def test_results_that_are_none_are_no_answers(batching: BatchingServer, calls: l
     def garbage(request: dict[str, Any]) -> tuple[int, dict[str, Any]]:
         if len(batching.batches) > 1:
             return chat_answer(request)
-        odd = {"red": {"choices": []}, "green": {"choices": ["x"]}}
+        odd: dict[str, dict[str, Any]] = {"red": {"choices": []}, "green": {"choices": ["x"]}}
         return 200, odd.get(request["body"]["messages"][-1]["content"], chat_answer(request)[1])
 
     batching.answer = garbage
