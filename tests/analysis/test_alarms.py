@@ -263,3 +263,12 @@ def test_one_answer_to_many_prompts_is_said(texts: list[str], heard: bool) -> No
         for place, text in enumerate(texts)
     ]
     assert ("same answer" in kinds(alarms([arm(None)], {"base": groups}))) == heard
+
+
+def test_what_a_provider_withheld_is_counted_and_said() -> None:
+    [group] = texts_of(["one", "two", "thr", "four"])
+    withheld = replace(group.completions[2], finish_reason="withheld")
+    held = replace(group, completions=(*group.completions[:2], withheld, group.completions[3]))
+    [alarm] = [alarm for alarm in alarms([arm(WARM)], {"base": [held]}) if alarm.kind == "withheld"]
+    assert alarm.message.startswith("1 of the 4 completions end where the provider refused or filtered the rest")
+    assert "withheld" not in kinds(alarms([arm(WARM)], {"base": [group]}))

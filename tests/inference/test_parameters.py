@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
+from evalkit.cli import main
 from evalkit.errors import InputError
 from evalkit.inference.parameters import check_parameters
 from evalkit.inference.plan import make_plan
@@ -102,3 +104,14 @@ def test_a_run_says_what_was_withheld_and_holds_no_key(providing: ProvidingServe
     again = run_suite(suite(tmp_path), "auto", tmp_path / "run", Quiet())
     assert again.sampled == 0
     assert again.summary.estimates == result.summary.estimates
+
+
+def test_suite_check_says_what_a_provider_would_refuse_and_asks_nobody(tmp_path: Path) -> None:
+    suite(tmp_path)
+    right = CliRunner().invoke(main, ["suite", "check", str(tmp_path / "suite.yaml")])
+    assert right.exit_code == 0, right.output
+    assert "anthropic://claude-sonnet-4-5 is a provider's, whom only a run asks" in right.output
+    suite(tmp_path, sampling="temperature: 1.2")
+    wrong = CliRunner().invoke(main, ["suite", "check", str(tmp_path / "suite.yaml")])
+    assert wrong.exit_code == 2
+    assert "evalkit: checkpoint 'claude': temperature is 1.2; Anthropic takes 0 to 1" in wrong.output

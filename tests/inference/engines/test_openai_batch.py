@@ -17,7 +17,7 @@ from evalkit.inference.engines.base import choose_engine
 from evalkit.inference.engines.openai import request_seeds
 from evalkit.inference.engines.openai_batch import OpenAIBatchEngine, batches_of
 from evalkit.plumbing.progress import Quiet
-from evalkit.records import Checkpoint, Completion, Rendered, Sampling, Serving
+from evalkit.records import Checkpoint, Completion, Rendered, Sampling, Serving, Usage
 from tests.batches_served import BatchingServer, chat_answer
 from tests.batches_served import batching as batching
 
@@ -274,6 +274,34 @@ def test_results_that_are_none_are_no_answers(batching: BatchingServer, calls: l
     batching.answer = garbage
     assert texts(collected(batching, calls, tmp_path)) == right(calls)
     assert [len(requests) for requests in batching.requests()] == [6, 4]
+
+
+def test_what_a_filter_withheld_is_told_from_an_empty_answer(
+    batching: BatchingServer, calls: list[Called], tmp_path: Path
+) -> None:
+    def filtered(request: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+        status, body = chat_answer(request)
+        for choice in body["choices"][1:]:
+            choice |= {"message": {"role": "assistant", "content": None}, "finish_reason": "content_filter"}
+        return status, body
+
+    batching.answer = filtered
+    [done] = collected(batching, calls[:1], tmp_path)
+    assert [(one.finish_reason, one.is_answer) for one in done] == 3 * [("stop", True), ("withheld", False)]
+
+
+def test_what_batches_took_is_told_with_the_calls_that_asked(
+    batching: BatchingServer, calls: list[Called], tmp_path: Path
+) -> None:
+    batching.answer = lambda request: (
+        200,
+        chat_answer(request)[1] | {"usage": {"prompt_tokens": 5, "completion_tokens": 4, "total_tokens": 9}},
+    )
+    engine = OpenAIBatchEngine(served(batching), 0)
+    told = {whole.place: whole.usages for whole in engine.sample_calls(calls, tmp_path, Heard())}
+    assert all(
+        sorted(usages, key=str) == sorted((Usage(word, 2, 5, 4) for word in WORDS), key=str) for usages in told.values()
+    )
 
 
 def test_results_that_the_server_has_no_more_are_asked_for_again_by_the_next_command(
