@@ -77,7 +77,11 @@ class BatchServer:
         if batch.file is None:
             self._ledger.note(batch, file=self._upload(batch))
         self._ledger.note(batch, asked=True)
-        self._ledger.note(batch, id=self._create(batch))
+        try:
+            self._ledger.note(batch, id=self._create(batch))
+        except EngineError:
+            self._ledger.note(batch, file=None)  # whoever tries again uploads again: it may be the file
+            raise
 
     def state(self, batch: Batch) -> State:
         """How the batch is now. Raises `EngineError`."""

@@ -47,27 +47,34 @@ class OpenAIBatchEngine(OpenAIEngine):
         raise EngineError("engine openai-batch is asked for all calls of a run together, in the run's folder")
 
     def submit_calls(self, calls: Sequence[Call], folder: Path, tell: Listener) -> None:
-        """Have the server begin with what nobody was asked for yet. Raises `EngineError`, `StoreError`."""
+        """Have the server begin with what nobody was asked for yet, and say what it was asked. Raises `EngineError`, `StoreError`."""
         with self._opened(calls, folder) as (work, ledger, server):
-            self._submit(work, ledger, server, tell)
+            self._submit(work, ledger, server)
+            for batch in self._open(work, ledger):
+                tell.note(
+                    f"batch {batch.id} asks {self._url} {counted(batch.requests, 'request')} of checkpoint "
+                    f"{self._checkpoint.name!r}, which may take a day; it is looked after every {WAITS[2]:.0f} s. The "
+                    "run may be ended meanwhile: the same command goes on with this batch"
+                )
 
     def sample_calls(self, calls: Sequence[Call], folder: Path, tell: Listener) -> Iterator[Whole]:
         """The calls, as they become whole.
 
         Raises `EngineError` where requests are refused or batches were stopped; what came lies in the folder.
         """
-        completions = sum(len(call.prompts) * call.sampling.n for call in calls)
+        lacking = sum(len(call.prompts) * call.sampling.n for call in calls)
         with self._opened(calls, folder) as (work, ledger, server):
             while True:
-                tell.stage(f"collect {self._checkpoint.name}", completions)
                 for whole in work.finished():
+                    lacking -= len(whole.completions)
                     tell.advance(len(whole.completions), sum(len(one.token_ids) for one in whole.completions))
                     yield whole
                 if work.is_done:
                     return
-                self._submit(work, ledger, server, tell)
+                self._submit(work, ledger, server)
                 came = self._wait(work, ledger, server, tell)
                 self._judge(came, self._leave_out_refused(came, ledger), len(work.next()), tell)
+                tell.stage(f"collect {self._checkpoint.name}", lacking)
 
     @contextmanager
     def _opened(self, calls: Sequence[Call], folder: Path) -> Iterator[tuple[Work, Ledger, BatchServer]]:
@@ -84,20 +91,14 @@ class OpenAIBatchEngine(OpenAIEngine):
         finally:
             server.close()
 
-    def _submit(self, work: Work, ledger: Ledger, server: BatchServer, tell: Listener) -> None:
+    def _submit(self, work: Work, ledger: Ledger, server: BatchServer) -> None:
         """Make batches of what no batch that is not over asks for, and see to it that all are created."""
         asked = {name for batch in self._open(work, ledger) for name in ledger.asked(batch)}
         lines = [self._line(request) for request in work.next() if request.name not in asked]
         for part in batches_of(lines):
             ledger.add(self._checkpoint.fingerprint, self._endpoint, part)
         for batch in self._open(work, ledger):
-            verb = "asks" if batch.id is None else "still asks"
             server.submit(batch)
-            tell.note(
-                f"batch {batch.id} {verb} {self._url} {counted(batch.requests, 'request')} of checkpoint "
-                f"{self._checkpoint.name!r}, which may take a day; it is looked after every {WAITS[2]:.0f} s. The run "
-                "may be ended meanwhile: the same command goes on with this batch"
-            )
 
     def _open(self, work: Work, ledger: Ledger) -> list[Batch]:
         """The batches that are not over, of those that ask for something wanted."""
@@ -126,7 +127,7 @@ class OpenAIBatchEngine(OpenAIEngine):
         pause, growth, longest = WAITS
         tell.stage(f"batches of {self._checkpoint.name}", sum(batch.requests for batch in waiting))
         while waiting:
-            states = [(batch, server.state(batch)) for batch in waiting]
+            states = [(batch, self._state(batch, server)) for batch in waiting]
             for batch, state in states:
                 if state.is_over:
                     self._fetch(batch, state, work, ledger, server, came)
@@ -139,6 +140,12 @@ class OpenAIBatchEngine(OpenAIEngine):
                 time.sleep(pause)
                 pause = min(longest, pause * growth)
         return came
+
+    def _state(self, batch: Batch, server: BatchServer) -> State:
+        try:
+            return server.state(batch)
+        except EngineError as error:
+            raise EngineError(f"{error}; batch {batch.id} goes on there, and the same command with it") from error
 
     def _fetch(self, batch: Batch, state: State, work: Work, ledger: Ledger, server: BatchServer, came: Came) -> None:
         if not server.fetch(batch):

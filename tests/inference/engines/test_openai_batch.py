@@ -119,11 +119,12 @@ def test_a_second_process_waits_for_what_the_first_has_submitted(
     OpenAIBatchEngine(served(batching), 0).submit_calls(calls, tmp_path, first)
     batching.hold = False
     second = Heard()
+    OpenAIBatchEngine(served(batching), 0).submit_calls(calls, tmp_path, second)
     assert texts(collected(batching, calls, tmp_path, second)) == right(calls)
     assert len(batching.batches) == 1
     [batch] = batching.batches
     assert first.notes[0].startswith(f"batch {batch['id']} asks {batching.url} 6 requests of checkpoint 'tuned'")
-    assert second.notes[0].startswith(f"batch {batch['id']} still asks ")
+    assert second.notes == first.notes
 
 
 @pytest.mark.parametrize("status", [0, 500], ids=["no answer", "500"])
@@ -330,6 +331,32 @@ def test_a_server_that_lists_no_batches_is_not_asked_twice(
     with pytest.raises(EngineError, match=r"has no list of batches .* move the folder `batches` away to ask anew"):
         collected(batching, calls, tmp_path)
     assert batching.asked.count("POST /batches") == 1
+
+
+def test_a_server_that_is_gone_for_a_while_takes_nothing_from_a_batch(
+    batching: BatchingServer, calls: list[Called], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("evalkit.inference.engines.batch_server.RETRIES", 0)
+    batching.fault = lambda request: 503 if request.startswith("GET /batches/") else 0
+    with pytest.raises(
+        EngineError, match=r"answered 503: .*; batch batch-\d+ goes on there, and the same command with"
+    ):
+        collected(batching, calls, tmp_path)
+    batching.fault = lambda request: 0
+    assert texts(collected(batching, calls, tmp_path)) == right(calls)
+    assert len(batching.batches) == 1
+
+
+def test_a_batch_that_was_refused_is_created_by_the_next_command_from_a_new_file(
+    batching: BatchingServer, calls: list[Called], tmp_path: Path
+) -> None:
+    batching.fault = lambda request: 400 if request == "POST /batches" else 0
+    with pytest.raises(EngineError, match=r"answered 400: .*not now"):
+        collected(batching, calls, tmp_path)
+    batching.files.clear()
+    batching.fault = lambda request: 0
+    assert texts(collected(batching, calls, tmp_path)) == right(calls)
+    assert len(batching.batches) == 1
 
 
 def test_many_requests_are_several_batches_within_the_limits(
