@@ -47,7 +47,7 @@ class OpenAIBatchEngine(OpenAIEngine):
         raise EngineError("engine openai-batch is asked for all calls of a run together, in the run's folder")
 
     def submit_calls(self, calls: Sequence[Call], folder: Path, tell: Listener) -> None:
-        """Have the server begin with what nobody was asked for yet, and say what it was asked. Raises `EngineError`, `StoreError`."""
+        """Have the server begin with what nobody was asked for yet, and say so. Raises `EngineError`, `StoreError`."""
         with self._opened(calls, folder) as (work, ledger, server):
             self._submit(work, ledger, server)
             for batch in self._open(work, ledger):
