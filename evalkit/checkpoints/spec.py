@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, JsonValue, PlainValidator, WithJsonSchema, field_validator, model_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    JsonValue,
+    PlainSerializer,
+    PlainValidator,
+    WithJsonSchema,
+    field_validator,
+    model_validator,
+)
 
 from evalkit.plumbing.typed_yaml import Part
 from evalkit.records import CONCURRENCY, TIMEOUT, Kind
@@ -42,7 +51,10 @@ def _place(value: Any) -> Any:
 
 
 Place = Annotated[
-    str | tuple[str, ...], PlainValidator(_place), WithJsonSchema(_listed({"type": "string", "minLength": 1}))
+    str | tuple[str, ...],
+    PlainValidator(_place),
+    PlainSerializer(lambda place: place),
+    WithJsonSchema(_listed({"type": "string", "minLength": 1})),
 ]
 """Where a checkpoint is: one name, or the URLs of a pool of servers."""
 Temperatures = Annotated[

@@ -101,15 +101,22 @@ class Server:
         # Nothing is under way that could tell: it will say itself whether it takes this one.
         return 0.0 if wait == math.inf and not self.in_flight else wait
 
-    def enter(self, tokens: float) -> tuple[float, float]:
-        """A request goes out; its marks among the requests and the tokens."""
+    def enter(self, tokens: float) -> int:
+        """A request goes out; its number."""
         self.in_flight += 1
         self.sent += 1
-        return self.requests.take(1), self.tokens.take(tokens)
+        self.requests.take(1)
+        return self.tokens.take(tokens)
 
-    def hear(self, headers: Mapping[str, str], marks: tuple[float, float], now: float) -> None:
-        self.requests.hear(headers, marks[0], now)
-        self.tokens.hear(headers, marks[1], now)
+    def leave(self, tokens: float) -> None:
+        """A request has come back, or is lost."""
+        self.in_flight -= 1
+        self.requests.give_back(1)
+        self.tokens.give_back(tokens)
+
+    def hear(self, headers: Mapping[str, str], number: int, now: float) -> None:
+        self.requests.hear(headers, number, now)
+        self.tokens.hear(headers, number, now)
 
     def answered(self) -> None:
         self.places = min(self.concurrency, self.places + 1 / self.places)
@@ -213,7 +220,7 @@ class Dispatch:
     async def _try(self, server: Server, request: Request, read: Callable[[bytes], _Read], tokens: float) -> _Read:
         import openai
 
-        marks = server.enter(tokens)
+        number = server.enter(tokens)
         client = self._clients[server.url]
         try:
             async with asyncio.timeout(self._timeout):
@@ -221,10 +228,10 @@ class Dispatch:
                     await self._meet(server.url, client)
                     server.is_met = True
                 headers, content = await request(client)
-            server.hear(headers, marks, self._clock.now())
+            server.hear(headers, number, self._clock.now())
             result = read(content)
         except openai.APIStatusError as error:
-            server.hear(error.response.headers, marks, self._clock.now())
+            server.hear(error.response.headers, number, self._clock.now())
             raise _failure(server.url, error) from error
         except openai.APIConnectionError as error:
             if isinstance(error, openai.APITimeoutError):
@@ -233,7 +240,7 @@ class Dispatch:
         except TimeoutError as error:
             raise self._too_slow(server.url) from error
         finally:
-            server.in_flight -= 1
+            server.leave(tokens)
             self._changed()
         server.answered()
         return result

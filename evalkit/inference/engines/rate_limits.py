@@ -57,9 +57,10 @@ def _until(date: str, now: str) -> float | None:
 
 
 class Allowance:
-    """What a server says is left of its requests, or of its tokens.
+    """What a server says is left of its requests, or of its tokens, less what is under way to it.
 
-    It is reckoned with what was sent since the request whose answer told it.
+    Answers come in another order than requests were sent in or reckoned with. Of those to requests that were under way
+    together, the lowest has reckoned with all that are answered; what the others say may be older.
     """
 
     def __init__(self, what: str) -> None:
@@ -67,24 +68,33 @@ class Allowance:
         self._left = math.inf
         self._limit = math.inf
         self._reset_at = -math.inf
-        self._told_at = 0.0
-        """How much had been sent with the request whose answer told what is left."""
-        self._sent = 0.0
+        self._under_way = 0.0
+        self._sent = 0
+        self._sent_when_told = 0
+        """How many requests had been sent when what is left was told: one sent after that knows better."""
 
-    def take(self, amount: float) -> float:
-        """Reckon with a request that is sent now; its mark, by which its answer is placed among the others."""
-        self._sent += amount
+    def take(self, amount: float) -> int:
+        """A request is sent now; its number."""
+        self._under_way += amount
+        self._sent += 1
         return self._sent
 
-    def hear(self, headers: Mapping[str, str], mark: float, now: float) -> None:
-        """Read an answer's headers; one to an earlier request than the last one read tells nothing new."""
+    def give_back(self, amount: float) -> None:
+        """A request is answered, or lost."""
+        self._under_way -= amount
+
+    def hear(self, headers: Mapping[str, str], number: int, now: float) -> None:
+        """Read the headers of an answer to the request of that number."""
         left = read_duration(headers.get(f"x-ratelimit-remaining-{self._what}", ""))
         reset = read_duration(headers.get(f"x-ratelimit-reset-{self._what}", ""))
-        if left is None or reset is None or reset > LONGEST_WAIT or mark < self._told_at:
+        if left is None or reset is None or reset > LONGEST_WAIT:
+            return
+        if number <= self._sent_when_told:
+            self._left = min(self._left, left)
             return
         limit = read_duration(headers.get(f"x-ratelimit-limit-{self._what}", ""))
         self._left, self._limit = left, math.inf if limit is None else limit
-        self._told_at, self._reset_at = mark, now + reset
+        self._sent_when_told, self._reset_at = self._sent, now + reset
 
     def wait(self, amount: float, now: float) -> float:
         """Seconds until so much may be sent; infinite where only the answer to what is under way can tell."""
@@ -93,8 +103,8 @@ class Allowance:
         if now < self._reset_at:
             return self._reset_at - now
         if math.isfinite(self._reset_at):
-            self._left, self._told_at, self._reset_at = self._limit, self._sent, -math.inf
+            self._left, self._sent_when_told, self._reset_at = self._limit, self._sent, -math.inf
         return 0.0 if self._has(amount) else math.inf
 
     def _has(self, amount: float) -> bool:
-        return self._left - (self._sent - self._told_at) >= amount
+        return self._left - self._under_way >= amount
