@@ -31,6 +31,7 @@ class Server(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", port), Handler)
         self.url = f"http://127.0.0.1:{self.server_port}"
         self.models = [{"id": "m", "object": "model", "owned_by": "someone", "created": 0}]
+        self.lists_models = True
         self.requests: list[dict[str, Any]] = []
         self.keys: list[str] = []
         self.pages: dict[str, dict[str, Any]] = {}
@@ -60,7 +61,7 @@ class Handler(BaseHTTPRequestHandler):
     server: Server
 
     def do_GET(self) -> None:
-        if self.path.endswith("/models"):
+        if self.path.endswith("/models") and self.server.lists_models:
             self._send(200, {"object": "list", "data": self.server.models})
         else:
             self._send(200 if self.path in self.server.pages else 404, self.server.pages.get(self.path, {}))

@@ -71,7 +71,7 @@ def _remote(name: str, spec: CheckpointSpec, remembered: Mapping[str, str] | Non
         raise ServerError(f"checkpoint {name!r}: {error}") from error
     # Which servers, and how many of them, is no part of what a pool is.
     source = "a pool of servers" if spec.pool else spec.source
-    told = json.dumps([source, served.model, sorted(served.facts.items())])
+    identity = json.dumps([source, served.model, sorted(served.facts.items())])
     return Checkpoint(
         name=name,
         kind=spec.kind,
@@ -79,7 +79,7 @@ def _remote(name: str, spec: CheckpointSpec, remembered: Mapping[str, str] | Non
         location=provider.url if provider else spec.source,
         model=served.model,
         revision=None,
-        fingerprint=hashlib.sha256(told.encode()).hexdigest(),
+        fingerprint=hashlib.sha256(identity.encode()).hexdigest(),
         dtype=spec.dtype,
         served=tuple(sorted(served.facts.items())),
         names_weights=served.names_weights,

@@ -31,15 +31,17 @@ class _Taken:
     def untold(self) -> int:
         """How many of its completions no server said anything of."""
         told = {one.prompt_id for one in self.call.usage}
-        return sum(len(part.slots) for part in self.parts for prompt in part.prompts if prompt.prompt_id not in told)
+        return sum(
+            len(part.sample_indices) for part in self.parts for prompt in part.prompts if prompt.prompt_id not in told
+        )
 
     def shares(self) -> dict[str, float]:
         """Prompt -> which share of its draws the arm has."""
         draws: dict[str, int] = defaultdict(int)
         for part in self.parts:
             for prompt in part.prompts:
-                draws[prompt.prompt_id] += len(part.slots)
-        return {prompt: count / len(self.call.slots) for prompt, count in draws.items()}
+                draws[prompt.prompt_id] += len(part.sample_indices)
+        return {prompt: count / len(self.call.sample_indices) for prompt, count in draws.items()}
 
 
 def spending(plan: Plan, store: Store, own: Sequence[Shard]) -> dict[str, Spending]:

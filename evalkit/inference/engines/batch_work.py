@@ -133,8 +133,10 @@ class Work:
             if all(len(draws) == draws_of(call) for draws in drawn):
                 del self._calls[key]
                 answers = [self._came.pop(name) for name in list(self._came) if name.startswith(f"{key}.")]
-                slots = range(call.sampling.n)
-                completions = [replace(draws[slot % len(draws)], slot=slot) for draws in drawn for slot in slots]
+                indices = range(call.sampling.n)
+                completions = [
+                    replace(draws[index % len(draws)], sample_index=index) for draws in drawn for index in indices
+                ]
                 yield Whole(place, completions, [answer.usage for answer in answers if answer.usage is not None])
 
     def _draws(self, call: Call, index: int) -> list[Completion]:

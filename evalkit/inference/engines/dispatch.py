@@ -212,9 +212,9 @@ class Dispatch:
             wait = waits[server.url]
             if wait <= 0:
                 return server
-            if LONGEST_WAIT < wait < math.inf:
+            returns = [one.away_until - now for one in self._servers if one not in present]
+            if all(LONGEST_WAIT < one < math.inf for one in (*waits.values(), *returns)):
                 raise EngineError(f"{server.fault}, and asks to be left alone for {wait:,.0f} s; try again after that")
-            returns = [one.away_until - now for one in self._servers if one.away_until > now and one not in present]
             await self._until(min(wait, *returns) if returns else wait)
 
     async def _try(self, server: Server, request: Request, read: Callable[[bytes], _Read], tokens: float) -> _Read:

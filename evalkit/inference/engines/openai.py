@@ -88,7 +88,7 @@ class OpenAIEngine:
         async def ask_all(dispatch: Dispatch) -> list[list[Completion]]:
             async def ask(index: int, prompt: Rendered) -> list[Completion]:
                 done = await self._completions(dispatch, prompt, sampling, request_seeds(seed, index, sampling.n))
-                progress(len(done), sum(len(one.token_ids) for one in done))
+                progress(len(done), sum(len(completion.token_ids) for completion in done))
                 return done
 
             return await all_of(ask(index, prompt) for index, prompt in enumerate(prompts))
@@ -151,7 +151,7 @@ class OpenAIEngine:
                 raise EngineError(
                     f"{error}; asked {BAD_ANSWERS} times, it gave no completion of prompt {prompt.prompt_id!r}"
                 ) from None
-        return [completion_of(prompt, slot, choices[slot % draws]) for slot in range(sampling.n)]
+        return [completion_of(prompt, index, choices[index % draws]) for index in range(sampling.n)]
 
     async def _ask(self, dispatch: Dispatch, prompt: Rendered, sampling: Sampling, n: int, seed: int) -> list[Choice]:
         """One request, again without what the server refuses of `OPTIONAL`; at least one choice, at most n."""
@@ -246,14 +246,14 @@ def request_seeds(seed: int, index: int, n: int) -> list[int]:
     """
     start = int.from_bytes(hashlib.sha256(f"requests {seed}".encode()).digest()[:8], "big")
     begin = (start + index * n) % (SEEDS - n)
-    return [begin + slot for slot in range(n)]
+    return [begin + sample_index for sample_index in range(n)]
 
 
 async def all_of(work: Iterable[Coroutine[Any, Any, _Result]]) -> list[_Result]:
     """All results in order; the first failure ends the rest."""
     try:
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(one) for one in work]
+            tasks = [group.create_task(coroutine) for coroutine in work]
     except BaseExceptionGroup as failures:
         first = failures.exceptions[0]
         raise first from first.__cause__
@@ -293,11 +293,11 @@ def _tokens(prompt: Rendered, sampling: Sampling, n: int) -> float:
     return prompt.letters / LETTERS_OF_TOKEN + n * sampling.max_tokens
 
 
-def completion_of(prompt: Rendered, slot: int, choice: Choice) -> Completion:
+def completion_of(prompt: Rendered, sample_index: int, choice: Choice) -> Completion:
     """A choice as the draw of a prompt."""
     return Completion(
         prompt_id=prompt.prompt_id,
-        slot=slot,
+        sample_index=sample_index,
         text=choice.text,
         token_ids=choice.token_ids,
         logprobs=choice.logprobs,

@@ -61,9 +61,9 @@ class ProviderEngine:
 
         drawn = self._run(ask_all)
         return [
-            completion_of(prompt, slot, drawn[index * draws + slot % draws])
+            completion_of(prompt, sample_index, drawn[index * draws + sample_index % draws])
             for index, prompt in enumerate(prompts)
-            for slot in range(sampling.n)
+            for sample_index in range(sampling.n)
         ]
 
     def logprobs(self, pairs: Sequence[Pair]) -> list[tuple[float, ...]]:

@@ -34,7 +34,7 @@ def drawn(sampling: Sampling, checkpoint: Checkpoint | None = None) -> list[Comp
 def test_n_answers_are_n_requests_with_the_turns_where_they_belong(providing: ProvidingServer, sampling: Make) -> None:
     done = drawn(sampling(n=3, temperature=0.5, stop=("\nUser:",)))
     assert sorted(one.text for one in done) == ["answer 1", "answer 2", "answer 3"]
-    assert [one.slot for one in done] == [0, 1, 2]
+    assert [one.sample_index for one in done] == [0, 1, 2]
     assert providing.bodies == 3 * [
         {
             "model": "claude-sonnet-4-5",

@@ -113,6 +113,23 @@ def test_who_asks_for_hours_is_not_waited_for(server: Server, sampling: Make, cl
     assert clock.waits == []
 
 
+def test_one_that_asks_for_hours_leaves_the_work_to_the_others(
+    pool: list[Server], sampling: Make, clock: VirtualClock
+) -> None:
+    pool[0].answer = lambda request: (429, refusal("daily limit"), {"Retry-After": "7200"})
+    pool[1].answer = in_turn((503, refusal("restarting"), {}))
+    assert len(drawn(OpenAIEngine(asked(*pool[:2]), 0), sampling(), 6)) == 24
+    assert len(pool[0].requests) == 1
+    assert clock.time < 60
+
+
+def test_a_server_without_a_list_of_models_serves_the_one_that_is_named(server: Server, sampling: Make) -> None:
+    server.lists_models = False
+    assert len(drawn(OpenAIEngine(asked(server), 0), sampling())) == 4
+    with pytest.raises(EngineError, match="serves nothing; name one of them as `model`"):
+        OpenAIEngine(remote(server.url), 0)
+
+
 def test_an_empty_account_is_one_line_at_once(server: Server, sampling: Make, clock: VirtualClock) -> None:
     body = {"error": {"message": "You exceeded your current quota", "code": "insufficient_quota"}}
     server.answer = lambda request: (429, body, {})

@@ -89,7 +89,7 @@ def test_results_in_any_order_come_to_their_prompts_and_draws(
 ) -> None:
     done = collected(batching, calls, tmp_path)
     assert texts(done) == right(calls)
-    assert [(one.prompt_id, one.slot) for one in done[0]] == [(word, slot) for word in WORDS for slot in (0, 1)]
+    assert [(one.prompt_id, one.sample_index) for one in done[0]] == [(word, slot) for word in WORDS for slot in (0, 1)]
     [requests] = batching.requests()
     assert len({row["custom_id"] for row in requests}) == 6
     assert {(row["method"], row["url"]) for row in requests} == {("POST", "/v1/chat/completions")}
@@ -261,7 +261,7 @@ def test_greedy_draws_are_one_request_for_one_answer(
     greedy = [Called("3" * 32, 3, calls[0].prompts, sampling(n=4, temperature=0.0))]
     [done] = collected(batching, greedy, tmp_path)
     assert [row["body"]["n"] for row in batching.requests()[0]] == [1, 1, 1]
-    assert [one.slot for one in done] == [0, 1, 2, 3] * 3
+    assert [one.sample_index for one in done] == [0, 1, 2, 3] * 3
     assert len({one.text for one in done}) == 3
 
 
