@@ -246,7 +246,6 @@ def load_suite(path: Path, overrides: Overrides | None = None, notice: Notice = 
     if suite.prompts_from is not None:
         prompts = read_prompts(suite.prompts_from, path.parent, document.line_of("prompts_from"), notice)
         suite = suite.model_copy(update={"prompts": prompts, "prompts_from": None})
-        check_prompts(prompts, lambda _: document.line_of("prompts_from"))
     else:
         check_prompts(suite.prompts, lambda index: document.line_of("prompts", index))
     _check_longer(suite, document)
