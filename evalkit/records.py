@@ -29,7 +29,8 @@ lengths, or one of every prompt."""
 Side = Literal["quality", "diversity", "match", "neither"]
 """What a measure speaks of: how good answers are, how much they differ, how near they come to a stated distribution
 or to people's texts, or none of these."""
-FinishReason = Literal["stop", "length"]
+FinishReason = Literal["stop", "length", "withheld"]
+"""How a completion ended: by itself, cut at its longest, or held back by a provider that refused or filtered it."""
 Role = Literal["system", "user", "assistant"]
 CONFIDENCE = 0.95
 """The level of every interval that evalkit prints."""
@@ -198,6 +199,8 @@ class Serving:
     """URLs of servers that all serve it; empty where `Checkpoint.location` is the only one."""
     concurrency: int = CONCURRENCY
     timeout: float = TIMEOUT
+    batch: bool = False
+    """Whether through the batch interface."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -328,8 +331,10 @@ class Completion:
 
     @property
     def is_answer(self) -> bool:
-        """Whether it came to an answer, which may be empty: not where it was cut before it said anything."""
-        return self.thinking is None or bool(self.text.strip()) or self.finish_reason != "length"
+        """Whether it came to an answer, which may be empty; not where it was cut or withheld before it said a word."""
+        if self.text.strip() or self.finish_reason == "stop":
+            return True
+        return self.finish_reason == "length" and self.thinking is None
 
 
 @dataclass(frozen=True)

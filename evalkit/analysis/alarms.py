@@ -49,8 +49,8 @@ Ints = NDArray[np.int64]
 def alarms(arms: Sequence[Arm], groups: Groups) -> list[Alarm]:
     """Every alarm, arm by arm; `groups` holds each arm's groups by its name.
 
-    Kinds: "duplicates", "seeds", "truncated", "empty", "same answer", "opening", "words", "script", "length",
-    "unpaired", "few shared prompts", "same texts".
+    Kinds: "duplicates", "seeds", "withheld", "truncated", "empty", "same answer", "opening", "words", "script",
+    "length", "unpaired", "few shared prompts", "same texts".
     """
     lengths = {name: _mean_words(of_arm) for name, of_arm in groups.items()}
     level = FALSE_ALARMS / (2 * max(1, len(arms)))
@@ -136,6 +136,14 @@ def _rates(arm: Arm, groups: Sequence[Group]) -> Iterator[Alarm]:
     completions = [completion for group in groups for completion in group.completions]
     truncated = sum(completion.finish_reason == "length" for completion in completions) / len(completions)
     empty = sum(not completion.text or completion.text.isspace() for completion in completions) / len(completions)
+    withheld = sum(completion.finish_reason == "withheld" for completion in completions)
+    if withheld:
+        yield Alarm(
+            arm.name,
+            "withheld",
+            f"{withheld:,} of the {len(completions):,} completions end where the provider refused or filtered the "
+            "rest: what they would have said is not known.",
+        )
     if truncated > SHARE:
         yield Alarm(
             arm.name,

@@ -169,6 +169,8 @@ class CheckpointSpec(Part):
     """Branch, tag or commit on the hub."""
     model: str = ""
     """Name of the model on a server; empty: the only one it serves."""
+    batch: bool = False
+    """Ask a server through its batch interface: at a lower price and within a day, while nobody need wait."""
     base: str | None = Field(None, min_length=1)
     """What a LoRA adapter changes, where its adapter_config.json does not say or says another place: folder, hub id or
     `lab:NAME`."""

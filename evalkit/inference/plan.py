@@ -17,6 +17,7 @@ from evalkit.checkpoints.rendering import render, vocabulary_hash
 from evalkit.checkpoints.resolution import resolve
 from evalkit.errors import CheckpointError, InputError, MetricError, RecordsError, ServerError
 from evalkit.inference.engines.base import choose_engine, engine_class, fallback_note
+from evalkit.inference.parameters import check_parameters
 from evalkit.metrics.embeddings.encoder import Encoder, find_encoder
 from evalkit.metrics.registry import Measure, parse
 from evalkit.plumbing.array_cache import key_of
@@ -181,9 +182,11 @@ def make_plan(
         measure.check_fits(fewest)
     check(suite.tokenizer)
     cluster, engine = cluster_of(engine)
+    check_parameters(suite)
     checkpoints = {name: resolve(name, spec, (remembered or {}).get(name)) for name, spec in suite.checkpoints.items()}
     fitted = fit(suite, checkpoints)
     suite = fitted.suite
+    check_parameters(suite, checkpoints)
     loaded = {
         name: _load(suite, checkpoint, engine, fitted.longer.get(name)) for name, checkpoint in checkpoints.items()
     }
@@ -281,7 +284,7 @@ def _check_thinking(suite: Suite) -> None:
     """Refuse measures of thinking where no checkpoint can think apart. Raises `MetricError`."""
     measures = [measure for measure in suite.measures if "thinking" in measure.definition.needs]
     specs = suite.checkpoints.values()
-    if measures and not any(spec.thinking or spec.source.startswith(("http://", "https://")) for spec in specs):
+    if measures and not any(spec.thinking or "://" in spec.source for spec in specs):
         raise MetricError(
             f"metric {measures[0]} is of thinking, and no checkpoint says how its thinking ends; write it in its "
             'entry, as in thinking: {end: "</think>"}'

@@ -203,7 +203,7 @@ def _inspect_sample(row: Exported, arm: str) -> dict[str, Any]:
     thinking = [] if row.get("thinking") is None else [{"type": "reasoning", "reasoning": row["thinking"]}]
     answer = [*thinking, {"type": "text", "text": row["completion"]}] if thinking else row["completion"]
     said = _message("assistant", answer)
-    reason = "max_tokens" if row["finish_reason"] == "length" else "stop"
+    reason = {"length": "max_tokens", "withheld": "content_filter"}.get(row["finish_reason"], "stop")
     return {
         "id": row["prompt_id"],
         "epoch": row["sample"] + 1,

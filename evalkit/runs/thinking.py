@@ -103,8 +103,8 @@ def measured(groups: Mapping[str, Sequence[Group]], samples: int) -> Answered:
     numbers = [len(group.completions) for members in kept.values() for group in members if group.completions]
     if not numbers:
         raise RecordsError(
-            "no prompt has answers in half of its completions: they were cut inside their thinking; give them more "
-            "room (max_tokens), or say how thinking ends (thinking: {end: ...})"
+            "no prompt has answers in half of its completions: they were cut inside their thinking, or withheld by "
+            "the provider; give them more room (max_tokens), or say how thinking ends (thinking: {end: ...})"
         )
     k = min(samples, *numbers)
     cut = {
@@ -151,8 +151,11 @@ def _alarms(groups: Mapping[str, Sequence[Group]], short: Mapping[str, Sequence[
         unfinished, total = sum(len(group.unfinished) for group in members), sum(map(drawn, members))
         if not unfinished:
             continue
+        withheld = sum(one.finish_reason == "withheld" for group in members for one in group.unfinished)
+        how = f"withheld by the provider ({withheld:,}) or cut" if 0 < withheld < unfinished else "cut"
+        how = "withheld by the provider" if withheld == unfinished else how
         said = (
-            f"{unfinished:,} of {counted(total, 'completion')} were cut before they came to an answer: they are left "
+            f"{unfinished:,} of {counted(total, 'completion')} were {how} before they came to an answer: they are left "
             f"out, and every prompt is measured on its first {counted(k, 'answer')}"
         )
         if short[arm]:
@@ -160,6 +163,10 @@ def _alarms(groups: Mapping[str, Sequence[Group]], short: Mapping[str, Sequence[
                 f"; {counted(len(short[arm]), 'prompt')} without answers in half of the completions (first: "
                 f"{short[arm][0]!r}) {'is' if len(short[arm]) == 1 else 'are'} not measured"
             )
-        said += ". What is left are the answers after shorter thinking; give more room (max_tokens)."
-        alarms.append(Alarm(arm, "thinking", said))
+        said += (
+            ". What is left are the answers after shorter thinking; give more room (max_tokens)."
+            if withheld < unfinished
+            else ". What is left are the answers that the provider lets pass."
+        )
+        alarms.append(Alarm(arm, "thinking" if withheld < unfinished else "withheld", said))
     return alarms

@@ -11,6 +11,8 @@ from evalkit.checkpoints.servers import one_line
 from evalkit.errors import EngineError
 from evalkit.records import FinishReason
 
+REASONS: Mapping[str, FinishReason] = {"length": "length", "content_filter": "withheld"}
+"""`finish_reason` -> how a completion ended, where it did not end by itself."""
 IDS = range(2**31)
 """What a token id may be."""
 
@@ -72,8 +74,8 @@ def _choice(given: Any, chats: bool) -> Choice | None:
     if not isinstance(message, Mapping):
         return None
     text, thinking = message.get("content"), _thinking(message) if chats else None
-    reason: FinishReason = "length" if given.get("finish_reason") == "length" else "stop"
-    if text is None and thinking is not None:
+    reason = REASONS.get(str(given.get("finish_reason")), "stop")
+    if text is None and (thinking is not None or reason == "withheld"):
         text = ""  # it came to no answer
     if not isinstance(text, str):
         return None

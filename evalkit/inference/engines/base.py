@@ -15,6 +15,7 @@ from importlib.metadata import EntryPoint, entry_points
 from types import MappingProxyType
 from typing import Protocol, runtime_checkable
 
+from evalkit.checkpoints.providers import PROVIDERS, provider_of
 from evalkit.errors import InputError
 from evalkit.plumbing.child_process import Remote, open_child
 from evalkit.plumbing.did_you_mean import did_you_mean
@@ -32,6 +33,8 @@ from evalkit.records import (
 
 GROUP = "evalkit.engines"
 DISTRIBUTION_ENGINE = "transformers"
+OWN_BUT_VLLM = ("anthropic", "gemini", "openai", "openai-batch", DISTRIBUTION_ENGINE)
+"""Engines of evalkit's own that take none of vLLM's options."""
 """The engine that gives whole next-token distributions, whichever one sampled: tests hold the local engines to the same
 log-probs."""
 LETTERS_OF_TOKEN = 4
@@ -162,10 +165,9 @@ def choose_engine(name: str, checkpoint: Checkpoint) -> str:
 
     Raises `InputError` if there is no such engine, if it is not installed, or if it cannot serve that checkpoint.
     """
+    provider = provider_of(checkpoint.source)
     if name == "auto":
-        has_vllm = engine_class("vllm").missing() is None and not _refusal("vllm", checkpoint)
-        local = "vllm" if has_vllm else DISTRIBUTION_ENGINE
-        return choose_engine("openai" if checkpoint.is_remote else local, checkpoint)
+        return choose_engine(_best_engine(checkpoint), checkpoint)
     engine = engine_class(name)
     if unserved := _unserved(name, checkpoint):
         raise InputError(
@@ -175,8 +177,13 @@ def choose_engine(name: str, checkpoint: Checkpoint) -> str:
         raise InputError(
             f"engine {name} loads weights, but checkpoint {checkpoint.name!r} is a server; use auto or openai"
         )
-    if name == "openai" and not checkpoint.is_remote:
-        raise InputError(f"engine openai needs a server's URL; checkpoint {checkpoint.name!r} is {checkpoint.source}")
+    if name in PROVIDERS and provider is not PROVIDERS[name]:
+        where = f"checkpoint {checkpoint.name!r} is {checkpoint.source}"
+        raise InputError(f"engine {name} is for paths like {name}://MODEL; {where}")
+    if provider is not None and name != provider.scheme:
+        raise InputError(f"engine {name} cannot ask {checkpoint.source} (checkpoint {checkpoint.name!r}); use auto")
+    if name in ("openai", "openai-batch") and not checkpoint.is_remote:
+        raise InputError(f"engine {name} needs a server's URL; checkpoint {checkpoint.name!r} is {checkpoint.source}")
     lacking = engine.missing()
     if lacking is not None:
         raise InputError(f"engine {name} cannot be used here: {lacking}")
@@ -197,9 +204,20 @@ def fallback_note(checkpoint: Checkpoint, engine: str) -> str | None:
     )
 
 
+def _best_engine(checkpoint: Checkpoint) -> str:
+    """The name of the engine that serves a checkpoint where none was asked for."""
+    provider = provider_of(checkpoint.location)
+    if provider is not None:
+        return provider.scheme
+    if checkpoint.is_remote:
+        return "openai-batch" if checkpoint.serving.batch else "openai"
+    has_vllm = engine_class("vllm").missing() is None and not _refusal("vllm", checkpoint)
+    return "vllm" if has_vllm else DISTRIBUTION_ENGINE
+
+
 def _unserved(engine: str, checkpoint: Checkpoint) -> list[str]:
     """Settings of a checkpoint that an engine of evalkit's own cannot heed; a plug-in's engine looks for itself."""
-    if engine not in ("openai", DISTRIBUTION_ENGINE):
+    if engine not in OWN_BUT_VLLM:
         return []
     heeded = {"replicas"} if engine == DISTRIBUTION_ENGINE else set()
     settings, neutral = checkpoint.settings, EngineSettings()

@@ -25,6 +25,8 @@ MAX_BYTES = 30_000_000
 FIRST, LAST = "\ue000", "\uf8ff"
 """Unicode's characters for private use stand for words."""
 WORD = re.compile(f" ?\\w+|[{FIRST}-{LAST}]")
+WITHHELD = "(withheld by the provider)"
+"""In the place of a completion without a word of answer or thinking."""
 FEWEST = 4
 """Uses from which a word is worth its place in the page's list."""
 
@@ -94,9 +96,14 @@ def _block(prompt_id: str, by_arm: Mapping[str, tuple[int, Group]], content: Rep
                 )
             ),
         }
-        | ({"unfinished": [completion.thinking for completion in group.unfinished]} if group.unfinished else {})
+        | ({"unfinished": [_without_answer(completion) for completion in group.unfinished]} if group.unfinished else {})
         for arm, (index, group) in by_arm.items()
     }
+
+
+def _without_answer(completion: Completion) -> str:
+    """What there is of a completion that came to no answer."""
+    return WITHHELD if completion.thinking is None else completion.thinking
 
 
 def _scores(scores: Scores, arm: str, index: int) -> dict[str, Sequence[float | None]]:

@@ -20,6 +20,7 @@ SAID: dict[Side, str] = {"quality": "quality", "diversity": "diversity", "match"
 SHOWN = 2
 """Measures named per side of the trade: the sentence must stay readable, the tables hold the rest."""
 GRAVE = {
+    "withheld": "Some answers of {arms} were refused or filtered by the provider.",
     "truncated": "Answers of {arms} were cut at max_tokens.",
     "empty": "Many answers of {arms} are empty.",
     "thinking": "Some completions of {arms} were cut before they came to an answer.",

@@ -13,6 +13,7 @@ ALARMS = {
     "same texts": "The same texts",
     "duplicates": "Repeats beyond chance",
     "seeds": "The same random numbers twice",
+    "withheld": "Answers withheld",
     "truncated": "Answers cut off",
     "empty": "Empty answers",
     "thinking": "Cut before an answer",
