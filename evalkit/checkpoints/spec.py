@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, JsonValue, WithJsonSchema, field_validator, model_validator
 
+from evalkit.checkpoints.asking import AskedAs
 from evalkit.plumbing.typed_yaml import Part
 from evalkit.records import Kind
 
@@ -140,6 +141,13 @@ class CheckpointSpec(Part):
     """Keep the best of several completions by a reward model."""
     thinking: ThinkingMarks | None = None
     """For a checkpoint that thinks before it answers; a server may tell both apart by itself."""
+    ask: AskedAs = None
+    """How a prompt is put: `direct`, or one of {list: k}, {verbalized: k}, {paraphrases: [...]}, {template: off}."""
+
+    @property
+    def is_framed(self) -> bool:
+        """Whether it is asked through its frame: a base one, or a tuned one without its chat template."""
+        return self.kind == "base" or (self.ask is not None and self.ask.template == "off")
 
     @model_validator(mode="after")
     def _has_a_chat_template(self) -> CheckpointSpec:
@@ -149,4 +157,26 @@ class CheckpointSpec(Part):
         for name in ("chat_template_kwargs", "system_into_user"):
             if self.kind == "base" and getattr(self, name):
                 raise ValueError(f"{name} is for tuned checkpoints; one of kind base is asked without a chat template")
+        return self
+
+    @model_validator(mode="after")
+    def _can_be_asked_so(self) -> CheckpointSpec:
+        if self.ask is None:
+            return self
+        if self.ask.template == "off":
+            if self.kind == "base":
+                raise ValueError(
+                    "ask: {template: off} is for tuned checkpoints; one of kind base has none; leave it out"
+                )
+            for name in ("system", "chat_template_kwargs", "system_into_user"):
+                if getattr(self, name):
+                    raise ValueError(
+                        f"{name} is said through the chat template, and ask: {{template: off}} leaves that out; leave "
+                        "one of the two out"
+                    )
+        elif self.best_of is not None:
+            raise ValueError(
+                f"best_of keeps the best of single answers, and ask: {{{self.ask.way}: ...}} does not draw those; "
+                "leave one of the two out"
+            )
         return self

@@ -13,6 +13,7 @@ from evalkit.errors import RecordsError
 from evalkit.metrics.registry import Measure
 from evalkit.plumbing.prose import counted
 from evalkit.records import Alarm, Arm, Completion, FinishReason, Group, Thinking
+from evalkit.runs.told import lost_words, told
 
 OPENING = "<think>"
 """What completions of many models begin with; with `CLOSING` the marks that are looked for unasked."""
@@ -87,7 +88,7 @@ def measured(groups: Mapping[str, Sequence[Group]], samples: int) -> Answered:
     Where all came to an answer, nothing changes. Raises `RecordsError` where no prompt is left.
     """
     short = {
-        arm: [group.prompt.id for group in members if 2 * len(group.completions) < drawn(group)]
+        arm: [group.prompt.id for group in members if 2 * len(group.completions) < min(drawn(group), samples)]
         for arm, members in groups.items()
     }
     if not any(group.unfinished for members in groups.values() for group in members):
@@ -99,8 +100,8 @@ def measured(groups: Mapping[str, Sequence[Group]], samples: int) -> Answered:
     numbers = [len(group.completions) for members in kept.values() for group in members if group.completions]
     if not numbers:
         raise RecordsError(
-            "no prompt has answers in half of its completions: they were cut inside their thinking; give them more "
-            "room (max_tokens), or say how thinking ends (thinking: {end: ...})"
+            "no prompt has half of the answers that it was asked for: completions were cut inside their thinking, or hold "
+            "no list; give them more room (max_tokens), say how thinking ends (thinking: {end: ...}), or ask otherwise"
         )
     k = min(samples, *numbers)
     cut = {
@@ -131,8 +132,9 @@ def without_logprobs(arms: Sequence[Arm], measures: Sequence[Measure]) -> list[A
 
 
 def drawn(group: Group) -> int:
-    """Completions of the prompt, with those that came to no answer."""
-    return len(group.completions) + len(group.unfinished)
+    """Answers that the prompt was asked for, with those that are not there, without those that are not needed."""
+    surplus = sum(one.item is not None and one.item.fault == "surplus" for one in group.unfinished)
+    return len(group.completions) + len(group.unfinished) - surplus
 
 
 def _thinks(groups: Sequence[Group]) -> bool:
@@ -143,17 +145,25 @@ def _alarms(groups: Mapping[str, Sequence[Group]], short: Mapping[str, Sequence[
     alarms = []
     for arm, members in groups.items():
         unfinished, total = sum(len(group.unfinished) for group in members), sum(map(drawn, members))
-        if not unfinished:
+        counts = told(members)
+        if not unfinished or (counts.asked and not counts.lost):
             continue
-        said = (
-            f"{unfinished:,} of {counted(total, 'completion')} were cut before they came to an answer: they are left "
-            f"out, and every prompt is measured on its first {counted(k, 'answer')}"
+        what = (
+            lost_words(counts)
+            if counts.asked
+            else f"{unfinished:,} of {counted(total, 'completion')} were cut before they came to an answer"
         )
+        said = f"{what}: they are left out, and every prompt is measured on its first {counted(k, 'answer')}"
         if short[arm]:
             said += (
-                f"; {counted(len(short[arm]), 'prompt')} without answers in half of the completions (first: "
+                f"; {counted(len(short[arm]), 'prompt')} without half of the answers (first: "
                 f"{short[arm][0]!r}) {'is' if len(short[arm]) == 1 else 'are'} not measured"
             )
-        said += ". What is left are the answers after shorter thinking; give more room (max_tokens)."
-        alarms.append(Alarm(arm, "thinking", said))
+        if counts.asked:
+            said += (
+                ". Where much is not there, this way of asking is beyond the model, or needs more room (max_tokens)."
+            )
+        else:
+            said += ". What is left are the answers after shorter thinking; give more room (max_tokens)."
+        alarms.append(Alarm(arm, "asking" if counts.asked else "thinking", said))
     return alarms

@@ -187,14 +187,22 @@ class Suite(Part):
         """The resolved sampling settings of a checkpoint, one a temperature; a base frame's stop strings included."""
         spec = self.checkpoints[checkpoint]
         common = self.sampling.model_dump() | spec.sampling.model_dump(exclude_none=True)
+        if spec.ask is not None:
+            common |= self._room(spec, common["max_tokens"], common["stop"])
         stop = self.stops(checkpoint, common["stop"])
         temperatures = dict.fromkeys(common["temperature"])
         return [Sampling(**common | {"temperature": float(t), "stop": stop}) for t in temperatures]
 
+    def _room(self, spec: CheckpointSpec, max_tokens: int, stop: Sequence[str]) -> dict[str, Any]:
+        """Of a completion that holds several answers; what the checkpoint states itself holds for all of it."""
+        assert spec.ask is not None
+        room = dict(zip(("max_tokens", "stop"), spec.ask.room(max_tokens, stop), strict=True))
+        return {name: value for name, value in room.items() if getattr(spec.sampling, name) is None}
+
     def stops(self, checkpoint: str, stop: Sequence[str]) -> tuple[str, ...]:
         """`stop` and what ends a completion in the checkpoint's frame, and in its transcript where there are turns."""
         spec = self.checkpoints[checkpoint]
-        if spec.kind != "base":
+        if not spec.is_framed:
             return tuple(dict.fromkeys(stop))
         turns = turn_ends(spec.frame) if any(prompt.messages for prompt in self.prompts) else ()
         return tuple(dict.fromkeys((*stop, *spec.frame.stop, *turns)))
