@@ -270,7 +270,8 @@ class Arm:
     @property
     def is_independent(self) -> bool:
         """Whether its answers to a prompt are independent draws of one distribution: not those of one list, each of
-        which has seen the ones before it, nor those that were spread over several wordings."""
+        which has seen the ones before it, nor those that were spread over several wordings.
+        """
         return self.asking is None or self.asking.way == "plain"
 
 
@@ -310,7 +311,8 @@ class Completion:
     @property
     def is_answer(self) -> bool:
         """Whether it came to an answer, which may be empty: not where it was cut before it said anything, nor where an
-        answer that was asked for could not be told, or is not needed."""
+        answer that was asked for could not be told, or is not needed.
+        """
         if self.item is not None and self.item.fault is not None:
             return False
         return self.thinking is None or bool(self.text.strip()) or self.finish_reason != "length"

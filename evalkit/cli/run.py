@@ -42,6 +42,8 @@ def _models(_context: click.Context, _parameter: click.Parameter, given: tuple[s
     models = {}
     for pair in given:
         name, equals, path = pair.partition("=")
+        if not equals and len(given) == 1 and name:
+            return {"": name}  # evalkit.suite.schema.EVERY
         if not (name and equals and path):
             raise click.BadParameter(f"{pair!r} is not of the form NAME=PATH")
         models[name] = path
@@ -56,7 +58,8 @@ def _models(_context: click.Context, _parameter: click.Parameter, given: tuple[s
     multiple=True,
     metavar="NAME=PATH",
     callback=_models,
-    help="Use this folder, hub id or server URL for the suite's checkpoint NAME; a new name adds a tuned checkpoint.",
+    help="Use this folder, hub id or server URL for the suite's checkpoint NAME; a new name adds a tuned checkpoint. "
+    "PATH alone is for all of them, in a suite that asks one model in several ways.",
 )
 @click.option("--samples", type=int, metavar="N", help="Completions a prompt.")
 @click.option(

@@ -178,6 +178,7 @@ def make_plan(
     check_measures(suite.measures, suite.prompts)
     _check_choosers(suite)
     _check_thinking(suite)
+    _check_stated(suite)
     fewest = min(sampling.n for name in suite.checkpoints for sampling in suite.settings(name))
     for measure in suite.measures:
         measure.check_fits(fewest)
@@ -277,6 +278,16 @@ def _check_thinking(suite: Suite) -> None:
         raise MetricError(
             f"metric {asked[0]} is of thinking, and no checkpoint says how its thinking ends; write it in its entry, "
             'as in thinking: {end: "</think>"}'
+        )
+
+
+def _check_stated(suite: Suite) -> None:
+    """Refuse measures of stated probabilities where none is asked for. Raises `MetricError`."""
+    asked = [measure for measure in suite.measures if "stated" in measure.definition.needs]
+    if asked and not any(spec.ask is not None and spec.ask.verbalized for spec in suite.checkpoints.values()):
+        raise MetricError(
+            f"metric {asked[0]} is of probabilities that a model states of its answers, and no checkpoint is asked for "
+            "any; write it in its entry, as in ask: {verbalized: 5}"
         )
 
 

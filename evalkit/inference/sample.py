@@ -15,7 +15,7 @@ from evalkit.inference.speeds import Speed, remember_speed
 from evalkit.plumbing.array_cache import key_of
 from evalkit.plumbing.progress import Listener
 from evalkit.plumbing.prose import listed
-from evalkit.records import Completion, Group
+from evalkit.records import Group
 from evalkit.runs.asking import answers_to
 from evalkit.runs.folder import Store
 
@@ -81,11 +81,14 @@ def _sample(members: Sequence[Loaded], missing: Sequence[Shard], store: Store, t
     with open_engine(members[0].engine, first, max(one.max_length for one in members), *others) as engine:
         tell.advance(1)
         load = time.monotonic() - start
+        speeds: dict[str, Speed] = {}
         for loaded in members:
             if others:
                 engine.turn_to(loaded.checkpoint)
             shards = [shard for shard in missing if shard.arm.checkpoint == loaded.checkpoint.name]
-            remember_speed(loaded, _draw(engine, shards, load, store, tell), store.notice)
+            speed, weights = _draw(engine, shards, load, store, tell), loaded.checkpoint.fingerprint
+            speeds[weights] = speed.after(speeds[weights]) if weights in speeds else speed
+            remember_speed(loaded, speeds[weights], store.notice)
 
 
 def _draw(engine: Engine, shards: Sequence[Shard], load: float, store: Store, tell: Listener) -> Speed:

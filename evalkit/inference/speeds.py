@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -31,6 +32,17 @@ class Speed:
     """Completions of each distribution."""
     stored: int
     """Bytes of their shards."""
+
+    def after(self, other: Speed) -> Speed:
+        """The same weights sampled twice from one load, asked in another way: both together."""
+        return Speed(
+            max(self.load, other.load),
+            self.seconds + other.seconds,
+            self.completions + other.completions,
+            Counter(other.tokens) + Counter(self.tokens),
+            Counter(other.drawn) + Counter(self.drawn),
+            self.stored + other.stored,
+        )
 
 
 def remember_speed(loaded: Loaded, speed: Speed, notice: Notice) -> None:

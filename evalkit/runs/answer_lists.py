@@ -23,7 +23,7 @@ _TAG = re.compile(rf"<(/?)((?:{'|'.join(ITEM_TAGS)})[_-]?\d*)\b[^<>]*>", re.IGNO
 _NUMBER = re.compile(r"^[ \t]*(?:\*\*|__|#{1,6}[ \t]+)?[(\[]?(\d{1,3})[.):\]](?:\*\*|__)?(?:[ \t]+|$)", re.MULTILINE)
 _BULLET = re.compile(r"^([ \t]*)[-*+•–][ \t]+", re.MULTILINE)
 _CHANCE = r"(?P<{}>\d*\.\d+|\d+(?:\.\d+)?)[ \t]*(?P<{}>%?)"
-_NAMED = r"(?:probability|prob\.?|likelihood|confidence|p)\b[ \t]*(?:is|of)?[ \t]*[:=≈~]?[ \t]*"
+_NAMED = r"(?<!\w)(?:(?:probability|prob\.?|likelihood|confidence)[ \t]*(?:is|of)?[ \t]*[:=≈~]?|p[ \t]*[:=≈~])[ \t]*"
 _BEHIND = re.compile(
     rf"[ \t\n]*(?:[-–—,;|][ \t]*)?(?:[*_]*[(\[{{][ \t*_]*(?:{_NAMED})?[*_]*{_CHANCE.format('a', 'as')}[ \t*_]*[)\]}}]"
     rf"|[*_]*(?:with[ \t]+(?:a[ \t]+)?)?{_NAMED}[*_]*[ \t]*{_CHANCE.format('b', 'bs')})[*_]*[ \t]*[.;,]?\s*$",
@@ -59,7 +59,7 @@ def answers_in(text: str, expected: int, is_cut: bool, with_probabilities: bool)
             break
     else:
         found = _from_lines(text, expected, is_cut)
-    if not is_cut and found and not (told is _from_json):
+    if not is_cut and found and told is not _from_json:
         found[-1] = replace(found[-1], is_whole=True)
     if with_probabilities:
         found = [one if one.probability is not None else _apart(one) for one in found]
@@ -153,9 +153,9 @@ def _from_tags(text: str) -> list[Listed]:
 
 def _inside(text: str, is_whole: bool) -> Listed:
     """An answer between tags: its `<text>`, if it has one, and its `<probability>`."""
-    stated = re.search(rf"<({'|'.join(CHANCE_KEYS)})>\s*([\d.]+\s*%?)\s*(?:</\1>|$)", text, re.IGNORECASE)
+    stated = re.search(rf"<({'|'.join(CHANCE_KEYS)})>\s*([\d.]+\s*%?)\s*<", text, re.IGNORECASE)
     said = re.search(rf"<({'|'.join(TEXT_KEYS)})>(.*?)(</\1>|(?=<\w+>)|$)", text, re.IGNORECASE | re.DOTALL)
-    left = text if stated is None else text[: stated.start()] + text[stated.end() :]
+    left = re.sub(rf"<({'|'.join(CHANCE_KEYS)})>.*", "", text, flags=re.IGNORECASE | re.DOTALL)
     probability = None if stated is None else chance(stated[2].replace(" ", ""))
     if said is None:
         return Listed(left.strip(), probability, is_whole)
@@ -164,7 +164,7 @@ def _inside(text: str, is_whole: bool) -> Listed:
 
 def _from_numbers(text: str) -> list[Listed]:
     """Lines that begin with 1, 2, 3, ...: a number out of turn belongs to the answer that it stands in."""
-    marks = []
+    marks: list[re.Match[str]] = []
     for mark in _NUMBER.finditer(text):
         if int(mark[1]) == len(marks) + 1:
             marks.append(mark)
@@ -179,7 +179,7 @@ def _from_bullets(text: str) -> list[Listed]:
 
 
 def _between(text: str, marks: list[tuple[int, int]]) -> list[Listed]:
-    ends = [start for start, _ in marks[1:]] + [len(text)]
+    ends = [start for start, _ in marks[1:]] + [len(text)] * bool(marks)
     pieces = [text[begin:end] for (_, begin), end in zip(marks, ends, strict=True)]
     last = len(pieces) - 1
     return [Listed(_unindented(piece), is_whole=index < last) for index, piece in enumerate(pieces)]

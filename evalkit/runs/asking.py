@@ -14,7 +14,7 @@ from operator import attrgetter
 
 from evalkit.checkpoints.asking import wording_id
 from evalkit.metrics.registry import Measure
-from evalkit.records import Alarm, Arm, Asking, Completion, Fault, Group, Item, Prompt
+from evalkit.records import Alarm, Arm, Asking, Completion, Fault, FinishReason, Group, Item, Prompt
 from evalkit.runs.answer_lists import answers_in
 from evalkit.runs.thinking import apart
 
@@ -77,7 +77,7 @@ def _of_list(draw: Completion, asking: Asking) -> Iterator[Completion]:
         elif not one.is_whole:
             fault = "cut"
         item = replace(common, probability=None if one is None else one.probability, fault=fault)
-        finish = "length" if fault == "cut" else "stop"
+        finish: FinishReason = "length" if fault == "cut" else "stop"
         answer = replace(plain, slot=draw.slot * asking.answers + place, text=text, item=item)
         yield replace(answer, finish_reason=finish, thinking=draw.thinking if place == 0 else None)
 

@@ -100,8 +100,9 @@ def measured(groups: Mapping[str, Sequence[Group]], samples: int) -> Answered:
     numbers = [len(group.completions) for members in kept.values() for group in members if group.completions]
     if not numbers:
         raise RecordsError(
-            "no prompt has half of the answers that it was asked for: completions were cut inside their thinking, or hold "
-            "no list; give them more room (max_tokens), say how thinking ends (thinking: {end: ...}), or ask otherwise"
+            "no prompt has answers in half of its completions: they were cut inside their thinking, or hold no list "
+            "where one was asked for; give them more room (max_tokens), say how thinking ends (thinking: {end: ...}), or "
+            "ask otherwise (ask: direct)"
         )
     k = min(samples, *numbers)
     cut = {
@@ -144,26 +145,19 @@ def _thinks(groups: Sequence[Group]) -> bool:
 def _alarms(groups: Mapping[str, Sequence[Group]], short: Mapping[str, Sequence[str]], k: int) -> list[Alarm]:
     alarms = []
     for arm, members in groups.items():
-        unfinished, total = sum(len(group.unfinished) for group in members), sum(map(drawn, members))
-        counts = told(members)
-        if not unfinished or (counts.asked and not counts.lost):
-            continue
-        what = (
-            lost_words(counts)
-            if counts.asked
-            else f"{unfinished:,} of {counted(total, 'completion')} were cut before they came to an answer"
-        )
-        said = f"{what}: they are left out, and every prompt is measured on its first {counted(k, 'answer')}"
+        total, counts = sum(map(drawn, members)), told(members)
+        unfinished = sum(one.item is None or one.item.fault is None for group in members for one in group.unfinished)
+        follows = f"they are left out, and every prompt is measured on its first {counted(k, 'answer')}"
         if short[arm]:
-            said += (
-                f"; {counted(len(short[arm]), 'prompt')} without half of the answers (first: "
+            follows += (
+                f"; {counted(len(short[arm]), 'prompt')} without answers in half of the completions (first: "
                 f"{short[arm][0]!r}) {'is' if len(short[arm]) == 1 else 'are'} not measured"
             )
-        if counts.asked:
-            said += (
-                ". Where much is not there, this way of asking is beyond the model, or needs more room (max_tokens)."
-            )
-        else:
-            said += ". What is left are the answers after shorter thinking; give more room (max_tokens)."
-        alarms.append(Alarm(arm, "asking" if counts.asked else "thinking", said))
+        if unfinished:
+            what = f"{unfinished:,} of {counted(total, 'completion')} were cut before they came to an answer"
+            advice = "What is left are the answers after shorter thinking; give more room (max_tokens)."
+            alarms.append(Alarm(arm, "thinking", f"{what}: {follows}. {advice}"))
+        if counts.lost:
+            advice = "Where that is much, this way of asking is beyond the model, or needs more room (max_tokens)."
+            alarms.append(Alarm(arm, "asking", f"{lost_words(counts)}: {follows}. {advice}"))
     return alarms

@@ -208,10 +208,15 @@ class Suite(Part):
         return tuple(dict.fromkeys((*stop, *spec.frame.stop, *turns)))
 
 
+EVERY = ""
+"""In the place of a checkpoint's name: all of them."""
+
+
 class Overrides(Part):
     """What the command line changes in a suite; None leaves it as it is."""
 
-    models: dict[Annotated[str, Field(pattern=NAME)], str] = Field(default_factory=dict)
+    models: dict[Annotated[str, Field(pattern=f"^$|{NAME}")], str] = Field(default_factory=dict)
+    """Checkpoint -> its path; `EVERY`: that of all of them."""
     samples: int | None = Field(None, ge=1)
     temperature: Temperatures | None = None
     prompts: int | None = Field(None, ge=1)
@@ -315,8 +320,24 @@ def _without_lab(checkpoints: Mapping[str, Any], models: Mapping[str, str]) -> d
     return {name: spec for name, spec in checkpoints.items() if name in models or not spec["path"].startswith("lab:")}
 
 
+def _of_every(suite: Suite, asked: Overrides) -> Overrides:
+    """One path for all checkpoints, which must be one model. Raises `SuiteError`."""
+    path = asked.models.get(EVERY)
+    if path is None:
+        return asked
+    paths = {spec.path for spec in suite.checkpoints.values()}
+    if len(paths) > 1:
+        first = next(iter(suite.checkpoints))
+        raise SuiteError(
+            f"--model {path}: the suite has {len(paths)} models; write --model {first}={path} (its checkpoints: "
+            f"{', '.join(suite.checkpoints)})"
+        )
+    return asked.model_copy(update={"models": dict.fromkeys(suite.checkpoints, path)})
+
+
 def _override(suite: Suite, asked: Overrides) -> Suite:
     changed = suite.model_dump(exclude={"metrics", "prompts"}) | {"metrics": suite.metrics, "prompts": suite.prompts}
+    asked = _of_every(suite, asked)
     if suite.baseline_checkpoint in asked.models:
         changed["checkpoints"] = _without_lab(changed["checkpoints"], asked.models)
     for name, path in asked.models.items():

@@ -180,12 +180,12 @@ def _refusal(engine: str, checkpoint: Checkpoint) -> str | None:
 
 
 def by_load(engines: Sequence[tuple[str, Checkpoint]]) -> list[list[str]]:
-    """Names of checkpoints, those together that one load of their engine serves: the adapters of a base, and itself."""
-    adapted = {_load(*one) for one in engines if one[1].adapter is not None}
+    """Names of checkpoints, those together that one load of their engine serves: the adapters of a base, and itself;
+    and one model that is asked in several ways.
+    """
     loads: dict[tuple[object, ...], list[str]] = {}
     for engine, one in engines:
-        load = _load(engine, one)
-        loads.setdefault(load if load in adapted else (one.name,), []).append(one.name)
+        loads.setdefault((one.name,) if one.is_remote else _load(engine, one), []).append(one.name)
     return list(loads.values())
 
 
