@@ -291,12 +291,8 @@ def _listed(given: Any) -> tuple[Any, ...]:
 
 def _command(suite: Place, models: Mapping[str, str], options: Mapping[str, Any]) -> list[str]:
     """The command that does the same, which the run's manifest keeps as the way to repeat it."""
-    words = [
-        "evalkit",
-        "run",
-        os.fspath(suite),
-        *(w for pair in models.items() for w in ("--model", "=".join(filter(None, pair)))),
-    ]
+    paths = ["=".join(filter(None, pair)) for pair in models.items()]
+    words = ["evalkit", "run", os.fspath(suite), *(word for path in paths for word in ("--model", path))]
     for option, value in options.items():
         for one in () if value is None else _listed(value if not isinstance(value, os.PathLike) else os.fspath(value)):
             words += [f"--{option}", str(one)]

@@ -39,8 +39,8 @@ class Speed:
             max(self.load, other.load),
             self.seconds + other.seconds,
             self.completions + other.completions,
-            Counter(other.tokens) + Counter(self.tokens),
-            Counter(other.drawn) + Counter(self.drawn),
+            dict(Counter(other.tokens) + Counter(self.tokens)),
+            dict(Counter(other.drawn) + Counter(self.drawn)),
             self.stored + other.stored,
         )
 

@@ -101,8 +101,8 @@ def measured(groups: Mapping[str, Sequence[Group]], samples: int) -> Answered:
     if not numbers:
         raise RecordsError(
             "no prompt has answers in half of its completions: they were cut inside their thinking, or hold no list "
-            "where one was asked for; give them more room (max_tokens), say how thinking ends (thinking: {end: ...}), or "
-            "ask otherwise (ask: direct)"
+            "where one was asked for; give them more room (max_tokens), say how thinking ends (thinking: {end: ...}), "
+            "or ask otherwise (ask: direct)"
         )
     k = min(samples, *numbers)
     cut = {

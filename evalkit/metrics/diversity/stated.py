@@ -28,8 +28,8 @@ NAN = float("nan")
 def stated_entropy(group: Group) -> float:
     """Entropy of the probabilities that the model states of the answers in a list, divided by their sum.
 
-    The mean over a prompt's lists. Low: it says that one answer is far likelier than the others; log k: that k are alike.
-    What it says need not be so: how often answers really come is for measures of `direct` answers.
+    The mean over a prompt's lists. Low: it says that one answer is far likelier than the others; log k: that k are
+    alike. What it says need not be so: how often answers really come is for measures of `direct` answers.
 
     Range: [0, log of the answers in a list].
 

@@ -103,7 +103,7 @@ def _block(prompt_id: str, by_arm: Mapping[str, tuple[int, Group]], content: Rep
 
 
 def _not_measured(group: Group) -> dict[str, JSON]:
-    """What was cut inside its thinking, and what was told apart of lists and is not measured: reason, how often, texts."""
+    """What was cut inside its thinking; and what of lists is not measured: reason, how often, texts."""
     thinking = [one.thinking for one in group.unfinished if one.item is None or one.item.fault is None]
     faulty: dict[str, list[str]] = defaultdict(list)
     for one in group.unfinished:

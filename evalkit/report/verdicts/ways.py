@@ -34,16 +34,23 @@ class WaysClaim:
 def way_words(arm: Arm) -> str:
     """How an arm's prompts are put, as a reader is told."""
     if arm.asking is None:
-        return "one answer in each completion"
+        return "one answer in each completion" + (", under a system message" if arm.system else "")
     return WAYS[arm.asking.way].format(answers=arm.asking.answers, wordings=arm.asking.wordings)
 
 
 def ways_of(summary: Summary) -> list[Arm]:
-    """The arms that are ways of asking: those that are not asked directly, and what they are compared with."""
-    if all(arm.asking is None for arm in summary.arms):
-        return []
-    beside = {arm.baseline for arm in summary.arms if arm.asking is not None}
-    return [arm for arm in summary.arms if arm.asking is not None or arm.name in beside]
+    """The arms that are ways of asking: those that are not asked directly, what they are compared with, and what is
+    asked under another system message than that. None where all are asked directly.
+    """
+    beside = {arm.baseline or arm.name for arm in summary.arms if arm.asking is not None}
+    systems = {arm.name: arm.system for arm in summary.arms}
+    return [
+        arm
+        for arm in summary.arms
+        if arm.asking is not None
+        or arm.name in beside
+        or (arm.baseline in beside and arm.system != systems.get(arm.baseline or ""))
+    ]
 
 
 def ways_claim(summary: Summary) -> WaysClaim | None:
@@ -61,9 +68,8 @@ def ways_claim(summary: Summary) -> WaysClaim | None:
     best = ordered[0]
     if clear:
         best = clear[0]
-        claim = (
-            f"Of the ways of asking {best.arm} gives the widest {what}, wider than {best.baseline}{_also(clear[1:])}."
-        )
+        others = _also(clear[1:])
+        claim = f"Of the ways of asking {best.arm} gives the widest {what}, wider than {best.baseline}{others}."
     else:
         claim = f"No way of asking gives clearly wider {what} than {best.baseline}; {best.arm} comes first."
     return WaysClaim(claim, _numbers(summary, measure, ordered), best.arm)
