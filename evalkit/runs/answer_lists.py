@@ -20,7 +20,12 @@ ITEM_TAGS = ("response", "answer", "item", "option", "li", "completion", "output
 
 _FENCE = re.compile(r"^```\w*[ \t]*\n(.*?)(?:\n```[ \t]*|\Z)", re.DOTALL | re.MULTILINE)
 _TAG = re.compile(rf"<(/?)((?:{'|'.join(ITEM_TAGS)})[_-]?\d*)\b[^<>]*>", re.IGNORECASE)
-_NUMBER = re.compile(r"^[ \t]*(?:\*\*|__|#{1,6}[ \t]+)?[(\[]?(\d{1,3})[.):\]](?:\*\*|__)?(?:[ \t]+|$)", re.MULTILINE)
+_NUMBER = re.compile(
+    r"^(?P<indent>[ \t]*)(?:[-*+•–][ \t]+)?(?:\*\*|__|#{1,6}[ \t]+)?[(\[]?(?P<number>\d{1,3})[.):\]]"
+    r"(?:\*\*|__)?(?:[ \t]+|$)",
+    re.MULTILINE,
+)
+_BLANK = re.compile(r"\n[ \t]*\n")
 _BULLET = re.compile(r"^([ \t]*)[-*+•–][ \t]+", re.MULTILINE)
 _CHANCE = r"(?P<{}>\d*\.\d+|\d+(?:\.\d+)?)[ \t]*(?P<{}>%?)"
 _NAMED = r"(?<!\w)(?:(?:probability|prob\.?|likelihood|confidence)[ \t]*(?:is|of)?[ \t]*[:=≈~]?|p[ \t]*[:=≈~])[ \t]*"
@@ -32,6 +37,7 @@ _BEHIND = re.compile(
 _BEFORE = re.compile(
     rf"^[*_]*[(\[][ \t]*(?:{_NAMED})?{_CHANCE.format('a', 'as')}[ \t]*[)\]][*_]*[ \t]*[-–—:]?[ \t]*", re.IGNORECASE
 )
+_WITHIN = re.compile(rf"[*_]*[(\[][ \t]*{_NAMED}{_CHANCE.format('a', 'as')}[ \t]*[)\]][*_]*", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,17 +59,23 @@ def answers_in(text: str, expected: int, is_cut: bool, with_probabilities: bool)
     `with_probabilities`: whether a number behind an answer is its probability and no part of it.
     """
     fenced = _FENCE.search(text)
-    for told in (_from_json, _from_tags, _from_numbers, _from_bullets):
-        found = told(fenced[1] if fenced else text)
-        if found:
-            break
-    else:
-        found = _from_lines(text, expected, is_cut)
-    if not is_cut and found and told is not _from_json:
+    found = _told(fenced[1] if fenced else text, expected, is_cut)
+    if not is_cut and found:
         found[-1] = replace(found[-1], is_whole=True)
     if with_probabilities:
         found = [one if one.probability is not None else _apart(one) for one in found]
     return [one for one in found if one.text]
+
+
+def _told(text: str, expected: int, is_cut: bool) -> list[Listed]:
+    tagged = _from_tags(text)
+    if len(tagged) == 1:  # around all of them, or around the only one
+        return _untagged(tagged[0].text, expected, is_cut) or tagged
+    return tagged or _untagged(text, expected, is_cut)
+
+
+def _untagged(text: str, expected: int, is_cut: bool) -> list[Listed]:
+    return _from_json(text) or _from_numbers(text) or _from_bullets(text) or _from_lines(text, expected, is_cut)
 
 
 def chance(value: Any) -> float | None:
@@ -130,8 +142,8 @@ def _of_value(value: Any, is_whole: bool) -> Iterator[Listed]:
             if isinstance(inner, list):
                 for one in inner:
                     yield from _of_value(one, is_whole)
-            elif isinstance(inner, str):
-                yield Listed(inner.strip(), is_whole=is_whole)
+        numbered = [inner for key, inner in fields.items() if re.search(r"\d$", key) and isinstance(inner, str)]
+        yield from (Listed(inner.strip(), is_whole=is_whole) for inner in numbered)
 
 
 def _from_tags(text: str) -> list[Listed]:
@@ -163,11 +175,18 @@ def _inside(text: str, is_whole: bool) -> Listed:
 
 
 def _from_numbers(text: str) -> list[Listed]:
-    """Lines that begin with 1, 2, 3, ...: a number out of turn belongs to the answer that it stands in."""
+    """Lines that begin with 1, 2, 3, ...: a number out of turn belongs to the answer that it stands in.
+
+    A second 1 begins another list, which is not read.
+    """
     marks: list[re.Match[str]] = []
     for mark in _NUMBER.finditer(text):
-        if int(mark[1]) == len(marks) + 1:
+        number = int(mark["number"])
+        if number == len(marks) + 1:
             marks.append(mark)
+        elif number == 1 and len(marks) > 1 and len(mark["indent"]) <= len(marks[0]["indent"]):
+            text = text[: mark.start()] + "\n\n"
+            break
     return _between(text, [(mark.start(), mark.end()) for mark in marks])
 
 
@@ -179,10 +198,25 @@ def _from_bullets(text: str) -> list[Listed]:
 
 
 def _between(text: str, marks: list[tuple[int, int]]) -> list[Listed]:
+    """What stands behind each mark. What follows the last answer after a blank line is no part of it, unless answers
+    before it have blank lines too.
+    """
     ends = [start for start, _ in marks[1:]] + [len(text)] * bool(marks)
     pieces = [text[begin:end] for (_, begin), end in zip(marks, ends, strict=True)]
-    last = len(pieces) - 1
-    return [Listed(_unindented(piece), is_whole=index < last) for index, piece in enumerate(pieces)]
+    if not pieces:
+        return []
+    *others, last = pieces
+    answer, behind = last, ""
+    if not any(_BLANK.search(piece.strip()) for piece in others):
+        answer, behind = _upto_blank(last)
+    return [*(Listed(_unindented(piece)) for piece in others), Listed(_unindented(answer), is_whole=bool(behind))]
+
+
+def _upto_blank(text: str) -> tuple[str, str]:
+    """A text up to its first blank line, and the blank line; the whole text and nothing where it has none."""
+    start = len(text) - len(text.lstrip())
+    blank = _BLANK.search(text, start)
+    return (text, "") if blank is None else (text[: blank.start()], blank[0])
 
 
 def _unindented(text: str) -> str:
@@ -204,18 +238,19 @@ def _from_lines(text: str, expected: int, is_cut: bool) -> list[Listed]:
     return []
 
 
-_blocks: Callable[[str], list[str]] = re.compile(r"\n[ \t]*\n").split
+_blocks: Callable[[str], list[str]] = _BLANK.split
 
 
 def _apart(one: Listed) -> Listed:
-    """An answer and the probability that stands behind it, or before it."""
-    for place in (_BEHIND, _BEFORE):
-        found = place.search(one.text)
-        if found is not None:
-            groups = found.groupdict()
-            kind = "a" if groups.get("a") is not None else "b"
-            stated = chance(f"{groups[kind]}{groups[kind + 's']}")
-            if stated is not None:
-                rest = (one.text[: found.start()] + one.text[found.end() :]).strip()
-                return replace(one, text=rest, probability=stated)
+    """An answer and the probability that stands behind it, before it, or once in brackets within it."""
+    within = list(_WITHIN.finditer(one.text))
+    for found in (_BEHIND.search(one.text), _BEFORE.search(one.text), within[0] if len(within) == 1 else None):
+        if found is None:
+            continue
+        groups = found.groupdict()
+        kind = "a" if groups.get("a") is not None else "b"
+        stated = chance(f"{groups[kind]}{groups[f'{kind}s']}")
+        if stated is not None:
+            rest = f"{one.text[: found.start()].rstrip()} {one.text[found.end() :].lstrip()}".strip()
+            return replace(one, text=rest, probability=stated)
     return one

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from evalkit.plumbing.arrays import JSON, is_number
-from evalkit.records import Completion, Group, Prompt
+from evalkit.records import Completion, Fault, Group, Prompt
 from evalkit.report.content.content import ReportContent, Scores
 from evalkit.report.html.render import holdable
 from evalkit.runs.told import FAULTS
@@ -26,7 +26,7 @@ MAX_BYTES = 30_000_000
 FIRST, LAST = "\ue000", "\uf8ff"
 """Unicode's characters for private use stand for words."""
 WORD = re.compile(f" ?\\w+|[{FIRST}-{LAST}]")
-NOT_MEASURED = {**FAULTS, "surplus": "more than needed"}
+NOT_MEASURED: Mapping[Fault, str] = {**FAULTS, "surplus": "more than needed"}
 """Why an answer of a list is not measured, in words."""
 FEWEST = 4
 """Uses from which a word is worth its place in the page's list."""
@@ -105,7 +105,7 @@ def _block(prompt_id: str, by_arm: Mapping[str, tuple[int, Group]], content: Rep
 def _not_measured(group: Group) -> dict[str, JSON]:
     """What was cut inside its thinking; and what of lists is not measured: reason, how often, texts."""
     thinking = [one.thinking for one in group.unfinished if one.item is None or one.item.fault is None]
-    faulty: dict[str, list[str]] = defaultdict(list)
+    faulty: dict[Fault, list[str]] = defaultdict(list)
     for one in group.unfinished:
         if one.item is not None and one.item.fault is not None:
             faulty[one.item.fault].append(one.text)

@@ -14,10 +14,12 @@ from typing import Any
 
 from evalkit.errors import RecordsError
 from evalkit.runs.exchange.rows import (
+    AskedRow,
     Message,
     Tally,
     TextRow,
     as_number,
+    asked_of,
     content_text,
     conversation,
     ending,
@@ -131,7 +133,18 @@ def _rows_of(sample: Any, where: str, model: str | None, resolve: Resolve, tally
             thinking=None if thought is None else resolve(thought),
             finish_reason=ending(choice.get("stop_reason")),
             scores=_scores(sample.get("scores"), tally) if place == 0 else {},
+            asked=_asked(sample.get("metadata"), where),
         )
+
+
+def _asked(metadata: Any, where: str) -> AskedRow | None:
+    """What `evalkit export` says of a completion that was not asked for directly."""
+    return asked_of(metadata.get("asked"), where) if isinstance(metadata, dict) and _is_ours(metadata) else None
+
+
+def _is_ours(metadata: Mapping[str, Any]) -> bool:
+    asked = metadata.get("asked")
+    return isinstance(asked, dict) and asked.keys() >= {"asking", "n", "item"}
 
 
 def _input(given: Any, where: str) -> tuple[Message, ...]:

@@ -8,10 +8,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from pydantic import TypeAdapter, ValidationError
+
 from evalkit.errors import RecordsError
 from evalkit.plumbing.prose import counted
 from evalkit.plumbing.transcript import transcript
-from evalkit.records import FinishReason, Match
+from evalkit.records import Asking, FinishReason, Item, Match
 
 Message = tuple[str, str]
 """(role, content)."""
@@ -19,6 +21,16 @@ Record = tuple[str, dict[str, Any]]
 """Where it stands (`file:line`), and one object of a file of rows."""
 CUT = ("length", "max_tokens", "model_length", "MAX_TOKENS")
 """What tools say of an answer that ran into a limit."""
+
+
+@dataclass(frozen=True, slots=True)
+class AskedRow:
+    """How a run of evalkit's asked for a completion, and where in what was drawn it stands."""
+
+    asking: Asking
+    n: int
+    """Answers that the run measures of each prompt."""
+    item: Item
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +61,8 @@ class TextRow:
     """What it says of all of the prompt's completions together."""
     said: int | None = None
     """The class of completions that say the same, as the tool divides them."""
+    asked: AskedRow | None = None
+    """Where an evalkit run asked for it in another way than directly."""
 
 
 @dataclass(slots=True)
@@ -186,3 +200,15 @@ def short(value: Any, most: int = 60) -> str:
     """A value as an error shows it."""
     told = repr(value)
     return told if len(told) <= most else f"{told[: most - 1]}…"
+
+
+def asked_of(given: Any, where: str) -> AskedRow | None:
+    """How a completion was asked for, as `evalkit export` wrote it. Raises `RecordsError` on what is none."""
+    if given is None:
+        return None
+    try:
+        return TypeAdapter(AskedRow).validate_python(given)
+    except ValidationError as error:
+        problem = error.errors()[0]
+        place = ".".join(["asked", *map(str, problem["loc"])])
+        raise RecordsError(f"{where}: {place}: {problem['msg']}; `evalkit export` writes this key") from None
