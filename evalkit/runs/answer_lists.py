@@ -22,7 +22,7 @@ _FENCE = re.compile(r"^```\w*[ \t]*\n(.*?)(?:\n```[ \t]*|\Z)", re.DOTALL | re.MU
 _TAG = re.compile(rf"<(/?)((?:{'|'.join(ITEM_TAGS)})[_-]?\d*)\b[^<>]*>", re.IGNORECASE)
 _NUMBER = re.compile(
     r"^(?P<indent>[ \t]*)(?:[-*+•–][ \t]+)?(?:\*\*|__|#{1,6}[ \t]+)?[(\[]?(?P<number>\d{1,3})[.):\]]"
-    r"(?:\*\*|__)?(?:[ \t]+|$)",
+    r"(?:\*\*|__)?(?:[ \t]+|$)(?:(?P=number)[.):\]](?:[ \t]+|$))?",
     re.MULTILINE,
 )
 _BLANK = re.compile(r"\n[ \t]*\n")

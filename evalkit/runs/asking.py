@@ -106,7 +106,7 @@ def dependence_alarms(arms: Sequence[Arm], measures: Sequence[Measure]) -> list[
             found.append(Alarm(arm.name, "undefined", why))
         of_pairs = [str(measure) for measure in measures if measure.definition.any_k and _is_metric(measure)]
         if of_pairs:
-            found.append(Alarm(arm.name, "dependent", f"{', '.join(of_pairs)} {_PAIRS}"))
+            found.append(Alarm(arm.name, "dependent", f"{', '.join(of_pairs)}: each {_PAIRS}"))
     return found
 
 
@@ -117,7 +117,8 @@ DEPENDENT = {
 }
 """Why estimators are refused, by way of asking."""
 _PAIRS = (
-    "describe the answers as they were asked for together, not two independent draws; they would be others at another n"
+    "tells of pairs of answers as they were asked for together, not of two independent draws: at another n it would be "
+    "another number"
 )
 
 

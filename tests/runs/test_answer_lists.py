@@ -116,6 +116,7 @@ def test_what_is_no_list_gives_no_answers(text: str, expected: int) -> None:
         ("1. a\n2. b\n\nI hope these help!", ["a", "b"]),
         ("1. a\n2. b\n\nMore:\n\n1. c\n2. d\n3. e", ["a", "b"]),
         ("1. In 1984\n3. out of turn\n2. b", ["In 1984\n3. out of turn", "b"]),
+        ("1. 1. a\n2. 2. b", ["a", "b"]),
         ("- a\n- b\n  - of b\n- c", ["a", "b\n- of b", "c"]),
         ("<answer>\n1. a\n2. b\n</answer>", ["a", "b"]),
         ("1. It was (1984) then\n2. b", ["It was (1984) then", "b"]),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,7 @@ from evalkit.score import score_files
 from evalkit.suite.gate_policy import DEFAULT
 from evalkit.suite.schema import load_suite, overrides
 from tests.report.blocks import opened
-from tests.served import Server
+from tests.served import Server, serving
 from tests.served import server as server
 
 RAIN = Prompt("rain", "Rain?")
@@ -156,7 +157,7 @@ def test_curves_over_k_are_undefined_where_k_of_n_answers_are_not_what_k_would_b
     groups = {"direct": [Group(RAIN, tuple(completion(one, i) for i, one in enumerate(("a b", "c d"))))],
               "several": [Group(RAIN, tuple(completion(one, i) for i, one in enumerate(("a b", "c d"))))]}  # fmt: skip
     arms = [Arm("direct", "d", "tuned", DRAWN, None), LIST]
-    [curve] = trace([], {}, SampledArms(arms, groups, 2), "")
+    curve = next(one for one in trace([], {}, SampledArms(arms, groups, 2), "") if one.name == "distinct_ngrams")
     assert np.isfinite(curve.values["direct"]).all()
     assert np.isnan(curve.values["several"]).all()
 
@@ -222,10 +223,15 @@ def written(folder: Path, content: dict[str, Any]) -> Path:
     return path
 
 
-@pytest.fixture
-def ways(server: Server, tmp_path: Path) -> tuple[Server, Run]:
-    server.answer = answer
-    return server, run_suite(load_suite(written(tmp_path, suite_of(server.url))), "openai", tmp_path / "run", Quiet())
+def run(folder: Path, content: dict[str, Any]) -> Run:
+    return run_suite(load_suite(written(folder, content)), "openai", folder / "run", Quiet())
+
+
+@pytest.fixture(scope="module")
+def ways(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, Run]]:
+    with serving() as server:
+        server.answer = answer
+        yield server, run(tmp_path_factory.mktemp("ways"), suite_of(server.url))
 
 
 def estimate(made: Any, metric: str, arm: str) -> Any:
@@ -279,8 +285,8 @@ def _check_report(made: Run) -> None:
     content = read_content(made.folder)
     assert build_report(content).encode() == made.report.read_bytes(), "made again it is the same"
     rows = {row.arm: row for row in asking_card.rows(content)}
-    assert list(rows) == ["direct", "list-3", "verbalized-3", "wordings", "plain"]
-    assert rows["list-3"].counts.startswith("32 of 36 answers told, from 12 completions (4 not given, 4 more than")
+    assert rows.keys() == {"direct", "list-3", "verbalized-3", "wordings", "plain"}
+    assert rows["list-3"].counts.startswith("32 of 36 answers told, from 12 completions (4 not given and 4 more than")
     assert rows["verbalized-3"].stated == "a probability stated for 32 of 32"
     assert "task_checks" in rows["direct"].quality
     said_first = verdict(content.summary)
@@ -320,17 +326,18 @@ def test_the_forecast_counts_lists_and_wordings_and_a_run_that_is_there_asks_not
     assert "wordings: 7 answers a prompt take 4 completions of each of 2 wordings" in expected.notes
 
 
-def test_a_run_of_lists_grows_and_another_way_is_another_run(ways: tuple[Server, Run], tmp_path: Path) -> None:
-    server, made = ways
-    content, before = suite_of(server.url), len(server.requests)
-    grown = run_suite(load_suite(written(tmp_path, content | {"sampling": content["sampling"] | {"n": 11}})), "openai",
-                      made.folder, Quiet())  # fmt: skip
-    new = server.requests[before:]
-    assert sum(r["n"] for r in new if "3 answers" in said(r) and "probability" not in said(r)) == 4
+def test_a_run_of_lists_grows_and_another_way_is_another_run(server: Server, tmp_path: Path) -> None:
+    server.answer = answer
+    content = suite_of(server.url) | {"metrics": ["length"]}
+    content["checkpoints"] = {name: content["checkpoints"][name] for name in ("direct", "list-3")}
+    run(tmp_path, content)
+    before = len(server.requests)
+    grown = run(tmp_path, content | {"sampling": content["sampling"] | {"n": 11}})
+    assert sum(r["n"] for r in server.requests[before:] if "3 answers" in said(r)) == 4, "a fourth list of each prompt"
     assert {one.samples for one in grown.summary.estimates} == {11}
     content["checkpoints"]["list-3"]["ask"] = {"list": 4}
     with pytest.raises(InputError, match="holds another run"):
-        run_suite(load_suite(written(tmp_path, content)), "openai", made.folder, Quiet())
+        run(tmp_path, content)
 
 
 def test_asked_directly_no_hash_knows_of_it(server: Server, tmp_path: Path) -> None:

@@ -59,7 +59,6 @@ class OpenAIEngine:
         return "v1"
 
     def __init__(self, checkpoint: Checkpoint, max_length: int) -> None:
-        self._chats = checkpoint.kind == "tuned"
         self._url = base_url(checkpoint.location)
         self._left_out: set[str] = set()
         models = self._run(self._models)
@@ -178,7 +177,7 @@ class OpenAIEngine:
             settings["stop"] = list(sampling.stop)
         if "seed" not in self._left_out:
             settings["seed"] = seed
-        if self._chats:
+        if prompt.messages:
             if "logprobs" not in self._left_out:
                 settings["logprobs"] = True
             messages = [{"role": role, "content": text} for role, text in prompt.messages]
@@ -199,7 +198,7 @@ class OpenAIEngine:
 
     def _completion(self, prompt: Rendered, slot: int, choice: Any) -> Completion:
         reason: FinishReason = "length" if choice.finish_reason == "length" else "stop"
-        text = choice.message.content if self._chats else choice.text
+        text = choice.message.content if prompt.messages else choice.text
         return Completion(
             prompt_id=prompt.prompt_id,
             slot=slot,
@@ -207,7 +206,7 @@ class OpenAIEngine:
             token_ids=tuple(getattr(choice, "token_ids", None) or ()),
             logprobs=_logprobs(choice.logprobs),
             finish_reason=reason,
-            thinking=_thinking(choice.message) if self._chats else None,
+            thinking=_thinking(choice.message) if prompt.messages else None,
         )
 
     async def _score(

@@ -107,5 +107,5 @@ def _numbers(summary: Summary, measure: str, ordered: Sequence[Difference]) -> s
     good = f", {passing[beside]:.0%} good enough" if beside in passing else ""
     name = named(split_variant(measure)[1], traits)
     at = ", with as many good answers of each" if split_variant(measure)[0] == "useful" else ""
-    answers = f" at {counted(base.samples, 'answer')} a prompt" if base is not None else ""
+    answers = f", from {counted(base.samples, 'answer')} a prompt" if base is not None else ""
     return f"{name}{at}{answers}: {start}{good}; {'; '.join(each)}."
