@@ -292,7 +292,7 @@ def _check_report(made: Run) -> None:
     said_first = verdict(content.summary)
     assert "ways of asking" in said_first.claim or "way of asking" in said_first.claim
     blocks = [opened(block, pack(content).words) for block in pack(content).blocks]
-    assert blocks[0]["list-3"]["lost"] == [["not given", 1, []], ["more than needed", 1, ["heron falls."]]]
+    assert blocks[0]["list-3"]["lost"] == [["not given", 1, []], ["more than needed", 1, ["iris falls."]]]
     assert {chance for row in blocks[0]["verbalized-3"]["classes"] for chance in row[6]} == {0.2}
     assert "lost" not in blocks[0]["direct"]
 

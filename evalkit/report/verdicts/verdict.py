@@ -98,7 +98,7 @@ def verdict(summary: Summary) -> Verdict:
         return Verdict(described, described, "", ())
     joints = joint_statements(summary)
     arms = tuple(_arm_verdict(arm, baseline, summary, joints) for arm, baseline in pairs)
-    first, *rest = [*_ways(summary), *_subjects(arms, summary, joints)]
+    first, *rest = [*_ways(summary, joints), *_subjects(arms, summary, joints)]
     besides = [f"{subject.named}{subject.claim}" for subject in rest]
     if len(besides) > BESIDES:
         besides[BESIDES:] = [f"{counted(len(besides) - BESIDES, 'more claim')}: under “Arm by arm” in the report."]
@@ -117,9 +117,9 @@ class _Subject:
     """Before the claim, where that alone does not name its arms."""
 
 
-def _ways(summary: Summary) -> list[_Subject]:
+def _ways(summary: Summary, joints: Joints) -> list[_Subject]:
     """Before all others: which way of asking is widest, where that is what arms differ in."""
-    ways = ways_claim(summary)
+    ways = ways_claim(summary, joints)
     return [] if ways is None else [_Subject(f"{ways.claim} {ways.numbers}", ways.claim, ways.numbers, (ways.arm,))]
 
 

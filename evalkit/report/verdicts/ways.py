@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from evalkit.analysis import effects
-from evalkit.metrics.registry import split_variant
 from evalkit.plumbing.arrays import is_number
-from evalkit.plumbing.prose import counted, listed
+from evalkit.plumbing.prose import listed
 from evalkit.records import Arm, Difference, Summary
-from evalkit.report.verdicts.plain_names import named, pictured
-from evalkit.report.wording import LEVEL, interval_text, number_text, value_text
+from evalkit.report.verdicts.joint import Joint, Joints
+from evalkit.report.wording import LEVEL, deviations, interval_text, label, value_text
 
 WAYS = {
     "list": "{answers} answers in one completion",
@@ -53,59 +52,57 @@ def ways_of(summary: Summary) -> list[Arm]:
     ]
 
 
-def ways_claim(summary: Summary) -> WaysClaim | None:
-    """The widest answers among those that are good enough, as many of each way; None where that is not compared."""
-    arms = [arm.name for arm in ways_of(summary) if arm.baseline is not None]
-    measure = _widest(summary, arms)
-    if measure is None:
+def ways_claim(summary: Summary, joints: Joints) -> WaysClaim | None:
+    """The widest range among the ways whose answers are not clearly worse; None where ranges are not compared.
+
+    The range is what all measures of diversity say together, the quality that of the suite's own measure.
+    """
+    compared = [arm.name for arm in ways_of(summary) if arm.baseline is not None]
+    ranges = [joint for name in compared if (joint := joints.get((name, "diversity"))) is not None]
+    if not ranges:
         return None
-    compared = [d for d in summary.differences if d.metric == measure and d.arm in arms and is_number(d.value)]
-    sign = -1 if effects.betters(summary)[measure] == "lower" else 1
-    ordered = sorted(compared, key=lambda d: -sign * (d.value or 0.0))
-    is_good = split_variant(measure)[0] == "useful"
-    what = "good answers" if is_good else "answers, of whose quality nothing is known"
-    clear = [d for d in ordered if effects.outcome(d, effects.betters(summary)[measure]) == "gained"]
-    best = ordered[0]
-    if clear:
-        best = clear[0]
-        others = _also(clear[1:])
-        claim = f"Of the ways of asking {best.arm} gives the widest {what}, wider than {best.baseline}{others}."
-    else:
-        claim = f"No way of asking gives clearly wider {what} than {best.baseline}; {best.arm} comes first."
-    return WaysClaim(claim, _numbers(summary, measure, ordered), best.arm)
+    ordered = sorted(ranges, key=lambda joint: -joint.together.value)
+    wider = [joint.arm for joint in ordered if joint.together.outcome == "gained"]
+    quality = {name: _quality(name, summary) for name in compared}
+    worse = [name for name in wider if (found := quality[name]) is not None and _outcome(found, summary) == "lost"]
+    good = [name for name in wider if name not in worse]
+    claim = _claim(good, worse, ordered[0].baseline, any(quality.values()))
+    return WaysClaim(claim, _numbers(ordered, quality, summary), (good or wider or [ordered[0].arm])[0])
 
 
-def _also(others: Sequence[Difference]) -> str:
-    if not others:
-        return ""
-    return f"; so {'does' if len(others) == 1 else 'do'} {listed([d.arm for d in others])}"
+def _claim(good: Sequence[str], worse: Sequence[str], baseline: str, is_judged: bool) -> str:
+    kind = "good answers" if is_judged else "answers, whose quality is not known"
+    lesser = f" {listed(worse)} {'gives' if len(worse) == 1 else 'give'} wider ones that are worse." if worse else ""
+    if not good:
+        return f"No way of asking gives clearly wider {kind} than {baseline}.{lesser}"
+    also = f"; so {'does' if len(good) == 2 else 'do'} {listed(good[1:])}" if len(good) > 1 else ""
+    return f"Of the ways of asking {good[0]} gives the widest {kind}, wider than {baseline}{also}.{lesser}"
 
 
-def _widest(summary: Summary, arms: Sequence[str]) -> str | None:
-    """The measure of diversity that a reader pictures best, among good answers where quality is known."""
-    traits, betters = effects.traits(summary), effects.betters(summary)
-    known = {d.metric for d in summary.differences if d.arm in arms and is_number(d.value)}
-    directed = [m for m in known if traits[m].side == "diversity" and betters[m] != "neither"]
-    for variant in ("useful", "whole"):
-        found = [metric for metric in directed if split_variant(metric)[0] == variant]
-        if found:
-            return min(found, key=lambda metric: (pictured(traits[metric]), metric))
-    return None
-
-
-def _numbers(summary: Summary, measure: str, ordered: Sequence[Difference]) -> str:
-    """Every way's difference, its share of good answers, and on how many prompts and answers all that rests."""
-    traits, passing = effects.traits(summary)[measure], summary.bar.passing if summary.bar else {}
+def _numbers(ordered: Sequence[Joint], quality: Mapping[str, Difference | None], summary: Summary) -> str:
+    """Every way's range and quality against direct, the widest first, and its share of good answers."""
+    passing = summary.bar.passing if summary.bar else {}
+    baseline = ordered[0].baseline
     each = []
-    for d in ordered:
-        interval = f" ({LEVEL} interval {interval_text(d)})" if interval_text(d) else ""
-        good = f", {passing[d.arm]:.0%} good enough" if d.arm in passing else ""
-        each.append(f"{d.arm} {value_text(d, signed=True)}{interval}{good}")
-    beside = ordered[0].baseline
-    base = next((e for e in summary.estimates if (e.metric, e.arm) == (measure, beside)), None)
-    start = f"{beside} {number_text(base.value)}" if base is not None else beside
-    good = f", {passing[beside]:.0%} good enough" if beside in passing else ""
-    name = named(split_variant(measure)[1], traits)
-    at = ", with as many good answers of each" if split_variant(measure)[0] == "useful" else ""
-    answers = f", from {counted(base.samples, 'answer')} a prompt" if base is not None else ""
-    return f"{name}{at}{answers}: {start}{good}; {'; '.join(each)}."
+    for joint in ordered:
+        value, interval = deviations(joint.together.value, joint.together.low, joint.together.high)
+        parts = [f"range {value} standard deviations" + (f" ({interval})" if interval else "")]
+        if (found := quality[joint.arm]) is not None:
+            told = f" ({interval_text(found)})" if interval_text(found) else ""
+            parts.append(f"{label(found.metric)} {value_text(found, signed=True)}{told}")
+        parts += [f"{passing[joint.arm]:.0%} good enough"] if joint.arm in passing else []
+        each.append(f"{joint.arm} {', '.join(parts)}")
+    beside = f" ({passing[baseline]:.0%} good enough)" if baseline in passing else ""
+    return f"Against {baseline}{beside}, with {LEVEL} intervals: {'; '.join(each)}."
+
+
+def _quality(arm: str, summary: Summary) -> Difference | None:
+    """Its difference in what the suite calls quality."""
+    if summary.bar is None:
+        return None
+    found = (d for d in summary.differences if (d.arm, d.metric) == (arm, summary.bar.measure))
+    return next((d for d in found if is_number(d.value)), None)
+
+
+def _outcome(difference: Difference, summary: Summary) -> effects.Outcome:
+    return effects.outcome(difference, effects.betters(summary)[difference.metric])
