@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import yaml
 
+from evalkit.analysis.comparison.cross_prompt import cross_prompt_values
 from evalkit.analysis.comparison.curves import trace
 from evalkit.analysis.sampled_arms import SampledArms
 from evalkit.errors import InputError, MetricError, RecordsError, SuiteError
@@ -160,6 +161,18 @@ def test_curves_over_k_are_undefined_where_k_of_n_answers_are_not_what_k_would_b
     curve = next(one for one in trace([], {}, SampledArms(arms, groups, 2), "") if one.name == "distinct_ngrams")
     assert np.isfinite(curve.values["direct"]).all()
     assert np.isnan(curve.values["several"]).all()
+
+
+def test_an_arm_without_any_answer_takes_no_other_down_across_prompts() -> None:
+    prompts = [Prompt(name, "?") for name in "abc"]
+    full = [Group(one, tuple(completion(f"{one.id} {i}", i) for i in range(2))) for one in prompts]
+    values = cross_prompt_values(parse("distinct_n"), {"direct": full, "several": [Group(one, ()) for one in prompts]})
+    assert np.isfinite(values["direct"]).all()
+    assert np.isnan(values["several"]).all()
+    nothing = cross_prompt_values(
+        parse("distinct_n"), {"a": [full[0], Group(prompts[1], ())], "b": [Group(prompts[0], ()), full[1]]}
+    )
+    assert np.isnan(np.stack(list(nothing.values()))).all()
 
 
 @pytest.mark.parametrize(("measure", "assumes"), [
