@@ -76,8 +76,8 @@ def cross_prompt_values(measure: Measure, groups: Groups) -> dict[str, Array]:
 
     theta is the metric's mean over `common_samples(groups)` groups of P completions, one of every prompt. The values'
     mean is theta exactly; their spread over the root of their number is the jackknife standard error. NaN on prompts
-    that some arm has no completion of: P is the same in every arm that has any. Where prompts are left out in groups, all but one of
-    each group's are NaN too.
+    that some arm has no completion of: P is the same in every arm that has any. Where prompts are left out in groups,
+    all but one of each group's are NaN too.
     """
     rows, samples = _common_rows(groups), common_samples(groups)
     values = {arm: np.full(len(of_arm), np.nan) for arm, of_arm in groups.items()}

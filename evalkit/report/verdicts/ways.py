@@ -92,6 +92,8 @@ def _numbers(ordered: Sequence[Joint], quality: Mapping[str, Difference | None],
             parts.append(f"{label(found.metric)} {value_text(found, signed=True)}{told}")
         parts += [f"{passing[joint.arm]:.0%} good enough"] if joint.arm in passing else []
         each.append(f"{joint.arm} {', '.join(parts)}")
+    silent = [name for name in quality if name not in {joint.arm for joint in ordered}]
+    each += [f"{listed(silent)} cannot be told of"] if silent else []
     beside = f" ({passing[baseline]:.0%} good enough)" if baseline in passing else ""
     return f"Against {baseline}{beside}, with {LEVEL} intervals: {'; '.join(each)}."
 
