@@ -14,7 +14,8 @@ from operator import attrgetter
 
 from evalkit.checkpoints.asking import wording_id
 from evalkit.metrics.registry import Measure
-from evalkit.records import Alarm, Arm, Asking, Completion, Fault, FinishReason, Group, Item, Prompt
+from evalkit.metrics.summary import Alarm
+from evalkit.records import Arm, Asking, Completion, Fault, FinishReason, Group, Item, Prompt
 from evalkit.runs.answer_lists import answers_in
 from evalkit.runs.thinking import apart
 
@@ -34,11 +35,11 @@ def answers_to(prompts: Sequence[Prompt], drawn: Iterable[Completion], arm: Arm 
 def _answers(prompt: Prompt, by_id: Mapping[str, list[Completion]], arm: Arm | None) -> Sequence[Completion]:
     asking = None if arm is None else arm.asking
     if arm is None or asking is None or asking.way == "plain":
-        return sorted(by_id.get(prompt.id, ()), key=attrgetter("slot"))
+        return sorted(by_id.get(prompt.id, ()), key=attrgetter("sample_index"))
     if asking.wordings > 1:
         answers = _of_wordings(prompt, by_id, asking)
     else:
-        draws = sorted(by_id.get(prompt.id, ()), key=attrgetter("slot"))
+        draws = sorted(by_id.get(prompt.id, ()), key=attrgetter("sample_index"))
         answers = [answer for draw in draws for answer in _of_list(draw, asking)]
     n = len(answers) if arm.sampling is None else arm.sampling.n
     return _with_surplus(answers, n)
@@ -49,13 +50,13 @@ def _of_wordings(prompt: Prompt, by_id: Mapping[str, list[Completion]], asking: 
         replace(
             draw,
             prompt_id=prompt.id,
-            slot=draw.slot * asking.wordings + wording,
-            item=Item(draw.slot, wording, len(draw.token_ids)),
+            sample_index=draw.sample_index * asking.wordings + wording,
+            item=Item(draw.sample_index, wording, len(draw.token_ids)),
         )
         for wording in range(asking.wordings)
         for draw in by_id.get(wording_id(prompt.id, wording), ())
     ]
-    return sorted(answers, key=attrgetter("slot"))
+    return sorted(answers, key=attrgetter("sample_index"))
 
 
 def _of_list(draw: Completion, asking: Asking) -> Iterator[Completion]:
@@ -65,7 +66,7 @@ def _of_list(draw: Completion, asking: Asking) -> Iterator[Completion]:
     """
     is_cut = draw.finish_reason == "length"
     found = answers_in(draw.text, asking.answers, is_cut, asking.way == "verbalized") if draw.is_answer else []
-    common = Item(draw.slot, tokens=len(draw.token_ids), written=len(found))
+    common = Item(draw.sample_index, tokens=len(draw.token_ids), written=len(found))
     plain = replace(draw, token_ids=(), logprobs=(), thinking=None, finish_reason="stop")
     for place in range(asking.answers):
         one = found[place] if place < len(found) else None
@@ -78,15 +79,15 @@ def _of_list(draw: Completion, asking: Asking) -> Iterator[Completion]:
             fault = "cut"
         item = replace(common, probability=None if one is None else one.probability, fault=fault)
         finish: FinishReason = "length" if fault == "cut" else "stop"
-        answer = replace(plain, slot=draw.slot * asking.answers + place, text=text, item=item)
+        answer = replace(plain, sample_index=draw.sample_index * asking.answers + place, text=text, item=item)
         yield replace(answer, finish_reason=finish, thinking=draw.thinking if place == 0 else None)
 
 
 def _with_surplus(answers: Sequence[Completion], n: int) -> list[Completion]:
     """Answers beyond the first n that are there are marked as such."""
-    there = [answer.slot for answer in answers if answer.is_answer]
+    there = [answer.sample_index for answer in answers if answer.is_answer]
     beyond = set(islice(there, n, None))
-    return [_marked(answer) if answer.slot in beyond else answer for answer in answers]
+    return [_marked(answer) if answer.sample_index in beyond else answer for answer in answers]
 
 
 def _marked(answer: Completion) -> Completion:

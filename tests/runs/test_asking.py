@@ -54,7 +54,7 @@ def answers(arm: Arm, *drawn: Completion) -> Group:
 
 
 def faults(group: Group) -> list[tuple[int, str | None]]:
-    return [(one.slot, one.item.fault) for one in group.unfinished if one.item is not None]
+    return [(one.sample_index, one.item.fault) for one in group.unfinished if one.item is not None]
 
 
 # ---- lists ----
@@ -63,7 +63,7 @@ def faults(group: Group) -> list[tuple[int, str | None]]:
 def test_the_answers_of_all_lists_are_a_prompts_completions_and_what_is_beyond_n_is_kept_apart() -> None:
     group = answers(LIST, completion("1. a\n2. b\n3. c"), completion("1. d\n2. e\n3. f", 1))
     assert group.texts == ("a", "b", "c", "d")
-    assert [one.slot for one in group.completions] == [0, 1, 2, 3]
+    assert [one.sample_index for one in group.completions] == [0, 1, 2, 3]
     assert faults(group) == [(4, "surplus"), (5, "surplus")]
     counts = told([group])
     assert (counts.draws, counts.asked, counts.told, counts.surplus, counts.measured) == (2, 6, 6, 2, 4)

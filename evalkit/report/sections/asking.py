@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from evalkit.analysis import effects
+from evalkit.metrics.summary import Estimate, Summary
 from evalkit.plumbing.prose import counted, listed
-from evalkit.records import Arm, Estimate, Group, Summary
+from evalkit.records import Arm, Group
 from evalkit.report.content.content import ReportContent
 from evalkit.report.verdicts.ways import way_words, ways_of
 from evalkit.report.wording import interval_text, label, value_text

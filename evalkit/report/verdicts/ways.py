@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from evalkit.analysis import effects
+from evalkit.metrics.summary import Difference, Summary
 from evalkit.plumbing.arrays import is_number
 from evalkit.plumbing.prose import listed
-from evalkit.records import Arm, Difference, Summary
+from evalkit.records import Arm
 from evalkit.report.verdicts.joint import Joint, Joints
 from evalkit.report.wording import LEVEL, deviations, interval_text, label, value_text
 

@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from evalkit.records import Asking, Bar, Difference, Summary
+from evalkit.metrics.summary import Bar, Difference, Summary
+from evalkit.records import Asking
 from evalkit.report.verdicts.joint import joint_statements
 from evalkit.report.verdicts.verdict import verdict
 from evalkit.report.verdicts.ways import way_words, ways_claim, ways_of
