@@ -99,7 +99,7 @@ def test_the_schema_knows_direct() -> None:
 def test_what_a_checkpoint_says_of_its_room_holds_for_all_of_a_list(tmp_path: Path) -> None:
     path = tmp_path / "suite.yaml"
     path.write_text(
-        "name: x\nmetrics: [length]\nprompts: [{id: a, text: A}]\nsampling: {max_tokens: 60, stop: [\"\\n\", END]}\n"
+        'name: x\nmetrics: [length]\nprompts: [{id: a, text: A}]\nsampling: {max_tokens: 60, stop: ["\\n", END]}\n'
         "checkpoints:\n"
         "  a: {path: 'lab:tuned', kind: tuned, ask: {list: 5}}\n"
         "  b: {path: 'lab:tuned', kind: tuned, ask: {list: 5}, sampling: {max_tokens: 90}}\n"

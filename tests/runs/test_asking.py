@@ -10,17 +10,19 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
+from pydantic import ValidationError
 
 from evalkit.analysis.comparison.cross_prompt import cross_prompt_values
 from evalkit.analysis.comparison.curves import trace
 from evalkit.analysis.sampled_arms import SampledArms
 from evalkit.errors import InputError, MetricError, RecordsError, SuiteError
 from evalkit.gate.sequential_run import run_until_decided
+from evalkit.inference.engines.base import by_load
 from evalkit.inference.forecasting import forecast
 from evalkit.inference.plan import make_plan
 from evalkit.metrics.registry import parse
 from evalkit.plumbing.progress import Quiet
-from evalkit.records import Arm, Asking, Completion, Group, Prompt, Sampling
+from evalkit.records import Arm, Asking, Checkpoint, Completion, Group, Prompt, Sampling
 from evalkit.report.content.read import read_content
 from evalkit.report.page import build_report
 from evalkit.report.sections import asking as asking_card
@@ -35,6 +37,7 @@ from evalkit.runs.told import tokens_of, told
 from evalkit.score import score_files
 from evalkit.suite.gate_policy import DEFAULT
 from evalkit.suite.schema import load_suite, overrides
+from evalkit.training.config import PrefsSampleConfig
 from tests.report.blocks import opened
 from tests.served import Server, serving
 from tests.served import server as server
@@ -388,6 +391,20 @@ def test_one_path_is_for_all_checkpoints_of_one_model_and_refused_for_several(tm
     content["checkpoints"]["direct"]["path"] = "lab:base"
     with pytest.raises(SuiteError, match="write --model direct=lab:tuned"):
         load_suite(written(tmp_path, content), changes)
+
+
+def test_one_model_in_several_ways_is_loaded_once_and_a_server_stays_by_itself() -> None:
+    def at(name: str, location: str) -> tuple[str, Checkpoint]:
+        return "vllm", Checkpoint(name, "tuned", location, location, location, None, "f", "float32")
+
+    asked = [at("direct", "/m"), at("list-5", "/m"), at("other", "/n"), at("a", "http://h"), at("b", "http://h")]
+    assert by_load(asked) == [["direct", "list-5"], ["other"], ["a"], ["b"]]
+
+
+def test_training_asks_each_prompt_as_it_is() -> None:
+    policy = {"path": "lab:tuned", "kind": "tuned", "ask": {"list": 5}}
+    with pytest.raises(ValidationError, match="ask is for suites, not for training"):
+        PrefsSampleConfig.model_validate({"name": "x", "policy": policy, "prompts": [{"id": "a", "text": "A"}]})
 
 
 def test_rows_with_a_damaged_key_are_refused_with_their_line(tmp_path: Path) -> None:
