@@ -32,6 +32,10 @@ class Speed:
     """Completions of each distribution."""
     stored: int
     """Bytes of their shards."""
+    prompt_tokens: int = 0
+    """As a server counted them; 0 where none did."""
+    prompt_letters: int = 0
+    """Of the prompts that have so many tokens."""
 
     def after(self, other: Speed) -> Speed:
         """The same weights sampled twice from one load, asked in another way: both together."""
