@@ -40,14 +40,19 @@ from evalkit.metrics.summary import Alarm, Summary
 from evalkit.metrics.text_sets import split_alike
 from evalkit.plumbing.arrays import finite_fields
 from evalkit.plumbing.progress import Listener
-from evalkit.records import Group
+from evalkit.records import Arm, Group
 from evalkit.report.render_report import report_page
 from evalkit.runs.asked import PROMPTS_FILE, hashes_of
+from evalkit.runs.asking import dependence_alarms
 from evalkit.runs.folder import Store, open_store
 from evalkit.runs.manifest import Manifest
 from evalkit.runs.summary import to_json
 from evalkit.runs.thinking import answers_apart, fitting, measured, thinking_arms, without_logprobs
+from evalkit.runs.told import tokens_of
 from evalkit.suite.schema import Suite
+
+WORDINGS_APART = "\n\n— or —\n\n"
+"""Between the wordings of a prompt where they are shown."""
 
 
 @dataclass(frozen=True)
@@ -136,6 +141,7 @@ def measure_samples(plan: Plan, store: Store, tell: Listener) -> Results:
             *paraphrased(suite.prompts),
             *undefined,
             *without_logprobs(plan.arms, measures),
+            *dependence_alarms(plan.arms, measures),
             *voices.alarms,
             *measurements.alarms,
         ],
@@ -162,10 +168,7 @@ def finish(store: Store, plan: Plan, manifest: Manifest, results: Results) -> No
     if voices.card:
         store.write_json("voices.json", voices.card)
     store.write("summary.json", to_json(summary).encode("utf-8", "replace"))
-    tokens = {
-        arm: sum(len(c.token_ids) for g in members for c in (*g.completions, *g.unfinished))
-        for arm, members in groups.items()
-    }
+    tokens = {arm: tokens_of(members) for arm, members in groups.items()}
     manifest = manifest.model_copy(
         update={
             "state": "complete",
@@ -176,10 +179,7 @@ def finish(store: Store, plan: Plan, manifest: Manifest, results: Results) -> No
         }
         | _judgements(plan, voices, measurements)
     )
-    rendered = {
-        arm.name: {prompt.prompt_id: prompt.text for prompt in plan.checkpoints[arm.checkpoint].rendered}
-        for arm in plan.arms
-    }
+    rendered = {arm.name: _rendered(plan, arm) for arm in plan.arms}
     trainings = trainings_of(loaded.checkpoint for loaded in plan.checkpoints.values())
     evidence = replace(collect_figure_data(measurements.groups, measurements.measures), trainings=trainings)
     store.write(EVIDENCE_FILE, evidence_json(evidence))
@@ -187,6 +187,16 @@ def finish(store: Store, plan: Plan, manifest: Manifest, results: Results) -> No
     page = report_page(plan.suite.name, summary, groups, rendered, measurements, manifest.to_json(), evidence)
     store.write("report.html", page)
     store.write_manifest(manifest)
+
+
+def _rendered(plan: Plan, arm: Arm) -> dict[str, str]:
+    """Prompt -> what the arm's checkpoint saw of it; of several wordings one below the other."""
+    seen = [prompt.text for prompt in plan.checkpoints[arm.checkpoint].rendered]
+    each = len(seen) // len(plan.suite.prompts)
+    return {
+        prompt.id: WORDINGS_APART.join(seen[place * each : (place + 1) * each])
+        for place, prompt in enumerate(plan.suite.prompts)
+    }
 
 
 def _judgements(plan: Plan, voices: ClassifiedVoices, measurements: Measurements) -> dict[str, Any]:

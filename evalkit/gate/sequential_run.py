@@ -64,6 +64,7 @@ def run_until_decided(
     same. Raises `EvalkitError`s.
     """
     _refuse_thinking(suite)
+    _refuse_ways_of_asking(suite)
     folder = out or default_folder(suite)
     plan = plan_in(folder, _in_random_order(suite), engine, tell, LOOKS)
     if old is not None:
@@ -93,6 +94,16 @@ def _refuse_thinking(suite: Suite) -> None:
         raise InputError(
             f"checkpoint {thinking[0]!r} has `thinking`: how many of its completions come to an answer may change from "
             "look to look, and the numbers with it; run the whole suite without --until-decided, then evalkit gate"
+        )
+
+
+def _refuse_ways_of_asking(suite: Suite) -> None:
+    """How many answers of a list can be told shows only as they come, too."""
+    asked = [name for name, spec in suite.checkpoints.items() if spec.ask is not None and spec.ask.template is None]
+    if asked:
+        raise InputError(
+            f"checkpoint {asked[0]!r} has `ask`: how many of its answers there are may change from look to look, and "
+            "the numbers with it; run the whole suite without --until-decided, then evalkit gate"
         )
 
 

@@ -104,7 +104,9 @@ def _identity(plan: Plan) -> Identity:
         prompts=version_of(plan.suite.prompts),
         checkpoints={name: _checkpoint_identity(loaded) for name, loaded in plan.checkpoints.items()},
         arms={
-            arm.name: ArmIdentity.model_validate(sampling_of(arm).content() | chosen(plan, arm) | _longer(plan, arm))
+            arm.name: ArmIdentity.model_validate(
+                sampling_of(arm).content() | chosen(plan, arm) | _longer(plan, arm) | _asked(plan, arm)
+            )
             for arm in plan.arms
         },
     )
@@ -152,6 +154,11 @@ def chosen(plan: Plan, arm: Arm) -> dict[str, Any]:
 def _longer(plan: Plan, arm: Arm) -> dict[str, Any]:
     longer = plan.checkpoints[arm.checkpoint].longer
     return {} if longer is None else {"longer": longer.model_dump(mode="json")}
+
+
+def _asked(plan: Plan, arm: Arm) -> dict[str, Any]:
+    ask = plan.suite.checkpoints[arm.checkpoint].ask
+    return {} if ask is None else {"ask": ask.model_dump(mode="json", exclude_none=True)}
 
 
 def _versions() -> dict[str, str]:

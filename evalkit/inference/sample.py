@@ -6,7 +6,6 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
-from operator import attrgetter
 
 from evalkit.errors import StoreError
 from evalkit.inference.engines.base import Engine, Metered, by_load, open_engine
@@ -18,8 +17,8 @@ from evalkit.plumbing.array_cache import key_of
 from evalkit.plumbing.progress import Listener
 from evalkit.plumbing.prose import listed
 from evalkit.records import Completion, Group, Usage
+from evalkit.runs.asking import answers_to
 from evalkit.runs.folder import Store
-from evalkit.runs.thinking import apart
 
 
 def missing_shards(plan: Plan, store: Store, fresh: bool = False) -> list[Shard]:
@@ -54,19 +53,16 @@ def sample_missing(plan: Plan, store: Store, tell: Listener, fresh: bool = False
 def read_groups(plan: Plan, store: Store) -> dict[str, list[Group]]:
     """Every arm's completions, from disk: what was just sampled and what was there before go the same way.
 
-    Thinking is apart from answers; what was cut inside it has an empty one.
+    Thinking is apart from answers; what was cut inside it has an empty one. The answers of a list are apart.
     """
-    groups: dict[str, list[Group]] = {}
-    for arm in plan.arms:
-        by_prompt: dict[str, list[Completion]] = {prompt.id: [] for prompt in plan.suite.prompts}
-        for shard in plan.shards_of(arm.name):
-            for completion in shard.row.of(store.read(shard.key)):
-                by_prompt[completion.prompt_id].append(apart(completion, arm))
-        groups[arm.name] = [
-            Group(prompt, tuple(sorted(by_prompt[prompt.id], key=attrgetter("sample_index"))))
-            for prompt in plan.suite.prompts
-        ]
-    return groups
+    return {
+        arm.name: answers_to(
+            plan.suite.prompts,
+            (one for shard in plan.shards_of(arm.name) for one in shard.row.of(store.read(shard.key))),
+            arm,
+        )
+        for arm in plan.arms
+    }
 
 
 def put_kept(store: Store, plan: Plan, groups: dict[str, list[Group]]) -> dict[str, str]:
@@ -99,11 +95,14 @@ def _sample(members: Sequence[Loaded], missing: Sequence[Shard], store: Store, t
     with open_engine(members[0].engine, first, max(loaded.max_length for loaded in members), *others) as engine:
         tell.advance(1)
         load = time.monotonic() - start
+        speeds: dict[str, Speed] = {}
         for loaded in members:
             if others:
                 engine.turn_to(loaded.checkpoint)
             shards = [shard for shard in missing if shard.arm.checkpoint == loaded.checkpoint.name]
-            remember_speed(loaded, _draw(engine, shards, load, store, tell), store.notice)
+            speed, weights = _draw(engine, shards, load, store, tell), loaded.checkpoint.fingerprint
+            speeds[weights] = speed.after(speeds[weights]) if weights in speeds else speed
+            remember_speed(loaded, speeds[weights], store.notice)
 
 
 def _draw(engine: Engine, shards: Sequence[Shard], load: float, store: Store, tell: Listener) -> Speed:

@@ -82,6 +82,8 @@ class ArmIdentity(Part):
     """How its completions are chosen, where they are."""
     longer: dict[str, Any] | None = None
     """Prompts that are given more room, and how much."""
+    ask: dict[str, Any] | None = None
+    """How prompts are put, where they are not put as they are."""
 
 
 class Identity(Part):

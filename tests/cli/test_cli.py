@@ -89,7 +89,8 @@ def test_metrics_are_listed_and_explained() -> None:
         (["score", "nowhere.jsonl"], "evalkit: there is no file nowhere.jsonl", 2),
         (["metrics", "self_blue"], "(did you mean 'self_bleu'?)", 2),
         (["rnu"], "No such command 'rnu'. Did you mean 'run'?", 2),
-        (["run", "x.yaml", "--model", "base"], "'base' is not of the form NAME=PATH", 2),
+        (["run", "x.yaml", "--model", "base", "--model", "a=b"], "'base' is not of the form NAME=PATH", 2),
+        (["run", "suites/creative.yaml", "--model", "base"], "write --model base=base", 2),
     ],
 )
 def test_a_mistake_is_a_line_and_exit_code_2(command: list[str], message: str, code: int) -> None:
