@@ -91,10 +91,10 @@ def plan_size(
     for pair in pairs:
         for metric, rule in select(estimates_of(side.summary, pair[1]), policy).items():
             why = _unplannable(metric, rule.allow.relative, halves[pair[1]], loss)
-            if why:
-                left_out.append(f"{metric}: {why}")
+            spread = None if why else _spread(side, metric, pair, halves, policy)
+            if spread is None or not spread.level:
+                left_out.append(f"{metric}: {why or 'its mean is 0, and the loss is a share of it'}")
                 continue
-            spread = _spread(side, metric, pair, halves, policy)
             beyond = (loss - rule.allow.margin.size) * abs(spread.level)
             cost = _cost(groups[pair[0]])
             splits = splits_for(spread, beyond, policy.alpha / family, power, cost, len(suite.prompts) / clusters)
