@@ -30,7 +30,7 @@ SHORT = ["Blue.", "Red.", "Green.", "Grey.", "White.", "Black.", "Brown.", "Pink
 
 
 def inspect_log(path: Path, said: Callable[[random.Random], str], score: float = 1.0, seed: int = 0) -> str:
-    """A log in Inspect's layout: 60 prompts, 4 epochs of one-word answers."""
+    """A log in Inspect's layout: 30 prompts, 4 epochs of one-word answers."""
     draws = random.Random(seed)
     samples = [
         {
@@ -39,7 +39,7 @@ def inspect_log(path: Path, said: Callable[[random.Random], str], score: float =
             "scores": {"liked": {"value": score + draws.gauss(0, 0.5)}},
         }
         for epoch in range(1, 5)
-        for prompt in range(60)
+        for prompt in range(30)
     ]  # fmt: skip
     log = {"version": 2, "status": "success", "eval": {"model": path.stem, "task": "colours"}, "samples": samples}
     path.write_text(json.dumps(log), encoding="utf-8")
@@ -56,7 +56,8 @@ def test_two_logs_of_short_answers_come_to_a_verdict_in_one_command(tmp_path: Pa
     new = inspect_log(tmp_path / "new.json", lambda draws: draws.choice(SHORT), seed=1)
     narrow = inspect_log(tmp_path / "narrow.json", lambda _: "Blue.", score=2, seed=2)
     code, told = gate(new, "--baseline", old)
-    assert code == 0, told
+    assert code == 3, told
+    assert "prompts like these would settle it" in told
     assert "not judged: self_repetition of new (0 against 0)" in " ".join(told.split())
     assert gate(narrow, "--baseline", old)[0] == 1
 
@@ -80,7 +81,7 @@ def test_questions_of_lm_eval_are_paired_by_their_hash_however_they_were_rendere
 def test_spreadsheets_come_to_a_verdict_paired_by_their_ids(tmp_path: Path) -> None:
     draws = random.Random(3)
     for name, words in (("old", SHORT), ("new", SHORT[:1])):
-        lines = [f"{prompt},Name {prompt}.,{draws.choice(words)}" for prompt in range(40) for _ in range(4)]
+        lines = [f"{prompt},Name {prompt}.,{draws.choice(words)}" for prompt in range(12) for _ in range(4)]
         (tmp_path / f"{name}.csv").write_text("\n".join(["prompt_id,prompt,completion", *lines]), encoding="utf-8")
     code, told = gate(str(tmp_path / "new.csv"), "--baseline", str(tmp_path / "old.csv"))
     assert code == 1, told
