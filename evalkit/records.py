@@ -176,6 +176,8 @@ class Checkpoint:
     """Whether other weights would change the fingerprint; if not, no other run may take its samples."""
     adapter: Adapter | None = None
     """What changes the weights in `location`; None where they are served as they are."""
+    shown: tuple[int, ...] = ()
+    """Special tokens that its texts show, since they tell its thinking from its answers; texts leave out all others."""
 
     @property
     def is_remote(self) -> bool:

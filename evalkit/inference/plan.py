@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from evalkit.checkpoints.folder import context_length
-from evalkit.checkpoints.rendering import render, vocabulary_hash
+from evalkit.checkpoints.rendering import render, special_tokens_in, vocabulary_hash
 from evalkit.checkpoints.resolution import resolve
 from evalkit.errors import CheckpointError, InputError, MetricError, RecordsError, ServerError
 from evalkit.inference.engines.base import choose_engine, engine_class, fallback_note
@@ -266,6 +266,9 @@ def _arm_name(checkpoint: str, sampling: Sampling, siblings: Sequence[Sampling])
 def _load(suite: Suite, checkpoint: Checkpoint, engine_wanted: str, longer: Longer | None) -> Loaded:
     spec = suite.checkpoints[checkpoint.name]
     engine = choose_engine(engine_wanted, checkpoint)
+    if spec.thinking is not None and not checkpoint.is_remote:
+        marks = (spec.thinking.start or "", spec.thinking.end)
+        checkpoint = replace(checkpoint, shown=special_tokens_in(checkpoint, marks))
     rendered = tuple(render(checkpoint, spec, suite.prompts))
     if longer is not None:
         longer = longer.model_copy(update={"stop": suite.stops(checkpoint.name, longer.stop)})
@@ -352,14 +355,19 @@ def _distribution_facts(arm: Arm, source: Loaded, kept: Sampling, twin: int) -> 
     sampling = {name: value for name, value in kept.content().items() if name != "n"}
     # The draws that an arm keeps the best of are not those of an arm that keeps all.
     chosen = {"best_of": arm.best_of} if arm.best_of > 1 else {}
-    return chosen | {
-        "weights": source.checkpoint.fingerprint,
-        "dtype": source.checkpoint.dtype,
-        "engine": source.engine,
-        "engine_version": source.engine_version,
-        "sampling": sampling,
-        "twin": twin,
-    }
+    shown = {"shown": list(source.checkpoint.shown)} if source.checkpoint.shown else {}
+    return (
+        chosen
+        | shown
+        | {
+            "weights": source.checkpoint.fingerprint,
+            "dtype": source.checkpoint.dtype,
+            "engine": source.engine,
+            "engine_version": source.engine_version,
+            "sampling": sampling,
+            "twin": twin,
+        }
+    )
 
 
 def _content(prompt: Rendered) -> list[Any]:

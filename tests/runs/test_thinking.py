@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 
 from evalkit.errors import InputError, MetricError, RecordsError
 from evalkit.gate.sequential_run import run_until_decided
+from evalkit.lab import resolve as lab
 from evalkit.metrics.registry import parse
 from evalkit.plumbing.progress import Quiet
 from evalkit.records import Alarm, Arm, Completion, Group, Prompt, Thinking
@@ -280,6 +282,39 @@ def test_what_is_exported_is_scored_alike(thought: tuple[Run, Run], tmp_path: Pa
 def test_a_measure_of_thinking_wants_a_checkpoint_that_thinks(tmp_path: Path) -> None:
     with pytest.raises(MetricError, match="no checkpoint says how its thinking ends"):
         run(tmp_path, suite=SUITE | {"metrics": ["thinking/length"]})
+
+
+def with_special_mark(folder: Path) -> tuple[Path, int]:
+    """The lab's tuned checkpoint, one of whose words is the special token `</think>`; and that token."""
+    made = shutil.copytree(lab("tuned"), folder / "special")
+    file = made / "tokenizer.json"
+    tokenizer = json.loads(file.read_text(encoding="utf-8"))
+    vocabulary = tokenizer["model"]["vocab"]
+    token = vocabulary["</think>"] = vocabulary.pop(END)
+    plain = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False}
+    tokenizer["added_tokens"].append({"id": token, "content": "</think>", "special": True, **plain})
+    file.write_text(json.dumps(tokenizer), encoding="utf-8")
+    return made, token
+
+
+@pytest.mark.parametrize("engine", ["transformers", pytest.param("vllm", marks=[pytest.mark.vllm, pytest.mark.slow])])
+def test_an_end_mark_that_is_a_special_token_is_seen_and_what_was_drawn_without_it_is_drawn_anew(
+    tmp_path: Path, engine: str
+) -> None:
+    import pyarrow.parquet as pq
+
+    path, token = with_special_mark(tmp_path)
+    made = run(tmp_path, engine=engine, path=str(path))
+    assert not any("</think>" in text for text in raw(made)), "as texts leave special tokens out"
+    made = run(tmp_path, engine=engine, path=str(path), thinking={"end": "</think>"})
+    assert made.sampled == 16, "of the base nothing"
+    rows = [row for path in (made.folder / "completions").glob("*.parquet") for row in pq.read_table(path).to_pylist()]
+    last = {(row["prompt_id"], row["slot"]): row for row in rows if row["arm"] == "tuned" and "</think>" in row["text"]}
+    assert all(token in row["token_ids"] for row in last.values())
+    assert len(last) > 4
+    [alarm] = alarms(made, "thinking")
+    assert f"{16 - len(last)} of 16 completions" in alarm.message
+    assert estimate(made, "thinking/length", "tuned").value > 0
 
 
 def test_looks_at_changing_numbers_of_answers_are_refused(tmp_path: Path) -> None:
