@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -30,13 +30,12 @@ from evalkit.checkpoints.training_log import work_of
 from evalkit.errors import InputError
 from evalkit.plumbing.files import write_file
 from evalkit.plumbing.progress import Listener
-from evalkit.records import Prompt
+from evalkit.records import Message, Prompt, Role
 from evalkit.training.batch import pack
 from evalkit.training.bradley_terry import pair_rewards, preference_loss
 from evalkit.training.calibration import Array, Judgement, accuracy, judge
 from evalkit.training.chat_format import exchange_template, template_ids, write_reader
 from evalkit.training.config import RewardConfig
-from evalkit.training.conversations import turns_ids
 from evalkit.training.memory import told_when_full
 from evalkit.training.models import (
     Policy,
@@ -156,10 +155,14 @@ def prompt_ids(config: RewardConfig, policy: Policy, preferences: Sequence[Prefe
     """Token ids of each different prompt, in order. Raises `InputError` where one leaves no room for a completion."""
     texts = tuple(dict.fromkeys(preference.prompt for preference in preferences))
     room = config.max_tokens if config.reference_samples else 1
-    conversations = {preference.prompt: preference.turns for preference in preferences if preference.turns}
-    plain = tuple(text for text in texts if text not in conversations or policy.spec.kind == "base")
-    ids = dict(zip(plain, policy.prompt_ids(tuple(Prompt(text[:60], text) for text in plain), room), strict=True))
-    return {text: ids[text] if text in ids else turns_ids(policy, conversations[text], room) for text in texts}
+    # A base model reads the transcript, which the chat template of its reward model writes too.
+    turns = {} if policy.spec.kind == "base" else {one.prompt: one.turns for one in preferences}
+    prompts = tuple(Prompt(text[:60], text, messages=_messages(turns.get(text, ()))) for text in texts)
+    return dict(zip(texts, policy.prompt_ids(prompts, room), strict=True))
+
+
+def _messages(turns: Sequence[tuple[str, str]]) -> tuple[Message, ...]:
+    return tuple(Message(cast(Role, role), text) for role, text in turns)
 
 
 def compare(policy: Policy, preferences: Sequence[Preference], ids: Mapping[str, Ids]) -> list[Comparison]:
@@ -218,8 +221,7 @@ def check_template(
     differing = 0
     for preference in preferences:
         text = preference.chosen.strip()
-        turns = preference.turns if policy.spec.kind != "base" else ()
-        read = template_ids(policy.tokenizer, template, turns or preference.prompt, text)
+        read = template_ids(policy.tokenizer, template, preference.turns or preference.prompt, text)
         differing += read != [*ids[preference.prompt], *policy.response_ids(text)]
     if differing:
         tell.note(

@@ -304,7 +304,9 @@ def test_an_end_mark_that_is_a_special_token_is_seen_and_what_was_drawn_without_
     import pyarrow.parquet as pq
 
     path, token = with_special_mark(tmp_path)
-    made = run(tmp_path, engine=engine, path=str(path))
+    before = json.loads(json.dumps(SUITE))
+    before["checkpoints"]["tuned"]["path"] = str(path)
+    made = run(tmp_path, before, engine)
     assert not any("</think>" in text for text in raw(made)), "as texts leave special tokens out"
     made = run(tmp_path, engine=engine, path=str(path), thinking={"end": "</think>"})
     assert made.sampled == 16, "of the base nothing"
