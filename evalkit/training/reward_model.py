@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
@@ -30,7 +30,7 @@ from evalkit.checkpoints.training_log import work_of
 from evalkit.errors import InputError
 from evalkit.plumbing.files import write_file
 from evalkit.plumbing.progress import Listener
-from evalkit.records import Message, Prompt, Role
+from evalkit.records import Prompt
 from evalkit.training.batch import pack
 from evalkit.training.bradley_terry import pair_rewards, preference_loss
 from evalkit.training.calibration import Array, Judgement, accuracy, judge
@@ -42,6 +42,7 @@ from evalkit.training.models import (
     ValueNetwork,
     fresh_value_network,
     load_policy,
+    messages_of,
     sequence_scores,
     with_adapters,
 )
@@ -157,12 +158,8 @@ def prompt_ids(config: RewardConfig, policy: Policy, preferences: Sequence[Prefe
     room = config.max_tokens if config.reference_samples else 1
     # A base model reads the transcript, which the chat template of its reward model writes too.
     turns = {} if policy.spec.kind == "base" else {one.prompt: one.turns for one in preferences}
-    prompts = tuple(Prompt(text[:60], text, messages=_messages(turns.get(text, ()))) for text in texts)
+    prompts = tuple(Prompt(text[:60], text, messages=messages_of(turns.get(text, ()))) for text in texts)
     return dict(zip(texts, policy.prompt_ids(prompts, room), strict=True))
-
-
-def _messages(turns: Sequence[tuple[str, str]]) -> tuple[Message, ...]:
-    return tuple(Message(cast(Role, role), text) for role, text in turns)
 
 
 def compare(policy: Policy, preferences: Sequence[Preference], ids: Mapping[str, Ids]) -> list[Comparison]:

@@ -72,6 +72,18 @@ def test_a_manifest_of_other_keys_is_shown_as_it_is(two_arms: ReportContent, man
         assert key in page.text
 
 
+def test_settings_that_change_what_is_drawn_stand_with_the_arms(two_arms: ReportContent) -> None:
+    assert "top_k, penalties" not in Page(build_report(two_arms)).text
+    base, tuned = two_arms.summary.arms
+    assert tuned.sampling is not None
+    cut = dataclasses.replace(tuned.sampling, top_k=20, repetition_penalty=1.2)
+    arms = (base, dataclasses.replace(tuned, sampling=cut))
+    summary = dataclasses.replace(two_arms.summary, arms=arms)
+    text = " ".join(Page(build_report(dataclasses.replace(two_arms, summary=summary))).text.split())
+    assert "top_k, penalties" in text
+    assert "top_k 20, repetition_penalty 1.2" in text
+
+
 def test_of_several_runs_each_has_its_own(two_arms: ReportContent) -> None:
     runs = [RunOrigin("<b>one</b>", "reports/one", 60, MANIFEST), RunOrigin("two", "reports/two", 40, {})]
     page = Page(build_report(dataclasses.replace(two_arms, runs=runs, notes=["<i>A note.</i>"])))
