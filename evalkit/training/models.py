@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +27,7 @@ from evalkit.checkpoints.rendering import render
 from evalkit.checkpoints.resolution import resolve
 from evalkit.checkpoints.spec import CheckpointSpec
 from evalkit.errors import CheckpointError, InputError
-from evalkit.records import Checkpoint, Message, Prompt, Role
+from evalkit.records import Checkpoint, Prompt
 from evalkit.training.batch import Batch
 from evalkit.training.bradley_terry import draw_head
 from evalkit.training.config import Lora
@@ -104,11 +104,6 @@ class ValueNetwork(nn.Module):  # type: ignore[misc]
             for parameter in self.classifier.get_submodule("score").parameters():
                 parameter.div_(deviation)
             self.offset.sub_(mean).div_(deviation)
-
-
-def messages_of(turns: Sequence[tuple[str, str]]) -> tuple[Message, ...]:
-    """A prompt's (role, text)s, as prompts have them."""
-    return tuple(Message(cast(Role, role), text) for role, text in turns)
 
 
 def load_policy(name: str, spec: CheckpointSpec, lora: Lora | None = None) -> Policy:

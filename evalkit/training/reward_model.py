@@ -42,7 +42,6 @@ from evalkit.training.models import (
     ValueNetwork,
     fresh_value_network,
     load_policy,
-    messages_of,
     sequence_scores,
     with_adapters,
 )
@@ -51,6 +50,7 @@ from evalkit.training.output import manifest
 from evalkit.training.output.folder import save_model
 from evalkit.training.output.page import write_training_page
 from evalkit.training.output.reward_card import reward_card
+from evalkit.training.preferences.layouts.turns import messages_of
 from evalkit.training.preferences.preferences import Preference, read_preferences
 from evalkit.training.rollout import sample
 from evalkit.training.scoring import Scale, scale_of

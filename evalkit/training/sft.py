@@ -22,11 +22,12 @@ from evalkit.records import Prompt
 from evalkit.training.batch import pack
 from evalkit.training.config import SftConfig
 from evalkit.training.memory import told_when_full
-from evalkit.training.models import Policy, load_policy, messages_of, response_logits, token_log_probs
+from evalkit.training.models import Policy, load_policy, response_logits, token_log_probs
 from evalkit.training.optimise import Objective, device_of_training, evaluate, optimise
 from evalkit.training.output import manifest
 from evalkit.training.output.folder import frame_as_chat, save_model
 from evalkit.training.output.page import write_training_page
+from evalkit.training.preferences.layouts.turns import messages_of
 from evalkit.training.sft_rows import Row, read_rows
 from evalkit.training.split import held_out_prompts
 from evalkit.training.state import STATE, forget_state

@@ -72,6 +72,13 @@ def test_a_manifest_of_other_keys_is_shown_as_it_is(two_arms: ReportContent, man
         assert key in page.text
 
 
+def test_an_adapter_is_named_with_its_base(two_arms: ReportContent) -> None:
+    row = {"name": "step", "kind": "base", "source": "out/step", "fingerprint": "ab", "base": "org/base",
+           "base_fingerprint": "0123456789abcdef"}  # fmt: skip
+    [told] = provenances(of(MANIFEST | {"identity": {"checkpoints": {"step": row}}}, two_arms))
+    assert told.checkpoints[0].source == "out/step, a LoRA adapter of org/base (fingerprint 0123456789ab)"
+
+
 def test_settings_that_change_what_is_drawn_stand_with_the_arms(two_arms: ReportContent) -> None:
     assert "top_k, penalties" not in Page(build_report(two_arms)).text
     base, tuned = two_arms.summary.arms

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 from evalkit.plumbing.prose import listed
+from evalkit.records import Message as Turn
+from evalkit.records import Role
 
 Message = tuple[str, str]
 """(role, text)."""
@@ -60,6 +62,11 @@ def answer(turns: Sequence[Message]) -> str:
     if role != "assistant":
         raise NotAPair(f"roles out of order: an answer is the {role}'s")
     return text
+
+
+def messages_of(turns: Sequence[Message]) -> tuple[Turn, ...]:
+    """(role, text)s as prompts have them."""
+    return tuple(Turn(cast(Role, role), text) for role, text in turns)
 
 
 def check_prompt(turns: Sequence[Message]) -> None:
