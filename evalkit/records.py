@@ -257,6 +257,8 @@ class Completion:
     thinking: str | None = None
     """What the model thought before it answered, where that is told apart; `text` is then the answer alone, and tokens
     and log-probs are those of both."""
+    thinking_tokens: int | None = None
+    """How many tokens of the completion are thinking; None where nobody counted."""
 
     @property
     def is_answer(self) -> bool:

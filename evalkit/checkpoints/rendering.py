@@ -113,7 +113,9 @@ def special_tokens_in(checkpoint: Checkpoint, texts: Sequence[str]) -> tuple[int
     if not note.exists():
         tokenizer = load_tokenizer(checkpoint)
         ids = {token for text in texts for token in encode(tokenizer, text, add_special_tokens=False)}
-        write_atomically(note, json.dumps(sorted(ids & set(tokenizer.all_special_ids))).encode())
+        # Not every special token has a role that the tokenizer names; those without one are left out of texts too.
+        added = {token for token, what in tokenizer.added_tokens_decoder.items() if what.special}
+        write_atomically(note, json.dumps(sorted(ids & (added | set(tokenizer.all_special_ids)))).encode())
     return tuple(json.loads(note.read_text(encoding="utf-8")))
 
 

@@ -209,6 +209,12 @@ def _read_groups(suite: Suite, folder: Path, side: Side) -> dict[str, list[Group
 
 def _check_sizes(folder: Path, summary: Summary, groups: Mapping[str, Sequence[Group]]) -> None:
     for arm in summary.arms:
+        unfinished = sum(len(group.unfinished) for group in groups.get(arm.name, ()))
+        if unfinished:
+            raise RecordsError(
+                f"{folder}: {unfinished} completions of arm {arm.name!r} were cut inside their thinking, so that its "
+                "prompts have not equally many answers to plan by; give the pilot more room (max_tokens)"
+            )
         sizes = {len(group.completions) for group in groups.get(arm.name, ())} or {0}
         if arm.best_of > 1:
             raise InputError(

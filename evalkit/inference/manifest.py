@@ -112,10 +112,12 @@ def _identity(plan: Plan) -> Identity:
 
 def _checkpoint_identity(loaded: Loaded) -> CheckpointIdentity:
     fields = {key: value for key, value in asdict(loaded.checkpoint).items() if key not in NOT_IDENTITY}
-    served = {"served": dict(loaded.checkpoint.served)} if loaded.checkpoint.is_remote else {}
+    served: dict[str, Any] = {"served": dict(loaded.checkpoint.served)} if loaded.checkpoint.is_remote else {}
+    shown: dict[str, Any] = {"shown": loaded.checkpoint.shown} if loaded.checkpoint.shown else {}
     return CheckpointIdentity.model_validate(
         fields
         | served
+        | shown
         | _parts(loaded.checkpoint.adapter)
         | {
             "engine": loaded.engine,

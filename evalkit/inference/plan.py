@@ -250,7 +250,7 @@ def _check_choosers(suite: Suite) -> None:
 
 def _check_thinking(suite: Suite) -> None:
     """Refuse measures of thinking where no checkpoint can think apart. Raises `MetricError`."""
-    asked = [measure for measure in suite.measures if "thinking" in measure.definition.needs]
+    asked = [measure for measure in suite.measures if measure.definition.needs & {"thinking", "thinking_tokens"}]
     specs = suite.checkpoints.values()
     if asked and not any(spec.thinking or spec.path.startswith(("http://", "https://")) for spec in specs):
         raise MetricError(

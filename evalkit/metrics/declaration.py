@@ -35,6 +35,7 @@ Need = Literal[
     "scores",
     "classes",
     "thinking",
+    "thinking_tokens",
 ]
 
 

@@ -140,14 +140,15 @@ class OpenAIEngine:
     ) -> list[Completion]:
         # vLLM refuses several greedy draws, which could only be the same.
         draws = 1 if sampling.temperature < GREEDY_BELOW else sampling.n
-        choices: list[Any] = []
+        choices: list[tuple[Any, int | None]] = []
         while len(choices) < draws:
             lacking = draws - len(choices)
             answer = await self._ask(client, prompt, sampling, lacking, seeds[len(choices)])
             if not answer.choices:
                 raise EngineError(f"{self._url} gave no completion of prompt {prompt.prompt_id!r}")
-            choices += answer.choices[:lacking]
-        return [self._completion(prompt, slot, choices[slot % draws]) for slot in range(sampling.n)]
+            told = _reasoning_tokens(answer)
+            choices += [(choice, told) for choice in answer.choices[:lacking]]
+        return [self._completion(prompt, slot, *choices[slot % draws]) for slot in range(sampling.n)]
 
     async def _ask(self, client: AsyncOpenAI, prompt: Rendered, sampling: Sampling, n: int, seed: int) -> Any:
         """One request, again without what the server refuses of `OPTIONAL`."""
@@ -197,7 +198,7 @@ class OpenAIEngine:
         neutral = {**NEUTRAL, "min_p": 0.0}
         return {name: value for name, value in settings.items() if value != neutral[name]}
 
-    def _completion(self, prompt: Rendered, slot: int, choice: Any) -> Completion:
+    def _completion(self, prompt: Rendered, slot: int, choice: Any, thinking_tokens: int | None) -> Completion:
         reason: FinishReason = "length" if choice.finish_reason == "length" else "stop"
         text = choice.message.content if self._chats else choice.text
         return Completion(
@@ -208,6 +209,7 @@ class OpenAIEngine:
             logprobs=_logprobs(choice.logprobs),
             finish_reason=reason,
             thinking=_thinking(choice.message) if self._chats else None,
+            thinking_tokens=thinking_tokens,
         )
 
     async def _score(
@@ -254,6 +256,13 @@ def _thinking(message: Any) -> str | None:
     """What servers that tell thinking apart call `reasoning_content`, newer ones `reasoning`."""
     told = (getattr(message, name, None) for name in ("reasoning_content", "reasoning"))
     return next((text for text in told if isinstance(text, str) and text), None)
+
+
+def _reasoning_tokens(answer: Any) -> int | None:
+    """Tokens of thinking, as the usage of an answer with a single choice tells them: of several it tells the sum."""
+    details = getattr(getattr(answer, "usage", None), "completion_tokens_details", None)
+    told = getattr(details, "reasoning_tokens", None)
+    return told if len(answer.choices) == 1 and isinstance(told, int) else None
 
 
 def _logprobs(given: Any) -> tuple[float, ...]:
