@@ -305,16 +305,15 @@ def test_an_end_mark_that_is_a_special_token_is_seen_and_what_was_drawn_without_
     import pyarrow.parquet as pq
 
     path, token = with_special_mark(tmp_path)
-    before = json.loads(json.dumps(SUITE))
-    before["checkpoints"]["tuned"]["path"] = str(path)
+    before = SUITE | {"checkpoints": {"tuned": {"path": str(path), "kind": "tuned"}}, "metrics": ["length"]}
     made = run(tmp_path, before, engine)
     assert not any("</think>" in text for text in raw(made)), "as texts leave special tokens out"
-    asked = SUITE | {"metrics": ["length", "thinking_tokens", "thinking_share"]}
+    asked = before | {"metrics": ["length", "thinking_tokens", "thinking_share"]}
     with pytest.raises(InputError, match="shown"):
-        run(tmp_path, asked, engine, path=str(path), thinking={"end": "</think>"})
+        run(tmp_path, asked, engine, thinking={"end": "</think>"})
     (tmp_path / "marked").mkdir()
-    made = run(tmp_path / "marked", asked, engine, path=str(path), thinking={"end": "</think>"})
-    assert made.sampled == 16, "of the base nothing"
+    made = run(tmp_path / "marked", asked, engine, thinking={"end": "</think>"})
+    assert made.sampled == 16
     rows = [row for path in (made.folder / "completions").glob("*.parquet") for row in pq.read_table(path).to_pylist()]
     last = {(row["prompt_id"], row["slot"]): row for row in rows if row["arm"] == "tuned" and "</think>" in row["text"]}
     assert all(token in row["token_ids"] for row in last.values())
