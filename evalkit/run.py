@@ -37,10 +37,11 @@ from evalkit.inference.plan import Plan, plan_in
 from evalkit.inference.sample import put_kept, read_groups, sample_missing
 from evalkit.inference.settle import begin
 from evalkit.inference.thinking_tokens import with_thinking_tokens
+from evalkit.metrics.summary import Alarm, Summary
 from evalkit.metrics.text_sets import split_alike
 from evalkit.plumbing.arrays import finite_fields
 from evalkit.plumbing.progress import Listener
-from evalkit.records import Alarm, Group, Summary
+from evalkit.records import Group
 from evalkit.report.render_report import report_page
 from evalkit.runs.asked import PROMPTS_FILE, hashes_of
 from evalkit.runs.folder import Store, open_store

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from evalkit.analysis.measure import Measurements
-from evalkit.records import Groups, Summary
+from evalkit.metrics.summary import Summary
+from evalkit.records import Groups
 
 
 def score_rows(groups: Groups, measurements: Measurements) -> dict[str, list[Any]]:
@@ -15,7 +16,9 @@ def score_rows(groups: Groups, measurements: Measurements) -> dict[str, list[Any
         for arm, arrays in by_arm.items():
             for group, array in zip(groups[arm], arrays, strict=True):
                 for completion, value in zip(group.completions, array, strict=True):
-                    for key, cell in zip(rows, (arm, completion.prompt_id, completion.slot, score, value), strict=True):
+                    for key, cell in zip(
+                        rows, (arm, completion.prompt_id, completion.sample_index, score, value), strict=True
+                    ):
                         rows[key].append(cell)
     return rows
 

@@ -62,7 +62,7 @@ def _remote(name: str, spec: CheckpointSpec, remembered: Mapping[str, str] | Non
         served = identify(base_url(spec.path), spec.model) if remembered is None else _as_told(spec, remembered)
     except ServerError as error:
         raise ServerError(f"checkpoint {name!r}: {error}") from error
-    told = json.dumps([spec.path, served.model, sorted(served.facts.items())])
+    identity = json.dumps([spec.path, served.model, sorted(served.facts.items())])
     return Checkpoint(
         name=name,
         kind=spec.kind,
@@ -70,7 +70,7 @@ def _remote(name: str, spec: CheckpointSpec, remembered: Mapping[str, str] | Non
         location=spec.path,
         model=served.model,
         revision=None,
-        fingerprint=hashlib.sha256(told.encode()).hexdigest(),
+        fingerprint=hashlib.sha256(identity.encode()).hexdigest(),
         dtype=spec.dtype,
         served=tuple(sorted(served.facts.items())),
         names_weights=served.names_weights,

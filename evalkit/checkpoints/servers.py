@@ -66,8 +66,8 @@ def identify(url: str, model: str = "", keys: tuple[str, ...] = KEYS) -> Served:
         name = model or only_model(list(cards), url)
         card = cards.get(name, {"id": name})
         facts = _chosen(card, CARD) | _chosen(card.get("meta"), META)
-        where, told = PLACES.get(str(card.get("owned_by")), ELSEWHERE)
-        facts |= _chosen(_more(client, url, where), told)
+        where, names = PLACES.get(str(card.get("owned_by")), ELSEWHERE)
+        facts |= _chosen(_more(client, url, where), names)
         known = str(card.get("owned_by")) in PLACES
         digest = None if known else _ollama_digest(_more(client, url, "api/tags"), name)
     return Served(name, facts | ({"digest": digest} if digest else {}), digest is not None)
@@ -151,17 +151,17 @@ def _more(client: OpenAI, url: str, path: str) -> Any:
         return None
 
 
-def _chosen(told: Any, names: tuple[str, ...]) -> dict[str, str]:
-    found = told if isinstance(told, Mapping) else {}
-    return {name: _brief(str(found[name])) for name in names if found.get(name) not in (None, "")}
+def _chosen(answer: Any, names: tuple[str, ...]) -> dict[str, str]:
+    fields = answer if isinstance(answer, Mapping) else {}
+    return {name: _brief(str(fields[name])) for name in names if fields.get(name) not in (None, "")}
 
 
 def _brief(text: str) -> str:
     return text if len(text) <= LONGEST else f"sha256 {hashlib.sha256(text.encode()).hexdigest()[:16]}"
 
 
-def _ollama_digest(told: Any, name: str) -> str | None:
-    models = told.get("models") if isinstance(told, Mapping) else None
+def _ollama_digest(answer: Any, name: str) -> str | None:
+    models = answer.get("models") if isinstance(answer, Mapping) else None
     rows = [row for row in models if isinstance(row, Mapping)] if isinstance(models, list) else []
-    found = next((row.get("digest") for row in rows if name in (row.get("name"), row.get("model"))), None)
-    return str(found) if found else None
+    digest = next((row.get("digest") for row in rows if name in (row.get("name"), row.get("model"))), None)
+    return str(digest) if digest else None

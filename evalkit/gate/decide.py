@@ -33,9 +33,10 @@ from evalkit.gate.sides import Pair, Side, estimates_of, is_named, named, other_
 from evalkit.gate.stats.group_sequential import Look
 from evalkit.gate.stats.noninferiority import Change, Tested, change, has_no_spread, prompts_needed, turned, weigh
 from evalkit.metrics.registry import is_by_prompt
+from evalkit.metrics.summary import Estimate
 from evalkit.plumbing.arrays import Array, defined_in_all, finite_or_none, nan_for_none
 from evalkit.plumbing.prose import counted, listed
-from evalkit.records import Estimate, Margin, Unit
+from evalkit.records import Margin, Unit
 from evalkit.report.wording import label, percent
 from evalkit.runs.asked import Common
 from evalkit.suite.gate_policy import Inconclusive, Policy, Rule, Trade
@@ -129,7 +130,7 @@ def decide(new: Side, old: Side, pairs: Sequence[Pair], policy: Policy, common: 
     if look is not None:
         old = old.only(new.summary.prompts)
     refuse_incomparable(new, old, pairs, policy)
-    clusters = shared_clusters(new.summary.prompts, (new.place, old.place), (new.summary, old.summary))
+    clusters = shared_clusters(new.summary.prompts, (new.name, old.name), (new.summary, old.summary))
     found = [case for pair in pairs for case in _cases(new, old, whole, pair, policy, clusters)]
     cases = [case for case in found if case.share == "of something"]
     tested = [_tested(case, look.fraction if look else 1.0) for case in cases]
@@ -150,7 +151,7 @@ def decide(new: Side, old: Side, pairs: Sequence[Pair], policy: Policy, common: 
     ranked = tuple(sorted(judgements, key=lambda judgement: order.index(judgement.outcome)))
     notes = (*other_engines(new.summary, old.summary, pairs), *set_aside)
     return GateDecision(
-        ranked[0].outcome, ranked, policy.confidence, new.place, old.place, new.summary.suite, notes, common
+        ranked[0].outcome, ranked, policy.confidence, new.name, old.name, new.summary.suite, notes, common
     )
 
 

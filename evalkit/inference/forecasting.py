@@ -113,7 +113,7 @@ def forecast(plan: Plan, folder: Path, fresh: bool = False) -> Forecast:
         for name, checkpoint in ((arm.name, arm.checkpoint) for arm in plan.arms)
     ]
     sampled = {shard.arm.checkpoint for shard in todo}
-    engines = [(one.engine, one.checkpoint) for name, one in plan.checkpoints.items() if name in sampled]
+    engines = [(loaded.engine, loaded.checkpoint) for name, loaded in plan.checkpoints.items() if name in sampled]
     loads = {names[0] for names in by_load(engines)}
     times = {
         name: _seconds(
@@ -159,7 +159,7 @@ def _arm(name: str, completions: int, todo: Sequence[Shard], loaded: Loaded, spe
 
 def _draws(shard: Shard) -> int:
     """What an engine computes of each prompt: greedy draws are all the same."""
-    return 1 if shard.kept.temperature < GREEDY_BELOW else len(shard.slots)
+    return 1 if shard.kept.temperature < GREEDY_BELOW else len(shard.sample_indices)
 
 
 def _tokens(prompt: Rendered) -> int:

@@ -39,7 +39,9 @@ def sample_missing(plan: Plan, store: Store, tell: Listener, fresh: bool = False
     if lost := [shard.key for shard in missing if shard.part]:
         raise StoreError(f"shard {lost[0]} was lost since the run began; give the same command again")
     todo = {shard.arm.checkpoint for shard in missing}
-    for names in by_load([(one.engine, one.checkpoint) for name, one in plan.checkpoints.items() if name in todo]):
+    for names in by_load(
+        [(loaded.engine, loaded.checkpoint) for name, loaded in plan.checkpoints.items() if name in todo]
+    ):
         _sample([plan.checkpoints[name] for name in names], missing, store, tell)
     return sum(shard.size for shard in missing)
 
@@ -56,7 +58,8 @@ def read_groups(plan: Plan, store: Store) -> dict[str, list[Group]]:
             for completion in shard.row.of(store.read(shard.key)):
                 by_prompt[completion.prompt_id].append(apart(completion, arm))
         groups[arm.name] = [
-            Group(prompt, tuple(sorted(by_prompt[prompt.id], key=attrgetter("slot")))) for prompt in plan.suite.prompts
+            Group(prompt, tuple(sorted(by_prompt[prompt.id], key=attrgetter("sample_index"))))
+            for prompt in plan.suite.prompts
         ]
     return groups
 
@@ -70,7 +73,7 @@ def put_kept(store: Store, plan: Plan, groups: dict[str, list[Group]]) -> dict[s
             drawn = [[s.key, s.row.prompts, s.row.slots] if s.part else s.key for s in shards]
             marks = {"thinking": asdict(arm.thinking)} if arm.thinking else {}
             keys[arm.name] = key_of({"kept of": drawn, "by": chosen(plan, arm)} | marks)
-            kept = [one for group in groups[arm.name] for one in (*group.completions, *group.unfinished)]
+            kept = [completion for group in groups[arm.name] for completion in (*group.completions, *group.unfinished)]
             is_shared, last = all(shard.shared for shard in shards), max(store.sampled(shard.key) for shard in shards)
             store.put(keys[arm.name], kept, arm.name, is_shared, last)
     return keys
@@ -78,10 +81,10 @@ def put_kept(store: Store, plan: Plan, groups: dict[str, list[Group]]) -> dict[s
 
 def _sample(members: Sequence[Loaded], missing: Sequence[Shard], store: Store, tell: Listener) -> None:
     """Sample all that is missing of checkpoints that share a load."""
-    first, *others = (one.checkpoint for one in members)
-    tell.stage(f"load {listed([one.name for one in (first, *others)])} ({members[0].engine})", 1)
+    first, *others = (loaded.checkpoint for loaded in members)
+    tell.stage(f"load {listed([checkpoint.name for checkpoint in (first, *others)])} ({members[0].engine})", 1)
     start = time.monotonic()
-    with open_engine(members[0].engine, first, max(one.max_length for one in members), *others) as engine:
+    with open_engine(members[0].engine, first, max(loaded.max_length for loaded in members), *others) as engine:
         tell.advance(1)
         load = time.monotonic() - start
         for loaded in members:

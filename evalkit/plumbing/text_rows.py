@@ -38,21 +38,21 @@ def text_rows(texts: PythonTexts) -> Iterator[Record]:
 
 
 def _of_list(given: Sequence[Any]) -> Iterator[Record]:
-    for place, one in enumerate(given):
-        where = f"texts[{place}]"
-        if isinstance(one, Mapping):
-            yield where, _named(one)
-        elif isinstance(one, str):
-            yield where, {"prompt_id": NO_PROMPT, "prompt": NO_PROMPT, "completion": one}
+    for index, item in enumerate(given):
+        where = f"texts[{index}]"
+        if isinstance(item, Mapping):
+            yield where, _named(item)
+        elif isinstance(item, str):
+            yield where, {"prompt_id": NO_PROMPT, "prompt": NO_PROMPT, "completion": item}
         else:
-            raise RecordsError(f"{where}: found {_shown(one)}; each is a text or a row (a dict)")
+            raise RecordsError(f"{where}: found {_shown(item)}; each is a text or a row (a dict)")
 
 
 def _of_arms(given: Mapping[Any, Any]) -> Iterator[Record]:
-    for arm, own in given.items():
-        by_prompt = own if isinstance(own, Mapping) else {NO_PROMPT: own}
+    for arm, arm_texts in given.items():
+        by_prompt = arm_texts if isinstance(arm_texts, Mapping) else {NO_PROMPT: arm_texts}
         for prompt, texts in by_prompt.items():
-            where = f"texts[{arm!r}]" if by_prompt is not own else f"texts[{arm!r}][{prompt!r}]"
+            where = f"texts[{arm!r}]" if by_prompt is not arm_texts else f"texts[{arm!r}][{prompt!r}]"
             fields = {"arm": arm, "prompt_id": prompt, "prompt": prompt}
             yield where, fields | {"completions": _listed(where, texts)}
 
@@ -60,9 +60,9 @@ def _of_arms(given: Mapping[Any, Any]) -> Iterator[Record]:
 def _listed(where: str, texts: Any) -> list[str]:
     if not _is_list(texts):
         raise RecordsError(f"{where}: found {_shown(texts)}; a list of texts is needed, as in {{arm: [text, text]}}")
-    for place, text in enumerate(texts):
+    for index, text in enumerate(texts):
         if not isinstance(text, str):
-            raise RecordsError(f"{where}[{place}]: found {_shown(text)}; a completion is a text")
+            raise RecordsError(f"{where}[{index}]: found {_shown(text)}; a completion is a text")
     return list(texts)
 
 
@@ -71,9 +71,9 @@ def _of_frame(frame: Any) -> Iterator[Record]:
     from pandas import isna
     from pandas.api.types import is_scalar
 
-    for place, row in enumerate(frame.to_dict("records")):
+    for index, row in enumerate(frame.to_dict("records")):
         known = {str(name): cell for name, cell in row.items() if not (is_scalar(cell) and isna(cell))}
-        yield f"row {place} of the frame", _named({k: list(v) if _is_list(v) else v for k, v in known.items()})
+        yield f"row {index} of the frame", _named({k: list(v) if _is_list(v) else v for k, v in known.items()})
 
 
 def _named(row: Mapping[Any, Any]) -> dict[str, Any]:
@@ -101,4 +101,4 @@ def one_prompt(texts: Any) -> dict[str, list[str]]:
 
 def several_prompts(texts: Mapping[Any, Any]) -> dict[str, list[str]]:
     """The same, checked. Raises `RecordsError`."""
-    return {str(prompt): _listed(f"texts[{prompt!r}]", own) for prompt, own in texts.items()}
+    return {str(prompt): _listed(f"texts[{prompt!r}]", prompt_texts) for prompt, prompt_texts in texts.items()}

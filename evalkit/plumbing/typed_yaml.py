@@ -40,7 +40,7 @@ def explain(model: type[BaseModel], document: Document, error: ValidationError) 
         if problem["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
             yield f"{document.key_place(*loc)}: {_unknown_key(model, loc)}"
         else:
-            yield f"{document.place(*loc)}: {dotted(loc) + ': ' if loc else ''}{reason(problem)}"
+            yield f"{document.line_of(*loc)}: {dotted(loc) + ': ' if loc else ''}{reason(problem)}"
 
 
 def reason(problem: Any) -> str:

@@ -43,7 +43,7 @@ def export_run(folder: Path, to: str, out: Path | None = None) -> dict[Path, byt
         _row(arm, group.prompt, completion, scores)
         for arm, groups, scores in _arms(folder, manifest, summary.arms)
         for group in groups
-        for completion in sorted((*group.completions, *group.unfinished), key=attrgetter("slot"))
+        for completion in sorted((*group.completions, *group.unfinished), key=attrgetter("sample_index"))
     ]
     name = out or Path(f"{folder.resolve().name}{ENDINGS[to]}")
     if to != "inspect":
@@ -94,13 +94,13 @@ def _row(arm: Arm, prompt: Prompt, completion: Completion, scores: Scores) -> di
         "prompt": [_message(turn.role, turn.content) for turn in prompt.messages] or prompt.text,
         "completion": completion.text,
         "arm": arm.name,
-        "sample": completion.slot,
+        "sample": completion.sample_index,
         "finish_reason": completion.finish_reason,
         **({} if completion.thinking is None else {"thinking": completion.thinking}),
         **{key: value for key, value in requirements.items() if value},
         **match,
         "settings": settings,
-        "scores": dict(scores.get((arm.name, prompt.id, completion.slot), {})),
+        "scores": dict(scores.get((arm.name, prompt.id, completion.sample_index), {})),
     }
 
 

@@ -24,11 +24,14 @@ def groups_of(
     by_arm: dict[str, dict[str, list[Completion]]] = {}
     for row in rows:
         for completion in row.of(read_shard(paths, folder, row.key)):
-            one = apart(completion, known[row.arm]) if row.arm in known else completion
-            by_arm.setdefault(row.arm, {}).setdefault(completion.prompt_id, []).append(one)
+            answered = apart(completion, known[row.arm]) if row.arm in known else completion
+            by_arm.setdefault(row.arm, {}).setdefault(completion.prompt_id, []).append(answered)
     return {
         arm: answers_apart(
-            [Group(prompt, tuple(sorted(drawn.get(prompt.id, ()), key=attrgetter("slot")))) for prompt in prompts]
+            [
+                Group(prompt, tuple(sorted(drawn.get(prompt.id, ()), key=attrgetter("sample_index"))))
+                for prompt in prompts
+            ]
         )
         for arm, drawn in by_arm.items()
     }

@@ -153,7 +153,9 @@ class ShardRow(Part):
             return list(completions)
         prompts, slots = set(self.prompts), range(*self.slots)
         return [
-            completion for completion in completions if completion.prompt_id in prompts and completion.slot in slots
+            completion
+            for completion in completions
+            if completion.prompt_id in prompts and completion.sample_index in slots
         ]
 
 

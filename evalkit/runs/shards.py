@@ -39,13 +39,13 @@ CALL = b"evalkit.call"
 
 @dataclass(frozen=True)
 class Call:
-    """What a shard tells of the sampling call that it is from: draws number `slots` of every one of `prompts`."""
+    """What a shard tells of the sampling call that it is from: draws `sample_indices` of each of `prompts`."""
 
     distribution: str
     """Hash of all that decides how completions of a prompt are distributed."""
     prompts: tuple[str, ...]
     """Hashes of the prompts as the checkpoint saw them."""
-    slots: range
+    sample_indices: range
     seed: int
 
 
@@ -55,7 +55,7 @@ def to_parquet(
     """A shard's bytes."""
     columns = {
         "prompt_id": [c.prompt_id for c in completions],
-        "slot": [c.slot for c in completions],
+        "slot": [c.sample_index for c in completions],
         # A lone surrogate is no text: it cannot be written as UTF-8.
         "text": [c.text.encode("utf-8", "replace").decode("utf-8") for c in completions],
         "token_ids": [c.token_ids for c in completions],
@@ -75,7 +75,11 @@ def to_parquet(
     sink = pa.BufferOutputStream()
     metadata = {SAMPLED: sampled.isoformat(timespec="seconds").encode()}
     if call is not None:
-        facts = {"law": call.distribution, "slots": [call.slots.start, call.slots.stop], "seed": call.seed}
+        facts = {
+            "law": call.distribution,
+            "slots": [call.sample_indices.start, call.sample_indices.stop],
+            "seed": call.seed,
+        }
         metadata[CALL] = json.dumps(facts | {"prompts": call.prompts}).encode()
     pq.write_table(pa.table(columns, schema=schema.with_metadata(metadata)), sink, compression="zstd")
     content: bytes = sink.getvalue().to_pybytes()
@@ -88,8 +92,8 @@ def from_parquet(content: bytes) -> list[Completion]:
     table = pq.read_table(pa.BufferReader(content), schema=schema)
     columns = [table.column(name).to_pylist() for name in schema.names]
     return [
-        Completion(prompt_id, slot, text, tuple(token_ids), tuple(logprobs), *rest)
-        for prompt_id, slot, text, token_ids, logprobs, *rest in zip(*columns, strict=True)
+        Completion(prompt_id, sample_index, text, tuple(token_ids), tuple(logprobs), *rest)
+        for prompt_id, sample_index, text, token_ids, logprobs, *rest in zip(*columns, strict=True)
     ]
 
 

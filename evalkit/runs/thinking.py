@@ -11,8 +11,9 @@ from dataclasses import dataclass, replace
 
 from evalkit.errors import RecordsError
 from evalkit.metrics.registry import Measure
+from evalkit.metrics.summary import Alarm
 from evalkit.plumbing.prose import counted
-from evalkit.records import Alarm, Arm, Completion, FinishReason, Group, Thinking
+from evalkit.records import Arm, Completion, FinishReason, Group, Thinking
 
 OPENING = "<think>"
 """What completions of many models begin with; with `CLOSING` the marks that are looked for unasked."""
@@ -63,10 +64,13 @@ def answers_apart(groups: Sequence[Group]) -> list[Group]:
     return [
         replace(
             group,
-            completions=tuple(one for one in group.completions if one.is_answer),
-            unfinished=(*group.unfinished, *(one for one in group.completions if not one.is_answer)),
+            completions=tuple(completion for completion in group.completions if completion.is_answer),
+            unfinished=(
+                *group.unfinished,
+                *(completion for completion in group.completions if not completion.is_answer),
+            ),
         )
-        if not all(one.is_answer for one in group.completions)
+        if not all(completion.is_answer for completion in group.completions)
         else group
         for group in groups
     ]
@@ -136,7 +140,9 @@ def drawn(group: Group) -> int:
 
 
 def _thinks(groups: Sequence[Group]) -> bool:
-    return any(one.thinking is not None for group in groups for one in (*group.completions, *group.unfinished))
+    return any(
+        completion.thinking is not None for group in groups for completion in (*group.completions, *group.unfinished)
+    )
 
 
 def _alarms(groups: Mapping[str, Sequence[Group]], short: Mapping[str, Sequence[str]], k: int) -> list[Alarm]:

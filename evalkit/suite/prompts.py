@@ -63,12 +63,12 @@ class PromptSource(BaseModel):
         return self
 
 
-def read_prompts(source: PromptSource, folder: Path, place: str, notice: Notice = say) -> tuple[Prompt, ...]:
+def read_prompts(source: PromptSource, folder: Path, yaml_line: str, notice: Notice = say) -> tuple[Prompt, ...]:
     """All prompts of a source. `folder`: what a relative file name is relative to.
 
     `notice` is told of columns that are not read. Raises `SuiteError`.
     """
-    rows = _file_rows(folder / source.file, place) if source.file else _dataset_rows(source, place)
+    rows = _file_rows(folder / source.file, yaml_line) if source.file else _dataset_rows(source, yaml_line)
     adapter = TypeAdapter(Prompt)
     prompts = []
     columns: dict[str, None] = {}
@@ -86,9 +86,9 @@ def read_prompts(source: PromptSource, folder: Path, place: str, notice: Notice 
         except ValueError as error:
             raise SuiteError(f"{where}: {error}") from None
     if not prompts:
-        raise SuiteError(f"{place}: {source.file or source.dataset} holds no prompts; a suite needs at least one")
-    _refuse_missing(source, columns, place)
-    note = unread_note(f"{place}: {source.file or source.dataset}", columns, list(source.read.values()))
+        raise SuiteError(f"{yaml_line}: {source.file or source.dataset} holds no prompts; a suite needs at least one")
+    _refuse_missing(source, columns, yaml_line)
+    note = unread_note(f"{yaml_line}: {source.file or source.dataset}", columns, list(source.read.values()))
     if note:
         notice(note)
     return tuple(prompts)
@@ -103,64 +103,64 @@ def _refuse_unknown(where: str, row: Mapping[str, Any]) -> None:
         )
 
 
-def _refuse_missing(source: PromptSource, columns: Collection[str], place: str) -> None:
+def _refuse_missing(source: PromptSource, columns: Collection[str], yaml_line: str) -> None:
     for field, column in source.columns.items():
         if column not in columns:
             raise SuiteError(
-                f"{place}: prompts_from.columns.{field}: there is no column {column!r}{did_you_mean(column, columns)}; "
-                f"columns: {', '.join(columns)}"
+                f"{yaml_line}: prompts_from.columns.{field}: there is no column {column!r}"
+                f"{did_you_mean(column, columns)}; columns: {', '.join(columns)}"
             )
 
 
-def check_prompts(prompts: Sequence[Prompt], place: Callable[[int], str]) -> None:
+def check_prompts(prompts: Sequence[Prompt], line_of: Callable[[int], str]) -> None:
     """Refuse equal ids, blank texts, answers that cannot be matched, unknown checks, distributions that do not add up.
 
-    `place(index)` names where prompt `index` stands. Raises `SuiteError`.
+    `line_of(index)` names where prompt `index` stands. Raises `SuiteError`.
     """
     seen: dict[str, int] = {}
     for index, prompt in enumerate(prompts):
         if prompt.id in seen:
-            first = place(seen[prompt.id])
+            first = line_of(seen[prompt.id])
             raise SuiteError(
-                f"{place(index)}: prompt id {prompt.id!r} is used twice (first at {first}); ids must be unique"
+                f"{line_of(index)}: prompt id {prompt.id!r} is used twice (first at {first}); ids must be unique"
             )
         seen[prompt.id] = index
-        _check_texts(prompt, place(index))
+        _check_texts(prompt, line_of(index))
         total = sum(prompt.choices.values())
         if prompt.choices and abs(total - 1) > 1e-6:
             raise SuiteError(
-                f"{place(index)}: the choices of prompt {prompt.id!r} add up to {total:g}; they must add up to 1"
+                f"{line_of(index)}: the choices of prompt {prompt.id!r} add up to {total:g}; they must add up to 1"
             )
         try:
             check_answer(prompt)
             read_checks(prompt)
         except MetricError as error:
-            raise SuiteError(f"{place(index)}: {error}") from None
+            raise SuiteError(f"{line_of(index)}: {error}") from None
 
 
-def _check_texts(prompt: Prompt, place: str) -> None:
+def _check_texts(prompt: Prompt, where: str) -> None:
     if not prompt.text.strip():
-        raise SuiteError(f"{place}: prompt {prompt.id!r} is blank; give it a text")
+        raise SuiteError(f"{where}: prompt {prompt.id!r} is blank; give it a text")
     for what, texts in (("choice", prompt.choices), ("reference", prompt.references)):
         if not all(text.strip() for text in texts):
-            raise SuiteError(f"{place}: prompt {prompt.id!r} has a blank {what}; give it a text or leave it out")
+            raise SuiteError(f"{where}: prompt {prompt.id!r} has a blank {what}; give it a text or leave it out")
     for choice in prompt.choices:
         # Values are checked as they are read; keys are not.
         if any("\ud800" <= sign <= "\udfff" for sign in choice):
             raise SuiteError(
-                f"{place}: prompt {prompt.id!r}: choice {choice!a} holds half of a character (a lone surrogate); "
+                f"{where}: prompt {prompt.id!r}: choice {choice!a} holds half of a character (a lone surrogate); "
                 "write the character itself"
             )
 
 
-def _file_rows(path: Path, place: str) -> Iterable[tuple[str, dict[str, Any]]]:
+def _file_rows(path: Path, yaml_line: str) -> Iterable[tuple[str, dict[str, Any]]]:
     if not path.is_file():
-        raise SuiteError(f"{place}: there is no file {path}")
+        raise SuiteError(f"{yaml_line}: there is no file {path}")
     if path.suffix == ".jsonl":
         return jsonl_rows(path)
     if path.suffix in (".csv", ".parquet"):
         return _table_rows(path)
-    raise SuiteError(f"{place}: {path.name} is neither .jsonl, .csv nor .parquet")
+    raise SuiteError(f"{yaml_line}: {path.name} is neither .jsonl, .csv nor .parquet")
 
 
 def _table_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -181,12 +181,12 @@ def _csv_rows(path: Path) -> list[dict[str, Any]]:
     return [{str(key): value for key, value in row.items()} for row in table.to_dict("records")]
 
 
-def _dataset_rows(source: PromptSource, place: str) -> Iterator[tuple[str, dict[str, Any]]]:
+def _dataset_rows(source: PromptSource, yaml_line: str) -> Iterator[tuple[str, dict[str, Any]]]:
     try:
         import datasets
     except ImportError:
         raise SuiteError(
-            f"{place}: reading a data set needs one more package: pip install 'evalkit[datasets]'"
+            f"{yaml_line}: reading a data set needs one more package: pip install 'evalkit[datasets]'"
         ) from None
     try:
         rows = datasets.load_dataset(source.dataset, source.config, split=source.split, revision=source.revision)
@@ -197,7 +197,7 @@ def _dataset_rows(source: PromptSource, place: str) -> Iterator[tuple[str, dict[
                 "it is made by a script of its own, which the datasets package no longer runs; the hub keeps most of "
                 "these as tables too: add `revision: refs/convert/parquet` beside `dataset`, or export it to a file"
             )
-        raise SuiteError(f"{place}: data set {source.dataset!r} cannot be read: {reason}") from None
+        raise SuiteError(f"{yaml_line}: data set {source.dataset!r} cannot be read: {reason}") from None
     for number, row in enumerate(rows, start=1):
         yield f"{source.dataset}[{source.split}]: row {number}", row
 

@@ -18,8 +18,9 @@ from evalkit.gate.power_analysis import _check_sizes
 from evalkit.gate.sequential_run import run_until_decided
 from evalkit.lab import resolve as lab
 from evalkit.metrics.registry import parse
+from evalkit.metrics.summary import Alarm, Summary
 from evalkit.plumbing.progress import Quiet
-from evalkit.records import Alarm, Arm, Completion, Group, Prompt, Summary, Thinking
+from evalkit.records import Arm, Completion, Group, Prompt, Thinking
 from evalkit.report.content.read import read_content
 from evalkit.report.page import build_report
 from evalkit.report.sections.samples import pack

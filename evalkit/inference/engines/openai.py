@@ -78,7 +78,7 @@ class OpenAIEngine:
                 async with places:
                     seeds = request_seeds(seed, index, sampling.n)
                     done = await self._completions(client, prompt, sampling, seeds)
-                progress(len(done), sum(len(one.token_ids) for one in done))
+                progress(len(done), sum(len(completion.token_ids) for completion in done))
                 return done
 
             return await _all(ask(index, prompt) for index, prompt in enumerate(prompts))
@@ -148,7 +148,9 @@ class OpenAIEngine:
                 raise EngineError(f"{self._url} gave no completion of prompt {prompt.prompt_id!r}")
             told = _reasoning_tokens(answer)
             choices += [(choice, told) for choice in answer.choices[:lacking]]
-        return [self._completion(prompt, slot, *choices[slot % draws]) for slot in range(sampling.n)]
+        return [
+            self._completion(prompt, sample_index, *choices[sample_index % draws]) for sample_index in range(sampling.n)
+        ]
 
     async def _ask(self, client: AsyncOpenAI, prompt: Rendered, sampling: Sampling, n: int, seed: int) -> Any:
         """One request, again without what the server refuses of `OPTIONAL`."""
@@ -198,12 +200,12 @@ class OpenAIEngine:
         neutral = {**NEUTRAL, "min_p": 0.0}
         return {name: value for name, value in settings.items() if value != neutral[name]}
 
-    def _completion(self, prompt: Rendered, slot: int, choice: Any, thinking_tokens: int | None) -> Completion:
+    def _completion(self, prompt: Rendered, sample_index: int, choice: Any, thinking_tokens: int | None) -> Completion:
         reason: FinishReason = "length" if choice.finish_reason == "length" else "stop"
         text = choice.message.content if self._chats else choice.text
         return Completion(
             prompt_id=prompt.prompt_id,
-            slot=slot,
+            sample_index=sample_index,
             text=text or "",
             token_ids=tuple(getattr(choice, "token_ids", None) or ()),
             logprobs=_logprobs(choice.logprobs),
@@ -222,7 +224,9 @@ class OpenAIEngine:
         given: Any = getattr(answer.choices[0], "prompt_logprobs", None)
         if not given:
             raise EngineError(f"{self._url} sent no prompt_logprobs")
-        return tuple(float(given[place][str(tokens[place])]["logprob"]) for place in range(len(prompt), len(tokens)))
+        return tuple(
+            float(given[position][str(tokens[position])]["logprob"]) for position in range(len(prompt), len(tokens))
+        )
 
     def _leave_out(self, what: str, why: str) -> None:
         if what not in self._left_out:
@@ -238,14 +242,14 @@ def request_seeds(seed: int, index: int, n: int) -> list[int]:
     """
     start = int.from_bytes(hashlib.sha256(f"requests {seed}".encode()).digest()[:8], "big")
     begin = (start + index * n) % (SEEDS - n)
-    return [begin + slot for slot in range(n)]
+    return [begin + sample_index for sample_index in range(n)]
 
 
 async def _all(work: Iterable[Coroutine[Any, Any, _Result]]) -> list[_Result]:
     """All results in order; the first failure ends the rest."""
     try:
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(one) for one in work]
+            tasks = [group.create_task(coroutine) for coroutine in work]
     except BaseExceptionGroup as failures:
         first = failures.exceptions[0]
         raise first from first.__cause__
@@ -254,8 +258,8 @@ async def _all(work: Iterable[Coroutine[Any, Any, _Result]]) -> list[_Result]:
 
 def _thinking(message: Any) -> str | None:
     """What servers that tell thinking apart call `reasoning_content`, newer ones `reasoning`."""
-    told = (getattr(message, name, None) for name in ("reasoning_content", "reasoning"))
-    return next((text for text in told if isinstance(text, str) and text), None)
+    texts = (getattr(message, name, None) for name in ("reasoning_content", "reasoning"))
+    return next((text for text in texts if isinstance(text, str) and text), None)
 
 
 def _reasoning_tokens(answer: Any) -> int | None:
@@ -271,4 +275,4 @@ def _logprobs(given: Any) -> tuple[float, ...]:
     chat = getattr(given, "content", None)
     if chat is not None:
         return tuple(float(token.logprob) for token in chat)
-    return tuple(float(one) for one in getattr(given, "token_logprobs", None) or ())
+    return tuple(float(logprob) for logprob in getattr(given, "token_logprobs", None) or ())

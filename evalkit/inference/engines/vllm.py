@@ -114,9 +114,9 @@ class VllmEngine:
             lambda done, tokens: progress(done * copies, tokens * copies),
         )
         return [
-            self._completion(prompt, slot, sample, decodes, sampling.stop)
+            self._completion(prompt, sample_index, sample, decodes, sampling.stop)
             for prompt, output in zip(prompts, outputs, strict=True)
-            for slot, sample in enumerate(sorted(output.outputs, key=lambda sample: sample.index) * copies)
+            for sample_index, sample in enumerate(sorted(output.outputs, key=lambda sample: sample.index) * copies)
         ]
 
     def logprobs(self, pairs: Sequence[Pair]) -> list[tuple[float, ...]]:
@@ -153,7 +153,9 @@ class VllmEngine:
             raise
         return [finished[index] for index in added]
 
-    def _completion(self, prompt: Rendered, slot: int, sample: Any, decoded: bool, stop: Sequence[str]) -> Completion:
+    def _completion(
+        self, prompt: Rendered, sample_index: int, sample: Any, decoded: bool, stop: Sequence[str]
+    ) -> Completion:
         token_ids = tuple(sample.token_ids)
         reason = _finish_reason(sample.finish_reason)
         ended = reason == "stop" and not isinstance(sample.stop_reason, str)
@@ -161,7 +163,7 @@ class VllmEngine:
         is_told = decoded and not self._shows  # vLLM itself shows all special tokens, or none
         return Completion(
             prompt_id=prompt.prompt_id,
-            slot=slot,
+            sample_index=sample_index,
             text=sample.text if is_told else self._decoder.text(prompt.token_ids, shown, stop),
             token_ids=token_ids,
             logprobs=tuple(sample.logprobs.logprobs),

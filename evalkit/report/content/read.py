@@ -69,7 +69,7 @@ def _scores(path: Path, groups: Mapping[str, Sequence[Group]], arms: Sequence[Ar
     return {
         score: {
             arm.name: [
-                [values.get((score, arm.name, group.prompt.id, c.slot)) for c in group.completions]
+                [values.get((score, arm.name, group.prompt.id, c.sample_index)) for c in group.completions]
                 for group in groups[arm.name]
             ]
             for arm in arms

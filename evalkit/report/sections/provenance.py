@@ -9,10 +9,10 @@ import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from evalkit.metrics.summary import Summary
 from evalkit.plumbing.arrays import JSON
 from evalkit.plumbing.prose import counted, listed
 from evalkit.plumbing.times import day_and_time, moment, span
-from evalkit.records import Summary
 from evalkit.report.content.content import ReportContent
 from evalkit.report.wording import label
 

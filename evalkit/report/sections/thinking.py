@@ -31,10 +31,10 @@ def rows(content: ReportContent) -> list[ThinkingRow]:
 
 
 def _row(content: ReportContent, arm: str, groups: Sequence[Group]) -> ThinkingRow:
-    unfinished = [one for group in groups for one in group.unfinished]
-    every = [*(one for group in groups for one in group.completions), *unfinished]
+    unfinished = [completion for group in groups for completion in group.unfinished]
+    every = [*(completion for group in groups for completion in group.completions), *unfinished]
     split = tokenizer(groups[0].tokenizer)
-    lengths = [len(split(one.thinking)) for one in every if one.thinking is not None]
+    lengths = [len(split(completion.thinking)) for completion in every if completion.thinking is not None]
     share = len(unfinished) / len(every) if every else 0.0
     mean = sum(lengths) / len(lengths) if lengths else 0.0
     return ThinkingRow(
@@ -59,11 +59,11 @@ def _counted(content: ReportContent, arm: str) -> str:
 
 def _tokens(every: Sequence[Completion], unfinished: Sequence[Completion]) -> str:
     """Engines count thinking and answer together; what was cut inside its thinking is thinking alone."""
-    if not every or not all(one.token_ids for one in every):
+    if not every or not all(completion.token_ids for completion in every):
         return ""
     said = f"; {_mean_tokens(every):.0f} tokens with the answer"
     return f"{said}, {_mean_tokens(unfinished):.0f} where it was cut" if unfinished else said
 
 
 def _mean_tokens(completions: Sequence[Completion]) -> float:
-    return sum(len(one.token_ids) for one in completions) / len(completions)
+    return sum(len(completion.token_ids) for completion in completions) / len(completions)

@@ -43,7 +43,7 @@ def _rows_of(
     messages = (*system, ("user", query))
     task, number = doc.get("task_name"), doc.get("id")
     thoughts = response.get("reasonings") or []
-    for place, text in enumerate(texts):
+    for index, text in enumerate(texts):
         yield TextRow(
             where=where,
             prompt_id=f"{task}/{number}" if task and number not in (None, "") else id_of(query),
@@ -51,7 +51,7 @@ def _rows_of(
             completion=text,
             messages=messages,
             answer=_gold(doc),
-            thinking=thoughts[place] if place < len(thoughts) else None,
+            thinking=thoughts[index] if index < len(thoughts) else None,
             # One number a question: of its one text, or of all of them.
             scores=scores if len(texts) == 1 else {},
             prompt_scores={} if len(texts) == 1 else scores,
@@ -72,7 +72,7 @@ def _named(row: Mapping[str, Any], column: str) -> Any:
 
 
 def _struct(row: Mapping[str, Any], column: str, where: str) -> Mapping[str, Any]:
-    found = _named(row, column)
-    if not isinstance(found, dict):
-        raise RecordsError(f"{where}: {column} is {short(found)}; lighteval writes a record of several fields there")
-    return found
+    fields = _named(row, column)
+    if not isinstance(fields, dict):
+        raise RecordsError(f"{where}: {column} is {short(fields)}; lighteval writes a record of several fields there")
+    return fields

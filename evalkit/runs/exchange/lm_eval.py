@@ -49,8 +49,8 @@ def read_lm_eval(records: Iterable[Record], tally: Tally) -> Iterator[TextRow]:
             continue
         question = questions.setdefault((str(row.get("doc_id")), row.get("doc_hash")), _Question(where, row, texts))
         names = row.get("metrics") or [key for key in row if key not in KNOWN]
-        found = scores_in({str(name): row.get(str(name)) for name in names}, tally)
-        question.scores |= {(name, str(row.get("filter", "none"))): value for name, value in found.items()}
+        scores = scores_in({str(name): row.get(str(name)) for name in names}, tally)
+        question.scores |= {(name, str(row.get("filter", "none"))): value for name, value in scores.items()}
     filters = {name for question in questions.values() for _, name in question.scores}
     for question in questions.values():
         yield from _rows_of(question, len(filters) > 1)
@@ -83,23 +83,23 @@ def _draws(resps: Any, where: str) -> list[str]:
     """The texts in lists of lists; none where they hold log-probs."""
     if not isinstance(resps, list):
         raise RecordsError(f"{where}: resps is {short(resps)}; it must be a list of the draws")
-    found = []
-    for one in resps:
-        if isinstance(one, list):
-            found += _draws(one, where)
-        elif isinstance(one, str):
-            found.append(one)
-    return found
+    texts = []
+    for draw in resps:
+        if isinstance(draw, list):
+            texts += _draws(draw, where)
+        elif isinstance(draw, str):
+            texts.append(draw)
+    return texts
 
 
 def _prompt(arguments: Any, where: str) -> Any:
     """The first argument of the first request: `[[prompt, settings]]`, or `{gen_args_0: {arg_0: prompt}}`."""
-    found = arguments
+    prompt = arguments
     for _ in range(2):
-        if isinstance(found, dict) and found:
-            found = next(iter(found.values()))
-        elif isinstance(found, list) and found and not isinstance(found[0], dict):
-            found = found[0]
-    if not found or not isinstance(found, str | list):
+        if isinstance(prompt, dict) and prompt:
+            prompt = next(iter(prompt.values()))
+        elif isinstance(prompt, list) and prompt and not isinstance(prompt[0], dict):
+            prompt = prompt[0]
+    if not prompt or not isinstance(prompt, str | list):
         raise RecordsError(f"{where}: arguments is {short(arguments)}; it must hold the prompt first")
-    return found
+    return prompt

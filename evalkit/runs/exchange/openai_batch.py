@@ -14,7 +14,7 @@ from evalkit.runs.exchange.rows import Message, Record, Tally, TextRow, content_
 
 Question = tuple[str, tuple[Message, ...]]
 """Id of the prompt, and its turns."""
-Asked = Mapping[str, Question]
+Questions = Mapping[str, Question]
 """By `custom_id`."""
 
 
@@ -30,7 +30,7 @@ def is_request(row: Mapping[str, Any]) -> bool:
 
 def read_requests(records: Iterable[Record]) -> dict[str, Question]:
     """What was asked, by `custom_id`. Raises `RecordsError` that names the line."""
-    asked: dict[str, Question] = {}
+    questions: dict[str, Question] = {}
     ids: dict[tuple[Message, ...], str] = {}
     for where, row in records:
         if not is_request(row) or not isinstance(row["body"], dict):
@@ -39,8 +39,8 @@ def read_requests(records: Iterable[Record]) -> dict[str, Question]:
             )
         messages = _request_turns(row["body"], where)
         first = ids.setdefault(messages, str(row["custom_id"]))
-        asked[str(row["custom_id"])] = first, messages
-    return asked
+        questions[str(row["custom_id"])] = first, messages
+    return questions
 
 
 def _request_turns(body: Mapping[str, Any], where: str) -> tuple[Message, ...]:
@@ -49,7 +49,7 @@ def _request_turns(body: Mapping[str, Any], where: str) -> tuple[Message, ...]:
     return (*system, ("user", given)) if isinstance(given, str) else (*system, *turns(given, where))
 
 
-def read_results(records: Iterable[Record], asked: Asked, tally: Tally) -> Iterator[TextRow]:
+def read_results(records: Iterable[Record], questions: Questions, tally: Tally) -> Iterator[TextRow]:
     """A row a choice. Raises `RecordsError` that names the line."""
     unknown = 0
     for where, row in records:
@@ -60,7 +60,7 @@ def read_results(records: Iterable[Record], asked: Asked, tally: Tally) -> Itera
             tally.leave(failure, where)
             continue
         custom_id = str(row["custom_id"])
-        prompt_id, messages = asked.get(custom_id, (custom_id, ()))
+        prompt_id, messages = questions.get(custom_id, (custom_id, ()))
         unknown += not messages
         yield from _rows_of(row["response"]["body"], where, prompt_id, messages, tally)
     if unknown:
@@ -79,8 +79,8 @@ def _failure(row: Mapping[str, Any]) -> str:
     if not isinstance(response, dict) or not isinstance(response.get("body"), dict):
         return "no response"
     if response.get("status_code", 200) != 200:
-        told = response["body"].get("error")
-        said = told.get("message") if isinstance(told, dict) else told
+        refusal = response["body"].get("error")
+        said = refusal.get("message") if isinstance(refusal, dict) else refusal
         return f"status {response['status_code']}" + (f": {short(said)}" if said else "")
     return ""
 
@@ -92,11 +92,11 @@ def _rows_of(
     if not isinstance(choices, list) or not all(isinstance(choice, dict) for choice in choices):
         raise RecordsError(f"{where}: the response's body has no list `choices`; found: {', '.join(body) or 'none'}")
     said = [_said(choice, where) for choice in sorted(choices, key=_index)]
-    if not any(one is not None for one in said):
+    if not any(answer is not None for answer in said):
         tally.leave("no choices", where)
-    for one in said:
-        if one is not None:
-            text, thinking, reason = one
+    for answer in said:
+        if answer is not None:
+            text, thinking, reason = answer
             yield TextRow(
                 where=where,
                 prompt_id=prompt_id,

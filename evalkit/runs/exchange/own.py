@@ -42,9 +42,9 @@ class Row(BaseModel):
     @classmethod
     def _is_text(cls, value: Any) -> Any:
         """A number here is a wrong column more often than an answer."""
-        for one in value if isinstance(value, list | tuple) else [value]:
-            if isinstance(one, int | float):
-                raise ValueError(f"a completion is {one!r}, which is no text; write it in quotes if it is an answer")
+        for item in value if isinstance(value, list | tuple) else [value]:
+            if isinstance(item, int | float):
+                raise ValueError(f"a completion is {item!r}, which is no text; write it in quotes if it is an answer")
         return value
 
     @field_validator("arm")
@@ -150,9 +150,9 @@ def _answer_text(completion: Any, where: str) -> str:
     """A text, or what the assistant says in a list of messages."""
     if isinstance(completion, str):
         return completion
-    found = turns(completion, where)
-    said = [text for role, text in found if role == "assistant"]
-    return said[-1] if said else conversation(found)
+    messages = turns(completion, where)
+    said = [text for role, text in messages if role == "assistant"]
+    return said[-1] if said else conversation(messages)
 
 
 def _problem(error: ValidationError, fields: Mapping[str, Any]) -> str:

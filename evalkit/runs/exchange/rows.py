@@ -57,7 +57,7 @@ class TextRow:
 class Tally:
     """What was found in one file: nothing is left out in silence."""
 
-    place: str
+    source: str
     read: int = 0
     """Completions."""
     left: dict[str, list[str]] = field(default_factory=dict)
@@ -81,11 +81,11 @@ class Tally:
         """What a reader must know of the file."""
         for reason, places in self.left.items():
             yield (
-                f"{self.place}: {counted(len(places), 'row')} left out beside {counted(self.read, 'completion')}: "
+                f"{self.source}: {counted(len(places), 'row')} left out beside {counted(self.read, 'completion')}: "
                 f"{reason} (first: {places[0]})"
             )
         for what, why in self.unread.items():
-            yield f"{self.place}: {what} {why}"
+            yield f"{self.source}: {what} {why}"
 
 
 def content_text(content: Any, where: str) -> str:
@@ -125,12 +125,12 @@ def turns(messages: Any, where: str) -> tuple[Message, ...]:
     """(role, content) pairs of a message list. Raises `RecordsError`."""
     if not isinstance(messages, list) or not messages:
         raise RecordsError(f"{where}: expected a list of messages, each with role and content; found {short(messages)}")
-    found = []
+    pairs = []
     for message in messages:
         if not isinstance(message, dict) or not isinstance(message.get("role"), str):
             raise RecordsError(f"{where}: a message is {short(message)}; each has role and content")
-        found.append((message["role"], content_text(message.get("content"), where)))
-    return tuple(found)
+        pairs.append((message["role"], content_text(message.get("content"), where)))
+    return tuple(pairs)
 
 
 def conversation(messages: Sequence[Message]) -> str:
@@ -142,8 +142,8 @@ def asked_in(prompt: Any, where: str) -> tuple[str, tuple[Message, ...]]:
     """A prompt that is a text or a list of messages, as text and as turns. Raises `RecordsError`."""
     if isinstance(prompt, str):
         return prompt, ()
-    found = turns(prompt, where)
-    return conversation(found), found
+    messages = turns(prompt, where)
+    return conversation(messages), messages
 
 
 def id_of(*texts: str) -> str:
@@ -164,14 +164,14 @@ def as_number(value: Any) -> float | None:
 
 def scores_in(given: Mapping[str, Any], tally: Tally) -> dict[str, float]:
     """The scores that are numbers; the others are noted."""
-    found = {}
+    scores = {}
     for name, value in given.items():
         number = as_number(value)
         if number is not None:
-            found[score_name(name)] = number
+            scores[score_name(name)] = number
         elif value is not None:
             tally.skip(f"score {name!r}", f"is not read where it is no number, as in {short(value)}")
-    return found
+    return scores
 
 
 def score_name(name: str) -> str:
@@ -186,5 +186,5 @@ def ending(reason: Any) -> FinishReason:
 
 def short(value: Any, most: int = 60) -> str:
     """A value as an error shows it."""
-    told = repr(value)
-    return told if len(told) <= most else f"{told[: most - 1]}…"
+    text = repr(value)
+    return text if len(text) <= most else f"{text[: most - 1]}…"

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from evalkit.errors import RecordsError
 from evalkit.runs.exchange.rows import Record
-from evalkit.runs.exchange.sources import LONGEST, MIB, check_expansion, opened
+from evalkit.runs.exchange.sources import LONGEST, MIB, check_expansion, lines
 
 SEPARATORS = (",", ";", "\t")
 BATCH = 256
@@ -59,18 +59,13 @@ def separator_of(header: str) -> str:
 def _text_lines(path: Path) -> Iterator[str]:
     """Lines with their ends, as the csv module wants them: an end inside quotes is part of the cell."""
     decoder = codecs.getincrementaldecoder("utf-8-sig")()
-    with opened(path) as file:
-        number = 0
-        while line := file.readline(LONGEST + 1):
-            number += 1
-            if len(line) > LONGEST:
-                raise RecordsError(f"{path}:{number}: the line has more than {LONGEST // MIB} MiB; a row has less")
-            try:
-                yield decoder.decode(line)
-            except UnicodeDecodeError as error:
-                raise RecordsError(
-                    f"{path}:{number}: not UTF-8 (byte {error.start + 1} of the line); save the file as UTF-8"
-                ) from None
+    for where, line in lines(path):
+        try:
+            yield decoder.decode(line)
+        except UnicodeDecodeError as error:
+            raise RecordsError(
+                f"{where}: not UTF-8 (byte {error.start + 1} of the line); save the file as UTF-8"
+            ) from None
 
 
 def _chained(header: str, lines: Iterator[str]) -> Iterator[str]:
@@ -101,7 +96,7 @@ def parquet_columns(path: Path) -> list[str]:
 
 
 def _check_groups(file: Any, path: Path) -> None:
-    groups = [file.metadata.row_group(place).total_byte_size for place in range(file.metadata.num_row_groups)]
+    groups = [file.metadata.row_group(index).total_byte_size for index in range(file.metadata.num_row_groups)]
     check_expansion(sum(groups), path.stat().st_size, str(path))
     if max(groups, default=0) > GROUP:
         raise RecordsError(f"{path} has row groups of more than {GROUP // MIB:,} MiB; write it with smaller ones")

@@ -80,7 +80,7 @@ def test_fewer_choices_than_asked_for_are_topped_up_with_seeds_of_their_own(serv
     server.answer = lambda request: (200, choices(min(2, request["n"])))
     prompts = [replace(PROMPT, prompt_id=str(index)) for index in range(3)]
     done = OpenAIEngine(remote(server.url), 0).sample(prompts, sampling(n=5), 1, ignore)
-    assert [(one.prompt_id, one.slot) for one in done] == [
+    assert [(one.prompt_id, one.sample_index) for one in done] == [
         (str(index), slot) for index in range(3) for slot in range(5)
     ]
     assert sorted(request["n"] for request in server.requests) == [1, 1, 1, 3, 3, 3, 5, 5, 5]
@@ -300,7 +300,7 @@ class TestRealServer:
 
     def test_greedy_completions_are_one_draw_in_every_slot(self, served_tuned: Engine, sampling: Make) -> None:
         done = served_tuned.sample([CHAT], sampling(n=3, temperature=0.0), 1, ignore)
-        assert [one.slot for one in done] == [0, 1, 2]
+        assert [one.sample_index for one in done] == [0, 1, 2]
         assert len({one.token_ids for one in done}) == 1
 
     def test_a_cpu_server_survives_many_long_prompts_since_it_gets_no_seed(

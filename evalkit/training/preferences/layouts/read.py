@@ -13,10 +13,11 @@ from evalkit.errors import RecordsError
 from evalkit.plumbing.prose import counted, listed
 from evalkit.plumbing.typed_yaml import dotted, reason
 from evalkit.plumbing.unread import Notice, unread_note
+from evalkit.runs.exchange.columns import Columns
 from evalkit.training.data_files import Label
 from evalkit.training.preferences.layouts import arena, conversations, hh, messages, sharegpt
 from evalkit.training.preferences.layouts.names import Layout
-from evalkit.training.preferences.layouts.rows import Columns, records
+from evalkit.training.preferences.layouts.rows import records
 from evalkit.training.preferences.layouts.turns import Message, NotAPair, check_prompt, transcript
 from evalkit.training.preferences.preference import FIELDS, Preference, Winner
 

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from evalkit.errors import RecordsError
-from evalkit.plumbing.did_you_mean import did_you_mean
+from evalkit.runs.exchange.columns import Columns, under_fields
 from evalkit.runs.exchange.rows import Record
-from evalkit.runs.exchange.sources import HEAD, ZIP, document, objects, opened
+from evalkit.runs.exchange.sources import HEAD, ZIP, items, objects, opened
 from evalkit.runs.exchange.tables import columns_of, csv_objects, parquet_objects
 
-Columns = Mapping[str, str]
-"""Field -> the column that holds it."""
 NAMES = frozenset({"prompt", "chosen", "rejected", "completion", "completions", "winner"})
 """A first line of which one is a cell is a table's header."""
 MAY_BE_EMPTY = frozenset({"prompt", "chosen", "rejected", "completion"})
@@ -21,10 +19,7 @@ MAY_BE_EMPTY = frozenset({"prompt", "chosen", "rejected", "completion"})
 
 def records(path: Path, columns: Columns | None = None) -> Iterator[Record]:
     """(`file:line`, object) of all rows, their columns under the names that fields have here. Raises `RecordsError`."""
-    for index, (where, row) in enumerate(_objects(path, columns or {})):
-        if columns and not index:
-            _refuse_missing(columns, row, where)
-        yield where, _renamed(row, columns) if columns else row
+    return under_fields(_objects(path, columns or {}), columns or {})
 
 
 def _objects(path: Path, columns: Columns) -> Iterator[Record]:
@@ -39,19 +34,11 @@ def _objects(path: Path, columns: Columns) -> Iterator[Record]:
     if head.startswith(b"PAR1") or path.suffix == ".parquet":
         return ((where, _given(row)) for where, row in parquet_objects(path))
     if text.startswith("[") or line.strip() == "{":
-        return _items(path)
+        return items(path)
     cells = set(columns_of(line))
     if not text.startswith("{") and len(cells) > 1 and cells & (NAMES | set(columns.values())):
         return ((where, _filled(row)) for where, row in csv_objects(path))
     return objects(path)
-
-
-def _items(path: Path) -> Iterator[Record]:
-    content = document(path)
-    for number, item in enumerate(content if isinstance(content, list) else [content], start=1):
-        if not isinstance(item, dict):
-            raise RecordsError(f"{path}: item {number} is {type(item).__name__}; each is an object")
-        yield f"{path}: item {number}", item
 
 
 def _given(row: dict[str, Any]) -> dict[str, Any]:
@@ -62,18 +49,3 @@ def _given(row: dict[str, Any]) -> dict[str, Any]:
 def _filled(row: dict[str, Any]) -> dict[str, Any]:
     """An empty cell of CSV may be an empty text only where a text stands."""
     return {key: value for key, value in row.items() if value != "" or key in MAY_BE_EMPTY}
-
-
-def _renamed(row: Mapping[str, Any], columns: Columns) -> dict[str, Any]:
-    taken = set(columns.values())
-    rest = {key: value for key, value in row.items() if key not in taken and key not in columns}
-    return {field: row[column] for field, column in columns.items() if column in row} | rest
-
-
-def _refuse_missing(columns: Columns, row: Mapping[str, Any], where: str) -> None:
-    for field, column in columns.items():
-        if column not in row:
-            raise RecordsError(
-                f"{where}: --columns {field}={column}: there is no column {column!r}{did_you_mean(column, list(row))}; "
-                f"columns: {', '.join(map(str, row))}"
-            )
