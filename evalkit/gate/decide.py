@@ -131,8 +131,8 @@ def decide(new: Side, old: Side, pairs: Sequence[Pair], policy: Policy, common: 
         old = old.only(new.summary.prompts)
     refuse_incomparable(new, old, pairs, policy)
     clusters = shared_clusters(new.summary.prompts, (new.name, old.name), (new.summary, old.summary))
-    found = [case for pair in pairs for case in _cases(new, old, whole, pair, policy, clusters)]
-    cases = [case for case in found if case.share == "of something"]
+    every_case = [case for pair in pairs for case in _cases(new, old, whole, pair, policy, clusters)]
+    cases = [case for case in every_case if case.share == "of something"]
     tested = [_tested(case, look.fraction if look else 1.0) for case in cases]
     beyond = holm(np.array([test.beyond for test in tested]))
     adjusted = [replace(test, beyond=float(p)) for test, p in zip(tested, beyond, strict=True)]
@@ -141,7 +141,7 @@ def decide(new: Side, old: Side, pairs: Sequence[Pair], policy: Policy, common: 
         _judgement(case, corrected, raw, policy, levels, len(cases))
         for case, corrected, raw in zip(cases, adjusted, tested, strict=True)
     ]
-    unstated, set_aside = _of_nothing([case for case in found if case.share != "of something"], policy)
+    unstated, set_aside = _of_nothing([case for case in every_case if case.share != "of something"], policy)
     judgements += unstated
     if not judgements:
         raise InputError(f"there is nothing to judge: {'; '.join(set_aside)}")

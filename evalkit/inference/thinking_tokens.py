@@ -27,7 +27,12 @@ def with_thinking_tokens(plan: Plan, groups: Mapping[str, Sequence[Group]]) -> d
             continue
         tokenizer = load_tokenizer(checkpoint)
         counted[arm.name] = [
-            replace(group, completions=tuple(_counted(one, arm.thinking.end, tokenizer) for one in group.completions))
+            replace(
+                group,
+                completions=tuple(
+                    _counted(completion, arm.thinking.end, tokenizer) for completion in group.completions
+                ),
+            )
             for group in counted[arm.name]
         ]
     return counted

@@ -157,7 +157,7 @@ def prompt_ids(config: RewardConfig, policy: Policy, preferences: Sequence[Prefe
     texts = tuple(dict.fromkeys(preference.prompt for preference in preferences))
     room = config.max_tokens if config.reference_samples else 1
     # A base model reads the transcript, which the chat template of its reward model writes too.
-    turns = {} if policy.spec.kind == "base" else {one.prompt: one.turns for one in preferences}
+    turns = {} if policy.spec.kind == "base" else {row.prompt: row.turns for row in preferences}
     prompts = tuple(Prompt(text[:60], text, messages=messages_of(turns.get(text, ()))) for text in texts)
     return dict(zip(texts, policy.prompt_ids(prompts, room), strict=True))
 

@@ -88,10 +88,10 @@ def _dialogues(path: Path, notice: Notice) -> Iterator[Row]:
             continue
         read += 1
         yield Row(transcript(turns), said, turns=turns if len(turns) > 1 else ())
-    told = [f"{path}: {counted(len(places), 'row')} left out: {why} ({places[0]})" for why, places in lost.items()]
+    losses = [f"{path}: {counted(len(places), 'row')} left out: {why} ({places[0]})" for why, places in lost.items()]
     if not read:
-        raise RecordsError("; ".join(told))
-    for sentence in told:
+        raise RecordsError("; ".join(losses))
+    for sentence in losses:
         notice(sentence)
     if note := unread_note(str(path), keys, (*DIALOGUES, "prompt", "completion")):
         notice(note)
@@ -118,9 +118,9 @@ def _preferred(path: Path, notice: Notice) -> Iterator[Row]:
     ties = len(account.preferences) - account.count("chosen")
     if ties:
         notice(f"{path}: {counted(ties, 'tie')} left out: neither completion was chosen")
-    for one in account.preferences:
-        if one.winner == "chosen":
-            yield Row(one.prompt, chosen=one.chosen, turns=one.turns)
+    for preference in account.preferences:
+        if preference.winner == "chosen":
+            yield Row(preference.prompt, chosen=preference.chosen, turns=preference.turns)
 
 
 def _texts(path: Path, notice: Notice) -> Iterator[Row]:
@@ -133,8 +133,8 @@ def _texts(path: Path, notice: Notice) -> Iterator[Row]:
             problem = error.errors()[0]
             raise RecordsError(f"{where}: {dotted(problem['loc'])}: {reason(problem)}") from None
         if row.completion is None and row.chosen is None:
-            found = ", ".join(map(json.dumps, fields))
-            raise RecordsError(f"{where}: there is neither `completion` nor `chosen`; the keys are {found}")
+            columns = ", ".join(map(json.dumps, fields))
+            raise RecordsError(f"{where}: there is neither `completion` nor `chosen`; the keys are {columns}")
         yield row
     if not keys:
         raise RecordsError(f"{path} holds no rows; each is one object with prompt and completion (or chosen)")

@@ -146,8 +146,8 @@ class OpenAIEngine:
             answer = await self._ask(client, prompt, sampling, lacking, seeds[len(choices)])
             if not answer.choices:
                 raise EngineError(f"{self._url} gave no completion of prompt {prompt.prompt_id!r}")
-            told = _reasoning_tokens(answer)
-            choices += [(choice, told) for choice in answer.choices[:lacking]]
+            thinking_tokens = _reasoning_tokens(answer)
+            choices += [(choice, thinking_tokens) for choice in answer.choices[:lacking]]
         return [
             self._completion(prompt, sample_index, *choices[sample_index % draws]) for sample_index in range(sampling.n)
         ]
@@ -265,8 +265,8 @@ def _thinking(message: Any) -> str | None:
 def _reasoning_tokens(answer: Any) -> int | None:
     """Tokens of thinking, as the usage of an answer with a single choice tells them: of several it tells the sum."""
     details = getattr(getattr(answer, "usage", None), "completion_tokens_details", None)
-    told = getattr(details, "reasoning_tokens", None)
-    return told if len(answer.choices) == 1 and isinstance(told, int) else None
+    tokens = getattr(details, "reasoning_tokens", None)
+    return tokens if len(answer.choices) == 1 and isinstance(tokens, int) else None
 
 
 def _logprobs(given: Any) -> tuple[float, ...]:

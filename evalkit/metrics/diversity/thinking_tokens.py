@@ -65,12 +65,12 @@ def thinking_share(group: Group) -> float:
     tell the tokens of a completion.
     """
     counts = _counts(group)
-    if not counts or not all(one.token_ids for one in group.completions):
+    if not counts or not all(completion.token_ids for completion in group.completions):
         return NAN
-    return sum(counts) / sum(len(one.token_ids) for one in group.completions)
+    return sum(counts) / sum(len(completion.token_ids) for completion in group.completions)
 
 
 def _counts(group: Group) -> list[int]:
     """Of every completion; none where one is not known."""
-    counts = [one.thinking_tokens for one in group.completions if one.thinking_tokens is not None]
+    counts = [completion.thinking_tokens for completion in group.completions if completion.thinking_tokens is not None]
     return counts if len(counts) == len(group.completions) else []

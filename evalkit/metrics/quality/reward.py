@@ -120,8 +120,8 @@ class RewardModel:
         return rewards
 
     def _tokens(self, pair: PromptCompletion) -> list[int]:
-        asked, completion = pair
-        turns = (("user", asked),) if isinstance(asked, str) else asked
+        prompt, completion = pair
+        turns = (("user", prompt),) if isinstance(prompt, str) else prompt
         if not self._tokenizer.chat_template:
             return list(self._tokenizer(f"{transcript(turns)}\n\n{completion}")["input_ids"])
         text = self._in_chat(turns, completion)

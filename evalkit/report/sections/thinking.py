@@ -47,7 +47,7 @@ def _row(content: ReportContent, arm: str, groups: Sequence[Group]) -> ThinkingR
 
 def _counted(content: ReportContent, arm: str) -> str:
     """Tokens of the thinking by itself, where the suite measured them."""
-    means = {one.metric: one.value for one in content.summary.estimates if one.arm == arm}
+    means = {estimate.metric: estimate.value for estimate in content.summary.estimates if estimate.arm == arm}
     tokens, share = means.get("thinking_tokens"), means.get("thinking_share")
     parts = [
         f"{tokens:.0f} tokens" if tokens is not None else "",

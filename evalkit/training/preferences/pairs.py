@@ -79,9 +79,10 @@ def _compared(path: Path, notice: Notice) -> Iterator[tuple[str, Pair]]:
     account = read_file(path, notice)
     for sentence in account.losses():
         notice(sentence)
-    for one in account.preferences:
-        prompt = Prompt(one.prompt_id or id_of(one.prompt), one.prompt, messages=messages_of(one.turns))
-        yield str(path), Pair(prompt, one.chosen, one.rejected)
+    for preference in account.preferences:
+        text = preference.prompt
+        prompt = Prompt(preference.prompt_id or id_of(text), text, messages=messages_of(preference.turns))
+        yield str(path), Pair(prompt, preference.chosen, preference.rejected)
 
 
 def write_pairs(path: Path, pairs: Iterable[Pair]) -> None:
