@@ -136,7 +136,7 @@ def decide(new: Side, old: Side, pairs: Sequence[Pair], policy: Policy, common: 
     tested = [_tested(case, look.fraction if look else 1.0) for case in cases]
     beyond = holm(np.array([test.beyond for test in tested]))
     adjusted = [replace(test, beyond=float(p)) for test, p in zip(tested, beyond, strict=True)]
-    levels = _levels(policy.alpha, len(cases), look)
+    levels = _levels(policy.alpha, max(len(cases), 1), look)
     judgements = [
         _judgement(case, corrected, raw, policy, levels, len(cases))
         for case, corrected, raw in zip(cases, adjusted, tested, strict=True)

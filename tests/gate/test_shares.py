@@ -79,6 +79,9 @@ def test_a_run_in_blocks_sets_aside_by_all_that_the_baseline_asked() -> None:
                      allowing("diversity", absolute=1))  # fmt: skip
     assert {judgement.metric for judgement in allowed.judgements} == {"vendi", "self_bleu"}
     assert all("so far" not in judgement.note for judgement in allowed.judgements)
+    alone = decide(type(part)(side({"self_bleu": NOTHING}).only(half).summary, "new", look=early),
+                   side({"self_bleu": NOTHING}, "old").only(half), PAIR, DEFAULT)  # fmt: skip
+    assert alone.outcome == "inconclusive"
     later = np.where(np.arange(60) < 30, 0.0, 0.2)
     judged = decide(part, side({"vendi": was, "self_bleu": later}, "old"), PAIR, DEFAULT)
     assert {judgement.metric for judgement in judged.judgements} == {"vendi", "self_bleu"}
