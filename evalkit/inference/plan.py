@@ -260,7 +260,7 @@ def _check_thinking(suite: Suite) -> None:
     """Refuse measures of thinking where no checkpoint can think apart. Raises `MetricError`."""
     measures = [measure for measure in suite.measures if measure.definition.needs & {"thinking", "thinking_tokens"}]
     specs = suite.checkpoints.values()
-    if measures and not any(spec.thinking or spec.path.startswith(("http://", "https://")) for spec in specs):
+    if measures and not any(spec.thinking or spec.source.startswith(("http://", "https://")) for spec in specs):
         raise MetricError(
             f"metric {measures[0]} is of thinking, and no checkpoint says how its thinking ends; write it in its "
             'entry, as in thinking: {end: "</think>"}'

@@ -5,18 +5,18 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from operator import attrgetter
 
 from evalkit.errors import StoreError
-from evalkit.inference.engines.base import Engine, by_load, open_engine
+from evalkit.inference.engines.base import Engine, Metered, by_load, open_engine
 from evalkit.inference.manifest import chosen
 from evalkit.inference.plan import Loaded, Plan, Shard
 from evalkit.inference.speeds import Speed, remember_speed
 from evalkit.plumbing.array_cache import key_of
 from evalkit.plumbing.progress import Listener
 from evalkit.plumbing.prose import listed
-from evalkit.records import Completion, Group
+from evalkit.records import Completion, Group, Usage
 from evalkit.runs.folder import Store
 from evalkit.runs.thinking import apart
 
@@ -98,12 +98,36 @@ def _draw(engine: Engine, shards: Sequence[Shard], load: float, store: Store, te
     """Sample one checkpoint's shards; how fast that went, after so many seconds of loading."""
     tokens: Counter[str] = Counter()
     counts: Counter[str] = Counter()
-    stored = 0
+    stored = prompt_tokens = prompt_letters = 0
     tell.stage(f"sample {shards[0].arm.checkpoint}", sum(shard.size for shard in shards))
     ready = time.monotonic()
     for shard in shards:
-        drawn = shard.drawn(engine.sample(shard.prompts, shard.sampling, shard.seed, tell.advance))
-        stored += store.put(shard.key, drawn, shard.arm.name, shard.shared, call=shard.call)
+        drawn, used = _call(engine, shard, store, tell)
+        stored += store.put(shard.key, drawn, shard.arm.name, shard.shared, call=replace(shard.call, usage=tuple(used)))
+        letters = {prompt.prompt_id: prompt.letters for prompt in shard.prompts}
+        prompt_tokens += sum(one.prompt_tokens for one in used)
+        prompt_letters += sum(letters[one.prompt_id] for one in used)
         counts[shard.distribution] += shard.size
-        tokens[shard.distribution] += sum(len(completion.token_ids) for completion in drawn)
-    return Speed(load, time.monotonic() - ready, counts.total(), dict(tokens), dict(counts), stored)
+        tokens[shard.distribution] += _tokens_of(drawn, used)
+    seconds = time.monotonic() - ready
+    return Speed(load, seconds, counts.total(), dict(tokens), dict(counts), stored, prompt_tokens, prompt_letters)
+
+
+def _call(engine: Engine, shard: Shard, store: Store, tell: Listener) -> tuple[list[Completion], list[Usage]]:
+    """What a shard's call draws, and what its requests took where the engine tells."""
+    used: list[Usage] = []
+    if isinstance(engine, Metered):
+        engine.meter = used.append
+    try:
+        return shard.drawn(engine.sample(shard.prompts, shard.sampling, shard.seed, tell.advance)), used
+    except BaseException:
+        store.note_unfinished(shard.arm.name, used)
+        raise
+
+
+def _tokens_of(drawn: Sequence[Completion], used: Sequence[Usage]) -> int:
+    """Tokens of completions; where their ids are not told, as many as the server counted for each draw."""
+    tokens, draws = sum(len(completion.token_ids) for completion in drawn), sum(one.draws for one in used)
+    if tokens or not draws:
+        return tokens
+    return round(sum(one.completion_tokens for one in used) / draws * len(drawn))

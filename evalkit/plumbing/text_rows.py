@@ -17,8 +17,8 @@ Record = tuple[str, dict[str, Any]]
 NO_PROMPT = "(prompt not given)"
 """Id and text of the prompt of texts that come without one."""
 FORMS = (
-    "a list of texts, a list of rows with prompt and completion, {arm: texts}, {arm: {prompt: texts}}, a pandas frame, "
-    "or the path of a file"
+    "a list of texts, a list of rows with prompt and completion, {arm: texts}, {arm: {prompt: texts}}, a frame "
+    "of pandas, polars or Arrow, or the path of a file"
 )
 
 
@@ -27,6 +27,9 @@ def text_rows(texts: PythonTexts) -> Iterator[Record]:
 
     Raises `RecordsError` on what is none of the forms.
     """
+    to_pandas: Any = getattr(texts, "to_pandas", None)  # of polars, Arrow, datasets
+    if to_pandas is not None:
+        texts = to_pandas()
     if isinstance(texts, Mapping):
         yield from _of_arms(texts)
     elif hasattr(texts, "columns") and hasattr(texts, "to_dict"):
@@ -71,13 +74,22 @@ def _of_frame(frame: Any) -> Iterator[Record]:
     from pandas import isna
     from pandas.api.types import is_scalar
 
+    twice = list(frame.columns[frame.columns.duplicated()])
+    if twice:
+        raise RecordsError(f"two columns of the frame are called {twice[0]!r}; give each a name of its own")
     for index, row in enumerate(frame.to_dict("records")):
         known = {str(name): cell for name, cell in row.items() if not (is_scalar(cell) and isna(cell))}
+        for key in ("prompt", "prompt_id", *(() if "completions" in frame.columns else ("completion",))):
+            if key in frame.columns and key not in known:
+                raise RecordsError(
+                    f"row {index} of the frame: {key} is empty; leave such rows out, or fill them (fillna)"
+                )
         yield f"row {index} of the frame", _named({k: list(v) if _is_list(v) else v for k, v in known.items()})
 
 
 def _named(row: Mapping[Any, Any]) -> dict[str, Any]:
-    fields = {str(key): value for key, value in row.items()}
+    # Members of NumPy's arrays are no numbers of Python's.
+    fields = {str(k): v.item() if hasattr(v, "item") and not hasattr(v, "__len__") else v for k, v in row.items()}
     for key, other in (("prompt_id", "prompt"), ("prompt", "prompt_id")):
         if key not in fields and isinstance(fields.get(other), str | int):
             fields[key] = fields[other]

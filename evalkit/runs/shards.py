@@ -8,14 +8,14 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from evalkit.errors import RecordsError
-from evalkit.records import Completion
+from evalkit.records import Completion, Usage
 
 SHARD_SCHEMA = pa.schema([
     ("prompt_id", pa.string()),
@@ -47,6 +47,8 @@ class Call:
     """Hashes of the prompts as the checkpoint saw them."""
     sample_indices: range
     seed: int
+    usage: tuple[Usage, ...] = ()
+    """What a server said that each of its requests took."""
 
 
 def to_parquet(
@@ -80,7 +82,8 @@ def to_parquet(
             "slots": [call.sample_indices.start, call.sample_indices.stop],
             "seed": call.seed,
         }
-        metadata[CALL] = json.dumps(facts | {"prompts": call.prompts}).encode()
+        usage = {"usage": [astuple(request) for request in call.usage]} if call.usage else {}
+        metadata[CALL] = json.dumps(facts | {"prompts": call.prompts} | usage).encode()
     pq.write_table(pa.table(columns, schema=schema.with_metadata(metadata)), sink, compression="zstd")
     content: bytes = sink.getvalue().to_pybytes()
     return content
@@ -119,7 +122,8 @@ def call_of(shard: bytes | Path) -> Call | None:
     if call is None:
         return None
     facts = json.loads(call)
-    return Call(str(facts["law"]), tuple(facts["prompts"]), range(*facts["slots"]), int(facts["seed"]))
+    usage = tuple(Usage(*one) for one in facts.get("usage", ()))
+    return Call(str(facts["law"]), tuple(facts["prompts"]), range(*facts["slots"]), int(facts["seed"]), usage)
 
 
 def checksum(content: bytes) -> str:

@@ -94,9 +94,11 @@ def _turn(given: Any, where: str) -> Message:
 
 def _content(given: Any, where: str) -> str:
     if isinstance(given, str):
+        if any("\ud800" <= sign <= "\udfff" for sign in given):
+            raise ValueError(f"{where}: it holds half of a character (a lone surrogate); write the character itself")
         return given
     if isinstance(given, list | tuple):
-        return "".join(_part(part, f"{where}[{index}]") for index, part in enumerate(given))
+        return _content("".join(_part(part, f"{where}[{index}]") for index, part in enumerate(given)), where)
     raise ValueError(f"{where}: found {_short(given)}; it must be text, or parts {{type: text, text: ...}}")
 
 

@@ -54,7 +54,8 @@ Look = Callable[[str], str]
 def _named(suite: Suite) -> Iterator[tuple[tuple[int | str, ...], str, Look]]:
     """(place in the suite, folder or hub id or URL, how it is looked at) of each."""
     for name, spec in suite.checkpoints.items():
-        yield ("checkpoints", name, "path"), spec.path, partial(_checkpoint, spec)
+        for url in spec.pool or (spec.source,):
+            yield ("checkpoints", name, "path"), url, partial(_checkpoint, spec)
         if spec.best_of is not None:
             measure = parse({"reward": {"model": spec.best_of.reward}})
             yield ("checkpoints", name, "best_of", "reward"), spec.best_of.reward, partial(_model, measure)

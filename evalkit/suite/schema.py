@@ -246,7 +246,6 @@ def load_suite(path: Path, overrides: Overrides | None = None, notice: Notice = 
     if suite.prompts_from is not None:
         prompts = read_prompts(suite.prompts_from, path.parent, document.line_of("prompts_from"), notice)
         suite = suite.model_copy(update={"prompts": prompts, "prompts_from": None})
-        check_prompts(prompts, lambda _: document.line_of("prompts_from"))
     else:
         check_prompts(suite.prompts, lambda index: document.line_of("prompts", index))
     _check_longer(suite, document)
@@ -306,7 +305,9 @@ def _check_voice(measure: Measure, voices: Examples, where: str) -> None:
 
 def _without_lab(checkpoints: Mapping[str, Any], models: Mapping[str, str]) -> dict[str, Any]:
     """The built-in checkpoints are the lab base's relatives: beside another baseline they would mean nothing."""
-    return {name: spec for name, spec in checkpoints.items() if name in models or not spec["path"].startswith("lab:")}
+    return {
+        name: spec for name, spec in checkpoints.items() if name in models or not str(spec["path"]).startswith("lab:")
+    }
 
 
 def _override(suite: Suite, options: Overrides) -> Suite:

@@ -10,18 +10,20 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.metadata import EntryPoint, entry_points
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from evalkit.errors import InputError
 from evalkit.plumbing.child_process import Remote, open_child
 from evalkit.plumbing.did_you_mean import did_you_mean
 from evalkit.plumbing.prose import listed
-from evalkit.records import Adapter, Checkpoint, Completion, NextTokenDistributions, Rendered, Sampling
+from evalkit.records import Adapter, Checkpoint, Completion, NextTokenDistributions, Rendered, Sampling, Usage
 
 GROUP = "evalkit.engines"
 DISTRIBUTION_ENGINE = "transformers"
 """The engine that gives whole next-token distributions, whichever one sampled: tests hold the local engines to the same
 log-probs."""
+LETTERS_OF_TOKEN = 4
+"""Of English text; OpenAI's rule of thumb, for prompts that a server makes tokens of."""
 Pair = tuple[tuple[int, ...], tuple[int, ...]]
 """(prompt token ids, completion token ids)."""
 Progress = Callable[[int, int], None]
@@ -49,6 +51,14 @@ class Engine(Protocol):
 
     def close(self) -> None:
         """Give back what it holds."""
+
+
+@runtime_checkable
+class Metered(Protocol):
+    """An engine that is told what its requests take."""
+
+    meter: Callable[[Usage], None]
+    """Called with each answer, also with one that was of no use."""
 
 
 class DistributionEngine(Engine, Protocol):

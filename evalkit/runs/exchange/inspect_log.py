@@ -13,23 +13,25 @@ from pathlib import Path
 from typing import Any
 
 from evalkit.errors import RecordsError
+from evalkit.plumbing.sources import Archive, archive, document
 from evalkit.runs.exchange.rows import (
     Message,
     Tally,
     TextRow,
+    answer_in,
     as_number,
     content_text,
     conversation,
     ending,
+    id_in,
     score_name,
     short,
     thought_in,
     turns,
 )
-from evalkit.runs.exchange.sources import Archive, archive, document
 
 HEADERS = ("header.json", "_journal/start.json")
-SAMPLE = re.compile(r"samples/(?P<sample>.+_epoch_(?P<epoch>\d+))(?:\.json|/sample\.json)")
+SAMPLE = re.compile(r"samples/(?P<sample>.+_epoch_(?P<epoch>\d{1,9}))(?:\.json|/sample\.json)")
 ATTACHMENT = "attachment://"
 GRADES = {"C": 1.0, "I": 0.0, "P": 0.5, "N": 0.0, "correct": 1.0, "incorrect": 0.0, "partial": 0.5, "noanswer": 0.0,
           "yes": 1.0, "no": 0.0, "true": 1.0, "false": 0.0}  # fmt: skip
@@ -88,10 +90,12 @@ def _resolver(sample: Any, log: Archive | None, name: str) -> Resolve:
     """What an attachment stands for: by its hash in the sample, by its number in the chunks beside it."""
     attachments = sample.get("attachments") if isinstance(sample, dict) else None
     known: dict[str, Any] = dict(attachments) if isinstance(attachments, dict) else {}
-    chunks = re.compile(rf"samples/{re.escape(name)}/attachments/(\d+)\.json")
+    chunks = re.compile(rf"samples/{re.escape(name)}/attachments/(\d{{1,9}})\.json")
     if log is not None and not known:
         for match in filter(None, map(chunks.fullmatch, log.names)):
             texts = log.json(match.string)
+            if not isinstance(texts, list):
+                raise RecordsError(f"{log.path}[{match.string}]: attachments are {short(texts)}; they must be a list")
             known |= {str(int(match[1]) + index): text for index, text in enumerate(texts)}
 
     def resolve(text: str) -> str:
@@ -122,7 +126,7 @@ def _rows_of(sample: Any, where: str, model: str | None, resolve: Resolve, tally
         thought = thought_in(message.get("content"))
         yield TextRow(
             where=where,
-            prompt_id=str(sample["id"]),
+            prompt_id=id_in(sample["id"], "id", where),
             prompt=conversation(messages),
             completion=resolve(content_text(message.get("content"), where)),
             arm=model,
@@ -142,7 +146,7 @@ def _target(target: Any) -> str | None:
     """The right answer, where there is one and only one."""
     if isinstance(target, list) and len(target) == 1:
         target = target[0]
-    return target if isinstance(target, str) and target else None
+    return answer_in(target)
 
 
 def _scores(scores: Any, tally: Tally) -> dict[str, float]:
@@ -155,6 +159,6 @@ def _scores(scores: Any, tally: Tally) -> dict[str, float]:
             number = GRADES.get(part, GRADES.get(part.lower())) if isinstance(part, str) else as_number(part)
             if number is not None:
                 values[score_name(name)] = number
-            elif part is not None:
-                tally.skip(f"score {name!r}", f"is not read where it is no number, as in {short(part)}")
+            else:
+                tally.refuse_score(name, part)
     return values

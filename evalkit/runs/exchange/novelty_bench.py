@@ -10,9 +10,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from evalkit.errors import RecordsError
-from evalkit.runs.exchange.rows import Record, Tally, TextRow, as_number, asked_in, short
+from evalkit.runs.exchange.rows import Record, Tally, TextRow, as_number, asked_in, id_in, short
 
 SCORE = "generation_scores"
+MOST_CLASSES = 1 << 31
 
 
 def is_novelty_bench(row: Mapping[str, Any]) -> bool:
@@ -44,13 +45,15 @@ def _rows_of(row: Mapping[str, Any], texts: list[Any], where: str, tally: Tally)
             continue
         said = None if classes is None else _class_of(classes[index], where)
         score = None if scores is None else as_number(scores[index])
+        if scores is not None and score is None:
+            tally.refuse_score(SCORE, scores[index])
         if said is not None and score is not None:
             # What repeats an earlier class is written down as 0: said before, which is not bad by itself.
             score = firsts.setdefault(said, score) if score == 0 else score
             firsts.setdefault(said, score)
         yield TextRow(
             where=where,
-            prompt_id=str(row["id"]),
+            prompt_id=id_in(row["id"], "id", where),
             prompt=prompt,
             completion=text,
             arm=str(row["model"]) if row.get("model") else None,
@@ -72,6 +75,6 @@ def _beside(row: Mapping[str, Any], key: str, count: int, where: str) -> list[An
 
 
 def _class_of(value: Any, where: str) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < MOST_CLASSES:
         raise RecordsError(f"{where}: partition holds {short(value)}; classes are numbered from 0")
     return value

@@ -115,7 +115,7 @@ def _read_file(file: Recognised, questions: openai_batch.Questions, columns: Col
 def _refuse_nothing(file: Recognised, tally: Tally) -> None:
     if tally.lost:
         raise RecordsError("; ".join(tally.sentences()))
-    what = "each line is one JSON object with prompt_id, prompt and completion"
+    what = f"each {'row has' if file.is_table else 'line is one JSON object with'} prompt_id, prompt and completion"
     raise RecordsError(f"{file.path} holds no rows" + (f"; {what}" if file.layout == "evalkit" else ""))
 
 
@@ -129,8 +129,8 @@ def _read(
     if file.layout == "openai-batch":
         return openai_batch.read_results(records, questions, tally)
     if file.layout == "evalkit":
-        is_table = file.container in ("csv", "parquet")
-        return read_own(_noting(records, str(file.path), notice), tally, is_named=bool(columns), is_table=is_table)
+        noted = _noting(records, str(file.path), notice)
+        return read_own(noted, tally, is_named=bool(columns), is_table=file.is_table)
     return READERS[file.layout](records, tally)
 
 

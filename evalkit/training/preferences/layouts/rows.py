@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from evalkit.errors import RecordsError
+from evalkit.plumbing.sources import HEAD, ZIP, items, objects, opened
+from evalkit.plumbing.strangers import check_file, refuse_stranger
+from evalkit.plumbing.tables import columns_of, csv_objects, parquet_objects
+from evalkit.plumbing.transcript import is_turns, turns_in_cell
 from evalkit.runs.exchange.columns import Columns, under_fields
 from evalkit.runs.exchange.rows import Record
-from evalkit.runs.exchange.sources import HEAD, ZIP, items, objects, opened
-from evalkit.runs.exchange.tables import columns_of, csv_objects, parquet_objects
 
 NAMES = frozenset({"prompt", "chosen", "rejected", "completion", "completions", "winner"})
 """A first line of which one is a cell is a table's header."""
@@ -23,8 +25,7 @@ def records(path: Path, columns: Columns | None = None) -> Iterator[Record]:
 
 
 def _objects(path: Path, columns: Columns) -> Iterator[Record]:
-    if path.is_dir():
-        raise RecordsError(f"{path} is a folder; name a file in it")
+    check_file(path)
     with opened(path) as file:
         head = file.read(HEAD)
     text = head.decode("utf-8", "replace").lstrip("\ufeff \t\r\n")
@@ -32,12 +33,14 @@ def _objects(path: Path, columns: Columns) -> Iterator[Record]:
     if head.startswith(ZIP):
         raise RecordsError(f"{path} is a zip; unpack it and name the file of preferences in it")
     if head.startswith(b"PAR1") or path.suffix == ".parquet":
-        return ((where, _given(row)) for where, row in parquet_objects(path))
+        return ((where, _checked(_given(row), where)) for where, row in parquet_objects(path))
+    refuse_stranger(path, head)
     if text.startswith("[") or line.strip() == "{":
         return items(path)
     cells = set(columns_of(line))
-    if not text.startswith("{") and len(cells) > 1 and cells & (NAMES | set(columns.values())):
-        return ((where, _filled(row)) for where, row in csv_objects(path))
+    is_table = path.suffix in (".csv", ".tsv") or (len(cells) > 1 and cells & (NAMES | set(columns.values())))
+    if not text.startswith("{") and is_table:
+        return ((where, _checked(_filled(row), where)) for where, row in csv_objects(path))
     return objects(path)
 
 
@@ -49,3 +52,14 @@ def _given(row: dict[str, Any]) -> dict[str, Any]:
 def _filled(row: dict[str, Any]) -> dict[str, Any]:
     """An empty cell of CSV may be an empty text only where a text stands."""
     return {key: value for key, value in row.items() if value != "" or key in MAY_BE_EMPTY}
+
+
+def _checked(row: dict[str, Any], where: str) -> dict[str, Any]:
+    """Refuse cells that were to hold turns, and hold what Python shows of a list. Raises `RecordsError`."""
+    for key, cell in row.items():
+        if isinstance(cell, str) and is_turns(cell):
+            try:
+                turns_in_cell(cell)
+            except ValueError as error:
+                raise RecordsError(f"{where}: {key}: {error}") from None
+    return row

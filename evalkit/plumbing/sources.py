@@ -20,11 +20,8 @@ from typing import Any, BinaryIO, cast
 import pyarrow as pa
 
 from evalkit.errors import RecordsError
-from evalkit.plumbing.jsonl import json_object
+from evalkit.plumbing.jsonl import LONGEST, MIB, bounded_lines, json_object, why_no_json
 
-MIB = 1 << 20
-LONGEST = 64 * MIB
-"""Bytes of a line: an answer of millions of words with all that is told of it."""
 LARGEST = 256 * MIB
 """Bytes of a JSON document that must be held as a whole."""
 MOST = 16 << 10
@@ -34,6 +31,8 @@ RATIO, FREE = 200, 256 * MIB
 GZIP, ZSTD, ZIP = b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"PK\x03\x04"
 ZSTD_METHOD = 93
 """Of a zip's entry; Python reads it from 3.14 on."""
+ENCRYPTED = 1
+"""Flag of a zip's entry that needs a password."""
 HEAD = 1 << 16
 """Bytes of which the kind of a file is seen."""
 
@@ -46,10 +45,11 @@ def opened(path: Path) -> Iterator[BinaryIO]:
             magic = raw.read(4)
             raw.seek(0)
             yield cast("BinaryIO", io.BufferedReader(_Bounded(_expanded(raw, magic), path), MIB))
-    except (EOFError, zlib.error) as error:
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise RecordsError(f"{path} is cut short or damaged: {error}") from None
-    except OSError as error:
-        raise RecordsError(f"{path} cannot be read: {error.strerror or error}") from None
+    except OSError as error:  # of zstd too, without a number, where its stream is broken
+        told = error.strerror or f"it may be cut short or damaged: {error}"
+        raise RecordsError(f"{path} cannot be read: {told}") from None
 
 
 def _expanded(raw: BinaryIO, magic: bytes) -> Any:
@@ -87,12 +87,7 @@ def check_expansion(out: int, size: int, where: str) -> None:
 def lines(path: Path) -> Iterator[tuple[str, bytes]]:
     """(`file:number`, line with its end) of every line. Raises `RecordsError` on one that is too long."""
     with opened(path) as file:
-        number = 0
-        while line := file.readline(LONGEST + 1):
-            number += 1
-            if len(line) > LONGEST:
-                raise RecordsError(f"{path}:{number}: the line has more than {LONGEST // MIB} MiB; a row has less")
-            yield f"{path}:{number}", line
+        yield from bounded_lines(file, path, LONGEST)
 
 
 def objects(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -125,7 +120,11 @@ def parsed(content: bytes, where: str) -> Any:
     except UnicodeDecodeError as error:
         raise RecordsError(f"{where}: not UTF-8 (byte {error.start + 1}); save the file as UTF-8") from None
     except (ValueError, RecursionError) as error:
-        raise RecordsError(f"{where}: not valid JSON: {error}; it may be cut short") from None
+        more = isinstance(error, json.JSONDecodeError) and error.msg == "Extra data"
+        hint = (
+            "one document is one object or list; rows have an object a line (jq -c)" if more else "it may be cut short"
+        )
+        raise RecordsError(f"{where}: not valid JSON: {why_no_json(error, content)}; {hint}") from None
 
 
 class Archive:
@@ -147,13 +146,15 @@ class Archive:
         """An entry's bytes. Raises `RecordsError` where it is damaged, or expands beyond bounds."""
         where = f"{self.path}[{name}]"
         entry = self.zip.NameToInfo[name]
+        if entry.flag_bits & ENCRYPTED:
+            raise RecordsError(f"{where} is encrypted; unpack the archive with its password")
         try:
             stream = self._zstd(entry) if entry.compress_type == ZSTD_METHOD else self.zip.open(entry)
             with stream:
                 content = bytes(stream.read(min(LARGEST, entry.file_size) + 1))
         except (zipfile.BadZipFile, zlib.error, OSError, EOFError, struct.error) as error:
             raise RecordsError(f"{where} is cut short or damaged: {error}") from None
-        except (NotImplementedError, RuntimeError) as error:  # a method that is not known, a password
+        except (NotImplementedError, RuntimeError) as error:  # a method that is not known
             raise RecordsError(f"{where} cannot be read: {error}") from None
         if len(content) > LARGEST:
             raise RecordsError(f"{where} expands to more than {LARGEST // MIB} MiB, as no sample of texts does")
