@@ -193,6 +193,8 @@ class Checkpoint:
     """Whether other weights would change the fingerprint; if not, no other run may take its samples."""
     adapter: Adapter | None = None
     """What changes the weights in `location`; None where they are served as they are."""
+    shown: tuple[int, ...] = ()
+    """Special tokens that its texts show, since they tell its thinking from its answers; texts leave out all others."""
     serving: Serving = Serving()
     """For servers alone."""
 
@@ -342,6 +344,8 @@ class Completion:
     thinking: str | None = None
     """What the model thought before it answered, where that is told apart; `text` is then the answer alone, and tokens
     and log-probs are those of both."""
+    thinking_tokens: int | None = None
+    """How many tokens of the completion are thinking; None where nobody counted."""
     item: Item | None = None
     """Where in what was drawn it stands, where the arm is asked for several answers or in several wordings."""
 

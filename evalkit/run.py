@@ -36,6 +36,7 @@ from evalkit.inference.origins import note_origins
 from evalkit.inference.plan import Plan, plan_in
 from evalkit.inference.sample import put_kept, read_groups, sample_missing
 from evalkit.inference.settle import begin
+from evalkit.inference.thinking_tokens import with_thinking_tokens
 from evalkit.metrics.summary import Alarm, Summary
 from evalkit.metrics.text_sets import split_alike
 from evalkit.plumbing.arrays import finite_fields
@@ -117,7 +118,7 @@ def measure_samples(plan: Plan, store: Store, tell: Listener) -> Results:
     """What is on disk, chosen, scored, classified, measured and summarised."""
     suite = plan.suite
     choosers = {name: spec.best_of.reward for name, spec in suite.checkpoints.items() if spec.best_of is not None}
-    best = keep_best(plan.arms, choosers, read_groups(plan, store), tell)
+    best = keep_best(plan.arms, choosers, with_thinking_tokens(plan, read_groups(plan, store)), tell)
     groups = split_alike({arm: answers_apart(members) for arm, members in best.items()}, suite.tokenizer, tell)
     plan = replace(plan, arms=thinking_arms(plan.arms, groups))
     answered = measured(groups, suite.sampling.n)

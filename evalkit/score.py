@@ -194,7 +194,7 @@ def _scored(
         *measurements.alarms,
     ]
     raised += _empty(texts, raised)
-    asked_suite = AskedSuite(name, ids, clusters_of(prompts), hashes_of(prompts))
+    asked_suite = AskedSuite(name, ids, clusters_of(prompts), _asked(prompts, texts))
     summary = summarise(asked_suite, arms, measurements.measured, raised, compare_fairly(measurements))
     provenance = {"file": source, "read as": list(dict.fromkeys(texts.layouts)),
                   "metrics": [str(measure) for measure in measures], "samples": samples}  # fmt: skip
@@ -319,6 +319,17 @@ def _gather(texts: Texts) -> tuple[list[Prompt], Rows, list[str]]:
     )
     notes = [f"{count}; they are paired by their hashes, and shown as the first arm saw them"] if reread else []
     return [prompt for _, prompt in prompts.values()], rows, notes
+
+
+def _asked(prompts: Sequence[Prompt], texts: Texts) -> tuple[str, ...]:
+    """Of each prompt a hash of what it asks: of the question alone where the file has one of its own."""
+    questions = {row.prompt_id: row.question for row in texts.rows if row.question is not None}
+    return hashes_of(
+        [
+            replace(prompt, text=questions[prompt.id], messages=()) if prompt.id in questions else prompt
+            for prompt in prompts
+        ]
+    )
 
 
 def _conversation(row: TextRow) -> tuple[Message, ...]:

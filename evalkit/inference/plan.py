@@ -14,7 +14,7 @@ from typing import Any
 
 from evalkit.checkpoints.asking import as_asked, wording_id
 from evalkit.checkpoints.folder import context_length
-from evalkit.checkpoints.rendering import render, vocabulary_hash
+from evalkit.checkpoints.rendering import render, special_tokens_in, vocabulary_hash
 from evalkit.checkpoints.resolution import resolve
 from evalkit.errors import CheckpointError, InputError, MetricError, RecordsError, ServerError
 from evalkit.inference.engines.base import choose_engine, engine_class, fallback_note
@@ -283,7 +283,7 @@ def _check_choosers(suite: Suite) -> None:
 
 def _check_thinking(suite: Suite) -> None:
     """Refuse measures of thinking where no checkpoint can think apart. Raises `MetricError`."""
-    measures = [measure for measure in suite.measures if "thinking" in measure.definition.needs]
+    measures = [measure for measure in suite.measures if measure.definition.needs & {"thinking", "thinking_tokens"}]
     specs = suite.checkpoints.values()
     if measures and not any(spec.thinking or "://" in spec.source for spec in specs):
         raise MetricError(
@@ -311,6 +311,9 @@ def _load(suite: Suite, checkpoint: Checkpoint, engine_wanted: str, longer: Long
     engine = choose_engine(engine_wanted, checkpoint)
     asked = as_asked(spec.ask, suite.prompts)
     _check_names(asked, suite.prompts)
+    if spec.thinking is not None and not checkpoint.is_remote:
+        marks = (spec.thinking.start or "", spec.thinking.end)
+        checkpoint = replace(checkpoint, shown=special_tokens_in(checkpoint, marks))
     rendered = tuple(render(checkpoint, spec, asked))
     if longer is not None:
         longer = _longer_as_asked(suite, checkpoint.name, longer)
@@ -417,14 +420,19 @@ def _distribution_facts(arm: Arm, source: Loaded, kept: Sampling, twin: int) -> 
     sampling = {name: value for name, value in kept.content().items() if name != "n"}
     # The draws that an arm keeps the best of are not those of an arm that keeps all.
     chosen = {"best_of": arm.best_of} if arm.best_of > 1 else {}
-    return chosen | {
-        "weights": source.checkpoint.fingerprint,
-        "dtype": source.checkpoint.dtype,
-        "engine": source.engine,
-        "engine_version": source.engine_version,
-        "sampling": sampling,
-        "twin": twin,
-    }
+    shown = {"shown": list(source.checkpoint.shown)} if source.checkpoint.shown else {}
+    return (
+        chosen
+        | shown
+        | {
+            "weights": source.checkpoint.fingerprint,
+            "dtype": source.checkpoint.dtype,
+            "engine": source.engine,
+            "engine_version": source.engine_version,
+            "sampling": sampling,
+            "twin": twin,
+        }
+    )
 
 
 def _content(prompt: Rendered) -> list[Any]:

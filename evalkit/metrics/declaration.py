@@ -36,6 +36,7 @@ Need = Literal[
     "classes",
     "thinking",
     "stated",
+    "thinking_tokens",
 ]
 
 

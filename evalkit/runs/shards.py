@@ -27,6 +27,8 @@ SHARD_SCHEMA = pa.schema([
 ])  # fmt: skip
 THINKING = pa.field("thinking", pa.string())
 """Stands in shards of completions that came with their thinking apart, and in no others."""
+THINKING_TOKENS = pa.field("thinking_tokens", pa.int32())
+"""Stands in shards of completions whose tokens of thinking a server told, and in no others."""
 ARM = pa.field("arm", pa.dictionary(pa.int16(), pa.string()))
 """Stands in every shard for whoever reads it alone; nothing here does, and older shards have none."""
 SAMPLED = b"evalkit.sampled"
@@ -69,6 +71,9 @@ def to_parquet(
             c.thinking and c.thinking.encode("utf-8", "replace").decode("utf-8") for c in completions
         ]
         schema = schema.append(THINKING)
+    if any(c.thinking_tokens is not None for c in completions):
+        columns["thinking_tokens"] = [c.thinking_tokens for c in completions]
+        schema = schema.append(THINKING_TOKENS)
     sink = pa.BufferOutputStream()
     metadata = {SAMPLED: sampled.isoformat(timespec="seconds").encode()}
     if call is not None:
@@ -86,12 +91,12 @@ def to_parquet(
 
 def from_parquet(content: bytes) -> list[Completion]:
     """The completions of a shard."""
-    schema = SHARD_SCHEMA.append(THINKING)  # which older shards read as null
+    schema = SHARD_SCHEMA.append(THINKING).append(THINKING_TOKENS)  # which older shards read as null
     table = pq.read_table(pa.BufferReader(content), schema=schema)
     columns = [table.column(name).to_pylist() for name in schema.names]
     return [
-        Completion(prompt_id, sample_index, text, tuple(token_ids), tuple(logprobs), finish_reason, thinking)
-        for prompt_id, sample_index, text, token_ids, logprobs, finish_reason, thinking in zip(*columns, strict=True)
+        Completion(prompt_id, sample_index, text, tuple(token_ids), tuple(logprobs), *rest)
+        for prompt_id, sample_index, text, token_ids, logprobs, *rest in zip(*columns, strict=True)
     ]
 
 

@@ -33,9 +33,8 @@ def _asked_directly(spec: CheckpointSpec) -> CheckpointSpec:
 
 def _without_chat_settings(spec: CheckpointSpec) -> CheckpointSpec:
     """Conversations are learned as the template writes them unasked: the folder that is written cannot say more."""
-    for name in ("chat_template_kwargs", "system_into_user"):
-        if getattr(spec, name):
-            raise ValueError(f"{name} is read where prompts are sampled, not by this trainer; leave it out")
+    if spec.chat_template_kwargs:
+        raise ValueError("chat_template_kwargs is read where prompts are sampled, not by this trainer; leave it out")
     return spec
 
 

@@ -152,6 +152,21 @@ def test_score_prints_a_summary_that_a_gate_can_read(texts: Path) -> None:
     assert metrics == {"distinct_n", "distinct_n|n:1", "pooled/distinct_n", "pooled/distinct_n|n:1"}
 
 
+def test_score_takes_names_of_columns_and_scores_of_which_less_is_better(tmp_path: Path) -> None:
+    sheet = tmp_path / "sheet.csv"
+    sheet.write_text("question;reply;insults\nA;x;3\nB;y;1\n", encoding="utf-8")
+    columns = ("--columns", "text=question,completion=reply", "--columns", "score/insults=insults")
+    found = call("score", sheet, *columns, "--lower", "insults", "--metrics", "score/insults", "--json")
+    [estimate] = json.loads(found.stdout)["estimates"]
+    assert (estimate["metric"], estimate["value"], estimate["better"]) == ("score/insults", 2, "lower")
+    wrong = call("score", sheet, *columns, "--lower", "insolts")
+    assert wrong.exit_code == 2
+    assert "--lower insolts: the files hold no such score; they hold: insults" in wrong.stderr
+    bare = call("score", sheet, "--columns", "question")
+    assert bare.exit_code == 2
+    assert "'question' is not of the form FIELD=COLUMN" in bare.stderr
+
+
 def test_score_splits_words_as_asked(texts: Path) -> None:
     result = call("score", texts, "--metrics", "length", "--tokenizer", "char", "--json", "--quiet")
     assert json.loads(result.output)["estimates"][0]["signature"] == "length|tok:char|k:2|v:1.0"

@@ -302,6 +302,7 @@ def completion_of(prompt: Rendered, sample_index: int, choice: Choice) -> Comple
         logprobs=choice.logprobs,
         finish_reason=choice.finish_reason,
         thinking=choice.thinking,
+        thinking_tokens=choice.thinking_tokens,
     )
 
 

@@ -61,6 +61,8 @@ class TextRow:
     """What the tool says of this completion."""
     prompt_scores: Mapping[str, float] = field(default_factory=dict)
     """What it says of all of the prompt's completions together."""
+    question: str | None = None
+    """What tells the question apart from its rendering, where the file has such a hash."""
     said: int | None = None
     """The class of completions that say the same, as the tool divides them."""
     asked: AskedRow | None = None
