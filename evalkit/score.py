@@ -419,7 +419,7 @@ def _asking(rows: Mapping[str, Sequence[TextRow]]) -> Asking | None:
 
 def _group(prompt: Prompt, rows: Sequence[TextRow]) -> Group:
     completions = tuple(
-        Completion(prompt.id, index, row.completion, (), (), row.finish_reason, row.thinking, _item(row))
+        Completion(prompt.id, index, row.completion, (), (), row.finish_reason, row.thinking, item=_item(row))
         for index, row in enumerate(rows)
     )
     return answers_apart([Group(prompt, completions)])[0]
