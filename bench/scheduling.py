@@ -89,14 +89,13 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder, open_store(Path(folder), print) as store:
         calls = 200
         seconds, _ = measure(1, calls, 0.0, store)
-        print(
-            f"a call of {COMPLETIONS:,} completions x {TOKENS} tokens, besides its engine: {seconds / calls * 1e3:.1f} ms"
-        )
+        overhead = seconds / calls * 1e3
+        print(f"a call of {COMPLETIONS:,} completions x {TOKENS} tokens, besides its engine: {overhead:.1f} ms")
         for workers in asked.workers:
             seconds, busy = measure(workers, workers * CALLS_A_WORKER, asked.seconds_a_call, store)
             print(
-                f"{workers:>4} workers, {asked.seconds_a_call:g} s a call, {CALLS_A_WORKER} calls each: {seconds:.1f} s, "
-                f"busy {busy:.1%} (bound {LEAST_BUSY:.0%})"
+                f"{workers:>4} workers, {CALLS_A_WORKER} calls each of {asked.seconds_a_call:g} s: {seconds:.1f} s, busy "
+                f"{busy:.1%} (bound {LEAST_BUSY:.0%})"
             )
 
 

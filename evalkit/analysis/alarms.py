@@ -107,8 +107,11 @@ def _duplicates(arm: Arm, groups: Sequence[Group], level: float) -> Iterator[Ala
 def _seeds(arm: Arm, groups: Sequence[Group], level: float) -> Iterator[Alarm]:
     """Equal completions concentrated at one distance between sample indices, at any temperature.
 
-    Draws are exchangeable, so a prompt's equal pairs fall on every distance in proportion to the pairs that far apart.
+    Independent draws are exchangeable, so a prompt's equal pairs fall on every distance in proportion to the pairs that
+    far apart.
     """
+    if not arm.is_independent:
+        return
     codes = _codes(groups)
     prompts, k = codes.shape
     if k < 2:

@@ -199,7 +199,15 @@ def _table(measures: Sequence[Measure], material: _Material, tell: Listener) -> 
         if measure not in table:
             table[measure] = _of_arms(measure, material)
             tell.advance(len(arms))
-    return {measure: table[measure] for measure in measures}
+    return {measure: _of_independent(measure, table[measure], arms) for measure in measures}
+
+
+def _of_independent(measure: Measure, values: dict[str, Array], arms: Sequence[Arm]) -> dict[str, Array]:
+    """The values, undefined for arms of which the measure's estimate is none: but for one answer of every prompt."""
+    if not measure.assumes_independence or measure.variant == "pooled":
+        return values
+    dependent = [arm.name for arm in arms if not arm.is_independent]
+    return values | {arm: np.full_like(values[arm], np.nan) for arm in dependent}
 
 
 def _of_groups(measures: Sequence[Measure], arm: Arm, material: _Material, tell: Listener) -> Array:

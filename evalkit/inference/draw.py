@@ -61,9 +61,13 @@ class Drawing:
     def draw(self, place: Place, loads: Sequence[Load], tell: Listener) -> None:
         """Make all calls of engines at a place, and remember how fast that went."""
         for work in make_calls(place, loads, tell):
+            speeds: dict[str, Speed] = {}
             for checkpoint, seconds in work.busy.items():
+                loaded = self._plan.checkpoints[checkpoint]
                 speed = self._tallies[checkpoint].speed(work.loading, seconds / work.replicas)
-                remember_speed(self._plan.checkpoints[checkpoint], speed, self._store.notice)
+                weights = loaded.checkpoint.fingerprint
+                speeds[weights] = speed.after(speeds[weights]) if weights in speeds else speed
+                remember_speed(loaded, speeds[weights], self._store.notice)
 
     def submit(self, loaded: Loaded, shards: Sequence[Shard], tell: Listener) -> None:
         """Ask for all calls in a batch, which a server works off when it likes."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from operator import attrgetter
 
 from evalkit.errors import StoreError
 from evalkit.inference.draw import Drawing, Sampled
@@ -14,9 +13,9 @@ from evalkit.inference.plan import Plan, Shard
 from evalkit.inference.workers import place_of
 from evalkit.plumbing.array_cache import key_of
 from evalkit.plumbing.progress import Listener
-from evalkit.records import Completion, Group
+from evalkit.records import Group
+from evalkit.runs.asking import answers_to
 from evalkit.runs.folder import Store
-from evalkit.runs.thinking import apart
 
 
 def missing_shards(plan: Plan, store: Store, fresh: bool = False) -> list[Shard]:
@@ -61,19 +60,16 @@ def sample_missing(plan: Plan, store: Store, tell: Listener, fresh: bool = False
 def read_groups(plan: Plan, store: Store) -> dict[str, list[Group]]:
     """Every arm's completions, from disk: what was just sampled and what was there before go the same way.
 
-    Thinking is apart from answers; what was cut inside it has an empty one.
+    Thinking is apart from answers; what was cut inside it has an empty one. The answers of a list are apart.
     """
-    groups: dict[str, list[Group]] = {}
-    for arm in plan.arms:
-        by_prompt: dict[str, list[Completion]] = {prompt.id: [] for prompt in plan.suite.prompts}
-        for shard in plan.shards_of(arm.name):
-            for completion in shard.row.of(store.read(shard.key)):
-                by_prompt[completion.prompt_id].append(apart(completion, arm))
-        groups[arm.name] = [
-            Group(prompt, tuple(sorted(by_prompt[prompt.id], key=attrgetter("sample_index"))))
-            for prompt in plan.suite.prompts
-        ]
-    return groups
+    return {
+        arm.name: answers_to(
+            plan.suite.prompts,
+            (one for shard in plan.shards_of(arm.name) for one in shard.row.of(store.read(shard.key))),
+            arm,
+        )
+        for arm in plan.arms
+    }
 
 
 def put_kept(store: Store, plan: Plan, groups: dict[str, list[Group]]) -> dict[str, str]:

@@ -9,8 +9,11 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass
+from itertools import chain
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -27,6 +30,8 @@ SHARD_SCHEMA = pa.schema([
 ])  # fmt: skip
 THINKING = pa.field("thinking", pa.string())
 """Stands in shards of completions that came with their thinking apart, and in no others."""
+THINKING_TOKENS = pa.field("thinking_tokens", pa.int32())
+"""Stands in shards of completions whose tokens of thinking a server told, and in no others."""
 ARM = pa.field("arm", pa.dictionary(pa.int16(), pa.string()))
 """Stands in every shard for whoever reads it alone; nothing here does, and older shards have none."""
 SAMPLED = b"evalkit.sampled"
@@ -53,13 +58,13 @@ def to_parquet(
     completions: Sequence[Completion], arm: str, sampled: datetime.datetime, call: Call | None = None
 ) -> bytes:
     """A shard's bytes."""
-    columns = {
+    columns: dict[str, Any] = {
         "prompt_id": [c.prompt_id for c in completions],
         "slot": [c.sample_index for c in completions],
         # A lone surrogate is no text: it cannot be written as UTF-8.
         "text": [c.text.encode("utf-8", "replace").decode("utf-8") for c in completions],
-        "token_ids": [c.token_ids for c in completions],
-        "logprobs": [c.logprobs for c in completions],
+        "token_ids": _lists([c.token_ids for c in completions], np.int32),
+        "logprobs": _lists([c.logprobs for c in completions], np.float32),
         "finish_reason": [c.finish_reason for c in completions],
         "arm": [arm] * len(completions),
     }
@@ -69,6 +74,9 @@ def to_parquet(
             c.thinking and c.thinking.encode("utf-8", "replace").decode("utf-8") for c in completions
         ]
         schema = schema.append(THINKING)
+    if any(c.thinking_tokens is not None for c in completions):
+        columns["thinking_tokens"] = [c.thinking_tokens for c in completions]
+        schema = schema.append(THINKING_TOKENS)
     sink = pa.BufferOutputStream()
     metadata = {SAMPLED: sampled.isoformat(timespec="seconds").encode()}
     if call is not None:
@@ -84,14 +92,22 @@ def to_parquet(
     return content
 
 
+def _lists(rows: Sequence[Sequence[float]], kind: type[np.generic]) -> pa.ListArray:
+    """Rows of numbers as one column; number by number Arrow would take five times as long."""
+    lengths = np.fromiter(map(len, rows), np.int32, len(rows))
+    ends = np.concatenate([np.zeros(1, np.int32), np.cumsum(lengths, dtype=np.int32)])
+    values = np.fromiter(chain.from_iterable(rows), kind, int(ends[-1]))
+    return pa.ListArray.from_arrays(ends, values)
+
+
 def from_parquet(content: bytes) -> list[Completion]:
     """The completions of a shard."""
-    schema = SHARD_SCHEMA.append(THINKING)  # which older shards read as null
+    schema = SHARD_SCHEMA.append(THINKING).append(THINKING_TOKENS)  # which older shards read as null
     table = pq.read_table(pa.BufferReader(content), schema=schema)
     columns = [table.column(name).to_pylist() for name in schema.names]
     return [
-        Completion(prompt_id, sample_index, text, tuple(token_ids), tuple(logprobs), finish_reason, thinking)
-        for prompt_id, sample_index, text, token_ids, logprobs, finish_reason, thinking in zip(*columns, strict=True)
+        Completion(prompt_id, sample_index, text, tuple(token_ids), tuple(logprobs), *rest)
+        for prompt_id, sample_index, text, token_ids, logprobs, *rest in zip(*columns, strict=True)
     ]
 
 

@@ -14,6 +14,7 @@ from evalkit.metrics.registry import Measure
 from evalkit.metrics.summary import Alarm
 from evalkit.plumbing.prose import counted
 from evalkit.records import Arm, Completion, FinishReason, Group, Thinking
+from evalkit.runs.told import lost_words, told
 
 OPENING = "<think>"
 """What completions of many models begin with; with `CLOSING` the marks that are looked for unasked."""
@@ -91,7 +92,7 @@ def measured(groups: Mapping[str, Sequence[Group]], samples: int) -> Answered:
     Where all came to an answer, nothing changes. Raises `RecordsError` where no prompt is left.
     """
     short = {
-        arm: [group.prompt.id for group in members if 2 * len(group.completions) < drawn(group)]
+        arm: [group.prompt.id for group in members if 2 * len(group.completions) < min(drawn(group), samples)]
         for arm, members in groups.items()
     }
     if not any(group.unfinished for members in groups.values() for group in members):
@@ -103,8 +104,9 @@ def measured(groups: Mapping[str, Sequence[Group]], samples: int) -> Answered:
     numbers = [len(group.completions) for members in kept.values() for group in members if group.completions]
     if not numbers:
         raise RecordsError(
-            "no prompt has answers in half of its completions: they were cut inside their thinking, or withheld by "
-            "the provider; give them more room (max_tokens), or say how thinking ends (thinking: {end: ...})"
+            "no prompt has answers in half of its completions: they were cut inside their thinking, withheld by the "
+            "provider, or hold no list where one was asked for; give more room (max_tokens), say how thinking ends "
+            "(thinking: {end: ...}), or ask otherwise (ask: direct)"
         )
     k = min(samples, *numbers)
     cut = {
@@ -135,8 +137,9 @@ def without_logprobs(arms: Sequence[Arm], measures: Sequence[Measure]) -> list[A
 
 
 def drawn(group: Group) -> int:
-    """Completions of the prompt, with those that came to no answer."""
-    return len(group.completions) + len(group.unfinished)
+    """Answers that the prompt was asked for, with those that are not there, without those that are not needed."""
+    surplus = sum(one.item is not None and one.item.fault == "surplus" for one in group.unfinished)
+    return len(group.completions) + len(group.unfinished) - surplus
 
 
 def _thinks(groups: Sequence[Group]) -> bool:
@@ -145,28 +148,32 @@ def _thinks(groups: Sequence[Group]) -> bool:
     )
 
 
+def _unanswered(arm: str, without: Sequence[Completion], drawn: str, follows: str) -> Alarm:
+    """Completions that were cut or withheld before they came to an answer."""
+    withheld = sum(completion.finish_reason == "withheld" for completion in without)
+    how, what_is_left, kind = "cut", "the answers after shorter thinking; give more room (max_tokens)", "thinking"
+    if withheld == len(without):
+        how, what_is_left, kind = "withheld by the provider", "the answers that the provider lets pass", "withheld"
+    elif withheld:
+        how = f"withheld by the provider ({withheld:,}) or cut"
+    said = f"{len(without):,} of {drawn} were {how} before they came to an answer: {follows}"
+    return Alarm(arm, kind, f"{said}. What is left are {what_is_left}.")
+
+
 def _alarms(groups: Mapping[str, Sequence[Group]], short: Mapping[str, Sequence[str]], k: int) -> list[Alarm]:
     alarms = []
     for arm, members in groups.items():
-        unfinished, total = sum(len(group.unfinished) for group in members), sum(map(drawn, members))
-        if not unfinished:
-            continue
-        withheld = sum(one.finish_reason == "withheld" for group in members for one in group.unfinished)
-        how = f"withheld by the provider ({withheld:,}) or cut" if 0 < withheld < unfinished else "cut"
-        how = "withheld by the provider" if withheld == unfinished else how
-        said = (
-            f"{unfinished:,} of {counted(total, 'completion')} were {how} before they came to an answer: they are left "
-            f"out, and every prompt is measured on its first {counted(k, 'answer')}"
-        )
+        total, counts = sum(map(drawn, members)), told(members)
+        without = [one for group in members for one in group.unfinished if one.item is None or one.item.fault is None]
+        follows = f"they are left out, and every prompt is measured on its first {counted(k, 'answer')}"
         if short[arm]:
-            said += (
+            follows += (
                 f"; {counted(len(short[arm]), 'prompt')} without answers in half of the completions (first: "
                 f"{short[arm][0]!r}) {'is' if len(short[arm]) == 1 else 'are'} not measured"
             )
-        said += (
-            ". What is left are the answers after shorter thinking; give more room (max_tokens)."
-            if withheld < unfinished
-            else ". What is left are the answers that the provider lets pass."
-        )
-        alarms.append(Alarm(arm, "thinking" if withheld < unfinished else "withheld", said))
+        if without:
+            alarms.append(_unanswered(arm, without, counted(total, "completion"), follows))
+        if counts.lost:
+            advice = "Where that is much, this way of asking is beyond the model, or needs more room (max_tokens)."
+            alarms.append(Alarm(arm, "asking", f"{lost_words(counts)}: {follows}. {advice}"))
     return alarms

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from evalkit.checkpoints.servers import one_line
@@ -30,6 +30,8 @@ class Choice:
     logprobs: tuple[float, ...]
     finish_reason: FinishReason
     thinking: str | None
+    thinking_tokens: int | None = None
+    """As the usage of an answer with a single choice tells them: of several it tells the sum."""
 
 
 def read_body(content: bytes) -> Mapping[str, Any]:
@@ -64,7 +66,13 @@ def read_choices(body: Mapping[str, Any], chats: bool) -> list[Choice]:
     if not choices:
         reasons = sorted({str(one.get("finish_reason")) for one in given if isinstance(one, Mapping)})
         raise BadAnswer(f"answered without any text (finish_reason {', '.join(reasons) or 'not given'})")
-    return choices
+    return [replace(choices[0], thinking_tokens=_reasoning_tokens(body))] if len(given) == 1 else choices
+
+
+def _reasoning_tokens(body: Mapping[str, Any]) -> int | None:
+    usage = body.get("usage")
+    details = usage.get("completion_tokens_details") if isinstance(usage, Mapping) else None
+    return _count(details.get("reasoning_tokens")) if isinstance(details, Mapping) else None
 
 
 def _choice(given: Any, chats: bool) -> Choice | None:

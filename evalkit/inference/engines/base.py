@@ -230,12 +230,13 @@ def _refusal(engine: str, checkpoint: Checkpoint) -> str | None:
 
 
 def by_load(engines: Sequence[tuple[str, Checkpoint]]) -> list[list[str]]:
-    """Names of checkpoints, those together that one load of their engine serves: the adapters of a base, and itself."""
-    adapted = {_load(engine, checkpoint) for engine, checkpoint in engines if checkpoint.adapter is not None}
+    """Names of checkpoints, those together that one load of their engine serves: the adapters of a base, and itself;
+    and one model that is asked in several ways.
+    """
     loads: dict[tuple[object, ...], list[str]] = {}
     for engine, checkpoint in engines:
-        load = _load(engine, checkpoint)
-        loads.setdefault(load if load in adapted else (checkpoint.name,), []).append(checkpoint.name)
+        load = (checkpoint.name,) if checkpoint.is_remote else _load(engine, checkpoint)
+        loads.setdefault(load, []).append(checkpoint.name)
     return list(loads.values())
 
 

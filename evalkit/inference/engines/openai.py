@@ -67,7 +67,6 @@ class OpenAIEngine:
 
     def __init__(self, checkpoint: Checkpoint, max_length: int) -> None:
         serving = checkpoint.serving
-        self._chats = checkpoint.kind == "tuned"
         self._timeout = serving.timeout
         self._pool = serving.pool
         self._served = dict(checkpoint.served)
@@ -160,7 +159,7 @@ class OpenAIEngine:
             body = read_body(content)
             choices: list[Choice] = []
             try:
-                choices = read_choices(body, self._chats)[:n]
+                choices = read_choices(body, bool(prompt.messages))[:n]
             finally:  # it is paid for, whatever it is
                 if counts := read_usage(body):
                     self.meter(Usage(prompt.prompt_id, len(choices), *counts))
@@ -180,7 +179,7 @@ class OpenAIEngine:
 
     async def _request(self, client: AsyncOpenAI, prompt: Rendered, sampling: Sampling, n: int, seed: int) -> Reply:
         settings = self._settings(prompt, sampling, n, seed)
-        if self._chats:
+        if prompt.messages:
             return _reply(await client.chat.completions.with_raw_response.create(**settings))
         return _reply(await client.completions.with_raw_response.create(**settings))
 
@@ -200,7 +199,7 @@ class OpenAIEngine:
             settings["stop"] = list(sampling.stop)
         if "seed" not in self._left_out:
             settings["seed"] = seed
-        if self._chats:
+        if prompt.messages:
             if "logprobs" not in self._left_out:
                 settings["logprobs"] = True
             if prompt.chat_template_kwargs:
@@ -303,6 +302,7 @@ def completion_of(prompt: Rendered, sample_index: int, choice: Choice) -> Comple
         logprobs=choice.logprobs,
         finish_reason=choice.finish_reason,
         thinking=choice.thinking,
+        thinking_tokens=choice.thinking_tokens,
     )
 
 

@@ -94,9 +94,10 @@ class OpenAIBatchEngine(OpenAIEngine):
     def _submit(self, work: Work, ledger: Ledger, server: BatchServer) -> None:
         """Make batches of what no batch that is not over asks for, and see to it that all are created."""
         asked = {name for batch in self._open(work, ledger) for name in ledger.asked(batch)}
-        lines = [self._line(request) for request in work.next() if request.name not in asked]
-        for part in batches_of(lines):
-            ledger.add(self._checkpoint.fingerprint, self._endpoint, part)
+        requests = [request for request in work.next() if request.name not in asked]
+        for part in batches_of([self._line(request) for request in requests]):
+            # A checkpoint's prompts are conversations all, or none.
+            ledger.add(self._checkpoint.fingerprint, _endpoint(requests[0].prompt), part)
         for batch in self._open(work, ledger):
             server.submit(batch)
 
@@ -108,16 +109,12 @@ class OpenAIBatchEngine(OpenAIEngine):
             if batch.ended is None and any(work.request(name) for name in ledger.asked(batch))
         ]
 
-    @property
-    def _endpoint(self) -> str:
-        return "/v1/chat/completions" if self._chats else "/v1/completions"
-
     def _line(self, request: Request) -> bytes:
         sampling = request.call.sampling
         seed = request_seeds(request.call.seed, request.index, sampling.n)[request.start]
         settings = self._settings(request.prompt, sampling, request.n, seed)
         extras = settings.pop("extra_body")
-        row = {"custom_id": request.name, "method": "POST", "url": self._endpoint, "body": settings | extras}
+        row = {"custom_id": request.name, "method": "POST", "url": _endpoint(request.prompt), "body": settings | extras}
         return json.dumps(row).encode() + b"\n"
 
     def _wait(self, work: Work, ledger: Ledger, server: BatchServer, tell: Listener) -> Came:
@@ -178,7 +175,7 @@ class OpenAIBatchEngine(OpenAIEngine):
 
     def _answer(self, request: Request, body: Mapping[str, Any]) -> Answer:
         """Raises `BadAnswer`."""
-        choices = read_choices(body, self._chats)[: request.n]
+        choices = read_choices(body, bool(request.prompt.messages))[: request.n]
         counts = read_usage(body)
         usage = Usage(request.prompt.prompt_id, len(choices), *counts) if counts else None
         return Answer(tuple(completion_of(request.prompt, 0, choice) for choice in choices), usage)
@@ -221,3 +218,7 @@ def batches_of(lines: Iterable[bytes]) -> Iterator[list[bytes]]:
         size += len(line)
     if part:
         yield part
+
+
+def _endpoint(prompt: Rendered) -> str:
+    return "/v1/chat/completions" if prompt.messages else "/v1/completions"

@@ -27,10 +27,10 @@ class ThinkingRow:
 def rows(content: ReportContent) -> list[ThinkingRow]:
     """A row for each arm that thinks, in the summary's order."""
     arms = [arm.name for arm in content.summary.arms if arm.thinking is not None]
-    return [_row(arm, content.groups[arm]) for arm in arms if content.groups.get(arm)]
+    return [_row(content, arm, content.groups[arm]) for arm in arms if content.groups.get(arm)]
 
 
-def _row(arm: str, groups: Sequence[Group]) -> ThinkingRow:
+def _row(content: ReportContent, arm: str, groups: Sequence[Group]) -> ThinkingRow:
     unfinished = [completion for group in groups for completion in group.unfinished]
     every = [*(completion for group in groups for completion in group.completions), *unfinished]
     split = tokenizer(groups[0].tokenizer)
@@ -41,8 +41,20 @@ def _row(arm: str, groups: Sequence[Group]) -> ThinkingRow:
         arm,
         f"{share:.0%} ({len(unfinished):,} of {counted(len(every), 'completion')})",
         f"{mean:.1f} words",
-        _tokens(every, unfinished),
+        _counted(content, arm) or _tokens(every, unfinished),
     )
+
+
+def _counted(content: ReportContent, arm: str) -> str:
+    """Tokens of the thinking by itself, where the suite measured them."""
+    means = {estimate.metric: estimate.value for estimate in content.summary.estimates if estimate.arm == arm}
+    tokens, share = means.get("thinking_tokens"), means.get("thinking_share")
+    parts = [
+        f"{tokens:.0f} tokens" if tokens is not None else "",
+        f"{share:.0%} of all tokens" if share is not None else "",
+    ]
+    said = ", ".join(part for part in parts if part)
+    return f"; before an answer {said}" if said else ""
 
 
 def _tokens(every: Sequence[Completion], unfinished: Sequence[Completion]) -> str:

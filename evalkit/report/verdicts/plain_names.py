@@ -17,6 +17,8 @@ ALARMS = {
     "truncated": "Answers cut off",
     "empty": "Empty answers",
     "thinking": "Cut before an answer",
+    "asking": "Answers that were not given",
+    "dependent": "Answers that are not independent",
     "same answer": "One answer to many prompts",
     "opening": "One opening for all answers",
     "script": "Scripts differ",
