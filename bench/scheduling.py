@@ -94,7 +94,7 @@ def main() -> None:
         for workers in asked.workers:
             seconds, busy = measure(workers, workers * CALLS_A_WORKER, asked.seconds_a_call, store)
             print(
-                f"{workers:>4} workers, {CALLS_A_WORKER} calls each of {asked.seconds_a_call:g} s: {seconds:.1f} s, busy "
+                f"{workers:>4} workers, {CALLS_A_WORKER} calls of {asked.seconds_a_call:g} s: {seconds:.1f} s, busy "
                 f"{busy:.1%} (bound {LEAST_BUSY:.0%})"
             )
 
