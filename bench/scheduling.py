@@ -16,7 +16,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from evalkit.inference.workers import Call, Load, make_calls
+from evalkit.inference.workers.calls import Call, Load
+from evalkit.inference.workers.crew import make_calls
 from evalkit.plumbing.progress import Quiet
 from evalkit.records import Checkpoint, Completion
 from evalkit.runs.folder import Store, open_store

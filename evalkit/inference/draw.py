@@ -12,7 +12,9 @@ from evalkit.inference.engines.base import Engine, Metered, Progress, open_engin
 from evalkit.inference.engines.openai_batch import OpenAIBatchEngine
 from evalkit.inference.plan import Loaded, Plan, Shard, halves_of
 from evalkit.inference.speeds import Speed, remember_speed
-from evalkit.inference.workers import Call, Load, Place, make_calls
+from evalkit.inference.workers.calls import Call, Load
+from evalkit.inference.workers.crew import make_calls
+from evalkit.inference.workers.places import Place
 from evalkit.metrics.summary import Alarm
 from evalkit.plumbing.progress import Listener
 from evalkit.plumbing.prose import listed

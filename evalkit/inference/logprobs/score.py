@@ -27,7 +27,9 @@ from evalkit.inference.engines.base import (
     engine_class,
 )
 from evalkit.inference.plan import Plan
-from evalkit.inference.workers import Call, Load, make_calls, place_of
+from evalkit.inference.workers.calls import Call, Load
+from evalkit.inference.workers.crew import make_calls
+from evalkit.inference.workers.places import place_of
 from evalkit.plumbing.array_cache import key_of, recall, remember
 from evalkit.plumbing.arrays import Array
 from evalkit.plumbing.progress import Listener
