@@ -181,7 +181,8 @@ def _same_answer(arm: Arm, groups: Sequence[Group]) -> Iterator[Alarm]:
             arm.name,
             "same answer",
             f"{share:.0%} of the completions are among {len(texts)} text{'s' * (len(texts) != 1)} that "
-            f"{math.ceil(many)} of the {len(groups)} prompts get or more, such as “{most[:60]}”: refusals, or a prompt that does not reach it.",
+            f"{math.ceil(many)} of the {len(groups)} prompts get or more, such as “{most[:60]}”: refusals, or a "
+            "prompt that does not reach it.",
         )
 
 
