@@ -33,7 +33,7 @@ def unread_texts(sampled: SampledArms, encoder: Encoder) -> Iterator[Alarm]:
             yield Alarm(arm.name, "unread", message)
 
 
-def without_logprobs(measures: Sequence[Measure], sampled: SampledArms) -> Iterator[Alarm]:
+def untold_logprobs(measures: Sequence[Measure], sampled: SampledArms) -> Iterator[Alarm]:
     """For each arm whose engine told no log-probs, though nothing in how it was asked forbids measures of them."""
     for arm in sampled.arms:
         completions = [completion for group in sampled.groups[arm.name] for completion in group.completions]

@@ -125,11 +125,11 @@ def _ways(summary: Summary, joints: Joints) -> list[_Subject]:
 
 
 def _subjects(arms: Sequence[ArmVerdict], summary: Summary, joints: Joints) -> list[_Subject]:
-    """In the order of `arms`: the first one's, then those of others that are compared like with like."""
+    """The first one's, then those of others compared like with like; what could not be measured comes last."""
     by_name = {arm.name: arm for arm in summary.arms}
     findings = {arm.arm: arm.findings for arm in arms}
     subjects: list[_Subject] = []
-    for arm in arms:
+    for arm in sorted(arms, key=lambda arm: (not _like_with_like(by_name, arm.arm, arm.baseline), not arm.joints)):
         is_told = any(arm.arm in subject.arms for subject in subjects)
         if is_told or (subjects and not _like_with_like(by_name, arm.arm, arm.baseline)):
             continue
@@ -150,7 +150,8 @@ def _subject(arm: ArmVerdict, findings: Findings, summary: Summary, joints: Join
             claim, numbers = sweep_headline(sweep, findings, summary, joints)
             if claim:
                 return _Subject(f"{claim} {numbers}", claim, numbers, sweep.arms)
-    return _Subject(arm.headline, arm.claim, arm.numbers, (arm.arm,))
+    named = "" if arm.joints or arm.claim.startswith(f"{arm.arm} ") else f"{arm.arm}: "
+    return _Subject(arm.headline, arm.claim, arm.numbers, (arm.arm,), named)
 
 
 def _compared(summary: Summary) -> list[tuple[str, str]]:
