@@ -30,7 +30,7 @@ from evalkit.report.verdicts.ladders import ladders
 from evalkit.report.verdicts.side_words import SIDES, words_for
 from evalkit.report.verdicts.sweep_headline import sweep_headline
 from evalkit.report.verdicts.sweeps import sweeps
-from evalkit.report.verdicts.ways import ways_claim
+from evalkit.report.verdicts.ways import ways_claim, ways_of
 from evalkit.report.wording import interval_words, label, value_text
 
 BESIDES = 4
@@ -99,7 +99,10 @@ def verdict(summary: Summary) -> Verdict:
         return Verdict(described, described, "", ())
     joints = joint_statements(summary)
     arms = tuple(_arm_verdict(arm, baseline, summary, joints) for arm, baseline in pairs)
-    first, *rest = [*_ways(summary, joints), *_subjects(arms, summary, joints)]
+    ways, subjects = _ways(summary, joints), _subjects(arms, summary, joints)
+    if ways:
+        subjects = _beside_ways(subjects, summary, joints)
+    first, *rest = [*ways, *subjects]
     besides = [f"{subject.named}{subject.claim}" for subject in rest]
     if len(besides) > BESIDES:
         besides[BESIDES:] = [f"{counted(len(besides) - BESIDES, 'more claim')}: under “Arm by arm” in the report."]
@@ -122,6 +125,13 @@ def _ways(summary: Summary, joints: Joints) -> list[_Subject]:
     """Before all others: which way of asking is widest, where that is what arms differ in."""
     ways = ways_claim(summary, joints)
     return [] if ways is None else [_Subject(f"{ways.claim} {ways.numbers}", ways.claim, ways.numbers, (ways.arm,))]
+
+
+def _beside_ways(subjects: Sequence[_Subject], summary: Summary, joints: Joints) -> list[_Subject]:
+    """Without ways of asking of which nothing is clear: the numbers of all ways stand above."""
+    ways = {arm.name for arm in ways_of(summary)}
+    clear = {arm for (arm, _), joint in joints.items() if joint.together.outcome != "unclear" or joint.clear}
+    return [subject for subject in subjects if not ways.issuperset(subject.arms) or clear.intersection(subject.arms)]
 
 
 def _subjects(arms: Sequence[ArmVerdict], summary: Summary, joints: Joints) -> list[_Subject]:
