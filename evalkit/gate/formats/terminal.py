@@ -10,7 +10,6 @@ from rich.text import Text
 
 from evalkit.gate.decide import GateDecision, Judgement
 from evalkit.gate.formats import words
-from evalkit.plumbing.prose import listed
 
 _STYLES = {"regression": "bold red", "inconclusive": "yellow", "pass": "green"}
 
@@ -27,19 +26,10 @@ def show(verdict: GateDecision, policy: str) -> None:
         of_pair = [judgement for judgement in verdict.judgements if words.arms(judgement) == arms]
         console.print(Text(f"\n{arms}", style="bold"))
         console.print(_table(of_pair))
-        for remark, names in _remarks(of_pair).items():
-            console.print(Text(f"{listed(names)}: {remark}"))
+        for line in words.remarks(of_pair):
+            console.print(Text(line))
     console.print(Text(f"\n{verdict.new} against {verdict.old}; policy: {policy}; each bound errs with probability "
                        f"{1 - verdict.confidence:.2g}"))  # fmt: skip
-
-
-def _remarks(judgements: Sequence[Judgement]) -> dict[str, list[str]]:
-    """Remark -> the measures that it is made on."""
-    of: dict[str, list[str]] = {}
-    for judgement in judgements:
-        if remark := words.remark(judgement):
-            of.setdefault(remark, []).append(words.metric_name(judgement))
-    return of
 
 
 def _table(judgements: Sequence[Judgement]) -> Table:
