@@ -30,8 +30,8 @@ SHARE = 0.05
 """A larger share of truncated or of empty completions is an alarm."""
 COMMON = 0.25
 """A text is given whatever is asked where this share of the prompts get it; this share of such texts is an alarm."""
-PHRASE, FEWEST_ASKED = 4, 4
-"""Words below which a text may well answer many prompts, and prompts below which none are many."""
+PHRASE, FEWEST_ASKED, MANY = 4, 4, 3
+"""Words below which a text may well answer many prompts, prompts below which none are many, and the fewest that are."""
 FEWEST_OPENING = 3
 """Words below which what all answers begin with is not worth an alarm."""
 LENGTH = 0.2
@@ -172,15 +172,17 @@ def _same_answer(arm: Arm, groups: Sequence[Group]) -> Iterator[Alarm]:
                 prompts_of.setdefault(text, set()).add(group.prompt.id)
     if len(groups) < FEWEST_ASKED:
         return
-    texts = {text: len(prompts) for text, prompts in prompts_of.items() if len(prompts) >= COMMON * len(groups)}
+    many = max(MANY, COMMON * len(groups))
+    texts = {text: len(prompts) for text, prompts in prompts_of.items() if len(prompts) >= many}
     share = sum(text in texts for group in groups for text in group.texts) / sum(len(g.texts) for g in groups)
     if share > COMMON:
         most = max(texts, key=texts.__getitem__)
         yield Alarm(
             arm.name,
             "same answer",
-            f"{share:.0%} of the completions are among {len(texts)} text{'s' * (len(texts) != 1)} that a quarter of "
-            f"the prompts get or more, such as “{most[:60]}”: refusals, or a prompt that does not reach it.",
+            f"{share:.0%} of the completions are among {len(texts)} text{'s' * (len(texts) != 1)} that "
+            f"{math.ceil(many)} of the {len(groups)} prompts get or more, such as “{most[:60]}”: refusals, or a "
+            "prompt that does not reach it.",
         )
 
 

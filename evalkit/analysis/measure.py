@@ -15,7 +15,7 @@ from evalkit.analysis.completion_scores import Scores, mean_scores, score_arms
 from evalkit.analysis.estimates import Measured, bounds_of
 from evalkit.analysis.sampled_arms import SampledArms
 from evalkit.analysis.thoughts import with_thoughts
-from evalkit.analysis.undefined import undefined_values, unread_texts
+from evalkit.analysis.undefined import undefined_values, unread_texts, untold_logprobs
 from evalkit.metrics.declaration import Need
 from evalkit.metrics.embeddings.attach import embed_groups
 from evalkit.metrics.embeddings.encoder import EMBEDDED, Encoder
@@ -120,6 +120,7 @@ def measure_groups(
     table = _table(wanted, material, tell)
     measured = [_measured(measure, values, material, encoder) for measure, values in table.items()]
     alarms = [*unread_texts(sampled, encoder)] if "embeddings" in needs else []
+    alarms += untold_logprobs(measures, sampled)
     alarms += [alarm for measure, values in table.items() for alarm in undefined_values(measure, values)]
     return Measurements(tuple(wanted), tuple(measured), sampled, scores, tuple(alarms), material.bar, encoder)
 

@@ -148,16 +148,19 @@ def _thinks(groups: Sequence[Group]) -> bool:
     )
 
 
-def _unanswered(arm: str, without: Sequence[Completion], drawn: str, follows: str) -> Alarm:
+def _unanswered(arm: str, without: Sequence[Completion], drawn: str, follows: str, is_measured: bool) -> Alarm:
     """Completions that were cut or withheld before they came to an answer."""
     withheld = sum(completion.finish_reason == "withheld" for completion in without)
-    how, what_is_left, kind = "cut", "the answers after shorter thinking; give more room (max_tokens)", "thinking"
+    how, kind, advice = "cut", "thinking", " Give more room (max_tokens)."
+    what_is_left = "the answers after shorter thinking"
     if withheld == len(without):
-        how, what_is_left, kind = "withheld by the provider", "the answers that the provider lets pass", "withheld"
+        how, kind, advice = "withheld by the provider", "withheld", ""
+        what_is_left = "the answers that the provider lets pass"
     elif withheld:
         how = f"withheld by the provider ({withheld:,}) or cut"
     said = f"{len(without):,} of {drawn} were {how} before they came to an answer: {follows}"
-    return Alarm(arm, kind, f"{said}. What is left are {what_is_left}.")
+    left = f" What is left are {what_is_left}." if is_measured else ""
+    return Alarm(arm, kind, f"{said}.{left}{advice}")
 
 
 def _alarms(groups: Mapping[str, Sequence[Group]], short: Mapping[str, Sequence[str]], k: int) -> list[Alarm]:
@@ -165,14 +168,17 @@ def _alarms(groups: Mapping[str, Sequence[Group]], short: Mapping[str, Sequence[
     for arm, members in groups.items():
         total, counts = sum(map(drawn, members)), told(members)
         without = [one for group in members for one in group.unfinished if one.item is None or one.item.fault is None]
-        follows = f"they are left out, and every prompt is measured on its first {counted(k, 'answer')}"
-        if short[arm]:
+        is_measured = len(short[arm]) < len(members)
+        follows = "no prompt has answers in half of its completions, so that nothing of this arm is measured"
+        if is_measured:
+            follows = f"they are left out, and every prompt is measured on its first {counted(k, 'answer')}"
+        if is_measured and short[arm]:
             follows += (
                 f"; {counted(len(short[arm]), 'prompt')} without answers in half of the completions (first: "
                 f"{short[arm][0]!r}) {'is' if len(short[arm]) == 1 else 'are'} not measured"
             )
         if without:
-            alarms.append(_unanswered(arm, without, counted(total, "completion"), follows))
+            alarms.append(_unanswered(arm, without, counted(total, "completion"), follows, is_measured))
         if counts.lost:
             advice = "Where that is much, this way of asking is beyond the model, or needs more room (max_tokens)."
             alarms.append(Alarm(arm, "asking", f"{lost_words(counts)}: {follows}. {advice}"))

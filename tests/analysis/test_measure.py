@@ -51,6 +51,21 @@ def test_log_prob_measures_are_undefined_off_the_raw_law(settings: dict[str, flo
     assert math.isnan(entropy.values["bent"][0])
 
 
+@pytest.mark.parametrize("settings", [{}, {"top_p": 0.9}])
+def test_log_prob_measures_of_an_arm_whose_engine_tells_none_are_an_alarm(settings: dict[str, float]) -> None:
+    """As providers' arms, at the untempered law or not. Why no other can read them is said by who reads."""
+    told, silent = group("a b", "c d"), group("a b", "c d")
+    silent = dataclasses.replace(
+        silent, completions=tuple(dataclasses.replace(c, logprobs=()) for c in told.completions)
+    )
+    arms = [arm("told", **settings), arm("silent", **settings)]
+    measures = [parse(name) for name in ("sequence_entropy", "distinct_n", "nats_per_token")]
+    found = measure_groups(measures, SampledArms(arms, {"told": [told], "silent": [silent]}, 2), Quiet())
+    [alarm] = found.alarms
+    assert (alarm.arm, alarm.kind) == ("silent", "undefined")
+    assert alarm.message.startswith("sequence_entropy, nats_per_token cannot be measured: ")
+
+
 def test_what_a_score_cannot_judge_is_an_alarm_and_leaves_the_prompt_out(monkeypatch: pytest.MonkeyPatch) -> None:
     measure = parse("reward|model:any")
     rewards = [np.array([1.0, math.nan]), np.array([1.0, 2.0]), np.r_[np.full(19, 3.0), math.nan]]
