@@ -6,7 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
-from operator import attrgetter
+from functools import partial
 
 from evalkit.errors import StoreError
 from evalkit.inference.engines.base import Engine, by_load, open_engine
@@ -16,9 +16,10 @@ from evalkit.inference.speeds import Speed, remember_speed
 from evalkit.plumbing.array_cache import key_of
 from evalkit.plumbing.progress import Listener
 from evalkit.plumbing.prose import listed
-from evalkit.records import Completion, Group
+from evalkit.records import Group, Groups
 from evalkit.runs.folder import Store
-from evalkit.runs.thinking import apart
+from evalkit.runs.groups import group_completions
+from evalkit.runs.stored_groups import Source
 
 
 def missing_shards(plan: Plan, store: Store, fresh: bool = False) -> list[Shard]:
@@ -44,24 +45,20 @@ def sample_missing(plan: Plan, store: Store, tell: Listener, fresh: bool = False
     return sum(shard.size for shard in missing)
 
 
-def read_groups(plan: Plan, store: Store) -> dict[str, list[Group]]:
+def read_groups(plan: Plan, store: Store) -> dict[str, Sequence[Group]]:
     """Every arm's completions, from disk: what was just sampled and what was there before go the same way.
 
-    Thinking is apart from answers; what was cut inside it has an empty one.
+    Thinking is apart from answers; what was cut inside it has an empty one. Many completions stay on disk, and a group
+    is made when it is looked at.
     """
-    groups: dict[str, list[Group]] = {}
-    for arm in plan.arms:
-        by_prompt: dict[str, list[Completion]] = {prompt.id: [] for prompt in plan.suite.prompts}
-        for shard in plan.shards_of(arm.name):
-            for completion in shard.row.of(store.read(shard.key)):
-                by_prompt[completion.prompt_id].append(apart(completion, arm))
-        groups[arm.name] = [
-            Group(prompt, tuple(sorted(by_prompt[prompt.id], key=attrgetter("slot")))) for prompt in plan.suite.prompts
-        ]
-    return groups
+    sources = {
+        arm.name: [Source(shard.row, partial(store.table, shard.key)) for shard in plan.shards_of(arm.name)]
+        for arm in plan.arms
+    }
+    return group_completions(plan.arms, plan.suite.prompts, sources, sum(shard.size for shard in plan.shards))
 
 
-def put_kept(store: Store, plan: Plan, groups: dict[str, list[Group]]) -> dict[str, str]:
+def put_kept(store: Store, plan: Plan, groups: Groups) -> dict[str, str]:
     """A shard of what each best-of-n arm kept of its draws: arm -> key."""
     keys = {}
     for arm in plan.arms:

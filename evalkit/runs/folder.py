@@ -30,7 +30,18 @@ from evalkit.plumbing.array_cache import _OPEN, Notice
 from evalkit.plumbing.files import cache_folder, cache_note, write_file, writing
 from evalkit.records import Completion
 from evalkit.runs.manifest import FILE, Manifest, find_manifest
-from evalkit.runs.shards import Call, arm_of, call_of, checksum, from_parquet, sampled_of, shards_in, to_parquet
+from evalkit.runs.shards import (
+    Call,
+    arm_of,
+    call_of,
+    checksum,
+    completions_of,
+    from_parquet,
+    sampled_of,
+    shards_in,
+    table_of,
+    to_parquet,
+)
 
 KEPT = "all that was written before is kept"
 """Where a file could not be written."""
@@ -98,7 +109,11 @@ class Store:
 
     def read(self, key: str) -> list[Completion]:
         """The completions of a shard that is here. Raises `StoreError` when it is not."""
-        return from_parquet(self._path_and_bytes(key)[1])
+        return completions_of(self.table(key))
+
+    def table(self, key: str) -> pa.Table:
+        """The columns of a shard that is here. Raises `StoreError` when it is not."""
+        return table_of(self._path_and_bytes(key)[1])
 
     def sampled(self, key: str) -> datetime.datetime:
         """When a shard that is here was sampled. Raises `StoreError` when it is not here."""

@@ -9,7 +9,9 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -27,6 +29,8 @@ SHARD_SCHEMA = pa.schema([
 ])  # fmt: skip
 THINKING = pa.field("thinking", pa.string())
 """Stands in shards of completions that came with their thinking apart, and in no others."""
+COLUMNS = SHARD_SCHEMA.append(THINKING)
+"""What is read of a shard."""
 ARM = pa.field("arm", pa.dictionary(pa.int16(), pa.string()))
 """Stands in every shard for whoever reads it alone; nothing here does, and older shards have none."""
 SAMPLED = b"evalkit.sampled"
@@ -79,13 +83,31 @@ def to_parquet(
 
 def from_parquet(content: bytes) -> list[Completion]:
     """The completions of a shard."""
-    schema = SHARD_SCHEMA.append(THINKING)  # which older shards read as null
-    table = pq.read_table(pa.BufferReader(content), schema=schema)
-    columns = [table.column(name).to_pylist() for name in schema.names]
-    return [
-        Completion(prompt_id, slot, text, tuple(token_ids), tuple(logprobs), finish_reason, thinking)
-        for prompt_id, slot, text, token_ids, logprobs, finish_reason, thinking in zip(*columns, strict=True)
-    ]
+    return completions_of(table_of(content))
+
+
+def table_of(content: bytes) -> pa.Table:
+    """The columns of a shard, `COLUMNS`."""
+    return pq.read_table(pa.BufferReader(content), schema=COLUMNS)  # older shards read as null what they lack
+
+
+def completions_of(columns: pa.Table | pa.RecordBatch) -> list[Completion]:
+    """The completions in columns of a shard."""
+    texts = (columns.column(name).to_pylist() for name in ("prompt_id", "slot", "text"))
+    numbers = (_rows(columns.column(name)) for name in ("token_ids", "logprobs"))
+    ends = (columns.column(name).to_pylist() for name in ("finish_reason", "thinking"))
+    return [Completion(*one) for one in zip(*texts, *numbers, *ends, strict=True)]
+
+
+def _rows(column: pa.ListArray | pa.ChunkedArray) -> list[tuple[Any, ...]]:
+    """A column of lists as tuples: all numbers in one go, then cut, which is some times faster than list by list."""
+    chunks = column.chunks if isinstance(column, pa.ChunkedArray) else [column]
+    rows: list[tuple[Any, ...]] = []
+    for chunk in chunks:
+        ends = (chunk.offsets.to_numpy() - chunk.offsets[0].as_py()).tolist()
+        numbers = chunk.flatten().to_numpy().tolist()
+        rows += [tuple(numbers[start:end]) for start, end in pairwise(ends)]
+    return rows
 
 
 def arm_of(content: bytes) -> str | None:
@@ -128,8 +150,8 @@ def shards_in(folder: Path) -> dict[str, list[Path]]:
     return shards
 
 
-def read_shard(paths: Mapping[str, Sequence[Path]], folder: Path, key: str) -> list[Completion]:
-    """The completions of a finished run's shard; nothing is locked, mended or written. Raises `RecordsError`.
+def read_shard(paths: Mapping[str, Sequence[Path]], folder: Path, key: str) -> pa.Table:
+    """The columns of a finished run's shard; nothing is locked, mended or written. Raises `RecordsError`.
 
     `paths`: `shards_in` the completions of the run in `folder`.
     """
@@ -143,7 +165,7 @@ def read_shard(paths: Mapping[str, Sequence[Path]], folder: Path, key: str) -> l
                 f"{path} is damaged (its checksum does not match); give the `evalkit run` of {folder} again, which "
                 "samples what is missing"
             )
-        return from_parquet(content)
+        return table_of(content)
     raise RecordsError(
         f"shard {key} is gone from {folder / 'completions'}; give the `evalkit run` of {folder} again, which samples "
         "what is missing"

@@ -11,8 +11,10 @@ from dataclasses import dataclass, replace
 
 from evalkit.errors import RecordsError
 from evalkit.metrics.registry import Measure
+from evalkit.plumbing.lazily import each, origin
 from evalkit.plumbing.prose import counted
 from evalkit.records import Alarm, Arm, Completion, FinishReason, Group, Thinking
+from evalkit.runs.stored_groups import StoredGroups
 
 OPENING = "<think>"
 """What completions of many models begin with; with `CLOSING` the marks that are looked for unasked."""
@@ -27,7 +29,7 @@ OF_TOKENS = frozenset(
 class Answered:
     """What of the completions is measured."""
 
-    groups: dict[str, list[Group]]
+    groups: dict[str, Sequence[Group]]
     """Arm -> one group a prompt, the first `samples` answers of each; empty where too few came to an answer."""
     samples: int
     """Answers a prompt, k."""
@@ -58,18 +60,35 @@ def apart(completion: Completion, arm: Arm) -> Completion:
     return replace(completion, text=text, thinking=thinking, finish_reason=finish)
 
 
-def answers_apart(groups: Sequence[Group]) -> list[Group]:
+@dataclass(frozen=True)
+class ThinkingApart:
+    """`apart` for every completion of a group."""
+
+    arm: Arm
+
+    def __call__(self, index: int, group: Group) -> Group:
+        return replace(group, completions=tuple(apart(one, self.arm) for one in group.completions))
+
+
+def answers_apart(groups: Sequence[Group]) -> Sequence[Group]:
     """The groups with what was cut before it came to an answer in `Group.unfinished`."""
-    return [
-        replace(
-            group,
-            completions=tuple(one for one in group.completions if one.is_answer),
-            unfinished=(*group.unfinished, *(one for one in group.completions if not one.is_answer)),
-        )
-        if not all(one.is_answer for one in group.completions)
-        else group
-        for group in groups
-    ]
+    return each(groups, _answers_apart) if _may_think(groups) else groups
+
+
+def _answers_apart(index: int, group: Group) -> Group:
+    if all(one.is_answer for one in group.completions):
+        return group
+    return replace(
+        group,
+        completions=tuple(one for one in group.completions if one.is_answer),
+        unfinished=(*group.unfinished, *(one for one in group.completions if not one.is_answer)),
+    )
+
+
+def _may_think(groups: Sequence[Group]) -> bool:
+    """Not where groups lie on disk and none of their completions has its thinking apart: then none is looked at."""
+    stored = origin(groups)
+    return not isinstance(stored, StoredGroups) or stored.thinks
 
 
 def thinking_arms(arms: Sequence[Arm], groups: Mapping[str, Sequence[Group]]) -> tuple[Arm, ...]:
@@ -86,17 +105,11 @@ def measured(groups: Mapping[str, Sequence[Group]], samples: int) -> Answered:
     Measured are prompts of which an arm has answers in half of its completions at least; the others are empty for it.
     Where all came to an answer, nothing changes. Raises `RecordsError` where no prompt is left.
     """
-    short = {
-        arm: [group.prompt.id for group in members if 2 * len(group.completions) < drawn(group)]
-        for arm, members in groups.items()
-    }
-    if not any(group.unfinished for members in groups.values() for group in members):
-        return Answered({arm: list(members) for arm, members in groups.items()}, samples, ())
-    kept = {
-        arm: [replace(group, completions=()) if group.prompt.id in short[arm] else group for group in members]
-        for arm, members in groups.items()
-    }
-    numbers = [len(group.completions) for members in kept.values() for group in members if group.completions]
+    counts = {arm: list(map(_count, members)) for arm, members in groups.items() if _may_think(members)}
+    if not any(one.unfinished for of_arm in counts.values() for one in of_arm):
+        return Answered(dict(groups), samples, ())
+    counts = {arm: counts.get(arm) or list(map(_count, members)) for arm, members in groups.items()}
+    numbers = [one.answers for of_arm in counts.values() for one in of_arm if one.answers and not one.is_short]
     if not numbers:
         raise RecordsError(
             "no prompt has answers in half of its completions: they were cut inside their thinking; give them more "
@@ -104,9 +117,38 @@ def measured(groups: Mapping[str, Sequence[Group]], samples: int) -> Answered:
         )
     k = min(samples, *numbers)
     cut = {
-        arm: [replace(group, completions=group.completions[:k]) for group in members] for arm, members in kept.items()
+        arm: each(members, FirstAnswers(tuple(0 if one.is_short else k for one in counts[arm])))
+        for arm, members in groups.items()
     }
-    return Answered(cut, k, tuple(_alarms(groups, short, k)))
+    return Answered(cut, k, tuple(_alarms(counts, k)))
+
+
+@dataclass(frozen=True, slots=True)
+class _Count:
+    """How far one prompt's completions came."""
+
+    prompt: str
+    answers: int
+    unfinished: int
+
+    @property
+    def is_short(self) -> bool:
+        """Whether fewer than half of them came to an answer."""
+        return self.answers < self.unfinished
+
+
+def _count(group: Group) -> _Count:
+    return _Count(group.prompt.id, len(group.completions), len(group.unfinished))
+
+
+@dataclass(frozen=True)
+class FirstAnswers:
+    """Of each prompt's answers so many."""
+
+    numbers: tuple[int, ...]
+
+    def __call__(self, index: int, group: Group) -> Group:
+        return replace(group, completions=group.completions[: self.numbers[index]])
 
 
 def fitting(measures: Sequence[Measure], samples: int) -> tuple[list[Measure], list[Alarm]]:
@@ -136,23 +178,23 @@ def drawn(group: Group) -> int:
 
 
 def _thinks(groups: Sequence[Group]) -> bool:
-    return any(one.thinking is not None for group in groups for one in (*group.completions, *group.unfinished))
+    return _may_think(groups) and any(one.thinking is not None for group in groups for one in (*group.completions, *group.unfinished))
 
 
-def _alarms(groups: Mapping[str, Sequence[Group]], short: Mapping[str, Sequence[str]], k: int) -> list[Alarm]:
+def _alarms(counts: Mapping[str, Sequence[_Count]], k: int) -> list[Alarm]:
     alarms = []
-    for arm, members in groups.items():
-        unfinished, total = sum(len(group.unfinished) for group in members), sum(map(drawn, members))
+    for arm, of_arm in counts.items():
+        unfinished, total = sum(one.unfinished for one in of_arm), sum(one.answers + one.unfinished for one in of_arm)
         if not unfinished:
             continue
         said = (
             f"{unfinished:,} of {counted(total, 'completion')} were cut before they came to an answer: they are left "
             f"out, and every prompt is measured on its first {counted(k, 'answer')}"
         )
-        if short[arm]:
+        if short := [one.prompt for one in of_arm if one.is_short]:
             said += (
-                f"; {counted(len(short[arm]), 'prompt')} without answers in half of the completions (first: "
-                f"{short[arm][0]!r}) {'is' if len(short[arm]) == 1 else 'are'} not measured"
+                f"; {counted(len(short), 'prompt')} without answers in half of the completions (first: {short[0]!r}) "
+                f"{'is' if len(short) == 1 else 'are'} not measured"
             )
         said += ". What is left are the answers after shorter thinking; give more room (max_tokens)."
         alarms.append(Alarm(arm, "thinking", said))

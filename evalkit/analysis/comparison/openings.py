@@ -8,6 +8,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
 
 from evalkit.records import Group
 
@@ -15,6 +18,23 @@ NEARLY_ALL = 0.8
 """Share of an arm's completions that begin with its opening; of fewer it is a habit, and a part of their range."""
 FEWEST_ASKED = 4
 """Prompts below which what all answers begin with may be what was asked for."""
+FIRST_PROMPTS, FIRST_ANSWERS = 16, 64
+"""How many are looked at to guess an opening, which all of them then bear out or not."""
+LONGEST = 64
+"""Words of an opening that is guessed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Along:
+    """How many of some texts begin with the first words of a path, by how many words."""
+
+    texts: int
+    """Those that have a word."""
+    path: tuple[str, ...]
+    begin: tuple[int, ...]
+    """Texts that begin with so many words of the path: with none (all), with one, ..."""
+    end: tuple[int, ...]
+    """Those of them that have no other word."""
 
 
 def opening_of(groups: Sequence[Group]) -> tuple[str, ...]:
@@ -22,8 +42,58 @@ def opening_of(groups: Sequence[Group]) -> tuple[str, ...]:
 
     Answers that are nothing but their opening (a refusal, "Yes.") have none: they are the same answer.
     """
-    if sum(any(group.words) for group in groups) < FEWEST_ASKED:
+    path = path_of(groups)
+    return opening_along([count_along(path, group.words) for group in groups], groups)
+
+
+def opening_along(counts: Sequence[Along], groups: Sequence[Group]) -> tuple[str, ...]:
+    """`opening_of` groups of which each is counted along the arm's path; they are looked at where it leads astray."""
+    if sum(one.texts > 0 for one in counts) < FEWEST_ASKED:
         return ()
+    path, texts = counts[0].path, sum(one.texts for one in counts)
+    begin, end = (np.sum([getattr(one, name) for one in counts], axis=0).tolist() for name in ("begin", "end"))
+    least = NEARLY_ALL * texts
+    for length in range(len(path) + 1):
+        going_on = begin[length] - end[length]
+        count = begin[length + 1] if length < len(path) else 0
+        if count >= least and length + 1 <= len(path):
+            if end[length + 1] >= least:
+                return ()
+            if begin[length + 1] - end[length + 1] < least:
+                return path[:length]
+        elif going_on - count < least:
+            return path[:length]
+        else:
+            break
+    return _opening_of_all(groups)
+
+
+def path_of(groups: Sequence[Group]) -> tuple[str, ...]:
+    """What most of some prompts' first answers begin with, word by word, as far as `LONGEST` words."""
+    looked_at = range(0, len(groups), max(1, len(groups) // FIRST_PROMPTS))
+    texts = [words for row in looked_at for words in groups[row].words[:FIRST_ANSWERS] if words]
+    path: tuple[str, ...] = ()
+    while texts and len(path) < LONGEST:
+        word = Counter(words[len(path)] for words in texts).most_common(1)[0][0]
+        texts = [words for words in texts if words[len(path)] == word and len(words) > len(path) + 1]
+        path = (*path, word)
+    return path
+
+
+def count_along(path: Sequence[str], texts: Sequence[Sequence[str]]) -> Along:
+    """How far each of some texts, in words, goes along with a path."""
+    begin, end = [0] * (len(path) + 1), [0] * (len(path) + 1)
+    for words in filter(None, texts):
+        common = next((i for i, (ours, theirs) in enumerate(zip(words, path, strict=False)) if ours != theirs), None)
+        shared = min(len(words), len(path)) if common is None else common
+        for length in range(shared + 1):
+            begin[length] += 1
+        if shared == len(words):
+            end[shared] += 1
+    return Along(begin[0], tuple(path), tuple(begin), tuple(end))
+
+
+def _opening_of_all(groups: Sequence[Group]) -> tuple[str, ...]:
     texts = [words for group in groups for words in group.words if words]
     least = NEARLY_ALL * len(texts)
     opening: tuple[str, ...] = ()
@@ -42,9 +112,12 @@ def opening_of(groups: Sequence[Group]) -> tuple[str, ...]:
 
 def without(opening: Sequence[str], groups: Sequence[Group]) -> list[Group]:
     """The groups with the opening taken off where a completion has it and says more."""
-    return [
-        group.of(group.completions, tuple(_rest(words, tuple(opening)) for words in group.words)) for group in groups
-    ]
+    return [bare(opening, group) for group in groups]
+
+
+def bare(opening: Sequence[str], group: Group) -> Group:
+    """One group without the opening."""
+    return group.of(group.completions, tuple(_rest(words, tuple(opening)) for words in group.words))
 
 
 def _opens(words: Sequence[str], opening: tuple[str, ...]) -> bool:
