@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from evalkit.analysis.comparison.cross_prompt import cross_prompt_values, essentials
+from evalkit.analysis.comparison.cross_prompt import cross_prompt_values, essentials, first_samples
 from evalkit.analysis.comparison.length_matched import are_cut, lengths_differ, lengths_hash, match_lengths
 from evalkit.analysis.comparison.openings import opening_along
 from evalkit.analysis.comparison.quality_filtered import SUBSETS, set_bar
@@ -90,6 +90,8 @@ class _Material:
     """What measures are computed on."""
 
     sampled: SampledArms
+    first: Groups
+    """As many of each prompt's first completions as measures across prompts are taken on; empty where none asks."""
     matched: _LengthMatched
     scores: Mapping[str, Scores]
     quality: Measure | None
@@ -110,7 +112,7 @@ def measure_groups(
     load a model, and where a process that measures dies twice).
     """
     overview = look_at(sampled.groups, raw_arms(sampled.arms))
-    wanted = with_variants(measures, sampled.groups, overview, fairness)
+    wanted = with_variants(measures, overview, fairness)
     needs = _needs(measure for measure in wanted if "thinking" not in measure.definition.needs)
     sampled = replace(sampled, groups=with_thoughts(sampled.groups, wanted, encoder, tell))
     if "embeddings" in needs:
@@ -120,7 +122,9 @@ def measure_groups(
     scores = score_arms(wanted, sampled, tell)
     if fairness.quality is not None and "quality" in needs:
         sampled = replace(sampled, groups=_with_quality(sampled.groups, scores[str(fairness.quality)]))
-    material = _Material(sampled, matched, scores, fairness.quality, _bar(fairness, sampled.arms, scores))
+    across = any(measure.variant == "pooled" for measure in wanted)
+    first = first_samples(sampled.groups, overview) if across else {}
+    material = _Material(sampled, first, matched, scores, fairness.quality, _bar(fairness, sampled.arms, scores))
     table, lengths = _table(wanted, material, tell)
     measured = [_measured(measure, values, material, lengths, encoder) for measure, values in table.items()]
     alarms = [*unread_texts(sampled, encoder)] if "embeddings" in needs else []
@@ -130,9 +134,7 @@ def measure_groups(
     )
 
 
-def with_variants(
-    measures: Sequence[Measure], groups: Groups, overview: Overview, fairness: Fairness
-) -> list[Measure]:
+def with_variants(measures: Sequence[Measure], overview: Overview, fairness: Fairness) -> list[Measure]:
     """The measures, each metric with a better direction followed by the variants that it gets unasked.
 
     Quality-filtered ones where a quality is known, length-matched ones where lengths differ or answers were cut,
@@ -141,7 +143,7 @@ def with_variants(
     applies = {
         "useful": fairness.quality is not None,
         "matched": "matched" in fairness.variants and (lengths_differ(overview) or are_cut(overview)),
-        "pooled": max(map(len, groups.values()), default=0) >= FEWEST_PROMPTS,
+        "pooled": max(map(len, overview.values()), default=0) >= FEWEST_PROMPTS,
     }
     unasked = [variant for variant in fairness.variants if applies[variant]]
     wanted: dict[Measure, None] = {}
@@ -259,7 +261,7 @@ def _of_arms(measure: Measure, material: _Material) -> dict[str, Array]:
         return {arm: mean_scores(scores) for arm, scores in material.scores[str(measure)].items()}
     if measure.definition.kind == "arm_metric":
         return {arm: np.asarray(measure(of_arm), dtype=np.float64) for arm, of_arm in groups.items()}
-    return cross_prompt_values(measure, groups)
+    return cross_prompt_values(measure, material.first)
 
 
 def _measured(
@@ -283,7 +285,7 @@ def _essentials(measure: Measure, material: _Material, lengths: Sequence[Sequenc
     if measure.variant == "matched":
         yield f"lengths:{lengths_hash(lengths, material.matched.openings.values())}"
     if measure.variant == "pooled":
-        yield from essentials(measure, material.sampled.groups)
+        yield from essentials(measure, material.first)
     if "voices" in measure.definition.needs:
         yield f"voices:{_voice_classifier(material.sampled.groups)}"
 

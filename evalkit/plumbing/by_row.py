@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeVar
 
 from evalkit.plumbing.child_process import ChildDied, Remote, open_child
-from evalkit.plumbing.lazily import Lazy
+from evalkit.plumbing.lazily import is_lazy
 
 Result = TypeVar("Result", covariant=True)
 MOST_PROCESSES = 12
@@ -55,7 +55,7 @@ def by_row(
 
 def is_shared(columns: Mapping[str, Sequence[Any]]) -> bool:
     """Whether work on these sequences is shared out: where their items are not in this process's memory anyway."""
-    return cores() > 1 and any(isinstance(column, Lazy) for column in columns.values())
+    return cores() > 1 and is_lazy(columns)
 
 
 def cores() -> int:

@@ -5,7 +5,7 @@ They go to other processes as what makes their items, never as the items.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar, overload
 
@@ -61,3 +61,8 @@ def origin(items: Sequence[Any]) -> Sequence[Any]:
     while isinstance(items, Mapped):
         items = items.base
     return items
+
+
+def is_lazy(columns: Mapping[str, Sequence[Any]]) -> bool:
+    """Whether items of any of these sequences are made on every look."""
+    return any(isinstance(column, Lazy) for column in columns.values())

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from evalkit.analysis.comparison.openings import bare, opening_of
 from evalkit.analysis.overview import Overview, Seen
-from evalkit.plumbing.lazily import Lazy
+from evalkit.plumbing.lazily import Lazy, is_lazy
 from evalkit.records import Group, Groups
 
 DIFFERENT = 0.05
@@ -35,7 +35,7 @@ def match_lengths(groups: Groups, openings: Mapping[str, tuple[str, ...]] | None
     """
     known = {arm: opening_of(of_arm) for arm, of_arm in groups.items()} if openings is None else openings
     lazy: dict[str, Sequence[Group]] = {arm: Matched(arm, groups, known) for arm in groups}
-    if any(isinstance(of_arm, Lazy) for of_arm in groups.values()):
+    if is_lazy(groups):
         return lazy
     rows = [match(known, dict(zip(groups, members, strict=True))) for members in zip(*groups.values(), strict=True)]
     return {arm: [row[arm] for row in rows] for arm in groups}

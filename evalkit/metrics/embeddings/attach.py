@@ -14,7 +14,7 @@ import numpy as np
 
 from evalkit.metrics.embeddings.encoder import Encoder, Floats, encode
 from evalkit.plumbing.files import writing
-from evalkit.plumbing.lazily import Lazy, each
+from evalkit.plumbing.lazily import Lazy, each, is_lazy
 from evalkit.plumbing.progress import Listener
 from evalkit.plumbing.scratch import Scratch
 from evalkit.records import Group, Groups
@@ -35,7 +35,7 @@ def embed_groups(groups: Groups, tell: Listener, encoder: Encoder, references: b
 
 def embeddings_of(groups: Groups, tell: Listener, encoder: Encoder) -> dict[str, Sequence[Floats]]:
     """Arm -> (k, d) rows of each prompt's completions. Raises as `embed_groups` does."""
-    if any(isinstance(of_arm, Lazy) for of_arm in groups.values()):
+    if is_lazy(groups):
         return _on_disk(groups, tell, encoder)
     texts = sorted({text for of_arm in groups.values() for group in of_arm for text in group.texts})
     tell.stage("embed texts", len(texts))
