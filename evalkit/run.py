@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import datetime
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -24,11 +24,13 @@ from evalkit.analysis.collect_figure_data import collect_figure_data
 from evalkit.analysis.estimates import AskedSuite, summarise
 from evalkit.analysis.fair_comparison import compare_fairly
 from evalkit.analysis.figure_data import FILE as EVIDENCE_FILE
+from evalkit.analysis.figure_data import FigureData
 from evalkit.analysis.figure_data import to_json as evidence_json
 from evalkit.analysis.measure import Fairness, Measurements, measure_groups
 from evalkit.analysis.paraphrases import paraphrased
 from evalkit.analysis.sampled_arms import SampledArms
-from evalkit.analysis.tables import metric_rows, score_rows
+from evalkit.analysis.shown import shown_of
+from evalkit.analysis.tables import METRICS, SCORES, metric_rows, score_rows
 from evalkit.checkpoints.training_log import trainings_of
 from evalkit.inference.logprobs.attach import fill_needs
 from evalkit.inference.manifest import shard_rows
@@ -38,8 +40,9 @@ from evalkit.inference.sample import put_kept, read_groups, sample_missing
 from evalkit.inference.settle import begin
 from evalkit.metrics.text_sets import split_alike
 from evalkit.plumbing.arrays import finite_fields
+from evalkit.plumbing.by_row import by_row
 from evalkit.plumbing.progress import Listener
-from evalkit.records import Alarm, Group, Summary
+from evalkit.records import Alarm, Group, Groups, Summary
 from evalkit.report.render_report import report_page
 from evalkit.runs.asked import PROMPTS_FILE, hashes_of
 from evalkit.runs.folder import Store, open_store
@@ -67,7 +70,7 @@ class Run:
 class Results:
     """What the samples say."""
 
-    groups: dict[str, list[Group]]
+    groups: Groups
     """Arm -> one group a prompt."""
     voices: ClassifiedVoices
     measurements: Measurements
@@ -131,7 +134,7 @@ def measure_samples(plan: Plan, store: Store, tell: Listener) -> Results:
             *_left_out(plan),
             *answered.alarms,
             *unfit,
-            *alarms(plan.arms, measurements.groups),
+            *alarms(plan.arms, measurements.groups, measurements.overview),
             *paraphrased(suite.prompts),
             *undefined,
             *without_logprobs(plan.arms, measures),
@@ -156,15 +159,13 @@ def with_disagreements(summary: Summary, measurements: Measurements) -> Summary:
 def finish(store: Store, plan: Plan, manifest: Manifest, results: Results) -> None:
     """Write scores, metrics, voices, summary, report, and the manifest's last word."""
     groups, voices, measurements, summary = results.groups, results.voices, results.measurements, results.summary
-    store.write_table("scores.parquet", score_rows(measurements.groups, measurements))
-    store.write_table("metrics.parquet", metric_rows(summary))
+    store.write_table("scores.parquet", SCORES, score_rows(measurements.groups, measurements))
+    store.write_table("metrics.parquet", METRICS, [metric_rows(summary)])
     if voices.card:
         store.write_json("voices.json", voices.card)
     store.write("summary.json", to_json(summary).encode("utf-8", "replace"))
-    tokens = {
-        arm: sum(len(c.token_ids) for g in members for c in (*g.completions, *g.unfinished))
-        for arm, members in groups.items()
-    }
+    by_prompt = by_row(tokens_of, groups)
+    tokens = {arm: sum(tokens[arm] for tokens in by_prompt) for arm in groups}
     manifest = manifest.model_copy(
         update={
             "state": "complete",
@@ -180,12 +181,23 @@ def finish(store: Store, plan: Plan, manifest: Manifest, results: Results) -> No
         for arm in plan.arms
     }
     trainings = trainings_of(loaded.checkpoint for loaded in plan.checkpoints.values())
-    evidence = replace(collect_figure_data(measurements.groups, measurements.measures), trainings=trainings)
+    evidence = replace(_figures(measurements, summary), trainings=trainings)
     store.write(EVIDENCE_FILE, evidence_json(evidence))
     store.write_json(PROMPTS_FILE, {"prompts": [asdict(prompt) for prompt in plan.suite.prompts], "rendered": rendered})
     page = report_page(plan.suite.name, summary, groups, rendered, measurements, manifest.to_json(), evidence)
     store.write("report.html", page)
     store.write_manifest(manifest)
+
+
+def tokens_of(row: int, groups: Mapping[str, Group]) -> dict[str, int]:
+    """Arm -> tokens of one prompt's completions, those that came to no answer too."""
+    return {
+        arm: sum(len(one.token_ids) for one in (*group.completions, *group.unfinished)) for arm, group in groups.items()
+    }
+
+
+def _figures(measurements: Measurements, summary: Summary) -> FigureData:
+    return collect_figure_data(measurements.groups, measurements.measures, shown_of(summary))
 
 
 def _judgements(plan: Plan, voices: ClassifiedVoices, measurements: Measurements) -> dict[str, Any]:

@@ -49,6 +49,20 @@ class Mapped(Lazy[Item], Generic[Item]):
         return self.change(index, self.base[index])
 
 
+@dataclass(frozen=True, eq=False)
+class Picked(Lazy[Item], Generic[Item]):
+    """Some items of another sequence."""
+
+    base: Sequence[Item]
+    places: tuple[int, ...]
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    def make(self, index: int) -> Item:
+        return self.base[self.places[index]]
+
+
 def each(items: Sequence[Any], change: Callable[[int, Any], Item]) -> Sequence[Item]:
     """All items changed: at once where they are in memory, one by one on every look where they are not."""
     if isinstance(items, Lazy):

@@ -16,7 +16,7 @@ import fcntl
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -160,10 +160,12 @@ class Store:
     def write_json(self, name: str, value: Mapping[str, Any]) -> None:
         self.write(name, json.dumps(value, indent=1, ensure_ascii=False, default=str).encode("utf-8", "replace"))
 
-    def write_table(self, name: str, columns: Mapping[str, Sequence[Any]]) -> None:
-        """Write a Parquet table of the run."""
+    def write_table(self, name: str, schema: pa.Schema, parts: Iterable[Mapping[str, Sequence[Any]]]) -> None:
+        """Write a Parquet table of the run, given in parts."""
         sink = pa.BufferOutputStream()
-        pq.write_table(pa.table(dict(columns)), sink, compression="zstd")
+        with pq.ParquetWriter(sink, schema, compression="zstd") as writer:
+            for columns in parts:
+                writer.write_table(pa.table(dict(columns), schema=schema))
         self.write(name, sink.getvalue().to_pybytes())
 
     def manifest(self) -> Manifest | None:

@@ -22,7 +22,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from evalkit.plumbing.files import writing
-from evalkit.plumbing.lazily import Lazy
+from evalkit.plumbing.lazily import Lazy, origin
 from evalkit.plumbing.scratch import Scratch
 from evalkit.records import Group, Prompt
 from evalkit.runs.manifest import ShardRow
@@ -51,6 +51,12 @@ class StoredGroups(Lazy[Group]):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return StoredGroups, (self.path, self.prompts, self.batches, self.thinks, None)
+
+
+def prompts_of(groups: Sequence[Group]) -> Sequence[Prompt]:
+    """The prompts of an arm's groups; those of groups on disk are known without a look at them."""
+    stored = origin(groups)
+    return stored.prompts if isinstance(stored, StoredGroups) else [group.prompt for group in groups]
 
 
 @dataclass(frozen=True)

@@ -15,10 +15,12 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from evalkit.analysis.shown import shown_of
 from evalkit.plumbing.arrays import JSON, is_number
 from evalkit.records import Completion, Group, Prompt
 from evalkit.report.content.content import ReportContent, Scores
 from evalkit.report.html.render import holdable
+from evalkit.runs.stored_groups import prompts_of
 
 MAX_BYTES = 30_000_000
 """A page above some 40 MB is slow to open; blocks beyond this are left out, and the page says so."""
@@ -40,19 +42,23 @@ class Samples:
     """What the characters from `FIRST` on stand for."""
     left_out: int
     """Prompts whose completions did not fit."""
+    shown: int | None
+    """Of each prompt's completions under an arm so many are in its block, the first ones; None: all."""
 
 
 def pack(content: ReportContent) -> Samples:
     """Group identical completions and compress them prompt by prompt, in the summary's order of prompts."""
-    groups = {
-        arm: {group.prompt.id: (index, group) for index, group in enumerate(content.groups[arm])}
-        for arm in content.groups
+    places = {
+        arm: {prompt.id: index for index, prompt in enumerate(prompts_of(groups))}
+        for arm, groups in content.groups.items()
     }
+    shown = shown_of(content.summary)
     prompts, texts = [], []
     for prompt_id in content.summary.prompts:
-        by_arm = {arm: by_id[prompt_id] for arm, by_id in groups.items() if prompt_id in by_id}
+        indices = {arm: of_arm[prompt_id] for arm, of_arm in places.items() if prompt_id in of_arm}
+        by_arm = {arm: (index, content.groups[arm][index]) for arm, index in indices.items()}
         prompts.append(_entry(prompt_id, [group.prompt for _, group in by_arm.values()]))
-        texts.append(_json(_block(prompt_id, by_arm, content)) if by_arm else "")
+        texts.append(_json(_block(prompt_id, by_arm, content, shown)) if by_arm else "")
     words = _frequent_words(texts)
     codes = {word: chr(ord(FIRST) + number) for number, word in enumerate(words)}
     blocks, left_out, used = [], 0, 0
@@ -62,7 +68,7 @@ def pack(content: ReportContent) -> Samples:
         if used > MAX_BYTES:
             left_out, block = left_out + 1, ""
         blocks.append(block)
-    return Samples(tuple(prompts), tuple(blocks), words, left_out)
+    return Samples(tuple(prompts), tuple(blocks), words, left_out, shown)
 
 
 def _entry(prompt_id: str, prompts: Sequence[Prompt]) -> JSON:
@@ -80,7 +86,9 @@ def _entry(prompt_id: str, prompts: Sequence[Prompt]) -> JSON:
     }
 
 
-def _block(prompt_id: str, by_arm: Mapping[str, tuple[int, Group]], content: ReportContent) -> JSON:
+def _block(
+    prompt_id: str, by_arm: Mapping[str, tuple[int, Group]], content: ReportContent, shown: int | None
+) -> JSON:
     meanings = content.figure_data.meanings
     return {
         arm: {
@@ -88,13 +96,13 @@ def _block(prompt_id: str, by_arm: Mapping[str, tuple[int, Group]], content: Rep
             "scores": list(scores := _scores(content.scores, arm, index)),
             "classes": list(
                 _classes(
-                    group.completions,
+                    group.completions[:shown],
                     list(scores.values()),
                     meanings.classes.get(arm, {}).get(prompt_id, ()) if meanings else (),
                 )
             ),
         }
-        | ({"unfinished": [completion.thinking for completion in group.unfinished]} if group.unfinished else {})
+        | ({"unfinished": [completion.thinking for completion in group.unfinished[:shown]]} if group.unfinished else {})
         for arm, (index, group) in by_arm.items()
     }
 
