@@ -8,15 +8,18 @@ that dies is replaced, and its rows are taken again, once.
 
 from __future__ import annotations
 
+import atexit
 import os
 import pickle
 import queue
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
-from evalkit.plumbing.child_process import ChildDied, Remote, open_child
+from evalkit.errors import EvalkitError
+from evalkit.plumbing.child_process import ChildDied, open_child
 from evalkit.plumbing.lazily import is_lazy
 
 Result = TypeVar("Result", covariant=True)
@@ -26,6 +29,8 @@ MOST_ROWS = 32
 """Rows that a child is given at once at most, ..."""
 SHARES = 16
 """... and into how many portions a child's part of the work is cut at least, so that no one waits long for the last."""
+TITLE = "a process that measures"
+"""What a child is called in errors."""
 
 
 class Work(Protocol[Result]):
@@ -85,16 +90,56 @@ def _packed(*things: object) -> bytes | None:
 
 
 class Worker:
-    """In a child: the work and the sequences."""
+    """In a child: the work and the sequences that it was given last."""
 
-    def __init__(self, packed: bytes) -> None:
+    def __init__(self) -> None:
         from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
         threadpool_limits(limits=1)  # the processes share the cores already
+
+    def take(self, packed: bytes) -> None:
         self._work, self._columns = pickle.loads(packed)  # noqa: S301 - from our own parent
 
     def do(self, rows: range) -> list[Any]:
         return [_done(self._work, self._columns, row, lambda _: None) for row in rows]
+
+
+class _Child:
+    """A child process, kept for the next work when it has done one: it takes a second to start."""
+
+    idle: ClassVar[list[_Child]] = []
+
+    def __init__(self) -> None:
+        self._stack = ExitStack()
+        self._remote = self._stack.enter_context(open_child("evalkit.plumbing.by_row:Worker", title=TITLE))
+
+    @classmethod
+    def with_work(cls, packed: bytes) -> _Child:
+        child = cls.idle.pop() if cls.idle else cls()
+        try:
+            child._remote.call("take", packed)
+        except BaseException:
+            child.end()
+            raise
+        return child
+
+    def do(self, rows: range) -> list[Any]:
+        results: list[Any] = self._remote.call("do", rows)
+        return results
+
+    def kill(self) -> None:
+        self._remote.kill()
+
+    def end(self) -> None:
+        self.kill()
+        with suppress(EvalkitError):
+            self._stack.close()
+
+
+@atexit.register
+def _end_idle() -> None:
+    while _Child.idle:
+        _Child.idle.pop().end()
 
 
 @dataclass
@@ -108,7 +153,8 @@ class _Sharing(Generic[Result]):
     todo: queue.SimpleQueue[range] = field(default_factory=queue.SimpleQueue)
     done: queue.SimpleQueue[tuple[range, Any]] = field(default_factory=queue.SimpleQueue)
     """Rows and their results, or the error instead."""
-    children: list[Remote] = field(default_factory=list)
+    working: dict[int, _Child] = field(default_factory=dict)
+    """Thread -> its child."""
     stopped: threading.Event = field(default_factory=threading.Event)
 
     def results(self) -> list[Result]:
@@ -116,7 +162,7 @@ class _Sharing(Generic[Result]):
         portions = [range(start, min(start + portion, self.rows)) for start in range(0, self.rows, portion)]
         for rows in portions:
             self.todo.put(rows)
-        threads = [threading.Thread(target=self._serve, daemon=True) for _ in range(self.processes)]
+        threads = [threading.Thread(target=self._serve, args=(row,), daemon=True) for row in range(self.processes)]
         for thread in threads:
             thread.start()
         found: dict[range, list[Result]] = {}
@@ -124,10 +170,12 @@ class _Sharing(Generic[Result]):
             for rows, results in self._arriving(len(portions)):
                 found[rows] = results
                 self.advance(len(rows))
-        finally:
+        except BaseException:
             self.stopped.set()
-            for child in self.children:
+            for child in list(self.working.values()):
                 child.kill()
+            raise
+        finally:
             for thread in threads:
                 thread.join()
         return [result for rows in portions for result in found[rows]]
@@ -139,25 +187,24 @@ class _Sharing(Generic[Result]):
                 raise results
             yield rows, results
 
-    def _serve(self) -> None:
+    def _serve(self, thread: int) -> None:
         """One thread: its child, and another where that one dies."""
-        tried: range | None = None
+        died_on: range | None = None
         rows = self._next()
         while rows is not None and not self.stopped.is_set():
             try:
-                with open_child("evalkit.plumbing.by_row:Worker", self.packed, title="a measuring process") as child:
-                    self.children.append(child)
-                    while rows is not None and not self.stopped.is_set():
-                        self.done.put((rows, child.call("do", rows)))
-                        rows = self._next()
-            except ChildDied as error:
-                if tried == rows:
+                child = self.working[thread] = _Child.with_work(self.packed)
+                while rows is not None and not self.stopped.is_set():
+                    self.done.put((rows, child.do(rows)))
+                    rows = self._next()
+                _Child.idle.append(self.working.pop(thread))
+            except Exception as error:  # noqa: BLE001 - whatever it is, who waits for these rows is told
+                if thread in self.working:
+                    self.working.pop(thread).end()
+                if died_on == rows or not isinstance(error, ChildDied):
                     self.done.put((rows, error))
                     return
-                tried = rows
-            except Exception as error:  # noqa: BLE001 - whatever it is, who waits for these rows is told
-                self.done.put((rows, error))
-                return
+                died_on = rows
 
     def _next(self) -> range | None:
         try:
