@@ -35,6 +35,8 @@ class Along:
     """Texts that begin with so many words of the path: with none (all), with one, ..."""
     end: tuple[int, ...]
     """Those of them that have no other word."""
+    beside: tuple[int, ...]
+    """Those of them that go on with the most frequent word that is not the path's."""
 
 
 def opening_of(groups: Sequence[Group]) -> tuple[str, ...]:
@@ -51,17 +53,17 @@ def opening_along(counts: Sequence[Along], groups: Sequence[Group]) -> tuple[str
     if sum(one.texts > 0 for one in counts) < FEWEST_ASKED:
         return ()
     path, texts = counts[0].path, sum(one.texts for one in counts)
-    begin, end = (np.sum([getattr(one, name) for one in counts], axis=0).tolist() for name in ("begin", "end"))
+    begin, end, beside = (
+        np.sum([getattr(one, name) for one in counts], axis=0).tolist() for name in ("begin", "end", "beside")
+    )
     least = NEARLY_ALL * texts
     for length in range(len(path) + 1):
-        going_on = begin[length] - end[length]
-        count = begin[length + 1] if length < len(path) else 0
-        if count >= least and length + 1 <= len(path):
+        if length < len(path) and begin[length + 1] >= least:
             if end[length + 1] >= least:
                 return ()
             if begin[length + 1] - end[length + 1] < least:
                 return path[:length]
-        elif going_on - count < least:
+        elif beside[length] < least:  # no other word is more frequent than all groups' most frequent ones together
             return path[:length]
         else:
             break
@@ -83,14 +85,18 @@ def path_of(groups: Sequence[Group]) -> tuple[str, ...]:
 def count_along(path: Sequence[str], texts: Sequence[Sequence[str]]) -> Along:
     """How far each of some texts, in words, goes along with a path."""
     begin, end = [0] * (len(path) + 1), [0] * (len(path) + 1)
+    others: list[Counter[str]] = [Counter() for _ in begin]
     for words in filter(None, texts):
-        common = next((i for i, (ours, theirs) in enumerate(zip(words, path, strict=False)) if ours != theirs), None)
-        shared = min(len(words), len(path)) if common is None else common
+        differ = (place for place, (ours, theirs) in enumerate(zip(words, path, strict=False)) if ours != theirs)
+        shared = next(differ, min(len(words), len(path)))
         for length in range(shared + 1):
             begin[length] += 1
         if shared == len(words):
             end[shared] += 1
-    return Along(begin[0], tuple(path), tuple(begin), tuple(end))
+        else:
+            others[shared][words[shared]] += 1
+    beside = tuple(max(counts.values(), default=0) for counts in others)
+    return Along(begin[0], tuple(path), tuple(begin), tuple(end), beside)
 
 
 def _opening_of_all(groups: Sequence[Group]) -> tuple[str, ...]:
