@@ -20,7 +20,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -55,6 +55,8 @@ class Cost:
     """... and of all that is resident, files too."""
     stages: dict[str, float]
     """Seconds of each stage that the run told of."""
+    reading: float = 0.0
+    """Seconds of a processor that the way from the cache to groups takes."""
 
 
 def main() -> None:
@@ -64,10 +66,14 @@ def main() -> None:
     parser.add_argument("--arms", type=int, default=6)
     parser.add_argument("--doublings", type=int, default=1, help="double the prompts so many times")
     parser.add_argument("--metrics", default=",".join(METRICS))
+    parser.add_argument("--read", nargs=2, metavar=("SUITE", "FOLDER"), help=argparse.SUPPRESS)
     parser.add_argument("--fill", nargs=2, metavar=("SUITE", "FOLDER"), help=argparse.SUPPRESS)
     asked = parser.parse_args()
     if asked.fill:
         simulate(Path(asked.fill[0]), Path(asked.fill[1]))
+        return
+    if asked.read:
+        print(read_again(Path(asked.read[0]), Path(asked.read[1])))
         return
     sizes = [asked.prompts * 2**doubling for doubling in range(asked.doublings + 1)]
     nothing = measure(4, 4, asked.arms, asked.metrics.split(","))
@@ -88,6 +94,10 @@ def tell(completions: int, cost: Cost, nothing: Cost) -> None:
         f" resident {cost.resident:.2f} GiB; {1024**3 * (cost.private - nothing.private) / completions:.0f} bytes a "
         f"completion over the {nothing.private:.2f} GiB of a run of nothing; load {os.getloadavg()[0]:.1f}"
     )
+    print(
+        f"    from the cache, checked and laid out: {completions / max(cost.reading, 1e-9):,.0f} completions a second of "
+        f"one processor (bound {FROM_CACHE:,})"
+    )
     for stage, seconds in cost.stages.items():
         print(f"    {stage:<40} {seconds:8.1f} s")
 
@@ -102,7 +112,10 @@ def measure(prompts: int, samples: int, arms: int, metrics: Sequence[str]) -> Co
         subprocess.run(fill, check=True, stdout=subprocess.DEVNULL, env=environment)
         run = [sys.executable, "-m", "evalkit", "run", str(suite), "--engine", "transformers", "--out",
                str(folder / "run"), "--json-lines"]  # fmt: skip
-        return watched(run, environment)
+        read = [sys.executable, "-m", "bench.millions", "--read", str(suite), str(folder / "again")]
+        cost = watched(run, environment)
+        again = subprocess.run(read, check=True, stdout=subprocess.PIPE, text=True, env=environment)
+        return replace(cost, reading=float(again.stdout.splitlines()[-1]))
 
 
 def write_suite(path: Path, prompts: int, samples: int, arms: int, metrics: Sequence[str]) -> Path:
@@ -129,6 +142,21 @@ def simulate(suite: Path, folder: Path) -> None:
     with open_store(folder, print) as store:
         begin(store, plan, [])
         _fill(plan, store)
+
+
+def read_again(suite: Path, folder: Path) -> float:
+    """Seconds of a processor until a new folder has all of a run's samples from the cache, as groups."""
+    from evalkit.inference.sample import read_groups
+    from evalkit.inference.settle import begin
+
+    plan = make_plan(load_suite(suite), "transformers")
+    with open_store(folder, print) as store:
+        began = time.process_time()
+        plan, _ = begin(store, plan, [])
+        groups = read_groups(plan, store)
+        taken = time.process_time() - began
+        assert sum(map(len, groups.values())) == len(plan.arms) * len(plan.suite.prompts)
+    return taken
 
 
 def _fill(plan: Plan, store: Store) -> None:
