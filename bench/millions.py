@@ -240,7 +240,9 @@ def memory_of(process: int) -> tuple[float, float]:
         status = Path(f"/proc/{process}/status").read_text()
     except OSError:
         return 0.0, 0.0
-    sizes = {line.partition(":")[0]: line.split()[1] for line in status.splitlines() if line.startswith(("Rss", "VmRSS"))}
+    sizes = {
+        line.partition(":")[0]: line.split()[1] for line in status.splitlines() if line.startswith(("Rss", "VmRSS"))
+    }
     anonymous = int(sizes.get("RssAnon", 0)) + int(sizes.get("RssShmem", 0))
     return anonymous / 2**20, int(sizes.get("VmRSS", 0)) / 2**20
 

@@ -167,7 +167,7 @@ def _first_text(hashes: NDArray[np.uint64], of_arm: Sequence[Seen], groups: Sequ
     """The first of the arm's texts that has one of these hashes."""
     rows = ((row, np.flatnonzero(np.isin(seen.phrases.hashes, hashes))) for row, seen in enumerate(of_arm))
     row, places = next((row, places) for row, places in rows if places.size)
-    return groups[row].texts[of_arm[row].phrases.firsts[places[0]]]
+    return groups[row].texts[int(of_arm[row].phrases.firsts[places[0]])]
 
 
 def _opening(arm: Arm, of_arm: Sequence[Seen], groups: Sequence[Group]) -> Iterator[Alarm]:

@@ -62,13 +62,15 @@ class _Figures:
         return {arm: self._part(group) for arm, group in groups.items()}
 
     def _part(self, group: Group) -> _Part:
-        is_divided = self.threshold is not None and group.completions
         return _Part(
             group.prompt,
             _probabilities_at_ranks(group) if group.next_token_distributions else None,
             _choices(group) if group.prompt.choices else None,
-            tuple(partition(group, self.threshold).tolist()[: self.shown]) if is_divided else None,
+            None if self.threshold is None else self._classes(group, self.threshold),
         )
+
+    def _classes(self, group: Group, threshold: float) -> tuple[int, ...] | None:
+        return tuple(partition(group, threshold).tolist()[: self.shown]) if group.completions else None
 
 
 def _map(groups: Groups, shown: int | None) -> CompletionMap | None:

@@ -20,7 +20,7 @@ from evalkit.analysis.thoughts import with_thoughts
 from evalkit.analysis.undefined import undefined_values, unread_texts
 from evalkit.metrics.declaration import Need
 from evalkit.metrics.embeddings.attach import embed_groups, embeddings_of
-from evalkit.metrics.embeddings.encoder import EMBEDDED, Encoder
+from evalkit.metrics.embeddings.encoder import EMBEDDED, Encoder, Floats
 from evalkit.metrics.registry import Measure, in_variant
 from evalkit.metrics.text_sets import words_of
 from evalkit.plumbing.arrays import Array
@@ -81,7 +81,7 @@ class _LengthMatched:
 
     openings: Mapping[str, tuple[str, ...]]
     """Arm -> what is taken off its texts."""
-    embedded: Mapping[str, Sequence[Array]]
+    embedded: Mapping[str, Sequence[Floats]]
     """Arm -> the embeddings of each prompt's cut texts; empty where no measure needs those."""
 
 
@@ -129,9 +129,7 @@ def measure_groups(
     measured = [_measured(measure, values, material, lengths, encoder) for measure, values in table.items()]
     alarms = [*unread_texts(sampled, encoder)] if "embeddings" in needs else []
     alarms += [alarm for measure, values in table.items() for alarm in undefined_values(measure, values)]
-    return Measurements(
-        tuple(wanted), tuple(measured), sampled, scores, tuple(alarms), material.bar, encoder, overview
-    )
+    return Measurements(tuple(wanted), tuple(measured), sampled, scores, tuple(alarms), material.bar, encoder, overview)
 
 
 def with_variants(measures: Sequence[Measure], overview: Overview, fairness: Fairness) -> list[Measure]:
@@ -182,7 +180,8 @@ def _with_quality(groups: Groups, scores: Scores) -> dict[str, Sequence[Group]]:
     """Every group's quality, and that of the baseline's group beside it."""
     beside = {arm: _beside(groups, of_arm) for arm, of_arm in groups.items()}
     return {
-        arm: each(of_arm, Rated(scores[arm], scores[beside[arm]] if beside[arm] else ())) for arm, of_arm in groups.items()
+        arm: each(of_arm, Rated(scores[arm], scores[beside[arm]] if beside[arm] else ()))
+        for arm, of_arm in groups.items()
     }
 
 
@@ -212,13 +211,15 @@ class Rated:
 
 def _table(
     measures: Sequence[Measure], material: _Material, tell: Listener
-) -> tuple[dict[Measure, dict[str, Array]], list[list[int]]]:
+) -> tuple[dict[Measure, dict[str, Array]], list[Sequence[int]]]:
     """Measure -> arm -> (P,) values; and the lengths that each prompt's texts were cut to.
 
     Metrics of single groups are taken prompt by prompt, so that what one has counted in a group serves the next.
     """
     arms = material.sampled.arms
-    of_prompts = [measure for measure in measures if measure.definition.kind == "metric" and measure.variant != "pooled"]
+    of_prompts = [
+        measure for measure in measures if measure.definition.kind == "metric" and measure.variant != "pooled"
+    ]
     others = [measure for measure in measures if measure not in of_prompts]
     rows = _of_prompts(of_prompts, material, tell)
     table = {
@@ -265,7 +266,11 @@ def _of_arms(measure: Measure, material: _Material) -> dict[str, Array]:
 
 
 def _measured(
-    measure: Measure, values: Mapping[str, Array], material: _Material, lengths: Sequence[Sequence[int]], encoder: Encoder
+    measure: Measure,
+    values: Mapping[str, Array],
+    material: _Material,
+    lengths: Sequence[Sequence[int]],
+    encoder: Encoder,
 ) -> Measured:
     sampled, definition = material.sampled, measure.definition
     also, tokenizer = _essentials(measure, material, lengths), words_of(sampled.groups)

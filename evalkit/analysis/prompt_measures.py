@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from evalkit.analysis.comparison.length_matched import match
 from evalkit.analysis.comparison.quality_filtered import filtered_values
+from evalkit.metrics.embeddings.encoder import Floats
 from evalkit.metrics.registry import Measure
 from evalkit.plumbing.arrays import Array
 from evalkit.records import Group
@@ -48,7 +49,7 @@ class PromptMeasures:
     """Arms that are draws from their checkpoint's untempered distribution."""
     openings: Mapping[str, tuple[str, ...]]
     """Arm -> what is taken off its texts before they are cut to equal lengths; empty where none are."""
-    embedded: Mapping[str, Sequence[Array]]
+    embedded: Mapping[str, Sequence[Floats]]
     """Arm -> the embeddings of each prompt's cut texts; empty where no measure needs those."""
     passing: Passing | None
     """None where the suite names no quality."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ SCORES = pa.schema({"arm": TEXT, "prompt_id": TEXT, "slot": pa.int64(), "score":
 METRICS = pa.schema({"arm": TEXT, "prompt_id": TEXT, "metric": TEXT, "signature": TEXT, "value": NUMBER})
 
 
-def score_rows(groups: Groups, measurements: Measurements) -> Iterator[dict[str, Sequence[Any]]]:
+def score_rows(groups: Groups, measurements: Measurements) -> Iterator[dict[str, Any]]:
     """Column -> cells, a row a score and completion; table by table, an arm a table."""
     for score, by_arm in measurements.scores.items():
         for arm, arrays in by_arm.items():

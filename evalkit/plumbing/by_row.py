@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 from evalkit.errors import EvalkitError
-from evalkit.plumbing.child_process import ChildDied, open_child
+from evalkit.plumbing.child_process import ChildDiedError, open_child
 from evalkit.plumbing.lazily import is_lazy
 
 Result = TypeVar("Result", covariant=True)
@@ -74,9 +74,7 @@ def is_portable(thing: object) -> bool:
     return packed is not None and b"__main__" not in packed
 
 
-def _done(
-    work: Work[Result], columns: Mapping[str, Sequence[Any]], row: int, advance: Callable[[int], None]
-) -> Result:
+def _done(work: Work[Result], columns: Mapping[str, Sequence[Any]], row: int, advance: Callable[[int], None]) -> Result:
     result = work(row, {name: column[row] for name, column in columns.items() if row < len(column)})
     advance(1)
     return result
@@ -151,7 +149,7 @@ class _Sharing(Generic[Result]):
     processes: int
     advance: Callable[[int], None]
     todo: queue.SimpleQueue[range] = field(default_factory=queue.SimpleQueue)
-    done: queue.SimpleQueue[tuple[range, Any]] = field(default_factory=queue.SimpleQueue)
+    done: queue.SimpleQueue[tuple[range | None, Any]] = field(default_factory=queue.SimpleQueue)
     """Rows and their results, or the error instead."""
     working: dict[int, _Child] = field(default_factory=dict)
     """Thread -> its child."""
@@ -183,7 +181,7 @@ class _Sharing(Generic[Result]):
     def _arriving(self, count: int) -> Iterator[tuple[range, list[Result]]]:
         for _ in range(count):
             rows, results = self.done.get()
-            if isinstance(results, BaseException):
+            if rows is None or isinstance(results, BaseException):
                 raise results
             yield rows, results
 
@@ -201,7 +199,7 @@ class _Sharing(Generic[Result]):
             except Exception as error:  # noqa: BLE001 - whatever it is, who waits for these rows is told
                 if thread in self.working:
                     self.working.pop(thread).end()
-                if died_on == rows or not isinstance(error, ChildDied):
+                if died_on == rows or not isinstance(error, ChildDiedError):
                     self.done.put((rows, error))
                     return
                 died_on = rows

@@ -44,7 +44,7 @@ serve(int(sys.argv[1]))
 """
 
 
-class ChildDied(EngineError):
+class ChildDiedError(EngineError):
     """The process ended before it answered."""
 
 
@@ -86,7 +86,7 @@ class Remote:
                     raise EngineError(f"{self._title} failed while {doing}: {value}; full log: {self._log}")
         except (EOFError, ConnectionError):
             self.failed = True
-            raise ChildDied(self._death(doing)) from None
+            raise ChildDiedError(self._death(doing)) from None
 
     def _receive(self) -> Any:
         # A grandchild may hold the other end open after the child's death, so the end of the stream is not enough.
@@ -105,7 +105,7 @@ class Remote:
         return f"{self._title} died while {doing} ({ending}); its last output: {last}; full log: {self._log}"
 
     def kill(self) -> None:
-        """End the process at once, from another thread; whoever waits for its answer gets `ChildDied`."""
+        """End the process at once, from another thread; whoever waits for its answer gets `ChildDiedError`."""
         with suppress(ProcessLookupError, PermissionError):
             if self._process.returncode is None:
                 os.killpg(self._process.pid, signal.SIGKILL)

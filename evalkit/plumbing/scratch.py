@@ -1,4 +1,4 @@
-"""Files that live no longer than what needs them: in the cache, private to a process, swept after one that was killed."""
+"""Files that live no longer than what needs them: in the cache, a process's own, swept after one that was killed."""
 
 from __future__ import annotations
 

@@ -160,7 +160,7 @@ class Store:
     def write_json(self, name: str, value: Mapping[str, Any]) -> None:
         self.write(name, json.dumps(value, indent=1, ensure_ascii=False, default=str).encode("utf-8", "replace"))
 
-    def write_table(self, name: str, schema: pa.Schema, parts: Iterable[Mapping[str, Sequence[Any]]]) -> None:
+    def write_table(self, name: str, schema: pa.Schema, parts: Iterable[Mapping[str, Any]]) -> None:
         """Write a Parquet table of the run, given in parts."""
         sink = pa.BufferOutputStream()
         with pq.ParquetWriter(sink, schema, compression="zstd") as writer:

@@ -19,7 +19,6 @@ from evalkit.runs.shards import completions_of, read_shard, shards_in
 from evalkit.runs.stored_groups import Columns, Source, by_prompt
 from evalkit.runs.thinking import ThinkingApart, answers_apart, apart
 
-
 IN_MEMORY = 20_000
 """Completions that are kept as objects, some 160 MB: what is smaller is faster so."""
 

@@ -1,10 +1,9 @@
 """Groups that stay on disk: many completions, a prompt's at a time.
 
-A completion takes some 8 KB as an object and 0.6 KB as columns. Where a run has more than `groups.IN_MEMORY` of them, its
-shards are laid out once in a file of columns, one record batch for each prompt of an arm, and a group is made from its
-batch whenever it is looked at. So memory does not grow with the run, and another process needs no more than the file's
-name to make the same groups. The file lies in the cache, is private to the process that made it, and goes with it; what
-a killed process left is swept when the next file is made.
+A completion takes some 8 KB as an object and 0.6 KB as columns. Where a run has more than `groups.IN_MEMORY` of them,
+its shards are laid out once in a file of columns, one record batch for each prompt of an arm, and a group is made from
+its batch whenever it is looked at. So memory does not grow with the run, and another process needs no more
+than the file's name to make the same groups. The file is scratch (`plumbing.scratch`): it goes with the process.
 """
 
 from __future__ import annotations
@@ -47,7 +46,8 @@ class StoredGroups(Lazy[Group]):
 
     def make(self, index: int) -> Group:
         batch = self.batches[index]
-        return Group(self.prompts[index], () if batch < 0 else tuple(completions_of(_reader(self.path).get_batch(batch))))
+        drawn = completions_of(_reader(self.path).get_batch(batch)) if batch >= 0 else []
+        return Group(self.prompts[index], tuple(drawn))
 
     def __reduce__(self) -> tuple[Any, ...]:
         return StoredGroups, (self.path, self.prompts, self.batches, self.thinks, None)

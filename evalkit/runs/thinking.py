@@ -178,7 +178,8 @@ def drawn(group: Group) -> int:
 
 
 def _thinks(groups: Sequence[Group]) -> bool:
-    return _may_think(groups) and any(one.thinking is not None for group in groups for one in (*group.completions, *group.unfinished))
+    every = (one for group in groups for one in (*group.completions, *group.unfinished))
+    return _may_think(groups) and any(one.thinking is not None for one in every)
 
 
 def _alarms(counts: Mapping[str, Sequence[_Count]], k: int) -> list[Alarm]:

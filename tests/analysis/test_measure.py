@@ -129,7 +129,9 @@ def test_every_diversity_metric_gets_its_variants_and_context_none() -> None:
 
 def test_variants_come_only_where_they_can() -> None:
     same = {"a": [answered("blue")], "b": [answered("red")]}
-    assert with_variants([parse("distinct_n")], look_at(same, []), Fairness(None, None, FAIR.variants)) == [parse("distinct_n")]
+    assert with_variants([parse("distinct_n")], look_at(same, []), Fairness(None, None, FAIR.variants)) == [
+        parse("distinct_n")
+    ]
     assert with_variants([parse("distinct_n")], look_at(three_prompts(), []), Fairness()) == [parse("distinct_n")]
 
 

@@ -88,7 +88,8 @@ def _on_disk(groups: Groups, tell: Listener, encoder: Encoder) -> dict[str, Sequ
 
 
 def _stored(groups: Sequence[Group], tell: Listener, encoder: Encoder) -> Sequence[Floats]:
-    file, starts, waiting = Scratch(".rows"), [0], []
+    file, starts = Scratch(".rows"), [0]
+    waiting: list[Sequence[str]] = []
 
     def embed() -> None:
         vectors = encode([text for texts in waiting for text in texts], encoder=encoder)

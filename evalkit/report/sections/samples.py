@@ -86,9 +86,7 @@ def _entry(prompt_id: str, prompts: Sequence[Prompt]) -> JSON:
     }
 
 
-def _block(
-    prompt_id: str, by_arm: Mapping[str, tuple[int, Group]], content: ReportContent, shown: int | None
-) -> JSON:
+def _block(prompt_id: str, by_arm: Mapping[str, tuple[int, Group]], content: ReportContent, shown: int | None) -> JSON:
     meanings = content.figure_data.meanings
     return {
         arm: {
