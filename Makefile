@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test browser lint bench docs lab clean
+.PHONY: help demo test browser lint bench docs images lab clean
 
 help: ## show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
@@ -31,6 +31,9 @@ bench: $(VENV)/.installed-test ## speed against peers, as ratios measured in one
 
 docs: $(VENV)/.installed ## make docs/metrics.md anew from the metrics' docstrings
 	$(BIN)/python docs/metrics_page.py
+
+images: $(VENV)/.installed-test ## photograph the report of a run on the built-in checkpoints for docs/images (after make browser)
+	$(BIN)/python -m docs.screenshots
 
 lab: $(VENV)/.installed ## make the built-in checkpoints anew
 	$(BIN)/evalkit lab build

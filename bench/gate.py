@@ -38,8 +38,9 @@ from evalkit.inference.engines.base import open_engine
 from evalkit.inference.plan import Loaded, make_plan
 from evalkit.metrics.embeddings.encoder import encode
 from evalkit.metrics.registry import parse
+from evalkit.metrics.summary import Estimate, Summary
 from evalkit.plumbing.arrays import Array
-from evalkit.records import Arm, Completion, Estimate, Group, Prompt, Sampling, Summary
+from evalkit.records import Arm, Completion, Group, Prompt, Sampling
 from evalkit.suite.gate_policy import DEFAULT, Allowance, Policy, Rule
 from evalkit.suite.schema import Suite, load_suite
 

@@ -17,7 +17,7 @@ from bench.gate import EDGE, PLANTED, POLICY, K, Picker, World, build, lost, pic
 from evalkit.gate.common_prompts import on_common_prompts
 from evalkit.gate.decide import GateDecision, decide
 from evalkit.gate.sides import Side
-from evalkit.records import Estimate
+from evalkit.metrics.summary import Estimate
 from evalkit.suite.gate_policy import Allowance, Policy, Rule
 
 BEGIN, END = "<!-- python -m bench.grown -->", "<!-- end of grown -->"

@@ -4,9 +4,10 @@
 
 A simulated engine draws 48 tokens a completion (words by Zipf's law, half of them of the prompt's own topic) into the
 real store; `evalkit run` then finds all of it in the cache, measures it and writes the page. Memory is looked at ten
-times a second, over the whole tree of processes: what is private (anonymous) and what is resident altogether. The
-exponent of growth is that of the processors' seconds, which a busy machine does not spoil, over completions, by least
-squares on logarithms: 1 is twice the time for twice the work. A run of next to nothing is taken off first. 3 million completions: `--prompts 500 --samples 1024 --doublings 0`.
+times a second, over the whole tree of processes: what is private (anonymous) and what is resident altogether. Time is
+the processors', which a busy machine does not spoil; its exponent of growth is the slope of a line through the
+logarithms, by least squares: 1 is twice the time for twice the work. A run of next to nothing is taken off first.
+3 million completions: `--prompts 500 --samples 1024 --doublings 0`.
 """
 
 from __future__ import annotations
@@ -90,13 +91,14 @@ def tell(completions: int, cost: Cost, nothing: Cost) -> None:
     work = cost.cpu - nothing.cpu
     print(
         f"{completions:,} completions: {cost.seconds:.0f} s, {cost.cpu:.0f} s of processors "
-        f"({1e6 * work / completions:.0f} a million, {cost.cpu / cost.seconds:.1f} of {os.cpu_count()} cores at work); private {cost.private:.2f} GiB (bound {MOST_GIB:g}),"
-        f" resident {cost.resident:.2f} GiB; {1024**3 * (cost.private - nothing.private) / completions:.0f} bytes a "
-        f"completion over the {nothing.private:.2f} GiB of a run of nothing; load {os.getloadavg()[0]:.1f}"
+        f"({1e6 * work / completions:.0f} a million, {cost.cpu / cost.seconds:.1f} of {os.cpu_count()} cores at work); "
+        f"private {cost.private:.2f} GiB (bound {MOST_GIB:g}), resident {cost.resident:.2f} GiB; "
+        f"{1024**3 * (cost.private - nothing.private) / completions:.0f} bytes a completion over the "
+        f"{nothing.private:.2f} GiB of a run of nothing; load {os.getloadavg()[0]:.1f}"
     )
     print(
-        f"    from the cache, checked and laid out: {completions / max(cost.reading, 1e-9):,.0f} completions a second of "
-        f"one processor (bound {FROM_CACHE:,})"
+        f"    from the cache, checked and laid out: {completions / max(cost.reading, 1e-9):,.0f} completions a second "
+        f"of one processor (bound {FROM_CACHE:,})"
     )
     for stage, seconds in cost.stages.items():
         print(f"    {stage:<40} {seconds:8.1f} s")

@@ -23,7 +23,8 @@ from selenium import webdriver
 from selenium.webdriver.support.ui import WebDriverWait
 
 from evalkit.analysis.figure_data import FigureData, Meanings
-from evalkit.records import CONFIDENCE, Arm, Completion, Difference, Estimate, Group, Prompt, Sampling, Summary
+from evalkit.metrics.summary import Difference, Estimate, Summary
+from evalkit.records import CONFIDENCE, Arm, Completion, Group, Prompt, Sampling
 from evalkit.report.content.content import ReportContent
 from evalkit.report.page import build_report
 
@@ -165,7 +166,7 @@ def make_content(prompts: int, samples: int, arms: int, words: int) -> ReportCon
         groups=groups,
         rendered={name: {prompt.id: f"Prompt: {prompt.text}\nAnswer:" for prompt in asked} for name in names},
         scores={"reward": {name: rng.normal(size=(prompts, samples)).tolist() for name in names}},
-        evidence=FigureData(meanings=Meanings("distinct_k", 0.65, meanings)),
+        figure_data=FigureData(meanings=Meanings("distinct_k", 0.65, meanings)),
     )
 
 

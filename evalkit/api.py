@@ -11,19 +11,20 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias, cast, overload
+from typing import TYPE_CHECKING, Any, TypeAlias, cast, get_args, overload
 
 from evalkit.gate.results import CompareResult as CompareResult
 from evalkit.gate.results import GateResult as GateResult
 from evalkit.metrics.registry import Measure, definitions, parse
+from evalkit.metrics.summary import Estimate as Estimate
 from evalkit.plumbing.progress import Bars, Lines, Listener, Quiet
 from evalkit.plumbing.tokenizer import Asked
-from evalkit.records import Estimate as Estimate
 from evalkit.report.results.results import Results as Results
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from evalkit.errors import EvalkitError
     from evalkit.gate.compare import NamedSide
     from evalkit.gate.sides import Side
     from evalkit.plumbing.text_rows import PythonTexts
@@ -60,10 +61,13 @@ def score(
     """
     from evalkit.errors import RecordsError
     from evalkit.runs.exchange.detect import read_columns
+    from evalkit.runs.exchange.layouts import LAYOUTS
     from evalkit.score import Reading, score_files, score_texts
 
     names = [] if metrics is None else list(_listed(metrics))
     paths = _paths(texts)
+    _refuse_another("layout", layout, (None, *LAYOUTS), RecordsError)
+    _refuse_another("tokenizer", tokenizer, get_args(Asked), RecordsError)
     if not paths and (layout or columns):
         raise RecordsError("`layout` and `columns` say how a file is to be read; texts in Python need neither")
     with _Listening(progress) as tell:
@@ -114,17 +118,17 @@ def run(
                "judge": judge, "seed": seed, "out": out, "until-decided": until_decided, "tag": tags}  # fmt: skip
     command = _command(suite, given, options)
     with _Listening(progress) as tell:
-        asked = load_suite(Path(suite), changes, tell.note)
+        loaded_suite = load_suite(Path(suite), changes, tell.note)
         if until_decided is None:
             _refuse_baseline(baseline)
-            done = run_suite(asked, engine, folder, tell, command, fresh, tags)
+            done = run_suite(loaded_suite, engine, folder, tell, command, fresh, tags)
         else:
             from evalkit.gate.sequential_run import run_until_decided
             from evalkit.suite.gate_policy import read_policy
 
             old = None if baseline is None else _side(baseline)
             policy = read_policy(Path(until_decided))
-            done = run_until_decided(asked, policy, old, engine, folder, tell, command, fresh, tags).run
+            done = run_until_decided(loaded_suite, policy, old, engine, folder, tell, command, fresh, tags).run
     return load(done.folder)
 
 
@@ -163,13 +167,13 @@ def gate(
 
     Raises `Incomparable` with each reason, `InputError`; a regression is a verdict and no error.
     """
-    from evalkit.gate.judged import judge_sides
+    from evalkit.gate.ruling import judge_sides
 
     new = _side(run)
     old = new if baseline is None else _side(baseline)
-    asked, source = _policy(run, policy)
+    gate_policy, source = _policy(run, policy)
     pairs = list((arms or {}).items())
-    return GateResult(judge_sides(new, old, asked, source, pairs, inconclusive, common_prompts, least_common))
+    return GateResult(judge_sides(new, old, gate_policy, source, pairs, inconclusive, common_prompts, least_common))
 
 
 def compare(
@@ -184,10 +188,13 @@ def compare(
 
     `a`, `b`: results, or folders, also as RUN:ARM. `arms`: the arm of each. Raises `Incomparable`, `InputError`.
     """
+    from evalkit.errors import InputError
     from evalkit.gate.compare import compare_sides, named_side
 
     if arms is None:
         left, right = _end(a), _end(b)
+    elif len(arms) != 2:
+        raise InputError(f"arms={arms!r}: it is two names, the arm of a and that of b")
     else:
         left, right = named_side(_side(a), arms[0]), named_side(_side(b), arms[1])
     return CompareResult(compare_sides(left, right, _listed(metrics), common_prompts))
@@ -226,19 +233,22 @@ class Metric:
 
         is_several = isinstance(texts, Mapping)
         by_prompt = several_prompts(texts) if isinstance(texts, Mapping) else one_prompt(texts)
-        found = measure_texts(self.measure, by_prompt, Quiet(), self.tokenizer)
+        estimate = measure_texts(self.measure, by_prompt, Quiet(), self.tokenizer)
         if is_several:
-            return found
-        return float("nan") if found.value is None else found.value
+            return estimate
+        return float("nan") if estimate.value is None else estimate.value
 
     def __repr__(self) -> str:
-        told = self.measure.definition
-        better = "no better direction" if told.better == "neither" else f"{told.better} is better"
-        return f"<evalkit metric {self.name} ({told.unit}, {better}): {told.summary}>"
+        definition = self.measure.definition
+        better = "no better direction" if definition.better == "neither" else f"{definition.better} is better"
+        return f"<evalkit metric {self.name} ({definition.unit}, {better}): {definition.summary}>"
 
 
 def metric(name: str, /, *, tokenizer: Asked = "auto", **parameters: Any) -> Metric:
     """A metric by its name and parameters: `metric("distinct_n", n=2)`. Raises `MetricError`."""
+    from evalkit.errors import MetricError
+
+    _refuse_another("tokenizer", tokenizer, get_args(Asked), MetricError)
     return Metric(parse({name: parameters} if parameters else name), tokenizer)
 
 
@@ -278,8 +288,8 @@ def _paths(texts: Any) -> list[Path]:
     """The files that are meant; none where the texts themselves are given. A list of `str` is of texts."""
     if isinstance(texts, str | os.PathLike):
         return [Path(texts)]
-    is_files = isinstance(texts, list | tuple) and bool(texts) and all(isinstance(one, os.PathLike) for one in texts)
-    return [Path(one) for one in texts] if is_files else []
+    is_files = isinstance(texts, list | tuple) and bool(texts) and all(isinstance(path, os.PathLike) for path in texts)
+    return [Path(path) for path in texts] if is_files else []
 
 
 def _listed(given: Any) -> tuple[Any, ...]:
@@ -291,9 +301,14 @@ def _command(suite: Place, models: Mapping[str, str], options: Mapping[str, Any]
     """The command that does the same, which the run's manifest keeps as the way to repeat it."""
     words = ["evalkit", "run", os.fspath(suite), *(w for pair in models.items() for w in ("--model", "=".join(pair)))]
     for option, value in options.items():
-        for one in () if value is None else _listed(value if not isinstance(value, os.PathLike) else os.fspath(value)):
-            words += [f"--{option}", str(one)]
+        for item in () if value is None else _listed(value if not isinstance(value, os.PathLike) else os.fspath(value)):
+            words += [f"--{option}", str(item)]
     return words
+
+
+def _refuse_another(name: str, given: Any, allowed: Sequence[Any], error: type[EvalkitError]) -> None:
+    if given not in allowed:
+        raise error(f"{name}={given!r}: it is one of {', '.join(str(one) for one in allowed if one is not None)}")
 
 
 def _refuse_baseline(baseline: Measured | None) -> None:
@@ -324,7 +339,7 @@ def _policy(run: Measured, given: Place | Policy | None) -> tuple[Policy, str]:
 
     if isinstance(given, Policy):
         return given, "given"
-    place = run.folder if isinstance(run, Results) else os.fspath(run)
-    if given is None and place is None:
+    run_path = run.folder if isinstance(run, Results) else os.fspath(run)
+    if given is None and run_path is None:
         return DEFAULT, "the default"
-    return chosen_policy(str(place), None if given is None else Path(given))
+    return chosen_policy(str(run_path), None if given is None else Path(given))

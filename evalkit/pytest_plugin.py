@@ -77,18 +77,18 @@ def assert_no_regression(
     from evalkit.errors import EvalkitError
     from evalkit.gate.baselines import chosen_policy, read_side
     from evalkit.gate.formats import words
-    from evalkit.gate.judged import judge_sides
+    from evalkit.gate.ruling import judge_sides
 
-    place = fspath(run) if isinstance(run, str | PathLike) else str(run.folder)
+    run_path = fspath(run) if isinstance(run, str | PathLike) else str(run.folder)
     try:
-        new = read_side(place)
+        new = read_side(run_path)
         old = new if baseline is None else read_side(fspath(baseline))
-        gate_policy, source = chosen_policy(place, None if policy is None else Path(policy))
-        judged = judge_sides(new, old, gate_policy, source, arms, inconclusive, common_prompts, least_common)
+        gate_policy, source = chosen_policy(run_path, None if policy is None else Path(policy))
+        ruling = judge_sides(new, old, gate_policy, source, arms, inconclusive, common_prompts, least_common)
     except EvalkitError as error:
         pytest.fail(f"evalkit: {error}", pytrace=False)
-    if judged.exit_code != 0:
-        verdict = judged.verdict
+    if ruling.exit_code != 0:
+        verdict = ruling.verdict
         wrong = [words.sentence(judgement) for judgement in verdict.judgements if judgement.outcome != "pass"]
         lines = [words.headline(verdict), words.shared(verdict), *wrong, *words.notes(verdict)]
         pytest.fail("\n  ".join(filter(None, lines)), pytrace=False)

@@ -1,4 +1,6 @@
-"""The nouns of evalkit, each a frozen dataclass, on one screen.
+"""The nouns of evalkit, each a frozen dataclass: what is asked, of which checkpoints, and what they say.
+
+What measuring makes of it is in `evalkit.metrics.summary`.
 
 `Prompt` and `Sampling` are also what a user writes in a suite; the constraints beside their fields are
 checked when `evalkit.suite.schema` reads one.
@@ -31,8 +33,6 @@ FinishReason = Literal["stop", "length"]
 Role = Literal["system", "user", "assistant"]
 CONFIDENCE = 0.95
 """The level of every interval that evalkit prints."""
-SCHEMA = 3
-"""Of summary.json; 1 had no bar, curves, crossovers and readings, 2 no traits of measures and no clusters."""
 NEUTRAL: Mapping[str, float] = {
     "top_k": 0,
     "presence_penalty": 0.0,
@@ -40,6 +40,10 @@ NEUTRAL: Mapping[str, float] = {
     "repetition_penalty": 1.0,
 }
 """Settings of sampling at which they change nothing; there no hash knows of them, so that older samples stay."""
+CONCURRENCY = 8
+"""Requests that are in flight at once to each server, where the suite states no other number."""
+TIMEOUT = 600.0
+"""Seconds that a request to a server may take, from the first byte sent to the last received."""
 RANKS = (1, 2, 3, 5, 8, 13, 21, 34, 55, 89, 144, 233, 377, 610, 987)
 """At which ranks of a next-token distribution its log-prob is kept: even on a log scale, few enough to store."""
 
@@ -86,7 +90,7 @@ class Prompt:
         """What is asked, as turns: at least one, the last one the user's."""
         return self.messages or (Message("user", self.text),)
 
-    def asked(self) -> dict[str, Any]:
+    def content(self) -> dict[str, Any]:
         """What was asked, for hashes of it: `checks`, `messages` only where there are some, not what it belongs to."""
         left_out = {"cluster"} | {name for name in ("checks", "messages") if not getattr(self, name)}
         return {name: value for name, value in asdict(self).items() if name not in left_out}
@@ -152,6 +156,16 @@ class Adapter:
 
 
 @dataclass(frozen=True, slots=True)
+class Serving:
+    """How a checkpoint's servers are asked: none of it decides what is drawn, so it is part of no identity."""
+
+    pool: tuple[str, ...] = ()
+    """URLs of servers that all serve it; empty where `Checkpoint.location` is the only one."""
+    concurrency: int = CONCURRENCY
+    timeout: float = TIMEOUT
+
+
+@dataclass(frozen=True, slots=True)
 class Checkpoint:
     """A checkpoint found and checked, ready to be loaded."""
 
@@ -176,10 +190,25 @@ class Checkpoint:
     """Whether other weights would change the fingerprint; if not, no other run may take its samples."""
     adapter: Adapter | None = None
     """What changes the weights in `location`; None where they are served as they are."""
+    serving: Serving = Serving()
+    """For servers alone."""
 
     @property
     def is_remote(self) -> bool:
         return self.location.startswith(("http://", "https://"))
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What a server says that one request took, whatever came of it."""
+
+    prompt_id: str
+    draws: int
+    """Completions of the prompt that came of it; 0 where its answer was of no use."""
+    prompt_tokens: int
+    """Of the request, once for all its draws."""
+    completion_tokens: int
+    """Of all its draws together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,13 +267,18 @@ class Rendered:
     chat_template_kwargs: str = ""
     """JSON of what that server hands to its chat template besides; else empty."""
 
+    @property
+    def letters(self) -> int:
+        """Of all that a server makes tokens of, but for what its chat template adds."""
+        return sum(len(text) for _, text in self.messages) if self.messages else len(self.text)
+
 
 @dataclass(frozen=True, slots=True)
 class Completion:
     """One sampled text."""
 
     prompt_id: str
-    slot: int
+    sample_index: int
     """Which of the n draws it is, from 0."""
     text: str
     token_ids: tuple[int, ...]
@@ -368,165 +402,6 @@ class Group:
         made = replace(self, **more)
         vars(made).update({name: value for name, value in vars(self).items() if name in ("words", "texts")})
         return made
-
-
-@dataclass(frozen=True, slots=True)
-class Traits:
-    """What a measure's declaration says of it, for whoever reads its numbers without knowing the measure."""
-
-    side: Side = "neither"
-    family: str = ""
-    """Measures of one family look at the same thing ("words", "meaning"): together they are one voice of their side."""
-    plain: str = ""
-    """What it counts in everyday words, to stand before a number; empty where its name must do."""
-    picture: int | None = None
-    """Its place among the measures of its side that a reader can picture, 1 first; None for all others."""
-    moves_with_length: bool = False
-    """Whether longer completions alone change it."""
-    per_token: bool = False
-    """Whether it counts a checkpoint's own tokens, so that only checkpoints with one tokenizer compare."""
-    bounds: tuple[float | None, float | Literal["k"] | None] = (None, None)
-    """Between what its values lie: numbers, "k" for the number of completions, None where nothing bounds them."""
-
-
-@dataclass(frozen=True, slots=True)
-class Estimate:
-    """A metric's mean over prompts under one arm, with its interval."""
-
-    metric: str
-    signature: str
-    arm: str
-    value: float | None
-    low: float | None
-    high: float | None
-    confidence: float
-    prompts: int
-    """Prompts on which the metric is defined; groups of them where it has one value a group."""
-    samples: int
-    """Completions a prompt."""
-    better: Better
-    values: tuple[float | None, ...]
-    """One a prompt, in the order of `Summary.prompts`; None where undefined."""
-    traits: Traits = field(default_factory=Traits)
-
-
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """Arm minus baseline, paired by prompt."""
-
-    metric: str
-    signature: str
-    arm: str
-    baseline: str
-    value: float | None
-    low: float | None
-    high: float | None
-    p: float | None
-    p_adjusted: float | None
-    """Holm over all differences of the same variant in the summary."""
-
-
-@dataclass(frozen=True, slots=True)
-class Curve:
-    """What k of an arm's completions show, for k = 1, 2, 4, ...: mean over prompts, each with its interval."""
-
-    name: str
-    """What rises with k: "classes", "distinct_ngrams", "pass_at", "best_of"; or changes along it: "branching"."""
-    measure: str
-    """What it is made from: a score, an equivalence, an n-gram order."""
-    unit: str
-    signature: str
-    arm: str
-    ks: tuple[int, ...]
-    """Numbers of completions, or token positions from 1."""
-    values: tuple[float | None, ...]
-    lows: tuple[float | None, ...]
-    highs: tuple[float | None, ...]
-    confidence: float
-    prompts: int
-    """Prompts on which it is defined."""
-
-
-@dataclass(frozen=True, slots=True)
-class Crossover:
-    """Beyond how many completions the baseline's curve is above the arm's, although the arm's may start above.
-
-    A k of 0 says that the baseline is above from the first completion on; None, that it is not above at n.
-    """
-
-    name: str
-    measure: str
-    signature: str
-    arm: str
-    baseline: str
-    k: float | None
-    low: float | None
-    high: float | None
-    """Ends of the interval, in the same terms."""
-    largest: int
-    """n: nothing is known of larger k."""
-
-
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """Two temperature sweeps, read where they are equal on one axis: checkpoint minus baseline on the other axis."""
-
-    checkpoint: str
-    baseline: str
-    metric: str
-    """What differs ..."""
-    at_equal: str
-    """... where these are equal."""
-    signature: str
-    value: float | None
-    """Mean gap over the range that both sweeps reach; None where they have no common range."""
-    low: float | None
-    high: float | None
-    start: float | None
-    end: float | None
-    """The common range, in the unit of `at_equal`."""
-
-
-@dataclass(frozen=True, slots=True)
-class Bar:
-    """What a completion must reach to be called useful."""
-
-    measure: str
-    at_least: float
-    source: str
-    """Who set it: the suite, or the arm whose median it is."""
-    passing: Mapping[str, float]
-    """Arm -> share of its completions that pass."""
-
-
-@dataclass(frozen=True, slots=True)
-class Alarm:
-    """Something that makes numbers untrustworthy, in words."""
-
-    arm: str
-    kind: str
-    message: str
-
-
-@dataclass(frozen=True, slots=True)
-class Summary:
-    """Everything a report or a gate reads; written as summary.json."""
-
-    suite: str
-    prompts: tuple[str, ...]
-    arms: tuple[Arm, ...]
-    estimates: tuple[Estimate, ...]
-    differences: tuple[Difference, ...]
-    alarms: tuple[Alarm, ...] = ()
-    bar: Bar | None = None
-    curves: tuple[Curve, ...] = ()
-    crossovers: tuple[Crossover, ...] = ()
-    readings: tuple[Reading, ...] = ()
-    clusters: tuple[str, ...] = ()
-    """The cluster of each of `prompts`, which is then the unit of resampling; empty: each is its own."""
-    asked: tuple[str, ...] = ()
-    """Of each of `prompts` a hash of what it asks; empty where that is not known."""
-    schema: int = SCHEMA
 
 
 Unit = Literal["absolute", "relative", "standard_errors"]

@@ -38,11 +38,12 @@ from evalkit.inference.origins import note_origins
 from evalkit.inference.plan import Plan, plan_in
 from evalkit.inference.sample import put_kept, read_groups, sample_missing
 from evalkit.inference.settle import begin
+from evalkit.metrics.summary import Alarm, Summary
 from evalkit.metrics.text_sets import split_alike
 from evalkit.plumbing.arrays import finite_fields
 from evalkit.plumbing.by_row import by_row
 from evalkit.plumbing.progress import Listener
-from evalkit.records import Alarm, Group, Groups, Summary
+from evalkit.records import Group, Groups
 from evalkit.report.render_report import report_page
 from evalkit.runs.asked import PROMPTS_FILE, hashes_of
 from evalkit.runs.folder import Store, open_store

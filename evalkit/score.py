@@ -24,19 +24,20 @@ from evalkit.metrics.answer_match import check_answer
 from evalkit.metrics.declaration import VARIANTS, Need
 from evalkit.metrics.given_scores import PREFIX, given_score
 from evalkit.metrics.registry import Measure, definitions, parse
+from evalkit.metrics.summary import Alarm, Estimate, Summary
 from evalkit.metrics.task_checks import read_checks
 from evalkit.metrics.text_sets import split_alike
 from evalkit.plumbing.progress import Listener
 from evalkit.plumbing.prose import counted
 from evalkit.plumbing.text_rows import PythonTexts, text_rows
 from evalkit.plumbing.tokenizer import Asked
-from evalkit.records import Alarm, Arm, Better, Completion, Estimate, Given, Group, Message, Prompt, Role, Summary
+from evalkit.records import Arm, Better, Completion, Given, Group, Message, Prompt, Role
 from evalkit.report.content.content import ReportContent
 from evalkit.report.html.page_file import page_bytes
 from evalkit.report.page import build_report
 from evalkit.report.render_report import report_content
 from evalkit.runs.asked import hashes_of
-from evalkit.runs.exchange.detect import Columns
+from evalkit.runs.exchange.columns import Columns
 from evalkit.runs.exchange.layouts import Layout
 from evalkit.runs.exchange.read import UNNAMED, Texts, read_records, read_texts, stem_of
 from evalkit.runs.exchange.rows import TextRow
@@ -181,7 +182,7 @@ def _scored(
     fairness = Fairness(quality, None, VARIANTS[1:])
     measurements = measure_groups(measures, sampled, tell, fairness=fairness)
     ids = [prompt.id for prompt in prompts]
-    found = [
+    raised = [
         *(Alarm("all arms", "given", note) for note in (*texts.notes, *reread)),
         *answered.alarms,
         *unfit,
@@ -189,9 +190,9 @@ def _scored(
         *paraphrased(prompts),
         *measurements.alarms,
     ]
-    found += _empty(texts, found)
-    asked = AskedSuite(name, ids, clusters_of(prompts), hashes_of(prompts))
-    summary = summarise(asked, arms, measurements.measured, found, compare_fairly(measurements))
+    raised += _empty(texts, raised)
+    asked_suite = AskedSuite(name, ids, clusters_of(prompts), hashes_of(prompts))
+    summary = summarise(asked_suite, arms, measurements.measured, raised, compare_fairly(measurements))
     provenance = {"file": source, "read as": list(dict.fromkeys(texts.layouts)),
                   "metrics": [str(measure) for measure in measures], "samples": samples}  # fmt: skip
     evidence = collect_figure_data(measurements.groups, measurements.measures, shown_of(summary))
@@ -217,13 +218,13 @@ def _sampled(
     return SampledArms(list(arms), split_alike(groups, tokenizer, tell), samples)
 
 
-def _empty(texts: Texts, found: Sequence[Alarm]) -> list[Alarm]:
+def _empty(texts: Texts, raised: Sequence[Alarm]) -> list[Alarm]:
     """How many completions are empty, where they are not so many that it is an alarm by itself."""
     places = [row.where for row in texts.rows if not row.completion.strip() and row.thinking is None]
-    if not places or any(alarm.kind == "empty" for alarm in found):
+    if not places or any(alarm.kind == "empty" for alarm in raised):
         return []
-    told = f"{len(places):,} of {counted(len(texts.rows), 'completion')} empty (first: {places[0]})"
-    return [Alarm("all arms", "given", f"{told}; they are measured as answers without a word")]
+    count = f"{len(places):,} of {counted(len(texts.rows), 'completion')} empty (first: {places[0]})"
+    return [Alarm("all arms", "given", f"{count}; they are measured as answers without a word")]
 
 
 def _their_scores(texts: Texts, lower: Collection[str]) -> dict[str, Measure]:
@@ -308,8 +309,10 @@ def _gather(texts: Texts) -> tuple[list[Prompt], Rows, list[str]]:
             prompt = replace(prompt, text=known.text, messages=known.messages)
         _refuse_another(row.where, prompt, where, known)
         rows.setdefault(arm, {}).setdefault(row.prompt_id, []).append(row)
-    told = f"{counted(len(reread), 'prompt')} were put in other words to some arms (examples or a template around them)"
-    notes = [f"{told}; they are paired by their hashes, and shown as the first arm saw them"] if reread else []
+    count = (
+        f"{counted(len(reread), 'prompt')} were put in other words to some arms (examples or a template around them)"
+    )
+    notes = [f"{count}; they are paired by their hashes, and shown as the first arm saw them"] if reread else []
     return [prompt for _, prompt in prompts.values()], rows, notes
 
 
@@ -345,7 +348,7 @@ def _refuse_another(where: str, prompt: Prompt, first: str, known: Prompt) -> No
     for key, what in SAID_TWICE.items():
         was, now = getattr(known, key), getattr(prompt, key)
         if was != now:
-            shown = " and ".join(repr(list(one) if isinstance(one, tuple) else one)[:60] for one in (was, now))
+            shown = " and ".join(repr(list(value) if isinstance(value, tuple) else value)[:60] for value in (was, now))
             raise RecordsError(
                 f"{where}: prompt_id {prompt.id!r} {what}: {shown} (the first at {first}); give all of its rows the "
                 "same"
@@ -366,7 +369,9 @@ def _arms(names: Sequence[str], baseline: str | None, rows: Rows) -> list[Arm]:
 
 
 def _common_number(rows: Rows, tell: Listener) -> int:
-    sizes = {(arm, prompt): len(found) for arm, by_prompt in rows.items() for prompt, found in by_prompt.items()}
+    sizes = {
+        (arm, prompt): len(completions) for arm, by_prompt in rows.items() for prompt, completions in by_prompt.items()
+    }
     smallest = min(sizes.values())
     if max(sizes.values()) > smallest:
         arm, prompt = min(sizes, key=lambda key: sizes[key])
@@ -379,15 +384,15 @@ def _common_number(rows: Rows, tell: Listener) -> int:
 
 def _group(prompt: Prompt, rows: Sequence[TextRow]) -> Group:
     completions = tuple(
-        Completion(prompt.id, slot, row.completion, (), (), row.finish_reason, row.thinking)
-        for slot, row in enumerate(rows)
+        Completion(prompt.id, index, row.completion, (), (), row.finish_reason, row.thinking)
+        for index, row in enumerate(rows)
     )
     return answers_apart([Group(prompt, completions)])[0]
 
 
 def _with_given(group: Group, rows: Mapping[str, Sequence[TextRow]]) -> Group:
     of_prompt = rows.get(group.prompt.id, ())
-    return group.having(given=_given([of_prompt[completion.slot] for completion in group.completions]))
+    return group.having(given=_given([of_prompt[completion.sample_index] for completion in group.completions]))
 
 
 def _given(rows: Sequence[TextRow]) -> Given | None:

@@ -8,8 +8,9 @@ from collections.abc import Mapping
 import numpy as np
 
 from evalkit.gate.sides import Side
+from evalkit.metrics.summary import Estimate, Summary
 from evalkit.plumbing.arrays import Array
-from evalkit.records import Arm, Better, Estimate, Sampling, Summary
+from evalkit.records import Arm, Better, Sampling
 from evalkit.suite.gate_policy import Allowance, Policy, Rule
 from tests.report.example import traits_of
 

@@ -11,7 +11,9 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 import evalkit as ek
@@ -316,3 +318,33 @@ def test_a_users_file_is_checked_strictly_and_its_mistakes_are_seen(tmp_path: Pa
     assert len(problems) == 1, told.stdout + told.stderr
     assert "bad.py:2: error: " in problems[0]
     assert "temprature" in problems[0]
+
+
+WRONG: dict[str, tuple[Any, str]] = {
+    "a metric that is None": (lambda: ek.metric(None), "found None; a metric is named by a text"),  # type: ignore[arg-type]
+    "metrics that are a number": (lambda: ek.score(["a"], 5), "found 5; a metric is named by a text"),  # type: ignore[arg-type]
+    "an unknown layout": (lambda: ek.score("x.jsonl", layout="nope"), "layout='nope': it is one of evalkit, inspect"),  # type: ignore[arg-type]
+    "an unknown tokenizer": (lambda: ek.score(["a"], tokenizer="nope"), "tokenizer='nope': it is one of auto"),  # type: ignore[arg-type]
+    "a frame with a null": (
+        lambda: ek.score(pd.DataFrame({"prompt": ["a", "b"], "completion": ["x", float("nan")]})),
+        "row 1 of the frame: completion is empty",
+    ),
+    "a frame with doubled columns": (
+        lambda: ek.score(pd.DataFrame([["a", "x", "y"]], columns=["prompt", "completion", "completion"])),
+        "two columns of the frame are called 'completion'",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", WRONG)
+def test_wrong_arguments_get_one_line(what: str) -> None:
+    call, told = WRONG[what]
+    with pytest.raises(ek.EvalkitError, match=told):
+        call()
+
+
+def test_frames_of_arrow_and_numbers_of_numpy_are_taken_as_they_are() -> None:
+    table = pa.table({"prompt": ["a", "a"], "completion": ["x y", "z"]})
+    assert ek.score(table, "length").estimates["value"].tolist() == [1.5]
+    [row] = ek.score([{"prompt": np.int64(3), "completion": "x"}], "length").values.to_dict("records")
+    assert row["prompt_id"] == "3"

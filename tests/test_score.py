@@ -140,7 +140,7 @@ MISTAKES: list[tuple[str, bytes, str]] = [
     ("not JSON", b"{nonsense\n", "texts.jsonl:1: not valid JSON"),
     ("no object", b"3\n", "texts.jsonl:1: found int"),
     ("not UTF-8", b'{"prompt_id": "p", "prompt": "x", "completion": "\xff"}\n', "texts.jsonl:1: not UTF-8 (byte 50 of the line)"),
-    ("no prompt id", b'{"prompt": "x", "completion": "y"}\n', "texts.jsonl:1: the key 'prompt_id' is missing; found: prompt, completion"),
+    ("no prompt id", b'{"prompt": "x", "completion": "y"}\n', "texts.jsonl:1: the key 'prompt_id' is missing; found: 'prompt', 'completion'"),
     ("no completion", b'{"prompt_id": "p", "prompt": "x"}\n', "either `completion` (a text) or `completions`"),
     ("both forms", b'{"prompt_id": "p", "prompt": "x", "completion": "a", "completions": ["b"]}\n', "either `completion`"),
     ("a number for a list", b'{"prompt_id": "p", "prompt": "x", "completions": 3}\n', "texts.jsonl:1: a completion is 3, which is no text"),

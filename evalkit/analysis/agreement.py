@@ -15,8 +15,9 @@ from scipy import stats as scipy_stats
 
 from evalkit.analysis.intervals import mean_intervals
 from evalkit.metrics.registry import Measure, label
+from evalkit.metrics.summary import Alarm, Difference, Summary
 from evalkit.plumbing.arrays import Array
-from evalkit.records import CONFIDENCE, Alarm, Better, Difference, Summary
+from evalkit.records import CONFIDENCE, Better
 
 ALPHA = 0.05
 """A rise or a fall is one whose Holm-adjusted p is below this."""

@@ -19,9 +19,10 @@ from evalkit.analysis.clusters import clusters_of, sized
 from evalkit.analysis.comparison.openings import opening_along
 from evalkit.analysis.intervals import FEW, units
 from evalkit.analysis.overview import LONG_WORD, Overview, Seen, look_at, raw_arms
+from evalkit.metrics.summary import Alarm
 from evalkit.plumbing.scripts import main_of
 from evalkit.plumbing.tokenizer import SPACED
-from evalkit.records import Alarm, Arm, Group, Groups
+from evalkit.records import Arm, Group, Groups
 
 FALSE_ALARMS = 1e-3
 """Chance of a false alarm of the two tests in a whole run, shared out over arms and shifts of the sample index."""

@@ -57,5 +57,5 @@ def choose(group: Group, n: int, rewards: Array) -> Group:
     """
     rows = np.where(np.isnan(rewards), -np.inf, rewards).reshape(-1, n)
     best: Sequence[int] = (rows.argmax(axis=1) + np.arange(len(rows)) * n).tolist()
-    chosen = [dataclasses.replace(group.completions[sample], slot=index) for index, sample in enumerate(best)]
+    chosen = [dataclasses.replace(group.completions[sample], sample_index=index) for index, sample in enumerate(best)]
     return dataclasses.replace(group, completions=tuple(chosen))

@@ -17,11 +17,12 @@ from evalkit.analysis.intervals import by_cluster
 from evalkit.analysis.voice_mixture import Share, corrections, mixture, shift
 from evalkit.metrics.diversity.voices import predicted_shares
 from evalkit.metrics.embeddings.encoder import Encoder, encode
+from evalkit.metrics.summary import Alarm
 from evalkit.metrics.voices.classifier import ALPHA, VoiceClassifier, train
 from evalkit.metrics.voices.examples import Examples
 from evalkit.plumbing.arrays import Array, finite_fields
 from evalkit.plumbing.progress import Listener
-from evalkit.records import Alarm, Arm, Groups, Voices
+from evalkit.records import Arm, Groups, Voices
 
 
 @dataclass(frozen=True)

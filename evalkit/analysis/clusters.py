@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from evalkit.analysis.intervals import units
 from evalkit.errors import Incomparable
-from evalkit.records import Prompt, Summary
+from evalkit.metrics.summary import Summary
+from evalkit.records import Prompt
 
 
 def clusters_of(prompts: Sequence[Prompt]) -> tuple[str, ...]:

@@ -6,9 +6,11 @@ import statistics
 from dataclasses import dataclass
 from typing import Literal
 
+from evalkit.metrics.declaration import Traits
 from evalkit.metrics.registry import split_variant
+from evalkit.metrics.summary import Difference, Estimate, Summary
 from evalkit.plumbing.arrays import is_number
-from evalkit.records import Better, Difference, Estimate, Summary, Traits
+from evalkit.records import Better
 
 Outcome = Literal["gained", "lost", "unclear", "changed"]
 ALPHA = 0.05

@@ -11,23 +11,11 @@ import numpy as np
 
 from evalkit.analysis.clusters import sized
 from evalkit.analysis.intervals import FEW, Bounds, holm, mean_intervals, mean_p_values, units
-from evalkit.metrics.declaration import VARIANTS
+from evalkit.metrics.declaration import VARIANTS, Traits
 from evalkit.metrics.registry import label, split_variant
+from evalkit.metrics.summary import Alarm, Bar, Crossover, Curve, Difference, Estimate, Reading, Summary
 from evalkit.plumbing.arrays import Array, finite_or_none, nan_for_none
-from evalkit.records import (
-    CONFIDENCE,
-    Alarm,
-    Arm,
-    Bar,
-    Better,
-    Crossover,
-    Curve,
-    Difference,
-    Estimate,
-    Reading,
-    Summary,
-    Traits,
-)
+from evalkit.records import CONFIDENCE, Arm, Better
 
 CEILING, CEILING_TIMES = 0.97, 4
 """Share of k above which a count of up to k says no more, and how many times k would."""

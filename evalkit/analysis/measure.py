@@ -22,12 +22,13 @@ from evalkit.metrics.declaration import Need
 from evalkit.metrics.embeddings.attach import embed_groups, embeddings_of
 from evalkit.metrics.embeddings.encoder import EMBEDDED, Encoder, Floats
 from evalkit.metrics.registry import Measure, in_variant
+from evalkit.metrics.summary import Alarm, Bar
 from evalkit.metrics.text_sets import words_of
 from evalkit.plumbing.arrays import Array
 from evalkit.plumbing.by_row import by_row, is_portable, is_shared
 from evalkit.plumbing.lazily import each
 from evalkit.plumbing.progress import Listener
-from evalkit.records import Alarm, Arm, Bar, Group, Groups, Variant
+from evalkit.records import Arm, Group, Groups, Variant
 
 FEWEST_PROMPTS = 3
 """Prompts below which nothing can be said across prompts."""

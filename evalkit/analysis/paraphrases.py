@@ -14,7 +14,8 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from itertools import combinations, pairwise
 
-from evalkit.records import Alarm, Prompt
+from evalkit.metrics.summary import Alarm
+from evalkit.records import Prompt
 
 MOST = 0.5
 """Of all prompts, so many or more must look like paraphrases."""

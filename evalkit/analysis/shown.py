@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from evalkit.records import Group, Summary
+from evalkit.metrics.summary import Summary
+from evalkit.records import Group
 
 MOST = 200_000
 """Completions on a page; of more its blocks alone would take over 30 MB, and minutes to pack."""

@@ -9,7 +9,8 @@ import numpy as np
 import pyarrow as pa
 
 from evalkit.analysis.measure import Measurements
-from evalkit.records import Groups, Summary
+from evalkit.metrics.summary import Summary
+from evalkit.records import Groups
 
 TEXT, NUMBER = pa.string(), pa.float64()
 SCORES = pa.schema({"arm": TEXT, "prompt_id": TEXT, "slot": pa.int64(), "score": TEXT, "value": NUMBER})
@@ -20,7 +21,7 @@ def score_rows(groups: Groups, measurements: Measurements) -> Iterator[dict[str,
     """Column -> cells, a row a score and completion; table by table, an arm a table."""
     for score, by_arm in measurements.scores.items():
         for arm, arrays in by_arm.items():
-            samples = [[one.slot for one in group.completions] for group in groups[arm]]
+            samples = [[completion.sample_index for completion in group.completions] for group in groups[arm]]
             sizes = list(map(len, samples))
             prompts = [seen.prompt.id for seen in measurements.overview[arm]]
             yield {

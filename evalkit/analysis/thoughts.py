@@ -45,5 +45,7 @@ def _thoughts(index: int, group: Group) -> Group:
     known = [thought for thought in thinking if thought is not None]
     if len(known) < len(thinking):
         known = []
-    completions = tuple(replace(one, text=text) for one, text in zip(group.completions, known, strict=False))
+    completions = tuple(
+        replace(completion, text=text) for completion, text in zip(group.completions, known, strict=False)
+    )
     return Group(group.prompt, completions, tokenizer=group.tokenizer)

@@ -10,8 +10,8 @@ from evalkit.analysis.completion_scores import UNSCORED_SHARE
 from evalkit.analysis.sampled_arms import SampledArms
 from evalkit.metrics.embeddings.encoder import Encoder, unread_share
 from evalkit.metrics.registry import Measure, label
+from evalkit.metrics.summary import Alarm
 from evalkit.plumbing.arrays import Array
-from evalkit.records import Alarm
 
 UNREAD_SHARE = 0.1
 """From this share of letters that the encoder cannot read on, measures of meaning are spoiled."""

@@ -7,13 +7,12 @@ or shapes are not those of its base would be loaded in part or not at all, and s
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from evalkit.checkpoints.folder import check, fingerprint, is_url, locate
+from evalkit.checkpoints.folder import check, fingerprint, is_url, locate, read_json_object
 from evalkit.checkpoints.folder import file_hash as hash_of
 from evalkit.checkpoints.spec import CheckpointSpec
 from evalkit.errors import CheckpointError
@@ -56,21 +55,16 @@ def resolve_adapter(folder: Path, spec: CheckpointSpec) -> tuple[Path, Adapter]:
     named, base = _find_base(folder, config, spec)
     _check_shapes(folder, config, base)
     _check_vocabulary(folder, base)
-    own = hashlib.sha256()
+    digest = hashlib.sha256()
     for path in sorted({path for pattern in IDENTITY_FILES for path in folder.glob(pattern) if path.is_file()}):
-        own.update(f"{path.name}\0{hash_of(path)}\0".encode())
-    return base, Adapter(str(folder), own.hexdigest(), named, fingerprint(base))
+        digest.update(f"{path.name}\0{hash_of(path)}\0".encode())
+    return base, Adapter(str(folder), digest.hexdigest(), named, fingerprint(base))
 
 
 def read_adapter_config(folder: Path) -> dict[str, Any]:
     """adapter_config.json. Raises `CheckpointError` where it cannot be read or tells no rank."""
     path = folder / CONFIG
-    try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise CheckpointError(f"{path} cannot be read: {error}") from None
-    if not isinstance(config, dict):
-        raise CheckpointError(f"{path} is not a JSON object")
+    config = read_json_object(path)
     if config.get("peft_type") != "LORA":
         raise CheckpointError(f"{path}: peft_type is {config.get('peft_type')!r}; evalkit serves LORA alone; {MERGE}")
     for where, rank in [("r", config.get("r")), *dict(config.get("rank_pattern") or {}).items()]:
@@ -81,13 +75,15 @@ def read_adapter_config(folder: Path) -> dict[str, Any]:
 
 def vllm_rank(checkpoints: Sequence[Checkpoint]) -> int:
     """The smallest `max_lora_rank` under which vLLM serves all adapters among these; 0 where there are none."""
-    largest = max((_largest_rank(one.adapter) for one in checkpoints if one.adapter is not None), default=0)
+    largest = max(
+        (_largest_rank(checkpoint.adapter) for checkpoint in checkpoints if checkpoint.adapter is not None), default=0
+    )
     return next((allowed for allowed in (0, *VLLM_RANKS) if allowed >= largest), largest)
 
 
 def changed_modules(checkpoints: Sequence[Checkpoint]) -> list[str]:
     """Last names of the modules that any adapter among these changes: `q_proj`, `down_proj`."""
-    adapters = [Path(one.adapter.location) for one in checkpoints if one.adapter is not None]
+    adapters = [Path(checkpoint.adapter.location) for checkpoint in checkpoints if checkpoint.adapter is not None]
     return sorted({module.rpartition(".")[2] for folder in adapters for module, _, _ in _pairs(folder)})
 
 
@@ -95,10 +91,10 @@ def refused_by_vllm(adapter: Adapter) -> str | None:
     """What of an adapter vLLM does not serve; None where it serves it."""
     folder = Path(adapter.location)
     config = read_adapter_config(folder)
-    found = [name for name in NOT_IN_VLLM if config.get(name)]
-    found += [name for name in sorted(config) if name.startswith("use_") and name != "use_rslora" and config[name]]
-    if found:
-        return f"vLLM does not serve {listed(found)} of {folder / CONFIG}"
+    unserved = [name for name in NOT_IN_VLLM if config.get(name)]
+    unserved += [name for name in sorted(config) if name.startswith("use_") and name != "use_rslora" and config[name]]
+    if unserved:
+        return f"vLLM does not serve {listed(unserved)} of {folder / CONFIG}"
     if _largest_rank(adapter) > VLLM_RANKS[-1]:
         return f"vLLM serves adapters up to rank {VLLM_RANKS[-1]}, and {folder} has {_largest_rank(adapter)}"
     outside = sorted({module for module, _, _ in _pairs(folder) if not _in_a_layer(module)})
@@ -139,8 +135,8 @@ def _unserved(config: Mapping[str, Any]) -> str | None:
 
 def _find_base(folder: Path, config: Mapping[str, Any], spec: CheckpointSpec) -> tuple[str, Path]:
     """What the base is called, and its folder."""
-    told = config.get("base_model_name_or_path")
-    named = spec.base or told
+    base_name = config.get("base_model_name_or_path")
+    named = spec.base or base_name
     if not named or not isinstance(named, str):
         raise CheckpointError(f"{folder / CONFIG} names no base (base_model_name_or_path); name it with `base:`")
     if is_url(named):
@@ -182,9 +178,9 @@ def _pairs(folder: Path) -> Iterator[tuple[str, Shape, Shape]]:
     """(module, shape of its lora_A [r, in], shape of its lora_B [out, r]) of all that an adapter changes."""
     path = folder / WEIGHTS
     if not path.is_file():
-        other = [one.name for one in folder.glob("adapter_model.*")]
-        found = f" (only {', '.join(other)}: convert it, evalkit loads no pickles)" if other else ""
-        raise CheckpointError(f"{folder} has no {WEIGHTS}{found}")
+        other = [path.name for path in folder.glob("adapter_model.*")]
+        hint = f" (only {', '.join(other)}: convert it, evalkit loads no pickles)" if other else ""
+        raise CheckpointError(f"{folder} has no {WEIGHTS}{hint}")
     shapes = dict(_shapes(path))
     for name, down in shapes.items():
         module, sign, kind = name.partition(".lora_A")
@@ -217,8 +213,8 @@ _LAYER = re.compile(r"(?:^|\.)(\w+\.\d+\..+)$")
 
 def _tail(name: str) -> str:
     """A weight's name from its layer on: what stands before differs between a file and the loaded network."""
-    found = _LAYER.search(name)
-    return found[1] if found else name
+    match = _LAYER.search(name)
+    return match[1] if match else name
 
 
 def _in_a_layer(module: str) -> bool:
@@ -229,10 +225,10 @@ def _check_vocabulary(folder: Path, base: Path) -> None:
     """See that a tokenizer in the adapter's folder has the base's tokens. Raises `CheckpointError`."""
     if not _has_tokenizer(folder):
         return
-    own, theirs = _vocabulary(folder), _vocabulary(base)
-    if own == theirs:
+    vocabulary, base_vocabulary = _vocabulary(folder), _vocabulary(base)
+    if vocabulary == base_vocabulary:
         return
-    added = sorted(set(own) - set(theirs))
+    added = sorted(set(vocabulary) - set(base_vocabulary))
     what = f"has tokens that its base has not ({', '.join(added[:3])}{', ...' * (len(added) > 3)})"
     raise CheckpointError(
         f"the tokenizer in the adapter's folder {folder} {what if added else 'numbers its tokens as its base does not'}"

@@ -21,8 +21,8 @@ def in_transcript(frame: Frame, turns: Sequence[Message]) -> str:
         "\n".join((_turn(frame, "user", shot.prompt), _turn(frame, "assistant", shot.completion)))
         for shot in frame.examples
     ]
-    asked = "\n".join([*(_turn(frame, turn.role, turn.content) for turn in turns), turn_opening(frame, "assistant")])
-    return "\n\n".join([*shots, asked])
+    dialogue = "\n".join([*(_turn(frame, turn.role, turn.content) for turn in turns), turn_opening(frame, "assistant")])
+    return "\n\n".join([*shots, dialogue])
 
 
 def turn_opening(frame: Frame, role: str) -> str:
@@ -46,13 +46,13 @@ def chat_turns(name: str, spec: CheckpointSpec, prompt: Prompt) -> tuple[tuple[s
     Raises `CheckpointError` when prompt and checkpoint both have a system turn: which of them holds is not for us to
     choose.
     """
-    own = [(turn.role, turn.content) for turn in prompt.turns]
-    if spec.system and own[0][0] == "system":
+    prompt_turns = [(turn.role, turn.content) for turn in prompt.turns]
+    if spec.system and prompt_turns[0][0] == "system":
         raise CheckpointError(
             f"prompt {prompt.id!r} has a system turn, and checkpoint {name!r} a `system` message: only one can "
             "be said; leave one of the two out"
         )
-    turns = [("system", spec.system), *own] if spec.system else own
+    turns = [("system", spec.system), *prompt_turns] if spec.system else prompt_turns
     return tuple(merged(turns) if spec.system_into_user else turns)
 
 

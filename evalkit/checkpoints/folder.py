@@ -71,8 +71,8 @@ def check(folder: Path, trust_remote_code: bool = False) -> None:
     weights = sorted(folder.glob("*.safetensors"))
     if not weights:
         other = [path.name for path in folder.glob("*.bin")]
-        found = f" (only {', '.join(other)}: convert it, evalkit loads no pickles)" if other else ""
-        raise CheckpointError(f"{folder} has no *.safetensors{found}")
+        hint = f" (only {', '.join(other)}: convert it, evalkit loads no pickles)" if other else ""
+        raise CheckpointError(f"{folder} has no *.safetensors{hint}")
     _check_index(folder)
     for path in weights:
         _check_weights(path)
@@ -81,17 +81,20 @@ def check(folder: Path, trust_remote_code: bool = False) -> None:
 def read_config(folder: Path) -> dict[str, Any]:
     """config.json of a checkpoint. Raises `CheckpointError` when it is missing or no JSON object."""
     path = folder / "config.json"
+    if not path.exists():
+        raise CheckpointError(f"{folder} has no config.json; a checkpoint is a folder that save_pretrained wrote")
+    return read_json_object(path)
+
+
+def read_json_object(path: Path) -> dict[str, Any]:
+    """Raises `CheckpointError` where the file cannot be read or holds something else."""
     try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise CheckpointError(
-            f"{folder} has no config.json; a checkpoint is a folder that save_pretrained wrote"
-        ) from None
+        fields = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise CheckpointError(f"{path} cannot be read: {error}") from None
-    if not isinstance(config, dict):
+    if not isinstance(fields, dict):
         raise CheckpointError(f"{path} is not a JSON object")
-    return config
+    return fields
 
 
 def context_length(checkpoint: Checkpoint) -> int | None:
@@ -161,11 +164,11 @@ def _as_told(spec: CheckpointSpec, facts: Mapping[str, str]) -> Served:
 
 
 def _from_plugin(source: str, plugin: str, rest: str) -> Path:
-    found = {entry.name: entry for entry in entry_points(group="evalkit.checkpoints")}
-    if plugin not in found:
-        raise CheckpointError(f"{source!r}: there is no source of checkpoints {plugin!r}; known: {', '.join(found)}")
+    plugins = {entry.name: entry for entry in entry_points(group="evalkit.checkpoints")}
+    if plugin not in plugins:
+        raise CheckpointError(f"{source!r}: there is no source of checkpoints {plugin!r}; known: {', '.join(plugins)}")
     try:
-        return cast(Path, found[plugin].load()(rest))
+        return cast(Path, plugins[plugin].load()(rest))
     except KeyError as error:
         raise CheckpointError(f"{source!r}: {error.args[0]}") from None
 

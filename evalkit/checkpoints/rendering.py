@@ -68,7 +68,7 @@ def _check_server(checkpoint: Checkpoint, spec: CheckpointSpec) -> None:
 
 
 def _key(checkpoint: Checkpoint, spec: CheckpointSpec, prompts: Sequence[Prompt]) -> str:
-    asked: list[Any] = [
+    content: list[Any] = [
         checkpoint.fingerprint,
         spec.kind,
         spec.frame.model_dump(exclude={"transcript"}),
@@ -77,8 +77,8 @@ def _key(checkpoint: Checkpoint, spec: CheckpointSpec, prompts: Sequence[Prompt]
     ]
     turns = [[(turn.role, turn.content) for turn in prompt.messages] for prompt in prompts]
     if any(turns) or spec.chat_template_kwargs or spec.system_into_user:
-        asked += [turns, spec.frame.transcript, spec.chat_template_kwargs, spec.system_into_user]
-    decides = json.dumps([version("transformers"), version("tokenizers"), *asked])
+        content += [turns, spec.frame.transcript, spec.chat_template_kwargs, spec.system_into_user]
+    decides = json.dumps([version("transformers"), version("tokenizers"), *content])
     return hashlib.sha256(decides.encode()).hexdigest()
 
 

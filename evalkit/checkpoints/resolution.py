@@ -9,10 +9,11 @@ from pathlib import Path
 
 from evalkit.checkpoints.adapters import is_adapter, resolve_adapter
 from evalkit.checkpoints.folder import _as_told, check, fingerprint, is_url, locate
-from evalkit.checkpoints.servers import base_url, identify
+from evalkit.checkpoints.pools import identify_pool
+from evalkit.checkpoints.servers import Served, base_url, identify
 from evalkit.checkpoints.spec import CheckpointSpec
 from evalkit.errors import CheckpointError, ServerError
-from evalkit.records import Adapter, Checkpoint
+from evalkit.records import Adapter, Checkpoint, Serving
 
 
 def resolve(name: str, spec: CheckpointSpec, remembered: Mapping[str, str] | None = None) -> Checkpoint:
@@ -22,7 +23,7 @@ def resolve(name: str, spec: CheckpointSpec, remembered: Mapping[str, str] | Non
     Raises `CheckpointError`: missing, broken, incompatible; `ServerError`: a server that does not answer.
     """
     try:
-        if is_url(spec.path):
+        if spec.pool or is_url(spec.source):
             return _remote(name, spec, remembered)
         folder, adapter = find_weights(spec)
     except CheckpointError as error:
@@ -30,9 +31,9 @@ def resolve(name: str, spec: CheckpointSpec, remembered: Mapping[str, str] | Non
     return Checkpoint(
         name=name,
         kind=spec.kind,
-        source=spec.path,
+        source=spec.source,
         location=str(folder),
-        model=spec.path,
+        model=spec.source,
         revision=spec.revision,
         fingerprint=fingerprint(folder) if adapter is None else _fingerprint(adapter),
         dtype=spec.dtype,
@@ -43,11 +44,11 @@ def resolve(name: str, spec: CheckpointSpec, remembered: Mapping[str, str] | Non
 
 def find_weights(spec: CheckpointSpec) -> tuple[Path, Adapter | None]:
     """The folder of whole weights, and the adapter that changes them; both are checked. Raises `CheckpointError`."""
-    folder = locate(spec.path, spec.revision)
+    folder = locate(spec.source, spec.revision)
     if is_adapter(folder):
         return resolve_adapter(folder, spec)
     if spec.base is not None:
-        raise CheckpointError(f"{spec.path} is no LoRA adapter (it has no adapter_config.json); leave out `base:`")
+        raise CheckpointError(f"{spec.source} is no LoRA adapter (it has no adapter_config.json); leave out `base:`")
     check(folder, spec.trust_remote_code)
     return folder, None
 
@@ -59,19 +60,31 @@ def _fingerprint(adapter: Adapter) -> str:
 
 def _remote(name: str, spec: CheckpointSpec, remembered: Mapping[str, str] | None) -> Checkpoint:
     try:
-        served = identify(base_url(spec.path), spec.model) if remembered is None else _as_told(spec, remembered)
+        served = _asked(spec) if remembered is None else _as_told(spec, remembered)
     except ServerError as error:
         raise ServerError(f"checkpoint {name!r}: {error}") from error
-    told = json.dumps([spec.path, served.model, sorted(served.facts.items())])
+    # Which servers, and how many of them, is no part of what a pool is.
+    source = "a pool of servers" if spec.pool else spec.source
+    identity = json.dumps([source, served.model, sorted(served.facts.items())])
     return Checkpoint(
         name=name,
         kind=spec.kind,
-        source=spec.path,
-        location=spec.path,
+        source=source,
+        location=spec.source,
         model=served.model,
         revision=None,
-        fingerprint=hashlib.sha256(told.encode()).hexdigest(),
+        fingerprint=hashlib.sha256(identity.encode()).hexdigest(),
         dtype=spec.dtype,
         served=tuple(sorted(served.facts.items())),
         names_weights=served.names_weights,
+        serving=Serving(spec.pool, spec.concurrency, spec.timeout),
     )
+
+
+def _asked(spec: CheckpointSpec) -> Served:
+    if not spec.pool:
+        return identify(base_url(spec.source), spec.model)
+    for url in spec.pool:
+        if not is_url(url):
+            raise CheckpointError(f"path lists {url!r}, which is no server; a pool is of URLs alone")
+    return identify_pool([base_url(url) for url in spec.pool], spec.model)

@@ -54,6 +54,8 @@ class Served:
     """Without what changes from request to request."""
     names_weights: bool
     """Whether other weights would change the facts."""
+    is_listed: bool = True
+    """Whether it stands among the models that the server lists."""
 
 
 def identify(url: str, model: str = "", keys: tuple[str, ...] = KEYS) -> Served:
@@ -65,12 +67,17 @@ def identify(url: str, model: str = "", keys: tuple[str, ...] = KEYS) -> Served:
         cards = _cards(client, url)
         name = model or only_model(list(cards), url)
         card = cards.get(name, {"id": name})
-        facts = _chosen(card, CARD) | _chosen(card.get("meta"), META)
-        where, told = PLACES.get(str(card.get("owned_by")), ELSEWHERE)
-        facts |= _chosen(_more(client, url, where), told)
+        facts = card_facts(card)
+        where, names = PLACES.get(str(card.get("owned_by")), ELSEWHERE)
+        facts |= _chosen(_more(client, url, where), names)
         known = str(card.get("owned_by")) in PLACES
         digest = None if known else _ollama_digest(_more(client, url, "api/tags"), name)
-    return Served(name, facts | ({"digest": digest} if digest else {}), digest is not None)
+    return Served(name, facts | ({"digest": digest} if digest else {}), digest is not None, name in cards)
+
+
+def card_facts(card: Mapping[str, Any]) -> dict[str, str]:
+    """What a server's list of models tells of one of them, without what changes from request to request."""
+    return _chosen(card, CARD) | _chosen(card.get("meta"), META)
 
 
 def url_fault(url: str) -> str:
@@ -151,17 +158,17 @@ def _more(client: OpenAI, url: str, path: str) -> Any:
         return None
 
 
-def _chosen(told: Any, names: tuple[str, ...]) -> dict[str, str]:
-    found = told if isinstance(told, Mapping) else {}
-    return {name: _brief(str(found[name])) for name in names if found.get(name) not in (None, "")}
+def _chosen(answer: Any, names: tuple[str, ...]) -> dict[str, str]:
+    fields = answer if isinstance(answer, Mapping) else {}
+    return {name: _brief(str(fields[name])) for name in names if fields.get(name) not in (None, "")}
 
 
 def _brief(text: str) -> str:
     return text if len(text) <= LONGEST else f"sha256 {hashlib.sha256(text.encode()).hexdigest()[:16]}"
 
 
-def _ollama_digest(told: Any, name: str) -> str | None:
-    models = told.get("models") if isinstance(told, Mapping) else None
+def _ollama_digest(answer: Any, name: str) -> str | None:
+    models = answer.get("models") if isinstance(answer, Mapping) else None
     rows = [row for row in models if isinstance(row, Mapping)] if isinstance(models, list) else []
-    found = next((row.get("digest") for row in rows if name in (row.get("name"), row.get("model"))), None)
-    return str(found) if found else None
+    digest = next((row.get("digest") for row in rows if name in (row.get("name"), row.get("model"))), None)
+    return str(digest) if digest else None

@@ -5,10 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, JsonValue, WithJsonSchema, field_validator, model_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    JsonValue,
+    PlainSerializer,
+    PlainValidator,
+    WithJsonSchema,
+    field_validator,
+    model_validator,
+)
 
 from evalkit.plumbing.typed_yaml import Part
-from evalkit.records import Kind
+from evalkit.records import CONCURRENCY, TIMEOUT, Kind
 
 NOT_FOR_TEMPLATES = (
     "add_generation_prompt", "chat_template", "continue_final_message", "conversation", "documents", "max_length",
@@ -33,6 +42,21 @@ Texts = Annotated[
 ]
 
 
+def _place(value: Any) -> Any:
+    """A list of one is a pool too: it can grow without becoming another checkpoint."""
+    names = value if isinstance(value, list | tuple) else (value,)
+    if not names or not all(isinstance(name, str) and name for name in names):
+        raise ValueError(f"found {value!r}; it must be text (put it in quotes), or a list of servers' URLs")
+    return value if isinstance(value, str) else tuple(names)
+
+
+Place = Annotated[
+    str | tuple[str, ...],
+    PlainValidator(_place),
+    PlainSerializer(lambda place: place),
+    WithJsonSchema(_listed({"type": "string", "minLength": 1})),
+]
+"""Where a checkpoint is: one name, or the URLs of a pool of servers."""
 Temperatures = Annotated[
     tuple[Annotated[float, Field(ge=0, le=2, allow_inf_nan=False)], ...],
     BeforeValidator(_as_list),
@@ -109,11 +133,26 @@ class BestOf(Part):
     """Folder, hub id or `lab:NAME` of the reward model that chooses."""
 
 
+class Price(Part):
+    """What a million tokens cost; it changes no samples."""
+
+    input: float = Field(ge=0, allow_inf_nan=False)
+    """Of prompt tokens."""
+    output: float = Field(ge=0, allow_inf_nan=False)
+    """Of completion tokens."""
+    currency: str = Field("USD", pattern=r"^[A-Z]{3}$")
+
+    def of(self, prompt_tokens: float, completion_tokens: float) -> float:
+        """What so many tokens cost."""
+        return (prompt_tokens * self.input + completion_tokens * self.output) / 1e6
+
+
 class CheckpointSpec(Part):
     """A checkpoint, and how prompts are put to it."""
 
-    path: str = Field(min_length=1)
-    """Local folder, hub id, `lab:NAME`, or the URL of an OpenAI-compatible server (http://host:port/v1)."""
+    path: Place
+    """Local folder, hub id, `lab:NAME`, or the URL of an OpenAI-compatible server (http://host:port/v1); a list of URLs
+    is a pool of servers of one model."""
     kind: Kind
     """`base`: asked through a frame; `tuned`: asked through its chat template."""
     revision: str | None = None
@@ -140,9 +179,27 @@ class CheckpointSpec(Part):
     """Keep the best of several completions by a reward model."""
     thinking: ThinkingMarks | None = None
     """For a checkpoint that thinks before it answers; a server may tell both apart by itself."""
+    concurrency: int = Field(CONCURRENCY, ge=1, le=1024)
+    """Requests in flight at once, to each of its servers."""
+    timeout: float = Field(TIMEOUT, gt=0, le=86400)
+    """Seconds that one request to a server may take before it is made anew."""
+    price: Price | None = None
+    """Of its tokens; the dry run and the report then say what they cost."""
+
+    @property
+    def source(self) -> str:
+        """Where it is, in one name: of a pool its first server."""
+        return self.path if isinstance(self.path, str) else self.path[0]
+
+    @property
+    def pool(self) -> tuple[str, ...]:
+        """The URLs of a pool of servers; empty where the path is one name."""
+        return () if isinstance(self.path, str) else self.path
 
     @model_validator(mode="after")
     def _has_a_chat_template(self) -> CheckpointSpec:
+        if repeated := next((url for url in self.pool if self.pool.count(url) > 1), None):
+            raise ValueError(f"path lists {repeated} twice; name each server of a pool once")
         taken = next((name for name in self.chat_template_kwargs if name in NOT_FOR_TEMPLATES), None)
         if taken is not None:
             raise ValueError(f"chat_template_kwargs.{taken} is evalkit's to say; only what the template itself reads")

@@ -50,10 +50,13 @@ def lines(path: Path) -> Iterator[tuple[bytes, Row]]:
 def trainings_of(checkpoints: Iterable[Checkpoint]) -> tuple[Training, ...]:
     """The trainings of those that carry the log of theirs."""
     local = [checkpoint for checkpoint in checkpoints if not checkpoint.is_remote]
-    found = [
-        read_training(one.name, Path(one.location if one.adapter is None else one.adapter.location)) for one in local
+    trainings = [
+        read_training(
+            checkpoint.name, Path(checkpoint.location if checkpoint.adapter is None else checkpoint.adapter.location)
+        )
+        for checkpoint in local
     ]
-    return tuple(training for training in found if training)
+    return tuple(training for training in trainings if training)
 
 
 def read_training(checkpoint: str, policy: Path) -> Training | None:
@@ -93,11 +96,11 @@ def _is_usable(value: object) -> TypeGuard[float]:
 
 def _row(line: bytes) -> Row | None:
     try:
-        found = json.loads(line)
+        row = json.loads(line)
     except ValueError:
         return None
-    whole = line.endswith(b"\n") and isinstance(found, dict) and not {*STEPS}.isdisjoint(found)
-    return found if whole else None
+    whole = line.endswith(b"\n") and isinstance(row, dict) and not {*STEPS}.isdisjoint(row)
+    return row if whole else None
 
 
 @dataclass(frozen=True, slots=True)

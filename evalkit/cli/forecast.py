@@ -52,8 +52,21 @@ def _lines(expected: Forecast, prices: tuple[float, float] | None) -> Iterator[s
         likely, most = expected.cost(*prices)
         by = f"{prices[0]:g} and {prices[1]:g} for a million tokens"
         yield f"Cost: about {_sum(likely)}, at most {_sum(most)} ({by})."
+    elif expected.stated_costs():
+        yield from _stated(expected)
     if not all(arm.is_exact for arm in expected.arms):
-        yield "A server's prompt tokens are guessed: four letters each."
+        yield "A server's prompt tokens are guessed: by what it counted the last time, else four letters each."
+
+
+def _stated(expected: Forecast) -> Iterator[str]:
+    """What it costs by the suite's own prices, and whose prices are not stated."""
+    for currency, (likely, most) in expected.stated_costs().items():
+        yield f"Cost by the stated prices: about {_sum(likely)} {currency}, at most {_sum(most)} {currency}."
+    unstated = [arm.arm for arm in expected.arms if arm.price is None and arm.missing]
+    if unstated:
+        yield f"No price is stated for {listed(unstated)}."
+    if any(arm.expected_tokens is None for arm in expected.arms if arm.price is not None):
+        yield "Where nothing is known of lengths, all completions are reckoned as long as they may be."
 
 
 def _sum(money: float) -> str:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from evalkit.cli.tracking import Log
-    from evalkit.gate.judged import Judged
+    from evalkit.gate.ruling import Ruling
     from evalkit.plumbing.progress import Listener
     from evalkit.suite.gate_policy import Inconclusive
     from evalkit.suite.schema import Suite
@@ -68,14 +68,14 @@ def gate(run: str, baseline: str | None, policy_file: Path | None, arms: tuple[s
     if least_common is not None and not common_prompts:
         raise click.UsageError("--least-common goes with --common-prompts")
     try:
-        judged = _judge(run, baseline, policy_file, arms, inconclusive, common_prompts, least_common)
-        _leave_verdict(judged, run, junit, markdown)
+        ruling = _judge(run, baseline, policy_file, arms, inconclusive, common_prompts, least_common)
+        _leave_verdict(ruling, run, junit, markdown)
     except EvalkitError as error:
         _leave_failure(error, run, baseline, as_json, junit, markdown)
         raise
     # Whoever reads the output may go away; the files are there by now.
-    _tell(judged, as_json)
-    sys.exit(judged.exit_code)
+    _tell(ruling, as_json)
+    sys.exit(ruling.exit_code)
 
 
 def _judge(
@@ -86,9 +86,9 @@ def _judge(
     inconclusive: str | None,
     common_prompts: bool,
     least_common: float | None,
-) -> Judged:
+) -> Ruling:
     from evalkit.gate.baselines import chosen_policy, read_side
-    from evalkit.gate.judged import judge_sides
+    from evalkit.gate.ruling import judge_sides
     from evalkit.gate.sides import read_pair
 
     new = read_side(run)
@@ -99,16 +99,16 @@ def _judge(
     return judge_sides(new, old, policy, source, pairs, undecided, common_prompts, least_common)
 
 
-def _leave_verdict(judged: Judged, run: str, junit: Path | None, markdown: Path | None) -> None:
+def _leave_verdict(ruling: Ruling, run: str, junit: Path | None, markdown: Path | None) -> None:
     """Write the files that were asked for, and the step's outputs. Raises `StoreError`."""
     from evalkit.gate.formats.junit import to_junit
     from evalkit.gate.formats.markdown import to_markdown
 
     if markdown is not None:
-        write_file(markdown, to_markdown(judged.verdict).encode("utf-8", "replace"))
+        write_file(markdown, to_markdown(ruling.verdict).encode("utf-8", "replace"))
     if junit is not None:
-        write_file(junit, to_junit(judged.verdict, judged.inconclusive, datetime.now(UTC)))
-    _set_outputs(judged.verdict.outcome, judged.exit_code, run)
+        write_file(junit, to_junit(ruling.verdict, ruling.inconclusive, datetime.now(UTC)))
+    _set_outputs(ruling.verdict.outcome, ruling.exit_code, run)
 
 
 def _leave_failure(
@@ -140,20 +140,20 @@ def _leave_failure(
         click.echo(failure_annotation(failure), err=as_json)
 
 
-def _tell(judged: Judged, as_json: bool) -> None:
+def _tell(ruling: Ruling, as_json: bool) -> None:
     if as_json:
         from evalkit.gate.formats.as_json import to_json
 
-        click.echo(to_json(judged.verdict, judged.exit_code, judged.policy))
+        click.echo(to_json(ruling.verdict, ruling.exit_code, ruling.policy))
     else:
         from evalkit.gate.formats.terminal import show
 
-        show(judged.verdict, judged.policy)
+        show(ruling.verdict, ruling.policy)
     if _on_github():
         from evalkit.gate.formats.github import to_annotations
 
         # With --json, standard output is for the program that reads it; the runner reads both.
-        for line in to_annotations(judged.verdict):
+        for line in to_annotations(ruling.verdict):
             click.echo(line, err=as_json)
 
 
@@ -196,11 +196,11 @@ def power(suite: Path, pilot: str, loss: float, chance: float, policy_file: Path
     from evalkit.suite.gate_policy import DEFAULT, read_policy
     from evalkit.suite.schema import load_suite
 
-    asked = load_suite(suite)
-    policy = read_policy(policy_file) if policy_file is not None else asked.gate or DEFAULT
+    loaded_suite = load_suite(suite)
+    policy = read_policy(policy_file) if policy_file is not None else loaded_suite.gate or DEFAULT
     side = read_side(pilot)
     pairs = [read_pair(text, side, side) for text in arms]
-    show(plan_size(asked, pilot, policy, loss, chance, pairs, Quiet()), loss, chance)
+    show(plan_size(loaded_suite, pilot, policy, loss, chance, pairs, Quiet()), loss, chance)
 
 
 def decide_early(suite: Suite, policy_file: Path, baseline: str | None, engine: str, out: Path | None, log: Log,
@@ -222,7 +222,7 @@ def decide_early(suite: Suite, policy_file: Path, baseline: str | None, engine: 
         click.echo(decided.run.report)
     else:
         show(decided.verdict, str(policy_file))
-        click.echo(f"Asked {decided.asked} of {decided.planned} prompts. Report: {decided.run.report}")
+        click.echo(f"Asked {decided.prompts_asked} of {decided.prompts_planned} prompts. Report: {decided.run.report}")
     sys.exit(exit_code(decided.verdict, policy.inconclusive))
 
 
@@ -246,10 +246,12 @@ def baseline_list() -> None:
     """List the baselines that are saved here."""
     from evalkit.gate.baselines import saved
 
-    for found in saved():
-        summary = found.side.summary
+    for baseline in saved():
+        summary = baseline.side.summary
         arms = ", ".join(arm.name for arm in summary.arms)
-        click.echo(f"{found.name}  {summary.suite}, {len(summary.prompts)} prompts, arms {arms}, {found.size:,} bytes")
+        click.echo(
+            f"{baseline.name}  {summary.suite}, {len(summary.prompts)} prompts, arms {arms}, {baseline.size:,} bytes"
+        )
 
 
 @baseline.command("show")
@@ -263,9 +265,9 @@ def baseline_show(name: str) -> None:
     from evalkit.gate.baselines import load
     from evalkit.report.wording import label, value_text
 
-    found = load(name)
+    baseline = load(name)
     table = Table("measure", "arm", "value", "prompts", "completions", box=None, header_style="bold")
-    for estimate in found.side.summary.estimates:
+    for estimate in baseline.side.summary.estimates:
         counts = (str(estimate.prompts), str(estimate.samples))
         table.add_row(*(Text(cell) for cell in (label(estimate.metric), estimate.arm, value_text(estimate), *counts)))
     Console().print(table)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import wraps
 from typing import TYPE_CHECKING, Any
@@ -20,6 +20,25 @@ engine_option = click.option(
     metavar="NAME",
     help="vllm, transformers, openai, or auto: vllm where installed.",
 )
+
+
+def pairs_of(form: str, texts: Iterable[str], example: str = "") -> dict[str, str]:
+    """What stands left of each `=` -> what stands right of it. `form`: what a pair looks like, as in `NAME=PATH`.
+
+    Raises `BadParameter`.
+    """
+    pairs = {}
+    for text in texts:
+        left, equals, right = text.partition("=")
+        if not (left and equals and right):
+            raise click.BadParameter(f"{text!r} is not of the form {form}{example and f', as in {example}'}")
+        pairs[left] = right
+    return pairs
+
+
+def columns_of(given: Iterable[str], example: str) -> dict[str, str]:
+    """Field -> column of FIELD=COLUMN, several of them after commas. Raises `BadParameter`."""
+    return pairs_of("FIELD=COLUMN", (pair.strip() for text in given for pair in text.split(",")), example)
 
 
 def output_options(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from evalkit.cli.errors import Command
+from evalkit.plumbing.prose import counted
 
 
 @click.command(cls=Command)
@@ -25,7 +26,7 @@ def publish(runs: tuple[Path, ...], place: str) -> None:
 
     if "://" in place:
         listed = publish_to_hub(runs, place)
-        click.echo(f"Site: {place} ({len(listed)} runs; a place that was made now is private)")
+        click.echo(f"Site: {place} ({counted(len(listed), 'run')}; a place that was made now is private)")
     else:
         listed = publish_to_folder(runs, Path(place))
-        click.echo(f"Site: {Path(place) / 'index.html'} ({len(listed)} runs)")
+        click.echo(f"Site: {Path(place) / 'index.html'} ({counted(len(listed), 'run')})")

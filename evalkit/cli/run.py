@@ -10,14 +10,14 @@ import click
 
 from evalkit.cli.errors import Command
 from evalkit.cli.gate import decide_early
-from evalkit.cli.options import engine_option, output_options
+from evalkit.cli.options import columns_of, engine_option, output_options, pairs_of
 from evalkit.cli.tracking import Log, log_options
 from evalkit.plumbing.files import write_file
 from evalkit.plumbing.tokenizer import Asked
 
 if TYPE_CHECKING:
+    from evalkit.metrics.summary import Summary
     from evalkit.plumbing.progress import Listener
-    from evalkit.records import Summary
     from evalkit.report.trackers import Record
     from evalkit.runs.exchange.layouts import Layout
     from evalkit.score import Scored
@@ -29,23 +29,11 @@ LAYOUTS = ("evalkit", "inspect", "lm-eval", "lighteval", "novelty-bench", "opena
 
 
 def _columns(_context: click.Context, _parameter: click.Parameter, given: tuple[str, ...]) -> dict[str, str]:
-    columns = {}
-    for pair in (pair for text in given for pair in text.split(",")):
-        field, equals, column = pair.strip().partition("=")
-        if not (field and equals and column):
-            raise click.BadParameter(f"{pair!r} is not of the form FIELD=COLUMN, as in text=question,completion=answer")
-        columns[field] = column
-    return columns
+    return columns_of(given, "text=question,completion=answer")
 
 
 def _models(_context: click.Context, _parameter: click.Parameter, given: tuple[str, ...]) -> dict[str, str]:
-    models = {}
-    for pair in given:
-        name, equals, path = pair.partition("=")
-        if not (name and equals and path):
-            raise click.BadParameter(f"{pair!r} is not of the form NAME=PATH")
-        models[name] = path
-    return models
+    return pairs_of("NAME=PATH", given)
 
 
 @click.command(cls=Command)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from evalkit.cli.errors import Group
-from evalkit.cli.options import engine_option, output_options
+from evalkit.cli.options import columns_of, engine_option, output_options
 from evalkit.cli.tracking import Log, log_options
 
 if TYPE_CHECKING:
@@ -22,15 +22,8 @@ if TYPE_CHECKING:
 Config = TypeVar("Config", bound="Training")
 
 
-def columns_of(_context: click.Context, _parameter: click.Parameter, given: tuple[str, ...]) -> dict[str, str]:
-    """FIELD=COLUMN, several after commas."""
-    columns = {}
-    for pair in (pair for text in given for pair in text.split(",")):
-        field, equals, column = pair.strip().partition("=")
-        if not (field and equals and column):
-            raise click.BadParameter(f"{pair!r} is not of the form FIELD=COLUMN, as in chosen=better,rejected=worse")
-        columns[field] = column
-    return columns
+def _columns(_context: click.Context, _parameter: click.Parameter, given: tuple[str, ...]) -> dict[str, str]:
+    return columns_of(given, "chosen=better,rejected=worse")
 
 
 @click.group(cls=Group)
@@ -115,7 +108,7 @@ def prefs_simulate(config: Path, out: Path, tell: Listener, quiet: bool) -> None
     "--columns",
     multiple=True,
     metavar="FIELD=COLUMN,...",
-    callback=columns_of,
+    callback=_columns,
     help="Which column holds a field, as in chosen=better,rejected=worse.",
 )
 @output_options

@@ -22,8 +22,8 @@ from pydantic import TypeAdapter, ValidationError
 from evalkit.errors import EvalkitError, InputError, RecordsError
 from evalkit.gate.sides import Side
 from evalkit.gate.stats.group_sequential import Look
+from evalkit.metrics.summary import Summary
 from evalkit.plumbing.files import write_atomically, writing
-from evalkit.records import Summary
 from evalkit.runs.exchange.detect import layout_of
 from evalkit.runs.manifest import FILE, Manifest, check_complete, find_manifest
 from evalkit.runs.summary import check_whole, parse_summary, read_summary

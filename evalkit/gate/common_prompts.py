@@ -37,7 +37,7 @@ def on_common_prompts(new: Side, old: Side, least: float = LEAST) -> tuple[Side,
     if not common.is_all:
         _refuse_stopped(new, old, common)
     if not common.prompts:
-        raise Incomparable(f"prompts: none is common; {unlike(common, new.place, old.place)}")
+        raise Incomparable(f"prompts: none is common; {unlike(common, new.name, old.name)}")
     here, there = (replace(side.only(common.prompts), suite_version="") for side in (new, old))
     return here, there, common
 
@@ -53,9 +53,9 @@ def _refuse_stopped(new: Side, old: Side, common: Common) -> None:
     for side in (new, old):
         if side.look is not None and side.look.fraction < 1:
             raise Incomparable(
-                f"prompts: {side.place} was stopped after {side.look.fraction:.0%} of its prompts, and when a run is "
+                f"prompts: {side.name} was stopped after {side.look.fraction:.0%} of its prompts, and when a run is "
                 "stopped depends on what it found, so none of them may be left out "
-                f"({unlike(common, new.place, old.place)}); run it without --until-decided"
+                f"({unlike(common, new.name, old.name)}); run it without --until-decided"
             )
 
 
@@ -66,7 +66,7 @@ def _asked(side: Side, other: Side) -> Mapping[str, str]:
         hashes = _vouched(side, _prompts(other))
     if not hashes:
         raise Incomparable(
-            f"prompts: {side.place} does not say what its prompts ask (an older evalkit wrote it), so none is known to "
+            f"prompts: {side.name} does not say what its prompts ask (an older evalkit wrote it), so none is known to "
             "be the same in both; give the run's folder in its place, save the baseline again from that folder "
             "(evalkit baseline save RUN NAME), or measure it again"
         )

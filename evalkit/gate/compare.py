@@ -17,8 +17,9 @@ from evalkit.gate.common_prompts import common_of
 from evalkit.gate.decide import values_of
 from evalkit.gate.sides import Pair, Side, choose_pairs, estimates_of, is_one_text, named, unlike_prompts
 from evalkit.metrics.registry import is_by_prompt
+from evalkit.metrics.summary import Difference, Estimate
 from evalkit.plumbing.prose import counted
-from evalkit.records import Arm, Difference, Estimate
+from evalkit.records import Arm
 from evalkit.report.wording import unlike_fields
 from evalkit.runs.asked import Common, common_to, few
 
@@ -85,7 +86,7 @@ def named_side(side: Side, arm: str) -> NamedSide:
     """One arm of a side. Raises `InputError` where it has none of the name."""
     known = [member.name for member in side.summary.arms]
     if arm not in known:
-        raise InputError(f"{side.place} has no arm {arm!r}; it has {', '.join(known) or 'none'}")
+        raise InputError(f"{side.name} has no arm {arm!r}; it has {', '.join(known) or 'none'}")
     return NamedSide(side, arm)
 
 
@@ -100,7 +101,7 @@ def compare_sides(
     common = _common(a.side, b.side, common_prompts)
     shared = common.prompts
     sides = (a.side, b.side)
-    clusters = shared_clusters(shared, [side.place for side in sides], [side.summary for side in sides])
+    clusters = shared_clusters(shared, [side.name for side in sides], [side.summary for side in sides])
     pairs = _pairs(a, b)
     estimates = [
         (
@@ -121,8 +122,8 @@ def compare_sides(
     adjusted = iter(corrected([row.difference for of_pair in rows for row in of_pair if row.difference]))
     rows = [[_judged(row, next(adjusted)) if row.difference else row for row in of_pair] for of_pair in rows]
     return SideComparison(
-        a.side.place,
-        b.side.place,
+        a.side.name,
+        b.side.name,
         common,
         clusters,
         sum(row.difference is not None and row.difference.p is not None for of_pair in rows for row in of_pair),
@@ -138,7 +139,7 @@ def _common(a: Side, b: Side, common_prompts: bool) -> Common:
     else:
         common = common_to(dict.fromkeys(a.summary.prompts, ""), dict.fromkeys(b.summary.prompts, ""))
     if not common.prompts:
-        raise Incomparable(f"prompts: {a.place} and {b.place} have none in common, so that nothing can be paired")
+        raise Incomparable(f"prompts: {a.name} and {b.name} have none in common, so that nothing can be paired")
     return common
 
 
@@ -154,7 +155,7 @@ def _pairs(a: NamedSide, b: NamedSide) -> list[Pair]:
     pairs = [(name, name) for name in here if name in there]
     if not pairs:
         raise Incomparable(
-            f"arm: {a.side.place} has {', '.join(here)}, {b.side.place} has {', '.join(there)}, and none of the same "
+            f"arm: {a.side.name} has {', '.join(here)}, {b.side.name} has {', '.join(there)}, and none of the same "
             "name: say which are compared, as in RUN:ARM"
         )
     return pairs
@@ -168,7 +169,7 @@ def _counterpart(arm: str | None, side: NamedSide) -> str:
     if len(_compared(side.side)) == 1:
         return _compared(side.side)[0]
     raise Incomparable(
-        f"arm: {side.side.place} has no arm {arm!r}; it has {', '.join(names)}: say which is compared, as in RUN:ARM"
+        f"arm: {side.side.name} has no arm {arm!r}; it has {', '.join(names)}: say which is compared, as in RUN:ARM"
     )
 
 
@@ -205,7 +206,7 @@ def _row(
         missing = left if a is None else right
         alone = _alone(known, clusters) if known else None
         return MetricRow(
-            name, alone if a else None, alone if b else None, None, None, f"{missing.side.place} has not got it"
+            name, alone if a else None, alone if b else None, None, None, f"{missing.side.name} has not got it"
         )
     if not common.is_all and not is_by_prompt(name):
         return MetricRow(name, None, None, None, None, "it is of all the prompts of a run at once, and these differ")

@@ -32,9 +32,10 @@ from evalkit.gate.sides import Pair, Side, estimates_of, named, other_engines, r
 from evalkit.gate.stats.group_sequential import Look
 from evalkit.gate.stats.noninferiority import Change, Tested, change, has_no_spread, prompts_needed, turned, weigh
 from evalkit.metrics.registry import is_by_prompt
+from evalkit.metrics.summary import Estimate
 from evalkit.plumbing.arrays import Array, defined_in_all, finite_or_none, nan_for_none
 from evalkit.plumbing.prose import counted
-from evalkit.records import Estimate, Margin, Unit
+from evalkit.records import Margin, Unit
 from evalkit.report.wording import percent
 from evalkit.runs.asked import Common
 from evalkit.suite.gate_policy import Inconclusive, Policy, Rule, Trade
@@ -123,7 +124,7 @@ def decide(new: Side, old: Side, pairs: Sequence[Pair], policy: Policy, common: 
     if look is not None:
         old = old.only(new.summary.prompts)
     refuse_incomparable(new, old, pairs, policy)
-    clusters = shared_clusters(new.summary.prompts, (new.place, old.place), (new.summary, old.summary))
+    clusters = shared_clusters(new.summary.prompts, (new.name, old.name), (new.summary, old.summary))
     cases = [case for pair in pairs for case in _cases(new, old, pair, policy, clusters)]
     tested = [_tested(case, look.fraction if look else 1.0) for case in cases]
     beyond = holm(np.array([test.beyond for test in tested]))
@@ -139,7 +140,7 @@ def decide(new: Side, old: Side, pairs: Sequence[Pair], policy: Policy, common: 
     ranked = tuple(sorted(judgements, key=lambda judgement: order.index(judgement.outcome)))
     notes = tuple(other_engines(new.summary, old.summary, pairs))
     return GateDecision(
-        ranked[0].outcome, ranked, policy.confidence, new.place, old.place, new.summary.suite, notes, common
+        ranked[0].outcome, ranked, policy.confidence, new.name, old.name, new.summary.suite, notes, common
     )
 
 

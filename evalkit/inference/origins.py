@@ -10,6 +10,7 @@ import datetime
 from collections.abc import Mapping, Sequence
 
 from evalkit.inference.plan import Plan, Shard
+from evalkit.inference.spending import spending
 from evalkit.plumbing.progress import Listener
 from evalkit.plumbing.prose import listed
 from evalkit.plumbing.times import day_and_time, span
@@ -25,7 +26,9 @@ def note_origins(plan: Plan, store: Store, manifest: Manifest, sampled: int, tel
     elif not sampled:
         tell.note(f"nothing was sampled now: {store.folder} holds all completions, the last of them sampled "
                   f"on {day_and_time(max(origin.sampled_last for origin in samples.values()))}")  # fmt: skip
-    return manifest.model_copy(update={"samples": samples})
+    own = [one for one in plan.shards if not is_earlier(one, store.sampled(one.key), manifest.started)]
+    told = {"spending": spent} if (spent := spending(plan, store, own)) else {}
+    return manifest.model_copy(update={"samples": samples} | told)
 
 
 def origins(plan: Plan, store: Store, manifest: Manifest) -> dict[str, Origin]:
@@ -46,9 +49,14 @@ def cache_note(samples: Mapping[str, Origin]) -> str | None:
     return f"from the cache, not sampled by this run: {listed(arms)}; --fresh samples anew" if arms else None
 
 
+def is_earlier(shard: Shard, sampled: datetime.datetime, started: datetime.datetime | None) -> bool:
+    """Whether a shard was not sampled by the run that holds it."""
+    return bool(shard.cached or (started and sampled < started))
+
+
 def _origin(shards: Sequence[tuple[Shard, datetime.datetime]], started: datetime.datetime | None) -> Origin:
     times = [time for _, time in shards]
-    earlier = [(shard.size, time) for shard, time in shards if shard.cached or (started and time < started)]
+    earlier = [(shard.size, time) for shard, time in shards if is_earlier(shard, time, started)]
     cached = [time for _, time in earlier]
     origin = Origin(
         completions=sum(shard.size for shard, _ in shards),

@@ -49,7 +49,7 @@ class Shard:
     """Hash of all that decides how completions of a prompt are distributed."""
     twin: int
     """How many arms before this one are of the same distribution, so that it must be other draws than theirs."""
-    slots: range
+    sample_indices: range
     """Which of a prompt's draws, from 0."""
     part: bool = False
     """Whether the call drew more than this."""
@@ -59,20 +59,25 @@ class Shard:
     @property
     def sampling(self) -> Sampling:
         """What the engine is asked for: all these draws, also those of which an arm keeps the best."""
-        return replace(self.kept, n=len(self.slots))
+        return replace(self.kept, n=len(self.sample_indices))
 
     @property
     def size(self) -> int:
-        return len(self.prompts) * len(self.slots)
+        return len(self.prompts) * len(self.sample_indices)
 
     @property
     def call(self) -> Call:
         """What its file tells of it."""
-        return Call(self.distribution, tuple(prompt_key(prompt) for prompt in self.prompts), self.slots, self.seed)
+        return Call(
+            self.distribution, tuple(prompt_key(prompt) for prompt in self.prompts), self.sample_indices, self.seed
+        )
 
     def drawn(self, completions: Sequence[Completion]) -> list[Completion]:
-        """An engine's completions, whose slots begin at 0, as these draws."""
-        return [replace(completion, slot=completion.slot + self.slots.start) for completion in completions]
+        """An engine's completions, whose sample indices begin at 0, as these draws."""
+        return [
+            replace(completion, sample_index=completion.sample_index + self.sample_indices.start)
+            for completion in completions
+        ]
 
     @property
     def row(self) -> ShardRow:
@@ -82,7 +87,7 @@ class Shard:
             key=self.key,
             seed=self.seed,
             prompts=[prompt.prompt_id for prompt in self.prompts],
-            slots=(self.slots.start, self.slots.stop),
+            slots=(self.sample_indices.start, self.sample_indices.stop),
             part=self.part,
             cached=self.cached,
         )
@@ -181,7 +186,10 @@ def make_plan(
         for arm in plan_arms(suite)
     ]
     shards = tuple(_shards(arms, loaded, blocks))
-    notes = [fitted.note, *(fallback_note(one.checkpoint, one.engine) for one in loaded.values() if engine == "auto")]
+    notes = [
+        fitted.note,
+        *(fallback_note(source.checkpoint, source.engine) for source in loaded.values() if engine == "auto"),
+    ]
     note = "; ".join(note for note in notes if note)
     return Plan(suite, loaded, tuple(arms), shards, find_encoder(suite.encoder), note)
 
@@ -250,12 +258,12 @@ def _check_choosers(suite: Suite) -> None:
 
 def _check_thinking(suite: Suite) -> None:
     """Refuse measures of thinking where no checkpoint can think apart. Raises `MetricError`."""
-    asked = [measure for measure in suite.measures if "thinking" in measure.definition.needs]
+    measures = [measure for measure in suite.measures if "thinking" in measure.definition.needs]
     specs = suite.checkpoints.values()
-    if asked and not any(spec.thinking or spec.path.startswith(("http://", "https://")) for spec in specs):
+    if measures and not any(spec.thinking or spec.source.startswith(("http://", "https://")) for spec in specs):
         raise MetricError(
-            f"metric {asked[0]} is of thinking, and no checkpoint says how its thinking ends; write it in its entry, "
-            'as in thinking: {end: "</think>"}'
+            f"metric {measures[0]} is of thinking, and no checkpoint says how its thinking ends; write it in its "
+            'entry, as in thinking: {end: "</think>"}'
         )
 
 
@@ -316,17 +324,21 @@ def fitting(source: Loaded, draws: int) -> int:
     return max(1, engine_class(source.engine).shard_size // draws)
 
 
-def make_call(arm: Arm, source: Loaded, kept: Sampling, twin: int, prompts: Sequence[Rendered], slots: range) -> Shard:
+def make_call(
+    arm: Arm, source: Loaded, kept: Sampling, twin: int, prompts: Sequence[Rendered], sample_indices: range
+) -> Shard:
     """A sampling call, which all that it asks for names and seeds: what was sampled before it does not matter."""
     content = _distribution_facts(arm, source, kept, twin) | {
-        "sampling": kept.content() | {"n": len(slots)},
+        "sampling": kept.content() | {"n": len(sample_indices)},
         "max_length": source.max_length,
         "prompts": [_content(prompt) for prompt in prompts],
     }
-    if slots.start:
-        content["slots"] = slots.start
+    if sample_indices.start:
+        content["slots"] = sample_indices.start
     key, distribution = key_of(content), distribution_of(arm, source, kept, twin)
-    return Shard(arm, key, _seed(key), tuple(prompts), kept, source.checkpoint.names_weights, distribution, twin, slots)
+    return Shard(
+        arm, key, _seed(key), tuple(prompts), kept, source.checkpoint.names_weights, distribution, twin, sample_indices
+    )
 
 
 def distribution_of(arm: Arm, source: Loaded, kept: Sampling, twin: int) -> str:

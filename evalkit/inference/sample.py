@@ -5,18 +5,18 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 
 from evalkit.errors import StoreError
-from evalkit.inference.engines.base import Engine, by_load, open_engine
+from evalkit.inference.engines.base import Engine, Metered, by_load, open_engine
 from evalkit.inference.manifest import chosen
 from evalkit.inference.plan import Loaded, Plan, Shard
 from evalkit.inference.speeds import Speed, remember_speed
 from evalkit.plumbing.array_cache import key_of
 from evalkit.plumbing.progress import Listener
 from evalkit.plumbing.prose import listed
-from evalkit.records import Group, Groups
+from evalkit.records import Completion, Group, Groups, Usage
 from evalkit.runs.folder import Store
 from evalkit.runs.groups import group_completions
 from evalkit.runs.stored_groups import Source
@@ -40,7 +40,9 @@ def sample_missing(plan: Plan, store: Store, tell: Listener, fresh: bool = False
     if lost := [shard.key for shard in missing if shard.part]:
         raise StoreError(f"shard {lost[0]} was lost since the run began; give the same command again")
     todo = {shard.arm.checkpoint for shard in missing}
-    for names in by_load([(one.engine, one.checkpoint) for name, one in plan.checkpoints.items() if name in todo]):
+    for names in by_load(
+        [(loaded.engine, loaded.checkpoint) for name, loaded in plan.checkpoints.items() if name in todo]
+    ):
         _sample([plan.checkpoints[name] for name in names], missing, store, tell)
     return sum(shard.size for shard in missing)
 
@@ -67,7 +69,7 @@ def put_kept(store: Store, plan: Plan, groups: Groups) -> dict[str, str]:
             drawn = [[s.key, s.row.prompts, s.row.slots] if s.part else s.key for s in shards]
             marks = {"thinking": asdict(arm.thinking)} if arm.thinking else {}
             keys[arm.name] = key_of({"kept of": drawn, "by": chosen(plan, arm)} | marks)
-            kept = [one for group in groups[arm.name] for one in (*group.completions, *group.unfinished)]
+            kept = [completion for group in groups[arm.name] for completion in (*group.completions, *group.unfinished)]
             is_shared, last = all(shard.shared for shard in shards), max(store.sampled(shard.key) for shard in shards)
             store.put(keys[arm.name], kept, arm.name, is_shared, last)
     return keys
@@ -75,10 +77,10 @@ def put_kept(store: Store, plan: Plan, groups: Groups) -> dict[str, str]:
 
 def _sample(members: Sequence[Loaded], missing: Sequence[Shard], store: Store, tell: Listener) -> None:
     """Sample all that is missing of checkpoints that share a load."""
-    first, *others = (one.checkpoint for one in members)
-    tell.stage(f"load {listed([one.name for one in (first, *others)])} ({members[0].engine})", 1)
+    first, *others = (loaded.checkpoint for loaded in members)
+    tell.stage(f"load {listed([checkpoint.name for checkpoint in (first, *others)])} ({members[0].engine})", 1)
     start = time.monotonic()
-    with open_engine(members[0].engine, first, max(one.max_length for one in members), *others) as engine:
+    with open_engine(members[0].engine, first, max(loaded.max_length for loaded in members), *others) as engine:
         tell.advance(1)
         load = time.monotonic() - start
         for loaded in members:
@@ -92,12 +94,36 @@ def _draw(engine: Engine, shards: Sequence[Shard], load: float, store: Store, te
     """Sample one checkpoint's shards; how fast that went, after so many seconds of loading."""
     tokens: Counter[str] = Counter()
     counts: Counter[str] = Counter()
-    stored = 0
+    stored = prompt_tokens = prompt_letters = 0
     tell.stage(f"sample {shards[0].arm.checkpoint}", sum(shard.size for shard in shards))
     ready = time.monotonic()
     for shard in shards:
-        drawn = shard.drawn(engine.sample(shard.prompts, shard.sampling, shard.seed, tell.advance))
-        stored += store.put(shard.key, drawn, shard.arm.name, shard.shared, call=shard.call)
+        drawn, used = _call(engine, shard, store, tell)
+        stored += store.put(shard.key, drawn, shard.arm.name, shard.shared, call=replace(shard.call, usage=tuple(used)))
+        letters = {prompt.prompt_id: prompt.letters for prompt in shard.prompts}
+        prompt_tokens += sum(one.prompt_tokens for one in used)
+        prompt_letters += sum(letters[one.prompt_id] for one in used)
         counts[shard.distribution] += shard.size
-        tokens[shard.distribution] += sum(len(completion.token_ids) for completion in drawn)
-    return Speed(load, time.monotonic() - ready, counts.total(), dict(tokens), dict(counts), stored)
+        tokens[shard.distribution] += _tokens_of(drawn, used)
+    seconds = time.monotonic() - ready
+    return Speed(load, seconds, counts.total(), dict(tokens), dict(counts), stored, prompt_tokens, prompt_letters)
+
+
+def _call(engine: Engine, shard: Shard, store: Store, tell: Listener) -> tuple[list[Completion], list[Usage]]:
+    """What a shard's call draws, and what its requests took where the engine tells."""
+    used: list[Usage] = []
+    if isinstance(engine, Metered):
+        engine.meter = used.append
+    try:
+        return shard.drawn(engine.sample(shard.prompts, shard.sampling, shard.seed, tell.advance)), used
+    except BaseException:
+        store.note_unfinished(shard.arm.name, used)
+        raise
+
+
+def _tokens_of(drawn: Sequence[Completion], used: Sequence[Usage]) -> int:
+    """Tokens of completions; where their ids are not told, as many as the server counted for each draw."""
+    tokens, draws = sum(len(completion.token_ids) for completion in drawn), sum(one.draws for one in used)
+    if tokens or not draws:
+        return tokens
+    return round(sum(one.completion_tokens for one in used) / draws * len(drawn))

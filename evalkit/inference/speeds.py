@@ -31,6 +31,10 @@ class Speed:
     """Completions of each distribution."""
     stored: int
     """Bytes of their shards."""
+    prompt_tokens: int = 0
+    """As a server counted them; 0 where none did."""
+    prompt_letters: int = 0
+    """Of the prompts that have so many tokens."""
 
 
 def remember_speed(loaded: Loaded, speed: Speed, notice: Notice) -> None:

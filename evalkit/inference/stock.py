@@ -54,12 +54,12 @@ class _Arm:
         self.row = {prompt.prompt_id: row for row, prompt in enumerate(prompts)}
         self.rendered = prompts
         self.call = [shard for shard in planned for _ in shard.prompts]
-        self.missing = np.ones((len(prompts), len(planned[0].slots)), dtype=bool)
+        self.missing = np.ones((len(prompts), len(planned[0].sample_indices)), dtype=bool)
 
     def give(self, shard: Shard) -> None:
         self.taken.append(shard)
         rows = [self.row[prompt.prompt_id] for prompt in shard.prompts]
-        self.missing[rows, shard.slots.start : shard.slots.stop] = False
+        self.missing[rows, shard.sample_indices.start : shard.sample_indices.stop] = False
 
 
 def allot(
@@ -103,12 +103,14 @@ def _by_prompts(arm: _Arm, row: ShardRow) -> Shard | None:
     assert isinstance(row.prompts, list)
     start, stop = row.slots or (0, 0)
     prompts = tuple(arm.rendered[arm.row[prompt]] for prompt in row.prompts if prompt in arm.row)
-    slots = range(start, min(stop, arm.missing.shape[1]))
-    if not prompts or not slots:
+    sample_indices = range(start, min(stop, arm.missing.shape[1]))
+    if not prompts or not sample_indices:
         return None
-    part = row.part or len(prompts) < len(row.prompts) or slots.stop < stop
+    part = row.part or len(prompts) < len(row.prompts) or sample_indices.stop < stop
     like = arm.call[arm.row[prompts[0].prompt_id]]
-    return replace(like, key=row.key, seed=row.seed, prompts=prompts, slots=slots, part=part, cached=row.cached)
+    return replace(
+        like, key=row.key, seed=row.seed, prompts=prompts, sample_indices=sample_indices, part=part, cached=row.cached
+    )
 
 
 def _by_order(planned: Shard | None, row: ShardRow) -> Shard | None:
@@ -130,7 +132,7 @@ def _take_stored(arm: _Arm, stock: Stock, fresh: bool) -> None:
                 break
             wanted = np.zeros_like(arm.missing)
             rows = [keys[key] for key in stored.call.prompts if key in keys]
-            wanted[rows, stored.call.slots.start : stored.call.slots.stop] = True
+            wanted[rows, stored.call.sample_indices.start : stored.call.sample_indices.stop] = True
             wanted &= arm.missing & of_distribution[:, None]
             if wanted.any() and stock.take(stored, like.arm.name):
                 for shard in _supplied(arm, like, stored, wanted):
@@ -138,16 +140,16 @@ def _take_stored(arm: _Arm, stock: Stock, fresh: bool) -> None:
 
 
 def _supplied(arm: _Arm, like: Shard, stored: StoredShard, wanted: Missing) -> Iterator[Shard]:
-    size = len(stored.call.prompts) * len(stored.call.slots)
-    for members, slots in rectangles(wanted):
+    size = len(stored.call.prompts) * len(stored.call.sample_indices)
+    for members, sample_indices in rectangles(wanted):
         prompts = tuple(arm.rendered[row] for row in members)
         yield replace(
             like,
             key=stored.key,
             seed=stored.call.seed,
             prompts=prompts,
-            slots=slots,
-            part=len(prompts) * len(slots) < size,
+            sample_indices=sample_indices,
+            part=len(prompts) * len(sample_indices) < size,
             cached=stored.cached,
         )
 
@@ -161,11 +163,11 @@ def _ask(arm: _Arm, plan: Plan, blocks: Sequence[int]) -> None:
     for like, rows in _alike(arm, blocks):
         wanted = np.zeros_like(arm.missing)
         wanted[rows] = arm.missing[rows]
-        for members, slots in list(rectangles(wanted)):
-            most = fitting(source, len(slots))
+        for members, sample_indices in list(rectangles(wanted)):
+            most = fitting(source, len(sample_indices))
             for start in range(0, len(members), most):
                 prompts = [arm.rendered[row] for row in members[start : start + most]]
-                arm.give(make_call(like.arm, source, like.kept, like.twin, prompts, slots))
+                arm.give(make_call(like.arm, source, like.kept, like.twin, prompts, sample_indices))
 
 
 def _alike(arm: _Arm, blocks: Sequence[int]) -> list[tuple[Shard, list[int]]]:

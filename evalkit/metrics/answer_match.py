@@ -19,11 +19,10 @@ from evalkit.metrics.numbers import (
     last_number,
     reading_of,
 )
+from evalkit.metrics.timed_regex import is_found
 from evalkit.plumbing.tokenize_13a import UNSPACED, may_be_unspaced
 from evalkit.records import Prompt
 
-REGEX_SECONDS = 1.0
-"""Longest time one completion may take a prompt's regular expression."""
 _AROUND = (
     " \t\r\n\f\v.,;:!?\"'`´‘’“”„«»‹›()[]{}<>*_~"
     "¿¡。、・「」『』【】〔〕《》〈〉"  # Spanish; Chinese and Japanese: those that NFKC does not make ASCII
@@ -86,16 +85,7 @@ def _regex(prompt_id: str, answer: str) -> Callable[[str], bool]:
     except regex.error as error:
         raise MetricError(f"prompt {prompt_id!r}: answer {answer!r} is not a regular expression: {error}") from None
 
-    def matches(text: str) -> bool:
-        try:
-            return pattern.search(text, timeout=REGEX_SECONDS) is not None
-        except TimeoutError:
-            raise MetricError(
-                f"prompt {prompt_id!r}: the regular expression {answer!r} took over {REGEX_SECONDS:g} s on one "
-                "completion; simplify it (repeats over alternatives, such as (a|aa)+, are the usual cause)"
-            ) from None
-
-    return matches
+    return lambda text: is_found(pattern, text, f"prompt {prompt_id!r}: the regular expression {answer!r}")
 
 
 def _normalise(text: str) -> str:

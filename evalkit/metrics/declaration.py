@@ -14,7 +14,7 @@ from typing import Any, Literal, NotRequired, Required, TypedDict, TypeVar, Unpa
 
 from evalkit.errors import MetricError
 from evalkit.metrics.parameters import kinds
-from evalkit.records import Better, Side, Traits, Variant
+from evalkit.records import Better, Side, Variant
 
 Need = Literal[
     "words",
@@ -53,6 +53,25 @@ _OF_TEXTS: frozenset[Need] = frozenset({"words", "embeddings"})
 
 declared_here: dict[str, Definition] = {}
 """Name -> what was declared in the modules that were imported so far."""
+
+
+@dataclass(frozen=True, slots=True)
+class Traits:
+    """What a measure's declaration says of it, for whoever reads its numbers without knowing the measure."""
+
+    side: Side = "neither"
+    family: str = ""
+    """Measures of one family look at the same thing ("words", "meaning"): together they are one voice of their side."""
+    plain: str = ""
+    """What it counts in everyday words, to stand before a number; empty where its name must do."""
+    picture: int | None = None
+    """Its place among the measures of its side that a reader can picture, 1 first; None for all others."""
+    moves_with_length: bool = False
+    """Whether longer completions alone change it."""
+    per_token: bool = False
+    """Whether it counts a checkpoint's own tokens, so that only checkpoints with one tokenizer compare."""
+    bounds: tuple[float | None, float | Literal["k"] | None] = (None, None)
+    """Between what its values lie: numbers, "k" for the number of completions, None where nothing bounds them."""
 
 
 class Declared(TypedDict):
@@ -142,8 +161,8 @@ class Definition:
     @property
     def parameter_words(self) -> str:
         """`n=2, k`: each with its default, where it has one."""
-        own = self.parameters.values()
-        return ", ".join(f"{p.name}={p.default}" if p.default is not p.empty else p.name for p in own)
+        parameters = self.parameters.values()
+        return ", ".join(f"{p.name}={p.default}" if p.default is not p.empty else p.name for p in parameters)
 
     @property
     def symbols(self) -> tuple[str, ...]:

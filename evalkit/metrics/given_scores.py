@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from evalkit.metrics.declaration import Definition
+from evalkit.metrics.declaration import Definition, Traits
 from evalkit.metrics.registry import Measure
-from evalkit.records import Better, Given, Group, Traits
+from evalkit.records import Better, Given, Group
 
 PREFIX = "score/"
 """What the names of all such measures begin with."""

@@ -8,8 +8,8 @@ from functools import cache, wraps
 from typing import Any
 
 from evalkit.errors import MetricError
-from evalkit.metrics.declaration import Definition, Need
-from evalkit.records import Group, Traits
+from evalkit.metrics.declaration import Definition, Need, Traits
+from evalkit.records import Group
 
 PREFIX = "thinking/"
 """What the names of all such measures begin with."""

@@ -124,6 +124,8 @@ def parse(measure: str | Mapping[str, Mapping[str, Value] | None]) -> Measure:
     Names are read as people type them (`evalkit.metrics.spelling`): `distinct-3` is the same measure.
     Raises `MetricError` on an unknown name, variant, parameter or a value of the wrong type.
     """
+    if not isinstance(measure, str | Mapping):
+        raise MetricError(f"found {measure!r}; a metric is named by a text, or by {{name: {{parameter: value}}}}")
     typed, given = _parse_text(measure) if isinstance(measure, str) else _parse_mapping(measure)
     variant, name = split_variant(typed)
     definition, numbered = _recognise(name)

@@ -18,12 +18,11 @@ import numpy as np
 import regex
 
 from evalkit.errors import MetricError
+from evalkit.metrics.timed_regex import is_found
 from evalkit.plumbing.did_you_mean import did_you_mean
 from evalkit.records import Prompt
 
 Passes = Callable[[str], bool]
-REGEX_SECONDS = 1.0
-"""Longest time one completion may take a check's regular expression."""
 ODDS = 10
 """A language is ruled out where another is so much more probable. Of short texts one often is somewhat more."""
 FEW_WORDS = 8
@@ -205,16 +204,7 @@ def _matches(prompt: Prompt, argument: str) -> Passes:
     except regex.error as error:
         raise ValueError(f"{argument!r} is not a regular expression: {error}") from None
 
-    def passes(text: str) -> bool:
-        try:
-            return pattern.search(text, timeout=REGEX_SECONDS) is not None
-        except TimeoutError:
-            raise MetricError(
-                f"prompt {prompt.id!r}: the check {argument!r} took over {REGEX_SECONDS:g} s on one completion; "
-                "simplify it (repeats over alternatives, such as (a|aa)+, are the usual cause)"
-            ) from None
-
-    return passes
+    return lambda text: is_found(pattern, text, f"prompt {prompt.id!r}: the check {argument!r}")
 
 
 @_check("language", vital=True, takes="CODE")

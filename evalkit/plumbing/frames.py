@@ -18,4 +18,4 @@ def frame(columns: Columns, rows: Iterable[Sequence[Any]]) -> pd.DataFrame:
 
     cells = list(zip(*rows, strict=True)) or [()] * len(columns)
     pairs = zip(columns.items(), cells, strict=True)
-    return pd.DataFrame({name: pd.Series(list(own), dtype=dtype) for (name, dtype), own in pairs})
+    return pd.DataFrame({name: pd.Series(list(column), dtype=dtype) for (name, dtype), column in pairs})

@@ -17,8 +17,8 @@ Record = tuple[str, dict[str, Any]]
 NO_PROMPT = "(prompt not given)"
 """Id and text of the prompt of texts that come without one."""
 FORMS = (
-    "a list of texts, a list of rows with prompt and completion, {arm: texts}, {arm: {prompt: texts}}, a pandas frame, "
-    "or the path of a file"
+    "a list of texts, a list of rows with prompt and completion, {arm: texts}, {arm: {prompt: texts}}, a frame "
+    "of pandas, polars or Arrow, or the path of a file"
 )
 
 
@@ -27,6 +27,9 @@ def text_rows(texts: PythonTexts) -> Iterator[Record]:
 
     Raises `RecordsError` on what is none of the forms.
     """
+    to_pandas: Any = getattr(texts, "to_pandas", None)  # of polars, Arrow, datasets
+    if to_pandas is not None:
+        texts = to_pandas()
     if isinstance(texts, Mapping):
         yield from _of_arms(texts)
     elif hasattr(texts, "columns") and hasattr(texts, "to_dict"):
@@ -38,21 +41,21 @@ def text_rows(texts: PythonTexts) -> Iterator[Record]:
 
 
 def _of_list(given: Sequence[Any]) -> Iterator[Record]:
-    for place, one in enumerate(given):
-        where = f"texts[{place}]"
-        if isinstance(one, Mapping):
-            yield where, _named(one)
-        elif isinstance(one, str):
-            yield where, {"prompt_id": NO_PROMPT, "prompt": NO_PROMPT, "completion": one}
+    for index, item in enumerate(given):
+        where = f"texts[{index}]"
+        if isinstance(item, Mapping):
+            yield where, _named(item)
+        elif isinstance(item, str):
+            yield where, {"prompt_id": NO_PROMPT, "prompt": NO_PROMPT, "completion": item}
         else:
-            raise RecordsError(f"{where}: found {_shown(one)}; each is a text or a row (a dict)")
+            raise RecordsError(f"{where}: found {_shown(item)}; each is a text or a row (a dict)")
 
 
 def _of_arms(given: Mapping[Any, Any]) -> Iterator[Record]:
-    for arm, own in given.items():
-        by_prompt = own if isinstance(own, Mapping) else {NO_PROMPT: own}
+    for arm, arm_texts in given.items():
+        by_prompt = arm_texts if isinstance(arm_texts, Mapping) else {NO_PROMPT: arm_texts}
         for prompt, texts in by_prompt.items():
-            where = f"texts[{arm!r}]" if by_prompt is not own else f"texts[{arm!r}][{prompt!r}]"
+            where = f"texts[{arm!r}]" if by_prompt is not arm_texts else f"texts[{arm!r}][{prompt!r}]"
             fields = {"arm": arm, "prompt_id": prompt, "prompt": prompt}
             yield where, fields | {"completions": _listed(where, texts)}
 
@@ -60,9 +63,9 @@ def _of_arms(given: Mapping[Any, Any]) -> Iterator[Record]:
 def _listed(where: str, texts: Any) -> list[str]:
     if not _is_list(texts):
         raise RecordsError(f"{where}: found {_shown(texts)}; a list of texts is needed, as in {{arm: [text, text]}}")
-    for place, text in enumerate(texts):
+    for index, text in enumerate(texts):
         if not isinstance(text, str):
-            raise RecordsError(f"{where}[{place}]: found {_shown(text)}; a completion is a text")
+            raise RecordsError(f"{where}[{index}]: found {_shown(text)}; a completion is a text")
     return list(texts)
 
 
@@ -71,13 +74,22 @@ def _of_frame(frame: Any) -> Iterator[Record]:
     from pandas import isna
     from pandas.api.types import is_scalar
 
-    for place, row in enumerate(frame.to_dict("records")):
+    twice = list(frame.columns[frame.columns.duplicated()])
+    if twice:
+        raise RecordsError(f"two columns of the frame are called {twice[0]!r}; give each a name of its own")
+    for index, row in enumerate(frame.to_dict("records")):
         known = {str(name): cell for name, cell in row.items() if not (is_scalar(cell) and isna(cell))}
-        yield f"row {place} of the frame", _named({k: list(v) if _is_list(v) else v for k, v in known.items()})
+        for key in ("prompt", "prompt_id", *(() if "completions" in frame.columns else ("completion",))):
+            if key in frame.columns and key not in known:
+                raise RecordsError(
+                    f"row {index} of the frame: {key} is empty; leave such rows out, or fill them (fillna)"
+                )
+        yield f"row {index} of the frame", _named({k: list(v) if _is_list(v) else v for k, v in known.items()})
 
 
 def _named(row: Mapping[Any, Any]) -> dict[str, Any]:
-    fields = {str(key): value for key, value in row.items()}
+    # Members of NumPy's arrays are no numbers of Python's.
+    fields = {str(k): v.item() if hasattr(v, "item") and not hasattr(v, "__len__") else v for k, v in row.items()}
     for key, other in (("prompt_id", "prompt"), ("prompt", "prompt_id")):
         if key not in fields and isinstance(fields.get(other), str | int):
             fields[key] = fields[other]
@@ -101,4 +113,4 @@ def one_prompt(texts: Any) -> dict[str, list[str]]:
 
 def several_prompts(texts: Mapping[Any, Any]) -> dict[str, list[str]]:
     """The same, checked. Raises `RecordsError`."""
-    return {str(prompt): _listed(f"texts[{prompt!r}]", own) for prompt, own in texts.items()}
+    return {str(prompt): _listed(f"texts[{prompt!r}]", prompt_texts) for prompt, prompt_texts in texts.items()}

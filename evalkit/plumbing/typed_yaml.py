@@ -40,7 +40,7 @@ def explain(model: type[BaseModel], document: Document, error: ValidationError) 
         if problem["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
             yield f"{document.key_place(*loc)}: {_unknown_key(model, loc)}"
         else:
-            yield f"{document.place(*loc)}: {dotted(loc) + ': ' if loc else ''}{reason(problem)}"
+            yield f"{document.line_of(*loc)}: {dotted(loc) + ': ' if loc else ''}{reason(problem)}"
 
 
 def reason(problem: Any) -> str:
@@ -54,6 +54,7 @@ def reason(problem: Any) -> str:
     must = (
         must.replace("a valid ", "a ").replace("a integer", "an integer").replace("a string", "text (put it in quotes)")
     )
+    must = must.replace("a tuple", "a list").replace("a dictionary", "a mapping of keys to values")
     return f"found {_show(problem['input'])}; {must}"
 
 
@@ -94,6 +95,8 @@ def dotted(loc: Iterable[int | str]) -> str:
 
 
 def _show(value: Any) -> str:
+    if isinstance(value, str):
+        value = value[:200]  # a text of millions of letters is not written out to show its first
     shown = (
         yaml.safe_dump(value, default_flow_style=True, allow_unicode=True, width=10**6)
         if _is_plain(value)

@@ -19,7 +19,7 @@ class Document:
     value: Any
     root: yaml.Node | None
 
-    def place(self, *loc: int | str) -> str:
+    def line_of(self, *loc: int | str) -> str:
         """`file:line` of the value at `loc`, or of the nearest part around it."""
         node = self.root
         for step in loc:

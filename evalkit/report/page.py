@@ -16,9 +16,10 @@ from evalkit.analysis import effects
 from evalkit.analysis.clusters import sized
 from evalkit.analysis.intervals import units
 from evalkit.metrics.registry import split_variant
+from evalkit.metrics.summary import Estimate, Summary
 from evalkit.plumbing.arrays import JSON, is_number
 from evalkit.plumbing.prose import counted, listed
-from evalkit.records import Estimate, Side, Summary
+from evalkit.records import Side
 from evalkit.report.content.content import ReportContent
 from evalkit.report.html.render import asset, holdable, render
 from evalkit.report.plots import figures, markers

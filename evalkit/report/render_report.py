@@ -7,9 +7,10 @@ from typing import Any
 
 from evalkit.analysis.figure_data import FigureData
 from evalkit.analysis.measure import Measurements
+from evalkit.metrics.summary import Summary
 from evalkit.plumbing.arrays import Array, finite_or_none
 from evalkit.plumbing.lazily import Mapped
-from evalkit.records import Groups, Summary
+from evalkit.records import Groups
 from evalkit.report.content.content import ReportContent, Scores, metric_text
 from evalkit.report.html.page_file import page_bytes
 from evalkit.report.page import build_report

@@ -6,8 +6,9 @@ import math
 from typing import TYPE_CHECKING, TypeAlias
 
 from evalkit.metrics.registry import label as label  # every part of the report says it
+from evalkit.metrics.summary import Difference, Estimate, Reading
 from evalkit.plumbing.arrays import is_number
-from evalkit.records import CONFIDENCE, Difference, Estimate, Reading
+from evalkit.records import CONFIDENCE
 
 if TYPE_CHECKING:
     from evalkit.analysis.intervals import Mean

@@ -9,8 +9,9 @@ from pathlib import Path
 from pydantic import TypeAdapter, ValidationError
 
 from evalkit.errors import RecordsError
+from evalkit.metrics.summary import Summary
 from evalkit.plumbing.array_cache import key_of
-from evalkit.records import Prompt, Summary
+from evalkit.records import Prompt
 from evalkit.runs.manifest import first_fault, read_json
 
 LEAST = 0.8
@@ -21,7 +22,7 @@ FEW = 3
 
 def version_of(prompts: Sequence[Prompt]) -> str:
     """Hash of all that a suite asks, in whichever order; which prompts belong together is no part of it."""
-    return key_of({"prompts": [prompt.asked() for prompt in sorted(prompts, key=lambda prompt: prompt.id)]})
+    return key_of({"prompts": [prompt.content() for prompt in sorted(prompts, key=lambda prompt: prompt.id)]})
 
 
 def hashes_of(prompts: Sequence[Prompt]) -> tuple[str, ...]:
@@ -30,7 +31,7 @@ def hashes_of(prompts: Sequence[Prompt]) -> tuple[str, ...]:
 
 
 def _hash(prompt: Prompt) -> str:
-    fields = prompt.asked()
+    fields = prompt.content()
     return key_of({"asked": {name: fields[name] for name in fields if name not in ("id", "tags")}})[:16]
 
 

@@ -20,6 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from evalkit.errors import RecordsError
+from evalkit.plumbing.transcript import is_turns
 from evalkit.records import Arm, Completion, Group, Prompt
 from evalkit.runs.asked import read_prompts
 from evalkit.runs.exchange.own import SCORE
@@ -43,7 +44,7 @@ def export_run(folder: Path, to: str, out: Path | None = None) -> dict[Path, byt
         _row(arm, group.prompt, completion, scores)
         for arm, groups, scores in _arms(folder, manifest, summary.arms)
         for group in groups
-        for completion in sorted((*group.completions, *group.unfinished), key=attrgetter("slot"))
+        for completion in sorted((*group.completions, *group.unfinished), key=attrgetter("sample_index"))
     ]
     name = out or Path(f"{folder.resolve().name}{ENDINGS[to]}")
     if to != "inspect":
@@ -94,13 +95,13 @@ def _row(arm: Arm, prompt: Prompt, completion: Completion, scores: Scores) -> di
         "prompt": [_message(turn.role, turn.content) for turn in prompt.messages] or prompt.text,
         "completion": completion.text,
         "arm": arm.name,
-        "sample": completion.slot,
+        "sample": completion.sample_index,
         "finish_reason": completion.finish_reason,
         **({} if completion.thinking is None else {"thinking": completion.thinking}),
         **{key: value for key, value in requirements.items() if value},
         **match,
         "settings": settings,
-        "scores": dict(scores.get((arm.name, prompt.id, completion.slot), {})),
+        "scores": dict(scores.get((arm.name, prompt.id, completion.sample_index), {})),
     }
 
 
@@ -112,14 +113,22 @@ def _flat(rows: Sequence[Exported]) -> list[dict[str, Any]]:
     """Rows of a table: a column a score, lists and settings as JSON, the same columns in every row."""
     flat = []
     for row in rows:
-        cells = {key: _cell(value) for key, value in row.items() if key != "scores"}
+        cells = {key: _cell(_unmistakable(key, value)) for key, value in row.items() if key != "scores"}
         flat.append(cells | {f"{SCORE}{name}": value for name, value in row["scores"].items()})
     columns = dict.fromkeys(key for row in flat for key in row)
     return [{column: row.get(column) for column in columns} for row in flat]
 
 
 def _cell(value: Any) -> Any:
-    return json.dumps(value, ensure_ascii=False) if isinstance(value, list | dict) else value
+    cell = json.dumps(value, ensure_ascii=False) if isinstance(value, list | dict) else value
+    # Half a character (a lone surrogate) is no text that a table could hold.
+    return cell.encode("utf-8", "replace").decode() if isinstance(cell, str) else cell
+
+
+def _unmistakable(key: str, value: Any) -> Any:
+    """A text that a reader of tables would take for turns, as the one turn that says it."""
+    roles = {"prompt": "user", "completion": "assistant"}
+    return [_message(roles[key], value)] if key in roles and isinstance(value, str) and is_turns(value) else value
 
 
 def _csv(rows: Sequence[Exported]) -> bytes:
@@ -191,7 +200,9 @@ def _inspect_log(rows: Sequence[Exported], suite: str, created: str) -> bytes:
 
 
 def _inspect_sample(row: Exported, arm: str) -> dict[str, Any]:
-    said = _message("assistant", row["completion"])
+    thinking = [] if row.get("thinking") is None else [{"type": "reasoning", "reasoning": row["thinking"]}]
+    answer = [*thinking, {"type": "text", "text": row["completion"]}] if thinking else row["completion"]
+    said = _message("assistant", answer)
     reason = "max_tokens" if row["finish_reason"] == "length" else "stop"
     return {
         "id": row["prompt_id"],

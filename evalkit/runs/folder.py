@@ -18,7 +18,7 @@ import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,7 @@ import pyarrow.parquet as pq
 from evalkit.errors import RecordsError, StoreError
 from evalkit.plumbing.array_cache import _OPEN, Notice
 from evalkit.plumbing.files import cache_folder, cache_note, write_file, writing
-from evalkit.records import Completion
+from evalkit.records import Completion, Usage
 from evalkit.runs.manifest import FILE, Manifest, find_manifest
 from evalkit.runs.shards import (
     Call,
@@ -43,6 +43,8 @@ from evalkit.runs.shards import (
     to_parquet,
 )
 
+UNFINISHED = "unfinished.jsonl"
+"""What requests took whose sampling call did not end: it was paid for, and no shard says so."""
 KEPT = "all that was written before is kept"
 """Where a file could not be written."""
 
@@ -121,6 +123,30 @@ class Store:
             with contextlib.suppress(OSError, pa.ArrowException):
                 return sampled_of(path, path)
         return sampled_of(*self._path_and_bytes(key))
+
+    def call(self, key: str) -> Call | None:
+        """What a shard that is here tells of its call. Raises `StoreError` when it is not here."""
+        for path in _last_first(self._listed(self.folder / "completions").get(key, ())):
+            with contextlib.suppress(OSError, pa.ArrowException):
+                return call_of(path)
+        return call_of(self._path_and_bytes(key)[1])
+
+    def note_unfinished(self, arm: str, usage: Sequence[Usage]) -> None:
+        """Keep what the requests of a call took that did not end. Raises `StoreError`."""
+        if usage:
+            rows = [(arm, one) for one in usage]
+            lines = [json.dumps({"arm": arm} | asdict(one)) for arm, one in (*self.unfinished(), *rows)]
+            self.write(UNFINISHED, "".join(f"{line}\n" for line in lines).encode())
+
+    def unfinished(self) -> list[tuple[str, Usage]]:
+        """What requests took whose call did not end, each with its arm. Raises `StoreError` on a damaged file."""
+        try:
+            rows = map(json.loads, (self.folder / UNFINISHED).read_text(encoding="utf-8").splitlines())
+            return [(str(row.pop("arm")), Usage(**row)) for row in rows]
+        except FileNotFoundError:
+            return []
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise StoreError(f"{self.folder / UNFINISHED} cannot be read ({error}); move it away") from None
 
     def put(
         self,

@@ -151,7 +151,9 @@ class ShardRow(Part):
             return list(completions)
         prompts, slots = set(self.prompts), range(*self.slots)
         return [
-            completion for completion in completions if completion.prompt_id in prompts and completion.slot in slots
+            completion
+            for completion in completions
+            if completion.prompt_id in prompts and completion.sample_index in slots
         ]
 
 
@@ -173,6 +175,29 @@ class Origin(Part):
         if self.cached_first is None or self.cached_last is None:
             return None
         return self.cached_first, self.cached_last
+
+
+class Spent(Part):
+    """What requests took, and cost by the stated price."""
+
+    requests: int
+    prompt_tokens: int
+    completion_tokens: int
+    cost: float | None = None
+    """None where the suite states no price."""
+
+
+class Spending(Part):
+    """What an arm's completions took."""
+
+    run: Spent
+    """What this run asked for: not what it has from the cache, but all that it was answered."""
+    completions: Spent
+    """What all completions that it has took, whoever asked for them."""
+    untold: int = 0
+    """Completions of which no server said what they took."""
+    price: dict[str, Any] | None = None
+    """Of a million prompt and completion tokens."""
 
 
 class Manifest(Part):
@@ -200,6 +225,8 @@ class Manifest(Part):
     shards: tuple[ShardRow, ...] = ()
     samples: dict[str, Origin] = {}
     """Arm -> where its completions come from."""
+    spending: dict[str, Spending] = {}
+    """Arm -> what servers said that its requests took."""
     tokens: dict[str, int] = {}
     """Arm -> of all its completions."""
     kept: dict[str, str] | None = None

@@ -8,7 +8,7 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from evalkit.errors import RecordsError
-from evalkit.records import Completion
+from evalkit.records import Completion, Usage
 
 SHARD_SCHEMA = pa.schema([
     ("prompt_id", pa.string()),
@@ -41,14 +41,16 @@ CALL = b"evalkit.call"
 
 @dataclass(frozen=True)
 class Call:
-    """What a shard tells of the sampling call that it is from: draws number `slots` of every one of `prompts`."""
+    """What a shard tells of the sampling call that it is from: draws `sample_indices` of each of `prompts`."""
 
     distribution: str
     """Hash of all that decides how completions of a prompt are distributed."""
     prompts: tuple[str, ...]
     """Hashes of the prompts as the checkpoint saw them."""
-    slots: range
+    sample_indices: range
     seed: int
+    usage: tuple[Usage, ...] = ()
+    """What a server said that each of its requests took."""
 
 
 def to_parquet(
@@ -57,7 +59,7 @@ def to_parquet(
     """A shard's bytes."""
     columns = {
         "prompt_id": [c.prompt_id for c in completions],
-        "slot": [c.slot for c in completions],
+        "slot": [c.sample_index for c in completions],
         # A lone surrogate is no text: it cannot be written as UTF-8.
         "text": [c.text.encode("utf-8", "replace").decode("utf-8") for c in completions],
         "token_ids": [c.token_ids for c in completions],
@@ -74,8 +76,13 @@ def to_parquet(
     sink = pa.BufferOutputStream()
     metadata = {SAMPLED: sampled.isoformat(timespec="seconds").encode()}
     if call is not None:
-        facts = {"law": call.distribution, "slots": [call.slots.start, call.slots.stop], "seed": call.seed}
-        metadata[CALL] = json.dumps(facts | {"prompts": call.prompts}).encode()
+        facts = {
+            "law": call.distribution,
+            "slots": [call.sample_indices.start, call.sample_indices.stop],
+            "seed": call.seed,
+        }
+        usage = {"usage": [astuple(request) for request in call.usage]} if call.usage else {}
+        metadata[CALL] = json.dumps(facts | {"prompts": call.prompts} | usage).encode()
     pq.write_table(pa.table(columns, schema=schema.with_metadata(metadata)), sink, compression="zstd")
     content: bytes = sink.getvalue().to_pybytes()
     return content
@@ -132,7 +139,8 @@ def call_of(shard: bytes | Path) -> Call | None:
     if call is None:
         return None
     facts = json.loads(call)
-    return Call(str(facts["law"]), tuple(facts["prompts"]), range(*facts["slots"]), int(facts["seed"]))
+    usage = tuple(Usage(*one) for one in facts.get("usage", ()))
+    return Call(str(facts["law"]), tuple(facts["prompts"]), range(*facts["slots"]), int(facts["seed"]), usage)
 
 
 def checksum(content: bytes) -> str:

@@ -11,8 +11,9 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from evalkit.errors import RecordsError
+from evalkit.metrics.declaration import Traits
 from evalkit.metrics.registry import definitions, split_variant
-from evalkit.records import SCHEMA, Estimate, Summary, Traits
+from evalkit.metrics.summary import SCHEMA, Estimate, Summary
 
 READ = (1, 2, SCHEMA)
 """Schemas of summary.json that can be read; older ones lack what came later, and nothing else."""

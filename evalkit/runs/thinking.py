@@ -11,9 +11,10 @@ from dataclasses import dataclass, replace
 
 from evalkit.errors import RecordsError
 from evalkit.metrics.registry import Measure
+from evalkit.metrics.summary import Alarm
 from evalkit.plumbing.lazily import each, origin
 from evalkit.plumbing.prose import counted
-from evalkit.records import Alarm, Arm, Completion, FinishReason, Group, Thinking
+from evalkit.records import Arm, Completion, FinishReason, Group, Thinking
 from evalkit.runs.stored_groups import StoredGroups
 
 OPENING = "<think>"

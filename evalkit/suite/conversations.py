@@ -71,43 +71,45 @@ def _turns(given: Any, key: str) -> tuple[Message, ...]:
     return turns
 
 
-def _turn(given: Any, place: str) -> Message:
+def _turn(given: Any, where: str) -> Message:
     if isinstance(given, Message):
         return given
     if not isinstance(given, Mapping):
-        raise ValueError(f"{place}: found {_short(given)}; a turn is {{role: ..., content: ...}}")
+        raise ValueError(f"{where}: found {_short(given)}; a turn is {{role: ..., content: ...}}")
     # Tables give every row the columns of all: what is None or empty is not there.
-    found = {str(key): value for key, value in given.items() if value not in (None, [], {})}
-    tools = [key for key in found if key in TOOLS]
-    if tools or found.get("role") in ("tool", "function"):
-        raise ValueError(f"{place}: it uses tools ({tools[0] if tools else found['role']}); prompts are text alone")
-    unknown = [key for key in found if key not in ("role", "content")]
+    fields = {str(key): value for key, value in given.items() if value not in (None, [], {})}
+    tools = [key for key in fields if key in TOOLS]
+    if tools or fields.get("role") in ("tool", "function"):
+        raise ValueError(f"{where}: it uses tools ({tools[0] if tools else fields['role']}); prompts are text alone")
+    unknown = [key for key in fields if key not in ("role", "content")]
     if unknown:
-        raise ValueError(f"{place}: unknown key {unknown[0]!r}; a turn has role and content")
-    if found.get("role") not in ROLES:
-        raise ValueError(f"{place}.role: found {_short(found.get('role'))}; it must be one of {', '.join(ROLES)}")
-    content = _content(found.get("content"), f"{place}.content")
+        raise ValueError(f"{where}: unknown key {unknown[0]!r}; a turn has role and content")
+    if fields.get("role") not in ROLES:
+        raise ValueError(f"{where}.role: found {_short(fields.get('role'))}; it must be one of {', '.join(ROLES)}")
+    content = _content(fields.get("content"), f"{where}.content")
     if not content.strip():
-        raise ValueError(f"{place}.content: it is blank; give the turn a text or leave it out")
-    return Message(cast(Role, found["role"]), content)
+        raise ValueError(f"{where}.content: it is blank; give the turn a text or leave it out")
+    return Message(cast(Role, fields["role"]), content)
 
 
-def _content(given: Any, place: str) -> str:
+def _content(given: Any, where: str) -> str:
     if isinstance(given, str):
+        if any("\ud800" <= sign <= "\udfff" for sign in given):
+            raise ValueError(f"{where}: it holds half of a character (a lone surrogate); write the character itself")
         return given
     if isinstance(given, list | tuple):
-        return "".join(_part(part, f"{place}[{index}]") for index, part in enumerate(given))
-    raise ValueError(f"{place}: found {_short(given)}; it must be text, or parts {{type: text, text: ...}}")
+        return _content("".join(_part(part, f"{where}[{index}]") for index, part in enumerate(given)), where)
+    raise ValueError(f"{where}: found {_short(given)}; it must be text, or parts {{type: text, text: ...}}")
 
 
-def _part(given: Any, place: str) -> str:
+def _part(given: Any, where: str) -> str:
     part = {key: value for key, value in given.items() if value is not None} if isinstance(given, Mapping) else {}
     if part.get("type") == "text" and isinstance(part.get("text"), str) and len(part) == 2:
         return cast(str, part["text"])
     kind = part.get("type")
-    found = f"a part of type {kind!r}" if kind not in (None, "text") else _short(given)
+    shown = f"a part of type {kind!r}" if kind not in (None, "text") else _short(given)
     raise ValueError(
-        f"{place}: found {found}; images, sound and files are not read: each part is {{type: text, text: ...}}"
+        f"{where}: found {shown}; images, sound and files are not read: each part is {{type: text, text: ...}}"
     )
 
 

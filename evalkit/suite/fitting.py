@@ -78,9 +78,9 @@ def _words(folder: Path) -> frozenset[str] | None:
 
 def _asked(spec: CheckpointSpec, way: OpenVocabulary) -> CheckpointSpec:
     """What the checkpoint states itself goes before what the suite says of all."""
-    own = spec.sampling.model_dump(exclude_none=True)
+    stated = spec.sampling.model_dump(exclude_none=True)
     given = way.model_dump(include={"max_tokens", "stop"}, exclude_none=True)
-    sampling = spec.sampling.model_copy(update=given | own)
+    sampling = spec.sampling.model_copy(update=given | stated)
     return spec.model_copy(update={"sampling": sampling, "frame": way.frame if spec.frame == Frame() else spec.frame})
 
 
@@ -107,7 +107,7 @@ def _without(suite: Suite, useless: Sequence[Measure]) -> Suite:
         changed |= {"quality": None, "quality_bar": None}  # a bar is in the unit of one reward model
     left = suite.model_copy(update=changed)
     if left.quality_measure is None:
-        left = left.model_copy(update={"metrics": tuple(one for one in metrics if not _needs_quality(one))})
+        left = left.model_copy(update={"metrics": tuple(measure for measure in metrics if not _needs_quality(measure))})
     return left if left.metrics else left.model_copy(update={"metrics": (parse("length"),)})
 
 

@@ -90,7 +90,7 @@ class Policy(Part):
     @model_validator(mode="after")
     def _says_each_thing_once(self) -> Policy:
         names = [name for rule in self.rules for name in rule.metrics]
-        twice = next((name for place, name in enumerate(names) if name in names[:place]), None)
+        twice = next((name for index, name in enumerate(names) if name in names[:index]), None)
         if twice is not None:
             raise ValueError(f"{twice!r} stands in two rules; keep one")
         return self

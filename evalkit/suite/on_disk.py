@@ -34,7 +34,7 @@ def look(suite: Suite, path: Path) -> Looked:
     document = read_yaml(path)
     faults, notes = [], []
     for loc, source, look_at in _named(suite):
-        where = f"{document.place(*loc)}: {'.'.join(map(str, loc))}"
+        where = f"{document.line_of(*loc)}: {'.'.join(map(str, loc))}"
         if HUB_ID.match(source) and not Path(source).expanduser().exists():
             notes.append(f"{where}: there is no folder {source} here, so a run looks for it on the Hugging Face hub")
             continue
@@ -54,16 +54,17 @@ Look = Callable[[str], str]
 def _named(suite: Suite) -> Iterator[tuple[tuple[int | str, ...], str, Look]]:
     """(place in the suite, folder or hub id or URL, how it is looked at) of each."""
     for name, spec in suite.checkpoints.items():
-        yield ("checkpoints", name, "path"), spec.path, partial(_checkpoint, spec)
+        for url in spec.pool or (spec.source,):
+            yield ("checkpoints", name, "path"), url, partial(_checkpoint, spec)
         if spec.best_of is not None:
             measure = parse({"reward": {"model": spec.best_of.reward}})
             yield ("checkpoints", name, "best_of", "reward"), spec.best_of.reward, partial(_model, measure)
-    asked: list[tuple[tuple[int | str, ...], Measure]] = [
+    measures: list[tuple[tuple[int | str, ...], Measure]] = [
         (("metrics", index), measure) for index, measure in enumerate(suite.metrics)
     ]
     if suite.quality is not None and suite.quality not in suite.metrics:
-        asked.append((("quality",), suite.quality))
-    for loc, measure in asked:
+        measures.append((("quality",), suite.quality))
+    for loc, measure in measures:
         if isinstance(measure.definition.identity, Weights):
             yield loc, str(dict(measure.params)["model"]), partial(_model, measure)
     if suite.encoder is not None:

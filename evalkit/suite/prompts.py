@@ -9,12 +9,14 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
-from evalkit.errors import MetricError, SuiteError
+from evalkit.errors import MetricError, RecordsError, SuiteError
 from evalkit.metrics.answer_match import check_answer
 from evalkit.metrics.task_checks import read_checks
 from evalkit.plumbing.did_you_mean import did_you_mean
 from evalkit.plumbing.jsonl import jsonl_rows
-from evalkit.plumbing.transcript import turns_in_cell
+from evalkit.plumbing.strangers import HEAD, check_file, refuse_stranger
+from evalkit.plumbing.transcript import is_turns, turns_in_cell
+from evalkit.plumbing.typed_yaml import reason
 from evalkit.plumbing.unread import Notice, say, unread_note
 from evalkit.records import Prompt
 from evalkit.suite.conversations import ASKED, prompt_fields
@@ -63,32 +65,35 @@ class PromptSource(BaseModel):
         return self
 
 
-def read_prompts(source: PromptSource, folder: Path, place: str, notice: Notice = say) -> tuple[Prompt, ...]:
-    """All prompts of a source. `folder`: what a relative file name is relative to.
+def read_prompts(source: PromptSource, folder: Path, yaml_line: str, notice: Notice = say) -> tuple[Prompt, ...]:
+    """All prompts of a source, checked. `folder`: what a relative file name is relative to.
 
     `notice` is told of columns that are not read. Raises `SuiteError`.
     """
-    rows = _file_rows(folder / source.file, place) if source.file else _dataset_rows(source, place)
+    rows = _file_rows(folder / source.file, yaml_line) if source.file else _dataset_rows(source, yaml_line)
     adapter = TypeAdapter(Prompt)
-    prompts = []
+    prompts: list[Prompt] = []
+    places: list[str] = []
     columns: dict[str, None] = {}
     for number, (where, row) in enumerate(rows, start=1):
         if not source.columns:
             _refuse_unknown(where, row)
         columns |= dict.fromkeys(row)
         fields = {field: row.get(column) for field, column in source.read.items()}
-        given = {field: _plain(field, value) for field, value in fields.items() if _is_given(value)}
-        given.setdefault("id", f"row-{number:05d}")
+        places.append(where)
         try:
+            given = {field: _plain(field, value) for field, value in fields.items() if _is_given(value)}
+            given.setdefault("id", f"row-{number:05d}")
             prompts.append(adapter.validate_python(prompt_fields(given, source.read)))
         except ValidationError as error:
             raise SuiteError(f"{where}: {_first_problem(error, source, row)}") from None
         except ValueError as error:
             raise SuiteError(f"{where}: {error}") from None
     if not prompts:
-        raise SuiteError(f"{place}: {source.file or source.dataset} holds no prompts; a suite needs at least one")
-    _refuse_missing(source, columns, place)
-    note = unread_note(f"{place}: {source.file or source.dataset}", columns, list(source.read.values()))
+        raise SuiteError(f"{yaml_line}: {source.file or source.dataset} holds no prompts; a suite needs at least one")
+    _refuse_missing(source, columns, yaml_line)
+    check_prompts(prompts, lambda index: places[index])
+    note = unread_note(f"{yaml_line}: {source.file or source.dataset}", columns, list(source.read.values()))
     if note:
         notice(note)
     return tuple(prompts)
@@ -103,90 +108,78 @@ def _refuse_unknown(where: str, row: Mapping[str, Any]) -> None:
         )
 
 
-def _refuse_missing(source: PromptSource, columns: Collection[str], place: str) -> None:
+def _refuse_missing(source: PromptSource, columns: Collection[str], yaml_line: str) -> None:
     for field, column in source.columns.items():
         if column not in columns:
             raise SuiteError(
-                f"{place}: prompts_from.columns.{field}: there is no column {column!r}{did_you_mean(column, columns)}; "
-                f"columns: {', '.join(columns)}"
+                f"{yaml_line}: prompts_from.columns.{field}: there is no column {column!r}"
+                f"{did_you_mean(column, columns)}; columns: {', '.join(columns)}"
             )
 
 
-def check_prompts(prompts: Sequence[Prompt], place: Callable[[int], str]) -> None:
+def check_prompts(prompts: Sequence[Prompt], line_of: Callable[[int], str]) -> None:
     """Refuse equal ids, blank texts, answers that cannot be matched, unknown checks, distributions that do not add up.
 
-    `place(index)` names where prompt `index` stands. Raises `SuiteError`.
+    `line_of(index)` names where prompt `index` stands. Raises `SuiteError`.
     """
     seen: dict[str, int] = {}
     for index, prompt in enumerate(prompts):
         if prompt.id in seen:
-            first = place(seen[prompt.id])
+            first = line_of(seen[prompt.id])
             raise SuiteError(
-                f"{place(index)}: prompt id {prompt.id!r} is used twice (first at {first}); ids must be unique"
+                f"{line_of(index)}: prompt id {prompt.id!r} is used twice (first at {first}); ids must be unique"
             )
         seen[prompt.id] = index
-        _check_texts(prompt, place(index))
+        _check_texts(prompt, line_of(index))
         total = sum(prompt.choices.values())
         if prompt.choices and abs(total - 1) > 1e-6:
             raise SuiteError(
-                f"{place(index)}: the choices of prompt {prompt.id!r} add up to {total:g}; they must add up to 1"
+                f"{line_of(index)}: the choices of prompt {prompt.id!r} add up to {total:g}; they must add up to 1"
             )
         try:
             check_answer(prompt)
             read_checks(prompt)
         except MetricError as error:
-            raise SuiteError(f"{place(index)}: {error}") from None
+            raise SuiteError(f"{line_of(index)}: {error}") from None
 
 
-def _check_texts(prompt: Prompt, place: str) -> None:
+def _check_texts(prompt: Prompt, where: str) -> None:
     if not prompt.text.strip():
-        raise SuiteError(f"{place}: prompt {prompt.id!r} is blank; give it a text")
+        raise SuiteError(f"{where}: prompt {prompt.id!r} is blank; give it a text")
     for what, texts in (("choice", prompt.choices), ("reference", prompt.references)):
         if not all(text.strip() for text in texts):
-            raise SuiteError(f"{place}: prompt {prompt.id!r} has a blank {what}; give it a text or leave it out")
+            raise SuiteError(f"{where}: prompt {prompt.id!r} has a blank {what}; give it a text or leave it out")
     for choice in prompt.choices:
         # Values are checked as they are read; keys are not.
         if any("\ud800" <= sign <= "\udfff" for sign in choice):
             raise SuiteError(
-                f"{place}: prompt {prompt.id!r}: choice {choice!a} holds half of a character (a lone surrogate); "
+                f"{where}: prompt {prompt.id!r}: choice {choice!a} holds half of a character (a lone surrogate); "
                 "write the character itself"
             )
 
 
-def _file_rows(path: Path, place: str) -> Iterable[tuple[str, dict[str, Any]]]:
-    if not path.is_file():
-        raise SuiteError(f"{place}: there is no file {path}")
-    if path.suffix == ".jsonl":
-        return jsonl_rows(path)
-    if path.suffix in (".csv", ".parquet"):
-        return _table_rows(path)
-    raise SuiteError(f"{place}: {path.name} is neither .jsonl, .csv nor .parquet")
-
-
-def _table_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    import pyarrow.parquet as pq
+def _file_rows(path: Path, yaml_line: str) -> Iterable[tuple[str, dict[str, Any]]]:
+    from evalkit.plumbing.tables import csv_objects, parquet_objects  # which load pyarrow
 
     try:
-        rows = _csv_rows(path) if path.suffix == ".csv" else pq.read_table(path).to_pylist()
-    except (OSError, ValueError) as error:  # pandas' and pyarrow's own errors are ValueErrors
-        raise SuiteError(f"{path} cannot be read: {str(error).splitlines()[0]}") from None
-    for number, row in enumerate(rows, start=1):
-        yield f"{path}: row {number}", row
+        check_file(path)
+    except RecordsError as error:
+        raise SuiteError(f"{yaml_line}: {error}") from None
+    readers = {".jsonl": jsonl_rows, ".csv": csv_objects, ".parquet": parquet_objects}
+    if path.suffix not in readers:
+        raise SuiteError(f"{yaml_line}: {path.name} is neither .jsonl, .csv nor .parquet")
+    if path.suffix != ".parquet":
+        with path.open("rb") as file:
+            refuse_stranger(path, file.read(HEAD))
+    return readers[path.suffix](path)
 
 
-def _csv_rows(path: Path) -> list[dict[str, Any]]:
-    import pandas as pd
-
-    table = pd.read_csv(path, dtype=str, keep_default_na=False)
-    return [{str(key): value for key, value in row.items()} for row in table.to_dict("records")]
-
-
-def _dataset_rows(source: PromptSource, place: str) -> Iterator[tuple[str, dict[str, Any]]]:
+def _dataset_rows(source: PromptSource, yaml_line: str) -> Iterator[tuple[str, dict[str, Any]]]:
     try:
         import datasets
     except ImportError:
         raise SuiteError(
-            f"{place}: reading a data set needs one more package: pip install 'evalkit[datasets]'"
+            f"{yaml_line}: reading a data set needs one more package: pip install 'evalkit[datasets]'"
         ) from None
     try:
         rows = datasets.load_dataset(source.dataset, source.config, split=source.split, revision=source.revision)
@@ -197,7 +190,7 @@ def _dataset_rows(source: PromptSource, place: str) -> Iterator[tuple[str, dict[
                 "it is made by a script of its own, which the datasets package no longer runs; the hub keeps most of "
                 "these as tables too: add `revision: refs/convert/parquet` beside `dataset`, or export it to a file"
             )
-        raise SuiteError(f"{place}: data set {source.dataset!r} cannot be read: {reason}") from None
+        raise SuiteError(f"{yaml_line}: data set {source.dataset!r} cannot be read: {reason}") from None
     for number, row in enumerate(rows, start=1):
         yield f"{source.dataset}[{source.split}]: row {number}", row
 
@@ -218,10 +211,12 @@ def _plain(field: str, value: Any) -> Any:
     if isinstance(value, str) and field in AS_JSON:
         try:
             return json.loads(value)
-        except ValueError:
+        except (ValueError, RecursionError):
             return value
     if isinstance(value, str) and field == "prompt":
         return turns_in_cell(value) or value
+    if isinstance(value, str) and field == "text" and is_turns(value):
+        raise ValueError("text: the cell holds turns; call the column `messages`, or say columns: {messages: NAME}")
     if isinstance(value, int) and field == "cluster":
         return str(value)
     return value
@@ -231,8 +226,10 @@ def _first_problem(error: ValidationError, source: PromptSource, row: dict[str, 
     problem = error.errors()[0]
     field = str(problem["loc"][0]) if problem["loc"] else "prompt"
     column = source.columns.get(field, field)
+    if problem["type"] == "missing" and column in row:
+        return f"{column} is empty; every prompt says what is asked"
     if column not in row:
         return (
             f"there is no column {column!r} for {field}; columns: {', '.join(row)} (name it under prompts_from.columns)"
         )
-    return f"{column}: {problem['msg']}; found {problem['input']!r}"
+    return f"{column}: {reason(problem)}"

@@ -37,13 +37,13 @@ OPTIONS = {"models": "model", "rewards": "reward"}
 """Overrides whose options are called otherwise, for they are repeated."""
 
 
-def _read_measure(asked: Any) -> Measure:
-    if isinstance(asked, Measure):
-        return asked
-    if not isinstance(asked, str | dict):
-        raise ValueError(f"a metric is a name or {{name: {{parameter: value}}}}, not {asked!r}")
+def _read_measure(value: Any) -> Measure:
+    if isinstance(value, Measure):
+        return value
+    if not isinstance(value, str | dict):
+        raise ValueError(f"a metric is a name or {{name: {{parameter: value}}}}, not {value!r}")
     try:
-        return parse(asked)
+        return parse(value)
     except MetricError as error:
         raise ValueError(str(error)) from error
 
@@ -244,11 +244,10 @@ def load_suite(path: Path, overrides: Overrides | None = None, notice: Notice = 
     """
     suite, document = read_part(Suite, path, "suite")
     if suite.prompts_from is not None:
-        prompts = read_prompts(suite.prompts_from, path.parent, document.place("prompts_from"), notice)
+        prompts = read_prompts(suite.prompts_from, path.parent, document.line_of("prompts_from"), notice)
         suite = suite.model_copy(update={"prompts": prompts, "prompts_from": None})
-        check_prompts(prompts, lambda _: document.place("prompts_from"))
     else:
-        check_prompts(suite.prompts, lambda index: document.place("prompts", index))
+        check_prompts(suite.prompts, lambda index: document.line_of("prompts", index))
     _check_longer(suite, document)
     suite = _with_checks(suite, document)
     return _with_voices(_override(suite, overrides or Overrides()), path.parent, document, notice)
@@ -264,16 +263,18 @@ def _check_longer(suite: Suite, document: Document) -> None:
     longer = suite.open_vocabulary.longer
     unknown = [prompt for prompt in longer.prompts if prompt not in ids] if longer is not None else []
     if unknown:
-        place = document.place("open_vocabulary", "longer", "prompts")
-        raise SuiteError(f"{place}: open_vocabulary.longer.prompts: there is no prompt {unknown[0]!r}")
+        yaml_line = document.line_of("open_vocabulary", "longer", "prompts")
+        raise SuiteError(f"{yaml_line}: open_vocabulary.longer.prompts: there is no prompt {unknown[0]!r}")
 
 
 def _with_checks(suite: Suite, document: Document) -> Suite:
     """The suite with its checks put before each prompt's own."""
     if not suite.checks:
         return suite
-    checked = [replace(one, checks=tuple(dict.fromkeys((*suite.checks, *one.checks)))) for one in suite.prompts]
-    check_prompts(checked, lambda _: document.place("checks"))
+    checked = [
+        replace(prompt, checks=tuple(dict.fromkeys((*suite.checks, *prompt.checks)))) for prompt in suite.prompts
+    ]
+    check_prompts(checked, lambda _: document.line_of("checks"))
     return suite.model_copy(update={"prompts": tuple(checked), "checks": ()})
 
 
@@ -282,11 +283,11 @@ def _with_voices(suite: Suite, folder: Path, document: Document, notice: Notice)
     key = "voices" if suite.voices_from is None else "voices_from"
     voices = suite.voices
     if suite.voices_from is not None:
-        voices = read_examples(folder / suite.voices_from, document.place(key), notice)
+        voices = read_examples(folder / suite.voices_from, document.line_of(key), notice)
     if voices or key in document.value:
-        check_examples(voices, lambda *voice: document.place(key, *voice))
+        check_examples(voices, lambda *voice: document.line_of(key, *voice))
     for index, measure in enumerate(suite.metrics):
-        _check_voice(measure, voices, f"{document.place('metrics', index)}: metrics[{index}]")
+        _check_voice(measure, voices, f"{document.line_of('metrics', index)}: metrics[{index}]")
     added = [*(f"voice_share|voice:{voice}" for voice in voices), "voice_entropy", "voice_shift"] if voices else []
     missing = [parse(name) for name in added if parse(name) not in suite.metrics]
     return suite.model_copy(update={"voices": voices, "voices_from": None, "metrics": (*suite.metrics, *missing)})
@@ -304,30 +305,32 @@ def _check_voice(measure: Measure, voices: Examples, where: str) -> None:
 
 def _without_lab(checkpoints: Mapping[str, Any], models: Mapping[str, str]) -> dict[str, Any]:
     """The built-in checkpoints are the lab base's relatives: beside another baseline they would mean nothing."""
-    return {name: spec for name, spec in checkpoints.items() if name in models or not spec["path"].startswith("lab:")}
+    return {
+        name: spec for name, spec in checkpoints.items() if name in models or not str(spec["path"]).startswith("lab:")
+    }
 
 
-def _override(suite: Suite, asked: Overrides) -> Suite:
+def _override(suite: Suite, options: Overrides) -> Suite:
     changed = suite.model_dump(exclude={"metrics", "prompts"}) | {"metrics": suite.metrics, "prompts": suite.prompts}
-    if suite.baseline_checkpoint in asked.models:
-        changed["checkpoints"] = _without_lab(changed["checkpoints"], asked.models)
-    for name, path in asked.models.items():
+    if suite.baseline_checkpoint in options.models:
+        changed["checkpoints"] = _without_lab(changed["checkpoints"], options.models)
+    for name, path in options.models.items():
         known = changed["checkpoints"].get(name, {"kind": "tuned"})
         changed["checkpoints"][name] = known | {"path": path, "revision": None, "model": "", "base": None}
-    if asked.samples is not None:
-        changed["sampling"]["n"] = asked.samples
-    if asked.temperature is not None:
-        changed["sampling"]["temperature"] = asked.temperature
+    if options.samples is not None:
+        changed["sampling"]["n"] = options.samples
+    if options.temperature is not None:
+        changed["sampling"]["temperature"] = options.temperature
         for spec in changed["checkpoints"].values():
             spec.setdefault("sampling", {})["temperature"] = None
-    if asked.seed is not None:
-        changed["sampling"]["seed"] = asked.seed
-    if asked.prompts is not None:
-        changed["prompts"] = suite.prompts[: asked.prompts]
-    if asked.rewards:
-        _replace_rewards(changed, suite, asked.rewards)
-    if asked.judge is not None:
-        _replace_judge(changed, asked.judge)
+    if options.seed is not None:
+        changed["sampling"]["seed"] = options.seed
+    if options.prompts is not None:
+        changed["prompts"] = suite.prompts[: options.prompts]
+    if options.rewards:
+        _replace_rewards(changed, suite, options.rewards)
+    if options.judge is not None:
+        _replace_judge(changed, options.judge)
     try:
         return Suite.model_validate(changed)
     except ValidationError as error:
@@ -339,9 +342,9 @@ def _replace_rewards(changed: dict[str, Any], suite: Suite, models: Sequence[str
     """Other raters in the place of the suite's, wherever it names them."""
     old = [measure for measure in suite.measures if measure.name == "reward"]
     new = [parse({"reward": {"model": model}}) for model in dict.fromkeys(models)]
-    instead = {str(one): str(new[min(place, len(new) - 1)]) for place, one in enumerate(old)}
-    first = next((place for place, one in enumerate(suite.metrics) if one in old), len(suite.metrics))
-    kept = [one for one in suite.metrics if one not in old]
+    instead = {str(measure): str(new[min(index, len(new) - 1)]) for index, measure in enumerate(old)}
+    first = next((index for index, measure in enumerate(suite.metrics) if measure in old), len(suite.metrics))
+    kept = [measure for measure in suite.metrics if measure not in old]
     changed["metrics"] = (*kept[:first], *new, *kept[first:])
     if suite.quality in old:
         changed["quality"] = instead[str(suite.quality)]
@@ -351,7 +354,7 @@ def _replace_rewards(changed: dict[str, Any], suite: Suite, models: Sequence[str
 
 
 def _replace_judge(changed: dict[str, Any], model: str) -> None:
-    known = [one for one in changed["metrics"] if one.name == "judge"]
+    known = [measure for measure in changed["metrics"] if measure.name == "judge"]
     pairs = {"pairs": dict(known[0].params)["pairs"]} if known else {}
-    kept = tuple(one for one in changed["metrics"] if one not in known)
+    kept = tuple(measure for measure in changed["metrics"] if measure not in known)
     changed["metrics"] = (*kept, parse({"judge": {"model": model, **pairs}}))

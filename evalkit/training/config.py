@@ -264,10 +264,10 @@ def load_config(model: type[Config], path: Path, notice: Notice = say) -> Config
     }
     if isinstance(config, Prompted):
         if config.prompts_from is not None:
-            place = document.place("prompts_from")
-            prompts = read_prompts(config.prompts_from, path.parent, place, notice)
-            check_prompts(prompts, lambda _: place)
+            yaml_line = document.line_of("prompts_from")
+            prompts = read_prompts(config.prompts_from, path.parent, yaml_line, notice)
+            check_prompts(prompts, lambda _: yaml_line)
             changed |= {"prompts": prompts, "prompts_from": None}
         else:
-            check_prompts(config.prompts, lambda index: document.place("prompts", index))
+            check_prompts(config.prompts, lambda index: document.line_of("prompts", index))
     return config.model_copy(update=changed)

@@ -8,7 +8,7 @@ network, in the same order: one that makes fewer leaves the others waiting.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
@@ -143,3 +143,15 @@ def agreed(value: int, path: Path, accelerator: Accelerator) -> int:
             "share"
         )
     return value
+
+
+def process_part(episodes: Sequence[int], accelerator: Accelerator) -> list[int]:
+    """Which episodes of a batch are this process's own."""
+    return list(episodes[accelerator.process_index :: accelerator.num_processes])
+
+
+def sum_over_processes(value: Tensor, accelerator: Accelerator) -> Tensor:
+    if accelerator.num_processes == 1:
+        return value
+    summed: Tensor = accelerator.reduce(value.to(accelerator.device), reduction="sum")
+    return summed

@@ -149,11 +149,11 @@ def fresh_value_network(spec: CheckpointSpec, seed: int) -> ValueNetwork:
 
     Raises `CheckpointError` for an architecture that has no classifier.
     """
-    folder = locate(spec.path, spec.revision)
+    folder = locate(spec.source, spec.revision)
     model = _load(
         AutoModelForSequenceClassification, folder, "score.", num_labels=1, trust_remote_code=spec.trust_remote_code
     )
-    network = _value_network(model, spec.path)
+    network = _value_network(model, spec.source)
     torch.manual_seed(seed)
     draw_head(cast(nn.Linear, model.get_submodule("score")))
     return network

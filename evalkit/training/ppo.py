@@ -7,7 +7,7 @@ normalised. Read from top to bottom: `prepare` makes the state of a training, an
     forward             log-probs, KL, entropy and values of every token, under policy, reference and value network
     compute_advantages  the KL penalty joins the score in each token's reward; advantages by GAE; returns
     ppo_epochs          epochs of clipped minibatch steps for policy and value network
-    batch_statistics    what is logged
+    batch_statistics    what is logged (`evalkit.training.experience`, with what an update hands on from step to step)
 
 Shapes: B episodes (of this process), R response tokens in padded columns, V tokens in the vocabulary.
 
@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import torch
@@ -31,7 +31,8 @@ from evalkit.errors import EvalkitError
 from evalkit.training.batch import Batch, microbatches, pack
 from evalkit.training.config import Estimator, PpoConfig
 from evalkit.training.core_split import on_split_cores
-from evalkit.training.distributed import spread, whole
+from evalkit.training.distributed import process_part, spread, sum_over_processes, whole
+from evalkit.training.experience import Episodes, Experience, ForwardPass, batch_statistics
 from evalkit.training.models import Policy, response_logits, response_values, token_log_probs, without_adapters
 from evalkit.training.output.curves import LogRow
 from evalkit.training.rollout import sample
@@ -71,48 +72,6 @@ class RewardSources:
     gold: Scorer | None = None
 
 
-@dataclass(frozen=True)
-class Episodes:
-    """Responses of one batch on this process, and what they earned."""
-
-    prompt_index: list[int]
-    """Which prompt each response answers."""
-    responses: list[list[int]]
-    batch: Batch
-    rewards: Tensor
-    """[B] as the reward model gives them."""
-    scores: Tensor
-    """[B] normalised, with the penalty of a missing end in place."""
-    gold: Tensor | None
-    """[B]"""
-    ended: Tensor
-    """[B] bool: the response ended by itself."""
-
-
-@dataclass(frozen=True)
-class ForwardPass:
-    """Policy, reference and value network at every token of a batch, each [B, R], 0 on padding."""
-
-    log_probs: Tensor
-    reference_log_probs: Tensor
-    kl: Tensor
-    """KL(policy || reference) of the next-token distribution at each visited state, exact: nats, never negative."""
-    entropy: Tensor
-    """Entropy of the policy's next-token distribution at each visited state, nats."""
-    values: Tensor
-
-
-@dataclass(frozen=True)
-class Experience:
-    """What the steps of an update learn from; per-token tensors are [B, R]."""
-
-    batch: Batch
-    log_probs: Tensor
-    values: Tensor
-    advantages: Tensor
-    returns: Tensor
-
-
 def prepare(config: PpoConfig, policy: Policy, critic: nn.Module, reference: nn.Module | None, beta: float,
             accelerator: Accelerator) -> TrainState:  # fmt: skip
     """Spread policy, critic and their optimiser over the processes."""
@@ -147,7 +106,7 @@ def updates(
         experience = compute_advantages(config, state, episodes, passed)
         losses = ppo_epochs(config, state, experience, update)
         row: LogRow = {"update": update, "episodes": (update + 1) * config.batch, "beta": state.beta}
-        row |= batch_statistics(state, episodes, passed, experience) | losses
+        row |= batch_statistics(episodes, passed, experience, state.accelerator) | losses
         row["learning_rate"] = config.learning_rate * annealing
         if config.adaptive is not None:
             state.beta = adapt_beta(state.beta, float(row["kl"] or 0), config)
@@ -400,59 +359,11 @@ def _rows(experience: Experience, index: Tensor, *tensors: Tensor) -> tuple[Batc
     return batch, [tensor[index, : batch.responses.shape[1]] for tensor in tensors]
 
 
-def batch_statistics(state: TrainState, episodes: Episodes, passed: ForwardPass, experience: Experience) -> LogRow:
-    """What a batch says of the policy that it was sampled from, over all processes."""
-    mask = episodes.batch.response_mask
-    sequences = sum_over_processes(torch.tensor(float(len(mask))), state.accelerator)
-    tokens = sum_over_processes(mask.sum(), state.accelerator)
-
-    def mean(values: Tensor) -> float:
-        """Of values [B], or of sums over the tokens of each sequence, [B, R]."""
-        return float(sum_over_processes(values.double().sum(), state.accelerator) / sequences)
-
-    row: LogRow = {
-        "reward": mean(episodes.rewards),
-        "score": mean(episodes.scores),
-        "kl": mean(passed.kl),
-        "kl_k1": mean(passed.log_probs - passed.reference_log_probs),
-        "entropy": mean(passed.entropy),
-        "entropy_token": float(sum_over_processes(passed.entropy.sum(), state.accelerator) / tokens),
-        "explained_variance": explained_variance(experience, mask, tokens, state.accelerator),
-        "eos_rate": mean(episodes.ended.float()),
-        "length": mean(mask.float()),
-    }
-    return row | ({"gold": mean(episodes.gold)} if episodes.gold is not None else {})
-
-
-def explained_variance(experience: Experience, mask: Tensor, tokens: Tensor, accelerator: Accelerator) -> float | None:
-    """1 - Var[returns - values] / Var[returns] over all processes; None where returns are all the same."""
-
-    def squares(values: Tensor) -> Tensor:
-        """Sum of squared deviations from the mean."""
-        mean = sum_over_processes((values * mask).sum(), accelerator) / tokens
-        return sum_over_processes(((values - mean).square() * mask).sum(), accelerator)
-
-    of_returns, of_errors = squares(experience.returns), squares(experience.returns - experience.values)
-    return float(1 - of_errors / of_returns) if float(of_returns) > 0 else None
-
-
 def adapt_beta(beta: float, kl: float, config: PpoConfig) -> float:
     """Beta after a batch whose KL was `kl` nats a sequence: a proportional controller (Ziegler et al. 2019)."""
     assert config.adaptive is not None
     error = min(0.2, max(-0.2, kl / config.adaptive.target - 1))
     return beta * (1 + error * config.batch / config.adaptive.horizon)
-
-
-def process_part(episodes: Sequence[int], accelerator: Accelerator) -> list[int]:
-    """Which episodes of a batch are this process's own."""
-    return list(episodes[accelerator.process_index :: accelerator.num_processes])
-
-
-def sum_over_processes(value: Tensor, accelerator: Accelerator) -> Tensor:
-    if accelerator.num_processes == 1:
-        return value
-    summed: Tensor = accelerator.reduce(value.to(accelerator.device), reduction="sum")
-    return summed
 
 
 def derived_seed(*parts: object) -> int:

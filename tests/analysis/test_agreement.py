@@ -13,8 +13,9 @@ from evalkit.analysis.agreement import agreements, over_optimisation, scores_of_
 from evalkit.metrics import registry as module
 from evalkit.metrics.declaration import score
 from evalkit.metrics.registry import Measure, parse
+from evalkit.metrics.summary import Difference, Summary
 from evalkit.plumbing.arrays import Array
-from evalkit.records import Arm, Better, Difference, Group, Side, Summary
+from evalkit.records import Arm, Better, Group, Side
 
 RNG = np.random.default_rng(0)
 

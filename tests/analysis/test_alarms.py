@@ -12,7 +12,8 @@ import pytest
 
 from evalkit.analysis.alarms import FALSE_ALARMS, alarms
 from evalkit.metrics.diversity.lexical import length
-from evalkit.records import Alarm, Arm, Completion, Group, Prompt, Sampling
+from evalkit.metrics.summary import Alarm
+from evalkit.records import Arm, Completion, Group, Prompt, Sampling
 
 RAW = Sampling(n=16, temperature=1.0, top_p=1.0, min_p=0.0, max_tokens=64, stop=(), seed=0)
 WARM = Sampling(n=16, temperature=0.7, top_p=1.0, min_p=0.0, max_tokens=64, stop=(), seed=0)
@@ -263,3 +264,19 @@ def test_one_answer_to_many_prompts_is_said(texts: list[str], heard: bool) -> No
         for place, text in enumerate(texts)
     ]
     assert ("same answer" in kinds(alarms([arm(None)], {"base": groups}))) == heard
+
+
+def test_of_answers_that_as_many_prompts_get_the_first_is_named() -> None:
+    """In every process: what stands first in a set follows the seed of its hashes, and not the order of the texts."""
+    answers = [f"I cannot help you with number {number}." for number in range(8)]
+    for start in range(len(answers)):
+        in_order = answers[start:] + answers[:start]
+        groups = [
+            Group(
+                Prompt(f"p{prompt}", f"Write about {prompt}."),
+                tuple(Completion(f"p{prompt}", i, text, (), (), "stop") for i, text in enumerate(in_order)),
+            )
+            for prompt in range(4)
+        ]
+        [message] = [alarm.message for alarm in alarms([arm(None)], {"base": groups}) if alarm.kind == "same answer"]
+        assert f"such as “{in_order[0]}”" in message

@@ -18,7 +18,7 @@ def group(texts: list[str]) -> Group:
 
 def test_the_best_of_every_n_is_kept_in_order_and_numbered_anew() -> None:
     kept = choose(group(list("abcdef")), 3, np.array([1.0, 3.0, 2.0, 0.0, 0.0, math.nan]))
-    assert [(c.text, c.slot) for c in kept.completions] == [("b", 0), ("d", 1)]
+    assert [(c.text, c.sample_index) for c in kept.completions] == [("b", 0), ("d", 1)]
 
 
 def test_an_unreadable_completion_is_kept_only_where_all_are() -> None:

@@ -101,7 +101,7 @@ def test_the_gate_judges_clusters_as_it_would_one_wording_each() -> None:
         for key in ("change", "low", "high", "p_within", "p_beyond"):
             assert getattr(many, key) == pytest.approx(getattr(few, key)), key
         assert (many.prompts, many.units, many.needed) == (100, 20, few.needed)
-        assert words.asked(many) == "100 in 20 clusters"
+        assert words.prompt_count(many) == "100 in 20 clusters"
         assert "clusters like these would settle it" in words.remark(many)
 
 

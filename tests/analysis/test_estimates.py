@@ -12,7 +12,9 @@ import pytest
 
 from evalkit.analysis.estimates import AskedSuite, Measured, summarise
 from evalkit.errors import RecordsError
-from evalkit.records import Alarm, Arm, Bar, Crossover, Curve, Reading, Sampling, Summary, Traits
+from evalkit.metrics.declaration import Traits
+from evalkit.metrics.summary import Alarm, Bar, Crossover, Curve, Reading, Summary
+from evalkit.records import Arm, Sampling
 from evalkit.runs.summary import read_summary, to_json
 
 SAMPLING = Sampling(n=8, temperature=1.0, top_p=1.0, min_p=0.0, max_tokens=9, stop=("x",), seed=0)

@@ -11,7 +11,7 @@ import pytest
 
 from evalkit.errors import InputError, RecordsError
 from evalkit.gate.baselines import load, policy_of_run, read_side, save, saved
-from evalkit.records import Summary
+from evalkit.metrics.summary import Summary
 from evalkit.runs.summary import to_json
 from tests.sides import law, summary, with_hole
 

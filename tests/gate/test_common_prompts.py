@@ -21,9 +21,10 @@ from evalkit.gate.common_prompts import common_of, on_common_prompts
 from evalkit.gate.decide import GateDecision, decide
 from evalkit.gate.sides import Side, choose_pairs
 from evalkit.gate.stats.group_sequential import Look
+from evalkit.metrics.summary import Summary
 from evalkit.plumbing.arrays import Array
 from evalkit.plumbing.progress import Quiet
-from evalkit.records import Prompt, Summary
+from evalkit.records import Prompt
 from evalkit.report.content.read import read_content
 from evalkit.run import run_suite
 from evalkit.runs.asked import PROMPTS_FILE, hashes_of, version_of

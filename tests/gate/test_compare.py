@@ -15,7 +15,7 @@ from evalkit.analysis.intervals import mean_intervals
 from evalkit.cli.main import main
 from evalkit.gate.compare import compare_sides, read_named_side
 from evalkit.gate.formats import compare as differences
-from evalkit.records import Summary
+from evalkit.metrics.summary import Summary
 from tests.gate.test_baselines import write_run
 from tests.sides import law, summary
 

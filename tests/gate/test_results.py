@@ -9,8 +9,8 @@ import pytest
 from lxml import html
 
 from evalkit.gate.compare import NamedSide, compare_sides
-from evalkit.gate.judged import judge_sides
 from evalkit.gate.results import COMPARED, JUDGEMENTS, CompareResult, GateResult
+from evalkit.gate.ruling import judge_sides
 from evalkit.suite.gate_policy import Inconclusive
 from tests.sides import allowing, law, side
 

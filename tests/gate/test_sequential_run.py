@@ -51,13 +51,13 @@ def test_a_clear_loss_stops_it_early_and_the_same_command_decides_the_same(tmp_p
     suite, out = two_arms(8, 30), tmp_path / "run"
     decided = run_until_decided(suite, DEFAULT, None, "transformers", out, Quiet())
     assert decided.verdict.outcome == "regression"
-    assert 5 <= decided.asked < decided.planned == 30
-    assert decided.run.sampled == 2 * 8 * decided.asked
+    assert 5 <= decided.prompts_asked < decided.prompts_planned == 30
+    assert decided.run.sampled == 2 * 8 * decided.prompts_asked
     again = run_until_decided(suite, DEFAULT, None, "transformers", out, Quiet())
-    assert (again.asked, again.run.sampled) == (decided.asked, 0)
+    assert (again.prompts_asked, again.run.sampled) == (decided.prompts_asked, 0)
     assert again.verdict == decided.verdict
     asked = {arm: len(groups) for arm, groups in read_content(out).groups.items()}
-    assert asked == dict.fromkeys(("base", "ppo-0.1"), decided.asked)
+    assert asked == dict.fromkeys(("base", "ppo-0.1"), decided.prompts_asked)
     stopped = read_side(str(out))
     assert stopped.look is not None
     assert decide(stopped, stopped, [("ppo-0.1", "base")], DEFAULT).judgements == decided.verdict.judgements

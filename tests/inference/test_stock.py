@@ -54,7 +54,7 @@ def draws(shard: Shard) -> list[Completion]:
     made = [
         Completion(prompt.prompt_id, slot, f"{prompt.prompt_id} {slot} {shard.key}", (1,), (), "stop")
         for prompt in shard.prompts
-        for slot in range(len(shard.slots))
+        for slot in range(len(shard.sample_indices))
     ]
     return shard.drawn(made)
 
@@ -86,9 +86,9 @@ def texts(folder: Path, plan: Plan) -> dict[tuple[str, str, int], str]:
     for arm, members in groups.items():
         total = next(one.kept.n * one.arm.best_of for one in plan.shards_of(arm))
         for group in members:
-            assert [one.slot for one in group.completions] == list(range(total))
+            assert [one.sample_index for one in group.completions] == list(range(total))
     return {
-        (arm, group.prompt.id, one.slot): one.text
+        (arm, group.prompt.id, one.sample_index): one.text
         for arm, members in groups.items()
         for group in members
         for one in group.completions

@@ -43,7 +43,7 @@ def test_a_file_becomes_a_model_with_the_lines_of_its_parts(tmp_path: Path) -> N
     path.write_text("name: oak\nleaves:\n  - {colour: red}\n  - {size: 2}\n", encoding="utf-8")
     tree, document = read_part(Tree, path, "tree")
     assert tree == Tree(name="oak", leaves=(Leaf(colour="red"), Leaf(size=2)))
-    assert document.place("leaves", 1) == f"{path}:4"
+    assert document.line_of("leaves", 1) == f"{path}:4"
 
 
 MISTAKES = [

@@ -4,21 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from evalkit.metrics.declaration import Traits
 from evalkit.metrics.registry import definitions
-from evalkit.records import (
-    CONFIDENCE,
-    Alarm,
-    Arm,
-    Better,
-    Completion,
-    Difference,
-    Estimate,
-    Group,
-    Prompt,
-    Sampling,
-    Summary,
-    Traits,
-)
+from evalkit.metrics.summary import Alarm, Difference, Estimate, Summary
+from evalkit.records import CONFIDENCE, Arm, Better, Completion, Group, Prompt, Sampling
 from evalkit.report.content.content import MetricText, ReportContent
 
 PROMPTS, SAMPLES = 60, 32

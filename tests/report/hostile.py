@@ -6,7 +6,8 @@ import dataclasses
 
 from evalkit.analysis.figure_data import ChoiceShares, FigureData, Shape
 from evalkit.checkpoints.training_log import Training
-from evalkit.records import Alarm, Completion, Group, Prompt, Summary
+from evalkit.metrics.summary import Alarm, Summary
+from evalkit.records import Completion, Group, Prompt
 from evalkit.report.content.content import MetricText, ReportContent
 from tests.report.example import arm as example_arm
 from tests.report.example import difference, estimate, sampling

@@ -6,7 +6,8 @@ import dataclasses
 
 from evalkit.analysis.figure_data import ChoiceShares, FigureData, Shape
 from evalkit.checkpoints.training_log import Training
-from evalkit.records import CONFIDENCE, Curve, Difference, Estimate, Group, Prompt
+from evalkit.metrics.summary import Curve, Difference, Estimate
+from evalkit.records import CONFIDENCE, Group, Prompt
 from evalkit.report.content.content import ReportContent
 from tests.report.example import difference, estimate, synthetic
 

@@ -6,7 +6,7 @@ import dataclasses
 
 import pytest
 
-from evalkit.records import Bar, Crossover, Curve, Reading, Summary
+from evalkit.metrics.summary import Bar, Crossover, Curve, Reading, Summary
 from evalkit.report.content.content import ReportContent
 from evalkit.report.page import build_report
 from evalkit.report.plots import figures

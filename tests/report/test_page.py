@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from evalkit.records import Alarm, Completion, Group, Summary
+from evalkit.metrics.summary import Alarm, Summary
+from evalkit.records import Completion, Group
 from evalkit.report.content.content import MetricText, ReportContent
 from evalkit.report.page import build_report
 from evalkit.report.sections import samples

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evalkit.analysis.intervals import Mean, mean_intervals
-from evalkit.records import Difference
+from evalkit.metrics.summary import Difference
 from evalkit.report.wording import NO_SPREAD, deviations, interval_text, value_text
 
 

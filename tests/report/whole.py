@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from evalkit.records import Bar, Crossover, Curve, Estimate, Reading
+from evalkit.metrics.summary import Bar, Crossover, Curve, Estimate, Reading
 from evalkit.report.content.content import ReportContent
 from tests.report.example import estimate
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from evalkit.plumbing.progress import Quiet
-from evalkit.runs.export import export_run
+from evalkit.runs.exchange.read import read_texts
+from evalkit.runs.export import ENDINGS, WRITERS, _inspect_log, export_run
 from evalkit.runs.summary import read_summary
 from evalkit.score import score_files
 from tests.finished import finished_run
@@ -59,3 +60,38 @@ def test_an_inspect_log_is_one_an_arm_with_the_keys_that_inspect_requires(run: P
     log = json.loads(next(iter(files.values())))
     assert log["eval"].keys() >= {"created", "task", "dataset", "model", "config"}
     assert {sample["epoch"] for sample in log["samples"]} == {1, 2, 3, 4}
+
+
+NASTY = ["", "a\nb\r\nc", 'say "hi", ok; x\ty', "nul\0in", "\u202eRTL שלום 👩‍👧", "<script>&amp;", "x" * 200_000, "=1+1", "NA",
+         '[{"role": "assistant", "content": "y"}]', "[{'role': 'user'}]", "\x1c\x85\u2028", "\ufeff"]  # fmt: skip
+
+
+@pytest.mark.parametrize("thinking", [None, 'First,\n"then".'])
+@pytest.mark.parametrize("to", ["jsonl", "csv", "parquet", "trl", "inspect"])
+def test_nasty_texts_are_read_back_as_they_were(tmp_path: Path, to: str, thinking: str | None) -> None:
+    rows = [
+        {"prompt_id": f"p{place}", "prompt": text or "A", "completion": text, "arm": 'a,\n"b"', "sample": 0,
+         "finish_reason": "length", **({} if thinking is None else {"thinking": thinking}), "settings": None,
+         "scores": {"s": place / 3}}
+        for place, text in enumerate(NASTY)
+    ]  # fmt: skip
+    path = tmp_path / f"o{ENDINGS[to]}"
+    path.write_bytes(_inspect_log(rows, "suite", "") if to == "inspect" else WRITERS[to](rows))
+    found = read_texts([path], lambda _: None).rows
+    assert [(row.prompt, row.completion, row.thinking, row.finish_reason, row.scores) for row in found] == [
+        (row["prompt"], row["completion"], thinking, "length", row["scores"]) for row in rows
+    ]
+
+
+def test_half_a_character_does_not_stop_an_export() -> None:
+    row = {
+        "prompt_id": "p",
+        "prompt": "A",
+        "completion": "x\ud800",
+        "arm": "a",
+        "sample": 0,
+        "settings": None,
+        "scores": {},
+    }
+    for write in WRITERS.values():
+        assert write([row])

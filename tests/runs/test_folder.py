@@ -231,8 +231,9 @@ def test_a_shard_says_its_arm_and_when_it_was_sampled(store: Store, tmp_path: Pa
 
 
 def test_a_shard_of_an_older_evalkit_is_read_and_counts_as_of_its_file_s_time(store: Store) -> None:
+    fields = {name: "sample_index" if name == "slot" else name for name in SHARD_SCHEMA.names}
     rows = pa.table(
-        {name: [getattr(one, name) for one in COMPLETIONS] for name in SHARD_SCHEMA.names}, schema=SHARD_SCHEMA
+        {name: [getattr(one, field) for one in COMPLETIONS] for name, field in fields.items()}, schema=SHARD_SCHEMA
     )
     sink = pa.BufferOutputStream()
     pq.write_table(rows, sink, compression="zstd")

@@ -211,7 +211,7 @@ def test_a_folder_that_grew_is_read_gated_and_reported_as_any_other(folder: Path
     finished_run(folder, {"base": 8, "tuned": 2}, more, **sampling(n=6))
     content = read_content(folder)
     for groups in content.groups.values():
-        assert [[one.slot for one in group.completions] for group in groups] == [list(range(6))] * 9
+        assert [[one.sample_index for one in group.completions] for group in groups] == [list(range(6))] * 9
     assert build_report(content).encode("utf-8", "replace") == (folder / "report.html").read_bytes()
     verdict = decide(read_side(str(folder)), read_side(str(folder)), [("tuned", "tuned")], DEFAULT)
     assert {judgement.change for judgement in verdict.judgements} == {0}

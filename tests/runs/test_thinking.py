@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from evalkit.errors import InputError, MetricError, RecordsError
 from evalkit.gate.sequential_run import run_until_decided
 from evalkit.metrics.registry import parse
+from evalkit.metrics.summary import Alarm
 from evalkit.plumbing.progress import Quiet
-from evalkit.records import Alarm, Arm, Completion, Group, Prompt, Thinking
+from evalkit.records import Arm, Completion, Group, Prompt, Thinking
 from evalkit.report.content.read import read_content
 from evalkit.report.page import build_report
 from evalkit.report.sections.samples import pack

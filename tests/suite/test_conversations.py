@@ -57,7 +57,7 @@ def test_a_lone_user_message_is_the_same_prompt_as_its_text(tmp_path: Path) -> N
     )
     prompts = [suite_of(tmp_path, {"id": "a", **way}).prompts[0] for way in ways]
     assert prompts == [Prompt("a", "hello")] * 5
-    assert "messages" not in prompts[1].asked()
+    assert "messages" not in prompts[1].content()
 
 
 def test_hashes_of_prompts_without_turns_are_those_of_earlier_versions() -> None:

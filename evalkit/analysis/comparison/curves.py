@@ -21,10 +21,11 @@ from evalkit.metrics.diversity.distribution import branching_by_position
 from evalkit.metrics.diversity.semantic_classes import THRESHOLD, partition
 from evalkit.metrics.estimators.subsets import best_of, expected_classes, expected_kinds, pass_at
 from evalkit.metrics.registry import Measure, parse
+from evalkit.metrics.summary import Crossover, Curve
 from evalkit.metrics.text_sets import words_of
 from evalkit.plumbing.arrays import Array, finite_or_none
 from evalkit.plumbing.by_row import by_row
-from evalkit.records import CONFIDENCE, Arm, Crossover, Curve, Group
+from evalkit.records import CONFIDENCE, Arm, Group
 
 NGRAM = 2
 """Words in the n-grams whose number is shown against that of completions."""

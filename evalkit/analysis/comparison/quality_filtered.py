@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 
 from evalkit.analysis.completion_scores import Scores
 from evalkit.metrics.registry import Measure
+from evalkit.metrics.summary import Bar
 from evalkit.plumbing.arrays import Array
-from evalkit.records import Bar, Group, Groups
+from evalkit.records import Group, Groups
 
 SUBSETS = 8
 """Subsets of m that the expected value is averaged over: they cut the noise of one subset to about a third."""

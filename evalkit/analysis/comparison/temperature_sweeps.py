@@ -16,8 +16,9 @@ import numpy as np
 
 from evalkit.analysis.estimates import Measured
 from evalkit.analysis.intervals import by_cluster, resampled_means
+from evalkit.metrics.summary import Reading
 from evalkit.plumbing.arrays import Array, finite_or_none
-from evalkit.records import CONFIDENCE, Arm, Reading
+from evalkit.records import CONFIDENCE, Arm
 
 LEVELS = 33
 """Levels that the gap is averaged over, evenly spread over the common range, ends included."""

@@ -14,8 +14,8 @@ from evalkit.analysis.effects import Outcome
 from evalkit.analysis.intervals import units
 from evalkit.gate.compare import MetricRow, PairRows, SideComparison, left_out
 from evalkit.gate.formats.words import name, one_line
+from evalkit.metrics.summary import Difference, Estimate
 from evalkit.plumbing.prose import counted
-from evalkit.records import Difference, Estimate
 from evalkit.report.wording import LEVEL, interval_text, label, p_text, value_text
 
 MARKS: dict[Outcome | None, str] = {
@@ -151,11 +151,11 @@ def _mark(row: MetricRow) -> Text:
 
 def reasons(pair: PairRows) -> list[str]:
     """Why some are not compared, those with one reason together."""
-    told: dict[str, list[str]] = {}
+    metrics_by_reason: dict[str, list[str]] = {}
     for row in pair.rows:
         if row.why_not:
-            told.setdefault(row.why_not, []).append(label(row.metric))
-    return [f"{MARKS[None]}: {name(', '.join(metrics))} ({name(why)})" for why, metrics in told.items()]
+            metrics_by_reason.setdefault(row.why_not, []).append(label(row.metric))
+    return [f"{MARKS[None]}: {name(', '.join(metrics))} ({name(why)})" for why, metrics in metrics_by_reason.items()]
 
 
 def footer(comparison: SideComparison) -> str:

@@ -78,7 +78,7 @@ def _row(judgement: Judgement) -> str:
         _code(words.arms(judgement)),
         words.moved(judgement),
         words.allowed(judgement),
-        words.asked(judgement),
+        words.prompt_count(judgement),
         _text(words.remark(judgement)),
     )
     return f"| {' | '.join(cells)} |\n"

@@ -29,18 +29,22 @@ def verdict_html(verdict: GateDecision, policy: str) -> str:
     titles = ("", "measure", "change (+ is better)", "allowed", "prompts")
     tables = []
     for arms in dict.fromkeys(map(words.arms, verdict.judgements)):
-        own = [judgement for judgement in verdict.judgements if words.arms(judgement) == arms]
+        judgements = [judgement for judgement in verdict.judgements if words.arms(judgement) == arms]
         rows = [
             (
-                words.OUTCOMES[one.outcome],
-                words.metric_name(one),
-                words.moved(one),
-                words.allowed(one),
-                words.asked(one),
+                words.OUTCOMES[judgement.outcome],
+                words.metric_name(judgement),
+                words.moved(judgement),
+                words.allowed(judgement),
+                words.prompt_count(judgement),
             )
-            for one in own
+            for judgement in judgements
         ]
-        remarks = [f"{words.metric_name(one)}: {words.remark(one)}" for one in own if words.remark(one)]
+        remarks = [
+            f"{words.metric_name(judgement)}: {words.remark(judgement)}"
+            for judgement in judgements
+            if words.remark(judgement)
+        ]
         tables.append(_Table(arms, titles, rows, remarks))
     facts = (
         f"{verdict.new} against {verdict.old}; policy: {policy}; each bound errs with probability "
@@ -50,19 +54,19 @@ def verdict_html(verdict: GateDecision, policy: str) -> str:
     return _html(words.headline(verdict), _COLOURS[verdict.outcome], notes, tables, facts)
 
 
-def comparison_html(found: SideComparison) -> str:
+def comparison_html(comparison: SideComparison) -> str:
     """A table a pair of arms: A, B and their difference."""
     titles = ("measure", "A", "B", "B − A", "Holm p", "")
     tables = [
         _Table(
-            f"A: {words.name(found.a)}, {words.name(pair.a)}; B: {words.name(found.b)}, {words.name(pair.b)}",
+            f"A: {words.name(comparison.a)}, {words.name(pair.a)}; B: {words.name(comparison.b)}, {words.name(pair.b)}",
             titles,
             [comparing.row_cells(row) for row in pair.rows],
             comparing.reasons(pair),
         )
-        for pair in found.pairs
+        for pair in comparison.pairs
     ]
-    return _html("B minus A, paired by prompt", "inherit", [], tables, comparing.footer(found))
+    return _html("B minus A, paired by prompt", "inherit", [], tables, comparing.footer(comparison))
 
 
 def _html(headline: str, colour: str, notes: Sequence[str], tables: Sequence[_Table], facts: str) -> str:

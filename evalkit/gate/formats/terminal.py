@@ -44,7 +44,7 @@ def _table(judgements: Sequence[Judgement]) -> Table:
             words.metric_name(judgement),
             words.moved(judgement),
             words.allowed(judgement),
-            words.asked(judgement),
+            words.prompt_count(judgement),
         )
         outcome = Text(words.OUTCOMES[judgement.outcome].lower(), style=_STYLES[judgement.outcome])
         table.add_row(outcome, *map(Text, cells))

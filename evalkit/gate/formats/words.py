@@ -105,7 +105,7 @@ def allowed(judgement: Judgement) -> str:
     return f"−{judgement.allowed:g} SE" if judgement.unit == "standard_errors" else f"−{judgement.allowed:g}"
 
 
-def asked(judgement: Judgement) -> str:
+def prompt_count(judgement: Judgement) -> str:
     """`100`, or `100 in 20 clusters`."""
     if judgement.units == judgement.prompts:
         return str(judgement.prompts)

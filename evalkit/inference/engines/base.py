@@ -10,18 +10,20 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.metadata import EntryPoint, entry_points
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from evalkit.errors import InputError
 from evalkit.plumbing.child_process import Remote, open_child
 from evalkit.plumbing.did_you_mean import did_you_mean
 from evalkit.plumbing.prose import listed
-from evalkit.records import Adapter, Checkpoint, Completion, NextTokenDistributions, Rendered, Sampling
+from evalkit.records import Adapter, Checkpoint, Completion, NextTokenDistributions, Rendered, Sampling, Usage
 
 GROUP = "evalkit.engines"
 DISTRIBUTION_ENGINE = "transformers"
 """The engine that gives whole next-token distributions, whichever one sampled: tests hold the local engines to the same
 log-probs."""
+LETTERS_OF_TOKEN = 4
+"""Of English text; OpenAI's rule of thumb, for prompts that a server makes tokens of."""
 Pair = tuple[tuple[int, ...], tuple[int, ...]]
 """(prompt token ids, completion token ids)."""
 Progress = Callable[[int, int], None]
@@ -34,7 +36,7 @@ class Engine(Protocol):
     def sample(
         self, prompts: Sequence[Rendered], sampling: Sampling, seed: int, progress: Progress
     ) -> list[Completion]:
-        """Draw `sampling.n` completions of each prompt: prompts in order, slots in order.
+        """Draw `sampling.n` completions of each prompt: prompts in order, samples in order.
 
         The result depends on the arguments alone, not on what the engine did before: the seed is set afresh and
         no cache of earlier calls is used. `sampling.seed` is not read here; `seed` (0 to 2**32 - 1) is derived from
@@ -49,6 +51,14 @@ class Engine(Protocol):
 
     def close(self) -> None:
         """Give back what it holds."""
+
+
+@runtime_checkable
+class Metered(Protocol):
+    """An engine that is told what its requests take."""
+
+    meter: Callable[[Usage], None]
+    """Called with each answer, also with one that was of no use."""
 
 
 class DistributionEngine(Engine, Protocol):
@@ -135,12 +145,12 @@ def engine_class(name: str) -> EngineClass:
     return engine
 
 
-def choose_engine(asked: str, checkpoint: Checkpoint) -> str:
-    """The name of the engine that serves a checkpoint when `asked` ("auto" or a name) was asked for.
+def choose_engine(name: str, checkpoint: Checkpoint) -> str:
+    """The name of the engine that serves a checkpoint when `name` (its own, or "auto") was asked for.
 
     Raises `InputError` if there is no such engine, if it is not installed, or if it cannot serve that checkpoint.
     """
-    if asked == "auto":
+    if name == "auto":
         if checkpoint.is_remote:
             return "openai"
         return (
@@ -148,21 +158,21 @@ def choose_engine(asked: str, checkpoint: Checkpoint) -> str:
             if engine_class("vllm").missing() is None and not _refusal("vllm", checkpoint)
             else DISTRIBUTION_ENGINE
         )
-    engine = engine_class(asked)
+    engine = engine_class(name)
     if checkpoint.is_remote and engine.local:
         raise InputError(
-            f"engine {asked} loads weights, but checkpoint {checkpoint.name!r} is a server; use auto or openai"
+            f"engine {name} loads weights, but checkpoint {checkpoint.name!r} is a server; use auto or openai"
         )
-    if asked == "openai" and not checkpoint.is_remote:
+    if name == "openai" and not checkpoint.is_remote:
         raise InputError(f"engine openai needs a server's URL; checkpoint {checkpoint.name!r} is {checkpoint.source}")
     lacking = engine.missing()
     if lacking is not None:
-        raise InputError(f"engine {asked} cannot be used here: {lacking}")
-    if refused := _refusal(asked, checkpoint):
+        raise InputError(f"engine {name} cannot be used here: {lacking}")
+    if refused := _refusal(name, checkpoint):
         raise InputError(
-            f"engine {asked} cannot serve checkpoint {checkpoint.name!r}: {refused}; use auto or {DISTRIBUTION_ENGINE}"
+            f"engine {name} cannot serve checkpoint {checkpoint.name!r}: {refused}; use auto or {DISTRIBUTION_ENGINE}"
         )
-    return asked
+    return name
 
 
 def fallback_note(checkpoint: Checkpoint, engine: str) -> str | None:
@@ -181,11 +191,11 @@ def _refusal(engine: str, checkpoint: Checkpoint) -> str | None:
 
 def by_load(engines: Sequence[tuple[str, Checkpoint]]) -> list[list[str]]:
     """Names of checkpoints, those together that one load of their engine serves: the adapters of a base, and itself."""
-    adapted = {_load(*one) for one in engines if one[1].adapter is not None}
+    adapted = {_load(engine, checkpoint) for engine, checkpoint in engines if checkpoint.adapter is not None}
     loads: dict[tuple[object, ...], list[str]] = {}
-    for engine, one in engines:
-        load = _load(engine, one)
-        loads.setdefault(load if load in adapted else (one.name,), []).append(one.name)
+    for engine, checkpoint in engines:
+        load = _load(engine, checkpoint)
+        loads.setdefault(load if load in adapted else (checkpoint.name,), []).append(checkpoint.name)
     return list(loads.values())
 
 
@@ -202,7 +212,7 @@ def open_engine(name: str, checkpoint: Checkpoint, max_length: int, *others: Che
     """
     engine = engine_class(name)
     if engine.local:
-        title = f"engine {name} of checkpoint {listed([repr(one.name) for one in (checkpoint, *others)])}"
+        title = f"engine {name} of checkpoint {listed([repr(served.name) for served in (checkpoint, *others)])}"
         with open_child(engines()[name].value, checkpoint, max_length, *others, title=title) as remote:
             yield RemoteEngine(remote)
     else:

@@ -67,7 +67,7 @@ def number_tokens(tokenizer: Any, decoder: Decoder, vocabulary: int) -> Numbers:
     closing = tuple(
         text is not None and not continues_word(text) and not continues_number(text) for text in texts
     )  # fmt: skip
-    begins = {sign: tuple((text or "").startswith(own) for text in texts) for sign, own in _HALVES.items()}
+    begins = {sign: tuple((text or "").startswith(half) for text in texts) for sign, half in _HALVES.items()}
     going_on = {}
     for token, text in enumerate(texts):
         possible = [
@@ -105,10 +105,10 @@ class Continuation:
         if len(self.text) == seen:
             return False
         begins = [(string, self.text.find(string, max(0, seen + 1 - len(string)))) for string in stop]
-        found = [(begin + len(string), begin) for string, begin in begins if begin >= 0]
-        if not found:
+        ends = [(begin + len(string), begin) for string, begin in begins if begin >= 0]
+        if not ends:
             return False
-        _, begin = min(found, key=lambda ends: ends[0])
+        _, begin = min(ends, key=lambda pair: pair[0])
         self.text = self.text[:begin]
         return True
 

@@ -1,14 +1,16 @@
-"""Any server that speaks the OpenAI API: a vLLM server on a cluster, llama.cpp, a provider.
+"""Any server that speaks the OpenAI API: a vLLM server on a cluster, llama.cpp, a provider; or a pool of them.
 
 Base checkpoints are asked through /v1/completions with the rendered text, tuned ones through /v1/chat/completions with
 messages, so that the server applies their chat template. What servers do differently is settled here:
 
-- fewer choices than asked for are topped up by further requests;
+- fewer choices than asked for are topped up by further requests, and a choice without text is none;
 - vLLM seeds a request's n children seed, seed + 1, ...: requests get seeds a stride apart, so that no two children
   of a call share one;
 - a server that refuses log-probs or seeds is asked without, and a warning says so; vLLM on a CPU gets no seed, since
   its engine process dies ("CPU Generator does not use offset") when a seeded request's prompt is computed in chunks;
 - a vLLM server applies the checkpoint's generation_config unless each parameter is sent, so each one is.
+
+When which server is asked, and what is tried again, is in `dispatch.py`.
 """
 
 from __future__ import annotations
@@ -17,38 +19,43 @@ import asyncio
 import hashlib
 import json
 import logging
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from evalkit.checkpoints.servers import api_key, base_url, failures_of, one_line, only_model
+from evalkit.checkpoints.pools import differing, pool_facts
+from evalkit.checkpoints.servers import base_url, card_facts, only_model
 from evalkit.errors import EngineError
-from evalkit.inference.engines.base import Pair, Progress
+from evalkit.inference.engines.answers import BadAnswer, Choice, read_body, read_choices, read_usage
+from evalkit.inference.engines.base import LETTERS_OF_TOKEN, Pair, Progress
+from evalkit.inference.engines.clock import Clock
 from evalkit.inference.engines.decoding import GREEDY_BELOW
+from evalkit.inference.engines.dispatch import BAD_ANSWERS, Dispatch, Refusal, Reply, Server
 from evalkit.plumbing.coroutines import run_to_end
-from evalkit.records import NEUTRAL, Checkpoint, Completion, FinishReason, Rendered, Sampling
+from evalkit.records import NEUTRAL, Checkpoint, Completion, Rendered, Sampling, Usage
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI
 
-CONCURRENT_REQUESTS = 8
-RETRIES = 6
-"""After 429, 5xx and lost connections; waits grow from half a second to 8 s, with jitter (the openai package's)."""
-CONNECT_SECONDS = 10.0
-READ_SECONDS = 600.0
 SEEDS = 2**31
 """Some servers keep seeds in a signed number of 32 bits."""
 OPTIONAL = ("logprobs", "seed")
 """What a server may refuse and the samples still are what was asked for."""
+NOT_UNDERSTOOD = (400, 422)
+"""Statuses of a request that has something in it which the server does not take."""
 _log = logging.getLogger(__name__)
 _Result = TypeVar("_Result")
 
 
 class OpenAIEngine:
-    """Samples from the server at `checkpoint.location`; the API key comes from EVALKIT_API_KEY or OPENAI_API_KEY."""
+    """Samples from the server at `checkpoint.location`, or from its pool.
+
+    The API key comes from EVALKIT_API_KEY or OPENAI_API_KEY.
+    """
 
     name = "openai"
     local = False
     shard_size = 256
+    clock = Clock()
 
     @staticmethod
     def missing() -> str | None:
@@ -59,26 +66,29 @@ class OpenAIEngine:
         return "v1"
 
     def __init__(self, checkpoint: Checkpoint, max_length: int) -> None:
+        serving = checkpoint.serving
         self._chats = checkpoint.kind == "tuned"
-        self._url = base_url(checkpoint.location)
+        self._timeout = serving.timeout
+        self._pool = serving.pool
+        self._served = dict(checkpoint.served)
+        self._servers = [Server(base_url(url), serving.concurrency) for url in (serving.pool or (checkpoint.location,))]
         self._left_out: set[str] = set()
-        models = self._run(self._models)
-        self._model = checkpoint.model or only_model([str(model.id) for model in models], self._url)
-        self._is_vllm = any(model.owned_by == "vllm" for model in models)
-        if self._is_vllm and self._run(self._is_on_cpu):
-            self._leave_out("seed", "evalkit's choice, since vLLM's CPU build dies of one when it cuts a long prompt")
+        self._model = checkpoint.model
+        self._is_vllm = False
+        self.meter: Callable[[Usage], None] = _unmetered
+        self._run(Dispatch.reach)
+
+    @property
+    def _url(self) -> str:
+        return ", ".join(server.url for server in self._servers)
 
     def sample(
         self, prompts: Sequence[Rendered], sampling: Sampling, seed: int, progress: Progress
     ) -> list[Completion]:
-        async def ask_all(client: AsyncOpenAI) -> list[list[Completion]]:
-            places = asyncio.Semaphore(CONCURRENT_REQUESTS)
-
+        async def ask_all(dispatch: Dispatch) -> list[list[Completion]]:
             async def ask(index: int, prompt: Rendered) -> list[Completion]:
-                async with places:
-                    seeds = request_seeds(seed, index, sampling.n)
-                    done = await self._completions(client, prompt, sampling, seeds)
-                progress(len(done), sum(len(one.token_ids) for one in done))
+                done = await self._completions(dispatch, prompt, sampling, request_seeds(seed, index, sampling.n))
+                progress(len(done), sum(len(completion.token_ids) for completion in done))
                 return done
 
             return await _all(ask(index, prompt) for index, prompt in enumerate(prompts))
@@ -90,14 +100,8 @@ class OpenAIEngine:
         if not self._is_vllm:
             raise EngineError(f"the server at {self._url} cannot score given texts; only vLLM servers can")
 
-        async def score_all(client: AsyncOpenAI) -> list[tuple[float, ...]]:
-            places = asyncio.Semaphore(CONCURRENT_REQUESTS)
-
-            async def score(pair: Pair) -> tuple[float, ...]:
-                async with places:
-                    return await self._score(client, *pair)
-
-            return await _all(score(pair) for pair in pairs)
+        async def score_all(dispatch: Dispatch) -> list[tuple[float, ...]]:
+            return await _all(self._score(dispatch, *pair) for pair in pairs)
 
         return self._run(score_all)
 
@@ -107,63 +111,74 @@ class OpenAIEngine:
     def close(self) -> None:
         """Nothing is held between calls."""
 
-    def _run(self, work: Callable[[AsyncOpenAI], Coroutine[Any, Any, _Result]]) -> _Result:
-        """Run `work` with a client, and say what went wrong in terms of the server."""
-        import openai
+    def _run(self, work: Callable[[Dispatch], Coroutine[Any, Any, _Result]]) -> _Result:
+        async def entered() -> _Result:
+            async with Dispatch(self._servers, self._timeout, self.clock, self._meet) as dispatch:
+                return await work(dispatch)
 
-        async def with_client() -> _Result:
-            timeout = openai.Timeout(READ_SECONDS, connect=CONNECT_SECONDS)
-            async with openai.AsyncOpenAI(
-                base_url=self._url, api_key=api_key(), max_retries=RETRIES, timeout=timeout
-            ) as client:
-                return await work(client)
+        return run_to_end(entered())
 
-        with failures_of(self._url, RETRIES, EngineError):
-            return run_to_end(with_client())
+    async def _meet(self, url: str, client: AsyncOpenAI) -> None:
+        """See what a server serves; one of a pool must serve what the others do. Raises `EngineError`."""
+        cards = await _cards(client)
+        ids = [str(card.get("id")) for card in cards]
+        self._model = self._model or only_model(ids, url)
+        if self._pool:
+            self._check_alike(url, next((card for card in cards if card.get("id") == self._model), None))
+        self._is_vllm = any(card.get("owned_by") == "vllm" for card in cards)
+        if self._is_vllm and await _is_on_cpu(client, url):
+            self._leave_out("seed", "evalkit's choice, since vLLM's CPU build dies of one when it cuts a long prompt")
 
-    async def _models(self, client: AsyncOpenAI) -> list[Any]:
-        return list((await client.models.list()).data)
-
-    async def _is_on_cpu(self, client: AsyncOpenAI) -> bool:
-        """Whether a vLLM server shows the block size that only its CPU build takes by itself."""
-        import openai
-
-        try:
-            metrics = await client.get(f"{self._url.removesuffix('/v1')}/metrics", cast_to=str)
-        except openai.APIStatusError:
-            return False
-        facts = next((line for line in metrics.splitlines() if line.startswith("vllm:cache_config_info{")), "")
-        return 'block_size="128"' in facts and 'user_specified_block_size="False"' in facts
+    def _check_alike(self, url: str, card: Mapping[str, Any] | None) -> None:
+        if card is None:
+            raise EngineError(f"{url} does not serve {self._model}, which each server of its pool must")
+        facts = pool_facts(card_facts(card))
+        known = {name: self._served[name] for name in facts if name in self._served}
+        if differences := differing(known, facts) if self._served else []:
+            raise EngineError(f"{url} tells of another model than its pool ({'; '.join(differences)})")
 
     async def _completions(
-        self, client: AsyncOpenAI, prompt: Rendered, sampling: Sampling, seeds: Sequence[int]
+        self, dispatch: Dispatch, prompt: Rendered, sampling: Sampling, seeds: Sequence[int]
     ) -> list[Completion]:
         # vLLM refuses several greedy draws, which could only be the same.
         draws = 1 if sampling.temperature < GREEDY_BELOW else sampling.n
-        choices: list[Any] = []
+        choices: list[Choice] = []
         while len(choices) < draws:
             lacking = draws - len(choices)
-            answer = await self._ask(client, prompt, sampling, lacking, seeds[len(choices)])
-            if not answer.choices:
-                raise EngineError(f"{self._url} gave no completion of prompt {prompt.prompt_id!r}")
-            choices += answer.choices[:lacking]
-        return [self._completion(prompt, slot, choices[slot % draws]) for slot in range(sampling.n)]
+            try:
+                choices += await self._ask(dispatch, prompt, sampling, lacking, seeds[len(choices)])
+            except BadAnswer as error:
+                raise EngineError(
+                    f"{error}; asked {BAD_ANSWERS} times, it gave no completion of prompt {prompt.prompt_id!r}"
+                ) from None
+        return [_completion(prompt, sample_index, choices[sample_index % draws]) for sample_index in range(sampling.n)]
 
-    async def _ask(self, client: AsyncOpenAI, prompt: Rendered, sampling: Sampling, n: int, seed: int) -> Any:
-        """One request, again without what the server refuses of `OPTIONAL`."""
-        import openai
+    async def _ask(self, dispatch: Dispatch, prompt: Rendered, sampling: Sampling, n: int, seed: int) -> list[Choice]:
+        """One request, again without what the server refuses of `OPTIONAL`; at least one choice, at most n."""
+
+        def read(content: bytes) -> list[Choice]:
+            body = read_body(content)
+            choices: list[Choice] = []
+            try:
+                choices = read_choices(body, self._chats)[:n]
+            finally:  # it is paid for, whatever it is
+                if counts := read_usage(body):
+                    self.meter(Usage(prompt.prompt_id, len(choices), *counts))
+            return choices
 
         while True:
             offered = [name for name in OPTIONAL if name not in self._left_out]
             try:
-                return await self._request(client, prompt, sampling, n, seed)
-            except (openai.BadRequestError, openai.UnprocessableEntityError) as error:
-                refused = next((name for name in offered if name in error.message.lower()), None)
-                if refused is None:
+                return await dispatch.send(
+                    lambda client: self._request(client, prompt, sampling, n, seed), read, _tokens(prompt, sampling, n)
+                )
+            except Refusal as refusal:
+                refused = next((name for name in offered if name in refusal.message.lower()), None)
+                if refusal.status not in NOT_UNDERSTOOD or refused is None:
                     raise
-                self._leave_out(refused, f"the server refuses it ({one_line(error.message)})")
+                self._leave_out(refused, f"the server refuses it ({refusal.message})")
 
-    async def _request(self, client: AsyncOpenAI, prompt: Rendered, sampling: Sampling, n: int, seed: int) -> Any:
+    async def _request(self, client: AsyncOpenAI, prompt: Rendered, sampling: Sampling, n: int, seed: int) -> Reply:
         settings: dict[str, Any] = {
             "model": self._model,
             "n": n,
@@ -184,10 +199,10 @@ class OpenAIEngine:
             messages = [{"role": role, "content": text} for role, text in prompt.messages]
             if prompt.chat_template_kwargs:
                 settings["extra_body"]["chat_template_kwargs"] = json.loads(prompt.chat_template_kwargs)
-            return await client.chat.completions.create(messages=messages, **settings)
+            return _reply(await client.chat.completions.with_raw_response.create(messages=messages, **settings))
         if "logprobs" not in self._left_out:
             settings["logprobs"] = 0
-        return await client.completions.create(prompt=prompt.text, **settings)
+        return _reply(await client.completions.with_raw_response.create(prompt=prompt.text, **settings))
 
     def _extras(self, sampling: Sampling) -> dict[str, Any]:
         """What is no part of the OpenAI API; other servers may refuse to hear of it, so they are told what departs."""
@@ -197,30 +212,19 @@ class OpenAIEngine:
         neutral = {**NEUTRAL, "min_p": 0.0}
         return {name: value for name, value in settings.items() if value != neutral[name]}
 
-    def _completion(self, prompt: Rendered, slot: int, choice: Any) -> Completion:
-        reason: FinishReason = "length" if choice.finish_reason == "length" else "stop"
-        text = choice.message.content if self._chats else choice.text
-        return Completion(
-            prompt_id=prompt.prompt_id,
-            slot=slot,
-            text=text or "",
-            token_ids=tuple(getattr(choice, "token_ids", None) or ()),
-            logprobs=_logprobs(choice.logprobs),
-            finish_reason=reason,
-            thinking=_thinking(choice.message) if self._chats else None,
-        )
-
     async def _score(
-        self, client: AsyncOpenAI, prompt: tuple[int, ...], completion: tuple[int, ...]
+        self, dispatch: Dispatch, prompt: tuple[int, ...], completion: tuple[int, ...]
     ) -> tuple[float, ...]:
         tokens = [*prompt, *completion]
-        answer = await client.completions.create(
-            model=self._model, prompt=tokens, max_tokens=1, temperature=0.0, extra_body={"prompt_logprobs": 0}
-        )
-        given: Any = getattr(answer.choices[0], "prompt_logprobs", None)
-        if not given:
-            raise EngineError(f"{self._url} sent no prompt_logprobs")
-        return tuple(float(given[place][str(tokens[place])]["logprob"]) for place in range(len(prompt), len(tokens)))
+
+        async def request(client: AsyncOpenAI) -> Reply:
+            return _reply(
+                await client.completions.with_raw_response.create(
+                    model=self._model, prompt=tokens, max_tokens=1, temperature=0.0, extra_body={"prompt_logprobs": 0}
+                )
+            )
+
+        return await dispatch.send(request, lambda content: _scores(content, tokens, len(prompt)), len(tokens) + 1)
 
     def _leave_out(self, what: str, why: str) -> None:
         if what not in self._left_out:
@@ -236,30 +240,73 @@ def request_seeds(seed: int, index: int, n: int) -> list[int]:
     """
     start = int.from_bytes(hashlib.sha256(f"requests {seed}".encode()).digest()[:8], "big")
     begin = (start + index * n) % (SEEDS - n)
-    return [begin + slot for slot in range(n)]
+    return [begin + sample_index for sample_index in range(n)]
 
 
 async def _all(work: Iterable[Coroutine[Any, Any, _Result]]) -> list[_Result]:
     """All results in order; the first failure ends the rest."""
     try:
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(one) for one in work]
+            tasks = [group.create_task(coroutine) for coroutine in work]
     except BaseExceptionGroup as failures:
         first = failures.exceptions[0]
         raise first from first.__cause__
     return [task.result() for task in tasks]
 
 
-def _thinking(message: Any) -> str | None:
-    """What servers that tell thinking apart call `reasoning_content`, newer ones `reasoning`."""
-    told = (getattr(message, name, None) for name in ("reasoning_content", "reasoning"))
-    return next((text for text in told if isinstance(text, str) and text), None)
+async def _cards(client: AsyncOpenAI) -> list[Mapping[str, Any]]:
+    """The models that a server lists; not every server has the page. Raises `BadAnswer`."""
+    import openai
+
+    try:
+        body = read_body((await client.get("/models", cast_to=str)).encode())
+    except openai.NotFoundError:
+        return []
+    cards = body.get("data")
+    return [card for card in cards if isinstance(card, Mapping)] if isinstance(cards, list) else []
 
 
-def _logprobs(given: Any) -> tuple[float, ...]:
-    if given is None:
-        return ()
-    chat = getattr(given, "content", None)
-    if chat is not None:
-        return tuple(float(token.logprob) for token in chat)
-    return tuple(float(one) for one in getattr(given, "token_logprobs", None) or ())
+async def _is_on_cpu(client: AsyncOpenAI, url: str) -> bool:
+    """Whether a vLLM server shows the block size that only its CPU build takes by itself."""
+    import openai
+
+    try:
+        metrics = await client.get(f"{url.removesuffix('/v1')}/metrics", cast_to=str)
+    except openai.APIStatusError:
+        return False
+    facts = next((line for line in metrics.splitlines() if line.startswith("vllm:cache_config_info{")), "")
+    return 'block_size="128"' in facts and 'user_specified_block_size="False"' in facts
+
+
+def _reply(response: Any) -> Reply:
+    return response.headers, response.http_response.content
+
+
+def _tokens(prompt: Rendered, sampling: Sampling, n: int) -> float:
+    """How many a request may take, by which servers that limit them count it."""
+    return prompt.letters / LETTERS_OF_TOKEN + n * sampling.max_tokens
+
+
+def _completion(prompt: Rendered, sample_index: int, choice: Choice) -> Completion:
+    return Completion(
+        prompt_id=prompt.prompt_id,
+        sample_index=sample_index,
+        text=choice.text,
+        token_ids=choice.token_ids,
+        logprobs=choice.logprobs,
+        finish_reason=choice.finish_reason,
+        thinking=choice.thinking,
+    )
+
+
+def _scores(content: bytes, tokens: Sequence[int], start: int) -> tuple[float, ...]:
+    """The log-probs of all tokens from `start` on. Raises `BadAnswer`."""
+    try:
+        given = read_body(content)["choices"][0]["prompt_logprobs"]
+        return tuple(float(given[place][str(tokens[place])]["logprob"]) for place in range(start, len(tokens)))
+    except (KeyError, IndexError, TypeError, ValueError):
+        raise BadAnswer("sent no prompt_logprobs") from None
+
+
+def _unmetered(usage: Usage) -> None:
+    """Nobody asked what it takes."""

@@ -99,9 +99,9 @@ class TransformersEngine:
                 completions.update(zip(batch, finished, strict=True))
                 progress(copies * len(finished), copies * sum(len(done.token_ids) for done in finished))
         return [
-            replace(completions[place * draws + slot % draws], slot=slot)
-            for place in range(len(prompts))
-            for slot in range(sampling.n)
+            replace(completions[prompt_index * draws + sample_index % draws], sample_index=sample_index)
+            for prompt_index in range(len(prompts))
+            for sample_index in range(sampling.n)
         ]
 
     def logprobs(self, pairs: Sequence[Pair]) -> list[tuple[float, ...]]:
@@ -272,7 +272,7 @@ class Watch:
         length = self._lengths.get(row, len(token_ids))
         return Completion(
             prompt_id=prompt.prompt_id,
-            slot=0,
+            sample_index=0,
             text=self._texts[row].text,
             token_ids=tuple(token_ids[:length]),
             logprobs=tuple(logprobs[:length]),

@@ -113,9 +113,9 @@ class VllmEngine:
             lambda done, tokens: progress(done * copies, tokens * copies),
         )
         return [
-            self._completion(prompt, slot, sample, decodes)
+            self._completion(prompt, sample_index, sample, decodes)
             for prompt, output in zip(prompts, outputs, strict=True)
-            for slot, sample in enumerate(sorted(output.outputs, key=lambda sample: sample.index) * copies)
+            for sample_index, sample in enumerate(sorted(output.outputs, key=lambda sample: sample.index) * copies)
         ]
 
     def logprobs(self, pairs: Sequence[Pair]) -> list[tuple[float, ...]]:
@@ -152,13 +152,13 @@ class VllmEngine:
             raise
         return [finished[index] for index in added]
 
-    def _completion(self, prompt: Rendered, slot: int, sample: Any, decoded: bool) -> Completion:
+    def _completion(self, prompt: Rendered, sample_index: int, sample: Any, decoded: bool) -> Completion:
         token_ids = tuple(sample.token_ids)
         reason = _finish_reason(sample.finish_reason)
         shown = token_ids[:-1] if reason == "stop" else token_ids
         return Completion(
             prompt_id=prompt.prompt_id,
-            slot=slot,
+            sample_index=sample_index,
             text=sample.text if decoded else self._decoder.text(prompt.token_ids, shown),
             token_ids=token_ids,
             logprobs=tuple(sample.logprobs.logprobs),

@@ -15,8 +15,9 @@ from evalkit.inference.logprobs.score import Answer, Prepared, Question, Scoring
 from evalkit.inference.logprobs.target_choices import choices_read, references_read
 from evalkit.inference.plan import Plan
 from evalkit.metrics.declaration import Need
+from evalkit.metrics.summary import Alarm
 from evalkit.plumbing.progress import Listener
-from evalkit.records import Alarm, Group
+from evalkit.records import Group
 
 Groups = Mapping[str, Sequence[Group]]
 
@@ -39,7 +40,7 @@ def fill_needs(plan: Plan, groups: Groups, tell: Listener) -> tuple[dict[str, Se
             scorings += prepared.scorings
             for obstacle in prepared.obstacles.items():
                 lacking[obstacle].update(dict.fromkeys(asking))
-    for scoring, answer in zip(scorings, read(plan, [one.question for one in scorings], tell), strict=True):
+    for scoring, answer in zip(scorings, read(plan, [scoring.question for scoring in scorings], tell), strict=True):
         filled[scoring.arm] = scoring.attach(filled[scoring.arm], answer)
     alarms = [
         Alarm(arm, "undefined", f"{', '.join(measures)} cannot be measured: {why}")

@@ -25,20 +25,22 @@ def continuations(
 
     A text is put right behind the prompt; a space before it is the caller's. Raises `CheckpointError`.
     """
-    content = [[prompt.text, prompt.token_ids, list(own)] for prompt, own in zip(prompts, texts, strict=True)]
+    content = [
+        [prompt.text, prompt.token_ids, list(prompt_texts)] for prompt, prompt_texts in zip(prompts, texts, strict=True)
+    ]
     versions = [version("transformers"), version("tokenizers")]
     key = key_of({"tokenizer": checkpoint.fingerprint, "kind": checkpoint.kind, "versions": versions, "texts": content})
     note = cache_folder("continuations") / f"{key}.json"
     if note.exists():
-        found = json.loads(note.read_text(encoding="utf-8"))
+        token_ids = json.loads(note.read_text(encoding="utf-8"))
     else:
         tokenizer = load_tokenizer(checkpoint)
-        found = [
-            [_added(tokenizer, checkpoint, prompt, text) for text in own]
-            for prompt, own in zip(prompts, texts, strict=True)
+        token_ids = [
+            [_added(tokenizer, checkpoint, prompt, text) for text in prompt_texts]
+            for prompt, prompt_texts in zip(prompts, texts, strict=True)
         ]
-        write_atomically(note, json.dumps(found).encode())
-    return [[tuple(ids) for ids in own] for own in found]
+        write_atomically(note, json.dumps(token_ids).encode())
+    return [[tuple(ids) for ids in prompt_ids] for prompt_ids in token_ids]
 
 
 def _added(tokenizer: Any, checkpoint: Checkpoint, prompt: Rendered, text: str) -> list[int]:

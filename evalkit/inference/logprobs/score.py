@@ -32,7 +32,7 @@ from evalkit.plumbing.progress import Listener
 from evalkit.plumbing.prose import listed
 from evalkit.records import Group, NextTokenDistributions
 
-Asked = Literal["logprobs", "next_token_distributions", "prefix_logprobs"]
+Quantity = Literal["logprobs", "next_token_distributions", "prefix_logprobs"]
 """Log-prob of each completion; the `NextTokenDistributions` along it; log-prob that an answer begins with it, as whole
 words."""
 VERSION = 2
@@ -46,7 +46,7 @@ class Question:
     """What a checkpoint of the plan is asked about pairs of a prompt and a completion."""
 
     checkpoint: str
-    asked: Asked
+    quantity: Quantity
     pairs: tuple[Pair, ...]
 
     @cached_property
@@ -93,9 +93,9 @@ def read(plan: Plan, questions: Sequence[Question], tell: Listener) -> list[Answ
             answers[key] = _unpack(question, known)
     for engine in dict.fromkeys(engine for _, engine in open_questions):
         readers = [plan.checkpoints[name].checkpoint for name, of in open_questions if of == engine]
-        for names in by_load([(engine, one) for one in readers]):
-            asked = {name: open_questions[name, engine] for name in names}
-            for key, answer in _ask(plan, engine, asked, tell):
+        for names in by_load([(engine, checkpoint) for checkpoint in readers]):
+            shared_questions = {name: open_questions[name, engine] for name in names}
+            for key, answer in _ask(plan, engine, shared_questions, tell):
                 remember("readings", key, _pack(by_key[key], answer), tell.note)
                 answers[key] = answer
     return [_one_a_pair(question, answers[key]) for key, question in zip(keys, questions, strict=True)]
@@ -108,7 +108,7 @@ def split(groups: Sequence[Group], answer: Answer) -> list[Answer]:
 
 
 def _engine(plan: Plan, question: Question) -> str:
-    return plan.checkpoints[question.checkpoint].engine if question.asked == "logprobs" else DISTRIBUTION_ENGINE
+    return plan.checkpoints[question.checkpoint].engine if question.quantity == "logprobs" else DISTRIBUTION_ENGINE
 
 
 def _ask(
@@ -117,14 +117,14 @@ def _ask(
     """(key, answer about the distinct pairs) of each question to checkpoints that share a load, which is made once."""
     first, *others = (plan.checkpoints[name].checkpoint for name in questions)
     tell.stage(f"load {listed(list(questions))} ({engine})", 1)
-    longest = max(question.longest for own in questions.values() for question in own.values())
+    longest = max(question.longest for by_key in questions.values() for question in by_key.values())
     with open_engine(engine, first, longest, *others) as opened:
         tell.advance(1)
-        for checkpoint, own in zip((first, *others), questions.values(), strict=True):
+        for checkpoint, by_key in zip((first, *others), questions.values(), strict=True):
             if others:
                 opened.turn_to(checkpoint)
-            tell.stage(f"{checkpoint.name} reads", sum(len(question.distinct) for question in own.values()))
-            for key, question in own.items():
+            tell.stage(f"{checkpoint.name} reads", sum(len(question.distinct) for question in by_key.values()))
+            for key, question in by_key.items():
                 yield key, _read_all(opened, question, engine_class(engine).shard_size, tell)
 
 
@@ -132,17 +132,19 @@ def _read_all(engine: Engine, question: Question, block: int, tell: Listener) ->
     answer: list[Any] = []
     for start in range(0, len(question.distinct), block):
         part = question.distinct[start : start + block]
-        answer += _answer(engine, question.asked, part)
+        answer += _answer(engine, question.quantity, part)
         tell.advance(len(part))
     return answer
 
 
-def _answer(engine: Engine, asked: Asked, pairs: Sequence[Pair]) -> Answer:
-    if asked == "logprobs":
+def _answer(engine: Engine, quantity: Quantity, pairs: Sequence[Pair]) -> Answer:
+    if quantity == "logprobs":
         return [math.fsum(row) for row in engine.logprobs(pairs)]
     whole = cast(DistributionEngine, engine)
     return (
-        whole.next_token_distributions(pairs) if asked == "next_token_distributions" else whole.prefix_logprobs(pairs)
+        whole.next_token_distributions(pairs)
+        if quantity == "next_token_distributions"
+        else whole.prefix_logprobs(pairs)
     )
 
 
@@ -152,7 +154,7 @@ def _one_a_pair(question: Question, answer: Answer) -> Answer:
 
 
 def _pack(question: Question, answer: Answer) -> list[Array]:
-    if question.asked != "next_token_distributions":
+    if question.quantity != "next_token_distributions":
         return [np.array(answer, dtype=np.float64)]
     return [
         np.concatenate([distributions.entropy for distributions in answer]),
@@ -163,7 +165,7 @@ def _pack(question: Question, answer: Answer) -> list[Array]:
 def _unpack(question: Question, arrays: Sequence[Array]) -> Answer:
     if not question.pairs:
         return []
-    if question.asked != "next_token_distributions":
+    if question.quantity != "next_token_distributions":
         return cast(list[float], arrays[0].tolist())
     ends = np.cumsum([len(completion) for _, completion in question.distinct])[:-1]
     return [NextTokenDistributions(*both) for both in zip(*(np.split(array, ends) for array in arrays), strict=True)]
@@ -177,7 +179,7 @@ def _key(plan: Plan, question: Question) -> str:
         "dtype": checkpoint.dtype,
         "engine": engine,
         "engine_version": engine_class(engine).version(),
-        "asked": question.asked,
+        "asked": question.quantity,
         "version": VERSION,
         "pairs": question.distinct,
     })  # fmt: skip

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from evalkit.inference.logprobs.continuations import Tokens, continuations
 from evalkit.inference.logprobs.cross import lacks_room
-from evalkit.inference.logprobs.score import Answer, Asked, Prepared, Question, Scoring
+from evalkit.inference.logprobs.score import Answer, Prepared, Quantity, Question, Scoring
 from evalkit.inference.plan import Loaded, Plan
 from evalkit.metrics.choice_match import SPACES, opens, spellings
 from evalkit.plumbing.log_space import less, total
@@ -56,7 +56,7 @@ def references_read(plan: Plan, groups: Groups) -> Prepared:
 
     def attach(group: Group, spellings: Sequence[Spelling], logprobs: Sequence[float]) -> Group:
         known = list(zip(spellings, logprobs, strict=True))
-        totals = (total([x for one, x in known if one.text == text]) for text in group.prompt.references)
+        totals = (total([x for spelling, x in known if spelling.text == text]) for text in group.prompt.references)
         return dataclasses.replace(group, reference_logprobs=tuple(totals))
 
     return _prepare(
@@ -70,14 +70,16 @@ def choice_logprobs(spellings: Sequence[Spelling], openings: Sequence[float]) ->
     An answer that opens with a longer spelling opens with the shorter one that it begins with, too: the longer counts.
     """
     alone: dict[Tokens, float] = {}
-    found: dict[str, float] = {}
-    written = {one.tokens: one.written for one in spellings}
+    logprobs: dict[str, float] = {}
+    written = {spelling.tokens: spelling.written for spelling in spellings}
     longest_first = sorted(zip(spellings, openings, strict=True), key=lambda pair: -len(pair[0].tokens))
-    for one, opening in longest_first:
-        longer = [x for tokens, x in alone.items() if _opens(one.tokens, one.written, tokens, written[tokens])]
-        alone[one.tokens] = less(opening, total(longer))
-        found[one.text] = total([found.get(one.text, -math.inf), alone[one.tokens]])
-    return found
+    for spelling, opening in longest_first:
+        longer = [
+            x for tokens, x in alone.items() if _opens(spelling.tokens, spelling.written, tokens, written[tokens])
+        ]
+        alone[spelling.tokens] = less(opening, total(longer))
+        logprobs[spelling.text] = total([logprobs.get(spelling.text, -math.inf), alone[spelling.tokens]])
+    return logprobs
 
 
 def _opens(short: Tokens, written: str, long: Tokens, longer: str) -> bool:
@@ -96,7 +98,7 @@ def _prepare(
     plan: Plan,
     groups: Groups,
     what: str,
-    asked: Asked,
+    quantity: Quantity,
     spell: Callable[[Group], list[tuple[str, str]]],
     attach: Callable[[Group, Sequence[Spelling], Sequence[float]], Group],
 ) -> Prepared:
@@ -110,13 +112,13 @@ def _prepare(
             continue
         spellings = _spellings(reader, [spell(group) for group in groups[arm.name]])
         pairs = tuple(
-            (prompt.token_ids, one.tokens)
-            for prompt, own in zip(reader.rendered, spellings, strict=True)
-            for one in own
+            (prompt.token_ids, spelling.tokens)
+            for prompt, group_spellings in zip(reader.rendered, spellings, strict=True)
+            for spelling in group_spellings
         )  # fmt: skip
         obstacle = lacks_room(reader, pairs, what, "shorten it")
         if obstacle is None:
-            scorings.append(Scoring(arm.name, Question(arm.checkpoint, asked, pairs), _attacher(spellings, attach)))
+            scorings.append(Scoring(arm.name, Question(arm.checkpoint, quantity, pairs), _attacher(spellings, attach)))
         else:
             obstacles[arm.name] = obstacle
     return Prepared({}, scorings, obstacles)
@@ -126,23 +128,29 @@ def _attacher(
     spellings: Spellings, attach: Callable[[Group, Sequence[Spelling], Sequence[float]], Group]
 ) -> Callable[[Sequence[Group], Answer], list[Group]]:
     def attach_all(groups: Sequence[Group], answer: Answer) -> list[Group]:
-        found, start = [], 0
-        for group, own in zip(groups, spellings, strict=True):
-            found.append(attach(group, own, answer[start : start + len(own)]) if own else group)
-            start += len(own)
-        return found
+        attached, start = [], 0
+        for group, group_spellings in zip(groups, spellings, strict=True):
+            attached.append(
+                attach(group, group_spellings, answer[start : start + len(group_spellings)])
+                if group_spellings
+                else group
+            )
+            start += len(group_spellings)
+        return attached
 
     return attach_all
 
 
 def _spellings(reader: Loaded, texts: Sequence[Sequence[tuple[str, str]]]) -> list[list[Spelling]]:
     """Of writings with the same tokens the first one counts, which is the one as stated, if any is."""
-    tokens = continuations(reader.checkpoint, reader.rendered, [[writing for _, writing in own] for own in texts])
-    found = []
-    for own, ids in zip(texts, tokens, strict=True):
+    tokens = continuations(
+        reader.checkpoint, reader.rendered, [[writing for _, writing in group_texts] for group_texts in texts]
+    )
+    spellings = []
+    for group_texts, ids in zip(texts, tokens, strict=True):
         by_tokens: dict[Tokens, Spelling] = {}
-        for (text, writing), of_writing in zip(own, ids, strict=True):
+        for (text, writing), of_writing in zip(group_texts, ids, strict=True):
             if of_writing:
                 by_tokens.setdefault(of_writing, Spelling(text, writing, of_writing))
-        found.append(list(by_tokens.values()))
-    return found
+        spellings.append(list(by_tokens.values()))
+    return spellings

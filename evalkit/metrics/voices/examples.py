@@ -15,8 +15,8 @@ Examples = Mapping[str, Sequence[str]]
 """Voice -> texts."""
 
 
-def read_examples(path: Path, place: str, notice: Notice = say) -> dict[str, tuple[str, ...]]:
-    """The examples of a JSONL file; `place` names the suite's line that asks for it.
+def read_examples(path: Path, yaml_line: str, notice: Notice = say) -> dict[str, tuple[str, ...]]:
+    """The examples of a JSONL file; `yaml_line` names the suite's line that asks for it.
 
     `notice` is told of keys that are not read. Raises `SuiteError`.
     """
@@ -36,29 +36,31 @@ def read_examples(path: Path, place: str, notice: Notice = say) -> dict[str, tup
                 )
             examples[voice] = (*examples.get(voice, ()), text)
     except RecordsError as error:
-        raise SuiteError(f"{place}: voices_from: {error}") from None
+        raise SuiteError(f"{yaml_line}: voices_from: {error}") from None
     if note := unread_note(str(path), keys, ("voice", "text")):
         notice(note)
     return examples
 
 
-def check_examples(voices: Examples, place: Callable[..., str]) -> None:
-    """Refuse what no classifier can learn from. `place(voice)` names where a voice stands. Raises `SuiteError`."""
+def check_examples(voices: Examples, line_of: Callable[..., str]) -> None:
+    """Refuse what no classifier can learn from. `line_of(voice)` names where a voice stands. Raises `SuiteError`."""
     if len(voices) < 2:
-        raise SuiteError(f"{place()}: voices: found {len(voices)}; a classifier needs two voices or more to tell apart")
+        raise SuiteError(
+            f"{line_of()}: voices: found {len(voices)}; a classifier needs two voices or more to tell apart"
+        )
     voice_of: dict[str, str] = {}
     for voice, texts in voices.items():
         if len(texts) < FEWEST:
             raise SuiteError(
-                f"{place(voice)}: voices.{voice}: found {len(texts)} examples; each voice needs {FEWEST} or more; with "
-                "20 its figures are much surer"
+                f"{line_of(voice)}: voices.{voice}: found {len(texts)} examples; each voice needs {FEWEST} or more; "
+                "with 20 its figures are much surer"
             )
         for text in texts:
             if not text.strip():
-                raise SuiteError(f"{place(voice)}: voices.{voice}: an example is blank; give it a text")
+                raise SuiteError(f"{line_of(voice)}: voices.{voice}: an example is blank; give it a text")
             other = voice_of.setdefault(text.strip(), voice)
             if other != voice:
                 raise SuiteError(
-                    f"{place(voice)}: voices.{voice}: the example {text[:40]!r} also stands under {other}; "
+                    f"{line_of(voice)}: voices.{voice}: the example {text[:40]!r} also stands under {other}; "
                     "a text has one voice"
                 )

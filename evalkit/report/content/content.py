@@ -8,8 +8,9 @@ from typing import TypeAlias
 
 from evalkit.analysis.figure_data import FigureData
 from evalkit.metrics.registry import Measure
+from evalkit.metrics.summary import Summary
 from evalkit.plumbing.arrays import JSON
-from evalkit.records import Better, Group, Summary
+from evalkit.records import Better, Group
 
 Scores: TypeAlias = Mapping[str, Mapping[str, Sequence[Sequence[float | None]]]]
 """Score name -> arm -> per prompt, in the order of the arm's groups -> per completion."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from evalkit.metrics.registry import VARIANT_WORDS, split_variant
+from evalkit.metrics.summary import Estimate
 from evalkit.plumbing.prose import listed
-from evalkit.records import Arm, Estimate, Variant
+from evalkit.records import Arm, Variant
 from evalkit.report.wording import label, unlike_fields
 
 NAMED = 3

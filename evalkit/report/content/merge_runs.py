@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from evalkit.errors import Incomparable
+from evalkit.metrics.summary import Summary
 from evalkit.plumbing.arrays import JSON
 from evalkit.plumbing.prose import listed
-from evalkit.records import Arm, Prompt, Summary
+from evalkit.records import Arm, Prompt
 from evalkit.report.content.content import ReportContent
 from evalkit.runs.stored_groups import prompts_of
 

@@ -8,9 +8,10 @@ from dataclasses import replace
 from evalkit.analysis.clusters import shared_clusters
 from evalkit.analysis.estimates import Measured, compare_arms, corrected, estimate_arms, few_prompts, remeasured
 from evalkit.metrics.registry import is_by_prompt
+from evalkit.metrics.summary import Alarm, Bar, Crossover, Curve, Difference, Estimate, Reading, Summary
 from evalkit.plumbing.arrays import Array, nan_for_none
 from evalkit.plumbing.prose import listed
-from evalkit.records import Alarm, Arm, Bar, Crossover, Curve, Difference, Estimate, Reading, Summary
+from evalkit.records import Arm
 from evalkit.report.content.merge_runs import MergedRun, merged_arms
 
 

@@ -100,7 +100,7 @@ class _Rows:
     def __call__(self, index: int, group: Group) -> list[float | None]:
         rows = self.places.get(group.prompt.id, slice(0, 0))
         known = dict(zip(self.slots[rows].tolist(), map(finite_or_none, self.values[rows].tolist()), strict=True))
-        return [known.get(completion.slot) for completion in group.completions]
+        return [known.get(completion.sample_index) for completion in group.completions]
 
 
 def metric_texts(names: Sequence[str]) -> dict[str, MetricText]:

@@ -13,9 +13,10 @@ from evalkit.analysis.effects import is_plain
 from evalkit.analysis.estimates import estimate_arms, remeasured
 from evalkit.errors import Incomparable, InputError
 from evalkit.metrics.registry import is_by_prompt
+from evalkit.metrics.summary import Estimate, Summary
 from evalkit.plumbing.arrays import nan_for_none
 from evalkit.plumbing.prose import counted, listed
-from evalkit.records import NEUTRAL, Arm, Estimate, Summary
+from evalkit.records import NEUTRAL, Arm
 from evalkit.report.content.content import MetricText
 from evalkit.report.content.read import metric_texts
 from evalkit.report.history.page import History, Line, PastRun, Trend
@@ -40,7 +41,7 @@ class _Past:
     summary: Summary
     version: str
     """Of the suite's prompts, whichever of them were asked; empty where it is not known."""
-    asked: frozenset[str]
+    prompt_ids: frozenset[str]
     """The ids of the prompts that were asked: fewer than the suite's in a run that was stopped early."""
     stopped: bool
     """Whether it was stopped before all were asked."""
@@ -96,7 +97,7 @@ def _read(folder: Path, name: str) -> _Past:
         ),
         summary=summary,
         version=manifest.identity.prompts,
-        asked=frozenset(summary.prompts),
+        prompt_ids=frozenset(summary.prompts),
         stopped=manifest.look is not None,
         frames=_frames(manifest),
         estimates={(e.metric, e.arm): e for e in summary.estimates if is_plain(e.metric)},
@@ -146,7 +147,7 @@ def _alone(pasts: Sequence[_Past], hashes: Sequence[Mapping[str, str]], counts: 
 
 def _cut(past: _Past, shared: Sequence[str], clusters: Sequence[str]) -> _Past:
     """The run as if the shared prompts alone had been asked; what is of all its prompts at once is then gone."""
-    is_whole = past.asked == frozenset(shared)
+    is_whole = past.prompt_ids == frozenset(shared)
     position = {prompt: index for index, prompt in enumerate(past.summary.prompts)}
     kept_positions = [position[prompt] for prompt in shared]
     kept = {
@@ -154,7 +155,7 @@ def _cut(past: _Past, shared: Sequence[str], clusters: Sequence[str]) -> _Past:
         for key, estimate in past.estimates.items()
         if is_whole or is_by_prompt(key[0])
     }
-    return replace(past, version="", asked=frozenset(shared), estimates=kept)
+    return replace(past, version="", prompt_ids=frozenset(shared), estimates=kept)
 
 
 def _again(estimate: Estimate, arm: Arm, positions: Sequence[int], clusters: Sequence[str]) -> Estimate:
@@ -170,7 +171,11 @@ def _shared_words(
     """What the page says of common prompts: how many, which are left out, and which measures with them."""
     if not gone:
         return []
-    parts = [f"{len(past.asked) - len(shared)} of {past.run.name}" for past in pasts if len(past.asked) > len(shared)]
+    parts = [
+        f"{len(past.prompt_ids) - len(shared)} of {past.run.name}"
+        for past in pasts
+        if len(past.prompt_ids) > len(shared)
+    ]
     more = [f"some of {len(parts) - NAMED} more runs"] if len(parts) > NAMED else []
     notes = [
         f"All numbers are of the {counted(len(shared), 'prompt')} that all runs asked alike. Left out: "
@@ -212,7 +217,12 @@ def _line(metric: str, arm: str, pasts: Sequence[_Past]) -> Line:
 
 def _way(estimate: Estimate | None, arm: str, past: _Past) -> tuple[object, ...]:
     """All that must be the same for two numbers to stand on one line."""
-    return (estimate.signature if estimate else None, past.version, past.asked, _settings(past.arms.get(arm), past))
+    return (
+        estimate.signature if estimate else None,
+        past.version,
+        past.prompt_ids,
+        _settings(past.arms.get(arm), past),
+    )
 
 
 def _settings(arm: Arm | None, past: _Past) -> tuple[tuple[str, object], ...]:
@@ -253,17 +263,19 @@ def _other_prompts(pasts: Sequence[_Past]) -> list[str]:
     return [
         f"From {now.run.name} on {_asked_otherwise(was, now)}: every line breaks there."
         for was, now in pairwise(pasts)
-        if (was.asked, was.version) != (now.asked, now.version)
+        if (was.prompt_ids, was.version) != (now.prompt_ids, now.version)
     ]
 
 
 def _asked_otherwise(was: _Past, now: _Past) -> str:
     """How what is asked changed, as a clause."""
-    if was.asked == now.asked:
-        return f"the {counted(len(now.asked), 'prompt')} are put in other words, or have other answers or references"
-    gone, new = len(was.asked - now.asked), len(now.asked - was.asked)
+    if was.prompt_ids == now.prompt_ids:
+        return (
+            f"the {counted(len(now.prompt_ids), 'prompt')} are put in other words, or have other answers or references"
+        )
+    gone, new = len(was.prompt_ids - now.prompt_ids), len(now.prompt_ids - was.prompt_ids)
     why = "; this run was stopped early" if now.stopped else "; the run before was stopped early" if was.stopped else ""
-    return f"{len(now.asked)} prompts are asked instead of {len(was.asked)} ({gone} left out, {new} new{why})"
+    return f"{len(now.prompt_ids)} prompts are asked instead of {len(was.prompt_ids)} ({gone} left out, {new} new{why})"
 
 
 def _other_settings(arms: Sequence[str], pasts: Sequence[_Past]) -> list[str]:

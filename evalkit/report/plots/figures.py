@@ -12,9 +12,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from evalkit.analysis import effects
+from evalkit.metrics.summary import Difference, Estimate, Summary
 from evalkit.plumbing.arrays import is_number
 from evalkit.plumbing.prose import short
-from evalkit.records import Better, Difference, Estimate, Side, Summary
+from evalkit.records import Better, Side
 from evalkit.report.plots import markers
 from evalkit.report.wording import interval_words, label, p_text, value_text
 

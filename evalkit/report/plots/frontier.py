@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from itertools import groupby
 
 from evalkit.analysis import effects
-from evalkit.records import Arm, Summary
+from evalkit.metrics.summary import Summary
+from evalkit.records import Arm
 from evalkit.report.plots import markers, scatter
 from evalkit.report.plots.figures import GRID, Figure, direction, page_layout, shown
 from evalkit.report.verdicts.ladders import ladders

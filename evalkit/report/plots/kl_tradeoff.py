@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from evalkit.analysis import effects
-from evalkit.records import Summary
+from evalkit.metrics.summary import Summary
 from evalkit.report.plots import figures, markers, scatter
 from evalkit.report.plots.figures import GRID, Figure, page_layout, shown
 from evalkit.report.verdicts.ladders import DISTANCE, without_number

@@ -6,7 +6,7 @@ light theme, the dark one and print.
 
 from __future__ import annotations
 
-from evalkit.records import Summary
+from evalkit.metrics.summary import Summary
 
 COLOURS = 7
 SYMBOLS = ("circle", "square", "diamond", "triangle-up", "pentagon", "star", "cross")

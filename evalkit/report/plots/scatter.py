@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from evalkit.analysis import effects
+from evalkit.metrics.summary import Estimate, Summary
 from evalkit.plumbing.arrays import is_number
-from evalkit.records import Arm, Better, Estimate, Summary
+from evalkit.records import Arm, Better
 from evalkit.report.plots import markers
 from evalkit.report.plots.figures import Figure, bars, estimate_hover, shown
 

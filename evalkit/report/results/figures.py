@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from evalkit.errors import InputError, MetricError
 from evalkit.metrics.registry import respell
-from evalkit.records import Side, Summary
+from evalkit.metrics.summary import Summary
+from evalkit.records import Side
 from evalkit.report.content.content import ReportContent
 from evalkit.report.html.render import asset
 from evalkit.report.page import section_figures
@@ -67,19 +68,21 @@ def _respelled(name: str, known: dict[str, figures.Figure]) -> str:
 def _drawn(content: ReportContent) -> dict[str, figures.Figure]:
     """Name -> figure."""
     summary = content.summary
-    found: dict[str, figures.Figure] = {}
+    by_name: dict[str, figures.Figure] = {}
     upward, right = _axes(summary)
     easiest = overview(content).first_diversity
     if upward and right:
-        found[FRONTIER] = frontier(summary, upward[0], right[easiest])
+        by_name[FRONTIER] = frontier(summary, upward[0], right[easiest])
     first = [*right[easiest : easiest + 1], *right, *upward]
     sides: tuple[Side, ...] = ("quality", "diversity", "match", "neither")
-    found |= {m: figures.dots(summary, m) for m in (*first, *(m for s in sides for m in figures.plottable(summary, s)))}
-    found |= _differences(summary)
-    found |= _curves(summary)
+    by_name |= {
+        m: figures.dots(summary, m) for m in (*first, *(m for s in sides for m in figures.plottable(summary, s)))
+    }
+    by_name |= _differences(summary)
+    by_name |= _curves(summary)
     away = {f"kl/{m}": kl_tradeoff(summary, m) for m in (*upward, *right)}
-    found |= {name: figure for name, figure in away.items() if figure}
-    return found | {place.removesuffix("-plot"): it for place, it in section_figures(content).items()}
+    by_name |= {name: figure for name, figure in away.items() if figure}
+    return by_name | {plot_id.removesuffix("-plot"): figure for plot_id, figure in section_figures(content).items()}
 
 
 def _axes(summary: Summary) -> tuple[list[str], list[str]]:
@@ -92,12 +95,12 @@ def _frontier(content: ReportContent, quality: str | None, diversity: str | None
     return frontier(content.summary, _chosen(quality, upward, upward[0]), _chosen(diversity, right, easiest))
 
 
-def _chosen(asked: str | None, known: list[str], default: str) -> str:
-    if asked is None:
+def _chosen(metric: str | None, known: list[str], default: str) -> str:
+    if metric is None:
         return default
-    spelled = respell(asked)
+    spelled = respell(metric)
     if spelled not in known:
-        raise InputError(f"{asked!r} is not on this axis of the figure {FRONTIER!r}; there are: {', '.join(known)}")
+        raise InputError(f"{metric!r} is not on this axis of the figure {FRONTIER!r}; there are: {', '.join(known)}")
     return spelled
 
 

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 from evalkit.analysis.effects import betters, outcome
 from evalkit.metrics.registry import split_variant
+from evalkit.metrics.summary import Summary
 from evalkit.plumbing.frames import Columns, frame
-from evalkit.records import Arm, Completion, Summary
+from evalkit.records import Arm, Completion
 from evalkit.report.content.content import ReportContent
 
 if TYPE_CHECKING:
@@ -57,10 +58,10 @@ def differences(summary: Summary) -> pd.DataFrame:
     directions = betters(summary)
     rows = []
     for d in summary.differences:
-        told = outcome(d, directions.get(d.metric, "neither"))
+        effect = outcome(d, directions.get(d.metric, "neither"))
         interval = (d.value, d.low, d.high)
         rows.append(
-            (d.arm, d.metric, split_variant(d.metric)[0], d.baseline, *interval, d.p, d.p_adjusted, told, d.signature)
+            (d.arm, d.metric, split_variant(d.metric)[0], d.baseline, *interval, d.p, d.p_adjusted, effect, d.signature)
         )
     return frame(DIFFERENCES, rows)
 
@@ -83,7 +84,7 @@ def completions(content: ReportContent) -> pd.DataFrame:
     return frame(
         COMPLETIONS,
         (
-            (name, group.prompt.id, group.prompt.text, c.slot, c.text, *_drawn(c, arms[name]))
+            (name, group.prompt.id, group.prompt.text, c.sample_index, c.text, *_drawn(c, arms[name]))
             for name, groups in content.groups.items()
             for group in groups
             for c in group.completions
@@ -103,11 +104,11 @@ def scores(content: ReportContent) -> pd.DataFrame:
     return frame(
         SCORES,
         (
-            (arm, group.prompt.id, completion.slot, score, value)
+            (arm, group.prompt.id, completion.sample_index, score, value)
             for score, by_arm in content.scores.items()
             for arm, by_prompt in by_arm.items()
-            for group, own in zip(content.groups[arm], by_prompt, strict=True)
-            for completion, value in zip(group.completions, own, strict=True)
+            for group, group_scores in zip(content.groups[arm], by_prompt, strict=True)
+            for completion, value in zip(group.completions, group_scores, strict=True)
         ),
     )
 

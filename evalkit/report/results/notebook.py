@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from evalkit.analysis import effects
-from evalkit.records import Difference, Estimate, Summary
+from evalkit.metrics.summary import Difference, Estimate, Summary
 from evalkit.report.html.render import fragment
 from evalkit.report.sections.alarm_lines import alarm_lines
 from evalkit.report.verdicts.verdict import Verdict
@@ -16,15 +16,15 @@ ROWS = 12
 Cells = tuple[str, ...]
 
 
-def results_html(summary: Summary, told: Verdict, facts: str) -> str:
+def results_html(summary: Summary, verdict: Verdict, facts: str) -> str:
     """A few lines and one table."""
     titles, rows, more = _compared(summary) if summary.differences else _measured(summary)
     return fragment(
         "results.html.jinja",
         {
-            "claim": told.claim,
-            "numbers": told.numbers,
-            "besides": told.besides,
+            "claim": verdict.claim,
+            "numbers": verdict.numbers,
+            "besides": verdict.besides,
             "alarms": alarm_lines(summary),
             "facts": facts,
             "titles": titles,
@@ -37,13 +37,13 @@ def results_html(summary: Summary, told: Verdict, facts: str) -> str:
 
 def _compared(summary: Summary) -> tuple[Cells, Sequence[Cells], str]:
     """Clear differences first."""
-    directions, found = effects.betters(summary), effects.estimates(summary)
+    directions, estimates = effects.betters(summary), effects.estimates(summary)
     plain = [d for d in summary.differences if effects.is_plain(d.metric)]
     outcomes = {id(d): effects.outcome(d, directions.get(d.metric, "neither")) for d in plain}
     plain.sort(key=lambda d: outcomes[id(d)] == "unclear")
     rows = [
-        (label(d.metric), d.arm, _number(found.get((d.metric, d.arm))), d.baseline,
-         _number(found.get((d.metric, d.baseline))), _number(d, signed=True), p_text(d.p_adjusted), outcomes[id(d)])
+        (label(d.metric), d.arm, _number(estimates.get((d.metric, d.arm))), d.baseline,
+         _number(estimates.get((d.metric, d.baseline))), _number(d, signed=True), p_text(d.p_adjusted), outcomes[id(d)])
         for d in plain
     ]  # fmt: skip
     return ("measure", "arm", "", "baseline", "", "difference", "Holm", ""), rows, "differences"
@@ -55,8 +55,8 @@ def _measured(summary: Summary) -> tuple[Cells, Sequence[Cells], str]:
     return ("measure", "arm", "mean over prompts", "better"), rows, "estimates"
 
 
-def _number(found: Estimate | Difference | None, signed: bool = False) -> str:
-    if found is None:
+def _number(estimate: Estimate | Difference | None, signed: bool = False) -> str:
+    if estimate is None:
         return ""
-    interval = interval_text(found)
-    return f"{value_text(found, signed)} ({interval})" if interval else value_text(found, signed)
+    interval = interval_text(estimate)
+    return f"{value_text(estimate, signed)} ({interval})" if interval else value_text(estimate, signed)

@@ -8,8 +8,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from evalkit.metrics.summary import Summary
 from evalkit.plumbing.prose import counted
-from evalkit.records import Summary
 from evalkit.report.content.content import ReportContent
 from evalkit.report.html.page_file import write_page
 from evalkit.report.results import frames
@@ -122,7 +122,7 @@ class Results:
         return results_html(self.summary, self.verdict, self._facts())
 
     def _facts(self) -> str:
-        asked = counted(len(self.summary.prompts), "prompt")
+        prompts = counted(len(self.summary.prompts), "prompt")
         return ", ".join(
-            [self.name, asked, counted(len(self.arms), "arm"), *([str(self.folder)] if self.folder else [])]
+            [self.name, prompts, counted(len(self.arms), "arm"), *([str(self.folder)] if self.folder else [])]
         )

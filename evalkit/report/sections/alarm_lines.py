@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from evalkit.metrics.summary import Alarm, Summary
 from evalkit.plumbing.prose import listed
-from evalkit.records import Alarm, Summary
 from evalkit.report.verdicts.plain_names import alarm_words
 
 _QUOTED = "“[^”]*”"

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from evalkit.analysis import effects
+from evalkit.metrics.declaration import Traits
 from evalkit.metrics.registry import split_variant
+from evalkit.metrics.summary import Difference, Reading, Summary
 from evalkit.plumbing.arrays import is_number
-from evalkit.records import Difference, Reading, Summary, Traits
 from evalkit.report.sections.temperature_sweeps import range_of
 from evalkit.report.verdicts.findings import Finding
 from evalkit.report.verdicts.plain_names import named, pictured

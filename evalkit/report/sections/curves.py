@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from evalkit.metrics.summary import Crossover, Curve, Summary
 from evalkit.plumbing.arrays import is_number
-from evalkit.records import Arm, Crossover, Curve, Summary
+from evalkit.records import Arm
 from evalkit.report.plots import figures, markers
 from evalkit.report.wording import LEVEL, is_point, label, number_text
 

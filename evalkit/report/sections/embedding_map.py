@@ -7,8 +7,9 @@ from dataclasses import astuple, dataclass
 from statistics import fmean
 
 from evalkit.analysis.figure_data import CompletionMap, MappedTexts, PromptMap
+from evalkit.metrics.summary import Summary
 from evalkit.plumbing.arrays import JSON
-from evalkit.records import Arm, Summary
+from evalkit.records import Arm
 from evalkit.report.content.content import ReportContent
 from evalkit.report.plots import figures, markers
 

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from evalkit.analysis.figure_data import Shape
+from evalkit.metrics.summary import Summary
 from evalkit.plumbing.arrays import is_number
 from evalkit.plumbing.prose import listed
-from evalkit.records import Summary
 from evalkit.report.plots import figures, markers
 from evalkit.report.sections import curves
 from evalkit.report.wording import LEVEL, MISSING

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from evalkit.analysis import effects
 from evalkit.analysis.estimates import is_at_ceiling
 from evalkit.metrics.registry import label
+from evalkit.metrics.summary import Summary
 from evalkit.plumbing.arrays import JSON, is_number
 from evalkit.plumbing.prose import capital, listed
-from evalkit.records import Side, Summary
+from evalkit.records import Side
 from evalkit.report.content.content import MetricText, ReportContent
 from evalkit.report.plots import figures
 from evalkit.report.plots.frontier import frontier

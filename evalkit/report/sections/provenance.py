@@ -9,11 +9,12 @@ import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from evalkit.metrics.summary import Summary
 from evalkit.plumbing.arrays import JSON
 from evalkit.plumbing.prose import counted, listed
 from evalkit.plumbing.times import day_and_time, moment, span
-from evalkit.records import Summary
 from evalkit.report.content.content import ReportContent
+from evalkit.report.sections.spending import spending_text
 from evalkit.report.wording import label
 
 
@@ -131,6 +132,7 @@ def _facts(manifest: Mapping[str, JSON]) -> Iterator[tuple[str, str]]:
     yield "Sampled", _sampled(manifest.get("samples"))
     yield "Grown", _grown(manifest.get("grown"))
     yield "Told by servers", _served(_at(manifest, "identity", "checkpoints"))
+    yield "Cost", spending_text(manifest.get("spending"))
     yield "Tokens", _tokens(manifest.get("tokens"))
     yield "Seed", _seed(manifest)
     yield "evalkit", _text(manifest.get("evalkit"))

@@ -20,8 +20,10 @@ import numpy as np
 
 from evalkit.analysis import effects
 from evalkit.analysis.intervals import Mean, mean_intervals
+from evalkit.metrics.declaration import Traits
+from evalkit.metrics.summary import Estimate, Summary
 from evalkit.plumbing.arrays import Array, is_number, nan_for_none
-from evalkit.records import CONFIDENCE, Better, Estimate, Side, Summary, Traits
+from evalkit.records import CONFIDENCE, Better, Side
 from evalkit.report.content.content import ReportContent
 from evalkit.report.verdicts.joint import forms_for_all
 from evalkit.report.verdicts.side_words import FORM

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 from evalkit.analysis import effects
 from evalkit.metrics.registry import split_variant
+from evalkit.metrics.summary import Difference, Estimate, Summary
 from evalkit.plumbing.prose import listed
-from evalkit.records import Arm, Difference, Estimate, Summary
+from evalkit.records import Arm
 from evalkit.report.plots import figures, markers
 from evalkit.report.plots.grouped_dots import Dot, Series, grouped_dots, upright
 from evalkit.report.sections.tables import UNCLEAR

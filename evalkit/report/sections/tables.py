@@ -10,9 +10,10 @@ from dataclasses import dataclass, fields, replace
 from evalkit.analysis import effects
 from evalkit.analysis.effects import Outcome
 from evalkit.metrics.registry import split_variant
+from evalkit.metrics.summary import Difference, Estimate, Summary
 from evalkit.plumbing.arrays import is_number
 from evalkit.plumbing.prose import counted, listed
-from evalkit.records import Better, Difference, Estimate, Side, Summary, Variant
+from evalkit.records import Better, Side, Variant
 from evalkit.report.content.content import MetricText
 from evalkit.report.wording import interval_text, label, p_text, unlike_fields, value_text
 

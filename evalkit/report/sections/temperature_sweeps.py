@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from evalkit.metrics.summary import Reading, Summary
 from evalkit.plumbing.arrays import is_number
-from evalkit.records import Reading, Summary
 from evalkit.report.wording import LEVEL, interval_text, label, number_text, value_text
 
 

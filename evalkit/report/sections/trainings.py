@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from evalkit.checkpoints.training_log import Training
+from evalkit.metrics.summary import Summary
 from evalkit.plumbing.arrays import is_number
 from evalkit.plumbing.prose import listed
-from evalkit.records import Summary
 from evalkit.report.plots import figures, markers
 from evalkit.report.wording import number_text
 

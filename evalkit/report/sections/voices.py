@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from evalkit.metrics.summary import Summary
 from evalkit.plumbing.arrays import is_number
-from evalkit.records import Summary
 from evalkit.report.plots import figures, markers
 from evalkit.report.plots.grouped_dots import Dot, Series, grouped_dots
 from evalkit.report.wording import LEVEL

@@ -8,7 +8,7 @@ from typing import Any
 
 from evalkit import __version__
 from evalkit.errors import RecordsError
-from evalkit.records import Difference, Estimate, Summary
+from evalkit.metrics.summary import Difference, Estimate, Summary
 from evalkit.report.trackers.record import Cell, Record, Table, unique_names
 from evalkit.report.verdicts.verdict import verdict
 from evalkit.runs.manifest import read_manifest

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 
 from evalkit.analysis import effects
 from evalkit.analysis.effects import Outcome
-from evalkit.records import Better, Difference, Summary, Traits
+from evalkit.metrics.declaration import Traits
+from evalkit.metrics.summary import Difference, Summary
+from evalkit.records import Better
 from evalkit.report.verdicts.plain_names import named, pictured
 from evalkit.report.wording import LEVEL, interval_text, label, p_text, value_text
 

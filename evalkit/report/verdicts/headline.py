@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 
 from evalkit.analysis.clusters import sized
 from evalkit.metrics.registry import split_variant
+from evalkit.metrics.summary import Summary
 from evalkit.plumbing.arrays import is_number
 from evalkit.plumbing.prose import capital, listed, short
-from evalkit.records import Side, Summary
+from evalkit.records import Side
 from evalkit.report.verdicts.findings import Finding, most_telling
 from evalkit.report.verdicts.findings import findings as findings_of
 from evalkit.report.verdicts.joint import TWO, Joint

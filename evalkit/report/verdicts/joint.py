@@ -27,9 +27,11 @@ from typing import Literal, get_args
 import numpy as np
 
 from evalkit.analysis.intervals import holm, mean_intervals, mean_p_values
+from evalkit.metrics.declaration import Traits
 from evalkit.metrics.registry import split_variant
+from evalkit.metrics.summary import Estimate, Summary
 from evalkit.plumbing.arrays import Array, defined_in_all, nan_for_none
-from evalkit.records import CONFIDENCE, Arm, Estimate, Side, Summary, Traits
+from evalkit.records import CONFIDENCE, Arm, Side
 
 UNLIKE = ("length", "truncated")
 """Kinds of alarms after which a measure that moves with length may not speak."""

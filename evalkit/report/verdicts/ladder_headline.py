@@ -7,7 +7,7 @@ is named (p after Holm over the steps) and no other measure of that side clearly
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Literal
 
@@ -15,9 +15,10 @@ import numpy as np
 
 from evalkit.analysis import effects
 from evalkit.analysis.intervals import holm, mean_p_values
+from evalkit.metrics.summary import Estimate, Summary
 from evalkit.plumbing.arrays import is_number, nan_for_none
 from evalkit.plumbing.prose import capital, listed
-from evalkit.records import Estimate, Side, Summary
+from evalkit.records import Side
 from evalkit.report.verdicts.findings import Finding, Findings, most_telling, telling
 from evalkit.report.verdicts.joint import Joint, Joints
 from evalkit.report.verdicts.ladders import Ladder
@@ -35,6 +36,15 @@ class _Words:
     further: dict[State, str]
     ever: dict[State, str]
     states: dict[State, str]
+
+    def leading(self) -> _Words:
+        """The same where no clause before says whose range it is."""
+
+        def named(words: str) -> str:
+            return words.replace("their range", "the range of answers").replace("they ", "answers ")
+
+        further, ever = ({state: named(words) for state, words in by.items()} for by in (self.further, self.ever))
+        return replace(self, subject=named(self.subject), further=further, ever=ever)
 
 
 _SIDES = (
@@ -87,8 +97,11 @@ def ladder_headline(ladder: Ladder, findings: Findings, summary: Summary, joints
         return "", ""
     states = {side.side: [_state(joints.get((arm, side.side))) for arm in ladder.arms] for side in sides}
     graded = [side for side in sides if _is_graded(side, ladder, findings, states[side.side], summary)]
-    rest = "; ".join(_rest(side, ladder, states[side.side]) for side in sides if side not in graded)
-    against = f"against {ladder.baseline}, {rest}" if rest else ""
+    lead, *others = [*graded, *(side for side in sides if side not in graded)]
+    told = [lead.leading(), *others]
+    graded, rest = told[: len(graded)], told[len(graded) :]
+    against = "; ".join(_rest(side, ladder, states[side.side]) for side in rest)
+    against = f"against {ladder.baseline}, {against}" if rest else ""
     claim = "; ".join(filter(None, [_graded(graded, ladder, states), against]))
     shown = [pair for side in sides for pair in _ends(side, ladder, findings)]
     return f"{capital(claim)}.", f"{capital(_numbers(shown, ladder, summary))}."

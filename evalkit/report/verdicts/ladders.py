@@ -9,8 +9,9 @@ import re
 from dataclasses import dataclass
 
 from evalkit.analysis import effects
+from evalkit.metrics.summary import Summary
 from evalkit.plumbing.arrays import is_number
-from evalkit.records import Arm, Summary
+from evalkit.records import Arm
 
 DISTANCE = "kl_reverse"
 """The measure of how far an arm's distribution has moved from the baseline's."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 
+from evalkit.metrics.declaration import Traits
 from evalkit.metrics.registry import split_variant
-from evalkit.records import Traits
 
 ALARMS = {
     "unpaired": "Not the same prompts",

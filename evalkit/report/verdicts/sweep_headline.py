@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from itertools import chain
 
 from evalkit.metrics.registry import split_variant
+from evalkit.metrics.summary import Reading, Summary
 from evalkit.plumbing.arrays import is_number
 from evalkit.plumbing.prose import capital, listed
-from evalkit.records import Reading, Summary
 from evalkit.report.sections.temperature_sweeps import sentence_of
 from evalkit.report.verdicts.findings import Finding, Findings, telling
 from evalkit.report.verdicts.findings import findings as findings_of

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from evalkit.records import Arm, Summary
+from evalkit.metrics.summary import Summary
+from evalkit.records import Arm
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,9 +17,10 @@ from evalkit.analysis import effects
 from evalkit.analysis.clusters import sized
 from evalkit.analysis.effects import Outcome
 from evalkit.metrics.registry import split_variant
+from evalkit.metrics.summary import Estimate, Summary
 from evalkit.plumbing.arrays import is_number
 from evalkit.plumbing.prose import counted, listed
-from evalkit.records import Arm, Estimate, Side, Summary
+from evalkit.records import Arm, Side
 from evalkit.report.verdicts.findings import Finding, Findings
 from evalkit.report.verdicts.findings import findings as findings_of
 from evalkit.report.verdicts.headline import SHOWN, headline

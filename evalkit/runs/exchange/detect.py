@@ -10,18 +10,20 @@ from typing import Any, Literal
 
 from evalkit.errors import RecordsError
 from evalkit.plumbing.did_you_mean import did_you_mean
+from evalkit.plumbing.sources import HEAD, ZIP, archive, document, items, objects, opened
+from evalkit.plumbing.strangers import check_file, refuse_stranger
+from evalkit.plumbing.tables import columns_of, csv_objects, parquet_objects
 from evalkit.runs.exchange import inspect_log, lighteval, lm_eval, novelty_bench, openai_batch, trl
+from evalkit.runs.exchange.columns import Columns, under_fields
 from evalkit.runs.exchange.layouts import Layout
 from evalkit.runs.exchange.own import KEYS, SCORE
-from evalkit.runs.exchange.rows import Record
-from evalkit.runs.exchange.sources import HEAD, ZIP, archive, document, objects, opened
-from evalkit.runs.exchange.tables import columns_of, csv_objects, parquet_objects
+from evalkit.runs.exchange.rows import Record, with_turns
 
 Container = Literal["jsonl", "json", "csv", "parquet", "zip"]
-Columns = Mapping[str, str]
-"""Field -> the column that holds it."""
 ALIASES = {"text": "prompt", "id": "prompt_id"}
 """What the fields of a prompt are called in suites."""
+WORKBOOK = "xl/workbook.xml"
+"""What every Excel workbook holds."""
 INSPECT_LINE = re.compile(r'\{\s*"version":\s*\d+,\s*"status":')
 """How a log of Inspect's begins."""
 TESTS: dict[Layout, Callable[[Mapping[str, Any]], bool]] = {
@@ -43,26 +45,26 @@ class Recognised:
     is_request: bool = False
     """Whether it holds what was asked in a batch, and no completion."""
 
+    @property
+    def is_table(self) -> bool:
+        """Whether a row has every column, and a cell holds a list of turns as JSON."""
+        return self.container in ("csv", "parquet")
+
     def records(self, columns: Columns) -> Iterator[Record]:
         """The file's objects, whatever it is made of, with the names that fields have here."""
         makers: dict[Container, Callable[[Path], Iterator[Record]]] = {
             "jsonl": objects,
-            "json": _items,
+            "json": items,
             "csv": csv_objects,
             "parquet": parquet_objects,
         }
-        for place, (where, row) in enumerate(makers[self.container](self.path)):
-            if columns and not place:
-                _refuse_missing(columns, row, where)
-            yield where, renamed(row, columns) if columns else row
+        for where, row in under_fields(makers[self.container](self.path), columns):
+            yield where, with_turns(row, where) if self.is_table else row
 
 
 def recognise(path: Path, layout: Layout | None, columns: Columns) -> Recognised:
     """What kind of file it is; `layout` where that is known beforehand. Raises `RecordsError`."""
-    if path.is_dir():
-        raise RecordsError(f"{path} is a folder; name the file of texts in it (JSONL, one object a line)")
-    if not path.is_file():
-        raise RecordsError(f"there is no file {path}")
+    check_file(path, "name the file of texts in it (JSONL, one object a line)")
     container = _container(path, columns)
     if container == "zip":
         return _in_archive(path, layout)
@@ -90,35 +92,21 @@ def layout_of(path: Path) -> Layout | None:
 
 def read_columns(pairs: Mapping[str, str]) -> dict[str, str]:
     """Names of fields as they are here: `text` is what a prompt says. Raises `RecordsError` on an unknown one."""
-    found = {ALIASES.get(field, field): column for field, column in pairs.items()}
-    for field in found:
+    fields = {ALIASES.get(field, field): column for field, column in pairs.items()}
+    for field in fields:
         if field not in KEYS and not field.startswith(SCORE):
             allowed = ", ".join((*KEYS, *ALIASES, f"{SCORE}NAME"))
             raise RecordsError(
                 f"--columns: there is no field {field!r}{did_you_mean(field, KEYS)}; the fields are {allowed}"
             )
-    return found
-
-
-def renamed(row: Mapping[str, Any], columns: Columns) -> dict[str, Any]:
-    """The row with the columns that were named under their fields' names."""
-    taken = set(columns.values())
-    rest = {key: value for key, value in row.items() if key not in taken and key not in columns}
-    return {field: row[column] for field, column in columns.items() if column in row} | rest
-
-
-def _refuse_missing(columns: Columns, row: Mapping[str, Any], where: str) -> None:
-    for field, column in columns.items():
-        if column not in row:
-            raise RecordsError(
-                f"{where}: --columns {field}={column}: there is no column {column!r}{did_you_mean(column, list(row))}; "
-                f"columns: {', '.join(map(str, row))}"
-            )
+    return fields
 
 
 def _in_archive(path: Path, layout: Layout | None) -> Recognised:
-    with archive(path) as found:
-        if layout not in (None, "inspect") or not inspect_log.names_inspect(found.names):
+    with archive(path) as log:
+        if WORKBOOK in log.names:
+            raise RecordsError(f"{path} is an Excel workbook; save its sheet as CSV (UTF-8)")
+        if layout not in (None, "inspect") or not inspect_log.names_inspect(log.names):
             raise RecordsError(
                 f"{path} is a zip, and no log of Inspect's (.eval); unpack it and name the file of texts in it"
             )
@@ -132,6 +120,9 @@ def _container(path: Path, columns: Columns) -> Container:
         return "zip"
     if head.startswith(b"PAR1"):
         return "parquet"
+    refuse_stranger(path, head)
+    if path.suffix == ".parquet" and head:
+        raise RecordsError(f"{path} is no Parquet file, whatever its name says; it may be cut short or damaged")
     text = head.decode("utf-8", "replace").lstrip("\ufeff \t\r\n")
     line = text.splitlines()[0] if text else ""
     if text.startswith("[") or line.strip() == "{" or INSPECT_LINE.match(text):
@@ -139,14 +130,5 @@ def _container(path: Path, columns: Columns) -> Container:
     if text.startswith("{"):
         return "jsonl"
     names = set(columns_of(line))
-    is_table = len(names) > 1 and (bool(names & {*KEYS, *columns.values()}) or path.suffix in (".csv", ".tsv"))
+    is_table = path.suffix in (".csv", ".tsv") or (len(names) > 1 and bool(names & {*KEYS, *columns.values()}))
     return "csv" if is_table else "jsonl"
-
-
-def _items(path: Path) -> Iterator[Record]:
-    """Objects in one JSON list, or one object alone."""
-    found = document(path)
-    for number, item in enumerate(found if isinstance(found, list) else [found], start=1):
-        if not isinstance(item, dict):
-            raise RecordsError(f"{path}: item {number} is {type(item).__name__}; each is an object")
-        yield f"{path}: item {number}", item

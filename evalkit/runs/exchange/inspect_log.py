@@ -13,23 +13,25 @@ from pathlib import Path
 from typing import Any
 
 from evalkit.errors import RecordsError
+from evalkit.plumbing.sources import Archive, archive, document
 from evalkit.runs.exchange.rows import (
     Message,
     Tally,
     TextRow,
+    answer_in,
     as_number,
     content_text,
     conversation,
     ending,
+    id_in,
     score_name,
     short,
     thought_in,
     turns,
 )
-from evalkit.runs.exchange.sources import Archive, archive, document
 
 HEADERS = ("header.json", "_journal/start.json")
-SAMPLE = re.compile(r"samples/(?P<sample>.+_epoch_(?P<epoch>\d+))(?:\.json|/sample\.json)")
+SAMPLE = re.compile(r"samples/(?P<sample>.+_epoch_(?P<epoch>\d{1,9}))(?:\.json|/sample\.json)")
 ATTACHMENT = "attachment://"
 GRADES = {"C": 1.0, "I": 0.0, "P": 0.5, "N": 0.0, "correct": 1.0, "incorrect": 0.0, "partial": 0.5, "noanswer": 0.0,
           "yes": 1.0, "no": 0.0, "true": 1.0, "false": 0.0}  # fmt: skip
@@ -52,12 +54,12 @@ def read_eval(path: Path, tally: Tally) -> Iterator[TextRow]:
     """A row a sample and epoch of a `.eval` file, epoch by epoch. Raises `RecordsError`."""
     with archive(path) as log:
         names = log.names
-        found = [match for name in names if (match := SAMPLE.fullmatch(name))]
-        if not found:
+        matches = [match for name in names if (match := SAMPLE.fullmatch(name))]
+        if not matches:
             raise RecordsError(f"{path} holds no samples; Inspect writes them to samples/ unless it is told not to")
         header: Any = next((log.json(name) for name in HEADERS if name in names), {})
         model = _model(header, str(path))
-        for match in sorted(found, key=lambda one: int(one["epoch"])):
+        for match in sorted(matches, key=lambda match: int(match["epoch"])):
             where = f"{path}[{match.string}]"
             sample = log.json(match.string)
             yield from _rows_of(sample, where, model, _resolver(sample, log, match["sample"]), tally)
@@ -76,26 +78,28 @@ def read_json(path: Path, tally: Tally) -> Iterator[TextRow]:
         yield from _rows_of(sample, f"{path}: sample {number}", model, _resolver(sample, None, ""), tally)
 
 
-def _model(header: Any, place: str) -> str | None:
-    told = header.get("eval") if isinstance(header, dict) else None
-    if told is not None and not isinstance(told, dict):
-        raise RecordsError(f"{place}: eval is {short(told)}; it must say what was asked")
-    name = (told or {}).get("model")
+def _model(header: Any, where: str) -> str | None:
+    evaluation = header.get("eval") if isinstance(header, dict) else None
+    if evaluation is not None and not isinstance(evaluation, dict):
+        raise RecordsError(f"{where}: eval is {short(evaluation)}; it must say what was asked")
+    name = (evaluation or {}).get("model")
     return str(name) if name else None
 
 
 def _resolver(sample: Any, log: Archive | None, name: str) -> Resolve:
     """What an attachment stands for: by its hash in the sample, by its number in the chunks beside it."""
-    own = sample.get("attachments") if isinstance(sample, dict) else None
-    known: dict[str, Any] = dict(own) if isinstance(own, dict) else {}
-    chunks = re.compile(rf"samples/{re.escape(name)}/attachments/(\d+)\.json")
+    attachments = sample.get("attachments") if isinstance(sample, dict) else None
+    known: dict[str, Any] = dict(attachments) if isinstance(attachments, dict) else {}
+    chunks = re.compile(rf"samples/{re.escape(name)}/attachments/(\d{{1,9}})\.json")
     if log is not None and not known:
-        for match in (found for entry in log.names if (found := chunks.fullmatch(entry))):
+        for match in filter(None, map(chunks.fullmatch, log.names)):
             texts = log.json(match.string)
-            known |= {str(int(match[1]) + place): text for place, text in enumerate(texts)}
+            if not isinstance(texts, list):
+                raise RecordsError(f"{log.path}[{match.string}]: attachments are {short(texts)}; they must be a list")
+            known |= {str(int(match[1]) + index): text for index, text in enumerate(texts)}
 
     def resolve(text: str) -> str:
-        return re.sub(rf"{ATTACHMENT}(\w+)", lambda found: str(known.get(found[1], found[0])), text)
+        return re.sub(rf"{ATTACHMENT}(\w+)", lambda match: str(known.get(match[1], match[0])), text)
 
     return resolve
 
@@ -115,14 +119,14 @@ def _rows_of(sample: Any, where: str, model: str | None, resolve: Resolve, tally
         return
     messages = _input(sample["input"], where)
     messages = tuple((role, resolve(text)) for role, text in messages)
-    for place, choice in enumerate(choices):
+    for index, choice in enumerate(choices):
         message = choice.get("message") if isinstance(choice, dict) else None
         if not isinstance(message, dict):
             raise RecordsError(f"{where}: output.choices holds {short(choice)}; each has a message")
         thought = thought_in(message.get("content"))
         yield TextRow(
             where=where,
-            prompt_id=str(sample["id"]),
+            prompt_id=id_in(sample["id"], "id", where),
             prompt=conversation(messages),
             completion=resolve(content_text(message.get("content"), where)),
             arm=model,
@@ -130,7 +134,7 @@ def _rows_of(sample: Any, where: str, model: str | None, resolve: Resolve, tally
             answer=_target(sample.get("target")),
             thinking=None if thought is None else resolve(thought),
             finish_reason=ending(choice.get("stop_reason")),
-            scores=_scores(sample.get("scores"), tally) if place == 0 else {},
+            scores=_scores(sample.get("scores"), tally) if index == 0 else {},
         )
 
 
@@ -142,19 +146,19 @@ def _target(target: Any) -> str | None:
     """The right answer, where there is one and only one."""
     if isinstance(target, list) and len(target) == 1:
         target = target[0]
-    return target if isinstance(target, str) and target else None
+    return answer_in(target)
 
 
 def _scores(scores: Any, tally: Tally) -> dict[str, float]:
     """Scorer -> value; a scorer that gives several is `scorer/name`."""
-    found: dict[str, float] = {}
+    values: dict[str, float] = {}
     for scorer, score in (scores if isinstance(scores, Mapping) else {}).items():
         value = score.get("value") if isinstance(score, dict) else score
         parts = {f"{scorer}/{key}": part for key, part in value.items()} if isinstance(value, dict) else {scorer: value}
         for name, part in parts.items():
             number = GRADES.get(part, GRADES.get(part.lower())) if isinstance(part, str) else as_number(part)
             if number is not None:
-                found[score_name(name)] = number
-            elif part is not None:
-                tally.skip(f"score {name!r}", f"is not read where it is no number, as in {short(part)}")
-    return found
+                values[score_name(name)] = number
+            else:
+                tally.refuse_score(name, part)
+    return values

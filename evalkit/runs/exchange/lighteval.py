@@ -9,7 +9,18 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from evalkit.errors import RecordsError
-from evalkit.runs.exchange.rows import Message, Record, Tally, TextRow, conversation, id_of, scores_in, short
+from evalkit.runs.exchange.rows import (
+    Message,
+    Record,
+    Tally,
+    TextRow,
+    answer_in,
+    conversation,
+    id_in,
+    id_of,
+    scores_in,
+    short,
+)
 
 COLUMNS = ("doc", "model_response", "metric")
 
@@ -42,16 +53,17 @@ def _rows_of(
     system: tuple[Message, ...] = (("system", str(doc["instruction"])),) if doc.get("instruction") else ()
     messages = (*system, ("user", query))
     task, number = doc.get("task_name"), doc.get("id")
-    thoughts = response.get("reasonings") or []
-    for place, text in enumerate(texts):
+    thoughts = response.get("reasonings")
+    thoughts = thoughts if isinstance(thoughts, list) else []
+    for index, text in enumerate(texts):
         yield TextRow(
             where=where,
-            prompt_id=f"{task}/{number}" if task and number not in (None, "") else id_of(query),
+            prompt_id=id_of(query) if not task or number in (None, "") else f"{task}/{id_in(number, 'doc.id', where)}",
             prompt=conversation(messages),
             completion=text,
             messages=messages,
             answer=_gold(doc),
-            thinking=thoughts[place] if place < len(thoughts) else None,
+            thinking=str(thoughts[index]) if index < len(thoughts) and thoughts[index] is not None else None,
             # One number a question: of its one text, or of all of them.
             scores=scores if len(texts) == 1 else {},
             prompt_scores={} if len(texts) == 1 else scores,
@@ -60,10 +72,10 @@ def _rows_of(
 
 def _gold(doc: Mapping[str, Any]) -> str | None:
     """The right answer, where there is one and only one."""
-    choices, gold = doc.get("choices") or [], doc.get("gold_index")
+    choices, gold = doc.get("choices"), doc.get("gold_index")
     places = gold if isinstance(gold, list) else [gold]
-    if len(places) == 1 and isinstance(places[0], int) and 0 <= places[0] < len(choices):
-        return str(choices[places[0]])
+    if isinstance(choices, list) and len(places) == 1 and isinstance(places[0], int) and 0 <= places[0] < len(choices):
+        return answer_in(choices[places[0]])
     return None
 
 
@@ -72,7 +84,7 @@ def _named(row: Mapping[str, Any], column: str) -> Any:
 
 
 def _struct(row: Mapping[str, Any], column: str, where: str) -> Mapping[str, Any]:
-    found = _named(row, column)
-    if not isinstance(found, dict):
-        raise RecordsError(f"{where}: {column} is {short(found)}; lighteval writes a record of several fields there")
-    return found
+    fields = _named(row, column)
+    if not isinstance(fields, dict):
+        raise RecordsError(f"{where}: {column} is {short(fields)}; lighteval writes a record of several fields there")
+    return fields

@@ -10,9 +10,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from evalkit.errors import RecordsError
-from evalkit.runs.exchange.rows import Record, Tally, TextRow, as_number, asked_in, short
+from evalkit.runs.exchange.rows import Record, Tally, TextRow, as_number, asked_in, id_in, short
 
 SCORE = "generation_scores"
+MOST_CLASSES = 1 << 31
 
 
 def is_novelty_bench(row: Mapping[str, Any]) -> bool:
@@ -38,19 +39,21 @@ def _rows_of(row: Mapping[str, Any], texts: list[Any], where: str, tally: Tally)
     prompt, messages = asked_in(row["prompt"], where)
     classes, scores = _beside(row, "partition", len(texts), where), _beside(row, SCORE, len(texts), where)
     firsts: dict[int, float] = {}
-    for place, text in enumerate(texts):
+    for index, text in enumerate(texts):
         if not isinstance(text, str):
             tally.leave("a generation is no text", where)
             continue
-        said = None if classes is None else _class_of(classes[place], where)
-        score = None if scores is None else as_number(scores[place])
+        said = None if classes is None else _class_of(classes[index], where)
+        score = None if scores is None else as_number(scores[index])
+        if scores is not None and score is None:
+            tally.refuse_score(SCORE, scores[index])
         if said is not None and score is not None:
             # What repeats an earlier class is written down as 0: said before, which is not bad by itself.
             score = firsts.setdefault(said, score) if score == 0 else score
             firsts.setdefault(said, score)
         yield TextRow(
             where=where,
-            prompt_id=str(row["id"]),
+            prompt_id=id_in(row["id"], "id", where),
             prompt=prompt,
             completion=text,
             arm=str(row["model"]) if row.get("model") else None,
@@ -62,16 +65,16 @@ def _rows_of(row: Mapping[str, Any], texts: list[Any], where: str, tally: Tally)
 
 def _beside(row: Mapping[str, Any], key: str, count: int, where: str) -> list[Any] | None:
     """A list with an entry a generation, if there is one."""
-    found = row.get(key)
-    if found is None:
+    values = row.get(key)
+    if values is None:
         return None
-    if not isinstance(found, list) or len(found) != count:
-        entries = f"{len(found)} entries" if isinstance(found, list) else short(found)
+    if not isinstance(values, list) or len(values) != count:
+        entries = f"{len(values)} entries" if isinstance(values, list) else short(values)
         raise RecordsError(f"{where}: {key} has {entries} for {count} generations; it must have one for each")
-    return found
+    return values
 
 
 def _class_of(value: Any, where: str) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < MOST_CLASSES:
         raise RecordsError(f"{where}: partition holds {short(value)}; classes are numbered from 0")
     return value

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator, model_validator
 
 from evalkit.errors import RecordsError
-from evalkit.plumbing.transcript import turns_in_cell
+from evalkit.plumbing.typed_yaml import dotted, reason
 from evalkit.records import FinishReason, Match
-from evalkit.runs.exchange.rows import Record, Tally, TextRow, asked_in, conversation, id_of, scores_in, turns
+from evalkit.runs.exchange.rows import Record, Tally, TextRow, asked_in, id_of, scores_in, turns
 
 SCORE = "score/"
 """What the columns of a table begin with that hold scores; in JSONL they stand in the object `scores`."""
@@ -42,10 +43,25 @@ class Row(BaseModel):
     @classmethod
     def _is_text(cls, value: Any) -> Any:
         """A number here is a wrong column more often than an answer."""
-        for one in value if isinstance(value, list | tuple) else [value]:
-            if isinstance(one, int | float):
-                raise ValueError(f"a completion is {one!r}, which is no text; write it in quotes if it is an answer")
+        for item in value if isinstance(value, list | tuple) else [value]:
+            if isinstance(item, int | float):
+                raise ValueError(f"a completion is {item!r}, which is no text; write it in quotes if it is an answer")
         return value
+
+    @field_validator("prompt_id", "prompt", "arm", mode="before")
+    @classmethod
+    def _is_finite(cls, value: Any) -> Any:
+        """What pandas writes where nothing is must not become the text `nan`."""
+        if isinstance(value, float) and not math.isfinite(value):
+            raise ValueError(f"an id, a prompt or an arm is {value!r}, which names nothing; give a text or a number")
+        return value
+
+    @field_validator("prompt_id")
+    @classmethod
+    def _is_an_id(cls, name: str) -> str:
+        if not name.strip():
+            raise ValueError("`prompt_id` is blank; give each prompt an id, or name the column of ids by --columns")
+        return name
 
     @field_validator("arm")
     @classmethod
@@ -74,7 +90,7 @@ def read_own(records: Iterable[Record], tally: Tally, is_named: bool, is_table: 
     """
     adapter = TypeAdapter(Row)
     for where, given in records:
-        fields = _with_scores(_from_table(given) if is_table else given)
+        fields = _with_scores(_from_table(given) if is_table else given, where)
         if is_named and "prompt_id" not in fields and isinstance(fields.get("prompt"), str):
             fields = {**fields, "prompt_id": id_of(fields["prompt"])}
         if is_table and fields.get("completion") is None and fields.get("completions") is None and _has_text(given):
@@ -99,34 +115,39 @@ def _from_table(cells: Mapping[str, Any]) -> dict[str, Any]:
         if isinstance(fields.get(key), str) and fields[key][:1] in "[{":
             try:
                 fields[key] = json.loads(fields[key])
-            except ValueError:
+            except (ValueError, RecursionError):
                 continue  # it is refused as what it is, with its place
-    if isinstance(fields.get("prompt"), str):
-        fields["prompt"] = turns_in_cell(fields["prompt"]) or fields["prompt"]
     return fields
 
 
-def _with_scores(fields: Mapping[str, Any]) -> Mapping[str, Any]:
+def _with_scores(fields: Mapping[str, Any], where: str) -> Mapping[str, Any]:
     """The fields with scores from columns of their own."""
     if not any(key.startswith(SCORE) for key in fields):
         return fields
     scores = {key.removeprefix(SCORE): _number(value) for key, value in fields.items() if key.startswith(SCORE)}
+    if "" in scores:
+        raise RecordsError(
+            f"{where}: a column is called {SCORE!r}; the score's name stands behind it, as in {SCORE}stars"
+        )
     return {key: value for key, value in fields.items() if not key.startswith(SCORE)} | {"scores": scores}
 
 
 def _number(cell: Any) -> Any:
     """A cell of CSV as the number it writes."""
     try:
-        return float(cell) if isinstance(cell, str) else cell
+        return float(cell) if isinstance(cell, str) and "_" not in cell else cell
     except ValueError:
         return cell
 
 
 def _rows_of(row: Row, where: str, tally: Tally) -> Iterator[TextRow]:
     prompt, messages = asked_in(row.prompt, where)
+    if isinstance(row.completion, list) and _said(row.completion, where) is None:
+        tally.leave("no completion: none of its messages is the assistant's", where)
+        return
     if row.completions is not None and not row.completions:
         raise RecordsError(f"{where}: prompt {row.prompt_id!r} has an empty list of completions")
-    texts = row.completions if row.completions is not None else (_answer_text(row.completion, where),)
+    texts = row.completions if row.completions is not None else (_said(row.completion, where) or "",)
     for text in texts:
         yield TextRow(
             where=where,
@@ -146,22 +167,30 @@ def _rows_of(row: Row, where: str, tally: Tally) -> Iterator[TextRow]:
         )
 
 
-def _answer_text(completion: Any, where: str) -> str:
-    """A text, or what the assistant says in a list of messages."""
+def _said(completion: Any, where: str) -> str | None:
+    """A text, or what the assistant says last in a list of messages; None where it says nothing."""
     if isinstance(completion, str):
         return completion
-    found = turns(completion, where)
-    said = [text for role, text in found if role == "assistant"]
-    return said[-1] if said else conversation(found)
+    said = [text for role, text in turns(completion, where) if role == "assistant"]
+    return said[-1] if said else None
 
 
 def _problem(error: ValidationError, fields: Mapping[str, Any]) -> str:
     problem = error.errors()[0]
-    if problem["type"] == "missing":
-        hint = ""
-        if problem["loc"][0] == "prompt_id" and fields.keys() >= {"prompt", "completion"}:
-            hint = "; to pair rows by their prompts' texts instead, add --format trl"
-        return f"the key {problem['loc'][0]!r} is missing; found: {', '.join(fields) or 'none'}{hint}"
     if problem["type"] == "value_error":
         return str(problem["ctx"]["error"])
-    return f"{problem['loc'][0]}: {problem['msg']}; found {problem['input']!r}"
+    if problem["type"] != "missing":
+        return f"{dotted(problem['loc'])}: {reason(problem)}"
+    key = str(problem["loc"][0])
+    if key in fields:
+        return f"{key} is empty"
+    return f"the key {key!r} is missing; found: {', '.join(map(repr, fields)) or 'none'}{_hint(key, fields)}"
+
+
+def _hint(missing: str, fields: Mapping[str, Any]) -> str:
+    """What to do about a key that is not there."""
+    if "chosen" in fields and "rejected" in fields:
+        return "; a file of preferences, which score does not read: see `evalkit prefs import`"
+    if missing == "prompt_id" and fields.keys() >= {"prompt", "completion"}:
+        return "; to pair rows by their prompts' texts instead, add --format trl"
+    return "; name the keys so, or say which holds what, as in --columns prompt_id=id,prompt=question"

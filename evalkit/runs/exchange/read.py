@@ -10,7 +10,8 @@ from pathlib import Path
 from evalkit.errors import RecordsError
 from evalkit.plumbing.unread import Notice, unread_note
 from evalkit.runs.exchange import inspect_log, lighteval, lm_eval, novelty_bench, openai_batch, trl
-from evalkit.runs.exchange.detect import Columns, Recognised, recognise
+from evalkit.runs.exchange.columns import Columns
+from evalkit.runs.exchange.detect import Recognised, recognise
 from evalkit.runs.exchange.layouts import Layout
 from evalkit.runs.exchange.own import KEYS, SCORE, read_own
 from evalkit.runs.exchange.rows import Record, Tally, TextRow
@@ -54,7 +55,7 @@ class Texts:
 
 
 @dataclass(frozen=True, slots=True)
-class _Found:
+class _FileTexts:
     """What one file holds."""
 
     file: Recognised
@@ -71,33 +72,33 @@ def read_texts(
     """
     named = columns or {}
     files = [recognise(path, layout, named) for path in paths]
-    asked: dict[str, openai_batch.Question] = {}
+    questions: dict[str, openai_batch.Question] = {}
     for file in files:
         if file.is_request:
-            asked |= openai_batch.read_requests(file.records({}))
-    found = [_found(file, asked, named, notice) for file in files if not file.is_request]
-    if not found:
+            questions |= openai_batch.read_requests(file.records({}))
+    parts = [_read_file(file, questions, named, notice) for file in files if not file.is_request]
+    if not parts:
         raise RecordsError(f"{paths[0]} holds requests of a batch; name the file of their results too")
-    rows = [row for one in found for row in one.rows]
-    notes = tuple(sentence for one in found for sentence in one.tally.sentences())
-    return Texts(rows, _arms(found), notes, tuple(one.file.layout for one in found))
+    rows = [row for part in parts for row in part.rows]
+    notes = tuple(sentence for part in parts for sentence in part.tally.sentences())
+    return Texts(rows, _arms(parts), notes, tuple(part.file.layout for part in parts))
 
 
-def read_records(records: Iterable[Record], place: str, notice: Notice) -> Texts:
-    """Completions of rows of our own that are in memory, at `place` as it is to be called. Raises `RecordsError`."""
-    tally = Tally(place)
-    rows = list(read_own(_noting(records, place, notice), tally, is_named=False, is_table=False))
+def read_records(records: Iterable[Record], source: str, notice: Notice) -> Texts:
+    """Completions of rows of our own that are in memory, from `source` as it is to be called. Raises `RecordsError`."""
+    tally = Tally(source)
+    rows = list(read_own(_noting(records, source, notice), tally, is_named=False, is_table=False))
     if not rows:
         raise RecordsError("there are no texts; give one completion at least")
     tally.read = len(rows)
     return Texts(rows, [row.arm or UNNAMED for row in rows], tuple(tally.sentences()), ("evalkit",))
 
 
-def _found(file: Recognised, asked: openai_batch.Asked, columns: Columns, notice: Notice) -> _Found:
+def _read_file(file: Recognised, questions: openai_batch.Questions, columns: Columns, notice: Notice) -> _FileTexts:
     tally = Tally(str(file.path))
     rows = []
     held = 0
-    for row in _read(file, asked, columns, tally, notice):
+    for row in _read(file, questions, columns, tally, notice):
         rows.append(row)
         held += len(row.completion)
         if held > MOST_TEXT:
@@ -108,63 +109,63 @@ def _found(file: Recognised, asked: openai_batch.Asked, columns: Columns, notice
     tally.read = len(rows)
     if not rows:
         _refuse_nothing(file, tally)
-    return _Found(file, rows, tally)
+    return _FileTexts(file, rows, tally)
 
 
 def _refuse_nothing(file: Recognised, tally: Tally) -> None:
     if tally.lost:
         raise RecordsError("; ".join(tally.sentences()))
-    what = "each line is one JSON object with prompt_id, prompt and completion"
+    what = f"each {'row has' if file.is_table else 'line is one JSON object with'} prompt_id, prompt and completion"
     raise RecordsError(f"{file.path} holds no rows" + (f"; {what}" if file.layout == "evalkit" else ""))
 
 
 def _read(
-    file: Recognised, asked: openai_batch.Asked, columns: Columns, tally: Tally, notice: Notice
+    file: Recognised, questions: openai_batch.Questions, columns: Columns, tally: Tally, notice: Notice
 ) -> Iterator[TextRow]:
     if file.layout == "inspect":
         read = inspect_log.read_eval if file.container == "zip" else inspect_log.read_json
         return read(file.path, tally)
     records = file.records(columns)
     if file.layout == "openai-batch":
-        return openai_batch.read_results(records, asked, tally)
+        return openai_batch.read_results(records, questions, tally)
     if file.layout == "evalkit":
-        is_table = file.container in ("csv", "parquet")
-        return read_own(_noting(records, str(file.path), notice), tally, is_named=bool(columns), is_table=is_table)
+        noted = _noting(records, str(file.path), notice)
+        return read_own(noted, tally, is_named=bool(columns), is_table=file.is_table)
     return READERS[file.layout](records, tally)
 
 
-def _noting(records: Iterable[Record], place: str, notice: Notice) -> Iterator[Record]:
+def _noting(records: Iterable[Record], source: str, notice: Notice) -> Iterator[Record]:
     """The records; at their end `notice` is told which of their keys nothing reads."""
     keys: dict[str, None] = {}
     for where, fields in records:
         keys |= dict.fromkeys(key for key in fields if not key.startswith(SCORE))
         yield where, fields
-    if keys and (note := unread_note(place, keys, KEYS)):
+    if keys and (note := unread_note(source, keys, KEYS)):
         notice(note)
 
 
-def _arms(found: Sequence[_Found]) -> list[str]:
+def _arms(parts: Sequence[_FileTexts]) -> list[str]:
     """Each row's arm: as its file names it, else the file's own name; that too where two models would be one.
 
     Rows of ours say on purpose what arm they are of, and may lie in several files.
     """
-    stems = _stems([one.file.path for one in found])
-    asked: list[dict[str, set[str]]] = []
-    for one in found:
+    stems = _stems([part.file.path for part in parts])
+    prompts_of: list[dict[str, set[str]]] = []
+    for part in parts:
         by_arm: dict[str, set[str]] = {}
-        for row in one.rows:
+        for row in part.rows:
             by_arm.setdefault(row.arm or "", set()).add(row.prompt_id)
-        asked.append(by_arm)
+        prompts_of.append(by_arm)
     names = []
-    for place, (one, stem) in enumerate(zip(found, stems, strict=True)):
-        others = [by_arm for other, by_arm in enumerate(asked) if other != place]
-        alone = UNNAMED if one.file.layout == "evalkit" and len(found) == 1 else stem
+    for index, (part, stem) in enumerate(zip(parts, stems, strict=True)):
+        others = [by_arm for other, by_arm in enumerate(prompts_of) if other != index]
+        alone = UNNAMED if part.file.layout == "evalkit" and len(parts) == 1 else stem
         called = {"": alone}
-        for arm, prompts in asked[place].items():
-            is_taken = one.file.layout != "evalkit" and any(prompts & by_arm.get(arm, set()) for by_arm in others)
+        for arm, prompts in prompts_of[index].items():
+            is_taken = part.file.layout != "evalkit" and any(prompts & by_arm.get(arm, set()) for by_arm in others)
             if arm:
-                called[arm] = arm if not is_taken else stem if len(asked[place]) == 1 else f"{stem}:{arm}"
-        names += [called[row.arm or ""] for row in one.rows]
+                called[arm] = arm if not is_taken else stem if len(prompts_of[index]) == 1 else f"{stem}:{arm}"
+        names += [called[row.arm or ""] for row in part.rows]
     return names
 
 

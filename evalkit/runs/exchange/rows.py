@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import math
+import numbers
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any
 
-from evalkit.errors import RecordsError
+from evalkit.errors import MetricError, RecordsError
+from evalkit.metrics.answer_match import check_answer
 from evalkit.plumbing.prose import counted
-from evalkit.plumbing.transcript import transcript
-from evalkit.records import FinishReason, Match
+from evalkit.plumbing.tables import Record as Record
+from evalkit.plumbing.transcript import transcript, turns_in_cell
+from evalkit.records import FinishReason, Match, Prompt
 
 Message = tuple[str, str]
 """(role, content)."""
-Record = tuple[str, dict[str, Any]]
-"""Where it stands (`file:line`), and one object of a file of rows."""
 CUT = ("length", "max_tokens", "model_length", "MAX_TOKENS")
 """What tools say of an answer that ran into a limit."""
 
@@ -55,7 +57,7 @@ class TextRow:
 class Tally:
     """What was found in one file: nothing is left out in silence."""
 
-    place: str
+    source: str
     read: int = 0
     """Completions."""
     left: dict[str, list[str]] = field(default_factory=dict)
@@ -66,6 +68,15 @@ class Tally:
     def leave(self, reason: str, where: str) -> None:
         """Count a row that gives no completion."""
         self.left.setdefault(reason, []).append(where)
+
+    unscored: dict[str, tuple[int, str]] = field(default_factory=dict)
+    """Score -> in how many rows it is no number, and the first that it is instead."""
+
+    def refuse_score(self, name: str, value: Any) -> None:
+        """Count a score that is no number; none at all, as tables have it in empty cells, is none."""
+        if value is not None:
+            count, first = self.unscored.get(name, (0, short(value)))
+            self.unscored[name] = count + 1, first
 
     def skip(self, what: str, why: str) -> None:
         """Note a part of rows that is not read; once for all rows."""
@@ -79,11 +90,14 @@ class Tally:
         """What a reader must know of the file."""
         for reason, places in self.left.items():
             yield (
-                f"{self.place}: {counted(len(places), 'row')} left out beside {counted(self.read, 'completion')}: "
+                f"{self.source}: {counted(len(places), 'row')} left out beside {counted(self.read, 'completion')}: "
                 f"{reason} (first: {places[0]})"
             )
+        for name, (count, first) in self.unscored.items():
+            rows = counted(count, "row")
+            yield f"{self.source}: score {name!r} is not read in {rows}, where it is no number, as in {first}"
         for what, why in self.unread.items():
-            yield f"{self.place}: {what} {why}"
+            yield f"{self.source}: {what} {why}"
 
 
 def content_text(content: Any, where: str) -> str:
@@ -96,7 +110,7 @@ def content_text(content: Any, where: str) -> str:
     if content is None:
         return ""
     if isinstance(content, list):
-        return "".join(_part_text(part, where) for part in content)
+        return "".join(_part_text(part, where) for part in content if part is not None)
     raise RecordsError(f"{where}: a message's content is {short(content)}; it must be a text or a list of parts")
 
 
@@ -105,7 +119,13 @@ def thought_in(content: Any) -> str | None:
     if not isinstance(content, list):
         return None
     parts = [part for part in content if isinstance(part, dict) and part.get("type") == "reasoning"]
-    return "\n".join(str(part.get("reasoning") or part.get("summary") or "") for part in parts) or None
+    return "\n".join(_thought(part) for part in parts) if parts else None
+
+
+def _thought(part: Mapping[str, Any]) -> str:
+    """What a reasoning part says; of one that the provider encrypted, its summary."""
+    plain = None if part.get("redacted") else part.get("reasoning")
+    return str(plain or part.get("summary") or "")
 
 
 def _part_text(part: Any, where: str) -> str:
@@ -120,15 +140,16 @@ def _part_text(part: Any, where: str) -> str:
 
 
 def turns(messages: Any, where: str) -> tuple[Message, ...]:
-    """(role, content) pairs of a message list. Raises `RecordsError`."""
-    if not isinstance(messages, list) or not messages:
+    """(role, content) pairs of a message list; nulls in it, as tables add them, say nothing. Raises `RecordsError`."""
+    given = [message for message in messages if message is not None] if isinstance(messages, list) else []
+    if not given:
         raise RecordsError(f"{where}: expected a list of messages, each with role and content; found {short(messages)}")
-    found = []
-    for message in messages:
+    pairs = []
+    for message in given:
         if not isinstance(message, dict) or not isinstance(message.get("role"), str):
             raise RecordsError(f"{where}: a message is {short(message)}; each has role and content")
-        found.append((message["role"], content_text(message.get("content"), where)))
-    return tuple(found)
+        pairs.append((message["role"], content_text(message.get("content"), where)))
+    return tuple(pairs)
 
 
 def conversation(messages: Sequence[Message]) -> str:
@@ -140,8 +161,20 @@ def asked_in(prompt: Any, where: str) -> tuple[str, tuple[Message, ...]]:
     """A prompt that is a text or a list of messages, as text and as turns. Raises `RecordsError`."""
     if isinstance(prompt, str):
         return prompt, ()
-    found = turns(prompt, where)
-    return conversation(found), found
+    messages = turns(prompt, where)
+    return conversation(messages), messages
+
+
+def with_turns(row: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """A table's row with the turns that the cells of prompt and completion hold as JSON. Raises `RecordsError`."""
+    found = dict(row)
+    for key in ("prompt", "completion"):
+        if isinstance(found.get(key), str):
+            try:
+                found[key] = turns_in_cell(found[key]) or found[key]
+            except ValueError as error:
+                raise RecordsError(f"{where}: {key}: {error}") from None
+    return found
 
 
 def id_of(*texts: str) -> str:
@@ -149,9 +182,39 @@ def id_of(*texts: str) -> str:
     return hashlib.sha256("\0".join(texts).encode("utf-8", "surrogatepass")).hexdigest()[:12]
 
 
+def id_in(value: Any, key: str, where: str) -> str:
+    """An id as text: a text that is not blank, or a number. Raises `RecordsError` on anything else."""
+    is_whole = isinstance(value, int) and not isinstance(value, bool)
+    is_number = is_whole or (isinstance(value, float) and math.isfinite(value))
+    if is_number or (isinstance(value, str) and value.strip()):
+        return str(value)
+    raise RecordsError(f"{where}: {key} is {short(value)}; it must be a text or a number, by which rows are paired")
+
+
+def answer_in(target: Any) -> str | None:
+    """The right answer as a tool tells it; None where it tells none, or one that no completion can be held against."""
+    if isinstance(target, bool) or not isinstance(target, str | int | float):
+        return None
+    try:
+        check_answer(Prompt("target", "", answer=str(target)))
+    except MetricError:
+        return None
+    return str(target)
+
+
+def other_parts(messages: Any) -> str:
+    """The kind of the first part of a message list that is no text, such as `image_url`; empty where all are."""
+    for message in messages if isinstance(messages, list) else ():
+        content = message.get("content") if isinstance(message, dict) else None
+        for part in content if isinstance(content, list) else ():
+            if isinstance(part, dict) and part.get("type") != "reasoning" and not isinstance(part.get("text"), str):
+                return str(part.get("type", "part"))
+    return ""
+
+
 def as_number(value: Any) -> float | None:
     """A score as a number; None where it is none, or not a finite one."""
-    if isinstance(value, bool | int | float):
+    if isinstance(value, numbers.Real | Decimal):
         try:
             number = float(value)
         except OverflowError:
@@ -161,15 +224,15 @@ def as_number(value: Any) -> float | None:
 
 
 def scores_in(given: Mapping[str, Any], tally: Tally) -> dict[str, float]:
-    """The scores that are numbers; the others are noted."""
-    found = {}
+    """The scores that are numbers; the others are counted."""
+    scores = {}
     for name, value in given.items():
         number = as_number(value)
         if number is not None:
-            found[score_name(name)] = number
-        elif value is not None:
-            tally.skip(f"score {name!r}", f"is not read where it is no number, as in {short(value)}")
-    return found
+            scores[score_name(name)] = number
+        else:
+            tally.refuse_score(name, value)
+    return scores
 
 
 def score_name(name: str) -> str:
@@ -184,5 +247,5 @@ def ending(reason: Any) -> FinishReason:
 
 def short(value: Any, most: int = 60) -> str:
     """A value as an error shows it."""
-    told = repr(value)
-    return told if len(told) <= most else f"{told[: most - 1]}…"
+    text = repr(value)
+    return text if len(text) <= most else f"{text[: most - 1]}…"

@@ -10,7 +10,18 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from evalkit.errors import RecordsError
-from evalkit.runs.exchange.rows import Record, Tally, TextRow, as_number, asked_in, id_of, score_name, short, turns
+from evalkit.runs.exchange.rows import (
+    Record,
+    Tally,
+    TextRow,
+    as_number,
+    asked_in,
+    id_of,
+    other_parts,
+    score_name,
+    short,
+    turns,
+)
 
 KNOWN = ("step", "prompt", "completion", "advantage")
 
@@ -28,6 +39,9 @@ def read_trl(records: Iterable[Record], tally: Tally) -> Iterator[TextRow]:
         missing = [key for key in ("prompt", "completion") if key not in row]
         if missing:
             raise RecordsError(f"{where}: the key {missing[0]!r} is missing; found: {', '.join(row) or 'none'}")
+        if kind := other_parts(row["prompt"]):
+            tally.leave(f"the prompt holds what is no text ({kind}), and is known here by its text alone", where)
+            continue
         prompt, messages = asked_in(row["prompt"], where)
         text = _said(row["completion"], where)
         if text is None:

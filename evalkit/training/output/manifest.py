@@ -28,7 +28,7 @@ def begin(folder: Path, config: Job, command: Sequence[str]) -> dict[str, Any]:
     """
     settings = config.model_dump(mode="json", exclude={"prompts"})
     if isinstance(config, Prompted):
-        prompts = [prompt.asked() for prompt in config.prompts]
+        prompts = [prompt.content() for prompt in config.prompts]
         settings["prompts"] = f"{len(prompts)} of fingerprint {key_of({'prompts': prompts})}"
     path = folder / NAME
     known = _read(path) if path.exists() else {}

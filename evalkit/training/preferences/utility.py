@@ -14,7 +14,8 @@ from importlib.metadata import EntryPoint, entry_points
 import regex
 
 from evalkit.errors import InputError
-from evalkit.metrics.answer_match import REGEX_SECONDS, matcher
+from evalkit.metrics.answer_match import matcher
+from evalkit.metrics.timed_regex import is_found
 from evalkit.plumbing.did_you_mean import did_you_mean
 from evalkit.plumbing.tokenize_13a import tokenize
 from evalkit.records import Prompt
@@ -69,16 +70,7 @@ def pattern(rest: str) -> Utility:
     except regex.error as error:
         raise InputError(f"utility 'pattern:{rest}': not a regular expression: {error}") from None
 
-    def is_found(prompt: Prompt, text: str) -> float:
-        try:
-            return float(wanted.search(text, timeout=REGEX_SECONDS) is not None)
-        except TimeoutError:
-            raise InputError(
-                f"utility 'pattern:{rest}' took over {REGEX_SECONDS:g} s on one completion of prompt {prompt.id!r}; "
-                "simplify it (repeats over alternatives, such as (a|aa)+, are the usual cause)"
-            ) from None
-
-    return is_found
+    return lambda prompt, text: float(is_found(wanted, text, f"prompt {prompt.id!r}: utility 'pattern:{rest}'"))
 
 
 def accuracy(rest: str) -> Utility:

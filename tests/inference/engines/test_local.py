@@ -27,7 +27,7 @@ def test_completions_come_in_the_order_of_prompts_and_slots(
     engine: Engine, prompts: list[Rendered], sampling: Make
 ) -> None:
     done = engine.sample(prompts, sampling(n=3), 1, ignore)
-    assert [(one.prompt_id, one.slot) for one in done] == [
+    assert [(one.prompt_id, one.sample_index) for one in done] == [
         (prompt.prompt_id, slot) for prompt in prompts for slot in range(3)
     ]
 

@@ -38,7 +38,7 @@ def novelty_bench(classes: Sequence[int], worth: Sequence[float], patience: floa
 
 def lengthened(group: Group, words: Sequence[int]) -> Group:
     completions = tuple(
-        replace(one, text=" ".join(f"{one.slot}w{i}" for i in range(count)))
+        replace(one, text=" ".join(f"{one.sample_index}w{i}" for i in range(count)))
         for one, count in zip(group.completions, words, strict=True)
     )
     return replace(group, completions=completions)

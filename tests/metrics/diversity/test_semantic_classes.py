@@ -39,7 +39,7 @@ def weighed(classes: Sequence[int], probabilities: Sequence[float], sequences: S
     """A group in these classes, each completion a token sequence (by its number) of this probability."""
     group = classed(classes)
     completions = tuple(
-        Completion("p", one.slot, one.text, (7, sequence), (0.0, math.log(p)), "stop")
+        Completion("p", one.sample_index, one.text, (7, sequence), (0.0, math.log(p)), "stop")
         for one, p, sequence in zip(group.completions, probabilities, sequences, strict=True)
     )
     return replace(group, completions=completions)
@@ -230,7 +230,7 @@ def test_semantic_entropy_of_all_sequences_there_are_is_exact() -> None:
 
 def test_probabilities_too_small_for_a_float_still_weigh() -> None:
     group = classed([0, 1])
-    completions = tuple(replace(one, token_ids=(one.slot,), logprobs=(-2000.0,)) for one in group.completions)
+    completions = tuple(replace(one, token_ids=(one.sample_index,), logprobs=(-2000.0,)) for one in group.completions)
     assert semantic_entropy(replace(group, completions=completions)) == pytest.approx(math.log(2))
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from evalkit.errors import Incomparable
-from evalkit.records import Curve, Estimate, Summary
+from evalkit.metrics.summary import Curve, Estimate, Summary
 from evalkit.report.content.content import ReportContent
 from evalkit.report.content.merge import merge
 from evalkit.report.content.read import read_content

@@ -13,7 +13,8 @@ from click.testing import CliRunner, Result
 from evalkit.analysis.intervals import mean_intervals
 from evalkit.cli.main import main
 from evalkit.errors import RecordsError
-from evalkit.records import Arm, Estimate, Prompt, Summary
+from evalkit.metrics.summary import Estimate, Summary
+from evalkit.records import Arm, Prompt
 from evalkit.report.history.read import read_history
 from tests.gate.test_baselines import write_run
 from tests.gate.test_common_prompts import asking, questions

@@ -7,7 +7,8 @@ import dataclasses
 import pytest
 
 from evalkit.analysis import effects
-from evalkit.records import Arm, Estimate
+from evalkit.metrics.summary import Estimate
+from evalkit.records import Arm
 from evalkit.report.content.content import ReportContent
 from evalkit.report.plots import figures, frontier
 from tests.report.example import difference, estimate

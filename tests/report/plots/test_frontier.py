@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from evalkit.records import Summary
+from evalkit.metrics.summary import Summary
 from evalkit.report.content.content import ReportContent
 from evalkit.report.plots.frontier import frontier
 from tests.report.example import synthetic

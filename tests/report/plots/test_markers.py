@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 
-from evalkit.records import Arm, Summary
+from evalkit.metrics.summary import Summary
+from evalkit.records import Arm
 from evalkit.report.content.content import ReportContent
 from evalkit.report.plots import markers
 

@@ -7,7 +7,7 @@ import dataclasses
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evalkit.records import Alarm, Summary
+from evalkit.metrics.summary import Alarm, Summary
 from evalkit.report.sections.alarm_lines import AlarmLine, alarm_lines
 from tests.report.example import arm
 

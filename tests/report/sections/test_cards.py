@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 
+from evalkit.metrics.declaration import Traits
 from evalkit.metrics.registry import definitions
-from evalkit.records import Alarm, Reading, Traits
+from evalkit.metrics.summary import Alarm, Reading
 from evalkit.report.content.content import ReportContent
 from evalkit.report.page import build_report
 from evalkit.report.sections.cards import SHOWN, arm_cards, cards_of, equal_quality

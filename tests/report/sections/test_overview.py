@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 
-from evalkit.records import Better, Summary
+from evalkit.metrics.summary import Summary
+from evalkit.records import Better
 from evalkit.report.content.content import ReportContent
 from evalkit.report.page import build_report
 from evalkit.report.sections.overview import drawn, overview, said

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from evalkit.analysis.effects import LARGE
-from evalkit.records import Better, Difference, Summary
+from evalkit.metrics.summary import Difference, Summary
+from evalkit.records import Better
 from evalkit.report.content.content import ReportContent
 from evalkit.report.page import build_report
 from evalkit.report.sections.ranking import STEPS, best_of_all, parts, ranked, ranking

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from evalkit.gate.stats.power import prompts_for, spread_of
+from evalkit.metrics.summary import Alarm, Difference, Estimate, Summary
 from evalkit.plumbing.arrays import Array
-from evalkit.records import Alarm, Arm, Difference, Estimate, Margin, Summary
+from evalkit.records import Arm, Margin
 from evalkit.report.verdicts.joint import forms_for_all, joint_statements
 from evalkit.report.verdicts.side_words import words_for
 from evalkit.report.verdicts.verdict import verdict

@@ -6,7 +6,8 @@ import dataclasses
 
 import pytest
 
-from evalkit.records import Arm, Better, Difference, Summary
+from evalkit.metrics.summary import Difference, Summary
+from evalkit.records import Arm, Better
 from evalkit.report.verdicts.ladders import Ladder, ladders
 from evalkit.report.verdicts.verdict import verdict
 from tests.report.example import arm, difference, estimate
@@ -99,9 +100,14 @@ def test_a_reward_that_turns_is_not_called_the_further_the_better() -> None:
     levels = FURTHER | {"reward": {"base": 0.0, "ppo-0.1": 0.5, "ppo-1": 1.0}}
     told = verdict(made(levels))
     assert told.claim == (
-        "The further tuning moved from base, the narrower their range; against base, answers are better in every arm "
-        "from ppo-1 to ppo-0.1."
+        "The further tuning moved from base, the narrower the range of answers; against base, answers are better in "
+        "every arm from ppo-1 to ppo-0.1."
     )
+
+
+def test_what_is_told_first_says_whose_range_it_is() -> None:
+    only_range = {metric: levels for metric, levels in FURTHER.items() if metric != "reward"}
+    assert verdict(made(only_range)).claim == "The further tuning moved from base, the narrower the range of answers."
 
 
 def test_arms_that_differ_are_told_apart() -> None:
@@ -150,4 +156,4 @@ def test_leaving_a_stated_distribution_has_its_own_words_and_is_no_worse_answer(
         "kl_reverse": {"base": 0.0, "ppo-1": 0.5, "ppo-0.1": 3.0},
     }
     told = verdict(made(levels)).claim
-    assert told == "The further tuning moved from base, the further they are from what was stated."
+    assert told == "The further tuning moved from base, the further answers are from what was stated."

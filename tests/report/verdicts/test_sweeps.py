@@ -6,7 +6,8 @@ import dataclasses
 
 import pytest
 
-from evalkit.records import Arm, Better, Difference, Estimate, Reading, Summary
+from evalkit.metrics.summary import Difference, Estimate, Reading, Summary
+from evalkit.records import Arm, Better
 from evalkit.report.sections.cards import cards_of, equal_quality
 from evalkit.report.verdicts.sweeps import sweeps
 from evalkit.report.verdicts.verdict import verdict

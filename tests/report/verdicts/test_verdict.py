@@ -8,7 +8,8 @@ import math
 import numpy as np
 import pytest
 
-from evalkit.records import CONFIDENCE, Difference, Estimate, Summary
+from evalkit.metrics.summary import Difference, Estimate, Summary
+from evalkit.records import CONFIDENCE
 from evalkit.report.content.content import ReportContent
 from evalkit.report.verdicts.verdict import verdict
 from tests.report.example import arm, traits_of

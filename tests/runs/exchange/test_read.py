@@ -14,7 +14,7 @@ import pytest
 
 from evalkit.cli.run import LAYOUTS as OFFERED
 from evalkit.errors import RecordsError
-from evalkit.runs.exchange import sources
+from evalkit.plumbing import sources
 from evalkit.runs.exchange.layouts import LAYOUTS
 from evalkit.runs.exchange.read import Texts, read_texts
 from tests import ROOT
@@ -183,7 +183,7 @@ def test_cut_and_foreign_files_get_one_line(tmp_path: Path) -> None:
         (zipped(path, {"samples/a_epoch_1.json": b"[]"}), "it must be an object"),
         (zipped(path, {"samples/a_epoch_1.json": b'{"id": 1}'}), "the key 'input' is missing"),
         (b"prompt_id,prompt,completion\n1,2\n", "row 1 has 2 cells under a header of 3"),
-        (b'prompt_id,prompt,completion\n1,2,"x\n', "is no CSV: unexpected end of data"),
+        (b'prompt_id,prompt,completion\n1,2,"x\n', "is no CSV: a double quote is opened and not closed"),
         (b"[" * 100_000, "not valid JSON"),
         (b'{"prompt_id":' + b"[" * 50_000, "not valid JSON"),
         (b"", "holds no rows"),

@@ -15,7 +15,7 @@ from click.testing import CliRunner, Result
 
 from evalkit.cli.main import main
 from evalkit.errors import RecordsError
-from evalkit.runs.exchange import sources
+from evalkit.plumbing import sources
 from evalkit.training.preferences.layouts.read import layout_of, read_file
 from evalkit.training.preferences.preferences import Preference, read_preferences, write_preferences
 from tests import ROOT
@@ -149,7 +149,7 @@ def test_what_is_no_pair_is_counted_with_its_reason_and_lines(tmp_path: Path, ro
     [sentence] = account.losses()
     assert reason in sentence
     assert "2 rows left out" in sentence
-    assert "line 2 and 4" in sentence
+    assert "line 2 and line 4" in sentence
 
 
 def call(*args: object) -> Result:
@@ -163,7 +163,7 @@ def test_import_says_what_it_understood_and_what_is_no_pair(tmp_path: Path) -> N
     result = call("prefs", "import", path, "--to", out)
     assert result.exit_code == 0, result.output
     assert "Layout: arena; rows: 4; pairs: 3; ties: 1; both bad: 1; prompts of several turns: 0 (0%)" in result.stdout
-    assert "1 row left out: winner is none of model_a, model_b, tie and both_bad (row or line 4)" in result.output
+    assert "1 row left out: winner is none of model_a, model_b, tie and both_bad (line 4)" in result.output
     assert len(read_preferences([out], lambda _: None)) == 3
 
 
@@ -216,3 +216,20 @@ def test_a_bomb_is_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     path.write_bytes(gzip.compress(b'{"prompt": "p", "chosen": "a", "rejected": "b"}\n' * 100_000))
     with pytest.raises(RecordsError, match="as no text does"):
         read_preferences([path])
+
+
+def test_turns_that_python_wrote_into_cells_are_refused_and_not_taken_for_texts(tmp_path: Path) -> None:
+    path = tmp_path / "p.csv"
+    row = {"prompt": "A", "chosen": str([assistant("x")]), "rejected": str([assistant("y")])}
+    with path.open("w", encoding="utf-8", newline="") as file:
+        table = csv.DictWriter(file, list(row))
+        table.writeheader()
+        table.writerow(row)
+    with pytest.raises(RecordsError, match="row 1: chosen: the cell begins like a list of turns and is no JSON"):
+        read_preferences([path], refuse)
+
+
+def test_a_missing_key_is_told_with_those_that_are_there(tmp_path: Path) -> None:
+    path = written(tmp_path / "p.jsonl", [{"prompt": "A", "better": "x"}])
+    with pytest.raises(RecordsError, match="chosen: this key is missing; it must be given; found: 'prompt', 'better'"):
+        read_preferences([path], refuse)

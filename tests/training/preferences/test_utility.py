@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evalkit.errors import InputError
+from evalkit.metrics import timed_regex
 from evalkit.records import Prompt
-from evalkit.training.preferences import utility
 from evalkit.training.preferences.utility import open_utility
 
 PLAIN = Prompt("plain", "Say something.")
@@ -76,6 +76,8 @@ def test_accuracy_names_the_prompt_that_has_no_answer() -> None:
 
 
 def test_a_pattern_that_never_ends_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(utility, "REGEX_SECONDS", 0.05)
-    with pytest.raises(InputError, match=r"took over 0\.05 s on one completion of prompt 'plain'; simplify it"):
+    monkeypatch.setattr(timed_regex, "SECONDS", 0.05)
+    with pytest.raises(
+        InputError, match=r"prompt 'plain': utility 'pattern:.* took over 0\.05 s on one completion; simplify it"
+    ):
         open_utility({"pattern:(a|aa)+$": 1})(PLAIN, "a" * 60 + "b")

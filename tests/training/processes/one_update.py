@@ -16,6 +16,7 @@ from torch import nn
 from torch.distributed.tensor import DTensor
 
 from evalkit.training import ppo
+from evalkit.training.experience import batch_statistics
 from tests.training.processes.sharding import sharding_accelerator
 from tests.training.processes.toy_ppo import Setting, episodes, save_weights, setting
 
@@ -29,7 +30,7 @@ def go(its: Setting, out: Path, updates: int) -> None:
         passed = ppo.forward(its.config, its.state, played.batch)
         experience = ppo.compute_advantages(its.config, its.state, played, passed)
         learned = ppo.ppo_epochs(its.config, its.state, experience, update)
-        rows.append(ppo.batch_statistics(its.state, played, passed, experience) | learned)
+        rows.append(batch_statistics(played, passed, experience, its.state.accelerator) | learned)
         save_weights(out / f"{update}.safetensors", its.state)
         rank = its.state.accelerator.process_index
         save_file({"advantages": experience.advantages.contiguous()}, out / f"advantages-{update}-{rank}.safetensors")

@@ -16,7 +16,8 @@ from evalkit.checkpoints.spec import CheckpointSpec, Frame
 from evalkit.records import Prompt
 from evalkit.training import ppo
 from evalkit.training.config import PpoConfig
-from evalkit.training.distributed import gathered
+from evalkit.training.distributed import gathered, process_part
+from evalkit.training.experience import Episodes
 from evalkit.training.models import fresh_value_network, load_policy
 from evalkit.training.scoring import PromptSet, Scale
 from tests.training import toy
@@ -52,15 +53,15 @@ def setting(checkpoint: Path, accelerator: Accelerator, **changes: object) -> Se
     return Setting(config, state, prompt_set, ppo.RewardSources(_reward, Scale()))
 
 
-def episodes(its: Setting, shift: int = 0) -> ppo.Episodes:
+def episodes(its: Setting, shift: int = 0) -> Episodes:
     """This process's share of a batch that is the same however many processes there are."""
     every = toy.responses()
     answers = [(i % len(PROMPTS), every[(7 * i + shift) % len(every)]) for i in range(its.config.batch)]
-    prompt_index, responses = zip(*ppo.process_part(answers, its.state.accelerator), strict=True)
+    prompt_index, responses = zip(*process_part(answers, its.state.accelerator), strict=True)
     rewards = _reward(prompt_index, responses)
     ended = torch.tensor([response[-1] == toy.EOS for response in responses])
     batch = ppo.pack([its.prompts.ids[i] for i in prompt_index], responses).to(its.state.device)
-    return ppo.Episodes(list(prompt_index), list(responses), batch, rewards, rewards.to(its.state.device), None, ended)
+    return Episodes(list(prompt_index), list(responses), batch, rewards, rewards.to(its.state.device), None, ended)
 
 
 def save_weights(path: Path, state: ppo.TrainState) -> None:

@@ -13,10 +13,11 @@ from evalkit.errors import RecordsError
 from evalkit.plumbing.prose import counted, listed
 from evalkit.plumbing.typed_yaml import dotted, reason
 from evalkit.plumbing.unread import Notice, unread_note
+from evalkit.runs.exchange.columns import Columns
 from evalkit.training.data_files import Label
 from evalkit.training.preferences.layouts import arena, conversations, hh, messages
 from evalkit.training.preferences.layouts.names import Layout
-from evalkit.training.preferences.layouts.rows import Columns, records
+from evalkit.training.preferences.layouts.rows import records
 from evalkit.training.preferences.layouts.turns import Message, NotAPair, check_prompt, transcript
 from evalkit.training.preferences.preference import FIELDS, Preference, Winner
 
@@ -72,9 +73,14 @@ class Account:
     def losses(self) -> Iterator[str]:
         """A sentence for each reason for which rows are left out."""
         for why, places in self.left_out.items():
-            first = listed([row.removeprefix(f"{self.path}").lstrip(": ") for row in places[:NAMED_LINES]])
+            first = listed([self._short(place) for place in places[:NAMED_LINES]])
             more = "" if len(places) <= NAMED_LINES else " first"
-            yield f"{self.path}: {counted(len(places), 'row')} left out: {why} (row or line {first}{more})"
+            yield f"{self.path}: {counted(len(places), 'row')} left out: {why} ({first}{more})"
+
+    def _short(self, place: str) -> str:
+        """Where a row stands, without the file: `line 4`, `row 4`."""
+        rest = place.removeprefix(f"{self.path}").lstrip(": ")
+        return f"line {rest}" if rest.isdigit() else rest
 
 
 def layout_of(path: Path, columns: Columns | None = None) -> Layout:
@@ -144,7 +150,8 @@ def typed(where: str, row: Row) -> Preference:
         )
     except ValidationError as error:
         problem = error.errors()[0]
-        raise RecordsError(f"{where}: {dotted(problem['loc'])}: {reason(problem)}") from None
+        found = f"; found: {', '.join(map(repr, row)) or 'none'}" if problem["type"].startswith("missing") else ""
+        raise RecordsError(f"{where}: {dotted(problem['loc'])}: {reason(problem)}{found}") from None
 
 
 OWN: TypeAdapter[Preference] = TypeAdapter(Preference)

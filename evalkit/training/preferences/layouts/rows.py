@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from evalkit.errors import RecordsError
-from evalkit.plumbing.did_you_mean import did_you_mean
+from evalkit.plumbing.sources import HEAD, ZIP, items, objects, opened
+from evalkit.plumbing.strangers import check_file, refuse_stranger
+from evalkit.plumbing.tables import columns_of, csv_objects, parquet_objects
+from evalkit.plumbing.transcript import is_turns, turns_in_cell
+from evalkit.runs.exchange.columns import Columns, under_fields
 from evalkit.runs.exchange.rows import Record
-from evalkit.runs.exchange.sources import HEAD, ZIP, document, objects, opened
-from evalkit.runs.exchange.tables import columns_of, csv_objects, parquet_objects
 
-Columns = Mapping[str, str]
-"""Field -> the column that holds it."""
 NAMES = frozenset({"prompt", "chosen", "rejected", "completion", "completions", "winner"})
 """A first line of which one is a cell is a table's header."""
 MAY_BE_EMPTY = frozenset({"prompt", "chosen", "rejected", "completion"})
@@ -21,15 +21,11 @@ MAY_BE_EMPTY = frozenset({"prompt", "chosen", "rejected", "completion"})
 
 def records(path: Path, columns: Columns | None = None) -> Iterator[Record]:
     """(`file:line`, object) of all rows, their columns under the names that fields have here. Raises `RecordsError`."""
-    for index, (where, row) in enumerate(_objects(path, columns or {})):
-        if columns and not index:
-            _refuse_missing(columns, row, where)
-        yield where, _renamed(row, columns) if columns else row
+    return under_fields(_objects(path, columns or {}), columns or {})
 
 
 def _objects(path: Path, columns: Columns) -> Iterator[Record]:
-    if path.is_dir():
-        raise RecordsError(f"{path} is a folder; name a file in it")
+    check_file(path)
     with opened(path) as file:
         head = file.read(HEAD)
     text = head.decode("utf-8", "replace").lstrip("\ufeff \t\r\n")
@@ -37,21 +33,15 @@ def _objects(path: Path, columns: Columns) -> Iterator[Record]:
     if head.startswith(ZIP):
         raise RecordsError(f"{path} is a zip; unpack it and name the file of preferences in it")
     if head.startswith(b"PAR1") or path.suffix == ".parquet":
-        return ((where, _given(row)) for where, row in parquet_objects(path))
+        return ((where, _checked(_given(row), where)) for where, row in parquet_objects(path))
+    refuse_stranger(path, head)
     if text.startswith("[") or line.strip() == "{":
-        return _items(path)
+        return items(path)
     cells = set(columns_of(line))
-    if not text.startswith("{") and len(cells) > 1 and cells & (NAMES | set(columns.values())):
-        return ((where, _filled(row)) for where, row in csv_objects(path))
+    is_table = path.suffix in (".csv", ".tsv") or (len(cells) > 1 and cells & (NAMES | set(columns.values())))
+    if not text.startswith("{") and is_table:
+        return ((where, _checked(_filled(row), where)) for where, row in csv_objects(path))
     return objects(path)
-
-
-def _items(path: Path) -> Iterator[Record]:
-    content = document(path)
-    for number, item in enumerate(content if isinstance(content, list) else [content], start=1):
-        if not isinstance(item, dict):
-            raise RecordsError(f"{path}: item {number} is {type(item).__name__}; each is an object")
-        yield f"{path}: item {number}", item
 
 
 def _given(row: dict[str, Any]) -> dict[str, Any]:
@@ -64,16 +54,12 @@ def _filled(row: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in row.items() if value != "" or key in MAY_BE_EMPTY}
 
 
-def _renamed(row: Mapping[str, Any], columns: Columns) -> dict[str, Any]:
-    taken = set(columns.values())
-    rest = {key: value for key, value in row.items() if key not in taken and key not in columns}
-    return {field: row[column] for field, column in columns.items() if column in row} | rest
-
-
-def _refuse_missing(columns: Columns, row: Mapping[str, Any], where: str) -> None:
-    for field, column in columns.items():
-        if column not in row:
-            raise RecordsError(
-                f"{where}: --columns {field}={column}: there is no column {column!r}{did_you_mean(column, list(row))}; "
-                f"columns: {', '.join(map(str, row))}"
-            )
+def _checked(row: dict[str, Any], where: str) -> dict[str, Any]:
+    """Refuse cells that were to hold turns, and hold what Python shows of a list. Raises `RecordsError`."""
+    for key, cell in row.items():
+        if isinstance(cell, str) and is_turns(cell):
+            try:
+                turns_in_cell(cell)
+            except ValueError as error:
+                raise RecordsError(f"{where}: {key}: {error}") from None
+    return row

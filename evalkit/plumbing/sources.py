@@ -20,11 +20,8 @@ from typing import Any, BinaryIO, cast
 import pyarrow as pa
 
 from evalkit.errors import RecordsError
-from evalkit.plumbing.jsonl import json_object
+from evalkit.plumbing.jsonl import LONGEST, MIB, bounded_lines, json_object, why_no_json
 
-MIB = 1 << 20
-LONGEST = 64 * MIB
-"""Bytes of a line: an answer of millions of words with all that is told of it."""
 LARGEST = 256 * MIB
 """Bytes of a JSON document that must be held as a whole."""
 MOST = 16 << 10
@@ -34,6 +31,8 @@ RATIO, FREE = 200, 256 * MIB
 GZIP, ZSTD, ZIP = b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"PK\x03\x04"
 ZSTD_METHOD = 93
 """Of a zip's entry; Python reads it from 3.14 on."""
+ENCRYPTED = 1
+"""Flag of a zip's entry that needs a password."""
 HEAD = 1 << 16
 """Bytes of which the kind of a file is seen."""
 
@@ -46,10 +45,11 @@ def opened(path: Path) -> Iterator[BinaryIO]:
             magic = raw.read(4)
             raw.seek(0)
             yield cast("BinaryIO", io.BufferedReader(_Bounded(_expanded(raw, magic), path), MIB))
-    except (EOFError, zlib.error) as error:
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise RecordsError(f"{path} is cut short or damaged: {error}") from None
-    except OSError as error:
-        raise RecordsError(f"{path} cannot be read: {error.strerror or error}") from None
+    except OSError as error:  # of zstd too, without a number, where its stream is broken
+        told = error.strerror or f"it may be cut short or damaged: {error}"
+        raise RecordsError(f"{path} cannot be read: {told}") from None
 
 
 def _expanded(raw: BinaryIO, magic: bytes) -> Any:
@@ -68,38 +68,31 @@ class _Bounded(io.RawIOBase):
         return True
 
     def readinto(self, target: Any) -> int:
-        found = self.stream.read(len(target))
-        target[: len(found)] = found
-        self.out += len(found)
+        chunk = self.stream.read(len(target))
+        target[: len(chunk)] = chunk
+        self.out += len(chunk)
         check_expansion(self.out, self.size, str(self.path))
-        return len(found)
+        return len(chunk)
 
 
-def check_expansion(out: int, size: int, place: str) -> None:
+def check_expansion(out: int, size: int, where: str) -> None:
     """Refuse what expands without end. Raises `RecordsError`."""
     if out > max(size, min(MOST * MIB, max(FREE, RATIO * size))):
         raise RecordsError(
-            f"{place} expands to more than {out // MIB:,} MiB from {size:,} bytes, as no text does; unpack it yourself "
+            f"{where} expands to more than {out // MIB:,} MiB from {size:,} bytes, as no text does; unpack it yourself "
             "if you trust it"
         )
 
 
 def lines(path: Path) -> Iterator[tuple[str, bytes]]:
-    """(`file:number`, line) of every line that is not blank. Raises `RecordsError` on one that is too long."""
+    """(`file:number`, line with its end) of every line. Raises `RecordsError` on one that is too long."""
     with opened(path) as file:
-        number = 0
-        while line := file.readline(LONGEST + 1):
-            number += 1
-            if len(line) > LONGEST:
-                raise RecordsError(f"{path}:{number}: the line has more than {LONGEST // MIB} MiB; a row has less")
-            if line.strip():
-                yield f"{path}:{number}", line
+        yield from bounded_lines(file, path, LONGEST)
 
 
 def objects(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """(`file:number`, object) of every line of a JSONL file. Raises `RecordsError`."""
-    for where, line in lines(path):
-        yield where, json_object(where, line)
+    """(`file:number`, object) of every line of a JSONL file that is not blank. Raises `RecordsError`."""
+    return ((where, json_object(where, line)) for where, line in lines(path) if line.strip())
 
 
 def document(path: Path) -> Any:
@@ -111,14 +104,27 @@ def document(path: Path) -> Any:
     return parsed(content, str(path))
 
 
-def parsed(content: bytes, place: str) -> Any:
+def items(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """(`file: item number`, object) of each in one JSON list, or of one object alone. Raises `RecordsError`."""
+    content = document(path)
+    for number, item in enumerate(content if isinstance(content, list) else [content], start=1):
+        if not isinstance(item, dict):
+            raise RecordsError(f"{path}: item {number} is {type(item).__name__}; each is an object")
+        yield f"{path}: item {number}", item
+
+
+def parsed(content: bytes, where: str) -> Any:
     """JSON from bytes. Raises `RecordsError`."""
     try:
         return json.loads(content.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
-        raise RecordsError(f"{place}: not UTF-8 (byte {error.start + 1}); save the file as UTF-8") from None
+        raise RecordsError(f"{where}: not UTF-8 (byte {error.start + 1}); save the file as UTF-8") from None
     except (ValueError, RecursionError) as error:
-        raise RecordsError(f"{place}: not valid JSON: {error}; it may be cut short") from None
+        more = isinstance(error, json.JSONDecodeError) and error.msg == "Extra data"
+        hint = (
+            "one document is one object or list; rows have an object a line (jq -c)" if more else "it may be cut short"
+        )
+        raise RecordsError(f"{where}: not valid JSON: {why_no_json(error, content)}; {hint}") from None
 
 
 class Archive:
@@ -138,20 +144,22 @@ class Archive:
 
     def read(self, name: str) -> bytes:
         """An entry's bytes. Raises `RecordsError` where it is damaged, or expands beyond bounds."""
-        place = f"{self.path}[{name}]"
+        where = f"{self.path}[{name}]"
         entry = self.zip.NameToInfo[name]
+        if entry.flag_bits & ENCRYPTED:
+            raise RecordsError(f"{where} is encrypted; unpack the archive with its password")
         try:
             stream = self._zstd(entry) if entry.compress_type == ZSTD_METHOD else self.zip.open(entry)
             with stream:
                 content = bytes(stream.read(min(LARGEST, entry.file_size) + 1))
         except (zipfile.BadZipFile, zlib.error, OSError, EOFError, struct.error) as error:
-            raise RecordsError(f"{place} is cut short or damaged: {error}") from None
-        except (NotImplementedError, RuntimeError) as error:  # a method that is not known, a password
-            raise RecordsError(f"{place} cannot be read: {error}") from None
+            raise RecordsError(f"{where} is cut short or damaged: {error}") from None
+        except (NotImplementedError, RuntimeError) as error:  # a method that is not known
+            raise RecordsError(f"{where} cannot be read: {error}") from None
         if len(content) > LARGEST:
-            raise RecordsError(f"{place} expands to more than {LARGEST // MIB} MiB, as no sample of texts does")
+            raise RecordsError(f"{where} expands to more than {LARGEST // MIB} MiB, as no sample of texts does")
         if len(content) != entry.file_size:
-            raise RecordsError(f"{place} is cut short or damaged: it has not the size that the archive says")
+            raise RecordsError(f"{where} is cut short or damaged: it has not the size that the archive says")
         self.out += len(content)
         check_expansion(self.out, self.size, str(self.path))
         return content

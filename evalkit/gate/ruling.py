@@ -13,7 +13,7 @@ from evalkit.suite.gate_policy import Inconclusive, Policy
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class Ruling:
     """A verdict, what is made of one that cannot tell, and where its policy came from."""
 
     verdict: GateDecision
@@ -35,7 +35,7 @@ def judge_sides(
     inconclusive: Inconclusive | None = None,
     common_prompts: bool = False,
     least_common: float | None = None,
-) -> Judged:
+) -> Ruling:
     """Judge `new` by `policy`, which came from `source`. `arms`: those to compare, else `choose_pairs`.
 
     `inconclusive`: what to make of data that cannot tell, else what the policy says. `common_prompts`: by what both
@@ -45,4 +45,4 @@ def judge_sides(
     if common_prompts:
         new, old, common = on_common_prompts(new, old, LEAST if least_common is None else least_common)
     verdict = decide(new, old, pairs, policy, common)
-    return Judged(verdict, inconclusive or policy.inconclusive, source)
+    return Ruling(verdict, inconclusive or policy.inconclusive, source)

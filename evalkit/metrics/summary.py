@@ -1,0 +1,152 @@
+"""What measuring comes to: estimates and differences, curves and readings of them, alarms, and the summary of all."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from evalkit.metrics.declaration import Traits
+from evalkit.records import Arm, Better
+
+SCHEMA = 3
+"""Of summary.json; 1 had no bar, curves, crossovers and readings, 2 no traits of measures and no clusters."""
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A metric's mean over prompts under one arm, with its interval."""
+
+    metric: str
+    signature: str
+    arm: str
+    value: float | None
+    low: float | None
+    high: float | None
+    confidence: float
+    prompts: int
+    """Prompts on which the metric is defined; groups of them where it has one value a group."""
+    samples: int
+    """Completions a prompt."""
+    better: Better
+    values: tuple[float | None, ...]
+    """One a prompt, in the order of `Summary.prompts`; None where undefined."""
+    traits: Traits = field(default_factory=Traits)
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """Arm minus baseline, paired by prompt."""
+
+    metric: str
+    signature: str
+    arm: str
+    baseline: str
+    value: float | None
+    low: float | None
+    high: float | None
+    p: float | None
+    p_adjusted: float | None
+    """Holm over all differences of the same variant in the summary."""
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """What k of an arm's completions show, for k = 1, 2, 4, ...: mean over prompts, each with its interval."""
+
+    name: str
+    """What rises with k: "classes", "distinct_ngrams", "pass_at", "best_of"; or changes along it: "branching"."""
+    measure: str
+    """What it is made from: a score, an equivalence, an n-gram order."""
+    unit: str
+    signature: str
+    arm: str
+    ks: tuple[int, ...]
+    """Numbers of completions, or token positions from 1."""
+    values: tuple[float | None, ...]
+    lows: tuple[float | None, ...]
+    highs: tuple[float | None, ...]
+    confidence: float
+    prompts: int
+    """Prompts on which it is defined."""
+
+
+@dataclass(frozen=True, slots=True)
+class Crossover:
+    """Beyond how many completions the baseline's curve is above the arm's, although the arm's may start above.
+
+    A k of 0 says that the baseline is above from the first completion on; None, that it is not above at n.
+    """
+
+    name: str
+    measure: str
+    signature: str
+    arm: str
+    baseline: str
+    k: float | None
+    low: float | None
+    high: float | None
+    """Ends of the interval, in the same terms."""
+    largest: int
+    """n: nothing is known of larger k."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """Two temperature sweeps, read where they are equal on one axis: checkpoint minus baseline on the other axis."""
+
+    checkpoint: str
+    baseline: str
+    metric: str
+    """What differs ..."""
+    at_equal: str
+    """... where these are equal."""
+    signature: str
+    value: float | None
+    """Mean gap over the range that both sweeps reach; None where they have no common range."""
+    low: float | None
+    high: float | None
+    start: float | None
+    end: float | None
+    """The common range, in the unit of `at_equal`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """What a completion must reach to be called useful."""
+
+    measure: str
+    at_least: float
+    source: str
+    """Who set it: the suite, or the arm whose median it is."""
+    passing: Mapping[str, float]
+    """Arm -> share of its completions that pass."""
+
+
+@dataclass(frozen=True, slots=True)
+class Alarm:
+    """Something that makes numbers untrustworthy, in words."""
+
+    arm: str
+    kind: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """Everything a report or a gate reads; written as summary.json."""
+
+    suite: str
+    prompts: tuple[str, ...]
+    arms: tuple[Arm, ...]
+    estimates: tuple[Estimate, ...]
+    differences: tuple[Difference, ...]
+    alarms: tuple[Alarm, ...] = ()
+    bar: Bar | None = None
+    curves: tuple[Curve, ...] = ()
+    crossovers: tuple[Crossover, ...] = ()
+    readings: tuple[Reading, ...] = ()
+    clusters: tuple[str, ...] = ()
+    """The cluster of each of `prompts`, which is then the unit of resampling; empty: each is its own."""
+    asked: tuple[str, ...] = ()
+    """Of each of `prompts` a hash of what it asks; empty where that is not known."""
+    schema: int = SCHEMA
