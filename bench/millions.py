@@ -184,8 +184,8 @@ def _completions(
     texts = [" ".join(row) for row in words[said.clip(max=VOCABULARY - 1)].tolist()]
     tokens = rng.integers(0, 30_000, (count, TOKENS)).tolist()
     logprobs = (-rng.exponential(3.0, (count, TOKENS))).tolist()
-    for slot, (text, ids, chances) in enumerate(zip(texts, tokens, logprobs, strict=True)):
-        yield Completion(prompt, slot, text, tuple(ids), tuple(chances), "stop")
+    for sample, (text, ids, chances) in enumerate(zip(texts, tokens, logprobs, strict=True)):
+        yield Completion(prompt, sample, text, tuple(ids), tuple(chances), "stop" if sample % 40 else "length")
 
 
 def watched(command: Sequence[str], environment: dict[str, str]) -> Cost:

@@ -27,6 +27,10 @@ from evalkit.records import Group, Prompt
 from evalkit.runs.manifest import ShardRow
 from evalkit.runs.shards import COLUMNS, completions_of
 
+END = COLUMNS.get_field_index("finish_reason")
+LAID = COLUMNS.set(END, COLUMNS.field(END).with_type(pa.string()))
+"""Columns of the file: it allows one dictionary for all batches, and each shard has its own."""
+
 
 @dataclass(frozen=True, eq=False)
 class StoredGroups(Lazy[Group]):
@@ -119,7 +123,7 @@ class Columns:
         self._written = 0
 
     def __enter__(self) -> Columns:
-        self._writer = pa.ipc.new_file(pa.OSFile(str(self._file.path), "wb"), COLUMNS)
+        self._writer = pa.ipc.new_file(pa.OSFile(str(self._file.path), "wb"), LAID)
         return self
 
     def __exit__(self, *failed: object) -> None:
@@ -132,7 +136,7 @@ class Columns:
         thinks = False
         for prompt, table in by_prompt(sources):
             with writing(self._file.path):
-                self._writer.write_batch(table.combine_chunks().to_batches()[0])
+                self._writer.write_batch(table.cast(LAID).combine_chunks().to_batches()[0])
             batches[prompt] = len(batches) + self._written
             thinks |= table.column("thinking").null_count < len(table)
         self._written += len(batches)
