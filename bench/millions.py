@@ -170,7 +170,7 @@ def _fill(plan: Plan, store: Store) -> None:
         shorter = int(shard.arm.name.removeprefix("arm-"))
         drawn: list[Completion] = []
         for prompt in shard.prompts:
-            drawn += _completions(prompt.prompt_id, len(shard.slots), WORDS - 2 * shorter, rng, ends, words)
+            drawn += _completions(prompt.prompt_id, len(shard.sample_indices), WORDS - 2 * shorter, rng, ends, words)
         store.put(shard.key, drawn, shard.arm.name, call=shard.call)
 
 

@@ -95,7 +95,11 @@ def from_parquet(content: bytes) -> list[Completion]:
 
 def table_of(content: bytes) -> pa.Table:
     """The columns of a shard, `COLUMNS`."""
-    return pq.read_table(pa.BufferReader(content), schema=COLUMNS)  # older shards read as null what they lack
+    table = pq.ParquetFile(pa.BufferReader(content)).read()  # `read_table` takes milliseconds more a shard
+    for name in COLUMNS.names:
+        if name not in table.column_names:
+            table = table.append_column(name, pa.nulls(len(table), COLUMNS.field(name).type))
+    return table.select(COLUMNS.names).cast(COLUMNS)
 
 
 def completions_of(columns: pa.Table | pa.RecordBatch) -> list[Completion]:
@@ -121,7 +125,7 @@ def arm_of(content: bytes) -> str | None:
     """The arm that a shard names; None where it is empty or an older one."""
     if ARM.name not in pq.read_schema(pa.BufferReader(content)).names:
         return None
-    arms = pq.read_table(pa.BufferReader(content), columns=[ARM.name])[ARM.name]
+    arms = pq.ParquetFile(pa.BufferReader(content)).read(columns=[ARM.name])[ARM.name]
     return str(arms[0].as_py()) if len(arms) else None
 
 

@@ -96,7 +96,8 @@ def test_errors_of_the_work_are_heard() -> None:
 
 
 def test_an_interrupt_leaves_no_process_behind(tmp_path: Path) -> None:
-    (tmp_path / "slow.py").write_text(textwrap.dedent("""
+    (tmp_path / "slow.py").write_text(
+        textwrap.dedent("""
         import os, sys, time
         from pathlib import Path
         from evalkit.plumbing import by_row as module
@@ -112,7 +113,8 @@ def test_an_interrupt_leaves_no_process_behind(tmp_path: Path) -> None:
         def main():
             module.cores = lambda: 2
             module.by_row(wait, {"a": Mapped(range(8), same)})
-    """))
+    """)
+    )
     command = [sys.executable, "-c", f"import sys; sys.path.insert(0, {str(tmp_path)!r}); import slow; slow.main()"]
     process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
     children = _children(tmp_path, 2)

@@ -133,8 +133,8 @@ def test_memory_does_not_grow_with_the_completions(tmp_path: Path, monkeypatch: 
         return float(done.stdout)
 
     few, many = peak(21), peak(63)
-    # 42 000 completions more would be 340 MB of objects, and 27 MB of columns.
-    assert many - few < 20, f"{few:.0f} MiB for 21 000 completions, {many:.0f} MiB for 63 000"
+    # 42 000 completions more would be 340 MB of objects. What is seen of them takes 2 MB; allocators waste some.
+    assert many - few < 80, f"{few:.0f} MiB for 21 000 completions, {many:.0f} MiB for 63 000"
 
 
 def test_numbers_come_back_as_they_were(monkeypatch: pytest.MonkeyPatch) -> None:
