@@ -83,7 +83,7 @@ def test_a_child_that_dies_is_replaced_and_nothing_is_lost(tmp_path: Path) -> No
 
 
 def test_rows_that_kill_two_children_are_an_error(tmp_path: Path) -> None:
-    with pytest.raises(EngineError, match="a process that measures died while running do .*SIGKILL"):
+    with pytest.raises(EngineError, match=r"a process that measures died while running do .*SIGKILL"):
         by_row(Dies(tmp_path, 2), NUMBERS)
     assert [total for total, _ in by_row(add, NUMBERS)] == [4 * row for row in range(40)], "and others can go on"
 
