@@ -23,6 +23,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import yaml
@@ -41,6 +42,8 @@ TOKENS, WORDS, VOCABULARY, TOPIC = 48, 36, 8000, 60
 METRICS = ["distinct_n", "ead_n", "ngram_entropy", "self_bleu", "simpson_ngrams", "length", "sequence_entropy",
            "task_checks"]  # fmt: skip
 BETWEEN_LOOKS = 0.1
+FEWEST_SECONDS = 3.0
+"""Time of a stage from which on what it tells is held against what it took."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,9 @@ class Cost:
     """... and of all that is resident, files too."""
     stages: dict[str, float]
     """Seconds of each stage that the run told of."""
+    foretold: dict[str, float]
+    """Of each stage that told of itself again and again, by which share of its time what it told was off at most, from
+    its first tenth on."""
     reading: float = 0.0
     """Seconds of a processor that the way from the cache to groups takes."""
 
@@ -101,7 +107,8 @@ def tell(completions: int, cost: Cost, nothing: Cost) -> None:
         f"of one processor (bound {FROM_CACHE:,})"
     )
     for stage, seconds in cost.stages.items():
-        print(f"    {stage:<40} {seconds:8.1f} s")
+        off = f", its time foretold within {cost.foretold[stage]:.0%}" if stage in cost.foretold else ""
+        print(f"    {stage:<40} {seconds:8.1f} s{off}")
 
 
 def measure(prompts: int, samples: int, arms: int, metrics: Sequence[str]) -> Cost:
@@ -211,11 +218,23 @@ def watched(command: Sequence[str], environment: dict[str, str]) -> Cost:
     looking.join()
     if process.returncode != 0:
         sys.exit(f"{' '.join(command)} failed:\n{''.join(lines)[-2000:]}")
-    stages: dict[str, float] = {}
-    for line in lines:
-        if line.startswith("{") and (event := json.loads(line)).get("event") == "progress":
-            stages[event["stage"]] = event["seconds"]
-    return Cost(seconds, usage.ru_utime + usage.ru_stime, private[0], resident[0], stages)
+    events = [json.loads(line) for line in lines if line.startswith("{")]
+    by_stage: dict[str, list[dict[str, Any]]] = {}
+    for event in events:
+        if event["event"] == "progress":
+            by_stage.setdefault(event["stage"], []).append(event)
+    stages = {stage: told[-1]["seconds"] for stage, told in by_stage.items()}
+    foretold = {stage: off for stage, told in by_stage.items() if (off := furthest_off(told)) is not None}
+    return Cost(seconds, usage.ru_utime + usage.ru_stime, private[0], resident[0], stages, foretold)
+
+
+def furthest_off(told: Sequence[dict[str, Any]]) -> float | None:
+    """How far time / share done was at most from the time that a stage took, as a share of that; None of short ones."""
+    whole = told[-1]["seconds"]
+    known = [one for one in told[:-1] if one["done"] >= one["total"] / 10 and one["seconds"] >= FEWEST_SECONDS]
+    if len(known) < 3:
+        return None
+    return max(abs(one["seconds"] * one["total"] / one["done"] - whole) / whole for one in known)
 
 
 def tree(root: int) -> list[int]:

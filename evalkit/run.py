@@ -101,7 +101,9 @@ def run_suite(
         sampled = sample_missing(plan, store, tell, manifest.fresh)
         manifest = note_origins(plan, store, manifest, sampled, tell)
         results = measure_samples(plan, store, tell)
+        tell.stage("write the report", 1)
         finish(store, plan, manifest, results)
+        tell.advance(1)
     return Run(folder, results.summary, sampled)
 
 

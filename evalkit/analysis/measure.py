@@ -112,7 +112,8 @@ def measure_groups(
     off), and undefined for the other arms. Raises `MetricError`, `CheckpointError`, `EngineError` (from scores that
     load a model, and where a process that measures dies twice).
     """
-    overview = look_at(sampled.groups, raw_arms(sampled.arms))
+    tell.stage("look over", max(map(len, sampled.groups.values()), default=0))
+    overview = look_at(sampled.groups, raw_arms(sampled.arms), tell.advance)
     wanted = with_variants(measures, overview, fairness)
     needs = _needs(measure for measure in wanted if "thinking" not in measure.definition.needs)
     sampled = replace(sampled, groups=with_thoughts(sampled.groups, wanted, encoder, tell))

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -76,10 +76,13 @@ class Seen:
     """Hash of all texts in their order."""
 
 
-def look_at(groups: Groups, raw: Sequence[str]) -> Overview:
-    """Look once at every group; `raw`: arms that are draws from their checkpoint's untempered distribution."""
+def look_at(groups: Groups, raw: Sequence[str], advance: Callable[[int], None] = lambda _: None) -> Overview:
+    """Look once at every group; `raw`: arms that are draws from their checkpoint's untempered distribution.
+
+    `advance` is told of prompts as they are done.
+    """
     look = _Look(frozenset(raw), {arm: path_of(of_arm) for arm, of_arm in groups.items()})
-    rows = by_row(look, groups)
+    rows = by_row(look, groups, advance)
     return {arm: [row[arm] for row in rows if arm in row] for arm in groups}
 
 
