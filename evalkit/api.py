@@ -82,7 +82,7 @@ def score(
 
 def run(
     suite: Place,
-    models: Mapping[str, Place] | None = None,
+    models: Mapping[str, Place] | Place | None = None,
     *,
     engine: str = "auto",
     samples: int | None = None,
@@ -100,7 +100,8 @@ def run(
 ) -> Results:
     """Sample a suite from its checkpoints and measure, as `evalkit run` does; the options are the command's.
 
-    `suite`: a suite file. `models`: checkpoint of the suite -> folder, hub id or URL. `prompts`: only so many. `out`:
+    `suite`: a suite file. `models`: checkpoint of the suite -> folder, hub id or URL; one of these alone is for all
+    checkpoints of a suite that asks one model in several ways. `prompts`: only so many. `out`:
     the run's folder, by default a new one under reports/; the same call on it resumes. `until_decided`: a policy file;
     asks in blocks until the gate's verdict against `baseline` is settled (`gate` then gives it).
 
@@ -109,7 +110,8 @@ def run(
     from evalkit.run import run_suite
     from evalkit.suite.schema import load_suite, overrides
 
-    given = {name: os.fspath(path) for name, path in (models or {}).items()}
+    named = models if isinstance(models, Mapping) else {} if models is None else {"": models}
+    given = {name: os.fspath(path) for name, path in named.items()}
     heats = None if temperature is None else _listed(temperature)
     rewards = _listed(reward)
     folder = None if out is None else Path(out)
@@ -299,7 +301,8 @@ def _listed(given: Any) -> tuple[Any, ...]:
 
 def _command(suite: Place, models: Mapping[str, str], options: Mapping[str, Any]) -> list[str]:
     """The command that does the same, which the run's manifest keeps as the way to repeat it."""
-    words = ["evalkit", "run", os.fspath(suite), *(w for pair in models.items() for w in ("--model", "=".join(pair)))]
+    paths = ["=".join(filter(None, pair)) for pair in models.items()]
+    words = ["evalkit", "run", os.fspath(suite), *(word for path in paths for word in ("--model", path))]
     for option, value in options.items():
         for item in () if value is None else _listed(value if not isinstance(value, os.PathLike) else os.fspath(value)):
             words += [f"--{option}", str(item)]

@@ -29,7 +29,8 @@ lengths, or one of every prompt."""
 Side = Literal["quality", "diversity", "match", "neither"]
 """What a measure speaks of: how good answers are, how much they differ, how near they come to a stated distribution
 or to people's texts, or none of these."""
-FinishReason = Literal["stop", "length"]
+FinishReason = Literal["stop", "length", "withheld"]
+"""How a completion ended: by itself, cut at its longest, or held back by a provider that refused or filtered it."""
 Role = Literal["system", "user", "assistant"]
 CONFIDENCE = 0.95
 """The level of every interval that evalkit prints."""
@@ -163,6 +164,8 @@ class Serving:
     """URLs of servers that all serve it; empty where `Checkpoint.location` is the only one."""
     concurrency: int = CONCURRENCY
     timeout: float = TIMEOUT
+    batch: bool = False
+    """Whether through the batch interface."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +193,8 @@ class Checkpoint:
     """Whether other weights would change the fingerprint; if not, no other run may take its samples."""
     adapter: Adapter | None = None
     """What changes the weights in `location`; None where they are served as they are."""
+    shown: tuple[int, ...] = ()
+    """Special tokens that its texts show, since they tell its thinking from its answers; texts leave out all others."""
     serving: Serving = Serving()
     """For servers alone."""
 
@@ -221,6 +226,46 @@ class Thinking:
     """Empty where whoever made the texts gives the thinking apart."""
 
 
+Way = Literal["list", "verbalized", "paraphrases", "plain"]
+"""How a prompt is put, where it is not put as it is: for a list of answers, for a list with the probability of each, in
+several wordings, or to a tuned checkpoint without its chat template."""
+Fault = Literal["cut", "missing", "unread", "surplus"]
+"""Why an answer that was asked for is not measured: its completion was cut at max_tokens, or ended before it, or holds
+no list that can be told; or it was one more than the suite asks for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """How an arm's prompts are put, where they are not put as they are."""
+
+    way: Way
+    answers: int = 1
+    """Answers that one completion is asked for."""
+    wordings: int = 1
+    """Wordings that a prompt is put in, in turn."""
+
+    def draws(self, n: int) -> int:
+        """Completions of each wording that n answers take, none of them with fewer than asked for."""
+        return -(-n // (self.answers * self.wordings))
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """Where an answer is from, of an arm whose prompts are put for several answers or in several wordings."""
+
+    draw: int
+    """Which completion of its prompt, in its wording."""
+    wording: int = 0
+    tokens: int = 0
+    """Of the whole completion; 0 where the engine does not tell."""
+    written: int = 1
+    """Answers that the whole completion holds, also beyond those that were asked for."""
+    probability: float | None = None
+    """What the model itself states, 0 to 1; None where it states none."""
+    fault: Fault | None = None
+    """Why it is not measured; its text is then what could be told of it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Arm:
     """One checkpoint under one set of sampling settings: what is compared."""
@@ -243,15 +288,25 @@ class Arm:
     """The system message that its prompts are asked under, if any."""
     thinking: Thinking | None = None
     """How its thinking is told from its answers; None where it does not think."""
+    asking: Asking | None = None
+    """How its prompts are put; None where each is put as it is, for one answer."""
 
     @property
     def is_raw(self) -> bool:
         """Whether its answers are known to be draws from the untempered model distribution, with their log-probs.
 
-        Those after thinking are not: the log-prob of an answer after one thinking is not that of the answer.
+        Those after thinking are not: the log-prob of an answer after one thinking is not that of the answer. Nor are
+        answers of a list, or to one of several wordings.
         """
         is_raw = self.sampling is not None and self.sampling.is_raw
-        return is_raw and self.best_of == 1 and self.thinking is None
+        return is_raw and self.best_of == 1 and self.thinking is None and self.is_independent
+
+    @property
+    def is_independent(self) -> bool:
+        """Whether its answers to a prompt are independent draws of one distribution: not those of one list, each of
+        which has seen the ones before it, nor those that were spread over several wordings.
+        """
+        return self.asking is None or self.asking.way == "plain"
 
 
 @dataclass(frozen=True, slots=True)
@@ -289,11 +344,23 @@ class Completion:
     thinking: str | None = None
     """What the model thought before it answered, where that is told apart; `text` is then the answer alone, and tokens
     and log-probs are those of both."""
+    thinking_tokens: int | None = None
+    """How many tokens of the completion are thinking; None where nobody counted."""
+    item: Item | None = None
+    """Where in what was drawn it stands, where the arm is asked for several answers or in several wordings."""
 
     @property
     def is_answer(self) -> bool:
-        """Whether it came to an answer, which may be empty: not where it was cut before it said anything."""
-        return self.thinking is None or bool(self.text.strip()) or self.finish_reason != "length"
+        """Whether it came to an answer, which may be empty.
+
+        Not where it was cut or withheld before it said a word, nor where an answer that was asked for could not be told
+        or is not needed.
+        """
+        if self.item is not None and self.item.fault is not None:
+            return False
+        if self.text.strip() or self.finish_reason == "stop":
+            return True
+        return self.finish_reason == "length" and self.thinking is None
 
 
 @dataclass(frozen=True)
@@ -363,7 +430,7 @@ class Group:
     given: Given | None = None
     """What another tool says of the completions; None for those that evalkit sampled."""
     unfinished: tuple[Completion, ...] = ()
-    """Completions that were cut before they came to an answer: they are shown and counted, and not measured."""
+    """Completions that came to no answer, and answers that are not there: shown and counted, and not measured."""
     thoughts: Group | None = None
     """The thinking of its completions as texts; present for metrics that need "thinking", where all of them thought."""
     tokenizer: Tokenizer = "13a"

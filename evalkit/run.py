@@ -38,19 +38,25 @@ from evalkit.inference.origins import note_origins
 from evalkit.inference.plan import Plan, plan_in
 from evalkit.inference.sample import put_kept, read_groups, sample_missing
 from evalkit.inference.settle import begin
+from evalkit.inference.thinking_tokens import with_thinking_tokens
 from evalkit.metrics.summary import Alarm, Summary
 from evalkit.metrics.text_sets import split_alike
 from evalkit.plumbing.arrays import finite_fields
 from evalkit.plumbing.by_row import by_row
 from evalkit.plumbing.progress import Listener
-from evalkit.records import Group, Groups
+from evalkit.records import Arm, Group, Groups
 from evalkit.report.render_report import report_page
 from evalkit.runs.asked import PROMPTS_FILE, hashes_of
+from evalkit.runs.asking import dependence_alarms
 from evalkit.runs.folder import Store, open_store
 from evalkit.runs.manifest import Manifest
 from evalkit.runs.summary import to_json
 from evalkit.runs.thinking import answers_apart, fitting, measured, thinking_arms, without_logprobs
+from evalkit.runs.told import tokens_of
 from evalkit.suite.schema import Suite
+
+WORDINGS_APART = "\n\n— or —\n\n"
+"""Between the wordings of a prompt where they are shown."""
 
 
 @dataclass(frozen=True)
@@ -117,7 +123,7 @@ def measure_samples(plan: Plan, store: Store, tell: Listener) -> Results:
     """What is on disk, chosen, scored, classified, measured and summarised."""
     suite = plan.suite
     choosers = {name: spec.best_of.reward for name, spec in suite.checkpoints.items() if spec.best_of is not None}
-    best = keep_best(plan.arms, choosers, read_groups(plan, store), tell)
+    best = keep_best(plan.arms, choosers, with_thinking_tokens(plan, read_groups(plan, store)), tell)
     groups = split_alike({arm: answers_apart(members) for arm, members in best.items()}, suite.tokenizer, tell)
     plan = replace(plan, arms=thinking_arms(plan.arms, groups))
     answered = measured(groups, suite.sampling.n)
@@ -141,6 +147,7 @@ def measure_samples(plan: Plan, store: Store, tell: Listener) -> Results:
             *paraphrased(suite.prompts),
             *undefined,
             *without_logprobs(plan.arms, measures),
+            *dependence_alarms(plan.arms, measures),
             *voices.alarms,
             *measurements.alarms,
         ],
@@ -167,7 +174,7 @@ def finish(store: Store, plan: Plan, manifest: Manifest, results: Results) -> No
     if voices.card:
         store.write_json("voices.json", voices.card)
     store.write("summary.json", to_json(summary).encode("utf-8", "replace"))
-    by_prompt = by_row(tokens_of, groups)
+    by_prompt = by_row(_tokens, groups)
     tokens = {arm: sum(tokens[arm] for tokens in by_prompt) for arm in groups}
     manifest = manifest.model_copy(
         update={
@@ -179,10 +186,7 @@ def finish(store: Store, plan: Plan, manifest: Manifest, results: Results) -> No
         }
         | _judgements(plan, voices, measurements)
     )
-    rendered = {
-        arm.name: {prompt.prompt_id: prompt.text for prompt in plan.checkpoints[arm.checkpoint].rendered}
-        for arm in plan.arms
-    }
+    rendered = {arm.name: _rendered(plan, arm) for arm in plan.arms}
     trainings = trainings_of(loaded.checkpoint for loaded in plan.checkpoints.values())
     evidence = replace(_figures(measurements, summary), trainings=trainings)
     store.write(EVIDENCE_FILE, evidence_json(evidence))
@@ -192,15 +196,23 @@ def finish(store: Store, plan: Plan, manifest: Manifest, results: Results) -> No
     store.write_manifest(manifest)
 
 
-def tokens_of(row: int, groups: Mapping[str, Group]) -> dict[str, int]:
-    """Arm -> tokens of one prompt's completions, those that came to no answer too."""
-    return {
-        arm: sum(len(one.token_ids) for one in (*group.completions, *group.unfinished)) for arm, group in groups.items()
-    }
+def _tokens(row: int, groups: Mapping[str, Group]) -> dict[str, int]:
+    """Arm -> tokens of all that was drawn for one prompt."""
+    return {arm: tokens_of([group]) for arm, group in groups.items()}
 
 
 def _figures(measurements: Measurements, summary: Summary) -> FigureData:
     return collect_figure_data(measurements.groups, measurements.measures, shown_of(summary))
+
+
+def _rendered(plan: Plan, arm: Arm) -> dict[str, str]:
+    """Prompt -> what the arm's checkpoint saw of it; of several wordings one below the other."""
+    seen = [prompt.text for prompt in plan.checkpoints[arm.checkpoint].rendered]
+    each = len(seen) // len(plan.suite.prompts)
+    return {
+        prompt.id: WORDINGS_APART.join(seen[place * each : (place + 1) * each])
+        for place, prompt in enumerate(plan.suite.prompts)
+    }
 
 
 def _judgements(plan: Plan, voices: ClassifiedVoices, measurements: Measurements) -> dict[str, Any]:

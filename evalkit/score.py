@@ -31,12 +31,13 @@ from evalkit.plumbing.progress import Listener
 from evalkit.plumbing.prose import counted
 from evalkit.plumbing.text_rows import PythonTexts, text_rows
 from evalkit.plumbing.tokenizer import Asked
-from evalkit.records import Arm, Better, Completion, Given, Group, Message, Prompt, Role
+from evalkit.records import Arm, Asking, Better, Completion, Given, Group, Item, Message, Prompt, Role
 from evalkit.report.content.content import ReportContent
 from evalkit.report.html.page_file import page_bytes
 from evalkit.report.page import build_report
 from evalkit.report.render_report import report_content
 from evalkit.runs.asked import hashes_of
+from evalkit.runs.asking import dependence_alarms
 from evalkit.runs.exchange.columns import Columns
 from evalkit.runs.exchange.layouts import Layout
 from evalkit.runs.exchange.read import UNNAMED, Texts, read_records, read_texts, stem_of
@@ -44,9 +45,11 @@ from evalkit.runs.exchange.rows import TextRow
 from evalkit.runs.exchange.thinking import thinking_apart
 from evalkit.runs.thinking import answers_apart, fitting, measured, thinking_arms
 
-OF_TEXTS: frozenset[Need] = frozenset({"words", "embeddings", "answer", "checks", "scores", "classes", "thinking"})
+OF_TEXTS: frozenset[Need] = frozenset(
+    {"words", "embeddings", "answer", "checks", "scores", "classes", "thinking", "stated"}
+)
 """Needs of measures that texts alone meet."""
-OF_ROWS: frozenset[Need] = frozenset({"answer", "checks", "scores", "classes", "thinking"})
+OF_ROWS: frozenset[Need] = frozenset({"answer", "checks", "scores", "classes", "thinking", "stated"})
 """Those of them that some rows must meet."""
 
 ON_THINKING = ("thinking/length", "thinking/vendi")
@@ -188,10 +191,11 @@ def _scored(
         *unfit,
         *alarms(arms, measurements.groups, measurements.overview),
         *paraphrased(prompts),
+        *dependence_alarms(arms, measures),
         *measurements.alarms,
     ]
     raised += _empty(texts, raised)
-    asked_suite = AskedSuite(name, ids, clusters_of(prompts), hashes_of(prompts))
+    asked_suite = AskedSuite(name, ids, clusters_of(prompts), _asked(prompts, texts))
     summary = summarise(asked_suite, arms, measurements.measured, raised, compare_fairly(measurements))
     provenance = {"file": source, "read as": list(dict.fromkeys(texts.layouts)),
                   "metrics": [str(measure) for measure in measures], "samples": samples}  # fmt: skip
@@ -212,7 +216,7 @@ def _sampled(
     for measure in measures:
         measure.check_fits(samples)
     groups = {
-        arm: [_group(prompt, by_prompt.get(prompt.id, [])[:samples]) for prompt in prompts]
+        arm: [_group(prompt, _first(by_prompt.get(prompt.id, []), samples)) for prompt in prompts]
         for arm, by_prompt in rows.items()
     }
     return SampledArms(list(arms), split_alike(groups, tokenizer, tell), samples)
@@ -266,6 +270,8 @@ def _have(rows: Sequence[TextRow], need: Need) -> bool:
         return any(row.scores or row.prompt_scores for row in rows)
     if need == "thinking":
         return any(row.thinking is not None for row in rows)
+    if need == "stated":
+        return any(row.asked is not None and row.asked.item.probability is not None for row in rows)
     return any(getattr(row, need) for row in rows)
 
 
@@ -314,6 +320,17 @@ def _gather(texts: Texts) -> tuple[list[Prompt], Rows, list[str]]:
     )
     notes = [f"{count}; they are paired by their hashes, and shown as the first arm saw them"] if reread else []
     return [prompt for _, prompt in prompts.values()], rows, notes
+
+
+def _asked(prompts: Sequence[Prompt], texts: Texts) -> tuple[str, ...]:
+    """Of each prompt a hash of what it asks: of the question alone where the file has one of its own."""
+    questions = {row.prompt_id: row.question for row in texts.rows if row.question is not None}
+    return hashes_of(
+        [
+            replace(prompt, text=questions[prompt.id], messages=()) if prompt.id in questions else prompt
+            for prompt in prompts
+        ]
+    )
 
 
 def _conversation(row: TextRow) -> tuple[Message, ...]:
@@ -365,13 +382,11 @@ def _arms(names: Sequence[str], baseline: str | None, rows: Rows) -> list[Arm]:
                 f"arms {name!r} and {home!r} share no prompt, so that nothing can be compared: give both completions "
                 "of the same prompt_id, name another --baseline, or score each by itself"
             )
-    return [Arm(name, name, None, None, None if name == home else home) for name in names]
+    return [Arm(name, name, None, None, None if name == home else home, asking=_asking(rows[name])) for name in names]
 
 
 def _common_number(rows: Rows, tell: Listener) -> int:
-    sizes = {
-        (arm, prompt): len(completions) for arm, by_prompt in rows.items() for prompt, completions in by_prompt.items()
-    }
+    sizes = {(arm, prompt): _answers(found) for arm, by_prompt in rows.items() for prompt, found in by_prompt.items()}
     smallest = min(sizes.values())
     if max(sizes.values()) > smallest:
         arm, prompt = min(sizes, key=lambda key: sizes[key])
@@ -382,9 +397,30 @@ def _common_number(rows: Rows, tell: Listener) -> int:
     return smallest
 
 
+def _answers(rows: Sequence[TextRow]) -> int:
+    """How many answers were asked for: of lists, as many as the run was to measure."""
+    return min([len(rows), *(row.asked.n for row in rows if row.asked is not None and row.asked.n)])
+
+
+def _first(rows: Sequence[TextRow], samples: int) -> list[TextRow]:
+    """The first so many answers; of lists, with all that could not be told before them, and without what is beyond."""
+    there = [row for row in rows if row.asked is None or row.asked.item.fault is None]
+    kept = set(map(id, there[:samples]))
+    return [row for row in rows if id(row) in kept or (row.asked is not None and row.asked.item.fault is not None)]
+
+
+def _item(row: TextRow) -> Item | None:
+    return None if row.asked is None else row.asked.item
+
+
+def _asking(rows: Mapping[str, Sequence[TextRow]]) -> Asking | None:
+    """How an arm's completions were asked for; of several ways the first."""
+    return next((row.asked.asking for of_prompt in rows.values() for row in of_prompt if row.asked is not None), None)
+
+
 def _group(prompt: Prompt, rows: Sequence[TextRow]) -> Group:
     completions = tuple(
-        Completion(prompt.id, index, row.completion, (), (), row.finish_reason, row.thinking)
+        Completion(prompt.id, index, row.completion, (), (), row.finish_reason, row.thinking, item=_item(row))
         for index, row in enumerate(rows)
     )
     return answers_apart([Group(prompt, completions)])[0]

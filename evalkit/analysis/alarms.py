@@ -48,8 +48,8 @@ Ints = NDArray[np.int64]
 def alarms(arms: Sequence[Arm], groups: Groups, overview: Overview | None = None) -> list[Alarm]:
     """Every alarm, arm by arm; `groups` holds each arm's groups by its name, `overview` what was seen of them before.
 
-    Kinds: "duplicates", "seeds", "truncated", "empty", "same answer", "opening", "words", "script", "length",
-    "unpaired", "few shared prompts", "same texts".
+    Kinds: "duplicates", "seeds", "withheld", "truncated", "empty", "same answer", "opening", "words", "script",
+    "length", "unpaired", "few shared prompts", "same texts".
     """
     overview = look_at(groups, raw_arms(arms)) if overview is None else overview
     level = FALSE_ALARMS / (2 * max(1, len(arms)))
@@ -96,8 +96,11 @@ def _duplicates(arm: Arm, of_arm: Sequence[Seen], level: float) -> Iterator[Alar
 def _seeds(arm: Arm, of_arm: Sequence[Seen], level: float) -> Iterator[Alarm]:
     """Equal completions concentrated at one distance between sample indices, at any temperature.
 
-    Draws are exchangeable, so a prompt's equal pairs fall on every distance in proportion to the pairs that far apart.
+    Independent draws are exchangeable, so a prompt's equal pairs fall on every distance in proportion to the pairs that
+    far apart.
     """
+    if not arm.is_independent:
+        return
     codes = _codes(of_arm)
     prompts, k = codes.shape
     if k < 2:
@@ -125,6 +128,14 @@ def _rates(arm: Arm, of_arm: Sequence[Seen]) -> Iterator[Alarm]:
     completions = sum(seen.completions for seen in of_arm)
     truncated = sum(seen.truncated for seen in of_arm) / completions
     empty = sum(seen.empty for seen in of_arm) / completions
+    withheld = sum(seen.withheld for seen in of_arm)
+    if withheld:
+        yield Alarm(
+            arm.name,
+            "withheld",
+            f"{withheld:,} of the {completions:,} completions end where the provider refused or filtered the "
+            "rest: what they would have said is not known.",
+        )
     if truncated > SHARE:
         yield Alarm(
             arm.name,

@@ -233,7 +233,16 @@ def _table(
     for measure in others:
         table[measure] = _of_arms(measure, material)
         tell.advance(1)
-    return {measure: table[measure] for measure in measures}, [row.lengths for row in rows]
+    values = {measure: _of_independent(measure, table[measure], arms) for measure in measures}
+    return values, [row.lengths for row in rows]
+
+
+def _of_independent(measure: Measure, values: dict[str, Array], arms: Sequence[Arm]) -> dict[str, Array]:
+    """The values, undefined for arms of which the measure's estimate is none: but for one answer of every prompt."""
+    if not measure.assumes_independence or measure.variant == "pooled":
+        return values
+    dependent = [arm.name for arm in arms if not arm.is_independent]
+    return values | {arm: np.full_like(values[arm], np.nan) for arm in dependent}
 
 
 def _column(arm: str, rows: Sequence[Mapping[str, float]]) -> Array:

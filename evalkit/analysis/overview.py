@@ -58,6 +58,8 @@ class Seen:
     """k."""
     truncated: int
     """How many were cut at max_tokens."""
+    withheld: int
+    """How many end where a provider refused the rest."""
     empty: int
     words: int
     """Words of all of them."""
@@ -109,6 +111,7 @@ def _seen(group: Group, path: Sequence[str], is_raw: bool) -> Seen:
         prompt=group.prompt,
         completions=len(completions),
         truncated=sum(completion.finish_reason == "length" for completion in completions),
+        withheld=sum(completion.finish_reason == "withheld" for completion in completions),
         empty=sum(not completion.text or completion.text.isspace() for completion in completions),
         words=sum(map(len, words)),
         word_length=_word_length(texts, words),

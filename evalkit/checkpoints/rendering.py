@@ -53,7 +53,7 @@ def _asked_of_base(frame: Frame, prompt: Prompt) -> str:
 
 
 def _for_server(spec: CheckpointSpec, checkpoint: Checkpoint, prompt: Prompt) -> Rendered:
-    if spec.kind == "base":
+    if spec.is_framed:
         return Rendered(prompt.id, _asked_of_base(spec.frame, prompt), ())
     kwargs = json.dumps(spec.chat_template_kwargs, sort_keys=True) if spec.chat_template_kwargs else ""
     return Rendered(prompt.id, prompt.text, (), chat_turns(checkpoint.name, spec, prompt), kwargs)
@@ -75,6 +75,8 @@ def _key(checkpoint: Checkpoint, spec: CheckpointSpec, prompts: Sequence[Prompt]
         spec.system,
         [prompt.text for prompt in prompts],
     ]
+    if spec.is_framed and spec.kind != "base":
+        content.append("in its frame")
     turns = [[(turn.role, turn.content) for turn in prompt.messages] for prompt in prompts]
     if any(turns) or spec.chat_template_kwargs or spec.system_into_user:
         content += [turns, spec.frame.transcript, spec.chat_template_kwargs, spec.system_into_user]
@@ -84,12 +86,12 @@ def _key(checkpoint: Checkpoint, spec: CheckpointSpec, prompts: Sequence[Prompt]
 
 def _tokenize(checkpoint: Checkpoint, spec: CheckpointSpec, prompts: Sequence[Prompt]) -> list[tuple[str, list[int]]]:
     tokenizer = load_tokenizer(checkpoint)
-    if spec.kind == "base":
+    if spec.is_framed:
         texts = [_asked_of_base(spec.frame, prompt) for prompt in prompts]
     else:
         _check_template(tokenizer, checkpoint, spec)
         texts = [_in_chat(tokenizer, checkpoint, spec, prompt) for prompt in prompts]
-    return [(text, encode(tokenizer, text, spec.kind == "base")) for text in texts]
+    return [(text, encode(tokenizer, text, spec.is_framed)) for text in texts]
 
 
 def load_tokenizer(checkpoint: Checkpoint) -> Any:
@@ -104,6 +106,19 @@ def load_tokenizer(checkpoint: Checkpoint) -> Any:
         raise CheckpointError(
             f"checkpoint {checkpoint.name!r}: no tokenizer could be loaded from {folder}: {reason}"
         ) from None
+
+
+def special_tokens_in(checkpoint: Checkpoint, texts: Sequence[str]) -> tuple[int, ...]:
+    """The special tokens that the texts are written with, which decoding leaves out. Raises `CheckpointError`."""
+    key = hashlib.sha256(json.dumps([version("transformers"), checkpoint.fingerprint, *texts]).encode()).hexdigest()
+    note = cache_folder("special-tokens") / f"{key}.json"
+    if not note.exists():
+        tokenizer = load_tokenizer(checkpoint)
+        ids = {token for text in texts for token in encode(tokenizer, text, add_special_tokens=False)}
+        # Not every special token has a role that the tokenizer names; those without one are left out of texts too.
+        added = {token for token, what in tokenizer.added_tokens_decoder.items() if what.special}
+        write_atomically(note, json.dumps(sorted(ids & (added | set(tokenizer.all_special_ids)))).encode())
+    return tuple(json.loads(note.read_text(encoding="utf-8")))
 
 
 def vocabulary_hash(checkpoint: Checkpoint) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 from evalkit.checkpoints.adapters import is_adapter, resolve_adapter
 from evalkit.checkpoints.folder import _as_told, check, fingerprint, is_url, locate
 from evalkit.checkpoints.pools import identify_pool
+from evalkit.checkpoints.providers import identify_model, model_in, provider_of
 from evalkit.checkpoints.servers import Served, base_url, identify
 from evalkit.checkpoints.spec import CheckpointSpec
 from evalkit.errors import CheckpointError, ServerError
@@ -23,8 +24,10 @@ def resolve(name: str, spec: CheckpointSpec, remembered: Mapping[str, str] | Non
     Raises `CheckpointError`: missing, broken, incompatible; `ServerError`: a server that does not answer.
     """
     try:
-        if spec.pool or is_url(spec.source):
+        if spec.pool or provider_of(spec.source) or is_url(spec.source):
             return _remote(name, spec, remembered)
+        if spec.batch:
+            raise CheckpointError(f"`batch: true` is for servers, and {spec.source} is none; leave it out")
         folder, adapter = find_weights(spec)
     except CheckpointError as error:
         raise CheckpointError(f"checkpoint {name!r}: {error}") from error
@@ -59,6 +62,9 @@ def _fingerprint(adapter: Adapter) -> str:
 
 
 def _remote(name: str, spec: CheckpointSpec, remembered: Mapping[str, str] | None) -> Checkpoint:
+    if spec.batch and spec.pool:
+        raise CheckpointError("`batch: true` is for one server, and path is a pool of them; name one, or leave it out")
+    provider = provider_of(spec.source)
     try:
         served = _asked(spec) if remembered is None else _as_told(spec, remembered)
     except ServerError as error:
@@ -70,18 +76,20 @@ def _remote(name: str, spec: CheckpointSpec, remembered: Mapping[str, str] | Non
         name=name,
         kind=spec.kind,
         source=source,
-        location=spec.source,
+        location=provider.url if provider else spec.source,
         model=served.model,
         revision=None,
         fingerprint=hashlib.sha256(identity.encode()).hexdigest(),
         dtype=spec.dtype,
         served=tuple(sorted(served.facts.items())),
         names_weights=served.names_weights,
-        serving=Serving(spec.pool, spec.concurrency, spec.timeout),
+        serving=Serving(spec.pool, spec.concurrency, spec.timeout, spec.batch),
     )
 
 
 def _asked(spec: CheckpointSpec) -> Served:
+    if provider := provider_of(spec.source):
+        return identify_model(provider, model_in(spec.source))
     if not spec.pool:
         return identify(base_url(spec.source), spec.model)
     for url in spec.pool:

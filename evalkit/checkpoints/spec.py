@@ -16,6 +16,7 @@ from pydantic import (
     model_validator,
 )
 
+from evalkit.checkpoints.asking import AskedAs
 from evalkit.plumbing.typed_yaml import Part
 from evalkit.records import CONCURRENCY, TIMEOUT, Kind
 
@@ -159,6 +160,8 @@ class CheckpointSpec(Part):
     """Branch, tag or commit on the hub."""
     model: str = ""
     """Name of the model on a server; empty: the only one it serves."""
+    batch: bool = False
+    """Ask a server through its batch interface: at a lower price and within a day, while nobody need wait."""
     base: str | None = Field(None, min_length=1)
     """What a LoRA adapter changes, where its adapter_config.json does not say or says another place: folder, hub id or
     `lab:NAME`."""
@@ -179,12 +182,19 @@ class CheckpointSpec(Part):
     """Keep the best of several completions by a reward model."""
     thinking: ThinkingMarks | None = None
     """For a checkpoint that thinks before it answers; a server may tell both apart by itself."""
+    ask: AskedAs = None
+    """How a prompt is put: `direct`, or one of {list: k}, {verbalized: k}, {paraphrases: [...]}, {template: off}."""
     concurrency: int = Field(CONCURRENCY, ge=1, le=1024)
     """Requests in flight at once, to each of its servers."""
     timeout: float = Field(TIMEOUT, gt=0, le=86400)
     """Seconds that one request to a server may take before it is made anew."""
     price: Price | None = None
     """Of its tokens; the dry run and the report then say what they cost."""
+
+    @property
+    def is_framed(self) -> bool:
+        """Whether it is asked through its frame: a base one, or a tuned one without its chat template."""
+        return self.kind == "base" or (self.ask is not None and self.ask.template == "off")
 
     @property
     def source(self) -> str:
@@ -206,4 +216,26 @@ class CheckpointSpec(Part):
         for name in ("chat_template_kwargs", "system_into_user"):
             if self.kind == "base" and getattr(self, name):
                 raise ValueError(f"{name} is for tuned checkpoints; one of kind base is asked without a chat template")
+        return self
+
+    @model_validator(mode="after")
+    def _can_be_asked_so(self) -> CheckpointSpec:
+        if self.ask is None:
+            return self
+        if self.ask.template == "off":
+            if self.kind == "base":
+                raise ValueError(
+                    "ask: {template: off} is for tuned checkpoints; one of kind base has none; leave it out"
+                )
+            for name in ("system", "chat_template_kwargs", "system_into_user"):
+                if getattr(self, name):
+                    raise ValueError(
+                        f"{name} is said through the chat template, and ask: {{template: off}} leaves that out; leave "
+                        "one of the two out"
+                    )
+        elif self.best_of is not None:
+            raise ValueError(
+                f"best_of keeps the best of single answers, and ask: {{{self.ask.way}: ...}} does not draw those; "
+                "leave one of the two out"
+            )
         return self

@@ -29,6 +29,7 @@ def suite_schema() -> None:
 def suite_check(file: Path) -> None:
     """Check a suite FILE and the folders that it names; nothing is loaded or fetched."""
     from evalkit.errors import SuiteError
+    from evalkit.inference.parameters import check_parameters
     from evalkit.plumbing.prose import counted
     from evalkit.suite.on_disk import look
     from evalkit.suite.schema import load_suite
@@ -39,6 +40,7 @@ def suite_check(file: Path) -> None:
         click.echo(f"note: {note}", err=True)
     if looked.faults:
         raise SuiteError("\n".join(looked.faults))
+    check_parameters(checked)
     sizes = {"prompt": checked.prompts, "checkpoint": checked.checkpoints, "metric": checked.metrics}
     counts = ", ".join(counted(len(members), noun) for noun, members in sizes.items())
     click.echo(f"{file}: all right ({counts})")

@@ -18,7 +18,7 @@ engine_option = click.option(
     default="auto",
     show_default=True,
     metavar="NAME",
-    help="vllm, transformers, openai, or auto: vllm where installed.",
+    help="vllm, transformers, openai, openai-batch, or auto: vllm where installed.",
 )
 
 

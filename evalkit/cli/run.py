@@ -33,6 +33,8 @@ def _columns(_context: click.Context, _parameter: click.Parameter, given: tuple[
 
 
 def _models(_context: click.Context, _parameter: click.Parameter, given: tuple[str, ...]) -> dict[str, str]:
+    if len(given) == 1 and given[0] and "=" not in given[0]:
+        return {"": given[0]}  # evalkit.suite.schema.EVERY
     return pairs_of("NAME=PATH", given)
 
 
@@ -44,7 +46,8 @@ def _models(_context: click.Context, _parameter: click.Parameter, given: tuple[s
     multiple=True,
     metavar="NAME=PATH",
     callback=_models,
-    help="Use this folder, hub id or server URL for the suite's checkpoint NAME; a new name adds a tuned checkpoint.",
+    help="Use this folder, hub id or server URL for the suite's checkpoint NAME; a new name adds a tuned checkpoint. "
+    "PATH alone is for all of them, in a suite that asks one model in several ways.",
 )
 @click.option("--samples", type=int, metavar="N", help="Completions a prompt.")
 @click.option(

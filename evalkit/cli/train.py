@@ -101,7 +101,7 @@ def prefs_simulate(config: Path, out: Path, tell: Listener, quiet: bool) -> None
 @click.option(
     "--format",
     "layout",
-    type=click.Choice(["own", "messages", "conversations", "hh", "arena"]),
+    type=click.Choice(["own", "messages", "conversations", "hh", "arena", "sharegpt"]),
     help="The file's layout; default: seen from its first row.",
 )
 @click.option(

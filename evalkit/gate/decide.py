@@ -28,15 +28,16 @@ import numpy as np
 from evalkit.analysis.clusters import shared_clusters
 from evalkit.analysis.intervals import by_cluster, holm
 from evalkit.errors import InputError
-from evalkit.gate.sides import Pair, Side, estimates_of, named, other_engines, refuse_incomparable, select
+from evalkit.gate.shares import Share, is_worse, share_of
+from evalkit.gate.sides import Pair, Side, estimates_of, is_named, named, other_engines, refuse_incomparable, select
 from evalkit.gate.stats.group_sequential import Look
 from evalkit.gate.stats.noninferiority import Change, Tested, change, has_no_spread, prompts_needed, turned, weigh
 from evalkit.metrics.registry import is_by_prompt
 from evalkit.metrics.summary import Estimate
 from evalkit.plumbing.arrays import Array, defined_in_all, finite_or_none, nan_for_none
-from evalkit.plumbing.prose import counted
+from evalkit.plumbing.prose import counted, listed
 from evalkit.records import Margin, Unit
-from evalkit.report.wording import percent
+from evalkit.report.wording import label, percent
 from evalkit.runs.asked import Common
 from evalkit.suite.gate_policy import Inconclusive, Policy, Rule, Trade
 
@@ -111,6 +112,10 @@ class _Case:
     """(new, base) of what a trade asks for, turned; None without a trade."""
     is_of_others: bool
     """Whether it is of all prompts at once, and some were left out: then it has no values."""
+    share: Share
+    """Whether what may be lost is a share of anything."""
+    means: tuple[float, float]
+    """(new, base), as they are."""
 
 
 def decide(new: Side, old: Side, pairs: Sequence[Pair], policy: Policy, common: Common | None = None) -> GateDecision:
@@ -121,24 +126,30 @@ def decide(new: Side, old: Side, pairs: Sequence[Pair], policy: Policy, common: 
     `Incomparable` with every reason, `InputError` on a bad rule.
     """
     look = new.look
+    whole = old
     if look is not None:
         old = old.only(new.summary.prompts)
     refuse_incomparable(new, old, pairs, policy)
     clusters = shared_clusters(new.summary.prompts, (new.name, old.name), (new.summary, old.summary))
-    cases = [case for pair in pairs for case in _cases(new, old, pair, policy, clusters)]
+    every_case = [case for pair in pairs for case in _cases(new, old, whole, pair, policy, clusters)]
+    cases = [case for case in every_case if case.share == "of something"]
     tested = [_tested(case, look.fraction if look else 1.0) for case in cases]
     beyond = holm(np.array([test.beyond for test in tested]))
     adjusted = [replace(test, beyond=float(p)) for test, p in zip(tested, beyond, strict=True)]
-    levels = _levels(policy.alpha, len(cases), look)
+    levels = _levels(policy.alpha, max(len(cases), 1), look)
     judgements = [
         _judgement(case, corrected, raw, policy, levels, len(cases))
         for case, corrected, raw in zip(cases, adjusted, tested, strict=True)
     ]
+    unstated, set_aside = _of_nothing([case for case in every_case if case.share != "of something"], policy)
+    judgements += unstated
+    if not judgements:
+        raise InputError(f"there is nothing to judge: {'; '.join(set_aside)}")
     if common is not None:
         judgements = [_held_back(judgement, common) for judgement in judgements]
     order: tuple[GateOutcome, ...] = ("regression", "inconclusive", "pass")
     ranked = tuple(sorted(judgements, key=lambda judgement: order.index(judgement.outcome)))
-    notes = tuple(other_engines(new.summary, old.summary, pairs))
+    notes = (*other_engines(new.summary, old.summary, pairs), *set_aside)
     return GateDecision(
         ranked[0].outcome, ranked, policy.confidence, new.name, old.name, new.summary.suite, notes, common
     )
@@ -161,13 +172,45 @@ def _held_back(judgement: Judgement, common: Common) -> Judgement:
     return replace(judgement, outcome="inconclusive", note="; ".join(filter(None, (note, judgement.note))))
 
 
-def _cases(new: Side, old: Side, pair: Pair, policy: Policy, clusters: Sequence[str]) -> list[_Case]:
+def _cases(new: Side, old: Side, whole: Side, pair: Pair, policy: Policy, clusters: tuple[str, ...]) -> list[_Case]:
+    """`whole`: the old side with the prompts that a run which was stopped early has not asked."""
     here, there = estimates_of(new.summary, pair[0]), estimates_of(old.summary, pair[1])
     is_part = new.is_part or old.is_part
-    return [
-        _case(metric, pair, rule, here, there, clusters, is_part and not is_by_prompt(metric))
-        for metric, rule in select(there, policy).items()
-    ]
+    cases = []
+    for metric, rule in select(there, policy).items():
+        share = _share(metric, pair, rule, new, old, whole, clusters, policy.alpha)
+        is_of_others = is_part and not is_by_prompt(metric)
+        cases.append(_case(metric, pair, rule, here, there, clusters, is_of_others, share))
+    return cases
+
+
+def _share(
+    metric: str, pair: Pair, rule: Rule, new: Side, old: Side, whole: Side, clusters: tuple[str, ...], alpha: float
+) -> Share:
+    """Told of all that the old side asked: what is judged must not change from look to look of one run.
+
+    A rule that names the metric is held to it, whatever its values are.
+    """
+    if is_named(estimates_of(old.summary, pair[1]), rule, metric):
+        return "of something"
+    mine, theirs, every = (
+        values_of(estimates_of(side.summary, arm)[metric])
+        for side, arm in ((new, pair[0]), (old, pair[1]), (whole, pair[1]))
+    )
+    base = np.where(np.isnan(mine), np.nan, theirs)
+    so_far = _allowed_of(rule, base if not np.isnan(base).all() else theirs, clusters, alpha)
+    if new.look is None or new.look.fraction >= 1:
+        return so_far
+    if len(every) == len(theirs):
+        return so_far if so_far == "of something" else "not known yet"
+    share = _allowed_of(rule, every, whole.summary.clusters, alpha)
+    return "not known yet" if share == "of something" != so_far else share
+
+
+def _allowed_of(rule: Rule, base: Array, clusters: tuple[str, ...], alpha: float) -> Share:
+    """What is no share of the mean may be lost of nothing too."""
+    share = share_of(base, clusters, alpha)
+    return "of something" if share == "of nothing" and rule.allow.relative is None else share
 
 
 def _case(
@@ -178,6 +221,7 @@ def _case(
     there: Mapping[str, Estimate],
     clusters: Sequence[str],
     is_of_others: bool,
+    share: Share,
 ) -> _Case:
     better = rule.better or there[metric].better
     if better == "neither":
@@ -186,7 +230,7 @@ def _case(
         )
     new, base = values_of(here[metric]), values_of(there[metric])
     both = ~np.isnan(new) & ~np.isnan(base)
-    if rule.allow.relative is not None and both.any() and base[both].mean() <= 0:
+    if share == "of something" and rule.allow.relative is not None and both.any() and base[both].mean() <= 0:
         raise InputError(
             f"the policy allows a share of {metric!r}, whose mean is {base[both].mean():.3g}: a share of what is not "
             "above 0 means nothing; allow an absolute loss"
@@ -196,8 +240,48 @@ def _case(
         traded = named(there, rule.trade.metric)
         gain = _gain(here[traded], there[traded], clusters)
     mine, theirs = (turned(side, better) for side in _paired(new, base, clusters))
+    means = (float(new[both].mean()), float(base[both].mean())) if both.any() else (math.nan, math.nan)
     missing = int((np.isnan(new) != np.isnan(base)).sum())
-    return _Case(metric, pair, rule, mine, theirs, int(both.sum()), missing, gain, is_of_others)
+    return _Case(metric, pair, rule, mine, theirs, int(both.sum()), missing, gain, is_of_others, share, means)
+
+
+def _of_nothing(cases: Sequence[_Case], policy: Policy) -> tuple[list[Judgement], list[str]]:
+    """Of measures whose allowance is a share of nothing: those that cannot be told, and why the others are set aside.
+
+    None is a regression, since nobody has said how much of it may be lost. Set aside is what did not get worse, by a
+    test at the level that so many measures leave each.
+    """
+    unstated: list[Judgement] = []
+    nothing, undefined = [], []
+    for case in cases:
+        name = f"{label(case.metric)} of {case.pair[0]}"
+        means = f"{case.means[0]:.3g} against {case.means[1]:.3g}"
+        if case.share == "not known yet":
+            unstated.append(_unstated(case, f"so far nothing that a share could be lost of ({means})"))
+        elif case.share == "of the undefined":
+            undefined.append(name)
+        elif is_worse(case.new, case.base, policy.alpha / len(cases)):
+            why = f"got worse ({means}), and a share of the baseline's mean is one of nothing"
+            unstated.append(_unstated(case, f"{why}; allow {case.metric} an absolute loss in a policy"))
+        else:
+            nothing.append(f"{name} ({means})")
+    return unstated, [
+        f"not judged: {listed(names)}; {why}"
+        for names, why in (
+            (nothing, "the baseline's mean is not above 0, and a share of nothing may be lost; a policy judges them by "
+                      "an absolute loss"),
+            (undefined, "not defined on any prompt of the baseline"),
+        )
+        if names
+    ]  # fmt: skip
+
+
+def _unstated(case: _Case, note: str) -> Judgement:
+    margin = case.rule.allow.margin
+    return Judgement(
+        case.metric, *case.pair, "inconclusive", margin.unit, margin.size, None, None, None, None, None,
+        case.prompts, len(case.new), None, note,
+    )  # fmt: skip
 
 
 def _gain(new: Estimate, base: Estimate, clusters: Sequence[str]) -> tuple[Array, Array]:

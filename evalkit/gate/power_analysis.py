@@ -92,10 +92,10 @@ def plan_size(
     for pair in pairs:
         for metric, rule in select(estimates_of(side.summary, pair[1]), policy).items():
             why = _unplannable(metric, rule.allow.relative, halves[pair[1]], loss)
-            if why:
-                left_out.append(f"{metric}: {why}")
+            spread = None if why else _spread(side, metric, pair, halves, policy)
+            if spread is None or not spread.level:
+                left_out.append(f"{metric}: {why or 'its mean is 0, and the loss is a share of it'}")
                 continue
-            spread = _spread(side, metric, pair, halves, policy)
             beyond = (loss - rule.allow.margin.size) * abs(spread.level)
             cost = _cost(groups[pair[0]])
             splits = splits_for(spread, beyond, policy.alpha / family, power, cost, len(suite.prompts) / clusters)
@@ -210,6 +210,12 @@ def _read_groups(suite: Suite, folder: Path, side: Side) -> dict[str, Sequence[G
 
 def _check_sizes(folder: Path, summary: Summary, groups: Mapping[str, Sequence[Group]]) -> None:
     for arm in summary.arms:
+        unfinished = sum(len(group.unfinished) for group in groups.get(arm.name, ()))
+        if unfinished:
+            raise RecordsError(
+                f"{folder}: {unfinished} completions of arm {arm.name!r} were cut inside their thinking, so that its "
+                "prompts have not equally many answers to plan by; give the pilot more room (max_tokens)"
+            )
         sizes = {len(group.completions) for group in groups.get(arm.name, ())} or {0}
         if arm.best_of > 1:
             raise InputError(

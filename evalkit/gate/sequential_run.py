@@ -34,6 +34,12 @@ from evalkit.runs.folder import Store, open_store
 from evalkit.suite.gate_policy import Policy
 from evalkit.suite.schema import Suite
 
+CHANGING = (
+    "how many of its completions come to an answer may change from look to look, and the numbers with it; run the "
+    "whole suite without --until-decided (what was sampled is kept), then evalkit gate"
+)
+"""Why thinking is not judged in blocks."""
+
 
 @dataclass(frozen=True)
 class Decided:
@@ -64,6 +70,7 @@ def run_until_decided(
     same. Raises `EvalkitError`s.
     """
     _refuse_thinking(suite)
+    _refuse_ways_of_asking(suite)
     folder = out or default_folder(suite)
     plan = plan_in(folder, _in_random_order(suite), engine, tell, LOOKS)
     if old is not None:
@@ -90,9 +97,16 @@ def _refuse_thinking(suite: Suite) -> None:
     """Looks must be at one number of completions, and how many answers there are shows only as they come."""
     thinking = [name for name, spec in suite.checkpoints.items() if spec.thinking is not None]
     if thinking:
+        raise InputError(f"checkpoint {thinking[0]!r} has `thinking`: {CHANGING}")
+
+
+def _refuse_ways_of_asking(suite: Suite) -> None:
+    """How many answers of a list can be told shows only as they come, too."""
+    asked = [name for name, spec in suite.checkpoints.items() if spec.ask is not None and spec.ask.template is None]
+    if asked:
         raise InputError(
-            f"checkpoint {thinking[0]!r} has `thinking`: how many of its completions come to an answer may change from "
-            "look to look, and the numbers with it; run the whole suite without --until-decided, then evalkit gate"
+            f"checkpoint {asked[0]!r} has `ask`: how many of its answers there are may change from look to look, and "
+            "the numbers with it; run the whole suite without --until-decided, then evalkit gate"
         )
 
 
@@ -118,7 +132,11 @@ def _judge(
     named = {name.partition("/")[0] for rule in policy.rules for name in rule.metrics if "/" in name}
     variants = tuple(variant for variant in part.suite.variants if variant in named)
     lean = dataclasses.replace(part, suite=part.suite.model_copy(update={"variants": variants}))
-    new = Side(measure_samples(lean, store, tell).summary, str(folder), version, look)
+    summary = measure_samples(lean, store, tell).summary
+    for arm in summary.arms:
+        if arm.thinking is not None:
+            raise InputError(f"the server of checkpoint {arm.checkpoint!r} tells thinking apart: {CHANGING}")
+    new = Side(summary, str(folder), version, look)
     against = new if old is None else old
     return decide(new, against, choose_pairs(new, against, ()), policy)
 

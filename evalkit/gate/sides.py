@@ -293,6 +293,11 @@ def select(estimates: Mapping[str, Estimate], policy: Policy) -> dict[str, Rule]
     return {metric: chosen[metric] for metric in estimates if metric in chosen}
 
 
+def is_named(estimates: Mapping[str, Estimate], rule: Rule, metric: str) -> bool:
+    """Whether the rule names the metric, and not its side alone."""
+    return any(named(estimates, word) == metric for word in rule.metrics if word not in GROUPS)
+
+
 def named(estimates: Mapping[str, Estimate], name: str, asker: str = "the policy names") -> str:
     """The metric of this name, however it is spelled; a bare name will do where one metric alone has it.
 

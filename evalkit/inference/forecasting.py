@@ -12,10 +12,11 @@ from evalkit.errors import InputError
 from evalkit.inference.engines.base import LETTERS_OF_TOKEN, by_load
 from evalkit.inference.engines.decoding import GREEDY_BELOW
 from evalkit.inference.manifest import check_fresh, continued, known_rows, new_manifest
-from evalkit.inference.plan import Loaded, Plan, Shard
+from evalkit.inference.plan import Loaded, Plan, Shard, draws_of, sampling_of
 from evalkit.inference.speeds import Speed, last_speed
 from evalkit.inference.stock import allot
-from evalkit.records import Rendered
+from evalkit.plumbing.prose import counted
+from evalkit.records import Arm, Rendered
 from evalkit.runs.folder import Store, StoredShard
 from evalkit.runs.manifest import Manifest, ShardRow
 
@@ -29,7 +30,7 @@ class ArmForecast:
 
     arm: str
     completions: int
-    """All that the run has of it."""
+    """All that the run has of it; of lists of answers, lists."""
     missing: int
     """Those that are neither in the folder nor in the cache."""
     requests: int
@@ -106,6 +107,7 @@ def forecast(plan: Plan, folder: Path, fresh: bool = False) -> Forecast:
     Raises `InputError` where the run would be refused, `StoreError` where its manifest is damaged.
     """
     notes = [plan.note] if plan.note else []
+    notes += [note for arm in plan.arms if (note := _asking_note(arm))]
     stock = _ReadOnly(Store(folder, notes.append))
     rows, fresh = _known(plan, folder, stock.store.manifest(), fresh)
     settled = allot(plan, stock, rows, fresh)
@@ -172,6 +174,19 @@ def _arm(
         expected_tokens=None if None in expected else sum(tokens for tokens in expected if tokens is not None),
         price=price,
     )
+
+
+def _asking_note(arm: Arm) -> str:
+    """How many completions an arm's answers take, where that is another number."""
+    if arm.asking is None or arm.is_independent:
+        return ""
+    n, draws = sampling_of(arm).n, draws_of(arm)
+    if arm.asking.wordings > 1:
+        return (
+            f"{arm.name}: {counted(n, 'answer')} a prompt take {counted(draws, 'completion')} of each of "
+            f"{arm.asking.wordings} wordings"
+        )
+    return f"{arm.name}: {counted(n, 'answer')} a prompt take {counted(draws, 'completion')} of {arm.asking.answers}"
 
 
 def _draws(shard: Shard) -> int:

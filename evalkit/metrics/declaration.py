@@ -35,6 +35,8 @@ Need = Literal[
     "scores",
     "classes",
     "thinking",
+    "stated",
+    "thinking_tokens",
 ]
 
 
@@ -102,6 +104,9 @@ class Declared(TypedDict):
     without_each: NotRequired[Callable[..., Any]]
     """(group, **parameters) -> (k,) its value without each of the k completions, where there is a faster way than k
     values: what across prompts makes intervals. Takes the same parameters."""
+    of_draws: NotRequired[bool | str]
+    """Whether it estimates something from independent draws, so that it says nothing of answers that are none; the name
+    of a parameter where it does unless that is 0 or "none"."""
     pool_at_most: NotRequired[int]
     """Completions of different prompts that it is taken on together at most: for costs that grow with their square."""
 
@@ -129,6 +134,8 @@ class Definition:
     """Its value without each completion, in one go; None where it must be taken anew."""
     pool_at_most: int | None = None
     """Completions of different prompts that it is taken on together; None: all there are."""
+    of_draws: bool | str = False
+    """Whether it estimates something from independent draws; a parameter's name where that is as it is set."""
 
     @property
     def undefined(self) -> str:
@@ -227,6 +234,7 @@ def _declare(
             tuple(declared.get("least", {}).items()),
             declared.get("without_each"),
             declared.get("pool_at_most"),
+            declared.get("of_draws", False),
         )
         return function
 

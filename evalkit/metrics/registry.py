@@ -73,6 +73,12 @@ class Measure:
         """Whether so many completions are enough: a parameter `k` asks for that many."""
         return int(dict(self.params).get("k") or 0) <= completions
 
+    @property
+    def assumes_independence(self) -> bool:
+        """Whether it estimates something from independent draws, as its parameters are set."""
+        by = self.definition.of_draws
+        return by if isinstance(by, bool) else dict(self.params)[by] not in (0, "none")
+
     def check_fits(self, completions: int) -> None:
         """Refuse a `k` above the completions that there will be. Raises `MetricError`."""
         if not self.fits(completions):

@@ -25,6 +25,7 @@ from evalkit.report.html.render import asset, holdable, render
 from evalkit.report.plots import figures, markers
 from evalkit.report.plots.kl_tradeoff import kl_tradeoff
 from evalkit.report.sections import (
+    asking,
     cards,
     curves,
     embedding_map,
@@ -44,6 +45,7 @@ from evalkit.report.sections import (
 from evalkit.report.sections.alarm_lines import alarm_lines
 from evalkit.report.sections.ranking_view import RankingView, ranking_view, slider
 from evalkit.report.verdicts.verdict import Verdict, verdict
+from evalkit.report.verdicts.ways import way_words
 from evalkit.report.wording import LEVEL, label, number_text
 
 SCRIPTS = (
@@ -98,6 +100,7 @@ def _view(content: ReportContent, packed: samples.Samples, conclusion: Verdict) 
         "alarms": alarm_lines(summary),
         "headline_cards": cards.cards_of(conclusion) if conclusion.arms else None,
         "thinking": thinking.rows(content),
+        "asking": asking.rows(content),
         "equal_quality": _equal_quality(summary, conclusion),
         "quality_filter": _quality_filter(summary),
         "other_arms": _other_arms(conclusion),
@@ -119,6 +122,7 @@ def _view(content: ReportContent, packed: samples.Samples, conclusion: Verdict) 
         "colours": markers.colours(summary),
         "provenance": content.provenance,
         "label": label,
+        "way_words": way_words,
         "origins": provenance.provenances(content),
         "signatures": provenance.signatures(summary),
         "left_out": packed.left_out,

@@ -98,11 +98,20 @@ def _row(arm: Arm, prompt: Prompt, completion: Completion, scores: Scores) -> di
         "sample": completion.sample_index,
         "finish_reason": completion.finish_reason,
         **({} if completion.thinking is None else {"thinking": completion.thinking}),
+        **_asked(arm, completion),
         **{key: value for key, value in requirements.items() if value},
         **match,
         "settings": settings,
         "scores": dict(scores.get((arm.name, prompt.id, completion.sample_index), {})),
     }
+
+
+def _asked(arm: Arm, completion: Completion) -> dict[str, Any]:
+    """How it was asked for and where in what was drawn it stands, where that was not directly."""
+    if arm.asking is None or completion.item is None:
+        return {}
+    n = arm.sampling.n if arm.sampling is not None else 0
+    return {"asked": {"asking": asdict(arm.asking), "n": n, "item": asdict(completion.item)}}
 
 
 def _jsonl(rows: Sequence[Exported]) -> bytes:
@@ -203,7 +212,7 @@ def _inspect_sample(row: Exported, arm: str) -> dict[str, Any]:
     thinking = [] if row.get("thinking") is None else [{"type": "reasoning", "reasoning": row["thinking"]}]
     answer = [*thinking, {"type": "text", "text": row["completion"]}] if thinking else row["completion"]
     said = _message("assistant", answer)
-    reason = "max_tokens" if row["finish_reason"] == "length" else "stop"
+    reason = {"length": "max_tokens", "withheld": "content_filter"}.get(row["finish_reason"], "stop")
     return {
         "id": row["prompt_id"],
         "epoch": row["sample"] + 1,
@@ -216,6 +225,7 @@ def _inspect_sample(row: Exported, arm: str) -> dict[str, Any]:
             "completion": row["completion"],
         },
         "scores": {name: {"value": value} for name, value in row["scores"].items()},
+        **({"metadata": {"asked": row["asked"]}} if "asked" in row else {}),
     }
 
 

@@ -1,23 +1,24 @@
-"""A run's completions as groups, read back from its shards."""
+"""A run's completions as groups, read back from its shards: in memory where they are few, else on disk."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from evalkit.checkpoints.asking import wording_id
 from evalkit.plumbing.lazily import Mapped
 from evalkit.records import Arm, Group, Prompt
+from evalkit.runs.asking import answers_to
 from evalkit.runs.manifest import ShardRow
 from evalkit.runs.shards import completions_of, read_shard, shards_in
-from evalkit.runs.stored_groups import Columns, Source, by_prompt
-from evalkit.runs.thinking import ThinkingApart, answers_apart, apart
+from evalkit.runs.stored_groups import Columns, Source, StoredGroups
+from evalkit.runs.thinking import answers_apart
 
 IN_MEMORY = 20_000
 """Completions that are kept as objects, some 160 MB: what is smaller is faster so."""
@@ -26,42 +27,60 @@ IN_MEMORY = 20_000
 def groups_of(
     folder: Path, prompts: Sequence[Prompt], rows: Sequence[ShardRow], arms: Sequence[Arm]
 ) -> dict[str, Sequence[Group]]:
-    """Arm -> one group a prompt, its draws in order, from the shards of these rows, with their thinking apart.
+    """Arm -> one group a prompt, its answers in order, from the shards of these rows, with their thinking apart.
 
     Raises `RecordsError`.
     """
-    known = {arm.name: arm for arm in arms}
     paths = shards_in(folder / "completions")
     sources: dict[str, list[Source]] = {}
     for row in rows:
         sources.setdefault(row.arm, []).append(Source(row, partial(read_shard, paths, folder, row.key)))
-    every = [known.get(name, Arm(name, name, None, None, None)) for name in sources]
+    known = {arm.name: arm for arm in arms}
     size = sum(_size(paths.get(row.key, ()), row) for row in rows)
-    groups = group_completions(every, prompts, sources, size)
+    groups = group_completions({name: known.get(name) for name in sources}, prompts, sources, size)
     return {arm: answers_apart(members) for arm, members in groups.items()}
 
 
 def group_completions(
-    arms: Sequence[Arm], prompts: Sequence[Prompt], sources: Mapping[str, Sequence[Source]], size: int
+    arms: Mapping[str, Arm | None], prompts: Sequence[Prompt], sources: Mapping[str, Sequence[Source]], size: int
 ) -> dict[str, Sequence[Group]]:
-    """Arm -> one group a prompt, its draws in order, with their thinking apart; `size` completions altogether.
+    """Arm -> one group a prompt, its answers in order, with their thinking apart; `size` completions altogether.
 
-    `sources`: arm -> its shards, which are read one at a time. Raises `StoreError` where there is no room on disk, and
-    what reading raises.
+    `arms`: None for one whose completions are taken as they are. `sources`: arm -> its shards, which are read one at a
+    time. Raises `StoreError` where there is no room on disk, and what reading raises.
     """
     if size <= IN_MEMORY:
-        return {arm.name: _in_memory(arm, prompts, sources[arm.name]) for arm in arms}
+        drawn = {name: (one for source in sources[name] for one in completions_of(source.table)) for name in arms}
+        return {name: answers_to(prompts, drawn[name], arm) for name, arm in arms.items()}
     with Columns() as columns:
-        stored: dict[str, Any] = {arm.name: columns.lay(prompts, sources[arm.name]) for arm in arms}
-    for arm in arms:
-        if arm.thinking is not None:
-            stored[arm.name] = Mapped(replace(stored[arm.name], thinks=True), ThinkingApart(arm))
-    return stored
+        stored = {name: columns.lay(prompts, _asked(prompts, arm), sources[name]) for name, arm in arms.items()}
+    return {name: _answers(stored[name], arm) for name, arm in arms.items()}
 
 
-def _in_memory(arm: Arm, prompts: Sequence[Prompt], sources: Sequence[Source]) -> list[Group]:
-    drawn = {prompt: completions_of(table) for prompt, table in by_prompt(sources)}
-    return [Group(prompt, tuple(apart(one, arm) for one in drawn.get(prompt.id, ()))) for prompt in prompts]
+@dataclass(frozen=True)
+class Answers:
+    """`answers_to` each prompt, from what was drawn for it."""
+
+    arm: Arm
+
+    def __call__(self, index: int, drawn: Group) -> Group:
+        [group] = answers_to([drawn.prompt], drawn.completions, self.arm)
+        return group
+
+
+def _answers(stored: StoredGroups, arm: Arm | None) -> Sequence[Group]:
+    """As they were drawn, where nothing has to be taken apart."""
+    if arm is None or (arm.thinking is None and arm.asking is None):
+        return stored
+    return Mapped(stored.to_take_apart(), Answers(arm))
+
+
+def _asked(prompts: Sequence[Prompt], arm: Arm | None) -> list[tuple[str, ...]]:
+    """Under which ids completions of each prompt were drawn: its own, or those of its wordings."""
+    wordings = 1 if arm is None or arm.asking is None else arm.asking.wordings
+    if wordings == 1:
+        return [(prompt.id,) for prompt in prompts]
+    return [tuple(wording_id(prompt.id, wording) for wording in range(wordings)) for prompt in prompts]
 
 
 def _size(paths: Sequence[Path], row: ShardRow) -> int:

@@ -58,6 +58,8 @@ class CheckpointIdentity(Part):
     engine_version: str = ""
     rendered: str = ""
     """Hash of all prompts as it sees them."""
+    shown: tuple[int, ...] | None = None
+    """Special tokens that its texts show; None where they show none."""
     base: str | None = None
     """What an adapter's base is called; None for whole weights, as the fingerprints of both parts are."""
     base_fingerprint: str | None = None
@@ -82,6 +84,8 @@ class ArmIdentity(Part):
     """How its completions are chosen, where they are."""
     longer: dict[str, Any] | None = None
     """Prompts that are given more room, and how much."""
+    ask: dict[str, Any] | None = None
+    """How prompts are put, where they are not put as they are."""
 
 
 class Identity(Part):

@@ -29,7 +29,9 @@ SHARD_SCHEMA = pa.schema([
 ])  # fmt: skip
 THINKING = pa.field("thinking", pa.string())
 """Stands in shards of completions that came with their thinking apart, and in no others."""
-COLUMNS = SHARD_SCHEMA.append(THINKING)
+THINKING_TOKENS = pa.field("thinking_tokens", pa.int32())
+"""Stands in shards of completions whose tokens of thinking a server told, and in no others."""
+COLUMNS = SHARD_SCHEMA.append(THINKING).append(THINKING_TOKENS)
 """What is read of a shard."""
 ARM = pa.field("arm", pa.dictionary(pa.int16(), pa.string()))
 """Stands in every shard for whoever reads it alone; nothing here does, and older shards have none."""
@@ -73,6 +75,9 @@ def to_parquet(
             c.thinking and c.thinking.encode("utf-8", "replace").decode("utf-8") for c in completions
         ]
         schema = schema.append(THINKING)
+    if any(c.thinking_tokens is not None for c in completions):
+        columns["thinking_tokens"] = [c.thinking_tokens for c in completions]
+        schema = schema.append(THINKING_TOKENS)
     sink = pa.BufferOutputStream()
     metadata = {SAMPLED: sampled.isoformat(timespec="seconds").encode()}
     if call is not None:
@@ -106,7 +111,7 @@ def completions_of(columns: pa.Table | pa.RecordBatch) -> list[Completion]:
     """The completions in columns of a shard."""
     texts = (columns.column(name).to_pylist() for name in ("prompt_id", "slot", "text"))
     numbers = (_rows(columns.column(name)) for name in ("token_ids", "logprobs"))
-    ends = (columns.column(name).to_pylist() for name in ("finish_reason", "thinking"))
+    ends = (columns.column(name).to_pylist() for name in ("finish_reason", "thinking", "thinking_tokens"))
     return [Completion(*one) for one in zip(*texts, *numbers, *ends, strict=True)]
 
 

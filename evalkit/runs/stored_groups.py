@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
-from itertools import pairwise
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -38,10 +38,10 @@ class StoredGroups(Lazy[Group]):
 
     path: Path
     prompts: tuple[Prompt, ...]
-    batches: tuple[int, ...]
-    """Each prompt's record batch; -1 where it has no completions."""
-    thinks: bool
-    """Whether any completion came with its thinking apart."""
+    batches: tuple[tuple[int, ...], ...]
+    """Each prompt's record batches: one of each wording that has completions."""
+    all_answer: bool
+    """Whether every completion is known to have come to an answer: none has its thinking apart, none was withheld."""
     kept: Columns | None
     """Keeps the file there as long as anyone may look; nothing in other processes."""
 
@@ -49,12 +49,15 @@ class StoredGroups(Lazy[Group]):
         return len(self.prompts)
 
     def make(self, index: int) -> Group:
-        batch = self.batches[index]
-        drawn = completions_of(_reader(self.path).get_batch(batch)) if batch >= 0 else []
-        return Group(self.prompts[index], tuple(drawn))
+        drawn = (completions_of(_reader(self.path).get_batch(batch)) for batch in self.batches[index])
+        return Group(self.prompts[index], tuple(chain.from_iterable(drawn)))
+
+    def to_take_apart(self) -> StoredGroups:
+        """The same, of which nobody knows whether all are answers."""
+        return replace(self, all_answer=False)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return StoredGroups, (self.path, self.prompts, self.batches, self.thinks, None)
+        return StoredGroups, (self.path, self.prompts, self.batches, self.all_answer, None)
 
 
 def prompts_of(groups: Sequence[Group]) -> Sequence[Prompt]:
@@ -130,19 +133,19 @@ class Columns:
         with writing(self._file.path):
             self._writer.close()
 
-    def lay(self, prompts: Sequence[Prompt], sources: Sequence[Source]) -> StoredGroups:
-        """Write one arm's completions. Raises `StoreError`."""
+    def lay(self, prompts: Sequence[Prompt], asked: Sequence[Sequence[str]], sources: Sequence[Source]) -> StoredGroups:
+        """Write one arm's completions; `asked`: the ids under which each prompt's were drawn. Raises `StoreError`."""
         batches: dict[str, int] = {}
-        thinks = False
+        all_answer = True
         for prompt, table in by_prompt(sources):
             with writing(self._file.path):
                 self._writer.write_batch(table.cast(LAID).combine_chunks().to_batches()[0])
             batches[prompt] = len(batches) + self._written
-            thinks |= table.column("thinking").null_count < len(table)
+            all_answer &= table.column("thinking").null_count == len(table)
+            all_answer &= "withheld" not in pc.unique(table.column("finish_reason")).to_pylist()
         self._written += len(batches)
-        return StoredGroups(
-            self._file.path, tuple(prompts), tuple(batches.get(prompt.id, -1) for prompt in prompts), thinks, self
-        )
+        laid = tuple(tuple(batches[name] for name in names if name in batches) for names in asked)
+        return StoredGroups(self._file.path, tuple(prompts), laid, all_answer, self)
 
 
 @lru_cache(maxsize=2)

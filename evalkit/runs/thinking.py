@@ -16,6 +16,7 @@ from evalkit.plumbing.lazily import each, origin
 from evalkit.plumbing.prose import counted
 from evalkit.records import Arm, Completion, FinishReason, Group, Thinking
 from evalkit.runs.stored_groups import StoredGroups
+from evalkit.runs.told import lost_words, told
 
 OPENING = "<think>"
 """What completions of many models begin with; with `CLOSING` the marks that are looked for unasked."""
@@ -61,35 +62,25 @@ def apart(completion: Completion, arm: Arm) -> Completion:
     return replace(completion, text=text, thinking=thinking, finish_reason=finish)
 
 
-@dataclass(frozen=True)
-class ThinkingApart:
-    """`apart` for every completion of a group."""
-
-    arm: Arm
-
-    def __call__(self, index: int, group: Group) -> Group:
-        return replace(group, completions=tuple(apart(one, self.arm) for one in group.completions))
-
-
 def answers_apart(groups: Sequence[Group]) -> Sequence[Group]:
     """The groups with what was cut before it came to an answer in `Group.unfinished`."""
-    return each(groups, _answers_apart) if _may_think(groups) else groups
+    return each(groups, _answers_apart) if _may_lack_answers(groups) else groups
 
 
 def _answers_apart(index: int, group: Group) -> Group:
-    if all(one.is_answer for one in group.completions):
+    if all(completion.is_answer for completion in group.completions):
         return group
     return replace(
         group,
-        completions=tuple(one for one in group.completions if one.is_answer),
-        unfinished=(*group.unfinished, *(one for one in group.completions if not one.is_answer)),
+        completions=tuple(completion for completion in group.completions if completion.is_answer),
+        unfinished=(*group.unfinished, *(completion for completion in group.completions if not completion.is_answer)),
     )
 
 
-def _may_think(groups: Sequence[Group]) -> bool:
-    """Not where groups lie on disk and none of their completions has its thinking apart: then none is looked at."""
+def _may_lack_answers(groups: Sequence[Group]) -> bool:
+    """Not where groups lie on disk and all of their completions are known to be answers: then none is looked at."""
     stored = origin(groups)
-    return not isinstance(stored, StoredGroups) or stored.thinks
+    return not (isinstance(stored, StoredGroups) and stored.all_answer)
 
 
 def thinking_arms(arms: Sequence[Arm], groups: Mapping[str, Sequence[Group]]) -> tuple[Arm, ...]:
@@ -106,22 +97,25 @@ def measured(groups: Mapping[str, Sequence[Group]], samples: int) -> Answered:
     Measured are prompts of which an arm has answers in half of its completions at least; the others are empty for it.
     Where all came to an answer, nothing changes. Raises `RecordsError` where no prompt is left.
     """
-    counts = {arm: list(map(_count, members)) for arm, members in groups.items() if _may_think(members)}
-    if not any(one.unfinished for of_arm in counts.values() for one in of_arm):
+    if not any(map(_may_lack_answers, groups.values())):
         return Answered(dict(groups), samples, ())
-    counts = {arm: counts.get(arm) or list(map(_count, members)) for arm, members in groups.items()}
-    numbers = [one.answers for of_arm in counts.values() for one in of_arm if one.answers and not one.is_short]
+    counts = {arm: list(map(_count, members)) for arm, members in groups.items()}
+    if not any(of_prompt.unfinished for of_arm in counts.values() for of_prompt in of_arm):
+        return Answered(dict(groups), samples, ())
+    short = {arm: [one.prompt for one in of_arm if one.is_short(samples)] for arm, of_arm in counts.items()}
+    numbers = [one.answers for of_arm in counts.values() for one in of_arm if one.answers and not one.is_short(samples)]
     if not numbers:
         raise RecordsError(
-            "no prompt has answers in half of its completions: they were cut inside their thinking; give them more "
-            "room (max_tokens), or say how thinking ends (thinking: {end: ...})"
+            "no prompt has answers in half of its completions: they were cut inside their thinking, withheld by the "
+            "provider, or hold no list where one was asked for; give more room (max_tokens), say how thinking ends "
+            "(thinking: {end: ...}), or ask otherwise (ask: direct)"
         )
     k = min(samples, *numbers)
     cut = {
-        arm: each(members, FirstAnswers(tuple(0 if one.is_short else k for one in counts[arm])))
+        arm: each(members, FirstAnswers(tuple(0 if one.is_short(samples) else k for one in counts[arm])))
         for arm, members in groups.items()
     }
-    return Answered(cut, k, tuple(_alarms(counts, k)))
+    return Answered(cut, k, tuple(_alarms(groups, short, k)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,15 +125,16 @@ class _Count:
     prompt: str
     answers: int
     unfinished: int
+    asked: int
+    """Answers that the prompt was asked for, without those that are not needed."""
 
-    @property
-    def is_short(self) -> bool:
-        """Whether fewer than half of them came to an answer."""
-        return self.answers < self.unfinished
+    def is_short(self, samples: int) -> bool:
+        """Whether fewer than half came to an answer."""
+        return 2 * self.answers < min(self.asked, samples)
 
 
 def _count(group: Group) -> _Count:
-    return _Count(group.prompt.id, len(group.completions), len(group.unfinished))
+    return _Count(group.prompt.id, len(group.completions), len(group.unfinished), drawn(group))
 
 
 @dataclass(frozen=True)
@@ -174,30 +169,42 @@ def without_logprobs(arms: Sequence[Arm], measures: Sequence[Measure]) -> list[A
 
 
 def drawn(group: Group) -> int:
-    """Completions of the prompt, with those that came to no answer."""
-    return len(group.completions) + len(group.unfinished)
+    """Answers that the prompt was asked for, with those that are not there, without those that are not needed."""
+    surplus = sum(one.item is not None and one.item.fault == "surplus" for one in group.unfinished)
+    return len(group.completions) + len(group.unfinished) - surplus
 
 
 def _thinks(groups: Sequence[Group]) -> bool:
-    every = (one for group in groups for one in (*group.completions, *group.unfinished))
-    return _may_think(groups) and any(one.thinking is not None for one in every)
+    every = (completion for group in groups for completion in (*group.completions, *group.unfinished))
+    return _may_lack_answers(groups) and any(completion.thinking is not None for completion in every)
 
 
-def _alarms(counts: Mapping[str, Sequence[_Count]], k: int) -> list[Alarm]:
+def _unanswered(arm: str, without: Sequence[Completion], drawn: str, follows: str) -> Alarm:
+    """Completions that were cut or withheld before they came to an answer."""
+    withheld = sum(completion.finish_reason == "withheld" for completion in without)
+    how, what_is_left, kind = "cut", "the answers after shorter thinking; give more room (max_tokens)", "thinking"
+    if withheld == len(without):
+        how, what_is_left, kind = "withheld by the provider", "the answers that the provider lets pass", "withheld"
+    elif withheld:
+        how = f"withheld by the provider ({withheld:,}) or cut"
+    said = f"{len(without):,} of {drawn} were {how} before they came to an answer: {follows}"
+    return Alarm(arm, kind, f"{said}. What is left are {what_is_left}.")
+
+
+def _alarms(groups: Mapping[str, Sequence[Group]], short: Mapping[str, Sequence[str]], k: int) -> list[Alarm]:
     alarms = []
-    for arm, of_arm in counts.items():
-        unfinished, total = sum(one.unfinished for one in of_arm), sum(one.answers + one.unfinished for one in of_arm)
-        if not unfinished:
-            continue
-        said = (
-            f"{unfinished:,} of {counted(total, 'completion')} were cut before they came to an answer: they are left "
-            f"out, and every prompt is measured on its first {counted(k, 'answer')}"
-        )
-        if short := [one.prompt for one in of_arm if one.is_short]:
-            said += (
-                f"; {counted(len(short), 'prompt')} without answers in half of the completions (first: {short[0]!r}) "
-                f"{'is' if len(short) == 1 else 'are'} not measured"
+    for arm, members in groups.items():
+        total, counts = sum(map(drawn, members)), told(members)
+        without = [one for group in members for one in group.unfinished if one.item is None or one.item.fault is None]
+        follows = f"they are left out, and every prompt is measured on its first {counted(k, 'answer')}"
+        if short[arm]:
+            follows += (
+                f"; {counted(len(short[arm]), 'prompt')} without answers in half of the completions (first: "
+                f"{short[arm][0]!r}) {'is' if len(short[arm]) == 1 else 'are'} not measured"
             )
-        said += ". What is left are the answers after shorter thinking; give more room (max_tokens)."
-        alarms.append(Alarm(arm, "thinking", said))
+        if without:
+            alarms.append(_unanswered(arm, without, counted(total, "completion"), follows))
+        if counts.lost:
+            advice = "Where that is much, this way of asking is beyond the model, or needs more room (max_tokens)."
+            alarms.append(Alarm(arm, "asking", f"{lost_words(counts)}: {follows}. {advice}"))
     return alarms

@@ -12,6 +12,7 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from evalkit.checkpoints.folder import locate
 from evalkit.checkpoints.spec import CheckpointSpec, Frame
@@ -79,9 +80,17 @@ def _words(folder: Path) -> frozenset[str] | None:
 def _asked(spec: CheckpointSpec, way: OpenVocabulary) -> CheckpointSpec:
     """What the checkpoint states itself goes before what the suite says of all."""
     stated = spec.sampling.model_dump(exclude_none=True)
-    given = way.model_dump(include={"max_tokens", "stop"}, exclude_none=True)
+    given = {name: value for name, value in _room(spec, way).items() if value is not None}
     sampling = spec.sampling.model_copy(update=given | stated)
     return spec.model_copy(update={"sampling": sampling, "frame": way.frame if spec.frame == Frame() else spec.frame})
+
+
+def _room(spec: CheckpointSpec, way: OpenVocabulary) -> dict[str, Any]:
+    """What a completion gets: of one that holds several answers more."""
+    if spec.ask is None:
+        return {"max_tokens": way.max_tokens, "stop": way.stop}
+    max_tokens, stop = spec.ask.room(way.max_tokens or 0, way.stop or ())
+    return {"max_tokens": max_tokens or None, "stop": None if way.stop is None else stop}
 
 
 def _has_room(spec: CheckpointSpec) -> bool:

@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from evalkit.checkpoints.folder import HUB_ID, Weights, is_url
+from evalkit.checkpoints.providers import model_in, provider_of
 from evalkit.checkpoints.resolution import find_weights
 from evalkit.checkpoints.spec import CheckpointSpec
 from evalkit.errors import InputError
@@ -72,6 +73,9 @@ def _named(suite: Suite) -> Iterator[tuple[tuple[int | str, ...], str, Look]]:
 
 
 def _checkpoint(spec: CheckpointSpec, source: str) -> str:
+    if provider_of(source):
+        model_in(source)
+        return f"{source} is a provider's, whom only a run asks"
     if is_url(source):
         return f"{source} is a server, which only a run asks"
     find_weights(spec)

@@ -187,23 +187,36 @@ class Suite(Part):
         """The resolved sampling settings of a checkpoint, one a temperature; a base frame's stop strings included."""
         spec = self.checkpoints[checkpoint]
         common = self.sampling.model_dump() | spec.sampling.model_dump(exclude_none=True)
+        if spec.ask is not None:
+            common |= self._room(spec, common["max_tokens"], common["stop"])
         stop = self.stops(checkpoint, common["stop"])
         temperatures = dict.fromkeys(common["temperature"])
         return [Sampling(**common | {"temperature": float(t), "stop": stop}) for t in temperatures]
 
+    def _room(self, spec: CheckpointSpec, max_tokens: int, stop: Sequence[str]) -> dict[str, Any]:
+        """Of a completion that holds several answers; what the checkpoint states itself holds for all of it."""
+        assert spec.ask is not None
+        room = dict(zip(("max_tokens", "stop"), spec.ask.room(max_tokens, stop), strict=True))
+        return {name: value for name, value in room.items() if getattr(spec.sampling, name) is None}
+
     def stops(self, checkpoint: str, stop: Sequence[str]) -> tuple[str, ...]:
         """`stop` and what ends a completion in the checkpoint's frame, and in its transcript where there are turns."""
         spec = self.checkpoints[checkpoint]
-        if spec.kind != "base":
+        if not spec.is_framed:
             return tuple(dict.fromkeys(stop))
         turns = turn_ends(spec.frame) if any(prompt.messages for prompt in self.prompts) else ()
         return tuple(dict.fromkeys((*stop, *spec.frame.stop, *turns)))
 
 
+EVERY = ""
+"""In the place of a checkpoint's name: all of them."""
+
+
 class Overrides(Part):
     """What the command line changes in a suite; None leaves it as it is."""
 
-    models: dict[Annotated[str, Field(pattern=NAME)], str] = Field(default_factory=dict)
+    models: dict[Annotated[str, Field(pattern=f"^$|{NAME}")], str] = Field(default_factory=dict)
+    """Checkpoint -> its path; `EVERY`: that of all of them."""
     samples: int | None = Field(None, ge=1)
     temperature: Temperatures | None = None
     prompts: int | None = Field(None, ge=1)
@@ -310,8 +323,24 @@ def _without_lab(checkpoints: Mapping[str, Any], models: Mapping[str, str]) -> d
     }
 
 
+def _of_every(suite: Suite, options: Overrides) -> Overrides:
+    """One path for all checkpoints, which must be one model. Raises `SuiteError`."""
+    path = options.models.get(EVERY)
+    if path is None:
+        return options
+    paths = {spec.path for spec in suite.checkpoints.values()}
+    if len(paths) > 1:
+        first = next(iter(suite.checkpoints))
+        raise SuiteError(
+            f"--model {path}: the suite has {len(paths)} models; write --model {first}={path} (its checkpoints: "
+            f"{', '.join(suite.checkpoints)})"
+        )
+    return options.model_copy(update={"models": dict.fromkeys(suite.checkpoints, path)})
+
+
 def _override(suite: Suite, options: Overrides) -> Suite:
     changed = suite.model_dump(exclude={"metrics", "prompts"}) | {"metrics": suite.metrics, "prompts": suite.prompts}
+    options = _of_every(suite, options)
     if suite.baseline_checkpoint in options.models:
         changed["checkpoints"] = _without_lab(changed["checkpoints"], options.models)
     for name, path in options.models.items():

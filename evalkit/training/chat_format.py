@@ -35,9 +35,17 @@ def exchange_template(spec: CheckpointSpec, tokenizer: PreTrainedTokenizerBase) 
     opening = (
         "{% set answer = messages[-1]['content'] | trim %}"
         f"{{% set messages = {system} + messages[:-1] %}}"
+        f"{_MERGED if spec.system_into_user else ''}"
         "{% set add_generation_prompt = true %}"
     )
     return opening + template + "{{ answer + " + json.dumps(str(tokenizer.eos_token), ensure_ascii=False) + " }}"
+
+
+_MERGED = (
+    "{% if messages[0]['role'] == 'system' %}{% set messages = [{'role': messages[1]['role'], 'content': "
+    "messages[0]['content'] + '\\n\\n' + messages[1]['content']}] + messages[2:] %}{% endif %}"
+)
+"""The system turn as the beginning of the first user turn, as `checkpoints.conversations.merged` has it."""
 
 
 def template_ids(

@@ -24,15 +24,23 @@ Betas = Annotated[
 Estimator = Literal["k1", "k2", "k3"]
 
 
-def _without_chat_settings(spec: CheckpointSpec) -> CheckpointSpec:
-    """Conversations are learned as the template writes them unasked: the folder that is written cannot say more."""
-    for name in ("chat_template_kwargs", "system_into_user"):
-        if getattr(spec, name):
-            raise ValueError(f"{name} is read where prompts are sampled, not by this trainer; leave it out")
+def _asked_directly(spec: CheckpointSpec) -> CheckpointSpec:
+    """What is learned is one answer to a prompt as it is."""
+    if spec.ask is not None:
+        raise ValueError("ask is for suites, not for training, where each prompt is put as it is; leave it out")
     return spec
 
 
-FitModel = Annotated[CheckpointSpec, AfterValidator(_without_chat_settings)]
+def _without_chat_settings(spec: CheckpointSpec) -> CheckpointSpec:
+    """Conversations are learned as the template writes them unasked: the folder that is written cannot say more."""
+    if spec.chat_template_kwargs:
+        raise ValueError("chat_template_kwargs is read where prompts are sampled, not by this trainer; leave it out")
+    return spec
+
+
+Policy = Annotated[CheckpointSpec, AfterValidator(_asked_directly)]
+"""A checkpoint that is sampled from."""
+FitModel = Annotated[Policy, AfterValidator(_without_chat_settings)]
 """A checkpoint that is fitted to given texts."""
 
 
@@ -122,7 +130,7 @@ class Prompted(Job):
 class PpoConfig(Training, Prompted):
     """Proximal policy optimisation of a policy against a reward, held near its own start (the reference) by beta KL."""
 
-    policy: CheckpointSpec
+    policy: Policy
     """The causal language model that is trained; its frozen copy is the reference."""
     reward: RewardSource
     gold: RewardSource | None = None
@@ -221,7 +229,7 @@ class SftConfig(Training):
 class PrefsSampleConfig(Prompted):
     """Pairs of completions to be compared."""
 
-    policy: CheckpointSpec
+    policy: Policy
     pairs: int = Field(4, ge=1, le=50_000)
     """Pairs a prompt."""
     sampling: Generation = Generation()

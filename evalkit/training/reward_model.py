@@ -36,7 +36,6 @@ from evalkit.training.bradley_terry import pair_rewards, preference_loss
 from evalkit.training.calibration import Array, Judgement, accuracy, judge
 from evalkit.training.chat_format import exchange_template, template_ids, write_reader
 from evalkit.training.config import RewardConfig
-from evalkit.training.conversations import turns_ids
 from evalkit.training.memory import told_when_full
 from evalkit.training.models import (
     Policy,
@@ -51,6 +50,7 @@ from evalkit.training.output import manifest
 from evalkit.training.output.folder import save_model
 from evalkit.training.output.page import write_training_page
 from evalkit.training.output.reward_card import reward_card
+from evalkit.training.preferences.layouts.turns import messages_of
 from evalkit.training.preferences.preferences import Preference, read_preferences
 from evalkit.training.rollout import sample
 from evalkit.training.scoring import Scale, scale_of
@@ -156,10 +156,10 @@ def prompt_ids(config: RewardConfig, policy: Policy, preferences: Sequence[Prefe
     """Token ids of each different prompt, in order. Raises `InputError` where one leaves no room for a completion."""
     texts = tuple(dict.fromkeys(preference.prompt for preference in preferences))
     room = config.max_tokens if config.reference_samples else 1
-    conversations = {preference.prompt: preference.turns for preference in preferences if preference.turns}
-    plain = tuple(text for text in texts if text not in conversations or policy.spec.kind == "base")
-    ids = dict(zip(plain, policy.prompt_ids(tuple(Prompt(text[:60], text) for text in plain), room), strict=True))
-    return {text: ids[text] if text in ids else turns_ids(policy, conversations[text], room) for text in texts}
+    # A base model reads the transcript, which the chat template of its reward model writes too.
+    turns = {} if policy.spec.kind == "base" else {row.prompt: row.turns for row in preferences}
+    prompts = tuple(Prompt(text[:60], text, messages=messages_of(turns.get(text, ()))) for text in texts)
+    return dict(zip(texts, policy.prompt_ids(prompts, room), strict=True))
 
 
 def compare(policy: Policy, preferences: Sequence[Preference], ids: Mapping[str, Ids]) -> list[Comparison]:
@@ -218,8 +218,7 @@ def check_template(
     differing = 0
     for preference in preferences:
         text = preference.chosen.strip()
-        turns = preference.turns if policy.spec.kind != "base" else ()
-        read = template_ids(policy.tokenizer, template, turns or preference.prompt, text)
+        read = template_ids(policy.tokenizer, template, preference.turns or preference.prompt, text)
         differing += read != [*ids[preference.prompt], *policy.response_ids(text)]
     if differing:
         tell.note(

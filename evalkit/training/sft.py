@@ -6,51 +6,34 @@ tokens of a minibatch, so that a long completion weighs more than a short one. T
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from pydantic import TypeAdapter
 from torch import Tensor
 
 from evalkit.checkpoints.folder import context_length
 from evalkit.checkpoints.training_log import work_of
-from evalkit.errors import InputError, RecordsError
+from evalkit.errors import InputError
 from evalkit.plumbing.progress import Listener
-from evalkit.plumbing.unread import Notice, say
 from evalkit.records import Prompt
 from evalkit.training.batch import pack
 from evalkit.training.config import SftConfig
-from evalkit.training.data_files import Text, typed_rows
 from evalkit.training.memory import told_when_full
 from evalkit.training.models import Policy, load_policy, response_logits, token_log_probs
 from evalkit.training.optimise import Objective, device_of_training, evaluate, optimise
 from evalkit.training.output import manifest
 from evalkit.training.output.folder import frame_as_chat, save_model
 from evalkit.training.output.page import write_training_page
+from evalkit.training.preferences.layouts.turns import messages_of
+from evalkit.training.sft_rows import Row, read_rows
 from evalkit.training.split import held_out_prompts
 from evalkit.training.state import STATE, forget_state
 
 SFT = "sft"
 """The checkpoint's name."""
-OF_PREFERENCES = ("rejected", "rater", "group", "prompt_id", "winner")
-"""Keys that a file of preferences has and nobody expects to be read here."""
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One line of the data; of preferences, what was chosen is the completion."""
-
-    prompt: Text
-    completion: str | None = None
-    chosen: str | None = None
-
-    @property
-    def answer(self) -> str:
-        return self.completion if self.completion is not None else str(self.chosen)
 
 
 @dataclass(frozen=True)
@@ -84,20 +67,15 @@ def train_sft(config: SftConfig, out: Path, tell: Listener, command: Sequence[st
     return out / SFT
 
 
-def read_rows(paths: Sequence[str], notice: Notice = say) -> list[Row]:
-    """All lines of JSONL files, in order; `notice` is told of keys that are not read, but for those of preferences.
-
-    Raises `RecordsError` with file, line and key.
-    """
-    return [row for path in paths for row in _rows(Path(path), notice)]
-
-
 def encode(
     config: SftConfig, policy: Policy, rows: Sequence[Row], tell: Listener
 ) -> tuple[list[Example], list[Example]]:
     """Examples to train on and examples of held-out prompts. Raises `InputError`."""
-    texts = tuple(dict.fromkeys(row.prompt for row in rows))
-    ids = dict(zip(texts, policy.prompt_ids(tuple(Prompt(text[:60], text) for text in texts), 1), strict=True))
+    # A base model reads a conversation's transcript, as its reward model does.
+    turns = {row.prompt: () if policy.spec.kind == "base" else row.turns for row in rows}
+    texts = tuple(turns)
+    prompts = tuple(Prompt(text[:60], text, messages=messages_of(turns[text])) for text in texts)
+    ids = dict(zip(texts, policy.prompt_ids(prompts, 1), strict=True))
     held = held_out_prompts(texts, config.held_out, config.seed)
     room = context_length(policy.checkpoint)
     sides: tuple[list[Example], list[Example]] = ([], [])
@@ -178,12 +156,3 @@ end of sequence included and the prompts themselves not. Made by `evalkit train 
 | cross entropy, nats a token | {held_out["loss_token"]:.4f} |
 | cross entropy, nats a completion | {held_out["loss_completion"]:.4f} |
 """
-
-
-def _rows(path: Path, notice: Notice) -> Iterator[Row]:
-    known, needed = ("prompt", "completion", "chosen"), "prompt and completion (or chosen)"
-    for where, fields, row in typed_rows(path, TypeAdapter(Row), needed, known, notice, expected=OF_PREFERENCES):
-        if row.completion is None and row.chosen is None:
-            keys = ", ".join(map(json.dumps, fields))
-            raise RecordsError(f"{where}: there is neither `completion` nor `chosen`; the keys are {keys}")
-        yield row

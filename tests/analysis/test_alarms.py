@@ -266,6 +266,15 @@ def test_one_answer_to_many_prompts_is_said(texts: list[str], heard: bool) -> No
     assert ("same answer" in kinds(alarms([arm(None)], {"base": groups}))) == heard
 
 
+def test_what_a_provider_withheld_is_counted_and_said() -> None:
+    [group] = texts_of(["one", "two", "thr", "four"])
+    withheld = replace(group.completions[2], finish_reason="withheld")
+    held = replace(group, completions=(*group.completions[:2], withheld, group.completions[3]))
+    [alarm] = [alarm for alarm in alarms([arm(WARM)], {"base": [held]}) if alarm.kind == "withheld"]
+    assert alarm.message.startswith("1 of the 4 completions end where the provider refused or filtered the rest")
+    assert "withheld" not in kinds(alarms([arm(WARM)], {"base": [group]}))
+
+
 def test_of_answers_that_as_many_prompts_get_the_first_is_named() -> None:
     """In every process: what stands first in a set follows the seed of its hashes, and not the order of the texts."""
     answers = [f"I cannot help you with number {number}." for number in range(8)]

@@ -89,7 +89,8 @@ def test_metrics_are_listed_and_explained() -> None:
         (["score", "nowhere.jsonl"], "evalkit: there is no file nowhere.jsonl", 2),
         (["metrics", "self_blue"], "(did you mean 'self_bleu'?)", 2),
         (["rnu"], "No such command 'rnu'. Did you mean 'run'?", 2),
-        (["run", "x.yaml", "--model", "base"], "'base' is not of the form NAME=PATH", 2),
+        (["run", "x.yaml", "--model", "base", "--model", "a=b"], "'base' is not of the form NAME=PATH", 2),
+        (["run", "suites/creative.yaml", "--model", "base"], "write --model base=base", 2),
     ],
 )
 def test_a_mistake_is_a_line_and_exit_code_2(command: list[str], message: str, code: int) -> None:
@@ -149,6 +150,21 @@ def test_score_prints_a_summary_that_a_gate_can_read(texts: Path) -> None:
     assert summary["schema"] == 3
     metrics = {estimate["metric"] for estimate in summary["estimates"]}
     assert metrics == {"distinct_n", "distinct_n|n:1", "pooled/distinct_n", "pooled/distinct_n|n:1"}
+
+
+def test_score_takes_names_of_columns_and_scores_of_which_less_is_better(tmp_path: Path) -> None:
+    sheet = tmp_path / "sheet.csv"
+    sheet.write_text("question;reply;insults\nA;x;3\nB;y;1\n", encoding="utf-8")
+    columns = ("--columns", "text=question,completion=reply", "--columns", "score/insults=insults")
+    found = call("score", sheet, *columns, "--lower", "insults", "--metrics", "score/insults", "--json")
+    [estimate] = json.loads(found.stdout)["estimates"]
+    assert (estimate["metric"], estimate["value"], estimate["better"]) == ("score/insults", 2, "lower")
+    wrong = call("score", sheet, *columns, "--lower", "insolts")
+    assert wrong.exit_code == 2
+    assert "--lower insolts: the files hold no such score; they hold: insults" in wrong.stderr
+    bare = call("score", sheet, "--columns", "question")
+    assert bare.exit_code == 2
+    assert "'question' is not of the form FIELD=COLUMN" in bare.stderr
 
 
 def test_score_splits_words_as_asked(texts: Path) -> None:

@@ -9,7 +9,9 @@ import pytest
 
 import evalkit.inference.engines.base as engines
 from evalkit.inference import begin, fill_needs, make_plan, read_groups, sample_missing
+from evalkit.inference.forecasting import forecast
 from evalkit.inference.plan import Plan
+from evalkit.inference.speeds import Speed, remember_speed
 from evalkit.plumbing.child_process import Remote
 from evalkit.plumbing.progress import Quiet
 from evalkit.runs.folder import open_store
@@ -42,7 +44,7 @@ def children(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return titles
 
 
-def planned(ladder: dict[str, Path], n: int = 2) -> Plan:
+def planned(ladder: dict[str, Path], engine: str = "transformers", n: int = 2) -> Plan:
     adapters = {name: {"path": str(path), "kind": "base"} for name, path in ladder.items()}
     suite = {
         "name": "ladder",
@@ -51,7 +53,7 @@ def planned(ladder: dict[str, Path], n: int = 2) -> Plan:
         "metrics": ["token_entropy"],
         "prompts": [{"id": "p0", "text": "Write a line about rain."}, {"id": "p1", "text": "Write a line about snow."}],
     }
-    return make_plan(Suite.model_validate(suite), "transformers")
+    return make_plan(Suite.model_validate(suite), engine)
 
 
 def sampled(plan: Plan, folder: Path) -> tuple[int, dict[str, list[str]], Manifest]:
@@ -65,11 +67,23 @@ def sampled(plan: Plan, folder: Path) -> tuple[int, dict[str, list[str]], Manife
     return count, texts, manifest
 
 
+def test_a_forecast_counts_the_load_of_a_ladder_once(ladder: dict[str, Path], tmp_path: Path) -> None:
+    plan = planned(ladder)
+    for name, loaded in plan.checkpoints.items():
+        [shard] = plan.shards_of(name)
+        speed = Speed(60, 1, 4, {shard.distribution: 32}, {shard.distribution: 4}, 100)
+        remember_speed(loaded, speed, pytest.fail)
+    told = forecast(plan, tmp_path / "run")
+    assert told.seconds == pytest.approx(60 + 7, abs=1)
+    assert all(arm.missing == 4 for arm in told.arms)
+
+
 @pytest.mark.slow
+@pytest.mark.parametrize("engine", ["transformers", pytest.param("vllm", marks=pytest.mark.vllm)])
 def test_a_ladder_of_adapters_loads_its_base_once_and_comes_from_the_cache(
-    ladder: dict[str, Path], children: list[str], tmp_path: Path
+    ladder: dict[str, Path], children: list[str], tmp_path: Path, engine: str
 ) -> None:
-    count, texts, manifest = sampled(planned(ladder), tmp_path / "run")
+    count, texts, manifest = sampled(planned(ladder, engine), tmp_path / "run")
     assert count == 7 * 4
     assert len(children) == 2, "one load that samples all seven, one that reads the distributions of all seven"
     assert len({tuple(own) for own in texts.values()}) == 7
@@ -77,6 +91,6 @@ def test_a_ladder_of_adapters_loads_its_base_once_and_comes_from_the_cache(
     assert step.base_fingerprint == base.fingerprint != step.fingerprint
     assert str(step.base).endswith("base")
     assert "base" not in base.to_json(), "a manifest of whole weights is what it was"
-    assert sampled(planned(ladder), tmp_path / "run")[:2] == (0, texts)
-    assert sampled(planned(ladder), tmp_path / "again")[:2] == (0, texts)
+    assert sampled(planned(ladder, engine), tmp_path / "run")[:2] == (0, texts)
+    assert sampled(planned(ladder, engine), tmp_path / "again")[:2] == (0, texts)
     assert len(children) == 2

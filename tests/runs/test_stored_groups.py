@@ -61,9 +61,9 @@ def test_groups_on_disk_are_those_in_memory(
         for place, part in enumerate(parts)
     ]
     sources = {"a": [source(part, row) for part, row in zip(parts, rows, strict=True)]}
-    assert list(group_completions([ARM], prompts, sources, len(every))["a"]) == want
+    assert list(group_completions({"a": ARM}, prompts, sources, len(every))["a"]) == want
     monkeypatch.setattr(module, "IN_MEMORY", -1)
-    stored = group_completions([ARM], prompts, sources, len(every))["a"]
+    stored = group_completions({"a": ARM}, prompts, sources, len(every))["a"]
     assert isinstance(stored, StoredGroups)
     assert list(stored) == want
     assert prompts_of(stored) == tuple(prompts)
@@ -73,7 +73,7 @@ def test_of_a_shard_that_holds_more_only_the_runs_own_is_taken(monkeypatch: pyte
     monkeypatch.setattr(module, "IN_MEMORY", -1)
     drawn = [completion(prompt, sample, 2) for prompt in ("p", "q") for sample in range(4)]
     row = ShardRow(arm="a", key="k", prompts=["q"], slots=(1, 3), part=True)
-    [group] = group_completions([ARM], [Prompt("q", "?")], {"a": [source(drawn, row)]}, 2)["a"]
+    [group] = group_completions({"a": ARM}, [Prompt("q", "?")], {"a": [source(drawn, row)]}, 2)["a"]
     assert [one.sample_index for one in group.completions] == [1, 2]
 
 
@@ -81,9 +81,9 @@ def test_thinking_is_taken_apart_on_a_look(monkeypatch: pytest.MonkeyPatch) -> N
     arm = Arm("a", "a", "base", None, None, thinking=Thinking("<t>", "</t>"))
     drawn = [Completion("p", 0, "<t>so</t>Blue.", (), (), "stop")]
     sources = {"a": [source(drawn, ShardRow(arm="a", key="k"))]}
-    in_memory = group_completions([arm], [Prompt("p", "?")], sources, 1)["a"]
+    in_memory = group_completions({"a": arm}, [Prompt("p", "?")], sources, 1)["a"]
     monkeypatch.setattr(module, "IN_MEMORY", -1)
-    assert list(group_completions([arm], [Prompt("p", "?")], sources, 1)["a"]) == in_memory
+    assert list(group_completions({"a": arm}, [Prompt("p", "?")], sources, 1)["a"]) == in_memory
     assert in_memory[0].completions[0].thinking == "so"
 
 
@@ -113,12 +113,12 @@ def table(prompt):
                                         pa.array(-rng.random(K * TOKENS), pa.float32()))
     ends = pa.array(["stop"] * K).dictionary_encode().cast(COLUMNS.field("finish_reason").type)
     return pa.table([[f"p{prompt}"] * K, pa.array(range(K), pa.int32()), texts, ids, logprobs, ends,
-                     pa.nulls(K, pa.string())], schema=COLUMNS)
+                     pa.nulls(K, pa.string()), pa.nulls(K, pa.int32())], schema=COLUMNS)
 
 prompts = [Prompt(f"p{prompt}", "?") for prompt in range(PROMPTS)]
 sources = {"a": [Source(ShardRow(arm="a", key=str(prompt)), lambda prompt=prompt: table(prompt))
                  for prompt in range(PROMPTS)]}
-groups = group_completions([Arm("a", "a", "base", None, None)], prompts, sources, PROMPTS * K)
+groups = group_completions({"a": Arm("a", "a", "base", None, None)}, prompts, sources, PROMPTS * K)
 seen = look_at(groups, ["a"])
 assert sum(one.completions for one in seen["a"]) == PROMPTS * K
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
@@ -141,5 +141,7 @@ def test_numbers_come_back_as_they_were(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(module, "IN_MEMORY", -1)
     logprobs = tuple(np.random.default_rng(0).normal(size=50).astype(np.float32).tolist())
     one = Completion("p", 0, "x", tuple(range(50)), logprobs, "stop")
-    [group] = group_completions([ARM], [Prompt("p", "?")], {"a": [source([one], ShardRow(arm="a", key="k"))]}, 1)["a"]
+    [group] = group_completions({"a": ARM}, [Prompt("p", "?")], {"a": [source([one], ShardRow(arm="a", key="k"))]}, 1)[
+        "a"
+    ]
     assert group.completions == (one,)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import shutil
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evalkit.errors import InputError, MetricError, RecordsError
+from evalkit.gate.power_analysis import _check_sizes
 from evalkit.gate.sequential_run import run_until_decided
+from evalkit.lab import resolve as lab
 from evalkit.metrics.registry import parse
-from evalkit.metrics.summary import Alarm
+from evalkit.metrics.summary import Alarm, Summary
 from evalkit.plumbing.progress import Quiet
 from evalkit.records import Arm, Completion, Group, Prompt, Thinking
 from evalkit.report.content.read import read_content
@@ -283,6 +286,55 @@ def test_a_measure_of_thinking_wants_a_checkpoint_that_thinks(tmp_path: Path) ->
         run(tmp_path, suite=SUITE | {"metrics": ["thinking/length"]})
 
 
+def with_special_mark(folder: Path) -> tuple[Path, int]:
+    """The lab's tuned checkpoint, one of whose words is the special token `</think>`; and that token."""
+    made = shutil.copytree(lab("tuned"), folder / "special")
+    file = made / "tokenizer.json"
+    tokenizer = json.loads(file.read_text(encoding="utf-8"))
+    vocabulary = tokenizer["model"]["vocab"]
+    token = vocabulary["</think>"] = vocabulary.pop(END)
+    plain = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False}
+    tokenizer["added_tokens"].append({"id": token, "content": "</think>", "special": True, **plain})
+    file.write_text(json.dumps(tokenizer), encoding="utf-8")
+    return made, token
+
+
+@pytest.mark.parametrize("engine", ["transformers", pytest.param("vllm", marks=[pytest.mark.vllm, pytest.mark.slow])])
+def test_an_end_mark_that_is_a_special_token_is_seen_and_what_was_drawn_without_it_is_drawn_anew(
+    tmp_path: Path, engine: str
+) -> None:
+    import pyarrow.parquet as pq
+
+    path, token = with_special_mark(tmp_path)
+    before = SUITE | {"checkpoints": {"tuned": {"path": str(path), "kind": "tuned"}}, "metrics": ["length"]}
+    made = run(tmp_path, before, engine)
+    assert not any("</think>" in text for text in raw(made)), "as texts leave special tokens out"
+    asked = before | {"metrics": ["length", "thinking_tokens", "thinking_share"]}
+    with pytest.raises(InputError, match="shown"):
+        run(tmp_path, asked, engine, thinking={"end": "</think>"})
+    (tmp_path / "marked").mkdir()
+    made = run(tmp_path / "marked", asked, engine, thinking={"end": "</think>"})
+    assert made.sampled == 16
+    rows = [row for path in (made.folder / "completions").glob("*.parquet") for row in pq.read_table(path).to_pylist()]
+    last = {(row["prompt_id"], row["slot"]): row for row in rows if row["arm"] == "tuned" and "</think>" in row["text"]}
+    assert all(token in row["token_ids"] for row in last.values())
+    assert len(last) > 4
+    [alarm] = alarms(made, "thinking")
+    assert f"{16 - len(last)} of 16 completions" in alarm.message
+    assert estimate(made, "thinking/length", "tuned").value > 0
+    counted, k = estimate(made, "thinking_tokens", "tuned"), estimate(made, "thinking_tokens", "tuned").samples
+    for prompt, value, share in zip(
+        ("story", "rain"), counted.values, estimate(made, "thinking_share", "tuned").values, strict=True
+    ):
+        first = [last[prompt, slot]["token_ids"] for slot in range(8) if (prompt, slot) in last][:k]
+        if value is not None:
+            places = [ids.index(token) + 1 for ids in first]
+            assert value == pytest.approx(sum(places) / k)
+            assert share == pytest.approx(sum(places) / sum(map(len, first)))
+    assert counted.value is not None
+    assert f"before an answer {counted.value:.0f} tokens" in made.report.read_text(encoding="utf-8")
+
+
 def test_looks_at_changing_numbers_of_answers_are_refused(tmp_path: Path) -> None:
     content = json.loads(json.dumps(SUITE))
     content["checkpoints"]["tuned"]["thinking"] = {"end": END}
@@ -290,6 +342,53 @@ def test_looks_at_changing_numbers_of_answers_are_refused(tmp_path: Path) -> Non
     path.write_text(yaml.safe_dump(content), encoding="utf-8")
     with pytest.raises(InputError, match="until-decided"):
         run_until_decided(load_suite(path), DEFAULT, None, "transformers", tmp_path / "run", Quiet())
+
+
+def reasoned(tokens: int) -> Callable[[dict[str, Any]], tuple[int, dict[str, Any]]]:
+    """A server that thinks so many tokens a request, and says so in its usage."""
+
+    def answer(request: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+        body = choices(request["n"])
+        for one in body["choices"]:
+            one["message"] = {"role": "assistant", "content": "Blue.", "reasoning_content": "Hm."}
+            del one["text"]
+        usage = {"completion_tokens": 9, "prompt_tokens": 1, "total_tokens": 10,
+                 "completion_tokens_details": {"reasoning_tokens": tokens}}  # fmt: skip
+        return 200, body | {"object": "chat.completion", "usage": usage}
+
+    return answer
+
+
+@pytest.mark.parametrize(("n", "told"), [(1, 5), (2, None)])
+def test_tokens_of_thinking_are_told_by_the_usage_of_a_single_completion(
+    server: Server, tmp_path: Path, n: int, told: int | None
+) -> None:
+    server.answer = reasoned(5)
+    suite = SUITE | {
+        "checkpoints": {"served": {"path": f"{server.url}/v1", "kind": "tuned"}},
+        "sampling": {"n": n, "max_tokens": 24, "seed": 3},
+        "metrics": ["length", "thinking_tokens"],
+    }
+    made = run(tmp_path, suite, "openai")
+    assert estimate(made, "thinking_tokens", "served").value == told
+    assert run(tmp_path, suite, "openai").sampled == 0
+    assert estimate(run(tmp_path, suite, "openai"), "thinking_tokens", "served").value == told
+
+
+def test_a_server_that_thinks_is_not_judged_in_blocks(server: Server, tmp_path: Path) -> None:
+    server.answer = reasoned(5)
+    served = {"path": f"{server.url}/v1", "kind": "tuned"}
+    content = SUITE | {"checkpoints": {"a": served, "b": served}, "metrics": ["length"]}
+    path = tmp_path / "suite.yaml"
+    path.write_text(yaml.safe_dump(content), encoding="utf-8")
+    with pytest.raises(InputError, match=r"tells thinking apart: .* \(what was sampled is kept\)"):
+        run_until_decided(load_suite(path), DEFAULT, None, "openai", tmp_path / "run", Quiet())
+
+
+def test_a_pilot_cut_inside_its_thinking_plans_nothing() -> None:
+    summary = Summary("s", ("p0",), (ARM,), (), ())
+    with pytest.raises(RecordsError, match="1 completions of arm 'think' were cut inside their thinking"):
+        _check_sizes(Path("pilot"), summary, {"think": groups_of(["a", *["</think>A"] * 4])})
 
 
 def test_a_server_that_tells_thinking_apart_is_measured_on_its_answers(server: Server, tmp_path: Path) -> None:

@@ -24,6 +24,8 @@ from tests.conftest import WORDS
 
 SUITES = ROOT / "suites"
 SHIPPED = sorted(path.stem for path in SUITES.glob("*.yaml"))
+OF_PAIRS = [suite for suite in SHIPPED if suite != "asking"]
+"""Those of a base and tuned checkpoints."""
 
 
 def spelling(folder: Path) -> Path:
@@ -57,11 +59,12 @@ def test_the_built_in_checkpoints_are_asked_as_ever(suite: str) -> None:
     assert found == Fitted(asked, {}, "")
     for name in asked.checkpoints:
         [sampling] = asked.settings(name)
-        assert sampling.max_tokens == asked.sampling.max_tokens
-        assert sampling.stop == (("\nPrompt:",) if name == "base" else ())
+        spec = asked.checkpoints[name]
+        assert sampling.max_tokens == asked.sampling.max_tokens * (spec.ask.answers if spec.ask else 1)
+        assert sampling.stop == (("\nPrompt:",) if spec.is_framed else ())
 
 
-@pytest.mark.parametrize("suite", SHIPPED)
+@pytest.mark.parametrize("suite", OF_PAIRS)
 def test_checkpoints_that_can_spell_are_given_room_and_an_end(suite: str, real: dict[str, str]) -> None:
     found = fitted(suite, real)
     asked = found.suite
@@ -252,3 +255,14 @@ def test_a_run_says_once_what_is_left_out_and_its_page_says_it_too(tmp_path: Pat
     assert not [estimate for estimate in run.summary.estimates if estimate.metric.startswith("reward")]
     policy, _ = chosen_policy(str(run.folder), None)
     assert [rule.metrics for rule in policy.rules] == [("accuracy",)]
+
+
+def test_a_way_of_asking_for_several_answers_is_given_room_for_each(real: dict[str, str]) -> None:
+    every = fitted("asking", {"": real["tuned"]}).suite
+    asked = {name: every.settings(name)[0] for name in every.checkpoints}
+    assert {name: one.max_tokens for name, one in asked.items()} == {
+        name: 400 if name in ("list-5", "verbalized-5") else 80 for name in asked
+    }
+    assert (asked["direct"].stop, asked["list-5"].stop) == (("\n",), ())
+    assert asked["no-template"].stop == ("\n", "\nPrompt:")
+    assert every.checkpoints["no-template"].frame.examples

@@ -176,7 +176,7 @@ def test_a_reward_is_shown_in_words() -> None:
 
 
 @pytest.mark.parametrize("config", [RewardConfig, SftConfig])
-@pytest.mark.parametrize("setting", ["chat_template_kwargs: {enable_thinking: false}", "system_into_user: true"])
+@pytest.mark.parametrize("setting", ["chat_template_kwargs: {enable_thinking: false}"])
 def test_settings_of_chat_templates_that_a_trainer_would_not_read_are_refused(
     tmp_path: Path, config: type[RewardConfig | SftConfig], setting: str
 ) -> None:

@@ -163,6 +163,26 @@ def test_a_conversation_reaches_a_base_model_as_a_transcript_in_its_frame(tmp_pa
     assert list(reward.prompt_ids(config, policy, [TALK])[TALK.prompt]) == ids
     [folder] = reward.train_reward(config, tmp_path / "out", Quiet())
     assert "written as one user message, a transcript of lines `User: ...`" in (folder / "README.md").read_text("utf-8")
+    saved: Any = AutoTokenizer.from_pretrained(folder)
+    talk = [{"role": role, "content": text} for role, text in (*TURNS, ("assistant", "a"))]
+    read = saved(saved.apply_chat_template(talk, tokenize=False), add_special_tokens=False)["input_ids"]
+    assert list(read) == [*ids, *policy.response_ids("a")], "as it is read when it gives rewards"
+
+
+def test_a_system_turn_is_put_to_a_reward_model_as_suites_put_it_to_a_checkpoint(tmp_path: Path) -> None:
+    """One rule: a template that takes no system turn has it in the first user turn, where the config says so."""
+    model = with_chat(tmp_path) | {"system_into_user": True}
+    ruled = Preference("System: c\n\nUser: d", "a", "b", turns=(("system", "c"), ("user", "d")))
+    config = config_of(tmp_path, [*prefer(likes("a"), None, 60), ruled], reference_samples=0, model=model)
+    policy = load_policy("model", config.model)
+    tokenizer: Any = policy.tokenizer
+    ids = tokenizer("</s>user c\n\nd</s>\nassistant ", add_special_tokens=False)["input_ids"]
+    assert list(reward.prompt_ids(config, policy, [ruled])[ruled.prompt]) == ids
+    [folder] = reward.train_reward(config, tmp_path / "out", Quiet())
+    saved: Any = AutoTokenizer.from_pretrained(folder)
+    talk = [{"role": role, "content": text} for role, text in (*ruled.turns, ("assistant", "a"))]
+    read = saved(saved.apply_chat_template(talk, tokenize=False), add_special_tokens=False)["input_ids"]
+    assert list(read) == [*ids, *policy.response_ids("a")]
 
 
 def test_a_template_that_refuses_a_role_is_one_line(tmp_path: Path) -> None:
@@ -174,5 +194,5 @@ def test_a_template_that_refuses_a_role_is_one_line(tmp_path: Path) -> None:
     tokenizer.save_pretrained(model["path"])
     ruled = Preference("System: x\n\nUser: a", "a", "b", turns=(("system", "x"), ("user", "a")))
     config = config_of(tmp_path, [*prefer(likes("a"), None, 20), ruled], model=model)
-    with pytest.raises(InputError, match="the chat template refuses the conversation 'x': no system"):
+    with pytest.raises(InputError, match=r"its chat template refuses the prompt: no system .*system_into_user"):
         reward.train_reward(config, tmp_path / "out", Quiet())

@@ -79,15 +79,15 @@ def cross_prompt_values(measure: Measure, groups: Groups) -> dict[str, Array]:
 
     theta is the metric's mean over `common_samples(groups)` groups of P completions, one of every prompt. The values'
     mean is theta exactly; their spread over the root of their number is the jackknife standard error. NaN on prompts
-    that some arm has no completion of: P is the same in every arm. Where prompts are left out in groups, all but one of
-    each group's are NaN too.
+    that some arm has no completion of: P is the same in every arm that has any. Where prompts are left out in groups,
+    all but one of each group's are NaN too.
     """
     rows, samples = _common_rows(groups), common_samples(groups)
     values = {arm: np.full(len(of_arm), np.nan) for arm, of_arm in groups.items()}
-    if not samples:
+    if not samples or not rows:
         return values
     design = design_of(measure, _prompts(groups, rows))
-    for arm, of_arm in groups.items():
+    for arm, of_arm in _answered(groups).items():
         if measure.fits(design.smallest):
             pools = (_pool([of_arm[row] for row in rows], sample) for sample in range(samples))
             values[arm][rows] = np.mean([influence_values(measure, pool, design) for pool in pools], axis=0)
@@ -184,9 +184,14 @@ def _influences(measure: Measure, pool: Group, left_out: Sequence[Ints]) -> Arra
 
 
 def _common_rows(groups: Groups) -> list[int]:
-    """Rows of the prompts that every arm has completions of."""
-    by_prompt = zip(*groups.values(), strict=True)
+    """Rows of the prompts that every arm has completions of, but for arms that have none at all."""
+    by_prompt = zip(*_answered(groups).values(), strict=True)
     return [row for row, of_prompt in enumerate(by_prompt) if all(group.completions for group in of_prompt)]
+
+
+def _answered(groups: Groups) -> Groups:
+    """The arms that came to any answer."""
+    return {arm: of_arm for arm, of_arm in groups.items() if any(group.completions for group in of_arm)}
 
 
 def _prompts(groups: Groups, rows: Sequence[int]) -> list[Prompt]:

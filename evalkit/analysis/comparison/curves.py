@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -60,19 +60,27 @@ def trace(
 
     Different things said (where there are embeddings), distinct n-grams, pass@k of right or wrong, best-of-k of other
     scores; and branching at each token position, of arms that are draws from the untempered model distribution. On
-    prompts with fewer completions than others, and where one has no score, a curve is undefined.
+    prompts with fewer completions than others, and where one has no score, a curve is undefined; so it is for arms
+    whose answers are no independent draws: of those k of n are not what k would have been.
     """
     tokenizer, raw = words_of(sampled.groups), frozenset(arm.name for arm in sampled.arms if arm.is_raw)
     points = by_row(_Points(raw), sampled.groups)
     n = max((points_of.completions for row in points for points_of in row.values()), default=0)
     if n < 2:
         return []
-    return [
+    traced = [
         *_of_classes(points, n, encoder, tokenizer),
         *_of_ngrams(points, n, tokenizer),
         *_of_scores(measures, scores, n),
         *_of_positions(points),
     ]
+    dependent = [arm.name for arm in sampled.arms if not arm.is_independent]
+    return [_without(kind, dependent) for kind in traced] if dependent else traced
+
+
+def _without(traced: Traced, arms: Sequence[str]) -> Traced:
+    undefined = {arm: np.full_like(traced.values[arm], np.nan) for arm in arms}
+    return replace(traced, values={**traced.values, **undefined})
 
 
 def curves(traced: Sequence[Traced], arms: Sequence[Arm], clusters: Sequence[str] = ()) -> list[Curve]:

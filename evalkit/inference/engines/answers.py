@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from evalkit.checkpoints.servers import one_line
 from evalkit.errors import EngineError
 from evalkit.records import FinishReason
 
+REASONS: Mapping[str, FinishReason] = {"length": "length", "content_filter": "withheld"}
+"""`finish_reason` -> how a completion ended, where it did not end by itself."""
 IDS = range(2**31)
 """What a token id may be."""
 
@@ -28,6 +30,8 @@ class Choice:
     logprobs: tuple[float, ...]
     finish_reason: FinishReason
     thinking: str | None
+    thinking_tokens: int | None = None
+    """As the usage of an answer with a single choice tells them: of several it tells the sum."""
 
 
 def read_body(content: bytes) -> Mapping[str, Any]:
@@ -62,7 +66,13 @@ def read_choices(body: Mapping[str, Any], chats: bool) -> list[Choice]:
     if not choices:
         reasons = sorted({str(one.get("finish_reason")) for one in given if isinstance(one, Mapping)})
         raise BadAnswer(f"answered without any text (finish_reason {', '.join(reasons) or 'not given'})")
-    return choices
+    return [replace(choices[0], thinking_tokens=_reasoning_tokens(body))] if len(given) == 1 else choices
+
+
+def _reasoning_tokens(body: Mapping[str, Any]) -> int | None:
+    usage = body.get("usage")
+    details = usage.get("completion_tokens_details") if isinstance(usage, Mapping) else None
+    return _count(details.get("reasoning_tokens")) if isinstance(details, Mapping) else None
 
 
 def _choice(given: Any, chats: bool) -> Choice | None:
@@ -72,8 +82,8 @@ def _choice(given: Any, chats: bool) -> Choice | None:
     if not isinstance(message, Mapping):
         return None
     text, thinking = message.get("content"), _thinking(message) if chats else None
-    reason: FinishReason = "length" if given.get("finish_reason") == "length" else "stop"
-    if text is None and thinking is not None:
+    reason = REASONS.get(str(given.get("finish_reason")), "stop")
+    if text is None and (thinking is not None or reason == "withheld"):
         text = ""  # it came to no answer
     if not isinstance(text, str):
         return None

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from importlib.metadata import EntryPoint, entry_points
 from typing import Protocol, runtime_checkable
 
+from evalkit.checkpoints.providers import PROVIDERS, provider_of
 from evalkit.errors import InputError
 from evalkit.plumbing.child_process import Remote, open_child
 from evalkit.plumbing.did_you_mean import did_you_mean
@@ -150,9 +151,12 @@ def choose_engine(name: str, checkpoint: Checkpoint) -> str:
 
     Raises `InputError` if there is no such engine, if it is not installed, or if it cannot serve that checkpoint.
     """
+    provider = provider_of(checkpoint.source)
     if name == "auto":
+        if provider is not None:
+            return provider.scheme
         if checkpoint.is_remote:
-            return "openai"
+            return "openai-batch" if checkpoint.serving.batch else "openai"
         return (
             "vllm"
             if engine_class("vllm").missing() is None and not _refusal("vllm", checkpoint)
@@ -163,8 +167,13 @@ def choose_engine(name: str, checkpoint: Checkpoint) -> str:
         raise InputError(
             f"engine {name} loads weights, but checkpoint {checkpoint.name!r} is a server; use auto or openai"
         )
-    if name == "openai" and not checkpoint.is_remote:
-        raise InputError(f"engine openai needs a server's URL; checkpoint {checkpoint.name!r} is {checkpoint.source}")
+    if name in PROVIDERS and provider is not PROVIDERS[name]:
+        where = f"checkpoint {checkpoint.name!r} is {checkpoint.source}"
+        raise InputError(f"engine {name} is for paths like {name}://MODEL; {where}")
+    if provider is not None and name != provider.scheme:
+        raise InputError(f"engine {name} cannot ask {checkpoint.source} (checkpoint {checkpoint.name!r}); use auto")
+    if name in ("openai", "openai-batch") and not checkpoint.is_remote:
+        raise InputError(f"engine {name} needs a server's URL; checkpoint {checkpoint.name!r} is {checkpoint.source}")
     lacking = engine.missing()
     if lacking is not None:
         raise InputError(f"engine {name} cannot be used here: {lacking}")
@@ -190,12 +199,13 @@ def _refusal(engine: str, checkpoint: Checkpoint) -> str | None:
 
 
 def by_load(engines: Sequence[tuple[str, Checkpoint]]) -> list[list[str]]:
-    """Names of checkpoints, those together that one load of their engine serves: the adapters of a base, and itself."""
-    adapted = {_load(engine, checkpoint) for engine, checkpoint in engines if checkpoint.adapter is not None}
+    """Names of checkpoints, those together that one load of their engine serves: the adapters of a base, and itself;
+    and one model that is asked in several ways.
+    """
     loads: dict[tuple[object, ...], list[str]] = {}
     for engine, checkpoint in engines:
-        load = _load(engine, checkpoint)
-        loads.setdefault(load if load in adapted else (checkpoint.name,), []).append(checkpoint.name)
+        load = (checkpoint.name,) if checkpoint.is_remote else _load(engine, checkpoint)
+        loads.setdefault(load, []).append(checkpoint.name)
     return list(loads.values())
 
 

@@ -6,7 +6,7 @@ decoded as the continuation of its prompt, token by token, as vLLM does: text th
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,10 +20,11 @@ _HALVES: Mapping[str, str | tuple[str, ...]] = {"1": tuple("0123456789"), "%": t
 
 
 class Decoder:
-    """Decodes completions with a checkpoint's tokenizer; special tokens are left out."""
+    """Decodes completions with a checkpoint's tokenizer; special tokens are left out, but for those of `shown`."""
 
-    def __init__(self, tokenizer: Any) -> None:
+    def __init__(self, tokenizer: Any, shown: Sequence[int] = ()) -> None:
         self._tokenizer = tokenizer
+        self._shown: dict[int, str] = {token: tokenizer.convert_ids_to_tokens(token) for token in shown}
         self._fast = getattr(tokenizer, "backend_tokenizer", None)
 
     @property
@@ -33,14 +34,20 @@ class Decoder:
 
     def start(self, prompt: Sequence[int]) -> Continuation:
         """An empty completion of `prompt`, to be grown token by token."""
-        return _FastContinuation(self._fast, prompt) if self.is_fast else _SlowContinuation(self._tokenizer, prompt)
+        return _ShowingContinuation(self._plain, prompt, self._shown) if self._shown else self._plain(prompt)
 
-    def text(self, prompt: Sequence[int], completion: Sequence[int]) -> str:
-        """The text that `completion` adds to `prompt`."""
+    def text(self, prompt: Sequence[int], completion: Sequence[int], stop: Sequence[str] = ()) -> str:
+        """The text that `completion` adds to `prompt`, up to the first of `stop`."""
         continuation = self.start(prompt)
         for token in completion:
+            seen = len(continuation.text)
             continuation.add(token)
+            if continuation.cut_at(stop, seen):
+                break
         return continuation.text
+
+    def _plain(self, prompt: Sequence[int]) -> Continuation:
+        return _FastContinuation(self._fast, prompt) if self.is_fast else _SlowContinuation(self._tokenizer, prompt)
 
 
 def closing_tokens(tokenizer: Any, decoder: Decoder, vocabulary: int) -> list[bool]:
@@ -122,6 +129,28 @@ class _FastContinuation(Continuation):
 
     def add(self, token: int) -> None:
         self.text += self._stream.step(self._tokenizer, token) or ""
+
+
+class _ShowingContinuation(Continuation):
+    """Decoded in parts, between the special tokens that are shown."""
+
+    def __init__(
+        self, start: Callable[[Sequence[int]], Continuation], prompt: Sequence[int], shown: Mapping[int, str]
+    ) -> None:
+        self._start = start
+        self._shown = shown
+        self._ids = list(prompt)
+        self._before = ""
+        self._part = start(prompt)
+
+    def add(self, token: int) -> None:
+        self._ids.append(token)
+        if token in self._shown:
+            self._before += self._part.text + self._shown[token]
+            self._part = self._start(self._ids)
+        else:
+            self._part.add(token)
+        self.text = self._before + self._part.text
 
 
 class _SlowContinuation(Continuation):

@@ -67,7 +67,6 @@ class OpenAIEngine:
 
     def __init__(self, checkpoint: Checkpoint, max_length: int) -> None:
         serving = checkpoint.serving
-        self._chats = checkpoint.kind == "tuned"
         self._timeout = serving.timeout
         self._pool = serving.pool
         self._served = dict(checkpoint.served)
@@ -75,7 +74,7 @@ class OpenAIEngine:
         self._left_out: set[str] = set()
         self._model = checkpoint.model
         self._is_vllm = False
-        self.meter: Callable[[Usage], None] = _unmetered
+        self.meter: Callable[[Usage], None] = unmetered
         self._run(Dispatch.reach)
 
     @property
@@ -91,7 +90,7 @@ class OpenAIEngine:
                 progress(len(done), sum(len(completion.token_ids) for completion in done))
                 return done
 
-            return await _all(ask(index, prompt) for index, prompt in enumerate(prompts))
+            return await all_of(ask(index, prompt) for index, prompt in enumerate(prompts))
 
         return [completion for done in self._run(ask_all) for completion in done]
 
@@ -101,7 +100,7 @@ class OpenAIEngine:
             raise EngineError(f"the server at {self._url} cannot score given texts; only vLLM servers can")
 
         async def score_all(dispatch: Dispatch) -> list[tuple[float, ...]]:
-            return await _all(self._score(dispatch, *pair) for pair in pairs)
+            return await all_of(self._score(dispatch, *pair) for pair in pairs)
 
         return self._run(score_all)
 
@@ -151,7 +150,7 @@ class OpenAIEngine:
                 raise EngineError(
                     f"{error}; asked {BAD_ANSWERS} times, it gave no completion of prompt {prompt.prompt_id!r}"
                 ) from None
-        return [_completion(prompt, sample_index, choices[sample_index % draws]) for sample_index in range(sampling.n)]
+        return [completion_of(prompt, index, choices[index % draws]) for index in range(sampling.n)]
 
     async def _ask(self, dispatch: Dispatch, prompt: Rendered, sampling: Sampling, n: int, seed: int) -> list[Choice]:
         """One request, again without what the server refuses of `OPTIONAL`; at least one choice, at most n."""
@@ -160,7 +159,7 @@ class OpenAIEngine:
             body = read_body(content)
             choices: list[Choice] = []
             try:
-                choices = read_choices(body, self._chats)[:n]
+                choices = read_choices(body, bool(prompt.messages))[:n]
             finally:  # it is paid for, whatever it is
                 if counts := read_usage(body):
                     self.meter(Usage(prompt.prompt_id, len(choices), *counts))
@@ -179,6 +178,13 @@ class OpenAIEngine:
                 self._leave_out(refused, f"the server refuses it ({refusal.message})")
 
     async def _request(self, client: AsyncOpenAI, prompt: Rendered, sampling: Sampling, n: int, seed: int) -> Reply:
+        settings = self._settings(prompt, sampling, n, seed)
+        if prompt.messages:
+            return _reply(await client.chat.completions.with_raw_response.create(**settings))
+        return _reply(await client.completions.with_raw_response.create(**settings))
+
+    def _settings(self, prompt: Rendered, sampling: Sampling, n: int, seed: int) -> dict[str, Any]:
+        """What one request asks for; `extra_body` holds what is no part of the OpenAI API."""
         settings: dict[str, Any] = {
             "model": self._model,
             "n": n,
@@ -193,16 +199,15 @@ class OpenAIEngine:
             settings["stop"] = list(sampling.stop)
         if "seed" not in self._left_out:
             settings["seed"] = seed
-        if self._chats:
+        if prompt.messages:
             if "logprobs" not in self._left_out:
                 settings["logprobs"] = True
-            messages = [{"role": role, "content": text} for role, text in prompt.messages]
             if prompt.chat_template_kwargs:
                 settings["extra_body"]["chat_template_kwargs"] = json.loads(prompt.chat_template_kwargs)
-            return _reply(await client.chat.completions.with_raw_response.create(messages=messages, **settings))
+            return settings | {"messages": [{"role": role, "content": text} for role, text in prompt.messages]}
         if "logprobs" not in self._left_out:
             settings["logprobs"] = 0
-        return _reply(await client.completions.with_raw_response.create(prompt=prompt.text, **settings))
+        return settings | {"prompt": prompt.text}
 
     def _extras(self, sampling: Sampling) -> dict[str, Any]:
         """What is no part of the OpenAI API; other servers may refuse to hear of it, so they are told what departs."""
@@ -243,7 +248,7 @@ def request_seeds(seed: int, index: int, n: int) -> list[int]:
     return [begin + sample_index for sample_index in range(n)]
 
 
-async def _all(work: Iterable[Coroutine[Any, Any, _Result]]) -> list[_Result]:
+async def all_of(work: Iterable[Coroutine[Any, Any, _Result]]) -> list[_Result]:
     """All results in order; the first failure ends the rest."""
     try:
         async with asyncio.TaskGroup() as group:
@@ -287,7 +292,8 @@ def _tokens(prompt: Rendered, sampling: Sampling, n: int) -> float:
     return prompt.letters / LETTERS_OF_TOKEN + n * sampling.max_tokens
 
 
-def _completion(prompt: Rendered, sample_index: int, choice: Choice) -> Completion:
+def completion_of(prompt: Rendered, sample_index: int, choice: Choice) -> Completion:
+    """A choice as the draw of a prompt."""
     return Completion(
         prompt_id=prompt.prompt_id,
         sample_index=sample_index,
@@ -296,6 +302,7 @@ def _completion(prompt: Rendered, sample_index: int, choice: Choice) -> Completi
         logprobs=choice.logprobs,
         finish_reason=choice.finish_reason,
         thinking=choice.thinking,
+        thinking_tokens=choice.thinking_tokens,
     )
 
 
@@ -308,5 +315,5 @@ def _scores(content: bytes, tokens: Sequence[int], start: int) -> tuple[float, .
         raise BadAnswer("sent no prompt_logprobs") from None
 
 
-def _unmetered(usage: Usage) -> None:
+def unmetered(usage: Usage) -> None:
     """Nobody asked what it takes."""

@@ -72,7 +72,6 @@ class TransformersEngine:
         model.generation_config = GenerationConfig()
         self._model = model.to(self._device).eval()
         self._tokenizer = tokenizer
-        self._decoder = Decoder(tokenizer)
         self._vocabulary = model.get_output_embeddings().weight.shape[0]
         self._teacher = TeacherForcing(self._model, self._device, self._vocabulary)
         self._adapters = Adapters(self._model)
@@ -81,6 +80,7 @@ class TransformersEngine:
     def turn_to(self, checkpoint: Checkpoint) -> None:
         self._adapters.put_on(checkpoint.adapter)
         self._ends = list(dict.fromkeys([*self._base_ends, *own_ends(checkpoint)]))
+        self._decoder = Decoder(self._tokenizer, checkpoint.shown)
 
     def sample(
         self, prompts: Sequence[Rendered], sampling: Sampling, seed: int, progress: Progress

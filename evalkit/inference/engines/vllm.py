@@ -79,7 +79,6 @@ class VllmEngine:
             **_lora_settings((checkpoint, *others)),
             **({} if on_gpu else _cpu_settings(checkpoint, dtype, max_length)),
         )
-        self._decoder = Decoder(self._llm.get_tokenizer())
         self._numbers: dict[Adapter, int] = {}
         self._lora: Any = None
         self._ends: list[int] = []
@@ -93,6 +92,8 @@ class VllmEngine:
         number = 0 if adapter is None else self._numbers.setdefault(adapter, len(self._numbers) + 1)
         self._lora = None if adapter is None else LoRARequest(adapter.fingerprint, number, adapter.location)
         self._ends = own_ends(checkpoint)
+        self._decoder = Decoder(self._llm.get_tokenizer(), checkpoint.shown)
+        self._shows = bool(checkpoint.shown)
 
     def sample(
         self, prompts: Sequence[Rendered], sampling: Sampling, seed: int, progress: Progress
@@ -104,7 +105,7 @@ class VllmEngine:
         decodes = bool(sampling.stop) or not self._decoder.is_fast
         draws = 1 if sampling.temperature < GREEDY_BELOW else sampling.n
         copies = sampling.n // draws
-        params = _sampling_params(sampling, draws, decodes, self._ends)
+        params = _sampling_params(sampling, draws, decodes, self._ends, self._shows)
         set_random_seed(seed)
         self._llm.reset_prefix_cache()
         outputs = self._run(
@@ -113,7 +114,7 @@ class VllmEngine:
             lambda done, tokens: progress(done * copies, tokens * copies),
         )
         return [
-            self._completion(prompt, sample_index, sample, decodes)
+            self._completion(prompt, sample_index, sample, decodes, sampling.stop)
             for prompt, output in zip(prompts, outputs, strict=True)
             for sample_index, sample in enumerate(sorted(output.outputs, key=lambda sample: sample.index) * copies)
         ]
@@ -152,14 +153,18 @@ class VllmEngine:
             raise
         return [finished[index] for index in added]
 
-    def _completion(self, prompt: Rendered, sample_index: int, sample: Any, decoded: bool) -> Completion:
+    def _completion(
+        self, prompt: Rendered, sample_index: int, sample: Any, decoded: bool, stop: Sequence[str]
+    ) -> Completion:
         token_ids = tuple(sample.token_ids)
         reason = _finish_reason(sample.finish_reason)
-        shown = token_ids[:-1] if reason == "stop" else token_ids
+        ended = reason == "stop" and not isinstance(sample.stop_reason, str)
+        shown = token_ids[:-1] if ended else token_ids
+        is_told = decoded and not self._shows  # vLLM itself shows all special tokens, or none
         return Completion(
             prompt_id=prompt.prompt_id,
             sample_index=sample_index,
-            text=sample.text if decoded else self._decoder.text(prompt.token_ids, shown),
+            text=sample.text if is_told else self._decoder.text(prompt.token_ids, shown, stop),
             token_ids=token_ids,
             logprobs=tuple(sample.logprobs.logprobs),
             finish_reason=reason,
@@ -182,7 +187,7 @@ def _prepare_environment(on_gpu: bool) -> None:
         os.environ["TORCHDYNAMO_DISABLE"] = "1"
 
 
-def _sampling_params(sampling: Sampling, draws: int, decodes: bool, ends: Sequence[int]) -> Any:
+def _sampling_params(sampling: Sampling, draws: int, decodes: bool, ends: Sequence[int], shows: bool) -> Any:
     from vllm import SamplingParams
     from vllm.sampling_params import RequestOutputKind
 
@@ -205,7 +210,7 @@ def _sampling_params(sampling: Sampling, draws: int, decodes: bool, ends: Sequen
         logprobs=0,
         flat_logprobs=True,
         detokenize=decodes,
-        skip_special_tokens=True,
+        skip_special_tokens=not shows,
         output_kind=RequestOutputKind.FINAL_ONLY,
     )
 

@@ -40,11 +40,13 @@ def under_baseline(plan: Plan, groups: Groups) -> Prepared:
                 dataclasses.replace(group, baseline_logprobs=_sampled(group)) for group in groups[arm.name]
             ]
             continue
-        pairs = _pairs(home, groups[arm.name])
         name = home.checkpoint.name
-        obstacle = _thinking_obstacle(name) if _thinks(plan, name) else _obstacle(plan, arm, home, pairs)
+        obstacle = _asking_obstacle(plan, name)
         if obstacle is None:
-            scorings.append(Scoring(arm.name, Question(home.checkpoint.name, "logprobs", pairs), _attach_baseline))
+            pairs = _pairs(home, groups[arm.name])
+            obstacle = _thinking_obstacle(name) if _thinks(plan, name) else _obstacle(plan, arm, home, pairs)
+        if obstacle is None:
+            scorings.append(Scoring(arm.name, Question(name, "logprobs", pairs), _attach_baseline))
         else:
             obstacles[arm.name] = obstacle
     return Prepared(complete, scorings, obstacles)
@@ -80,7 +82,9 @@ def under_arm(plan: Plan, groups: Groups) -> Prepared:
         reader = plan.checkpoints[arm.checkpoint]
         pairs = _pairs(reader, groups[_beside(plan, arm)])
         obstacle = _obstacle(plan, arm, reader, pairs)
-        if _thinks(plan, home):
+        if asked_otherwise := _asking_obstacle(plan, home):
+            obstacles[arm.name] = asked_otherwise
+        elif _thinks(plan, home):
             obstacles[arm.name] = _thinking_obstacle(home)
         elif not written_raw:
             obstacles[arm.name] = f"{home} has no arm at temperature 1 with nothing cut off"
@@ -115,6 +119,13 @@ def _attach_forward(groups: Sequence[Group], answer: Answer) -> list[Group]:
 
 def _thinks(plan: Plan, checkpoint: str) -> bool:
     return any(arm.thinking is not None for arm in plan.arms if arm.checkpoint == checkpoint)
+
+
+def _asking_obstacle(plan: Plan, checkpoint: str) -> str | None:
+    """Why a checkpoint has no distribution of single answers to a prompt; None where it has."""
+    if all(arm.is_independent for arm in plan.arms if arm.checkpoint == checkpoint):
+        return None
+    return f"{checkpoint} is asked for several answers at once or in several wordings, and has no chance of one answer"
 
 
 def _thinking_obstacle(checkpoint: str) -> str:

@@ -105,6 +105,7 @@ def ead_n(group: Group, *, n: int = 2, vocabulary: int = 50257) -> float:
     moves_with_length=True,
     bounds=(0, None),
     least={"n": 1},
+    of_draws="correction",
     needs={"words"},
     version="1.0",
     cites="Chao et al. 2013",

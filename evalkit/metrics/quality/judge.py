@@ -28,7 +28,7 @@ from evalkit.errors import EngineError, MetricError, ServerError
 from evalkit.metrics.declaration import metric
 from evalkit.plumbing.array_cache import key_of, recall, remember
 from evalkit.plumbing.coroutines import run_to_end
-from evalkit.records import Group
+from evalkit.records import Group, Prompt
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI
@@ -111,7 +111,7 @@ def judge(group: Group, *, model: str, pairs: int = 8) -> float:
     if group.baseline is None:
         return float("nan")
     texts = list(zip(group.texts, group.baseline.texts, strict=False))[:pairs]
-    questions = [(group.prompt.text, text, of_baseline) for text, of_baseline in texts if text != of_baseline]
+    questions = [(_request(group.prompt), text, of_baseline) for text, of_baseline in texts if text != of_baseline]
     verdicts = _verdicts(model, [either for question in questions for either in (question, _swapped(question))])
     values = [0.5] * (len(texts) - len(questions))
     values += [(first + 1 - second) / 2 for first, second in zip(verdicts[::2], verdicts[1::2], strict=True)]
@@ -132,6 +132,11 @@ def messages(question: Question) -> list[dict[str, str]]:
     titles = ("REQUEST", "ANSWER A", "ANSWER B")
     parts = [f"[{title} {mark}]\n{text}\n[END {mark}]" for title, text in zip(titles, question, strict=True)]
     return [{"role": "system", "content": SYSTEM}, {"role": "user", "content": "\n\n".join(parts)}]
+
+
+def _request(prompt: Prompt) -> str:
+    """The prompt's text; before a conversation, what the answers are to it."""
+    return f"(A conversation; each answer is its next turn.)\n\n{prompt.text}" if prompt.messages else prompt.text
 
 
 def _swapped(question: Question) -> Question:

@@ -9,18 +9,22 @@ from typing import Any
 
 import numpy as np
 
+from evalkit.checkpoints.conversations import merged
 from evalkit.checkpoints.folder import Weights, architectures_of, labels_of, locate, read_config
 from evalkit.errors import MetricError
 from evalkit.metrics.declaration import score
 from evalkit.plumbing.child_process import open_child
 from evalkit.plumbing.length_batches import by_length
-from evalkit.records import Group
+from evalkit.plumbing.transcript import transcript
+from evalkit.records import Group, Prompt
 
 BATCH_TOKENS = 8_192
 """Tokens in one batch, padding included."""
 UNKNOWN_SHARE = 0.1
 """A completion with a larger share of tokens that the reward model's vocabulary lacks is not one it can judge."""
-PromptCompletion = tuple[str, str]
+Asked = str | tuple[tuple[str, str], ...]
+"""A prompt as text, or a conversation's (role, text)s."""
+PromptCompletion = tuple[Asked, str]
 """(prompt, completion)."""
 
 
@@ -52,8 +56,10 @@ def reward(groups: Sequence[Group], *, model: str) -> list[np.ndarray]:
     """Scalar that a reward model gives to prompt and completion.
 
     `model` is a folder, a hub id or `lab:NAME` of a sequence-classification checkpoint with one label. Both are
-    written with the model's own chat template, or as "prompt, blank line, completion" where it has none. One float64
-    array of k rewards per group. Several reward models side by side are several groups of raters.
+    written with the model's own chat template, or as "prompt, blank line, completion" where it has none. A prompt of
+    several turns is written turn by turn; as a transcript where there is no template; where the template does not take
+    a system turn, that begins the first user turn. One float64 array of k rewards per group. Several reward models side
+    by side are several groups of raters.
 
     Range: that of the model; only differences mean something, and only under one model.
 
@@ -65,12 +71,17 @@ def reward(groups: Sequence[Group], *, model: str) -> list[np.ndarray]:
     Undefined: where the model cannot read a completion: nothing is truncated to fit, and no reward is given to words
     that it does not know (over a tenth of the completion's tokens).
     """
-    pairs = [[(group.prompt.text, text) for text in group.texts] for group in groups]
+    pairs = [[(asked_of(group.prompt), text) for text in group.texts] for group in groups]
     distinct = list(dict.fromkeys(pair for of_group in pairs for pair in of_group))
     title = f"reward model {model}"
     with open_child(f"{__name__}:RewardModel", str(locate(model)), model, title=title) as remote:
         rewards = dict(zip(distinct, remote.call("score", distinct), strict=True))
     return [np.array([rewards[pair] for pair in of_group], dtype=np.float64) for of_group in pairs]
+
+
+def asked_of(prompt: Prompt) -> Asked:
+    """What a reward model reads of a prompt: its turns, where there are several."""
+    return tuple((turn.role, turn.content) for turn in prompt.messages) or prompt.text
 
 
 class RewardModel:
@@ -81,6 +92,7 @@ class RewardModel:
         from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
         check_reward_model(read_config(Path(folder)), name)
+        self._name = name
         self._device = "cuda" if torch.cuda.is_available() else "cpu"
         self._model = (
             AutoModelForSequenceClassification.from_pretrained(
@@ -109,12 +121,30 @@ class RewardModel:
 
     def _tokens(self, pair: PromptCompletion) -> list[int]:
         prompt, completion = pair
+        turns = (("user", prompt),) if isinstance(prompt, str) else prompt
         if not self._tokenizer.chat_template:
-            return list(self._tokenizer(f"{prompt}\n\n{completion}")["input_ids"])
-        messages = [{"role": "user", "content": prompt}, {"role": "assistant", "content": completion}]
-        text = self._tokenizer.apply_chat_template(messages, tokenize=False)
+            return list(self._tokenizer(f"{transcript(turns)}\n\n{completion}")["input_ids"])
+        text = self._in_chat(turns, completion)
         # The template has written the special tokens; the tokenizer would add a second BOS.
         return list(self._tokenizer(text, add_special_tokens=False)["input_ids"])
+
+    def _in_chat(self, turns: Sequence[tuple[str, str]], completion: str) -> str:
+        from jinja2 import TemplateError
+
+        try:
+            text = self._applied(turns, completion)
+        except TemplateError as error:
+            if turns[0][0] == "system":
+                return self._in_chat(merged(turns), completion)
+            raise MetricError(
+                f"reward model {self._name}: its chat template refuses the prompt {turns[0][1][:60]!r}: {error}"
+            ) from None
+        is_left_out = turns[0][0] == "system" and turns[0][1].strip() not in text
+        return self._in_chat(merged(turns), completion) if is_left_out else text
+
+    def _applied(self, turns: Sequence[tuple[str, str]], completion: str) -> str:
+        messages = [{"role": role, "content": content} for role, content in (*turns, ("assistant", completion))]
+        return str(self._tokenizer.apply_chat_template(messages, tokenize=False))
 
     def _can_read(self, pair: PromptCompletion, tokens: Sequence[int]) -> bool:
         limit = getattr(self._config, "max_position_embeddings", None)

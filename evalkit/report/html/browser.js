@@ -256,7 +256,7 @@
     return element("details", { className: "prompt-metrics" }, summary, element("div", { className: "scroll" }, table));
   }
 
-  function armView(arm, { rendered, classes, unfinished }) {
+  function armView(arm, { rendered, classes, unfinished, lost }) {
     const total = classes.reduce((sum, entry) => sum + entry.count, 0);
     const repeats = repeated(classes, total);
     const groups = byId("group-by")?.value === "meaning" ? byMeaning(classes) : classes.map((entry) => grouped([entry]));
@@ -271,6 +271,7 @@
       element("p", { className: "drawn", textContent: `${Math.round(100 * repeats.share)} % of words in runs that others share` }),
       rendered === null ? null : element("details", {}, element("summary", { textContent: "The prompt as it was put" }), element("pre", { dir: "auto", tabIndex: 0, textContent: rendered })),
       folded(unfinished, `${counted(unfinished.length, "completion")} cut before an answer`),
+      ...lost.map(([reason, count, texts]) => folded(texts, `${counted(count, "answer")} ${reason}`) ?? element("p", { className: "drawn", textContent: `${counted(count, "answer")} ${reason}` })),
       shown,
       more(items.length - atFirst, "different ones", (button) => { shown.append(...items.slice(atFirst)); button.remove(); reachable(shown); }),
     );
@@ -306,6 +307,8 @@
     bar.firstChild.style.width = `${(100 * count) / total}%`;
     const head = element("div", { className: "class-head" }, bar, element("b", { textContent: `${count} ×` }));
     for (const [name, value] of scores) head.append(element("span", { textContent: `${data.names[name] ?? name} ${number(value)}` }));
+    const stated = entries.flatMap((entry) => entry.stated);
+    if (stated.length) head.append(element("span", { textContent: `says it has a chance of ${stated.slice(0, 3).map(number).join(", ")}${stated.length > 3 ? ", …" : ""}` }));
     if (cut) head.append(element("span", { textContent: cut === count ? "cut off" : `${cut} cut off` }));
     const [first, ...others] = entries;
     const thoughts = entries.flatMap((entry) => entry.thoughts);

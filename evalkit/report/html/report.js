@@ -28,12 +28,12 @@ const report = (() => {
   }
 
   // The rows of a block with their columns named.
-  function named({ rendered, scores, classes, unfinished }) {
-    const row = ([text, count, cut, means, meaning, thoughts]) => ({
-      text, count, cut, meaning, thoughts: thoughts ?? [],
+  function named({ rendered, scores, classes, unfinished, lost }) {
+    const row = ([text, count, cut, means, meaning, thoughts, stated]) => ({
+      text, count, cut, meaning, thoughts: thoughts ?? [], stated: stated ?? [],
       scores: Object.fromEntries(scores.map((name, index) => [name, means[index]]).filter(([, mean]) => mean !== null)),
     });
-    return { rendered, classes: classes.map(row), unfinished: unfinished ?? [] };
+    return { rendered, classes: classes.map(row), unfinished: unfinished ?? [], lost: lost ?? [] };
   }
 
   return { data, byId, element, number, unpack };

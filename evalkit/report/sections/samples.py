@@ -17,16 +17,21 @@ from dataclasses import dataclass
 
 from evalkit.analysis.shown import shown_of
 from evalkit.plumbing.arrays import JSON, is_number
-from evalkit.records import Completion, Group, Prompt
+from evalkit.records import Completion, Fault, Group, Prompt
 from evalkit.report.content.content import ReportContent, Scores
 from evalkit.report.html.render import holdable
 from evalkit.runs.stored_groups import prompts_of
+from evalkit.runs.told import FAULTS
 
 MAX_BYTES = 30_000_000
 """A page above some 40 MB is slow to open; blocks beyond this are left out, and the page says so."""
 FIRST, LAST = "\ue000", "\uf8ff"
 """Unicode's characters for private use stand for words."""
 WORD = re.compile(f" ?\\w+|[{FIRST}-{LAST}]")
+WITHHELD = "(withheld by the provider)"
+"""In the place of a completion without a word of answer or thinking."""
+NOT_MEASURED: Mapping[Fault, str] = {**FAULTS, "surplus": "more than needed"}
+"""Why an answer of a list is not measured, in words."""
 FEWEST = 4
 """Uses from which a word is worth its place in the page's list."""
 
@@ -100,9 +105,28 @@ def _block(prompt_id: str, by_arm: Mapping[str, tuple[int, Group]], content: Rep
                 )
             ),
         }
-        | ({"unfinished": [completion.thinking for completion in group.unfinished[:shown]]} if group.unfinished else {})
+        | _not_measured(group, shown)
         for arm, (index, group) in by_arm.items()
     }
+
+
+def _not_measured(group: Group, shown: int | None) -> dict[str, JSON]:
+    """What came to no answer; and what of lists is not measured: reason, how often, texts."""
+    without = group.unfinished[:shown]
+    unfinished = [_without_answer(one) for one in without if one.item is None or one.item.fault is None]
+    faulty: dict[Fault, list[str]] = defaultdict(list)
+    for one in without:
+        if one.item is not None and one.item.fault is not None:
+            faulty[one.item.fault].append(one.text)
+    lost: list[JSON] = [
+        [NOT_MEASURED[fault], len(texts), [text for text in texts if text]] for fault, texts in faulty.items()
+    ]
+    return ({"unfinished": unfinished} if unfinished else {}) | ({"lost": lost} if lost else {})
+
+
+def _without_answer(completion: Completion) -> str:
+    """What there is of a completion that came to no answer."""
+    return WITHHELD if completion.thinking is None else completion.thinking
 
 
 def _scores(scores: Scores, arm: str, index: int) -> dict[str, Sequence[float | None]]:
@@ -113,9 +137,10 @@ def _classes(
     completions: Sequence[Completion], scores: Sequence[Sequence[float | None]], meanings: Sequence[int]
 ) -> Iterable[JSON]:
     """Identical texts together, the most frequent first: text, count, how many were cut off, mean scores, meaning,
-    what was thought before each.
+    what was thought before each, the probabilities that were stated of it.
 
-    The meaning is left out where completions were not divided by it, the thinking where there was none.
+    The meaning is left out where completions were not divided by it, the thinking where there was none, the
+    probabilities where none was stated.
     """
     samples: dict[str, list[int]] = defaultdict(list)
     for sample, completion in enumerate(completions):
@@ -126,8 +151,12 @@ def _classes(
         meaning = list(meanings[members[0] : members[0] + 1])
         thoughts = [thought for sample in members if (thought := completions[sample].thinking) is not None]
         row: list[JSON] = [text, len(members), cut, means, *meaning]
-        if thoughts:
+        stated = [item.probability for sample in members if (item := completions[sample].item) is not None]
+        chances = [probability for probability in stated if probability is not None]
+        if thoughts or chances:
             row += [thoughts] if meaning else [None, thoughts]
+        if chances:
+            row.append(chances)
         yield row
 
 

@@ -27,7 +27,7 @@ class ThinkingRow:
 def rows(content: ReportContent) -> list[ThinkingRow]:
     """A row for each arm that thinks, in the summary's order."""
     arms = [arm.name for arm in content.summary.arms if arm.thinking is not None]
-    return [_row(arm, content.groups[arm]) for arm in arms if content.groups.get(arm)]
+    return [_row(content, arm, content.groups[arm]) for arm in arms if content.groups.get(arm)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class _Counts:
     """Completions of which the engine did not tell tokens."""
 
 
-def _row(arm: str, groups: Sequence[Group]) -> ThinkingRow:
+def _row(content: ReportContent, arm: str, groups: Sequence[Group]) -> ThinkingRow:
     counts = [(_count(group.unfinished, group), _count(group.completions, group)) for group in groups]
     unfinished = [of_prompt for of_prompt, _ in counts]
     every = [one for of_prompt in counts for one in of_prompt]
@@ -55,8 +55,20 @@ def _row(arm: str, groups: Sequence[Group]) -> ThinkingRow:
         arm,
         f"{share:.0%} ({cut:,} of {counted(completions, 'completion')})",
         f"{mean:.1f} words",
-        _tokens(every, unfinished),
+        _counted(content, arm) or _tokens(every, unfinished),
     )
+
+
+def _counted(content: ReportContent, arm: str) -> str:
+    """Tokens of the thinking by itself, where the suite measured them."""
+    means = {estimate.metric: estimate.value for estimate in content.summary.estimates if estimate.arm == arm}
+    tokens, share = means.get("thinking_tokens"), means.get("thinking_share")
+    parts = [
+        f"{tokens:.0f} tokens" if tokens is not None else "",
+        f"{share:.0%} of all tokens" if share is not None else "",
+    ]
+    said = ", ".join(part for part in parts if part)
+    return f"; before an answer {said}" if said else ""
 
 
 def _count(completions: Sequence[Completion], group: Group) -> _Counts:

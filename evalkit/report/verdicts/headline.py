@@ -20,9 +20,11 @@ SAID: dict[Side, str] = {"quality": "quality", "diversity": "diversity", "match"
 SHOWN = 2
 """Measures named per side of the trade: the sentence must stay readable, the tables hold the rest."""
 GRAVE = {
+    "withheld": "Some answers of {arms} were refused or filtered by the provider.",
     "truncated": "Answers of {arms} were cut at max_tokens.",
     "empty": "Many answers of {arms} are empty.",
     "thinking": "Some completions of {arms} were cut before they came to an answer.",
+    "asking": "Not all answers that {arms} was asked for could be told.",
     "same answer": "{arms} gives the same answer to many different prompts.",
 }
 """Kinds of alarms that a reader of the headline alone must know of, in words."""

@@ -30,6 +30,7 @@ from evalkit.report.verdicts.ladders import ladders
 from evalkit.report.verdicts.side_words import SIDES, words_for
 from evalkit.report.verdicts.sweep_headline import sweep_headline
 from evalkit.report.verdicts.sweeps import sweeps
+from evalkit.report.verdicts.ways import ways_claim
 from evalkit.report.wording import interval_words, label, value_text
 
 BESIDES = 4
@@ -98,7 +99,7 @@ def verdict(summary: Summary) -> Verdict:
         return Verdict(described, described, "", ())
     joints = joint_statements(summary)
     arms = tuple(_arm_verdict(arm, baseline, summary, joints) for arm, baseline in pairs)
-    first, *rest = _subjects(arms, summary, joints)
+    first, *rest = [*_ways(summary, joints), *_subjects(arms, summary, joints)]
     besides = [f"{subject.named}{subject.claim}" for subject in rest]
     if len(besides) > BESIDES:
         besides[BESIDES:] = [f"{counted(len(besides) - BESIDES, 'more claim')}: under “Arm by arm” in the report."]
@@ -115,6 +116,12 @@ class _Subject:
     arms: tuple[str, ...]
     named: str = ""
     """Before the claim, where that alone does not name its arms."""
+
+
+def _ways(summary: Summary, joints: Joints) -> list[_Subject]:
+    """Before all others: which way of asking is widest, where that is what arms differ in."""
+    ways = ways_claim(summary, joints)
+    return [] if ways is None else [_Subject(f"{ways.claim} {ways.numbers}", ways.claim, ways.numbers, (ways.arm,))]
 
 
 def _subjects(arms: Sequence[ArmVerdict], summary: Summary, joints: Joints) -> list[_Subject]:

@@ -15,11 +15,13 @@ from typing import Any
 from evalkit.errors import RecordsError
 from evalkit.plumbing.sources import Archive, archive, document
 from evalkit.runs.exchange.rows import (
+    AskedRow,
     Message,
     Tally,
     TextRow,
     answer_in,
     as_number,
+    asked_of,
     content_text,
     conversation,
     ending,
@@ -135,7 +137,18 @@ def _rows_of(sample: Any, where: str, model: str | None, resolve: Resolve, tally
             thinking=None if thought is None else resolve(thought),
             finish_reason=ending(choice.get("stop_reason")),
             scores=_scores(sample.get("scores"), tally) if index == 0 else {},
+            asked=_asked(sample.get("metadata"), where),
         )
+
+
+def _asked(metadata: Any, where: str) -> AskedRow | None:
+    """What `evalkit export` says of a completion that was not asked for directly."""
+    return asked_of(metadata.get("asked"), where) if isinstance(metadata, dict) and _is_ours(metadata) else None
+
+
+def _is_ours(metadata: Mapping[str, Any]) -> bool:
+    asked = metadata.get("asked")
+    return isinstance(asked, dict) and asked.keys() >= {"asking", "n", "item"}
 
 
 def _input(given: Any, where: str) -> tuple[Message, ...]:

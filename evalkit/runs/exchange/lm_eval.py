@@ -84,6 +84,7 @@ def _rows_of(question: _Question, by_filter: bool) -> Iterator[TextRow]:
             # One number a question: of its one draw, or of what the filter made of all of them.
             scores=scores if len(question.texts) == 1 else {},
             prompt_scores={} if len(question.texts) == 1 else scores,
+            question=str(row["doc_hash"]) if row.get("doc_hash") else None,
         )
 
 

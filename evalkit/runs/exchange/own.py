@@ -12,11 +12,11 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError,
 from evalkit.errors import RecordsError
 from evalkit.plumbing.typed_yaml import dotted, reason
 from evalkit.records import FinishReason, Match
-from evalkit.runs.exchange.rows import Record, Tally, TextRow, asked_in, id_of, scores_in, turns
+from evalkit.runs.exchange.rows import Record, Tally, TextRow, asked_in, asked_of, id_of, scores_in, turns
 
 SCORE = "score/"
 """What the columns of a table begin with that hold scores; in JSONL they stand in the object `scores`."""
-LISTS = ("completions", "checks", "references", "scores")
+LISTS = ("completions", "checks", "references", "scores", "asked")
 """Keys that a cell of a CSV file holds as JSON."""
 
 
@@ -38,6 +38,7 @@ class Row(BaseModel):
     thinking: str | None = None
     finish_reason: FinishReason = "stop"
     scores: dict[str, Any] = Field(default_factory=dict)
+    asked: dict[str, Any] | None = None
 
     @field_validator("completion", "completions", mode="before")
     @classmethod
@@ -74,8 +75,10 @@ class Row(BaseModel):
     def _has_one_form(self) -> Row:
         if (self.completion is None) == (self.completions is None):
             raise ValueError("a row has either `completion` (a text) or `completions` (a list of texts)")
-        if self.completions is not None and (self.scores or self.thinking):
-            raise ValueError("`scores` and `thinking` go with one `completion`; give each of the list a row of its own")
+        if self.completions is not None and (self.scores or self.thinking or self.asked):
+            raise ValueError(
+                "`scores`, `thinking` and `asked` go with one `completion`; give each of the list a row of its own"
+            )
         return self
 
 
@@ -164,6 +167,7 @@ def _rows_of(row: Row, where: str, tally: Tally) -> Iterator[TextRow]:
             thinking=row.thinking,
             finish_reason=row.finish_reason,
             scores=scores_in(row.scores, tally),
+            asked=asked_of(row.asked, where),
         )
 
 

@@ -10,17 +10,29 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
+from pydantic import TypeAdapter, ValidationError
+
 from evalkit.errors import MetricError, RecordsError
 from evalkit.metrics.answer_match import check_answer
 from evalkit.plumbing.prose import counted
 from evalkit.plumbing.tables import Record as Record
 from evalkit.plumbing.transcript import transcript, turns_in_cell
-from evalkit.records import FinishReason, Match, Prompt
+from evalkit.records import Asking, FinishReason, Item, Match, Prompt
 
 Message = tuple[str, str]
 """(role, content)."""
 CUT = ("length", "max_tokens", "model_length", "MAX_TOKENS")
 """What tools say of an answer that ran into a limit."""
+
+
+@dataclass(frozen=True, slots=True)
+class AskedRow:
+    """How a run of evalkit's asked for a completion, and where in what was drawn it stands."""
+
+    asking: Asking
+    n: int
+    """Answers that the run measures of each prompt."""
+    item: Item
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +61,12 @@ class TextRow:
     """What the tool says of this completion."""
     prompt_scores: Mapping[str, float] = field(default_factory=dict)
     """What it says of all of the prompt's completions together."""
+    question: str | None = None
+    """What tells the question apart from its rendering, where the file has such a hash."""
     said: int | None = None
     """The class of completions that say the same, as the tool divides them."""
+    asked: AskedRow | None = None
+    """Where an evalkit run asked for it in another way than directly."""
 
 
 @dataclass(slots=True)
@@ -249,3 +265,15 @@ def short(value: Any, most: int = 60) -> str:
     """A value as an error shows it."""
     text = repr(value)
     return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
+def asked_of(given: Any, where: str) -> AskedRow | None:
+    """How a completion was asked for, as `evalkit export` wrote it. Raises `RecordsError` on what is none."""
+    if given is None:
+        return None
+    try:
+        return TypeAdapter(AskedRow).validate_python(given)
+    except ValidationError as error:
+        problem = error.errors()[0]
+        place = ".".join(["asked", *map(str, problem["loc"])])
+        raise RecordsError(f"{where}: {place}: {problem['msg']}; `evalkit export` writes this key") from None

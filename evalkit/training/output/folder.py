@@ -20,6 +20,8 @@ from evalkit.training.models import quiet_transformers
 
 TOKENIZER_FILES = ("tokenizer*", "special_tokens_map.json", "added_tokens.json", "vocab*", "merges.txt",
                    "chat_template*", "spiece.model")  # fmt: skip
+ADAPTER = "adapter"
+"""Folder in a checkpoint that was trained by adapters: these by themselves, beside the merged weights."""
 KEPT = "what was there before is whole"
 """Where a checkpoint could not be written."""
 
@@ -34,7 +36,8 @@ def save_model(
 ) -> Path:
     """Write a network in the precision that its `source` folder is stored in, with that folder's tokenizer files.
 
-    Adapters are merged. `card` becomes README.md, `facts` training.json; the log of its training goes with it.
+    Adapters are merged; those of a language model stand by themselves in `ADAPTER` too. `card` becomes README.md,
+    `facts` training.json; the log of its training goes with it.
     `chat_template` is written where the source has none. Raises `StoreError`; what stood at `folder` then still stands
     there.
     """
@@ -46,6 +49,8 @@ def save_model(
     try:
         with quiet_transformers():
             _stored(model, source).save_pretrained(beside)
+            if _is_adapted(model):
+                model.save_pretrained(beside / ADAPTER)
         for pattern in TOKENIZER_FILES:
             for file in source.glob(pattern):
                 shutil.copyfile(file, beside / file.name)
@@ -55,8 +60,8 @@ def save_model(
         (beside / "README.md").write_text(card, encoding="utf-8")
         if (log := work_of(folder) / NAME).exists():
             shutil.copyfile(log, beside / NAME)
-        for file in beside.iterdir():
-            file.chmod(0o644)  # the weights were written for their owner alone
+        for path in beside.rglob("*"):
+            path.chmod(0o755 if path.is_dir() else 0o644)  # the weights were written for their owner alone
         beside.chmod(0o755)
         swap(beside, folder)
     except Exception as error:
@@ -86,10 +91,23 @@ def frame_as_chat(spec: CheckpointSpec, tokenizer: PreTrainedTokenizerBase) -> s
     )
     begins = tokenizer.bos_token is not None and tokenizer("x")["input_ids"][:1] == [tokenizer.bos_token_id]
     head = _literal((str(tokenizer.bos_token) if begins else "") + shots)
-    user = "{{ message['content'] }}".join(map(_literal, spec.frame.template.split("{prompt}")))
-    answer = "{{ ' ' + message['content'] }}" + _literal(str(tokenizer.eos_token))
-    turns = "{% if message['role'] == 'user' %}" + user + "{% elif message['role'] == 'assistant' %}" + answer
-    return head + "{% for message in messages %}" + turns + "{% endif %}{% endfor %}"
+    user = "{{ asked.text }}".join(map(_literal, spec.frame.template.split("{prompt}")))
+    answer = "{{ ' ' + messages[-1]['content'] }}" + _literal(str(tokenizer.eos_token))
+    return head + _ASKED + user + "{% if messages[-1]['role'] == 'assistant' %}" + answer + "{% endif %}"
+
+
+_ASKED = """\
+{%- set turns = messages[:-1] if messages[-1]['role'] == 'assistant' else messages %}
+{%- set asked = namespace(text=turns[0]['content']) %}
+{%- if turns | length > 1 %}
+    {%- set asked.text = '' %}
+    {%- for turn in turns %}
+        {%- set between = '' if loop.first else '\\n\\n' %}
+        {%- set asked.text = asked.text + between + (turn['role'] | capitalize) + ': ' + turn['content'] %}
+    {%- endfor %}
+{%- endif -%}
+"""
+"""The one turn's text, or all turns as the transcript that training reads (`layouts.turns.transcript`)."""
 
 
 def _literal(text: str) -> str:
@@ -103,6 +121,11 @@ def _stored(model: PreTrainedModel, source: Path) -> PreTrainedModel:
     kept = copy.deepcopy(model)
     merged: PreTrainedModel = kept.merge_and_unload() if hasattr(kept, "merge_and_unload") else kept
     return merged.to("cpu").to(dtype)
+
+
+def _is_adapted(model: PreTrainedModel) -> bool:
+    adapters = getattr(model, "peft_config", {}).values()
+    return any(adapter.task_type == "CAUSAL_LM" for adapter in adapters)
 
 
 def _has_template(folder: Path) -> bool:

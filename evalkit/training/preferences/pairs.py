@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,7 +13,11 @@ from evalkit.errors import MetricError, RecordsError
 from evalkit.metrics.answer_match import check_answer
 from evalkit.plumbing.unread import Notice, say
 from evalkit.records import Match, Prompt
+from evalkit.runs.exchange.rows import id_of
 from evalkit.training.data_files import Label, Text, typed_rows, write_rows
+from evalkit.training.preferences.layouts.read import read_file
+from evalkit.training.preferences.layouts.rows import records
+from evalkit.training.preferences.layouts.turns import messages_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,20 +49,40 @@ class _PairRow(BaseModel):
 
 
 def read_pairs(paths: Iterable[str | Path], notice: Notice = say) -> list[Pair]:
-    """All pairs of JSONL files, in order; white space around completions is taken off.
+    """All pairs of files, in order; white space around completions is taken off.
 
-    `notice` is told of keys that are not read. Raises `RecordsError` with file, line and key, also where one prompt id
-    stands for two prompts.
+    A file of preferences, in any layout, gives the pairs that were compared, however the votes went. `notice` is told
+    of keys that are not read and of rows that are no pairs. Raises `RecordsError` with file, line and key, also where
+    one prompt id stands for two prompts.
     """
     pairs = []
     known: dict[str, Prompt] = {}
-    adapter, keys, needed = TypeAdapter(_PairRow), list(_PairRow.model_fields), "prompt_id, prompt and completions"
-    for path in paths:
-        for where, _, row in typed_rows(Path(path), adapter, needed, keys, notice):
-            pair = row.pair
+    for path in map(Path, paths):
+        for where, pair in _compared(path, notice) if _holds_preferences(path) else _own(path, notice):
             _check_prompt(where, pair.prompt, known.setdefault(pair.prompt_id, pair.prompt))
             pairs.append(Pair(pair.prompt, pair.a.strip(), pair.b.strip()))
     return pairs
+
+
+def _own(path: Path, notice: Notice) -> Iterator[tuple[str, Pair]]:
+    adapter, keys, needed = TypeAdapter(_PairRow), list(_PairRow.model_fields), "prompt_id, prompt and completions"
+    for where, _, row in typed_rows(path, adapter, needed, keys, notice):
+        yield where, row.pair
+
+
+def _holds_preferences(path: Path) -> bool:
+    first = next((row for _, row in records(path)), {})
+    return "completions" not in first and ("rejected" in first or "winner" in first)
+
+
+def _compared(path: Path, notice: Notice) -> Iterator[tuple[str, Pair]]:
+    account = read_file(path, notice)
+    for sentence in account.losses():
+        notice(sentence)
+    for preference in account.preferences:
+        text = preference.prompt
+        prompt = Prompt(preference.prompt_id or id_of(text), text, messages=messages_of(preference.turns))
+        yield str(path), Pair(prompt, preference.chosen, preference.rejected)
 
 
 def write_pairs(path: Path, pairs: Iterable[Pair]) -> None:

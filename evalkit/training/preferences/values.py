@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 from evalkit.checkpoints.folder import locate
 from evalkit.errors import InputError
+from evalkit.metrics.quality.reward import asked_of
 from evalkit.plumbing.child_process import open_child
 from evalkit.plumbing.progress import Listener
 from evalkit.records import Prompt
@@ -62,7 +63,7 @@ def _open_judge(source: RewardSource) -> Iterator[Callable[[Sequence[Exchange]],
         model = str(source.model)
         title = f"reward model {model}"
         with open_child("evalkit.metrics.quality.reward:RewardModel", str(locate(model)), model, title=title) as remote:
-            yield lambda exchanges: remote.call("score", [(prompt.text, text) for prompt, text in exchanges])
+            yield lambda exchanges: remote.call("score", [(asked_of(prompt), text) for prompt, text in exchanges])
 
 
 @contextmanager

@@ -67,7 +67,11 @@ def test_an_engine_asked_for_by_name_is_taken() -> None:
 @pytest.mark.parametrize(
     ("asked", "checkpoint", "said"),
     [
-        ("vlm", local(), r"^there is no engine 'vlm' \(did you mean 'vllm'\?\); known: auto, openai, "),
+        (
+            "vlm",
+            local(),
+            r"^there is no engine 'vlm' \(did you mean 'vllm'\?\); known: auto, anthropic, gemini, openai, ",
+        ),
         ("zzz", local(), r"^there is no engine 'zzz'; known: "),
         ("transformers", served(), r"loads weights, but checkpoint 'a' is a server; use auto or openai"),
         ("openai", local(), r"^engine openai needs a server's URL; checkpoint 'a' is x$"),

@@ -223,7 +223,7 @@ GARBAGE = {
     "another thing": (b"[1]", "list where the API has an object"),
     "an error with 200": ({"error": {"message": "model\n crashed"}}, "with an error: .*crashed"),
     "no choices": ({"choices": None}, "without any choice"),
-    "nothing in them": (choices(4, text=None, finish_reason="content_filter"), "without any text .finish_reason content_filter"),
+    "nothing in them": (choices(4, text=None, finish_reason="tool_calls"), "without any text .finish_reason tool_calls"),
     "choices of another kind": ({"choices": ["w6"]}, "without any text"),
 }  # fmt: skip
 

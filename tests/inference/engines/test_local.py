@@ -9,7 +9,7 @@ import pytest
 
 from evalkit.errors import EngineError
 from evalkit.inference.engines.base import Engine
-from evalkit.records import Completion, Rendered, Sampling
+from evalkit.records import Checkpoint, Completion, Rendered, Sampling
 
 EOS, SECOND_END = 2, 7
 Make = Callable[..., Sampling]
@@ -175,3 +175,29 @@ def test_a_refused_request_leaves_nothing_behind(vllm_engine: Engine, prompts: l
         with pytest.raises(EngineError, match=why):
             vllm_engine.sample([*prompts, Rendered("bad", "", refused)], sampling(), 5, ignore)
     assert content(vllm_engine.sample(prompts, sampling(), 5, ignore)) == content(before)
+
+
+def test_a_special_token_that_tells_thinking_apart_is_shown_and_no_other(
+    engine: Engine, tiny: Checkpoint, prompts: list[Rendered], sampling: Make
+) -> None:
+    hidden = engine.sample(prompts, sampling(n=32), 4, ignore)
+    engine.turn_to(replace(tiny, shown=(0,)))
+    try:
+        told = engine.sample(prompts, sampling(n=32), 4, ignore)
+        stopped = engine.sample(prompts, sampling(n=32, stop=("w5", "<pad>")), 4, ignore)
+    finally:
+        engine.turn_to(tiny)
+    assert [one.token_ids for one in told] == [one.token_ids for one in hidden]
+    assert all("<pad>" not in one.text for one in hidden)
+    marked = [(one, plain) for one, plain in zip(told, hidden, strict=True) if 0 in one.token_ids]
+    assert len(marked) > 5
+    for one, plain in marked:
+        before = one.text.split("<pad>")[0].split()
+        assert len(before) == sum(
+            token not in (1, 2, 3, SECOND_END) for token in one.token_ids[: one.token_ids.index(0)]
+        )
+        assert one.text.replace("<pad>", " ").split() == plain.text.split()
+        assert "<bos>" not in one.text
+    assert all(one.text == plain.text for one, plain in zip(told, hidden, strict=True) if 0 not in one.token_ids)
+    assert all("<pad>" not in one.text and "w5" not in one.text for one in stopped)
+    assert all(one.finish_reason == "stop" or 0 not in one.token_ids for one in stopped)

@@ -19,7 +19,7 @@ from evalkit.inference.plan import check_measures
 from evalkit.metrics.quality import judge as judging
 from evalkit.metrics.quality.judge import judge, messages, read_verdict
 from evalkit.metrics.registry import parse
-from evalkit.records import Completion, Group, Prompt
+from evalkit.records import Completion, Group, Message, Prompt
 from evalkit.runs.folder import open_store
 
 Reply = Callable[[dict[str, Any]], tuple[int, dict[str, Any]]]
@@ -268,3 +268,13 @@ def test_an_answer_cannot_close_its_own_marks() -> None:
 def test_the_signature_names_the_judge(server: Server) -> None:
     signature = parse({"judge": {"model": "m"}}).signature(8, "e")
     assert re.fullmatch(r"judge\|model:m\|pairs:8\|served:[0-9a-f]{12}\|k:8\|v:1\.0", signature)
+
+
+def test_it_is_told_where_the_request_is_a_conversation(server: Server) -> None:
+    turns = (Message("user", "Hello"), Message("assistant", "Hi."), Message("user", "A colour?"))
+    talk = Prompt("p", "user: Hello\n\nassistant: Hi.\n\nuser: A colour?", messages=turns)
+    own, baseline = texts("Red."), texts("Blue.")
+    judge(Group(talk, own.completions, baseline=baseline), model="m")
+    [read, _] = [one["messages"][1]["content"] for one in server.requests]
+    assert talk.text in read
+    assert "each answer is its next turn" in read

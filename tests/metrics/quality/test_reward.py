@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from transformers import AutoTokenizer
 
 from evalkit.checkpoints.folder import fingerprint
 from evalkit.errors import CheckpointError, EngineError, MetricError
-from evalkit.metrics.quality.reward import RewardModel, reward
+from evalkit.metrics.quality.reward import RewardModel, asked_of, reward
 from evalkit.metrics.registry import parse
-from evalkit.records import Completion, Group, Prompt
+from evalkit.records import Completion, Group, Message, Prompt
 
 WORDS = ["<pad>", "<bos>", "<eos>", "<unk>", *(f"w{index}" for index in range(28))]
+TALK = (Message("user", "w1"), Message("assistant", "w2"), Message("user", "w4"))
 TEMPLATE = "<bos> {% for message in messages %}{{ message['role'] }} {{ message['content'] }} w9 {% endfor %}"
 
 
@@ -87,6 +90,40 @@ def test_without_a_template_prompt_and_completion_are_two_paragraphs(plain: Path
 def test_with_a_template_it_is_an_exchange_with_one_bos(chat: Path) -> None:
     [values] = reward(GROUPS[:1], model=str(chat))
     assert values[0] == pytest.approx(by_hand(chat, "<bos> user w1 w2 w9 assistant w3 w9 ", False), abs=1e-5)
+
+
+def test_a_conversation_is_written_turn_by_turn_and_without_a_template_as_a_transcript(chat: Path, plain: Path) -> None:
+    prompt = Prompt("p", "user: w1\n\nassistant: w2\n\nuser: w4", messages=TALK)
+    [value] = RewardModel(str(chat), "r").score([(asked_of(prompt), "w3")])
+    text = "<bos> user w1 w9 assistant w2 w9 user w4 w9 assistant w3 w9 "
+    assert value == pytest.approx(by_hand(chat, text, False), abs=1e-5)
+    [value] = RewardModel(str(plain), "r").score([(asked_of(prompt), "w3")])
+    assert value == pytest.approx(by_hand(plain, f"{prompt.text}\n\nw3", True), abs=1e-5)
+
+
+@pytest.mark.parametrize("rule", ["{{ raise_exception('no system') }}", ""], ids=["refused", "left out"])
+def test_a_system_turn_that_the_template_does_not_take_begins_the_first_user_turn(
+    chat: Path, tmp_path: Path, rule: str
+) -> None:
+    folder = shutil.copytree(chat, tmp_path / "ruled")
+    tokenizer: Any = AutoTokenizer.from_pretrained(folder)
+    body = "{{ message['role'] }} {{ message['content'] }} w9 "
+    tokenizer.chat_template = (
+        f"<bos> {{% for message in messages %}}{{% if message['role'] == 'system' %}}{rule}"
+        f"{{% else %}}{body}{{% endif %}}{{% endfor %}}"
+    )
+    tokenizer.save_pretrained(folder)
+    [value] = RewardModel(str(folder), "r").score([((("system", "w5"), ("user", "w1")), "w3")])
+    assert value == pytest.approx(by_hand(folder, "<bos> user w5\n\nw1 w9 assistant w3 w9 ", False), abs=1e-5)
+
+
+def test_a_conversation_that_the_template_refuses_is_one_line(chat: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(chat, tmp_path / "ruled")
+    tokenizer: Any = AutoTokenizer.from_pretrained(folder)
+    tokenizer.chat_template = "{% if messages | length > 2 %}{{ raise_exception('one turn only') }}{% endif %}w1"
+    tokenizer.save_pretrained(folder)
+    with pytest.raises(MetricError, match="its chat template refuses the prompt 'w1': one turn only"):
+        RewardModel(str(folder), "r").score([((("user", "w1"), ("assistant", "w2"), ("user", "w4")), "w3")])
 
 
 @pytest.mark.parametrize("pad", [None, 0, 2], ids=["none named", "pad", "the end token"])

@@ -72,6 +72,25 @@ def test_a_manifest_of_other_keys_is_shown_as_it_is(two_arms: ReportContent, man
         assert key in page.text
 
 
+def test_an_adapter_is_named_with_its_base(two_arms: ReportContent) -> None:
+    row = {"name": "step", "kind": "base", "source": "out/step", "fingerprint": "ab", "base": "org/base",
+           "base_fingerprint": "0123456789abcdef"}  # fmt: skip
+    [told] = provenances(of(MANIFEST | {"identity": {"checkpoints": {"step": row}}}, two_arms))
+    assert told.checkpoints[0].source == "out/step, a LoRA adapter of org/base (fingerprint 0123456789ab)"
+
+
+def test_settings_that_change_what_is_drawn_stand_with_the_arms(two_arms: ReportContent) -> None:
+    assert "top_k, penalties" not in Page(build_report(two_arms)).text
+    base, tuned = two_arms.summary.arms
+    assert tuned.sampling is not None
+    cut = dataclasses.replace(tuned.sampling, top_k=20, repetition_penalty=1.2)
+    arms = (base, dataclasses.replace(tuned, sampling=cut))
+    summary = dataclasses.replace(two_arms.summary, arms=arms)
+    text = " ".join(Page(build_report(dataclasses.replace(two_arms, summary=summary))).text.split())
+    assert "top_k, penalties" in text
+    assert "top_k 20, repetition_penalty 1.2" in text
+
+
 def test_of_several_runs_each_has_its_own(two_arms: ReportContent) -> None:
     runs = [RunOrigin("<b>one</b>", "reports/one", 60, MANIFEST), RunOrigin("two", "reports/two", 40, {})]
     page = Page(build_report(dataclasses.replace(two_arms, runs=runs, notes=["<i>A note.</i>"])))

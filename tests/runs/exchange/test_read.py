@@ -121,6 +121,37 @@ def test_a_spreadsheet_is_read_with_its_mark_line_ends_and_numbers(tmp_path: Pat
     ]
 
 
+def test_a_spreadsheet_without_ids_is_paired_by_its_prompts_where_its_columns_are_named(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("question,reply\nA,x\nA,y\nB,z\n", encoding="utf-8")
+    rows = read(path, columns={"prompt": "question", "completion": "reply"}).rows
+    assert rows[0].prompt_id == rows[1].prompt_id != rows[2].prompt_id
+    path.write_text("prompt,completion\nA,x\nA,y\n", encoding="utf-8")
+    with pytest.raises(RecordsError, match=r"the key 'prompt_id' is missing; .* add --format trl"):
+        read(path)
+    assert len({row.prompt_id for row in read(path, layout="trl").rows}) == 1
+
+
+def test_texts_of_inspect_that_stand_apart_are_put_in_their_place(tmp_path: Path) -> None:
+    """In a sample by their hash, beside its chunks by their number; what is nowhere stays as it is written."""
+    sample = {
+        "id": "a", "epoch": 1, "input": "See attachment://0 and attachment://9.",
+        "output": {"choices": [{"message": {"content": "attachment://1"}}]},
+    }  # fmt: skip
+    texts = ["a long question", "a long answer"]
+    whole = sample | {"attachments": {"0": texts[0], "1": texts[1]}}
+    log = {"version": 2, "status": "success", "eval": {"model": "m"}, "samples": [whole]}
+    (tmp_path / "log.json").write_text(json.dumps(log), encoding="utf-8")
+    zipped(tmp_path / "log.eval", {"samples/a_epoch_1.json": json.dumps(whole).encode()})
+    chunks = {"samples/a_epoch_1/sample.json": sample, "samples/a_epoch_1/attachments/0.json": texts[:1],
+              "samples/a_epoch_1/attachments/1.json": texts[1:]}  # fmt: skip
+    zipped(tmp_path / "chunked.eval", {name: json.dumps(content).encode() for name, content in chunks.items()})
+    for name in ("log.json", "log.eval", "chunked.eval"):
+        [row] = read(tmp_path / name).rows
+        assert row.prompt == "See a long question and attachment://9."
+        assert row.completion == "a long answer"
+
+
 def test_columns_of_other_names_are_mapped(tmp_path: Path) -> None:
     path = jsonl(tmp_path / "t.jsonl", {"question": "Q", "reply": "R", "stars": 2})
     columns = {"prompt": "question", "completion": "reply", "score/stars": "stars"}

@@ -14,12 +14,13 @@ from evalkit.checkpoints.rendering import in_frame, render
 from evalkit.checkpoints.resolution import resolve
 from evalkit.checkpoints.spec import CheckpointSpec, Example, Frame
 from evalkit.errors import StoreError
+from evalkit.inference.engines.base import open_engine
 from evalkit.records import Prompt
 from evalkit.training.batch import pack
 from evalkit.training.config import Lora
 from evalkit.training.models import Policy, load_policy, response_logits
 from evalkit.training.output import folder as folder_module
-from evalkit.training.output.folder import frame_as_chat, save_model
+from evalkit.training.output.folder import ADAPTER, frame_as_chat, save_model
 from tests.training import toy
 from tests.training.full_disk import room_for
 
@@ -78,13 +79,30 @@ def test_adapters_are_merged_and_say_the_same(tmp_path: Path) -> None:
     its = policy(tmp_path / "source", lora=Lora(rank=2, alpha=4))
     before = logits(its.model)
     saved = save(its, tmp_path / "made")
-    assert not list(saved.glob("adapter*"))
+    assert not list(saved.glob("adapter_*")), "the folder itself is whole weights"
     theirs = AutoModelForCausalLM.from_pretrained(saved, attn_implementation="eager")
     torch.testing.assert_close(logits(theirs), before, atol=1e-4, rtol=0)
     plain = AutoModelForCausalLM.from_pretrained(tmp_path / "source", attn_implementation="eager")
     assert not torch.allclose(logits(plain), before, atol=0.01)
     assert its.has_adapters, "saving must not merge what is still trained"
     torch.testing.assert_close(logits(its.model), before, atol=0, rtol=0)
+
+
+def test_adapters_stand_by_themselves_too_and_read_on_their_base_as_the_merged_weights(tmp_path: Path) -> None:
+    its = policy(tmp_path / "source", lora=Lora(rank=2, alpha=4))
+    saved = save(its, tmp_path / "made")
+    spec = CheckpointSpec(path=str(saved / ADAPTER), kind="base")
+    found = resolve("adapter", spec)
+    assert found.adapter is not None
+    assert found.location == str((tmp_path / "source").resolve())
+    assert found.fingerprint != resolve("merged", CheckpointSpec(path=str(saved), kind="base")).fingerprint
+    pair = ((0, 1, 2), (3, 0, 1))
+    with open_engine("transformers", found, 16) as engine:
+        [read] = engine.logprobs([pair])
+    with open_engine("transformers", resolve("merged", CheckpointSpec(path=str(saved), kind="base")), 16) as engine:
+        [merged] = engine.logprobs([pair])
+    assert read == pytest.approx(merged, abs=1e-3)
+    assert not list(save(policy(tmp_path / "whole"), tmp_path / "plain").glob("adapter*"))
 
 
 def test_the_generation_config_cuts_and_punishes_nothing(tmp_path: Path) -> None:

@@ -51,6 +51,10 @@ WAYS: dict[str, Any] = {
     "hh": lambda p, c, r: {
         "chosen": f"\n\nHuman: {p}\n\nAssistant: {c}", "rejected": f"\n\nHuman: {p}\n\nAssistant: {r}"
     },
+    "sharegpt": lambda p, c, r: {
+        "conversations": [{"from": "human", "value": p}],
+        "chosen": {"from": "gpt", "value": c}, "rejected": {"from": "gpt", "value": r},
+    },
     "arena": lambda p, c, r: vote(p, c, r, "model_a") if len(p) % 2 else vote(p, r, c, "model_b"),
 }  # fmt: skip
 
@@ -76,6 +80,12 @@ def written(path: Path, rows: list[Row]) -> Path:
 
 def refuse(text: str) -> None:
     raise AssertionError(text)
+
+
+def test_two_texts_without_a_prompt_are_refused_since_where_it_ends_is_not_told(tmp_path: Path) -> None:
+    path = written(tmp_path / "p.jsonl", [{"chosen": "A colour is blue.", "rejected": "A colour is no."}])
+    with pytest.raises(RecordsError, match="do not tell where the prompt ends and the answers begin"):
+        read_preferences([path], refuse)
 
 
 @pytest.mark.parametrize("ending", ["jsonl", "json", "csv", "parquet", "jsonl.gz"])

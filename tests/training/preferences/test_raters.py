@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import random
 from collections import Counter
@@ -16,7 +17,7 @@ from evalkit.errors import InputError
 from evalkit.plumbing.progress import Quiet
 from evalkit.records import Prompt
 from evalkit.training.config import PrefsSimulateConfig
-from evalkit.training.preferences.pairs import Pair, write_pairs
+from evalkit.training.preferences.pairs import Pair, read_pairs, write_pairs
 from evalkit.training.preferences.preferences import Preference
 from evalkit.training.preferences.raters import agreement, label_pairs, simulate
 from evalkit.training.preferences.values import value_pairs
@@ -135,6 +136,22 @@ def test_pairs_that_a_group_cannot_judge_are_left_out_and_counted() -> None:
     assert notes.notes == ["group g cannot judge 1 of its pairs; they are left out"]
     with pytest.raises(InputError, match="no preferences came out"):
         label_pairs(asked, pairs, {"g": dict.fromkeys(values["g"], math.inf)}, Quiet())
+
+
+def test_a_simulation_votes_on_what_others_have_compared(tmp_path: Path) -> None:
+    turns = [
+        {"role": "user", "content": "Say."},
+        {"role": "assistant", "content": "What?"},
+        {"role": "user", "content": "A."},
+    ]
+    rows = [{"prompt": turns, "chosen": [{"role": "assistant", "content": "a"}],
+             "rejected": [{"role": "assistant", "content": text}]} for text in ("b", "c")]  # fmt: skip
+    path = tmp_path / "votes.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    first, second = read_pairs([path])
+    assert (first.a, first.b, second.b) == ("a", "b", "c")
+    assert first.prompt == second.prompt
+    assert [turn.role for turn in first.prompt.messages] == ["user", "assistant", "user"]
 
 
 def test_a_simulation_reads_the_pairs_of_its_config(tmp_path: Path) -> None:

@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from evalkit.training.preferences.layouts.turns import Message, read_turns, shared
+from evalkit.training.preferences.layouts.turns import Message, is_turns, read_turns, shared
 
 READ = ("chosen", "rejected", "winner", "rater", "group", "prompt_id")
 
 
 def is_conversations(row: Mapping[str, Any]) -> bool:
-    chosen = row.get("chosen")
-    is_list = isinstance(chosen, list) or (isinstance(chosen, str) and chosen.lstrip().startswith('[{"'))
-    return "prompt" not in row and is_list
+    return "prompt" not in row and is_turns(row.get("chosen"))
 
 
 def read_conversations(row: Mapping[str, Any]) -> tuple[tuple[Message, ...], str, str]:

@@ -8,19 +8,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from evalkit.training.preferences.layouts.turns import Message, NotAPair, answer, read_turns, shared
+from evalkit.training.preferences.layouts.turns import Message, NotAPair, answer, is_turns, read_turns, shared
 
 READ = ("prompt", "chosen", "rejected", "winner", "rater", "group", "prompt_id")
 
 
 def is_messages(row: Mapping[str, Any]) -> bool:
-    return "prompt" in row and any(_is_list(row.get(field)) for field in ("prompt", "chosen", "rejected"))
+    return "prompt" in row and any(is_turns(row.get(field)) for field in ("prompt", "chosen", "rejected"))
 
 
 def read_messages(row: Mapping[str, Any]) -> tuple[tuple[Message, ...], str, str]:
     """(turns of the prompt, chosen, rejected). Raises `NotAPair`."""
     prompt = _prompt(row["prompt"])
-    if isinstance(row["chosen"], str) and isinstance(row["rejected"], str) and not _is_list(row["chosen"]):
+    if isinstance(row["chosen"], str) and isinstance(row["rejected"], str) and not is_turns(row["chosen"]):
         return prompt, row["chosen"], row["rejected"]
     chosen, rejected = read_turns(row["chosen"], "chosen"), read_turns(row["rejected"], "rejected")
     if chosen[0][0] == "assistant" and rejected[0][0] == "assistant":
@@ -32,7 +32,7 @@ def read_messages(row: Mapping[str, Any]) -> tuple[tuple[Message, ...], str, str
 
 
 def _prompt(given: Any) -> tuple[Message, ...]:
-    return (("user", given),) if isinstance(given, str) and not _is_list(given) else read_turns(given, "prompt")
+    return (("user", given),) if isinstance(given, str) and not is_turns(given) else read_turns(given, "prompt")
 
 
 def _ends_with(turns: tuple[Message, ...], prompt: tuple[Message, ...]) -> bool:
@@ -41,8 +41,3 @@ def _ends_with(turns: tuple[Message, ...], prompt: tuple[Message, ...]) -> bool:
     return stripped[-len(prompt) :] == [(role, text.strip()) for role, text in prompt] or stripped[0][1] == (
         prompt[0][1].strip()
     )
-
-
-def _is_list(value: Any) -> bool:
-    """A message list, also as the JSON that a spreadsheet's cell holds."""
-    return isinstance(value, list) or (isinstance(value, str) and value.lstrip().startswith('[{"'))

@@ -4,5 +4,5 @@ from __future__ import annotations
 
 from typing import Literal, get_args
 
-Layout = Literal["own", "messages", "conversations", "hh", "arena"]
+Layout = Literal["own", "messages", "conversations", "hh", "arena", "sharegpt"]
 LAYOUTS: tuple[Layout, ...] = get_args(Layout)

@@ -15,7 +15,7 @@ from evalkit.plumbing.typed_yaml import dotted, reason
 from evalkit.plumbing.unread import Notice, unread_note
 from evalkit.runs.exchange.columns import Columns
 from evalkit.training.data_files import Label
-from evalkit.training.preferences.layouts import arena, conversations, hh, messages
+from evalkit.training.preferences.layouts import arena, conversations, hh, messages, sharegpt
 from evalkit.training.preferences.layouts.names import Layout
 from evalkit.training.preferences.layouts.rows import records
 from evalkit.training.preferences.layouts.turns import Message, NotAPair, check_prompt, transcript
@@ -40,6 +40,9 @@ class Reader:
 
 READERS: dict[Layout, Reader] = {
     "arena": Reader(arena.is_arena, ("conversation_a", "conversation_b", "winner"), arena.READ, arena.read_arena),
+    "sharegpt": Reader(
+        sharegpt.is_sharegpt, ("conversations", "chosen", "rejected"), sharegpt.READ, sharegpt.read_sharegpt
+    ),
     "messages": Reader(messages.is_messages, ("prompt", "chosen", "rejected"), messages.READ, messages.read_messages),
     "conversations": Reader(
         conversations.is_conversations, ("chosen", "rejected"), conversations.READ, conversations.read_conversations
@@ -143,6 +146,11 @@ def _field(where: str, row: Row, name: str, adapter: TypeAdapter[Any], default: 
 
 def typed(where: str, row: Row) -> Preference:
     """A row of our own form. Raises `RecordsError` with file, line and key."""
+    if "prompt" not in row and isinstance(row.get("chosen"), str) and isinstance(row.get("rejected"), str):
+        raise RecordsError(
+            f"{where}: prompt: this key is missing, and two texts do not tell where the prompt ends and the answers "
+            "begin (what they share may be part of both answers); give `prompt`, or message lists"
+        )
     try:
         given = {key: value for key, value in row.items() if key in FIELDS}
         return OWN.validate_python(

@@ -4,23 +4,34 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 from evalkit.plumbing.prose import listed
+from evalkit.records import Message as Turn
+from evalkit.records import Role
 
 Message = tuple[str, str]
 """(role, text)."""
 ROLES = ("system", "user", "assistant")
+SHAREGPT = {"human": "user", "gpt": "assistant", "system": "system", "user": "user", "assistant": "assistant"}
+"""What `from` says in ShareGPT's turns -> the role."""
 
 
 class NotAPair(Exception):  # noqa: N818 (a state of affairs: the row is counted, not refused)
     """Why a row gives no pair; rows of one reason are counted together."""
 
 
+def is_turns(value: Any) -> bool:
+    """Whether it is a message list, also as the JSON that a spreadsheet's cell holds."""
+    return isinstance(value, list) or (isinstance(value, str) and value.lstrip().startswith('[{"'))
+
+
 def read_turns(given: Any, field: str) -> tuple[Message, ...]:
-    """Turns of a message list, or of JSON that holds one. Raises `NotAPair`."""
+    """Turns of a message list, of a single message, or of JSON that holds one. Raises `NotAPair`."""
     if isinstance(given, str):
         given = _parsed(given, field)
+    if isinstance(given, dict):
+        given = [given]
     if not isinstance(given, list):
         raise NotAPair(f"{field} is no message list, a list of objects with role and content")
     turns = tuple(_turn(message, field) for message in given if message is not None)
@@ -51,6 +62,11 @@ def answer(turns: Sequence[Message]) -> str:
     if role != "assistant":
         raise NotAPair(f"roles out of order: an answer is the {role}'s")
     return text
+
+
+def messages_of(turns: Sequence[Message]) -> tuple[Turn, ...]:
+    """(role, text)s as prompts have them."""
+    return tuple(Turn(cast(Role, role), text) for role, text in turns)
 
 
 def check_prompt(turns: Sequence[Message]) -> None:
@@ -87,10 +103,13 @@ def _parsed(text: str, field: str) -> Any:
 def _turn(message: Any, field: str) -> Message:
     if not isinstance(message, dict):
         raise NotAPair(f"{field} holds a message that is no object with role and content")
-    role = message.get("role")
+    if message.get("role") is None and "from" in message:
+        role, content = SHAREGPT.get(str(message["from"])), message.get("value")
+    else:
+        role, content = message.get("role"), message.get("content")
     if role not in ROLES:
         raise NotAPair(f"{field} holds a role that is none of {listed(ROLES)}")
-    return str(role), _text(message.get("content"), field)
+    return str(role), _text(content, field)
 
 
 def _text(content: Any, field: str) -> str:
