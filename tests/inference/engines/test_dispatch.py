@@ -63,10 +63,12 @@ def asked(*servers: Server, concurrency: int = 1, timeout: float = 30.0, kind: s
     return replace(remote(servers[0].url, kind, "m"), serving=Serving(pool, concurrency, timeout))
 
 
-def drawn(engine: OpenAIEngine, sampling: Sampling, prompts: int = 1) -> list[Completion]:
+def drawn(
+    engine: OpenAIEngine, sampling: Sampling, prompts: int = 1, messages: tuple[tuple[str, str], ...] = ()
+) -> list[Completion]:
     if isinstance(engine.clock, VirtualClock):
         engine.clock.servers = engine._servers
-    return engine.sample(PROMPTS[:prompts], sampling, 1, ignore)
+    return engine.sample([replace(one, messages=messages) for one in PROMPTS[:prompts]], sampling, 1, ignore)
 
 
 def in_turn(*answers: Any) -> Callable[[dict[str, Any]], Any]:
@@ -246,7 +248,7 @@ def test_a_chat_without_content_is_no_answer_but_one_that_was_cut_while_it_thoug
     empty = choices(4, message={"role": "assistant", "content": None})
     thought = choices(4, message={"role": "assistant", "content": None, "reasoning": "hm"}, finish_reason="length")
     server.answer = in_turn((200, empty), (200, thought))
-    done = drawn(OpenAIEngine(asked(server, kind="tuned"), 0), sampling())
+    done = drawn(OpenAIEngine(asked(server, kind="tuned"), 0), sampling(), messages=(("user", "Say."),))
     assert [(one.text, one.thinking, one.is_answer) for one in done] == [("", "hm", False)] * 4
 
 
