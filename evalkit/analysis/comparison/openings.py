@@ -73,13 +73,20 @@ def opening_along(counts: Sequence[Along], groups: Sequence[Group]) -> tuple[str
 def path_of(groups: Sequence[Group]) -> tuple[str, ...]:
     """What most of some prompts' first answers begin with, word by word, as far as `LONGEST` words."""
     looked_at = range(0, len(groups), max(1, len(groups) // FIRST_PROMPTS))
-    texts = [words for row in looked_at for words in groups[row].words[:FIRST_ANSWERS] if words]
+    texts = [words for row in looked_at for words in _first_words(groups[row]) if words]
     path: tuple[str, ...] = ()
     while texts and len(path) < LONGEST:
         word = Counter(words[len(path)] for words in texts).most_common(1)[0][0]
         texts = [words for words in texts if words[len(path)] == word and len(words) > len(path) + 1]
         path = (*path, word)
     return path
+
+
+def _first_words(group: Group) -> Sequence[tuple[str, ...]]:
+    """Those of the first answers; of many the others are not split for it."""
+    if "words" in vars(group) or len(group.completions) <= FIRST_ANSWERS:
+        return group.words[:FIRST_ANSWERS]
+    return Group(group.prompt, group.completions[:FIRST_ANSWERS], tokenizer=group.tokenizer).words
 
 
 def count_along(path: Sequence[str], texts: Sequence[Sequence[str]]) -> Along:
