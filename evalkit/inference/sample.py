@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
+from functools import partial
 
 from evalkit.errors import StoreError
 from evalkit.inference.draw import Drawing, Sampled
@@ -13,9 +15,10 @@ from evalkit.inference.plan import Plan, Shard
 from evalkit.inference.workers.places import place_of
 from evalkit.plumbing.array_cache import key_of
 from evalkit.plumbing.progress import Listener
-from evalkit.records import Group
-from evalkit.runs.asking import answers_to
+from evalkit.records import Group, Groups
 from evalkit.runs.folder import Store
+from evalkit.runs.groups import group_completions
+from evalkit.runs.stored_groups import Source
 
 
 def missing_shards(plan: Plan, store: Store, fresh: bool = False) -> list[Shard]:
@@ -57,22 +60,21 @@ def sample_missing(plan: Plan, store: Store, tell: Listener, fresh: bool = False
     return drawing.sampled()
 
 
-def read_groups(plan: Plan, store: Store) -> dict[str, list[Group]]:
+def read_groups(plan: Plan, store: Store) -> dict[str, Sequence[Group]]:
     """Every arm's completions, from disk: what was just sampled and what was there before go the same way.
 
-    Thinking is apart from answers; what was cut inside it has an empty one. The answers of a list are apart.
+    Thinking is apart from answers; what was cut inside it has an empty one. The answers of a list are apart. Many
+    completions stay on disk, and a group is made when it is looked at.
     """
-    return {
-        arm.name: answers_to(
-            plan.suite.prompts,
-            (one for shard in plan.shards_of(arm.name) for one in shard.row.of(store.read(shard.key))),
-            arm,
-        )
+    sources = {
+        arm.name: [Source(shard.row, partial(store.table, shard.key)) for shard in plan.shards_of(arm.name)]
         for arm in plan.arms
     }
+    arms = {arm.name: arm for arm in plan.arms}
+    return group_completions(arms, plan.suite.prompts, sources, sum(shard.size for shard in plan.shards))
 
 
-def put_kept(store: Store, plan: Plan, groups: dict[str, list[Group]]) -> dict[str, str]:
+def put_kept(store: Store, plan: Plan, groups: Groups) -> dict[str, str]:
     """A shard of what each best-of-n arm kept of its draws: arm -> key."""
     keys = {}
     for arm in plan.arms:

@@ -45,6 +45,10 @@ serve(int(sys.argv[1]))
 """
 
 
+class ChildDiedError(EngineLost):
+    """The process ended before it answered."""
+
+
 class Remote:
     """The parent's end of a child: `call` its methods, `get` its attributes."""
 
@@ -92,7 +96,7 @@ class Remote:
                     raise failure(f"{self._title} failed while {doing}: {value}; full log: {self._log}")
         except (EOFError, ConnectionError):
             self.failed = True
-            raise EngineLost(self._death(doing)) from None
+            raise ChildDiedError(self._death(doing)) from None
 
     def _receive(self) -> Any:
         # A grandchild may hold the other end open after the child's death, so the end of the stream is not enough.
@@ -111,6 +115,12 @@ class Remote:
         last = " | ".join(lines[-_LAST_LINES:]) or "nothing"
         ending = _exit_words(self._process.returncode)
         return f"{self._title} died while {doing} ({ending}); its last output: {last}; full log: {self._log}"
+
+    def kill(self) -> None:
+        """End the process at once, from another thread; whoever waits for its answer gets `ChildDiedError`."""
+        with suppress(ProcessLookupError, PermissionError):
+            if self._process.returncode is None:
+                os.killpg(self._process.pid, signal.SIGKILL)
 
     def close(self) -> None:
         """Let the object close itself and wait for the end of its process."""

@@ -17,7 +17,7 @@ import json
 import os
 import platform
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -31,7 +31,18 @@ from evalkit.plumbing.array_cache import _OPEN, Notice
 from evalkit.plumbing.files import cache_folder, cache_note, write_file, writing
 from evalkit.records import Completion, Usage
 from evalkit.runs.manifest import FILE, Manifest, find_manifest
-from evalkit.runs.shards import Call, arm_of, call_of, checksum, from_parquet, sampled_of, shards_in, to_parquet
+from evalkit.runs.shards import (
+    Call,
+    arm_of,
+    call_of,
+    checksum,
+    completions_of,
+    from_parquet,
+    sampled_of,
+    shards_in,
+    table_of,
+    to_parquet,
+)
 
 HOLDER_LENGTH = 200
 """Of the note of who holds a lock, what is read at most."""
@@ -103,7 +114,11 @@ class Store:
 
     def read(self, key: str) -> list[Completion]:
         """The completions of a shard that is here. Raises `StoreError` when it is not."""
-        return from_parquet(self._path_and_bytes(key)[1])
+        return completions_of(self.table(key))
+
+    def table(self, key: str) -> pa.Table:
+        """The columns of a shard that is here. Raises `StoreError` when it is not."""
+        return table_of(self._path_and_bytes(key)[1])
 
     def sampled(self, key: str) -> datetime.datetime:
         """When a shard that is here was sampled. Raises `StoreError` when it is not here."""
@@ -174,10 +189,12 @@ class Store:
     def write_json(self, name: str, value: Mapping[str, Any]) -> None:
         self.write(name, json.dumps(value, indent=1, ensure_ascii=False, default=str).encode("utf-8", "replace"))
 
-    def write_table(self, name: str, columns: Mapping[str, Sequence[Any]]) -> None:
-        """Write a Parquet table of the run."""
+    def write_table(self, name: str, schema: pa.Schema, parts: Iterable[Mapping[str, Any]]) -> None:
+        """Write a Parquet table of the run, given in parts."""
         sink = pa.BufferOutputStream()
-        pq.write_table(pa.table(dict(columns)), sink, compression="zstd")
+        with pq.ParquetWriter(sink, schema, compression="zstd") as writer:
+            for columns in parts:
+                writer.write_table(pa.table(dict(columns), schema=schema))
         self.write(name, sink.getvalue().to_pybytes())
 
     def manifest(self) -> Manifest | None:

@@ -69,7 +69,7 @@ class Scoring:
 
     arm: str
     question: Question
-    attach: Callable[[Sequence[Group], Answer], list[Group]]
+    attach: Callable[[Sequence[Group], Answer], Sequence[Group]]
 
 
 @dataclass(frozen=True)
