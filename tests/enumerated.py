@@ -80,9 +80,11 @@ def open_here(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     names: list[str] = []
 
     @contextmanager
-    def opened(_engine: str, checkpoint: Checkpoint, max_length: int, **_: object) -> Iterator[TransformersEngine]:
+    def opened(
+        _engine: str, checkpoint: Checkpoint, max_length: int, *others: Checkpoint, **_: object
+    ) -> Iterator[TransformersEngine]:
         names.append(checkpoint.name)
-        yield TransformersEngine(checkpoint, max_length)
+        yield TransformersEngine(checkpoint, max_length, *others)
 
     monkeypatch.setattr(places, "open_engine", opened)
     return names

@@ -75,9 +75,11 @@ def go_on(suite: Path, folder: Path, engine: str = "transformers") -> tuple[int,
 
 
 @contextmanager
-def open_here(_name: str, checkpoint: Checkpoint, max_length: int, **_: object) -> Iterator[TransformersEngine]:
+def open_here(
+    _name: str, checkpoint: Checkpoint, max_length: int, *others: Checkpoint, **_: object
+) -> Iterator[TransformersEngine]:
     """The engine in this process, which is faster."""
-    yield TransformersEngine(checkpoint, max_length)
+    yield TransformersEngine(checkpoint, max_length, *others)
 
 
 def kill_when_something_new_is_there(suite: Path, folder: Path, cache: Path, engine: str) -> None:

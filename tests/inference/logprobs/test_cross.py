@@ -58,9 +58,11 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     names: list[str] = []
 
     @contextmanager
-    def open_here(_name: str, checkpoint: Checkpoint, max_length: int, **_: object) -> Iterator[TransformersEngine]:
+    def open_here(
+        _name: str, checkpoint: Checkpoint, max_length: int, *others: Checkpoint, **_: object
+    ) -> Iterator[TransformersEngine]:
         names.append(checkpoint.name)
-        yield TransformersEngine(checkpoint, max_length)
+        yield TransformersEngine(checkpoint, max_length, *others)
 
     monkeypatch.setattr(places, "open_engine", open_here)
     return names
