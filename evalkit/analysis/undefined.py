@@ -23,7 +23,7 @@ OF_OTHERS = frozenset({"baseline_logprobs", "baseline_group", "forward_logprobs"
 def unread_texts(sampled: SampledArms, encoder: Encoder) -> Iterator[Alarm]:
     """For each arm whose texts are in scripts that the encoder has not learned."""
     for arm in sampled.arms:
-        share = unread_share([text for group in sampled.groups[arm.name] for text in group.texts], encoder)
+        share = unread_share((text for group in sampled.groups[arm.name] for text in group.texts), encoder)
         if share > UNREAD_SHARE:
             message = (
                 f"{share:.0%} of the letters are of scripts that the embedded encoder has not learned: to it such "

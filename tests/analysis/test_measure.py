@@ -10,6 +10,7 @@ import pytest
 
 from evalkit.analysis import completion_scores
 from evalkit.analysis.measure import Fairness, measure_groups, with_variants
+from evalkit.analysis.overview import look_at
 from evalkit.analysis.sampled_arms import SampledArms
 from evalkit.metrics.registry import Measure, in_variant, parse
 from evalkit.plumbing import tokenizer as tokenizers
@@ -125,7 +126,7 @@ def test_every_diversity_metric_gets_its_variants_and_context_none() -> None:
     measures = [
         parse(name) for name in ("distinct_n|n:1", "embedding_distance", "length", "sequence_entropy", "accuracy")
     ]
-    asked = [str(measure) for measure in with_variants(measures, three_prompts(), FAIR)]
+    asked = [str(measure) for measure in with_variants(measures, look_at(three_prompts(), []), FAIR)]
     assert asked == [
         "distinct_n|n:1",
         "useful/distinct_n|n:1",
@@ -143,12 +144,14 @@ def test_every_diversity_metric_gets_its_variants_and_context_none() -> None:
 
 def test_variants_come_only_where_they_can() -> None:
     same = {"a": [answered("blue")], "b": [answered("red")]}
-    assert with_variants([parse("distinct_n")], same, Fairness(None, None, FAIR.variants)) == [parse("distinct_n")]
-    assert with_variants([parse("distinct_n")], three_prompts(), Fairness()) == [parse("distinct_n")]
+    assert with_variants([parse("distinct_n")], look_at(same, []), Fairness(None, None, FAIR.variants)) == [
+        parse("distinct_n")
+    ]
+    assert with_variants([parse("distinct_n")], look_at(three_prompts(), []), Fairness()) == [parse("distinct_n")]
 
 
 def test_a_variant_that_is_listed_is_measured_once() -> None:
-    asked = with_variants([parse("distinct_n"), parse("pooled/distinct_n")], three_prompts(), FAIR)
+    asked = with_variants([parse("distinct_n"), parse("pooled/distinct_n")], look_at(three_prompts(), []), FAIR)
     assert [str(measure) for measure in asked].count("pooled/distinct_n") == 1
 
 
