@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
-from evalkit.checkpoints.servers import one_line
+from evalkit.checkpoints.clients import one_line
 from evalkit.inference.engines.decoding import GREEDY_BELOW
 from evalkit.inference.engines.dispatch import TRIED_AGAIN
 from evalkit.plumbing.prose import counted
