@@ -39,8 +39,8 @@ _longest: ContextVar[int] = ContextVar("_longest", default=PAGE_BYTES)
 _Client = TypeVar("_Client")
 
 
-class AnswerTooLong(Exception):  # noqa: N818 (clients hand it on as the cause of a lost connection)
-    """An answer was broken off."""
+class UnreadableAnswer(Exception):  # noqa: N818 (it is the answer that is bad)
+    """An answer was broken off, in words that follow the server's name."""
 
 
 def api_key(keys: tuple[str, ...] = KEYS) -> str:
@@ -105,12 +105,14 @@ def open_client(
     return _made(url, opened)
 
 
-def open_async_client(url: str, key: str, seconds: float, retries: int) -> AsyncOpenAI:
+def open_async_client(
+    url: str, key: str, seconds: float, retries: int, whole_seconds: float | None = None
+) -> AsyncOpenAI:
     """The same for many requests at once. Raises `ServerError`."""
     import openai
 
     async def bound(response: Any) -> None:
-        _bound(response, None)
+        _bound(response, whole_seconds)
 
     def opened() -> AsyncOpenAI:
         http = openai.DefaultAsyncHttpxClient(**_settings(seconds, bound))
@@ -169,17 +171,21 @@ class _Reading:
         self._until = None if seconds is None else time.monotonic() + seconds
         packed = headers.get("content-encoding", "identity").strip().lower()
         if packed not in ("identity", "gzip", ""):
-            raise AnswerTooLong(f"its answer is packed as {one_line(packed)[:20]!r}, which it was not asked for")
+            raise UnreadableAnswer(f"packed its answer as {one_line(packed)[:20]!r}, which it was not asked for")
         self._unpacked = zlib.decompressobj(zlib.MAX_WBITS | 16) if packed == "gzip" else None
 
     def pieces(self, raw: bytes) -> Iterator[bytes]:
-        """What a piece as it came over the line holds. Raises `AnswerTooLong`."""
+        """What a piece as it came over the line holds. Raises `UnreadableAnswer`."""
         if self._until is not None and time.monotonic() > self._until:
-            raise AnswerTooLong("its answer does not end")
+            raise UnreadableAnswer("sent an answer without an end")
         if self._unpacked is None:
             yield self._counted(raw)
         while self._unpacked is not None and raw:
-            yield self._counted(self._unpacked.decompress(raw, UNPACKED_BYTES))
+            try:
+                piece = self._unpacked.decompress(raw, UNPACKED_BYTES)
+            except zlib.error as error:
+                raise UnreadableAnswer(f"sent what is no gzip ({error})") from None
+            yield self._counted(piece)
             raw = self._unpacked.unconsumed_tail
 
     def rest(self) -> bytes:
@@ -189,7 +195,7 @@ class _Reading:
     def _counted(self, piece: bytes) -> bytes:
         self._left -= len(piece)
         if self._left < 0:
-            raise AnswerTooLong(f"its answer is longer than {self._most / 1e6:,.0f} MB, which no answer to this is")
+            raise UnreadableAnswer(f"sent more than {self._most / 1e6:,.0f} MB, which no answer to this is")
         return piece
 
 

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from evalkit.checkpoints.clients import KEYS, api_key, one_line, open_client, refused, without_keys
+from evalkit.checkpoints.clients import KEYS, UnreadableAnswer, api_key, one_line, open_client, refused, without_keys
 from evalkit.errors import EngineError, ServerError
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ def url_fault(url: str) -> str:
 
 def shown(url: str) -> str:
     """A URL as it may stand in an error: without what somebody put there to be let in."""
-    return re.sub(r"//[^/?#]*@", "//...@", url.split("?")[0])
+    return re.sub(r"//[^/?#]*@", "//...@", re.split("[?#]", url)[0])
 
 
 def _is_host(name: str) -> bool:
@@ -138,9 +138,9 @@ def _cards(client: OpenAI, url: str) -> dict[str, dict[str, Any]]:
 
 def listed(answer: Any) -> dict[str, dict[str, Any]]:
     """The models of a server's list by their names. Raises `ValueError` where it is none."""
-    cards = answer.get("data") if isinstance(answer, Mapping) else None
+    cards = answer.get("data") if isinstance(answer, Mapping) else answer
     if not isinstance(cards, list):
-        raise ValueError("there is no list under `data`")
+        raise ValueError("there is neither a list nor one under `data`")
     named = [card for card in cards if isinstance(card, dict) and is_name(card.get("id"))]
     return {str(card["id"]): card for card in named}
 
@@ -159,6 +159,8 @@ def failures_of(url: str, retries: int, kind: type[EngineError]) -> Iterator[Non
         yield
     except openai.APIStatusError as error:
         raise kind(f"{url} {refused(error)}") from error
+    except UnreadableAnswer as error:
+        raise kind(f"{url} {error}") from error
     except openai.APIConnectionError as error:
         cause = one_line(str(error.__cause__ or error))
         raise kind(f"no answer from {url} after {retries + 1} tries: {cause}") from error
@@ -173,7 +175,7 @@ def _more(client: OpenAI, url: str, path: str) -> Any:
     try:
         text = client.with_options(max_retries=0).get(f"{url.removesuffix('/v1')}/{path}", cast_to=str)
         return json.loads(text)
-    except (openai.OpenAIError, ValueError, RecursionError):
+    except (openai.OpenAIError, UnreadableAnswer, ValueError, RecursionError):
         return None
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote
 
-from evalkit.checkpoints.clients import answers_of, api_key, one_line, open_client
+from evalkit.checkpoints.clients import UnreadableAnswer, answers_of, api_key, one_line, open_client
 from evalkit.checkpoints.servers import failures_of
 from evalkit.errors import EngineError
 from evalkit.inference.engines.answers import BadAnswer, count_of, read_body
@@ -43,6 +43,7 @@ DAY = 86_400.0
 """By how much clocks may differ."""
 ENDED = ("completed", "failed", "expired", "cancelled")
 """What a batch may end as; of all but `failed` there may be results."""
+OPEN = ("validating", "in_progress", "finalizing", "cancelling")
 GONE = "gone"
 """A batch, or its results, that the server does not know any more."""
 _Result = TypeVar("_Result")
@@ -61,6 +62,11 @@ class State:
     @property
     def is_over(self) -> bool:
         return self.status in (*ENDED, GONE)
+
+    @property
+    def is_known(self) -> bool:
+        """Whether the interface has a batch in such a state."""
+        return self.is_over or self.status in OPEN
 
 
 class BatchServer:
@@ -160,11 +166,20 @@ class BatchServer:
                 made = read_body(client.with_options(max_retries=0).post("/batches", body=body, cast_to=str).encode())
             except (openai.APIConnectionError, openai.InternalServerError, openai.RateLimitError) as error:
                 return None, one_line(error.message)
-            except BadAnswer as error:
-                return None, str(error)
-            return _id(made) or None, "it tells no id"
+            except (BadAnswer, UnreadableAnswer) as error:
+                return self._taken(batch, str(error)), ""
+            return _id(made) or self._taken(batch, "answered without an id"), ""
 
         return self._known(create)
+
+    def _taken(self, batch: Batch, answer: str) -> str:
+        """Id of a batch that the server has taken without telling. Raises `EngineError`: it must not be asked twice."""
+        if found := self._find(batch):
+            return found
+        raise EngineError(
+            f"{self._url} {answer} when a batch of {self._ledger.requests(batch)} was created, and lists none; look "
+            "for it there before the same command is given again"
+        )
 
     def _find(self, batch: Batch) -> str | None:
         """Id of the batch in the server's list, if it is there."""

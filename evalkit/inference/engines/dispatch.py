@@ -18,7 +18,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-from evalkit.checkpoints.clients import answers_of, api_key, one_line, open_async_client, refused
+from evalkit.checkpoints.clients import UnreadableAnswer, answers_of, api_key, one_line, open_async_client, refused
 from evalkit.errors import EngineError
 from evalkit.inference.engines.answers import BadAnswer
 from evalkit.inference.engines.clock import Clock
@@ -227,6 +227,8 @@ class Dispatch:
                     headers, content = await request(client)
             server.hear(headers, number, self._clock.now())
             result = read(content)
+        except UnreadableAnswer as error:
+            raise BadAnswer(str(error)) from error
         except openai.APIStatusError as error:
             server.hear(error.response.headers, number, self._clock.now())
             raise _failure(server.url, error) from error

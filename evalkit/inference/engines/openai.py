@@ -22,8 +22,9 @@ import logging
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from evalkit.checkpoints.clients import one_line
 from evalkit.checkpoints.pools import differing, pool_facts
-from evalkit.checkpoints.servers import base_url, card_facts, only_model
+from evalkit.checkpoints.servers import base_url, card_facts, listed, only_model
 from evalkit.errors import EngineError
 from evalkit.inference.engines.answers import BadAnswer, Choice, read_body, read_choices, read_usage
 from evalkit.inference.engines.base import LETTERS_OF_TOKEN, Pair, Progress
@@ -264,11 +265,13 @@ async def _cards(client: AsyncOpenAI) -> list[Mapping[str, Any]]:
     import openai
 
     try:
-        body = read_body((await client.get("/models", cast_to=str)).encode())
+        text = await client.get("/models", cast_to=str)
     except openai.NotFoundError:
         return []
-    cards = body.get("data")
-    return [card for card in cards if isinstance(card, Mapping)] if isinstance(cards, list) else []
+    try:
+        return list(listed(json.loads(text)).values())
+    except (ValueError, RecursionError):
+        raise BadAnswer(f"answered what is no list of models: {one_line(text)!r}") from None
 
 
 async def _is_on_cpu(client: AsyncOpenAI, url: str) -> bool:

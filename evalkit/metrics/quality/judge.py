@@ -24,8 +24,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from evalkit.checkpoints.clients import api_key, one_line, open_async_client, refused
-from evalkit.checkpoints.servers import Served, identify, shown, url_fault
+from evalkit.checkpoints.clients import UnreadableAnswer, api_key, one_line, open_async_client, refused
+from evalkit.checkpoints.servers import Served, base_url, identify, shown, url_fault
 from evalkit.errors import EngineError, MetricError, ServerError
 from evalkit.metrics.declaration import metric
 from evalkit.plumbing.array_cache import key_of, recall, remember
@@ -63,7 +63,7 @@ def _server() -> str:
         )
     if fault := url_fault(url):
         raise MetricError(f"metric judge: EVALKIT_JUDGE_URL {shown(url)!r} {fault}")
-    return url.rstrip("/")
+    return base_url(url)
 
 
 def _identity(*, model: str, pairs: int) -> Mapping[str, str]:
@@ -171,7 +171,7 @@ def _ask(model: str, questions: Sequence[Question]) -> list[float]:
     url = _server()
 
     async def ask_all() -> list[float]:
-        async with open_async_client(url, api_key(KEYS), READ_SECONDS, RETRIES) as client:
+        async with open_async_client(url, api_key(KEYS), READ_SECONDS, RETRIES, READ_SECONDS) as client:
             connections = asyncio.Semaphore(CONCURRENT_REQUESTS)
             async with asyncio.TaskGroup() as group:
                 tasks = [group.create_task(_ask_one(client, connections, model, question)) for question in questions]
@@ -187,18 +187,15 @@ def _ask(model: str, questions: Sequence[Question]) -> list[float]:
         raise EngineError(
             f"no answer from the judge at {url} after {RETRIES + 1} tries: {one_line(str(cause.__cause__ or cause))}"
         ) from None
-    except* TimeoutError:
-        raise EngineError(
-            f"no answer from the judge at {url}: it took longer than {READ_SECONDS * (RETRIES + 1):g} s"
-        ) from None
+    except* UnreadableAnswer as errors:
+        raise EngineError(f"the judge at {url} {errors.exceptions[0]}") from None
 
 
 async def _ask_one(client: AsyncOpenAI, connections: asyncio.Semaphore, model: str, question: Question) -> float:
     async with connections:
-        async with asyncio.timeout(READ_SECONDS * (RETRIES + 1)):
-            reply = await client.chat.completions.with_raw_response.create(
-                model=model, messages=messages(question), temperature=0, max_tokens=MAX_TOKENS
-            )
+        reply = await client.chat.completions.with_raw_response.create(
+            model=model, messages=messages(question), temperature=0, max_tokens=MAX_TOKENS
+        )
     return read_verdict(_said(reply.http_response.content))
 
 
