@@ -73,6 +73,7 @@ class OpenAIEngine:
         self._served = dict(checkpoint.served)
         self._servers = [Server(base_url(url), serving.concurrency) for url in (serving.pool or (checkpoint.location,))]
         self._left_out: set[str] = set()
+        self._answered_as: set[str] = set()
         self._model = checkpoint.model
         self._is_vllm = False
         self.meter: Callable[[Usage], None] = unmetered
@@ -158,6 +159,7 @@ class OpenAIEngine:
 
         def read(content: bytes) -> list[Choice]:
             body = read_body(content)
+            self._hear_name(body.get("model"))
             choices: list[Choice] = []
             try:
                 choices = read_choices(body, bool(prompt.messages))[:n]
@@ -231,6 +233,15 @@ class OpenAIEngine:
             )
 
         return await dispatch.send(request, lambda content: _scores(content, tokens, len(prompt)), len(tokens) + 1)
+
+    def _hear_name(self, told: Any) -> None:
+        """Warn where answers name another model than those before: an alias may be turned to one at any time."""
+        name = one_line(told) if isinstance(told, str) else ""
+        if name and name not in self._answered_as:
+            if self._answered_as:
+                before = ", ".join(sorted(self._answered_as))
+                _log.warning("%s answered as %s and now as %s: these are samples of both", self._url, before, name)
+            self._answered_as.add(name)
 
     def _leave_out(self, what: str, why: str) -> None:
         if what not in self._left_out:
