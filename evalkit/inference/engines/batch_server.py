@@ -160,8 +160,12 @@ class BatchServer:
         import openai
 
         def create(client: OpenAI) -> tuple[str | None, str]:
-            body = {"input_file_id": batch.file, "endpoint": batch.endpoint, "completion_window": WINDOW}
-            body["metadata"] = self._marks(batch)
+            body = {
+                "input_file_id": batch.file,
+                "endpoint": batch.endpoint,
+                "completion_window": WINDOW,
+                "metadata": self._marks(batch),
+            }
             try:
                 made = read_body(client.with_options(max_retries=0).post("/batches", body=body, cast_to=str).encode())
             except (openai.APIConnectionError, openai.InternalServerError, openai.RateLimitError) as error:
