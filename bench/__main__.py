@@ -6,6 +6,7 @@ for name in (
     "bench.metrics",
     "bench.volume",
     "bench.growth",
+    "bench.millions",
     "bench.one_group",
     "bench.engine",
     "bench.whole_run",

@@ -59,6 +59,14 @@ class EngineError(EvalkitError):
     exit_code = 4
 
 
+class EngineLost(EngineError):  # noqa: N818 (a state of affairs, as the words say)
+    """It died, or failed where it should not: the same call may succeed on another try."""
+
+
+class OutOfMemory(EngineError):  # noqa: N818
+    """A call asked for more memory than there is: a smaller one may succeed."""
+
+
 class ServerError(EngineError):
     pass
 

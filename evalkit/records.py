@@ -157,6 +157,41 @@ class Adapter:
 
 
 @dataclass(frozen=True, slots=True)
+class EngineSettings:
+    """How a checkpoint is loaded, as far as an engine is not left to choose."""
+
+    tensor_parallel: int = 1
+    """Devices that share each layer."""
+    pipeline_parallel: int = 1
+    """Groups of devices that share the layers out."""
+    replicas: int | None = None
+    """How many are loaded beside each other; None: as many as there is room and work for."""
+    gpu_memory: float | None = None
+    """Share of a device's memory that it may take; None: the engine's own."""
+    max_num_seqs: int | None = None
+    """Completions that are drawn at the same time at most; None: the engine's own."""
+    quantization: str | None = None
+    """How weights are quantised as they are loaded; None: as they are stored."""
+    options: tuple[tuple[str, str], ...] = ()
+    """Further options of the engine, as (name, JSON)."""
+
+    @property
+    def devices(self) -> int:
+        """That one replica takes."""
+        return self.tensor_parallel * self.pipeline_parallel
+
+    @property
+    def departures(self) -> dict[str, Any]:
+        """What changes the samples, by name: neither how many devices nor how much memory does."""
+        quantization = {} if self.quantization is None else {"quantization": self.quantization}
+        return quantization | ({"engine_options": dict(self.options)} if self.options else {})
+
+
+AS_IT_IS = EngineSettings()
+"""Everything is left to the engine."""
+
+
+@dataclass(frozen=True, slots=True)
 class Serving:
     """How a checkpoint's servers are asked: none of it decides what is drawn, so it is part of no identity."""
 
@@ -193,6 +228,7 @@ class Checkpoint:
     """Whether other weights would change the fingerprint; if not, no other run may take its samples."""
     adapter: Adapter | None = None
     """What changes the weights in `location`; None where they are served as they are."""
+    settings: EngineSettings = AS_IT_IS
     shown: tuple[int, ...] = ()
     """Special tokens that its texts show, since they tell its thinking from its answers; texts leave out all others."""
     serving: Serving = Serving()

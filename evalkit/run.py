@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import datetime
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -24,11 +24,13 @@ from evalkit.analysis.collect_figure_data import collect_figure_data
 from evalkit.analysis.estimates import AskedSuite, summarise
 from evalkit.analysis.fair_comparison import compare_fairly
 from evalkit.analysis.figure_data import FILE as EVIDENCE_FILE
+from evalkit.analysis.figure_data import FigureData
 from evalkit.analysis.figure_data import to_json as evidence_json
 from evalkit.analysis.measure import Fairness, Measurements, measure_groups
 from evalkit.analysis.paraphrases import paraphrased
 from evalkit.analysis.sampled_arms import SampledArms
-from evalkit.analysis.tables import metric_rows, score_rows
+from evalkit.analysis.shown import shown_of
+from evalkit.analysis.tables import METRICS, SCORES, metric_rows, score_rows
 from evalkit.checkpoints.training_log import trainings_of
 from evalkit.inference.logprobs.attach import fill_needs
 from evalkit.inference.manifest import shard_rows
@@ -40,8 +42,9 @@ from evalkit.inference.thinking_tokens import with_thinking_tokens
 from evalkit.metrics.summary import Alarm, Summary
 from evalkit.metrics.text_sets import split_alike
 from evalkit.plumbing.arrays import finite_fields
+from evalkit.plumbing.by_row import by_row
 from evalkit.plumbing.progress import Listener
-from evalkit.records import Arm, Group
+from evalkit.records import Arm, Group, Groups
 from evalkit.report.render_report import report_page
 from evalkit.runs.asked import PROMPTS_FILE, hashes_of
 from evalkit.runs.asking import dependence_alarms
@@ -74,7 +77,7 @@ class Run:
 class Results:
     """What the samples say."""
 
-    groups: dict[str, list[Group]]
+    groups: Groups
     """Arm -> one group a prompt."""
     voices: ClassifiedVoices
     measurements: Measurements
@@ -102,10 +105,12 @@ def run_suite(
     with open_store(folder, tell.note) as store:
         plan, manifest = begin(store, plan, command, fresh, tags)
         sampled = sample_missing(plan, store, tell, manifest.fresh)
-        manifest = note_origins(plan, store, manifest, sampled, tell)
-        results = measure_samples(plan, store, tell)
-        finish(store, plan, manifest, results)
-    return Run(folder, results.summary, sampled)
+        manifest = note_origins(sampled.plan, store, manifest, sampled.completions, tell)
+        results = measure_samples(sampled.plan, store, tell, sampled.alarms)
+        tell.stage("write the report", 1)
+        finish(store, sampled.plan, manifest, results)
+        tell.advance(1)
+    return Run(folder, results.summary, sampled.completions)
 
 
 def default_folder(suite: Suite) -> Path:
@@ -114,7 +119,7 @@ def default_folder(suite: Suite) -> Path:
     return Path("reports") / f"{suite.name}-{now}-{secrets.token_hex(3)}"
 
 
-def measure_samples(plan: Plan, store: Store, tell: Listener) -> Results:
+def measure_samples(plan: Plan, store: Store, tell: Listener, alarms_of_sampling: Sequence[Alarm] = ()) -> Results:
     """What is on disk, chosen, scored, classified, measured and summarised."""
     suite = plan.suite
     choosers = {name: spec.best_of.reward for name, spec in suite.checkpoints.items() if spec.best_of is not None}
@@ -136,9 +141,10 @@ def measure_samples(plan: Plan, store: Store, tell: Listener) -> Results:
         measurements.measured,
         [
             *_left_out(plan),
+            *alarms_of_sampling,
             *answered.alarms,
             *unfit,
-            *alarms(plan.arms, measurements.groups),
+            *alarms(plan.arms, measurements.groups, measurements.overview),
             *paraphrased(suite.prompts),
             *undefined,
             *without_logprobs(plan.arms, measures),
@@ -164,12 +170,13 @@ def with_disagreements(summary: Summary, measurements: Measurements) -> Summary:
 def finish(store: Store, plan: Plan, manifest: Manifest, results: Results) -> None:
     """Write scores, metrics, voices, summary, report, and the manifest's last word."""
     groups, voices, measurements, summary = results.groups, results.voices, results.measurements, results.summary
-    store.write_table("scores.parquet", score_rows(measurements.groups, measurements))
-    store.write_table("metrics.parquet", metric_rows(summary))
+    store.write_table("scores.parquet", SCORES, score_rows(measurements.groups, measurements))
+    store.write_table("metrics.parquet", METRICS, [metric_rows(summary)])
     if voices.card:
         store.write_json("voices.json", voices.card)
     store.write("summary.json", to_json(summary).encode("utf-8", "replace"))
-    tokens = {arm: tokens_of(members) for arm, members in groups.items()}
+    by_prompt = by_row(_tokens, groups)
+    tokens = {arm: sum(tokens[arm] for tokens in by_prompt) for arm in groups}
     manifest = manifest.model_copy(
         update={
             "state": "complete",
@@ -182,12 +189,21 @@ def finish(store: Store, plan: Plan, manifest: Manifest, results: Results) -> No
     )
     rendered = {arm.name: _rendered(plan, arm) for arm in plan.arms}
     trainings = trainings_of(loaded.checkpoint for loaded in plan.checkpoints.values())
-    evidence = replace(collect_figure_data(measurements.groups, measurements.measures), trainings=trainings)
+    evidence = replace(_figures(measurements, summary), trainings=trainings)
     store.write(EVIDENCE_FILE, evidence_json(evidence))
     store.write_json(PROMPTS_FILE, {"prompts": [asdict(prompt) for prompt in plan.suite.prompts], "rendered": rendered})
     page = report_page(plan.suite.name, summary, groups, rendered, measurements, manifest.to_json(), evidence)
     store.write("report.html", page)
     store.write_manifest(manifest)
+
+
+def _tokens(row: int, groups: Mapping[str, Group]) -> dict[str, int]:
+    """Arm -> tokens of all that was drawn for one prompt."""
+    return {arm: tokens_of([group]) for arm, group in groups.items()}
+
+
+def _figures(measurements: Measurements, summary: Summary) -> FigureData:
+    return collect_figure_data(measurements.groups, measurements.measures, shown_of(summary))
 
 
 def _rendered(plan: Plan, arm: Arm) -> dict[str, str]:

@@ -18,6 +18,7 @@ from evalkit.analysis.fair_comparison import compare_fairly
 from evalkit.analysis.measure import Fairness, measure_groups
 from evalkit.analysis.paraphrases import paraphrased
 from evalkit.analysis.sampled_arms import SampledArms
+from evalkit.analysis.shown import shown_of
 from evalkit.errors import MetricError, RecordsError
 from evalkit.metrics.answer_match import check_answer
 from evalkit.metrics.declaration import VARIANTS, Need
@@ -188,7 +189,7 @@ def _scored(
         *(Alarm("all arms", "given", note) for note in (*texts.notes, *reread)),
         *answered.alarms,
         *unfit,
-        *alarms(arms, measurements.groups),
+        *alarms(arms, measurements.groups, measurements.overview),
         *paraphrased(prompts),
         *dependence_alarms(arms, measures),
         *measurements.alarms,
@@ -198,7 +199,7 @@ def _scored(
     summary = summarise(asked_suite, arms, measurements.measured, raised, compare_fairly(measurements))
     provenance = {"file": source, "read as": list(dict.fromkeys(texts.layouts)),
                   "metrics": [str(measure) for measure in measures], "samples": samples}  # fmt: skip
-    evidence = collect_figure_data(measurements.groups, measurements.measures)
+    evidence = collect_figure_data(measurements.groups, measurements.measures, shown_of(summary))
     return Scored(report_content(name, summary, every, {}, measurements, provenance, evidence))
 
 

@@ -11,9 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from evalkit.inference import sample
 from evalkit.inference.engines.transformers import TransformersEngine
-from evalkit.inference.logprobs import score as reading
+from evalkit.inference.workers import places
 from evalkit.records import Checkpoint
 
 PIECES = ["<unk>", "<s>", "</s>", "Prompt", ":", "\n", "Answer", " where", "10", "1", "0", " 1", " New", " York", " City",
@@ -81,10 +80,11 @@ def open_here(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     names: list[str] = []
 
     @contextmanager
-    def opened(_engine: str, checkpoint: Checkpoint, max_length: int) -> Iterator[TransformersEngine]:
+    def opened(
+        _engine: str, checkpoint: Checkpoint, max_length: int, *others: Checkpoint, **_: object
+    ) -> Iterator[TransformersEngine]:
         names.append(checkpoint.name)
-        yield TransformersEngine(checkpoint, max_length)
+        yield TransformersEngine(checkpoint, max_length, *others)
 
-    monkeypatch.setattr(reading, "open_engine", opened)
-    monkeypatch.setattr(sample, "open_engine", opened)
+    monkeypatch.setattr(places, "open_engine", opened)
     return names

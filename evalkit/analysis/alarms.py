@@ -9,16 +9,18 @@ the distribution of the texts. Both tests together raise a false alarm in at mos
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from evalkit.analysis.clusters import clusters_of, sized
-from evalkit.analysis.comparison.openings import opening_of
+from evalkit.analysis.comparison.openings import opening_along
 from evalkit.analysis.intervals import FEW, units
+from evalkit.analysis.overview import LONG_WORD, Overview, Seen, look_at, raw_arms
 from evalkit.metrics.summary import Alarm
-from evalkit.plumbing.scripts import main_script
+from evalkit.plumbing.scripts import main_of
 from evalkit.plumbing.tokenizer import SPACED
 from evalkit.records import Arm, Group, Groups
 
@@ -30,8 +32,8 @@ SHARE = 0.05
 """A larger share of truncated or of empty completions is an alarm."""
 COMMON = 0.25
 """A text is given whatever is asked where this share of the prompts get it; this share of such texts is an alarm."""
-PHRASE, FEWEST_ASKED = 4, 4
-"""Words below which a text may well answer many prompts, and prompts below which none are many."""
+FEWEST_ASKED, MANY = 4, 3
+"""Prompts below which none are many, and the fewest that are."""
 FEWEST_OPENING = 3
 """Words below which what all answers begin with is not worth an alarm."""
 LENGTH = 0.2
@@ -39,60 +41,47 @@ LENGTH = 0.2
 _STAKES = np.array([1.1, 1.5, 2.0, 4.0, 10.0, 30.0, 100.0, 1000.0])
 """Factors a hit wins by, an equal part of the coin on each: small ones see small excesses, large ones rare events."""
 
-LONG_WORD = 15
-"""Mean characters a word above which it is none: English has 5, Finnish 8, a Chinese sentence without spaces 20."""
-
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 
-def alarms(arms: Sequence[Arm], groups: Groups) -> list[Alarm]:
-    """Every alarm, arm by arm; `groups` holds each arm's groups by its name.
+def alarms(arms: Sequence[Arm], groups: Groups, overview: Overview | None = None) -> list[Alarm]:
+    """Every alarm, arm by arm; `groups` holds each arm's groups by its name, `overview` what was seen of them before.
 
     Kinds: "duplicates", "seeds", "withheld", "truncated", "empty", "same answer", "opening", "words", "script",
     "length", "unpaired", "few shared prompts", "same texts".
     """
-    lengths = {name: _mean_words(of_arm) for name, of_arm in groups.items()}
+    overview = look_at(groups, raw_arms(arms)) if overview is None else overview
     level = FALSE_ALARMS / (2 * max(1, len(arms)))
     raised: list[Alarm] = []
     for arm in arms:
-        of_arm = groups.get(arm.name, ())
-        if any(group.completions for group in of_arm):
+        of_arm = overview.get(arm.name, ())
+        if any(seen.completions for seen in of_arm):
+            tokenizer = groups[arm.name][0].tokenizer
             raised += [
                 *_duplicates(arm, of_arm, level),
                 *_seeds(arm, of_arm, level),
                 *_rates(arm, of_arm),
-                *_same_answer(arm, of_arm),
-                *_opening(arm, of_arm),
-                *_unsplit_words(arm, of_arm),
-                *_script(arm, groups),
-                *_length(arm, lengths, of_arm[0].tokenizer),
-                *_beside_baseline(arm, of_arm, groups.get(arm.baseline or "", ())),
+                *_same_answer(arm, of_arm, groups[arm.name]),
+                *_opening(arm, of_arm, groups[arm.name]),
+                *_unsplit_words(arm, of_arm, tokenizer),
+                *_script(arm, overview),
+                *_length(arm, overview, tokenizer),
+                *_beside_baseline(arm, of_arm, overview.get(arm.baseline or "", ())),
             ]
     return raised
 
 
-def _duplicates(arm: Arm, groups: Sequence[Group], level: float) -> Iterator[Alarm]:
+def _duplicates(arm: Arm, of_arm: Sequence[Seen], level: float) -> Iterator[Alarm]:
     """More completions equal to an earlier one of their prompt than the model's own probabilities allow.
 
     Given the draws before it, a draw repeats one of them with the probability that the model gives to those
     together, which their log-probs tell. Nothing is estimated, so it holds for peaked and for flat distributions.
     """
-    completions = [completion for group in groups for completion in group.completions]
-    if not arm.is_raw or not all(c.logprobs and c.token_ids for c in completions):
+    repeats = [seen.repeats for seen in of_arm if seen.repeats is not None]
+    if len(repeats) < len(of_arm):
         return
-    hits, chances = np.empty(len(completions)), np.empty(len(completions))
-    row = 0
-    for group in groups:
-        seen: set[tuple[int, ...]] = set()
-        mass = 0.0
-        for completion in group.completions:
-            repeats = completion.token_ids in seen
-            hits[row], chances[row] = repeats, mass
-            row += 1
-            if not repeats:
-                seen.add(completion.token_ids)
-                mass += math.exp(sum(completion.logprobs))
+    hits, chances = (np.concatenate([getattr(one, name) for one in repeats]) for name in ("hits", "chances"))
     coins = _log_coins(hits[:, None], np.minimum(1.0, SLACK * chances)[:, None])[0]
     if coins >= -math.log(level):
         yield Alarm(
@@ -104,7 +93,7 @@ def _duplicates(arm: Arm, groups: Sequence[Group], level: float) -> Iterator[Ala
         )
 
 
-def _seeds(arm: Arm, groups: Sequence[Group], level: float) -> Iterator[Alarm]:
+def _seeds(arm: Arm, of_arm: Sequence[Seen], level: float) -> Iterator[Alarm]:
     """Equal completions concentrated at one distance between sample indices, at any temperature.
 
     Independent draws are exchangeable, so a prompt's equal pairs fall on every distance in proportion to the pairs that
@@ -112,7 +101,7 @@ def _seeds(arm: Arm, groups: Sequence[Group], level: float) -> Iterator[Alarm]:
     """
     if not arm.is_independent:
         return
-    codes = _codes(groups)
+    codes = _codes(of_arm)
     prompts, k = codes.shape
     if k < 2:
         return
@@ -135,16 +124,16 @@ def _seeds(arm: Arm, groups: Sequence[Group], level: float) -> Iterator[Alarm]:
         )
 
 
-def _rates(arm: Arm, groups: Sequence[Group]) -> Iterator[Alarm]:
-    completions = [completion for group in groups for completion in group.completions]
-    truncated = sum(completion.finish_reason == "length" for completion in completions) / len(completions)
-    empty = sum(not completion.text or completion.text.isspace() for completion in completions) / len(completions)
-    withheld = sum(completion.finish_reason == "withheld" for completion in completions)
+def _rates(arm: Arm, of_arm: Sequence[Seen]) -> Iterator[Alarm]:
+    completions = sum(seen.completions for seen in of_arm)
+    truncated = sum(seen.truncated for seen in of_arm) / completions
+    empty = sum(seen.empty for seen in of_arm) / completions
+    withheld = sum(seen.withheld for seen in of_arm)
     if withheld:
         yield Alarm(
             arm.name,
             "withheld",
-            f"{withheld:,} of the {len(completions):,} completions end where the provider refused or filtered the "
+            f"{withheld:,} of the {completions:,} completions end where the provider refused or filtered the "
             "rest: what they would have said is not known.",
         )
     if truncated > SHARE:
@@ -163,29 +152,40 @@ def _rates(arm: Arm, groups: Sequence[Group]) -> Iterator[Alarm]:
         )
 
 
-def _same_answer(arm: Arm, groups: Sequence[Group]) -> Iterator[Alarm]:
+def _same_answer(arm: Arm, of_arm: Sequence[Seen], groups: Sequence[Group]) -> Iterator[Alarm]:
     """Longer texts that are given to many prompts whatever they ask: refusals, or a template that broke."""
-    prompts_of: dict[str, set[str]] = {}
-    for group in groups:
-        for text, words in zip(group.texts, group.words, strict=True):
-            if len(words) >= PHRASE:
-                prompts_of.setdefault(text, set()).add(group.prompt.id)
-    if len(groups) < FEWEST_ASKED:
+    if len(of_arm) < FEWEST_ASKED:
         return
-    texts = {text: len(prompts) for text, prompts in prompts_of.items() if len(prompts) >= COMMON * len(groups)}
-    share = sum(text in texts for group in groups for text in group.texts) / sum(len(g.texts) for g in groups)
+    by_prompt: dict[str, list[NDArray[np.uint64]]] = {}
+    for seen in of_arm:
+        by_prompt.setdefault(seen.prompt.id, []).append(seen.phrases.hashes)
+    distinct = [np.unique(np.concatenate(hashes)) for hashes in by_prompt.values()]
+    texts, prompts = np.unique(np.concatenate(distinct), return_counts=True)
+    many = max(MANY, COMMON * len(of_arm))
+    is_common = prompts >= many
+    texts, prompts = texts[is_common], prompts[is_common]
+    given = sum(int(seen.phrases.counts[np.isin(seen.phrases.hashes, texts)].sum()) for seen in of_arm)
+    share = given / sum(seen.completions for seen in of_arm)
     if share > COMMON:
-        most = max(texts, key=texts.__getitem__)
+        most = _first_text(texts[prompts == prompts.max()], of_arm, groups)
         yield Alarm(
             arm.name,
             "same answer",
-            f"{share:.0%} of the completions are among {len(texts)} text{'s' * (len(texts) != 1)} that a quarter of "
-            f"the prompts get or more, such as “{most[:60]}”: refusals, or a prompt that does not reach it.",
+            f"{share:.0%} of the completions are among {len(texts)} text{'s' * (len(texts) != 1)} that "
+            f"{math.ceil(many)} of the {len(groups)} prompts get or more, such as “{most[:60]}”: refusals, or a "
+            "prompt that does not reach it.",
         )
 
 
-def _opening(arm: Arm, groups: Sequence[Group]) -> Iterator[Alarm]:
-    opening = opening_of(groups)
+def _first_text(hashes: NDArray[np.uint64], of_arm: Sequence[Seen], groups: Sequence[Group]) -> str:
+    """The first of the arm's texts that has one of these hashes."""
+    rows = ((row, np.flatnonzero(np.isin(seen.phrases.hashes, hashes))) for row, seen in enumerate(of_arm))
+    row, places = next((row, places) for row, places in rows if places.size)
+    return groups[row].texts[int(of_arm[row].phrases.firsts[places[0]])]
+
+
+def _opening(arm: Arm, of_arm: Sequence[Seen], groups: Sequence[Group]) -> Iterator[Alarm]:
+    opening = opening_along([seen.along for seen in of_arm], groups)
     if len(opening) >= FEWEST_OPENING:
         yield Alarm(
             arm.name,
@@ -195,12 +195,10 @@ def _opening(arm: Arm, groups: Sequence[Group]) -> Iterator[Alarm]:
         )
 
 
-def _script(arm: Arm, groups: Groups) -> Iterator[Alarm]:
-    if arm.baseline is None or arm.baseline not in groups:
+def _script(arm: Arm, overview: Overview) -> Iterator[Alarm]:
+    if arm.baseline is None or arm.baseline not in overview:
         return
-    script, of_baseline = (
-        main_script(text for group in groups[name] for text in group.texts) for name in (arm.name, arm.baseline)
-    )
+    script, of_baseline = (_main_script(overview[name]) for name in (arm.name, arm.baseline))
     if script and of_baseline and script != of_baseline:
         yield Alarm(
             arm.name,
@@ -210,32 +208,31 @@ def _script(arm: Arm, groups: Groups) -> Iterator[Alarm]:
         )
 
 
-def _unsplit_words(arm: Arm, groups: Sequence[Group]) -> Iterator[Alarm]:
+def _main_script(of_arm: Sequence[Seen]) -> str:
+    letters: Counter[str] = Counter()
+    for seen in of_arm:
+        letters.update(seen.by_script)
+    return main_of(letters)
+
+
+def _unsplit_words(arm: Arm, of_arm: Sequence[Seen], tokenizer: str) -> Iterator[Alarm]:
     """Prompts whose "words" are too long to be words, as those of scripts that the tokenizer does not know are."""
-    answered = [group for group in groups if any(group.words)]
-    too_long = [mean for mean in map(_word_length, answered) if mean > LONG_WORD]
+    answered = [seen for seen in of_arm if seen.words]
+    too_long = [seen.word_length for seen in answered if seen.word_length > LONG_WORD]
     if len(too_long) > SHARE * len(answered):
         yield Alarm(
             arm.name,
             "words",
             f"on {len(too_long)} of {len(answered)} prompts a word has {min(too_long):.0f} characters or more on "
-            f"average: the tokenizer {groups[0].tokenizer} cannot tell words there, and measures that count them say "
+            f"average: the tokenizer {tokenizer} cannot tell words there, and measures that count them say "
             "nothing of these texts. Ask for another, as in `tokenizer: char` (suite) or --tokenizer char (score).",
         )
 
 
-def _word_length(group: Group) -> float:
-    """Mean number of characters in a word."""
-    words = sum(map(len, group.words))
-    if sum(map(len, group.texts)) <= LONG_WORD * words:  # spaces counted too: cheap, and true of nearly all texts
-        return 0.0
-    return sum(len(word) for text in group.words for word in text) / words
-
-
-def _length(arm: Arm, lengths: Mapping[str, float], tokenizer: str) -> Iterator[Alarm]:
-    if arm.baseline is None or arm.baseline not in lengths:
+def _length(arm: Arm, overview: Overview, tokenizer: str) -> Iterator[Alarm]:
+    if arm.baseline is None or arm.baseline not in overview:
         return
-    length, of_baseline = lengths[arm.name], lengths[arm.baseline]
+    length, of_baseline = _mean_words(overview[arm.name]), _mean_words(overview[arm.baseline])
     unit = "words" if tokenizer == SPACED else f"words (tokenizer {tokenizer})"
     if abs(length - of_baseline) > LENGTH * of_baseline:
         yield Alarm(
@@ -246,15 +243,13 @@ def _length(arm: Arm, lengths: Mapping[str, float], tokenizer: str) -> Iterator[
         )
 
 
-def _beside_baseline(arm: Arm, of_arm: Sequence[Group], of_baseline: Sequence[Group]) -> Iterator[Alarm]:
+def _beside_baseline(arm: Arm, of_arm: Sequence[Seen], of_baseline: Sequence[Seen]) -> Iterator[Alarm]:
     """Where few prompts are common to both, differences rest on these; where all texts are, one was given twice."""
-    texts, baseline_texts = (
-        {group.prompt.id: group.texts for group in groups if group.completions} for groups in (of_arm, of_baseline)
-    )
-    shared = [group.prompt for group in of_arm if group.prompt.id in texts and group.prompt.id in baseline_texts]
+    ours, theirs = ({seen.prompt.id: seen for seen in side if seen.completions} for side in (of_arm, of_baseline))
+    shared = [seen.prompt for seen in ours.values() if seen.prompt.id in theirs]
     if not shared:
         return
-    prompts = len(texts.keys() | baseline_texts.keys())
+    prompts = len(ours.keys() | theirs.keys())
     if len(shared) < prompts:
         yield Alarm(
             arm.name,
@@ -270,8 +265,8 @@ def _beside_baseline(arm: Arm, of_arm: Sequence[Group], of_baseline: Sequence[Gr
                 f"only {sized(len(shared), clusters)} shared with {arm.baseline}: few differences can be told from "
                 f"chance; give both the same {FEW} or more",
             )
-    drawn = sum(len(texts[prompt.id]) for prompt in shared)
-    if drawn > 1 and all(tuple(texts[prompt.id]) == tuple(baseline_texts[prompt.id]) for prompt in shared):
+    drawn = sum(ours[prompt.id].completions for prompt in shared)
+    if drawn > 1 and all(ours[prompt.id].texts == theirs[prompt.id].texts for prompt in shared):
         yield Alarm(
             arm.name,
             "same texts",
@@ -292,23 +287,14 @@ def _log_coins(hits: Floats, chances: Floats) -> Floats:
     return log_mean
 
 
-def _codes(groups: Sequence[Group]) -> Ints:
+def _codes(of_arm: Sequence[Seen]) -> Ints:
     """(prompts, k) numbers counted up from 0, equal within a row exactly when the texts are; k is the least of all."""
-    full = [group for group in groups if group.completions]
-    k = min(len(group.completions) for group in full)
-    codes = np.empty((len(full), k), dtype=np.int64)
-    for row, group in zip(codes, full, strict=True):
-        known: dict[str, int] = {}
-        # Empty answers are alike for another reason than a seed: each counts as a text of its own.
-        names = [
-            completion.text if completion.text.strip() else f"\0{sample}"
-            for sample, completion in enumerate(group.completions[:k])
-        ]
-        row[:] = [known.setdefault(name, len(known)) for name in names]
-    return codes
+    full = [seen.codes for seen in of_arm if seen.completions]
+    k = min(map(len, full))
+    return np.stack([codes[:k] for codes in full]).astype(np.int64)
 
 
-def _mean_words(groups: Sequence[Group]) -> float:
+def _mean_words(of_arm: Sequence[Seen]) -> float:
     """Words a completion, as the measure `length` counts them; in a mean over all of them."""
-    completions = sum(len(group.words) for group in groups)
-    return sum(len(words) for group in groups for words in group.words) / completions if completions else 0.0
+    completions = sum(seen.completions for seen in of_arm)
+    return sum(seen.words for seen in of_arm) / completions if completions else 0.0

@@ -13,29 +13,41 @@ import numpy as np
 from evalkit.analysis.completion_scores import score_completions
 from evalkit.metrics.registry import parse
 from evalkit.plumbing.arrays import Array
+from evalkit.plumbing.lazily import each
 from evalkit.plumbing.progress import Listener
-from evalkit.records import Arm, Group
+from evalkit.records import Arm, Group, Groups
 
 
 def keep_best(
-    arms: Sequence[Arm], rewards: Mapping[str, str], groups: dict[str, list[Group]], tell: Listener
-) -> dict[str, list[Group]]:
+    arms: Sequence[Arm], rewards: Mapping[str, str], groups: Groups, tell: Listener
+) -> dict[str, Sequence[Group]]:
     """All arms' groups, with those of best-of-n arms cut down to the chosen completions.
 
     `rewards`: checkpoint -> the reward model that chooses, of those whose arms are best-of-n.
     Raises `CheckpointError`, `MetricError`, `EngineError` (from the reward model).
     """
-    kept = {}
+    kept: dict[str, Sequence[Group]] = {}
     for arm in arms:
         kept[arm.name] = groups[arm.name]
         if arm.checkpoint in rewards:
             tell.stage(f"choose the best of {arm.best_of} for {arm.name}", 1)
             by_reward = parse({"reward": {"model": rewards[arm.checkpoint]}})
             scores = score_completions(by_reward, groups[arm.name], tell)
-            pairs = zip(groups[arm.name], scores, strict=True)
-            kept[arm.name] = [choose(group, arm.best_of, row) for group, row in pairs]
+            kept[arm.name] = each(groups[arm.name], Chosen(arm.best_of, scores))
             tell.advance(1)
     return kept
+
+
+@dataclasses.dataclass(frozen=True)
+class Chosen:
+    """`choose` for every group."""
+
+    n: int
+    rewards: Sequence[Array]
+    """One (k,) array a prompt."""
+
+    def __call__(self, index: int, group: Group) -> Group:
+        return choose(group, self.n, self.rewards[index])
 
 
 def choose(group: Group, n: int, rewards: Array) -> Group:

@@ -21,8 +21,9 @@ from evalkit.metrics.summary import Alarm
 from evalkit.metrics.voices.classifier import ALPHA, VoiceClassifier, train
 from evalkit.metrics.voices.examples import Examples
 from evalkit.plumbing.arrays import Array, finite_fields
+from evalkit.plumbing.lazily import each
 from evalkit.plumbing.progress import Listener
-from evalkit.records import Arm, Groups, Voices
+from evalkit.records import Arm, Group, Groups, Voices
 
 
 @dataclass(frozen=True)
@@ -54,13 +55,27 @@ def classify_voices(
     identity = _identity(examples, encoder, correction)
     with_voices = {}
     for arm in arms:
-        of_baseline = predicted[arm.baseline] if arm.baseline is not None else [None] * len(groups[arm.name])
-        with_voices[arm.name] = [
-            dataclasses.replace(group, voices=Voices(classifier.names, of_group, correction, baseline, identity))
-            for group, of_group, baseline in zip(groups[arm.name], predicted[arm.name], of_baseline, strict=True)
-        ]
+        of_baseline = None if arm.baseline is None else predicted[arm.baseline]
+        heard = Heard(classifier.names, predicted[arm.name], correction, of_baseline, identity)
+        with_voices[arm.name] = each(groups[arm.name], heard)
     card = _card(arms, classifier, possible, shares, clusters)
     return ClassifiedVoices(with_voices, tuple(_alarms(classifier)), card)
+
+
+@dataclass(frozen=True)
+class Heard:
+    """Groups get who says what."""
+
+    names: tuple[str, ...]
+    predicted: Sequence[NDArray[np.int64]]
+    correction: Array
+    of_baseline: Sequence[NDArray[np.int64]] | None
+    identity: str
+
+    def __call__(self, index: int, group: Group) -> Group:
+        baseline = None if self.of_baseline is None else self.of_baseline[index]
+        voices = Voices(self.names, self.predicted[index], self.correction, baseline, self.identity)
+        return dataclasses.replace(group, voices=voices)
 
 
 def _train(examples: Examples, encoder: Encoder, tell: Listener) -> VoiceClassifier:

@@ -3,54 +3,98 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from evalkit.analysis.clusters import clusters_of
 from evalkit.analysis.embedding_map import map_completions
-from evalkit.analysis.figure_data import ChoiceShares, FigureData, Meanings, Shape
+from evalkit.analysis.figure_data import ChoiceShares, CompletionMap, FigureData, Meanings, Shape
 from evalkit.analysis.intervals import mean_intervals
+from evalkit.analysis.shown import First
 from evalkit.metrics.choice_match import given
 from evalkit.metrics.diversity.semantic_classes import partition
 from evalkit.metrics.registry import Measure
 from evalkit.plumbing.arrays import Array, finite_or_none
-from evalkit.records import CONFIDENCE, RANKS, Group, Groups
+from evalkit.plumbing.by_row import by_row
+from evalkit.plumbing.lazily import each
+from evalkit.records import CONFIDENCE, RANKS, Group, Groups, Prompt
 
 
-def collect_figure_data(groups: Groups, measures: Sequence[Measure]) -> FigureData:
-    """What the report shows of these groups: distributions, choices and meanings where a measure used them."""
+def collect_figure_data(groups: Groups, measures: Sequence[Measure], shown: int | None = None) -> FigureData:
+    """What the report shows of these groups: distributions, choices and meanings where a measure used them.
+
+    `shown`: how many of a prompt's completions under an arm are on the page; None: all.
+    """
+    measure = next((measure for measure in measures if measure.definition.divides_by_meaning), None)
+    threshold = None if measure is None else dict(measure.params)["threshold"]
+    assert threshold is None or isinstance(threshold, float)
+    rows = by_row(_Figures(threshold, shown), groups)
+    parts = {arm: [row[arm] for row in rows if arm in row] for arm in groups}
     return FigureData(
-        shapes=tuple(shape for arm, of_arm in groups.items() for shape in _shapes(arm, of_arm)),
+        shapes=tuple(shape for arm, of_arm in parts.items() for shape in _shapes(arm, of_arm)),
         choices=tuple(
-            _choices(arm, group) for arm, of_arm in groups.items() for group in of_arm if group.prompt.choices
+            replace(part.choices, arm=arm) for arm, of_arm in parts.items() for part in of_arm if part.choices
         ),
-        completion_map=map_completions(groups),
-        meanings=_meanings(groups, measures),
+        completion_map=_map(groups, shown),
+        meanings=None if measure is None or threshold is None else _meanings(str(measure), threshold, parts),
     )
 
 
-def _meanings(groups: Groups, measures: Sequence[Measure]) -> Meanings | None:
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """What one group gives to figures."""
+
+    prompt: Prompt
+    at_ranks: Array | None
+    """(R,) where next-token distributions are known."""
+    choices: ChoiceShares | None
+    classes: tuple[int, ...] | None
+
+
+@dataclass(frozen=True)
+class _Figures:
+    threshold: float | None
+    shown: int | None
+
+    def __call__(self, row: int, groups: Mapping[str, Group]) -> dict[str, _Part]:
+        return {arm: self._part(group) for arm, group in groups.items()}
+
+    def _part(self, group: Group) -> _Part:
+        return _Part(
+            group.prompt,
+            _probabilities_at_ranks(group) if group.next_token_distributions else None,
+            _choices(group) if group.prompt.choices else None,
+            None if self.threshold is None else self._classes(group, self.threshold),
+        )
+
+    def _classes(self, group: Group, threshold: float) -> tuple[int, ...] | None:
+        return tuple(partition(group, threshold).tolist()[: self.shown]) if group.completions else None
+
+
+def _map(groups: Groups, shown: int | None) -> CompletionMap | None:
+    if shown is None:
+        return map_completions(groups)
+    return map_completions({arm: each(of_arm, First(shown)) for arm, of_arm in groups.items()})
+
+
+def _meanings(measure: str, threshold: float, parts: Mapping[str, Sequence[_Part]]) -> Meanings:
     """Classes in the notion of the first measure that divides completions by meaning."""
-    measure = next((measure for measure in measures if measure.definition.divides_by_meaning), None)
-    if measure is None:
-        return None
-    threshold = dict(measure.params)["threshold"]
-    assert isinstance(threshold, float)
     classes = {
-        arm: {group.prompt.id: tuple(partition(group, threshold).tolist()) for group in of_arm if group.completions}
-        for arm, of_arm in groups.items()
+        arm: {part.prompt.id: part.classes for part in of_arm if part.classes is not None}
+        for arm, of_arm in parts.items()
     }
-    return Meanings(str(measure), threshold, classes)
+    return Meanings(measure, threshold, classes)
 
 
-def _shapes(arm: str, groups: Sequence[Group]) -> list[Shape]:
+def _shapes(arm: str, parts: Sequence[_Part]) -> list[Shape]:
     """One, or none where no next-token distribution is known."""
-    known = [group for group in groups if group.next_token_distributions]
+    known = [(part.prompt, part.at_ranks) for part in parts if part.at_ranks is not None]
     if not known:
         return []
-    rows = np.array([_probabilities_at_ranks(group) for group in known])
-    intervals = mean_intervals(rows.T, CONFIDENCE, clusters_of([group.prompt for group in known]))
+    rows = np.array([at_ranks for _, at_ranks in known])
+    intervals = mean_intervals(rows.T, CONFIDENCE, clusters_of([prompt for prompt, _ in known]))
     return [
         Shape(
             arm,
@@ -69,14 +113,14 @@ def _probabilities_at_ranks(group: Group) -> Array:
     return np.asarray(np.exp(rows).mean(axis=0))
 
 
-def _choices(arm: str, group: Group) -> ChoiceShares:
+def _choices(group: Group) -> ChoiceShares:
     logprob_of = group.choice_logprobs or {}
     choices = tuple(group.prompt.choices)
     answers = (given(completion.text, choices) for completion in group.completions)
     drawn = Counter(choice for choice in answers if choice is not None)
     return ChoiceShares(
         group.prompt.id,
-        arm,
+        "",
         {choice: float(np.exp(logprob)) for choice, logprob in logprob_of.items()},
         {choice: drawn[choice] for choice in choices},
         len(group.completions),

@@ -12,7 +12,7 @@ from evalkit.analysis.measure import Measurements
 def compare_fairly(measurements: Measurements) -> FairComparison:
     """Curves over k, where the baseline overtakes, and temperature sweeps read at equal quality."""
     arms, bar = measurements.sampled.arms, measurements.bar
-    clusters = clusters_of([group.prompt for group in measurements.groups[arms[0].name]]) if arms else ()
+    clusters = clusters_of([seen.prompt for seen in measurements.overview[arms[0].name]]) if arms else ()
     identity = measurements.encoder.identity
     traced = trace(measurements.measures, measurements.scores, measurements.sampled, identity)
     by_name = {measured.measure: measured for measured in measurements.measured}

@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from evalkit.analysis.comparison.cross_prompt import cross_prompt_values, essentials
+from evalkit.analysis.comparison.cross_prompt import cross_prompt_values, essentials, first_samples
 from evalkit.analysis.comparison.length_matched import are_cut, lengths_differ, lengths_hash, match_lengths
-from evalkit.analysis.comparison.quality_filtered import SUBSETS, quality_filtered_values, set_bar
+from evalkit.analysis.comparison.openings import opening_along
+from evalkit.analysis.comparison.quality_filtered import SUBSETS, set_bar
 from evalkit.analysis.completion_scores import Scores, mean_scores, score_arms
 from evalkit.analysis.estimates import Measured, bounds_of
+from evalkit.analysis.overview import Overview, look_at, raw_arms
+from evalkit.analysis.prompt_measures import Passing, PromptMeasures, PromptValues
 from evalkit.analysis.sampled_arms import SampledArms
 from evalkit.analysis.thoughts import with_thoughts
-from evalkit.analysis.undefined import undefined_values, unread_texts
+from evalkit.analysis.undefined import undefined_values, unread_texts, untold_logprobs
 from evalkit.metrics.declaration import Need
-from evalkit.metrics.embeddings.attach import embed_groups
-from evalkit.metrics.embeddings.encoder import EMBEDDED, Encoder
+from evalkit.metrics.embeddings.attach import embed_groups, embeddings_of
+from evalkit.metrics.embeddings.encoder import EMBEDDED, Encoder, Floats
 from evalkit.metrics.registry import Measure, in_variant
 from evalkit.metrics.summary import Alarm, Bar
 from evalkit.metrics.text_sets import words_of
 from evalkit.plumbing.arrays import Array
+from evalkit.plumbing.by_row import by_row, is_portable, is_shared
+from evalkit.plumbing.lazily import each
 from evalkit.plumbing.progress import Listener
 from evalkit.records import Arm, Group, Groups, Variant
 
@@ -64,6 +68,8 @@ class Measurements:
     """What completions must reach to pass the quality filter; None where the suite names no quality."""
     encoder: Encoder
     """What embedded the groups."""
+    overview: Overview
+    """What was seen of each group."""
 
     @property
     def groups(self) -> Groups:
@@ -72,13 +78,12 @@ class Measurements:
 
 @dataclass(frozen=True)
 class _LengthMatched:
-    """The completions cut to equal lengths; empty where no measure asks for that."""
+    """How completions are cut to equal lengths; nothing where no measure asks for that."""
 
-    groups: Groups
-    embedded: Groups
-    """The same with the embeddings of the cut texts; empty where no measure needs those."""
-    hash: str
-    """Of the lengths that all were cut to."""
+    openings: Mapping[str, tuple[str, ...]]
+    """Arm -> what is taken off its texts."""
+    embedded: Mapping[str, Sequence[Floats]]
+    """Arm -> the embeddings of each prompt's cut texts; empty where no measure needs those."""
 
 
 @dataclass(frozen=True)
@@ -86,6 +91,8 @@ class _Material:
     """What measures are computed on."""
 
     sampled: SampledArms
+    first: Groups
+    """As many of each prompt's first completions as measures across prompts are taken on; empty where none asks."""
     matched: _LengthMatched
     scores: Mapping[str, Scores]
     quality: Measure | None
@@ -103,28 +110,32 @@ def measure_groups(
 
     Measures of log-probs are defined for draws from the untempered model distribution only (temperature 1, nothing cut
     off), and undefined for the other arms. Raises `MetricError`, `CheckpointError`, `EngineError` (from scores that
-    load a model).
+    load a model, and where a process that measures dies twice).
     """
-    wanted = with_variants(measures, sampled.groups, fairness)
+    tell.stage("look over", max(map(len, sampled.groups.values()), default=0))
+    overview = look_at(sampled.groups, raw_arms(sampled.arms), tell.advance)
+    wanted = with_variants(measures, overview, fairness)
     needs = _needs(measure for measure in wanted if "thinking" not in measure.definition.needs)
     sampled = replace(sampled, groups=with_thoughts(sampled.groups, wanted, encoder, tell))
     if "embeddings" in needs:
         embedded = embed_groups(sampled.groups, tell, encoder, "reference_embeddings" in needs)
         sampled = replace(sampled, groups=embedded)
-    matched = _match_lengths(wanted, sampled.groups, encoder, tell)
-    tell.stage("measure", len(wanted) * len(sampled.arms))
+    matched = _match_lengths(wanted, sampled.groups, overview, encoder, tell)
     scores = score_arms(wanted, sampled, tell)
     if fairness.quality is not None and "quality" in needs:
         sampled = replace(sampled, groups=_with_quality(sampled.groups, scores[str(fairness.quality)]))
-    material = _Material(sampled, matched, scores, fairness.quality, _bar(fairness, sampled.arms, scores))
-    table = _table(wanted, material, tell)
-    measured = [_measured(measure, values, material, encoder) for measure, values in table.items()]
+    across = any(measure.variant == "pooled" for measure in wanted)
+    first = first_samples(sampled.groups, overview) if across else {}
+    material = _Material(sampled, first, matched, scores, fairness.quality, _bar(fairness, sampled.arms, scores))
+    table, lengths = _table(wanted, material, tell)
+    measured = [_measured(measure, values, material, lengths, encoder) for measure, values in table.items()]
     alarms = [*unread_texts(sampled, encoder)] if "embeddings" in needs else []
+    alarms += untold_logprobs(measures, sampled)
     alarms += [alarm for measure, values in table.items() for alarm in undefined_values(measure, values)]
-    return Measurements(tuple(wanted), tuple(measured), sampled, scores, tuple(alarms), material.bar, encoder)
+    return Measurements(tuple(wanted), tuple(measured), sampled, scores, tuple(alarms), material.bar, encoder, overview)
 
 
-def with_variants(measures: Sequence[Measure], groups: Groups, fairness: Fairness) -> list[Measure]:
+def with_variants(measures: Sequence[Measure], overview: Overview, fairness: Fairness) -> list[Measure]:
     """The measures, each metric with a better direction followed by the variants that it gets unasked.
 
     Quality-filtered ones where a quality is known, length-matched ones where lengths differ or answers were cut,
@@ -132,8 +143,8 @@ def with_variants(measures: Sequence[Measure], groups: Groups, fairness: Fairnes
     """
     applies = {
         "useful": fairness.quality is not None,
-        "matched": "matched" in fairness.variants and (lengths_differ(groups) or are_cut(groups)),
-        "pooled": max(map(len, groups.values()), default=0) >= FEWEST_PROMPTS,
+        "matched": "matched" in fairness.variants and (lengths_differ(overview) or are_cut(overview)),
+        "pooled": max(map(len, overview.values()), default=0) >= FEWEST_PROMPTS,
     }
     unasked = [variant for variant in fairness.variants if applies[variant]]
     wanted: dict[Measure, None] = {}
@@ -149,13 +160,16 @@ def _needs(measures: Iterable[Measure]) -> set[Need]:
     return {need for measure in measures for need in measure.definition.needs}
 
 
-def _match_lengths(measures: Sequence[Measure], groups: Groups, encoder: Encoder, tell: Listener) -> _LengthMatched:
+def _match_lengths(
+    measures: Sequence[Measure], groups: Groups, overview: Overview, encoder: Encoder, tell: Listener
+) -> _LengthMatched:
     on_matched = [measure for measure in measures if measure.variant == "matched"]
     if not on_matched:
-        return _LengthMatched({}, {}, "")
-    matched = match_lengths(groups)
-    embedded = embed_groups(matched, tell, encoder, references=False) if "embeddings" in _needs(on_matched) else {}
-    return _LengthMatched(matched, embedded, lengths_hash(matched, groups))
+        return _LengthMatched({}, {})
+    openings = {arm: opening_along([seen.along for seen in overview[arm]], of_arm) for arm, of_arm in groups.items()}
+    if "embeddings" not in _needs(on_matched):
+        return _LengthMatched(openings, {})
+    return _LengthMatched(openings, embeddings_of(match_lengths(groups, openings), tell, encoder))
 
 
 def _bar(fairness: Fairness, arms: Sequence[Arm], scores: Mapping[str, Scores]) -> Bar | None:
@@ -165,41 +179,63 @@ def _bar(fairness: Fairness, arms: Sequence[Arm], scores: Mapping[str, Scores]) 
     return set_bar(str(fairness.quality), scores[str(fairness.quality)], baseline, fairness.bar)
 
 
-def _with_quality(groups: Groups, scores: Scores) -> dict[str, list[Group]]:
+def _with_quality(groups: Groups, scores: Scores) -> dict[str, Sequence[Group]]:
     """Every group's quality, and that of the baseline's group beside it."""
-    pairs = {arm: list(zip(members, scores[arm], strict=True)) for arm, members in groups.items()}
-    quality_of = {group.completions: quality for of_arm in pairs.values() for group, quality in of_arm}
+    beside = {arm: _beside(groups, of_arm) for arm, of_arm in groups.items()}
+    return {
+        arm: each(of_arm, Rated(scores[arm], scores[beside[arm]] if beside[arm] else ()))
+        for arm, of_arm in groups.items()
+    }
 
-    def rated(group: Group, quality: Array) -> Group:
+
+def _beside(groups: Groups, of_arm: Sequence[Group]) -> str:
+    """The arm whose groups are beside an arm's own as the baseline's; empty where none are."""
+    for row, group in enumerate(of_arm):
+        if group.baseline is None:
+            return ""
+        if group.baseline.completions:
+            return next(arm for arm, others in groups.items() if others[row].completions == group.baseline.completions)
+    return ""
+
+
+@dataclass(frozen=True)
+class Rated:
+    """Groups get the quality of their completions, and of the baseline's."""
+
+    quality: Sequence[Array]
+    of_baseline: Sequence[Array]
+
+    def __call__(self, index: int, group: Group) -> Group:
         baseline = group.baseline
-        if baseline is not None:
-            baseline = baseline.having(quality=quality_of[baseline.completions])
-        return group.having(quality=quality, baseline=baseline)
-
-    return {arm: [rated(group, quality) for group, quality in of_arm] for arm, of_arm in pairs.items()}
+        if baseline is not None and self.of_baseline:
+            baseline = baseline.having(quality=self.of_baseline[index])
+        return group.having(quality=self.quality[index], baseline=baseline)
 
 
-def _table(measures: Sequence[Measure], material: _Material, tell: Listener) -> dict[Measure, dict[str, Array]]:
-    """Measure -> arm -> (P,) values.
+def _table(
+    measures: Sequence[Measure], material: _Material, tell: Listener
+) -> tuple[dict[Measure, dict[str, Array]], list[Sequence[int]]]:
+    """Measure -> arm -> (P,) values; and the lengths that each prompt's texts were cut to.
 
-    Metrics of single groups are taken group by group, so that what one has counted in a group serves the next.
+    Metrics of single groups are taken prompt by prompt, so that what one has counted in a group serves the next.
     """
     arms = material.sampled.arms
-    table: dict[Measure, dict[str, Array]] = {}
-    metrics = [measure for measure in measures if measure.definition.kind == "metric"]
-    for variant in ("whole", "matched"):
-        alike = [measure for measure in metrics if measure.variant == variant]
-        by_arm = {arm.name: _of_groups(alike, arm, material, tell) for arm in arms}
-        table |= {measure: {arm: rows[row] for arm, rows in by_arm.items()} for row, measure in enumerate(alike)}
-    filtered = [measure for measure in metrics if measure.variant == "useful"]
-    if filtered:
-        table |= _quality_filtered(filtered, material)
-        tell.advance(len(filtered) * len(arms))
-    for measure in measures:
-        if measure not in table:
-            table[measure] = _of_arms(measure, material)
-            tell.advance(len(arms))
-    return {measure: _of_independent(measure, table[measure], arms) for measure in measures}
+    of_prompts = [
+        measure for measure in measures if measure.definition.kind == "metric" and measure.variant != "pooled"
+    ]
+    others = [measure for measure in measures if measure not in of_prompts]
+    rows = _of_prompts(of_prompts, material, tell)
+    table = {
+        measure: {arm.name: _column(arm.name, [row.values[index] for row in rows]) for arm in arms}
+        for index, measure in enumerate(of_prompts)
+    }
+    if others:
+        tell.stage("measure whole arms", len(others))
+    for measure in others:
+        table[measure] = _of_arms(measure, material)
+        tell.advance(1)
+    values = {measure: _of_independent(measure, table[measure], arms) for measure in measures}
+    return values, [row.lengths for row in rows]
 
 
 def _of_independent(measure: Measure, values: dict[str, Array], arms: Sequence[Arm]) -> dict[str, Array]:
@@ -210,34 +246,25 @@ def _of_independent(measure: Measure, values: dict[str, Array], arms: Sequence[A
     return values | {arm: np.full_like(values[arm], np.nan) for arm in dependent}
 
 
-def _of_groups(measures: Sequence[Measure], arm: Arm, material: _Material, tell: Listener) -> Array:
-    """(measures, P)."""
-    columns = [_groups_for(measure, material)[arm.name] for measure in measures]
-    rows = [
-        [_value(measure, arm, group) for measure, group in zip(measures, of_prompt, strict=True)]
-        for of_prompt in zip(*columns, strict=True)
-    ]
-    tell.advance(len(measures))
-    return np.array(rows, dtype=np.float64).reshape(len(rows), len(measures)).T
+def _column(arm: str, rows: Sequence[Mapping[str, float]]) -> Array:
+    return np.array([row[arm] for row in rows if arm in row], dtype=np.float64)
 
 
-def _groups_for(measure: Measure, material: _Material) -> Groups:
-    if measure.variant != "matched":
-        return material.sampled.groups
-    matched = material.matched
-    return matched.embedded if "embeddings" in measure.definition.needs else matched.groups
-
-
-def _value(measure: Measure, arm: Arm, group: Group) -> float:
-    undefined = not group.completions or ("logprobs" in measure.definition.needs and not arm.is_raw)
-    return math.nan if undefined else float(measure(group))
-
-
-def _quality_filtered(measures: Sequence[Measure], material: _Material) -> dict[Measure, dict[str, Array]]:
-    bar = material.bar
-    assert bar is not None, "a suite without a quality has no quality-filtered variants"
-    groups, scores = material.sampled.groups, material.scores[bar.measure]
-    return dict(zip(measures, quality_filtered_values(measures, groups, scores, bar.at_least), strict=True))
+def _of_prompts(measures: Sequence[Measure], material: _Material, tell: Listener) -> list[PromptValues]:
+    """The values of each prompt. Where others share in the work, metrics that ask a model of their own stay here."""
+    groups, matched, bar = material.sampled.groups, material.matched, material.bar
+    passing = None if bar is None else Passing(material.scores[bar.measure], bar.at_least)
+    raw = frozenset(raw_arms(material.sampled.arms))
+    work = PromptMeasures(tuple(measures), raw, matched.openings, matched.embedded, passing)
+    prompts = max(map(len, groups.values()), default=0)
+    stays = [measure.definition.identity is not None or not is_portable(measure) for measure in measures]
+    if not any(stays) or not is_shared(groups):
+        tell.stage("measure", prompts)
+        return by_row(work, groups, tell.advance)
+    tell.stage("measure", 2 * prompts)
+    theirs = by_row(work.only([not stay for stay in stays]), groups, tell.advance)
+    ours = by_row(work.only(stays), groups, tell.advance, here=True)
+    return [own.beside(others, stays) for own, others in zip(ours, theirs, strict=True)]
 
 
 def _of_arms(measure: Measure, material: _Material) -> dict[str, Array]:
@@ -247,18 +274,24 @@ def _of_arms(measure: Measure, material: _Material) -> dict[str, Array]:
         return {arm: mean_scores(scores) for arm, scores in material.scores[str(measure)].items()}
     if measure.definition.kind == "arm_metric":
         return {arm: np.asarray(measure(of_arm), dtype=np.float64) for arm, of_arm in groups.items()}
-    return cross_prompt_values(measure, groups)
+    return cross_prompt_values(measure, material.first)
 
 
-def _measured(measure: Measure, values: Mapping[str, Array], material: _Material, encoder: Encoder) -> Measured:
+def _measured(
+    measure: Measure,
+    values: Mapping[str, Array],
+    material: _Material,
+    lengths: Sequence[Sequence[int]],
+    encoder: Encoder,
+) -> Measured:
     sampled, definition = material.sampled, measure.definition
-    also, tokenizer = _essentials(measure, material), words_of(sampled.groups)
+    also, tokenizer = _essentials(measure, material, lengths), words_of(sampled.groups)
     signature = measure.signature(sampled.samples, encoder.identity, sampled.baseline, also, tokenizer)
     bounds = bounds_of(definition.traits, sampled.samples)
     return Measured(str(measure), signature, definition.better, values, sampled.samples, definition.traits, bounds)
 
 
-def _essentials(measure: Measure, material: _Material) -> Iterable[str]:
+def _essentials(measure: Measure, material: _Material, lengths: Sequence[Sequence[int]]) -> Iterable[str]:
     """What else a number depends on, for its signature."""
     quality = material.quality
     if quality is not None and (measure.variant == "useful" or "quality" in measure.definition.needs):
@@ -267,14 +300,14 @@ def _essentials(measure: Measure, material: _Material) -> Iterable[str]:
         yield f"bar:{material.bar.at_least:.6g}"
         yield f"subsets:{SUBSETS}"
     if measure.variant == "matched":
-        yield f"lengths:{material.matched.hash}"
+        yield f"lengths:{lengths_hash(lengths, material.matched.openings.values())}"
     if measure.variant == "pooled":
-        yield from essentials(measure, material.sampled.groups)
+        yield from essentials(measure, material.first)
     if "voices" in measure.definition.needs:
         yield f"voices:{_voice_classifier(material.sampled.groups)}"
 
 
 def _voice_classifier(groups: Groups) -> str:
     """Which classifier predicted the voices; empty where none was asked for."""
-    members = (group for of_arm in groups.values() for group in of_arm)
-    return next((group.voices.classifier for group in members if group.voices is not None), "")
+    first = (of_arm[0] for of_arm in groups.values() if of_arm)
+    return next((group.voices.classifier for group in first if group.voices is not None), "")

@@ -2,25 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
+
+import numpy as np
+import pyarrow as pa
 
 from evalkit.analysis.measure import Measurements
 from evalkit.metrics.summary import Summary
 from evalkit.records import Groups
 
+TEXT, NUMBER = pa.string(), pa.float64()
+SCORES = pa.schema({"arm": TEXT, "prompt_id": TEXT, "slot": pa.int64(), "score": TEXT, "value": NUMBER})
+METRICS = pa.schema({"arm": TEXT, "prompt_id": TEXT, "metric": TEXT, "signature": TEXT, "value": NUMBER})
 
-def score_rows(groups: Groups, measurements: Measurements) -> dict[str, list[Any]]:
-    """Column -> cells: a row a score and completion."""
-    rows: dict[str, list[Any]] = {"arm": [], "prompt_id": [], "slot": [], "score": [], "value": []}
+
+def score_rows(groups: Groups, measurements: Measurements) -> Iterator[dict[str, Any]]:
+    """Column -> cells, a row a score and completion; table by table, an arm a table."""
     for score, by_arm in measurements.scores.items():
         for arm, arrays in by_arm.items():
-            for group, array in zip(groups[arm], arrays, strict=True):
-                for completion, value in zip(group.completions, array, strict=True):
-                    for key, cell in zip(
-                        rows, (arm, completion.prompt_id, completion.sample_index, score, value), strict=True
-                    ):
-                        rows[key].append(cell)
-    return rows
+            samples = [[completion.sample_index for completion in group.completions] for group in groups[arm]]
+            sizes = list(map(len, samples))
+            prompts = [seen.prompt.id for seen in measurements.overview[arm]]
+            yield {
+                "arm": [arm] * sum(sizes),
+                "prompt_id": np.repeat(np.array(prompts, dtype=object), sizes),
+                "slot": np.concatenate([np.array(of_group, dtype=np.int64) for of_group in samples]),
+                "score": [score] * sum(sizes),
+                "value": np.concatenate(list(arrays)),
+            }
 
 
 def metric_rows(summary: Summary) -> dict[str, list[Any]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -16,11 +16,14 @@ from evalkit.plumbing.arrays import Array
 UNREAD_SHARE = 0.1
 """From this share of letters that the encoder cannot read on, measures of meaning are spoiled."""
 
+OF_OTHERS = frozenset({"baseline_logprobs", "baseline_group", "forward_logprobs"})
+"""Needs of measures that one arm's texts are read again for; whoever reads them says why an untempered arm has none."""
+
 
 def unread_texts(sampled: SampledArms, encoder: Encoder) -> Iterator[Alarm]:
     """For each arm whose texts are in scripts that the encoder has not learned."""
     for arm in sampled.arms:
-        share = unread_share([text for group in sampled.groups[arm.name] for text in group.texts], encoder)
+        share = unread_share((text for group in sampled.groups[arm.name] for text in group.texts), encoder)
         if share > UNREAD_SHARE:
             message = (
                 f"{share:.0%} of the letters are of scripts that the embedded encoder has not learned: to it such "
@@ -28,6 +31,23 @@ def unread_texts(sampled: SampledArms, encoder: Encoder) -> Iterator[Alarm]:
                 "`encoder:` in the suite."
             )
             yield Alarm(arm.name, "unread", message)
+
+
+def untold_logprobs(measures: Sequence[Measure], sampled: SampledArms) -> Iterator[Alarm]:
+    """For each arm whose engine told no log-probs, though nothing in how it was asked forbids measures of them."""
+    for arm in sampled.arms:
+        completions = [completion for group in sampled.groups[arm.name] for completion in group.completions]
+        is_told_elsewhere = arm.thinking is not None or not arm.is_independent
+        if is_told_elsewhere or not completions or any(completion.logprobs for completion in completions):
+            continue
+        lost = [
+            str(measure)
+            for measure in measures
+            if "logprobs" in measure.definition.needs and not (arm.is_raw and measure.definition.needs & OF_OTHERS)
+        ]
+        if lost:
+            message = f"{', '.join(lost)} cannot be measured: its completions came without log-probs"
+            yield Alarm(arm.name, "undefined", message)
 
 
 def undefined_values(measure: Measure, values: Mapping[str, Array]) -> Iterator[Alarm]:

@@ -42,6 +42,7 @@ def resolve(name: str, spec: CheckpointSpec, remembered: Mapping[str, str] | Non
         dtype=spec.dtype,
         trust_remote_code=spec.trust_remote_code,
         adapter=adapter,
+        settings=spec.engine,
     )
 
 
@@ -83,6 +84,7 @@ def _remote(name: str, spec: CheckpointSpec, remembered: Mapping[str, str] | Non
         dtype=spec.dtype,
         served=tuple(sorted(served.facts.items())),
         names_weights=served.names_weights,
+        settings=spec.engine,
         serving=Serving(spec.pool, spec.concurrency, spec.timeout, spec.batch),
     )
 

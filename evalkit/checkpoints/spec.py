@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
@@ -18,13 +19,22 @@ from pydantic import (
 
 from evalkit.checkpoints.asking import AskedAs
 from evalkit.plumbing.typed_yaml import Part
-from evalkit.records import CONCURRENCY, TIMEOUT, Kind
+from evalkit.records import CONCURRENCY, TIMEOUT, EngineSettings, Kind
 
 NOT_FOR_TEMPLATES = (
     "add_generation_prompt", "chat_template", "continue_final_message", "conversation", "documents", "max_length",
     "messages", "padding", "return_dict", "return_tensors", "tokenize", "tokenizer_kwargs", "tools", "truncation",
 )  # fmt: skip
 """Settings of rendering that are no part of a template's own."""
+NOT_FOR_ENGINES = {
+    "model": "path", "tokenizer": "path", "revision": "revision", "dtype": "dtype",
+    "trust_remote_code": "trust_remote_code", "tensor_parallel_size": "tensor_parallel",
+    "pipeline_parallel_size": "pipeline_parallel", "data_parallel_size": "replicas",
+    "gpu_memory_utilization": "gpu_memory", "max_num_seqs": "max_num_seqs", "quantization": "quantization",
+    "seed": "", "generation_config": "", "logprobs_mode": "", "max_model_len": "", "enable_lora": "",
+    "max_lora_rank": "", "max_loras": "", "lora_target_modules": "",
+}  # fmt: skip
+"""vLLM's options that evalkit sets itself -> the key of a checkpoint that says them, where there is one."""
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
 
 
@@ -177,6 +187,20 @@ class CheckpointSpec(Part):
     """What the chat template is handed besides the turns, as in {enable_thinking: false}."""
     trust_remote_code: bool = False
     """Run Python code that comes with the checkpoint."""
+    tensor_parallel: int = Field(1, ge=1)
+    """GPUs that share each layer of one replica."""
+    pipeline_parallel: int = Field(1, ge=1)
+    """Groups of GPUs that share the layers of one replica out."""
+    replicas: int | None = Field(None, ge=1)
+    """How often it is loaded, each time on GPUs of its own; left out, as often as fits the machine or the cluster."""
+    gpu_memory: float | None = Field(None, gt=0, le=1)
+    """Share of a GPU's memory that vLLM may take."""
+    max_num_seqs: int | None = Field(None, ge=1)
+    """Completions that vLLM draws at the same time at most; fewer take less memory."""
+    quantization: str | None = Field(None, min_length=1)
+    """How vLLM quantises weights as it loads them, as in `fp8`; weights that are stored quantised need it not."""
+    engine_options: dict[str, JsonValue] = Field(default_factory=dict)
+    """Further options of vLLM's engine by name, as in {enable_expert_parallel: true}."""
     sampling: SamplingOverride = SamplingOverride()
     best_of: BestOf | None = None
     """Keep the best of several completions by a reward model."""
@@ -205,6 +229,27 @@ class CheckpointSpec(Part):
     def pool(self) -> tuple[str, ...]:
         """The URLs of a pool of servers; empty where the path is one name."""
         return () if isinstance(self.path, str) else self.path
+
+    @property
+    def engine(self) -> EngineSettings:
+        """How it is loaded."""
+        return EngineSettings(
+            tensor_parallel=self.tensor_parallel,
+            pipeline_parallel=self.pipeline_parallel,
+            replicas=self.replicas,
+            gpu_memory=self.gpu_memory,
+            max_num_seqs=self.max_num_seqs,
+            quantization=self.quantization,
+            options=tuple(sorted((name, json.dumps(value)) for name, value in self.engine_options.items())),
+        )
+
+    @model_validator(mode="after")
+    def _leaves_evalkit_its_options(self) -> CheckpointSpec:
+        taken = next((name for name in self.engine_options if name in NOT_FOR_ENGINES), None)
+        if taken is not None:
+            key = NOT_FOR_ENGINES[taken]
+            raise ValueError(f"engine_options.{taken} is evalkit's to say{f'; write {key}' if key else ''}")
+        return self
 
     @model_validator(mode="after")
     def _has_a_chat_template(self) -> CheckpointSpec:

@@ -32,7 +32,7 @@ FILE = click.Path(path_type=Path, dir_okay=False)
 @click.option(
     "--baseline",
     metavar="WHAT",
-    help="A run's folder, a summary.json, or a saved baseline; default: RUN itself, each arm against its own baseline.",
+    help="As RUN, or a saved baseline; default: RUN itself, each arm against its own baseline.",
 )
 @click.option(
     "--policy", "policy_file", type=FILE, metavar="FILE", help="Default: the suite's `gate`, else the default."
@@ -61,6 +61,9 @@ def gate(run: str, baseline: str | None, policy_file: Path | None, arms: tuple[s
          common_prompts: bool, least_common: float | None, as_json: bool, junit: Path | None,
          markdown: Path | None) -> None:  # fmt: skip
     """Refuse RUN if it lost more than the policy allows.
+
+    RUN is a run's folder, a summary.json, or a file of completions that another tool wrote (`evalkit score` tells their
+    kinds).
 
     Exit codes: 0 pass; 1 regression; 2 wrong use, or two runs that cannot be compared; 3 the data cannot tell; 141 the
     reader of the output went away. The files are written in each of these cases.

@@ -18,7 +18,8 @@ engine_option = click.option(
     default="auto",
     show_default=True,
     metavar="NAME",
-    help="vllm, transformers, openai, openai-batch, or auto: vllm where installed.",
+    help="vllm, transformers, openai, openai-batch, or auto: vllm where installed. "
+    "ray[:NAME][@ADDRESS]: on a Ray cluster.",
 )
 
 

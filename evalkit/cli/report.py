@@ -56,8 +56,8 @@ def report(runs: tuple[Path, ...], out: Path | None, history: bool, common_promp
 def compare(a: str, b: str, metrics: tuple[str, ...], common_prompts: bool, as_json: bool) -> None:
     """B minus A, metric by metric, paired by prompt.
 
-    A and B are run folders, summary.json files or saved baselines, each with an arm if you like: RUN:ARM. Exit code 0
-    whatever is found.
+    A and B are run folders, summary.json files, saved baselines, or files of completions that another tool wrote
+    (`evalkit score` tells their kinds); each with an arm if you like: RUN:ARM. Exit code 0 whatever is found.
     """
     from evalkit.gate.compare import compare_sides, read_named_side
 

@@ -396,7 +396,8 @@ def _note(case: _Case, tested: Tested, outcome: GateOutcome) -> str:
         what = "prompt" if case.prompts == 1 else "cluster"
         return f"defined on one {what} alone: nothing says how much {what}s vary"
     if has_no_spread(case.new, case.base):
-        return "the difference is the same on every prompt: nothing to judge it by (is it the same run twice?)"
+        asked = "is it the same run twice, or at a bound?"
+        return f"the difference is the same on every prompt: nothing to judge it by ({asked})"
     if math.isnan(tested.within):
         return "what is tested is the same on every prompt: nothing to judge it by"
     if case.missing:

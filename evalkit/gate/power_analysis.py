@@ -199,7 +199,7 @@ def _arm(side: Side, name: str) -> Arm:
     return next(arm for arm in side.summary.arms if arm.name == name)
 
 
-def _read_groups(suite: Suite, folder: Path, side: Side) -> dict[str, list[Group]]:
+def _read_groups(suite: Suite, folder: Path, side: Side) -> dict[str, Sequence[Group]]:
     """The pilot's completions by arm, from its shards."""
     if tuple(prompt.id for prompt in suite.prompts) != side.summary.prompts:
         raise RecordsError(f"{folder} is of other prompts than the suite: it is no pilot of it")

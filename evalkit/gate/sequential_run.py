@@ -26,6 +26,7 @@ from evalkit.inference.origins import note_origins
 from evalkit.inference.plan import Plan, plan_in
 from evalkit.inference.sample import sample_missing
 from evalkit.inference.settle import begin
+from evalkit.metrics.summary import Alarm
 from evalkit.plumbing.progress import Listener
 from evalkit.records import Prompt
 from evalkit.run import Run, default_folder, finish, measure_samples
@@ -78,17 +79,21 @@ def run_until_decided(
     clusters = clusters_of(plan.suite.prompts)
     sizes = [size for size in plan.block_ends if units(clusters[:size], size) >= FEWEST] or [len(suite.prompts)]
     sampled = 0
+    alarms: dict[Alarm, None] = {}
     with open_store(folder, tell.note) as store:
         plan, manifest = begin(store, plan, command, fresh, tags, plan.block_ends)
         for index, size in enumerate(sizes):
-            part, look = plan.first(size), Look(looks_of(sizes), index)
-            sampled += sample_missing(part, store, tell, manifest.fresh)
+            look = Look(looks_of(sizes), index)
+            drawn = sample_missing(plan.first(size), store, tell, manifest.fresh)
+            sampled += drawn.completions
+            alarms.update(dict.fromkeys(drawn.alarms))
+            part, plan = drawn.plan, plan.with_parts(drawn.parts)
             verdict = _judge(part, store, folder, version_of(suite.prompts), look, old, policy, tell)
             tell.note(f"after {size} of {sizes[-1]} prompts: {verdict.outcome}")
             if verdict.outcome != "inconclusive":
                 break
         manifest = note_origins(part, store, manifest, sampled, tell)
-        measured = measure_samples(part, store, tell)
+        measured = measure_samples(part, store, tell, tuple(alarms))
         finish(store, part, manifest.model_copy(update={"look": dataclasses.asdict(look)}), measured)
     return Decided(Run(folder, measured.summary, sampled), verdict, size, sizes[-1])
 

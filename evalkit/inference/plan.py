@@ -137,6 +137,8 @@ class Plan:
     encoder: Encoder
     note: str = ""
     """What of the suite is left out, and what to do; may be empty."""
+    cluster: str | None = None
+    """Address of the Ray cluster that engines are opened on, "auto" for the one that is found; None: this machine."""
 
     def first(self, prompts: int) -> Plan:
         """The plan of so many prompts alone; the calls that are still to be made are whole where a block ends there."""
@@ -170,6 +172,10 @@ class Plan:
             for called in (prompt.id, *(wording_id(prompt.id, number) for number in range(most if most > 1 else 0)))
         }
 
+    def with_parts(self, parts: Mapping[str, Sequence[Shard]]) -> Plan:
+        """The plan with other shards in the place of those that these keys name."""
+        return replace(self, shards=tuple(part for shard in self.shards for part in parts.get(shard.key, (shard,))))
+
     def shards_of(self, arm: str) -> list[Shard]:
         return [shard for shard in self.shards if shard.arm.name == arm]
 
@@ -190,6 +196,7 @@ def make_plan(
     for measure in suite.measures:
         measure.check_fits(fewest)
     check(suite.tokenizer)
+    cluster, engine = cluster_of(engine)
     check_parameters(suite)
     checkpoints = {name: resolve(name, spec, (remembered or {}).get(name)) for name, spec in suite.checkpoints.items()}
     fitted = fit(suite, checkpoints)
@@ -209,7 +216,21 @@ def make_plan(
         *(fallback_note(source.checkpoint, source.engine) for source in loaded.values() if engine == "auto"),
     ]
     note = "; ".join(note for note in notes if note)
-    return Plan(suite, loaded, tuple(arms), shards, find_encoder(suite.encoder), note)
+    return Plan(suite, loaded, tuple(arms), shards, find_encoder(suite.encoder), note, cluster)
+
+
+def cluster_of(engine: str) -> tuple[str | None, str]:
+    """What `--engine` says, `ray[:ENGINE][@ADDRESS]` or `ENGINE`, as a cluster's address and an engine."""
+    stated, at, address = engine.partition("@")
+    place, colon, inside = stated.partition(":")
+    if place != "ray":
+        return None, engine
+    if (at and not address) or (colon and not inside):
+        raise InputError(
+            f"engine {engine!r} is cut short; write ray for the cluster that is found, ray@HOST:PORT for another, "
+            "ray:transformers for a certain engine on it"
+        )
+    return address or "auto", inside or "auto"
 
 
 def plan_arms(suite: Suite) -> list[Arm]:
@@ -405,6 +426,19 @@ def make_call(
     )
 
 
+def halves_of(shard: Shard, source: Loaded, of_one_prompt: bool) -> list[Shard]:
+    """A call cut in two by its prompts, or `of_one_prompt` by its draws; itself where it cannot be."""
+    middle = len(shard.prompts) // 2
+    if middle:
+        parts = [(shard.prompts[:middle], shard.sample_indices), (shard.prompts[middle:], shard.sample_indices)]
+    elif of_one_prompt and len(shard.sample_indices) > 1:
+        middle = len(shard.sample_indices) // 2
+        parts = [(shard.prompts, shard.sample_indices[:middle]), (shard.prompts, shard.sample_indices[middle:])]
+    else:
+        return [shard]
+    return [make_call(shard.arm, source, shard.kept, shard.twin, prompts, indices) for prompts, indices in parts]
+
+
 def distribution_of(arm: Arm, source: Loaded, kept: Sampling, twin: int) -> str:
     """Hash of what completions of a prompt are drawn from: neither how many, nor with which other prompts."""
     return key_of(_distribution_facts(arm, source, kept, twin))
@@ -432,6 +466,7 @@ def _distribution_facts(arm: Arm, source: Loaded, kept: Sampling, twin: int) -> 
     return (
         chosen
         | shown
+        | source.checkpoint.settings.departures
         | {
             "weights": source.checkpoint.fingerprint,
             "dtype": source.checkpoint.dtype,

@@ -2,32 +2,57 @@
 
 from __future__ import annotations
 
-import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
+from evalkit.plumbing.by_row import by_row
+from evalkit.plumbing.lazily import each
 from evalkit.plumbing.progress import Listener
-from evalkit.plumbing.tokenizer import SPACED, Asked, Name, choose, signature
-from evalkit.records import Group, Groups
+from evalkit.plumbing.tokenizer import SPACED, Asked, Name, choose_by, counted, letters_of, signature, unspaced_of
+from evalkit.records import Group, Groups, Prompt
 
 
-def split_alike(groups: Groups, tokenizer: Asked, tell: Listener) -> dict[str, list[Group]]:
+def split_alike(groups: Groups, tokenizer: Asked, tell: Listener) -> dict[str, Sequence[Group]]:
     """The groups with the tokenizer that is asked for, or the one that fits the scripts of all of them together.
 
     Raises `MetricError` where a package of it is missing.
     """
     name = _fitting(groups, tell) if tokenizer == "auto" else tokenizer
     signature(name)
-    return {arm: [dataclasses.replace(group, tokenizer=name) for group in of_arm] for arm, of_arm in groups.items()}
+    return {arm: each(of_arm, SplitBy(name)) for arm, of_arm in groups.items()}
+
+
+@dataclass(frozen=True)
+class SplitBy:
+    """Groups get a tokenizer."""
+
+    name: Name
+
+    def __call__(self, index: int, group: Group) -> Group:
+        return replace(group, tokenizer=self.name)
 
 
 def words_of(groups: Groups) -> str:
     """Signature of what splits the words of these groups."""
-    return signature(next((group.tokenizer for of_arm in groups.values() for group in of_arm), SPACED))
+    return signature(next((of_arm[0].tokenizer for of_arm in groups.values() if of_arm), SPACED))
 
 
 def _fitting(groups: Groups, tell: Listener) -> Name:
-    members = [group for of_arm in groups.values() for group in of_arm]
-    prompts = {group.prompt.id: group.prompt.text for group in members}
-    name, share = choose(prompts.values(), (completion.text for group in members for completion in group.completions))
+    looked_at = by_row(_unspaced, groups)
+    prompts = {prompt.id: prompt.text for prompt, _ in looked_at}
+    han, other = (sum(counts[column] for _, counts in looked_at) for column in (0, 1))
+    letters = sum(by_row(_letters, groups)) if han + other else 0
+    name, share = choose_by([counted(prompts.values()), (han, other, letters)])
     if name != SPACED:
         tell.note(f"words are split by {name}: {share:.0%} of the letters are of scripts without spaces between words")
     return name
+
+
+def _unspaced(row: int, groups: Mapping[str, Group]) -> tuple[Prompt, tuple[int, int]]:
+    """One prompt, and the letters of its completions under all arms that are of scripts without spaces."""
+    members = list(groups.values())
+    return members[0].prompt, unspaced_of(one.text for group in members for one in group.completions)
+
+
+def _letters(row: int, groups: Mapping[str, Group]) -> int:
+    return letters_of(one.text for group in groups.values() for one in group.completions)

@@ -22,14 +22,15 @@ import sys
 import tempfile
 import threading
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
-from evalkit.errors import EngineError, EvalkitError
+from evalkit.errors import EngineLost, EvalkitError, Interrupted, OutOfMemory
 
 CLOSING_SECONDS = 10.0
 """How long a child may take to close what it holds before it is killed."""
@@ -44,14 +45,26 @@ serve(int(sys.argv[1]))
 """
 
 
+class ChildDiedError(EngineLost):
+    """The process ended before it answered."""
+
+
 class Remote:
     """The parent's end of a child: `call` its methods, `get` its attributes."""
 
-    def __init__(self, title: str, process: subprocess.Popen[bytes], connection: Connection, log: Path) -> None:
+    def __init__(
+        self,
+        title: str,
+        process: subprocess.Popen[bytes],
+        connection: Connection,
+        log: Path,
+        stopped: threading.Event | None = None,
+    ) -> None:
         self._title = title
         self._process = process
         self._connection = connection
         self._log = log
+        self._stopped = stopped
         self.failed = False
 
     def call(self, method: str, *args: Any, progress: Callable[..., None] | None = None) -> Any:
@@ -79,16 +92,19 @@ class Remote:
                     raise value
                 else:
                     self.failed = True
-                    raise EngineError(f"{self._title} failed while {doing}: {value}; full log: {self._log}")
+                    failure = OutOfMemory if kind == "full" else EngineLost
+                    raise failure(f"{self._title} failed while {doing}: {value}; full log: {self._log}")
         except (EOFError, ConnectionError):
             self.failed = True
-            raise EngineError(self._death(doing)) from None
+            raise ChildDiedError(self._death(doing)) from None
 
     def _receive(self) -> Any:
         # A grandchild may hold the other end open after the child's death, so the end of the stream is not enough.
         while not self._connection.poll(_ALIVE_CHECK_SECONDS):
             if _has_exited(self._process) and not self._connection.poll():
                 raise EOFError
+            if self._stopped is not None and self._stopped.is_set():
+                raise Interrupted(f"{self._title} was stopped")
         return self._connection.recv()
 
     def _death(self, doing: str) -> str:
@@ -100,6 +116,12 @@ class Remote:
         ending = _exit_words(self._process.returncode)
         return f"{self._title} died while {doing} ({ending}); its last output: {last}; full log: {self._log}"
 
+    def kill(self) -> None:
+        """End the process at once, from another thread; whoever waits for its answer gets `ChildDiedError`."""
+        with suppress(ProcessLookupError, PermissionError):
+            if self._process.returncode is None:
+                os.killpg(self._process.pid, signal.SIGKILL)
+
     def close(self) -> None:
         """Let the object close itself and wait for the end of its process."""
         with suppress(ConnectionError):
@@ -108,11 +130,19 @@ class Remote:
 
 
 @contextmanager
-def open_child(target: str, *args: Any, title: str = "", log: Path | None = None) -> Iterator[Remote]:
+def open_child(
+    target: str,
+    *args: Any,
+    title: str = "",
+    log: Path | None = None,
+    environment: Mapping[str, str] = MappingProxyType({}),
+    stopped: threading.Event | None = None,
+) -> Iterator[Remote]:
     """Make `target` ("module:Class") with `args` in a child process, for the length of a `with` block.
 
-    `title` names it in errors. Its output goes to the file `log`; without one, to a temporary file that
-    is kept only if something failed. On an exception, Ctrl-C included, the child is killed at once.
+    `title` names it in errors, `environment` is set there besides this process's own. Its output goes to the file
+    `log`; without one, to a temporary file that is kept only if something failed. On an exception, Ctrl-C included,
+    the child is killed at once; where another thread sets `stopped`, who waits for it here gets `Interrupted`.
     """
     given = log is not None
     log = log or _temporary_log(target)
@@ -125,9 +155,10 @@ def open_child(target: str, *args: Any, title: str = "", log: Path | None = None
             stderr=output,
             pass_fds=[there.fileno()],
             start_new_session=True,
+            env={**os.environ, **environment},
         )
     there.close()
-    remote = Remote(title or target, process, here, log)
+    remote = Remote(title or target, process, here, log, stopped)
     try:
         remote._ask(("make", target, args, False), "starting", None)
         yield remote
@@ -159,7 +190,7 @@ def serve(descriptor: int) -> None:
             answer = ("error", error)
         except Exception as error:  # noqa: BLE001 - whatever it is, the parent is told
             traceback.print_exc()
-            answer = ("failed", _one_line(error))
+            answer = ("full" if is_out_of_memory(error) else "failed", one_line(error))
         _reply(connection, answer)
     if hasattr(subject, "close"):
         subject.close()
@@ -195,10 +226,17 @@ def _reply(connection: Connection, answer: tuple[str, Any]) -> None:
         raise
     except Exception as error:  # noqa: BLE001 - a value that cannot be pickled is the caller's to hear of
         traceback.print_exc()
-        connection.send(("failed", _one_line(error)))
+        connection.send(("failed", one_line(error)))
 
 
-def _one_line(error: Exception) -> str:
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether memory was what a call lacked: Python's, or torch's on a GPU or a CPU."""
+    name, text = type(error).__name__, str(error)
+    return isinstance(error, MemoryError) or name == "OutOfMemoryError" or "not enough memory" in text
+
+
+def one_line(error: Exception) -> str:
+    """What an unexpected exception says."""
     text = " ".join(str(error).split())
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 

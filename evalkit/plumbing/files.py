@@ -36,10 +36,19 @@ def write_atomically(path: Path, content: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         Path(name).chmod(0o644)
-        Path(name).replace(path)
+        _rename(Path(name), path, content)
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
+
+
+def _rename(part: Path, path: Path, content: bytes) -> None:
+    """Where a network file system loses its reply and asks again, the second answer is that `part` is not there."""
+    try:
+        part.replace(path)
+    except FileNotFoundError:
+        if not path.is_file() or path.read_bytes() != content:
+            raise
 
 
 def write_file(path: Path, content: bytes, kept: str = "") -> None:

@@ -29,6 +29,11 @@ _PATTERNS = {name: regex.compile(pattern) for name, pattern in SCRIPTS.items()}
 
 def main_script(texts: Iterable[str]) -> str:
     """The script of more than half of all letters; empty where there is none, or it is none of `SCRIPTS`."""
+    return main_of(letters_by_script(texts))
+
+
+def letters_by_script(texts: Iterable[str]) -> Counter[str]:
+    """How many letters of each of `SCRIPTS`, of those that are looked at."""
     counts: Counter[str] = Counter()
     for text in texts:
         seen = text[:LOOKED_AT]
@@ -36,5 +41,10 @@ def main_script(texts: Iterable[str]) -> str:
             counts["Latin letters"] += sum(map(str.isalpha, seen))
         else:
             counts.update({name: len(pattern.findall(seen)) for name, pattern in _PATTERNS.items()})
+    return counts
+
+
+def main_of(counts: Counter[str]) -> str:
+    """The script of more than half of these letters."""
     name, count = counts.most_common(1)[0] if counts else ("", 0)
     return name if count > MAIN * counts.total() else ""

@@ -7,7 +7,7 @@ run together: the arms of a comparison must be counted alike, and what one arm d
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from typing import Any, Literal
 
@@ -17,6 +17,8 @@ from evalkit.plumbing.tokenize_13a import characters, count_letters, tokenize, t
 Name = Literal["13a", "zh", "13a+char", "char", "intl", "ja-mecab", "ko-mecab", "flores200"]
 Asked = Literal["auto", "13a", "zh", "13a+char", "char", "intl", "ja-mecab", "ko-mecab", "flores200"]
 Words = tuple[str, ...]
+Letters = tuple[int, int, int]
+"""(Chinese characters, letters of other scripts without spaces, all letters); 0 letters where the first two are."""
 SPACED: Name = "13a"
 SHARE = 0.1
 """From this share of letters on, a script without spaces is one that the texts are written in."""
@@ -58,7 +60,11 @@ def choose(prompts: Iterable[str], completions: Iterable[str]) -> tuple[Name, fl
     share of those letters is not Chinese. The prompts alone are enough: an arm that leaves their language, or all
     arms, must not change the counting.
     """
-    sets = [_counted(prompts), _counted(completions)]
+    return choose_by([counted(prompts), counted(completions)])
+
+
+def choose_by(sets: Sequence[Letters]) -> tuple[Name, float]:
+    """`choose`, of sets of texts whose letters are counted."""
     share = max((han + other) / max(1, letters) for han, other, letters in sets)
     if share < SHARE:
         return SPACED, share
@@ -66,12 +72,25 @@ def choose(prompts: Iterable[str], completions: Iterable[str]) -> tuple[Name, fl
     return ("zh" if others < SHARE * (chinese + others) else "13a+char"), share
 
 
-def _counted(texts: Iterable[str]) -> tuple[int, int, int]:
-    """(Chinese characters, letters of other scripts without spaces, all letters); 0 letters where the first two are."""
+def unspaced_of(texts: Iterable[str]) -> tuple[int, int]:
+    """(Chinese characters, letters of other scripts without spaces) in texts."""
+    han = other = 0
+    for text in texts:
+        counts = count_letters(text)
+        han, other = han + counts[0], other + counts[1]
+    return han, other
+
+
+def letters_of(texts: Iterable[str]) -> int:
+    """Letters of any script in texts."""
+    return sum(sum(map(str.isalpha, text)) for text in texts)
+
+
+def counted(texts: Iterable[str]) -> Letters:
+    """The letters of texts."""
     kept = list(texts)
-    counts = [count_letters(text) for text in kept]
-    han, other = (sum(count[column] for count in counts) for column in (0, 1))
-    return han, other, sum(sum(map(str.isalpha, text)) for text in kept) if han + other else 0
+    han, other = unspaced_of(kept)
+    return han, other, letters_of(kept) if han + other else 0
 
 
 def _of_peer(name: Name) -> Callable[[str], Words]:

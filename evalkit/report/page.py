@@ -126,6 +126,7 @@ def _view(content: ReportContent, packed: samples.Samples, conclusion: Verdict) 
         "origins": provenance.provenances(content),
         "signatures": provenance.signatures(summary),
         "left_out": packed.left_out,
+        "shown": packed.shown,
         "has_samples": any(packed.blocks),
         "meanings": content.figure_data.meanings,
         "alpha": effects.ALPHA,

@@ -8,7 +8,8 @@ from typing import Any
 from evalkit.analysis.figure_data import FigureData
 from evalkit.analysis.measure import Measurements
 from evalkit.metrics.summary import Summary
-from evalkit.plumbing.arrays import finite_or_none
+from evalkit.plumbing.arrays import Array, finite_or_none
+from evalkit.plumbing.lazily import Mapped
 from evalkit.records import Groups
 from evalkit.report.content.content import ReportContent, Scores, metric_text
 from evalkit.report.html.page_file import page_bytes
@@ -53,9 +54,10 @@ def report_content(
 
 def _scores(measurements: Measurements) -> Scores:
     return {
-        score: {
-            arm: [[finite_or_none(value) for value in values] for values in by_prompt]
-            for arm, by_prompt in by_arm.items()
-        }
+        score: {arm: Mapped(by_prompt, _finite) for arm, by_prompt in by_arm.items()}
         for score, by_arm in measurements.scores.items()
     }
+
+
+def _finite(index: int, values: Array) -> list[float | None]:
+    return [finite_or_none(value) for value in values]

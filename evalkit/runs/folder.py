@@ -15,12 +15,13 @@ import datetime
 import fcntl
 import json
 import os
+import platform
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -30,8 +31,21 @@ from evalkit.plumbing.array_cache import _OPEN, Notice
 from evalkit.plumbing.files import cache_folder, cache_note, write_file, writing
 from evalkit.records import Completion, Usage
 from evalkit.runs.manifest import FILE, Manifest, find_manifest
-from evalkit.runs.shards import Call, arm_of, call_of, checksum, from_parquet, sampled_of, shards_in, to_parquet
+from evalkit.runs.shards import (
+    Call,
+    arm_of,
+    call_of,
+    checksum,
+    completions_of,
+    from_parquet,
+    sampled_of,
+    shards_in,
+    table_of,
+    to_parquet,
+)
 
+HOLDER_LENGTH = 200
+"""Of the note of who holds a lock, what is read at most."""
 UNFINISHED = "unfinished.jsonl"
 """What requests took whose sampling call did not end: it was paid for, and no shard says so."""
 KEPT = "all that was written before is kept"
@@ -100,7 +114,11 @@ class Store:
 
     def read(self, key: str) -> list[Completion]:
         """The completions of a shard that is here. Raises `StoreError` when it is not."""
-        return from_parquet(self._path_and_bytes(key)[1])
+        return completions_of(self.table(key))
+
+    def table(self, key: str) -> pa.Table:
+        """The columns of a shard that is here. Raises `StoreError` when it is not."""
+        return table_of(self._path_and_bytes(key)[1])
 
     def sampled(self, key: str) -> datetime.datetime:
         """When a shard that is here was sampled. Raises `StoreError` when it is not here."""
@@ -171,10 +189,12 @@ class Store:
     def write_json(self, name: str, value: Mapping[str, Any]) -> None:
         self.write(name, json.dumps(value, indent=1, ensure_ascii=False, default=str).encode("utf-8", "replace"))
 
-    def write_table(self, name: str, columns: Mapping[str, Sequence[Any]]) -> None:
-        """Write a Parquet table of the run."""
+    def write_table(self, name: str, schema: pa.Schema, parts: Iterable[Mapping[str, Any]]) -> None:
+        """Write a Parquet table of the run, given in parts."""
         sink = pa.BufferOutputStream()
-        pq.write_table(pa.table(dict(columns)), sink, compression="zstd")
+        with pq.ParquetWriter(sink, schema, compression="zstd") as writer:
+            for columns in parts:
+                writer.write_table(pa.table(dict(columns), schema=schema))
         self.write(name, sink.getvalue().to_pybytes())
 
     def manifest(self) -> Manifest | None:
@@ -272,18 +292,13 @@ def open_store(folder: Path, notice: Notice) -> Iterator[Store]:
     """Make or enter a run's folder and lock it. Raises `StoreError`: not writable, or another run is at work in it."""
     try:
         (folder / "completions").mkdir(parents=True, exist_ok=True)
-        lock = (folder / ".lock").open("w")
+        lock = (folder / ".lock").open("a+")
     except OSError as error:
         raise StoreError(
             f"{folder} cannot be used as a run folder: {error.strerror}; choose another with --out"
         ) from error
     with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise StoreError(
-                f"another evalkit run is at work in {folder}; wait for it, or choose another --out"
-            ) from None
+        _take_lock(folder, lock)
         for leftover in [*folder.glob(".*.part"), *(folder / "completions").glob(".*.part")]:
             leftover.unlink()
         before = _OPEN.set(folder)
@@ -291,6 +306,27 @@ def open_store(folder: Path, notice: Notice) -> Iterator[Store]:
             yield Store(folder, notice)
         finally:
             _OPEN.reset(before)
+
+
+def _take_lock(folder: Path, lock: TextIO) -> None:
+    """Lock a folder, and leave a note of who did. Raises `StoreError`: another one has, or locks are not to be had."""
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        lock.seek(0)
+        holder = lock.read(HOLDER_LENGTH).strip() or "another evalkit run"
+        raise StoreError(
+            f"{holder} is at work in {folder}; wait for it, or choose another --out. The lock of a machine that is "
+            f"gone stays until its file server drops it; if you are sure that it is, delete {folder / '.lock'}"
+        ) from None
+    except OSError as error:
+        raise StoreError(
+            f"{folder} cannot be locked ({error.strerror}), so two runs could spoil each other's work there; choose "
+            "--out on a file system with locks (of NFS, version 4)"
+        ) from error
+    lock.truncate(0)
+    lock.write(f"evalkit run {os.getpid()} on {platform.node()}, since {datetime.datetime.now(datetime.UTC):%F %T} UTC")
+    lock.flush()
 
 
 def cache_folders(distribution: str) -> list[Path]:

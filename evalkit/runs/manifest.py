@@ -64,6 +64,10 @@ class CheckpointIdentity(Part):
     """What an adapter's base is called; None for whole weights, as the fingerprints of both parts are."""
     base_fingerprint: str | None = None
     adapter_fingerprint: str | None = None
+    quantization: str | None = None
+    """How its weights were quantised as they were loaded."""
+    engine_options: dict[str, str] | None = None
+    """Further options of its engine, as JSON."""
 
 
 class ArmIdentity(Part):

@@ -12,8 +12,10 @@ from dataclasses import dataclass, replace
 from evalkit.errors import RecordsError
 from evalkit.metrics.registry import Measure
 from evalkit.metrics.summary import Alarm
+from evalkit.plumbing.lazily import each, origin
 from evalkit.plumbing.prose import counted
 from evalkit.records import Arm, Completion, FinishReason, Group, Thinking
+from evalkit.runs.stored_groups import StoredGroups
 from evalkit.runs.told import lost_words, told
 
 OPENING = "<think>"
@@ -29,7 +31,7 @@ OF_TOKENS = frozenset(
 class Answered:
     """What of the completions is measured."""
 
-    groups: dict[str, list[Group]]
+    groups: dict[str, Sequence[Group]]
     """Arm -> one group a prompt, the first `samples` answers of each; empty where too few came to an answer."""
     samples: int
     """Answers a prompt, k."""
@@ -60,21 +62,25 @@ def apart(completion: Completion, arm: Arm) -> Completion:
     return replace(completion, text=text, thinking=thinking, finish_reason=finish)
 
 
-def answers_apart(groups: Sequence[Group]) -> list[Group]:
+def answers_apart(groups: Sequence[Group]) -> Sequence[Group]:
     """The groups with what was cut before it came to an answer in `Group.unfinished`."""
-    return [
-        replace(
-            group,
-            completions=tuple(completion for completion in group.completions if completion.is_answer),
-            unfinished=(
-                *group.unfinished,
-                *(completion for completion in group.completions if not completion.is_answer),
-            ),
-        )
-        if not all(completion.is_answer for completion in group.completions)
-        else group
-        for group in groups
-    ]
+    return each(groups, _answers_apart) if _may_lack_answers(groups) else groups
+
+
+def _answers_apart(index: int, group: Group) -> Group:
+    if all(completion.is_answer for completion in group.completions):
+        return group
+    return replace(
+        group,
+        completions=tuple(completion for completion in group.completions if completion.is_answer),
+        unfinished=(*group.unfinished, *(completion for completion in group.completions if not completion.is_answer)),
+    )
+
+
+def _may_lack_answers(groups: Sequence[Group]) -> bool:
+    """Not where groups lie on disk and all of their completions are known to be answers: then none is looked at."""
+    stored = origin(groups)
+    return not (isinstance(stored, StoredGroups) and stored.all_answer)
 
 
 def thinking_arms(arms: Sequence[Arm], groups: Mapping[str, Sequence[Group]]) -> tuple[Arm, ...]:
@@ -91,17 +97,13 @@ def measured(groups: Mapping[str, Sequence[Group]], samples: int) -> Answered:
     Measured are prompts of which an arm has answers in half of its completions at least; the others are empty for it.
     Where all came to an answer, nothing changes. Raises `RecordsError` where no prompt is left.
     """
-    short = {
-        arm: [group.prompt.id for group in members if 2 * len(group.completions) < min(drawn(group), samples)]
-        for arm, members in groups.items()
-    }
-    if not any(group.unfinished for members in groups.values() for group in members):
-        return Answered({arm: list(members) for arm, members in groups.items()}, samples, ())
-    kept = {
-        arm: [replace(group, completions=()) if group.prompt.id in short[arm] else group for group in members]
-        for arm, members in groups.items()
-    }
-    numbers = [len(group.completions) for members in kept.values() for group in members if group.completions]
+    if not any(map(_may_lack_answers, groups.values())):
+        return Answered(dict(groups), samples, ())
+    counts = {arm: list(map(_count, members)) for arm, members in groups.items()}
+    if not any(of_prompt.unfinished for of_arm in counts.values() for of_prompt in of_arm):
+        return Answered(dict(groups), samples, ())
+    short = {arm: [one.prompt for one in of_arm if one.is_short(samples)] for arm, of_arm in counts.items()}
+    numbers = [one.answers for of_arm in counts.values() for one in of_arm if one.answers and not one.is_short(samples)]
     if not numbers:
         raise RecordsError(
             "no prompt has answers in half of its completions: they were cut inside their thinking, withheld by the "
@@ -110,9 +112,39 @@ def measured(groups: Mapping[str, Sequence[Group]], samples: int) -> Answered:
         )
     k = min(samples, *numbers)
     cut = {
-        arm: [replace(group, completions=group.completions[:k]) for group in members] for arm, members in kept.items()
+        arm: each(members, FirstAnswers(tuple(0 if one.is_short(samples) else k for one in counts[arm])))
+        for arm, members in groups.items()
     }
     return Answered(cut, k, tuple(_alarms(groups, short, k)))
+
+
+@dataclass(frozen=True, slots=True)
+class _Count:
+    """How far one prompt's completions came."""
+
+    prompt: str
+    answers: int
+    unfinished: int
+    asked: int
+    """Answers that the prompt was asked for, without those that are not needed."""
+
+    def is_short(self, samples: int) -> bool:
+        """Whether fewer than half came to an answer."""
+        return 2 * self.answers < min(self.asked, samples)
+
+
+def _count(group: Group) -> _Count:
+    return _Count(group.prompt.id, len(group.completions), len(group.unfinished), drawn(group))
+
+
+@dataclass(frozen=True)
+class FirstAnswers:
+    """Of each prompt's answers so many."""
+
+    numbers: tuple[int, ...]
+
+    def __call__(self, index: int, group: Group) -> Group:
+        return replace(group, completions=group.completions[: self.numbers[index]])
 
 
 def fitting(measures: Sequence[Measure], samples: int) -> tuple[list[Measure], list[Alarm]]:
@@ -143,21 +175,23 @@ def drawn(group: Group) -> int:
 
 
 def _thinks(groups: Sequence[Group]) -> bool:
-    return any(
-        completion.thinking is not None for group in groups for completion in (*group.completions, *group.unfinished)
-    )
+    every = (completion for group in groups for completion in (*group.completions, *group.unfinished))
+    return _may_lack_answers(groups) and any(completion.thinking is not None for completion in every)
 
 
-def _unanswered(arm: str, without: Sequence[Completion], drawn: str, follows: str) -> Alarm:
+def _unanswered(arm: str, without: Sequence[Completion], drawn: str, follows: str, is_measured: bool) -> Alarm:
     """Completions that were cut or withheld before they came to an answer."""
     withheld = sum(completion.finish_reason == "withheld" for completion in without)
-    how, what_is_left, kind = "cut", "the answers after shorter thinking; give more room (max_tokens)", "thinking"
+    how, kind, advice = "cut", "thinking", " Give more room (max_tokens)."
+    what_is_left = "the answers after shorter thinking"
     if withheld == len(without):
-        how, what_is_left, kind = "withheld by the provider", "the answers that the provider lets pass", "withheld"
+        how, kind, advice = "withheld by the provider", "withheld", ""
+        what_is_left = "the answers that the provider lets pass"
     elif withheld:
         how = f"withheld by the provider ({withheld:,}) or cut"
     said = f"{len(without):,} of {drawn} were {how} before they came to an answer: {follows}"
-    return Alarm(arm, kind, f"{said}. What is left are {what_is_left}.")
+    left = f" What is left are {what_is_left}." if is_measured else ""
+    return Alarm(arm, kind, f"{said}.{left}{advice}")
 
 
 def _alarms(groups: Mapping[str, Sequence[Group]], short: Mapping[str, Sequence[str]], k: int) -> list[Alarm]:
@@ -165,14 +199,17 @@ def _alarms(groups: Mapping[str, Sequence[Group]], short: Mapping[str, Sequence[
     for arm, members in groups.items():
         total, counts = sum(map(drawn, members)), told(members)
         without = [one for group in members for one in group.unfinished if one.item is None or one.item.fault is None]
-        follows = f"they are left out, and every prompt is measured on its first {counted(k, 'answer')}"
-        if short[arm]:
+        is_measured = len(short[arm]) < len(members)
+        follows = "no prompt has answers in half of its completions, so that nothing of this arm is measured"
+        if is_measured:
+            follows = f"they are left out, and every prompt is measured on its first {counted(k, 'answer')}"
+        if is_measured and short[arm]:
             follows += (
                 f"; {counted(len(short[arm]), 'prompt')} without answers in half of the completions (first: "
                 f"{short[arm][0]!r}) {'is' if len(short[arm]) == 1 else 'are'} not measured"
             )
         if without:
-            alarms.append(_unanswered(arm, without, counted(total, "completion"), follows))
+            alarms.append(_unanswered(arm, without, counted(total, "completion"), follows, is_measured))
         if counts.lost:
             advice = "Where that is much, this way of asking is beyond the model, or needs more room (max_tokens)."
             alarms.append(Alarm(arm, "asking", f"{lost_words(counts)}: {follows}. {advice}"))

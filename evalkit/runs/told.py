@@ -44,8 +44,12 @@ class Told:
 
 def told(groups: Sequence[Group]) -> Told:
     """Of one arm, whose groups have all that was asked for: what is measured, and `Group.unfinished`."""
-    every = [(group.prompt.id, one) for group in groups for one in (*group.completions, *group.unfinished)]
-    items = [(prompt, one.item) for prompt, one in every if one.item is not None]
+    items = [
+        (group.prompt.id, one.item)
+        for group in groups
+        for one in (*group.completions, *group.unfinished)
+        if one.item is not None
+    ]
     draws = {(prompt, item.wording, item.draw): item for prompt, item in items}
     faults = [item.fault for _, item in items if item.fault is not None]
     lost: dict[Fault, int] = {fault: faults.count(fault) for fault in FAULTS if fault in faults}
@@ -64,9 +68,13 @@ def told(groups: Sequence[Group]) -> Told:
 
 def tokens_of(groups: Sequence[Group]) -> int:
     """Of all that was drawn for them, answers of a list taken together."""
-    every = [one for group in groups for one in (*group.completions, *group.unfinished)]
+    return sum(map(_tokens_of, groups))
+
+
+def _tokens_of(group: Group) -> int:
+    every = (*group.completions, *group.unfinished)
     if any(one.item is not None for one in every):
-        return told(groups).tokens
+        return told([group]).tokens
     return sum(len(one.token_ids) for one in every)
 
 

@@ -13,7 +13,6 @@ from evalkit.errors import MetricError, RecordsError, SuiteError
 from evalkit.metrics.answer_match import check_answer
 from evalkit.metrics.task_checks import read_checks
 from evalkit.plumbing.did_you_mean import did_you_mean
-from evalkit.plumbing.jsonl import jsonl_rows
 from evalkit.plumbing.strangers import HEAD, check_file, refuse_stranger
 from evalkit.plumbing.transcript import is_turns, turns_in_cell
 from evalkit.plumbing.typed_yaml import reason
@@ -22,6 +21,8 @@ from evalkit.records import Prompt
 from evalkit.suite.conversations import ASKED, prompt_fields
 
 FIELDS = ("id", "text", "tags", "answer", "match", "references", "choices", "cluster", "checks", "messages", "prompt")
+COMPRESSED = (".gz", ".zst")
+"""What the name of a file of rows may end with besides; that it is compressed is seen from its bytes."""
 AS_JSON = ("references", "choices", "checks", "messages")
 """Fields that a cell of CSV holds as JSON."""
 
@@ -32,7 +33,7 @@ class PromptSource(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
     file: str | None = None
-    """A .jsonl, .csv or .parquet file, relative to the suite."""
+    """A .jsonl, .csv (both also compressed: .gz, .zst) or .parquet file, relative to the suite."""
     dataset: str | None = None
     """A data set on the Hugging Face hub, or a local folder of one."""
     config: str | None = None
@@ -159,19 +160,24 @@ def _check_texts(prompt: Prompt, where: str) -> None:
 
 
 def _file_rows(path: Path, yaml_line: str) -> Iterable[tuple[str, dict[str, Any]]]:
-    from evalkit.plumbing.tables import csv_objects, parquet_objects  # which load pyarrow
+    from evalkit.plumbing.sources import objects, opened  # which load pyarrow, as tables do
+    from evalkit.plumbing.tables import csv_objects, parquet_objects
 
     try:
         check_file(path)
     except RecordsError as error:
         raise SuiteError(f"{yaml_line}: {error}") from None
-    readers = {".jsonl": jsonl_rows, ".csv": csv_objects, ".parquet": parquet_objects}
-    if path.suffix not in readers:
-        raise SuiteError(f"{yaml_line}: {path.name} is neither .jsonl, .csv nor .parquet")
-    if path.suffix != ".parquet":
-        with path.open("rb") as file:
+    readers = {".jsonl": objects, ".csv": csv_objects, ".parquet": parquet_objects}
+    kind = Path(path.stem).suffix if path.suffix in COMPRESSED else path.suffix
+    if kind not in readers or (kind == ".parquet" and kind != path.suffix):
+        raise SuiteError(
+            f"{yaml_line}: {path.name} is neither .jsonl, .csv nor .parquet; the first two may be compressed "
+            f"({' or '.join(COMPRESSED)})"
+        )
+    if kind != ".parquet":
+        with opened(path) as file:
             refuse_stranger(path, file.read(HEAD))
-    return readers[path.suffix](path)
+    return readers[kind](path)
 
 
 def _dataset_rows(source: PromptSource, yaml_line: str) -> Iterator[tuple[str, dict[str, Any]]]:

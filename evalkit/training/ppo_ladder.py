@@ -61,8 +61,8 @@ def train_ladder(config: PpoConfig, out: Path, tell: Listener, command: Sequence
             if not agreed((folder / "training.json").exists(), folder, accelerator):
                 train_checkpoint(config, beta, out, accelerator, tell if first else Quiet())
         if first:
-            write_training_page(config.name, out, map(name_of, config.beta))
             manifest.finish(out, record)
+            write_training_page(config.name, out, map(name_of, config.beta))
         accelerator.end_training()
     return folders
 

@@ -111,8 +111,8 @@ def train_reward(config: RewardConfig, out: Path, tell: Listener, command: Seque
                 train_one(config, name, group, material, out, tell, show)
     if config.groups:
         write_groups(out, jobs)
-    show()
     manifest.finish(out, record)
+    show()
     return [out / name for name in jobs]
 
 

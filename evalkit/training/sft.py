@@ -62,8 +62,8 @@ def train_sft(config: SftConfig, out: Path, tell: Listener, command: Sequence[st
             optimise(config, objective, trained, held_out, work_of(out / SFT), tell, show)
             save_sft(config, policy, facts_of(config, objective, trained, held_out), out)
             forget_state(work_of(out / SFT) / STATE)
-    show()
     manifest.finish(out, record)
+    show()
     return out / SFT
 
 

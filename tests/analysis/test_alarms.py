@@ -253,6 +253,9 @@ def test_a_full_run_is_checked_in_about_a_second() -> None:
         pytest.param(["I am sorry, I cannot help."] * 8, True, id="a refusal on every prompt"),
         pytest.param([f"Here is line {place} of a poem." for place in range(8)], False, id="every prompt its own"),
         pytest.param(["heads"] * 8, False, id="a short answer may fit many prompts"),
+        pytest.param([f"Here is line {place} of a poem." for place in range(4)], False, id="one of four is not many"),
+        pytest.param(["Here it rains again."] * 2 + ["A tram went by."] * 2, False, id="two of four are not many"),
+        pytest.param(["Here it rains again."] * 3 + ["A tram went by."], True, id="three of four are"),
     ],
 )
 def test_one_answer_to_many_prompts_is_said(texts: list[str], heard: bool) -> None:

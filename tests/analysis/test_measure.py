@@ -10,6 +10,7 @@ import pytest
 
 from evalkit.analysis import completion_scores
 from evalkit.analysis.measure import Fairness, measure_groups, with_variants
+from evalkit.analysis.overview import look_at
 from evalkit.analysis.sampled_arms import SampledArms
 from evalkit.metrics.registry import Measure, in_variant, parse
 from evalkit.plumbing import tokenizer as tokenizers
@@ -49,6 +50,21 @@ def test_log_prob_measures_are_undefined_off_the_raw_law(settings: dict[str, flo
     [entropy] = measure_groups([parse("sequence_entropy")], SampledArms(arms, groups, 2), Quiet()).measured
     assert entropy.values["raw"][0] == pytest.approx(2.0)
     assert math.isnan(entropy.values["bent"][0])
+
+
+@pytest.mark.parametrize("settings", [{}, {"top_p": 0.9}])
+def test_log_prob_measures_of_an_arm_whose_engine_tells_none_are_an_alarm(settings: dict[str, float]) -> None:
+    """As providers' arms, at the untempered law or not. Why no other can read them is said by who reads."""
+    told, silent = group("a b", "c d"), group("a b", "c d")
+    silent = dataclasses.replace(
+        silent, completions=tuple(dataclasses.replace(c, logprobs=()) for c in told.completions)
+    )
+    arms = [arm("told", **settings), arm("silent", **settings)]
+    measures = [parse(name) for name in ("sequence_entropy", "distinct_n", "nats_per_token")]
+    found = measure_groups(measures, SampledArms(arms, {"told": [told], "silent": [silent]}, 2), Quiet())
+    [alarm] = found.alarms
+    assert (alarm.arm, alarm.kind) == ("silent", "undefined")
+    assert alarm.message.startswith("sequence_entropy, nats_per_token cannot be measured: ")
 
 
 def test_what_a_score_cannot_judge_is_an_alarm_and_leaves_the_prompt_out(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -110,7 +126,7 @@ def test_every_diversity_metric_gets_its_variants_and_context_none() -> None:
     measures = [
         parse(name) for name in ("distinct_n|n:1", "embedding_distance", "length", "sequence_entropy", "accuracy")
     ]
-    asked = [str(measure) for measure in with_variants(measures, three_prompts(), FAIR)]
+    asked = [str(measure) for measure in with_variants(measures, look_at(three_prompts(), []), FAIR)]
     assert asked == [
         "distinct_n|n:1",
         "useful/distinct_n|n:1",
@@ -128,12 +144,14 @@ def test_every_diversity_metric_gets_its_variants_and_context_none() -> None:
 
 def test_variants_come_only_where_they_can() -> None:
     same = {"a": [answered("blue")], "b": [answered("red")]}
-    assert with_variants([parse("distinct_n")], same, Fairness(None, None, FAIR.variants)) == [parse("distinct_n")]
-    assert with_variants([parse("distinct_n")], three_prompts(), Fairness()) == [parse("distinct_n")]
+    assert with_variants([parse("distinct_n")], look_at(same, []), Fairness(None, None, FAIR.variants)) == [
+        parse("distinct_n")
+    ]
+    assert with_variants([parse("distinct_n")], look_at(three_prompts(), []), Fairness()) == [parse("distinct_n")]
 
 
 def test_a_variant_that_is_listed_is_measured_once() -> None:
-    asked = with_variants([parse("distinct_n"), parse("pooled/distinct_n")], three_prompts(), FAIR)
+    asked = with_variants([parse("distinct_n"), parse("pooled/distinct_n")], look_at(three_prompts(), []), FAIR)
     assert [str(measure) for measure in asked].count("pooled/distinct_n") == 1
 
 

@@ -208,3 +208,9 @@ def test_arms_of_a_temperature_sweep_are_named_though_their_names_hold_the_sign(
     write_run(tmp_path / "sweep", sweep)
     result = call("gate", "sweep", "--arm", "tuned@T=0.7=base@T=1")
     assert result.exit_code == 0
+
+
+@pytest.mark.parametrize("command", ["gate", "compare"])
+def test_help_names_other_tools_files(command: str) -> None:
+    told = " ".join(CliRunner().invoke(main, [command, "--help"]).output.split())
+    assert "completions that another tool wrote" in told

@@ -35,9 +35,9 @@ def children(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     really = engines.open_child
 
     @contextmanager
-    def counted(target: str, *args: Any, title: str) -> Iterator[Remote]:
+    def counted(target: str, *args: Any, title: str, **more: Any) -> Iterator[Remote]:
         titles.append(title)
-        with really(target, *args, title=title) as remote:
+        with really(target, *args, title=title, **more) as remote:
             yield remote
 
     monkeypatch.setattr(engines, "open_child", counted)
@@ -60,7 +60,7 @@ def sampled(plan: Plan, folder: Path) -> tuple[int, dict[str, list[str]], Manife
     """How many completions were sampled now, every checkpoint's texts, and the manifest."""
     with open_store(folder, lambda _: None) as store:
         plan, manifest = begin(store, plan, ["evalkit", "run"])
-        count = sample_missing(plan, store, Quiet())
+        count = sample_missing(plan, store, Quiet()).completions
         groups = read_groups(plan, store)
         fill_needs(plan, groups, Quiet())
     texts = {arm: [one.text for group in own for one in group.completions] for arm, own in groups.items()}

@@ -59,3 +59,32 @@ def test_what_is_kept_is_said_before_what_to_do() -> None:
 def test_only_errors_of_the_system_are_taken_for_a_file_that_cannot_be_written() -> None:
     with pytest.raises(ValueError, match="no number"), writing(Path("a")):
         raise ValueError("no number")
+
+
+def test_a_rename_that_happened_although_its_reply_was_lost_is_a_rename(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    really = Path.replace
+
+    def over_nfs(part: Path, path: Path) -> Path:
+        really(part, path)
+        raise FileNotFoundError(errno.ENOENT, "No such file or directory")
+
+    monkeypatch.setattr(Path, "replace", over_nfs)
+    write_file(tmp_path / "a", b"new")
+    assert (tmp_path / "a").read_bytes() == b"new"
+    assert list(tmp_path.iterdir()) == [tmp_path / "a"]
+
+
+def test_a_rename_that_did_not_happen_leaves_the_old_file_and_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lost(part: Path, path: Path) -> Path:
+        raise FileNotFoundError(errno.ENOENT, "No such file or directory")
+
+    (tmp_path / "a").write_bytes(b"old")
+    monkeypatch.setattr(Path, "replace", lost)
+    with pytest.raises(StoreError, match="could not be written: No such file"):
+        write_file(tmp_path / "a", b"new")
+    assert (tmp_path / "a").read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [tmp_path / "a"]

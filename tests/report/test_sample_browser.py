@@ -150,7 +150,8 @@ def test_a_conversation_is_shown_as_turns_and_never_as_markup(browser: Browser, 
     assert browser.texts("#prompt .turn .role") == ["system", "user"]
     assert browser.texts("#prompt .turn .said") == [turn.content for turn in turns]
     assert browser.texts("#prompt h3") == [asked.id]
-    assert not browser.all("#prompt img")
+    assert browser.texts("#prompts .text")[0] == turns[-1].content, "conversations often begin alike"
+    assert not browser.all("#prompt img, #prompts img")
     browser.driver.execute_script("location.hash = arguments[0]", f"#prompt-{others[0].prompt.id}")
     browser.until(lambda: not browser.all("#prompt .turn"), "a prompt without turns")
     assert not browser.complaints()

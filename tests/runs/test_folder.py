@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import errno
+import fcntl
 import hashlib
 import os
 from collections.abc import Iterator
@@ -119,7 +120,10 @@ def test_half_written_files_are_never_seen_and_are_swept_up(store: Store, tmp_pa
 
 
 def test_two_runs_cannot_share_a_folder(store: Store) -> None:
-    with pytest.raises(StoreError, match="another evalkit run is at work"), open_store(store.folder, pytest.fail):
+    with (
+        pytest.raises(StoreError, match=rf"^evalkit run {os.getpid()} on .*, since .* UTC is at work in "),
+        open_store(store.folder, pytest.fail),
+    ):
         pass
 
 
@@ -254,3 +258,31 @@ def test_what_may_not_be_shared_stays_in_its_folder(store: Store, tmp_path: Path
     with open_store(tmp_path / "other", pytest.fail) as other:
         assert not other.holds(KEY)
         assert recall("verdicts", KEY, shared=False) is None
+
+
+def test_the_lock_of_a_machine_that_is_gone_names_it_and_can_be_deleted(tmp_path: Path) -> None:
+    with (tmp_path / ".lock").open("a+") as lock:
+        lock.write("evalkit run 7 on a-dead-node, since 2026-01-01 00:00:00 UTC")
+        lock.flush()
+        fcntl.flock(lock, fcntl.LOCK_EX)  # what a file server goes on holding
+        with (
+            pytest.raises(StoreError, match=r"^evalkit run 7 on a-dead-node, .*if you are sure that it is, delete "),
+            open_store(tmp_path, pytest.fail),
+        ):
+            pass
+        (tmp_path / ".lock").unlink()
+        with open_store(tmp_path, pytest.fail) as opened:
+            opened.put(KEY, COMPLETIONS)
+            assert opened.read(KEY) == COMPLETIONS
+
+
+def test_a_file_system_without_locks_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with (
+        pytest.raises(StoreError, match=r"cannot be locked \(No locks available\), so two runs could spoil"),
+        open_store(tmp_path, pytest.fail),
+    ):
+        pass

@@ -15,10 +15,10 @@ import yaml
 from evalkit.errors import InputError, StoreError
 from evalkit.gate.baselines import read_side
 from evalkit.gate.decide import decide
-from evalkit.inference import sample
 from evalkit.inference.engines.transformers import TransformersEngine
 from evalkit.inference.plan import make_plan
 from evalkit.inference.settle import begin
+from evalkit.inference.workers import places
 from evalkit.plumbing.progress import Quiet
 from evalkit.records import Checkpoint
 from evalkit.report.content.read import read_content
@@ -75,9 +75,11 @@ def go_on(suite: Path, folder: Path, engine: str = "transformers") -> tuple[int,
 
 
 @contextmanager
-def open_here(_name: str, checkpoint: Checkpoint, max_length: int) -> Iterator[TransformersEngine]:
+def open_here(
+    _name: str, checkpoint: Checkpoint, max_length: int, *others: Checkpoint, **_: object
+) -> Iterator[TransformersEngine]:
     """The engine in this process, which is faster."""
-    yield TransformersEngine(checkpoint, max_length)
+    yield TransformersEngine(checkpoint, max_length, *others)
 
 
 def kill_when_something_new_is_there(suite: Path, folder: Path, cache: Path, engine: str) -> None:
@@ -116,7 +118,7 @@ def grow(folder: Path, engine: str, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_each_step_of_a_growing_suite_samples_what_is_missing_also_when_it_is_killed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sample, "open_engine", open_here)
+    monkeypatch.setattr(places, "open_engine", open_here)
     grow(tmp_path, "transformers", monkeypatch)
 
 

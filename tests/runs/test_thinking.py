@@ -112,6 +112,16 @@ def groups_of(*texts: Sequence[str]) -> list[Group]:
     ])  # fmt: skip
 
 
+def test_of_an_arm_without_any_answer_nothing_is_said_to_be_left() -> None:
+    think = groups_of(["a", "b", "c"], ["a", "b", "c"])
+    plain = [Group(group.prompt, tuple(completion(text, slot) for slot, text in enumerate("xyz"))) for group in think]
+    [alarm] = measured({"plain": plain, "think": think}, 3).alarms
+    assert alarm.message == (
+        "6 of 6 completions were cut before they came to an answer: no prompt has answers in half of its completions, "
+        "so that nothing of this arm is measured. Give more room (max_tokens)."
+    )
+
+
 def test_every_prompt_of_every_arm_is_measured_on_equally_many_answers() -> None:
     think = groups_of(
         ["a</think>A", "b", "c</think>C", "d</think>D"], ["</think>A", "</think>B", "</think>C", "d</think>D"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import shutil
 from pathlib import Path
@@ -16,6 +17,10 @@ from evalkit.suite.prompts import PromptSource, read_prompts
 from tests import ROOT
 
 TURNS = [{"role": "user", "content": "A?"}]
+
+
+def packed(content: bytes) -> bytes:
+    return gzip.compress(content, mtime=0)
 
 
 def prompts(path: Path) -> tuple[Prompt, ...]:
@@ -55,6 +60,46 @@ def test_half_broken_files_of_prompts_name_file_and_row(tmp_path: Path, name: st
     with pytest.raises(InputError, match=told) as caught:
         prompts(path)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("p.jsonl.gz", packed(b'{"id": "a", "text": "One?"}\n')),
+        ("p.csv.gz", packed(b"id,text\na,One?\n")),
+        ("p.jsonl.zst", pa.compress(b'{"id": "a", "text": "One?"}\n', "zstd", asbytes=True)),
+    ],
+    ids=["gzip", "gzip of CSV", "zstd"],
+)
+def test_compressed_files_of_prompts_are_read(tmp_path: Path, name: str, content: bytes) -> None:
+    path = tmp_path / name
+    path.write_bytes(content)
+    assert [(prompt.id, prompt.text) for prompt in prompts(path)] == [("a", "One?")]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "told"),
+    [
+        ("p.jsonl.gz", packed(b'{"id": "a", "text": "One?"}\n')[:-9], "is cut short or damaged"),
+        ("p.jsonl.gz", packed(b"PK\x05\x06"), "is a zip without anything in it"),
+        ("p.parquet.gz", b"", r"suite\.yaml:1: p\.parquet\.gz is neither .* the first two may be compressed"),
+    ],
+    ids=["cut", "a zip within", "Parquet"],
+)
+def test_broken_compressed_files_of_prompts_get_one_line(tmp_path: Path, name: str, content: bytes, told: str) -> None:
+    path = tmp_path / name
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=told) as caught:
+        prompts(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_bomb_of_prompts_is_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("evalkit.plumbing.sources.FREE", 1 << 20)
+    path = tmp_path / "p.jsonl.gz"
+    path.write_bytes(packed(b" " * (8 << 20) + b"\n"))
+    with pytest.raises(InputError, match="expands to more than"):
+        prompts(path)
 
 
 def test_a_file_of_prompts_that_is_none_names_the_suites_line(tmp_path: Path) -> None:

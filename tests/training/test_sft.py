@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from lxml import html
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from evalkit.checkpoints.training_log import read_curves
@@ -64,14 +65,16 @@ def test_cross_entropy_reaches_the_entropy_of_the_law(tmp_path: Path) -> None:
 
 def test_the_checkpoint_is_an_ordinary_one(tmp_path: Path) -> None:
     config = config_of(tmp_path, lines(200))
-    folder = sft.train_sft(config, tmp_path / "out", Quiet())
+    folder = sft.train_sft(config, tmp_path / "out", Quiet(), ["evalkit", "train", "sft", "my sft.yaml"])
     assert folder == tmp_path / "out" / "sft"
     assert AutoModelForCausalLM.from_pretrained(folder).config.vocab_size == 5
     messages = [{"role": "user", "content": "a b"}]
     written = AutoTokenizer.from_pretrained(folder).apply_chat_template(messages, tokenize=False)
     policy = load_policy("model", config.model)
     assert tuple(policy.tokenizer(written)["input_ids"]) == policy.prompt_ids((Prompt("p", "a b"),), 1)[0]
-    assert (tmp_path / "out" / "training.html").exists()
+    page = html.fromstring((tmp_path / "out" / "training.html").read_text(encoding="utf-8"))
+    provenance = " ".join(page.xpath("string(//*[@id='provenance']/..)").split())
+    assert "statecomplete commandevalkit train sft 'my sft.yaml' started" in provenance
     assert "nats a token" in (folder / "README.md").read_text(encoding="utf-8")
 
 

@@ -19,14 +19,17 @@ The jackknife errs on the wide side (Efron & Stein 1981): on 30 prompts of simul
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from evalkit.analysis.overview import Overview
 from evalkit.metrics.estimators.ngrams import Ints
 from evalkit.metrics.registry import Measure
 from evalkit.plumbing.arrays import Array
+from evalkit.plumbing.by_row import by_row
+from evalkit.plumbing.lazily import is_lazy
 from evalkit.records import Group, Groups, Prompt
 
 EVALUATIONS = 256
@@ -93,9 +96,35 @@ def cross_prompt_values(measure: Measure, groups: Groups) -> dict[str, Array]:
 
 def common_samples(groups: Groups) -> int:
     """How many completions of each prompt are used: all that every prompt has, or as many as `EVALUATIONS` pays for."""
-    sizes = [len(group.completions) for of_arm in groups.values() for group in of_arm if group.completions]
-    prompts = max(map(len, groups.values()), default=0)
-    return min(*sizes, max(1, EVALUATIONS // max(1, prompts))) if sizes else 0
+    return _common([[len(group.completions) for group in of_arm] for of_arm in groups.values()])
+
+
+def _common(sizes: Sequence[Sequence[int]]) -> int:
+    prompts = max(map(len, sizes), default=0)
+    answered = [size for of_arm in sizes for size in of_arm if size]
+    return min(*answered, max(1, EVALUATIONS // max(1, prompts))) if answered else 0
+
+
+def first_samples(groups: Groups, overview: Overview) -> dict[str, list[Group]]:
+    """The groups with as many of their first completions as `common_samples` there are; those in memory as they are."""
+    samples = _common([[seen.completions for seen in of_arm] for of_arm in overview.values()])
+    if not is_lazy(groups):
+        return {arm: list(of_arm) for arm, of_arm in groups.items()}
+    rows = by_row(_First(samples), groups)
+    return {arm: [row[arm] for row in rows] for arm in groups}
+
+
+@dataclass(frozen=True)
+class _First:
+    samples: int
+
+    def __call__(self, row: int, groups: Mapping[str, Group]) -> dict[str, Group]:
+        return {arm: self._cut(group) for arm, group in groups.items()}
+
+    def _cut(self, group: Group) -> Group:
+        embeddings = None if group.embeddings is None else group.embeddings[: self.samples]
+        cut = Group(group.prompt, group.completions[: self.samples], embeddings, tokenizer=group.tokenizer)
+        return cut.of(cut.completions, cut.words) if embeddings is None else cut.only(range(len(cut.completions)))
 
 
 def essentials(measure: Measure, groups: Groups) -> Iterator[str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -24,7 +24,8 @@ from evalkit.metrics.registry import Measure, parse
 from evalkit.metrics.summary import Crossover, Curve
 from evalkit.metrics.text_sets import words_of
 from evalkit.plumbing.arrays import Array, finite_or_none
-from evalkit.records import CONFIDENCE, Arm, Group, Groups
+from evalkit.plumbing.by_row import by_row
+from evalkit.records import CONFIDENCE, Arm, Group
 
 NGRAM = 2
 """Words in the n-grams whose number is shown against that of completions."""
@@ -62,15 +63,16 @@ def trace(
     prompts with fewer completions than others, and where one has no score, a curve is undefined; so it is for arms
     whose answers are no independent draws: of those k of n are not what k would have been.
     """
-    groups, tokenizer = sampled.groups, words_of(sampled.groups)
-    n = max((len(group.completions) for of_arm in groups.values() for group in of_arm), default=0)
+    tokenizer, raw = words_of(sampled.groups), frozenset(arm.name for arm in sampled.arms if arm.is_raw)
+    points = by_row(_Points(raw), sampled.groups)
+    n = max((points_of.completions for row in points for points_of in row.values()), default=0)
     if n < 2:
         return []
     traced = [
-        *_of_classes(groups, n, encoder, tokenizer),
-        *_of_ngrams(groups, n, tokenizer),
+        *_of_classes(points, n, encoder, tokenizer),
+        *_of_ngrams(points, n, tokenizer),
         *_of_scores(measures, scores, n),
-        *_of_positions(groups, [arm.name for arm in sampled.arms if arm.is_raw]),
+        *_of_positions(points),
     ]
     dependent = [arm.name for arm in sampled.arms if not arm.is_independent]
     return [_without(kind, dependent) for kind in traced] if dependent else traced
@@ -173,35 +175,70 @@ def _crossover(traced: Traced, arm: str, baseline: str, clusters: Sequence[str])
     )
 
 
-def _of_classes(groups: Groups, n: int, encoder: str, tokenizer: str) -> Iterator[Traced]:
-    if all(group.embeddings is None for of_arm in groups.values() for group in of_arm):
+@dataclass(frozen=True, slots=True)
+class _OfGroup:
+    """What the curves of one prompt are made from."""
+
+    completions: int
+    classes: Array | None
+    """What `expected_classes` says at each of `_ks(completions)`; None without embeddings."""
+    ngrams: Array
+    """What `expected_kinds` says of n-grams there."""
+    branching: Array
+    """(len(POSITIONS),), all NaN for arms that are no draws from the untempered distribution."""
+
+
+Points = Sequence[Mapping[str, _OfGroup]]
+"""Prompt by prompt, arm -> what curves are made from."""
+
+
+@dataclass(frozen=True)
+class _Points:
+    raw: frozenset[str]
+
+    def __call__(self, row: int, groups: Mapping[str, Group]) -> dict[str, _OfGroup]:
+        return {arm: self._of_group(arm, group) for arm, group in groups.items()}
+
+    def _of_group(self, arm: str, group: Group) -> _OfGroup:
+        k = len(group.completions)
+        ks = _ks(k)
+        holders = Counter(ngram for words in group.words for ngram in _ngrams(words))
+        return _OfGroup(
+            k,
+            None
+            if group.embeddings is None
+            else expected_classes(np.bincount(partition(group, THRESHOLD)).tolist(), ks)
+            if k
+            else np.empty(0),
+            expected_kinds(list(holders.values()), k, ks) if k else np.empty(0),
+            _branching(group) if arm in self.raw else np.full(len(POSITIONS), np.nan),
+        )
+
+
+def _by_arm(points: Points, of: Callable[[_OfGroup], Array]) -> dict[str, Array]:
+    """Arm -> one row a prompt."""
+    arms = dict.fromkeys(arm for row in points for arm in row)
+    return {arm: np.stack([of(row[arm]) for row in points if arm in row]) for arm in arms}
+
+
+def _of_classes(points: Points, n: int, encoder: str, tokenizer: str) -> Iterator[Traced]:
+    if all(points_of.classes is None for row in points for points_of in row.values()):
         return
     ks = _ks(n)
-    values = {arm: np.stack([_new_classes(group, n, ks) for group in of_arm]) for arm, of_arm in groups.items()}
+    nothing = np.full(len(ks), np.nan)
+    values = _by_arm(points, lambda one: one.classes if one.completions == n and one.classes is not None else nothing)
     measure = parse("distinct_k")
     signature = measure.signature(n, encoder, tokenizer=tokenizer)
     yield Traced("classes", str(measure), measure.definition.unit, f"classes|{signature}", ks, values)
 
 
-def _new_classes(group: Group, n: int, ks: Sequence[int]) -> Array:
-    if len(group.completions) != n:
-        return np.full(len(ks), np.nan)
-    return expected_classes(np.bincount(partition(group, THRESHOLD)).tolist(), ks)
-
-
-def _of_ngrams(groups: Groups, n: int, tokenizer: str) -> Iterator[Traced]:
+def _of_ngrams(points: Points, n: int, tokenizer: str) -> Iterator[Traced]:
     ks = _ks(n)
-    values = {arm: np.stack([_new_ngrams(group, n, ks) for group in of_arm]) for arm, of_arm in groups.items()}
+    nothing = np.full(len(ks), np.nan)
+    values = _by_arm(points, lambda one: one.ngrams if one.completions == n else nothing)
     name = "distinct_ngrams"
     signature = f"{name}|n:{NGRAM}|tok:{tokenizer}|of:{n}|v:1.0"
     yield Traced(name, f"n:{NGRAM}", f"{NGRAM}-grams", signature, ks, values)
-
-
-def _new_ngrams(group: Group, n: int, ks: Sequence[int]) -> Array:
-    if len(group.words) != n:
-        return np.full(len(ks), np.nan)
-    holders = Counter(ngram for words in group.words for ngram in _ngrams(words))
-    return expected_kinds(list(holders.values()), n, ks)
 
 
 def _ngrams(words: Sequence[str]) -> set[tuple[str, ...]]:
@@ -228,10 +265,9 @@ def _best_of_samples(values: Array, n: int, ks: Sequence[int], is_right_or_wrong
     return pass_at(int(np.count_nonzero(values)), n, ks) if is_right_or_wrong else best_of(values, ks)
 
 
-def _of_positions(groups: Groups, untempered: Sequence[str]) -> Iterator[Traced]:
+def _of_positions(points: Points) -> Iterator[Traced]:
     """Branching by position, as far as half of the prompts of some arm have half of their completions still going."""
-    undefined = {arm: np.full((len(of_arm), len(POSITIONS)), np.nan) for arm, of_arm in groups.items()}
-    values = undefined | {arm: np.stack([_branching(group) for group in groups[arm]]) for arm in untempered}
+    values = _by_arm(points, lambda one: one.branching)
     reached = np.max([(~np.isnan(rows)).mean(axis=0) for rows in values.values()], axis=0) >= 1 / 2
     if reached.any():
         kept = {arm: rows[:, reached] for arm, rows in values.items()}

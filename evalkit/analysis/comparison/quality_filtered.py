@@ -8,7 +8,7 @@ with m the number that the arm with the fewest has. Some find that tuning raises
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,16 +42,33 @@ def quality_filtered_values(
     equally often; a metric whose expected value does not depend on k (`any_k`) takes all that pass. NaN on prompts
     where some arm has fewer than two, or fewer than a `k` of the measure: a prompt counts for every arm or for none.
     """
-    prompts = len(next(iter(groups.values()), ()))
-    values = [{arm: np.full(prompts, np.nan) for arm in groups} for _ in measures]
-    for prompt, members in enumerate(zip(*groups.values(), strict=True)):
-        passing = {arm: np.flatnonzero(scores[arm][prompt] >= bar) for arm in groups}
-        fewest = min(len(samples) for samples in passing.values())
-        fitting = [row for row, measure in enumerate(measures) if fewest >= 2 and measure.fits(fewest)]
-        for (arm, samples), group in zip(passing.items(), members, strict=True) if fitting else ():
-            expected = _expected([measures[row] for row in fitting], group.only(samples.tolist()), fewest, prompt)
-            for row, value in zip(fitting, expected, strict=True):
-                values[row][arm][prompt] = value
+    rows = [
+        filtered_values(
+            measures,
+            dict(zip(groups, members, strict=True)),
+            {arm: of_arm[prompt] for arm, of_arm in scores.items()},
+            bar,
+            prompt,
+        )
+        for prompt, members in enumerate(zip(*groups.values(), strict=True))
+    ]
+    return [
+        {arm: np.array([row[measure][arm] for row in rows], dtype=np.float64) for arm in groups} for measure in measures
+    ]
+
+
+def filtered_values(
+    measures: Sequence[Measure], groups: Mapping[str, Group], scores: Mapping[str, Array], bar: float, prompt: int
+) -> dict[Measure, dict[str, float]]:
+    """`quality_filtered_values` of the prompt at one place, arm -> its completions and their scores."""
+    values = {measure: dict.fromkeys(groups, float("nan")) for measure in measures}
+    passing = {arm: np.flatnonzero(scores[arm] >= bar) for arm in groups}
+    fewest = min(len(samples) for samples in passing.values())
+    fitting = [measure for measure in measures if fewest >= 2 and measure.fits(fewest)]
+    for arm, samples in passing.items() if fitting else ():
+        expected = _expected(fitting, groups[arm].only(samples.tolist()), fewest, prompt)
+        for measure, value in zip(fitting, expected, strict=True):
+            values[measure][arm] = value
     return values
 
 

@@ -40,12 +40,7 @@ def verdict_html(verdict: GateDecision, policy: str) -> str:
             )
             for judgement in judgements
         ]
-        remarks = [
-            f"{words.metric_name(judgement)}: {words.remark(judgement)}"
-            for judgement in judgements
-            if words.remark(judgement)
-        ]
-        tables.append(_Table(arms, titles, rows, remarks))
+        tables.append(_Table(arms, titles, rows, words.remarks(judgements)))
     facts = (
         f"{verdict.new} against {verdict.old}; policy: {policy}; each bound errs with probability "
         f"{1 - verdict.confidence:.2g}"

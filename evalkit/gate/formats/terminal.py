@@ -26,9 +26,8 @@ def show(verdict: GateDecision, policy: str) -> None:
         of_pair = [judgement for judgement in verdict.judgements if words.arms(judgement) == arms]
         console.print(Text(f"\n{arms}", style="bold"))
         console.print(_table(of_pair))
-        for judgement in of_pair:
-            if remark := words.remark(judgement):
-                console.print(Text(f"{words.metric_name(judgement)}: {remark}"))
+        for line in words.remarks(of_pair):
+            console.print(Text(line))
     console.print(Text(f"\n{verdict.new} against {verdict.old}; policy: {policy}; each bound errs with probability "
                        f"{1 - verdict.confidence:.2g}"))  # fmt: skip
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from evalkit.gate.decide import GateDecision, GateOutcome, Judgement
 from evalkit.gate.stats.noninferiority import POWER
@@ -121,6 +122,15 @@ def remark(judgement: Judgement) -> str:
         else ""
     )
     return "; ".join(part for part in (judgement.note, settle) if part)
+
+
+def remarks(judgements: Sequence[Judgement]) -> list[str]:
+    """What else there is to say of some, each thing once with the measures that it is said of."""
+    of: dict[str, list[str]] = {}
+    for judgement in judgements:
+        if said := remark(judgement):
+            of.setdefault(said, []).append(metric_name(judgement))
+    return [f"{listed(names)}: {said}" for said, names in of.items()]
 
 
 def sentence(judgement: Judgement) -> str:

@@ -7,9 +7,12 @@ before the next checkpoint and a crash is an error message, not the end of the r
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import fields
 from importlib.metadata import EntryPoint, entry_points
+from types import MappingProxyType
 from typing import Protocol, runtime_checkable
 
 from evalkit.checkpoints.providers import PROVIDERS, provider_of
@@ -17,10 +20,21 @@ from evalkit.errors import InputError
 from evalkit.plumbing.child_process import Remote, open_child
 from evalkit.plumbing.did_you_mean import did_you_mean
 from evalkit.plumbing.prose import listed
-from evalkit.records import Adapter, Checkpoint, Completion, NextTokenDistributions, Rendered, Sampling, Usage
+from evalkit.records import (
+    Adapter,
+    Checkpoint,
+    Completion,
+    EngineSettings,
+    NextTokenDistributions,
+    Rendered,
+    Sampling,
+    Usage,
+)
 
 GROUP = "evalkit.engines"
 DISTRIBUTION_ENGINE = "transformers"
+OWN_BUT_VLLM = ("anthropic", "gemini", "openai", "openai-batch", DISTRIBUTION_ENGINE)
+"""Engines of evalkit's own that take none of vLLM's options."""
 """The engine that gives whole next-token distributions, whichever one sampled: tests hold the local engines to the same
 log-probs."""
 LETTERS_OF_TOKEN = 4
@@ -153,16 +167,12 @@ def choose_engine(name: str, checkpoint: Checkpoint) -> str:
     """
     provider = provider_of(checkpoint.source)
     if name == "auto":
-        if provider is not None:
-            return provider.scheme
-        if checkpoint.is_remote:
-            return "openai-batch" if checkpoint.serving.batch else "openai"
-        return (
-            "vllm"
-            if engine_class("vllm").missing() is None and not _refusal("vllm", checkpoint)
-            else DISTRIBUTION_ENGINE
-        )
+        return choose_engine(_best_engine(checkpoint), checkpoint)
     engine = engine_class(name)
+    if unserved := _unserved(name, checkpoint):
+        raise InputError(
+            f"checkpoint {checkpoint.name!r}: engine {name} knows no {listed(unserved)}; leave it out, or use vllm"
+        )
     if checkpoint.is_remote and engine.local:
         raise InputError(
             f"engine {name} loads weights, but checkpoint {checkpoint.name!r} is a server; use auto or openai"
@@ -194,6 +204,27 @@ def fallback_note(checkpoint: Checkpoint, engine: str) -> str | None:
     )
 
 
+def _best_engine(checkpoint: Checkpoint) -> str:
+    """The name of the engine that serves a checkpoint where none was asked for."""
+    provider = provider_of(checkpoint.location)
+    if provider is not None:
+        return provider.scheme
+    if checkpoint.is_remote:
+        return "openai-batch" if checkpoint.serving.batch else "openai"
+    has_vllm = engine_class("vllm").missing() is None and not _refusal("vllm", checkpoint)
+    return "vllm" if has_vllm else DISTRIBUTION_ENGINE
+
+
+def _unserved(engine: str, checkpoint: Checkpoint) -> list[str]:
+    """Settings of a checkpoint that an engine of evalkit's own cannot heed; a plug-in's engine looks for itself."""
+    if engine not in OWN_BUT_VLLM:
+        return []
+    heeded = {"replicas"} if engine == DISTRIBUTION_ENGINE else set()
+    settings, neutral = checkpoint.settings, EngineSettings()
+    named = [field.name for field in fields(settings) if getattr(settings, field.name) != getattr(neutral, field.name)]
+    return ["engine_options" if name == "options" else name for name in named if name not in heeded]
+
+
 def _refusal(engine: str, checkpoint: Checkpoint) -> str | None:
     return None if checkpoint.adapter is None else engine_class(engine).refusal(checkpoint.adapter)
 
@@ -210,20 +241,31 @@ def by_load(engines: Sequence[tuple[str, Checkpoint]]) -> list[list[str]]:
 
 
 def _load(engine: str, checkpoint: Checkpoint) -> tuple[object, ...]:
-    return engine, checkpoint.location, checkpoint.dtype, checkpoint.trust_remote_code
+    return engine, checkpoint.location, checkpoint.dtype, checkpoint.trust_remote_code, checkpoint.settings
 
 
 @contextmanager
-def open_engine(name: str, checkpoint: Checkpoint, max_length: int, *others: Checkpoint) -> Iterator[Engine]:
+def open_engine(
+    name: str,
+    checkpoint: Checkpoint,
+    max_length: int,
+    *others: Checkpoint,
+    environment: Mapping[str, str] = MappingProxyType({}),
+    stopped: threading.Event | None = None,
+) -> Iterator[Engine]:
     """Load a checkpoint into an engine for the length of a `with` block; a local one lives in a child process.
 
     `max_length`: prompt and completion tokens that one sequence may need at most. `others`: checkpoints of the same
-    load (`by_load`), which the engine can be turned to; it serves `checkpoint` first. Raises `EngineError`.
+    load (`by_load`), which the engine can be turned to; it serves `checkpoint` first. `environment` and `stopped` are
+    the child's (`open_child`). Raises `EngineError`.
     """
     engine = engine_class(name)
     if engine.local:
         title = f"engine {name} of checkpoint {listed([repr(served.name) for served in (checkpoint, *others)])}"
-        with open_child(engines()[name].value, checkpoint, max_length, *others, title=title) as remote:
+        target = engines()[name].value
+        with open_child(
+            target, checkpoint, max_length, *others, title=title, environment=environment, stopped=stopped
+        ) as remote:
             yield RemoteEngine(remote)
     else:
         opened = engine(checkpoint, max_length, *others)

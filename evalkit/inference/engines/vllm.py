@@ -13,6 +13,7 @@ Traps that are settled here, measured with vLLM 0.32 on a CPU:
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 from collections.abc import Iterable, Sequence
 from importlib.metadata import PackageNotFoundError
@@ -26,7 +27,7 @@ from evalkit.checkpoints.folder import context_length
 from evalkit.errors import EngineError
 from evalkit.inference.engines.base import Pair, Progress
 from evalkit.inference.engines.decoding import GREEDY_BELOW, Decoder
-from evalkit.records import Adapter, Checkpoint, Completion, FinishReason, Rendered, Sampling
+from evalkit.records import Adapter, Checkpoint, Completion, EngineSettings, FinishReason, Rendered, Sampling
 
 SEQUENCES = 256
 """vLLM's own default of sequences in flight; the cache on a CPU is sized for that many."""
@@ -76,6 +77,7 @@ class VllmEngine:
             generation_config="vllm",
             logprobs_mode="raw_logprobs",
             seed=0,
+            **_engine_settings(checkpoint.settings),
             **_lora_settings((checkpoint, *others)),
             **({} if on_gpu else _cpu_settings(checkpoint, dtype, max_length)),
         )
@@ -98,15 +100,13 @@ class VllmEngine:
     def sample(
         self, prompts: Sequence[Rendered], sampling: Sampling, seed: int, progress: Progress
     ) -> list[Completion]:
-        from vllm.utils.torch_utils import set_random_seed
-
         # vLLM decodes as it goes only where it must look for stop strings: its log-probs then carry each token's
         # text, a fifth of the time of a small model.
         decodes = bool(sampling.stop) or not self._decoder.is_fast
         draws = 1 if sampling.temperature < GREEDY_BELOW else sampling.n
         copies = sampling.n // draws
         params = _sampling_params(sampling, draws, decodes, self._ends, self._shows)
-        set_random_seed(seed)
+        self._llm.collective_rpc(_set_seed, args=(seed,))
         self._llm.reset_prefix_cache()
         outputs = self._run(
             [prompt.token_ids for prompt in prompts],
@@ -171,6 +171,13 @@ class VllmEngine:
         )
 
 
+def _set_seed(worker: Any, seed: int) -> None:
+    """Seed the generators of the process that samples: with several devices that is not the one which asks."""
+    from vllm.utils.torch_utils import set_random_seed
+
+    set_random_seed(seed)
+
+
 def _is_installed(package: str) -> bool:
     try:
         installed_version(package)
@@ -232,6 +239,22 @@ def _lora_settings(checkpoints: Sequence[Checkpoint]) -> dict[str, Any]:
     # Left to itself vLLM also prepares the head, and its CPU build then fails on the log-probs of several texts.
     known = "lora_target_modules" in EngineArgs.__dataclass_fields__
     return settings | ({"lora_target_modules": changed_modules(checkpoints)} if known else {})
+
+
+def _engine_settings(settings: EngineSettings) -> dict[str, Any]:
+    """What a suite says of how a checkpoint is loaded, under vLLM's names; what it leaves open is vLLM's."""
+    stated = {
+        "tensor_parallel_size": settings.tensor_parallel if settings.tensor_parallel > 1 else None,
+        "pipeline_parallel_size": settings.pipeline_parallel if settings.pipeline_parallel > 1 else None,
+        # Left to itself inside a Ray actor, vLLM would open actors of its own for its ranks, and wait for devices
+        # that this actor holds.
+        "distributed_executor_backend": "mp" if settings.devices > 1 else None,
+        "gpu_memory_utilization": settings.gpu_memory,
+        "max_num_seqs": settings.max_num_seqs,
+        "quantization": settings.quantization,
+    }
+    options = {name: json.loads(value) for name, value in settings.options}
+    return {name: value for name, value in stated.items() if value is not None} | options
 
 
 def _cpu_settings(checkpoint: Checkpoint, dtype: str, max_length: int) -> dict[str, Any]:

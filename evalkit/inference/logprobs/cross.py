@@ -18,9 +18,10 @@ import numpy as np
 
 from evalkit.checkpoints.folder import context_length
 from evalkit.inference.engines.base import Pair
-from evalkit.inference.logprobs.score import Answer, Prepared, Question, Scoring, split
+from evalkit.inference.logprobs.score import Answer, Prepared, Question, Scoring
 from evalkit.inference.plan import Loaded, Plan
 from evalkit.plumbing.arrays import Array
+from evalkit.plumbing.lazily import each
 from evalkit.records import Arm, Checkpoint, Group
 
 Groups = Mapping[str, Sequence[Group]]
@@ -33,12 +34,12 @@ def under_baseline(plan: Plan, groups: Groups) -> Prepared:
     by definition.
     """
     home = plan.checkpoints[plan.suite.baseline_checkpoint]
-    complete, scorings, obstacles = {}, [], {}
+    complete: dict[str, Sequence[Group]] = {}
+    scorings: list[Scoring] = []
+    obstacles: dict[str, str] = {}
     for arm in _raw(plan):
         if arm.checkpoint == home.checkpoint.name:
-            complete[arm.name] = [
-                dataclasses.replace(group, baseline_logprobs=_sampled(group)) for group in groups[arm.name]
-            ]
+            complete[arm.name] = each(groups[arm.name], _own_baseline)
             continue
         name = home.checkpoint.name
         obstacle = _asking_obstacle(plan, name)
@@ -54,13 +55,10 @@ def under_baseline(plan: Plan, groups: Groups) -> Prepared:
 
 def baseline_groups(plan: Plan, groups: Groups) -> Prepared:
     """`Group.baseline`: nothing needs to be read for it."""
-    complete = {}
+    complete: dict[str, Sequence[Group]] = {}
     for arm in plan.arms:
         beside = groups[_beside(plan, arm)]
-        complete[arm.name] = [
-            dataclasses.replace(group, baseline=theirs)
-            for group, theirs in zip(groups[arm.name], beside, strict=True)
-        ]  # fmt: skip
+        complete[arm.name] = each(groups[arm.name], Beside(beside))
     return Prepared(complete, [], {})
 
 
@@ -75,9 +73,7 @@ def under_arm(plan: Plan, groups: Groups) -> Prepared:
     scorings, obstacles = [], {}
     for arm in _raw(plan):
         if arm.checkpoint == home:
-            beside[arm.name] = [
-                dataclasses.replace(group, forward_logprobs=_sampled(group)) for group in beside[arm.name]
-            ]
+            beside[arm.name] = each(beside[arm.name], _own_forward)
             continue
         reader = plan.checkpoints[arm.checkpoint]
         pairs = _pairs(reader, groups[_beside(plan, arm)])
@@ -106,15 +102,49 @@ def _beside(plan: Plan, arm: Arm) -> str:
     return raw if arm.is_raw and raw is not None else arm.baseline or arm.name
 
 
-def _attach_baseline(groups: Sequence[Group], answer: Answer) -> list[Group]:
-    parts = zip(groups, split(groups, answer), strict=True)
-    return [dataclasses.replace(group, baseline_logprobs=np.array(part, dtype=np.float64)) for group, part in parts]
+def _attach_baseline(groups: Sequence[Group], answer: Answer) -> Sequence[Group]:
+    return each(groups, Read("baseline_logprobs", _arrays([len(group.completions) for group in groups], answer)))
 
 
-def _attach_forward(groups: Sequence[Group], answer: Answer) -> list[Group]:
-    beside = [group.baseline for group in groups if group.baseline is not None]
-    parts = zip(groups, split(beside, answer), strict=True)
-    return [dataclasses.replace(group, forward_logprobs=np.array(part, dtype=np.float64)) for group, part in parts]
+def _attach_forward(groups: Sequence[Group], answer: Answer) -> Sequence[Group]:
+    sizes = [len(group.baseline.completions) for group in groups if group.baseline is not None]
+    return each(groups, Read("forward_logprobs", _arrays(sizes, answer)))
+
+
+def _arrays(sizes: Sequence[int], answer: Answer) -> list[Array]:
+    """An answer about every completion, one array a group."""
+    return np.split(np.array(answer, dtype=np.float64), np.cumsum(sizes)[:-1])
+
+
+@dataclasses.dataclass(frozen=True)
+class Beside:
+    """Groups get the baseline's beside them."""
+
+    groups: Sequence[Group]
+
+    def __call__(self, index: int, group: Group) -> Group:
+        return dataclasses.replace(group, baseline=self.groups[index])
+
+
+@dataclasses.dataclass(frozen=True)
+class Read:
+    """Groups get what a checkpoint made of their completions, or of the baseline's."""
+
+    name: str
+    logprobs: Sequence[Array]
+    """One array a group."""
+
+    def __call__(self, index: int, group: Group) -> Group:
+        read: dict[str, Any] = {self.name: self.logprobs[index]}
+        return dataclasses.replace(group, **read)
+
+
+def _own_baseline(index: int, group: Group) -> Group:
+    return dataclasses.replace(group, baseline_logprobs=_sampled(group))
+
+
+def _own_forward(index: int, group: Group) -> Group:
+    return dataclasses.replace(group, forward_logprobs=_sampled(group))
 
 
 def _thinks(plan: Plan, checkpoint: str) -> bool:

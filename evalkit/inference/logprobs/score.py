@@ -9,28 +9,32 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal, cast
 
 import numpy as np
 
+from evalkit.errors import EngineError
 from evalkit.inference.engines.base import (
     DISTRIBUTION_ENGINE,
     DistributionEngine,
     Engine,
     Pair,
+    Progress,
     by_load,
     engine_class,
-    open_engine,
 )
 from evalkit.inference.plan import Plan
+from evalkit.inference.workers.calls import Call, Load
+from evalkit.inference.workers.crew import make_calls
+from evalkit.inference.workers.places import place_of
 from evalkit.plumbing.array_cache import key_of, recall, remember
 from evalkit.plumbing.arrays import Array
 from evalkit.plumbing.progress import Listener
 from evalkit.plumbing.prose import listed
-from evalkit.records import Group, NextTokenDistributions
+from evalkit.records import Checkpoint, Group, NextTokenDistributions
 
 Quantity = Literal["logprobs", "next_token_distributions", "prefix_logprobs"]
 """Log-prob of each completion; the `NextTokenDistributions` along it; log-prob that an answer begins with it, as whole
@@ -65,7 +69,7 @@ class Scoring:
 
     arm: str
     question: Question
-    attach: Callable[[Sequence[Group], Answer], list[Group]]
+    attach: Callable[[Sequence[Group], Answer], Sequence[Group]]
 
 
 @dataclass(frozen=True)
@@ -91,14 +95,70 @@ def read(plan: Plan, questions: Sequence[Question], tell: Listener) -> list[Answ
             open_questions[question.checkpoint, _engine(plan, question)][key] = question
         else:
             answers[key] = _unpack(question, known)
+    reading = _Reading(by_key, tell)
+    loads = []
     for engine in dict.fromkeys(engine for _, engine in open_questions):
         readers = [plan.checkpoints[name].checkpoint for name, of in open_questions if of == engine]
-        for names in by_load([(engine, checkpoint) for checkpoint in readers]):
-            shared_questions = {name: open_questions[name, engine] for name in names}
-            for key, answer in _ask(plan, engine, shared_questions, tell):
-                remember("readings", key, _pack(by_key[key], answer), tell.note)
-                answers[key] = answer
+        for names in by_load([(engine, reader) for reader in readers]):
+            checkpoints = tuple(plan.checkpoints[name].checkpoint for name in names)
+            loads.append(reading.load(engine, checkpoints, [open_questions[name, engine] for name in names]))
+    if loads:
+        make_calls(place_of(plan.cluster), loads, tell)
+    answers |= reading.answers
     return [_one_a_pair(question, answers[key]) for key, question in zip(keys, questions, strict=True)]
+
+
+class _Reading:
+    """Questions become calls, and answers go to the cache as soon as they are whole."""
+
+    def __init__(self, questions: Mapping[str, Question], tell: Listener) -> None:
+        self.answers: dict[str, Answer] = {}
+        self._questions = questions
+        self._tell = tell
+        self._known: dict[str, dict[Pair, Any]] = defaultdict(dict)
+
+    def load(
+        self, engine: str, checkpoints: tuple[Checkpoint, ...], questions: Sequence[Mapping[str, Question]]
+    ) -> Load:
+        """All that is asked of checkpoints that share a load, a mapping of keys to questions for each of them."""
+        block = engine_class(engine).shard_size
+        longest = max(question.longest for own in questions for question in own.values())
+        calls = [
+            self._call(checkpoint, key, question.distinct[start : start + block])
+            for checkpoint, own in zip(checkpoints, questions, strict=True)
+            for key, question in own.items()
+            for start in range(0, len(question.distinct), block)
+        ]
+        doing = (
+            f"{listed([checkpoint.name for checkpoint in checkpoints])} {'reads' if len(checkpoints) == 1 else 'read'}"
+        )
+        return Load(doing, engine, checkpoints, longest, tuple(calls))
+
+    def _call(self, checkpoint: Checkpoint, key: str, pairs: Sequence[Pair]) -> Call:
+        def ask(engine: Engine, progress: Progress) -> Answer:
+            answer = _answer(engine, self._questions[key].quantity, pairs)
+            progress(len(pairs), 0)
+            return answer
+
+        def keep(answer: Answer) -> None:
+            self._keep(key, pairs, answer)
+
+        def halves(_: bool) -> list[Call]:
+            middle = len(pairs) // 2
+            return [self._call(checkpoint, key, part) for part in (pairs[:middle], pairs[middle:]) if part]
+
+        return Call(checkpoint, len(pairs), ask, keep, halves, refuse=_fail)
+
+    def _keep(self, key: str, pairs: Sequence[Pair], answer: Answer) -> None:
+        question, known = self._questions[key], self._known[key]
+        known.update(zip(pairs, answer, strict=True))
+        if len(known) == len(question.distinct):
+            self.answers[key] = [known[pair] for pair in question.distinct]
+            remember("readings", key, _pack(question, self.answers[key]), self._tell.note)
+
+
+def _fail(error: EngineError) -> None:
+    raise error
 
 
 def split(groups: Sequence[Group], answer: Answer) -> list[Answer]:
@@ -109,32 +169,6 @@ def split(groups: Sequence[Group], answer: Answer) -> list[Answer]:
 
 def _engine(plan: Plan, question: Question) -> str:
     return plan.checkpoints[question.checkpoint].engine if question.quantity == "logprobs" else DISTRIBUTION_ENGINE
-
-
-def _ask(
-    plan: Plan, engine: str, questions: Mapping[str, Mapping[str, Question]], tell: Listener
-) -> Iterator[tuple[str, Answer]]:
-    """(key, answer about the distinct pairs) of each question to checkpoints that share a load, which is made once."""
-    first, *others = (plan.checkpoints[name].checkpoint for name in questions)
-    tell.stage(f"load {listed(list(questions))} ({engine})", 1)
-    longest = max(question.longest for by_key in questions.values() for question in by_key.values())
-    with open_engine(engine, first, longest, *others) as opened:
-        tell.advance(1)
-        for checkpoint, by_key in zip((first, *others), questions.values(), strict=True):
-            if others:
-                opened.turn_to(checkpoint)
-            tell.stage(f"{checkpoint.name} reads", sum(len(question.distinct) for question in by_key.values()))
-            for key, question in by_key.items():
-                yield key, _read_all(opened, question, engine_class(engine).shard_size, tell)
-
-
-def _read_all(engine: Engine, question: Question, block: int, tell: Listener) -> Answer:
-    answer: list[Any] = []
-    for start in range(0, len(question.distinct), block):
-        part = question.distinct[start : start + block]
-        answer += _answer(engine, question.quantity, part)
-        tell.advance(len(part))
-    return answer
 
 
 def _answer(engine: Engine, quantity: Quantity, pairs: Sequence[Pair]) -> Answer:
@@ -175,6 +209,7 @@ def _key(plan: Plan, question: Question) -> str:
     checkpoint = plan.checkpoints[question.checkpoint].checkpoint
     engine = _engine(plan, question)
     return key_of({
+        **checkpoint.settings.departures,
         "weights": checkpoint.fingerprint,
         "dtype": checkpoint.dtype,
         "engine": engine,

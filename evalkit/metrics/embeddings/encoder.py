@@ -5,7 +5,7 @@ The embedded one needs no files of the user's; any sentence-transformers or Hugg
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -102,15 +102,18 @@ def encode(
     return np.array([rows[name] for name in keys], dtype=np.float32).reshape(len(keys), encoder.dimensions)
 
 
-def unread_share(texts: Sequence[str], encoder: Encoder) -> float:
+def unread_share(texts: Iterable[str], encoder: Encoder) -> float:
     """Share of the letters that are of scripts which the embedded encoder never learned; 0 for any other encoder.
 
     Its pieces of such texts are one and the same "unknown", so that all of them look alike.
     """
     if encoder is not EMBEDDED:
         return 0.0
-    unread = sum(len(_UNREAD.findall(text)) for text in texts if not text.isascii())
-    return unread / sum(sum(map(str.isalpha, text)) for text in texts) if unread else 0.0
+    unread = letters = 0
+    for text in texts:
+        unread += 0 if text.isascii() else len(_UNREAD.findall(text))
+        letters += sum(map(str.isalpha, text))
+    return unread / letters if unread else 0.0
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from evalkit.plumbing.arrays import JSON
+from evalkit.plumbing.lazily import Lazy, Picked
 from evalkit.plumbing.prose import listed
 from evalkit.records import Group, Groups
 from evalkit.report.content.content import MetricText, ReportContent, RunOrigin, Scores
@@ -22,6 +23,7 @@ from evalkit.report.content.merge_notes import left_out_notes, twin_notes
 from evalkit.report.content.merge_runs import MergedRun, merged_runs, shared_prompts
 from evalkit.report.content.merge_summary import merged_summary, positions
 from evalkit.runs.manifest import short_names
+from evalkit.runs.stored_groups import prompts_of
 
 
 def merge(folders: Sequence[Path], contents: Sequence[ReportContent]) -> ReportContent:
@@ -63,9 +65,9 @@ def _groups(runs: Sequence[MergedRun], shared: Sequence[str]) -> Groups:
     }
 
 
-def _of_prompts(groups: Sequence[Group], shared: Sequence[str]) -> list[Group]:
-    by_id = {group.prompt.id: group for group in groups}
-    return [by_id[prompt] for prompt in shared]
+def _of_prompts(groups: Sequence[Group], shared: Sequence[str]) -> Sequence[Group]:
+    kept = positions([prompt.id for prompt in prompts_of(groups)], shared)
+    return Picked(groups, tuple(kept)) if isinstance(groups, Lazy) else [groups[index] for index in kept]
 
 
 def _rendered(runs: Sequence[MergedRun]) -> dict[str, Mapping[str, str]]:
@@ -79,7 +81,7 @@ def _scores(runs: Sequence[MergedRun], shared: Sequence[str]) -> Scores:
     for run in runs:
         for score, by_arm in run.content.scores.items():
             for arm, rows in by_arm.items():
-                kept = positions([group.prompt.id for group in run.content.groups[arm]], shared)
+                kept = positions([prompt.id for prompt in prompts_of(run.content.groups[arm])], shared)
                 merged.setdefault(score, {}).setdefault(run.names[arm], [rows[index] for index in kept])
     return merged
 

@@ -11,6 +11,7 @@ from evalkit.plumbing.arrays import JSON
 from evalkit.plumbing.prose import listed
 from evalkit.records import Arm, Prompt
 from evalkit.report.content.content import ReportContent
+from evalkit.runs.stored_groups import prompts_of
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ def shared_prompts(names: Sequence[str], contents: Sequence[ReportContent]) -> l
 
 def _prompts(content: ReportContent) -> dict[str, Prompt]:
     groups = next(iter(content.groups.values()), ())
-    return {group.prompt.id: replace(group.prompt, cluster=None) for group in groups}
+    return {prompt.id: replace(prompt, cluster=None) for prompt in prompts_of(groups)}
 
 
 def merged_runs(names: Sequence[str], contents: Sequence[ReportContent], shared: Sequence[str]) -> list[MergedRun]:
@@ -91,7 +92,8 @@ def _are_alike(arm: Arm, content: ReportContent, other: Arm, other_content: Repo
     if (other.sampling, other.best_of, other.kind) != (arm.sampling, arm.best_of, arm.kind):
         return False
     mine, theirs = content.groups[arm.name], other_content.groups[other.name]
-    return [group.completions for group in mine] == [group.completions for group in theirs]
+    pairs = zip(mine, theirs, strict=False)
+    return len(mine) == len(theirs) and all(ours.completions == others.completions for ours, others in pairs)
 
 
 def _weights(content: ReportContent, arm: Arm) -> JSON:

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise, starmap
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 from pydantic import TypeAdapter, ValidationError
 
 from evalkit.analysis.figure_data import read_figure_data
 from evalkit.errors import MetricError, RecordsError
 from evalkit.metrics.registry import parse
-from evalkit.records import Arm, Group
+from evalkit.plumbing.arrays import finite_or_none
+from evalkit.plumbing.lazily import each
+from evalkit.records import Arm, Group, Groups
 from evalkit.report.content.content import MetricText, ReportContent, Scores, metric_text
 from evalkit.runs.asked import PROMPTS_FILE, read_prompts
 from evalkit.runs.groups import groups_of
@@ -58,24 +65,42 @@ def read_content(folder: Path) -> ReportContent:
     )
 
 
-def _scores(path: Path, groups: Mapping[str, Sequence[Group]], arms: Sequence[Arm]) -> Scores:
+def _scores(path: Path, groups: Groups, arms: Sequence[Arm]) -> Scores:
     """Score -> arm -> per prompt -> per completion, from the rows of scores.parquet."""
     try:
-        rows = pq.read_table(path).to_pydict()
-        keys = zip(rows["score"], rows["arm"], rows["prompt_id"], rows["slot"], strict=True)
-        values = dict(zip(keys, rows["value"], strict=True))
+        table = pq.read_table(path, columns=["score", "arm", "prompt_id", "slot", "value"])
     except (OSError, KeyError, pa.ArrowException) as error:
         raise RecordsError(f"{path} cannot be read: {error}") from None
     return {
-        score: {
-            arm.name: [
-                [values.get((score, arm.name, group.prompt.id, c.sample_index)) for c in group.completions]
-                for group in groups[arm.name]
-            ]
-            for arm in arms
-        }
-        for score in dict.fromkeys(rows["score"])
+        score: {arm.name: each(groups[arm.name], _Rows.of(table, score, arm.name)) for arm in arms}
+        for score in pc.unique(table["score"]).to_pylist()
     }
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """The rows of one score and arm, those of a prompt together."""
+
+    places: Mapping[str, slice]
+    """Prompt -> where its rows are."""
+    slots: NDArray[np.int64]
+    values: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, table: pa.Table, score: str, arm: str) -> _Rows:
+        rows = table.filter(pc.and_(pc.equal(table["score"], score), pc.equal(table["arm"], arm)))
+        ids = rows["prompt_id"].combine_chunks().dictionary_encode()
+        codes = ids.indices.to_numpy()
+        order = np.argsort(codes, kind="stable")
+        edges = np.searchsorted(codes[order], np.arange(len(ids.dictionary) + 1)).tolist()
+        places = dict(zip(ids.dictionary.to_pylist(), starmap(slice, pairwise(edges)), strict=True))
+        values = rows["value"].to_numpy().astype(np.float64)
+        return cls(places, rows["slot"].to_numpy()[order], values[order])
+
+    def __call__(self, index: int, group: Group) -> list[float | None]:
+        rows = self.places.get(group.prompt.id, slice(0, 0))
+        known = dict(zip(self.slots[rows].tolist(), map(finite_or_none, self.values[rows].tolist()), strict=True))
+        return [known.get(completion.sample_index) for completion in group.completions]
 
 
 def metric_texts(names: Sequence[str]) -> dict[str, MetricText]:

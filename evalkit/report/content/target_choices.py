@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from evalkit.analysis.figure_data import ChoiceShares
 from evalkit.records import Prompt
 from evalkit.report.content.content import ReportContent
+from evalkit.runs.stored_groups import prompts_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,7 @@ class TargetPrompt:
 
 def target_prompts(content: ReportContent) -> list[TargetPrompt]:
     """The prompts that state a distribution, in the summary's order, with what each arm makes of them."""
-    prompts = {group.prompt.id: group.prompt for groups in content.groups.values() for group in groups}
+    prompts = {prompt.id: prompt for groups in content.groups.values() for prompt in prompts_of(groups)}
     by_prompt: dict[str, dict[str, ArmShares]] = {}
     for shares in content.figure_data.choices:
         if shares.prompt in prompts:

@@ -126,7 +126,8 @@
     if (by) notes.push(by.values[index] === null ? "not defined" : `${by.way} ${number(by.values[index])}`);
     if (among?.has(index)) notes.push(counted(among.get(index), "completion"));
     const line = element("span", { className: "line" }, element("bdi", { textContent: prompt.id }), element("span", { textContent: notes.join(", ") }));
-    const text = element("span", { className: "text", dir: "auto", textContent: prompt.text });
+    // Conversations often begin alike: what is asked is the last turn.
+    const text = element("span", { className: "text", dir: "auto", textContent: prompt.turns?.at(-1)[1] ?? prompt.text });
     const link = element("a", { href: address(index), tabIndex: -1 }, line, text);
     link.dataset.index = index;
     return element("li", {}, link);

@@ -34,7 +34,7 @@
   }
 
   const shortened = (text, most) => (text.length > most ? `${text.slice(0, most - 1)}…` : text);
-  const nameOf = ({ id, text }) => shortened(plain(text ? `${id}: ${text}` : id), 90);
+  const nameOf = ({ id, text, turns }) => shortened(plain(text ? `${id}: ${turns?.at(-1)[1] ?? text}` : id), 90);
 
   // ---- figures ----
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from evalkit.analysis import effects
 from evalkit.metrics.summary import Difference, Estimate, Summary
+from evalkit.plumbing.arrays import is_number
 from evalkit.report.html.render import fragment
 from evalkit.report.sections.alarm_lines import alarm_lines
 from evalkit.report.verdicts.verdict import Verdict
@@ -39,8 +40,10 @@ def _compared(summary: Summary) -> tuple[Cells, Sequence[Cells], str]:
     """Clear differences first."""
     directions, estimates = effects.betters(summary), effects.estimates(summary)
     plain = [d for d in summary.differences if effects.is_plain(d.metric)]
-    outcomes = {id(d): effects.outcome(d, directions.get(d.metric, "neither")) for d in plain}
-    plain.sort(key=lambda d: outcomes[id(d)] == "unclear")
+    outcomes = {
+        id(d): effects.outcome(d, directions.get(d.metric, "neither")) if is_number(d.value) else "" for d in plain
+    }
+    plain.sort(key=lambda d: outcomes[id(d)] in {"unclear", ""})
     rows = [
         (label(d.metric), d.arm, _number(estimates.get((d.metric, d.arm))), d.baseline,
          _number(estimates.get((d.metric, d.baseline))), _number(d, signed=True), p_text(d.p_adjusted), outcomes[id(d)])

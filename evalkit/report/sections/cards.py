@@ -40,6 +40,13 @@ class Cell:
     value: str
     interval: str
     is_clear: bool
+    is_defined: bool
+
+    @property
+    def beside(self) -> str:
+        """What stands beside a value: its interval if it has one, and whether it is unclear."""
+        unclear = "not clear" if self.is_defined and not self.is_clear else ""
+        return ", ".join(filter(None, (self.interval, unclear)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +174,9 @@ def _importance(findings: Sequence[tuple[str, Finding]]) -> tuple[float, float]:
 
 def _row(findings: Sequence[tuple[str, Finding]], ends: Sequence[str]) -> MeasureRow:
     finding = findings[-1][1]
-    cells = [Cell(arm, f.value, f.interval, f.outcome != "unclear") for arm, f in findings]
+    cells = [
+        Cell(arm, f.value, f.interval, f.outcome != "unclear", is_number(f.difference.value)) for arm, f in findings
+    ]
     at_the_ends = tuple(cell for cell in cells if cell.arm in ends)
     # What is clear in between alone would stand there without its reason.
     is_between = any(cell.is_clear for cell in cells) and not any(cell.is_clear for cell in at_the_ends)
@@ -197,6 +206,7 @@ def _quality_filtered_row(metric: str, traits: Traits, differences: Sequence[Dif
                 value_text(d, signed=True),
                 interval_text(d),
                 is_number(d.p_adjusted) and d.p_adjusted < effects.ALPHA,
+                is_number(d.value),
             )
             for d in differences
         ),

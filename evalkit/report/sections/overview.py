@@ -118,12 +118,19 @@ def _easiest(measures: Sequence[str], summary: Summary) -> int:
 def _absent(summary: Summary, *measures: str) -> list[str]:
     """A sentence that names the arms without a number of one of the measures; none where all have one."""
     estimates = effects.estimates(summary)
-    undefined = {
-        measure: [arm.name for arm in summary.arms
-                  if (measure, arm.name) not in estimates or not is_number(estimates[measure, arm.name].value)]
-        for measure in measures
-    }  # fmt: skip
-    parts = [f"{listed(arms)} ({label(measure)} is not defined)" for measure, arms in undefined.items() if arms]
+    absent: dict[tuple[str, ...], list[str]] = {}
+    for arm in summary.arms:
+        undefined = tuple(
+            label(measure)
+            for measure in measures
+            if (measure, arm.name) not in estimates or not is_number(estimates[measure, arm.name].value)
+        )
+        absent.setdefault(undefined, []).append(arm.name)
+    parts = [
+        f"{listed(arms)} ({listed(undefined)} {'is' if len(undefined) == 1 else 'are'} not defined)"
+        for undefined, arms in absent.items()
+        if undefined
+    ]
     return [f"Not on this chart: {listed(parts)}."] if parts else []
 
 

@@ -15,10 +15,12 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from evalkit.analysis.shown import shown_of
 from evalkit.plumbing.arrays import JSON, is_number
 from evalkit.records import Completion, Fault, Group, Prompt
 from evalkit.report.content.content import ReportContent, Scores
 from evalkit.report.html.render import holdable
+from evalkit.runs.stored_groups import prompts_of
 from evalkit.runs.told import FAULTS
 
 MAX_BYTES = 30_000_000
@@ -45,19 +47,23 @@ class Samples:
     """What the characters from `FIRST` on stand for."""
     left_out: int
     """Prompts whose completions did not fit."""
+    shown: int | None
+    """Of each prompt's completions under an arm so many are in its block, the first ones; None: all."""
 
 
 def pack(content: ReportContent) -> Samples:
     """Group identical completions and compress them prompt by prompt, in the summary's order of prompts."""
-    groups = {
-        arm: {group.prompt.id: (index, group) for index, group in enumerate(content.groups[arm])}
-        for arm in content.groups
+    places = {
+        arm: {prompt.id: index for index, prompt in enumerate(prompts_of(groups))}
+        for arm, groups in content.groups.items()
     }
+    shown = shown_of(content.summary)
     prompts, texts = [], []
     for prompt_id in content.summary.prompts:
-        by_arm = {arm: by_id[prompt_id] for arm, by_id in groups.items() if prompt_id in by_id}
+        indices = {arm: of_arm[prompt_id] for arm, of_arm in places.items() if prompt_id in of_arm}
+        by_arm = {arm: (index, content.groups[arm][index]) for arm, index in indices.items()}
         prompts.append(_entry(prompt_id, [group.prompt for _, group in by_arm.values()]))
-        texts.append(_json(_block(prompt_id, by_arm, content)) if by_arm else "")
+        texts.append(_json(_block(prompt_id, by_arm, content, shown)) if by_arm else "")
     words = _frequent_words(texts)
     codes = {word: chr(ord(FIRST) + number) for number, word in enumerate(words)}
     blocks, left_out, used = [], 0, 0
@@ -67,7 +73,7 @@ def pack(content: ReportContent) -> Samples:
         if used > MAX_BYTES:
             left_out, block = left_out + 1, ""
         blocks.append(block)
-    return Samples(tuple(prompts), tuple(blocks), words, left_out)
+    return Samples(tuple(prompts), tuple(blocks), words, left_out, shown)
 
 
 def _entry(prompt_id: str, prompts: Sequence[Prompt]) -> JSON:
@@ -85,7 +91,7 @@ def _entry(prompt_id: str, prompts: Sequence[Prompt]) -> JSON:
     }
 
 
-def _block(prompt_id: str, by_arm: Mapping[str, tuple[int, Group]], content: ReportContent) -> JSON:
+def _block(prompt_id: str, by_arm: Mapping[str, tuple[int, Group]], content: ReportContent, shown: int | None) -> JSON:
     meanings = content.figure_data.meanings
     return {
         arm: {
@@ -93,22 +99,23 @@ def _block(prompt_id: str, by_arm: Mapping[str, tuple[int, Group]], content: Rep
             "scores": list(scores := _scores(content.scores, arm, index)),
             "classes": list(
                 _classes(
-                    group.completions,
+                    group.completions[:shown],
                     list(scores.values()),
                     meanings.classes.get(arm, {}).get(prompt_id, ()) if meanings else (),
                 )
             ),
         }
-        | _not_measured(group)
+        | _not_measured(group, shown)
         for arm, (index, group) in by_arm.items()
     }
 
 
-def _not_measured(group: Group) -> dict[str, JSON]:
+def _not_measured(group: Group, shown: int | None) -> dict[str, JSON]:
     """What came to no answer; and what of lists is not measured: reason, how often, texts."""
-    unfinished = [_without_answer(one) for one in group.unfinished if one.item is None or one.item.fault is None]
+    without = group.unfinished[:shown]
+    unfinished = [_without_answer(one) for one in without if one.item is None or one.item.fault is None]
     faulty: dict[Fault, list[str]] = defaultdict(list)
-    for one in group.unfinished:
+    for one in without:
         if one.item is not None and one.item.fault is not None:
             faulty[one.item.fault].append(one.text)
     lost: list[JSON] = [

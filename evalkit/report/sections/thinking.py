@@ -30,16 +30,30 @@ def rows(content: ReportContent) -> list[ThinkingRow]:
     return [_row(content, arm, content.groups[arm]) for arm in arms if content.groups.get(arm)]
 
 
+@dataclass(frozen=True, slots=True)
+class _Counts:
+    """Of one prompt's completions."""
+
+    completions: int
+    thoughts: int
+    """How many of them have their thinking apart."""
+    words: int
+    """Words of that thinking."""
+    tokens: int
+    untold: int
+    """Completions of which the engine did not tell tokens."""
+
+
 def _row(content: ReportContent, arm: str, groups: Sequence[Group]) -> ThinkingRow:
-    unfinished = [completion for group in groups for completion in group.unfinished]
-    every = [*(completion for group in groups for completion in group.completions), *unfinished]
-    split = tokenizer(groups[0].tokenizer)
-    lengths = [len(split(completion.thinking)) for completion in every if completion.thinking is not None]
-    share = len(unfinished) / len(every) if every else 0.0
-    mean = sum(lengths) / len(lengths) if lengths else 0.0
+    counts = [(_count(group.unfinished, group), _count(group.completions, group)) for group in groups]
+    unfinished = [of_prompt for of_prompt, _ in counts]
+    every = [one for of_prompt in counts for one in of_prompt]
+    completions, cut = _sum(every, "completions"), _sum(unfinished, "completions")
+    share = cut / completions if completions else 0.0
+    mean = _sum(every, "words") / max(1, _sum(every, "thoughts"))
     return ThinkingRow(
         arm,
-        f"{share:.0%} ({len(unfinished):,} of {counted(len(every), 'completion')})",
+        f"{share:.0%} ({cut:,} of {counted(completions, 'completion')})",
         f"{mean:.1f} words",
         _counted(content, arm) or _tokens(every, unfinished),
     )
@@ -57,13 +71,24 @@ def _counted(content: ReportContent, arm: str) -> str:
     return f"; before an answer {said}" if said else ""
 
 
-def _tokens(every: Sequence[Completion], unfinished: Sequence[Completion]) -> str:
+def _count(completions: Sequence[Completion], group: Group) -> _Counts:
+    split = tokenizer(group.tokenizer)
+    lengths = [len(split(one.thinking)) for one in completions if one.thinking is not None]
+    tokens = [len(one.token_ids) for one in completions]
+    return _Counts(len(completions), len(lengths), sum(lengths), sum(tokens), tokens.count(0))
+
+
+def _sum(counts: Sequence[_Counts], what: str) -> int:
+    return sum(getattr(one, what) for one in counts)
+
+
+def _tokens(every: Sequence[_Counts], unfinished: Sequence[_Counts]) -> str:
     """Engines count thinking and answer together; what was cut inside its thinking is thinking alone."""
-    if not every or not all(completion.token_ids for completion in every):
+    if not _sum(every, "completions") or _sum(every, "untold"):
         return ""
     said = f"; {_mean_tokens(every):.0f} tokens with the answer"
-    return f"{said}, {_mean_tokens(unfinished):.0f} where it was cut" if unfinished else said
+    return f"{said}, {_mean_tokens(unfinished):.0f} where it was cut" if _sum(unfinished, "completions") else said
 
 
-def _mean_tokens(completions: Sequence[Completion]) -> float:
-    return sum(len(completion.token_ids) for completion in completions) / len(completions)
+def _mean_tokens(counts: Sequence[_Counts]) -> float:
+    return _sum(counts, "tokens") / _sum(counts, "completions")

@@ -30,7 +30,7 @@ from evalkit.report.verdicts.ladders import ladders
 from evalkit.report.verdicts.side_words import SIDES, words_for
 from evalkit.report.verdicts.sweep_headline import sweep_headline
 from evalkit.report.verdicts.sweeps import sweeps
-from evalkit.report.verdicts.ways import ways_claim
+from evalkit.report.verdicts.ways import ways_claim, ways_of
 from evalkit.report.wording import interval_words, label, value_text
 
 BESIDES = 4
@@ -99,7 +99,10 @@ def verdict(summary: Summary) -> Verdict:
         return Verdict(described, described, "", ())
     joints = joint_statements(summary)
     arms = tuple(_arm_verdict(arm, baseline, summary, joints) for arm, baseline in pairs)
-    first, *rest = [*_ways(summary, joints), *_subjects(arms, summary, joints)]
+    ways, subjects = _ways(summary, joints), _subjects(arms, summary, joints)
+    if ways:
+        subjects = _beside_ways(subjects, summary, joints)
+    first, *rest = [*ways, *subjects]
     besides = [f"{subject.named}{subject.claim}" for subject in rest]
     if len(besides) > BESIDES:
         besides[BESIDES:] = [f"{counted(len(besides) - BESIDES, 'more claim')}: under “Arm by arm” in the report."]
@@ -124,12 +127,19 @@ def _ways(summary: Summary, joints: Joints) -> list[_Subject]:
     return [] if ways is None else [_Subject(f"{ways.claim} {ways.numbers}", ways.claim, ways.numbers, (ways.arm,))]
 
 
+def _beside_ways(subjects: Sequence[_Subject], summary: Summary, joints: Joints) -> list[_Subject]:
+    """Without ways of asking of which nothing is clear: the numbers of all ways stand above."""
+    ways = {arm.name for arm in ways_of(summary)}
+    clear = {arm for (arm, _), joint in joints.items() if joint.together.outcome != "unclear" or joint.clear}
+    return [subject for subject in subjects if not ways.issuperset(subject.arms) or clear.intersection(subject.arms)]
+
+
 def _subjects(arms: Sequence[ArmVerdict], summary: Summary, joints: Joints) -> list[_Subject]:
-    """In the order of `arms`: the first one's, then those of others that are compared like with like."""
+    """The first one's, then those of others compared like with like; what could not be measured comes last."""
     by_name = {arm.name: arm for arm in summary.arms}
     findings = {arm.arm: arm.findings for arm in arms}
     subjects: list[_Subject] = []
-    for arm in arms:
+    for arm in sorted(arms, key=lambda arm: (not _like_with_like(by_name, arm.arm, arm.baseline), not arm.joints)):
         is_told = any(arm.arm in subject.arms for subject in subjects)
         if is_told or (subjects and not _like_with_like(by_name, arm.arm, arm.baseline)):
             continue
@@ -150,7 +160,8 @@ def _subject(arm: ArmVerdict, findings: Findings, summary: Summary, joints: Join
             claim, numbers = sweep_headline(sweep, findings, summary, joints)
             if claim:
                 return _Subject(f"{claim} {numbers}", claim, numbers, sweep.arms)
-    return _Subject(arm.headline, arm.claim, arm.numbers, (arm.arm,))
+    named = "" if arm.joints or arm.claim.startswith(f"{arm.arm} ") else f"{arm.arm}: "
+    return _Subject(arm.headline, arm.claim, arm.numbers, (arm.arm,), named)
 
 
 def _compared(summary: Summary) -> list[tuple[str, str]]:

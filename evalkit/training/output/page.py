@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import shlex
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -109,6 +110,7 @@ def write_training_page(title: str, out: Path, names: Iterable[str]) -> None:
     """
     runs = {name: rows for name in names if (rows := read_curves(work_of(out / name)))}
     facts = json.loads((out / manifest.NAME).read_text(encoding="utf-8"))
+    facts["command"] = shlex.join(facts.get("command", ()))
     written = {name: out / name / "training.json" for name in runs if (out / name / "training.json").exists()}
     facts["checkpoints"] = {name: json.loads(path.read_text(encoding="utf-8")) for name, path in written.items()}
     write_page(out / "training.html", training_page(title, runs, facts))

@@ -51,7 +51,7 @@ def _draw(config: PrefsSampleConfig, engine: str, tell: Listener) -> list[Comple
     with tempfile.TemporaryDirectory() as folder, open_store(Path(folder), tell.note) as store:
         plan = allot(plan, store)
         missing = missing_shards(plan, store)
-        sample_missing(plan, store, tell)
+        plan = sample_missing(plan, store, tell).plan
         if reused := [store.sampled(shard.key) for shard in plan.shards if shard not in missing]:
             when = span(min(reused), max(reused))
             tell.note(f"{len(reused)} of {len(plan.shards)} blocks of pairs come from the cache, sampled {when}")

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evalkit.analysis.comparison.length_matched import common_lengths, lengths_differ, lengths_hash, match_lengths
+from evalkit.analysis.overview import look_at
 from evalkit.metrics.registry import parse
 from tests.analysis.comparison.worlds import group
 
@@ -87,7 +88,8 @@ def test_different_numbers_of_completions_cannot_be_matched() -> None:
 
 def test_the_hash_tells_lengths_apart_and_nothing_else() -> None:
     def hashed(**groups: list) -> str:
-        return lengths_hash(match_lengths(groups), groups)
+        matched = match_lengths(groups)["a"]
+        return lengths_hash([sorted(map(len, own.words)) for own in matched], [])
 
     first = hashed(a=of_lengths(3, 5), b=of_lengths(4, 4))
     assert first == hashed(a=of_lengths(5, 3, name="x"), b=of_lengths(4, 4))
@@ -95,6 +97,6 @@ def test_the_hash_tells_lengths_apart_and_nothing_else() -> None:
 
 
 def test_lengths_differ_by_more_than_a_twentieth_or_not() -> None:
-    assert lengths_differ({"a": of_lengths(*[20] * 10), "b": of_lengths(*[22] * 10)})
-    assert not lengths_differ({"a": of_lengths(*[20] * 10), "b": of_lengths(*[21] * 10)})
-    assert not lengths_differ({"a": of_lengths(3)})
+    assert lengths_differ(look_at({"a": of_lengths(*[20] * 10), "b": of_lengths(*[22] * 10)}, []))
+    assert not lengths_differ(look_at({"a": of_lengths(*[20] * 10), "b": of_lengths(*[21] * 10)}, []))
+    assert not lengths_differ(look_at({"a": of_lengths(3)}, []))

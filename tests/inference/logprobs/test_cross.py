@@ -12,13 +12,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from evalkit.inference import sample
 from evalkit.inference.engines.base import Pair
 from evalkit.inference.engines.transformers import TransformersEngine
-from evalkit.inference.logprobs import score as reading
 from evalkit.inference.logprobs.attach import fill_needs
 from evalkit.inference.plan import Plan, make_plan
 from evalkit.inference.sample import read_groups, sample_missing
+from evalkit.inference.workers import places
 from evalkit.metrics.diversity.divergence import kl_reverse
 from evalkit.plumbing.progress import Quiet
 from evalkit.records import Checkpoint, Completion, Group
@@ -59,12 +58,13 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     names: list[str] = []
 
     @contextmanager
-    def open_here(_name: str, checkpoint: Checkpoint, max_length: int) -> Iterator[TransformersEngine]:
+    def open_here(
+        _name: str, checkpoint: Checkpoint, max_length: int, *others: Checkpoint, **_: object
+    ) -> Iterator[TransformersEngine]:
         names.append(checkpoint.name)
-        yield TransformersEngine(checkpoint, max_length)
+        yield TransformersEngine(checkpoint, max_length, *others)
 
-    monkeypatch.setattr(reading, "open_engine", open_here)
-    monkeypatch.setattr(sample, "open_engine", open_here)
+    monkeypatch.setattr(places, "open_engine", open_here)
     return names
 
 
@@ -79,10 +79,10 @@ def echo(monkeypatch: pytest.MonkeyPatch) -> list[Pair]:
             return [(-1.0,) * len(completion) for _, completion in pairs]
 
     @contextmanager
-    def open_echo(*_: object) -> Iterator[Echo]:
+    def open_echo(*_: object, **__: object) -> Iterator[Echo]:
         yield Echo()
 
-    monkeypatch.setattr(reading, "open_engine", open_echo)
+    monkeypatch.setattr(places, "open_engine", open_echo)
     return asked
 
 

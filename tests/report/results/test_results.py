@@ -39,6 +39,16 @@ def test_rows_that_are_not_shown_are_counted(run: Results) -> None:
     assert f"{left} more rows in .differences" in shown.text_content()
 
 
+def test_a_difference_that_is_not_defined_is_not_called_unclear() -> None:
+    found = ek.score({"a": ["one word", "two words"], "b": ["", ""]}, ["distinct_n", "length"], progress=False)
+    shown = html.fromstring(found._repr_html_())
+    rows = [[cell.text_content() for cell in row] for row in shown.findall(".//tbody/tr")]
+    assert {row[0]: (row[5], row[7]) for row in rows} == {
+        "distinct_n": ("not defined", ""),
+        "length": ("−2.00", "unclear"),
+    }
+
+
 def test_one_arm_is_shown_by_its_estimates() -> None:
     shown = html.fromstring(ek.score(["a b", "c d"], ["length"], progress=False)._repr_html_())
     assert [cell.text_content() for cell in shown.findall(".//tbody/tr/td")][:2] == ["length", "texts"]

@@ -74,6 +74,18 @@ def test_among_useful_answers_the_gap_is_shown(two_arms: ReportContent) -> None:
     ]
 
 
+def test_a_gap_without_a_number_is_not_called_unclear(two_arms: ReportContent) -> None:
+    summary = two_arms.summary
+    more = tuple(dataclasses.replace(e, metric=f"useful/{e.metric}") for e in summary.estimates)
+    gaps = tuple(
+        dataclasses.replace(d, metric=f"useful/{d.metric}", value=None, low=None, high=None, p=None, p_adjusted=None)
+        for d in summary.differences
+    )
+    both = dataclasses.replace(summary, estimates=summary.estimates + more, differences=summary.differences + gaps)
+    cells = [cell for row in equal_quality(both, verdict(both)).quality_filtered for cell in row.cells]
+    assert {(cell.value, cell.beside) for cell in cells} == {("not defined", "")}
+
+
 def test_cards_show_the_form_that_may_speak_and_name_what_has_no_say(two_arms: ReportContent) -> None:
     summary = two_arms.summary
     # Lengths differ: what moves with length speaks in its matched form, or not at all.

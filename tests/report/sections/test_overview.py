@@ -64,6 +64,8 @@ def test_where_no_quality_was_asked_for_the_page_says_so() -> None:
 def test_arms_that_are_not_on_a_chart_are_named_above_it() -> None:
     of = summary("reward", "distinct_k", undefined=(("reward", "tuned"),))
     assert said(of) == [[["Not on this chart: tuned (reward is not defined)."]]]
+    neither = summary("reward", "distinct_k", undefined=(("reward", "tuned"), ("distinct_k", "tuned")))
+    assert said(neither) == [[["Not on this chart: tuned (reward and distinct_k are not defined)."]]]
     assert said(summary("reward", "distinct_k")) == [[[]]]
     assert 'id="overview-sentences"' in build_report(ReportContent("t", of))
 

@@ -8,10 +8,12 @@ from typing import Any
 
 import pytest
 
+from evalkit.analysis import shown
 from evalkit.analysis.figure_data import FigureData, Meanings
 from evalkit.records import Completion, Group, Message
 from evalkit.report.content.content import ReportContent
 from evalkit.report.html.render import asset
+from evalkit.report.page import build_report
 from evalkit.report.sections import samples
 from tests.report.blocks import opened
 
@@ -94,3 +96,20 @@ def test_a_conversation_is_listed_with_its_turns(two_arms: ReportContent) -> Non
     asked = Group(dataclasses.replace(group.prompt, messages=turns), group.completions)
     chat: Any = samples.pack(dataclasses.replace(content, groups={"base": [asked]})).prompts[0]
     assert chat["turns"] == [["system", "be brief"], ["user", "<b>Well?</b>"]]
+
+
+def test_of_very_many_completions_the_first_are_shown_and_the_page_says_so(
+    two_arms: ReportContent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = of_texts(two_arms, "one", "two", "three", "two")
+    samples_a_prompt = max(estimate.samples for estimate in content.summary.estimates)
+    lists = len(content.summary.arms)
+    assert samples.pack(content).shown is None
+    monkeypatch.setattr(shown, "MOST", min(2 * lists, lists * samples_a_prompt - 1))
+    packed = samples.pack(content)
+    assert packed.shown == shown.MOST // lists
+    rows = opened(packed.blocks[0], packed.words)["base"]["classes"]
+    assert sum(row[1] for row in rows) == packed.shown
+    assert rows[0][0] == "one"
+    told = f"Of each prompt's completions under an arm, the first {packed.shown} are in this file"
+    assert told in build_report(content)

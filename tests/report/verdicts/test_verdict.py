@@ -180,3 +180,13 @@ def test_of_many_checkpoints_the_first_few_have_a_claim_beneath_the_headline() -
     assert len(told.besides) == 5
     assert told.besides[0] == "tuned b gives much better answers than base."
     assert told.besides[-1] == "3 more claims: under “Arm by arm” in the report."
+
+
+def test_an_arm_of_which_nothing_could_be_measured_is_named_and_told_of_last() -> None:
+    lost = change("reward", None, p=None, name="cut")
+    both = summary(lost, change("reward", 1.32))
+    told = verdict(
+        dataclasses.replace(both, arms=tuple(dataclasses.replace(each, checkpoint=each.name) for each in both.arms))
+    )
+    assert told.claim == "tuned gives much better answers than base."
+    assert told.besides == ("cut: Quality could not be compared (reward undefined).",)

@@ -84,3 +84,14 @@ def test_a_system_message_is_a_way_beside_others_and_none_by_itself() -> None:
     ]  # fmt: skip
     alone = replace(told, arms=tuple(replace(arm, asking=None) for arm in told.arms))
     assert ways_of(alone) == []
+
+
+def test_ways_of_which_nothing_is_clear_are_told_of_once() -> None:
+    told = verdict(
+        asked(
+            change("distinct_n", 0.3, CLEAR, "list"), change("reward", 0.01, UNCLEAR, "list"),
+            change("distinct_n", 0.1, UNCLEAR, "wordings"), change("reward", 0.01, UNCLEAR, "wordings"),
+        )
+    )  # fmt: skip
+    assert "wordings range" in told.numbers
+    assert [claim.split()[0] for claim in told.besides] == ["list"]

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from evalkit.errors import InputError
-from evalkit.inference import sample
+from evalkit.inference.workers import places
 from evalkit.plumbing.progress import Quiet
 from evalkit.records import Completion, Rendered, Sampling
 from evalkit.training.config import PrefsSampleConfig
@@ -26,7 +26,7 @@ class Scripted:
         self.seeds: list[int] = []
 
     @contextmanager
-    def open(self, *_: object) -> Iterator[Scripted]:
+    def open(self, *_: object, **__: object) -> Iterator[Scripted]:
         yield self
 
     def sample(self, prompts: Sequence[Rendered], sampling: Sampling, seed: int, _: object) -> list[Completion]:
@@ -54,7 +54,7 @@ def sample_config(**changes: Any) -> PrefsSampleConfig:
 def script(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Scripted]:
     def write(*texts: str) -> Scripted:
         engine = Scripted(texts)
-        monkeypatch.setattr(sample, "open_engine", engine.open)
+        monkeypatch.setattr(places, "open_engine", engine.open)
         return engine
 
     return write

@@ -1,0 +1,272 @@
+"""Millions of completions through one run: memory of all processes, seconds, how both grow, and the way from the cache.
+
+    python -m bench.millions [--prompts N] [--samples N] [--arms N] [--doublings N] [--metrics NAMES]
+
+A simulated engine draws 48 tokens a completion (words by Zipf's law, half of them of the prompt's own topic) into the
+real store; `evalkit run` then finds all of it in the cache, measures it and writes the page. Memory is looked at ten
+times a second, over the whole tree of processes: what is private (anonymous) and what is resident altogether. Time is
+the processors', which a busy machine does not spoil; its exponent of growth is the slope of a line through the
+logarithms, by least squares: 1 is twice the time for twice the work. A run of next to nothing is taken off first.
+3 million completions: `--prompts 500 --samples 1024 --doublings 0`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from bench.growth import exponent
+from evalkit.inference.plan import Plan, make_plan
+from evalkit.records import Completion
+from evalkit.runs.folder import Store, open_store
+from evalkit.suite.schema import load_suite
+
+MOST_GIB = 4.0
+MOST_EXPONENT = 1.1
+FROM_CACHE = 200_000
+"""Completions a second that a second run should bring from the cache."""
+TOKENS, WORDS, VOCABULARY, TOPIC = 48, 36, 8000, 60
+METRICS = ["distinct_n", "ead_n", "ngram_entropy", "self_bleu", "simpson_ngrams", "length", "sequence_entropy",
+           "task_checks"]  # fmt: skip
+BETWEEN_LOOKS = 0.1
+FEWEST_SECONDS = 3.0
+"""Time of a stage from which on what it tells is held against what it took."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Of one process and all that it starts."""
+
+    seconds: float
+    cpu: float
+    """Seconds of all processors together."""
+    private: float
+    """GiB of anonymous memory at most, ..."""
+    resident: float
+    """... and of all that is resident, files too."""
+    stages: dict[str, float]
+    """Seconds of each stage that the run told of."""
+    foretold: dict[str, float]
+    """Of each stage that told of itself again and again, by which share of its time what it told was off at most, from
+    its first tenth on."""
+    reading: float = 0.0
+    """Seconds of a processor that the way from the cache to groups takes."""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--prompts", type=int, default=40)
+    parser.add_argument("--samples", type=int, default=256)
+    parser.add_argument("--arms", type=int, default=6)
+    parser.add_argument("--doublings", type=int, default=1, help="double the prompts so many times")
+    parser.add_argument("--metrics", default=",".join(METRICS))
+    parser.add_argument("--read", nargs=2, metavar=("SUITE", "FOLDER"), help=argparse.SUPPRESS)
+    parser.add_argument("--fill", nargs=2, metavar=("SUITE", "FOLDER"), help=argparse.SUPPRESS)
+    asked = parser.parse_args()
+    if asked.fill:
+        simulate(Path(asked.fill[0]), Path(asked.fill[1]))
+        return
+    if asked.read:
+        print(read_again(Path(asked.read[0]), Path(asked.read[1])))
+        return
+    sizes = [asked.prompts * 2**doubling for doubling in range(asked.doublings + 1)]
+    nothing = measure(4, 4, asked.arms, asked.metrics.split(","))
+    costs = [measure(prompts, asked.samples, asked.arms, asked.metrics.split(",")) for prompts in sizes]
+    completions = [prompts * asked.samples * asked.arms for prompts in sizes]
+    for count, cost in zip(completions, costs, strict=True):
+        tell(count, cost, nothing)
+    if len(costs) > 1:
+        slope = exponent(completions, [cost.cpu - nothing.cpu for cost in costs])
+        print(f"the processors' time grows with exponent {slope:.2f} (bound {MOST_EXPONENT:g})")
+
+
+def tell(completions: int, cost: Cost, nothing: Cost) -> None:
+    work = cost.cpu - nothing.cpu
+    print(
+        f"{completions:,} completions: {cost.seconds:.0f} s, {cost.cpu:.0f} s of processors "
+        f"({1e6 * work / completions:.0f} a million, {cost.cpu / cost.seconds:.1f} of {os.cpu_count()} cores at work); "
+        f"private {cost.private:.2f} GiB (bound {MOST_GIB:g}), resident {cost.resident:.2f} GiB; "
+        f"{1024**3 * (cost.private - nothing.private) / completions:.0f} bytes a completion over the "
+        f"{nothing.private:.2f} GiB of a run of nothing; load {os.getloadavg()[0]:.1f}"
+    )
+    print(
+        f"    from the cache, checked and laid out: {completions / max(cost.reading, 1e-9):,.0f} completions a second "
+        f"of one processor (bound {FROM_CACHE:,})"
+    )
+    for stage, seconds in cost.stages.items():
+        off = f", its time foretold within {cost.foretold[stage]:.0%}" if stage in cost.foretold else ""
+        print(f"    {stage:<40} {seconds:8.1f} s{off}")
+
+
+def measure(prompts: int, samples: int, arms: int, metrics: Sequence[str]) -> Cost:
+    """A run whose samples are all in the cache."""
+    with tempfile.TemporaryDirectory(dir=os.environ.get("BENCH_FOLDER")) as name:
+        folder = Path(name)
+        environment = os.environ | {"XDG_CACHE_HOME": str(folder / "cache")}
+        suite = write_suite(folder / "suite.yaml", prompts, samples, arms, metrics)
+        fill = [sys.executable, "-m", "bench.millions", "--fill", str(suite), str(folder / "samples")]
+        subprocess.run(fill, check=True, stdout=subprocess.DEVNULL, env=environment)
+        run = [sys.executable, "-m", "evalkit", "run", str(suite), "--engine", "transformers", "--out",
+               str(folder / "run"), "--json-lines"]  # fmt: skip
+        read = [sys.executable, "-m", "bench.millions", "--read", str(suite), str(folder / "again")]
+        cost = watched(run, environment)
+        again = subprocess.run(read, check=True, stdout=subprocess.PIPE, text=True, env=environment)
+        return replace(cost, reading=float(again.stdout.splitlines()[-1]))
+
+
+def write_suite(path: Path, prompts: int, samples: int, arms: int, metrics: Sequence[str]) -> Path:
+    suite = {
+        "name": "millions",
+        "checkpoints": {f"arm-{arm}": {"path": "lab:base", "kind": "base"} for arm in range(arms)},
+        "metrics": list(metrics),
+        "variants": ["matched", "pooled"],
+        "sampling": {"n": samples, "max_tokens": TOKENS, "seed": 1},
+        "prompts": [
+            {"id": f"p{row}", "text": f"Write a line about thing {row}.", "checks": ["max_words:45"]}
+            for row in range(prompts)
+        ],
+    }
+    path.write_text(yaml.safe_dump(suite), encoding="utf-8")
+    return path
+
+
+def simulate(suite: Path, folder: Path) -> None:
+    """Put simulated completions where samples of this suite are looked for."""
+    from evalkit.inference.settle import begin
+
+    plan = make_plan(load_suite(suite), "transformers")
+    with open_store(folder, print) as store:
+        begin(store, plan, [])
+        _fill(plan, store)
+
+
+def read_again(suite: Path, folder: Path) -> float:
+    """Seconds of a processor until a new folder has all of a run's samples from the cache, as groups."""
+    from evalkit.inference.sample import read_groups
+    from evalkit.inference.settle import begin
+
+    plan = make_plan(load_suite(suite), "transformers")
+    with open_store(folder, print) as store:
+        began = time.process_time()
+        plan, _ = begin(store, plan, [])
+        groups = read_groups(plan, store)
+        taken = time.process_time() - began
+        assert sum(map(len, groups.values())) == len(plan.arms) * len(plan.suite.prompts)
+    return taken
+
+
+def _fill(plan: Plan, store: Store) -> None:
+    law = 1 / np.arange(1, VOCABULARY + 1)
+    ends = np.cumsum(law / law.sum())
+    words = np.array([f"w{word * 7919 % 99_991:x}" for word in range(VOCABULARY)])
+    for shard in plan.shards:
+        rng = np.random.default_rng(shard.seed)
+        shorter = int(shard.arm.name.removeprefix("arm-"))
+        drawn: list[Completion] = []
+        for prompt in shard.prompts:
+            drawn += _completions(prompt.prompt_id, len(shard.sample_indices), WORDS - 2 * shorter, rng, ends, words)
+        store.put(shard.key, drawn, shard.arm.name, call=shard.call)
+
+
+def _completions(
+    prompt: str, count: int, longest: int, rng: np.random.Generator, ends: np.ndarray, words: np.ndarray
+) -> Iterator[Completion]:
+    topic = np.random.default_rng([*prompt.encode()]).integers(0, VOCABULARY, TOPIC)
+    said = np.searchsorted(ends, rng.random((count, longest)))
+    own = rng.random(said.shape) < 1 / 2
+    said[own] = rng.choice(topic, own.sum())
+    texts = [" ".join(row) for row in words[said.clip(max=VOCABULARY - 1)].tolist()]
+    tokens = rng.integers(0, 30_000, (count, TOKENS)).tolist()
+    logprobs = (-rng.exponential(3.0, (count, TOKENS))).tolist()
+    for sample, (text, ids, chances) in enumerate(zip(texts, tokens, logprobs, strict=True)):
+        yield Completion(prompt, sample, text, tuple(ids), tuple(chances), "stop" if sample % 40 else "length")
+
+
+def watched(command: Sequence[str], environment: dict[str, str]) -> Cost:
+    """Run a command to its end, its memory looked at on the way."""
+    began = time.perf_counter()
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    private, resident, over = [0.0], [0.0], threading.Event()
+
+    def look() -> None:
+        while not over.wait(BETWEEN_LOOKS):
+            sizes = [memory_of(one) for one in tree(process.pid)]
+            private[0] = max(private[0], sum(one[0] for one in sizes))
+            resident[0] = max(resident[0], sum(one[1] for one in sizes))
+
+    looking = threading.Thread(target=look)
+    looking.start()
+    assert process.stderr is not None
+    lines = process.stderr.readlines()
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    seconds = time.perf_counter() - began
+    over.set()
+    looking.join()
+    if process.returncode != 0:
+        sys.exit(f"{' '.join(command)} failed:\n{''.join(lines)[-2000:]}")
+    events = [json.loads(line) for line in lines if line.startswith("{")]
+    by_stage: dict[str, list[dict[str, Any]]] = {}
+    for event in events:
+        if event["event"] == "progress":
+            by_stage.setdefault(event["stage"], []).append(event)
+    stages = {stage: told[-1]["seconds"] for stage, told in by_stage.items()}
+    foretold = {stage: off for stage, told in by_stage.items() if (off := furthest_off(told)) is not None}
+    return Cost(seconds, usage.ru_utime + usage.ru_stime, private[0], resident[0], stages, foretold)
+
+
+def furthest_off(told: Sequence[dict[str, Any]]) -> float | None:
+    """How far time / share done was at most from the time that a stage took, as a share of that; None of short ones."""
+    whole = told[-1]["seconds"]
+    known = [one for one in told[:-1] if one["done"] >= one["total"] / 10 and one["seconds"] >= FEWEST_SECONDS]
+    if len(known) < 3:
+        return None
+    return max(abs(one["seconds"] * one["total"] / one["done"] - whole) / whole for one in known)
+
+
+def tree(root: int) -> list[int]:
+    """A process and all that come from it."""
+    children: dict[int, list[int]] = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+            except (OSError, IndexError):
+                continue  # it has ended
+            children.setdefault(parent, []).append(int(entry.name))
+    every, todo = [], [root]
+    while todo:
+        one = todo.pop()
+        every.append(one)
+        todo += children.get(one, ())
+    return every
+
+
+def memory_of(process: int) -> tuple[float, float]:
+    """(anonymous, resident) GiB of a process; nothing of one that has ended."""
+    try:
+        status = Path(f"/proc/{process}/status").read_text()
+    except OSError:
+        return 0.0, 0.0
+    sizes = {
+        line.partition(":")[0]: line.split()[1] for line in status.splitlines() if line.startswith(("Rss", "VmRSS"))
+    }
+    anonymous = int(sizes.get("RssAnon", 0)) + int(sizes.get("RssShmem", 0))
+    return anonymous / 2**20, int(sizes.get("VmRSS", 0)) / 2**20
+
+
+if __name__ == "__main__":
+    main()

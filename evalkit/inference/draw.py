@@ -1,0 +1,183 @@
+"""What is missing is drawn: shards become calls, and what the calls draw becomes files of the run's folder."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from evalkit.errors import EngineError
+from evalkit.inference.engines.base import Engine, Metered, Progress, open_engine
+from evalkit.inference.engines.openai_batch import OpenAIBatchEngine
+from evalkit.inference.plan import Loaded, Plan, Shard, halves_of
+from evalkit.inference.speeds import Speed, remember_speed
+from evalkit.inference.workers.calls import Call, Load
+from evalkit.inference.workers.crew import make_calls
+from evalkit.inference.workers.places import Place
+from evalkit.metrics.summary import Alarm
+from evalkit.plumbing.progress import Listener
+from evalkit.plumbing.prose import listed
+from evalkit.records import Completion, Usage
+from evalkit.runs.folder import Store
+
+_Drawn = tuple[list[Completion], list[Usage]]
+"""What a call draws, and what its requests took where the engine tells."""
+
+
+@dataclass(frozen=True)
+class Sampled:
+    """What came of sampling a plan."""
+
+    plan: Plan
+    """The plan with the shards that are there: a call that was cut has its parts in its place."""
+    completions: int
+    """That were sampled now."""
+    parts: Mapping[str, Sequence[Shard]]
+    """Key of a shard that was missing -> what it was sampled as: itself, or what it was cut into."""
+    alarms: tuple[Alarm, ...] = ()
+    """Prompts that no engine survived."""
+
+
+class Drawing:
+    """Shards become calls, and their answers become files of the folder."""
+
+    def __init__(self, plan: Plan, store: Store) -> None:
+        self._plan = plan
+        self._store = store
+        self._sampled = 0
+        self._parts: dict[str, list[Shard]] = {}
+        self._refusals: dict[str, EngineError] = {}
+        self._alarms: list[Alarm] = []
+        self._tallies: dict[str, _Tally] = defaultdict(_Tally)
+
+    def load(self, members: Sequence[Loaded], shards: Sequence[Shard]) -> Load:
+        """All that is missing of checkpoints that share a load."""
+        checkpoints = tuple(loaded.checkpoint for loaded in members)
+        doing = f"sample {listed([checkpoint.name for checkpoint in checkpoints])}"
+        longest = max(loaded.max_length for loaded in members)
+        return Load(
+            doing, members[0].engine, checkpoints, longest, tuple(self._call(shard, shard.key) for shard in shards)
+        )
+
+    def draw(self, place: Place, loads: Sequence[Load], tell: Listener) -> None:
+        """Make all calls of engines at a place, and remember how fast that went."""
+        for work in make_calls(place, loads, tell):
+            speeds: dict[str, Speed] = {}
+            for checkpoint, seconds in work.busy.items():
+                loaded = self._plan.checkpoints[checkpoint]
+                speed = self._tallies[checkpoint].speed(work.loading, seconds / work.replicas)
+                weights = loaded.checkpoint.fingerprint
+                speeds[weights] = speed.after(speeds[weights]) if weights in speeds else speed
+                remember_speed(loaded, speeds[weights], self._store.notice)
+
+    def submit(self, loaded: Loaded, shards: Sequence[Shard], tell: Listener) -> None:
+        """Ask for all calls in a batch, which a server works off when it likes."""
+        with open_engine(loaded.engine, loaded.checkpoint, loaded.max_length) as engine:
+            assert isinstance(engine, OpenAIBatchEngine)
+            engine.submit_calls(shards, self._store.folder, tell)
+
+    def collect(self, loaded: Loaded, shards: Sequence[Shard], tell: Listener) -> None:
+        """Wait for a batch, and take in what it draws."""
+        name = loaded.checkpoint.name
+        began = time.monotonic()
+        with open_engine(loaded.engine, loaded.checkpoint, loaded.max_length) as engine:
+            assert isinstance(engine, OpenAIBatchEngine)
+            tell.stage(f"sample {name}", sum(shard.size for shard in shards))
+            for call in engine.sample_calls(shards, self._store.folder, tell):
+                shard = shards[call.place]
+                self._keep(shard, shard.key, (shard.drawn(call.completions), list(call.usages)))
+        speed = self._tallies[name].speed(0.0, time.monotonic() - began)
+        remember_speed(loaded, speed, self._store.notice)
+
+    def sampled(self) -> Sampled:
+        """What came of it. Raises `EngineError` where an arm has no answers at all."""
+        plan = self._plan.with_parts(self._parts)
+        for arm, error in self._refusals.items():
+            if not plan.shards_of(arm):
+                raise error
+        return Sampled(plan, self._sampled, self._parts, tuple(self._alarms))
+
+    def _call(self, shard: Shard, planned: str) -> Call:
+        """A shard as a call; `planned` is the key of the one that it is, or is a part of."""
+        loaded = self._plan.checkpoints[shard.arm.checkpoint]
+
+        def ask(engine: Engine, progress: Progress) -> _Drawn:
+            used: list[Usage] = []
+            if isinstance(engine, Metered):
+                engine.meter = used.append
+            try:
+                return shard.drawn(engine.sample(shard.prompts, shard.sampling, shard.seed, progress)), used
+            except BaseException:
+                if used:  # of a server, which is asked in the thread that keeps the folder
+                    self._store.note_unfinished(shard.arm.name, used)
+                raise
+
+        def halves(of_one_prompt: bool) -> list[Call]:
+            return [self._call(half, planned) for half in halves_of(shard, loaded, of_one_prompt)]
+
+        return Call(
+            loaded.checkpoint,
+            shard.size,
+            ask,
+            keep=lambda drawn: self._keep(shard, planned, drawn),
+            halves=halves,
+            refuse=lambda error: self._refuse(shard, planned, error),
+        )
+
+    def _keep(self, shard: Shard, planned: str, drawn: _Drawn) -> None:
+        completions, used = drawn
+        call = replace(shard.call, usage=tuple(used))
+        stored = self._store.put(shard.key, completions, shard.arm.name, shard.shared, call=call)
+        self._tallies[shard.arm.checkpoint].add(shard, drawn, stored)
+        self._parts.setdefault(planned, []).append(shard)
+        self._sampled += shard.size
+
+    def _refuse(self, shard: Shard, planned: str, error: EngineError) -> None:
+        """No engine survives it: it is named and goes without answers."""
+        names = listed([repr(prompt.prompt_id) for prompt in shard.prompts])
+        self._parts.setdefault(planned, [])
+        self._refusals[shard.arm.name] = error
+        self._alarms.append(
+            Alarm(shard.arm.name, "no answers", f"prompt {names} has none, for no engine survives it: {error}")
+        )
+
+
+@dataclass
+class _Tally:
+    """What was drawn of one checkpoint."""
+
+    tokens: Counter[str] = field(default_factory=Counter)
+    counts: Counter[str] = field(default_factory=Counter)
+    stored: int = 0
+    prompt_tokens: int = 0
+    prompt_letters: int = 0
+
+    def add(self, shard: Shard, drawn: _Drawn, stored: int) -> None:
+        completions, used = drawn
+        letters = {prompt.prompt_id: prompt.letters for prompt in shard.prompts}
+        self.tokens[shard.distribution] += _tokens_of(completions, used)
+        self.counts[shard.distribution] += shard.size
+        self.stored += stored
+        self.prompt_tokens += sum(usage.prompt_tokens for usage in used)
+        self.prompt_letters += sum(letters[usage.prompt_id] for usage in used)
+
+    def speed(self, loading: float, seconds: float) -> Speed:
+        return Speed(
+            loading,
+            seconds,
+            self.counts.total(),
+            dict(self.tokens),
+            dict(self.counts),
+            self.stored,
+            self.prompt_tokens,
+            self.prompt_letters,
+        )
+
+
+def _tokens_of(drawn: Sequence[Completion], used: Sequence[Usage]) -> int:
+    """Tokens of completions; where their ids are not told, as many as the server counted for each draw."""
+    tokens, draws = sum(len(completion.token_ids) for completion in drawn), sum(usage.draws for usage in used)
+    if tokens or not draws:
+        return tokens
+    return round(sum(usage.completion_tokens for usage in used) / draws * len(drawn))

@@ -1,0 +1,253 @@
+"""Replicas at work: each in a thread of its own takes calls from its load's queue until there are none.
+
+Answers are taken in by the thread that asked for all of this, so whatever keeps them needs no lock. Loads come in their
+order, and the next one is opened as soon as a replica of the one before finds no more calls.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from queue import SimpleQueue
+from typing import Any, Literal
+
+from evalkit.errors import EngineError, EngineLost, EvalkitError, OutOfMemory
+from evalkit.inference.engines.base import Engine, engine_class, open_engine
+from evalkit.inference.workers.calls import Call, CallQueue, Load
+from evalkit.inference.workers.places import Place
+from evalkit.plumbing.progress import Listener
+from evalkit.plumbing.prose import listed
+
+OPENINGS = 2
+"""Times in a row that a replica tries to open an engine where others were opened before."""
+
+
+@dataclass
+class Work:
+    """A load while its calls are made."""
+
+    load: Load
+    turn: int
+    """Its place among the loads."""
+    queue: CallQueue
+    replicas: int
+    loading: float = 0.0
+    """Seconds that the slowest replica took to open."""
+    busy: dict[str, float] = field(default_factory=dict)
+    """Checkpoint -> seconds of calls that were answered, of all replicas together."""
+
+    def add(self, call: Call, seconds: float) -> None:
+        """A call was answered after so many seconds."""
+        self.busy[call.checkpoint.name] = self.busy.get(call.checkpoint.name, 0.0) + seconds
+
+
+@dataclass(frozen=True)
+class _Event:
+    """What a replica tells."""
+
+    work: Work
+    kind: Literal["opened", "progress", "answer", "lost", "refused", "ended"]
+    value: Any = None
+
+
+def make_calls(place: Place, loads: Sequence[Load], tell: Listener) -> list[Work]:
+    """Make all calls of all loads, and hand each answer to its call's `keep`, in this thread; how that went.
+
+    Raises `EngineError`: an engine cannot be opened, or so many were lost in a row that nothing is to be hoped for;
+    `InputError`: a load has no room here. What was answered before that is kept.
+    """
+    servers = [load for load in loads if not engine_class(load.engine).local]
+    asked = [_ask_server(load, tell) for load in servers]
+    return [*asked, *_make_calls_at(place, [load for load in loads if load not in servers], tell)]
+
+
+def _ask_server(load: Load, tell: Listener) -> Work:
+    """A server answers many requests at a time by itself, and mends its own faults: its calls are made one by one."""
+    work = Work(load, 0, CallQueue(deque(load.calls)), replicas=1)
+    news = _News([work], tell)
+    began = time.monotonic()
+    with open_engine(load.engine, load.checkpoints[0], load.max_length) as engine:
+        work.loading = time.monotonic() - began
+        news.take(_Event(work, "opened"), over=False)
+        for call in load.calls:
+            began = time.monotonic()
+            call.keep(call.ask(engine, tell.advance))
+            work.add(call, time.monotonic() - began)
+    return work
+
+
+def _make_calls_at(place: Place, loads: Sequence[Load], tell: Listener) -> list[Work]:
+    works = [Work(load, turn, CallQueue(deque(load.calls)), place.replicas(load)) for turn, load in enumerate(loads)]
+    place.enter(loads)
+    crew = _Crew(place, works, tell)
+    try:
+        crew.start()
+        crew.listen()
+    finally:
+        crew.stop()
+    return works
+
+
+class _Crew:
+    """The threads of all replicas, and what they tell."""
+
+    def __init__(self, place: Place, works: Sequence[Work], tell: Listener) -> None:
+        self._place = place
+        self._works = works
+        self._news = _News(works, tell)
+        self._note = tell.note
+        self._events: SimpleQueue[_Event] = SimpleQueue()
+        self._threads = [
+            threading.Thread(target=self._replica, args=(work, replica), daemon=True)
+            for work in works
+            for replica in range(work.replicas)
+        ]
+
+    def start(self) -> None:
+        for thread in self._threads:
+            thread.start()
+
+    def listen(self) -> None:
+        """Take in what replicas tell until all have ended."""
+        replicas_left = {work.turn: work.replicas for work in self._works}
+        while any(replicas_left.values()):
+            event = self._events.get()
+            work = event.work
+            if event.kind == "answer":
+                call, answer, seconds = event.value
+                call.keep(answer)
+                work.add(call, seconds)
+            elif event.kind == "refused":
+                call, error = event.value
+                call.refuse(error)
+            elif event.kind == "lost":
+                self._note(f"{event.value}; what it was asked is asked again")
+            elif event.kind == "ended":
+                replicas_left[work.turn] -= 1
+                if event.value is not None:
+                    self._without(event.value, work, replicas_left[work.turn])
+            self._news.take(event, over=not replicas_left[work.turn])
+
+    def _without(self, error: EvalkitError, work: Work, replicas_left: int) -> None:
+        """Go on without a replica, if that can be. Raises its error if not."""
+        if not isinstance(error, EngineLost) or (not replicas_left and not work.queue.is_empty):
+            raise error
+        self._note(f"{error}; {replicas_left} others go on")
+
+    def stop(self) -> None:
+        """End all threads, whatever they are doing."""
+        self._place.close()
+        for thread in self._threads:
+            thread.join()
+
+    def _replica(self, work: Work, replica: int) -> None:
+        failure: EvalkitError | None = None
+        try:
+            self._serve(work, replica)
+        except EvalkitError as error:
+            failure = error
+        except BaseException as error:  # noqa: BLE001 - whatever it is, the thread that listens must hear of it
+            failure = EngineError(f"{type(error).__name__}: {error}")
+        self._tell(work, "ended", failure)
+
+    def _serve(self, work: Work, replica: int) -> None:
+        """Open an engine and make calls, with another one where it is lost. Raises `EvalkitError`s."""
+        failed_openings = 0
+        while not work.queue.is_empty:
+            began = time.monotonic()
+            is_open = False
+            try:
+                with self._place.open(work.load, (work.turn, replica), lambda: not work.queue.is_empty) as engine:
+                    if engine is None:
+                        return
+                    is_open, failed_openings = True, 0
+                    work.loading = max(work.loading, time.monotonic() - began)
+                    self._tell(work, "opened")
+                    self._make_calls(work, engine)
+            except EngineLost as error:
+                failed_openings += 1
+                if is_open or failed_openings == OPENINGS or not work.busy:
+                    raise
+                self._tell(work, "lost", error)
+
+    def _make_calls(self, work: Work, engine: Engine) -> None:
+        """Make calls until there are none, or the engine is not what it was."""
+        turned_to = work.load.checkpoints[0]
+        while (call := work.queue.take()) is not None:
+            done = _Done(self, work)
+            try:
+                if call.checkpoint != turned_to:
+                    engine.turn_to(call.checkpoint)
+                    turned_to = call.checkpoint
+                began = time.monotonic()
+                answer = call.ask(engine, done.progress)
+            except (EngineLost, OutOfMemory) as error:
+                done.take_back()
+                self._tell(work, "lost", error)
+                if not work.queue.failed(call, error):
+                    self._tell(work, "refused", (call, error))
+                return
+            work.queue.answered()
+            self._tell(work, "answer", (call, answer, time.monotonic() - began))
+
+    def _tell(self, work: Work, kind: Any, value: Any = None) -> None:
+        self._events.put(_Event(work, kind, value))
+
+
+class _Done:
+    """How far a call has come, so that it can be taken back."""
+
+    def __init__(self, crew: _Crew, work: Work) -> None:
+        self._crew, self._work = crew, work
+        self._amount = self._tokens = 0
+
+    def progress(self, amount: int, tokens: int = 0) -> None:
+        self._amount += amount
+        self._tokens += tokens
+        self._crew._tell(self._work, "progress", (amount, tokens))
+
+    def take_back(self) -> None:
+        self.progress(-self._amount, -self._tokens)
+
+
+class _News:
+    """What the user is shown: one load after the other, though the next may be at work already."""
+
+    def __init__(self, works: Sequence[Work], tell: Listener) -> None:
+        self._tell = tell
+        self._works = list(works)
+        self._ahead: dict[int, list[_Event]] = {}
+        self._over: set[int] = set()
+        self._current = -1
+        self._is_open = False
+        self._next()
+
+    def take(self, event: _Event, over: bool) -> None:
+        if over:
+            self._over.add(event.work.turn)
+        if event.work.turn == self._current:
+            self._show(event)
+        else:
+            self._ahead.setdefault(event.work.turn, []).append(event)
+        while self._current in self._over:
+            self._next()
+
+    def _next(self) -> None:
+        self._current += 1
+        if self._current < len(self._works):
+            load = self._works[self._current].load
+            self._is_open = False
+            self._tell.stage(f"load {listed([checkpoint.name for checkpoint in load.checkpoints])} ({load.engine})", 1)
+            for event in self._ahead.pop(self._current, []):
+                self._show(event)
+
+    def _show(self, event: _Event) -> None:
+        if event.kind == "opened" and not self._is_open:
+            self._is_open = True
+            self._tell.advance(1)
+            self._tell.stage(event.work.load.doing, event.work.load.size)
+        elif event.kind == "progress":
+            self._tell.advance(*event.value)
