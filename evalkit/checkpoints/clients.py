@@ -29,6 +29,8 @@ NO_KEY = "none"
 LONGEST_LINE = 300
 SHORTEST_KEY = 8
 """Characters; what is shorter opens nothing, and may stand in any sentence."""
+SECRET_KEY = 20
+"""Characters from which on a key is no word that a text could hold by itself."""
 PAGE_BYTES = 16 * 2**20
 """What a server's answer may be, beside the tokens that it was asked for."""
 TOKEN_BYTES = 1024
@@ -67,11 +69,11 @@ def one_line(text: str) -> str:
     return " ".join(without_keys(seen).split())[:LONGEST_LINE]
 
 
-def without_keys(text: str) -> str:
-    """A text in which no key can be read, for servers that repeat what they were sent."""
+def without_keys(text: str, shortest: int = SHORTEST_KEY) -> str:
+    """A text in which no key of so many characters can be read, for servers that repeat what they were sent."""
     for name in ALL_KEYS:
         key = os.environ.get(name, "").strip()
-        if len(key) >= SHORTEST_KEY:
+        if len(key) >= shortest:
             text = text.replace(key, f"[{name}]")
     return text
 

@@ -14,7 +14,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote
 
-from evalkit.checkpoints.clients import UnreadableAnswer, answers_of, api_key, one_line, open_client
+from evalkit.checkpoints.clients import (
+    SECRET_KEY,
+    UnreadableAnswer,
+    answers_of,
+    api_key,
+    one_line,
+    open_client,
+    without_keys,
+)
 from evalkit.checkpoints.servers import failures_of
 from evalkit.errors import EngineError
 from evalkit.inference.engines.answers import BadAnswer, count_of, read_body
@@ -124,7 +132,8 @@ class BatchServer:
             content, found = b"", False
         else:
             found = True
-        write_file(self._ledger.results(batch), content, KEPT)
+        kept = without_keys(content.decode(errors="surrogateescape"), SECRET_KEY).encode(errors="surrogateescape")
+        write_file(self._ledger.results(batch), kept, KEPT)
         return found
 
     def _upload(self, batch: Batch) -> str:

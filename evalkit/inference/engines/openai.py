@@ -22,7 +22,7 @@ import logging
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from evalkit.checkpoints.clients import one_line
+from evalkit.checkpoints.clients import SECRET_KEY, one_line, without_keys
 from evalkit.checkpoints.pools import differing, pool_facts
 from evalkit.checkpoints.servers import base_url, card_facts, listed, only_model
 from evalkit.errors import EngineError
@@ -311,11 +311,11 @@ def completion_of(prompt: Rendered, sample_index: int, choice: Choice) -> Comple
     return Completion(
         prompt_id=prompt.prompt_id,
         sample_index=sample_index,
-        text=choice.text,
+        text=without_keys(choice.text, SECRET_KEY),
         token_ids=choice.token_ids,
         logprobs=choice.logprobs,
         finish_reason=choice.finish_reason,
-        thinking=choice.thinking,
+        thinking=choice.thinking and without_keys(choice.thinking, SECRET_KEY),
         thinking_tokens=choice.thinking_tokens,
     )
 

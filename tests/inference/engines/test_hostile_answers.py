@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
+from evalkit.checkpoints.spec import Price
 from evalkit.errors import EngineError, ServerError
 from evalkit.inference.engines import gemini
 from evalkit.inference.engines.batch_server import MOST_PAGES
@@ -151,6 +153,31 @@ def test_what_gemini_counts_absurdly_is_not_counted(providing: ProvidingServer, 
 def test_an_absurd_wait_is_none(text: str) -> None:
     assert read_duration(text) is None
     assert asked_wait({"retry-after": text, "retry-after-ms": text}) is None
+
+
+def test_a_completion_that_is_the_key_is_kept_without_it(
+    server: Server, sampling: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EVALKIT_API_KEY", KEY)
+    server.answer = lambda request: (200, choices(1, text=f"It is {KEY}."))
+    assert sampled(server, sampling(n=1))[0][0].text == "It is [EVALKIT_API_KEY]."
+    monkeypatch.setenv("EVALKIT_API_KEY", "anything")
+    server.answer = lambda request: (200, choices(1, text="Not anything."))
+    assert sampled(server, sampling(n=1))[0][0].text == "Not anything."
+
+
+def test_a_batchs_results_are_kept_without_the_key(
+    batching: BatchingServer, calls: list[Called], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EVALKIT_API_KEY", KEY)
+    answering(batching, "GET /files", lambda answer: answer.replace(b"red /", f"{KEY} /".encode()))
+    assert "[EVALKIT_API_KEY] / " in texts(collected(batching, calls, tmp_path))[0][0]
+    assert not [path for path in tmp_path.rglob("*") if path.is_file() and KEY.encode() in path.read_bytes()]
+
+
+def test_a_price_beyond_all_money_is_refused() -> None:
+    with pytest.raises(ValidationError, match="less than or equal to"):
+        Price(input=1e308, output=1)
 
 
 def answering(batching: BatchingServer, wanted: str, change: Callable[[Any], Any]) -> None:
