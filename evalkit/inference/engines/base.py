@@ -206,7 +206,7 @@ def fallback_note(checkpoint: Checkpoint, engine: str) -> str | None:
 
 def _best_engine(checkpoint: Checkpoint) -> str:
     """The name of the engine that serves a checkpoint where none was asked for."""
-    provider = provider_of(checkpoint.location)
+    provider = provider_of(checkpoint.source)
     if provider is not None:
         return provider.scheme
     if checkpoint.is_remote:
