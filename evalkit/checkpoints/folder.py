@@ -15,7 +15,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, cast
 
-from evalkit.checkpoints.servers import Served, url_fault
+from evalkit.checkpoints.servers import Served, shown, url_fault
 from evalkit.checkpoints.spec import CheckpointSpec
 from evalkit.errors import CheckpointError
 from evalkit.plumbing.files import cache_folder, write_atomically
@@ -35,7 +35,7 @@ def is_url(source: str) -> bool:
     if "://" not in source and not _HOST_AND_PORT.match(source):
         return False
     if fault := url_fault(source):
-        raise CheckpointError(f"{source!r} {fault}")
+        raise CheckpointError(f"{shown(source)!r} {fault}")
     return True
 
 

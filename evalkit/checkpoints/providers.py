@@ -6,13 +6,15 @@ OpenAI's are not used: they leave out or cut parameters without a word, so that 
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
-from evalkit.checkpoints.servers import CONNECT_SECONDS, READ_SECONDS, RETRIES, Served, failures_of, url_fault
+from evalkit.checkpoints.clients import NO_KEY, key_in, one_line, open_client
+from evalkit.checkpoints.servers import READ_SECONDS, RETRIES, Served, brief, failures_of, shown, url_fault
 from evalkit.errors import CheckpointError, ServerError
 
 
@@ -40,15 +42,15 @@ class Provider:
         """Where its interface is. Raises `CheckpointError`."""
         root = os.environ.get(self.url_variable) or self.root
         if fault := url_fault(root):
-            raise CheckpointError(f"{self.url_variable}: {root!r} {fault}")
+            raise CheckpointError(f"{self.url_variable}: {shown(root)!r} {fault}")
         return f"{root.rstrip('/')}/{self.version}"
 
     def request_headers(self) -> dict[str, str]:
         """With the key, which is read here and kept nowhere. Raises `CheckpointError` where there is none."""
-        key = next((os.environ[name] for name in self.keys if os.environ.get(name)), None)
-        if key is None:
+        found = key_in(self.keys)
+        if found is None:
             raise CheckpointError(f"{self.title}'s key is not there; set {' or '.join(self.keys)}")
-        return {**self.headers, self.key_header: key}
+        return {**self.headers, self.key_header: found[1]}
 
 
 PROVIDERS = {
@@ -103,15 +105,19 @@ def identify_model(provider: Provider, model: str) -> Served:
     import openai
 
     url, headers = provider.url, own_headers(provider)
-    timeout = openai.Timeout(READ_SECONDS, connect=CONNECT_SECONDS)
-    client = openai.OpenAI(base_url=url, api_key="none", max_retries=RETRIES, timeout=timeout)
+    client = open_client(url, NO_KEY, READ_SECONDS, RETRIES, READ_SECONDS)
     with failures_of(url, RETRIES, ServerError), client:
         try:
-            card: Any = client.get(f"/models/{quote(model)}", cast_to=object, options={"headers": headers})
+            text = client.get(f"/models/{quote(model)}", cast_to=str, options={"headers": headers})
         except openai.NotFoundError as error:
             raise ServerError(f"{url}: {provider.title} has no model {model!r}, or your key may not use it") from error
-    told = card if isinstance(card, Mapping) else {}
-    facts = {name: str(told[name]) for name in provider.facts if told.get(name) not in (None, "")}
+    try:
+        told = json.loads(text)
+    except (ValueError, RecursionError):
+        told = None
+    if not isinstance(told, Mapping):
+        raise ServerError(f"{url} answered what is no model's card: {one_line(text)!r}")
+    facts = {name: brief(str(told[name])) for name in provider.facts if told.get(name) not in (None, "")}
     return Served(model, {"owned_by": provider.scheme, "id": model} | facts, names_weights=False)
 
 

@@ -15,23 +15,26 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from evalkit.checkpoints.clients import KEYS, UnreadableAnswer, api_key, one_line, open_client, refused, without_keys
 from evalkit.errors import EngineError, ServerError
 
 if TYPE_CHECKING:
     from openai import OpenAI
 
 RETRIES = 2
-CONNECT_SECONDS = 10.0
 READ_SECONDS = 30.0
-KEYS = ("EVALKIT_API_KEY", "OPENAI_API_KEY")
-"""Environment variables that may hold a server's key, the first that is set."""
+"""For a piece of a page, and for all of it."""
+PAGES = ("/chat/completions", "/completions", "/models")
+"""What is asked below a server's URL."""
+LABEL = 63
+"""Characters of a part of a host's name at most."""
 CARD = ("id", "root", "parent", "owned_by", "max_model_len")
 META = ("n_params", "n_vocab", "n_ctx_train", "size")
 PLACES: Mapping[str, tuple[str, tuple[str, ...]]] = {
@@ -63,7 +66,7 @@ def identify(url: str, model: str = "", keys: tuple[str, ...] = KEYS) -> Served:
 
     Raises `ServerError` when it does not answer, refuses, or serves several models and none is named.
     """
-    with _client(url, keys) as client:
+    with open_client(url, api_key(keys), READ_SECONDS, RETRIES, READ_SECONDS) as client:
         cards = _cards(client, url)
         name = model or only_model(list(cards), url)
         card = cards.get(name, {"id": name})
@@ -84,22 +87,32 @@ def url_fault(url: str) -> str:
     """What is wrong with a server's URL, in words that follow it; empty where nothing is."""
     try:
         parts = urlsplit(url)
-        is_whole = url.startswith(("http://", "https://")) and bool(parts.hostname) and parts.port != 0
+        is_whole = url.startswith(("http://", "https://")) and _is_host(parts.hostname or "") and parts.port != 0
     except ValueError:  # a port that is no number, brackets that do not close
         is_whole = False
-    if is_whole and not any(sign.isspace() for sign in url):
-        return ""
-    return "is not the URL of a server; one looks like http://host:port/v1"
+    if not is_whole or not url.isprintable() or any(sign.isspace() for sign in url):
+        return "is not the URL of a server; one looks like http://host:port/v1"
+    if "@" in parts.netloc:
+        return "holds a name or a password, which would stand in each run; put the key into EVALKIT_API_KEY"
+    if parts.query or parts.fragment:
+        return "has something after its path, which would stand in each run; leave out what begins with ? or #"
+    if page := next((page for page in PAGES if parts.path.rstrip("/").endswith(page)), None):
+        return f"is a page of a server; leave out {page}"
+    return ""
+
+
+def shown(url: str) -> str:
+    """A URL as it may stand in an error: without what somebody put there to be let in."""
+    return re.sub(r"//[^/?#]*@", "//...@", re.split("[?#]", url)[0])
+
+
+def _is_host(name: str) -> bool:
+    return bool(name) and all(0 < len(label) <= LABEL for label in name.removesuffix(".").split("."))
 
 
 def base_url(location: str) -> str:
     """The API's root: /v1, where the user gave the server alone."""
     return location.rstrip("/") if urlsplit(location).path.strip("/") else f"{location.rstrip('/')}/v1"
-
-
-def api_key(keys: tuple[str, ...] = KEYS) -> str:
-    """The key that the environment holds; servers without one take any."""
-    return next((os.environ[key] for key in keys if os.environ.get(key)), "none")
 
 
 def only_model(names: list[str], url: str) -> str:
@@ -109,26 +122,32 @@ def only_model(names: list[str], url: str) -> str:
     return names[0]
 
 
-def one_line(text: str) -> str:
-    """What a server said, short."""
-    return " ".join(text.split())[:300]
-
-
-def _client(url: str, keys: tuple[str, ...]) -> OpenAI:
-    import openai
-
-    timeout = openai.Timeout(READ_SECONDS, connect=CONNECT_SECONDS)
-    return openai.OpenAI(base_url=url, api_key=api_key(keys), max_retries=RETRIES, timeout=timeout)
-
-
 def _cards(client: OpenAI, url: str) -> dict[str, dict[str, Any]]:
     import openai
 
     with failures_of(url, RETRIES, ServerError):
         try:
-            return {str(card.id): card.model_dump() for card in client.models.list().data}
+            text = client.get("/models", cast_to=str)
         except openai.NotFoundError:
             return {}  # not every server has the page; one that is named may still be there
+    try:
+        return listed(json.loads(text))
+    except (ValueError, RecursionError) as error:
+        raise ServerError(f"{url} answered what is no list of models: {one_line(text)!r}") from error
+
+
+def listed(answer: Any) -> dict[str, dict[str, Any]]:
+    """The models of a server's list by their names. Raises `ValueError` where it is none."""
+    cards = answer.get("data") if isinstance(answer, Mapping) else answer
+    if not isinstance(cards, list):
+        raise ValueError("there is neither a list nor one under `data`")
+    named = [card for card in cards if isinstance(card, dict) and is_name(card.get("id"))]
+    return {str(card["id"]): card for card in named}
+
+
+def is_name(value: Any) -> bool:
+    """Whether a model may be called so."""
+    return isinstance(value, str | int) and bool(str(value).strip()) and str(value).isprintable()
 
 
 @contextmanager
@@ -139,7 +158,9 @@ def failures_of(url: str, retries: int, kind: type[EngineError]) -> Iterator[Non
     try:
         yield
     except openai.APIStatusError as error:
-        raise kind(f"{url} answered {error.status_code}: {one_line(error.message)}") from error
+        raise kind(f"{url} {refused(error)}") from error
+    except UnreadableAnswer as error:
+        raise kind(f"{url} {error}") from error
     except openai.APIConnectionError as error:
         cause = one_line(str(error.__cause__ or error))
         raise kind(f"no answer from {url} after {retries + 1} tries: {cause}") from error
@@ -154,17 +175,20 @@ def _more(client: OpenAI, url: str, path: str) -> Any:
     try:
         text = client.with_options(max_retries=0).get(f"{url.removesuffix('/v1')}/{path}", cast_to=str)
         return json.loads(text)
-    except (openai.OpenAIError, ValueError):
+    except (openai.OpenAIError, UnreadableAnswer, ValueError, RecursionError):
         return None
 
 
 def _chosen(answer: Any, names: tuple[str, ...]) -> dict[str, str]:
     fields = answer if isinstance(answer, Mapping) else {}
-    return {name: _brief(str(fields[name])) for name in names if fields.get(name) not in (None, "")}
+    return {name: brief(str(fields[name])) for name in names if fields.get(name) not in (None, "")}
 
 
-def _brief(text: str) -> str:
-    return text if len(text) <= LONGEST else f"sha256 {hashlib.sha256(text.encode()).hexdigest()[:16]}"
+def brief(text: str) -> str:
+    """A fact as a run keeps it."""
+    if len(text) > LONGEST:
+        return f"sha256 {hashlib.sha256(text.encode(errors='replace')).hexdigest()[:16]}"
+    return without_keys(text.encode(errors="replace").decode())
 
 
 def _ollama_digest(answer: Any, name: str) -> str | None:

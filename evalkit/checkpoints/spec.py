@@ -147,9 +147,9 @@ class BestOf(Part):
 class Price(Part):
     """What a million tokens cost; it changes no samples."""
 
-    input: float = Field(ge=0, allow_inf_nan=False)
+    input: float = Field(ge=0, le=1e9, allow_inf_nan=False)
     """Of prompt tokens."""
-    output: float = Field(ge=0, allow_inf_nan=False)
+    output: float = Field(ge=0, le=1e9, allow_inf_nan=False)
     """Of completion tokens."""
     currency: str = Field("USD", pattern=r"^[A-Z]{3}$")
 

@@ -18,13 +18,14 @@ from evalkit.checkpoints.rendering import render, special_tokens_in, vocabulary_
 from evalkit.checkpoints.resolution import resolve
 from evalkit.errors import CheckpointError, InputError, MetricError, RecordsError, ServerError
 from evalkit.inference.engines.base import choose_engine, engine_class, fallback_note
+from evalkit.inference.engines.openai import OpenAIEngine
 from evalkit.inference.parameters import check_parameters
 from evalkit.metrics.embeddings.encoder import Encoder, find_encoder
 from evalkit.metrics.registry import Measure, parse
 from evalkit.plumbing.array_cache import key_of
 from evalkit.plumbing.progress import Listener
 from evalkit.plumbing.tokenizer import check
-from evalkit.records import Arm, Checkpoint, Completion, Prompt, Rendered, Sampling, Thinking
+from evalkit.records import CONCURRENCY, Arm, Checkpoint, Completion, Prompt, Rendered, Sampling, Thinking
 from evalkit.runs.manifest import ShardRow, find_manifest
 from evalkit.runs.shards import Call
 from evalkit.suite.fitting import fit
@@ -397,8 +398,15 @@ def _shards(arms: Sequence[Arm], loaded: dict[str, Loaded], blocks: int) -> list
 
 
 def fitting(source: Loaded, draws: int) -> int:
-    """How many prompts one call asks for so many draws of each."""
-    return max(1, engine_class(source.engine).shard_size // draws)
+    """How many prompts one call asks for so many draws of each.
+
+    To a server a prompt is one request. Where more of them may be in flight than by default, a call has so many; by
+    default calls are cut as they always were, since their seeds hang on what is asked together.
+    """
+    kind, serving = engine_class(source.engine), source.checkpoint.serving
+    at_once = serving.concurrency * max(1, len(serving.pool))
+    least = at_once if kind is OpenAIEngine and at_once > CONCURRENCY else 1
+    return max(least, kind.shard_size // draws)
 
 
 def make_call(

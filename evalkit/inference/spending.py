@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from evalkit.checkpoints.spec import Price
+from evalkit.inference.engines.decoding import GREEDY_BELOW
 from evalkit.inference.plan import Plan, Shard
 from evalkit.records import Usage
 from evalkit.runs.folder import Store
@@ -30,10 +31,15 @@ class _Taken:
     @property
     def untold(self) -> int:
         """How many of its completions no server said anything of."""
-        told = {one.prompt_id for one in self.call.usage}
-        return sum(
-            len(part.sample_indices) for part in self.parts for prompt in part.prompts if prompt.prompt_id not in told
-        )
+        told: dict[str, int] = defaultdict(int)
+        for usage in self.call.usage:
+            told[usage.prompt_id] += usage.draws
+        return sum(self._untold(part, told[prompt.prompt_id]) for part in self.parts for prompt in part.prompts)
+
+    def _untold(self, part: Shard, told: int) -> int:
+        """Of a prompt's draws in a part, where a server told of so many of all that the call asked for."""
+        asked = 1 if part.kept.temperature < GREEDY_BELOW else len(self.call.sample_indices)
+        return round(len(part.sample_indices) * max(0.0, 1 - told / asked))
 
     def shares(self) -> dict[str, float]:
         """Prompt -> which share of its draws the arm has."""

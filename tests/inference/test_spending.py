@@ -70,6 +70,19 @@ def test_a_request_counts_once_for_its_draws_and_once_for_a_resumed_run(server: 
     assert spent(tmp_path / "run")["run"] == once
 
 
+def test_draws_that_one_of_a_prompts_requests_did_not_count_are_named(server: Server, tmp_path: Path) -> None:
+    """One choice an answer, and every second answer is counted."""
+    seen: list[int] = []
+
+    def counted_at_times(request: dict[str, Any]) -> tuple[int, Any]:
+        seen.append(request["n"])
+        return 200, choices(1) | (USAGE if len(seen) % 2 else {})
+
+    server.answer = counted_at_times
+    run(asking(server.url, n=4, prompts=1), tmp_path / "run")
+    assert spent(tmp_path / "run") == {"run": took(2, 20, 12), "completions": took(2, 20, 12), "untold": 2}
+
+
 def test_prices_change_no_samples(server: Server, tmp_path: Path) -> None:
     counts(server)
     run(asking(server.url, price=PRICE), tmp_path / "run")

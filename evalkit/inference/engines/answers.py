@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from evalkit.checkpoints.servers import one_line
+from evalkit.checkpoints.clients import one_line
 from evalkit.errors import EngineError
 from evalkit.records import FinishReason
 
 REASONS: Mapping[str, FinishReason] = {"length": "length", "content_filter": "withheld"}
 """`finish_reason` -> how a completion ended, where it did not end by itself."""
 IDS = range(2**31)
-"""What a token id may be."""
+"""What a token id may be, and a number of tokens."""
+ROUNDING = 1e-3
+"""By how much a log-prob may be above 0."""
 
 
 class BadAnswer(EngineError):  # noqa: N818 (it is the answer that is bad)
@@ -53,7 +56,7 @@ def read_usage(body: Mapping[str, Any]) -> tuple[int, int] | None:
     usage = body.get("usage")
     if not isinstance(usage, Mapping):
         return None
-    prompt, completion = _count(usage.get("prompt_tokens")), _count(usage.get("completion_tokens"))
+    prompt, completion = count_of(usage.get("prompt_tokens")), count_of(usage.get("completion_tokens"))
     return None if prompt is None or completion is None else (prompt, completion)
 
 
@@ -72,7 +75,7 @@ def read_choices(body: Mapping[str, Any], chats: bool) -> list[Choice]:
 def _reasoning_tokens(body: Mapping[str, Any]) -> int | None:
     usage = body.get("usage")
     details = usage.get("completion_tokens_details") if isinstance(usage, Mapping) else None
-    return _count(details.get("reasoning_tokens")) if isinstance(details, Mapping) else None
+    return count_of(details.get("reasoning_tokens")) if isinstance(details, Mapping) else None
 
 
 def _choice(given: Any, chats: bool) -> Choice | None:
@@ -98,7 +101,7 @@ def _thinking(message: Mapping[str, Any]) -> str | None:
 
 def _token_ids(given: Any) -> tuple[int, ...]:
     ids = given if isinstance(given, list) else []
-    return tuple(ids) if all(isinstance(one, int) and one in IDS for one in ids) else ()
+    return tuple(ids) if all(type(one) is int and one in IDS for one in ids) else ()
 
 
 def _logprobs(given: Any) -> tuple[float, ...]:
@@ -108,10 +111,15 @@ def _logprobs(given: Any) -> tuple[float, ...]:
     tokens, numbers = given.get("content"), given.get("token_logprobs")
     if isinstance(tokens, list):
         numbers = [token.get("logprob") for token in tokens if isinstance(token, Mapping)]
-    if not isinstance(numbers, list) or not all(isinstance(one, int | float) for one in numbers):
+    if not isinstance(numbers, list) or not all(_is_logprob(one) for one in numbers):
         return ()
     return tuple(map(float, numbers))
 
 
-def _count(value: Any) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+def _is_logprob(value: Any) -> bool:
+    return type(value) in (int, float) and -IDS.stop < value <= ROUNDING and not math.isnan(value)
+
+
+def count_of(value: Any) -> int | None:
+    """A number of tokens as a server tells it; None where it is none."""
+    return value if type(value) is int and value in IDS else None

@@ -120,7 +120,7 @@ class Ledger:
         for line in self._lines(self.results(batch)):
             try:
                 row = json.loads(line)
-            except ValueError:
+            except (ValueError, RecursionError):
                 row = None
             yield row if isinstance(row, dict) and isinstance(row.get("custom_id"), str) else None
 

@@ -9,12 +9,23 @@ does not know whether a batch was created looks for it in the server's list firs
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import quote
 
-from evalkit.checkpoints.servers import api_key, failures_of, one_line
+from evalkit.checkpoints.clients import (
+    SECRET_KEY,
+    UnreadableAnswer,
+    answers_of,
+    api_key,
+    one_line,
+    open_client,
+    without_keys,
+)
+from evalkit.checkpoints.servers import failures_of
 from evalkit.errors import EngineError
+from evalkit.inference.engines.answers import BadAnswer, count_of, read_body
 from evalkit.inference.engines.batch_ledger import KEPT, Batch, Ledger
 from evalkit.plumbing.files import write_file
 
@@ -22,8 +33,14 @@ if TYPE_CHECKING:
     from openai import OpenAI
 
 RETRIES = 6
-CONNECT_SECONDS = 10.0
 READ_SECONDS = 600.0
+"""For a piece of an answer."""
+ANSWER_SECONDS = 3600.0
+"""For all of one."""
+MOST_TOKENS = 2**22
+"""So many may be in a file of results."""
+PAGE, MOST_PAGES = 100, 100
+"""Batches on a page of a server's list, and pages that are read of it."""
 WINDOW = "24h"
 """Within which a server is to answer a batch: the one that OpenAI takes."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 8.0
@@ -34,6 +51,7 @@ DAY = 86_400.0
 """By how much clocks may differ."""
 ENDED = ("completed", "failed", "expired", "cancelled")
 """What a batch may end as; of all but `failed` there may be results."""
+OPEN = ("validating", "in_progress", "finalizing", "cancelling")
 GONE = "gone"
 """A batch, or its results, that the server does not know any more."""
 _Result = TypeVar("_Result")
@@ -53,17 +71,19 @@ class State:
     def is_over(self) -> bool:
         return self.status in (*ENDED, GONE)
 
+    @property
+    def is_known(self) -> bool:
+        """Whether the interface has a batch in such a state."""
+        return self.is_over or self.status in OPEN
+
 
 class BatchServer:
     """The batches that a run has at one server."""
 
     def __init__(self, url: str, ledger: Ledger) -> None:
-        import openai
-
         self._url = url
         self._ledger = ledger
-        timeout = openai.Timeout(READ_SECONDS, connect=CONNECT_SECONDS)
-        self._client = openai.OpenAI(base_url=url, api_key=api_key(), max_retries=RETRIES, timeout=timeout)
+        self._client = open_client(url, api_key(), READ_SECONDS, RETRIES, ANSWER_SECONDS)
 
     def close(self) -> None:
         self._client.close()
@@ -88,34 +108,47 @@ class BatchServer:
         import openai
 
         try:
-            told = self._asked(lambda client: client.batches.retrieve(str(batch.id)))
+            told = self._asked(lambda client: self._read(client.get(_path(batch), cast_to=str)))
         except openai.NotFoundError:
             return State(GONE, 0, "the server does not know it any more")
-        counts = told.request_counts
-        errors = (told.errors.data if told.errors else None) or []
-        why = "; ".join(one_line(str(error.message or error.code)) for error in errors[:3])
-        return State(told.status, (counts.completed + counts.failed) if counts else 0, why)
+        status, counts, errors = told.get("status"), _mapping(told.get("request_counts")), _mapping(told.get("errors"))
+        if not isinstance(status, str):
+            raise EngineError(f"{self._url} tells no status of batch {batch.id}")
+        done = sum(count_of(counts.get(name)) or 0 for name in ("completed", "failed"))
+        said = errors.get("data")
+        whys = [_mapping(one) for one in said[:3]] if isinstance(said, list) else []
+        why = "; ".join(one_line(str(one.get("message") or one.get("code"))) for one in whys)
+        return State(one_line(status), min(done, batch.requests), why)
 
     def fetch(self, batch: Batch) -> bool:
         """Bring the results of a batch that is over into the folder; whether the server still had them."""
         import openai
 
         try:
-            told = self._asked(lambda client: client.batches.retrieve(str(batch.id)))
-            files = [name for name in (told.output_file_id, told.error_file_id) if name]
-            content = b"\n".join(self._content(name) for name in files)
+            told = self._asked(lambda client: self._read(client.get(_path(batch), cast_to=str)))
+            files = [told.get(name) for name in ("output_file_id", "error_file_id")]
+            content = b"\n".join(self._content(str(name)) for name in files if name)
         except openai.NotFoundError:
             content, found = b"", False
         else:
             found = True
-        write_file(self._ledger.results(batch), content, KEPT)
+        kept = without_keys(content.decode(errors="surrogateescape"), SECRET_KEY).encode(errors="surrogateescape")
+        write_file(self._ledger.results(batch), kept, KEPT)
         return found
 
     def _upload(self, batch: Batch) -> str:
         path = self._ledger.requests(batch)
         content = path.read_bytes()
         name = f"evalkit-{self._ledger.run}-{batch.number}.jsonl"
-        return self._known(lambda client: str(client.files.create(file=(name, content), purpose="batch").id))
+
+        def upload(client: OpenAI) -> Mapping[str, Any]:
+            made = client.files.with_raw_response.create(file=(name, content), purpose="batch")
+            return self._read(made.http_response.content)
+
+        made = self._known(upload)
+        if not _id(made):
+            raise EngineError(f"{self._url} took a file of requests and tells no id of it; {KEPT}")
+        return _id(made)
 
     def _create(self, batch: Batch) -> str:
         """Create it, once: where no answer comes, the server's list tells whether it was."""
@@ -136,28 +169,43 @@ class BatchServer:
         import openai
 
         def create(client: OpenAI) -> tuple[str | None, str]:
-            once = client.with_options(max_retries=0)
-            marks = self._marks(batch)
+            body = {
+                "input_file_id": batch.file,
+                "endpoint": batch.endpoint,
+                "completion_window": WINDOW,
+                "metadata": self._marks(batch),
+            }
             try:
-                made = once.batches.create(
-                    input_file_id=batch.file, endpoint=batch.endpoint, completion_window=WINDOW, metadata=marks
-                )
+                made = read_body(client.with_options(max_retries=0).post("/batches", body=body, cast_to=str).encode())
             except (openai.APIConnectionError, openai.InternalServerError, openai.RateLimitError) as error:
                 return None, one_line(error.message)
-            return str(made.id), ""
+            except (BadAnswer, UnreadableAnswer) as error:
+                return self._taken(batch, str(error)), ""
+            return _id(made) or self._taken(batch, "answered without an id"), ""
 
         return self._known(create)
+
+    def _taken(self, batch: Batch, answer: str) -> str:
+        """Id of a batch that the server has taken without telling. Raises `EngineError`: it must not be asked twice."""
+        if found := self._find(batch):
+            return found
+        raise EngineError(
+            f"{self._url} {answer} when a batch of {self._ledger.requests(batch)} was created, and lists none; look "
+            "for it there before the same command is given again"
+        )
 
     def _find(self, batch: Batch) -> str | None:
         """Id of the batch in the server's list, if it is there."""
         marks = self._marks(batch)
 
         def look(client: OpenAI) -> str | None:
-            for one in client.batches.list(limit=100):
-                if one.created_at < self._ledger.began - DAY:
+            for one in self._listed(client):
+                created = one.get("created_at")
+                if isinstance(created, int | float) and created < self._ledger.began - DAY:
                     return None
-                if one.metadata and all(one.metadata.get(name) == value for name, value in marks.items()):
-                    return str(one.id)
+                told = _mapping(one.get("metadata"))
+                if _id(one) and all(told.get(name) == value for name, value in marks.items()):
+                    return _id(one)
             return None
 
         import openai
@@ -174,8 +222,30 @@ class BatchServer:
     def _marks(self, batch: Batch) -> dict[str, str]:
         return {"evalkit_run": self._ledger.run, "evalkit_batch": batch.number}
 
+    def _listed(self, client: OpenAI) -> Iterator[Mapping[str, Any]]:
+        """The batches that the server lists, as far as anybody reads. Raises `EngineError`."""
+        place = first = f"/batches?limit={PAGE}"
+        for _ in range(MOST_PAGES):
+            told = self._read(client.get(place, cast_to=str))
+            data = told.get("data")
+            rows = [_mapping(one) for one in data] if isinstance(data, list) else []
+            yield from rows
+            if not rows or not told.get("has_more") or not _id(rows[-1]):
+                return
+            place = f"{first}&after={quote(_id(rows[-1]), safe='')}"
+
     def _content(self, name: str) -> bytes:
-        return self._asked(lambda client: bytes(client.files.content(name).content))
+        """A file; some servers keep those elsewhere."""
+        elsewhere = open_client(self._url, api_key(), READ_SECONDS, RETRIES, ANSWER_SECONDS, follows=True)
+        with elsewhere, answers_of(MOST_TOKENS):
+            return self._asked(lambda _: bytes(elsewhere.files.content(name).content))
+
+    def _read(self, content: str | bytes) -> Mapping[str, Any]:
+        """The object that an answer is. Raises `EngineError`."""
+        try:
+            return read_body(content.encode() if isinstance(content, str) else content)
+        except BadAnswer as error:
+            raise EngineError(f"{self._url} {error}") from None
 
     def _known(self, work: Callable[[OpenAI], _Result]) -> _Result:
         """Ask the server of what every batch interface has."""
@@ -198,3 +268,17 @@ class BatchServer:
             except openai.NotFoundError as error:
                 missing = error
         raise missing
+
+
+def _path(batch: Batch) -> str:
+    return f"/batches/{quote(str(batch.id), safe='')}"
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _id(made: Mapping[str, Any]) -> str:
+    """What a server calls what it made; empty where it does not tell."""
+    told = made.get("id")
+    return str(told) if isinstance(told, str | int) and not isinstance(told, bool) else ""

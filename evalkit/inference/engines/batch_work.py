@@ -6,16 +6,19 @@ for. That is all that a result says of itself, and enough to know where it belon
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
-from evalkit.checkpoints.servers import one_line
+from evalkit.checkpoints.clients import one_line
 from evalkit.inference.engines.decoding import GREEDY_BELOW
 from evalkit.inference.engines.dispatch import TRIED_AGAIN
 from evalkit.plumbing.prose import counted
 from evalkit.records import Completion, Rendered, Sampling, Usage
+
+_PLACE = re.compile(r"[0-9]{1,9}")
 
 
 class Call(Protocol):
@@ -105,7 +108,7 @@ class Work:
         """The request of a name that a call which is still open may have given."""
         key, _, rest = name.partition(".")
         index, _, start = rest.partition(".")
-        if key not in self._calls or not (index.isdecimal() and start.isdecimal()):
+        if key not in self._calls or not (_PLACE.fullmatch(index) and _PLACE.fullmatch(start)):
             return None
         request = Request(self._calls[key][1], int(index), int(start))
         return request if request.index < len(request.call.prompts) and request.n > 0 else None

@@ -18,7 +18,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-from evalkit.checkpoints.servers import api_key, one_line
+from evalkit.checkpoints.clients import UnreadableAnswer, answers_of, api_key, one_line, open_async_client, refused
 from evalkit.errors import EngineError
 from evalkit.inference.engines.answers import BadAnswer
 from evalkit.inference.engines.clock import Clock
@@ -36,7 +36,6 @@ BAD_ANSWERS = 3
 """So many answers that are none, and a request is given up."""
 AWAY_SECONDS = 30.0
 """For which a server of a pool that failed is left out."""
-CONNECT_SECONDS = 10.0
 TRIED_AGAIN = (408, 409, 429)
 """And all from 500 on."""
 SPENT = "insufficient_quota"
@@ -54,7 +53,7 @@ class Refusal(EngineError):  # noqa: N818 (what the server does)
     """A server does not do what it was asked, and will not when asked again."""
 
     def __init__(self, url: str, status: int, message: str) -> None:
-        super().__init__(f"{url} answered {status}: {message}")
+        super().__init__(f"{url} {message}")
         self.status = status
         self.message = message
 
@@ -159,11 +158,8 @@ class Dispatch:
         self._places = asyncio.Semaphore(sum(server.concurrency for server in servers))
 
     async def __aenter__(self) -> Self:
-        import openai
-
-        timeout = openai.Timeout(self._timeout, connect=CONNECT_SECONDS)
         for server in self._servers:
-            client = openai.AsyncOpenAI(base_url=server.url, api_key=api_key(), max_retries=0, timeout=timeout)
+            client = open_async_client(server.url, api_key(), self._timeout, retries=0)
             self._clients[server.url] = await self._stack.enter_async_context(client)
         return self
 
@@ -227,9 +223,12 @@ class Dispatch:
                 if not server.is_met:
                     await self._meet(server.url, client)
                     server.is_met = True
-                headers, content = await request(client)
+                with answers_of(tokens):
+                    headers, content = await request(client)
             server.hear(headers, number, self._clock.now())
             result = read(content)
+        except UnreadableAnswer as error:
+            raise BadAnswer(str(error)) from error
         except openai.APIStatusError as error:
             server.hear(error.response.headers, number, self._clock.now())
             raise _failure(server.url, error) from error
@@ -284,8 +283,7 @@ async def _nothing(client: AsyncOpenAI) -> Reply:
 def _failure(url: str, error: Any) -> _Failure | Refusal:
     """What a status says: a try that came to nothing, or a `Refusal`."""
     status, headers = error.status_code, error.response.headers
-    message = one_line(error.message)
     again = status in TRIED_AGAIN or status >= 500
     if error.code == SPENT or not {"true": True, "false": False}.get(headers.get("x-should-retry", ""), again):
-        return Refusal(url, status, message)
-    return _Failure(f"{url} answered {status}: {message}", asked_wait(headers), is_refusal=status == 429)
+        return Refusal(url, status, refused(error))
+    return _Failure(f"{url} {refused(error)}", asked_wait(headers), is_refusal=status == 429)

@@ -6,6 +6,7 @@ defaults cut its distribution.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
@@ -95,7 +96,7 @@ def refusals(model: str, sampling: Sampling, facts: Mapping[str, str]) -> list[s
 
     `facts`: the model's card, as far as it is known.
     """
-    hottest = min(HOTTEST, float(facts.get("maxTemperature", HOTTEST)))
+    hottest = _hottest(facts)
     reasons = out_of_range("temperature", sampling.temperature, 0, hottest, f"{TITLE}'s {model}")
     reasons += unknown(sampling, ("min_p", "repetition_penalty"), TITLE)
     if len(sampling.stop) > MOST_STOPS:
@@ -111,3 +112,11 @@ def refusals(model: str, sampling: Sampling, facts: Mapping[str, str]) -> list[s
     if most.isdecimal() and sampling.max_tokens > int(most):
         reasons.append(f"max_tokens is {sampling.max_tokens}; {model} writes {most} at most")
     return reasons
+
+
+def _hottest(facts: Mapping[str, str]) -> float:
+    """The highest temperature: what the card allows, where it is a number."""
+    with contextlib.suppress(ValueError):
+        told = float(facts.get("maxTemperature", HOTTEST))
+        return min(HOTTEST, told) if told > 0 else HOTTEST
+    return HOTTEST

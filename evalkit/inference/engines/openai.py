@@ -22,8 +22,9 @@ import logging
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from evalkit.checkpoints.clients import SECRET_KEY, one_line, without_keys
 from evalkit.checkpoints.pools import differing, pool_facts
-from evalkit.checkpoints.servers import base_url, card_facts, only_model
+from evalkit.checkpoints.servers import base_url, card_facts, listed, only_model
 from evalkit.errors import EngineError
 from evalkit.inference.engines.answers import BadAnswer, Choice, read_body, read_choices, read_usage
 from evalkit.inference.engines.base import LETTERS_OF_TOKEN, Pair, Progress
@@ -72,6 +73,7 @@ class OpenAIEngine:
         self._served = dict(checkpoint.served)
         self._servers = [Server(base_url(url), serving.concurrency) for url in (serving.pool or (checkpoint.location,))]
         self._left_out: set[str] = set()
+        self._answered_as: set[str] = set()
         self._model = checkpoint.model
         self._is_vllm = False
         self.meter: Callable[[Usage], None] = unmetered
@@ -157,6 +159,7 @@ class OpenAIEngine:
 
         def read(content: bytes) -> list[Choice]:
             body = read_body(content)
+            self._hear_name(body.get("model"))
             choices: list[Choice] = []
             try:
                 choices = read_choices(body, bool(prompt.messages))[:n]
@@ -231,6 +234,15 @@ class OpenAIEngine:
 
         return await dispatch.send(request, lambda content: _scores(content, tokens, len(prompt)), len(tokens) + 1)
 
+    def _hear_name(self, told: Any) -> None:
+        """Warn where answers name another model than those before: an alias may be turned to one at any time."""
+        name = one_line(told) if isinstance(told, str) else ""
+        if name and name not in self._answered_as:
+            if self._answered_as:
+                before = ", ".join(sorted(self._answered_as))
+                _log.warning("%s answered as %s and now as %s: these are samples of both", self._url, before, name)
+            self._answered_as.add(name)
+
     def _leave_out(self, what: str, why: str) -> None:
         if what not in self._left_out:
             self._left_out.add(what)
@@ -264,11 +276,13 @@ async def _cards(client: AsyncOpenAI) -> list[Mapping[str, Any]]:
     import openai
 
     try:
-        body = read_body((await client.get("/models", cast_to=str)).encode())
+        text = await client.get("/models", cast_to=str)
     except openai.NotFoundError:
         return []
-    cards = body.get("data")
-    return [card for card in cards if isinstance(card, Mapping)] if isinstance(cards, list) else []
+    try:
+        return list(listed(json.loads(text)).values())
+    except (ValueError, RecursionError):
+        raise BadAnswer(f"answered what is no list of models: {one_line(text)!r}") from None
 
 
 async def _is_on_cpu(client: AsyncOpenAI, url: str) -> bool:
@@ -297,11 +311,11 @@ def completion_of(prompt: Rendered, sample_index: int, choice: Choice) -> Comple
     return Completion(
         prompt_id=prompt.prompt_id,
         sample_index=sample_index,
-        text=choice.text,
+        text=without_keys(choice.text, SECRET_KEY),
         token_ids=choice.token_ids,
         logprobs=choice.logprobs,
         finish_reason=choice.finish_reason,
-        thinking=choice.thinking,
+        thinking=choice.thinking and without_keys(choice.thinking, SECRET_KEY),
         thinking_tokens=choice.thinking_tokens,
     )
 

@@ -121,10 +121,15 @@ class OpenAIBatchEngine(OpenAIEngine):
         """Wait until all batches are over; what they brought is then in the folder and in `work`."""
         waiting = self._open(work, ledger)
         came, over, shown = Came(), 0, 0
+        strange: set[str] = set()
         pause, growth, longest = WAITS
         tell.stage(f"batches of {self._checkpoint.name}", sum(batch.requests for batch in waiting))
         while waiting:
             states = [(batch, self._state(batch, server)) for batch in waiting]
+            for batch, state in states:
+                if not state.is_known and state.status not in strange:
+                    strange.add(state.status)
+                    tell.note(f"{self._url} says that batch {batch.id} is {state.status!r}, and it is waited for")
             for batch, state in states:
                 if state.is_over:
                     self._fetch(batch, state, work, ledger, server, came)

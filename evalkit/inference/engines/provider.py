@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from evalkit.checkpoints.providers import PROVIDERS, own_headers
 from evalkit.errors import EngineError
-from evalkit.inference.engines.answers import BadAnswer, Choice, read_body
+from evalkit.inference.engines.answers import BadAnswer, Choice, count_of, read_body
 from evalkit.inference.engines.base import LETTERS_OF_TOKEN, Pair, Progress
 from evalkit.inference.engines.clock import Clock
 from evalkit.inference.engines.decoding import GREEDY_BELOW
@@ -101,9 +101,9 @@ class ProviderEngine:
 
         def read(content: bytes) -> Choice:
             body = read_body(content)
-            tokens = self._usage(body)
-            if all(isinstance(count, int) and count >= 0 for count in tokens):  # it is paid for, whatever it is
-                self.meter(Usage(prompt.prompt_id, 1, *tokens))
+            asked, written = map(count_of, self._usage(body))
+            if asked is not None and written is not None:  # it is paid for, whatever it is
+                self.meter(Usage(prompt.prompt_id, 1, asked, written))
             return self._choice(body)
 
         letters = sum(len(text) for _, text in prompt.messages)

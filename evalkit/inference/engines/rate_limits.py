@@ -17,12 +17,16 @@ from collections.abc import Mapping
 LONGEST_WAIT = 600.0
 """Seconds. Who asks for more is not waited for; what is told to be used up for longer is asked all the same."""
 UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9}
+LONGEST_TEXT = 40
+"""Characters of a duration; beyond them it is none that anybody could wait for."""
 _STEP = re.compile(r"(\d+(?:\.\d*)?)(h|ms|m|s|us|µs|ns)")
 
 
 def read_duration(text: str) -> float | None:
     """Seconds, written as 6m0s, 12ms or 20; None for anything else."""
     text = text.strip().lower()
+    if len(text) > LONGEST_TEXT:
+        return None
     with contextlib.suppress(ValueError):
         seconds = float(text)
         return seconds if math.isfinite(seconds) and seconds >= 0 else None

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import json
 import os
 import re
 import warnings
@@ -23,7 +24,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from evalkit.checkpoints.servers import Served, api_key, identify, one_line, url_fault
+from evalkit.checkpoints.clients import UnreadableAnswer, api_key, one_line, open_async_client, refused
+from evalkit.checkpoints.servers import Served, base_url, identify, shown, url_fault
 from evalkit.errors import EngineError, MetricError, ServerError
 from evalkit.metrics.declaration import metric
 from evalkit.plumbing.array_cache import key_of, recall, remember
@@ -37,7 +39,6 @@ KEYS = ("EVALKIT_JUDGE_KEY",)
 CONCURRENT_REQUESTS = 8
 RETRIES = 6
 """After 429, 5xx and lost connections, with growing waits (the openai package's)."""
-CONNECT_SECONDS = 10.0
 READ_SECONDS = 120.0
 UNREADABLE_SHARE = 0.1
 """Of a prompt's pairs, above which its value is undefined: the rest would mislead."""
@@ -61,8 +62,8 @@ def _server() -> str:
             "(http://host:port/v1), and EVALKIT_JUDGE_KEY to its key if it wants one"
         )
     if fault := url_fault(url):
-        raise MetricError(f"metric judge: EVALKIT_JUDGE_URL {url!r} {fault}")
-    return url.rstrip("/")
+        raise MetricError(f"metric judge: EVALKIT_JUDGE_URL {shown(url)!r} {fault}")
+    return base_url(url)
 
 
 def _identity(*, model: str, pairs: int) -> Mapping[str, str]:
@@ -170,10 +171,7 @@ def _ask(model: str, questions: Sequence[Question]) -> list[float]:
     url = _server()
 
     async def ask_all() -> list[float]:
-        timeout = openai.Timeout(READ_SECONDS, connect=CONNECT_SECONDS)
-        async with openai.AsyncOpenAI(
-            base_url=url, api_key=api_key(KEYS), max_retries=RETRIES, timeout=timeout
-        ) as client:
+        async with open_async_client(url, api_key(KEYS), READ_SECONDS, RETRIES, READ_SECONDS) as client:
             connections = asyncio.Semaphore(CONCURRENT_REQUESTS)
             async with asyncio.TaskGroup() as group:
                 tasks = [group.create_task(_ask_one(client, connections, model, question)) for question in questions]
@@ -183,17 +181,28 @@ def _ask(model: str, questions: Sequence[Question]) -> list[float]:
         return run_to_end(ask_all())
     except* openai.APIStatusError as errors:
         error: Any = errors.exceptions[0]
-        raise EngineError(f"the judge at {url} answered {error.status_code}: {one_line(error.message)}") from None
+        raise EngineError(f"the judge at {url} {refused(error)}") from None
     except* openai.APIConnectionError as errors:
         cause = errors.exceptions[0]
         raise EngineError(
             f"no answer from the judge at {url} after {RETRIES + 1} tries: {one_line(str(cause.__cause__ or cause))}"
         ) from None
+    except* UnreadableAnswer as errors:
+        raise EngineError(f"the judge at {url} {errors.exceptions[0]}") from None
 
 
 async def _ask_one(client: AsyncOpenAI, connections: asyncio.Semaphore, model: str, question: Question) -> float:
     async with connections:
-        reply = await client.chat.completions.create(
+        reply = await client.chat.completions.with_raw_response.create(
             model=model, messages=messages(question), temperature=0, max_tokens=MAX_TOKENS
         )
-    return read_verdict(reply.choices[0].message.content if reply.choices else None)
+    return read_verdict(_said(reply.http_response.content))
+
+
+def _said(content: bytes) -> str | None:
+    """What the judge answered; None where that is no answer."""
+    try:
+        text = json.loads(content)["choices"][0]["message"]["content"]
+    except (ValueError, RecursionError, LookupError, TypeError):
+        return None
+    return text if isinstance(text, str) else None
