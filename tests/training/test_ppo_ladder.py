@@ -372,7 +372,8 @@ def test_adapters_are_trained_beside_the_reference_and_merged_when_saved(
     state = read_state(tmp_path / "run" / "out" / "beta-0.5.work" / "state.safetensors")
     assert state is not None
     assert all("lora_" in name for name in state[0] if name.startswith("policy/"))
-    assert not list(folder.glob("adapter*"))
+    assert not list(folder.glob("adapter_*")), "the checkpoint itself is whole weights"
+    assert (folder / "adapter" / "adapter_config.json").is_file()
     AutoModelForCausalLM.from_pretrained(folder)
 
 
