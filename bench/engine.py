@@ -15,10 +15,11 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from evalkit.checkpoints.checkpoint import Checkpoint
 from evalkit.checkpoints.folder import context_length, locate
 from evalkit.inference.engines.base import open_engine
 from evalkit.inference.engines.vllm import VllmEngine
-from evalkit.records import Checkpoint, Rendered, Sampling
+from evalkit.records import Rendered, Sampling
 
 TARGET = 1.15
 

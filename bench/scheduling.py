@@ -16,10 +16,11 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from evalkit.checkpoints.checkpoint import Checkpoint
 from evalkit.inference.workers.calls import Call, Load
 from evalkit.inference.workers.crew import make_calls
 from evalkit.plumbing.progress import Quiet
-from evalkit.records import Checkpoint, Completion
+from evalkit.records import Completion
 from evalkit.runs.folder import Store, open_store
 
 COMPLETIONS, TOKENS = 1024, 48

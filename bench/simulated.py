@@ -20,9 +20,10 @@ from unittest import mock
 
 import numpy as np
 
+from evalkit.checkpoints.checkpoint import Adapter, Checkpoint
 from evalkit.inference.engines import base
 from evalkit.inference.engines.base import Pair, Progress
-from evalkit.records import Adapter, Checkpoint, Completion, Rendered, Sampling
+from evalkit.records import Completion, Rendered, Sampling
 
 ORDERS = "EVALKIT_SIMULATED_ENGINE"
 """Environment variable that names the file of orders."""

@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from evalkit.checkpoints.checkpoint import Checkpoint
 from evalkit.inference.engines.transformers import TransformersEngine
 from evalkit.inference.workers import places
-from evalkit.records import Checkpoint
 
 PIECES = ["<unk>", "<s>", "</s>", "Prompt", ":", "\n", "Answer", " where", "10", "1", "0", " 1", " New", " York", " City",
           " new", " york", "New", ".", "ly", " Rome", " rome", " ROME", "Rome"]  # fmt: skip

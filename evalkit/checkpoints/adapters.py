@@ -12,12 +12,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from evalkit.checkpoints.checkpoint import Adapter, Checkpoint
 from evalkit.checkpoints.folder import check, fingerprint, is_url, locate, read_json_object
 from evalkit.checkpoints.folder import file_hash as hash_of
 from evalkit.checkpoints.spec import CheckpointSpec
 from evalkit.errors import CheckpointError
 from evalkit.plumbing.prose import listed
-from evalkit.records import Adapter, Checkpoint
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 MERGE = "merge it into its base (peft: merge_and_unload), and give the merged folder"

@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from evalkit.checkpoints.checkpoint import Checkpoint
 from evalkit.checkpoints.folder import read_config
-from evalkit.records import Checkpoint
 
 _SAFETENSORS_DTYPES = {"F32": "float32", "BF16": "bfloat16", "F16": "float16"}
 

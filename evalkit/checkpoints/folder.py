@@ -15,11 +15,11 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, cast
 
+from evalkit.checkpoints.checkpoint import Checkpoint
 from evalkit.checkpoints.servers import Served, shown, url_fault
 from evalkit.checkpoints.spec import CheckpointSpec
 from evalkit.errors import CheckpointError
 from evalkit.plumbing.files import cache_folder, write_atomically
-from evalkit.records import Checkpoint
 
 HUB_ID = re.compile(r"^[A-Za-z0-9][\w.-]*/[\w.-]+$")
 _HOST_AND_PORT = re.compile(r"^[\w.-]+:\d+(?:/|$)")

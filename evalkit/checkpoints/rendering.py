@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import Any, cast
 
 from evalkit.checkpoints.adapters import tokenizer_folder
+from evalkit.checkpoints.checkpoint import Checkpoint
 from evalkit.checkpoints.conversations import chat_turns, in_transcript, merged
 from evalkit.checkpoints.spec import CheckpointSpec, Frame
 from evalkit.errors import CheckpointError
 from evalkit.plumbing.files import cache_folder, write_atomically
-from evalkit.records import Checkpoint, Prompt, Rendered
+from evalkit.records import Prompt, Rendered
 
 INTO_USER = "; `system_into_user: true` on the checkpoint puts the system turn before the first user turn's text"
 

@@ -8,13 +8,13 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from evalkit.checkpoints.adapters import is_adapter, resolve_adapter
+from evalkit.checkpoints.checkpoint import Adapter, Checkpoint, Serving
 from evalkit.checkpoints.folder import _as_told, check, fingerprint, is_url, locate
 from evalkit.checkpoints.pools import identify_pool
 from evalkit.checkpoints.providers import identify_model, model_in, provider_of
 from evalkit.checkpoints.servers import Served, base_url, identify
 from evalkit.checkpoints.spec import CheckpointSpec
 from evalkit.errors import CheckpointError, ServerError
-from evalkit.records import Adapter, Checkpoint, Serving
 
 
 def resolve(name: str, spec: CheckpointSpec, remembered: Mapping[str, str] | None = None) -> Checkpoint:

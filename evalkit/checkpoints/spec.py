@@ -18,8 +18,9 @@ from pydantic import (
 )
 
 from evalkit.checkpoints.asking import AskedAs
+from evalkit.checkpoints.checkpoint import CONCURRENCY, TIMEOUT, EngineSettings
 from evalkit.plumbing.typed_yaml import Part
-from evalkit.records import CONCURRENCY, TIMEOUT, EngineSettings, Kind
+from evalkit.records import Kind
 
 NOT_FOR_TEMPLATES = (
     "add_generation_prompt", "chat_template", "continue_final_message", "conversation", "documents", "max_length",

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeGuard
 
-from evalkit.records import Checkpoint
+from evalkit.checkpoints.checkpoint import Checkpoint
 
 Value = float | int | None
 Row = dict[str, Value]

@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from evalkit import __version__
+from evalkit.checkpoints.checkpoint import Adapter
 from evalkit.errors import InputError
 from evalkit.inference.plan import Loaded, Plan, prompt_key, sampling_of
 from evalkit.plumbing.array_cache import key_of
-from evalkit.records import Adapter, Arm, Rendered
+from evalkit.records import Arm, Rendered
 from evalkit.runs.asked import version_of
 from evalkit.runs.folder import Store
 from evalkit.runs.growth import arm_names, check_folder, growth

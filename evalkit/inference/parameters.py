@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
+from evalkit.checkpoints.checkpoint import Checkpoint
 from evalkit.checkpoints.providers import Provider, model_in, provider_of
 from evalkit.errors import InputError
 from evalkit.inference.engines import anthropic, gemini
-from evalkit.records import Checkpoint, Sampling
+from evalkit.records import Sampling
 from evalkit.suite.schema import Suite
 
 Refusals = Callable[[str, Sampling, Mapping[str, str]], list[str]]

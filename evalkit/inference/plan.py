@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from evalkit.checkpoints.asking import as_asked, wording_id
+from evalkit.checkpoints.checkpoint import CONCURRENCY, Checkpoint
 from evalkit.checkpoints.folder import context_length
 from evalkit.checkpoints.rendering import render, special_tokens_in, vocabulary_hash
 from evalkit.checkpoints.resolution import resolve
@@ -25,7 +26,7 @@ from evalkit.metrics.registry import Measure, parse
 from evalkit.plumbing.array_cache import key_of
 from evalkit.plumbing.progress import Listener
 from evalkit.plumbing.tokenizer import check
-from evalkit.records import CONCURRENCY, Arm, Checkpoint, Completion, Prompt, Rendered, Sampling, Thinking
+from evalkit.records import Arm, Completion, Prompt, Rendered, Sampling, Thinking
 from evalkit.runs.manifest import ShardRow, find_manifest
 from evalkit.runs.shards import Call
 from evalkit.suite.fitting import fit

@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from evalkit.checkpoints.checkpoint import Checkpoint
 from evalkit.checkpoints.folder import locate
 from evalkit.checkpoints.spec import CheckpointSpec, Frame
 from evalkit.errors import CheckpointError
 from evalkit.metrics.registry import Measure, parse
-from evalkit.records import Checkpoint
 from evalkit.suite.schema import Longer, OpenVocabulary, Suite
 
 KNOWN_SHARE = 0.5

@@ -22,12 +22,13 @@ from transformers import (
 from transformers.utils import logging
 
 from evalkit.checkpoints.adapters import MERGE
+from evalkit.checkpoints.checkpoint import Checkpoint
 from evalkit.checkpoints.folder import check, context_length, locate, read_config
 from evalkit.checkpoints.rendering import render
 from evalkit.checkpoints.resolution import resolve
 from evalkit.checkpoints.spec import CheckpointSpec
 from evalkit.errors import CheckpointError, InputError
-from evalkit.records import Checkpoint, Prompt
+from evalkit.records import Prompt
 from evalkit.training.batch import Batch
 from evalkit.training.bradley_terry import draw_head
 from evalkit.training.config import Lora

@@ -12,9 +12,9 @@ from safetensors.torch import load_file, save_file
 
 from evalkit.checkpoints import CheckpointSpec, locate, resolve
 from evalkit.checkpoints.adapters import refused_by_vllm, tokenizer_folder, vllm_rank
+from evalkit.checkpoints.checkpoint import Checkpoint
 from evalkit.errors import CheckpointError, InputError
 from evalkit.inference.engines.base import choose_engine, fallback_note
-from evalkit.records import Checkpoint
 from evalkit.training.models import load_policy
 from tests.adapters import write_adapter
 

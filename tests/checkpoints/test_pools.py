@@ -10,11 +10,11 @@ import pytest
 from pydantic import ValidationError
 
 from evalkit.checkpoints import servers
+from evalkit.checkpoints.checkpoint import CONCURRENCY, TIMEOUT, Checkpoint, Serving
 from evalkit.checkpoints.resolution import resolve
 from evalkit.checkpoints.spec import CheckpointSpec
 from evalkit.errors import CheckpointError, ServerError
 from evalkit.inference.manifest import NOT_IDENTITY
-from evalkit.records import CONCURRENCY, TIMEOUT, Checkpoint, Serving
 from tests.inference.engines.test_openai import free_port
 from tests.served import Server, serving
 

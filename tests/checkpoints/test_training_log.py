@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from evalkit.analysis.figure_data import FigureData, read_figure_data, to_json
+from evalkit.checkpoints.checkpoint import Checkpoint
 from evalkit.checkpoints.training_log import NAME, POINTS, Training, read_training, trainings_of
-from evalkit.records import Checkpoint
 from evalkit.training.output.curves import Curves
 
 

@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from evalkit.analysis.comparison.cross_prompt import cross_prompt_values
 from evalkit.analysis.comparison.curves import trace
 from evalkit.analysis.sampled_arms import SampledArms
+from evalkit.checkpoints.checkpoint import Checkpoint
 from evalkit.errors import InputError, MetricError, RecordsError, SuiteError
 from evalkit.gate.sequential_run import run_until_decided
 from evalkit.inference.engines.base import by_load
@@ -22,7 +23,7 @@ from evalkit.inference.forecasting import forecast
 from evalkit.inference.plan import make_plan
 from evalkit.metrics.registry import parse
 from evalkit.plumbing.progress import Quiet
-from evalkit.records import Arm, Asking, Checkpoint, Completion, Group, Prompt, Sampling
+from evalkit.records import Arm, Asking, Completion, Group, Prompt, Sampling
 from evalkit.report.content.read import read_content
 from evalkit.report.page import build_report
 from evalkit.report.sections import asking as asking_card

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
+from evalkit.checkpoints.checkpoint import Checkpoint
 from evalkit.errors import InputError, StoreError
 from evalkit.gate.baselines import read_side
 from evalkit.gate.decide import decide
@@ -20,7 +21,6 @@ from evalkit.inference.plan import make_plan
 from evalkit.inference.settle import begin
 from evalkit.inference.workers import places
 from evalkit.plumbing.progress import Quiet
-from evalkit.records import Checkpoint
 from evalkit.report.content.read import read_content
 from evalkit.report.page import build_report
 from evalkit.run import run_suite

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from evalkit.checkpoints.checkpoint import Adapter
 from evalkit.errors import EngineError
-from evalkit.records import Adapter
 
 
 class Adapters:

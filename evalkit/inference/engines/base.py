@@ -15,21 +15,13 @@ from importlib.metadata import EntryPoint, entry_points
 from types import MappingProxyType
 from typing import Protocol, runtime_checkable
 
+from evalkit.checkpoints.checkpoint import Adapter, Checkpoint, EngineSettings
 from evalkit.checkpoints.providers import PROVIDERS, provider_of
 from evalkit.errors import InputError
 from evalkit.plumbing.child_process import Remote, open_child
 from evalkit.plumbing.did_you_mean import did_you_mean
 from evalkit.plumbing.prose import listed
-from evalkit.records import (
-    Adapter,
-    Checkpoint,
-    Completion,
-    EngineSettings,
-    NextTokenDistributions,
-    Rendered,
-    Sampling,
-    Usage,
-)
+from evalkit.records import Completion, NextTokenDistributions, Rendered, Sampling, Usage
 
 GROUP = "evalkit.engines"
 DISTRIBUTION_ENGINE = "transformers"

@@ -22,6 +22,7 @@ import logging
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from evalkit.checkpoints.checkpoint import Checkpoint
 from evalkit.checkpoints.clients import SECRET_KEY, one_line, without_keys
 from evalkit.checkpoints.pools import differing, pool_facts
 from evalkit.checkpoints.servers import base_url, card_facts, listed, only_model
@@ -32,7 +33,7 @@ from evalkit.inference.engines.clock import Clock
 from evalkit.inference.engines.decoding import GREEDY_BELOW
 from evalkit.inference.engines.dispatch import BAD_ANSWERS, Dispatch, Refusal, Reply, Server
 from evalkit.plumbing.coroutines import run_to_end
-from evalkit.records import NEUTRAL, Checkpoint, Completion, Rendered, Sampling, Usage
+from evalkit.records import NEUTRAL, Completion, Rendered, Sampling, Usage
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI

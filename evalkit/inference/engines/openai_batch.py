@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from evalkit.checkpoints.checkpoint import Checkpoint
 from evalkit.errors import EngineError
 from evalkit.inference.engines.answers import BadAnswer, read_choices, read_usage
 from evalkit.inference.engines.base import Progress
@@ -23,7 +24,7 @@ from evalkit.inference.engines.batch_work import Answer, Call, Came, Request, Wh
 from evalkit.inference.engines.openai import OPTIONAL, OpenAIEngine, completion_of, request_seeds
 from evalkit.plumbing.progress import Listener
 from evalkit.plumbing.prose import counted
-from evalkit.records import Checkpoint, Completion, Rendered, Sampling, Usage
+from evalkit.records import Completion, Rendered, Sampling, Usage
 
 MOST_REQUESTS = 50_000
 MOST_BYTES = 200_000_000

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
+from evalkit.checkpoints.checkpoint import Checkpoint
 from evalkit.checkpoints.providers import PROVIDERS, own_headers
 from evalkit.errors import EngineError
 from evalkit.inference.engines.answers import BadAnswer, Choice, count_of, read_body
@@ -15,7 +16,7 @@ from evalkit.inference.engines.decoding import GREEDY_BELOW
 from evalkit.inference.engines.dispatch import BAD_ANSWERS, Dispatch, Reply, Server
 from evalkit.inference.engines.openai import all_of, completion_of, request_seeds, unmetered
 from evalkit.plumbing.coroutines import run_to_end
-from evalkit.records import Checkpoint, Completion, Rendered, Sampling, Usage
+from evalkit.records import Completion, Rendered, Sampling, Usage
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI

@@ -14,6 +14,7 @@ from importlib.metadata import version as installed_version
 from typing import TYPE_CHECKING, Any
 
 from evalkit.checkpoints.adapters import own_ends
+from evalkit.checkpoints.checkpoint import Adapter, Checkpoint
 from evalkit.checkpoints.dtype import dtype_of
 from evalkit.inference.engines.adapters import Adapters
 from evalkit.inference.engines.base import Pair, Progress
@@ -27,7 +28,7 @@ from evalkit.inference.engines.decoding import (
 )
 from evalkit.inference.engines.teacher_forcing import BATCH_LOGITS, BATCH_TOKENS, TeacherForcing
 from evalkit.plumbing.log_space import less, total
-from evalkit.records import Adapter, Checkpoint, Completion, NextTokenDistributions, Rendered, Sampling
+from evalkit.records import Completion, NextTokenDistributions, Rendered, Sampling
 
 if TYPE_CHECKING:
     import torch

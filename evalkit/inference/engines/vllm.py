@@ -22,12 +22,13 @@ from pathlib import Path
 from typing import Any
 
 from evalkit.checkpoints.adapters import changed_modules, own_ends, refused_by_vllm, vllm_rank
+from evalkit.checkpoints.checkpoint import Adapter, Checkpoint, EngineSettings
 from evalkit.checkpoints.dtype import dtype_of
 from evalkit.checkpoints.folder import context_length
 from evalkit.errors import EngineError
 from evalkit.inference.engines.base import Pair, Progress
 from evalkit.inference.engines.decoding import GREEDY_BELOW, Decoder
-from evalkit.records import Adapter, Checkpoint, Completion, EngineSettings, FinishReason, Rendered, Sampling
+from evalkit.records import Completion, FinishReason, Rendered, Sampling
 
 SEQUENCES = 256
 """vLLM's own default of sequences in flight; the cache on a CPU is sized for that many."""

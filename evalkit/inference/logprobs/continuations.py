@@ -10,10 +10,11 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from typing import Any
 
+from evalkit.checkpoints.checkpoint import Checkpoint
 from evalkit.checkpoints.rendering import encode, load_tokenizer
 from evalkit.plumbing.array_cache import key_of
 from evalkit.plumbing.files import cache_folder, write_atomically
-from evalkit.records import Checkpoint, Rendered
+from evalkit.records import Rendered
 
 Tokens = tuple[int, ...]
 

@@ -16,13 +16,14 @@ from typing import Any
 
 import numpy as np
 
+from evalkit.checkpoints.checkpoint import Checkpoint
 from evalkit.checkpoints.folder import context_length
 from evalkit.inference.engines.base import Pair
 from evalkit.inference.logprobs.score import Answer, Prepared, Question, Scoring
 from evalkit.inference.plan import Loaded, Plan
 from evalkit.plumbing.arrays import Array
 from evalkit.plumbing.lazily import each
-from evalkit.records import Arm, Checkpoint, Group
+from evalkit.records import Arm, Group
 
 Groups = Mapping[str, Sequence[Group]]
 

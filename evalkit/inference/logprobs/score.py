@@ -16,6 +16,7 @@ from typing import Any, Literal, cast
 
 import numpy as np
 
+from evalkit.checkpoints.checkpoint import Checkpoint
 from evalkit.errors import EngineError
 from evalkit.inference.engines.base import (
     DISTRIBUTION_ENGINE,
@@ -34,7 +35,7 @@ from evalkit.plumbing.array_cache import key_of, recall, remember
 from evalkit.plumbing.arrays import Array
 from evalkit.plumbing.progress import Listener
 from evalkit.plumbing.prose import listed
-from evalkit.records import Checkpoint, Group, NextTokenDistributions
+from evalkit.records import Group, NextTokenDistributions
 
 Quantity = Literal["logprobs", "next_token_distributions", "prefix_logprobs"]
 """Log-prob of each completion; the `NextTokenDistributions` along it; log-prob that an answer begins with it, as whole

@@ -13,9 +13,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from evalkit.checkpoints.checkpoint import Checkpoint
 from evalkit.errors import EngineError, OutOfMemory
 from evalkit.inference.engines.base import Engine, Progress
-from evalkit.records import Checkpoint
 
 TRIES = 2
 """Of a call as it was planned, and of one that cannot be cut further."""

@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol
 
+from evalkit.checkpoints.checkpoint import Checkpoint
 from evalkit.errors import InputError, Interrupted
 from evalkit.inference.engines.base import Engine, open_engine
 from evalkit.inference.workers.calls import Load
-from evalkit.records import Checkpoint
 
 
 class Place(Protocol):

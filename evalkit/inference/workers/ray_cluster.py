@@ -16,13 +16,14 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from evalkit.checkpoints.checkpoint import Checkpoint
 from evalkit.errors import EngineError, EngineLost, EvalkitError, InputError, Interrupted, OutOfMemory
 from evalkit.inference.engines import base
 from evalkit.inference.engines.base import Engine, EngineClass, Pair, Progress, engine_class
 from evalkit.inference.workers.calls import Load
 from evalkit.plumbing.child_process import is_out_of_memory, one_line
 from evalkit.plumbing.prose import listed
-from evalkit.records import Checkpoint, Completion, NextTokenDistributions, Rendered, Sampling
+from evalkit.records import Completion, NextTokenDistributions, Rendered, Sampling
 
 if TYPE_CHECKING:
     from ray import ObjectRef

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from evalkit.checkpoints.checkpoint import Checkpoint
 from evalkit.inference.engines.base import Engine, open_engine
-from evalkit.records import Checkpoint, Rendered, Sampling
+from evalkit.records import Rendered, Sampling
 
 VOCABULARY = 64
 MAX_LENGTH = 48

@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 
 from evalkit.checkpoints import CheckpointSpec, resolve
+from evalkit.checkpoints.checkpoint import Checkpoint
 from evalkit.inference.engines.base import Engine, Pair, by_load, open_engine
 from evalkit.inference.engines.transformers import TransformersEngine
-from evalkit.records import Checkpoint, Rendered, Sampling
+from evalkit.records import Rendered, Sampling
 from tests.adapters import write_adapter
 
 PAIRS: list[Pair] = [((2, 40, 41, 42), (100, 101, 102, 103)), ((2, 90), (7, 8)), ((2, 300, 11), (12, 13, 14))]

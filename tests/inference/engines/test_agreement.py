@@ -15,8 +15,9 @@ import torch
 from scipy import special, stats
 from transformers import AutoModelForCausalLM
 
+from evalkit.checkpoints.checkpoint import Checkpoint
 from evalkit.inference.engines.base import Engine
-from evalkit.records import Checkpoint, Completion, Rendered, Sampling
+from evalkit.records import Completion, Rendered, Sampling
 
 pytestmark = [pytest.mark.vllm, pytest.mark.slow]
 ALPHA = 1e-3

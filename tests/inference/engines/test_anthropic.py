@@ -7,12 +7,13 @@ from typing import Any
 
 import pytest
 
+from evalkit.checkpoints.checkpoint import Checkpoint
 from evalkit.checkpoints.resolution import resolve
 from evalkit.checkpoints.spec import CheckpointSpec
 from evalkit.errors import CheckpointError, EngineError, ServerError
 from evalkit.inference.engines.anthropic import AnthropicEngine, refusals
 from evalkit.inference.engines.base import choose_engine, open_engine
-from evalkit.records import Checkpoint, Completion, Rendered, Sampling, Usage
+from evalkit.records import Completion, Rendered, Sampling, Usage
 from tests.providers_served import CLAUDE, KEY, ProvidingServer, message
 from tests.providers_served import providing as providing
 

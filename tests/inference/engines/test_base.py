@@ -15,9 +15,10 @@ from typing import Any
 
 import pytest
 
+from evalkit.checkpoints.checkpoint import Checkpoint
 from evalkit.errors import EngineError, InputError
 from evalkit.inference.engines.base import choose_engine, engine_class, engines, open_engine
-from evalkit.records import Checkpoint, Rendered, Sampling
+from evalkit.records import Rendered, Sampling
 
 URL = "http://localhost:1/v1"
 
@@ -137,7 +138,8 @@ def sample_with(name: str, checkpoint: Checkpoint, prompts: list[Rendered], samp
 SCRIPT = """
 import sys
 from evalkit.inference.engines.base import open_engine
-from evalkit.records import Checkpoint, Rendered, Sampling
+from evalkit.checkpoints.checkpoint import Checkpoint
+from evalkit.records import Rendered, Sampling
 folder = sys.argv[1]
 with open_engine("vllm", Checkpoint("tiny", "base", folder, folder, folder, None, "0", "auto"), 48) as engine:
     prompts = [Rendered(str(index), "", (1, 5, 6)) for index in range(64)]

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
+from evalkit.checkpoints.checkpoint import Checkpoint
 from evalkit.checkpoints.dtype import dtype_of
 from evalkit.inference.engines.decoding import Continuation, Decoder, closing_tokens, number_tokens
-from evalkit.records import Checkpoint
 
 
 @pytest.fixture(scope="session")

@@ -12,12 +12,13 @@ from typing import Any
 
 import pytest
 
+from evalkit.checkpoints.checkpoint import Checkpoint, Serving
 from evalkit.errors import EngineError
 from evalkit.inference.engines.clock import JITTER, Clock
 from evalkit.inference.engines.dispatch import AWAY_SECONDS, RETRIES, backoff
 from evalkit.inference.engines.dispatch import Server as Asked
 from evalkit.inference.engines.openai import OpenAIEngine
-from evalkit.records import Checkpoint, Completion, Rendered, Sampling, Serving, Usage
+from evalkit.records import Completion, Rendered, Sampling, Usage
 from tests.inference.engines.test_openai import free_port, ignore, refusal, remote
 from tests.served import Reset, Server, choices, serving
 from tests.served import server as server

@@ -7,13 +7,14 @@ from typing import Any
 
 import pytest
 
+from evalkit.checkpoints.checkpoint import Checkpoint
 from evalkit.checkpoints.resolution import resolve
 from evalkit.checkpoints.spec import CheckpointSpec
 from evalkit.errors import EngineError
 from evalkit.inference.engines.base import open_engine
 from evalkit.inference.engines.gemini import GeminiEngine, refusals
 from evalkit.inference.engines.openai import request_seeds
-from evalkit.records import Checkpoint, Completion, Rendered, Sampling, Usage
+from evalkit.records import Completion, Rendered, Sampling, Usage
 from tests.providers_served import GEMINI, KEY, ProvidingServer, candidate
 from tests.providers_served import providing as providing
 

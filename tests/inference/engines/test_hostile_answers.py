@@ -13,13 +13,14 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from evalkit.checkpoints.checkpoint import Serving
 from evalkit.checkpoints.spec import Price
 from evalkit.errors import EngineError, ServerError
 from evalkit.inference.engines import gemini
 from evalkit.inference.engines.batch_server import MOST_PAGES
 from evalkit.inference.engines.openai import OpenAIEngine
 from evalkit.inference.engines.rate_limits import asked_wait, read_duration
-from evalkit.records import Completion, Sampling, Serving, Usage
+from evalkit.records import Completion, Sampling, Usage
 from evalkit.runs.shards import Call, from_parquet, to_parquet
 from tests.batches_served import BatchingServer
 from tests.batches_served import Handler as BatchHandler

@@ -7,9 +7,10 @@ from dataclasses import replace
 
 import pytest
 
+from evalkit.checkpoints.checkpoint import Checkpoint
 from evalkit.errors import EngineError
 from evalkit.inference.engines.base import Engine
-from evalkit.records import Checkpoint, Completion, Rendered, Sampling
+from evalkit.records import Completion, Rendered, Sampling
 
 EOS, SECOND_END = 2, 7
 Make = Callable[..., Sampling]

@@ -22,10 +22,11 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from evalkit.checkpoints.checkpoint import CONCURRENCY, Checkpoint
 from evalkit.errors import EngineError
 from evalkit.inference.engines.base import Engine, choose_engine, open_engine
 from evalkit.inference.engines.openai import OpenAIEngine, request_seeds
-from evalkit.records import CONCURRENCY, Checkpoint, Rendered, Sampling
+from evalkit.records import Rendered, Sampling
 from tests.served import Server, choices
 from tests.served import server as server
 

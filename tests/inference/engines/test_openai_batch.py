@@ -12,12 +12,13 @@ from typing import Any
 
 import pytest
 
+from evalkit.checkpoints.checkpoint import Checkpoint, Serving
 from evalkit.errors import EngineError
 from evalkit.inference.engines.base import choose_engine
 from evalkit.inference.engines.openai import request_seeds
 from evalkit.inference.engines.openai_batch import OpenAIBatchEngine, batches_of
 from evalkit.plumbing.progress import Quiet
-from evalkit.records import Checkpoint, Completion, Rendered, Sampling, Serving, Usage
+from evalkit.records import Completion, Rendered, Sampling, Usage
 from tests.batches_served import BatchingServer, chat_answer
 from tests.batches_served import batching as batching
 

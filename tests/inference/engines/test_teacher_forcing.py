@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 import torch
 
+from evalkit.checkpoints.checkpoint import Checkpoint
 from evalkit.inference.engines import teacher_forcing
 from evalkit.inference.engines.base import DistributionEngine, Pair
 from evalkit.inference.engines.teacher_forcing import TeacherForcing
-from evalkit.records import RANKS, Checkpoint
+from evalkit.records import RANKS
 
 BOS, EOS, VOCABULARY = 1, 2, 64
 FLOAT32 = 5e-6

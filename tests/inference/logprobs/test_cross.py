@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from evalkit.checkpoints.checkpoint import Checkpoint
 from evalkit.inference.engines.base import Pair
 from evalkit.inference.engines.transformers import TransformersEngine
 from evalkit.inference.logprobs.attach import fill_needs
@@ -20,7 +21,7 @@ from evalkit.inference.sample import read_groups, sample_missing
 from evalkit.inference.workers import places
 from evalkit.metrics.diversity.divergence import kl_reverse
 from evalkit.plumbing.progress import Quiet
-from evalkit.records import Checkpoint, Completion, Group
+from evalkit.records import Completion, Group
 from evalkit.run import run_suite
 from evalkit.runs.folder import open_store
 from evalkit.suite.schema import Suite

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from evalkit.checkpoints.checkpoint import Checkpoint
 from evalkit.errors import EngineError, EngineLost, OutOfMemory
 from evalkit.inference.workers.calls import LOSSES, Call, CallQueue
-from evalkit.records import Checkpoint
 
 CHECKPOINT = Checkpoint("a", "base", "x", "/x", "x", None, "0", "auto")
 
