@@ -10,6 +10,8 @@ for name in (
     "bench.one_group",
     "bench.engine",
     "bench.whole_run",
+    "bench.scheduling",
+    "bench.soak",
     "bench.ppo",
 ):
     print(f"\n== {name}")
