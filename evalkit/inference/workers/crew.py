@@ -80,6 +80,8 @@ def _ask_server(load: Load, tell: Listener) -> Work:
 
 
 def _make_calls_at(place: Place, loads: Sequence[Load], tell: Listener) -> list[Work]:
+    if not loads:
+        return []
     works = [Work(load, turn, CallQueue(deque(load.calls)), place.replicas(load)) for turn, load in enumerate(loads)]
     place.enter(loads)
     crew = _Crew(place, works, tell)

@@ -6,6 +6,7 @@ import os
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from functools import cached_property
 from typing import Protocol
 
 from evalkit.checkpoints.checkpoint import Checkpoint
@@ -49,9 +50,12 @@ class ThisMachine:
     """Engines in child processes, each with GPUs of its own, or with a share of the processor where there are none."""
 
     def __init__(self) -> None:
-        self._gpus = visible_devices()
         self._stopped = threading.Event()
-        self._room = _Room(self._gpus)
+        self._room = _Room(())
+
+    @cached_property
+    def _gpus(self) -> tuple[str, ...]:
+        return visible_devices()
 
     def replicas(self, load: Load) -> int:
         settings = load.checkpoints[0].settings
@@ -61,9 +65,8 @@ class ThisMachine:
         return min(settings.replicas or most, len(load.calls))
 
     def enter(self, loads: Sequence[Load]) -> None:
-        if not self._gpus:
-            # Without GPUs there is room for the replicas of one load at a time, each with its share of the cores.
-            self._room = _Room([""] * max((self.replicas(load) for load in loads), default=0))
+        # Without GPUs there is room for the replicas of one load at a time, each with its share of the cores.
+        self._room = _Room(self._gpus or [""] * max(self.replicas(load) for load in loads))
 
     @contextmanager
     def open(self, load: Load, turn: tuple[int, int], is_wanted: Callable[[], bool]) -> Iterator[Engine | None]:
