@@ -90,7 +90,7 @@ def test_a_file_s_mistakes_are_named_by_line(write_suite: Callable[..., Path], l
 
 
 def test_a_file_that_is_not_there_is_named(write_suite: Callable[..., Path]) -> None:
-    with pytest.raises(SuiteError, match=r"suite\.yaml:10: voices_from: .*nowhere\.jsonl cannot be read"):
+    with pytest.raises(SuiteError, match=r"suite\.yaml:10: voices_from: there is no file .*nowhere\.jsonl$"):
         load_suite(write_suite((METRICS, f"{METRICS}\nvoices_from: nowhere.jsonl")))
 
 
