@@ -54,9 +54,9 @@ def drive(folder: Path, seconds_a_call: float) -> None:
 
 def start(folder: Path) -> subprocess.Popen[bytes]:
     environment = {**os.environ, "XDG_CACHE_HOME": str(folder / "cache"), "CUDA_VISIBLE_DEVICES": ""}
-    log = (folder / "driver.log").open("ab")
     command = [sys.executable, "-m", "bench.soak", "--drive", str(folder)]
-    return subprocess.Popen(command, env=environment, stdout=log, stderr=log)
+    with (folder / "driver.log").open("ab") as log:
+        return subprocess.Popen(command, env=environment, stdout=log, stderr=log)
 
 
 def engines_of(driver: int) -> list[int]:
