@@ -23,8 +23,8 @@ from evalkit.training import reward_model as reward
 from evalkit.training.bradley_terry import preference_loss
 from evalkit.training.config import RewardConfig
 from evalkit.training.models import fresh_value_network, load_policy
-from tests.training import toy
 from tests.preferences.test_layouts import WAYS, written
+from tests.training import toy
 from tests.training.test_reward_model import CHAT, config_of, likes, prefer
 
 
