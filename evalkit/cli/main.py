@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from evalkit import __version__
+from evalkit.cli.annotate import annotate
 from evalkit.cli.errors import Group
 from evalkit.cli.export import export
 from evalkit.cli.gate import baseline, gate, power
@@ -54,5 +55,6 @@ for command in (
     train,
     log,
     publish,
+    annotate,
 ):
     main.add_command(command)

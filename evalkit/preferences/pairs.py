@@ -16,7 +16,7 @@ from evalkit.plumbing.unread import Notice, say
 from evalkit.preferences.layouts.read import read_file
 from evalkit.preferences.layouts.rows import records
 from evalkit.preferences.layouts.turns import messages_of
-from evalkit.records import Match, Prompt
+from evalkit.records import Match, Message, Prompt
 from evalkit.runs.exchange.rows import id_of
 
 
@@ -33,7 +33,7 @@ class Pair:
         return self.prompt.id
 
 
-class _PairRow(BaseModel):
+class PairRow(BaseModel):
     """One line of a pairs file, as `evalkit score` reads it too."""
 
     prompt_id: Label
@@ -41,11 +41,14 @@ class _PairRow(BaseModel):
     completions: Annotated[tuple[str, ...], Field(min_length=2, max_length=2)]
     answer: str | None = None
     match: Match = "exact"
+    messages: tuple[Message, ...] = ()
+    """The turns of a conversation, whose transcript `prompt` is."""
 
     @property
     def pair(self) -> Pair:
         a, b = self.completions
-        return Pair(Prompt(self.prompt_id, self.prompt, answer=self.answer, match=self.match), a, b)
+        prompt = Prompt(self.prompt_id, self.prompt, answer=self.answer, match=self.match, messages=self.messages)
+        return Pair(prompt, a, b)
 
 
 def read_pairs(paths: Iterable[str | Path], notice: Notice = say) -> list[Pair]:
@@ -65,7 +68,7 @@ def read_pairs(paths: Iterable[str | Path], notice: Notice = say) -> list[Pair]:
 
 
 def _own(path: Path, notice: Notice) -> Iterator[tuple[str, Pair]]:
-    adapter, keys, needed = TypeAdapter(_PairRow), list(_PairRow.model_fields), "prompt_id, prompt and completions"
+    adapter, keys, needed = TypeAdapter(PairRow), list(PairRow.model_fields), "prompt_id, prompt and completions"
     for where, _, row in typed_rows(path, adapter, needed, keys, notice):
         yield where, row.pair
 
@@ -86,7 +89,7 @@ def _compared(path: Path, notice: Notice) -> Iterator[tuple[str, Pair]]:
 
 
 def write_pairs(path: Path, pairs: Iterable[Pair]) -> None:
-    """Write JSONL of prompt_id, prompt, completions (two), and answer and match where there is an answer.
+    """Write JSONL of prompt_id, prompt, completions (two); messages of a conversation; answer and match where there is an answer.
 
     Raises `StoreError`; then a file that was there is as it was.
     """
@@ -105,5 +108,11 @@ def _check_prompt(where: str, prompt: Prompt, known: Prompt) -> None:
 
 
 def _pair_row(pair: Pair) -> dict[str, Any]:
-    row = {"prompt_id": pair.prompt_id, "prompt": pair.prompt.text, "completions": [pair.a, pair.b]}
+    row: dict[str, Any] = {
+        "prompt_id": pair.prompt_id,
+        "prompt": pair.prompt.text,
+        "completions": [pair.a, pair.b],
+    }
+    if pair.prompt.messages:
+        row["messages"] = [{"role": turn.role, "content": turn.content} for turn in pair.prompt.messages]
     return row if pair.prompt.answer is None else row | {"answer": pair.prompt.answer, "match": pair.prompt.match}

@@ -71,7 +71,8 @@ class UniformPairs:
 
 class _Urn:
     """The numbers below `size`, of which none is drawn twice: shuffled as far as it was looked at, so that a size of
-    billions takes no memory."""
+    billions takes no memory.
+    """
 
     def __init__(self, size: int) -> None:
         self.left = size
