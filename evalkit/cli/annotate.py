@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -113,12 +114,10 @@ def annotate(source: Path, **options: Any) -> None:
             click.echo(f"Answers: {task.store.path}\nCtrl-C ends it.")
 
         try:
-            serve(task.desk, Guard(host, token, raters), listening, tell)
-        except KeyboardInterrupt:
-            raise Interrupted(
-                f"ended; {counted(task.desk.answers(), 'answer')} of {task.desk.settings.group} in {task.store.path}; "
-                "the same command goes on"
-            ) from None
+            with suppress(KeyboardInterrupt):
+                serve(task.desk, Guard(host, token, raters), listening, tell)
+            told = f"{counted(task.desk.answers(), 'answer')} of {task.desk.settings.group} in {task.store.path}"
+            raise Interrupted(f"ended; {told}; the same command goes on")
         finally:
             task.store.close()
 

@@ -89,7 +89,7 @@ def _compared(path: Path, notice: Notice) -> Iterator[tuple[str, Pair]]:
 
 
 def write_pairs(path: Path, pairs: Iterable[Pair]) -> None:
-    """Write JSONL of prompt_id, prompt, completions (two); messages of a conversation; answer and match where there is an answer.
+    """Write JSONL of prompt_id, prompt, completions (two), and messages, answer and match where there are any.
 
     Raises `StoreError`; then a file that was there is as it was.
     """

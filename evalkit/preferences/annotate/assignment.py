@@ -19,8 +19,8 @@ from evalkit.preferences.annotation import Comparison, Side
 GAP = 5
 """Other pairs that a rater sees, where there are some, before one comes again."""
 SEAT = """
-SELECT seats.id, seats.pair, seats.rater, seats.first, seats.is_repeat, seats.state, seats.opening, seats.opened_at,
-  seats.lease_until, seats.spent, pairs.comparison, pairs.is_gold
+SELECT seats.id, seats.pair, seats.rater, seats.first, seats.state, seats.opening, seats.opened_at, seats.lease_until,
+  seats.spent, pairs.comparison, seats.is_repeat, pairs.is_gold
 FROM seats JOIN pairs ON pairs.id = seats.pair
 """
 TAKEN = """
@@ -34,7 +34,7 @@ SELECT pairs.id FROM pairs WHERE pairs.rater_group = :group AND NOT pairs.is_gol
   AND NOT EXISTS (SELECT 1 FROM seats WHERE seats.pair = pairs.id AND seats.rater = :rater)
   AND ({TAKEN.replace(":pair", "pairs.id")}) < :overlap
 ORDER BY pairs.id LIMIT 1
-"""
+"""  # noqa: S608 (constants)
 """The oldest pair that has not gone to enough raters, and not to this one."""
 REPEATABLE = """
 SELECT pair, first FROM (
@@ -58,7 +58,6 @@ class Seat:
     pair: int
     rater: int
     first: Side
-    is_repeat: bool
     state: Literal["open", "voted", "skipped"]
     opening: int
     """How often it was opened: once, and once more for each time that its answer was taken back."""
@@ -69,6 +68,7 @@ class Seat:
     """Seconds of its earlier openings."""
     comparison: str
     """As the file holds it."""
+    is_repeat: bool
     is_gold: bool
 
 
@@ -109,8 +109,10 @@ class Assignment:
 
     def votes(self, file: sqlite3.Connection) -> int:
         """Answers of the group that count."""
-        query = """SELECT count(*) FROM seats JOIN raters ON raters.id = seats.rater JOIN pairs ON pairs.id = seats.pair
-        WHERE raters.rater_group = ? AND seats.state = 'voted' AND NOT raters.is_excluded AND NOT is_repeat AND NOT is_gold"""
+        query = """
+        SELECT count(*) FROM seats JOIN raters ON raters.id = seats.rater JOIN pairs ON pairs.id = seats.pair
+        WHERE raters.rater_group = ? AND state = 'voted' AND NOT is_excluded AND NOT is_repeat AND NOT is_gold
+        """
         return int(file.execute(query, (self._settings.group,)).fetchone()[0])
 
     def _new(self, file: sqlite3.Connection, rater: int, now: float) -> Seat | None:
@@ -120,18 +122,16 @@ class Assignment:
             return self._sit(file, rater, again[0], now, again[1])
         if (pair := self._waiting(file, rater, now)) is not None or (pair := self._drawn(file, rater)) is not None:
             return self._sit(file, rater, pair, now)
-        if (again := self._due_repeat(file, rater, 1)) is not None:
+        if (again := self._due_repeat(file, rater, 1)) is not None:  # there are no others to come between
             return self._sit(file, rater, again[0], now, again[1])
         return None
 
     def _due_gold(self, file: sqlite3.Connection, rater: int) -> int | None:
         """A check, at a place by chance in every so many pairs."""
-        done = _count(file, rater, "seats.state != 'open'")
-        block, place = divmod(done, self._settings.gold_every)
+        every = self._settings.gold_every
+        block, place = divmod(_count(file, rater, "seats.state != 'open'"), every)
         seen = _count(file, rater, "pairs.is_gold")
-        if seen > block or (
-            seen == block and place < self._chance("gold", rater, block).randrange(self._settings.gold_every)
-        ):
+        if seen > block or (seen == block and place < self._chance("gold", rater, block).randrange(every)):
             return None
         new = [
             pair
@@ -154,7 +154,7 @@ class Assignment:
         if not found:
             return None
         pair, first = self._chance("repeat", rater, repeated).choice(found)
-        return pair, "b" if first == "a" else "a"
+        return int(pair), "b" if first == "a" else "a"
 
     def _waiting(self, file: sqlite3.Connection, rater: int, now: float) -> int | None:
         settings = self._settings
@@ -185,7 +185,8 @@ class Assignment:
         return int(file.execute(query, key).fetchone()[0])
 
     def _sit(self, file: sqlite3.Connection, rater: int, pair: int, now: float, first: Side | None = None) -> Seat:
-        side: Side = first or self._chance("side", rater, pair).choice(("a", "b"))
+        sides: tuple[Side, Side] = ("a", "b")
+        side = first or self._chance("side", rater, pair).choice(sides)
         values = (pair, rater, side, first is not None, now, now + self._settings.lease)
         made = file.execute(
             "INSERT INTO seats (pair, rater, first, is_repeat, opened_at, lease_until) VALUES (?, ?, ?, ?, ?, ?)",
@@ -202,10 +203,7 @@ class Assignment:
 
 def _seats(file: sqlite3.Connection, condition: str, values: Sequence[object]) -> list[Seat]:
     rows = file.execute(f"{SEAT} {condition}", values).fetchall()
-    return [
-        Seat(id_, pair, rater, first, bool(is_repeat), *rest, is_gold=bool(is_gold))
-        for id_, pair, rater, first, is_repeat, *rest, is_gold in rows
-    ]
+    return [Seat(*kept, is_repeat=bool(is_repeat), is_gold=bool(is_gold)) for *kept, is_repeat, is_gold in rows]
 
 
 def _first(file: sqlite3.Connection, condition: str, values: Sequence[object]) -> Seat | None:
@@ -218,5 +216,5 @@ def _taken(file: sqlite3.Connection, pair: int, rater: int, now: float) -> int:
 
 def _count(file: sqlite3.Connection, rater: int, condition: str) -> int:
     """A rater's seats of a kind."""
-    query = f"SELECT count(*) FROM seats JOIN pairs ON pairs.id = seats.pair WHERE seats.rater = ? AND {condition}"
-    return int(file.execute(query, (rater,)).fetchone()[0])
+    query = "SELECT count(*) FROM seats JOIN pairs ON pairs.id = seats.pair WHERE seats.rater = ? AND "
+    return int(file.execute(query + condition, (rater,)).fetchone()[0])

@@ -10,7 +10,7 @@ from evalkit.preferences.annotate.settings import TaskSettings
 from evalkit.preferences.annotate.store import comparison_of
 from evalkit.preferences.annotation import Choice
 
-STOPPED = "Too many checks of attention were missed, so this is the end, and your answers do not count. Thank you for your time."
+STOPPED = "Too many checks of attention were missed, and so your answers do not count. Thank you for your time."
 FAILURES = "SELECT count(*) FROM failures JOIN seats ON seats.id = failures.seat WHERE seats.rater = raters.id"
 
 
@@ -33,7 +33,7 @@ def examine(
 
 def failures(file: sqlite3.Connection, rater: int) -> int:
     """How many checks a rater has failed."""
-    query = f"SELECT ({FAILURES}) FROM raters WHERE id = ?"
+    query = f"SELECT ({FAILURES}) FROM raters WHERE id = ?"  # noqa: S608 (a constant)
     return int(file.execute(query, (rater,)).fetchone()[0])
 
 
@@ -43,7 +43,7 @@ def is_excluded(file: sqlite3.Connection, rater: int) -> bool:
 
 def exclude(file: sqlite3.Connection, settings: TaskSettings) -> None:
     """Whose answers count and whose do not, by what is allowed now."""
-    query = f"UPDATE raters SET is_excluded = ({FAILURES}) >= ? WHERE rater_group = ?"
+    query = f"UPDATE raters SET is_excluded = ({FAILURES}) >= ? WHERE rater_group = ?"  # noqa: S608 (a constant)
     file.execute(query, (settings.stop_at, settings.group))
 
 

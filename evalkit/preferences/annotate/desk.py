@@ -101,7 +101,10 @@ class Desk:
             return self._state(file, who)
 
     def sign(self, rater: str, seat_id: int) -> dict[str, Any]:
-        """A page tells that its rater is still there, so that their pair stays theirs. Raises `Refused`, `StoreError`."""
+        """A page tells that its rater is still there, so that their pair stays theirs; whether it is.
+
+        Raises `Refused`, `StoreError`.
+        """
         with self.store.transaction() as file:
             who = self._rater(file, rater)
             seat = self._seat(file, who, seat_id)
@@ -157,11 +160,12 @@ class Desk:
 
     def _reopen(self, file: sqlite3.Connection, seat: Seat) -> None:
         now = self._clock()
-        last = "seat = ? AND opening = ?"
-        (seconds,) = file.execute(f"SELECT seconds FROM answers WHERE {last}", (seat.id, seat.opening)).fetchone()
-        file.execute(f"UPDATE answers SET is_undone = 1 WHERE {last}", (seat.id, seat.opening))
+        last = (seat.id, seat.opening)
+        query = "UPDATE answers SET is_undone = 1 WHERE seat = ? AND opening = ? RETURNING seconds"
+        [(seconds,)] = file.execute(query, last).fetchall()
         file.execute(
-            "UPDATE seats SET state = 'open', opening = opening + 1, spent = ?, opened_at = ?, lease_until = ? WHERE id = ?",
+            "UPDATE seats SET state = 'open', opening = opening + 1, spent = ?, opened_at = ?, lease_until = ? "
+            "WHERE id = ?",
             (seconds, now, now + self.settings.lease, seat.id),
         )
         attention.forgive_haste(file, seat)
@@ -204,7 +208,7 @@ def _is_said(file: sqlite3.Connection, seat: Seat, answer: Answer) -> bool:
         "SELECT choice, strength, reason FROM answers WHERE seat = ? AND opening = ? AND NOT is_undone",
         (seat.id, answer.opening),
     ).fetchone()
-    return found == (choice_of(answer.choice, seat.first), answer.strength, answer.reason)
+    return bool(found == (choice_of(answer.choice, seat.first), answer.strength, answer.reason))
 
 
 def _last(file: sqlite3.Connection, rater: int) -> tuple[int, int] | None:

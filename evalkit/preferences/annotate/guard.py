@@ -39,7 +39,7 @@ def is_loopback(host: str) -> bool:
 
 
 def key_for(token: str, rater: str) -> str:
-    """The secret in a rater's link: only who knows the owner's token can make it, and it is good for that name alone."""
+    """The secret in a rater's link: made with the owner's token, and good for that name alone."""
     return hmac.new(token.encode(), rater.encode(), hashlib.sha256).hexdigest()[:32]
 
 
