@@ -98,28 +98,25 @@ def annotate(source: Path, **options: Any) -> None:
     from evalkit.errors import Interrupted
     from evalkit.plumbing.unread import say
     from evalkit.preferences.annotate.guard import Guard
-    from evalkit.preferences.annotate.serve import bound, check_access, links, serve
+    from evalkit.preferences.annotate.serve import bound, check_access, links, make_server
     from evalkit.preferences.annotate.task import open_task
 
     host, token = options.pop("host"), options.pop("token")
     raters, port, gold = options.pop("raters"), options.pop("port"), options.pop("gold")
     check_access(host, token, raters)
     task = open_task(source, _settings(**options), gold, say)
-    with bound(host, port) as listening:
-        port = listening.getsockname()[1]
-
-        def tell() -> None:
-            for rater, link in links(host, port, token, raters).items():
+    try:
+        with bound(host, port) as listening:
+            # It listens already, so that whoever opens a link now is answered soon.
+            for rater, link in links(host, listening.getsockname()[1], token, raters).items():
                 click.echo(f"Open {link}" if not rater else f"{rater}: {link}")
             click.echo(f"Answers: {task.store.path}\nCtrl-C ends it.")
-
-        try:
             with suppress(KeyboardInterrupt):
-                serve(task.desk, Guard(host, token, raters), listening, tell)
-            told = f"{counted(task.desk.answers(), 'answer')} of {task.desk.settings.group} in {task.store.path}"
-            raise Interrupted(f"ended; {told}; the same command goes on")
-        finally:
-            task.store.close()
+                make_server(task.desk, Guard(host, token, raters)).run(sockets=[listening])
+        told = f"{counted(task.desk.answers(), 'answer')} of {task.desk.settings.group} in {task.store.path}"
+        raise Interrupted(f"ended; {told}; the same command goes on")
+    finally:
+        task.store.close()
 
 
 def _settings(

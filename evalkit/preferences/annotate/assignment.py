@@ -203,7 +203,7 @@ class Assignment:
 
 def _seats(file: sqlite3.Connection, condition: str, values: Sequence[object]) -> list[Seat]:
     rows = file.execute(f"{SEAT} {condition}", values).fetchall()
-    return [Seat(*kept, is_repeat=bool(is_repeat), is_gold=bool(is_gold)) for *kept, is_repeat, is_gold in rows]
+    return [Seat(*row[:-2], bool(row[-2]), bool(row[-1])) for row in rows]
 
 
 def _first(file: sqlite3.Connection, condition: str, values: Sequence[object]) -> Seat | None:

@@ -1,9 +1,9 @@
-"""The server at work: its socket, its links, and its end."""
+"""Where the server listens, by which links raters reach it, and how it is set."""
 
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from urllib.parse import quote
 
 import uvicorn
@@ -60,8 +60,8 @@ def links(host: str, port: int, token: str | None, raters: Sequence[str]) -> dic
     return {rater: f"{place}#rater={quote(rater, safe='')}{key}" for rater, key in keys.items()}
 
 
-def serve(desk: Desk, guard: Guard, listening: socket.socket, ready: Callable[[], None] = lambda: None) -> None:
-    """Serve until a signal ends it: Ctrl-C is then raised as `KeyboardInterrupt`. `ready`: told when it answers."""
+def make_server(desk: Desk, guard: Guard) -> uvicorn.Server:
+    """A server that is not at work yet."""
     config = uvicorn.Config(
         make_app(desk, guard),
         loop="asyncio",
@@ -74,6 +74,4 @@ def serve(desk: Desk, guard: Guard, listening: socket.socket, ready: Callable[[]
         proxy_headers=False,
         timeout_graceful_shutdown=FAREWELL,
     )
-    with listening:
-        ready()  # the socket listens already, so that whoever comes now is answered soon
-        uvicorn.Server(config).run(sockets=[listening])
+    return uvicorn.Server(config)
