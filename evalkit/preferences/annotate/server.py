@@ -34,6 +34,9 @@ Name = Annotated[
     str, StringConstraints(strip_whitespace=True, min_length=1, max_length=60, pattern=r"^[^\x00-\x1f\x7f]+$")
 ]
 
+Number = Annotated[int, Field(ge=0, lt=2**53)]
+"""A whole number that JavaScript and SQLite can hold too."""
+
 
 class _Call(BaseModel):
     model_config = ConfigDict(extra="forbid")
@@ -42,11 +45,11 @@ class _Call(BaseModel):
 
 
 class _Sign(_Call):
-    seat: int
+    seat: Number
 
 
 class _Undo(_Sign):
-    opening: int
+    opening: Number
 
 
 class _Answer(_Undo):
@@ -70,18 +73,21 @@ def make_app(desk: Desk, guard: Guard) -> Starlette:
     def enter(call: _Call) -> dict[str, Any]:
         return {"task": desk.settings.shown()} | desk.enter(call.rater)
 
+    def answer(call: _Answer) -> dict[str, Any]:
+        return desk.answer(call.rater, call.answer)
+
+    def undo(call: _Undo) -> dict[str, Any]:
+        return desk.undo(call.rater, call.seat, call.opening)
+
+    def sign(call: _Sign) -> dict[str, Any]:
+        return desk.sign(call.rater, call.seat)
+
     routes = [
         *(Route(path, _file(*file), methods=["GET"]) for path, file in FILES.items()),
         Route("/api/enter", _call(guard, _Call, enter), methods=["POST"]),
-        Route(
-            "/api/answer", _call(guard, _Answer, lambda call: desk.answer(call.rater, call.answer)), methods=["POST"]
-        ),
-        Route(
-            "/api/undo",
-            _call(guard, _Undo, lambda call: desk.undo(call.rater, call.seat, call.opening)),
-            methods=["POST"],
-        ),
-        Route("/api/sign", _call(guard, _Sign, lambda call: desk.sign(call.rater, call.seat)), methods=["POST"]),
+        Route("/api/answer", _call(guard, _Answer, answer), methods=["POST"]),
+        Route("/api/undo", _call(guard, _Undo, undo), methods=["POST"]),
+        Route("/api/sign", _call(guard, _Sign, sign), methods=["POST"]),
     ]
     app = Starlette(
         routes=routes,
