@@ -133,6 +133,8 @@ def _settings(
     from evalkit.preferences.annotate.instructions import read_instructions
     from evalkit.preferences.annotate.settings import TaskSettings
 
+    if not group.strip():
+        raise InputError("--group is empty; name the group of those who answer")
     if numbers["warn_at"] > numbers["stop_at"]:
         raise InputError("--warn-at is above --stop-at: raters would be stopped without a warning")
     return TaskSettings(
