@@ -15,7 +15,7 @@ from evalkit.plumbing.prose import showable
 from evalkit.preferences.annotation import Comparison
 from evalkit.preferences.pairs import Pair
 from evalkit.records import Message, Prompt
-from tests.browser import THEMES, Browser, Theme, checks
+from tests.browser import PATIENCE, THEMES, Browser, Theme, checks
 from tests.preferences.annotate.served import Served, comparisons, gold, rows, served
 from tests.report.hostile import HOSTILE
 
@@ -50,10 +50,13 @@ def is_shown(browser: Browser, selector: str) -> bool:
     return bool(browser.evaluate(f"[...document.querySelectorAll('{selector}')].some((e) => e.checkVisibility())"))
 
 
-def is_at(browser: Browser, own: int) -> bool:
-    """Whether the page says that so many are done, and waits for the next."""
-    ready = f"document.querySelector('#counts').textContent.startsWith('You: {own} ') && !document.body.ariaBusy"
-    return bool(browser.evaluate(f"({ready}) || document.querySelector('#counts').textContent === 'You: {own}'"))
+def arrive(browser: Browser, own: int) -> None:
+    """Wait until the page says that so many are done, and takes the next choice; in the page, which is sooner."""
+    count = "document.querySelector('#counts').textContent.split(' ·')[0]"
+    ready = f"{count} === 'You: {own}' && !document.body.ariaBusy"
+    look = f"const look = () => ({ready}) ? done(true) : performance.now() < end ? setTimeout(look, 5) : done(false)"
+    arrived = f"new Promise((done) => {{ const end = performance.now() + {1000 * PATIENCE}; {look}; look(); }})"
+    assert browser.evaluate(arrived), f"the page did not come to {own} answers"
 
 
 def keys(browser: Browser, *pressed: str) -> None:
@@ -71,7 +74,7 @@ def by_mouse(browser: Browser, place: str) -> None:
 def label(browser: Browser, count: int, press: Press) -> None:
     """Choose the good one of each pair."""
     for number in range(count):
-        browser.until(lambda at=number: is_at(browser, at), f"pair {number}")  # type: ignore[misc]
+        arrive(browser, number)
         [first] = browser.texts("#first-text")
         press(browser, "first" if first.startswith("good") else "second")
     browser.until(lambda: is_shown(browser, "#end"), "the end")
@@ -112,18 +115,18 @@ def test_a_rater_names_themself_reads_what_is_asked_and_answers_with_keys_alone(
         keys(page, "1")
         page.until(lambda: is_shown(page, "#strengths"), "how much better")
         keys(page, Keys.ARROW_RIGHT, "3", "r", "1 is dull", Keys.ENTER)
-        page.until(lambda: is_at(page, 1), "the next pair")
+        arrive(page, 1)
         keys(page, "0")
         page.until(lambda: is_shown(page, "#reasons"), "why")
         assert not is_shown(page, "#strengths")
         keys(page, Keys.ESCAPE, "b", Keys.ENTER)
-        page.until(lambda: is_at(page, 2), "the next pair")
+        arrive(page, 2)
         keys(page, "s")
-        page.until(lambda: is_at(page, 3), "the next pair")
+        arrive(page, 3)
         keys(page, "u")
-        page.until(lambda: is_at(page, 2), "the pair again")
+        arrive(page, 2)
         keys(page, "s")
-        page.until(lambda: is_at(page, 3), "the next pair")
+        arrive(page, 3)
         better, bad, skipped = server.answers
     assert better.rater == "Ann B"
     assert better.choice == ("b" if better.first == "a" else "a")
@@ -144,7 +147,7 @@ def test_strangers_texts_are_texts(page: Browser, tmp_path: Path) -> None:
         opened(page, server, rater="<b>ann</b>")
         seen = []
         for number in range(len(pairs)):
-            page.until(lambda at=number: is_at(page, at), f"pair {number}")  # type: ignore[misc]
+            arrive(page, number)
             assert page.texts(".turn > :last-child") == [turn.content for turn in turns]
             seen += page.texts("#first-text, #second-text")
             assert page.evaluate("document.querySelectorAll('.text *, #who *, .turn b, #pwned').length") == 0
@@ -161,10 +164,10 @@ def test_a_reload_in_the_middle_keeps_the_pair_and_its_time(page: Browser, tmp_p
         before = page.texts("#first-text, #second-text")
         page.until(lambda: page.evaluate("seconds") > 1.6, "some time")
         page.driver.refresh()
-        page.until(lambda: is_shown(page, "#pair") and is_at(page, 0), "the pair")
+        arrive(page, 0)
         assert page.texts("#first-text, #second-text") == before
         keys(page, "2")
-        page.until(lambda: is_at(page, 1), "the next pair")
+        arrive(page, 1)
         [told] = server.answers
         assert told.seconds > 1.5
         assert rows(server.path)["failures"] == []
@@ -185,7 +188,7 @@ def test_of_two_tabs_of_one_rater_the_slower_one_moves_on(page: Browser, tmp_pat
             driver.switch_to.window(left)
             page.until(lambda: page.texts("#first-text") == shown, "the same pair")
             keys(page, "1")
-            page.until(lambda: is_at(page, 1), "the next pair")
+            arrive(page, 1)
             following = page.texts("#first-text")
             driver.switch_to.window(right)
             assert page.texts("#first-text") == shown
@@ -209,7 +212,8 @@ def test_a_tab_that_is_looked_at_again_shows_what_is_open_now(page: Browser, tmp
         elsewhere.enter()
         elsewhere.answer()
         page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
-        page.until(lambda: is_at(page, 1) and page.texts("#first-text") != shown, "the next pair")
+        arrive(page, 1)
+        assert page.texts("#first-text") != shown
         assert "is closed" in page.texts("#note")[0]
 
 
@@ -224,7 +228,7 @@ def test_neither_sleep_nor_another_window_counts_as_time(page: Browser, tmp_path
         server.clock.ahead += 50
         page.evaluate("away = false; document.dispatchEvent(new Event('visibilitychange'))")
         keys(page, "1")
-        page.until(lambda: is_at(page, 1), "the next pair")
+        arrive(page, 1)
         [told] = server.answers
     assert told.seconds < 30
 
@@ -243,7 +247,7 @@ def test_an_answer_without_a_connection_is_sent_when_there_is_one_and_counts_onc
             assert server.answers == []
         finally:
             page.cdp("Network.emulateNetworkConditions", offline=False, **conditions)
-        page.until(lambda: is_at(page, 1), "the next pair")
+        arrive(page, 1)
         assert page.texts("#note") == [""]
         assert len(server.answers) == 1
 
@@ -253,12 +257,9 @@ def test_a_missed_check_is_told_and_the_end_is_the_end(page: Browser, tmp_path: 
         opened(page, server)
         told = []
         while not is_shown(page, "#end"):
-            done = len(told)
-            page.until(lambda at=done: is_at(page, at) or is_shown(page, "#end"), "the next pair")  # type: ignore[misc]
-            if is_shown(page, "#pair"):
-                keys(page, "0")
-                page.until(lambda at=done: is_at(page, at + 1), "the next pair")  # type: ignore[misc]
-                told += page.texts("#note")
+            keys(page, "0")
+            arrive(page, len(told) + 1)
+            told += page.texts("#note")
         assert sum("expected choice was answer" in note for note in told) == 2
         assert "do not count" in page.texts("#end-text")[0]
         assert not is_shown(page, "#actions")
