@@ -9,12 +9,13 @@ import random
 import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from functools import cached_property
+from typing import Literal, overload
 
 from evalkit.preferences.annotate.choosing import Chooser
 from evalkit.preferences.annotate.settings import TaskSettings
 from evalkit.preferences.annotate.store import answers_of, text_of
-from evalkit.preferences.annotation import Comparison, Side
+from evalkit.preferences.annotation import Annotation, Comparison, Side
 
 GAP = 5
 """Other pairs that a rater sees, where there are some, before one comes again."""
@@ -23,19 +24,26 @@ SELECT seats.id, seats.pair, seats.rater, seats.first, seats.state, seats.openin
   seats.spent, pairs.comparison, seats.is_repeat, pairs.is_gold
 FROM seats JOIN pairs ON pairs.id = seats.pair
 """
-TAKEN = """
+HELD = """
 SELECT count(*) FROM seats JOIN raters ON raters.id = seats.rater
-WHERE seats.pair = :pair AND seats.rater != :rater AND NOT seats.is_repeat AND NOT raters.is_excluded
-  AND (seats.state = 'voted' OR (seats.state = 'open' AND seats.lease_until > :now))
+WHERE seats.pair = pairs.id AND seats.rater != :rater AND seats.state = 'open' AND seats.lease_until > :now
+  AND NOT seats.is_repeat AND NOT raters.is_excluded
 """
-"""How many other raters have answered a pair, or are about to."""
+"""How many other raters have a pair before them."""
 WAITING = f"""
-SELECT pairs.id FROM pairs WHERE pairs.rater_group = :group AND NOT pairs.is_gold
-  AND NOT EXISTS (SELECT 1 FROM seats WHERE seats.pair = pairs.id AND seats.rater = :rater)
-  AND ({TAKEN.replace(":pair", "pairs.id")}) < :overlap
+SELECT pairs.id FROM pairs
+WHERE pairs.rater_group = :group AND NOT pairs.is_gold AND pairs.votes < :overlap
+  AND pairs.id NOT IN (SELECT pair FROM seats WHERE seats.rater = :rater)
+  AND pairs.votes + ({HELD}) < :overlap
 ORDER BY pairs.id LIMIT 1
 """  # noqa: S608 (constants)
 """The oldest pair that has not gone to enough raters, and not to this one."""
+COUNT_VOTES = """
+UPDATE pairs SET votes = (
+  SELECT count(*) FROM seats JOIN raters ON raters.id = seats.rater
+  WHERE seats.pair = pairs.id AND seats.state = 'voted' AND NOT seats.is_repeat AND NOT raters.is_excluded
+) WHERE rater_group = ?
+"""
 REPEATABLE = """
 SELECT pair, first FROM (
   SELECT seats.pair, seats.first, seats.state, seats.is_repeat, pairs.is_gold,
@@ -72,6 +80,28 @@ class Seat:
     is_gold: bool
 
 
+class _Votes(Sequence[Annotation]):
+    """All that a group has said, which is read when a chooser looks at it: most do not."""
+
+    def __init__(self, file: sqlite3.Connection, group: str) -> None:
+        self._file = file
+        self._group = group
+
+    @cached_property
+    def _all(self) -> list[Annotation]:
+        return answers_of(self._file, self._group)
+
+    def __len__(self) -> int:
+        return len(self._all)
+
+    @overload
+    def __getitem__(self, place: int) -> Annotation: ...
+    @overload
+    def __getitem__(self, place: slice) -> list[Annotation]: ...
+    def __getitem__(self, place: int | slice) -> Annotation | list[Annotation]:
+        return self._all[place]
+
+
 class Assignment:
     """Finds the seat that a rater is to have."""
 
@@ -101,7 +131,9 @@ class Assignment:
         """Whether an open seat is still its rater's: within its time, or because nobody else took it since."""
         if seat.is_repeat or seat.is_gold or seat.lease_until > now:
             return True
-        return _taken(file, seat.pair, seat.rater, now) < self._settings.overlap
+        query = f"SELECT votes + ({HELD}) FROM pairs WHERE id = :pair"  # noqa: S608 (a constant)
+        values = {"pair": seat.pair, "rater": seat.rater, "now": now}
+        return bool(file.execute(query, values).fetchone()[0] < self._settings.overlap)
 
     def renew(self, file: sqlite3.Connection, seat: Seat, now: float) -> None:
         """Keep it for its rater for a while longer."""
@@ -109,10 +141,7 @@ class Assignment:
 
     def votes(self, file: sqlite3.Connection) -> int:
         """Answers of the group that count."""
-        query = """
-        SELECT count(*) FROM seats JOIN raters ON raters.id = seats.rater JOIN pairs ON pairs.id = seats.pair
-        WHERE raters.rater_group = ? AND state = 'voted' AND NOT is_excluded AND NOT is_repeat AND NOT is_gold
-        """
+        query = "SELECT coalesce(sum(votes), 0) FROM pairs WHERE rater_group = ? AND NOT is_gold"
         return int(file.execute(query, (self._settings.group,)).fetchone()[0])
 
     def _new(self, file: sqlite3.Connection, rater: int, now: float) -> Seat | None:
@@ -129,6 +158,8 @@ class Assignment:
     def _due_gold(self, file: sqlite3.Connection, rater: int) -> int | None:
         """A check, at a place by chance in every so many pairs."""
         every = self._settings.gold_every
+        if not self._gold:
+            return None
         block, place = divmod(_count(file, rater, "seats.state != 'open'"), every)
         seen = _count(file, rater, "pairs.is_gold")
         if seen > block or (seen == block and place < self._chance("gold", rater, block).randrange(every)):
@@ -146,6 +177,8 @@ class Assignment:
 
     def _due_repeat(self, file: sqlite3.Connection, rater: int, gap: int) -> tuple[int, Side] | None:
         """A pair that comes again, and which of it is first then."""
+        if not self._settings.repeats:
+            return None
         answered = _count(file, rater, "seats.state = 'voted' AND NOT pairs.is_gold AND NOT seats.is_repeat")
         repeated = _count(file, rater, "seats.is_repeat")
         if repeated >= int(self._settings.repeats * answered + 1e-9):  # 0.1 * 30 is a little more than 3
@@ -164,7 +197,7 @@ class Assignment:
 
     def _drawn(self, file: sqlite3.Connection, rater: int) -> int | None:
         """A pair that nobody had yet."""
-        votes, drawn = answers_of(file, self._settings.group), self._pairs(file)
+        votes, drawn = _Votes(file, self._settings.group), self._pairs(file)
         while (comparison := self._chooser.draw(votes, self._chance("draw", rater, drawn))) is not None:
             pair = self._enter(file, comparison, is_gold=False)
             if self._pairs(file) > drawn:  # else another server of the group has drawn it
@@ -210,8 +243,15 @@ def _first(file: sqlite3.Connection, condition: str, values: Sequence[object]) -
     return next(iter(_seats(file, condition, values)), None)
 
 
-def _taken(file: sqlite3.Connection, pair: int, rater: int, now: float) -> int:
-    return int(file.execute(TAKEN, {"pair": pair, "rater": rater, "now": now}).fetchone()[0])
+def count_votes(file: sqlite3.Connection, group: str) -> None:
+    """Count anew the votes of each pair, after some raters' answers have come to count or not to."""
+    file.execute(COUNT_VOTES, (group,))
+
+
+def add_vote(file: sqlite3.Connection, seat: Seat, votes: int) -> None:
+    """One vote more, or with -1 one less, of a seat at which one counts."""
+    if not seat.is_repeat:
+        file.execute("UPDATE pairs SET votes = votes + ? WHERE id = ?", (votes, seat.pair))
 
 
 def _count(file: sqlite3.Connection, rater: int, condition: str) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 
 from evalkit.plumbing.prose import counted
-from evalkit.preferences.annotate.assignment import Seat
+from evalkit.preferences.annotate.assignment import Seat, count_votes
 from evalkit.preferences.annotate.settings import TaskSettings
 from evalkit.preferences.annotate.store import comparison_of
 from evalkit.preferences.annotation import Choice
@@ -26,6 +26,8 @@ def examine(
     if not (missed or is_hasty):
         return ""
     exclude(file, settings)
+    if is_excluded(file, rater):
+        count_votes(file, settings.group)
     told = [_expected(seat, gold)] if missed and gold is not None and not settings.is_gold_silent else []
     told += [f"That was quick: please take at least {settings.fastest:g} s for a pair."] if is_hasty else []
     return " ".join([*told, *_warning(failures(file, rater), settings)])

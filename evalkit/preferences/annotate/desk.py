@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from evalkit.errors import EvalkitError
 from evalkit.preferences.annotate import attention
-from evalkit.preferences.annotate.assignment import Assignment, Seat
+from evalkit.preferences.annotate.assignment import Assignment, Seat, add_vote, count_votes
 from evalkit.preferences.annotate.choosing import Chooser
 from evalkit.preferences.annotate.settings import TaskSettings
 from evalkit.preferences.annotate.store import AnswerStore, comparison_of, now_as_text
@@ -21,6 +21,10 @@ Said = Literal["first", "second", "tie", "both_bad", "skip"]
 """A choice as a page tells it, which knows places and not whose completions stand there."""
 PACED = 20
 """Answers over which the pace is taken."""
+OWN = """
+FROM answers CROSS JOIN seats ON seats.id = answers.seat WHERE seats.rater = ? AND NOT answers.is_undone
+"""
+"""A rater's answers. CROSS has SQLite go through the answers in their order, from the last, not through all seats."""
 
 
 class Refused(EvalkitError):  # noqa: N818 (a decision, as the word says)
@@ -64,6 +68,7 @@ class Desk:
         self._assignment = Assignment(settings, chooser, gold)
         with store.transaction() as file:
             attention.exclude(file, settings)
+            count_votes(file, settings.group)
             self._assignment.lay_out_gold(file)
 
     def enter(self, rater: str) -> dict[str, Any]:
@@ -156,6 +161,8 @@ class Desk:
         )
         state = "skipped" if choice == "skip" else "voted"
         file.execute("UPDATE seats SET state = ? WHERE id = ?", (state, seat.id))
+        if state == "voted":
+            add_vote(file, seat, 1)
         return attention.examine(file, self.settings, rater, seat, choice, seconds)
 
     def _reopen(self, file: sqlite3.Connection, seat: Seat) -> None:
@@ -168,6 +175,8 @@ class Desk:
             "WHERE id = ?",
             (seconds, now, now + self.settings.lease, seat.id),
         )
+        if seat.state == "voted":
+            add_vote(file, seat, -1)
         attention.forgive_haste(file, seat)
 
     def _state(self, file: sqlite3.Connection, rater: int, note: str = "") -> dict[str, Any]:
@@ -183,11 +192,11 @@ class Desk:
         }
 
     def _progress(self, file: sqlite3.Connection, rater: int) -> dict[str, Any]:
-        own = "FROM answers JOIN seats ON seats.id = answers.seat WHERE seats.rater = ? AND NOT answers.is_undone"
-        times = file.execute(f"SELECT seconds {own} ORDER BY answers.id DESC LIMIT {PACED}", (rater,)).fetchall()
+        times = file.execute(f"SELECT seconds {OWN} ORDER BY answers.id DESC LIMIT {PACED}", (rater,)).fetchall()
         seconds = sum(spent for (spent,) in times)
+        own = "SELECT count(*) FROM seats WHERE rater = ? AND state != 'open'"
         return {
-            "own": file.execute(f"SELECT count(*) {own}", (rater,)).fetchone()[0],
+            "own": file.execute(own, (rater,)).fetchone()[0],
             "all": self._assignment.votes(file),
             "wanted": self._wanted,
             "perMinute": round(60 * len(times) / seconds, 1) if seconds > 0 else None,
@@ -214,9 +223,7 @@ def _is_said(file: sqlite3.Connection, seat: Seat, answer: Answer) -> bool:
 def _last(file: sqlite3.Connection, rater: int) -> tuple[int, int] | None:
     """Seat and opening of a rater's last answer."""
     found: tuple[int, int] | None = file.execute(
-        "SELECT answers.seat, answers.opening FROM answers JOIN seats ON seats.id = answers.seat "
-        "WHERE seats.rater = ? AND NOT answers.is_undone ORDER BY answers.id DESC LIMIT 1",
-        (rater,),
+        f"SELECT answers.seat, answers.opening {OWN} ORDER BY answers.id DESC LIMIT 1", (rater,)
     ).fetchone()
     return found
 

@@ -25,8 +25,10 @@ PATIENCE = 10.0
 SCHEMA = """
 CREATE TABLE pairs (
   id INTEGER PRIMARY KEY, rater_group TEXT NOT NULL, comparison_id TEXT NOT NULL, is_gold INTEGER NOT NULL,
-  comparison TEXT NOT NULL, UNIQUE (rater_group, is_gold, comparison_id)
+  comparison TEXT NOT NULL, votes INTEGER NOT NULL DEFAULT 0,  -- that count, so that nobody has to count them
+  UNIQUE (rater_group, is_gold, comparison_id)
 );
+CREATE INDEX pairs_by_votes ON pairs (rater_group, is_gold, votes);
 CREATE TABLE raters (
   id INTEGER PRIMARY KEY, rater_group TEXT NOT NULL, name TEXT NOT NULL, is_excluded INTEGER NOT NULL DEFAULT 0,
   UNIQUE (rater_group, name)

@@ -1,14 +1,16 @@
 from __future__ import annotations
 
+import random
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from evalkit.preferences.annotate.assignment import GAP
+from evalkit.preferences.annotate.assignment import GAP, count_votes
 from evalkit.preferences.annotate.desk import Answer, Desk, Refused, Said
 from evalkit.preferences.annotate.store import read_store
+from evalkit.preferences.annotation import votes
 from tests.preferences.annotate.served import Clock, comparisons, gold, make_desk, rows
 
 
@@ -155,3 +157,24 @@ def test_one_check_comes_in_each_so_many_pairs_at_a_place_that_nobody_can_know(t
         assert len({own[place].comparison.id for place in checks}) == 6
         places += [place % 10 for place in checks]
     assert len(set(places)) > 5
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_votes_are_counted_right_whatever_raters_do(tmp_path: Path, seed: int) -> None:
+    chance = random.Random(seed)
+    desk = make_desk(tmp_path / "a.sqlite", comparisons(30), gold(6), gold_every=3, repeats=0.3, overlap=2, stop_at=3)
+    views = {rater: desk.enter(rater) for rater in ("ann", "ben", "cleo")}
+    for _ in range(150):
+        rater = chance.choice(list(views))
+        view = views[rater]
+        if view["undo"] and chance.random() < 0.3:
+            views[rater] = desk.undo(rater, view["undo"]["seat"], view["undo"]["opening"])
+        elif view["pair"]:
+            views[rater] = answer(desk, rater, view, chance.choice(["first", "second", "tie", "skip"]))
+    kept = rows(tmp_path / "a.sqlite")["pairs"]
+    with desk.store.transaction() as file:
+        count_votes(file, "readers")
+    assert rows(tmp_path / "a.sqlite")["pairs"] == kept
+    counted = [one for one in votes(read_store(tmp_path / "a.sqlite"))]
+    assert len(counted) == desk.enter("dan")["progress"]["all"] > 0
+    assert max(Counter(one.comparison.id for one in counted).values()) <= 2
