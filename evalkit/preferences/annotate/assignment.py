@@ -236,7 +236,7 @@ class Assignment:
 
 def _seats(file: sqlite3.Connection, condition: str, values: Sequence[object]) -> list[Seat]:
     rows = file.execute(f"{SEAT} {condition}", values).fetchall()
-    return [Seat(*row[:-2], bool(row[-2]), bool(row[-1])) for row in rows]
+    return [Seat(*row[:-2], *map(bool, row[-2:])) for row in rows]
 
 
 def _first(file: sqlite3.Connection, condition: str, values: Sequence[object]) -> Seat | None:
