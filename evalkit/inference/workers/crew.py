@@ -14,12 +14,13 @@ from dataclasses import dataclass, field
 from queue import SimpleQueue
 from typing import Any, Literal
 
+from evalkit.checkpoints.checkpoint import Checkpoint
 from evalkit.errors import EngineError, EngineLost, EvalkitError, OutOfMemory
-from evalkit.inference.engines.base import Engine, engine_class, open_engine
-from evalkit.inference.workers.calls import Call, CallQueue, Load
+from evalkit.inference.engines.base import open_engine
+from evalkit.inference.workers.calls import AnyLoad, Call, CallQueue, Load
 from evalkit.inference.workers.places import Place
+from evalkit.plumbing.models import Model
 from evalkit.plumbing.progress import Listener
-from evalkit.plumbing.prose import listed
 
 OPENINGS = 2
 """Times in a row that a replica tries to open an engine where others were opened before."""
@@ -29,7 +30,7 @@ OPENINGS = 2
 class Work:
     """A load while its calls are made."""
 
-    load: Load
+    load: AnyLoad
     turn: int
     """Its place among the loads."""
     queue: CallQueue
@@ -53,13 +54,13 @@ class _Event:
     value: Any = None
 
 
-def make_calls(place: Place, loads: Sequence[Load], tell: Listener) -> list[Work]:
+def make_calls(place: Place, loads: Sequence[AnyLoad], tell: Listener) -> list[Work]:
     """Make all calls of all loads, and hand each answer to its call's `keep`, in this thread; how that went.
 
     Raises `EngineError`: an engine cannot be opened, or so many were lost in a row that nothing is to be hoped for;
     `InputError`: a load has no room here. What was answered before that is kept.
     """
-    servers = [load for load in loads if not engine_class(load.engine).local]
+    servers = [load for load in loads if isinstance(load, Load) and not load.is_local]
     asked = [_ask_server(load, tell) for load in servers]
     return [*asked, *_make_calls_at(place, [load for load in loads if load not in servers], tell)]
 
@@ -79,7 +80,7 @@ def _ask_server(load: Load, tell: Listener) -> Work:
     return work
 
 
-def _make_calls_at(place: Place, loads: Sequence[Load], tell: Listener) -> list[Work]:
+def _make_calls_at(place: Place, loads: Sequence[AnyLoad], tell: Listener) -> list[Work]:
     if not loads:
         return []
     works = [Work(load, turn, CallQueue(deque(load.calls)), place.replicas(load)) for turn, load in enumerate(loads)]
@@ -175,9 +176,9 @@ class _Crew:
                     raise
                 self._tell(work, "lost", error)
 
-    def _make_calls(self, work: Work, engine: Engine) -> None:
+    def _make_calls(self, work: Work, engine: Any) -> None:
         """Make calls until there are none, or the engine is not what it was."""
-        turned_to = work.load.checkpoints[0]
+        turned_to: Checkpoint | Model = work.load.first
         while (call := work.queue.take()) is not None:
             done = _Done(self, work)
             try:
@@ -242,7 +243,7 @@ class _News:
         if self._current < len(self._works):
             load = self._works[self._current].load
             self._is_open = False
-            self._tell.stage(f"load {listed([checkpoint.name for checkpoint in load.checkpoints])} ({load.engine})", 1)
+            self._tell.stage(f"load {load.title}", 1)
             for event in self._ahead.pop(self._current, []):
                 self._show(event)
 

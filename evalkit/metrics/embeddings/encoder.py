@@ -5,18 +5,16 @@ The embedded one needs no files of the user's; any sentence-transformers or Hugg
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Protocol
 
 import numpy as np
 import regex
 from numpy.typing import NDArray
 
 from evalkit.metrics.embeddings import transformer, use, vectors
-from evalkit.plumbing.child_process import open_child
+from evalkit.plumbing.models import Batch, Model, ask
 
 Floats = NDArray[np.float32]
 ENCODER_ID = use.IDENTITY
@@ -30,29 +28,26 @@ _BATCH = 1024
 """Texts between two writes to the cache: what a killed run has to embed again."""
 
 
-class Network(Protocol):
-    """What embeds."""
-
-    def encode(self, texts: Sequence[str]) -> Floats:
-        """(m, d) rows of length 1, in the order of `texts`."""
-
-
 @dataclass(frozen=True)
 class Encoder:
-    """A sentence encoder that is found and checked; `open` loads it."""
+    """A sentence encoder that is found and checked."""
 
     identity: str
     """Says all that the rows depend on: it stands in signatures and names the cache's folder."""
     dimensions: int
-    open: Callable[[], AbstractContextManager[Network]]
+    model: Model
+    """Its method `encode` gives (m, d) rows of length 1, in the order of m texts."""
 
 
-@contextmanager
-def _embedded() -> Iterator[Network]:
-    yield _network()
+def _embedded() -> use.UniversalSentenceEncoder:
+    return _network()
 
 
-EMBEDDED = Encoder(use.IDENTITY, use.DIMENSIONS, _embedded)
+EMBEDDED = Encoder(
+    use.IDENTITY,
+    use.DIMENSIONS,
+    Model("the embedded encoder", f"{use.__name__}:{use.UniversalSentenceEncoder.__name__}", here=_embedded),
+)
 
 
 def find_encoder(name: str | None) -> Encoder:
@@ -63,15 +58,8 @@ def find_encoder(name: str | None) -> Encoder:
     if name is None:
         return EMBEDDED
     recipe = transformer.read_recipe(name)
-
-    @contextmanager
-    def in_a_child() -> Iterator[Network]:
-        with open_child(
-            "evalkit.metrics.embeddings.transformer:TransformerEncoder", recipe, title=f"encoder {name}"
-        ) as remote:
-            yield _Remote(lambda texts: remote.call("encode", texts))
-
-    return Encoder(recipe.identity, recipe.dimensions, in_a_child)
+    network = f"{transformer.__name__}:{transformer.TransformerEncoder.__name__}"
+    return Encoder(recipe.identity, recipe.dimensions, Model(f"encoder {name}", network, (recipe,)))
 
 
 def encode(
@@ -90,15 +78,21 @@ def encode(
     progress(len(rows))
     # Texts of a length go together through the network, which pads them to the longest.
     missing = sorted((name for name in distinct if name not in rows), key=lambda name: len(distinct[name]))
-    if missing:
-        with encoder.open() as network:
-            for start in range(0, len(missing), _BATCH):
-                batch = missing[start : start + _BATCH]
-                made = network.encode([_well_formed(distinct[name]) for name in batch])
-                new = dict(zip(batch, made, strict=True))
-                vectors.store(encoder.identity, new)
-                rows |= new
-                progress(len(batch))
+    batches = [missing[start : start + _BATCH] for start in range(0, len(missing), _BATCH)]
+
+    def keep(number: int, made: Sequence[Floats]) -> None:
+        new = dict(zip(batches[number], made, strict=True))
+        vectors.store(encoder.identity, new)
+        rows.update(new)
+        progress(len(new))
+
+    if batches:
+        ask(
+            encoder.model,
+            "encode",
+            [Batch([_well_formed(distinct[name]) for name in batch]) for batch in batches],
+            keep,
+        )
     return np.array([rows[name] for name in keys], dtype=np.float32).reshape(len(keys), encoder.dimensions)
 
 
@@ -114,11 +108,6 @@ def unread_share(texts: Iterable[str], encoder: Encoder) -> float:
         unread += 0 if text.isascii() else len(_UNREAD.findall(text))
         letters += sum(map(str.isalpha, text))
     return unread / letters if unread else 0.0
-
-
-@dataclass(frozen=True)
-class _Remote:
-    encode: Callable[[Sequence[str]], Floats]
 
 
 @cache
