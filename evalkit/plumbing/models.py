@@ -27,7 +27,10 @@ class Model:
     name: str
     """What errors call it: "reward model org/name"."""
     target: str
-    """"module:Class" of the object. Its methods take a batch's items, and give one answer an item."""
+    """Module and class of the object, with a colon between them.
+
+    Its methods take a batch's items, and give one answer an item.
+    """
     args: tuple[Any, ...] = ()
     """What it is made with."""
     here: Callable[[], Any] | None = None

@@ -90,7 +90,7 @@ class Load:
 
     @property
     def target(self) -> str:
-        """ "module:Class" of what is opened."""
+        """Module and class of what is opened, with a colon between them."""
         return base.engines()[self.engine].value
 
     @property

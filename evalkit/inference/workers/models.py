@@ -1,4 +1,4 @@
-"""Models that measure texts, asked on all devices of a machine or of a cluster: encoders, reward models, judges of pairs.
+"""Models that measure texts, asked on all devices of a machine or of a cluster: encoders, reward models, NLI models.
 
 They go the way of engines: replicas take batches from one queue, what was lost is asked again, and what does not fit
 is cut in halves.

@@ -23,9 +23,9 @@ class Place(Protocol):
         """Told, before any is opened, of all that will be."""
 
     def open(self, load: AnyLoad, turn: tuple[int, int], is_wanted: Callable[[], bool]) -> AbstractContextManager[Any]:
-        """An engine or a model, once there is room; None where none `is_wanted` by then. Those with a lower turn go first.
+        """An engine or a model, once there is room; None where none `is_wanted` by then.
 
-        Raises `EngineError`, `Interrupted`.
+        Those with a lower turn go first. Raises `EngineError`, `Interrupted`.
         """
 
     def close(self) -> None:
@@ -43,7 +43,7 @@ def visible_devices() -> tuple[str, ...]:
 
 
 class ThisMachine:
-    """Engines and models in child processes, each with GPUs of its own, or with a share of the processor where there are none."""
+    """Engines and models in child processes, each with GPUs of its own; without any, with a share of the processor."""
 
     def __init__(self) -> None:
         self._stopped = threading.Event()

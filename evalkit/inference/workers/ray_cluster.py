@@ -206,11 +206,10 @@ def _started(load: AnyLoad) -> Any:
 
     gpus = _gpus(load)
     asked = {"num_gpus": gpus} if gpus else {"num_cpus": 1}
+    own: tuple[str, ...] = (engine_class(DISTRIBUTION_ENGINE).version(),)
     if isinstance(load, Load):
-        kind, own = EngineActor, (load.engine, engine_class(load.engine).version())
-    else:
-        kind, own = ModelActor, (engine_class(DISTRIBUTION_ENGINE).version(),)
-    made: Any = ray.remote(kind)
+        own = (load.engine, engine_class(load.engine).version())
+    made: Any = ray.remote(EngineActor if isinstance(load, Load) else ModelActor)
     return made.options(scheduling_strategy="SPREAD", max_restarts=0, **asked).remote(load.target, *own)
 
 
