@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from evalkit.checkpoints.folder import Weights, architectures_of, labels_of, loc
 from evalkit.errors import MetricError
 from evalkit.metrics.declaration import score
 from evalkit.plumbing.length_batches import by_length
-from evalkit.plumbing.models import Model, answers, batched
+from evalkit.plumbing.models import Model, ask, batched
 from evalkit.plumbing.transcript import transcript
 from evalkit.records import Group, Prompt
 
@@ -79,10 +79,23 @@ def reward(groups: Sequence[Group], *, model: str) -> list[np.ndarray]:
     return [np.array([rewards[pair] for pair in of_group], dtype=np.float64) for of_group in pairs]
 
 
-def rewards_of(model: str, pairs: Sequence[PromptCompletion]) -> list[float]:
-    """What a reward model gives to each pair; NaN where it cannot read one. Raises `CheckpointError`, `EngineError`."""
+def rewards_of(
+    model: str, pairs: Sequence[PromptCompletion], progress: Callable[[int], None] = lambda _: None
+) -> list[float]:
+    """What a reward model gives to each pair; NaN where it cannot read one.
+
+    `progress` is called with the pairs done since its last call. Raises `CheckpointError`, `EngineError`.
+    """
     asked = Model(f"reward model {model}", f"{__name__}:RewardModel", (str(locate(model)), model))
-    return [reward for batch in answers(asked, "score", batched(pairs, PAIRS)) for reward in batch]
+    batches = batched(pairs, PAIRS)
+    rewards: dict[int, Sequence[float]] = {}
+
+    def keep(number: int, answers: Sequence[float]) -> None:
+        rewards[number] = answers
+        progress(len(answers))
+
+    ask(asked, "score", batches, keep)
+    return [reward for number in range(len(batches)) for reward in rewards[number]]
 
 
 def asked_of(prompt: Prompt) -> Asked:

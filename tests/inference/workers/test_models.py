@@ -43,22 +43,22 @@ WHOLE = [(item, "?", 8) for item in ITEMS]
 @pytest.mark.usefixtures("devices")
 def test_every_device_has_a_model_and_answers_come_in_order(tmp_path: Path) -> None:
     assert asked(toy(tmp_path, workers=2)) == WHOLE
-    assert sorted(device for _, _, device in logged(tmp_path, "load")) == ["0", "1"]
-    assert len(logged(tmp_path, "call")) == 6
+    assert sorted(device for _, _, device in logged(tmp_path / "log", "load")) == ["0", "1"]
+    assert len(logged(tmp_path / "log", "call")) == 6
 
 
 def test_without_gpus_it_is_one_worker_with_all_cores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     with measured_on(None, Quiet()):
         assert asked(toy(tmp_path)) == WHOLE
-    assert len(logged(tmp_path, "load")) == 1
+    assert len(logged(tmp_path / "log", "load")) == 1
 
 
 @pytest.mark.usefixtures("devices")
 def test_a_killed_worker_s_batch_is_made_again_whole(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "death").touch()
     assert asked(toy(tmp_path)) == WHOLE
-    assert len(logged(tmp_path, "call")) == 7
+    assert len(logged(tmp_path / "log", "call")) == 7
     assert "toy died while running measure (killed by SIGKILL" in capsys.readouterr().err
 
 

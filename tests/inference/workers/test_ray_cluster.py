@@ -43,13 +43,18 @@ def judge_of_all(folder: Path) -> str:
     return str(copy)
 
 
-def losing_one(nodes: Any, is_time: Callable[[], bool], then: Callable[[], None]) -> threading.Thread:
-    """A thread that takes a node away once it is time."""
+def losing_one(
+    nodes: Any, at_work: Callable[[], Sequence[str]], count: int, then: Callable[[], None]
+) -> threading.Thread:
+    """A thread that takes a node away once so many processes are `at_work`, and goes on when one of them is gone."""
 
     def lose() -> None:
-        while not is_time():
+        while len(pids := set(at_work())) < count:
             time.sleep(0.05)
         nodes.remove_node(sorted(nodes.worker_nodes, key=str)[0], allow_graceful=False)
+        # Until then what ran on the node would still answer.
+        while all(Path("/proc", pid).exists() for pid in pids):
+            time.sleep(0.05)
         then()
 
     losing = threading.Thread(target=lose)
@@ -92,11 +97,10 @@ def test_a_node_lost_in_the_middle_changes_nothing(
     gate = tmp_path / "gate"
     with simulated(tmp_path, gate=str(gate)) as log:
         nodes = cluster(3)
-        losing = losing_one(nodes, lambda: log.exists() and log.read_text().count("call") >= 3, gate.touch)
+        losing = losing_one(nodes, lambda: [pid for _, pid, _ in logged(log, "call")], 3, gate.touch)
         lost = run_on(f"ray:simulated@{nodes.address}", tmp_path / "lost", monkeypatch, metrics)
         losing.join()
-        logged = [line.split()[0] for line in log.read_text().splitlines()]
-        assert logged.count("call") == PROMPTS * N // 64 + 1
+        assert len(logged(log, "call")) == PROMPTS * N // 64 + 1
     assert summary(lost) == summary(alone)
     assert lost.sampled == alone.sampled == PROMPTS * N
     [score] = [one for one in lost.summary.estimates if one.metric.startswith("reward")]
@@ -105,14 +109,15 @@ def test_a_node_lost_in_the_middle_changes_nothing(
 
 
 def lose_another_while_it_measures(nodes: Any, folder: Path) -> None:
+    log = folder / "log"
     (folder / "hold").touch()
     batches = [Batch(batch.items, ("?",)) for batch in batched([f"text {number}" for number in range(48)], 8)]
-    losing = losing_one(nodes, lambda: len(logged(folder, "call")) == 2, (folder / "hold").unlink)
+    losing = losing_one(nodes, lambda: [pid for _, pid, _ in logged(log, "call")], 2, (folder / "hold").unlink)
     with measured_on(nodes.address, Quiet()):
         answered = answers(toy(folder), "measure", batches)
     losing.join()
     assert answered == [[(item, "?", 8) for item in batch.items] for batch in batches]
-    assert len(logged(folder, "call")) == len(batches) + 1
+    assert len(logged(log, "call")) == len(batches) + 1
 
 
 def test_a_cluster_that_is_not_there_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

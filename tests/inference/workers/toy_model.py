@@ -40,7 +40,7 @@ class Toy:
         return [(item, beside, len(items)) for item in items]
 
     def _seen(self) -> int:
-        return len({pid for _, pid, _ in logged(self._folder, "call")})
+        return len({pid for _, pid, _ in logged(self._folder / "log", "call")})
 
     def _note(self, what: str) -> None:
         with (self._folder / "log").open("a") as log:
@@ -51,8 +51,7 @@ def toy(folder: Path, workers: int = 1, most: int = 1000) -> Model:
     return Model("toy", f"{__name__}:Toy", (str(folder), workers, most))
 
 
-def logged(folder: Path, what: str) -> list[list[str]]:
+def logged(log: Path, what: str) -> list[list[str]]:
     """What was noted: what happened, in which process, with which devices."""
-    log = folder / "log"
     lines = log.read_text().splitlines() if log.exists() else []
     return [line.split(" ") for line in lines if line.startswith(what)]
