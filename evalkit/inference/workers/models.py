@@ -33,8 +33,8 @@ def measured_on(cluster: str | None, tell: Listener) -> Iterator[None]:
 
 
 def _ask(cluster: str | None, tell: Listener, model: Model, method: str, batches: Sequence[Batch], keep: Keep) -> None:
-    if cluster is None and model.here is not None:
-        ask_one(model, method, batches, keep)
+    if model.here is not None and (cluster is None or len(batches) < 2):
+        ask_one(model, method, batches, keep)  # sooner than an actor is there
     elif batches:
         load = _Asking(model, method, batches, keep).load()
         make_calls(place_of(cluster), [load], tell)

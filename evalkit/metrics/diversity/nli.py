@@ -17,6 +17,7 @@ from evalkit.checkpoints.folder import Weights, architectures_of, labels_of, loc
 from evalkit.errors import MetricError
 from evalkit.metrics.declaration import score
 from evalkit.plumbing.arrays import Array
+from evalkit.plumbing.length_batches import in_parts
 from evalkit.plumbing.models import Batch, Model, answers
 from evalkit.records import Group
 
@@ -120,23 +121,26 @@ class NliModel:
 
     def judge(self, premises: Sequence[str], hypotheses: Sequence[str]) -> list[list[float]]:
         """(m, n) p(contradiction) - p(entailment), a row a premise; NaN where a pair is too long."""
-        import torch
-
         pairs = list(product(range(len(premises)), range(len(hypotheses))))
         tokens = [dict(self._tokenizer(premises[premise], hypotheses[hypothesis])) for premise, hypothesis in pairs]
         lengths = [len(encoded["input_ids"]) for encoded in tokens]
         # By length, so that a batch holds little padding.
         readable = sorted((i for i in range(len(pairs)) if lengths[i] <= self._limit), key=lengths.__getitem__)
         judged = np.full((len(premises), len(hypotheses)), np.nan)
-        with torch.inference_mode():
-            for start in range(0, len(readable), _BATCH):
-                batch = readable[start : start + _BATCH]
-                padded = self._tokenizer.pad([tokens[i] for i in batch], return_tensors="pt").to(self._device)
-                logits = self._model(**padded).logits.double().cpu().numpy()
-                for i, value in zip(batch, difference(logits, self._contradiction, self._entailment), strict=True):
-                    judged[pairs[i]] = value
+        for start in range(0, len(readable), _BATCH):
+            batch = readable[start : start + _BATCH]
+            for i, value in zip(batch, in_parts([tokens[i] for i in batch], self._judge_batch), strict=True):
+                judged[pairs[i]] = value
         rows: list[list[float]] = judged.tolist()
         return rows
+
+    def _judge_batch(self, tokens: Sequence[Mapping[str, Any]]) -> Array:
+        import torch
+
+        padded = self._tokenizer.pad(list(tokens), return_tensors="pt").to(self._device)
+        with torch.inference_mode():
+            logits = self._model(**padded).logits.double().cpu().numpy()
+        return difference(logits, self._contradiction, self._entailment)
 
 
 def difference(logits: Array, contradiction: int, entailment: int) -> Array:

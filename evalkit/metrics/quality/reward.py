@@ -13,7 +13,7 @@ from evalkit.checkpoints.conversations import merged
 from evalkit.checkpoints.folder import Weights, architectures_of, labels_of, locate, read_config
 from evalkit.errors import MetricError
 from evalkit.metrics.declaration import score
-from evalkit.plumbing.length_batches import by_length
+from evalkit.plumbing.length_batches import by_length, in_parts
 from evalkit.plumbing.models import Model, ask, batched
 from evalkit.plumbing.transcript import transcript
 from evalkit.records import Group, Prompt
@@ -134,7 +134,7 @@ class RewardModel:
         with torch.inference_mode():
             for batch in by_length([len(tokens[index]) for index in readable], BATCH_TOKENS):
                 rows = [readable[index] for index in batch]
-                for row, value in zip(rows, self._score_batch([tokens[row] for row in rows]), strict=True):
+                for row, value in zip(rows, in_parts([tokens[row] for row in rows], self._score_batch), strict=True):
                     rewards[row] = value
         return rewards
 
