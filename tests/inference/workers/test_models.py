@@ -13,12 +13,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evalkit.errors import EngineError, EngineLost, OutOfMemory
-from evalkit.inference.workers import places
-from evalkit.inference.workers.calls import CallQueue
+from evalkit.inference.workers import models, places
+from evalkit.inference.workers.calls import CallQueue, ModelLoad
 from evalkit.inference.workers.models import _Asking, measured_on
+from evalkit.metrics.diversity import nli
 from evalkit.metrics.embeddings import encoder
+from evalkit.metrics.registry import parse
 from evalkit.plumbing.models import Batch, Model, answers, batched
 from evalkit.plumbing.progress import Quiet
+from evalkit.records import Completion, Group, Prompt
+from evalkit.score import measure_texts
 from tests.inference.workers.toy_model import logged, toy
 
 ITEMS = [f"text {number}" for number in range(48)]
@@ -83,6 +87,53 @@ def test_the_embedded_encoder_stays_in_this_process_on_one_machine(monkeypatch: 
 
     monkeypatch.setattr(encoder, "_network", Network)
     assert (encoder.encode(["a", "b"]) == row).all()  # a child would have the real one
+
+
+@pytest.fixture
+def asked_of_replicas(monkeypatch: pytest.MonkeyPatch) -> list[ModelLoad]:
+    """All loads that go to replicas; who asks for one is answered 0 for each item and each text beside it."""
+    loads: list[ModelLoad] = []
+
+    class Zeros:
+        def call(self, method: str, items: Sequence[Any], *beside: Sequence[Any]) -> list[Any]:
+            return [[0.0] * len(beside[0]) if beside else 0.0 for _ in items]
+
+    def answer(place: object, asked: Sequence[ModelLoad], tell: object) -> None:
+        for load in asked:
+            loads.append(load)
+            for call in reversed(load.calls):
+                call.keep(call.ask(Zeros(), lambda *_: None))
+
+    monkeypatch.setattr(models, "make_calls", answer)
+    return loads
+
+
+def test_rewards_of_texts_are_asked_in_batches_of_512(asked_of_replicas: list[ModelLoad]) -> None:
+    texts = {"rain": [f"It rained {number} times." for number in range(700)]}
+    estimate = measure_texts(parse({"reward": {"model": "lab:reward"}}), texts, Quiet(), "auto")
+    assert estimate.value == 0.0
+    [load] = asked_of_replicas
+    assert load.name == "reward model lab:reward"
+    assert [call.size for call in load.calls] == [512, 188]
+
+
+def test_an_nli_model_is_asked_prompt_by_prompt(
+    asked_of_replicas: list[ModelLoad], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(nli, "locate", Path)
+    groups = [_group(number, number) for number in range(4)]
+    with measured_on(None, Quiet()):
+        values = nli.nli_diversity(groups, model="judge")
+    assert [array.tolist() for array in values[2:]] == [[0.0] * 2, [0.0] * 3]
+    assert np.isnan(values[1]).all()
+    [load] = asked_of_replicas
+    assert [call.size for call in load.calls] == [2, 3]
+
+
+def _group(number: int, size: int) -> Group:
+    texts = [f"text {sample}" for sample in range(size)]
+    made = (Completion("p", sample, text, (), (), "stop") for sample, text in enumerate(texts))
+    return Group(Prompt(f"p{number}", "?"), tuple(made))
 
 
 @given(st.lists(st.integers(1, 9), min_size=1, max_size=5), st.randoms(use_true_random=False))
