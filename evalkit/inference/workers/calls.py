@@ -111,7 +111,6 @@ class ModelLoad:
     model: Model
     calls: tuple[Call, ...]
     settings: EngineSettings = AS_IT_IS
-    is_local: bool = True
 
     @property
     def doing(self) -> str:
