@@ -83,7 +83,7 @@ def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callabl
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)  # a busy machine starts ten processes of Ray, four of which load torch
+@pytest.mark.timeout(600)  # two busy cores start ten processes, some of which load torch
 def test_a_node_lost_in_the_middle_changes_nothing(
     cluster: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
