@@ -36,6 +36,8 @@ COLUMNS = SHARD_SCHEMA.append(THINKING).append(THINKING_TOKENS)
 """What is read of a shard."""
 ARM = pa.field("arm", pa.dictionary(pa.int16(), pa.string()))
 """Stands in every shard for whoever reads it alone; nothing here does, and older shards have none."""
+REPEATED = ["prompt_id", "text", "token_ids.list.element", "finish_reason", "thinking", "arm"]
+"""Columns whose values are written once each: not log-probs, hardly two of which are equal."""
 SAMPLED = b"evalkit.sampled"
 """Key of the time of sampling in a shard's metadata; older shards have none, and count as of their file's time."""
 CALL = b"evalkit.call"
@@ -89,7 +91,8 @@ def to_parquet(
         }
         usage = {"usage": [astuple(request) for request in call.usage]} if call.usage else {}
         metadata[CALL] = json.dumps(facts | {"prompts": call.prompts} | usage).encode()
-    pq.write_table(pa.table(columns, schema=schema.with_metadata(metadata)), sink, compression="zstd")
+    table = pa.table(columns, schema=schema.with_metadata(metadata))
+    pq.write_table(table, sink, compression="zstd", use_dictionary=REPEATED)
     content: bytes = sink.getvalue().to_pybytes()
     return content
 
@@ -109,11 +112,14 @@ def from_parquet(content: bytes) -> list[Completion]:
 
 def table_of(content: bytes) -> pa.Table:
     """The columns of a shard, `COLUMNS`."""
-    table = pq.ParquetFile(pa.BufferReader(content)).read()  # `read_table` takes milliseconds more a shard
+    file = pq.ParquetFile(pa.BufferReader(content))  # `read_table` takes milliseconds more a shard
+    # One shard is too small for threads: to start them takes longer than they save.
+    table = file.read(columns=[name for name in COLUMNS.names if name in file.schema_arrow.names], use_threads=False)
     for name in COLUMNS.names:
         if name not in table.column_names:
             table = table.append_column(name, pa.nulls(len(table), COLUMNS.field(name).type))
-    return table.select(COLUMNS.names).cast(COLUMNS)
+    table = table.select(COLUMNS.names).replace_schema_metadata()
+    return table if table.schema.equals(COLUMNS) else table.cast(COLUMNS)
 
 
 def completions_of(columns: pa.Table | pa.RecordBatch) -> list[Completion]:
@@ -137,10 +143,11 @@ def _rows(column: pa.ListArray | pa.ChunkedArray) -> list[tuple[Any, ...]]:
 
 def arm_of(content: bytes) -> str | None:
     """The arm that a shard names; None where it is empty or an older one."""
-    if ARM.name not in pq.read_schema(pa.BufferReader(content)).names:
+    file = pq.ParquetFile(pa.BufferReader(content))
+    if ARM.name not in file.schema_arrow.names:
         return None
-    arms = pq.ParquetFile(pa.BufferReader(content)).read(columns=[ARM.name])[ARM.name]
-    return str(arms[0].as_py()) if len(arms) else None
+    first = next(file.iter_batches(batch_size=1, columns=[ARM.name], use_threads=False), None)
+    return str(first.column(0)[0].as_py()) if first is not None and len(first) else None
 
 
 def sampled_of(path: Path, shard: bytes | Path) -> datetime.datetime:

@@ -80,9 +80,16 @@ class Source:
         table, row = self.read(), self.row
         if not isinstance(row.prompts, list) or row.slots is None:
             return table
-        slot = table.column("slot")
+        slot, ids = table.column("slot"), table.column("prompt_id")
+        ends = pc.min_max(slot).as_py()
+        if (
+            table.num_rows
+            and row.slots[0] <= ends["min"] <= ends["max"] < row.slots[1]
+            and set(row.prompts).issuperset(pc.unique(ids).to_pylist())
+        ):
+            return table  # to filter would copy it
         inside = pc.and_(pc.greater_equal(slot, row.slots[0]), pc.less(slot, row.slots[1]))
-        return table.filter(pc.and_(inside, pc.is_in(table.column("prompt_id"), pa.array(row.prompts, pa.string()))))
+        return table.filter(pc.and_(inside, pc.is_in(ids, pa.array(row.prompts, pa.string()))))
 
 
 def by_prompt(sources: Sequence[Source]) -> Iterator[tuple[str, pa.Table]]:
