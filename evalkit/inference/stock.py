@@ -127,28 +127,32 @@ def _take_stored(arm: _Arm, stock: Stock, fresh: bool) -> None:
     keys = {prompt_key(prompt): row for row, prompt in enumerate(arm.rendered)}
     for distribution, like in {shard.distribution: shard for shard in arm.planned}.items():
         of_distribution = np.array([shard.distribution == distribution for shard in arm.call])
+        lacking = int(arm.missing[of_distribution].sum())
         for stored in stock.stored(distribution, like.shared and not fresh):
-            if not arm.missing[of_distribution].any():
+            if not lacking:
                 break
-            wanted = np.zeros_like(arm.missing)
             rows = [keys[key] for key in stored.call.prompts if key in keys]
-            wanted[rows, stored.call.sample_indices.start : stored.call.sample_indices.stop] = True
-            wanted &= arm.missing & of_distribution[:, None]
+            rows = sorted({row for row in rows if of_distribution[row]})
+            slots = stored.call.sample_indices
+            wanted = arm.missing[rows, slots.start : slots.stop]
             if wanted.any() and stock.take(stored, like.arm.name):
-                for shard in _supplied(arm, like, stored, wanted):
+                lacking -= int(wanted.sum())
+                for shard in _supplied(arm, like, stored, rows, wanted):
                     arm.give(shard)
 
 
-def _supplied(arm: _Arm, like: Shard, stored: StoredShard, wanted: Missing) -> Iterator[Shard]:
+def _supplied(arm: _Arm, like: Shard, stored: StoredShard, rows: Sequence[int], wanted: Missing) -> Iterator[Shard]:
+    """`wanted`: of these rows, which of the stored shard's draws."""
+    first = stored.call.sample_indices.start
     size = len(stored.call.prompts) * len(stored.call.sample_indices)
     for members, sample_indices in rectangles(wanted):
-        prompts = tuple(arm.rendered[row] for row in members)
+        prompts = tuple(arm.rendered[rows[member]] for member in members)
         yield replace(
             like,
             key=stored.key,
             seed=stored.call.seed,
             prompts=prompts,
-            sample_indices=sample_indices,
+            sample_indices=range(first + sample_indices.start, first + sample_indices.stop),
             part=len(prompts) * len(sample_indices) < size,
             cached=stored.cached,
         )

@@ -34,6 +34,7 @@ from evalkit.runs.manifest import FILE, Manifest, find_manifest
 from evalkit.runs.shards import (
     Call,
     arm_of,
+    call_and_arm,
     call_of,
     checksum,
     completions_of,
@@ -59,6 +60,8 @@ class StoredShard:
     path: Path
     key: str
     call: Call
+    arm: str | None
+    """The arm that it names."""
     cached: bool
     """Whether it is in the cache, not in the run's folder."""
 
@@ -101,7 +104,7 @@ class Store:
         if content is None:
             return False
         if stored.cached:
-            self._bring(stored.key, stored.path, content, arm)
+            self._bring(stored.key, stored.path, content, arm, stored.arm)
         return True
 
     def rename(self, key: str, arm: str) -> None:
@@ -223,13 +226,13 @@ class Store:
         """Whether the cache had the shard; it is then in the folder."""
         for folder in cache_folders(distribution):
             if shard := self._newest(folder, key):
-                self._bring(key, *shard, arm)
+                self._bring(key, *shard, arm, arm and arm_of(shard[1]))
                 return True
         return False
 
-    def _bring(self, key: str, path: Path, content: bytes, arm: str) -> None:
-        """Make a shard of the cache one of the folder's, which says `arm` in it."""
-        if not arm or arm_of(content) == arm:
+    def _bring(self, key: str, path: Path, content: bytes, arm: str, names: str | None) -> None:
+        """Make a shard of the cache, which `names` an arm, one of the folder's, which says `arm` in it."""
+        if not arm or names == arm:
             target = self.folder / "completions" / path.name
             self._link(path, target)
             self._enter(key, target)
@@ -342,8 +345,9 @@ def _with_calls(listed: Mapping[str, Sequence[Path]], cached: bool) -> list[Stor
     shards = []
     for path in _last_first([path for paths in listed.values() for path in paths]):
         with contextlib.suppress(OSError, pa.ArrowException, ValueError, KeyError, TypeError):
-            if call := call_of(path):
-                shards.append(StoredShard(path, path.name.partition(".")[0], call, cached))
+            call, arm = call_and_arm(path)
+            if call:
+                shards.append(StoredShard(path, path.name.partition(".")[0], call, arm, cached))
     return shards
 
 

@@ -114,7 +114,8 @@ def table_of(content: bytes) -> pa.Table:
     """The columns of a shard, `COLUMNS`."""
     file = pq.ParquetFile(pa.BufferReader(content))  # `read_table` takes milliseconds more a shard
     # One shard is too small for threads: to start them takes longer than they save.
-    table = file.read(columns=[name for name in COLUMNS.names if name in file.schema_arrow.names], use_threads=False)
+    there = file.schema_arrow.names
+    table = file.read(columns=[name for name in COLUMNS.names if name in there], use_threads=False)
     for name in COLUMNS.names:
         if name not in table.column_names:
             table = table.append_column(name, pa.nulls(len(table), COLUMNS.field(name).type))
@@ -141,18 +142,30 @@ def _rows(column: pa.ListArray | pa.ChunkedArray) -> list[tuple[Any, ...]]:
     return rows
 
 
-def arm_of(content: bytes) -> str | None:
-    """The arm that a shard names; None where it is empty or an older one."""
-    file = pq.ParquetFile(pa.BufferReader(content))
-    if ARM.name not in file.schema_arrow.names:
+def arm_of(shard: bytes | Path) -> str | None:
+    """The arm that a shard names; None where it is empty or an older one. Raises `ArrowException` on a damaged one."""
+    return _arm_in(_facts(shard))
+
+
+def call_and_arm(path: Path) -> tuple[Call | None, str | None]:
+    """`call_of` and `arm_of` a shard, from one look at its end."""
+    facts = _facts(path)
+    return _call_in(facts), _arm_in(facts)
+
+
+def _arm_in(facts: pq.FileMetaData) -> str | None:
+    if not facts.num_rows:
         return None
-    first = next(file.iter_batches(batch_size=1, columns=[ARM.name], use_threads=False), None)
-    return str(first.column(0)[0].as_py()) if first is not None and len(first) else None
+    columns = (facts.row_group(0).column(index) for index in range(facts.num_columns - 1, -1, -1))
+    stands_in = next((column for column in columns if column.path_in_schema == ARM.name), None)
+    # All its values are one, so the smallest is: it stands in the file's end, and no page has to be unpacked.
+    statistics = None if stands_in is None else stands_in.statistics
+    return None if statistics is None else str(statistics.min)
 
 
 def sampled_of(path: Path, shard: bytes | Path) -> datetime.datetime:
     """When a shard, the file at `path`, was sampled. Raises `ArrowException` on a damaged one."""
-    time = _metadata(shard).get(SAMPLED)
+    time = (_facts(shard).metadata or {}).get(SAMPLED)
     if time is None:
         return datetime.datetime.fromtimestamp(int(path.stat().st_mtime), datetime.UTC)
     return datetime.datetime.fromisoformat(time.decode())
@@ -160,12 +173,16 @@ def sampled_of(path: Path, shard: bytes | Path) -> datetime.datetime:
 
 def call_of(shard: bytes | Path) -> Call | None:
     """The call that a shard is from, where it tells. Raises `ArrowException`, `ValueError` on a damaged one."""
-    call = _metadata(shard).get(CALL)
-    if call is None:
+    return _call_in(_facts(shard))
+
+
+def _call_in(facts: pq.FileMetaData) -> Call | None:
+    told = (facts.metadata or {}).get(CALL)
+    if told is None:
         return None
-    facts = json.loads(call)
-    usage = tuple(Usage(*one) for one in facts.get("usage", ()))
-    return Call(str(facts["law"]), tuple(facts["prompts"]), range(*facts["slots"]), int(facts["seed"]), usage)
+    call = json.loads(told)
+    usage = tuple(Usage(*one) for one in call.get("usage", ()))
+    return Call(str(call["law"]), tuple(call["prompts"]), range(*call["slots"]), int(call["seed"]), usage)
 
 
 def checksum(content: bytes) -> str:
@@ -205,6 +222,5 @@ def read_shard(paths: Mapping[str, Sequence[Path]], folder: Path, key: str) -> p
     )
 
 
-def _metadata(shard: bytes | Path) -> Mapping[bytes, bytes]:
-    schema = pq.read_schema(shard if isinstance(shard, Path) else pa.BufferReader(shard))
-    return schema.metadata or {}
+def _facts(shard: bytes | Path) -> pq.FileMetaData:
+    return pq.read_metadata(shard if isinstance(shard, Path) else pa.BufferReader(shard))
