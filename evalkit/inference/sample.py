@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from functools import partial
 
+import pyarrow as pa
+
 from evalkit.errors import StoreError
 from evalkit.inference.draw import Drawing, Sampled
 from evalkit.inference.engines.base import by_load
@@ -14,7 +16,7 @@ from evalkit.inference.manifest import chosen
 from evalkit.inference.plan import Plan, Shard
 from evalkit.inference.workers.places import place_of
 from evalkit.plumbing.array_cache import key_of
-from evalkit.plumbing.progress import Listener
+from evalkit.plumbing.progress import QUIET, Listener
 from evalkit.records import Group, Groups
 from evalkit.runs.folder import Store
 from evalkit.runs.groups import group_completions
@@ -60,15 +62,21 @@ def sample_missing(plan: Plan, store: Store, tell: Listener, fresh: bool = False
     return drawing.sampled()
 
 
-def read_groups(plan: Plan, store: Store) -> dict[str, Sequence[Group]]:
+def read_groups(plan: Plan, store: Store, tell: Listener = QUIET) -> dict[str, Sequence[Group]]:
     """Every arm's completions, from disk: what was just sampled and what was there before go the same way.
 
     Thinking is apart from answers; what was cut inside it has an empty one. The answers of a list are apart. Many
     completions stay on disk, and a group is made when it is looked at.
     """
+    tell.stage("read samples", sum(shard.size for shard in plan.shards))
+
+    def read(shard: Shard) -> pa.Table:
+        table = store.table(shard.key)
+        tell.advance(shard.size)
+        return table
+
     sources = {
-        arm.name: [Source(shard.row, partial(store.table, shard.key)) for shard in plan.shards_of(arm.name)]
-        for arm in plan.arms
+        arm.name: [Source(shard.row, partial(read, shard)) for shard in plan.shards_of(arm.name)] for arm in plan.arms
     }
     arms = {arm.name: arm for arm in plan.arms}
     return group_completions(arms, plan.suite.prompts, sources, sum(shard.size for shard in plan.shards))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -46,9 +46,12 @@ class _Arm:
     missing: Missing
     taken: list[Shard]
     """What supplies its draws."""
+    advance: Callable[[int], None]
+    """Told of draws that are given."""
 
-    def __init__(self, planned: Sequence[Shard]) -> None:
+    def __init__(self, planned: Sequence[Shard], advance: Callable[[int], None]) -> None:
         self.planned = list(planned)
+        self.advance = advance
         self.taken = []
         prompts = [prompt for shard in planned for prompt in shard.prompts]
         self.row = {prompt.prompt_id: row for row, prompt in enumerate(prompts)}
@@ -60,20 +63,26 @@ class _Arm:
         self.taken.append(shard)
         rows = [self.row[prompt.prompt_id] for prompt in shard.prompts]
         self.missing[rows, shard.sample_indices.start : shard.sample_indices.stop] = False
+        self.advance(shard.size)
 
 
 def allot(
-    plan: Plan, stock: Stock, known: Sequence[ShardRow] = (), fresh: bool = False, ends: Sequence[int] = ()
+    plan: Plan,
+    stock: Stock,
+    known: Sequence[ShardRow] = (),
+    fresh: bool = False,
+    ends: Sequence[int] = (),
+    advance: Callable[[int], None] = lambda _: None,
 ) -> Plan:
     """The plan with what is there in the place of calls, and calls for what is not.
 
     `known`: the shards that the run's manifest lists. `fresh`: the cache does not count. `ends`: after how many prompts
-    no call goes on, in the order of the suite.
+    no call goes on, in the order of the suite. `advance` is told of completions as it is settled where they come from.
     """
     place_of = plan.place_of
     shards: list[Shard] = []
     for name in dict.fromkeys(shard.arm.name for shard in plan.shards):
-        arm = _Arm(plan.shards_of(name))
+        arm = _Arm(plan.shards_of(name), advance)
         blocks = [bisect_right(ends, place_of[prompt.prompt_id]) for prompt in arm.rendered]
         _take_known(arm, stock, [row for row in known if row.arm == name], blocks, fresh)
         _take_stored(arm, stock, fresh)

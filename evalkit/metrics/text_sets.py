@@ -38,7 +38,8 @@ def words_of(groups: Groups) -> str:
 
 
 def _fitting(groups: Groups, tell: Listener) -> Name:
-    looked_at = by_row(_unspaced, groups)
+    tell.stage("tell scripts apart", max(map(len, groups.values()), default=0))
+    looked_at = by_row(_unspaced, groups, tell.advance)
     prompts = {prompt.id: prompt.text for prompt, _ in looked_at}
     han, other = (sum(counts[column] for _, counts in looked_at) for column in (0, 1))
     letters = sum(by_row(_letters, groups)) if han + other else 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from collections.abc import Callable
 from typing import Any, Protocol, TextIO
 
 SECONDS_BETWEEN_LINES = 10.0
@@ -40,6 +41,23 @@ class Quiet:
 
     def close(self) -> None:
         pass
+
+
+QUIET = Quiet()
+
+
+class Scaled:
+    """Called with units of one kind, of which there are `units`, it tells of as large a share of `whole` others."""
+
+    def __init__(self, advance: Callable[[int], None], units: int, whole: int) -> None:
+        self._advance, self._units, self._whole = advance, units, whole
+        self._done = self._told = 0
+
+    def __call__(self, amount: int) -> None:
+        self._done += amount
+        reached = self._whole * self._done // self._units
+        self._advance(reached - self._told)
+        self._told = reached
 
 
 class _Counting:

@@ -12,7 +12,7 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
-from evalkit.analysis.comparison.cross_prompt import cross_prompt_values
+from evalkit.analysis.comparison.cross_prompt import pooled_values
 from evalkit.analysis.comparison.curves import trace
 from evalkit.analysis.sampled_arms import SampledArms
 from evalkit.checkpoints.checkpoint import Checkpoint

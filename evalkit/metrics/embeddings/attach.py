@@ -15,7 +15,7 @@ import numpy as np
 from evalkit.metrics.embeddings.encoder import Encoder, Floats, encode
 from evalkit.plumbing.files import writing
 from evalkit.plumbing.lazily import Lazy, each, is_lazy
-from evalkit.plumbing.progress import Listener
+from evalkit.plumbing.progress import Listener, Scaled
 from evalkit.plumbing.scratch import Scratch
 from evalkit.records import Group, Groups
 
@@ -92,10 +92,10 @@ def _stored(groups: Sequence[Group], tell: Listener, encoder: Encoder) -> Sequen
     waiting: list[Sequence[str]] = []
 
     def embed() -> None:
-        vectors = encode([text for texts in waiting for text in texts], encoder=encoder)
+        texts = [text for of_group in waiting for text in of_group]
+        vectors = encode(texts, Scaled(tell.advance, len(set(texts)), len(waiting)), encoder)
         with writing(file.path), file.path.open("ab") as stream:
             vectors.astype(np.float32).tofile(stream)
-        tell.advance(len(waiting))
         waiting.clear()
 
     for group in groups:

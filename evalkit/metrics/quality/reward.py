@@ -22,6 +22,8 @@ BATCH_TOKENS = 8_192
 """Tokens in one batch, padding included."""
 UNKNOWN_SHARE = 0.1
 """A completion with a larger share of tokens that the reward model's vocabulary lacks is not one it can judge."""
+AT_ONCE = 2_048
+"""Distinct pairs that are scored before more groups are looked at, so that looks tell how far it is."""
 Asked = str | tuple[tuple[str, str], ...]
 """A prompt as text, or a conversation's (role, text)s."""
 PromptCompletion = tuple[Asked, str]
@@ -71,11 +73,22 @@ def reward(groups: Sequence[Group], *, model: str) -> list[np.ndarray]:
     Undefined: where the model cannot read a completion: nothing is truncated to fit, and no reward is given to words
     that it does not know (over a tenth of the completion's tokens).
     """
-    pairs = [[(asked_of(group.prompt), text) for text in group.texts] for group in groups]
-    distinct = list(dict.fromkeys(pair for of_group in pairs for pair in of_group))
+    pairs: list[list[PromptCompletion]] = []
+    rewards: dict[PromptCompletion, float] = {}
+    waiting: dict[PromptCompletion, None] = {}
     title = f"reward model {model}"
     with open_child(f"{__name__}:RewardModel", str(locate(model)), model, title=title) as remote:
-        rewards = dict(zip(distinct, remote.call("score", distinct), strict=True))
+
+        def score_waiting() -> None:
+            rewards.update(zip(waiting, remote.call("score", list(waiting)), strict=True))
+            waiting.clear()
+
+        for group in groups:
+            pairs.append([(asked_of(group.prompt), text) for text in group.texts])
+            waiting.update(dict.fromkeys(pair for pair in pairs[-1] if pair not in rewards))
+            if len(waiting) >= AT_ONCE:
+                score_waiting()
+        score_waiting()
     return [np.array([rewards[pair] for pair in of_group], dtype=np.float64) for of_group in pairs]
 
 

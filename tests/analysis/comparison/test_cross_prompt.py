@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from evalkit.analysis.comparison import cross_prompt
-from evalkit.analysis.comparison.cross_prompt import common_samples, cross_prompt_values, design_of, influence_values
+from evalkit.analysis.comparison.cross_prompt import common_samples, design_of, influence_values, pooled_values
 from evalkit.analysis.intervals import mean_intervals
 from evalkit.metrics.registry import parse
 from evalkit.records import Group, Prompt
