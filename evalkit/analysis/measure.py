@@ -131,9 +131,7 @@ def measure_groups(
     across = any(measure.variant == "pooled" for measure in wanted)
     first = first_samples(sampled.groups, overview, tell) if across else {}
     material = _Material(sampled, first, matched, scores, fairness.quality, _bar(fairness, sampled.arms, scores))
-    of_prompts = _of_prompts(
-        [measure for measure in wanted if _is_of_prompts(measure)], material, fairness.curves, tell
-    )
+    of_prompts = _of_prompts(list(filter(_is_of_prompts, wanted)), material, fairness.curves, tell)
     table, lengths = _table(wanted, of_prompts, material, tell), [row.lengths for row in of_prompts]
     measured = [_measured(measure, values, material, lengths, encoder) for measure, values in table.items()]
     alarms = [*unread_texts(sampled, encoder)] if "embeddings" in needs else []

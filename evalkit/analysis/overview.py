@@ -83,7 +83,12 @@ class Seen:
 
 def look_at(groups: Groups, raw: Sequence[str], tell: Listener = QUIET) -> Overview:
     """Look once at every group; `raw`: arms that are draws from their checkpoint's untempered distribution."""
-    look = _Look(frozenset(raw), {arm: path_of(of_arm) for arm, of_arm in groups.items()})
+    paths: dict[str, tuple[str, ...]] = {}
+    tell.stage("guess openings", len(groups))
+    for arm, of_arm in groups.items():
+        paths[arm] = path_of(of_arm)
+        tell.advance(1)
+    look = _Look(frozenset(raw), paths)
     tell.stage("look over", max(map(len, groups.values()), default=0))
     rows = by_row(look, groups, tell.advance)
     return {arm: [row[arm] for row in rows if arm in row] for arm in groups}

@@ -30,8 +30,8 @@ MOST_PROCESSES = 12
 MOST_ROWS = 32
 """Rows that a child is given at once at most, ..."""
 SHARES = 64
-"""... and into how many portions a child's part of the work is cut at least, so that no one waits long for the last, and
-what is done is known to a hundredth."""
+"""... and into how many portions a child's part of the work is cut at least, so that no one waits long for the last
+and it is known to a hundredth how far all are."""
 TITLE = "a process that measures"
 """What a child is called in errors."""
 

@@ -6,6 +6,7 @@ import json
 import sys
 import time
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any, Protocol, TextIO
 
 SECONDS_BETWEEN_LINES = 10.0
@@ -60,6 +61,17 @@ class Scaled:
         self._told = reached
 
 
+def seconds_left(seconds: float, done: int, total: int) -> float | None:
+    """Of a stage, of which `done` of `total` units took so many seconds; None where nothing is done yet, or all."""
+    return seconds * (total - done) / done if 0 < done < total else None
+
+
+def _left(seconds: float, done: int, total: int) -> str:
+    """In words; empty where it is not known."""
+    left = seconds_left(seconds, done, total)
+    return "" if left is None else f"{timedelta(seconds=round(left))} left"
+
+
 class _Counting:
     """How far the stage is that runs now, written to a stream a line at a time."""
 
@@ -92,9 +104,9 @@ class Lines(_Counting):
         self._count(amount, tokens)
         if time.monotonic() - self._told >= SECONDS_BETWEEN_LINES and self._done < self._total:
             self._told = time.monotonic()
-            self._write(
-                f"{self._stage}: {self._done:,} of {self._total:,} ({self._done / self._total:.0%}){self._rate()}"
-            )
+            left = _left(self._told - self._began, self._done, self._total)
+            share = f"{self._done:,} of {self._total:,} ({self._done / self._total:.0%})"
+            self._write(f"{self._stage}: {share}{self._rate()}{left and f', {left}'}")
 
     def note(self, text: str) -> None:
         self._write(f"note: {text}")
@@ -142,6 +154,9 @@ class JsonLines(_Counting):
         seconds = self._told - self._began
         event: dict[str, Any] = {"event": "progress", "stage": self._stage, "done": self._done, "total": self._total}
         event["seconds"] = round(seconds, 3)
+        left = seconds_left(seconds, self._done, self._total)
+        if left is not None:
+            event["seconds_left"] = round(left, 3)
         if self._tokens:
             event["tokens_per_second"] = round(self._tokens / max(seconds, 1e-9), 1)
         self._write(json.dumps(event))
@@ -156,10 +171,17 @@ class Bars:
             BarColumn,
             MofNCompleteColumn,
             Progress,
+            ProgressColumn,
+            Task,
             TextColumn,
             TimeElapsedColumn,
-            TimeRemainingColumn,
         )
+        from rich.text import Text
+
+        class Left(ProgressColumn):
+            # By all of the stage, as everywhere: Rich's own column goes by its last half minute.
+            def render(self, task: Task) -> Text:
+                return Text(_left(task.elapsed or 0.0, int(task.completed), int(task.total or 0)))
 
         self._console = Console(stderr=True, highlight=False)
         self._progress = Progress(
@@ -168,7 +190,7 @@ class Bars:
             MofNCompleteColumn(),
             TextColumn("{task.fields[rate]}", markup=False),
             TimeElapsedColumn(),
-            TimeRemainingColumn(),
+            Left(),
             console=self._console,
         )
         self._task: Any = None
