@@ -196,7 +196,6 @@ def finish(store: Store, plan: Plan, manifest: Manifest, results: Results, tell:
     page = report_page(plan.suite.name, summary, groups, rendered, measurements, manifest.to_json(), evidence, tell)
     store.write("report.html", page)
     store.write_manifest(manifest)
-    tell.advance(1)
 
 
 def _tokens(row: int, groups: Mapping[str, Group]) -> dict[str, int]:

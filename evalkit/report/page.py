@@ -80,13 +80,15 @@ def build_report(content: ReportContent, tell: Listener = QUIET) -> str:
     tell.stage("write the report", 1)
     conclusion = verdict(content.summary)
     data = _data(content, packed, conclusion)
-    return render(
+    page = render(
         "page.html.jinja",
         [asset("evalkit.report.html", "style.css")],
         [asset("evalkit.report.html", name) for name in SCRIPTS],
         data,
         _view(content, packed, conclusion) | _drawn(data) | {"blocks": packed.blocks},
     )
+    tell.advance(1)
+    return page
 
 
 def _view(content: ReportContent, packed: samples.Samples, conclusion: Verdict) -> dict[str, Any]:
