@@ -43,6 +43,7 @@ from evalkit.metrics.summary import Alarm, Summary
 from evalkit.metrics.text_sets import split_alike
 from evalkit.plumbing.arrays import finite_fields
 from evalkit.plumbing.by_row import by_row, start_processes
+from evalkit.plumbing.foretold import Foretold
 from evalkit.plumbing.progress import Listener
 from evalkit.records import Arm, Group, Groups
 from evalkit.report.render_report import report_page
@@ -102,13 +103,23 @@ def run_suite(
     """
     folder = out or default_folder(suite)
     plan = plan_in(folder, suite, engine, tell)
+    tell = foretold = Foretold(tell, _alike(plan), sum(shard.size for shard in plan.shards))
     with open_store(folder, tell.note) as store:
         plan, manifest = begin(store, plan, command, fresh, tags, tell=tell)
         sampled = sample_missing(plan, store, tell, manifest.fresh)
         manifest = note_origins(sampled.plan, store, manifest, sampled.completions, tell)
         results = measure_samples(sampled.plan, store, tell, sampled.alarms)
         finish(store, sampled.plan, manifest, results, tell)
+    foretold.remember()
     return Run(folder, results.summary, sampled.completions)
+
+
+def _alike(plan: Plan) -> dict[str, Any]:
+    """What runs have in common whose stages take equally long a completion."""
+    suite = plan.suite
+    loads = sorted((loaded.checkpoint.name, loaded.engine_text) for loaded in plan.checkpoints.values())
+    return {"measures": [*map(str, suite.measures)], "variants": suite.variants, "encoder": suite.encoder,
+            "arms": [arm.name for arm in plan.arms], "checkpoints": loads}  # fmt: skip
 
 
 def default_folder(suite: Suite) -> Path:
