@@ -21,7 +21,7 @@ class ArrayFile:
     """(rows, *rest) float32 in a file that goes with this object; in another process, what reads it there."""
 
     def __init__(self, rows: int, rest: tuple[int, ...] = (), path: Path | None = None) -> None:
-        """A new one, empty until it is written, or the one at a path. Raises `StoreError` where there is no room for it."""
+        """A new one, empty until it is written, or the one at a path. Raises `StoreError`."""
         self.shape = (rows, *rest)
         # What keeps the file there; nothing in another process.
         self._file = Scratch(".floats") if path is None else None
