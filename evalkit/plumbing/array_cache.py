@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -21,6 +22,8 @@ FORMAT = 1
 """Part of every key: shards of another layout are other shards."""
 
 
+DAMAGED = (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error, tokenize.TokenError, SyntaxError)
+"""What reading a damaged entry may raise: the header of an array is Python's notation."""
 ROWS = 1 << 16
 """Rows of an array that are read at a time."""
 Notice = Callable[[str], None]
@@ -39,13 +42,13 @@ def key_of_list(parts: Mapping[str, Any], name: str, items: Iterable[Any]) -> st
     """`key_of` of the parts and, under a name that is none of theirs, a list whose items come one by one."""
     every = {"format": FORMAT, **parts}
     before, after = (
-        json.dumps({key: every[key] for key in every if (key < name) is is_before}, sort_keys=True)
+        json.dumps({key: every[key] for key in every if (key < name) is is_before}, sort_keys=True)[1:-1]
         for is_before in (True, False)
     )
-    digest = hashlib.sha256(f"{before[:-1]}, {json.dumps(name)}: [".encode("ascii"))
+    digest = hashlib.sha256(f"{{{before}{', ' if before else ''}{json.dumps(name)}: [".encode("ascii"))
     for place, item in enumerate(items):
         digest.update(f"{', ' if place else ''}{json.dumps(item)}".encode("ascii"))
-    digest.update((f"], {after[1:]}" if after != "{}" else "]}").encode("ascii"))
+    digest.update(f"]{', ' if after else ''}{after}}}".encode("ascii"))
     return digest.hexdigest()[:32]
 
 
@@ -64,7 +67,7 @@ def recall(kind: str, key: str, shared: bool = True) -> list[np.ndarray[Any, Any
             return [arrays[name] for name in sorted(arrays.files)]
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile):
+    except DAMAGED:
         path.unlink(missing_ok=True)
         return None
 
@@ -103,15 +106,15 @@ def recall_into(kind: str, key: str, arrays: Sequence[Rows]) -> bool:
         return True
     except FileNotFoundError:
         return False
-    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error):
+    except DAMAGED:
         path.unlink(missing_ok=True)
         return False
 
 
 def _read_into(array: Rows, member: IO[bytes]) -> None:
-    if np.lib.format.read_magic(member) != (1, 0):
+    if np.lib.format.read_magic(member) != (1, 0):  # type: ignore[no-untyped-call]
         raise ValueError("another version of the format")
-    shape, _, dtype = np.lib.format.read_array_header_1_0(member)
+    shape, _, dtype = np.lib.format.read_array_header_1_0(member)  # type: ignore[no-untyped-call]
     if shape != array.shape:
         raise ValueError("another shape")
     bytes_a_row = dtype.itemsize * math.prod(shape[1:])
