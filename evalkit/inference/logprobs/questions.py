@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evalkit.inference.engines.base import DISTRIBUTION_ENGINE, Pair, engine_class
-from evalkit.inference.plan import Loaded
+from evalkit.inference.sampling_calls import Loaded
 from evalkit.plumbing.array_cache import key_of_list
 from evalkit.plumbing.array_files import ArrayFile, Rows
 from evalkit.plumbing.arrays import Array

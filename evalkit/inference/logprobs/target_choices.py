@@ -16,7 +16,8 @@ from evalkit.inference.logprobs.continuations import Tokens, continuations
 from evalkit.inference.logprobs.cross import lacks_room
 from evalkit.inference.logprobs.questions import Answer, Quantity, Question
 from evalkit.inference.logprobs.score import Prepared, Scoring
-from evalkit.inference.plan import Loaded, Plan
+from evalkit.inference.plan import Plan
+from evalkit.inference.sampling_calls import Loaded
 from evalkit.metrics.choice_match import SPACES, opens, spellings
 from evalkit.plumbing.lazily import each
 from evalkit.plumbing.log_space import less, total
