@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
 
@@ -17,11 +17,16 @@ from evalkit.inference.plan import Plan
 from evalkit.inference.sampling_calls import Shard
 from evalkit.inference.workers.places import place_of
 from evalkit.plumbing.array_cache import key_of
+from evalkit.plumbing.by_row import by_row
 from evalkit.plumbing.progress import QUIET, Listener
-from evalkit.records import Group, Groups
+from evalkit.records import Completion, Group, Groups
 from evalkit.runs.folder import Store
 from evalkit.runs.groups import group_completions
+from evalkit.runs.shards import extras_of
 from evalkit.runs.stored_groups import Source
+
+AT_ONCE = 20_000
+"""Completions that are written together, some 160 MB."""
 
 
 def missing_shards(plan: Plan, store: Store, fresh: bool = False) -> list[Shard]:
@@ -92,7 +97,25 @@ def put_kept(store: Store, plan: Plan, groups: Groups) -> dict[str, str]:
             drawn = [[s.key, s.row.prompts, s.row.slots] if s.part else s.key for s in shards]
             marks = {"thinking": asdict(arm.thinking)} if arm.thinking else {}
             keys[arm.name] = key_of({"kept of": drawn, "by": chosen(plan, arm)} | marks)
-            kept = [completion for group in groups[arm.name] for completion in (*group.completions, *group.unfinished)]
             is_shared, last = all(shard.shared for shard in shards), max(store.sampled(shard.key) for shard in shards)
-            store.put(keys[arm.name], kept, arm.name, is_shared, last)
+            extras = frozenset[str]().union(*by_row(_extras, {arm.name: groups[arm.name]}))
+            store.put_parts(keys[arm.name], _kept_in_parts(groups[arm.name]), extras, arm.name, is_shared, last)
     return keys
+
+
+def _kept_in_parts(groups: Sequence[Group]) -> Iterator[list[Completion]]:
+    """All that an arm kept, `AT_ONCE` completions at a time or little more."""
+    part: list[Completion] = []
+    for group in groups:
+        part += (*group.completions, *group.unfinished)
+        if len(part) > AT_ONCE:
+            yield part
+            part = []
+    if part:
+        yield part
+
+
+def _extras(row: int, groups: Mapping[str, Group]) -> frozenset[str]:
+    """Columns that one prompt's completions need."""
+    [group] = groups.values()
+    return extras_of(group.completions) | extras_of(group.unfinished)

@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import datetime
 import fcntl
+import hashlib
 import json
 import os
 import platform
@@ -28,7 +29,7 @@ import pyarrow.parquet as pq
 
 from evalkit.errors import RecordsError, StoreError
 from evalkit.plumbing.array_cache import _OPEN, Notice
-from evalkit.plumbing.files import cache_folder, cache_note, write_file, writing
+from evalkit.plumbing.files import cache_folder, cache_note, part_of, rename, write_file, writing
 from evalkit.records import Completion, Usage
 from evalkit.runs.manifest import FILE, Manifest, find_manifest
 from evalkit.runs.shards import (
@@ -40,9 +41,11 @@ from evalkit.runs.shards import (
     completions_of,
     from_parquet,
     sampled_of,
+    shard_name,
     shards_in,
     table_of,
     to_parquet,
+    write_parquet,
 )
 
 HOLDER_LENGTH = 200
@@ -177,6 +180,28 @@ class Store:
             self._offer(name, call)
         return len(content)
 
+    def put_parts(
+        self,
+        key: str,
+        parts: Iterable[Sequence[Completion]],
+        extras: frozenset[str],
+        arm: str,
+        shared: bool,
+        sampled: datetime.datetime,
+    ) -> None:
+        """`put` a shard that need not fit into memory, given in parts. Raises `StoreError`."""
+        folder = self.folder / "completions"
+        with writing(folder / key, KEPT), part_of(folder / key) as part:
+            with part.open("wb") as file:
+                write_parquet(file, parts, extras, arm, sampled)
+            with part.open("rb") as file:
+                name = shard_name(key, hashlib.file_digest(file, "sha256").hexdigest())
+            size = part.stat().st_size
+            rename(part, folder / name, lambda: (folder / name).stat().st_size == size)
+        self._enter(key, folder / name)
+        if shared:
+            self._offer(name, None)
+
     def _offer(self, name: str, call: Call | None) -> None:
         try:
             folder = cache_folder("completions") / (call.distribution if call is not None else "")
@@ -240,7 +265,7 @@ class Store:
             self._write_shard(key, to_parquet(from_parquet(content), arm, sampled_of(path, content), call_of(content)))
 
     def _write_shard(self, key: str, content: bytes) -> str:
-        name = f"{key}.{checksum(content)}.parquet"
+        name = shard_name(key, checksum(content))
         self.write(f"completions/{name}", content)
         self._enter(key, self.folder / "completions" / name)
         return name

@@ -7,7 +7,7 @@ import datetime
 import hashlib
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass
 from itertools import chain, pairwise
 from pathlib import Path
@@ -32,6 +32,7 @@ THINKING = pa.field("thinking", pa.string())
 """Stands in shards of completions that came with their thinking apart, and in no others."""
 THINKING_TOKENS = pa.field("thinking_tokens", pa.int32())
 """Stands in shards of completions whose tokens of thinking a server told, and in no others."""
+EXTRAS = (THINKING, THINKING_TOKENS)
 COLUMNS = SHARD_SCHEMA.append(THINKING).append(THINKING_TOKENS)
 """What is read of a shard."""
 ARM = pa.field("arm", pa.dictionary(pa.int16(), pa.string()))
@@ -40,6 +41,8 @@ REPEATED = ["prompt_id", "text", "token_ids.list.element", "finish_reason", "thi
 """Columns whose values are written once each: not log-probs, hardly two of which are equal."""
 SAMPLED = b"evalkit.sampled"
 """Key of the time of sampling in a shard's metadata; older shards have none, and count as of their file's time."""
+DIGITS = 32
+"""Of a hash of a shard's bytes, those in its name."""
 CALL = b"evalkit.call"
 """Key of the sampling call in a shard's metadata; older shards have none, and are known by their key alone."""
 
@@ -62,6 +65,38 @@ def to_parquet(
     completions: Sequence[Completion], arm: str, sampled: datetime.datetime, call: Call | None = None
 ) -> bytes:
     """A shard's bytes."""
+    sink = pa.BufferOutputStream()
+    write_parquet(sink, [completions], extras_of(completions), arm, sampled, call)
+    content: bytes = sink.getvalue().to_pybytes()
+    return content
+
+
+def extras_of(completions: Sequence[Completion]) -> frozenset[str]:
+    """Which columns these completions need beside those that every shard has."""
+    return frozenset(
+        name for name in (extra.name for extra in EXTRAS) if any(getattr(one, name) is not None for one in completions)
+    )
+
+
+def write_parquet(
+    sink: Any,
+    parts: Iterable[Sequence[Completion]],
+    extras: frozenset[str],
+    arm: str,
+    sampled: datetime.datetime,
+    call: Call | None = None,
+) -> None:
+    """Write a shard into an open file, a row group a part. `extras` is as `extras_of` has it."""
+    schema = SHARD_SCHEMA.append(ARM)
+    for extra in EXTRAS:
+        schema = schema.append(extra) if extra.name in extras else schema
+    schema = schema.with_metadata(_metadata_of(sampled, call))
+    with pq.ParquetWriter(sink, schema, compression="zstd", use_dictionary=REPEATED) as writer:
+        for completions in parts:
+            writer.write_table(pa.table(_columns(completions, arm, extras), schema=schema))
+
+
+def _columns(completions: Sequence[Completion], arm: str, extras: frozenset[str]) -> dict[str, Any]:
     columns: dict[str, Any] = {
         "prompt_id": [c.prompt_id for c in completions],
         "slot": [c.sample_index for c in completions],
@@ -72,16 +107,16 @@ def to_parquet(
         "finish_reason": [c.finish_reason for c in completions],
         "arm": [arm] * len(completions),
     }
-    schema = SHARD_SCHEMA.append(ARM)
-    if any(c.thinking is not None for c in completions):
+    if THINKING.name in extras:
         columns["thinking"] = [
             c.thinking and c.thinking.encode("utf-8", "replace").decode("utf-8") for c in completions
         ]
-        schema = schema.append(THINKING)
-    if any(c.thinking_tokens is not None for c in completions):
+    if THINKING_TOKENS.name in extras:
         columns["thinking_tokens"] = [c.thinking_tokens for c in completions]
-        schema = schema.append(THINKING_TOKENS)
-    sink = pa.BufferOutputStream()
+    return columns
+
+
+def _metadata_of(sampled: datetime.datetime, call: Call | None) -> dict[bytes, bytes]:
     metadata = {SAMPLED: sampled.isoformat(timespec="seconds").encode()}
     if call is not None:
         facts = {
@@ -91,10 +126,7 @@ def to_parquet(
         }
         usage = {"usage": [astuple(request) for request in call.usage]} if call.usage else {}
         metadata[CALL] = json.dumps(facts | {"prompts": call.prompts} | usage).encode()
-    table = pa.table(columns, schema=schema.with_metadata(metadata))
-    pq.write_table(table, sink, compression="zstd", use_dictionary=REPEATED)
-    content: bytes = sink.getvalue().to_pybytes()
-    return content
+    return metadata
 
 
 def _lists(rows: Sequence[Sequence[float]], kind: type[np.generic]) -> pa.ListArray:
@@ -187,7 +219,12 @@ def _call_in(facts: pq.FileMetaData) -> Call | None:
 
 def checksum(content: bytes) -> str:
     """The part of a shard's name that proves its bytes."""
-    return hashlib.sha256(content).hexdigest()[:32]
+    return hashlib.sha256(content).hexdigest()[:DIGITS]
+
+
+def shard_name(key: str, digest: str) -> str:
+    """A shard's file name; `digest` is the hash of its bytes."""
+    return f"{key}.{digest[:DIGITS]}.parquet"
 
 
 def shards_in(folder: Path) -> dict[str, list[Path]]:
