@@ -13,6 +13,7 @@ from evalkit.checkpoints.conversations import merged
 from evalkit.checkpoints.folder import Weights, architectures_of, labels_of, locate, read_config
 from evalkit.errors import MetricError
 from evalkit.metrics.declaration import score
+from evalkit.metrics.text_sets import portions
 from evalkit.plumbing.length_batches import by_length, in_parts
 from evalkit.plumbing.models import Model, ask, batched
 from evalkit.plumbing.transcript import transcript
@@ -24,6 +25,8 @@ PAIRS = 512
 """Pairs that are asked together: enough to keep a device at work for seconds, few enough to be shared out."""
 UNKNOWN_SHARE = 0.1
 """A completion with a larger share of tokens that the reward model's vocabulary lacks is not one it can judge."""
+AT_ONCE = 16_384
+"""Distinct pairs that are scored before more groups are looked at, so that looks tell how far it is."""
 Asked = str | tuple[tuple[str, str], ...]
 """A prompt as text, or a conversation's (role, text)s."""
 PromptCompletion = tuple[Asked, str]
@@ -73,10 +76,15 @@ def reward(groups: Sequence[Group], *, model: str) -> list[np.ndarray]:
     Undefined: where the model cannot read a completion: nothing is truncated to fit, and no reward is given to words
     that it does not know (over a tenth of the completion's tokens).
     """
-    pairs = [[(asked_of(group.prompt), text) for text in group.texts] for group in groups]
-    distinct = list(dict.fromkeys(pair for of_group in pairs for pair in of_group))
+    return [rewards for portion in portions(groups, AT_ONCE) for rewards in _rewards(portion, model)]
+
+
+def _rewards(portion: Sequence[tuple[Prompt, Sequence[str]]], model: str) -> list[np.ndarray]:
+    """(k,) rewards of each prompt's texts, of which each distinct one is asked about once."""
+    pairs = [[(asked_of(prompt), text) for text in texts] for prompt, texts in portion]
+    distinct = list(dict.fromkeys(pair for of_prompt in pairs for pair in of_prompt))
     rewards = dict(zip(distinct, rewards_of(model, distinct), strict=True))
-    return [np.array([rewards[pair] for pair in of_group], dtype=np.float64) for of_group in pairs]
+    return [np.array([rewards[pair] for pair in of_prompt], dtype=np.float64) for of_prompt in pairs]
 
 
 def rewards_of(
