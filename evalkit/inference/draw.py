@@ -23,6 +23,8 @@ from evalkit.runs.folder import Store
 
 _Drawn = tuple[list[Completion], list[Usage]]
 """What a call draws, and what its requests took where the engine tells."""
+_Written = tuple[_Drawn, int]
+"""What a call drew, and how many bytes it is in the folder."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +88,8 @@ class Drawing:
             tell.stage(f"sample {name}", sum(shard.size for shard in shards))
             for call in engine.sample_calls(shards, self._store.folder, tell):
                 shard = shards[call.place]
-                self._keep(shard, shard.key, (shard.drawn(call.completions), list(call.usages)))
+                drawn = shard.drawn(call.completions), list(call.usages)
+                self._keep(shard, shard.key, self._write(shard, drawn))
         speed = self._tallies[name].speed(0.0, time.monotonic() - began)
         remember_speed(loaded, speed, self._store.notice)
 
@@ -120,15 +123,19 @@ class Drawing:
             loaded.checkpoint,
             shard.size,
             ask,
-            keep=lambda drawn: self._keep(shard, planned, drawn),
+            keep=lambda written: self._keep(shard, planned, written),
             halves=halves,
             refuse=lambda error: self._refuse(shard, planned, error),
+            write=lambda drawn: self._write(shard, drawn),
         )
 
-    def _keep(self, shard: Shard, planned: str, drawn: _Drawn) -> None:
+    def _write(self, shard: Shard, drawn: _Drawn) -> _Written:
         completions, used = drawn
         call = replace(shard.call, usage=tuple(used))
-        stored = self._store.put(shard.key, completions, shard.arm.name, shard.shared, call=call)
+        return drawn, self._store.put(shard.key, completions, shard.arm.name, shard.shared, call=call)
+
+    def _keep(self, shard: Shard, planned: str, written: _Written) -> None:
+        drawn, stored = written
         self._tallies[shard.arm.checkpoint].add(shard, drawn, stored)
         self._parts.setdefault(planned, []).append(shard)
         self._sampled += shard.size

@@ -162,7 +162,7 @@ class Store:
     ) -> int:
         """Write a shard into the run's folder, and offer it to the cache if it is `shared`; its size in bytes.
 
-        Raises `StoreError`.
+        Raises `StoreError`. Several threads may put shards, each its own.
 
         `sampled`: when its completions were, if not now. `call`: the one that drew them; without it, others find the
         shard by its key alone.
@@ -257,7 +257,8 @@ class Store:
 
     def _listed(self, folder: Path) -> dict[str, list[Path]]:
         if folder not in self._listings:
-            self._listings[folder] = shards_in(folder)
+            # Of several threads that look at once, all go on with what the first one found and enters its shards in.
+            self._listings.setdefault(folder, shards_in(folder))
         return self._listings[folder]
 
     def _enter(self, key: str, path: Path) -> None:
