@@ -35,7 +35,8 @@ from evalkit.gate.sides import Side
 from evalkit.gate.stats.group_sequential import LOOKS, Look, in_blocks, look_sizes, looks_of
 from evalkit.gate.stats.power import prompts_for, spread_of
 from evalkit.inference.engines.base import open_engine
-from evalkit.inference.plan import Loaded, make_plan
+from evalkit.inference.plan import make_plan
+from evalkit.inference.sampling_calls import Loaded
 from evalkit.metrics.embeddings.encoder import encode
 from evalkit.metrics.registry import parse
 from evalkit.metrics.summary import Estimate, Summary

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from evalkit.inference.plan import Shard, make_plan
+from evalkit.inference.plan import make_plan
+from evalkit.inference.sampling_calls import Shard
 from evalkit.inference.settle import begin
 from evalkit.plumbing.progress import Quiet
 from evalkit.records import Completion

@@ -16,8 +16,8 @@ from evalkit.cli.tracking import Log, log_options
 
 if TYPE_CHECKING:
     from evalkit.plumbing.progress import Listener
+    from evalkit.preferences.layouts.names import Layout
     from evalkit.training.config import Training
-    from evalkit.training.preferences.layouts.names import Layout
 
 Config = TypeVar("Config", bound="Training")
 
@@ -44,10 +44,10 @@ def prefs() -> None:
 @output_options
 def prefs_sample(config: Path, out: Path, engine: str, tell: Listener, quiet: bool) -> None:
     """Draw pairs of completions from a checkpoint, as CONFIG asks."""
+    from evalkit.plumbing.typed_jsonl import check_place
+    from evalkit.preferences.pairs import write_pairs
     from evalkit.training.config import PrefsSampleConfig, load_config
-    from evalkit.training.data_files import check_place
-    from evalkit.training.preferences.pairs import write_pairs
-    from evalkit.training.preferences.sampling import sample_pairs
+    from evalkit.training.raters.sampling import sample_pairs
 
     settings = load_config(PrefsSampleConfig, config, tell.note)
     check_place(out)
@@ -69,12 +69,12 @@ def prefs_sample(config: Path, out: Path, engine: str, tell: Listener, quiet: bo
 @output_options
 def prefs_simulate(config: Path, out: Path, tell: Listener, quiet: bool) -> None:
     """Let simulated raters compare pairs, as CONFIG asks."""
+    from evalkit.plumbing.typed_jsonl import check_place
+    from evalkit.preferences.files import write_preferences
+    from evalkit.preferences.pairs import read_pairs
     from evalkit.training.config import PrefsSimulateConfig, load_config
-    from evalkit.training.data_files import check_place
-    from evalkit.training.preferences.pairs import read_pairs
-    from evalkit.training.preferences.preferences import write_preferences
-    from evalkit.training.preferences.raters import agreement, label_pairs
-    from evalkit.training.preferences.values import value_pairs
+    from evalkit.training.raters.simulate import agreement, label_pairs
+    from evalkit.training.raters.values import value_pairs
 
     settings = load_config(PrefsSimulateConfig, config, tell.note)
     check_place(out)
@@ -116,9 +116,9 @@ def prefs_import(
     file: Path, out: Path, layout: Layout | None, columns: dict[str, str], tell: Listener, quiet: bool
 ) -> None:
     """Read preferences of FILE in any layout and write them in evalkit's own, saying what was understood."""
-    from evalkit.training.data_files import check_place
-    from evalkit.training.preferences.layouts.read import read_file
-    from evalkit.training.preferences.preferences import write_preferences
+    from evalkit.plumbing.typed_jsonl import check_place
+    from evalkit.preferences.files import write_preferences
+    from evalkit.preferences.layouts.read import read_file
 
     account = read_file(file, tell.note, layout, columns)
     check_place(out)

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field, replace
 from evalkit.errors import EngineError
 from evalkit.inference.engines.base import Engine, Metered, Progress, open_engine
 from evalkit.inference.engines.openai_batch import OpenAIBatchEngine
-from evalkit.inference.plan import Loaded, Plan, Shard, halves_of
+from evalkit.inference.plan import Plan
+from evalkit.inference.sampling_calls import Loaded, Shard, halves_of
 from evalkit.inference.speeds import Speed, remember_speed
 from evalkit.inference.workers.calls import Call, Load
 from evalkit.inference.workers.crew import make_calls

@@ -9,10 +9,12 @@ from pathlib import Path
 
 from evalkit.checkpoints.spec import Price
 from evalkit.errors import InputError
+from evalkit.inference.arms import draws_of, sampling_of
 from evalkit.inference.engines.base import LETTERS_OF_TOKEN, by_load
 from evalkit.inference.engines.decoding import GREEDY_BELOW
 from evalkit.inference.manifest import check_fresh, continued, known_rows, new_manifest
-from evalkit.inference.plan import Loaded, Plan, Shard, draws_of, sampling_of
+from evalkit.inference.plan import Plan
+from evalkit.inference.sampling_calls import Loaded, Shard
 from evalkit.inference.speeds import Speed, last_speed
 from evalkit.inference.stock import allot
 from evalkit.plumbing.prose import counted

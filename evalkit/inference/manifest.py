@@ -15,7 +15,9 @@ from typing import Any
 from evalkit import __version__
 from evalkit.checkpoints.checkpoint import Adapter
 from evalkit.errors import InputError
-from evalkit.inference.plan import Loaded, Plan, prompt_key, sampling_of
+from evalkit.inference.arms import sampling_of
+from evalkit.inference.plan import Plan
+from evalkit.inference.sampling_calls import Loaded, prompt_key
 from evalkit.plumbing.array_cache import key_of
 from evalkit.records import Arm, Rendered
 from evalkit.runs.asked import version_of

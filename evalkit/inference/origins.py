@@ -9,7 +9,8 @@ from __future__ import annotations
 import datetime
 from collections.abc import Mapping, Sequence
 
-from evalkit.inference.plan import Plan, Shard
+from evalkit.inference.plan import Plan
+from evalkit.inference.sampling_calls import Shard
 from evalkit.inference.spending import spending
 from evalkit.plumbing.progress import Listener
 from evalkit.plumbing.prose import listed

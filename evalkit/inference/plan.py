@@ -5,126 +5,29 @@ Everything that can be wrong with a suite on this machine is found here, in seco
 
 from __future__ import annotations
 
-import hashlib
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from evalkit.checkpoints.asking import as_asked, wording_id
-from evalkit.checkpoints.checkpoint import CONCURRENCY, Checkpoint
+from evalkit.checkpoints.checkpoint import Checkpoint
 from evalkit.checkpoints.folder import context_length
 from evalkit.checkpoints.rendering import render, special_tokens_in, vocabulary_hash
 from evalkit.checkpoints.resolution import resolve
-from evalkit.errors import CheckpointError, InputError, MetricError, RecordsError, ServerError
+from evalkit.errors import CheckpointError, InputError, RecordsError, ServerError
+from evalkit.inference.arms import draws_of, plan_arms, sampling_of
 from evalkit.inference.engines.base import choose_engine, engine_class, fallback_note
-from evalkit.inference.engines.openai import OpenAIEngine
 from evalkit.inference.parameters import check_parameters
+from evalkit.inference.sampling_calls import Loaded, Shard, distribution_of, fitting, make_call
+from evalkit.inference.suite_checks import check_choosers, check_measures, check_stated, check_thinking
 from evalkit.metrics.embeddings.encoder import Encoder, find_encoder
-from evalkit.metrics.registry import Measure, parse
-from evalkit.plumbing.array_cache import key_of
 from evalkit.plumbing.progress import Listener
 from evalkit.plumbing.tokenizer import check
-from evalkit.records import Arm, Completion, Prompt, Rendered, Sampling, Thinking
-from evalkit.runs.manifest import ShardRow, find_manifest
-from evalkit.runs.shards import Call
+from evalkit.records import Arm, Prompt, Rendered, Sampling
+from evalkit.runs.manifest import find_manifest
 from evalkit.suite.fitting import fit
 from evalkit.suite.schema import Longer, Suite
-
-SEEDS = 2**32
-"""Shard seeds are below this: what every engine's generator takes."""
-
-
-@dataclass(frozen=True)
-class Shard:
-    """Completions of one arm that one sampling call draws, or drew: so many of every one of some prompts."""
-
-    arm: Arm
-    key: str
-    """Of the call."""
-    seed: int
-    prompts: tuple[Rendered, ...]
-    kept: Sampling
-    """The arm's settings, with more room where these prompts are given more."""
-    shared: bool
-    """Whether other runs may take its samples: not those of a server that does not name its weights."""
-    distribution: str
-    """Hash of all that decides how completions of a prompt are distributed."""
-    twin: int
-    """How many arms before this one are of the same distribution, so that it must be other draws than theirs."""
-    sample_indices: range
-    """Which of a prompt's draws, from 0."""
-    part: bool = False
-    """Whether the call drew more than this."""
-    cached: bool = False
-    """Whether it was taken from the cache."""
-
-    @property
-    def sampling(self) -> Sampling:
-        """What the engine is asked for: all these draws, also those of which an arm keeps the best."""
-        return replace(self.kept, n=len(self.sample_indices))
-
-    @property
-    def size(self) -> int:
-        return len(self.prompts) * len(self.sample_indices)
-
-    @property
-    def call(self) -> Call:
-        """What its file tells of it."""
-        return Call(
-            self.distribution, tuple(prompt_key(prompt) for prompt in self.prompts), self.sample_indices, self.seed
-        )
-
-    def drawn(self, completions: Sequence[Completion]) -> list[Completion]:
-        """An engine's completions, whose sample indices begin at 0, as these draws."""
-        first = self.sample_indices.start
-        if not first:
-            return list(completions)
-        return [replace(completion, sample_index=completion.sample_index + first) for completion in completions]
-
-    @property
-    def row(self) -> ShardRow:
-        """What the manifest says of it."""
-        return ShardRow(
-            arm=self.arm.name,
-            key=self.key,
-            seed=self.seed,
-            prompts=[prompt.prompt_id for prompt in self.prompts],
-            slots=(self.sample_indices.start, self.sample_indices.stop),
-            part=self.part,
-            cached=self.cached,
-        )
-
-    def only(self, prompts: Collection[str]) -> Shard:
-        """What it has of these prompts."""
-        kept = tuple(prompt for prompt in self.prompts if prompt.prompt_id in prompts)
-        return self if kept == self.prompts else replace(self, prompts=kept, part=True)
-
-
-@dataclass(frozen=True)
-class Loaded:
-    """A checkpoint as this run uses it."""
-
-    checkpoint: Checkpoint
-    engine: str
-    engine_version: str
-    rendered: tuple[Rendered, ...]
-    """The prompts in their order; those of one prompt together where it is put in several wordings."""
-    max_length: int
-    longer: Longer | None = None
-    """Prompts that it is given more room for."""
-
-    def room(self, sampling: Sampling, prompt: str) -> Sampling:
-        """An arm's settings for one prompt."""
-        if self.longer is None or prompt not in self.longer.prompts:
-            return sampling
-        return replace(sampling, max_tokens=self.longer.max_tokens, stop=self.longer.stop)
-
-    @property
-    def engine_text(self) -> str:
-        """Name and version, as the manifest and the arms have them."""
-        return f"{self.engine} {self.engine_version}"
 
 
 @dataclass(frozen=True)
@@ -190,9 +93,9 @@ def make_plan(
     server told before; such a server is not asked again.
     """
     check_measures(suite.measures, suite.prompts)
-    _check_choosers(suite)
-    _check_thinking(suite)
-    _check_stated(suite)
+    check_choosers(suite)
+    check_thinking(suite)
+    check_stated(suite)
     fewest = min(sampling.n for name in suite.checkpoints for sampling in suite.settings(name))
     for measure in suite.measures:
         measure.check_fits(fewest)
@@ -232,101 +135,6 @@ def cluster_of(engine: str) -> tuple[str | None, str]:
             "ray:transformers for a certain engine on it"
         )
     return address or "auto", inside or "auto"
-
-
-def plan_arms(suite: Suite) -> list[Arm]:
-    """Every checkpoint at each temperature; each arm is compared with the baseline's arm of the same temperature."""
-    settings = {name: suite.settings(name) for name in suite.checkpoints}
-    baseline_checkpoint = suite.baseline_checkpoint
-    baselines = {
-        sampling.temperature: _arm_name(baseline_checkpoint, sampling, settings[baseline_checkpoint])
-        for sampling in settings[baseline_checkpoint]
-    }
-    first = next(iter(baselines.values()))
-    arms = []
-    for checkpoint, samplings in settings.items():
-        for sampling in samplings:
-            name = _arm_name(checkpoint, sampling, samplings)
-            baseline = first if checkpoint == baseline_checkpoint else baselines.get(sampling.temperature, first)
-            spec = suite.checkpoints[checkpoint]
-            best_of = spec.best_of.n if spec.best_of is not None else 1
-            beside = None if name == baseline else baseline
-            marks = None if spec.thinking is None else Thinking(spec.thinking.start or "", spec.thinking.end)
-            system = spec.system or ""
-            asking = None if spec.ask is None else spec.ask.asking
-            arm = Arm(name, checkpoint, spec.kind, sampling, beside, best_of, system=system, thinking=marks)
-            arms.append(replace(arm, asking=asking))
-    return arms
-
-
-def sampling_of(arm: Arm) -> Sampling:
-    """The settings of a planned arm; only arms of texts made elsewhere have none."""
-    assert arm.sampling is not None
-    return arm.sampling
-
-
-def draws_of(arm: Arm) -> int:
-    """Completions of each of a checkpoint's rendered prompts that a planned arm takes."""
-    n = sampling_of(arm).n
-    return n * arm.best_of if arm.asking is None else arm.asking.draws(n * arm.best_of)
-
-
-def check_measures(measures: Sequence[Measure], prompts: Sequence[Prompt]) -> None:
-    """Refuse measures that these prompts can give no number to, or whose own model or server is not there.
-
-    Raises `MetricError`, `CheckpointError`.
-    """
-    fields = {
-        "answer": "answer",
-        "checks": "checks",
-        "choices": "choices",
-        "references": "references",
-        "reference_embeddings": "references",
-    }
-    for measure in measures:
-        measure.identify()
-        if measure.definition.needs & {"scores", "classes"}:
-            raise MetricError(
-                f"metric {measure} reads what another tool says of its completions; evalkit score measures those"
-            )
-        for need, field in fields.items():
-            if need in measure.definition.needs and not any(getattr(prompt, field) for prompt in prompts):
-                raise MetricError(f"metric {measure} needs prompts with `{field}`; none has any")
-
-
-def _check_choosers(suite: Suite) -> None:
-    """See that what chooses the best of n is a reward model. Raises `InputError` that names the checkpoint."""
-    for name, spec in suite.checkpoints.items():
-        if spec.best_of is not None:
-            try:
-                parse({"reward": {"model": spec.best_of.reward}}).identify()
-            except InputError as error:
-                raise type(error)(f"checkpoint {name!r}: best_of.reward: {error}") from None
-
-
-def _check_thinking(suite: Suite) -> None:
-    """Refuse measures of thinking where no checkpoint can think apart. Raises `MetricError`."""
-    measures = [measure for measure in suite.measures if measure.definition.needs & {"thinking", "thinking_tokens"}]
-    specs = suite.checkpoints.values()
-    if measures and not any(spec.thinking or "://" in spec.source for spec in specs):
-        raise MetricError(
-            f"metric {measures[0]} is of thinking, and no checkpoint says how its thinking ends; write it in its "
-            'entry, as in thinking: {end: "</think>"}'
-        )
-
-
-def _check_stated(suite: Suite) -> None:
-    """Refuse measures of stated probabilities where none is asked for. Raises `MetricError`."""
-    asked = [measure for measure in suite.measures if "stated" in measure.definition.needs]
-    if asked and not any(spec.ask is not None and spec.ask.verbalized for spec in suite.checkpoints.values()):
-        raise MetricError(
-            f"metric {asked[0]} is of probabilities that a model states of its answers, and no checkpoint is asked for "
-            "any; write it in its entry, as in ask: {verbalized: 5}"
-        )
-
-
-def _arm_name(checkpoint: str, sampling: Sampling, siblings: Sequence[Sampling]) -> str:
-    return checkpoint if len(siblings) == 1 else f"{checkpoint}@T={sampling.temperature:g}"
 
 
 def _load(suite: Suite, checkpoint: Checkpoint, engine_wanted: str, longer: Longer | None) -> Loaded:
@@ -398,58 +206,6 @@ def _shards(arms: Sequence[Arm], loaded: dict[str, Loaded], blocks: int) -> list
     return shards
 
 
-def fitting(source: Loaded, draws: int) -> int:
-    """How many prompts one call asks for so many draws of each.
-
-    To a server a prompt is one request. Where more of them may be in flight than by default, a call has so many; by
-    default calls are cut as they always were, since their seeds hang on what is asked together.
-    """
-    kind, serving = engine_class(source.engine), source.checkpoint.serving
-    at_once = serving.concurrency * max(1, len(serving.pool))
-    least = at_once if kind is OpenAIEngine and at_once > CONCURRENCY else 1
-    return max(least, kind.shard_size // draws)
-
-
-def make_call(
-    arm: Arm, source: Loaded, kept: Sampling, twin: int, prompts: Sequence[Rendered], sample_indices: range
-) -> Shard:
-    """A sampling call, which all that it asks for names and seeds: what was sampled before it does not matter."""
-    content = _distribution_facts(arm, source, kept, twin) | {
-        "sampling": kept.content() | {"n": len(sample_indices)},
-        "max_length": source.max_length,
-        "prompts": [_content(prompt) for prompt in prompts],
-    }
-    if sample_indices.start:
-        content["slots"] = sample_indices.start
-    key, distribution = key_of(content), distribution_of(arm, source, kept, twin)
-    return Shard(
-        arm, key, _seed(key), tuple(prompts), kept, source.checkpoint.names_weights, distribution, twin, sample_indices
-    )
-
-
-def halves_of(shard: Shard, source: Loaded, of_one_prompt: bool) -> list[Shard]:
-    """A call cut in two by its prompts, or `of_one_prompt` by its draws; itself where it cannot be."""
-    middle = len(shard.prompts) // 2
-    if middle:
-        parts = [(shard.prompts[:middle], shard.sample_indices), (shard.prompts[middle:], shard.sample_indices)]
-    elif of_one_prompt and len(shard.sample_indices) > 1:
-        middle = len(shard.sample_indices) // 2
-        parts = [(shard.prompts, shard.sample_indices[:middle]), (shard.prompts, shard.sample_indices[middle:])]
-    else:
-        return [shard]
-    return [make_call(shard.arm, source, shard.kept, shard.twin, prompts, indices) for prompts, indices in parts]
-
-
-def distribution_of(arm: Arm, source: Loaded, kept: Sampling, twin: int) -> str:
-    """Hash of what completions of a prompt are drawn from: neither how many, nor with which other prompts."""
-    return key_of(_distribution_facts(arm, source, kept, twin))
-
-
-def prompt_key(prompt: Rendered) -> str:
-    """Hash of a prompt as a checkpoint sees it."""
-    return key_of({"prompt": _content(prompt)})
-
-
 def _blocks(arm: Arm, source: Loaded, block: int) -> Iterator[tuple[tuple[Rendered, ...], Sampling]]:
     """The prompts in their order, cut after `block` of them; of a block those together that have the same room."""
     for start in range(0, len(source.rendered), block):
@@ -457,35 +213,6 @@ def _blocks(arm: Arm, source: Loaded, block: int) -> Iterator[tuple[tuple[Render
         for prompt in source.rendered[start : start + block]:
             rooms[source.room(sampling_of(arm), prompt.prompt_id)].append(prompt)
         yield from ((tuple(members), kept) for kept, members in rooms.items())
-
-
-def _distribution_facts(arm: Arm, source: Loaded, kept: Sampling, twin: int) -> dict[str, Any]:
-    sampling = {name: value for name, value in kept.content().items() if name != "n"}
-    # The draws that an arm keeps the best of are not those of an arm that keeps all.
-    chosen = {"best_of": arm.best_of} if arm.best_of > 1 else {}
-    shown = {"shown": list(source.checkpoint.shown)} if source.checkpoint.shown else {}
-    return (
-        chosen
-        | shown
-        | source.checkpoint.settings.departures
-        | {
-            "weights": source.checkpoint.fingerprint,
-            "dtype": source.checkpoint.dtype,
-            "engine": source.engine,
-            "engine_version": source.engine_version,
-            "sampling": sampling,
-            "twin": twin,
-        }
-    )
-
-
-def _content(prompt: Rendered) -> list[Any]:
-    template = [prompt.chat_template_kwargs] if prompt.chat_template_kwargs else []
-    return [prompt.prompt_id, list(prompt.token_ids) or [prompt.text, *prompt.messages, *template]]
-
-
-def _seed(key: str) -> int:
-    return int.from_bytes(hashlib.sha256(f"seed {key}".encode()).digest()[:8], "big") % SEEDS
 
 
 def plan_in(folder: Path, suite: Suite, engine: str, tell: Listener, blocks: int = 1) -> Plan:

@@ -11,7 +11,8 @@ from evalkit.inference.draw import Drawing, Sampled
 from evalkit.inference.engines.base import by_load
 from evalkit.inference.engines.openai_batch import OpenAIBatchEngine
 from evalkit.inference.manifest import chosen
-from evalkit.inference.plan import Plan, Shard
+from evalkit.inference.plan import Plan
+from evalkit.inference.sampling_calls import Shard
 from evalkit.inference.workers.places import place_of
 from evalkit.plumbing.array_cache import key_of
 from evalkit.plumbing.progress import Listener

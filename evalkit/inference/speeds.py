@@ -12,7 +12,7 @@ from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
-from evalkit.inference.plan import Loaded
+from evalkit.inference.sampling_calls import Loaded
 from evalkit.plumbing.array_cache import Notice, key_of
 from evalkit.plumbing.files import cache_folder, cache_note, write_atomically
 

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 from evalkit.checkpoints.spec import Price
 from evalkit.inference.engines.decoding import GREEDY_BELOW
-from evalkit.inference.plan import Plan, Shard
+from evalkit.inference.plan import Plan
+from evalkit.inference.sampling_calls import Shard
 from evalkit.records import Usage
 from evalkit.runs.folder import Store
 from evalkit.runs.manifest import Spending, Spent

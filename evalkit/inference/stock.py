@@ -16,7 +16,8 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from evalkit.inference.plan import Plan, Shard, fitting, make_call, prompt_key
+from evalkit.inference.plan import Plan
+from evalkit.inference.sampling_calls import Shard, fitting, make_call, prompt_key
 from evalkit.runs.folder import StoredShard
 from evalkit.runs.manifest import ShardRow
 

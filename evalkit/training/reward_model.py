@@ -30,6 +30,8 @@ from evalkit.checkpoints.training_log import work_of
 from evalkit.errors import InputError
 from evalkit.plumbing.files import write_file
 from evalkit.plumbing.progress import Listener
+from evalkit.preferences.files import Preference, read_preferences
+from evalkit.preferences.layouts.turns import messages_of
 from evalkit.records import Prompt
 from evalkit.training.batch import pack
 from evalkit.training.bradley_terry import pair_rewards, preference_loss
@@ -50,8 +52,6 @@ from evalkit.training.output import manifest
 from evalkit.training.output.folder import save_model
 from evalkit.training.output.page import write_training_page
 from evalkit.training.output.reward_card import reward_card
-from evalkit.training.preferences.layouts.turns import messages_of
-from evalkit.training.preferences.preferences import Preference, read_preferences
 from evalkit.training.rollout import sample
 from evalkit.training.scoring import Scale, scale_of
 from evalkit.training.split import held_out_prompts

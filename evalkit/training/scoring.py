@@ -12,7 +12,7 @@ from evalkit.records import Prompt
 from evalkit.training.batch import microbatches, pack
 from evalkit.training.config import RewardSource
 from evalkit.training.models import Policy, ValueNetwork, load_reward_model, sequence_scores
-from evalkit.training.preferences.utility import open_utility
+from evalkit.training.raters.utility import open_utility
 
 Scorer = Callable[[Sequence[int], Sequence[list[int]]], Tensor]
 """(index of the prompt that each response answers [B], responses as token ids) -> rewards [B], float32 on the CPU."""

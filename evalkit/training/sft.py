@@ -18,6 +18,7 @@ from evalkit.checkpoints.folder import context_length
 from evalkit.checkpoints.training_log import work_of
 from evalkit.errors import InputError
 from evalkit.plumbing.progress import Listener
+from evalkit.preferences.layouts.turns import messages_of
 from evalkit.records import Prompt
 from evalkit.training.batch import pack
 from evalkit.training.config import SftConfig
@@ -27,7 +28,6 @@ from evalkit.training.optimise import Objective, device_of_training, evaluate, o
 from evalkit.training.output import manifest
 from evalkit.training.output.folder import frame_as_chat, save_model
 from evalkit.training.output.page import write_training_page
-from evalkit.training.preferences.layouts.turns import messages_of
 from evalkit.training.sft_rows import Row, read_rows
 from evalkit.training.split import held_out_prompts
 from evalkit.training.state import STATE, forget_state

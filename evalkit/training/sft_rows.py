@@ -12,12 +12,12 @@ from pydantic import TypeAdapter, ValidationError
 
 from evalkit.errors import RecordsError
 from evalkit.plumbing.prose import counted
+from evalkit.plumbing.typed_jsonl import Text
 from evalkit.plumbing.typed_yaml import dotted, reason
 from evalkit.plumbing.unread import Notice, say, unread_note
-from evalkit.training.data_files import Text
-from evalkit.training.preferences.layouts.read import layout_of, read_file
-from evalkit.training.preferences.layouts.rows import records
-from evalkit.training.preferences.layouts.turns import (
+from evalkit.preferences.layouts.read import layout_of, read_file
+from evalkit.preferences.layouts.rows import records
+from evalkit.preferences.layouts.turns import (
     Message,
     NotAPair,
     answer,

@@ -12,8 +12,9 @@ import pytest
 from safetensors.numpy import save_file
 
 from evalkit.errors import InputError, MetricError
+from evalkit.inference.arms import plan_arms
 from evalkit.inference.engines.transformers import TransformersEngine
-from evalkit.inference.plan import Plan, make_plan, plan_arms
+from evalkit.inference.plan import Plan, make_plan
 from evalkit.suite.schema import Suite
 
 Make = Callable[..., Plan]

@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 
 from evalkit.errors import InputError, StoreError
 from evalkit.inference.origins import note_origins
-from evalkit.inference.plan import Plan, Shard, make_plan
+from evalkit.inference.plan import Plan, make_plan
 from evalkit.inference.sample import read_groups, sample_missing
+from evalkit.inference.sampling_calls import Shard
 from evalkit.inference.settle import begin
 from evalkit.inference.stock import rectangles
 from evalkit.plumbing.array_cache import key_of

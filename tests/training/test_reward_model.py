@@ -24,6 +24,7 @@ from evalkit.checkpoints.training_log import read_curves
 from evalkit.errors import CheckpointError, EvalkitError, InputError, RecordsError
 from evalkit.metrics.quality.reward import RewardModel
 from evalkit.plumbing.progress import Quiet
+from evalkit.preferences.files import Preference, read_preferences, write_preferences
 from evalkit.training import optimise
 from evalkit.training import reward_model as reward
 from evalkit.training.batch import pack
@@ -31,7 +32,6 @@ from evalkit.training.calibration import calibration_error, judge, reliability, 
 from evalkit.training.chat_format import exchange_template, template_ids
 from evalkit.training.config import RewardConfig
 from evalkit.training.models import fresh_value_network, load_policy, sequence_scores
-from evalkit.training.preferences.preferences import Preference, read_preferences, write_preferences
 from evalkit.training.split import held_out_prompts
 from tests import ROOT
 from tests.training import toy

@@ -17,14 +17,14 @@ from transformers import AutoTokenizer
 
 from evalkit.errors import InputError
 from evalkit.plumbing.progress import Quiet
+from evalkit.preferences.files import Preference, read_preferences
+from evalkit.preferences.layouts.turns import transcript
 from evalkit.training import reward_model as reward
 from evalkit.training.bradley_terry import preference_loss
 from evalkit.training.config import RewardConfig
 from evalkit.training.models import fresh_value_network, load_policy
-from evalkit.training.preferences.layouts.turns import transcript
-from evalkit.training.preferences.preferences import Preference, read_preferences
+from tests.preferences.test_layouts import WAYS, written
 from tests.training import toy
-from tests.training.preferences.test_layouts import WAYS, written
 from tests.training.test_reward_model import CHAT, config_of, likes, prefer
 
 

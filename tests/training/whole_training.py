@@ -14,7 +14,7 @@ import yaml
 from evalkit.checkpoints.spec import CheckpointSpec, Frame
 from evalkit.records import Prompt
 from evalkit.training.models import load_policy
-from evalkit.training.preferences.utility import open_utility
+from evalkit.training.raters.utility import open_utility
 from tests.training import toy
 
 PROMPTS = (Prompt("short", "</s> a"), Prompt("long", "</s> b c d"))

@@ -20,7 +20,8 @@ from evalkit.checkpoints.checkpoint import Checkpoint
 from evalkit.checkpoints.folder import context_length
 from evalkit.inference.engines.base import Pair
 from evalkit.inference.logprobs.score import Answer, Prepared, Question, Scoring
-from evalkit.inference.plan import Loaded, Plan
+from evalkit.inference.plan import Plan
+from evalkit.inference.sampling_calls import Loaded
 from evalkit.plumbing.arrays import Array
 from evalkit.plumbing.lazily import each
 from evalkit.records import Arm, Group

@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from evalkit.inference.logprobs.continuations import Tokens, continuations
 from evalkit.inference.logprobs.cross import lacks_room
 from evalkit.inference.logprobs.score import Answer, Prepared, Quantity, Question, Scoring
-from evalkit.inference.plan import Loaded, Plan
+from evalkit.inference.plan import Plan
+from evalkit.inference.sampling_calls import Loaded
 from evalkit.metrics.choice_match import SPACES, opens, spellings
 from evalkit.plumbing.log_space import less, total
 from evalkit.records import Group

@@ -13,7 +13,7 @@ import yaml
 
 from evalkit.analysis.completion_scores import score_completions
 from evalkit.errors import MetricError, SuiteError
-from evalkit.inference.plan import check_measures
+from evalkit.inference.suite_checks import check_measures
 from evalkit.lab.world import load
 from evalkit.metrics.registry import parse
 from evalkit.plumbing.progress import Quiet

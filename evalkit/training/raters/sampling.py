@@ -12,11 +12,11 @@ from evalkit.inference.stock import allot
 from evalkit.metrics.registry import parse
 from evalkit.plumbing.progress import Listener
 from evalkit.plumbing.times import span
+from evalkit.preferences.pairs import Pair
 from evalkit.records import Completion
 from evalkit.runs.folder import open_store
 from evalkit.suite.schema import SamplingSpec, Suite
 from evalkit.training.config import PrefsSampleConfig
-from evalkit.training.preferences.pairs import Pair
 
 
 def sample_pairs(config: PrefsSampleConfig, engine: str, tell: Listener) -> list[Pair]:

@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evalkit.errors import RecordsError, StoreError
+from evalkit.preferences.files import Preference, read_preferences, write_preferences
+from evalkit.preferences.pairs import Pair, read_pairs, write_pairs
 from evalkit.records import Prompt
-from evalkit.training.preferences.pairs import Pair, read_pairs, write_pairs
-from evalkit.training.preferences.preferences import Preference, read_preferences, write_preferences
 
 texts = st.text(st.characters(codec="utf-8"), max_size=20)
 preferences = st.builds(

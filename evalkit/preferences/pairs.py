@@ -11,13 +11,13 @@ from pydantic import BaseModel, Field, TypeAdapter
 
 from evalkit.errors import MetricError, RecordsError
 from evalkit.metrics.answer_match import check_answer
+from evalkit.plumbing.typed_jsonl import Label, Text, typed_rows, write_rows
 from evalkit.plumbing.unread import Notice, say
+from evalkit.preferences.layouts.read import read_file
+from evalkit.preferences.layouts.rows import records
+from evalkit.preferences.layouts.turns import messages_of
 from evalkit.records import Match, Prompt
 from evalkit.runs.exchange.rows import id_of
-from evalkit.training.data_files import Label, Text, typed_rows, write_rows
-from evalkit.training.preferences.layouts.read import read_file
-from evalkit.training.preferences.layouts.rows import records
-from evalkit.training.preferences.layouts.turns import messages_of
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,11 +8,11 @@ from typing import Any
 
 from evalkit.errors import RecordsError
 from evalkit.plumbing.prose import counted
+from evalkit.plumbing.typed_jsonl import write_rows
 from evalkit.plumbing.unread import Notice, say, unread_note
-from evalkit.training.data_files import write_rows
-from evalkit.training.preferences.layouts.read import layout_of, read_file, typed
-from evalkit.training.preferences.layouts.rows import records
-from evalkit.training.preferences.preference import FIELDS, Preference
+from evalkit.preferences.layouts.read import layout_of, read_file, typed
+from evalkit.preferences.layouts.rows import records
+from evalkit.preferences.preference import FIELDS, Preference
 
 __all__ = ["Preference", "read_preferences", "write_preferences"]
 

@@ -15,10 +15,10 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from evalkit.errors import InputError
 from evalkit.plumbing.progress import Listener
+from evalkit.preferences.files import Preference
+from evalkit.preferences.pairs import Pair, read_pairs
 from evalkit.training.config import PrefsSimulateConfig, RaterGroup
-from evalkit.training.preferences.pairs import Pair, read_pairs
-from evalkit.training.preferences.preferences import Preference
-from evalkit.training.preferences.values import Values, value_pairs
+from evalkit.training.raters.values import Values, value_pairs
 
 
 def simulate(config: PrefsSimulateConfig, tell: Listener) -> list[Preference]:

@@ -11,15 +11,15 @@ from pydantic import TypeAdapter, ValidationError
 
 from evalkit.errors import RecordsError
 from evalkit.plumbing.prose import counted, listed
+from evalkit.plumbing.typed_jsonl import Label
 from evalkit.plumbing.typed_yaml import dotted, reason
 from evalkit.plumbing.unread import Notice, unread_note
+from evalkit.preferences.layouts import arena, conversations, hh, messages, sharegpt
+from evalkit.preferences.layouts.names import Layout
+from evalkit.preferences.layouts.rows import records
+from evalkit.preferences.layouts.turns import Message, NotAPair, check_prompt, transcript
+from evalkit.preferences.preference import FIELDS, Preference, Winner
 from evalkit.runs.exchange.columns import Columns
-from evalkit.training.data_files import Label
-from evalkit.training.preferences.layouts import arena, conversations, hh, messages, sharegpt
-from evalkit.training.preferences.layouts.names import Layout
-from evalkit.training.preferences.layouts.rows import records
-from evalkit.training.preferences.layouts.turns import Message, NotAPair, check_prompt, transcript
-from evalkit.training.preferences.preference import FIELDS, Preference, Winner
 
 Row = Mapping[str, Any]
 NAMED_LINES = 3

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from evalkit.training.data_files import Label, Text
+from evalkit.plumbing.typed_jsonl import Label, Text
 
 Winner = Literal["chosen", "tie", "both_bad"]
 FIELDS = ("prompt", "chosen", "rejected", "rater", "group", "prompt_id", "winner")

@@ -10,10 +10,10 @@ from evalkit.errors import InputError
 from evalkit.metrics.quality.reward import asked_of
 from evalkit.plumbing.child_process import open_child
 from evalkit.plumbing.progress import Listener
+from evalkit.preferences.pairs import Pair
 from evalkit.records import Prompt
 from evalkit.training.config import RaterGroup, RewardSource
-from evalkit.training.preferences.pairs import Pair
-from evalkit.training.preferences.utility import open_utility
+from evalkit.training.raters.utility import open_utility
 
 Values = Mapping[str, Mapping[tuple[str, str], float]]
 """Rater group -> (prompt id, completion) -> value; not finite where the group cannot judge the completion."""

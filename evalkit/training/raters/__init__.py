@@ -1,4 +1,4 @@
-"""Pairs of completions, and who prefers which.
+"""Simulated raters: what groups of stated values prefer.
 
 checkpoint -> pairs -> values of each rater group -> preferences (prompt, chosen, rejected, rater, group)
 """

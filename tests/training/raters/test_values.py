@@ -10,10 +10,10 @@ import pytest
 from evalkit.errors import InputError
 from evalkit.metrics.quality.reward import reward
 from evalkit.plumbing.progress import Quiet
+from evalkit.preferences.pairs import Pair
 from evalkit.records import Completion, Group, Prompt
-from evalkit.training.preferences.pairs import Pair
-from evalkit.training.preferences.values import value_pairs
-from tests.training.preferences.pairs import config, many
+from evalkit.training.raters.values import value_pairs
+from tests.preferences.pairs import config, many
 
 
 def test_a_reward_models_values_are_its_rewards() -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from evalkit.plumbing.progress import Quiet
+from evalkit.preferences.pairs import Pair
 from evalkit.records import Prompt
 from evalkit.training.config import PrefsSimulateConfig
-from evalkit.training.preferences.pairs import Pair
 
 
 class Notes(Quiet):

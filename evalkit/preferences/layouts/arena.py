@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from evalkit.training.preferences.layouts.turns import Message, NotAPair, read_turns, shared
+from evalkit.preferences.layouts.turns import Message, NotAPair, read_turns, shared
 
 READ = ("conversation_a", "conversation_b", "winner", "judge", "rater", "group", "prompt_id", "model_a", "model_b")
 TIES: dict[str, Literal["tie", "both_bad"]] = {

@@ -16,8 +16,8 @@ from click.testing import CliRunner, Result
 from evalkit.cli.main import main
 from evalkit.errors import RecordsError
 from evalkit.plumbing import sources
-from evalkit.training.preferences.layouts.read import layout_of, read_file
-from evalkit.training.preferences.preferences import Preference, read_preferences, write_preferences
+from evalkit.preferences.files import Preference, read_preferences, write_preferences
+from evalkit.preferences.layouts.read import layout_of, read_file
 from tests import ROOT
 
 DATA = ROOT / "tests" / "data" / "preferences"

@@ -10,11 +10,11 @@ import pytest
 from click.testing import CliRunner, Result
 
 from evalkit.cli.main import main
+from evalkit.preferences.files import read_preferences
+from evalkit.preferences.pairs import read_pairs, write_pairs
 from evalkit.records import Prompt
-from evalkit.training.preferences.pairs import read_pairs, write_pairs
-from evalkit.training.preferences.preferences import read_preferences
 from tests import ROOT
-from tests.training.preferences.pairs import many
+from tests.preferences.pairs import many
 
 DOCS = ROOT / "docs" / "preferences.md"
 SAMPLE, SIMULATE = re.findall(r"```yaml\n(.*?)```", DOCS.read_text(encoding="utf-8"), re.DOTALL)

@@ -15,13 +15,13 @@ from hypothesis import strategies as st
 
 from evalkit.errors import InputError
 from evalkit.plumbing.progress import Quiet
+from evalkit.preferences.files import Preference
+from evalkit.preferences.pairs import Pair, read_pairs, write_pairs
 from evalkit.records import Prompt
 from evalkit.training.config import PrefsSimulateConfig
-from evalkit.training.preferences.pairs import Pair, read_pairs, write_pairs
-from evalkit.training.preferences.preferences import Preference
-from evalkit.training.preferences.raters import agreement, label_pairs, simulate
-from evalkit.training.preferences.values import value_pairs
-from tests.training.preferences.pairs import Notes, config, many
+from evalkit.training.raters.simulate import agreement, label_pairs, simulate
+from evalkit.training.raters.values import value_pairs
+from tests.preferences.pairs import Notes, config, many
 
 Z = 4.5
 """Standard deviations that a frequency may be off: a chance of 1 in 150 000."""

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from evalkit.errors import InputError
 from evalkit.metrics import timed_regex
 from evalkit.records import Prompt
-from evalkit.training.preferences.utility import open_utility
+from evalkit.training.raters.utility import open_utility
 
 PLAIN = Prompt("plain", "Say something.")
 SUM = Prompt("sum", "What is 3 + 4?", answer="7", match="numeric")

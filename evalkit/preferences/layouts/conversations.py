@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from evalkit.training.preferences.layouts.turns import Message, is_turns, read_turns, shared
+from evalkit.preferences.layouts.turns import Message, is_turns, read_turns, shared
 
 READ = ("chosen", "rejected", "winner", "rater", "group", "prompt_id")
 

@@ -11,11 +11,11 @@ import pytest
 from evalkit.errors import InputError
 from evalkit.inference.workers import places
 from evalkit.plumbing.progress import Quiet
+from evalkit.preferences.pairs import Pair
 from evalkit.records import Completion, Rendered, Sampling
 from evalkit.training.config import PrefsSampleConfig
-from evalkit.training.preferences.pairs import Pair
-from evalkit.training.preferences.sampling import sample_pairs
-from tests.training.preferences.pairs import Notes
+from evalkit.training.raters.sampling import sample_pairs
+from tests.preferences.pairs import Notes
 
 
 class Scripted:

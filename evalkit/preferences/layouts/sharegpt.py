@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from evalkit.training.preferences.layouts.turns import Message, answer, read_turns
+from evalkit.preferences.layouts.turns import Message, answer, read_turns
 
 READ = ("conversations", "chosen", "rejected", "winner", "rater", "group", "prompt_id")
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from evalkit.training.preferences.layouts.turns import Message, NotAPair, shared
+from evalkit.preferences.layouts.turns import Message, NotAPair, shared
 
 READ = ("chosen", "rejected", "winner", "rater", "group", "prompt_id")
 MARK = re.compile(r"(?:^|\n\n)(Human|Assistant):")

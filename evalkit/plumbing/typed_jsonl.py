@@ -1,4 +1,4 @@
-"""Files of training data: JSON lines, each checked as it is read; written whole or not at all."""
+"""JSON lines of a stated type: each checked as it is read; written whole or not at all."""
 
 from __future__ import annotations
 
