@@ -3,8 +3,9 @@
     python -m bench.scheduling [--workers 8 64 256] [--seconds-a-call 5]
 
 The engines are simulated and live in threads of this process: each takes a call of 1 024 completions of 48 tokens, is
-busy for a stated time, and hands back what it drew, which goes into a real store. What is measured is the queue, the
-threads, the events and the store; a pickle between processes is not in it (bench.engine measures that). All workers
+busy for a stated time, and hands back the bytes of what it drew, as an engine in its own process does, which go into a
+real store. What is measured is the queue, the threads, the events and the store; the pipe from another process is not
+in it (bench.engine measures that), and what it takes an engine to make bytes of its answer is said apart. All workers
 begin at once and take equally long, the worst that can be: all answers come at once, and those of the last calls are
 written while no worker is busy. The processor's time a call hangs less on what else runs than the clock's does.
 """
@@ -12,6 +13,7 @@ written while no worker is busy. The processor's time a call hangs less on what 
 from __future__ import annotations
 
 import argparse
+import datetime
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -27,6 +29,7 @@ from evalkit.inference.workers.crew import make_calls
 from evalkit.plumbing.progress import Quiet
 from evalkit.records import Completion
 from evalkit.runs.folder import Store, open_store
+from evalkit.runs.shards import to_parquet
 
 COMPLETIONS, TOKENS = 1024, 48
 CALLS_A_WORKER = 4
@@ -72,6 +75,10 @@ def drawn() -> list[Completion]:
     ]
 
 
+def encoded() -> bytes:
+    return to_parquet(drawn(), "simulated", datetime.datetime.now(datetime.UTC))
+
+
 @dataclass(frozen=True)
 class Measured:
     seconds: float
@@ -84,21 +91,19 @@ class Measured:
 
 
 def measure(workers: int, calls: int, seconds_a_call: float, store: Store) -> Measured:
-    completions = drawn()
+    content = encoded()
     answered: list[float] = []
 
-    def ask(*_: object) -> list[Completion]:
+    def ask(*_: object) -> bytes:
         time.sleep(seconds_a_call)
         answered.append(time.perf_counter())
-        return completions
+        return content
 
     def call(number: int) -> Call:
-        def write(answer: list[Completion]) -> int:
-            return store.put(f"{workers:04}{number:028}", answer, "simulated", shared=False)
+        def write(answer: bytes) -> None:
+            store.put_content(f"{workers:04}{number:028}", answer, shared=False)
 
-        return Call(
-            CHECKPOINT, COMPLETIONS, ask, lambda _: None, lambda _: [], refuse=lambda _: None, write=write
-        )
+        return Call(CHECKPOINT, COMPLETIONS, ask, lambda _: None, lambda _: [], refuse=lambda _: None, write=write)
 
     load = Load("sample simulated", "vllm", (CHECKPOINT,), 64, tuple(call(number) for number in range(calls)))
     began, processor = time.perf_counter(), time.process_time()
@@ -114,7 +119,12 @@ def main() -> None:
     parser.add_argument("--seconds-a-call", type=float, default=5.0)
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder, open_store(Path(folder), print) as store:
-        calls = 200
+        calls, completions = 200, drawn()
+        began = time.process_time()
+        for _ in range(calls):
+            to_parquet(completions, "simulated", datetime.datetime.now(datetime.UTC))
+        encoding = (time.process_time() - began) / calls
+        print(f"the engine's process makes bytes of its answer in {encoding * 1e3:.1f} ms of the processor")
         alone = measure(1, calls, 0.0, store)
         print(
             f"a call of {COMPLETIONS:,} completions x {TOKENS} tokens, besides its engine: "

@@ -162,21 +162,25 @@ class Store:
     ) -> int:
         """Write a shard into the run's folder, and offer it to the cache if it is `shared`; its size in bytes.
 
-        Raises `StoreError`. Several threads may put shards, each its own.
+        Raises `StoreError`.
 
         `sampled`: when its completions were, if not now. `call`: the one that drew them; without it, others find the
         shard by its key alone.
         """
         when = sampled or datetime.datetime.now(datetime.UTC)
         content = to_parquet(completions, arm, when, call)
-        name = self._write_shard(key, content)
-        if shared:
-            self._offer(name, call)
+        self.put_content(key, content, shared, call.distribution if call is not None else "")
         return len(content)
 
-    def _offer(self, name: str, call: Call | None) -> None:
+    def put_content(self, key: str, content: bytes, shared: bool = True, distribution: str = "") -> None:
+        """As `put`, a shard that is `to_parquet` already. Several threads may, each its own. Raises `StoreError`."""
+        name = self._write_shard(key, content)
+        if shared:
+            self._offer(name, distribution)
+
+    def _offer(self, name: str, distribution: str) -> None:
         try:
-            folder = cache_folder("completions") / (call.distribution if call is not None else "")
+            folder = cache_folder("completions") / distribution
             folder.mkdir(exist_ok=True)
             _share(self.folder / "completions" / name, folder / name)
         except OSError as error:

@@ -100,7 +100,7 @@ def to_parquet(
 
 
 def _lists(rows: Sequence[Sequence[float]], code: str, kind: type[np.generic]) -> pa.ListArray:
-    """Rows of numbers as one column, packed by `struct`'s code; number by number Arrow would take eight times as long."""
+    """Rows of numbers as one column, packed by `struct`; number by number Arrow would take eight times as long."""
     lengths = np.fromiter(map(len, rows), np.int32, len(rows))
     ends = np.concatenate([np.zeros(1, np.int32), np.cumsum(lengths, dtype=np.int32)])
     values = struct.pack(f"={ends[-1]}{code}", *chain.from_iterable(rows))

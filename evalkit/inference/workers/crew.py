@@ -1,9 +1,9 @@
 """Replicas at work: each in a thread of its own takes calls from its load's queue until there are none.
 
-A replica makes its next call while its last answer is written by threads that do only that, and no more than that one:
-what is drawn faster than a disk takes it waits. Answers are taken in by the thread that asked for all of this, so
-whatever counts them needs no lock. Loads come in their order, and the next one is opened as soon as a replica of the one
-before finds no more calls.
+A replica makes its next call while its last answer is written, by threads that do only that, and never has two that are
+not: what is drawn faster than a disk takes it waits. Answers are taken in by the thread that asked for all of this, so
+whatever counts them needs no lock. Loads come in their order, and the next one is opened as soon as a replica of the
+one before finds no more calls.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from evalkit.plumbing.prose import listed
 OPENINGS = 2
 """Times in a row that a replica tries to open an engine where others were opened before."""
 WRITERS = 4
-"""Threads that write answers: one waits for the disk while another encodes."""
+"""Threads that write answers: a network's file system takes its time for each, and several at a time."""
 
 
 @dataclass

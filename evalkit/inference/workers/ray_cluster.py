@@ -55,16 +55,25 @@ class EngineActor:
 
     def call(self, method: str, *args: Any) -> Any:
         """What a method of the engine returns, or the error of ours that it raises; any other comes as one of ours."""
-        try:
-            return getattr(self._engine, method)(*args)
-        except EvalkitError:
-            raise
-        except Exception as error:
-            lost = OutOfMemory if is_out_of_memory(error) else EngineLost
-            raise lost(one_line(error)) from error
+        return _named(lambda: getattr(self._engine, method)(*args))
 
     def sample(self, prompts: Sequence[Rendered], sampling: Sampling, seed: int) -> Any:
         return self.call("sample", prompts, sampling, seed, lambda *_: None)
+
+    def apply(self, function: Callable[..., Any], *args: Any) -> tuple[Any, list[tuple[int, int]]]:
+        """What a function of the engine returns, and the progress that it told; errors are as in `call`."""
+        told: list[tuple[int, int]] = []
+        return _named(lambda: function(self._engine, *args, progress=lambda *news: told.append(news))), told
+
+
+def _named(ask: Callable[[], Any]) -> Any:
+    try:
+        return ask()
+    except EvalkitError:
+        raise
+    except Exception as error:
+        lost = OutOfMemory if is_out_of_memory(error) else EngineLost
+        raise lost(one_line(error)) from error
 
 
 class _ActorEngine:
@@ -85,6 +94,12 @@ class _ActorEngine:
         completions: list[Completion] = drawn
         progress(len(completions), sum(len(completion.token_ids) for completion in completions))
         return completions
+
+    def apply(self, function: Callable[..., Any], *args: Any, progress: Progress) -> Any:
+        answer, told = self.answer(self._actor.apply.remote(function, *args), f"running {function.__name__}")
+        for amount, tokens in told:
+            progress(amount, tokens)
+        return answer
 
     def logprobs(self, pairs: Sequence[Pair]) -> list[tuple[float, ...]]:
         logprobs: list[tuple[float, ...]] = self._call("logprobs", pairs)
