@@ -44,6 +44,8 @@ class Drawing:
     def __init__(self, plan: Plan, store: Store) -> None:
         self._plan = plan
         self._store = store
+        manifest = store.manifest()
+        self._run = manifest.run if manifest else ""
         self._sampled = 0
         self._parts: dict[str, list[Shard]] = {}
         self._refusals: dict[str, EngineError] = {}
@@ -85,7 +87,7 @@ class Drawing:
             tell.stage(f"sample {name}", sum(shard.size for shard in shards))
             for call in engine.sample_calls(shards, self._store.folder, tell):
                 shard = shards[call.place]
-                self._keep(shard, shard.key, self._write(shard, drawn(shard, call.completions, call.usages)))
+                self._keep(shard, shard.key, self._write(shard, drawn(shard, self._run, call.completions, call.usages)))
         speed = self._tallies[name].speed(0.0, time.monotonic() - began)
         remember_speed(loaded, speed, self._store.notice)
 
@@ -103,13 +105,13 @@ class Drawing:
 
         def ask(engine: Engine, progress: Progress) -> Drawn:
             if isinstance(engine, Elsewhere):
-                answer: Drawn = engine.apply(sample, shard, progress=progress)
+                answer: Drawn = engine.apply(sample, shard, self._run, progress=progress)
                 return answer
             used: list[Usage] = []
             if isinstance(engine, Metered):
                 engine.meter = used.append
             try:
-                return sample(engine, shard, used, progress=progress)
+                return sample(engine, shard, self._run, used, progress=progress)
             except BaseException:
                 if used:  # of a server, which is asked in the thread that keeps the folder
                     self._store.note_unfinished(shard.arm.name, used)

@@ -36,15 +36,15 @@ class Elsewhere(Protocol):
         """What a module's function returns of the engine, `args` and `progress=` there. Raises `EngineError`."""
 
 
-def sample(engine: Engine, shard: Shard, used: Sequence[Usage] = (), *, progress: Progress) -> Drawn:
-    """Have an engine draw a shard; `used` is what it lists its requests in. Raises `EngineError`."""
-    return drawn(shard, engine.sample(shard.prompts, shard.sampling, shard.seed, progress), used)
+def sample(engine: Engine, shard: Shard, run: str, used: Sequence[Usage] = (), *, progress: Progress) -> Drawn:
+    """Have an engine draw a shard of a run; `used` is what it lists its requests in. Raises `EngineError`."""
+    return drawn(shard, run, engine.sample(shard.prompts, shard.sampling, shard.seed, progress), used)
 
 
-def drawn(shard: Shard, completions: Sequence[Completion], used: Sequence[Usage]) -> Drawn:
+def drawn(shard: Shard, run: str, completions: Sequence[Completion], used: Sequence[Usage]) -> Drawn:
     """An engine's completions, whose sample indices begin at 0, as the file of a shard."""
     now = datetime.datetime.now(datetime.UTC)
-    call = replace(shard.call, usage=tuple(used))
+    call = replace(shard.call, usage=tuple(used), run=run)
     content = to_parquet(shard.drawn(completions), shard.arm.name, now, call)
     return Drawn(content, _tokens_of(completions, used), tuple(used))
 

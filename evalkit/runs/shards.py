@@ -58,6 +58,8 @@ class Call:
     seed: int
     usage: tuple[Usage, ...] = ()
     """What a server said that each of its requests took."""
+    run: str = ""
+    """What marks the run that made it; empty where it was an older evalkit's."""
 
 
 def to_parquet(
@@ -92,7 +94,8 @@ def to_parquet(
             "seed": call.seed,
         }
         usage = {"usage": [astuple(request) for request in call.usage]} if call.usage else {}
-        metadata[CALL] = json.dumps(facts | {"prompts": call.prompts} | usage).encode()
+        run = {"run": call.run} if call.run else {}
+        metadata[CALL] = json.dumps(facts | {"prompts": call.prompts} | usage | run).encode()
     table = pa.table(columns, schema=schema.with_metadata(metadata))
     pq.write_table(table, sink, compression="zstd", use_dictionary=REPEATED)
     content: bytes = sink.getvalue().to_pybytes()
@@ -163,7 +166,8 @@ def call_of(shard: bytes | Path) -> Call | None:
         return None
     facts = json.loads(call)
     usage = tuple(Usage(*one) for one in facts.get("usage", ()))
-    return Call(str(facts["law"]), tuple(facts["prompts"]), range(*facts["slots"]), int(facts["seed"]), usage)
+    draws, run = range(*facts["slots"]), str(facts.get("run", ""))
+    return Call(str(facts["law"]), tuple(facts["prompts"]), draws, int(facts["seed"]), usage, run)
 
 
 def checksum(content: bytes) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,12 @@ from tests.inference.workers.test_crew import PROMPTS, N, suite_of, summary
 
 ray = pytest.importorskip("ray")
 cluster_utils = pytest.importorskip("ray.cluster_utils")
+
+
+def is_at_work(process: int) -> bool:
+    with suppress(FileNotFoundError, ProcessLookupError):
+        return bool(Path(f"/proc/{process}/cmdline").read_bytes())
+    return False
 
 
 def run_on(engine: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
@@ -62,6 +69,9 @@ def test_a_node_lost_in_the_middle_changes_nothing(
             while not log.exists() or log.read_text().count("call") < 3:
                 time.sleep(0.05)
             nodes.remove_node(sorted(nodes.worker_nodes, key=str)[0], allow_graceful=False)
+            callers = [int(line.split()[1]) for line in log.read_text().splitlines() if line.startswith("call")]
+            while all(map(is_at_work, callers)):
+                time.sleep(0.05)
             gate.touch()
 
         losing = threading.Thread(target=lose_one)
