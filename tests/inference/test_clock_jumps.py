@@ -17,35 +17,32 @@ from pathlib import Path
 import pytest
 
 from bench.simulated import simulated
+from evalkit.plumbing.progress import Quiet
+from evalkit.run import run_suite
 from tests.inference.workers.test_crew import PROMPTS, N, suite_of
 
 libfaketime = pytest.importorskip("libfaketime")
 
 LIBRARY = Path(libfaketime.__file__).parent / "vendor" / "libfaketime" / "src" / "libfaketime.so.1"
 CALLS = PROMPTS * N // 64
-PATIENCE = 60.0
+PATIENCE = 300.0
 
 
-def drive(folder: Path, seconds_a_call: float) -> None:
+def drive(folder: Path, seconds_a_call: float = 0.0) -> None:
     """Run or resume the suite in a folder, in this process."""
-    from evalkit.plumbing.progress import Quiet
-    from evalkit.run import run_suite
-
     with simulated(folder, call_seconds=seconds_a_call):
         run_suite(suite_of(), "simulated", folder / "run", Quiet())
 
 
-def start(folder: Path, seconds_a_call: float = 0.0, clock: Path | None = None) -> subprocess.Popen[str]:
+def start(folder: Path, seconds_a_call: float, clock: Path) -> subprocess.Popen[str]:
     code = f"from pathlib import Path; from {__name__} import drive; drive(Path({str(folder)!r}), {seconds_a_call})"
     moved = {
         "LD_PRELOAD": str(LIBRARY),
         "FAKETIME_TIMESTAMP_FILE": str(clock),
         "FAKETIME_NO_CACHE": "1",
         "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-        "DONT_FAKE_MONOTONIC": "1",
     }
-    here = os.environ | {"XDG_CACHE_HOME": str(folder / "cache"), "CUDA_VISIBLE_DEVICES": ""}
-    environment = here | (moved if clock else {})
+    environment = os.environ | {"XDG_CACHE_HOME": str(folder / "cache")} | moved
     return subprocess.Popen([sys.executable, "-c", code], env=environment, stderr=subprocess.PIPE, text=True)
 
 
@@ -68,11 +65,13 @@ def ended(process: subprocess.Popen[str]) -> str:
     return said
 
 
-def test_a_clock_that_jumps_changes_nothing(tmp_path: Path) -> None:
+def test_a_clock_that_jumps_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     still, jumped, clock = tmp_path / "still", tmp_path / "jumped", tmp_path / "clock"
     for folder in (still, jumped):
         folder.mkdir()
-    alone = start(still)
+    drive(still)
     clock.write_text("+0")
     run = start(jumped, 0.4, clock)
     wait_for(lambda: shards(jumped) >= 1, run)
@@ -86,7 +85,6 @@ def test_a_clock_that_jumps_changes_nothing(tmp_path: Path) -> None:
     wait_for(lambda: shards(jumped) > there, run)
     clock.write_text("-9h")
     said = ended(run)
-    ended(alone)
     assert "from the cache" not in said
     manifest = json.loads((jumped / "run" / "run.json").read_text())
     sampled = [row["sampled"] for row in manifest["shards"]]

@@ -203,6 +203,8 @@ def _join(address: str) -> None:
     if importlib.util.find_spec("ray") is None:
         raise InputError(f"--engine ray: {MISSING}")
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    # Of a cluster that is started here. On a machine with other work a load would take minutes at Ray's own 15.
+    os.environ.setdefault("RAY_worker_niceness", "0")
     import ray
 
     if ray.is_initialized():
