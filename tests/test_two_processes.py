@@ -12,8 +12,14 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
+from bench.simulated import simulated
 from bench.soak import draws_in
+from evalkit.plumbing.progress import Quiet
+from evalkit.run import run_suite
 from evalkit.runs.shards import call_of, checksum
+from evalkit.suite.schema import load_suite
 
 PROMPTS, N = 12, 32
 CALLS = PROMPTS * N // 64
@@ -89,6 +95,7 @@ def own_calls(out: Path) -> int:
     return sum(call is not None and call.run == run for call in calls)
 
 
+@pytest.mark.slow
 def test_runs_over_one_cache_take_from_it_and_spoil_nothing(tmp_path: Path) -> None:
     cache = tmp_path / "cache"
     same, more = write_suite(tmp_path, "same.yaml"), write_suite(tmp_path, "more.yaml", "[1.0, 0.5]")
@@ -106,48 +113,44 @@ def test_runs_over_one_cache_take_from_it_and_spoil_nothing(tmp_path: Path) -> N
         origins = json.loads((out / "run.json").read_text())["samples"].values()
         assert sum(origin["from_cache"] for origin in origins) == (arms * CALLS - own_calls(out)) * 64
     check_whole(tmp_path)
-    again = tmp_path / "again"
-    ended(run(same, again, cache))
-    assert calls_of(again) == 0
-    assert summary(again) == summary(one)
 
 
-def test_a_second_process_in_a_folder_is_told_so_and_goes_on_when_the_first_is_killed(tmp_path: Path) -> None:
+@pytest.mark.slow
+def test_a_second_process_in_a_folder_is_told_so_and_goes_on_when_the_first_is_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     suite, out, gate = write_suite(tmp_path, "suite.yaml"), tmp_path / "run", tmp_path / "gate"
     first = run(suite, out, tmp_path / "cache", gate=str(gate), call_seconds=0.3)
     wait_for(lambda: calls_of(out) == 1, first)
-    second = run(suite, out, tmp_path / "cache")
-    _, said = second.communicate(timeout=PATIENCE)
-    assert second.returncode == 5
-    assert f"evalkit run {first.pid} on " in said
-    assert "is at work in" in said
-    assert "Traceback" not in said
+    check_refused(run(suite, out, tmp_path / "cache"), f"evalkit run {first.pid} on ")
     assert first.poll() is None
     gate.touch()
     wait_for(lambda: len(list((out / "completions").glob("[!.]*.parquet"))) >= 2, first)
     os.kill(first.pid, signal.SIGKILL)
     first.communicate()
-    ended(run(suite, out, tmp_path / "cache"))
-    assert set(draws_in(out).values()) == {1}
-    assert calls_of(out) <= CALLS + 1, "only the call that the kill cut off is made again"
-    check_whole(tmp_path)
-    alone = tmp_path / "alone"
-    ended(run(suite, alone, tmp_path / "another-cache"))
-    assert summary(out) == summary(alone)
-
-
-def test_a_folder_that_a_dead_host_has_locked_is_told_and_free_once_the_lock_is_deleted(tmp_path: Path) -> None:
-    suite, out = write_suite(tmp_path, "suite.yaml"), tmp_path / "run"
-    out.mkdir()
-    with (out / ".lock").open("w+") as lock:  # as a file server goes on holding it
+    with (out / ".lock").open("w+") as lock:  # as the file server of a host that died goes on holding it
         lock.write("evalkit run 7 on a-dead-node, since 2026-01-01 00:00:00 UTC")
         lock.flush()
         fcntl.flock(lock, fcntl.LOCK_EX)
-        refused = run(suite, out, tmp_path / "cache")
-        _, said = refused.communicate(timeout=PATIENCE)
-        assert refused.returncode == 5
-        assert "evalkit run 7 on a-dead-node" in said
-        assert str(out / ".lock") in said.replace("\n", "")
+        said = check_refused(run(suite, out, tmp_path / "cache"), "evalkit run 7 on a-dead-node")
+        assert f"delete {out / '.lock'}" in said
         (out / ".lock").unlink()
         ended(run(suite, out, tmp_path / "cache"))
     assert set(draws_in(out).values()) == {1}
+    assert calls_of(out) <= CALLS + 1, "only the call that the kill cut off is made again"
+    check_whole(tmp_path)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "another-cache"))
+    with simulated(tmp_path):
+        run_suite(load_suite(suite), "simulated", tmp_path / "alone", Quiet())
+    assert summary(out) == summary(tmp_path / "alone")
+
+
+def check_refused(process: subprocess.Popen[str], holder: str) -> str:
+    """What it said of who is at work in its folder."""
+    _, said = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 5
+    assert holder in said
+    assert "is at work in" in said
+    assert "Traceback" not in said
+    return " ".join(said.split())
