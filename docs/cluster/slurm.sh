@@ -27,32 +27,28 @@ address=$ip:$((20000 + SLURM_JOB_ID % 10000))  # of its own, so that jobs which 
 
 export RAY_worker_niceness=0                   # Ray would let everything else on a node go first
 export RAY_USAGE_STATS_ENABLED=0
+RAY_AUTH_TOKEN=$(python -c 'import secrets; print(secrets.token_hex(32))')  # nobody else on the network may run code here
+export RAY_AUTH_TOKEN RAY_AUTH_MODE=token
 trap 'kill $(jobs -p) 2>/dev/null || true; wait' EXIT
 
 srun --overlap --nodes=1 --ntasks=1 --nodelist="$head" \
     ray start --head --node-ip-address="$ip" --port="${address##*:}" --include-dashboard=false --block &
+until ray status --address "$address" >/dev/null 2>&1; do
+    ((SECONDS < 300)) || { echo "Ray's head at $address did not come up in 300 s" >&2; exit 1; }
+    sleep 1
+done
 others=$((${#nodes[@]} - 1))
 if ((others > 0)); then
-    # They try for a while until the head is there.
     srun --overlap --nodes="$others" --ntasks="$others" --exclude="$head" ray start --address="$address" --block &
 fi
-
+# The suite begins with the nodes that are there after five minutes, if not all.
 python - "$address" "${#nodes[@]}" <<'PYTHON'
-import sys, time
-import ray
-address, nodes, until = sys.argv[1], int(sys.argv[2]), time.monotonic() + 300
-while True:
-    try:
-        ray.init(address=address, log_to_driver=False)
-        break
-    except ConnectionError:
-        if time.monotonic() > until:
-            sys.exit(f"Ray's head at {address} did not come up in 300 s")
-        time.sleep(1)
+import sys, time, ray
+ray.init(address=sys.argv[1], log_to_driver=False)
+nodes, until = int(sys.argv[2]), time.monotonic() + 300
 while (up := sum(node["Alive"] for node in ray.nodes())) < nodes and time.monotonic() < until:
     time.sleep(1)
-if up < nodes:
-    print(f"only {up} of {nodes} nodes joined in 300 s; going on with them", file=sys.stderr)
+print(f"{up} of {nodes} nodes are there", file=sys.stderr)
 PYTHON
 
 evalkit run "$suite" --out "$out" --engine "ray@$address" "$@"

@@ -218,7 +218,7 @@ def _join(address: str) -> None:
             if address != "auto":
                 raise
             ray.init(include_dashboard=False, **quiet)
-    except (ConnectionError, RuntimeError, ValueError) as error:
+    except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
         raise EngineError(f"Ray at {address!r} cannot be joined: {one_line(error)}") from None
 
 
