@@ -37,11 +37,13 @@ class Call:
     ask: Callable[[Any, Progress], Any]
     """What puts it to an engine that serves the checkpoint, or to the model."""
     keep: Callable[[Any], None]
-    """What takes the answer in."""
+    """What takes in what `write` returned; in the thread that asked for all calls."""
     halves: Callable[[bool], Sequence[Call]]
     """What it is cut into, where that is wanted also into draws of one prompt; fewer than two where it cannot be."""
     refuse: Callable[[EngineError], None]
     """What is told where it goes without an answer, since no engine survives it."""
+    write: Callable[[Any], Any] = lambda answer: answer
+    """What puts the answer where it lasts; in another thread than the engine's, beside other calls' answers."""
     tries: int = 0
 
 
@@ -157,6 +159,7 @@ class CallQueue:
     """The calls of one load that are still to be made; many threads take from it."""
 
     _waiting: deque[Call]
+    any_answered: bool = False
     _lost_in_a_row: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -172,7 +175,13 @@ class CallQueue:
     def answered(self) -> None:
         """A call was answered, by whichever replica."""
         with self._lock:
+            self.any_answered = True
             self._lost_in_a_row = 0
+
+    def close(self) -> None:
+        """What is not taken yet never will be."""
+        with self._lock:
+            self._waiting.clear()
 
     def failed(self, call: Call, error: EngineError) -> bool:
         """Put back what is to be tried of a call that failed; whether there is anything.

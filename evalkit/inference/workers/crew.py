@@ -1,7 +1,9 @@
 """Replicas at work: each in a thread of its own takes calls from its load's queue until there are none.
 
-Answers are taken in by the thread that asked for all of this, so whatever keeps them needs no lock. Loads come in their
-order, and the next one is opened as soon as a replica of the one before finds no more calls.
+A replica makes its next call while its last answer is written, by threads that do only that, and never has two that are
+not: what is drawn faster than a disk takes it waits. Answers are taken in by the thread that asked for all of this, so
+whatever counts them needs no lock. Loads come in their order, and the next one is opened as soon as a replica of the
+one before finds no more calls.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from queue import SimpleQueue
 from typing import Any, Literal
@@ -17,6 +20,7 @@ from typing import Any, Literal
 from evalkit.checkpoints.checkpoint import Checkpoint
 from evalkit.errors import EngineError, EngineLost, EvalkitError, OutOfMemory
 from evalkit.inference.engines.base import open_engine
+from evalkit.inference.workers.backlog import Backlog
 from evalkit.inference.workers.calls import AnyLoad, Call, CallQueue, Load
 from evalkit.inference.workers.places import Place
 from evalkit.plumbing.models import Model
@@ -24,6 +28,8 @@ from evalkit.plumbing.progress import Listener
 
 OPENINGS = 2
 """Times in a row that a replica tries to open an engine where others were opened before."""
+WRITERS = 4
+"""Threads that write answers: a network's file system takes its time for each, and several at a time."""
 
 
 @dataclass
@@ -50,7 +56,7 @@ class _Event:
     """What a replica tells."""
 
     work: Work
-    kind: Literal["opened", "progress", "answer", "lost", "refused", "ended"]
+    kind: Literal["opened", "progress", "answer", "unwritten", "lost", "refused", "ended"]
     value: Any = None
 
 
@@ -75,7 +81,7 @@ def _ask_server(load: Load, tell: Listener) -> Work:
         news.take(_Event(work, "opened"), over=False)
         for call in load.calls:
             began = time.monotonic()
-            call.keep(call.ask(engine, tell.advance))
+            call.keep(call.write(call.ask(engine, tell.advance)))
             work.add(call, time.monotonic() - began)
     return work
 
@@ -103,10 +109,11 @@ class _Crew:
         self._news = _News(works, tell)
         self._note = tell.note
         self._events: SimpleQueue[_Event] = SimpleQueue()
+        self._writers = ThreadPoolExecutor(WRITERS, "writer")
+        self._backlogs = {(work.turn, replica): Backlog() for work in works for replica in range(work.replicas)}
         self._threads = [
-            threading.Thread(target=self._replica, args=(work, replica), daemon=True)
-            for work in works
-            for replica in range(work.replicas)
+            threading.Thread(target=self._replica, args=(works[turn], replica), daemon=True)
+            for turn, replica in self._backlogs
         ]
 
     def start(self) -> None:
@@ -120,9 +127,12 @@ class _Crew:
             event = self._events.get()
             work = event.work
             if event.kind == "answer":
-                call, answer, seconds = event.value
-                call.keep(answer)
+                call, written, seconds, backlog = event.value
+                call.keep(written)
                 work.add(call, seconds)
+                backlog.clear()
+            elif event.kind == "unwritten":
+                raise event.value
             elif event.kind == "refused":
                 call, error = event.value
                 call.refuse(error)
@@ -141,10 +151,15 @@ class _Crew:
         self._note(f"{error}; {replicas_left} others go on")
 
     def stop(self) -> None:
-        """End all threads, whatever they are doing."""
+        """End all threads, whatever they are doing; what was answered is written."""
+        for work in self._works:
+            work.queue.close()
+        for backlog in self._backlogs.values():
+            backlog.close()
         self._place.close()
         for thread in self._threads:
             thread.join()
+        self._writers.shutdown()
 
     def _replica(self, work: Work, replica: int) -> None:
         failure: EvalkitError | None = None
@@ -154,6 +169,7 @@ class _Crew:
             failure = error
         except BaseException as error:  # noqa: BLE001 - whatever it is, the thread that listens must hear of it
             failure = EngineError(f"{type(error).__name__}: {error}")
+        self._backlogs[work.turn, replica].wait()
         self._tell(work, "ended", failure)
 
     def _serve(self, work: Work, replica: int) -> None:
@@ -169,14 +185,14 @@ class _Crew:
                     is_open, failed_openings = True, 0
                     work.loading = max(work.loading, time.monotonic() - began)
                     self._tell(work, "opened")
-                    self._make_calls(work, engine)
+                    self._make_calls(work, engine, self._backlogs[work.turn, replica])
             except EngineLost as error:
                 failed_openings += 1
-                if is_open or failed_openings == OPENINGS or not work.busy:
+                if is_open or failed_openings == OPENINGS or not work.queue.any_answered:
                     raise
                 self._tell(work, "lost", error)
 
-    def _make_calls(self, work: Work, engine: Any) -> None:
+    def _make_calls(self, work: Work, engine: Any, backlog: Backlog) -> None:
         """Make calls until there are none, or the engine is not what it was."""
         turned_to: Checkpoint | Model = work.load.first
         while (call := work.queue.take()) is not None:
@@ -193,8 +209,17 @@ class _Crew:
                 if not work.queue.failed(call, error):
                     self._tell(work, "refused", (call, error))
                 return
+            seconds = time.monotonic() - began
             work.queue.answered()
-            self._tell(work, "answer", (call, answer, time.monotonic() - began))
+            backlog.add()
+            self._writers.submit(self._write, work, call, answer, seconds, backlog)
+
+    def _write(self, work: Work, call: Call, answer: Any, seconds: float, backlog: Backlog) -> None:
+        """Write an answer, and have the thread that listens take it in, or raise why it could not be written."""
+        try:
+            self._tell(work, "answer", (call, call.write(answer), seconds, backlog))
+        except BaseException as error:  # noqa: BLE001 - as in `_replica`
+            self._tell(work, "unwritten", error)
 
     def _tell(self, work: Work, kind: Any, value: Any = None) -> None:
         self._events.put(_Event(work, kind, value))

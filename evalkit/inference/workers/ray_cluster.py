@@ -43,13 +43,7 @@ class _Actor:
 
     def call(self, method: str, *args: Any) -> Any:
         """What a method of it returns, or the error of ours that it raises; any other comes as one of ours."""
-        try:
-            return getattr(self._subject, method)(*args)
-        except EvalkitError:
-            raise
-        except Exception as error:
-            lost = OutOfMemory if is_out_of_memory(error) else EngineLost
-            raise lost(one_line(error)) from error
+        return _named(lambda: getattr(self._subject, method)(*args))
 
 
 class EngineActor(_Actor):
@@ -67,6 +61,21 @@ class EngineActor(_Actor):
 
     def sample(self, prompts: Sequence[Rendered], sampling: Sampling, seed: int) -> Any:
         return self.call("sample", prompts, sampling, seed, lambda *_: None)
+
+    def apply(self, function: Callable[..., Any], *args: Any) -> tuple[Any, list[tuple[int, int]]]:
+        """What a function of the engine returns, and the progress that it told; errors are as in `call`."""
+        told: list[tuple[int, int]] = []
+        return _named(lambda: function(self._subject, *args, progress=lambda *news: told.append(news))), told
+
+
+def _named(ask: Callable[[], Any]) -> Any:
+    try:
+        return ask()
+    except EvalkitError:
+        raise
+    except Exception as error:
+        lost = OutOfMemory if is_out_of_memory(error) else EngineLost
+        raise lost(one_line(error)) from error
 
 
 class ModelActor(_Actor):
@@ -107,6 +116,12 @@ class _ActorEngine:
         completions: list[Completion] = drawn
         progress(len(completions), sum(len(completion.token_ids) for completion in completions))
         return completions
+
+    def apply(self, function: Callable[..., Any], *args: Any, progress: Progress) -> Any:
+        answer, told = self.answer(self._actor.apply.remote(function, *args), f"running {function.__name__}")
+        for amount, tokens in told:
+            progress(amount, tokens)
+        return answer
 
     def logprobs(self, pairs: Sequence[Pair]) -> list[tuple[float, ...]]:
         logprobs: list[tuple[float, ...]] = self.call("logprobs", pairs)
@@ -218,6 +233,8 @@ def _join(address: str) -> None:
     if importlib.util.find_spec("ray") is None:
         raise InputError(f"--engine ray: {MISSING}")
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    # Of a cluster that is started here. On a machine with other work a load would take minutes at Ray's own 15.
+    os.environ.setdefault("RAY_worker_niceness", "0")
     import ray
 
     if ray.is_initialized():
@@ -231,7 +248,7 @@ def _join(address: str) -> None:
             if address != "auto":
                 raise
             ray.init(include_dashboard=False, **quiet)
-    except (ConnectionError, RuntimeError, ValueError) as error:
+    except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
         raise EngineError(f"Ray at {address!r} cannot be joined: {one_line(error)}") from None
 
 

@@ -7,6 +7,7 @@ import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,12 @@ from tests.inference.workers.toy_model import logged, toy
 
 ray = pytest.importorskip("ray")
 cluster_utils = pytest.importorskip("ray.cluster_utils")
+
+
+def is_at_work(process: str) -> bool:
+    with suppress(FileNotFoundError, ProcessLookupError):
+        return bool(Path(f"/proc/{process}/cmdline").read_bytes())
+    return False
 
 
 def run_on(engine: str, folder: Path, monkeypatch: pytest.MonkeyPatch, metrics: Sequence[Any] = ("length",)) -> Run:
@@ -53,7 +60,7 @@ def losing_one(
             time.sleep(0.05)
         nodes.remove_node(sorted(nodes.worker_nodes, key=str)[0], allow_graceful=False)
         # Until then what ran on the node would still answer.
-        while all(Path("/proc", pid).exists() for pid in pids):
+        while all(map(is_at_work, pids)):
             time.sleep(0.05)
         then()
 
