@@ -10,7 +10,7 @@ import pytest
 from evalkit.analysis.measure import measure_groups
 from evalkit.analysis.sampled_arms import SampledArms
 from evalkit.metrics.registry import parse
-from evalkit.metrics.text_sets import split_alike, words_of
+from evalkit.metrics.text_sets import portions, split_alike, words_of
 from evalkit.plumbing.progress import Quiet
 from evalkit.records import Arm, Completion, Group, Prompt
 from evalkit.score import score_file
@@ -31,6 +31,14 @@ class Told(Quiet):
 
 def group(prompt: str, texts: list[str]) -> Group:
     return Group(Prompt("p", prompt), tuple(Completion("p", i, text, (), (), "stop") for i, text in enumerate(texts)))
+
+
+def test_texts_are_handed_on_in_portions() -> None:
+    groups = [group(str(size), ["a"] * size) for size in (1, 2, 3, 0, 4, 1)]
+    handed = list(portions(groups, 4))
+    assert [one for portion in handed for one in portion] == [(one.prompt, one.texts) for one in groups]
+    assert [[len(texts) for _, texts in portion] for portion in handed] == [[1, 2, 3], [0, 4], [1]]
+    assert list(portions([])) == []
 
 
 def test_an_arm_that_leaves_the_prompts_language_is_counted_as_its_baseline() -> None:
