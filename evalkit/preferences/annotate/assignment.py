@@ -108,6 +108,7 @@ class Assignment:
     def __init__(self, settings: TaskSettings, chooser: Chooser, gold: Sequence[Comparison]) -> None:
         self._settings = settings
         self._chooser = chooser
+        self._drawn_last: Comparison | None = None
         self._gold = {comparison.id: comparison for comparison in gold}
 
     def lay_out_gold(self, file: sqlite3.Connection) -> None:
@@ -197,12 +198,18 @@ class Assignment:
 
     def _drawn(self, file: sqlite3.Connection, rater: int) -> int | None:
         """A pair that nobody had yet."""
+        if self._drawn_last is not None and not self._is_known(file, self._drawn_last):
+            return self._enter(file, self._drawn_last, is_gold=False)  # the transaction of its draw failed
         votes, drawn = _Votes(file, self._settings.group), self._pairs(file)
         while (comparison := self._chooser.draw(votes, self._chance("draw", rater, drawn))) is not None:
-            pair = self._enter(file, comparison, is_gold=False)
-            if self._pairs(file) > drawn:  # else another server of the group has drawn it
-                return pair
+            if not self._is_known(file, comparison):  # else another server of the group has drawn it
+                self._drawn_last = comparison
+                return self._enter(file, comparison, is_gold=False)
         return None
+
+    def _is_known(self, file: sqlite3.Connection, comparison: Comparison) -> bool:
+        query = "SELECT 1 FROM pairs WHERE rater_group = ? AND NOT is_gold AND comparison_id = ?"
+        return file.execute(query, (self._settings.group, comparison.id)).fetchone() is not None
 
     def _pairs(self, file: sqlite3.Connection) -> int:
         query = "SELECT count(*) FROM pairs WHERE rater_group = ?"

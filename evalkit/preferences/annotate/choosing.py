@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from typing import Protocol
 
@@ -22,6 +22,12 @@ class Chooser(Protocol):
 
         `votes`: all that has been said so far by the group that is asked.
         """
+
+
+Place = tuple[str, str, int, int]
+"""A pair of a run: arm, prompt id, and which draws they are of the arm and of its baseline."""
+RunChooser = Callable[[RunPairs, Collection[Place]], Chooser]
+"""Makes a chooser of a run's pairs, which is told those that were drawn before."""
 
 
 class ShuffledPairs:
@@ -43,8 +49,8 @@ class UniformPairs:
     Pairs of equal texts are left out: there is nothing to choose.
     """
 
-    def __init__(self, pairs: RunPairs, drawn: Collection[tuple[str, str, int, int]]) -> None:
-        """`drawn`: (arm, prompt id, draw of the arm, draw of the baseline) of those that were drawn before."""
+    def __init__(self, pairs: RunPairs, drawn: Collection[Place]) -> None:
+        """`drawn`: those that were drawn before."""
         self._pairs = pairs
         self._urns = {arm: _Urn(pairs.size(arm)) for arm in pairs.arms}
         self._equal = {arm: pairs.equal(arm) for arm in pairs.arms}

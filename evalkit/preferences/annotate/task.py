@@ -13,9 +13,9 @@ from evalkit.errors import RecordsError
 from evalkit.plumbing.prose import counted, listed
 from evalkit.plumbing.typed_jsonl import check_place, typed_rows
 from evalkit.plumbing.unread import Notice
-from evalkit.preferences.annotate.choosing import Chooser, ShuffledPairs, UniformPairs
+from evalkit.preferences.annotate.choosing import Place, RunChooser, ShuffledPairs, UniformPairs
 from evalkit.preferences.annotate.desk import Desk
-from evalkit.preferences.annotate.run_pairs import read_run_pairs
+from evalkit.preferences.annotate.run_pairs import RunPairs, read_run_pairs
 from evalkit.preferences.annotate.settings import TaskSettings
 from evalkit.preferences.annotate.store import AnswerStore, comparison_of
 from evalkit.preferences.annotation import Choice, Comparison
@@ -43,28 +43,26 @@ def answers_path(source: Path) -> Path:
     return source / IN_RUN if source.is_dir() else source.with_name(f"{source.stem}.annotations.sqlite")
 
 
-def open_task(source: Path, settings: TaskSettings, gold: Path | None, notice: Notice) -> Task:
+def open_task(
+    source: Path, settings: TaskSettings, gold: Path | None, notice: Notice, run_chooser: RunChooser = UniformPairs
+) -> Task:
     """Read a run or a file of pairs and open the file of answers, which need not be there yet.
 
-    Raises `RecordsError` on what cannot be read, `StoreError` where the answers cannot be written.
+    `run_chooser`: how the pairs of a run are chosen. Raises `RecordsError` on what cannot be read, `StoreError` where
+    the answers cannot be written.
     """
     checks = [] if gold is None else read_gold(gold, settings, notice)
-    if source.is_dir():
-        pairs = read_run_pairs(source)
-        comparisons = None
-    else:
-        comparisons = _comparisons(source, notice)
+    pairs = read_run_pairs(source) if source.is_dir() else _comparisons(source, notice)
     path = answers_path(source)
     check_place(path)
     store = AnswerStore(path)
     with store.transaction() as file:
         drawn = _drawn(file, settings.group)
-    chooser: Chooser
-    if comparisons is None:
-        chooser = UniformPairs(pairs, [place for one in drawn if (place := _place(one)) is not None])
+    if isinstance(pairs, RunPairs):
+        chooser = run_chooser(pairs, [place for one in drawn if (place := _place(one)) is not None])
         return Task(Desk(store, settings, chooser, checks), store)
-    chooser = ShuffledPairs(comparisons, {one.id for one in drawn}, settings.seed)
-    wanted = settings.overlap * len({one.id for one in (*comparisons, *drawn)})
+    chooser = ShuffledPairs(pairs, {one.id for one in drawn}, settings.seed)
+    wanted = settings.overlap * len({one.id for one in (*pairs, *drawn)})
     return Task(Desk(store, settings, chooser, checks, wanted), store)
 
 
@@ -97,7 +95,7 @@ def _drawn(file: sqlite3.Connection, group: str) -> Sequence[Comparison]:
     return [comparison_of(text) for (text,) in file.execute(query, (group,))]
 
 
-def _place(comparison: Comparison) -> tuple[str, str, int, int] | None:
+def _place(comparison: Comparison) -> Place | None:
     """Which pair of a run it is; None of one that was not drawn from a run."""
     if comparison.arms is None or comparison.sample_indices is None:
         return None

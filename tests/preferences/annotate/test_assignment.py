@@ -1,13 +1,15 @@
 from __future__ import annotations
 
 import random
+import sqlite3
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from evalkit.preferences.annotate.assignment import GAP, count_votes
+from evalkit.errors import StoreError
+from evalkit.preferences.annotate.assignment import GAP, Assignment, count_votes
 from evalkit.preferences.annotate.desk import Answer, Desk, Refused, Said
 from evalkit.preferences.annotate.store import read_store
 from evalkit.preferences.annotation import votes
@@ -182,3 +184,16 @@ def test_votes_are_counted_right_whatever_raters_do(tmp_path: Path, seed: int) -
     counted = votes(read_store(tmp_path / "a.sqlite"))
     assert len(counted) == desk.enter("dan")["progress"]["all"] > 0
     assert max(Counter(one.comparison.id for one in counted).values()) <= 2
+
+
+def test_a_pair_whose_draw_could_not_be_written_is_drawn_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    desk = make_desk(tmp_path / "a.sqlite", comparisons(3))
+
+    def full(*_: Any) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Assignment, "_sit", full)
+        with pytest.raises(StoreError, match="disk is full"):
+            desk.enter("ann")
+    assert answer_all(desk, "ann") == 3

@@ -9,13 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import chisquare
 
-from evalkit.preferences.annotate.choosing import Chooser, ShuffledPairs, UniformPairs, _Urn
+from evalkit.preferences.annotate.choosing import Chooser, Place, ShuffledPairs, UniformPairs, _Urn
 from evalkit.preferences.annotate.run_pairs import RunPairs
 from evalkit.preferences.annotation import Comparison
 from tests.preferences.annotate.runs import run_pairs
 from tests.preferences.annotate.served import comparisons
-
-Place = tuple[str, str, int, int]
 
 
 def all_of(chooser: Chooser, seed: int = 0) -> list[Comparison]:
