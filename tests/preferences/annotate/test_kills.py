@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
@@ -32,23 +33,33 @@ class Insistent:
         self._more = threading.Condition()
         self.may_end = threading.Event()
         self._client = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60)
-        self._thread = threading.Thread(target=self._work)
+        self._pool = ThreadPoolExecutor(1)
 
     def start(self) -> None:
-        self._thread.start()
+        self._work_done = self._pool.submit(self._work)
 
     def end(self) -> None:
         self.may_end.set()
-        self._thread.join()
+        self._work_done.result()
         self._client.close()
 
     def wait_for(self, more: int) -> None:
         """Until so many more answers are confirmed."""
         with self._more:
             goal = len(self.confirmed) + more
-            assert self._more.wait_for(lambda: len(self.confirmed) >= goal, timeout=60)
+            came = self._more.wait_for(lambda: len(self.confirmed) >= goal or self._work_done.done(), timeout=60)
+        if self._work_done.done():
+            self._work_done.result()  # raises what ended it
+        assert came
 
     def _work(self) -> None:
+        try:
+            self._answer()
+        finally:
+            with self._more:
+                self._more.notify()
+
+    def _answer(self) -> None:
         generator = random.Random(1)
         view = self._sent("enter", {})
         while not self.may_end.is_set():
@@ -84,12 +95,14 @@ def test_no_answer_that_was_confirmed_is_lost_when_the_server_is_killed(tmp_path
             target.stdin.write("\n")
             target.stdin.flush()
             server = int(target.stdout.readline())
-            if kill == KILLS:
-                ann.end()
-            elif kill % 5:
-                ann.wait_for(moments.randint(0, MOST))
-            threading.Event().wait(moments.uniform(0, LATEST))
-            os.kill(server, signal.SIGKILL)
+            try:
+                if kill == KILLS:
+                    ann.end()
+                elif kill % 5:
+                    ann.wait_for(moments.randint(0, MOST))
+                threading.Event().wait(moments.uniform(0, LATEST))
+            finally:
+                os.kill(server, signal.SIGKILL)
         target.stdin.close()
         assert target.wait(timeout=30) == 0
     file = rows(path)
