@@ -102,7 +102,8 @@ def annotate(source: Path, **options: Any) -> None:
     from evalkit.preferences.annotate.task import open_task
 
     host, token = options.pop("host"), options.pop("token")
-    raters, port, gold = options.pop("raters"), options.pop("port"), options.pop("gold")
+    port, gold = options.pop("port"), options.pop("gold")
+    raters = [rater.strip() for rater in options.pop("raters")]
     check_access(host, token, raters)
     task = open_task(source, _settings(**options), gold, say)
     try:

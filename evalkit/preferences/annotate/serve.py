@@ -9,9 +9,11 @@ from urllib.parse import quote
 import uvicorn
 
 from evalkit.errors import InputError
+from evalkit.plumbing.prose import short
 from evalkit.preferences.annotate.desk import Desk
 from evalkit.preferences.annotate.guard import Guard, is_loopback, key_for
 from evalkit.preferences.annotate.server import make_app
+from evalkit.preferences.annotate.settings import LONGEST_NAME
 
 SHORTEST = 16
 """Characters of a token."""
@@ -23,6 +25,9 @@ def check_access(host: str, token: str | None, raters: Sequence[str]) -> None:
     """Refuse to be open to a network without a secret. Raises `InputError`."""
     if token is not None and len(token) < SHORTEST:
         raise InputError(f"--token has {len(token)} characters; it needs {SHORTEST}, as of: openssl rand -hex 16")
+    for rater in raters:
+        if not 0 < len(rater.strip()) <= LONGEST_NAME:
+            raise InputError(f"--rater {short(rater)!r}: a name has 1 to {LONGEST_NAME} characters")
     if token is None and not is_loopback(host):
         raise InputError(
             f"--host {host} can be reached by other machines, which takes a secret: give one with --token or "

@@ -20,6 +20,7 @@ from evalkit.errors import StoreError
 from evalkit.plumbing.prose import showable
 from evalkit.preferences.annotate.desk import Answer, Desk, Refused, Said
 from evalkit.preferences.annotate.guard import HEADERS, LARGEST, Guard
+from evalkit.preferences.annotate.settings import LONGEST_NAME
 
 PAGE = Path(__file__).with_name("page")
 FILES = {
@@ -31,7 +32,7 @@ FILES = {
 REASON = 2000
 """Characters of a reason."""
 Name = Annotated[
-    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=60, pattern=r"^[^\x00-\x1f\x7f]+$")
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=LONGEST_NAME, pattern=r"^[^\x00-\x1f\x7f]+$")
 ]
 
 Number = Annotated[int, Field(ge=0, lt=2**53)]

@@ -7,6 +7,8 @@ from typing import Any
 
 from evalkit.preferences.annotation import Choice
 
+LONGEST_NAME = 60
+"""Characters of a rater's name."""
 LEASE = 600
 """Seconds without a sign of a rater's page after which the pair that they had may go to another rater."""
 
