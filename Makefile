@@ -32,7 +32,7 @@ bench: $(VENV)/.installed-test ## speed against peers, as ratios measured in one
 docs: $(VENV)/.installed ## make docs/metrics.md anew from the metrics' docstrings
 	$(BIN)/python docs/metrics_page.py
 
-images: $(VENV)/.installed-test ## photograph the report of a run on the built-in checkpoints for docs/images (after make browser)
+images: $(VENV)/.installed-test ## photograph a report of the built-in checkpoints, and the annotation page, for docs/images (after make browser)
 	$(BIN)/python -m docs.screenshots
 
 lab: $(VENV)/.installed ## make the built-in checkpoints anew

@@ -1,4 +1,4 @@
-"""The pictures of reports in docs/images, taken anew in a real browser: `make images`.
+"""The pictures in docs/images, of reports and of the page of `evalkit annotate`, taken in a real browser: `make images`.
 
 The lab's are of `suites/creative.yaml`, which is run here where no run of it is named. The real run's needs its
 checkpoints, so its folder is named (docs/real-run.md has the command): `python -m docs.screenshots --real RUN`.
@@ -19,11 +19,15 @@ from typing import Any
 from PIL import Image
 
 from evalkit.plumbing.progress import Quiet
+from evalkit.preferences.annotation import Comparison
+from evalkit.preferences.pairs import Pair
+from evalkit.records import Message, Prompt
 from evalkit.report.content.read import read_content
 from evalkit.report.page import build_report
 from evalkit.run import run_suite
 from evalkit.suite.schema import load_suite
 from tests.browser import Browser, lacking
+from tests.preferences.annotate.served import served
 
 IMAGES = Path(__file__).with_name("images")
 SUITE = Path(__file__).parent.parent / "suites" / "creative.yaml"
@@ -31,6 +35,16 @@ WIDTH = 1100
 """Pixels of the window."""
 MARGIN = 12
 """Pixels of the page that are left around what is shown."""
+
+
+LOW = 560
+"""Of the window, where a page is shown that fills it."""
+QUESTION = "What grows on a balcony that gets no sun before four o'clock?"
+ANSWERS = (
+    "Ferns and ivy forgive you almost everything, and heuchera keeps its leaves through the frost.\n\n"
+    "Start with one large pot rather than five small ones: it dries out more slowly.",
+    "Here are some great plants!\n\n1. Ferns\n2. Ivy\n3. Hostas\n\nAlways give them the love they deserve!",
+)
 
 
 @dataclass(frozen=True)
@@ -56,6 +70,7 @@ def main() -> None:
     given = parser.parse_args()
     if missing := [tool for tool in lacking() if tool != "axe-core"]:
         parser.error(f"there is no {' and no '.join(missing)}; make browser installs them")
+    take_annotation()
     if given.real is not None:
         take(given.real, REAL)
     if given.lab is not None:
@@ -75,6 +90,25 @@ def take(run: Path, pictures: Iterable[Picture]) -> None:
             browser.until(lambda: browser.all("#overview .main-svg"), "the chart")
             for picture in pictures:
                 small(photograph(browser, picture)).save(IMAGES / f"{picture.name}.png", optimize=True)
+        finally:
+            browser.quit()
+
+
+def take_annotation() -> None:
+    """Photograph the page on which people choose, with a conversation."""
+    turns = (Message("user", QUESTION), Message("assistant", "How cold does it get?"), Message("user", "Minus ten."))
+    asked = Comparison(Pair(Prompt("balcony", QUESTION, messages=turns), *ANSWERS))
+    with tempfile.TemporaryDirectory() as scratch:
+        browser = Browser(Path(scratch))
+        try:
+            with served(Path(scratch), [asked]) as server:
+                browser.cdp(
+                    "Emulation.setDeviceMetricsOverride", width=WIDTH, height=LOW, deviceScaleFactor=1, mobile=False
+                )
+                browser.driver.get(f"{server.url}/#rater=Ann")
+                browser.until(lambda: browser.one("#pair").is_displayed(), "the pair")
+                shot = browser.cdp("Page.captureScreenshot")
+            small(base64.b64decode(shot["data"])).save(IMAGES / "annotate.png", optimize=True)
         finally:
             browser.quit()
 
