@@ -1,4 +1,4 @@
-"""The pictures in docs/images, of reports and of the page of `evalkit annotate`, taken in a real browser: `make images`.
+"""The pictures in docs/images, of reports and of `evalkit annotate`, taken anew in a real browser: `make images`.
 
 The lab's are of `suites/creative.yaml`, which is run here where no run of it is named. The real run's needs its
 checkpoints, so its folder is named (docs/real-run.md has the command): `python -m docs.screenshots --real RUN`.
@@ -37,7 +37,7 @@ MARGIN = 12
 """Pixels of the page that are left around what is shown."""
 
 
-LOW = 560
+LOW = 664
 """Of the window, where a page is shown that fills it."""
 QUESTION = "What grows on a balcony that gets no sun before four o'clock?"
 ANSWERS = (
