@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict
-from typing import Any
 
 import click
 from rich.console import Console
@@ -14,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from evalkit.plumbing.prose import counted, showable
+from evalkit.preferences.agreement.plain import plain
 from evalkit.preferences.agreement.report import AnnotationReport, CouplesKappa, Habits
 from evalkit.preferences.agreement.two_way import PAIRS, Estimate
 
@@ -23,7 +22,7 @@ MOST_COUPLES = 10
 
 def report_json(report: AnnotationReport) -> str:
     """All figures; what is undefined is null."""
-    return json.dumps(_plain(asdict(report)), indent=1, ensure_ascii=False)
+    return json.dumps(plain(report), indent=1, ensure_ascii=False)
 
 
 def print_report(report: AnnotationReport) -> None:
@@ -117,11 +116,3 @@ def _number(estimate: Estimate, digits: int) -> str:
         return f"{estimate.value:,.{digits}f}"
     mark = "*" if estimate.over == PAIRS else ""
     return f"{estimate.value:,.{digits}f} ({estimate.low:,.{digits}f} to {estimate.high:,.{digits}f}){mark}"
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _plain(part) for key, part in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(part) for part in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -21,8 +21,8 @@ Row = dict[str, Any]
 def export(path: Path, annotations: Sequence[Annotation], form: Form, is_implicit: bool = False) -> None:
     """Write annotations as JSONL in a form; `is_implicit`: the prompt stands in both answers, not by itself.
 
-    Every row of a file has the same keys, so that a table can be made of it. Raises `InputError` for what the form cannot
-    say, `StoreError`; then a file that was there is as it was.
+    Every row of a file has the same keys, so that a table can be made of it. Raises `InputError` for what the form
+    cannot say, `StoreError`; then a file that was there is as it was.
     """
     if is_implicit and form not in ("trl", "trl-conversational"):
         raise InputError(f"--implicit-prompt: the form {form!r} has no prompt to leave out; it is for TRL's forms")

@@ -1,8 +1,8 @@
 """Agreement of raters, with missing answers and with intervals. Pure functions of arrays.
 
-An answer is a category 0 ... C - 1, or -1 where the rater did not answer. What is observed are couples of answers to one
-pair. A coefficient is (agreement - agreement by chance) / (1 - agreement by chance); what differs is how pairs are weighted,
-and what chance is.
+An answer is a category 0 ... C - 1, or -1 where the rater did not answer. What is observed are couples of answers to
+one pair. A coefficient is (agreement - agreement by chance) / (1 - agreement by chance); what differs is how pairs are
+weighted, and what chance is.
 """
 
 from __future__ import annotations
@@ -37,17 +37,18 @@ class Couples:
 
 def couples(answers: Answers, categories: int, ones: Index, others: Index | None = None) -> Couples:
     """All couples of the raters `ones`, or of one of them with one of the `others`."""
-    found = (
-        [_couples_of(answers, int(rater), others) for rater in ones]
-        if others is not None
-        else [_couples_of(answers, int(rater), ones[place + 1 :]) for place, rater in enumerate(ones)]
-    )
-    pair, first, second = (
-        np.concatenate([part[index] for part in found] or [[]]).astype(np.int64) for index in range(3)
-    )
+    partners = [ones[place + 1 :] if others is None else others for place in range(len(ones))]
+    found = [_couples_of(answers, int(rater), them) for rater, them in zip(ones, partners, strict=True)]
+    nobody: Index = np.array([], np.int64)
+    pair, first, second = (np.concatenate([nobody, *(part[index] for part in found)]) for index in range(3))
     codes = answers[first, pair].astype(np.int64) * categories + answers[second, pair]
     sizes = (answers[ones] >= 0).sum(axis=0)[pair]
     return Couples(Observations(pair, first, second), codes, sizes)
+
+
+def counts(answers: Answers, categories: int) -> Array:
+    """[I, C] how many raters gave each answer to each pair."""
+    return np.stack([(answers == category).sum(axis=0) for category in range(categories)], axis=1).astype(np.float64)
 
 
 def _couples_of(answers: Answers, rater: int, others: Index) -> tuple[Index, Index, Index]:
@@ -59,16 +60,17 @@ def agreement(name: Name, found: Couples, categories: int, strata: Sequence[Inde
     """One coefficient of couples.
 
     - `raw`: the share of couples that agree.
-    - `cohen`: Cohen's kappa (1960): by chance, each side has its own shares of the categories. Of two groups, every couple
-      is one observation.
+    - `cohen`: Cohen's kappa (1960): by chance, each side has its own shares of the categories. Of two groups,
+      every couple is one observation.
     - `fleiss`: Fleiss' kappa (1971): both sides have the mean shares; each pair counts alike, also where pairs have
       unequally many answers.
-    - `krippendorff`: Krippendorff's alpha, nominal (2011): each answer counts alike, and chance draws without putting back.
+    - `krippendorff`: Krippendorff's alpha, nominal (2011): each answer counts alike, and chance draws without putting
+      back.
     """
     if not len(found.codes):
         return Estimate(np.nan, np.nan, np.nan, 0, 0, "pairs")
     weights, finish = _WEIGHTS[name](found.sizes), _FINISH[name]
-    table = np.bincount(found.codes, weights, categories**2)
+    table = np.bincount(found.codes, weights, categories**2).astype(np.float64)
     value = finish(table.reshape(categories, categories))
     slopes = _slopes(finish, table, categories)
     # Each couple's part of the sums, by the slope of what is made of them.

@@ -1,8 +1,8 @@
-"""How two groups disagree: what of it is noise, what is people, and what is the groups' values. Pure functions of arrays.
+"""How two groups disagree: what of it is noise, what is persons, what is values. Pure functions of arrays.
 
-Let P(r, c) be the probability of rater r to give answer c to a pair. Two answers of one rater to it differ with probability
-1 - sum P(r, c)^2, answers of r and s with 1 - sum P(r, c) P(s, c); the latter is the mean of the former two plus
-sum (P(r, c) - P(s, c))^2 / 2, exactly, whatever the answers are. So, in means over pairs and raters,
+Let P(r, c) be the probability of rater r to give answer c to a pair. Two answers of one rater to it differ with
+probability 1 - sum P(r, c)^2, answers of r and s with 1 - sum P(r, c) P(s, c); the latter is the mean of the former two
+plus sum (P(r, c) - P(s, c))^2 / 2, exactly, whatever the answers are. So, in means over pairs and raters,
 
     disagreement between two groups = noise     (mean of both groups' disagreement of raters with themselves)
                                     + persons   (mean of both groups' disagreement inside, less noise)
@@ -79,7 +79,7 @@ def _repeats(answers: Answers, again: Answers, rows: Index) -> _Seen:
 
 
 def _combined(kinds: list[_Seen], weights: list[float], strata: list[Index], over: int | None = None) -> Estimate:
-    """sum weight x share of couples of a kind that differ; divided by that of the kind `over`."""
+    """Sum weight x share of couples of a kind that differ; divided by that of the kind `over`."""
     used = [place for place, weight in enumerate(weights) if weight or place == over]
     if not all(len(kinds[place].differs) for place in used):
         return NOTHING

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy import stats as scipy_stats
 
 from evalkit.plumbing.arrays import Array
-from evalkit.preferences.agreement.random_raters import FALSE, Evidence, foretold, named, probabilities
+from evalkit.preferences.agreement.random_raters import FALSE, Evidence, named, predicted, probabilities
 from evalkit.preferences.agreement.ratings import NEITHER, Ratings, directions
 
 Kind = Literal["at random", "always left", "always right", "always a tie", "too fast"]
@@ -45,7 +45,7 @@ def doubts(ratings: Ratings) -> list[Doubt]:
 def evidence_of(ratings: Ratings) -> Evidence:
     """What each rater's answers say of how they come about."""
     groups = np.array([ratings.group_names.index(group) for group in ratings.groups], np.int64)
-    trials, hits = foretold(directions(ratings.answers), groups)
+    trials, hits = predicted(directions(ratings.answers), groups)
     first, second = directions(ratings.answers), directions(ratings.again)
     twice = (first != 0) & (second != 0)
     return Evidence(trials, hits, twice.sum(axis=1), (twice & (first == second)).sum(axis=1))
@@ -60,7 +60,7 @@ def _at_random(ratings: Ratings) -> list[Doubt]:
     for row in np.flatnonzero(named(probability)):
         trials, hits = int(evidence.trials[row]), int(evidence.hits[row])
         kind = _side(ratings.left[row])
-        says = f"{hits} of {trials} answers are as the others' answers foretell; by chance {trials / 2:g} would be"
+        says = f"{hits} of {trials} answers are as the others' answers predict; by chance {trials / 2:g} would be"
         if evidence.repeats[row]:
             says += f"; {evidence.alike[row]} of {evidence.repeats[row]} pairs seen twice were decided alike"
         found.append(Doubt(ratings.raters[row], ratings.groups[row], kind, float(probability[row]), says))

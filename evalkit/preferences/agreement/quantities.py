@@ -22,10 +22,10 @@ def quantile(values: Array, rows: Index, level: float) -> Estimate:
     value = float(np.quantile(there, level))
     below = share(np.where(np.isnan(values), np.nan, values <= value), rows)
     half = (below.high - below.low) / 2
-    ends = (np.nan, np.nan)
-    if np.isfinite(half):
-        ends = tuple(float(np.quantile(there, min(1.0, max(0.0, level + sign * half)))) for sign in (-1, 1))
-    return Estimate(value, *ends, below.pairs, below.raters, below.over)
+    if not np.isfinite(half):
+        return Estimate(value, np.nan, np.nan, below.pairs, below.raters, below.over)
+    low, high = (float(np.quantile(there, min(1.0, max(0.0, level + sign * half)))) for sign in (-1, 1))
+    return Estimate(value, low, high, below.pairs, below.raters, below.over)
 
 
 def mean_time(values: Array, rows: Index) -> Estimate:

@@ -1,17 +1,17 @@
 """Which raters answer at random: a mixture of kinds of raters, fitted to all of them. Pure functions of arrays.
 
-A rater's answers are foretold from those of the others, each weighed by how often the two have agreed so far, and, where
-they mostly disagree, turned round: opposite values foretell as well as shared ones. Whoever answers at random is
-foretold in half of the cases, whatever the side or the rhythm, for the sides are drawn; and contradicts themselves in half
-of the pairs that they see twice. So raters are of three kinds:
+A rater's answers are predicted from those of the others, each weighed by how often the two have agreed so far, and,
+where they mostly disagree, turned round: opposite values predict as well as shared ones. Whoever answers at random is
+predicted in half of the cases, whatever the side or the rhythm, for the sides are drawn; and contradicts themselves in
+half of the pairs that they see twice. So raters are of three kinds:
 
 - at random: hits ~ Binomial(n, 1/2), repeats alike ~ Binomial(m, 1/2),
-- foretold: hits ~ Binomial(n, q), repeats ~ Binomial(m, s), q and s above 1/2, from Beta distributions of all raters,
+- predicted: hits ~ Binomial(n, q), repeats ~ Binomial(m, s), q and s above 1/2, from Beta distributions of all raters,
 - of their own mind: hits ~ Binomial(n, 1/2), repeats ~ Binomial(m, s): told from the first by repeats alone.
 
-How many are of each kind, and how well raters are foretold, is integrated out on a grid (a uniform prior). Raters are named
-in the order of their probability to answer at random, as long as the mean probability of the named to be honest is at
-most `FALSE` (the Bayesian false discovery rate: Newton et al. 2004; Efron 2008).
+How many are of each kind, and how well raters are predicted, is integrated out on a grid (a uniform prior). Raters are
+named in the order of their probability to answer at random, as long as the mean probability of the named to be honest
+is at most `FALSE` (the Bayesian false discovery rate: Newton et al. 2004; Efron 2008).
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from scipy import stats as scipy_stats
 from scipy.special import logsumexp
 
 from evalkit.plumbing.arrays import Array
+from evalkit.preferences.agreement.two_way import Index
 
 FALSE = 0.05
 """Share of false names among those named."""
@@ -35,8 +36,8 @@ _OWN_MIND = np.array([0.002, 0.01])
 """Of the others, those of their own mind."""
 _MEANS = np.array([0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9])
 _FIRST = np.array([6.0, 15.0, 40.0])
-"""First parameter of the Beta distribution of 2q - 1 over raters: far above 1, so that hardly a rater who is not at random is
-told by chance as well as one who is."""
+"""First parameter of the Beta distribution of 2q - 1 over raters: far above 1, so that hardly a rater who is not at
+random is predicted as badly as one who is."""
 _LEVELS = np.linspace(0.01, 0.99, 50)
 """Grid of 2q - 1 and of 2s - 1."""
 
@@ -46,18 +47,18 @@ class Evidence:
     """What [R] raters' answers say of how they come about."""
 
     trials: NDArray[np.int64]
-    """Answers for one side that could be foretold."""
+    """Answers for one side that could be predicted."""
     hits: NDArray[np.int64]
     repeats: NDArray[np.int64]
     """Pairs decided twice."""
     alike: NDArray[np.int64]
 
 
-def foretold(votes: NDArray[np.int8], groups: NDArray[np.int64], seed: int = 0) -> tuple[Array, Array]:
-    """Number of answers of each rater that could be foretold, and that were rightly [R] each.
+def predicted(votes: NDArray[np.int8], groups: NDArray[np.int64], seed: int = 0) -> tuple[Index, Index]:
+    """Number of answers of each rater that could be predicted, and that were rightly [R] each.
 
     `votes` [R, I]: +1 for a, -1 for b, 0 for neither or nothing; `groups` [R]. Answers are taken one after the other,
-    in an order that is drawn, and foretold from what came before: at random, each is a fair coin whatever was before it.
+    in an order that is drawn, and predicted from what came before: at random, each is a fair coin whatever was before.
     """
     trials, hits = np.zeros(len(votes)), np.zeros(len(votes))
     generator = np.random.default_rng(seed)
@@ -79,7 +80,7 @@ def probabilities(evidence: Evidence) -> Array:
     """[R] probability of each rater to answer at random, given all raters' evidence; in [0, 1]."""
     at_random, by_others, own_mind = _log_likelihoods(evidence)
     shares, owns = _SHARES[:, None, None, None], _OWN_MIND[None, :, None, None]
-    # [share, own, law, R]
+    # [share, own mind, Beta distribution, R]
     first = np.broadcast_to(
         np.log(shares) + at_random, (len(_SHARES), len(_OWN_MIND), by_others.shape[0], at_random.shape[0])
     )
@@ -87,8 +88,8 @@ def probabilities(evidence: Evidence) -> Array:
         np.log1p(-owns) + by_others[None, None], np.log(owns) + own_mind[None, None, None]
     )
     mixed = np.logaddexp(first, honest)
-    weight = mixed.sum(axis=-1)
-    weight = np.exp(weight - logsumexp(weight))
+    evidence_of_all = mixed.sum(axis=-1)
+    weight = np.asarray(np.exp(evidence_of_all - logsumexp(evidence_of_all)))
     return np.asarray((weight[..., None] * np.exp(first - mixed)).sum(axis=(0, 1, 2)))
 
 
@@ -102,20 +103,20 @@ def named(probability: Array, false: float = FALSE) -> NDArray[np.bool_]:
 
 
 def _log_likelihoods(evidence: Evidence) -> tuple[Array, Array, Array]:
-    """Of the kinds: at random [R], foretold [laws, R], of their own mind [R]."""
-    right = scipy_stats.binom.logpmf(evidence.hits, evidence.trials, 0.5)
+    """Of the kinds: at random [R], predicted [kinds of raters, R], of their own mind [R]."""
+    right: Array = scipy_stats.binom.logpmf(evidence.hits, evidence.trials, 0.5)
     twice = scipy_stats.binom.logpmf(evidence.alike, evidence.repeats, 0.5)
     levels = (1 + _LEVELS[:, None]) / 2
     by_level = scipy_stats.binom.logpmf(evidence.hits, evidence.trials, levels)
-    laws = np.array([_beta(mean, first / mean) for mean in _MEANS for first in _FIRST])
-    well = logsumexp(laws[:, :, None] + by_level[None], axis=1)
+    betas = np.array([_beta(mean, first / mean) for mean in _MEANS for first in _FIRST])
+    well = logsumexp(betas[:, :, None] + by_level[None], axis=1)
     by_repeat = scipy_stats.binom.logpmf(evidence.alike, evidence.repeats, levels)
     # How alike a person answers twice: anything above chance, more likely much above it.
     steady = logsumexp(_beta(2 / 3, 3.0)[:, None] + by_repeat, axis=0)
     # A mind of one's own is believed where it is clearly steady; without repeats nothing tells it from chance.
     minded = logsumexp(_beta(2 / 3, 9.0)[:, None] + by_repeat, axis=0)
     own = np.where(evidence.repeats > 0, right + minded, -np.inf)
-    return right + twice, well + steady, own
+    return right + twice, np.asarray(well + steady), own
 
 
 def _beta(mean: float, strength: float) -> Array:

@@ -99,7 +99,7 @@ def ratings_of(annotations: Sequence[Annotation]) -> Ratings:
 
 
 def as_annotations(preferences: Iterable[Preference]) -> list[Annotation]:
-    """Preferences whose rater and group are known, as far as they tell: a pair that a rater compares again is a repeat."""
+    """Preferences whose rater and group are known; a pair that a rater compares again is a repeat."""
     found: list[Annotation] = []
     seen: set[tuple[str, str, Key]] = set()
     for row in preferences:
@@ -131,7 +131,7 @@ def gold_passed(annotations: Sequence[Annotation], ratings: Ratings) -> Array:
 
 def directions(answers: Answers) -> NDArray[np.int8]:
     """+1 for the first, -1 for the second, 0 for neither or nothing."""
-    return ((answers == 0).astype(np.int8) - (answers == 1)).astype(np.int8)
+    return np.asarray((answers == 0).astype(np.int8) - (answers == 1), np.int8)
 
 
 def _code(row: Annotation) -> int:
