@@ -13,9 +13,11 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import expit, logit
 
 from evalkit.plumbing.arrays import Array
 from evalkit.preferences.agreement.two_way import Estimate, Index, Observations, reach
+from evalkit.records import CONFIDENCE
 
 Answers = NDArray[np.int8]
 """[R, I]: what each rater said of each pair; -1 for nothing."""
@@ -93,16 +95,21 @@ def share(values: Array, rows: Index) -> Estimate:
     there = values[first, pair]
     value = float(there.mean())
     half, over = reach(Observations(pair, first, first), (there - value) / len(there), [np.unique(first)])
-    pairs = len(np.unique(pair))
-    below = above = half
-    if np.ptp(there) == 0 and value in (0.0, 1.0):
-        below, above = (value * _unseen(pairs), (1 - value) * _unseen(pairs))
-    return Estimate(value, max(0.0, value - below), min(1.0, value + above), pairs, len(np.unique(place)), over)
+    pairs, raters = len(np.unique(pair)), len(np.unique(place))
+    if value in (0.0, 1.0):
+        low, high = value * (1 - _unseen(pairs)), value + (1 - value) * _unseen(pairs)
+    elif np.ptp(there) == 0 or np.isnan(half):
+        low, high = value - half, value + half
+    else:
+        # In log-odds, where a share near 0 has the longer side that it needs.
+        odds, step = float(logit(value)), half / (value * (1 - value))
+        low, high = float(expit(odds - step)), float(expit(odds + step))
+    return Estimate(value, low, high, pairs, raters, over)
 
 
 def _unseen(pairs: int) -> float:
     """Share of pairs that may be otherwise although none of so many was (Clopper & Pearson 1934)."""
-    return float(1 - 0.025 ** (1 / pairs))
+    return float(1 - ((1 - CONFIDENCE) / 2) ** (1 / pairs))
 
 
 def _room(finish: Callable[[Array], float], table: Array, categories: int) -> float:
