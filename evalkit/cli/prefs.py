@@ -65,22 +65,30 @@ def prefs_sample(config: Path, out: Path, engine: str, tell: Listener, quiet: bo
 def prefs_simulate(config: Path, out: Path, tell: Listener, quiet: bool) -> None:
     """Let simulated raters compare pairs, as CONFIG asks."""
     from evalkit.plumbing.typed_jsonl import check_place
+    from evalkit.preferences.annotation_files import write_annotation_rows
     from evalkit.preferences.files import write_preferences
+    from evalkit.preferences.from_annotations import as_preference
     from evalkit.preferences.pairs import read_pairs
     from evalkit.training.config import PrefsSimulateConfig, load_config
-    from evalkit.training.raters.simulate import agreement, label_pairs
+    from evalkit.training.raters.simulate import agreement, annotate_pairs, label_pairs
     from evalkit.training.raters.values import value_pairs
 
     settings = load_config(PrefsSimulateConfig, config, tell.note)
     check_place(out)
     pairs = read_pairs(settings.pairs, tell.note)
     values = value_pairs(settings.groups, pairs, tell)
-    preferences = label_pairs(settings, pairs, values, tell)
-    write_preferences(out, preferences)
+    if settings.annotations:
+        annotations = annotate_pairs(settings, settings.annotations, pairs, values, tell)
+        write_annotation_rows(out, annotations)
+        preferences = [as_preference(row) for row in annotations]
+    else:
+        preferences = label_pairs(settings, pairs, values, tell)
+        write_preferences(out, preferences)
     tell.close()
     if not quiet:
         _print_agreement(agreement(preferences, values))
-    click.echo(out if quiet else f"Preferences: {out} ({len(preferences)})")
+    what = "Annotations" if settings.annotations else "Preferences"
+    click.echo(out if quiet else f"{what}: {out} ({len(preferences)})")
 
 
 @prefs.command("import")

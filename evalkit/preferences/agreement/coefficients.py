@@ -98,7 +98,7 @@ def share(values: Array, rows: Index) -> Estimate:
     pairs, raters = len(np.unique(pair)), len(np.unique(place))
     if value in (0.0, 1.0):
         low, high = value * (1 - _unseen(pairs)), value + (1 - value) * _unseen(pairs)
-    elif np.ptp(there) == 0 or np.isnan(half):
+    elif np.isnan(half):
         low, high = value - half, value + half
     else:
         # In log-odds, where a share near 0 has the longer side that it needs.
