@@ -50,7 +50,7 @@ def test_kappa_is_fleiss() -> None:
 
 
 def test_alpha_and_fleiss_are_those_of_the_peers() -> None:
-    """`krippendorff` 0.8 and `statsmodels` 0.14 on the same numbers."""
+    """`krippendorff` 0.9.0 and `statsmodels` 0.15.0 on the same numbers."""
     rng = np.random.default_rng(3)
     whole = rng.integers(0, 3, (5, 40))
     whole[:, ::2] = whole[0, ::2]
@@ -77,7 +77,9 @@ def test_raw_agreement_is_counted_over_couples() -> None:
     answers = np.array([[0, 0, 1, -1], [0, 1, 1, 2], [0, 0, -1, 2]], np.int8)
     within = agreement("raw", couples(answers, 3, np.arange(3)), 3, [np.arange(3)])
     assert within.value == (3 + 1 + 1 + 1) / 8
-    between = agreement("raw", couples(answers, 3, np.array([0]), np.array([1, 2])), 3, [np.array([0]), np.array([1, 2])])
+    between = agreement(
+        "raw", couples(answers, 3, np.array([0]), np.array([1, 2])), 3, [np.array([0]), np.array([1, 2])]
+    )
     assert between.value == (2 + 1 + 1) / 5
     assert (between.pairs, between.raters, between.over) == (3, 3, "pairs")
 
