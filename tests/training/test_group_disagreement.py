@@ -28,7 +28,7 @@ from evalkit.training.group_disagreement import (
 )
 from evalkit.training.output.disagreement_tables import tables_of
 from evalkit.training.raters.simulate import annotate_pairs
-from evalkit.training.raters.values import value_pairs
+from evalkit.training.raters.values import Values, value_pairs
 from tests.preferences.annotations import honest, labelled
 from tests.preferences.pairs import config
 
@@ -48,7 +48,8 @@ def test_noise_and_values_are_those_of_the_stated_utilities() -> None:
     p = 1 / (1 + np.exp(-0.5 * (lengths[:, 0] - lengths[:, 1])))
     noise = (2 * p * (1 - p)).mean()
     truth = {"total": (p**2 + (1 - p) ** 2).mean(), "noise": noise, "persons": 0.0, "values": ((2 * p - 1) ** 2).mean()}
-    found = [_parts(pairs, seed) for seed in range(8)]
+    values = value_pairs(config(GROUPS).groups, pairs, Quiet())
+    found = [_parts(pairs, values, seed) for seed in range(8)]
     for part, value in truth.items():
         assert np.mean([row[part]["value"] for row in found]) == pytest.approx(value, abs=0.02), part
     held = [row[part]["low"] <= value <= row[part]["high"] for row in found for part, value in truth.items()]
@@ -56,9 +57,8 @@ def test_noise_and_values_are_those_of_the_stated_utilities() -> None:
     assert all(row["values"]["low"] > 0.1 for row in found)
 
 
-def _parts(pairs: list[Pair], seed: int) -> dict[str, Any]:
+def _parts(pairs: list[Pair], values: Values, seed: int) -> dict[str, Any]:
     asked, labelling = config(GROUPS, every_group=True, seed=seed), SimulatedLabelling(overlap=3, repeats=0.5)
-    values = value_pairs(asked.groups, pairs, Quiet())
     [found] = between_groups(ratings_of(annotate_pairs(asked, labelling, pairs, values, Quiet())))
     return found
 

@@ -156,4 +156,4 @@ def _hash(pair: Pair, text: str) -> bytes:
 
 
 def _asked(pair: Pair) -> str:
-    return json.dumps([(turn.role, turn.content) for turn in pair.prompt.turns])
+    return json.dumps([pair.prompt_id, *((turn.role, turn.content) for turn in pair.prompt.turns)])
