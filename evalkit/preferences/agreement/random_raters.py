@@ -88,8 +88,8 @@ def probabilities(evidence: Evidence) -> Array:
         np.log1p(-owns) + by_others[None, None], np.log(owns) + own_mind[None, None, None]
     )
     mixed = np.logaddexp(first, honest)
-    evidence_of_all = mixed.sum(axis=-1)
-    weight = np.asarray(np.exp(evidence_of_all - logsumexp(evidence_of_all)))
+    of_all = mixed.sum(axis=-1)
+    weight = np.exp(of_all - np.asarray(logsumexp(of_all)))
     return np.asarray((weight[..., None] * np.exp(first - mixed)).sum(axis=(0, 1, 2)))
 
 
@@ -104,8 +104,8 @@ def named(probability: Array, false: float = FALSE) -> NDArray[np.bool_]:
 
 def _log_likelihoods(evidence: Evidence) -> tuple[Array, Array, Array]:
     """Of the kinds: at random [R], predicted [kinds of raters, R], of their own mind [R]."""
-    right: Array = scipy_stats.binom.logpmf(evidence.hits, evidence.trials, 0.5)
-    twice = scipy_stats.binom.logpmf(evidence.alike, evidence.repeats, 0.5)
+    right = np.asarray(scipy_stats.binom.logpmf(evidence.hits, evidence.trials, 0.5), np.float64)
+    twice = np.asarray(scipy_stats.binom.logpmf(evidence.alike, evidence.repeats, 0.5), np.float64)
     levels = (1 + _LEVELS[:, None]) / 2
     by_level = scipy_stats.binom.logpmf(evidence.hits, evidence.trials, levels)
     betas = np.array([_beta(mean, first / mean) for mean in _MEANS for first in _FIRST])
