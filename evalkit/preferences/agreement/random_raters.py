@@ -89,7 +89,7 @@ def probabilities(evidence: Evidence) -> Array:
     )
     mixed = np.logaddexp(first, honest)
     of_all = mixed.sum(axis=-1)
-    weight = np.exp(of_all - np.asarray(logsumexp(of_all)))
+    weight: Array = np.asarray(np.exp(of_all - logsumexp(of_all)), np.float64)
     return np.asarray((weight[..., None] * np.exp(first - mixed)).sum(axis=(0, 1, 2)))
 
 

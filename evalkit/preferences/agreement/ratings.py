@@ -118,8 +118,9 @@ def as_annotations(preferences: Iterable[Preference]) -> list[Annotation]:
 
 
 def gold_passed(annotations: Sequence[Annotation], ratings: Ratings) -> Array:
-    """[R, G] 1 where a check of attention was answered as its owner says, 0 where not, NaN where not asked."""
-    checks = [row for row in annotations if row.comparison.gold is not None and not row.is_excluded]
+    """[R, G] 1 where a check of attention was answered as its owner says, 0 where not, NaN where not asked or skipped."""
+    asked = [row for row in annotations if row.comparison.gold is not None and not row.is_excluded]
+    checks = [row for row in asked if row.choice != "skip"]
     columns = {key: place for place, key in enumerate(dict.fromkeys(row.comparison.id for row in checks))}
     rows = {key: place for place, key in enumerate(zip(ratings.groups, ratings.raters, strict=True))}
     passed = np.full((len(rows), len(columns)), np.nan)

@@ -57,6 +57,7 @@ def test_checks_skips_and_the_excluded_are_no_votes() -> None:
     check = replace(rows[0].comparison, gold="a")
     rows[0] = replace(rows[0], comparison=check, choice="a")
     rows[1] = replace(rows[1], choice="skip")
+    rows.append(replace(rows[1], comparison=replace(rows[1].comparison, gold="b")))
     rows[2] = replace(rows[2], is_excluded=True)
     ratings = ratings_of(rows)
     assert len(ratings.pairs) == 1
