@@ -107,7 +107,7 @@ def _log_likelihoods(evidence: Evidence) -> tuple[Array, Array, Array]:
     right = np.asarray(scipy_stats.binom.logpmf(evidence.hits, evidence.trials, 0.5), np.float64)
     twice = np.asarray(scipy_stats.binom.logpmf(evidence.alike, evidence.repeats, 0.5), np.float64)
     levels = (1 + _LEVELS[:, None]) / 2
-    by_level = scipy_stats.binom.logpmf(evidence.hits, evidence.trials, levels)
+    by_level = np.asarray(scipy_stats.binom.logpmf(evidence.hits, evidence.trials, levels), np.float64)
     betas = np.array([_beta(mean, first / mean) for mean in _MEANS for first in _FIRST])
     well = logsumexp(betas[:, :, None] + by_level[None], axis=1)
     by_repeat = scipy_stats.binom.logpmf(evidence.alike, evidence.repeats, levels)

@@ -118,7 +118,7 @@ def as_annotations(preferences: Iterable[Preference]) -> list[Annotation]:
 
 
 def gold_passed(annotations: Sequence[Annotation], ratings: Ratings) -> Array:
-    """[R, G] 1 where a check of attention was answered as its owner says, 0 where not, NaN where not asked or skipped."""
+    """[R, G] 1 where a check of attention was answered as its owner says, else 0; NaN where not asked or skipped."""
     asked = [row for row in annotations if row.comparison.gold is not None and not row.is_excluded]
     checks = [row for row in asked if row.choice != "skip"]
     columns = {key: place for place, key in enumerate(dict.fromkeys(row.comparison.id for row in checks))}
