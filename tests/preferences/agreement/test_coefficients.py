@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import cohen_kappa_score
 
 from evalkit.preferences.agreement.coefficients import Answers, agreement, couples, share
+from evalkit.preferences.agreement.two_way import Estimate
 
 # Krippendorff (2011), "Computing Krippendorff's alpha-reliability", example C: 4 observers, 12 units, nominal alpha 0.743.
 KRIPPENDORFF = np.array(
@@ -99,3 +100,21 @@ def test_without_a_pair_in_common_nothing_is_said() -> None:
     found = agreement("krippendorff", couples(answers, 3, np.arange(2)), 3, [np.arange(2)])
     assert np.isnan([found.value, found.low, found.high]).all()
     assert np.isnan(share(np.full((2, 2), np.nan), np.arange(2)).value)
+
+
+def test_the_interval_of_two_raters_kappa_holds_over_pairs() -> None:
+    """Two raters of stated probabilities: 95 of 100 intervals, of 60 pairs each, hold the kappa of all pairs."""
+    rng = np.random.default_rng(5)
+    sharp = rng.random(100_000) < 0.6
+    alone = rng.integers(0, 3, (2, len(sharp)))
+    answers = np.where(sharp, alone[0], alone).astype(np.int8)
+    one, other = np.array([0]), np.array([1])
+
+    def kappa(some: Answers) -> Estimate:
+        return agreement("cohen", couples(some, 3, one, other), 3, [one, other])
+
+    truth = kappa(answers).value
+    assert truth == pytest.approx(0.6, abs=0.01)
+    found = [kappa(answers[:, rng.integers(0, len(sharp), 60)]) for _ in range(400)]
+    held = np.mean([row.low <= truth <= row.high for row in found])
+    assert 0.93 - 2.5 * 0.011 <= held <= 0.97 + 2.5 * 0.011
