@@ -11,9 +11,11 @@ from evalkit.errors import RecordsError, StoreError
 from evalkit.preferences.annotate.desk import Answer
 from evalkit.preferences.annotate.store import AnswerStore, comparison_of, read_store, text_of
 from evalkit.preferences.annotation import Annotation, Comparison
+from evalkit.preferences.annotation_files import write_annotation_rows
 from evalkit.preferences.pairs import Pair
+from evalkit.preferences.read_annotations import read_annotations
 from evalkit.records import Message, Prompt
-from tests.preferences.annotate.served import comparisons, make_desk
+from tests.preferences.annotate.served import comparisons, gold, make_desk
 
 
 def test_an_answer_comes_back_with_all_that_is_known_of_it(tmp_path: Path) -> None:
@@ -74,6 +76,18 @@ def test_answers_are_read_while_the_server_writes(tmp_path: Path) -> None:
         assert read_store(tmp_path / "a.sqlite") == []
     desk.answer("ann", Answer(view["pair"]["seat"], 1, "first", 1.0))
     assert len(read_store(tmp_path / "a.sqlite")) == 1
+
+
+def test_what_people_said_is_read_as_any_file_of_annotations_and_survives_as_rows(tmp_path: Path) -> None:
+    path = tmp_path / "a.sqlite"
+    desk = make_desk(path, comparisons(12), gold(3), gold_every=3, repeats=0.5)
+    view = desk.enter("ann")
+    while view["pair"]:
+        view = desk.answer("ann", Answer(view["pair"]["seat"], 1, "first", 0.0))
+    assert {one.is_repeat for one in read_store(path)} == {True, False}
+    assert read_annotations([path]) == read_store(path)
+    write_annotation_rows(tmp_path / "a.jsonl", read_store(path))
+    assert read_annotations([tmp_path / "a.jsonl"]) == read_store(path)
 
 
 @pytest.mark.parametrize("content", [b"{}", b"SQLite format 3\x00 and then nothing", b"\x00" * 5000])
