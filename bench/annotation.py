@@ -1,0 +1,228 @@
+"""Win rates by people, by simulation with raters whose truth is known: coverage, and how many labels are needed.
+
+    python -m bench.annotation [--runs N] [--write]
+
+- Coverage: the share of 95 % intervals that hold the true win rate, uniform and active choice, of 2, 5 and 20 raters
+  and 20 and 100 prompts; raters lean to an arm, prefer what stands first, and say tie.
+- Labels: how many active choice needs for the interval of so many uniformly chosen ones, by how much is known before.
+
+`--write` puts the tables into docs/human-win-rate.md. Seeds are fixed: the same numbers come back.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from evalkit.plumbing.arrays import Array
+from evalkit.preferences.active_choice import FLOOR, sampling_chances
+from evalkit.preferences.ballots import Ballots
+from evalkit.preferences.crossed import Codes, Crossed, codes_of
+from evalkit.preferences.predicted_ballots import mean_prediction
+from evalkit.preferences.predicted_votes import fitted, predicted
+from evalkit.preferences.run_pairs import FOLDS
+from evalkit.preferences.win_rate import estimate
+
+NODES, NODE_WEIGHTS = np.polynomial.hermite_e.hermegauss(64)
+NODE_WEIGHTS = NODE_WEIGHTS / NODE_WEIGHTS.sum()
+COMPLETIONS = 8
+"""Of each prompt and arm: 64 pairs a prompt."""
+FIRST, GROWTH = 10, 1.2
+"""The simulated chooser looks at the votes again when they have grown by so much; the real one does every time."""
+
+
+@dataclass(frozen=True)
+class World:
+    """Prompts, completions and raters, all drawn anew in every run; logits throughout."""
+
+    prompts: int
+    raters: int
+    gap: float = 0.4
+    """By how much the arm is better."""
+    of_prompts: float = 0.5
+    """Spread of that gap over prompts."""
+    of_completions: float = 1.0
+    """Spread of each completion's worth; the difference of two has 1.4 times as much."""
+    leaning: float = 0.3
+    """Spread over raters of what they give to the arm besides."""
+    first: float = 0.4
+    """What stands first is given so much, and raters differ in it by as much."""
+    tie: float = 0.5
+    """Davidson's nu."""
+    proxy: float = 0.7
+    """Correlation of the proxy with a completion's worth, of one prompt and arm."""
+    useless: int = 4
+    """Further proxies that say nothing."""
+
+    def truth(self, leanings: Array | None = None, firsts: Array | None = None) -> float | Array:
+        """The win rate over all prompts, completions and orders: of raters like these, or (runs,) of these (runs, R)."""
+        spread = np.hypot(self.of_prompts, np.sqrt(2) * self.of_completions)
+        if leanings is None or firsts is None:
+            spread = np.hypot(spread, np.hypot(self.leaning, self.first))
+            rates = [self.win(self.gap + spread * NODES + side * self.first) @ NODE_WEIGHTS for side in (1, -1)]
+            return float(np.mean(rates))
+        shift = self.gap + leanings[..., None] + spread * NODES
+        rates = [self.win(shift + side * firsts[..., None]) @ NODE_WEIGHTS for side in (1, -1)]
+        return np.asarray(np.mean(rates, axis=(0, 2)))
+
+    def win(self, logit: Array) -> Array:
+        """Chance of a win, a tie counted half."""
+        half = np.exp(logit / 2)
+        win, tie, loss = half, np.full_like(half, self.tie), 1 / half
+        return np.asarray((win + tie / 2) / (win + tie + loss))
+
+    def vote(self, rng: np.random.Generator, logit: Array) -> Array:
+        half = np.exp(logit / 2)
+        total = half + self.tie + 1 / half
+        dice = rng.uniform(size=logit.shape) * total
+        return np.where(dice < half, 1.0, np.where(dice < half + self.tie, 0.5, 0.0))
+
+
+@dataclass(frozen=True)
+class Runs:
+    """Many runs of one world: `worth` and `known` of completions, leanings of raters."""
+
+    world: World
+    worth: Array
+    """(runs, prompts, 2 arms, completions), the prompt's gap with the arm's."""
+    known: Array
+    """(runs, prompts, 2, completions, 1 + useless)."""
+    leanings: Array
+    firsts: Array
+
+    @classmethod
+    def drawn(cls, world: World, runs: int, rng: np.random.Generator) -> Runs:
+        own = rng.normal(0, world.of_completions, (runs, world.prompts, 2, COMPLETIONS))
+        noise = rng.normal(0, 1, (*own.shape, 1 + world.useless))
+        noise[..., 0] = world.proxy * own / world.of_completions + np.sqrt(1 - world.proxy**2) * noise[..., 0]
+        gaps = world.gap + rng.normal(0, world.of_prompts, (runs, world.prompts))
+        own[:, :, 0] += gaps[:, :, None]
+        return cls(
+            world,
+            own,
+            noise / np.sqrt(2),
+            rng.normal(0, world.leaning, (runs, world.raters)),
+            rng.normal(world.first, world.first, (runs, world.raters)),
+        )
+
+    def truths(self) -> tuple[float, Array]:
+        every = self.world.truth()
+        these = self.world.truth(self.leanings, self.firsts)
+        assert isinstance(every, float)
+        assert not isinstance(these, float)
+        return every, these
+
+
+@dataclass(frozen=True)
+class Votes:
+    """(runs, labels) each."""
+
+    prompts: Codes
+    raters: Codes
+    wins: Array
+    weights: Array
+    """One over the pair's chance, in units of the chance that a uniform choice gives it."""
+    expected: Array
+    """What was predicted of the pair ..."""
+    of_all: Array
+    """... and of all pairs of its prompt and both orders, on average."""
+
+
+def turns(rng: np.random.Generator, runs: int, prompts: int, labels: int) -> Codes:
+    """(runs, labels) prompts round by round, each round in an order of its own."""
+    rounds = -(-labels // prompts)
+    order = rng.permuted(np.broadcast_to(np.arange(prompts), (runs, rounds, prompts)), axis=2)
+    return order.reshape(runs, -1)[:, :labels]
+
+
+def uniform(runs: Runs, labels: int, rng: np.random.Generator, in_turn: bool = False) -> Votes:
+    shape = (len(runs.worth), labels)
+    world = runs.world
+    prompts = turns(rng, shape[0], world.prompts, labels) if in_turn else rng.integers(0, world.prompts, shape)
+    one, other = rng.integers(0, COMPLETIONS, (2, *shape))
+    raters = _raters(rng, shape, world.raters)
+    side = rng.choice([-1.0, 1.0], size=shape)
+    wins = _asked(runs, rng, np.arange(shape[0])[:, None], prompts, one, other, raters, side)
+    half = np.full(shape, 0.5)
+    return Votes(prompts, raters, wins, np.ones(shape), half, half)
+
+
+def active(runs: Runs, labels: int, rng: np.random.Generator, floor: float = FLOOR) -> Votes:
+    """Prompts take turns; of the one whose turn it is, a pair is drawn by its predicted uncertainty."""
+    number, world = len(runs.worth), runs.world
+    rows, shape = np.arange(number), (number, labels)
+    prompts, raters = turns(rng, number, world.prompts, labels), _raters(rng, shape, world.raters)
+    size = runs.known.shape[-1] + 2
+    differences, coefficients = np.zeros((*shape, size)), np.zeros((number, FOLDS, size))
+    wins, chance, drawn = np.empty(shape), np.empty(shape), np.empty(shape, dtype=np.int64)
+    own = prompts[:, None] % FOLDS == np.arange(FOLDS)[:, None]
+    looks = _looks(labels)
+    for turn in range(labels):
+        if turn in looks:
+            past = differences[:, None, :turn], wins[:, None, :turn]
+            coefficients = fitted(*past, own[:, :, :turn].astype(float))
+        prompt = prompts[:, turn]
+        pairs = _pairs(runs.known[rows, prompt])
+        sampling = sampling_chances(predicted(pairs, coefficients[rows, prompt % FOLDS]), floor)
+        dice = rng.uniform(size=(number, 1))
+        drawn[:, turn] = pick = np.minimum((np.cumsum(sampling, axis=1) < dice).sum(axis=1), sampling.shape[1] - 1)
+        one, other = np.divmod(pick, COMPLETIONS)
+        side = rng.choice([-1.0, 1.0], size=number)
+        wins[:, turn] = _asked(runs, rng, rows, prompt, one, other, raters[:, turn], side)
+        differences[:, turn] = pairs[rows, pick]
+        differences[:, turn, -1] = side
+        chance[:, turn] = sampling[rows, pick]
+    return predicted_for(runs, Votes(prompts, raters, wins, 1 / (sampling.shape[1] * chance), wins, wins), differences)
+
+
+def predicted_for(runs: Runs, votes: Votes, differences: Array) -> Votes:
+    """With what the votes on the other folds' prompts predict of each."""
+    rows = np.arange(len(votes.wins))
+    others = votes.prompts[:, None] % FOLDS != np.arange(FOLDS)[:, None]
+    coefficients = fitted(differences[:, None], votes.wins[:, None], others.astype(float))
+    expected, of_all = np.empty(votes.wins.shape), np.empty(votes.wins.shape)
+    for prompt in range(runs.world.prompts):
+        of_fold = coefficients[:, prompt % FOLDS]
+        here = votes.prompts == prompt
+        expected = np.where(here, predicted(differences, of_fold), expected)
+        of_all = np.where(here, mean_prediction(_pairs(runs.known[rows, prompt]), of_fold)[:, None], of_all)
+    return replace(votes, expected=expected, of_all=of_all)
+
+
+def win_rate(votes: Votes, run: int) -> Crossed:
+    """What evalkit makes of one run's votes."""
+    wins, weights = votes.wins[run], votes.weights[run] / votes.weights[run].mean()
+    shares, prompts = np.full(len(wins), 1 / len(wins)), codes_of(votes.prompts[run].tolist())
+    return estimate(
+        Ballots(prompts, votes.raters[run], wins, weights, shares, votes.expected[run], votes.of_all[run])
+    )
+
+
+def _looks(labels: int) -> set[int]:
+    looks, reached = set(), float(FIRST)
+    while reached < labels:
+        looks.add(round(reached))
+        reached *= GROWTH
+    return looks
+
+
+def _pairs(known: Array) -> Array:
+    """(runs, pairs, d + 1) differences of all pairs of (runs, 2, completions, d), with a 1 for the arm itself and a 0 for the order."""
+    every = known[:, 0, :, None] - known[:, 1, None, :]
+    flat = every.reshape(len(known), -1, known.shape[-1])
+    return np.concatenate([flat, np.ones((*flat.shape[:2], 1)), np.zeros((*flat.shape[:2], 1))], axis=2)
+
+
+def _raters(rng: np.random.Generator, shape: tuple[int, int], raters: int) -> Codes:
+    """Each gives as many votes, in random order."""
+    return rng.permuted(np.broadcast_to(np.arange(shape[1]) % raters, shape), axis=1)
+
+
+def _asked(runs: Runs, rng: np.random.Generator, rows: Codes, prompts: Codes, one: Codes, other: Codes,
+           raters: Codes, side: Array) -> Array:  # fmt: skip
+    logit = runs.worth[rows, prompts, 0, one] - runs.worth[rows, prompts, 1, other] + runs.leanings[rows, raters]
+    return runs.world.vote(rng, logit + side * runs.firsts[rows, raters])
