@@ -24,7 +24,7 @@ from evalkit.preferences.ballots import Ballots
 from evalkit.preferences.crossed import Codes, Crossed, codes_of
 from evalkit.preferences.predicted_ballots import mean_prediction
 from evalkit.preferences.predicted_votes import fitted, predicted
-from evalkit.preferences.run_pairs import FOLDS
+from evalkit.preferences.known_pairs import FOLDS
 from evalkit.preferences.win_rate import estimate
 
 NODES, NODE_WEIGHTS = np.polynomial.hermite_e.hermegauss(64)
@@ -197,9 +197,7 @@ def win_rate(votes: Votes, run: int) -> Crossed:
     """What evalkit makes of one run's votes."""
     wins, weights = votes.wins[run], votes.weights[run] / votes.weights[run].mean()
     shares, prompts = np.full(len(wins), 1 / len(wins)), codes_of(votes.prompts[run].tolist())
-    return estimate(
-        Ballots(prompts, votes.raters[run], wins, weights, shares, votes.expected[run], votes.of_all[run])
-    )
+    return estimate(Ballots(prompts, votes.raters[run], wins, weights, shares, votes.expected[run], votes.of_all[run]))
 
 
 def _looks(labels: int) -> set[int]:
@@ -226,3 +224,126 @@ def _asked(runs: Runs, rng: np.random.Generator, rows: Codes, prompts: Codes, on
            raters: Codes, side: Array) -> Array:  # fmt: skip
     logit = runs.worth[rows, prompts, 0, one] - runs.worth[rows, prompts, 1, other] + runs.leanings[rows, raters]
     return runs.world.vote(rng, logit + side * runs.firsts[rows, raters])
+
+
+PAGE = Path(__file__).parent.parent / "docs" / "human-win-rate.md"
+RATERS, PROMPTS = (2, 5, 20), (20, 100)
+LABELS = {20: (60, 200), 100: (100, 300)}
+WORLD = World(100, 20, of_completions=1.7, first=0.3, proxy=0.75)
+"""Two raters who both choose agree on 75 of 100 pairs."""
+PROXIES = (0.0, 0.6, 0.75, 0.9, 0.97)
+NEEDS = (100, 150, 200, 300, 450)
+Choice = Callable[[Runs, int, np.random.Generator], Votes]
+
+
+def coverage(world: World, labels: int, runs: int, choice: Choice, seed: int = 0) -> float:
+    """Share of intervals that hold the truth: of raters like these or, where they are too few, of these raters."""
+    rng = np.random.default_rng(seed)
+    drawn = Runs.drawn(world, runs, rng)
+    votes = choice(drawn, labels, rng)
+    every, these = drawn.truths()
+    intervals = [win_rate(votes, run) for run in range(runs)]
+    truths = [these[run] if one.of_these_raters else every for run, one in enumerate(intervals)]
+    return float(np.mean([one.low <= truth <= one.high for one, truth in zip(intervals, truths, strict=True)]))
+
+
+def squared_width(world: World, labels: int, runs: int, choice: Choice, seed: int = 0) -> float:
+    """Of the interval, the mean over runs."""
+    rng = np.random.default_rng(seed)
+    votes = choice(Runs.drawn(world, runs, rng), labels, rng)
+    return float(np.mean([(one.high - one.low) ** 2 for one in (win_rate(votes, run) for run in range(runs))]))
+
+
+def labels_for(world: World, width: float, runs: int, choice: Choice) -> float:
+    """How many labels give so squared an interval: it falls with one over their number, to what prompts leave."""
+    widths = [squared_width(world, labels, runs, choice) for labels in NEEDS]
+    slope, level = np.polyfit(1 / np.array(NEEDS), widths, 1)
+    return float(slope / (width - level))
+
+
+def in_turn(runs: Runs, labels: int, rng: np.random.Generator) -> Votes:
+    return uniform(runs, labels, rng, in_turn=True)
+
+
+def flat(runs: Runs, labels: int, rng: np.random.Generator) -> Votes:
+    """As the active choice, but every pair of a prompt as likely as any other."""
+    return active(runs, labels, rng, floor=1.0)
+
+
+def agreement(world: World, runs: int = 300, labels: int = 200) -> tuple[float, float]:
+    """Of votes that choose: how often another rater's vote on the pair agrees, and how often the proxy does."""
+    rng = np.random.default_rng(1)
+    drawn, shape = Runs.drawn(world, runs, rng), (runs, labels)
+    rows, prompts = np.arange(runs)[:, None], rng.integers(0, world.prompts, shape)
+    one, other = rng.integers(0, COMPLETIONS, (2, *shape))
+    asked = [
+        _asked(drawn, rng, rows, prompts, one, other, rng.integers(0, world.raters, shape),
+               rng.choice([-1.0, 1.0], size=shape))
+        for _ in range(2)
+    ]  # fmt: skip
+    chose = asked[0] != 0.5
+    both = chose & (asked[1] != 0.5)
+    better = drawn.known[rows, prompts, 0, one, 0] > drawn.known[rows, prompts, 1, other, 0]
+    return float((asked[0] == asked[1])[both].mean()), float((better == (asked[0] == 1))[chose].mean())
+
+
+def coverage_table(runs: int) -> Iterator[str]:
+    yield "| raters | prompts | labels | uniform choice | active choice |"
+    yield "|---|---|---|---|---|"
+    for raters in RATERS:
+        for prompts in PROMPTS:
+            for labels in LABELS[prompts]:
+                world = replace(WORLD, raters=raters, prompts=prompts)
+                both = [f"{coverage(world, labels, runs, choice):.1%}" for choice in (uniform, active)]
+                yield f"| {raters} | {prompts} | {labels} | {' | '.join(both)} |"
+
+
+def savings_table(runs: int) -> Iterator[str]:
+    yield "| proxy agrees with a vote | prompts in turn | and predictions | and uncertain pairs (active choice) |"
+    yield "|---|---|---|---|"
+    for proxy in PROXIES:
+        world = replace(WORLD, proxy=proxy)
+        width = squared_width(world, 300, runs, uniform)
+        at = labels_for(world, width, runs, uniform)
+        saved = [f"{1 - labels_for(world, width, runs, choice) / at:.0%}" for choice in (in_turn, flat, active)]
+        yield f"| {agreement(world)[1]:.0%} | {' | '.join(saved)} |"
+
+
+def widths_table(runs: int) -> Iterator[str]:
+    yield "| labels | uniform choice, 100 prompts | active choice, 100 prompts | active choice, 20 prompts |"
+    yield "|---|---|---|---|"
+    for labels in (50, 100, 200, 400, 800):
+        cells = [
+            squared_width(replace(WORLD, prompts=prompts), labels, runs, choice) ** 0.5 / 2
+            for prompts, choice in ((100, uniform), (100, active), (20, active))
+        ]
+        yield f"| {labels} | {' | '.join(f'± {half:.3f}' for half in cells)} |"
+
+
+TABLES = {"coverage": (coverage_table, 1000), "savings": (savings_table, 300), "widths": (widths_table, 200)}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--runs", type=int, help="simulated runs a cell, in place of 200 to 1 000")
+    parser.add_argument("--only", choices=TABLES)
+    parser.add_argument("--write", action="store_true", help="put the tables into docs/human-win-rate.md")
+    given = parser.parse_args()
+    for name, (table, runs) in TABLES.items():
+        if given.only in (None, name):
+            lines = list(table(given.runs or runs))
+            print(f"\n{name}", *lines, sep="\n", flush=True)
+            if given.write:
+                _write(name, lines)
+
+
+def _write(name: str, lines: list[str]) -> None:
+    begin, end = f"<!-- python -m bench.annotation: {name} -->", "<!-- end -->"
+    text = PAGE.read_text(encoding="utf-8")
+    before, _, rest = text.partition(begin)
+    after = rest.partition(end)[2]
+    PAGE.write_text("\n".join([f"{before}{begin}", *lines, f"{end}{after}"]), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -8,50 +8,63 @@ of the chance that a uniform choice gives it. The chance is kept with the pair; 
 from __future__ import annotations
 
 import random
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 
 from evalkit.plumbing.arrays import Array
 from evalkit.preferences.annotation import Annotation, Comparison
-from evalkit.preferences.annotation import votes as counted_votes
-from evalkit.preferences.ballots import Draw, draw_of, wins_of
+from evalkit.preferences.ballots import wins_of
 from evalkit.preferences.predicted_votes import fitted, predicted
-from evalkit.preferences.run_pairs import RunPairs
+from evalkit.preferences.known_pairs import KnownPairs, PairName
 
 FLOOR = 0.3
 """Of a uniform choice's chance, which every pair has at least: no vote then weighs more than 3.3 others."""
 
 
 class ActiveChooser:
-    """Draws pairs of a run's arms with their baselines; the same votes and generator give the same pair."""
+    """Draws pairs of a run's arms with their baselines, none of them twice."""
 
-    def __init__(self, pairs: RunPairs) -> None:
+    def __init__(self, pairs: KnownPairs, drawn: Collection[PairName] = ()) -> None:
+        """`drawn`: those that were drawn before."""
         self._pairs = pairs
         self._strata = pairs.strata
+        self._drawn: dict[tuple[str, str], set[PairName]] = {stratum: set() for stratum in self._strata}
+        for name in drawn:
+            if name[:2] in self._drawn:
+                self._drawn[name[:2]].add(name)
 
     def draw(self, votes: Sequence[Annotation], generator: random.Random) -> Comparison | None:
-        """A pair with the chance it had among those of its prompt and arm; None where there is none to compare.
+        """A pair with the chance it had among those that were left of its arm and prompt; None when all are drawn.
 
-        `votes`: all answers so far, skips too, in the order in which they came. A pair may come up again.
+        `votes`: all that has been said so far by the group that is asked.
         """
-        if not self._strata:
-            return None
-        taken = Counter((arm, draw[0]) for arm, draw in {self._turn(vote.comparison) for vote in votes})
-        fewest = min(taken[stratum] for stratum in self._strata)
-        arm, prompt = generator.choice([stratum for stratum in self._strata if taken[stratum] == fewest])
-        stratum = self._pairs.stratum(arm, prompt)
-        chances = sampling_chances(predicted(stratum.differences, self._coefficients(votes, stratum.fold)))
-        [pair] = generator.choices(range(len(chances)), weights=chances.tolist())
-        return self._pairs.comparison(stratum, pair, float(chances[pair]))
+        while self._strata:
+            fewest = min(len(self._drawn[stratum]) for stratum in self._strata)
+            turn = generator.choice([stratum for stratum in self._strata if len(self._drawn[stratum]) == fewest])
+            comparison = self._of_prompt(*turn, votes, generator)
+            if comparison is not None:
+                return comparison
+            self._strata.remove(turn)
+        return None
 
-    def _turn(self, comparison: Comparison) -> tuple[str, Draw]:
-        return self._pairs.compared(comparison), draw_of(comparison)
+    def _of_prompt(
+        self, arm: str, prompt: str, votes: Sequence[Annotation], generator: random.Random
+    ) -> Comparison | None:
+        stratum, drawn = self._pairs.stratum(arm, prompt), self._drawn[arm, prompt]
+        names = self._pairs.names(stratum)
+        left = [pair for pair, name in enumerate(names) if name not in drawn]
+        if not left:
+            return None
+        wins = predicted(stratum.differences[left], self._coefficients(votes, stratum.fold))
+        chances = sampling_chances(wins).tolist()
+        [place] = generator.choices(range(len(left)), weights=chances)
+        drawn.add(names[left[place]])
+        return self._pairs.comparison(stratum, left[place], min(1.0, chances[place]))
 
     def _coefficients(self, votes: Sequence[Annotation], fold: int) -> Array:
         """By the votes on prompts of the same fold."""
-        known = [vote for vote in counted_votes(votes) if self._pairs.fold(vote.comparison.pair.prompt_id) == fold]
+        known = [vote for vote in self._pairs.among(votes) if self._pairs.fold(vote.comparison.pair.prompt_id) == fold]
         wins = np.array([self._win(vote) for vote in known])
         return fitted(self._pairs.differences(known), wins, np.ones(len(known)))
 

@@ -51,9 +51,7 @@ def crossed_intervals(
     busy = effective_number(raters)
     low, high = bounds or (-np.inf, np.inf)
     if busy < FEW - _ROUNDING:
-        return [
-            Crossed(float(value), mean.low, mean.high, True) for value, mean in zip(estimates, means, strict=True)
-        ]
+        return [Crossed(float(value), mean.low, mean.high, True) for value, mean in zip(estimates, means, strict=True)]
     extra = _spread_of_raters(influence, prompts, raters)
     reach = scipy_stats.t.isf((1 - CONFIDENCE) / 2, busy - 1) * np.sqrt(extra)
     return [

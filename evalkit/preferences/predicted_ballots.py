@@ -19,10 +19,10 @@ from evalkit.plumbing.arrays import Array
 from evalkit.preferences.annotation import Annotation
 from evalkit.preferences.ballots import Ballots, wins_of
 from evalkit.preferences.predicted_votes import fitted, predicted
-from evalkit.preferences.run_pairs import FOLDS, RunPairs
+from evalkit.preferences.known_pairs import FOLDS, KnownPairs
 
 
-def predicted_ballots(cast: Ballots, votes: Sequence[Annotation], arm: str, pairs: RunPairs) -> Ballots:
+def predicted_ballots(cast: Ballots, votes: Sequence[Annotation], arm: str, pairs: KnownPairs) -> Ballots:
     """The same votes on one arm, with predictions; `votes` must be on `pairs`."""
     differences, prompts = pairs.differences(votes), [vote.comparison.pair.prompt_id for vote in votes]
     folds = np.array([pairs.fold(prompt) for prompt in prompts])

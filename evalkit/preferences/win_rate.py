@@ -18,7 +18,7 @@ from evalkit.preferences.annotation import Annotation
 from evalkit.preferences.ballots import Ballots, arm_votes, ballots
 from evalkit.preferences.crossed import Crossed, codes_of, crossed_intervals
 from evalkit.preferences.predicted_ballots import predicted_ballots
-from evalkit.preferences.run_pairs import RunPairs
+from evalkit.preferences.known_pairs import KnownPairs
 
 SHARE = (0.0, 1.0)
 _STEPS = 25
@@ -50,7 +50,7 @@ class WinRate:
 
 
 def win_rates(
-    votes: Sequence[Annotation], baselines: dict[str, str], pairs: RunPairs | None = None, with_length: bool = False
+    votes: Sequence[Annotation], baselines: dict[str, str], pairs: KnownPairs | None = None, with_length: bool = False
 ) -> list[WinRate]:
     """Of every arm that was compared with its baseline: by all raters and, where there are several groups, by each.
 
@@ -101,7 +101,7 @@ def at_equal_length(cast: Ballots, longer: Array) -> Crossed | None:
 
 
 def _win_rate(
-    votes: Sequence[Annotation], arm: str, baseline: str, group: str | None, pairs: RunPairs | None, with_length: bool
+    votes: Sequence[Annotation], arm: str, baseline: str, group: str | None, pairs: KnownPairs | None, with_length: bool
 ) -> WinRate:
     plain = ballots(votes, arm)
     cast = predicted_ballots(plain, votes, arm, pairs) if pairs and pairs.have(votes) else plain

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TypeAlias
 
 from evalkit.analysis.figure_data import FigureData
 from evalkit.metrics.registry import Measure
 from evalkit.metrics.summary import Summary
 from evalkit.plumbing.arrays import JSON
 from evalkit.records import Better, Group
-
-Scores: TypeAlias = Mapping[str, Mapping[str, Sequence[Sequence[float | None]]]]
-"""Score name -> arm -> per prompt, in the order of the arm's groups -> per completion."""
+from evalkit.runs.stored_scores import Scores as Scores  # what a page's scores are
 
 
 @dataclass(frozen=True, slots=True)

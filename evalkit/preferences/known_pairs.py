@@ -8,22 +8,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
 import numpy as np
 
 from evalkit.plumbing.arrays import Array, nan_for_none
 from evalkit.preferences.annotation import Annotation, Comparison
+from evalkit.preferences.annotation import votes as votes_of
 from evalkit.preferences.crossed import Codes
 from evalkit.preferences.pairs import Pair
 from evalkit.records import Completion, Group, Groups
+from evalkit.runs.stored_scores import Scores
 
-Scores = Mapping[str, Mapping[str, Sequence[Sequence[float | None]]]]
-"""Score -> arm -> per prompt, in the order of the arm's groups -> per completion."""
 FOLDS = 5
 """Parts of the prompts; a prompt's votes are predicted from the votes on the others' alone."""
 _TRAITS = 5
 T = TypeVar("T")
+PairName: TypeAlias = tuple[str, str, int, int]
+"""Compared arm, prompt id, which draw of the arm, which of its baseline."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +53,7 @@ class _Known:
     """Sample index -> which of the k it is."""
 
 
-class RunPairs:
+class KnownPairs:
     """Every pair of an arm's completion with one of its baseline's to the same prompt."""
 
     def __init__(self, groups: Groups, baselines: Mapping[str, str], scores: Scores) -> None:
@@ -81,6 +83,10 @@ class RunPairs:
         """Whether all votes are on these pairs, completion for completion."""
         return all(self._holds(vote.comparison) for vote in votes)
 
+    def among(self, annotations: Sequence[Annotation]) -> list[Annotation]:
+        """The votes on these pairs; neither skips nor checks."""
+        return [vote for vote in votes_of(annotations) if self._holds(vote.comparison)]
+
     def fold(self, prompt: str) -> int:
         return self._folds[prompt]
 
@@ -94,6 +100,12 @@ class RunPairs:
         pairs = np.argwhere(one.texts[:, None] != other.texts[None, :])
         differences = one.traits[pairs[:, 0]] - other.traits[pairs[:, 1]]
         return Stratum(arm, prompt, self.fold(prompt), pairs, self._with_arm(differences, arm))
+
+    def names(self, stratum: Stratum) -> list[PairName]:
+        """Names of its N pairs."""
+        one, other = self._both(stratum.arm, stratum.prompt)
+        own, others = list(one.places), list(other.places)
+        return [(stratum.arm, stratum.prompt, own[a], others[b]) for a, b in stratum.pairs.tolist()]
 
     def comparison(self, stratum: Stratum, pair: int, probability: float) -> Comparison:
         """One of its pairs, the arm's completion as `a`."""
