@@ -22,9 +22,9 @@ from evalkit.plumbing.arrays import Array
 from evalkit.preferences.active_choice import FLOOR, sampling_chances
 from evalkit.preferences.ballots import Ballots
 from evalkit.preferences.crossed import Codes, Crossed, codes_of
+from evalkit.preferences.known_pairs import FOLDS
 from evalkit.preferences.predicted_ballots import mean_prediction
 from evalkit.preferences.predicted_votes import fitted, predicted
-from evalkit.preferences.known_pairs import FOLDS
 from evalkit.preferences.win_rate import estimate
 
 NODES, NODE_WEIGHTS = np.polynomial.hermite_e.hermegauss(64)
@@ -59,7 +59,7 @@ class World:
     """Further proxies that say nothing."""
 
     def truth(self, leanings: Array | None = None, firsts: Array | None = None) -> float | Array:
-        """The win rate over all prompts, completions and orders: of raters like these, or (runs,) of these (runs, R)."""
+        """The win rate over all prompts, pairs and orders: of raters like these, or (runs,) of these (runs, R)."""
         spread = np.hypot(self.of_prompts, np.sqrt(2) * self.of_completions)
         if leanings is None or firsts is None:
             spread = np.hypot(spread, np.hypot(self.leaning, self.first))
@@ -209,7 +209,7 @@ def _looks(labels: int) -> set[int]:
 
 
 def _pairs(known: Array) -> Array:
-    """(runs, pairs, d + 1) differences of all pairs of (runs, 2, completions, d), with a 1 for the arm itself and a 0 for the order."""
+    """(runs, pairs, d + 2) of (runs, 2, completions, d): differences, then 1 for the arm and 0 for the order."""
     every = known[:, 0, :, None] - known[:, 1, None, :]
     flat = every.reshape(len(known), -1, known.shape[-1])
     return np.concatenate([flat, np.ones((*flat.shape[:2], 1)), np.zeros((*flat.shape[:2], 1))], axis=2)

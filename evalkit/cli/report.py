@@ -23,7 +23,16 @@ from evalkit.cli.errors import Command
     is_flag=True,
     help="With --history, where the suite changed: lines over the prompts that all runs asked alike.",
 )
-def report(runs: tuple[Path, ...], out: Path | None, history: bool, common_prompts: bool) -> None:
+@click.option(
+    "--annotations",
+    multiple=True,
+    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    metavar="FILE",
+    help="What people said of the run, besides RUN/annotations.sqlite; repeat it for several files.",
+)
+def report(
+    runs: tuple[Path, ...], out: Path | None, history: bool, common_prompts: bool, annotations: tuple[Path, ...]
+) -> None:
     """Make the report of a finished RUN again, or one report of several runs of the same prompts.
 
     The first run is what the others are compared with. Nothing is sampled or measured; texts of several runs are
@@ -33,12 +42,14 @@ def report(runs: tuple[Path, ...], out: Path | None, history: bool, common_promp
         raise click.UsageError(
             "--common-prompts goes with --history; a report of several runs always goes by the prompts that all asked"
         )
+    if annotations and (history or len(runs) > 1):
+        raise click.UsageError("--annotations goes with one RUN and its own report: votes are on one run's pairs")
     from evalkit.report.html.page_file import write_page
 
-    page, breaks = _history(runs, common_prompts) if history else (_report(runs), ())
+    page, lines = _history(runs, common_prompts) if history else _report(runs, annotations)
     chosen = out or (Path("history.html") if history else _default(runs))
     write_page(chosen, page)
-    for line in breaks:
+    for line in lines:
         click.echo(line)
     click.echo(f"Report: {chosen}")
 
@@ -72,14 +83,16 @@ def compare(a: str, b: str, metrics: tuple[str, ...], common_prompts: bool, as_j
         show(comparison)
 
 
-def _report(runs: tuple[Path, ...]) -> str:
+def _report(runs: tuple[Path, ...], annotations: tuple[Path, ...]) -> tuple[str, list[str]]:
+    """The page, and what people clearly prefer."""
     from evalkit.report.content.merge import merge
     from evalkit.report.content.read import read_content
     from evalkit.report.page import build_report
+    from evalkit.report.verdicts.people_claims import people_claims
 
-    contents = [read_content(run) for run in runs]
+    contents = [read_content(run, annotations) for run in runs]
     content = contents[0] if len(runs) == 1 else merge(runs, contents)
-    return build_report(content)
+    return build_report(content), people_claims(content.people)
 
 
 def _history(runs: tuple[Path, ...], common_prompts: bool) -> tuple[str, tuple[str, ...]]:

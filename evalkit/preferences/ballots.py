@@ -34,7 +34,7 @@ class Ballots:
 
     @property
     def terms(self) -> Array:
-        """(V,) Each vote's estimate of its prompt's win rate: the prediction for all pairs, and what it was wrong by."""
+        """(V,) Each vote's own estimate of the win rate: the prediction for all pairs, and what it was wrong by."""
         return self.of_all + self.weights * (self.wins - self.expected)
 
 

@@ -20,7 +20,7 @@ from evalkit.plumbing.arrays import Array
 from evalkit.records import CONFIDENCE
 
 FEW = 5
-"""Raters, counted by how many equally busy ones they are worth, below which the interval is about these raters alone."""
+"""Raters, as many as equally busy ones are worth, below which the interval is about these raters alone."""
 _ROUNDING = 1e-9
 Codes = NDArray[np.int64]
 

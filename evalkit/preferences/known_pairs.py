@@ -63,8 +63,10 @@ class KnownPairs:
         names = list(dict.fromkeys([*self._baselines, *self._baselines.values()]))
         self._places = {arm: {group.prompt.id: at for at, group in enumerate(groups[arm])} for arm in names}
         usable = [name for name in scores if all(arm in scores[name] for arm in names)]
-        known = {arm: [_known(group, [scores[name][arm][at] for name in usable]) for at, group in enumerate(groups[arm])]
-                 for arm in names}  # fmt: skip
+        known = {
+            arm: [_known(group, [scores[name][arm][at] for name in usable]) for at, group in enumerate(groups[arm])]
+            for arm in names
+        }
         scale = _scale([of_prompt.traits for by_prompt in known.values() for of_prompt in by_prompt])
         self._known = {
             arm: [replace(of_prompt, traits=of_prompt.traits / scale) for of_prompt in by_prompt]

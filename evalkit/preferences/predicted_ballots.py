@@ -18,8 +18,8 @@ import numpy as np
 from evalkit.plumbing.arrays import Array
 from evalkit.preferences.annotation import Annotation
 from evalkit.preferences.ballots import Ballots, wins_of
-from evalkit.preferences.predicted_votes import fitted, predicted
 from evalkit.preferences.known_pairs import FOLDS, KnownPairs
+from evalkit.preferences.predicted_votes import fitted, predicted
 
 
 def predicted_ballots(cast: Ballots, votes: Sequence[Annotation], arm: str, pairs: KnownPairs) -> Ballots:

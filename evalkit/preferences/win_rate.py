@@ -17,8 +17,8 @@ from evalkit.plumbing.arrays import Array
 from evalkit.preferences.annotation import Annotation
 from evalkit.preferences.ballots import Ballots, arm_votes, ballots
 from evalkit.preferences.crossed import Crossed, codes_of, crossed_intervals
-from evalkit.preferences.predicted_ballots import predicted_ballots
 from evalkit.preferences.known_pairs import KnownPairs
+from evalkit.preferences.predicted_ballots import predicted_ballots
 
 SHARE = (0.0, 1.0)
 _STEPS = 25

@@ -10,6 +10,8 @@ from pydantic import TypeAdapter, ValidationError
 from evalkit.analysis.figure_data import read_figure_data
 from evalkit.errors import MetricError, RecordsError
 from evalkit.metrics.registry import parse
+from evalkit.preferences.people import people
+from evalkit.preferences.read_annotations import read_annotations
 from evalkit.report.content.content import MetricText, ReportContent, metric_text
 from evalkit.runs.asked import PROMPTS_FILE, read_prompts
 from evalkit.runs.groups import groups_of
@@ -17,10 +19,13 @@ from evalkit.runs.manifest import FILE, ShardRow, first_fault, read_json, read_m
 from evalkit.runs.stored_scores import read_scores
 from evalkit.runs.summary import read_summary
 
+ANNOTATIONS = "annotations.sqlite"
 
-def read_content(folder: Path) -> ReportContent:
+
+def read_content(folder: Path, annotations: Sequence[Path] = ()) -> ReportContent:
     """What the report of a finished run shows.
 
+    `annotations`: files of what people said of it, besides what is in the folder itself.
     Nothing in it is changed. Raises `RecordsError` on a folder that is none, or is damaged.
     """
     manifest = read_manifest(folder)
@@ -44,16 +49,25 @@ def read_content(folder: Path) -> ReportContent:
     empty = [arm.name for arm in summary.arms if arm.name not in groups]
     if empty:
         raise RecordsError(f"{folder / FILE} names no shards of arm {', '.join(empty)}: it was changed by hand")
+    scores = read_scores(folder / "scores.parquet", groups, summary.arms)
+    said = read_annotations([*_in_run(folder), *annotations])
     return ReportContent(
         title=summary.suite,
         summary=summary,
         groups=groups,
         rendered=rendered,
-        scores=read_scores(folder / "scores.parquet", groups, summary.arms),
+        scores=scores,
         provenance=manifest.to_json(),
         metrics=metric_texts(sorted({estimate.metric for estimate in summary.estimates})),
         figure_data=read_figure_data(folder),
+        people=people(said, summary.arms, groups, scores, summary.clusters),
     )
+
+
+def _in_run(folder: Path) -> list[Path]:
+    """What people said on the page of `evalkit annotate`."""
+    path = folder / ANNOTATIONS
+    return [path] if path.is_file() else []
 
 
 def metric_texts(names: Sequence[str]) -> dict[str, MetricText]:
