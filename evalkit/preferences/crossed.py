@@ -43,8 +43,8 @@ def crossed_intervals(
 
     `influence`: (V, d), how far each vote moves each estimate; columns add up to 0. `prompts`, `raters`: (V,), whose
     votes they are, numbered from 0 without gaps. The part of prompts is that of `mean_intervals`, on each prompt's
-    pseudo-value, with its correction for skewness; that of raters is added to its square, at Student's quantile for
-    as many degrees of freedom as both parts together are worth (Satterthwaite 1946).
+    pseudo-value, with its correction for skewness; that of raters, at Student's quantile for as many as they are worth,
+    is added to it as squares are.
     """
     by_prompt = _sums(influence, prompts)
     means = mean_intervals((estimates + len(by_prompt) * by_prompt).T, CONFIDENCE, bounds=bounds)
@@ -80,10 +80,12 @@ def codes_of(names: Sequence[object]) -> Codes:
 def _spread_of_raters(influence: Array, prompts: Codes, raters: Codes) -> Array:
     """(d,) what the raters' own leanings add to the variance; 0 where they spread no more than their votes would."""
     cells = codes_of(list(zip(prompts.tolist(), raters.tolist(), strict=True)))
-    number = int(raters.max()) + 1
-    between = (_sums(influence, raters) ** 2).sum(axis=0) * number / (number - 1)
-    within = (_sums(influence, cells) ** 2).sum(axis=0)
-    return np.asarray(np.maximum(between - within, 0.0))
+    return np.maximum(_spread(_sums(influence, raters)) - _spread(_sums(influence, cells)), 0.0)
+
+
+def _spread(sums: Array) -> Array:
+    """(d,) variance of a total of so many parts, each seen once."""
+    return np.asarray((sums**2).sum(axis=0) * len(sums) / max(len(sums) - 1, 1))
 
 
 def _sums(influence: Array, codes: Codes) -> Array:

@@ -19,7 +19,7 @@ from evalkit.preferences.crossed import Crossed, codes_of, crossed_intervals
 
 _STEPS = 60
 _ENOUGH = 1e-10
-_RIDGE = 0.01
+_RIDGE = 0.001
 """Of a squared parameter, in votes: keeps the score of an arm finite that won or lost every time."""
 
 

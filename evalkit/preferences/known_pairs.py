@@ -137,7 +137,7 @@ class KnownPairs:
         """With a column for each compared arm, 1 for this, and one for the order."""
         which = np.zeros((len(differences), len(self._baselines) + 1))
         which[:, list(self._baselines).index(arm)] = 1.0
-        return np.concatenate([differences, which], axis=1)
+        return np.asarray(np.concatenate([differences, which], axis=1), dtype=np.float64)
 
     def _holds(self, comparison: Comparison) -> bool:
         arm, prompt = self.compared(comparison), comparison.pair.prompt_id

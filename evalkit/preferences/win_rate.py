@@ -9,7 +9,7 @@ vote counts inversely to the chance with which its pair was drawn.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -74,7 +74,8 @@ def estimate(cast: Ballots) -> Crossed:
     rate = cast.shares @ terms
     moves = (cast.shares * (terms - rate))[:, None]
     [crossed] = crossed_intervals(np.array([rate]), moves, cast.prompts, cast.raters, SHARE)
-    return crossed
+    # A prediction that was wrong may carry the sum beyond what a share can be.
+    return replace(crossed, value=min(max(crossed.value, 0.0), 1.0))
 
 
 def at_equal_length(cast: Ballots, longer: Array) -> Crossed | None:

@@ -170,8 +170,8 @@ def _conflict_row(one: Disagreement) -> ConflictRow:
     share = one.against
     interval = f" ({LEVEL} interval {share.low:.0%} to {share.high:.0%})" if share.high > share.low else ""
     says = (
-        f"{label(one.proxy)} orders {share.value:.0%}{interval} of {counted(one.pairs, 'pair')} the other way round than "
-        "most who voted on them"
+        f"{label(one.proxy)} orders {share.value:.0%}{interval} of {counted(one.pairs, 'pair')} the other way round "
+        "than most who voted on them"
     )
     if one.undecided:
         says += f"; to both answers of {one.undecided:,} more that people order it gives the same score"
