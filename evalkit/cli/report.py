@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from evalkit.cli.errors import Command
+from evalkit.cli.options import output_options
+
+if TYPE_CHECKING:
+    from evalkit.plumbing.progress import Listener
 
 
 @click.command(cls=Command)
@@ -26,12 +31,19 @@ from evalkit.cli.errors import Command
 @click.option(
     "--annotations",
     multiple=True,
-    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE",
     help="What people said of the run, besides RUN/annotations.sqlite; repeat it for several files.",
 )
+@output_options
 def report(
-    runs: tuple[Path, ...], out: Path | None, history: bool, common_prompts: bool, annotations: tuple[Path, ...]
+    runs: tuple[Path, ...],
+    out: Path | None,
+    history: bool,
+    common_prompts: bool,
+    annotations: tuple[Path, ...],
+    tell: Listener,
+    quiet: bool,
 ) -> None:
     """Make the report of a finished RUN again, or one report of several runs of the same prompts.
 
@@ -46,12 +58,16 @@ def report(
         raise click.UsageError("--annotations goes with one RUN and its own report: votes are on one run's pairs")
     from evalkit.report.html.page_file import write_page
 
-    page, lines = _history(runs, common_prompts) if history else _report(runs, annotations)
+    page, lines = _history(runs, common_prompts) if history else _report(runs, annotations, tell)
     chosen = out or (Path("history.html") if history else _default(runs))
     write_page(chosen, page)
+    tell.close()
     for line in lines:
-        click.echo(line)
-    click.echo(f"Report: {chosen}")
+        if quiet:
+            tell.note(line)
+        else:
+            click.echo(line)
+    click.echo(str(chosen) if quiet else f"Report: {chosen}")
 
 
 @click.command(cls=Command)
@@ -83,16 +99,16 @@ def compare(a: str, b: str, metrics: tuple[str, ...], common_prompts: bool, as_j
         show(comparison)
 
 
-def _report(runs: tuple[Path, ...], annotations: tuple[Path, ...]) -> tuple[str, list[str]]:
+def _report(runs: tuple[Path, ...], annotations: tuple[Path, ...], tell: Listener) -> tuple[str, list[str]]:
     """The page, and what people clearly prefer."""
     from evalkit.report.content.merge import merge
     from evalkit.report.content.read import read_content
     from evalkit.report.page import build_report
     from evalkit.report.verdicts.people_claims import people_claims
 
-    contents = [read_content(run, annotations) for run in runs]
-    content = contents[0] if len(runs) == 1 else merge(runs, contents)
-    return build_report(content), people_claims(content.people)
+    contents = [read_content(run, tell, annotations) for run in runs]
+    content = contents[0] if len(runs) == 1 else merge(runs, contents, tell)
+    return build_report(content, tell), people_claims(content.people)
 
 
 def _history(runs: tuple[Path, ...], common_prompts: bool) -> tuple[str, tuple[str, ...]]:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from evalkit.metrics.embeddings import transformer, use, vectors
 from evalkit.plumbing.child_process import open_child
+from evalkit.plumbing.progress import Scaled
 
 Floats = NDArray[np.float32]
 ENCODER_ID = use.IDENTITY
@@ -80,26 +81,35 @@ def encode(
     """(m, d) float32 rows of length 1, in the order of `texts`; d is 512 for the embedded encoder.
 
     Rows of equal texts are equal to the bit. The empty text has a row too, the encoder's own for no words. A lone
-    surrogate counts as U+FFFD. `progress` is called with the distinct texts done since its last call. The network is
-    loaded only for texts that are not in the cache. Raises `EvalkitError` when it is not the one known here, and
-    `EngineError` when it cannot be loaded or fails.
+    surrogate counts as U+FFFD. `progress` is called with the distinct texts done since its last call; those of the
+    cache, which take no time, are told of along with the others, so that what is left takes as long as what is done.
+    The network is loaded only for texts that are not in the cache. Raises `EvalkitError` when it is not the one known
+    here, and `EngineError` when it cannot be loaded or fails.
     """
     keys = [vectors.key(text) for text in texts]
     distinct = dict(zip(keys, texts, strict=True))
     rows = vectors.look_up(encoder.identity, list(distinct), encoder.dimensions)
-    progress(len(rows))
     # Texts of a length go together through the network, which pads them to the longest.
     missing = sorted((name for name in distinct if name not in rows), key=lambda name: len(distinct[name]))
-    if missing:
+    if not missing:
+        progress(len(distinct))
+    else:
+        advance = Scaled(progress, len(missing), len(distinct))
         with encoder.open() as network:
-            for start in range(0, len(missing), _BATCH):
+            for start in _spread(range(0, len(missing), _BATCH)):
                 batch = missing[start : start + _BATCH]
                 made = network.encode([_well_formed(distinct[name]) for name in batch])
                 new = dict(zip(batch, made, strict=True))
                 vectors.store(encoder.identity, new)
                 rows |= new
-                progress(len(batch))
+                advance(len(batch))
     return np.array([rows[name] for name in keys], dtype=np.float32).reshape(len(keys), encoder.dimensions)
+
+
+def _spread(places: Sequence[int]) -> list[int]:
+    """All of them, early ones and late ones in turn: texts go by length, and long ones take longer."""
+    golden = (5**0.5 - 1) / 2
+    return [place for _, place in sorted((number * golden % 1, place) for number, place in enumerate(places))]
 
 
 def unread_share(texts: Iterable[str], encoder: Encoder) -> float:

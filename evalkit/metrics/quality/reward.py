@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from evalkit.checkpoints.conversations import merged
 from evalkit.checkpoints.folder import Weights, architectures_of, labels_of, locate, read_config
 from evalkit.errors import MetricError
 from evalkit.metrics.declaration import score
+from evalkit.metrics.text_sets import portions
 from evalkit.plumbing.child_process import open_child
 from evalkit.plumbing.length_batches import by_length
 from evalkit.plumbing.transcript import transcript
@@ -22,6 +23,8 @@ BATCH_TOKENS = 8_192
 """Tokens in one batch, padding included."""
 UNKNOWN_SHARE = 0.1
 """A completion with a larger share of tokens that the reward model's vocabulary lacks is not one it can judge."""
+AT_ONCE = 16_384
+"""Distinct pairs that are scored before more groups are looked at, so that looks tell how far it is."""
 Asked = str | tuple[tuple[str, str], ...]
 """A prompt as text, or a conversation's (role, text)s."""
 PromptCompletion = tuple[Asked, str]
@@ -71,12 +74,24 @@ def reward(groups: Sequence[Group], *, model: str) -> list[np.ndarray]:
     Undefined: where the model cannot read a completion: nothing is truncated to fit, and no reward is given to words
     that it does not know (over a tenth of the completion's tokens).
     """
-    pairs = [[(asked_of(group.prompt), text) for text in group.texts] for group in groups]
-    distinct = list(dict.fromkeys(pair for of_group in pairs for pair in of_group))
     title = f"reward model {model}"
     with open_child(f"{__name__}:RewardModel", str(locate(model)), model, title=title) as remote:
-        rewards = dict(zip(distinct, remote.call("score", distinct), strict=True))
-    return [np.array([rewards[pair] for pair in of_group], dtype=np.float64) for of_group in pairs]
+        return [
+            rewards
+            for portion in portions(groups, AT_ONCE)
+            for rewards in _rewards(portion, lambda pairs: remote.call("score", pairs))
+        ]
+
+
+def _rewards(
+    portion: Sequence[tuple[Prompt, Sequence[str]]],
+    score_pairs: Callable[[Sequence[PromptCompletion]], Sequence[float]],
+) -> list[np.ndarray]:
+    """(k,) rewards of each prompt's texts, of which each distinct one is asked about once."""
+    pairs = [[(asked_of(prompt), text) for text in texts] for prompt, texts in portion]
+    distinct = list(dict.fromkeys(pair for of_prompt in pairs for pair in of_prompt))
+    rewards = dict(zip(distinct, score_pairs(distinct), strict=True))
+    return [np.array([rewards[pair] for pair in of_prompt], dtype=np.float64) for of_prompt in pairs]
 
 
 def asked_of(prompt: Prompt) -> Asked:

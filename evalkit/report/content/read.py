@@ -10,6 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 from evalkit.analysis.figure_data import read_figure_data
 from evalkit.errors import MetricError, RecordsError
 from evalkit.metrics.registry import parse
+from evalkit.plumbing.progress import QUIET, Listener
 from evalkit.preferences.people import people
 from evalkit.preferences.read_annotations import read_annotations
 from evalkit.report.content.content import MetricText, ReportContent, metric_text
@@ -22,7 +23,7 @@ from evalkit.runs.summary import read_summary
 ANNOTATIONS = "annotations.sqlite"
 
 
-def read_content(folder: Path, annotations: Sequence[Path] = ()) -> ReportContent:
+def read_content(folder: Path, tell: Listener = QUIET, annotations: Sequence[Path] = ()) -> ReportContent:
     """What the report of a finished run shows.
 
     `annotations`: files of what people said of it, besides what is in the folder itself.
@@ -45,12 +46,12 @@ def read_content(folder: Path, annotations: Sequence[Path] = ()) -> ReportConten
     unknown = sorted(set(summary.prompts) - {prompt.id for prompt in prompts})
     if unknown:
         raise RecordsError(f"{folder / PROMPTS_FILE} lacks prompt {unknown[0]!r}, which summary.json has")
-    groups = groups_of(folder, prompts, [*drawn, *kept], summary.arms)
+    groups = groups_of(folder, prompts, [*drawn, *kept], summary.arms, tell)
     empty = [arm.name for arm in summary.arms if arm.name not in groups]
     if empty:
         raise RecordsError(f"{folder / FILE} names no shards of arm {', '.join(empty)}: it was changed by hand")
     scores = read_scores(folder / "scores.parquet", groups, summary.arms)
-    said = read_annotations([*_in_run(folder), *annotations])
+    said = read_annotations([*_in_run(folder), *annotations], tell.note)
     return ReportContent(
         title=summary.suite,
         summary=summary,

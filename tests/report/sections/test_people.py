@@ -87,12 +87,11 @@ def test_people_and_proxies_are_dots_on_one_axis() -> None:
 
 def test_the_page_says_it_and_shows_texts_as_text() -> None:
     content = synthetic([("base", "base", 1.0), ("tuned", "tuned", 1.0)], prompts=2, samples=2)
-    page = build_report(dataclasses.replace(content, people=said(rate(0.62))))
+    page = build_report(dataclasses.replace(content, people=said(rate(0.62)))).replace("\u00a0", " ")
     assert 'id="people-plot"' in page
-    assert "People prefer <" not in page
     assert "People prefer tuned over base: 0.62" in page
     assert "400 votes · 12 raters · two raters&#39; votes on one pair are the same in 70% of 50 cases" in page
-    assert "Reward orders 40% (95 % interval 30% to 50%) of 120 pairs the other way round" in page
+    assert "reward orders 40% (95 % interval 30% to 50%) of 120 pairs the other way round" in page
     assert "people chose (3 of 4)" in page
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
     assert HOSTILE not in page
