@@ -39,6 +39,7 @@ from evalkit.inference.plan import Plan, plan_in
 from evalkit.inference.sample import put_kept, read_groups, sample_missing
 from evalkit.inference.settle import begin
 from evalkit.inference.thinking_tokens import with_thinking_tokens
+from evalkit.inference.workers.models import measured_on
 from evalkit.metrics.summary import Alarm, Summary
 from evalkit.metrics.text_sets import split_alike
 from evalkit.plumbing.arrays import finite_fields
@@ -129,7 +130,12 @@ def default_folder(suite: Suite) -> Path:
 
 
 def measure_samples(plan: Plan, store: Store, tell: Listener, alarms_of_sampling: Sequence[Alarm] = ()) -> Results:
-    """What is on disk, chosen, scored, classified, measured and summarised."""
+    """What is on disk, chosen, scored, classified, measured and summarised, on the devices that samples came from."""
+    with measured_on(plan.cluster, tell):
+        return _measure_samples(plan, store, tell, alarms_of_sampling)
+
+
+def _measure_samples(plan: Plan, store: Store, tell: Listener, alarms_of_sampling: Sequence[Alarm]) -> Results:
     suite = plan.suite
     choosers = {name: spec.best_of.reward for name, spec in suite.checkpoints.items() if spec.best_of is not None}
     drawn = read_groups(plan, store, tell)

@@ -18,6 +18,7 @@ from evalkit.analysis.paraphrases import paraphrased
 from evalkit.analysis.sampled_arms import SampledArms
 from evalkit.analysis.shown import shown_of
 from evalkit.errors import MetricError, RecordsError
+from evalkit.inference.workers.models import measured_on
 from evalkit.metrics.declaration import VARIANTS, Need
 from evalkit.metrics.given_scores import PREFIX, given_score
 from evalkit.metrics.registry import Measure, definitions, parse
@@ -143,7 +144,8 @@ def measure_texts(measure: Measure, texts: Mapping[str, Sequence[str]], tell: Li
     gathered = gather(read_records(text_rows({UNNAMED: texts}), UNNAMED, tell.note))
     arms = _arms(gathered, None)
     sampled = _sampled(arms, gathered, _common_number(gathered, tell), [measure], tokenizer, tell)
-    [estimate] = estimate_arms(measure_groups([measure], sampled, tell).measured[0], arms)
+    with measured_on(None, tell):
+        [estimate] = estimate_arms(measure_groups([measure], sampled, tell).measured[0], arms)
     return estimate
 
 
@@ -173,7 +175,8 @@ def _scored(
     measures, unfit = fitting(measures, samples)
     quality = next((measure for measure in measures if measure.definition.is_quality), None)
     fairness = Fairness(quality, None, VARIANTS[1:])
-    measurements = measure_groups(measures, sampled, tell, fairness=fairness)
+    with measured_on(None, tell):
+        measurements = measure_groups(measures, sampled, tell, fairness=fairness)
     ids = [prompt.id for prompt in prompts]
     raised = [
         *(Alarm("all arms", "given", note) for note in (*texts.notes, *gathered.notes)),

@@ -175,10 +175,14 @@ class Store:
         """
         when = sampled or datetime.datetime.now(datetime.UTC)
         content = to_parquet(completions, arm, when, call)
+        self.put_content(key, content, shared, call.distribution if call is not None else "")
+        return len(content)
+
+    def put_content(self, key: str, content: bytes, shared: bool = True, distribution: str = "") -> None:
+        """As `put`, a shard that is `to_parquet` already. Several threads may, each its own. Raises `StoreError`."""
         name = self._write_shard(key, content)
         if shared:
-            self._offer(name, call)
-        return len(content)
+            self._offer(name, distribution)
 
     def put_parts(
         self,
@@ -200,11 +204,11 @@ class Store:
             rename(part, folder / name, lambda: (folder / name).stat().st_size == size)
         self._enter(key, folder / name)
         if shared:
-            self._offer(name, None)
+            self._offer(name, "")
 
-    def _offer(self, name: str, call: Call | None) -> None:
+    def _offer(self, name: str, distribution: str) -> None:
         try:
-            folder = cache_folder("completions") / (call.distribution if call is not None else "")
+            folder = cache_folder("completions") / distribution
             folder.mkdir(exist_ok=True)
             _share(self.folder / "completions" / name, folder / name)
         except OSError as error:
@@ -285,7 +289,8 @@ class Store:
 
     def _listed(self, folder: Path) -> dict[str, list[Path]]:
         if folder not in self._listings:
-            self._listings[folder] = shards_in(folder)
+            # Of several threads that look at once, all go on with what the first one found and enters its shards in.
+            self._listings.setdefault(folder, shards_in(folder))
         return self._listings[folder]
 
     def _enter(self, key: str, path: Path) -> None:
