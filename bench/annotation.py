@@ -19,10 +19,10 @@ from pathlib import Path
 import numpy as np
 
 from evalkit.plumbing.arrays import Array
-from evalkit.preferences.active_choice import FLOOR, sampling_chances
+from evalkit.preferences.active_choice import sampling_chances
 from evalkit.preferences.ballots import Ballots
 from evalkit.preferences.crossed import Codes, Crossed, codes_of
-from evalkit.preferences.known_pairs import FOLDS
+from evalkit.preferences.known_pairs import FLOOR, FOLDS
 from evalkit.preferences.predicted_ballots import mean_prediction
 from evalkit.preferences.predicted_votes import fitted, predicted
 from evalkit.preferences.win_rate import estimate

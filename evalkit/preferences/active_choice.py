@@ -15,11 +15,8 @@ import numpy as np
 from evalkit.plumbing.arrays import Array
 from evalkit.preferences.annotation import Annotation, Comparison
 from evalkit.preferences.ballots import wins_of
-from evalkit.preferences.known_pairs import KnownPairs, PairName
+from evalkit.preferences.known_pairs import FLOOR, KnownPairs, PairName
 from evalkit.preferences.predicted_votes import fitted, predicted
-
-FLOOR = 0.3
-"""Of a uniform choice's chance, which every pair has at least: no vote then weighs more than 3.3 others."""
 
 
 class ActiveChooser:

@@ -9,10 +9,11 @@ from typing import TypeAlias
 import numpy as np
 
 from evalkit.plumbing.arrays import Array
-from evalkit.preferences.annotation import Annotation, Comparison
+from evalkit.preferences.annotation import Annotation
 from evalkit.preferences.crossed import Codes, codes_of
 
 Draw: TypeAlias = tuple[object, ...]
+"""One time that a pair was put to a group."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +31,7 @@ class Ballots:
     expected: Array
     """What was predicted of the pair without this prompt's votes ..."""
     of_all: Array
-    """... and on average of all of its prompt's pairs, as likely to be drawn or not."""
+    """... and on average of all of its prompt's pairs, with what votes on those drawn before say of them."""
 
     @property
     def terms(self) -> Array:
@@ -50,15 +51,16 @@ def wins_of(votes: Sequence[Annotation], arm: str) -> Array:
     return np.where(is_first, targets, 1 - targets)
 
 
-def draw_of(comparison: Comparison) -> Draw:
-    """What tells one draw of a pair from another: several raters may vote on one."""
+def draw_of(vote: Annotation) -> Draw:
+    """What tells one draw of a pair from another: several raters of a group may vote on one."""
+    comparison = vote.comparison
     which = comparison.sample_indices or (comparison.id,)
-    return (comparison.pair.prompt_id, comparison.arms, which, comparison.probability)
+    return (vote.group, comparison.pair.prompt_id, comparison.arms, which, comparison.probability)
 
 
 def shares_of(votes: Sequence[Annotation]) -> Array:
     """(V,) One over the number of draws times the number of votes on the vote's own draw."""
-    draws = codes_of([draw_of(vote.comparison) for vote in votes])
+    draws = codes_of([draw_of(vote) for vote in votes])
     counts = np.bincount(draws)
     return np.asarray(1 / (len(counts) * counts[draws]))
 

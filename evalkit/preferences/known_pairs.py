@@ -22,6 +22,8 @@ from evalkit.runs.stored_scores import Scores
 
 FOLDS = 5
 """Parts of the prompts; a prompt's votes are predicted from the votes on the others' alone."""
+FLOOR = 0.3
+"""Of a uniform choice's chance, which every pair of a prompt has at least: no vote weighs more than 3.3 others."""
 _TRAITS = 5
 T = TypeVar("T")
 PairName: TypeAlias = tuple[str, str, int, int]
@@ -129,7 +131,7 @@ class KnownPairs:
         arm, prompt = self.compared(comparison), comparison.pair.prompt_id
         (one, other), (drawn, against) = self._both(arm, prompt), _oriented(comparison.sample_indices, comparison, arm)
         difference = one.traits[one.places[drawn]] - other.traits[other.places[against]]
-        row = self._with_arm(difference[None, :], arm)[0]
+        row: Array = self._with_arm(difference[None, :], arm)[0]
         row[-1] = 1.0 if (vote.first == "a") == _is_a(comparison, arm) else -1.0
         return row
 

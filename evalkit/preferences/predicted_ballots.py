@@ -10,6 +10,7 @@ collected, and within a fold the votes' errors are martingale differences, thoug
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -17,9 +18,12 @@ import numpy as np
 
 from evalkit.plumbing.arrays import Array
 from evalkit.preferences.annotation import Annotation
-from evalkit.preferences.ballots import Ballots, wins_of
-from evalkit.preferences.known_pairs import FOLDS, KnownPairs
+from evalkit.preferences.ballots import Ballots, Draw, draw_of, wins_of
+from evalkit.preferences.known_pairs import FLOOR, FOLDS, KnownPairs
 from evalkit.preferences.predicted_votes import fitted, predicted
+
+_MOST = 1 / FLOOR * (1 + 1e-9)
+"""Of a pair drawn among its prompt's, whose chance is never below `FLOOR` of a uniform choice's."""
 
 
 def predicted_ballots(cast: Ballots, votes: Sequence[Annotation], arm: str, pairs: KnownPairs) -> Ballots:
@@ -33,10 +37,29 @@ def predicted_ballots(cast: Ballots, votes: Sequence[Annotation], arm: str, pair
         stratum = pairs.stratum(arm, prompt)
         means[prompt] = mean_prediction(stratum.differences, coefficients[stratum.fold])
         sizes[prompt] = len(stratum.pairs)
-    chances = np.array([vote.comparison.probability for vote in votes])
-    weights = 1 / (chances * [sizes[prompt] for prompt in prompts])
-    weights = weights / (cast.shares @ weights)
-    return replace(cast, weights=weights, expected=expected, of_all=np.array([means[prompt] for prompt in prompts]))
+    size = np.array([sizes[prompt] for prompt in prompts])
+    weights = 1 / (size * [vote.comparison.probability for vote in votes])
+    of_all = np.array([means[prompt] for prompt in prompts])
+    if weights.max() > _MOST:
+        # Drawn among the pairs of all prompts: Hajek's weights, which are right however many prompts there are.
+        return replace(cast, weights=weights / (cast.shares @ weights), expected=expected, of_all=of_all)
+    settled = settled_before(cast.wins - expected, votes) / size
+    return replace(cast, weights=weights, expected=expected, of_all=of_all + settled)
+
+
+def settled_before(residuals: Array, votes: Sequence[Annotation]) -> Array:
+    """(V,) sum of what votes on pairs of the same prompt and group that were drawn before were off: (V,) `residuals`.
+
+    Of pairs none of which is drawn twice, a vote stands for those that were left, and earlier votes for their own.
+    """
+    off: dict[Draw, list[float]] = {}
+    for vote, residual in zip(votes, residuals.tolist(), strict=True):
+        off.setdefault(draw_of(vote), []).append(residual)
+    sums, before = defaultdict[Draw, float](float), dict[Draw, float]()
+    for draw, values in off.items():
+        before[draw] = sums[draw[:2]]
+        sums[draw[:2]] += sum(values) / len(values)
+    return np.array([before[draw_of(vote)] for vote in votes])
 
 
 def fold_coefficients(differences: Array, wins: Array, counted: Array) -> Array:

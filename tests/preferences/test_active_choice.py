@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from evalkit.plumbing.arrays import Array
-from evalkit.preferences.active_choice import FLOOR, ActiveChooser, sampling_chances
+from evalkit.preferences.active_choice import ActiveChooser, sampling_chances
 from evalkit.preferences.annotation import Annotation
-from evalkit.preferences.known_pairs import FOLDS, KnownPairs
+from evalkit.preferences.known_pairs import FLOOR, FOLDS, KnownPairs
 from tests.preferences.cast import group, run, vote
 
 ARMS = {"tuned": "base"}

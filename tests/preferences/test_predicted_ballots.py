@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+from itertools import permutations
 
 import numpy as np
 import pytest
@@ -9,9 +10,9 @@ from evalkit.preferences.annotation import SWAPPED, Annotation
 from evalkit.preferences.ballots import ballots
 from evalkit.preferences.known_pairs import KnownPairs
 from evalkit.preferences.pairs import Pair
-from evalkit.preferences.predicted_ballots import predicted_ballots
+from evalkit.preferences.predicted_ballots import predicted_ballots, settled_before
 from evalkit.preferences.win_rate import win_rates
-from tests.preferences.cast import run
+from tests.preferences.cast import run, vote
 from tests.preferences.test_active_choice import ARMS, answered, known
 
 
@@ -44,6 +45,44 @@ def test_which_of_the_two_is_a_changes_nothing() -> None:
     assert (other.rate.low, other.rate.value, other.rate.high) == pytest.approx(
         (one.rate.low, one.rate.value, one.rate.high)
     )
+
+
+def test_of_pairs_that_are_drawn_once_every_order_together_gives_the_truth() -> None:
+    """The expectation over all orders in which three pairs can be drawn, by the chances of what is left each time."""
+    truth, expected, liked = [1.0, 0.0, 1.0], [0.7, 0.2, 0.5], [0.6, 0.3, 0.1]
+    for draws in (1, 2, 3):
+        total = 0.0
+        for order in permutations(range(3), draws):
+            chance, left, votes, weights = 1.0, 1.0, [], []
+            for pair in order:
+                own = liked[pair] / left
+                chance, left = chance * own, left - liked[pair]
+                votes.append(vote("p", "a", drawn=(pair, 0), probability=own))
+                weights.append(1 / (3 * own))
+            residuals = np.array([truth[pair] - expected[pair] for pair in order])
+            terms = sum(expected) / 3 + settled_before(residuals, votes) / 3 + np.array(weights) * residuals
+            total += chance * terms.mean()
+        assert total == pytest.approx(2 / 3)
+
+
+def test_when_every_pair_was_voted_on_alike_no_prediction_is_left() -> None:
+    pairs = known(10, 3)
+    votes = [dataclasses.replace(one, choice="a") for one in answered(pairs, 90)]
+    [rate] = win_rates(votes, ARMS, pairs)
+    assert rate.rate.value == pytest.approx(1, abs=0.02)
+    assert rate.rate.high == pytest.approx(1, abs=0.02)
+
+
+def test_pairs_drawn_from_all_prompts_at_once_have_their_own_weights() -> None:
+    pairs = known(10, 3)
+    votes = answered(pairs, 40)
+    of_run = [
+        dataclasses.replace(one, comparison=dataclasses.replace(one.comparison, probability=1 / (90 - at)))
+        for at, one in enumerate(votes)
+    ]
+    cast = predicted_ballots(ballots(of_run, "tuned"), of_run, "tuned", pairs)
+    assert cast.shares @ cast.weights == pytest.approx(1)
+    assert cast.weights[0] / cast.weights[-1] == pytest.approx(90 / 51)
 
 
 def test_scores_of_the_run_are_known_of_its_pairs() -> None:
