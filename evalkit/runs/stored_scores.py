@@ -17,20 +17,20 @@ from numpy.typing import NDArray
 from evalkit.errors import RecordsError
 from evalkit.plumbing.arrays import finite_or_none
 from evalkit.plumbing.lazily import each
-from evalkit.records import Arm, Group, Groups
+from evalkit.records import Group, Groups
 
 Scores: TypeAlias = Mapping[str, Mapping[str, Sequence[Sequence[float | None]]]]
 """Score name -> arm -> per prompt, in the order of the arm's groups -> per completion."""
 
 
-def read_scores(path: Path, groups: Groups, arms: Sequence[Arm]) -> Scores:
-    """From the rows of scores.parquet. Raises `RecordsError` where it cannot be read."""
+def read_scores(path: Path, groups: Groups) -> Scores:
+    """Of all completions of groups, from the rows of scores.parquet. Raises `RecordsError` where it cannot be read."""
     try:
         table = pq.read_table(path, columns=["score", "arm", "prompt_id", "slot", "value"])
     except (OSError, KeyError, pa.ArrowException) as error:
         raise RecordsError(f"{path} cannot be read: {error}") from None
     return {
-        score: {arm.name: each(groups[arm.name], _Rows.of(table, score, arm.name)) for arm in arms}
+        score: {arm: each(of_arm, _Rows.of(table, score, arm)) for arm, of_arm in groups.items()}
         for score in pc.unique(table["score"]).to_pylist()
     }
 

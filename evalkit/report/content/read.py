@@ -50,7 +50,7 @@ def read_content(folder: Path, tell: Listener = QUIET, annotations: Sequence[Pat
     empty = [arm.name for arm in summary.arms if arm.name not in groups]
     if empty:
         raise RecordsError(f"{folder / FILE} names no shards of arm {', '.join(empty)}: it was changed by hand")
-    scores = read_scores(folder / "scores.parquet", groups, summary.arms)
+    scores = read_scores(folder / "scores.parquet", groups)
     said = read_annotations([*_in_run(folder), *annotations], tell.note)
     return ReportContent(
         title=summary.suite,
