@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations
 
 from evalkit.analysis.agreement import scores_of_quality
 from evalkit.errors import MetricError
 from evalkit.metrics.registry import Measure, parse
+from evalkit.preferences.agreement.coefficients import agreement, couples
+from evalkit.preferences.agreement.ratings import CATEGORIES, ratings_of
+from evalkit.preferences.agreement.two_way import Estimate
 from evalkit.preferences.annotation import Annotation, votes
 from evalkit.preferences.davidson import Standings, standings
 from evalkit.preferences.known_pairs import KnownPairs
@@ -31,10 +32,10 @@ class People:
     labels: int
     """Votes that count."""
     raters: int
-    agreed: float | None
-    """Of two raters' votes on one pair, how often they are the same; None where no pair was voted on twice."""
-    twice: int
-    """Couples of votes on one pair."""
+    agreed: Estimate
+    """Share of two raters' answers to one pair that are the same; NaN where no pair was put to two."""
+    alpha: Estimate
+    """Krippendorff's, which takes off what chance would agree on."""
     aside: int
     """Answers that count for nothing: skipped pairs, repeats, checks, excluded raters."""
     unknown: int
@@ -54,7 +55,7 @@ def people(
     compared = {arm: baseline for arm, baseline in baselines.items()
                 if any(set(vote.comparison.arms or ()) == {arm, baseline} for vote in here)}  # fmt: skip
     directions = _directions(scores)
-    couples = _couples(here)
+    agreed, alpha = _agreement(here)
     return People(
         tuple(win_rates(here, compared, KnownPairs(groups, baselines, scores), with_length=True)),
         tuple(proxy_rates(groups, compared, scores, directions, clusters)),
@@ -62,11 +63,19 @@ def people(
         standings(counted, next(iter(compared.values()))),
         len(here),
         len({(vote.group, vote.rater) for vote in here}),
-        sum(couples) / len(couples) if couples else None,
-        len(couples),
+        agreed,
+        alpha,
         len(annotations) - len(counted),
         len(counted) - len(here),
     )
+
+
+def _agreement(counted: Sequence[Annotation]) -> tuple[Estimate, Estimate]:
+    """Of all raters, whatever their groups."""
+    ratings = ratings_of(counted)
+    rows = ratings.members(None)
+    found = couples(ratings.answers, CATEGORIES, rows)
+    return agreement("raw", found, CATEGORIES, [rows]), agreement("krippendorff", found, CATEGORIES, [rows])
 
 
 def _directions(scores: Scores) -> Mapping[str, Better]:
@@ -80,11 +89,3 @@ def _measures(name: str) -> list[Measure]:
         return [parse(name)]
     except MetricError:
         return []
-
-
-def _couples(counted: Sequence[Annotation]) -> list[bool]:
-    """Of every two votes of different raters on one pair, whether they are the same; both kinds of tie are one."""
-    by_pair: dict[str, dict[tuple[str, str], float | None]] = defaultdict(dict)
-    for vote in counted:
-        by_pair[vote.comparison.id][vote.group, vote.rater] = vote.target
-    return [one == other for by_rater in by_pair.values() for one, other in combinations(by_rater.values(), 2)]

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import pytest
+
 from evalkit.preferences.people import people
 from evalkit.records import Arm
 from tests.preferences.cast import run, vote
@@ -21,7 +23,7 @@ def test_votes_are_counted_by_what_they_are_on() -> None:
     found = people(said, ARMS, GROUPS, SCORES)
     assert found is not None
     assert (found.labels, found.raters, found.aside, found.unknown) == (3, 3, 1, 1)
-    assert (found.agreed, found.twice) == (1 / 3, 3)
+    assert (found.agreed.value, found.agreed.pairs) == (pytest.approx(1 / 3), 1)
     assert [rate.proxy for rate in found.proxies] == ["reward|model:lab:reward"]
     assert found.standings is not None  # base, tuned and another
 

@@ -6,6 +6,7 @@ import dataclasses
 
 from evalkit.analysis.intervals import Mean
 from evalkit.metrics.summary import Bar, Crossover, Curve, Estimate, Reading
+from evalkit.preferences.agreement.two_way import Estimate as Agreement
 from evalkit.preferences.crossed import Crossed
 from evalkit.preferences.davidson import Standing, Standings
 from evalkit.preferences.people import People
@@ -63,8 +64,8 @@ def people_said(arms: list[str], name: str = "writers", text: str = "A line of a
         standings,
         labels=400,
         raters=12,
-        agreed=0.7,
-        twice=50,
+        agreed=Agreement(0.7, 0.6, 0.8, 50, 12, "pairs and raters"),
+        alpha=Agreement(0.31, 0.2, 0.4, 50, 12, "pairs and raters"),
         aside=7,
         unknown=2,
     )

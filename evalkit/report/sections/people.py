@@ -7,7 +7,9 @@ from dataclasses import dataclass
 
 from evalkit.analysis.intervals import Mean
 from evalkit.metrics.summary import Summary
+from evalkit.plumbing.arrays import is_number
 from evalkit.plumbing.prose import counted, short, showable
+from evalkit.preferences.agreement.two_way import Estimate
 from evalkit.preferences.crossed import FEW, Crossed
 from evalkit.preferences.people import People
 from evalkit.preferences.proxies import Contested, Disagreement
@@ -15,7 +17,7 @@ from evalkit.preferences.win_rate import WinRate
 from evalkit.report.plots import figures, markers
 from evalkit.report.plots.grouped_dots import Dot, Series, grouped_dots, upright
 from evalkit.report.verdicts.people_claims import is_clear, mean_of
-from evalkit.report.wording import LEVEL, interval_text, interval_words, label, value_text
+from evalkit.report.wording import LEVEL, interval_text, interval_words, label, number_text, value_text
 
 TEXT = 600
 """Characters of a text that are shown of a contested pair."""
@@ -114,8 +116,10 @@ def _dot(mean: Mean | None) -> Dot | None:
 
 def _facts(people: People) -> str:
     parts = [counted(people.labels, "vote"), counted(people.raters, "rater")]
-    if people.agreed is not None:
-        parts.append(f"two raters' votes on one pair are the same in {people.agreed:.0%} of {people.twice:,} cases")
+    if is_number(people.agreed.value):
+        parts.append(f"two raters answer a pair alike in {_share(people.agreed)} of cases")
+    if is_number(people.alpha.value):
+        parts.append(f"Krippendorff's alpha {number_text(people.alpha.value)}")
     return " · ".join(parts)
 
 
@@ -167,15 +171,19 @@ def _proxy_rows(people: People) -> Iterable[RateRow]:
 
 
 def _conflict_row(one: Disagreement) -> ConflictRow:
-    share = one.against
-    interval = f" ({LEVEL} interval {share.low:.0%} to {share.high:.0%})" if share.high > share.low else ""
     says = (
-        f"{label(one.proxy)} orders {share.value:.0%}{interval} of {counted(one.pairs, 'pair')} the other way round "
+        f"{label(one.proxy)} orders {_share(one.against)} of {counted(one.pairs, 'pair')} the other way round "
         "than most who voted on them"
     )
     if one.undecided:
         says += f"; to both answers of {one.undecided:,} more that people order it gives the same score"
     return ConflictRow(f"{says}.", tuple(map(_shown, one.contested)))
+
+
+def _share(share: Crossed | Estimate) -> str:
+    """`40% (95 % interval 30% to 50%)`."""
+    interval = f" ({LEVEL} interval {share.low:.0%} to {share.high:.0%})" if share.high > share.low else ""
+    return f"{share.value:.0%}{interval}"
 
 
 def _shown(one: Contested) -> Contested:

@@ -7,6 +7,7 @@ import dataclasses
 import pytest
 
 from evalkit.analysis.intervals import Mean
+from evalkit.preferences.agreement.two_way import Estimate
 from evalkit.preferences.crossed import Crossed
 from evalkit.preferences.people import People
 from evalkit.preferences.proxies import Contested, Disagreement, ProxyRate
@@ -33,8 +34,8 @@ def said(*rates: WinRate, proxy: float = 0.4) -> People:
         None,
         labels=400,
         raters=12,
-        agreed=0.7,
-        twice=50,
+        agreed=Estimate(0.7, 0.6, 0.8, 50, 12, "pairs and raters"),
+        alpha=Estimate(0.31, 0.2, 0.4, 50, 12, "pairs and raters"),
         aside=7,
         unknown=0,
     )
@@ -90,7 +91,7 @@ def test_the_page_says_it_and_shows_texts_as_text() -> None:
     page = build_report(dataclasses.replace(content, people=said(rate(0.62)))).replace("\u00a0", " ")
     assert 'id="people-plot"' in page
     assert "People prefer tuned over base: 0.62" in page
-    assert "400 votes · 12 raters · two raters&#39; votes on one pair are the same in 70% of 50 cases" in page
+    assert "400 votes · 12 raters · two raters answer a pair alike in 70% (95 % interval 60% to 80%) of cases" in page
     assert "reward orders 40% (95 % interval 30% to 50%) of 120 pairs the other way round" in page
     assert "people chose (3 of 4)" in page
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
