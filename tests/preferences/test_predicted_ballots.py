@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import dataclasses
+import random
 from itertools import permutations
 
 import numpy as np
 import pytest
 
-from evalkit.preferences.annotation import SWAPPED, Annotation
+from evalkit.preferences.active_choice import ActiveChooser
+from evalkit.preferences.annotation import SWAPPED, Annotation, Choice
 from evalkit.preferences.ballots import ballots
 from evalkit.preferences.known_pairs import KnownPairs
 from evalkit.preferences.pairs import Pair
@@ -109,3 +111,28 @@ def _turned(vote: Annotation) -> Annotation:
     return dataclasses.replace(
         vote, comparison=turned, choice=SWAPPED[vote.choice], first="b" if vote.first == "a" else "a"
     )
+
+
+def test_what_the_chooser_draws_and_the_estimate_makes_of_it_is_unbiased_though_most_pairs_are_asked_about() -> None:
+    errors = np.array([_error(seed) for seed in range(60)])
+    assert abs(errors.mean()) < 3 * errors.std() / len(errors) ** 0.5
+    assert errors.std() < 0.1
+
+
+def _error(seed: int) -> float:
+    """Of the win rate by 36 of 54 pairs of six prompts, whose truth is known; the reward knows half of it."""
+    generator, rng, groups = random.Random(seed), np.random.default_rng(seed), run(6, 3)
+    worth = {arm: rng.normal(0.5 * (arm == "tuned"), 1.5, (6, 3)) for arm in groups}
+    reward = {arm: (of_arm + rng.normal(0, 1.5, (6, 3))).tolist() for arm, of_arm in worth.items()}
+    pairs = KnownPairs(groups, ARMS, {"reward": reward})
+    chances = 1 / (1 + np.exp(worth["base"][:, None, :] - worth["tuned"][:, :, None]))
+    chooser, votes = ActiveChooser(pairs), list[Annotation]()
+    for number in range(36):
+        drawn = chooser.draw(votes, generator)
+        assert drawn is not None
+        assert drawn.sample_indices is not None
+        chance = chances[int(drawn.pair.prompt_id[1:]), *drawn.sample_indices]
+        choice: Choice = "a" if generator.random() < chance else "b"
+        votes.append(Annotation(drawn, f"r{number % 6}", "g", choice, generator.choice(["a", "b"]), 1.0, ""))
+    [rate] = win_rates(votes, ARMS, pairs)
+    return rate.rate.value - float(chances.mean())
