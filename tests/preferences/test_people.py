@@ -30,3 +30,12 @@ def test_votes_are_counted_by_what_they_are_on() -> None:
 
 def test_nobody_was_asked() -> None:
     assert people([vote("p0", "skip"), vote("p0", "a", arms=None)], ARMS, GROUPS, SCORES) is None
+
+
+def test_raters_who_share_no_pair_with_others_do_not_stop_the_agreement_of_those_who_do() -> None:
+    """The last raters have no couple of answers: there were three who agreed on pairs, and one alone."""
+    said = [vote(f"p{at}", choice, rater) for at in range(3) for rater, choice in (("x", "a"), ("y", "a"), ("z", "b"))]
+    found = people([*said, vote("p0", "a", "zz", drawn=(1, 1), a="three", b="four")], ARMS, GROUPS, {})
+    assert found is not None
+    assert (found.raters, found.agreed.raters) == (4, 3)
+    assert found.agreed.value == pytest.approx(1 / 3)
