@@ -28,9 +28,22 @@ if TYPE_CHECKING:
     is_flag=True,
     help="With --history, where the suite changed: lines over the prompts that all runs asked alike.",
 )
+@click.option(
+    "--annotations",
+    multiple=True,
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="What people said of the run, besides RUN/annotations.sqlite; repeat it for several files.",
+)
 @output_options
 def report(
-    runs: tuple[Path, ...], out: Path | None, history: bool, common_prompts: bool, tell: Listener, quiet: bool
+    runs: tuple[Path, ...],
+    out: Path | None,
+    history: bool,
+    common_prompts: bool,
+    annotations: tuple[Path, ...],
+    tell: Listener,
+    quiet: bool,
 ) -> None:
     """Make the report of a finished RUN again, or one report of several runs of the same prompts.
 
@@ -41,13 +54,15 @@ def report(
         raise click.UsageError(
             "--common-prompts goes with --history; a report of several runs always goes by the prompts that all asked"
         )
+    if annotations and (history or len(runs) > 1):
+        raise click.UsageError("--annotations goes with one RUN and its own report: votes are on one run's pairs")
     from evalkit.report.html.page_file import write_page
 
-    page, breaks = _history(runs, common_prompts) if history else (_report(runs, tell), ())
+    page, lines = _history(runs, common_prompts) if history else _report(runs, annotations, tell)
     chosen = out or (Path("history.html") if history else _default(runs))
     write_page(chosen, page)
     tell.close()
-    for line in breaks:
+    for line in lines:
         if quiet:
             tell.note(line)
         else:
@@ -84,14 +99,16 @@ def compare(a: str, b: str, metrics: tuple[str, ...], common_prompts: bool, as_j
         show(comparison)
 
 
-def _report(runs: tuple[Path, ...], tell: Listener) -> str:
+def _report(runs: tuple[Path, ...], annotations: tuple[Path, ...], tell: Listener) -> tuple[str, list[str]]:
+    """The page, and what people clearly prefer."""
     from evalkit.report.content.merge import merge
     from evalkit.report.content.read import read_content
     from evalkit.report.page import build_report
+    from evalkit.report.verdicts.people_claims import people_claims
 
-    contents = [read_content(run, tell) for run in runs]
+    contents = [read_content(run, tell, annotations) for run in runs]
     content = contents[0] if len(runs) == 1 else merge(runs, contents, tell)
-    return build_report(content, tell)
+    return build_report(content, tell), people_claims(content.people)
 
 
 def _history(runs: tuple[Path, ...], common_prompts: bool) -> tuple[str, tuple[str, ...]]:

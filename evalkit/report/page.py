@@ -33,6 +33,7 @@ from evalkit.report.sections import (
     joint_rows,
     next_token,
     overview,
+    people,
     provenance,
     raters,
     samples,
@@ -45,6 +46,7 @@ from evalkit.report.sections import (
 )
 from evalkit.report.sections.alarm_lines import alarm_lines
 from evalkit.report.sections.ranking_view import RankingView, ranking_view, slider
+from evalkit.report.verdicts.people_claims import with_people
 from evalkit.report.verdicts.verdict import Verdict, verdict
 from evalkit.report.verdicts.ways import way_words
 from evalkit.report.wording import LEVEL, label, number_text
@@ -78,7 +80,7 @@ def build_report(content: ReportContent, tell: Listener = QUIET) -> str:
     """The report as HTML, ready to be written as UTF-8."""
     packed = samples.pack(content, tell)
     tell.stage("write the report", 1)
-    conclusion = verdict(content.summary)
+    conclusion = with_people(verdict(content.summary), content.people)
     data = _data(content, packed, conclusion)
     page = render(
         "page.html.jinja",
@@ -121,6 +123,7 @@ def _view(content: ReportContent, packed: samples.Samples, conclusion: Verdict) 
         "sweeps": temperature_sweeps.rows(summary),
         "next_token": next_token.next_token_view(summary, content.figure_data.shapes),
         "choices": target_choices.choices_view(content),
+        "people": people.people_view(content.people, summary),
         "raters": raters.raters(summary),
         "trainings": trainings.trainings(summary, content.figure_data.trainings),
         "units": _units(content),
@@ -222,6 +225,7 @@ def section_figures(content: ReportContent) -> dict[str, figures.Figure]:
         "rank-plot": next_token.by_rank(summary, figure_data.shapes),
         "along-plot": next_token.along(summary),
         "voices-plot": voices.shares(summary, card) if card else None,
+        "people-plot": people.win_rate_figure(content.people, summary),
         "raters-plot": raters.gains(summary),
     }
     squares = target_choices.squares(content).values()

@@ -11,6 +11,7 @@ from evalkit.records import Completion, Group, Prompt
 from evalkit.report.content.content import MetricText, ReportContent
 from tests.report.example import arm as example_arm
 from tests.report.example import difference, estimate, sampling
+from tests.report.whole import people_said
 
 ATTACK = "document.title='pwned';document.body.insertAdjacentHTML('beforeend','<b id=pwned>x</b>')"
 HOSTILE = (
@@ -62,6 +63,7 @@ def hostile_content() -> ReportContent:
         scores={evil: {name: [[1.0] * len(HOSTILE)] * 2 for name in names}},
         provenance={evil: {evil: [evil, {evil: evil}]}, "list": [evil], "none": None, "empty": {}},
         metrics={evil: MetricText(evil, "higher", evil, evil)},
+        people=people_said([evil], evil, evil),
         figure_data=FigureData(
             shapes=tuple(Shape(name, (1,), (0.5,), (0.4,), (0.6,)) for name in names),
             choices=tuple(ChoiceShares(p.id, name, {evil: 0.5}, {evil: 1}, 2) for p in prompts for name in names),

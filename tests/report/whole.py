@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 
+from evalkit.analysis.intervals import Mean
 from evalkit.metrics.summary import Bar, Crossover, Curve, Estimate, Reading
+from evalkit.preferences.agreement.two_way import Estimate as Agreement
+from evalkit.preferences.crossed import Crossed
+from evalkit.preferences.davidson import Standing, Standings
+from evalkit.preferences.people import People
+from evalkit.preferences.proxies import Contested, Disagreement, ProxyRate
+from evalkit.preferences.win_rate import WinRate
 from evalkit.report.content.content import ReportContent
 from tests.report.example import estimate
 
@@ -33,7 +40,34 @@ def whole_content(sweep: ReportContent) -> ReportContent:
         readings=(Reading("tuned", "base", "vendi", "reward", "s", -1.2, -1.5, -0.9, 0.2, 0.6),),
     )
     return dataclasses.replace(
-        sweep, summary=summary, provenance=sweep.provenance | {"voices": _voices(arms), "agreement": _agreement(arms)}
+        sweep,
+        people=people_said(arms[1:]),
+        summary=summary,
+        provenance=sweep.provenance | {"voices": _voices(arms), "agreement": _agreement(arms)},
+    )
+
+
+def people_said(arms: list[str], name: str = "writers", text: str = "A line of a poem.") -> People:
+    """Two groups who want opposite things of every arm, and a proxy that takes a side."""
+    rates = [
+        WinRate(arm, "base", group, Crossed(value, value - 0.05, value + 0.05, group == "readers"), 400, 380, 60, 12, 0.2,
+                Crossed(0.5, 0.4, 0.6, False))
+        for arm in arms
+        for group, value in ((None, 0.55), ("readers", 0.35), (name, 0.7))
+    ]  # fmt: skip
+    contested = Contested("line-00", f"Write {text}", 4, 3, text, "", 2.5, 3)
+    standings = Standings("base", tuple(Standing(arm, Crossed(0.4, 0.2, 0.6, False)) for arm in arms), 0.5)
+    return People(
+        tuple(rates),
+        tuple(ProxyRate(arm, "reward", Mean(0.4, 0.38, 0.42, 60)) for arm in arms),
+        (Disagreement("reward", 120, Crossed(0.4, 0.3, 0.5, True), 3, (contested,)),),
+        standings,
+        labels=400,
+        raters=12,
+        agreed=Agreement(0.7, 0.6, 0.8, 50, 12, "pairs and raters"),
+        alpha=Agreement(0.31, 0.2, 0.4, 50, 12, "pairs and raters"),
+        aside=7,
+        unknown=2,
     )
 
 

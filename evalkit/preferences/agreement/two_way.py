@@ -78,7 +78,7 @@ def _between_raters(
     observed: Observations, influence: Array, strata: Sequence[Index], smallest: int
 ) -> tuple[float, float]:
     """Variance of the raters' sums, and what of it the pairs' sums do not hold already."""
-    by_rater = _by_rater(observed, influence)
+    by_rater = _by_rater(observed, influence, 1 + max(int(stratum.max()) for stratum in strata))
     whole = sum(float((by_rater[stratum] ** 2).sum()) for stratum in strata)
     are_couples = len(strata) == 1 and bool((observed.first != observed.second).any())
     # Influences are taken from the estimate, to which each rater has drawn nearer; among couples of one group by both.
@@ -93,10 +93,9 @@ def _squares(label: Index, influence: Array) -> float:
     return float((np.bincount(dense, influence) ** 2).sum())
 
 
-def _by_rater(observed: Observations, influence: Array) -> Array:
-    """[R] influence of all observations in which a rater has part."""
+def _by_rater(observed: Observations, influence: Array, size: int) -> Array:
+    """[R] influence of all observations in which a rater has part; 0 of the last raters too, who may have none."""
     several = observed.first != observed.second
-    size = int(max(observed.first.max(), observed.second.max())) + 1
     alone = np.bincount(observed.first, influence, size)
     return np.asarray(alone + np.bincount(observed.second[several], influence[several], size))
 

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TypeAlias
 
 from evalkit.analysis.figure_data import FigureData
 from evalkit.metrics.registry import Measure
 from evalkit.metrics.summary import Summary
 from evalkit.plumbing.arrays import JSON
+from evalkit.preferences.people import People
 from evalkit.records import Better, Group
-
-Scores: TypeAlias = Mapping[str, Mapping[str, Sequence[Sequence[float | None]]]]
-"""Score name -> arm -> per prompt, in the order of the arm's groups -> per completion."""
+from evalkit.runs.stored_scores import Scores as Scores  # what a page's scores are
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +54,8 @@ class ReportContent:
     """Measure -> what it means; a measure that is missing here is shown without explanation."""
     figure_data: FigureData = field(default_factory=FigureData)
     """What is shown besides the summary's numbers."""
+    people: People | None = None
+    """What people said of the arms, where they were asked."""
     runs: Sequence[RunOrigin] = ()
     """The runs, where there are several."""
     notes: Sequence[str] = ()
