@@ -40,15 +40,24 @@ Spellings = Sequence[Sequence[Spelling]]
 
 def choices_read(plan: Plan, groups: Groups) -> Prepared:
     """`Group.choice_logprobs`, of prompts that have choices."""
-
-    def attach(group: Group, spellings: Sequence[Spelling], logprobs: Sequence[float]) -> Group:
-        known = choice_logprobs(spellings, logprobs)
-        return dataclasses.replace(
-            group, choice_logprobs={choice: known.get(choice, -math.inf) for choice in group.prompt.choices}
-        )
-
     return _prepare(
-        plan, groups, "choice", "prefix_logprobs", lambda group: _choice_spellings(tuple(group.prompt.choices)), attach
+        plan, groups, "choice", "prefix_logprobs", lambda group: _choice_spellings(tuple(group.prompt.choices)), _chosen
+    )
+
+
+def opinions_read(plan: Plan, groups: Groups) -> Prepared:
+    """The same of prompts that put a question of opinion. A server is no obstacle: there drawn answers are counted."""
+
+    def spell(group: Group) -> list[tuple[str, str]]:
+        return _choice_spellings(group.prompt.opinion.answers) if group.prompt.opinion else []
+
+    return dataclasses.replace(_prepare(plan, groups, "choice", "prefix_logprobs", spell, _chosen), obstacles={})
+
+
+def _chosen(group: Group, spellings: Sequence[Spelling], logprobs: Sequence[float]) -> Group:
+    known = choice_logprobs(spellings, logprobs)
+    return dataclasses.replace(
+        group, choice_logprobs={choice: known.get(choice, -math.inf) for choice in group.prompt.choices}
     )
 
 
