@@ -31,6 +31,7 @@ from evalkit.report.sections import (
     embedding_map,
     joint_rows,
     next_token,
+    opinions,
     overview,
     provenance,
     raters,
@@ -116,6 +117,7 @@ def _view(content: ReportContent, packed: samples.Samples, conclusion: Verdict) 
         "sweeps": temperature_sweeps.rows(summary),
         "next_token": next_token.next_token_view(summary, content.figure_data.shapes),
         "choices": target_choices.choices_view(content),
+        "opinions": opinions.opinions_view(content),
         "raters": raters.raters(summary),
         "trainings": trainings.trainings(summary, content.figure_data.trainings),
         "units": _units(content),
@@ -199,6 +201,7 @@ def _data(content: ReportContent, packed: samples.Samples, conclusion: Verdict) 
         "forests": [figures.forest(summary, arm.arm, arm.baseline) for arm in conclusion.arms],
         "figures": section_figures(content),
         "choices": target_choices.one_by_one(content),
+        "opinions": opinions.one_by_one(content),
         "prompts": packed.prompts,
         "arms": [{"name": name, "colour": colour} for name, colour in markers.colours(summary).items()],
         "words": packed.words,
@@ -218,6 +221,7 @@ def section_figures(content: ReportContent) -> dict[str, figures.Figure]:
         "along-plot": next_token.along(summary),
         "voices-plot": voices.shares(summary, card) if card else None,
         "raters-plot": raters.gains(summary),
+        "opinions-plot": opinions.chart(summary),
     }
     squares = target_choices.squares(content).values()
     by_id |= {f"choices-plot-{index}": square for index, square in enumerate(squares)}

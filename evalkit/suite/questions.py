@@ -167,7 +167,9 @@ def shares_in_order(shares: Mapping[str, float], choices: Sequence[str], where: 
         raise SuiteError(f"{where}: shares: there is no choice {unknown!r}{meant}; choices: {', '.join(choices)}")
     missing = next((choice for choice in choices if choice not in shares), None)
     if missing is not None:
-        raise SuiteError(f"{where}: shares: {missing!r} is missing; give every choice its share, 0 where nobody gave it")
+        raise SuiteError(
+            f"{where}: shares: {missing!r} is missing; give every choice its share, 0 where nobody gave it"
+        )
     total = math.fsum(shares.values())
     if abs(total - 1) > ROUNDING:
         raise SuiteError(f"{where}: shares: they add up to {total:g}; they must add up to 1")

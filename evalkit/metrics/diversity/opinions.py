@@ -181,9 +181,7 @@ def opinion_order_effect(groups: Sequence[Group]) -> Array:
     return values
 
 
-def _by_question(
-    groups: Sequence[Group], group: str, measure: Callable[[Array, Array, Answered], float]
-) -> Array:
+def _by_question(groups: Sequence[Group], group: str, measure: Callable[[Array, Array, Answered], float]) -> Array:
     """(P,) the measure of the arm's distribution and the group's, at the first prompt of each question; else NaN."""
     values = np.full(len(groups), np.nan)
     for of in answered(groups):

@@ -7,26 +7,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from evalkit.analysis import effects
 from evalkit.analysis.figure_data import ChoiceShares
 from evalkit.metrics.estimators.opinions import (
-    UNIFORM,
     distance,
     order_effect,
     shares_of,
     shares_of_group,
     without_place,
 )
-from evalkit.metrics.registry import split_variant
-from evalkit.metrics.summary import Difference, Estimate, Summary
 from evalkit.plumbing.arrays import Array
 from evalkit.records import Opinion, Prompt
 from evalkit.report.content.content import ReportContent
 from evalkit.runs.stored_groups import prompts_of
-
-DISTANCE = "opinion_distance"
-NOBODY = "nobody (all choices alike)"
-"""What the reference that is no group is called on the page."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,58 +112,3 @@ def _answers(prompt: Prompt) -> tuple[str, ...]:
 def _logs(shares: Array) -> Array:
     with np.errstate(divide="ignore"):
         return np.asarray(np.log(shares), dtype=np.float64)
-
-
-@dataclass(frozen=True, slots=True)
-class GroupDistance:
-    """How far one arm is from one group, and how much nearer or further than its baseline."""
-
-    group: str
-    estimate: Estimate
-    baseline: Estimate | None
-    difference: Difference | None
-
-    @property
-    def moved(self) -> str:
-        """`towards`, `away`, or nothing where that is not clear."""
-        d = self.difference
-        if d is None or d.value is None or effects.outcome(d, "lower") == "unclear":
-            return ""
-        return "towards" if d.value < 0 else "away"
-
-
-def group_distances(summary: Summary, measure: str = DISTANCE) -> dict[str, list[GroupDistance]]:
-    """Arm -> its distance to each group by a measure of opinions, nobody last."""
-    estimates = effects.estimates(summary)
-    differences = {(d.metric, d.arm): d for d in summary.differences}
-    groups = group_measures(summary, measure)
-    return {
-        arm.name: [
-            GroupDistance(
-                group,
-                estimates[metric, arm.name],
-                estimates.get((metric, arm.baseline or "")),
-                differences.get((metric, arm.name)),
-            )
-            for metric, group in groups.items()
-            if (metric, arm.name) in estimates and estimates[metric, arm.name].value is not None
-        ]
-        for arm in summary.arms
-    }
-
-
-def group_measures(summary: Summary, measure: str = DISTANCE) -> dict[str, str]:
-    """Metric -> the group that it is a distance to; nobody last."""
-    named = {}
-    for estimate in summary.estimates:
-        variant, metric = split_variant(estimate.metric)
-        name, *parameters = metric.split("|")
-        if variant == "whole" and name == measure:
-            given = [text.removeprefix("group:") for text in parameters if text.startswith("group:")]
-            named[estimate.metric] = given[0] if given else UNIFORM
-    return dict(sorted(named.items(), key=lambda item: item[1] == UNIFORM))
-
-
-def called(group: str) -> str:
-    """A group's name on the page."""
-    return NOBODY if group == UNIFORM else group
