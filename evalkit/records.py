@@ -108,8 +108,7 @@ class Prompt:
         return self.messages or (Message("user", self.text),)
 
     def content(self) -> dict[str, Any]:
-        """What was asked, for hashes of it: `checks`, `messages`, `opinion` only where there are some, not what it belongs
-        to."""
+        """What was asked, for hashes of it: what may be missing only where it is there, not what it belongs to."""
         left_out = {"cluster"} | {name for name in ("checks", "messages", "opinion") if not getattr(self, name)}
         return {name: value for name, value in asdict(self).items() if name not in left_out}
 

@@ -61,7 +61,8 @@ def _answered(members: Sequence[tuple[int, Group]]) -> Answered:
 
 
 def _logprobs(group: Group) -> list[float]:
-    assert group.prompt.opinion is not None and group.choice_logprobs is not None
+    assert group.prompt.opinion is not None
+    assert group.choice_logprobs is not None
     return [group.choice_logprobs[answer] for answer in group.prompt.opinion.answers]
 
 

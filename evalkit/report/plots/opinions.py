@@ -1,4 +1,4 @@
-"""Opinions as figures: each arm's distance to each group with an arrow from its baseline, and one question's answers."""
+"""Opinions as figures: each arm's distance to each group, with an arrow from its baseline; one question's answers."""
 
 from __future__ import annotations
 

@@ -144,19 +144,18 @@ def _lead(questions: Sequence[OpinionQuestion]) -> str:
 
 
 def _cautions(summary: Summary, questions: Sequence[OpinionQuestion]) -> list[str]:
-    said = []
-    for estimate in summary.estimates:
-        if estimate.metric == ORDER and is_number(estimate.value) and estimate.value >= LARGE:
-            said.append(
-                f"Of the answers of {estimate.arm} {whole_percent(estimate.value)} change with the order of the choices. It "
-                "goes by letter and place to that degree; what the choices themselves say to it is what is left, and less sure."
-            )
+    said = [
+        f"Of the answers of {estimate.arm} {whole_percent(estimate.value)} change with the order of the choices. So far "
+        "it goes by letter and place; what the choices themselves say to it is what is left, and less sure."
+        for estimate in summary.estimates
+        if estimate.metric == ORDER and is_number(estimate.value) and estimate.value >= LARGE
+    ]
     drawn = list(dict.fromkeys(arm.name for each in questions for arm in each.arms if not arm.is_exact))
     if drawn:
         draws = statistics.median(arm.draws for each in questions for arm in each.arms if not arm.is_exact)
         said.append(
-            f"Answers of {listed(drawn)} were drawn and counted, {draws:g} a question. Chance alone puts them further from "
-            "every group; a liking for a place, which is not taken out of counts, puts them nearer to all choices alike."
+            f"Answers of {listed(drawn)} were drawn and counted, {draws:g} a question. Chance alone puts them further "
+            "from every group; a liking for a place, which is not taken out of counts, nearer to all choices alike."
         )
     return said
 

@@ -104,7 +104,7 @@ class Joint:
 
     @property
     def disagree(self) -> bool:
-        """Whether one family is clearly better and another clearly worse; of groups of people, or one alone is either."""
+        """Whether one family is clearly better and another clearly worse; of groups of people, whether any differ."""
         outcomes = {part.outcome for part in (self.families if self.is_apart else self.clear)}
         return len(outcomes) > 1
 
