@@ -51,8 +51,8 @@ def opinion_distance(groups: Sequence[Group], *, group: str = UNIFORM) -> Array:
     Range: 0 (the same answers) to 1 (all of one side at one end, all of the other at the other).
 
     Bias: none where it is exact and places multiply chances. Where answers are drawn, it is above the true distance by
-    up to about (m - 1) / (2 sqrt(n)) for m choices and n draws of all orders, most where the true one is small, and a
-    strong liking for a place draws the answers towards even.
+    up to about sqrt((m - 1) / (2 pi n)) for m choices and n draws of all orders, most where the true one is small, and
+    a strong liking for a place draws the answers towards even.
 
     Cost: the checkpoint reads each spelling of each choice once an order; kept in the cache.
 
