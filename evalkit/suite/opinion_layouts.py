@@ -34,7 +34,7 @@ LONGEST = 1_000_000
 """Characters of a cell that is read as Python shows a value."""
 
 
-class NotAQuestion(Exception):
+class NotAQuestion(Exception):  # noqa: N818 - it is a reason, and no error of a file
     """Why a row is none; the message is the reason, the same for all rows of a kind."""
 
 
@@ -88,8 +88,8 @@ def layout_of(where: str, row: Row) -> Layout:
     if "group" in row:
         return "opinionqa"
     raise SuiteError(
-        f"{where}: found the columns {', '.join(map(str, row)) or 'none'}; a survey is read as globalopinionqa (question, "
-        "selections, options) or as opinionqa (question, options, group, responses)"
+        f"{where}: found the columns {', '.join(map(str, row)) or 'none'}; a survey is read as globalopinionqa "
+        "(question, selections, options) or as opinionqa (question, options, group, responses)"
     )
 
 

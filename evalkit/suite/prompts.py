@@ -160,7 +160,10 @@ def _check_texts(prompt: Prompt, where: str) -> None:
 
 
 def file_rows(path: Path, yaml_line: str) -> Iterable[tuple[str, dict[str, Any]]]:
-    """(`file:line`, object) of all rows of a .jsonl, .csv or .parquet file; `yaml_line` begins errors. Raises `SuiteError`."""
+    """(`file:line`, object) of all rows of a .jsonl, .csv or .parquet file; `yaml_line` begins errors.
+
+    Raises `SuiteError`.
+    """
     from evalkit.plumbing.sources import objects, opened  # which load pyarrow, as tables do
     from evalkit.plumbing.tables import csv_objects, parquet_objects
 

@@ -1,4 +1,4 @@
-"""PRISM's utterances: each row one model's answer with the score that a participant gave it; several rows an interaction.
+"""PRISM's utterances: each row a model's answer and the score that a participant gave it; several rows an interaction.
 
 `utterances.jsonl` says who (`user_id`) gave which `score` (1 to 100) to which `model_response` to a `user_prompt`;
 `survey.jsonl`, a row a participant, says who they are. Every two answers of one interaction are a preference: the one
@@ -46,7 +46,8 @@ def prism_preferences(
         missing = next((name for name in NEEDED if name not in row), None)
         if missing is not None:
             raise RecordsError(
-                f"{where}: {missing}: this key is missing; the layout 'prism' has {', '.join(NEEDED)} (utterances.jsonl)"
+                f"{where}: {missing}: this key is missing; the layout 'prism' (utterances.jsonl) has "
+                f"{', '.join(NEEDED)}"
             )
         conversations.setdefault(row["conversation_id"], []).append((where, row))
     groups = _groups(path, group_by, conversations)
@@ -115,7 +116,7 @@ def _survey(path: Path, group_by: str) -> list[tuple[str, Row]]:
     survey = path.parent / SURVEY
     if not survey.is_file():
         raise RecordsError(
-            f"{survey}: there is no such file; a rater's {group_by} stands in PRISM's survey, to be put beside {path.name}"
+            f"{survey}: there is no such file; a rater's {group_by} stands in PRISM's survey: put it beside {path.name}"
         )
     people = list(records(survey))
     columns = list(dict.fromkeys(column for _, row in people for column in _columns(row)))

@@ -122,7 +122,7 @@ def of_question(question: OpinionQuestion) -> str:
             if (distance := question.distance(arm.name, group)) is not None
         ]
         least, group = min(near)
-        parts.append(f"{arm.name} is nearest to {called(group)} ({least:.2f})")
+        parts.append(f"{arm.name} {'' if parts else 'is nearest '}to {called(group)} ({least:.2f})")
     kind = "along the scale" if question.opinion.ordered else "share of other answers"
     return f"{listed(parts)}; distances {kind}." if parts else "No arm answered with one of the choices."
 
@@ -145,8 +145,8 @@ def _lead(questions: Sequence[OpinionQuestion]) -> str:
 
 def _cautions(summary: Summary, questions: Sequence[OpinionQuestion]) -> list[str]:
     said = [
-        f"Of the answers of {estimate.arm} {whole_percent(estimate.value)} change with the order of the choices. So far "
-        "it goes by letter and place; what the choices themselves say to it is what is left, and less sure."
+        f"Of the answers of {estimate.arm} {whole_percent(estimate.value)} change with the order of the choices. So "
+        "far it goes by letter and place; what the choices themselves say to it is what is left, and less sure."
         for estimate in summary.estimates
         if estimate.metric == ORDER and is_number(estimate.value) and estimate.value >= LARGE
     ]
