@@ -1,13 +1,19 @@
 """Millions of completions through one run: memory of all processes, seconds, how both grow, and the way from the cache.
 
-    python -m bench.millions [--prompts N] [--samples N] [--arms N] [--doublings N] [--metrics NAMES]
+    python -m bench.millions [--prompts N] [--samples N] [--arms N] [--doublings N] [--metrics NAMES] [--read-by-arms]
+    python -m bench.millions --score [--prompts N] [--samples N] [--arms N] [--doublings N] [--metrics NAMES]
 
 A simulated engine draws 48 tokens a completion (words by Zipf's law, half of them of the prompt's own topic) into the
 real store; `evalkit run` then finds all of it in the cache, measures it and writes the page. Memory is looked at ten
 times a second, over the whole tree of processes: what is private (anonymous) and what is resident altogether. Time is
 the processors', which a busy machine does not spoil; its exponent of growth is the slope of a line through the
-logarithms, by least squares: 1 is twice the time for twice the work. A run of next to nothing is taken off first.
+logarithms, by least squares: 1 is twice the time for twice the work. A run of next to nothing is taken off first, of
+the way from the cache too: it is the time until libraries are there.
 3 million completions: `--prompts 500 --samples 1024 --doublings 0`.
+
+`--read-by-arms` adds measures for which checkpoints read each other's completions, and their own again; the checkpoints
+are an engine that makes up what it reads, so that what is measured is all around it. `--score` writes the completions
+into a file of rows, a sample of every prompt after the other, and measures `evalkit score` of it.
 """
 
 from __future__ import annotations
@@ -21,6 +27,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -29,8 +36,10 @@ import numpy as np
 import yaml
 
 from bench.growth import exponent
+from evalkit.checkpoints.checkpoint import Checkpoint
+from evalkit.inference.engines.base import Pair
 from evalkit.inference.plan import Plan, make_plan
-from evalkit.records import Completion
+from evalkit.records import RANKS, Completion, NextTokenDistributions
 from evalkit.runs.folder import Store, open_store
 from evalkit.suite.schema import load_suite
 
@@ -41,6 +50,11 @@ FROM_CACHE = 200_000
 TOKENS, WORDS, VOCABULARY, TOPIC = 48, 36, 8000, 60
 METRICS = ["distinct_n", "ead_n", "ngram_entropy", "self_bleu", "simpson_ngrams", "length", "sequence_entropy",
            "task_checks"]  # fmt: skip
+READING = ["kl_reverse", "kl_forward", "token_entropy"]
+"""Measures for which checkpoints read."""
+ON_TEXTS = [name for name in METRICS if name != "sequence_entropy"]
+AT_ONCE = 64
+"""Samples of each prompt that are drawn together for a file of rows."""
 BETWEEN_LOOKS = 0.1
 FEWEST_SECONDS = 3.0
 """Time of a stage from which on what it tells is held against what it took."""
@@ -72,10 +86,20 @@ def main() -> None:
     parser.add_argument("--samples", type=int, default=256)
     parser.add_argument("--arms", type=int, default=6)
     parser.add_argument("--doublings", type=int, default=1, help="double the prompts so many times")
-    parser.add_argument("--metrics", default=",".join(METRICS))
+    parser.add_argument("--metrics", help=f"default: {','.join(METRICS)}, or those of them that texts allow")
+    parser.add_argument("--read-by-arms", action="store_true", help=f"also {', '.join(READING)}")
+    parser.add_argument("--score", action="store_true", help="of a file of rows")
     parser.add_argument("--read", nargs=2, metavar=("SUITE", "FOLDER"), help=argparse.SUPPRESS)
     parser.add_argument("--fill", nargs=2, metavar=("SUITE", "FOLDER"), help=argparse.SUPPRESS)
+    parser.add_argument("--run-with-readers", nargs=2, metavar=("SUITE", "FOLDER"), help=argparse.SUPPRESS)
+    parser.add_argument("--write-rows", nargs=2, metavar=("SUITE", "FILE"), help=argparse.SUPPRESS)
     asked = parser.parse_args()
+    if asked.run_with_readers:
+        run_with_readers(Path(asked.run_with_readers[0]), Path(asked.run_with_readers[1]))
+        return
+    if asked.write_rows:
+        write_rows(Path(asked.write_rows[0]), Path(asked.write_rows[1]))
+        return
     if asked.fill:
         simulate(Path(asked.fill[0]), Path(asked.fill[1]))
         return
@@ -83,8 +107,14 @@ def main() -> None:
         print(read_again(Path(asked.read[0]), Path(asked.read[1])))
         return
     sizes = [asked.prompts * 2**doubling for doubling in range(asked.doublings + 1)]
-    nothing = measure(4, 4, asked.arms, asked.metrics.split(","))
-    costs = [measure(prompts, asked.samples, asked.arms, asked.metrics.split(",")) for prompts in sizes]
+    metrics = asked.metrics.split(",") if asked.metrics else [*(ON_TEXTS if asked.score else METRICS)]
+    metrics += READING if asked.read_by_arms else []
+
+    def measured(prompts: int, samples: int) -> Cost:
+        return measure(prompts, samples, asked.arms, metrics, asked.score, asked.read_by_arms)
+
+    nothing = measured(4, 4)
+    costs = [measured(prompts, asked.samples) for prompts in sizes]
     completions = [prompts * asked.samples * asked.arms for prompts in sizes]
     for count, cost in zip(completions, costs, strict=True):
         tell(count, cost, nothing)
@@ -102,29 +132,42 @@ def tell(completions: int, cost: Cost, nothing: Cost) -> None:
         f"{1024**3 * (cost.private - nothing.private) / completions:.0f} bytes a completion over the "
         f"{nothing.private:.2f} GiB of a run of nothing; load {os.getloadavg()[0]:.1f}"
     )
-    print(
-        f"    from the cache, checked and laid out: {completions / max(cost.reading, 1e-9):,.0f} completions a second "
-        f"of one processor (bound {FROM_CACHE:,})"
-    )
+    if cost.reading:
+        print(
+            f"    from the cache, checked and laid out: "
+            f"{completions / max(cost.reading - nothing.reading, 1e-9):,.0f} completions a second "
+            f"of one processor (bound {FROM_CACHE:,})"
+        )
     for stage, seconds in cost.stages.items():
         off = f", its time foretold within {cost.foretold[stage]:.0%}" if stage in cost.foretold else ""
         print(f"    {stage:<40} {seconds:8.1f} s{off}")
 
 
-def measure(prompts: int, samples: int, arms: int, metrics: Sequence[str]) -> Cost:
-    """A run whose samples are all in the cache."""
+def measure(
+    prompts: int, samples: int, arms: int, metrics: Sequence[str], is_scored: bool, is_read_by_arms: bool
+) -> Cost:
+    """A run whose samples are all in the cache, or `evalkit score` of a file of them."""
     with tempfile.TemporaryDirectory(dir=os.environ.get("BENCH_FOLDER")) as name:
         folder = Path(name)
         environment = os.environ | {"XDG_CACHE_HOME": str(folder / "cache")}
         suite = write_suite(folder / "suite.yaml", prompts, samples, arms, metrics)
-        fill = [sys.executable, "-m", "bench.millions", "--fill", str(suite), str(folder / "samples")]
-        subprocess.run(fill, check=True, stdout=subprocess.DEVNULL, env=environment)
+        if is_scored:
+            _bench("--write-rows", suite, folder / "rows.jsonl", environment)
+            score = [sys.executable, "-m", "evalkit", "score", str(folder / "rows.jsonl"), "--metrics",
+                     ",".join(metrics), "--report", str(folder / "report.html"), "--json-lines"]  # fmt: skip
+            return watched(score, environment)
+        _bench("--fill", suite, folder / "samples", environment)
         run = [sys.executable, "-m", "evalkit", "run", str(suite), "--engine", "transformers", "--out",
                str(folder / "run"), "--json-lines"]  # fmt: skip
-        read = [sys.executable, "-m", "bench.millions", "--read", str(suite), str(folder / "again")]
+        if is_read_by_arms:
+            run = [sys.executable, "-m", "bench.millions", "--run-with-readers", str(suite), str(folder / "run")]
         cost = watched(run, environment)
-        again = subprocess.run(read, check=True, stdout=subprocess.PIPE, text=True, env=environment)
-        return replace(cost, reading=float(again.stdout.splitlines()[-1]))
+        return replace(cost, reading=float(_bench("--read", suite, folder / "again", environment).splitlines()[-1]))
+
+
+def _bench(what: str, suite: Path, place: Path, environment: dict[str, str]) -> str:
+    command = [sys.executable, "-m", "bench.millions", what, str(suite), str(place)]
+    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=environment).stdout
 
 
 def write_suite(path: Path, prompts: int, samples: int, arms: int, metrics: Sequence[str]) -> Path:
@@ -153,6 +196,54 @@ def simulate(suite: Path, folder: Path) -> None:
         _fill(plan, store)
 
 
+def run_with_readers(suite: Path, folder: Path) -> None:
+    """`evalkit run`, whose checkpoints make up what they read: the way to them and back is as ever."""
+    from evalkit.inference.workers import places
+    from evalkit.plumbing.progress import JsonLines
+    from evalkit.run import run_suite
+
+    @contextmanager
+    def opened(*_: object, **__: object) -> Iterator[MadeUp]:
+        yield MadeUp()
+
+    places.open_engine = opened  # type: ignore[assignment]
+    run_suite(load_suite(suite), "transformers", folder, JsonLines())
+
+
+class MadeUp:
+    """What a checkpoint might say of texts."""
+
+    def turn_to(self, checkpoint: Checkpoint) -> None:
+        pass
+
+    def logprobs(self, pairs: Sequence[Pair]) -> list[tuple[float, ...]]:
+        return [tuple(-1.0 - (token % 7) for token in completion) for _, completion in pairs]
+
+    def next_token_distributions(self, pairs: Sequence[Pair]) -> list[NextTokenDistributions]:
+        made = []
+        for _, completion in pairs:
+            entropy = np.array(completion, dtype=np.float32) % 7
+            ranks = -np.outer(entropy + 1, np.arange(1, len(RANKS) + 1, dtype=np.float32))
+            made.append(NextTokenDistributions(entropy, ranks))
+        return made
+
+
+def write_rows(suite: Path, path: Path) -> None:
+    """The simulated completions as rows: one sample of every prompt, then the next, which is the worst order."""
+    read = load_suite(suite)
+    ends, words = _law()
+    with path.open("w", encoding="utf-8") as file:
+        for shorter, arm in enumerate(read.checkpoints):
+            for start in range(0, read.sampling.n, AT_ONCE):
+                count, rng = min(AT_ONCE, read.sampling.n - start), np.random.default_rng([shorter, start])
+                longest = WORDS - 2 * shorter
+                drawn = [list(_completions(one.id, count, longest, rng, ends, words)) for one in read.prompts]
+                for sample in range(count):
+                    for prompt, of_prompt in zip(read.prompts, drawn, strict=True):
+                        row = {"prompt_id": prompt.id, "prompt": prompt.text, "arm": arm, "checks": prompt.checks}
+                        file.write(json.dumps(row | {"completion": of_prompt[sample].text}) + "\n")
+
+
 def read_again(suite: Path, folder: Path) -> float:
     """Seconds of a processor until a new folder has all of a run's samples from the cache, as groups."""
     from evalkit.inference.sample import read_groups
@@ -169,9 +260,7 @@ def read_again(suite: Path, folder: Path) -> float:
 
 
 def _fill(plan: Plan, store: Store) -> None:
-    law = 1 / np.arange(1, VOCABULARY + 1)
-    ends = np.cumsum(law / law.sum())
-    words = np.array([f"w{word * 7919 % 99_991:x}" for word in range(VOCABULARY)])
+    ends, words = _law()
     for shard in plan.shards:
         rng = np.random.default_rng(shard.seed)
         shorter = int(shard.arm.name.removeprefix("arm-"))
@@ -179,6 +268,12 @@ def _fill(plan: Plan, store: Store) -> None:
         for prompt in shard.prompts:
             drawn += _completions(prompt.prompt_id, len(shard.sample_indices), WORDS - 2 * shorter, rng, ends, words)
         store.put(shard.key, drawn, shard.arm.name, call=shard.call)
+
+
+def _law() -> tuple[np.ndarray, np.ndarray]:
+    """(VOCABULARY,) chances of the words, added up, and the words."""
+    law = 1 / np.arange(1, VOCABULARY + 1)
+    return np.cumsum(law / law.sum()), np.array([f"w{word * 7919 % 99_991:x}" for word in range(VOCABULARY)])
 
 
 def _completions(

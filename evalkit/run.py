@@ -39,10 +39,12 @@ from evalkit.inference.plan import Plan, plan_in
 from evalkit.inference.sample import put_kept, read_groups, sample_missing
 from evalkit.inference.settle import begin
 from evalkit.inference.thinking_tokens import with_thinking_tokens
+from evalkit.inference.workers.models import measured_on
 from evalkit.metrics.summary import Alarm, Summary
 from evalkit.metrics.text_sets import split_alike
 from evalkit.plumbing.arrays import finite_fields
-from evalkit.plumbing.by_row import by_row
+from evalkit.plumbing.by_row import by_row, start_processes
+from evalkit.plumbing.foretold import Foretold
 from evalkit.plumbing.progress import Listener
 from evalkit.records import Arm, Group, Groups
 from evalkit.report.render_report import report_page
@@ -102,15 +104,23 @@ def run_suite(
     """
     folder = out or default_folder(suite)
     plan = plan_in(folder, suite, engine, tell)
+    tell = foretold = Foretold(tell, _alike(plan), sum(shard.size for shard in plan.shards))
     with open_store(folder, tell.note) as store:
-        plan, manifest = begin(store, plan, command, fresh, tags)
+        plan, manifest = begin(store, plan, command, fresh, tags, tell=tell)
         sampled = sample_missing(plan, store, tell, manifest.fresh)
         manifest = note_origins(sampled.plan, store, manifest, sampled.completions, tell)
         results = measure_samples(sampled.plan, store, tell, sampled.alarms)
-        tell.stage("write the report", 1)
-        finish(store, sampled.plan, manifest, results)
-        tell.advance(1)
+        finish(store, sampled.plan, manifest, results, tell)
+    foretold.remember()
     return Run(folder, results.summary, sampled.completions)
+
+
+def _alike(plan: Plan) -> dict[str, Any]:
+    """What runs have in common whose stages take equally long a completion."""
+    suite = plan.suite
+    loads = sorted((loaded.checkpoint.name, loaded.engine_text) for loaded in plan.checkpoints.values())
+    return {"measures": [*map(str, suite.measures)], "variants": suite.variants, "encoder": suite.encoder,
+            "arms": [arm.name for arm in plan.arms], "checkpoints": loads}  # fmt: skip
 
 
 def default_folder(suite: Suite) -> Path:
@@ -120,10 +130,17 @@ def default_folder(suite: Suite) -> Path:
 
 
 def measure_samples(plan: Plan, store: Store, tell: Listener, alarms_of_sampling: Sequence[Alarm] = ()) -> Results:
-    """What is on disk, chosen, scored, classified, measured and summarised."""
+    """What is on disk, chosen, scored, classified, measured and summarised, on the devices that samples came from."""
+    with measured_on(plan.cluster, tell):
+        return _measure_samples(plan, store, tell, alarms_of_sampling)
+
+
+def _measure_samples(plan: Plan, store: Store, tell: Listener, alarms_of_sampling: Sequence[Alarm]) -> Results:
     suite = plan.suite
     choosers = {name: spec.best_of.reward for name, spec in suite.checkpoints.items() if spec.best_of is not None}
-    best = keep_best(plan.arms, choosers, with_thinking_tokens(plan, read_groups(plan, store)), tell)
+    drawn = read_groups(plan, store, tell)
+    start_processes(drawn, [__name__], tell)
+    best = keep_best(plan.arms, choosers, with_thinking_tokens(plan, drawn), tell)
     groups = split_alike({arm: answers_apart(members) for arm, members in best.items()}, suite.tokenizer, tell)
     plan = replace(plan, arms=thinking_arms(plan.arms, groups))
     answered = measured(groups, suite.sampling.n)
@@ -132,7 +149,7 @@ def measure_samples(plan: Plan, store: Store, tell: Listener, alarms_of_sampling
     voices = classify_voices(suite.voices, plan.encoder, plan.arms, filled, tell)
     baseline = plan.checkpoints[suite.baseline_checkpoint].checkpoint.fingerprint
     sampled = SampledArms(plan.arms, voices.groups, answered.samples, baseline)
-    fairness = Fairness(suite.quality_measure, suite.quality_bar, suite.variants)
+    fairness = Fairness(suite.quality_measure, suite.quality_bar, suite.variants, curves=True)
     measurements = measure_groups(measures, sampled, tell, plan.encoder, fairness)
     ids = [prompt.id for prompt in suite.prompts]
     summary = summarise(
@@ -167,15 +184,16 @@ def with_disagreements(summary: Summary, measurements: Measurements) -> Summary:
     return replace(summary, alarms=(*summary.alarms, *disagreements))
 
 
-def finish(store: Store, plan: Plan, manifest: Manifest, results: Results) -> None:
+def finish(store: Store, plan: Plan, manifest: Manifest, results: Results, tell: Listener) -> None:
     """Write scores, metrics, voices, summary, report, and the manifest's last word."""
     groups, voices, measurements, summary = results.groups, results.voices, results.measurements, results.summary
-    store.write_table("scores.parquet", SCORES, score_rows(measurements.groups, measurements))
+    store.write_table("scores.parquet", SCORES, score_rows(measurements))
     store.write_table("metrics.parquet", METRICS, [metric_rows(summary)])
     if voices.card:
         store.write_json("voices.json", voices.card)
     store.write("summary.json", to_json(summary).encode("utf-8", "replace"))
-    by_prompt = by_row(_tokens, groups)
+    tell.stage("count tokens", len(plan.suite.prompts))
+    by_prompt = by_row(_tokens, groups, tell.advance)
     tokens = {arm: sum(tokens[arm] for tokens in by_prompt) for arm in groups}
     manifest = manifest.model_copy(
         update={
@@ -189,10 +207,10 @@ def finish(store: Store, plan: Plan, manifest: Manifest, results: Results) -> No
     )
     rendered = {arm.name: _rendered(plan, arm) for arm in plan.arms}
     trainings = trainings_of(loaded.checkpoint for loaded in plan.checkpoints.values())
-    evidence = replace(_figures(measurements, summary), trainings=trainings)
+    evidence = replace(_figures(measurements, summary, tell), trainings=trainings)
     store.write(EVIDENCE_FILE, evidence_json(evidence))
     store.write_json(PROMPTS_FILE, {"prompts": [asdict(prompt) for prompt in plan.suite.prompts], "rendered": rendered})
-    page = report_page(plan.suite.name, summary, groups, rendered, measurements, manifest.to_json(), evidence)
+    page = report_page(plan.suite.name, summary, groups, rendered, measurements, manifest.to_json(), evidence, tell)
     store.write("report.html", page)
     store.write_manifest(manifest)
 
@@ -202,8 +220,8 @@ def _tokens(row: int, groups: Mapping[str, Group]) -> dict[str, int]:
     return {arm: tokens_of([group]) for arm, group in groups.items()}
 
 
-def _figures(measurements: Measurements, summary: Summary) -> FigureData:
-    return collect_figure_data(measurements.groups, measurements.measures, shown_of(summary))
+def _figures(measurements: Measurements, summary: Summary, tell: Listener) -> FigureData:
+    return collect_figure_data(measurements.groups, measurements.measures, shown_of(summary), tell)
 
 
 def _rendered(plan: Plan, arm: Arm) -> dict[str, str]:

@@ -43,6 +43,8 @@ class BatchingServer(ThreadingHTTPServer):
         self.asked: list[str] = []
         """METHOD PATH of each request."""
         self.hold = False
+        self.clock_off = 0.0
+        """Seconds by which its clock is ahead."""
         self.answer: Callable[[Row], tuple[int, Row]] = chat_answer
         self.end: Callable[[Row], str] = lambda batch: "completed"
         """How a batch ends."""
@@ -71,7 +73,7 @@ class BatchingServer(ThreadingHTTPServer):
             "id": f"batch-{next(self._numbers)}",
             "object": "batch",
             "status": "in_progress",
-            "created_at": int(time.time()),
+            "created_at": int(time.time() + self.clock_off),
             "request_counts": {"total": lines, "completed": 0, "failed": 0},
         }
         self.batches.append(batch)
@@ -137,7 +139,8 @@ class Handler(BaseHTTPRequestHandler):
                 parts = list(BytesParser(policy=email.policy.HTTP).parsebytes(head + content).iter_parts())
                 fields = {part.get_param("name", header="content-disposition"): part for part in parts}
                 assert fields["purpose"].get_content().strip() == "batch"
-                return {"id": server.keep(bytes(fields["file"].get_payload(decode=True))), "object": "file"}
+                name = server.keep(bytes(fields["file"].get_payload(decode=True)))
+                return {"id": name, "object": "file", "created_at": int(time.time() + server.clock_off)}
             case ["GET", "files", name, "content"]:
                 return server.files.get(name)
             case ["POST", "batches"]:

@@ -42,7 +42,7 @@ def finished_run(
             if not store.holds(shard.key, shared=False):
                 drawn = shard.drawn(_draws(shard, various[shard.arm.checkpoint]))
                 store.put(shard.key, drawn, shard.arm.name, call=shard.call)
-        finish(store, plan, manifest, measure_samples(plan, store, Quiet()))
+        finish(store, plan, manifest, measure_samples(plan, store, Quiet()), Quiet())
     return folder
 
 

@@ -30,11 +30,10 @@ def keep_best(
     for arm in arms:
         kept[arm.name] = groups[arm.name]
         if arm.checkpoint in rewards:
-            tell.stage(f"choose the best of {arm.best_of} for {arm.name}", 1)
+            tell.stage(f"choose the best of {arm.best_of} for {arm.name}", len(groups[arm.name]))
             by_reward = parse({"reward": {"model": rewards[arm.checkpoint]}})
             scores = score_completions(by_reward, groups[arm.name], tell)
             kept[arm.name] = each(groups[arm.name], Chosen(arm.best_of, scores))
-            tell.advance(1)
     return kept
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -18,10 +18,11 @@ from evalkit.analysis.voice_mixture import Share, corrections, mixture, shift
 from evalkit.metrics.diversity.voices import predicted_shares
 from evalkit.metrics.embeddings.encoder import Encoder, encode
 from evalkit.metrics.summary import Alarm
+from evalkit.metrics.text_sets import portions
 from evalkit.metrics.voices.classifier import ALPHA, VoiceClassifier, train
 from evalkit.metrics.voices.examples import Examples
 from evalkit.plumbing.arrays import Array, finite_fields
-from evalkit.plumbing.lazily import each
+from evalkit.plumbing.lazily import each, is_lazy
 from evalkit.plumbing.progress import Listener
 from evalkit.records import Arm, Group, Groups, Voices
 
@@ -89,6 +90,9 @@ def _predict(
     classifier: VoiceClassifier, groups: Groups, encoder: Encoder, tell: Listener
 ) -> dict[str, list[NDArray[np.int64]]]:
     """Arm -> for each prompt the (k,) index of the voice that each completion is classified as."""
+    if is_lazy(groups):
+        tell.stage("classify the voices", sum(map(len, groups.values())))
+        return {arm: list(_predict_portions(classifier, members, encoder, tell)) for arm, members in groups.items()}
     texts = sorted({text for arm in groups.values() for group in arm for text in group.texts})
     tell.stage("classify the voices", len(texts))
     predicted = dict(zip(texts, classifier.predict(encode(texts, tell.advance, encoder)), strict=True))
@@ -96,6 +100,17 @@ def _predict(
         arm: [np.array([predicted[text] for text in group.texts], dtype=np.int64) for group in members]
         for arm, members in groups.items()
     }
+
+
+def _predict_portions(
+    classifier: VoiceClassifier, groups: Sequence[Group], encoder: Encoder, tell: Listener
+) -> Iterator[NDArray[np.int64]]:
+    """The same of one arm whose completions are not in memory together."""
+    for portion in portions(groups):
+        predicted = classifier.predict(encode([text for _, texts in portion for text in texts], encoder=encoder))
+        ends = np.cumsum([len(texts) for _, texts in portion])
+        yield from np.split(predicted, ends[:-1])
+        tell.advance(len(portion))
 
 
 def _alarms(classifier: VoiceClassifier) -> list[Alarm]:

@@ -19,10 +19,13 @@ from evalkit.metrics.registry import Measure
 from evalkit.plumbing.arrays import Array, finite_or_none
 from evalkit.plumbing.by_row import by_row
 from evalkit.plumbing.lazily import each
+from evalkit.plumbing.progress import QUIET, Listener
 from evalkit.records import CONFIDENCE, RANKS, Group, Groups, Prompt
 
 
-def collect_figure_data(groups: Groups, measures: Sequence[Measure], shown: int | None = None) -> FigureData:
+def collect_figure_data(
+    groups: Groups, measures: Sequence[Measure], shown: int | None = None, tell: Listener = QUIET
+) -> FigureData:
     """What the report shows of these groups: distributions, choices and meanings where a measure used them.
 
     `shown`: how many of a prompt's completions under an arm are on the page; None: all.
@@ -30,14 +33,15 @@ def collect_figure_data(groups: Groups, measures: Sequence[Measure], shown: int 
     measure = next((measure for measure in measures if measure.definition.divides_by_meaning), None)
     threshold = None if measure is None else dict(measure.params)["threshold"]
     assert threshold is None or isinstance(threshold, float)
-    rows = by_row(_Figures(threshold, shown), groups)
+    tell.stage("gather figures", max(map(len, groups.values()), default=0))
+    rows = by_row(_Figures(threshold, shown), groups, tell.advance)
     parts = {arm: [row[arm] for row in rows if arm in row] for arm in groups}
     return FigureData(
         shapes=tuple(shape for arm, of_arm in parts.items() for shape in _shapes(arm, of_arm)),
         choices=tuple(
             replace(part.choices, arm=arm) for arm, of_arm in parts.items() for part in of_arm if part.choices
         ),
-        completion_map=_map(groups, shown),
+        completion_map=_map(groups, shown) if any(one.is_embedded for row in rows for one in row.values()) else None,
         meanings=None if measure is None or threshold is None else _meanings(str(measure), threshold, parts),
     )
 
@@ -51,6 +55,7 @@ class _Part:
     """(R,) where next-token distributions are known."""
     choices: ChoiceShares | None
     classes: tuple[int, ...] | None
+    is_embedded: bool
 
 
 @dataclass(frozen=True)
@@ -67,6 +72,7 @@ class _Figures:
             _probabilities_at_ranks(group) if group.next_token_distributions else None,
             _choices(group) if group.prompt.choices else None,
             None if self.threshold is None else self._classes(group, self.threshold),
+            group.embeddings is not None,
         )
 
     def _classes(self, group: Group, threshold: float) -> tuple[int, ...] | None:

@@ -7,13 +7,15 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from evalkit.analysis.overview import Overview, hash_of
 from evalkit.analysis.sampled_arms import SampledArms
 from evalkit.metrics.registry import Measure
 from evalkit.metrics.text_sets import words_of
 from evalkit.plumbing.array_cache import key_of, recall, remember
 from evalkit.plumbing.arrays import Array
+from evalkit.plumbing.lazily import Watched
 from evalkit.plumbing.progress import Listener
-from evalkit.records import Group
+from evalkit.records import Group, Groups, Prompt
 
 UNSCORED_SHARE = 0.1
 """The share of a prompt's completions that may lack a score before the prompt's mean is undefined."""
@@ -21,26 +23,51 @@ Scores = Mapping[str, Sequence[Array]]
 """Arm -> one (k,) array a prompt, a number a completion; NaN where a completion has none."""
 
 
-def score_arms(measures: Sequence[Measure], sampled: SampledArms, tell: Listener) -> dict[str, Scores]:
-    """Measure -> its scores, of those measures that are scores. Raises what loading their models raises."""
+def score_arms(
+    measures: Sequence[Measure], sampled: SampledArms, overview: Overview, tell: Listener
+) -> dict[str, Scores]:
+    """Measure -> its scores, of those of `measures` that are scores. Raises what loading their models raises."""
     return {
-        str(measure): {arm.name: score_completions(measure, sampled.groups[arm.name], tell) for arm in sampled.arms}
+        str(measure): _score_arms(measure, sampled.groups, overview, tell)
         for measure in measures
         if measure.definition.kind == "score"
     }
 
 
-def score_completions(measure: Measure, groups: Sequence[Group], tell: Listener) -> list[Array]:
-    """A score of every completion; kept in the cache, because a score may load a model of its own."""
+def _score_arms(measure: Measure, groups: Groups, overview: Overview, tell: Listener) -> Scores:
     if "scores" in measure.definition.needs:
-        return [np.asarray(array, dtype=np.float64) for array in measure(groups)]  # read from files, not made
-    key = _cache_key(measure, groups)
+        return {arm: _scored(measure, of_arm) for arm, of_arm in groups.items()}  # read from files, not made
+    keys = {
+        arm: _cache_key(measure, of_arm, [(seen.prompt, seen.texts) for seen in overview[arm]])
+        for arm, of_arm in groups.items()
+    }
+    scores = {arm: known for arm, key in keys.items() if (known := recall("scores", key)) is not None}
+    missing = [arm for arm in groups if arm not in scores]
+    if missing:
+        tell.stage(f"score {measure}", sum(len(groups[arm]) for arm in missing))
+    for arm in missing:
+        scores[arm] = _scored(measure, Watched(groups[arm], tell.advance))
+        remember("scores", keys[arm], scores[arm], tell.note)
+    return {arm: scores[arm] for arm in groups}
+
+
+def score_completions(measure: Measure, groups: Sequence[Group], tell: Listener) -> list[Array]:
+    """A score of every completion; kept in the cache, because a score may load a model of its own.
+
+    Each group is a unit of the stage that is told of.
+    """
+    key = _cache_key(measure, groups, [(group.prompt, hash_of(group.texts)) for group in groups])
     cached = recall("scores", key)
     if cached is not None:
+        tell.advance(len(groups))
         return cached
-    scores = [np.asarray(array, dtype=np.float64) for array in measure(groups)]
+    scores = _scored(measure, Watched(groups, tell.advance))
     remember("scores", key, scores, tell.note)
     return scores
+
+
+def _scored(measure: Measure, groups: Sequence[Group]) -> list[Array]:
+    return [np.asarray(array, dtype=np.float64) for array in measure(groups)]
 
 
 def mean_scores(scores: Sequence[Array]) -> Array:
@@ -53,12 +80,12 @@ def _mean(defined: Array, completions: int) -> float:
     return float(defined.mean()) if enough else float("nan")
 
 
-def _cache_key(measure: Measure, groups: Sequence[Group]) -> str:
+def _cache_key(measure: Measure, groups: Sequence[Group], asked: Sequence[tuple[Prompt, bytes]]) -> str:
+    """`asked`: each group's prompt, and the hash of its texts."""
     digest = hashlib.sha256()
-    for group in groups:
-        prompt = group.prompt
+    for prompt, texts in asked:
         checks = prompt.checks if "checks" in measure.definition.needs else ()
-        for part in (prompt.id, prompt.text, prompt.answer or "", prompt.match, *checks, *group.texts, ""):
+        for part in (prompt.id, prompt.text, prompt.answer or "", prompt.match, *checks, texts.hex(), ""):
             digest.update(part.encode("utf-8", "surrogatepass") + b"\0\0")
     signature = measure.signature(0, "", tokenizer=words_of({"": groups}))
     return key_of({"measure": signature, "groups": digest.hexdigest()})

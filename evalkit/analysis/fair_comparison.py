@@ -14,7 +14,7 @@ def compare_fairly(measurements: Measurements) -> FairComparison:
     arms, bar = measurements.sampled.arms, measurements.bar
     clusters = clusters_of([seen.prompt for seen in measurements.overview[arms[0].name]]) if arms else ()
     identity = measurements.encoder.identity
-    traced = trace(measurements.measures, measurements.scores, measurements.sampled, identity)
+    traced = trace(measurements.measures, measurements.scores, measurements.sampled, identity, measurements.points)
     by_name = {measured.measure: measured for measured in measurements.measured}
     readings = read_sweeps(arms, by_name[bar.measure], _diversities(measurements), clusters) if bar else []
     return FairComparison(

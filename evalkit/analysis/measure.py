@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from evalkit.analysis.comparison.cross_prompt import cross_prompt_values, essentials, first_samples
+from evalkit.analysis.comparison.cross_prompt import essentials, first_samples, number_of_pools, pooled_values
+from evalkit.analysis.comparison.curves import Points, PointsOf
 from evalkit.analysis.comparison.length_matched import are_cut, lengths_differ, lengths_hash, match_lengths
 from evalkit.analysis.comparison.openings import opening_along
 from evalkit.analysis.comparison.quality_filtered import SUBSETS, set_bar
@@ -44,6 +45,8 @@ class Fairness:
     """The quality from which on a completion passes the filter; None: the baseline's median."""
     variants: tuple[Variant, ...] = ()
     """Variants that every metric with a better direction gets unasked."""
+    curves: bool = False
+    """Whether curves over k are wanted."""
 
 
 PLAIN = Fairness()
@@ -70,6 +73,8 @@ class Measurements:
     """What embedded the groups."""
     overview: Overview
     """What was seen of each group."""
+    points: Points | None
+    """What curves over k are made from; None where none are wanted."""
 
     @property
     def groups(self) -> Groups:
@@ -112,8 +117,7 @@ def measure_groups(
     off), and undefined for the other arms. Raises `MetricError`, `CheckpointError`, `EngineError` (from scores that
     load a model, and where a process that measures dies twice).
     """
-    tell.stage("look over", max(map(len, sampled.groups.values()), default=0))
-    overview = look_at(sampled.groups, raw_arms(sampled.arms), tell.advance)
+    overview = look_at(sampled.groups, raw_arms(sampled.arms), tell)
     wanted = with_variants(measures, overview, fairness)
     needs = _needs(measure for measure in wanted if "thinking" not in measure.definition.needs)
     sampled = replace(sampled, groups=with_thoughts(sampled.groups, wanted, encoder, tell))
@@ -121,18 +125,22 @@ def measure_groups(
         embedded = embed_groups(sampled.groups, tell, encoder, "reference_embeddings" in needs)
         sampled = replace(sampled, groups=embedded)
     matched = _match_lengths(wanted, sampled.groups, overview, encoder, tell)
-    scores = score_arms(wanted, sampled, tell)
+    scores = score_arms(wanted, sampled, overview, tell)
     if fairness.quality is not None and "quality" in needs:
         sampled = replace(sampled, groups=_with_quality(sampled.groups, scores[str(fairness.quality)]))
     across = any(measure.variant == "pooled" for measure in wanted)
-    first = first_samples(sampled.groups, overview) if across else {}
+    first = first_samples(sampled.groups, overview, tell) if across else {}
     material = _Material(sampled, first, matched, scores, fairness.quality, _bar(fairness, sampled.arms, scores))
-    table, lengths = _table(wanted, material, tell)
+    of_prompts = _of_prompts(list(filter(_is_of_prompts, wanted)), material, fairness.curves, tell)
+    table, lengths = _table(wanted, of_prompts, material, tell), [row.lengths for row in of_prompts]
     measured = [_measured(measure, values, material, lengths, encoder) for measure, values in table.items()]
     alarms = [*unread_texts(sampled, encoder)] if "embeddings" in needs else []
     alarms += untold_logprobs(measures, sampled)
     alarms += [alarm for measure, values in table.items() for alarm in undefined_values(measure, values)]
-    return Measurements(tuple(wanted), tuple(measured), sampled, scores, tuple(alarms), material.bar, encoder, overview)
+    points = [row.points for row in of_prompts if row.points is not None] if fairness.curves else None
+    return Measurements(
+        tuple(wanted), tuple(measured), sampled, scores, tuple(alarms), material.bar, encoder, overview, points
+    )
 
 
 def with_variants(measures: Sequence[Measure], overview: Overview, fairness: Fairness) -> list[Measure]:
@@ -213,29 +221,22 @@ class Rated:
 
 
 def _table(
-    measures: Sequence[Measure], material: _Material, tell: Listener
-) -> tuple[dict[Measure, dict[str, Array]], list[Sequence[int]]]:
-    """Measure -> arm -> (P,) values; and the lengths that each prompt's texts were cut to.
-
-    Metrics of single groups are taken prompt by prompt, so that what one has counted in a group serves the next.
-    """
+    measures: Sequence[Measure], rows: Sequence[PromptValues], material: _Material, tell: Listener
+) -> dict[Measure, dict[str, Array]]:
+    """Measure -> arm -> (P,) values; `rows`: what those of single groups say of each prompt."""
     arms = material.sampled.arms
-    of_prompts = [
-        measure for measure in measures if measure.definition.kind == "metric" and measure.variant != "pooled"
-    ]
-    others = [measure for measure in measures if measure not in of_prompts]
-    rows = _of_prompts(of_prompts, material, tell)
+    of_prompts = [measure for measure in measures if _is_of_prompts(measure)]
     table = {
         measure: {arm.name: _column(arm.name, [row.values[index] for row in rows]) for arm in arms}
         for index, measure in enumerate(of_prompts)
     }
-    if others:
-        tell.stage("measure whole arms", len(others))
-    for measure in others:
-        table[measure] = _of_arms(measure, material)
-        tell.advance(1)
-    values = {measure: _of_independent(measure, table[measure], arms) for measure in measures}
-    return values, [row.lengths for row in rows]
+    table |= _of_arms([measure for measure in measures if not _is_of_prompts(measure)], material, tell)
+    return {measure: _of_independent(measure, table[measure], arms) for measure in measures}
+
+
+def _is_of_prompts(measure: Measure) -> bool:
+    """Whether it is a metric of single groups."""
+    return measure.definition.kind == "metric" and measure.variant != "pooled"
 
 
 def _of_independent(measure: Measure, values: dict[str, Array], arms: Sequence[Arm]) -> dict[str, Array]:
@@ -250,31 +251,48 @@ def _column(arm: str, rows: Sequence[Mapping[str, float]]) -> Array:
     return np.array([row[arm] for row in rows if arm in row], dtype=np.float64)
 
 
-def _of_prompts(measures: Sequence[Measure], material: _Material, tell: Listener) -> list[PromptValues]:
-    """The values of each prompt. Where others share in the work, metrics that ask a model of their own stay here."""
+def _of_prompts(measures: Sequence[Measure], material: _Material, curves: bool, tell: Listener) -> list[PromptValues]:
+    """The values of each prompt, taken prompt by prompt, so that what one has counted in a group serves the next.
+
+    Where others share in the work, metrics that ask a model of their own stay here.
+    """
     groups, matched, bar = material.sampled.groups, material.matched, material.bar
     passing = None if bar is None else Passing(material.scores[bar.measure], bar.at_least)
     raw = frozenset(raw_arms(material.sampled.arms))
-    work = PromptMeasures(tuple(measures), raw, matched.openings, matched.embedded, passing)
+    points = PointsOf(raw) if curves else None
+    work = PromptMeasures(tuple(measures), raw, matched.openings, matched.embedded, passing, points)
     prompts = max(map(len, groups.values()), default=0)
     stays = [measure.definition.identity is not None or not is_portable(measure) for measure in measures]
+    tell.stage("measure", prompts)
     if not any(stays) or not is_shared(groups):
-        tell.stage("measure", prompts)
         return by_row(work, groups, tell.advance)
-    tell.stage("measure", 2 * prompts)
     theirs = by_row(work.only([not stay for stay in stays]), groups, tell.advance)
-    ours = by_row(work.only(stays), groups, tell.advance, here=True)
+    tell.stage("measure in one process", prompts)
+    ours = by_row(work.only(stays).without_points(), groups, tell.advance, here=True)
     return [own.beside(others, stays) for own, others in zip(ours, theirs, strict=True)]
 
 
-def _of_arms(measure: Measure, material: _Material) -> dict[str, Array]:
-    """Arm -> (P,) values, of what is not a metric of single groups."""
+def _of_arms(measures: Sequence[Measure], material: _Material, tell: Listener) -> dict[Measure, dict[str, Array]]:
+    """Measure -> arm -> (P,) values, of those that are no metrics of single groups."""
     groups = material.sampled.groups
-    if measure.definition.kind == "score":
-        return {arm: mean_scores(scores) for arm, scores in material.scores[str(measure)].items()}
-    if measure.definition.kind == "arm_metric":
-        return {arm: np.asarray(measure(of_arm), dtype=np.float64) for arm, of_arm in groups.items()}
-    return cross_prompt_values(measure, material.first)
+    table: dict[Measure, dict[str, Array]] = {}
+    of_whole_arms = [measure for measure in measures if measure.definition.kind == "arm_metric"]
+    if of_whole_arms:
+        tell.stage("measure whole arms", len(of_whole_arms) * len(groups))
+    for measure in of_whole_arms:
+        table[measure] = {}
+        for arm, of_arm in groups.items():
+            table[measure][arm] = np.asarray(measure(of_arm), dtype=np.float64)
+            tell.advance(1)
+    pooled = [measure for measure in measures if measure.variant == "pooled"]
+    if pooled:
+        tell.stage("measure across prompts", number_of_pools(material.first))
+        table |= pooled_values(pooled, material.first, tell.advance)
+    for measure in measures:
+        if measure not in table:
+            scores = material.scores[str(measure)]
+            table[measure] = {arm: mean_scores(of_arm) for arm, of_arm in scores.items()}
+    return table
 
 
 def _measured(

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from evalkit.analysis.comparison.openings import Along, count_along, path_of
 from evalkit.plumbing.arrays import Array
 from evalkit.plumbing.by_row import by_row
+from evalkit.plumbing.progress import QUIET, Listener
 from evalkit.plumbing.scripts import letters_by_script
 from evalkit.records import Arm, Completion, Group, Groups, Prompt
 
@@ -67,6 +68,8 @@ class Seen:
     """Mean characters of a word where texts show that it may be more than `LONG_WORD`, else 0."""
     by_script: Counter[str]
     """Letters of each script."""
+    slots: NDArray[np.int32]
+    """(k,) the sample index of each."""
     codes: NDArray[np.int32]
     """(k,) numbers counted up from 0, equal exactly where the texts are."""
     phrases: Phrases
@@ -78,13 +81,16 @@ class Seen:
     """Hash of all texts in their order."""
 
 
-def look_at(groups: Groups, raw: Sequence[str], advance: Callable[[int], None] = lambda _: None) -> Overview:
-    """Look once at every group; `raw`: arms that are draws from their checkpoint's untempered distribution.
-
-    `advance` is told of prompts as they are done.
-    """
-    look = _Look(frozenset(raw), {arm: path_of(of_arm) for arm, of_arm in groups.items()})
-    rows = by_row(look, groups, advance)
+def look_at(groups: Groups, raw: Sequence[str], tell: Listener = QUIET) -> Overview:
+    """Look once at every group; `raw`: arms that are draws from their checkpoint's untempered distribution."""
+    paths: dict[str, tuple[str, ...]] = {}
+    tell.stage("guess openings", len(groups))
+    for arm, of_arm in groups.items():
+        paths[arm] = path_of(of_arm)
+        tell.advance(1)
+    look = _Look(frozenset(raw), paths)
+    tell.stage("look over", max(map(len, groups.values()), default=0))
+    rows = by_row(look, groups, tell.advance)
     return {arm: [row[arm] for row in rows if arm in row] for arm in groups}
 
 
@@ -104,9 +110,6 @@ class _Look:
 
 def _seen(group: Group, path: Sequence[str], is_raw: bool) -> Seen:
     completions, texts, words = group.completions, group.texts, group.words
-    digest = hashlib.blake2b(digest_size=16)
-    for text in texts:
-        digest.update(text.encode("utf-8", "surrogatepass") + b"\0\0")
     return Seen(
         prompt=group.prompt,
         completions=len(completions),
@@ -116,12 +119,21 @@ def _seen(group: Group, path: Sequence[str], is_raw: bool) -> Seen:
         words=sum(map(len, words)),
         word_length=_word_length(texts, words),
         by_script=letters_by_script(texts),
+        slots=np.array([completion.sample_index for completion in completions], dtype=np.int32),
         codes=_codes(completions),
         phrases=_phrases(texts, words),
         repeats=_repeats(completions) if is_raw else None,
         along=count_along(path, words),
-        texts=digest.digest(),
+        texts=hash_of(texts),
     )
+
+
+def hash_of(texts: Sequence[str]) -> bytes:
+    """Of texts in their order."""
+    digest = hashlib.blake2b(digest_size=16)
+    for text in texts:
+        digest.update(text.encode("utf-8", "surrogatepass") + b"\0\0")
+    return digest.digest()
 
 
 def _codes(completions: Sequence[Completion]) -> NDArray[np.int32]:

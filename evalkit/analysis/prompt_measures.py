@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from evalkit.analysis.comparison.curves import OfGroup, PointsOf
 from evalkit.analysis.comparison.length_matched import match
 from evalkit.analysis.comparison.quality_filtered import filtered_values
 from evalkit.metrics.embeddings.encoder import Floats
@@ -24,11 +25,14 @@ class PromptValues:
     """Of each measure, arm -> value."""
     lengths: Sequence[int]
     """In words, of the completions cut to equal lengths, sorted; empty where none were cut."""
+    points: Mapping[str, OfGroup] | None
+    """What curves are made from; None where none is drawn."""
 
     def beside(self, others: PromptValues, ours: Sequence[bool]) -> PromptValues:
         """These values and those of other measures; `ours`: of each measure of both, whether it is one of these."""
         mine, theirs = iter(self.values), iter(others.values)
-        return PromptValues([next(mine if own else theirs) for own in ours], self.lengths or others.lengths)
+        values = [next(mine if own else theirs) for own in ours]
+        return PromptValues(values, self.lengths or others.lengths, self.points or others.points)
 
 
 @dataclass(frozen=True)
@@ -53,11 +57,18 @@ class PromptMeasures:
     """Arm -> the embeddings of each prompt's cut texts; empty where no measure needs those."""
     passing: Passing | None
     """None where the suite names no quality."""
+    points: PointsOf | None
+    """What curves are made from is found on the way, for the completions and their words are at hand; None where no
+    curve is drawn."""
 
     def only(self, kept: Sequence[bool]) -> PromptMeasures:
         """The work for some of the measures."""
         measures = tuple(measure for measure, keep in zip(self.measures, kept, strict=True) if keep)
         return replace(self, measures=measures)
+
+    def without_points(self) -> PromptMeasures:
+        """The work without what curves are made from."""
+        return replace(self, points=None)
 
     def __call__(self, row: int, groups: Mapping[str, Group]) -> PromptValues:
         values: dict[Measure, ByArm] = self._of_groups("whole", groups, groups)
@@ -75,7 +86,8 @@ class PromptMeasures:
             assert self.passing is not None, "a suite without a quality has no quality-filtered variants"
             scores = {arm: of_arm[row] for arm, of_arm in self.passing.scores.items()}
             values |= filtered_values(useful, groups, scores, self.passing.bar, row)
-        return PromptValues([values[measure] for measure in self.measures], lengths)
+        points = None if self.points is None else self.points(row, groups)
+        return PromptValues([values[measure] for measure in self.measures], lengths, points)
 
     def _of_groups(
         self, variant: str, groups: Mapping[str, Group], embedded: Mapping[str, Group]

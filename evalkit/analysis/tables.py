@@ -10,24 +10,23 @@ import pyarrow as pa
 
 from evalkit.analysis.measure import Measurements
 from evalkit.metrics.summary import Summary
-from evalkit.records import Groups
 
 TEXT, NUMBER = pa.string(), pa.float64()
 SCORES = pa.schema({"arm": TEXT, "prompt_id": TEXT, "slot": pa.int64(), "score": TEXT, "value": NUMBER})
 METRICS = pa.schema({"arm": TEXT, "prompt_id": TEXT, "metric": TEXT, "signature": TEXT, "value": NUMBER})
 
 
-def score_rows(groups: Groups, measurements: Measurements) -> Iterator[dict[str, Any]]:
-    """Column -> cells, a row a score and completion; table by table, an arm a table."""
+def score_rows(measurements: Measurements) -> Iterator[dict[str, Any]]:
+    """Column -> cells, a row a score and completion; table by table, an arm a table. No completion is looked at."""
     for score, by_arm in measurements.scores.items():
         for arm, arrays in by_arm.items():
-            samples = [[completion.sample_index for completion in group.completions] for group in groups[arm]]
-            sizes = list(map(len, samples))
+            slots = [seen.slots for seen in measurements.overview[arm]]
+            sizes = list(map(len, slots))
             prompts = [seen.prompt.id for seen in measurements.overview[arm]]
             yield {
                 "arm": [arm] * sum(sizes),
                 "prompt_id": np.repeat(np.array(prompts, dtype=object), sizes),
-                "slot": np.concatenate([np.array(of_group, dtype=np.int64) for of_group in samples]),
+                "slot": np.concatenate(slots).astype(np.int64),
                 "score": [score] * sum(sizes),
                 "value": np.concatenate(list(arrays)),
             }

@@ -12,6 +12,7 @@ from evalkit.metrics.embeddings.encoder import Encoder, unread_share
 from evalkit.metrics.registry import Measure, label
 from evalkit.metrics.summary import Alarm
 from evalkit.plumbing.arrays import Array
+from evalkit.records import Group
 
 UNREAD_SHARE = 0.1
 """From this share of letters that the encoder cannot read on, measures of meaning are spoiled."""
@@ -36,18 +37,26 @@ def unread_texts(sampled: SampledArms, encoder: Encoder) -> Iterator[Alarm]:
 def untold_logprobs(measures: Sequence[Measure], sampled: SampledArms) -> Iterator[Alarm]:
     """For each arm whose engine told no log-probs, though nothing in how it was asked forbids measures of them."""
     for arm in sampled.arms:
-        completions = [completion for group in sampled.groups[arm.name] for completion in group.completions]
-        is_told_elsewhere = arm.thinking is not None or not arm.is_independent
-        if is_told_elsewhere or not completions or any(completion.logprobs for completion in completions):
+        if arm.thinking is not None or not arm.is_independent:  # which is told elsewhere
             continue
         lost = [
             str(measure)
             for measure in measures
             if "logprobs" in measure.definition.needs and not (arm.is_raw and measure.definition.needs & OF_OTHERS)
         ]
-        if lost:
+        if lost and _without_logprobs(sampled.groups[arm.name]):
             message = f"{', '.join(lost)} cannot be measured: its completions came without log-probs"
             yield Alarm(arm.name, "undefined", message)
+
+
+def _without_logprobs(groups: Sequence[Group]) -> bool:
+    """Whether there are completions, and none has any; nobody looks further than to the first that has."""
+    are_there = False
+    for group in groups:
+        if any(completion.logprobs for completion in group.completions):
+            return False
+        are_there = are_there or bool(group.completions)
+    return are_there
 
 
 def undefined_values(measure: Measure, values: Mapping[str, Array]) -> Iterator[Alarm]:

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from evalkit.cli.errors import Command
+from evalkit.cli.options import output_options
+
+if TYPE_CHECKING:
+    from evalkit.plumbing.progress import Listener
 
 
 @click.command(cls=Command)
@@ -23,7 +28,10 @@ from evalkit.cli.errors import Command
     is_flag=True,
     help="With --history, where the suite changed: lines over the prompts that all runs asked alike.",
 )
-def report(runs: tuple[Path, ...], out: Path | None, history: bool, common_prompts: bool) -> None:
+@output_options
+def report(
+    runs: tuple[Path, ...], out: Path | None, history: bool, common_prompts: bool, tell: Listener, quiet: bool
+) -> None:
     """Make the report of a finished RUN again, or one report of several runs of the same prompts.
 
     The first run is what the others are compared with. Nothing is sampled or measured; texts of several runs are
@@ -35,12 +43,16 @@ def report(runs: tuple[Path, ...], out: Path | None, history: bool, common_promp
         )
     from evalkit.report.html.page_file import write_page
 
-    page, breaks = _history(runs, common_prompts) if history else (_report(runs), ())
+    page, breaks = _history(runs, common_prompts) if history else (_report(runs, tell), ())
     chosen = out or (Path("history.html") if history else _default(runs))
     write_page(chosen, page)
+    tell.close()
     for line in breaks:
-        click.echo(line)
-    click.echo(f"Report: {chosen}")
+        if quiet:
+            tell.note(line)
+        else:
+            click.echo(line)
+    click.echo(str(chosen) if quiet else f"Report: {chosen}")
 
 
 @click.command(cls=Command)
@@ -72,14 +84,14 @@ def compare(a: str, b: str, metrics: tuple[str, ...], common_prompts: bool, as_j
         show(comparison)
 
 
-def _report(runs: tuple[Path, ...]) -> str:
+def _report(runs: tuple[Path, ...], tell: Listener) -> str:
     from evalkit.report.content.merge import merge
     from evalkit.report.content.read import read_content
     from evalkit.report.page import build_report
 
-    contents = [read_content(run) for run in runs]
-    content = contents[0] if len(runs) == 1 else merge(runs, contents)
-    return build_report(content)
+    contents = [read_content(run, tell) for run in runs]
+    content = contents[0] if len(runs) == 1 else merge(runs, contents, tell)
+    return build_report(content, tell)
 
 
 def _history(runs: tuple[Path, ...], common_prompts: bool) -> tuple[str, tuple[str, ...]]:

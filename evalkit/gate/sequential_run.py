@@ -81,7 +81,7 @@ def run_until_decided(
     sampled = 0
     alarms: dict[Alarm, None] = {}
     with open_store(folder, tell.note) as store:
-        plan, manifest = begin(store, plan, command, fresh, tags, plan.block_ends)
+        plan, manifest = begin(store, plan, command, fresh, tags, plan.block_ends, tell)
         for index, size in enumerate(sizes):
             look = Look(looks_of(sizes), index)
             drawn = sample_missing(plan.first(size), store, tell, manifest.fresh)
@@ -94,7 +94,7 @@ def run_until_decided(
                 break
         manifest = note_origins(part, store, manifest, sampled, tell)
         measured = measure_samples(part, store, tell, tuple(alarms))
-        finish(store, part, manifest.model_copy(update={"look": dataclasses.asdict(look)}), measured)
+        finish(store, part, manifest.model_copy(update={"look": dataclasses.asdict(look)}), measured, tell)
     return Decided(Run(folder, measured.summary, sampled), verdict, size, sizes[-1])
 
 

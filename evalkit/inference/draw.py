@@ -5,9 +5,10 @@ from __future__ import annotations
 import time
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from evalkit.errors import EngineError
+from evalkit.inference.drawn import Drawn, Elsewhere, drawn, sample
 from evalkit.inference.engines.base import Engine, Metered, Progress, open_engine
 from evalkit.inference.engines.openai_batch import OpenAIBatchEngine
 from evalkit.inference.plan import Plan
@@ -19,11 +20,8 @@ from evalkit.inference.workers.places import Place
 from evalkit.metrics.summary import Alarm
 from evalkit.plumbing.progress import Listener
 from evalkit.plumbing.prose import listed
-from evalkit.records import Completion, Usage
+from evalkit.records import Usage
 from evalkit.runs.folder import Store
-
-_Drawn = tuple[list[Completion], list[Usage]]
-"""What a call draws, and what its requests took where the engine tells."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +44,8 @@ class Drawing:
     def __init__(self, plan: Plan, store: Store) -> None:
         self._plan = plan
         self._store = store
+        manifest = store.manifest()
+        self._run = manifest.run if manifest else ""
         self._sampled = 0
         self._parts: dict[str, list[Shard]] = {}
         self._refusals: dict[str, EngineError] = {}
@@ -87,7 +87,7 @@ class Drawing:
             tell.stage(f"sample {name}", sum(shard.size for shard in shards))
             for call in engine.sample_calls(shards, self._store.folder, tell):
                 shard = shards[call.place]
-                self._keep(shard, shard.key, (shard.drawn(call.completions), list(call.usages)))
+                self._keep(shard, shard.key, self._write(shard, drawn(shard, self._run, call.completions, call.usages)))
         speed = self._tallies[name].speed(0.0, time.monotonic() - began)
         remember_speed(loaded, speed, self._store.notice)
 
@@ -103,12 +103,15 @@ class Drawing:
         """A shard as a call; `planned` is the key of the one that it is, or is a part of."""
         loaded = self._plan.checkpoints[shard.arm.checkpoint]
 
-        def ask(engine: Engine, progress: Progress) -> _Drawn:
+        def ask(engine: Engine, progress: Progress) -> Drawn:
+            if isinstance(engine, Elsewhere):
+                answer: Drawn = engine.apply(sample, shard, self._run, progress=progress)
+                return answer
             used: list[Usage] = []
             if isinstance(engine, Metered):
                 engine.meter = used.append
             try:
-                return shard.drawn(engine.sample(shard.prompts, shard.sampling, shard.seed, progress)), used
+                return sample(engine, shard, self._run, used, progress=progress)
             except BaseException:
                 if used:  # of a server, which is asked in the thread that keeps the folder
                     self._store.note_unfinished(shard.arm.name, used)
@@ -121,16 +124,18 @@ class Drawing:
             loaded.checkpoint,
             shard.size,
             ask,
-            keep=lambda drawn: self._keep(shard, planned, drawn),
+            keep=lambda answer: self._keep(shard, planned, answer),
             halves=halves,
             refuse=lambda error: self._refuse(shard, planned, error),
+            write=lambda answer: self._write(shard, answer),
         )
 
-    def _keep(self, shard: Shard, planned: str, drawn: _Drawn) -> None:
-        completions, used = drawn
-        call = replace(shard.call, usage=tuple(used))
-        stored = self._store.put(shard.key, completions, shard.arm.name, shard.shared, call=call)
-        self._tallies[shard.arm.checkpoint].add(shard, drawn, stored)
+    def _write(self, shard: Shard, answer: Drawn) -> Drawn:
+        self._store.put_content(shard.key, answer.content, shard.shared, shard.distribution)
+        return answer
+
+    def _keep(self, shard: Shard, planned: str, answer: Drawn) -> None:
+        self._tallies[shard.arm.checkpoint].add(shard, answer)
         self._parts.setdefault(planned, []).append(shard)
         self._sampled += shard.size
 
@@ -154,14 +159,13 @@ class _Tally:
     prompt_tokens: int = 0
     prompt_letters: int = 0
 
-    def add(self, shard: Shard, drawn: _Drawn, stored: int) -> None:
-        completions, used = drawn
+    def add(self, shard: Shard, answer: Drawn) -> None:
         letters = {prompt.prompt_id: prompt.letters for prompt in shard.prompts}
-        self.tokens[shard.distribution] += _tokens_of(completions, used)
+        self.tokens[shard.distribution] += answer.tokens
         self.counts[shard.distribution] += shard.size
-        self.stored += stored
-        self.prompt_tokens += sum(usage.prompt_tokens for usage in used)
-        self.prompt_letters += sum(letters[usage.prompt_id] for usage in used)
+        self.stored += len(answer.content)
+        self.prompt_tokens += sum(usage.prompt_tokens for usage in answer.usage)
+        self.prompt_letters += sum(letters[usage.prompt_id] for usage in answer.usage)
 
     def speed(self, loading: float, seconds: float) -> Speed:
         return Speed(
@@ -174,11 +178,3 @@ class _Tally:
             self.prompt_tokens,
             self.prompt_letters,
         )
-
-
-def _tokens_of(drawn: Sequence[Completion], used: Sequence[Usage]) -> int:
-    """Tokens of completions; where their ids are not told, as many as the server counted for each draw."""
-    tokens, draws = sum(len(completion.token_ids) for completion in drawn), sum(usage.draws for usage in used)
-    if tokens or not draws:
-        return tokens
-    return round(sum(usage.completion_tokens for usage in used) / draws * len(drawn))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import datetime
 import platform
+import secrets
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -44,6 +45,7 @@ def new_manifest(plan: Plan, known: Manifest, command: Sequence[str], fresh: boo
     return Manifest(
         evalkit=__version__,
         state="running",
+        run=known.run or ("" if known.started else secrets.token_hex(8)),
         command=tuple(map(_utf8, command)),
         tags=tuple(dict.fromkeys((*known.tags, *map(_utf8, tags)))),
         started=known.started or datetime.datetime.now(datetime.UTC).replace(microsecond=0),

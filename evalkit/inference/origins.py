@@ -1,12 +1,12 @@
 """Where an arm's completions come from: sampled by this run, or by an earlier one and taken from the cache; and when.
 
-A shard says itself when it was sampled. One that is older than the run that holds it was not sampled by it, nor was one
-that the run's list has from the cache.
+A shard says itself when it was sampled, and by which run. Of those that older evalkits sampled, one that is older than
+the run that holds it was not sampled by it, nor was one that the run's list has from the cache; where clocks jump, or
+those of a cluster's nodes differ, that may be wrong.
 """
 
 from __future__ import annotations
 
-import datetime
 from collections.abc import Mapping, Sequence
 
 from evalkit.inference.plan import Plan
@@ -27,17 +27,14 @@ def note_origins(plan: Plan, store: Store, manifest: Manifest, sampled: int, tel
     elif not sampled:
         tell.note(f"nothing was sampled now: {store.folder} holds all completions, the last of them sampled "
                   f"on {day_and_time(max(origin.sampled_last for origin in samples.values()))}")  # fmt: skip
-    own = [one for one in plan.shards if not is_earlier(one, store.sampled(one.key), manifest.started)]
+    own = [one for one in plan.shards if not is_earlier(one, store, manifest)]
     told = {"spending": spent} if (spent := spending(plan, store, own)) else {}
     return manifest.model_copy(update={"samples": samples} | told)
 
 
 def origins(plan: Plan, store: Store, manifest: Manifest) -> dict[str, Origin]:
     """Arm -> where its completions come from; all its shards are here."""
-    return {
-        arm.name: _origin([(shard, store.sampled(shard.key)) for shard in plan.shards_of(arm.name)], manifest.started)
-        for arm in plan.arms
-    }
+    return {arm.name: _origin(plan.shards_of(arm.name), store, manifest) for arm in plan.arms}
 
 
 def cache_note(samples: Mapping[str, Origin]) -> str | None:
@@ -50,17 +47,22 @@ def cache_note(samples: Mapping[str, Origin]) -> str | None:
     return f"from the cache, not sampled by this run: {listed(arms)}; --fresh samples anew" if arms else None
 
 
-def is_earlier(shard: Shard, sampled: datetime.datetime, started: datetime.datetime | None) -> bool:
+def is_earlier(shard: Shard, store: Store, manifest: Manifest) -> bool:
     """Whether a shard was not sampled by the run that holds it."""
-    return bool(shard.cached or (started and sampled < started))
+    call = store.call(shard.key)
+    if call is not None and call.run and manifest.run:
+        return call.run != manifest.run
+    return bool(shard.cached or (manifest.started and store.sampled(shard.key) < manifest.started))
 
 
-def _origin(shards: Sequence[tuple[Shard, datetime.datetime]], started: datetime.datetime | None) -> Origin:
-    times = [time for _, time in shards]
-    earlier = [(shard.size, time) for shard, time in shards if is_earlier(shard, time, started)]
+def _origin(shards: Sequence[Shard], store: Store, manifest: Manifest) -> Origin:
+    times = [store.sampled(shard.key) for shard in shards]
+    earlier = [
+        (shard.size, time) for shard, time in zip(shards, times, strict=True) if is_earlier(shard, store, manifest)
+    ]
     cached = [time for _, time in earlier]
     origin = Origin(
-        completions=sum(shard.size for shard, _ in shards),
+        completions=sum(shard.size for shard in shards),
         from_cache=sum(size for size, _ in earlier),
         sampled_first=min(times),
         sampled_last=max(times),

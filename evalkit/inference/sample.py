@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
+
+import pyarrow as pa
 
 from evalkit.errors import StoreError
 from evalkit.inference.draw import Drawing, Sampled
@@ -15,11 +17,16 @@ from evalkit.inference.plan import Plan
 from evalkit.inference.sampling_calls import Shard
 from evalkit.inference.workers.places import place_of
 from evalkit.plumbing.array_cache import key_of
-from evalkit.plumbing.progress import Listener
-from evalkit.records import Group, Groups
+from evalkit.plumbing.by_row import by_row
+from evalkit.plumbing.progress import QUIET, Listener
+from evalkit.records import Completion, Group, Groups
 from evalkit.runs.folder import Store
 from evalkit.runs.groups import group_completions
+from evalkit.runs.shards import extras_of
 from evalkit.runs.stored_groups import Source
+
+AT_ONCE = 20_000
+"""Completions that are written together, some 160 MB."""
 
 
 def missing_shards(plan: Plan, store: Store, fresh: bool = False) -> list[Shard]:
@@ -61,15 +68,21 @@ def sample_missing(plan: Plan, store: Store, tell: Listener, fresh: bool = False
     return drawing.sampled()
 
 
-def read_groups(plan: Plan, store: Store) -> dict[str, Sequence[Group]]:
+def read_groups(plan: Plan, store: Store, tell: Listener = QUIET) -> dict[str, Sequence[Group]]:
     """Every arm's completions, from disk: what was just sampled and what was there before go the same way.
 
     Thinking is apart from answers; what was cut inside it has an empty one. The answers of a list are apart. Many
     completions stay on disk, and a group is made when it is looked at.
     """
+    tell.stage("read samples", sum(shard.size for shard in plan.shards))
+
+    def read(shard: Shard) -> pa.Table:
+        table = store.table(shard.key)
+        tell.advance(shard.size)
+        return table
+
     sources = {
-        arm.name: [Source(shard.row, partial(store.table, shard.key)) for shard in plan.shards_of(arm.name)]
-        for arm in plan.arms
+        arm.name: [Source(shard.row, partial(read, shard)) for shard in plan.shards_of(arm.name)] for arm in plan.arms
     }
     arms = {arm.name: arm for arm in plan.arms}
     return group_completions(arms, plan.suite.prompts, sources, sum(shard.size for shard in plan.shards))
@@ -84,7 +97,25 @@ def put_kept(store: Store, plan: Plan, groups: Groups) -> dict[str, str]:
             drawn = [[s.key, s.row.prompts, s.row.slots] if s.part else s.key for s in shards]
             marks = {"thinking": asdict(arm.thinking)} if arm.thinking else {}
             keys[arm.name] = key_of({"kept of": drawn, "by": chosen(plan, arm)} | marks)
-            kept = [completion for group in groups[arm.name] for completion in (*group.completions, *group.unfinished)]
             is_shared, last = all(shard.shared for shard in shards), max(store.sampled(shard.key) for shard in shards)
-            store.put(keys[arm.name], kept, arm.name, is_shared, last)
+            extras = frozenset[str]().union(*by_row(_extras, {arm.name: groups[arm.name]}))
+            store.put_parts(keys[arm.name], _kept_in_parts(groups[arm.name]), extras, arm.name, is_shared, last)
     return keys
+
+
+def _kept_in_parts(groups: Sequence[Group]) -> Iterator[list[Completion]]:
+    """All that an arm kept, `AT_ONCE` completions at a time or little more."""
+    part: list[Completion] = []
+    for group in groups:
+        part += (*group.completions, *group.unfinished)
+        if len(part) > AT_ONCE:
+            yield part
+            part = []
+    if part:
+        yield part
+
+
+def _extras(row: int, groups: Mapping[str, Group]) -> frozenset[str]:
+    """Columns that one prompt's completions need."""
+    [group] = groups.values()
+    return extras_of(group.completions) | extras_of(group.unfinished)

@@ -65,10 +65,10 @@ class Shard:
 
     def drawn(self, completions: Sequence[Completion]) -> list[Completion]:
         """An engine's completions, whose sample indices begin at 0, as these draws."""
-        return [
-            replace(completion, sample_index=completion.sample_index + self.sample_indices.start)
-            for completion in completions
-        ]
+        first = self.sample_indices.start
+        if not first:
+            return list(completions)
+        return [replace(completion, sample_index=completion.sample_index + first) for completion in completions]
 
     @property
     def row(self) -> ShardRow:

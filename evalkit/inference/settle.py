@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from evalkit.inference.manifest import check_fresh, continued, known_rows, new_manifest, shard_rows
 from evalkit.inference.plan import Plan
 from evalkit.inference.stock import allot
+from evalkit.plumbing.progress import QUIET, Listener
 from evalkit.runs.folder import Store
 from evalkit.runs.growth import growth_note
 from evalkit.runs.manifest import Manifest, ShardRow
@@ -19,6 +20,7 @@ def begin(
     fresh: bool = False,
     tags: Sequence[str] = (),
     ends: Sequence[int] = (),
+    tell: Listener = QUIET,
 ) -> tuple[Plan, Manifest]:
     """Settle which calls are made, and write the manifest; or go on with the folder's own one. Raises `InputError`.
 
@@ -34,7 +36,8 @@ def begin(
         if len(manifest.grown) > len(known.grown):
             store.notice(growth_note(store.folder, manifest.grown[-1]))
     rows = [] if known is None else _renamed(store, known, manifest)
-    plan = allot(plan, store, rows, manifest.fresh, ends)
+    tell.stage("look for samples", sum(shard.size for shard in plan.shards))
+    plan = allot(plan, store, rows, manifest.fresh, ends, tell.advance)
     manifest = manifest.model_copy(update={"shards": shard_rows(plan)})
     store.write_manifest(manifest)
     return plan, manifest

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -47,9 +47,12 @@ class _Arm:
     missing: Missing
     taken: list[Shard]
     """What supplies its draws."""
+    advance: Callable[[int], None]
+    """Told of draws that are given."""
 
-    def __init__(self, planned: Sequence[Shard]) -> None:
+    def __init__(self, planned: Sequence[Shard], advance: Callable[[int], None]) -> None:
         self.planned = list(planned)
+        self.advance = advance
         self.taken = []
         prompts = [prompt for shard in planned for prompt in shard.prompts]
         self.row = {prompt.prompt_id: row for row, prompt in enumerate(prompts)}
@@ -61,20 +64,26 @@ class _Arm:
         self.taken.append(shard)
         rows = [self.row[prompt.prompt_id] for prompt in shard.prompts]
         self.missing[rows, shard.sample_indices.start : shard.sample_indices.stop] = False
+        self.advance(shard.size)
 
 
 def allot(
-    plan: Plan, stock: Stock, known: Sequence[ShardRow] = (), fresh: bool = False, ends: Sequence[int] = ()
+    plan: Plan,
+    stock: Stock,
+    known: Sequence[ShardRow] = (),
+    fresh: bool = False,
+    ends: Sequence[int] = (),
+    advance: Callable[[int], None] = lambda _: None,
 ) -> Plan:
     """The plan with what is there in the place of calls, and calls for what is not.
 
     `known`: the shards that the run's manifest lists. `fresh`: the cache does not count. `ends`: after how many prompts
-    no call goes on, in the order of the suite.
+    no call goes on, in the order of the suite. `advance` is told of completions as it is settled where they come from.
     """
     place_of = plan.place_of
     shards: list[Shard] = []
     for name in dict.fromkeys(shard.arm.name for shard in plan.shards):
-        arm = _Arm(plan.shards_of(name))
+        arm = _Arm(plan.shards_of(name), advance)
         blocks = [bisect_right(ends, place_of[prompt.prompt_id]) for prompt in arm.rendered]
         _take_known(arm, stock, [row for row in known if row.arm == name], blocks, fresh)
         _take_stored(arm, stock, fresh)
@@ -128,28 +137,32 @@ def _take_stored(arm: _Arm, stock: Stock, fresh: bool) -> None:
     keys = {prompt_key(prompt): row for row, prompt in enumerate(arm.rendered)}
     for distribution, like in {shard.distribution: shard for shard in arm.planned}.items():
         of_distribution = np.array([shard.distribution == distribution for shard in arm.call])
+        lacking = int(arm.missing[of_distribution].sum())
         for stored in stock.stored(distribution, like.shared and not fresh):
-            if not arm.missing[of_distribution].any():
+            if not lacking:
                 break
-            wanted = np.zeros_like(arm.missing)
             rows = [keys[key] for key in stored.call.prompts if key in keys]
-            wanted[rows, stored.call.sample_indices.start : stored.call.sample_indices.stop] = True
-            wanted &= arm.missing & of_distribution[:, None]
+            rows = sorted({row for row in rows if of_distribution[row]})
+            slots = stored.call.sample_indices
+            wanted = arm.missing[rows, slots.start : slots.stop]
             if wanted.any() and stock.take(stored, like.arm.name):
-                for shard in _supplied(arm, like, stored, wanted):
+                lacking -= int(wanted.sum())
+                for shard in _supplied(arm, like, stored, rows, wanted):
                     arm.give(shard)
 
 
-def _supplied(arm: _Arm, like: Shard, stored: StoredShard, wanted: Missing) -> Iterator[Shard]:
+def _supplied(arm: _Arm, like: Shard, stored: StoredShard, rows: Sequence[int], wanted: Missing) -> Iterator[Shard]:
+    """`wanted`: of these rows, which of the stored shard's draws."""
+    first = stored.call.sample_indices.start
     size = len(stored.call.prompts) * len(stored.call.sample_indices)
     for members, sample_indices in rectangles(wanted):
-        prompts = tuple(arm.rendered[row] for row in members)
+        prompts = tuple(arm.rendered[rows[member]] for member in members)
         yield replace(
             like,
             key=stored.key,
             seed=stored.call.seed,
             prompts=prompts,
-            sample_indices=sample_indices,
+            sample_indices=range(first + sample_indices.start, first + sample_indices.stop),
             part=len(prompts) * len(sample_indices) < size,
             cached=stored.cached,
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from evalkit.plumbing.by_row import by_row
@@ -10,6 +10,24 @@ from evalkit.plumbing.lazily import each
 from evalkit.plumbing.progress import Listener
 from evalkit.plumbing.tokenizer import SPACED, Asked, Name, choose_by, counted, letters_of, signature, unspaced_of
 from evalkit.records import Group, Groups, Prompt
+
+AT_ONCE = 50_000
+"""Texts of groups on disk that a model is asked about together at least, some tens of megabytes."""
+
+
+def portions(groups: Sequence[Group], at_once: int = AT_ONCE) -> Iterator[list[tuple[Prompt, Sequence[str]]]]:
+    """Consecutive groups' (prompt, texts): `at_once` texts or little more.
+
+    For what asks a model, which is loaded once for many texts.
+    """
+    waiting: list[tuple[Prompt, Sequence[str]]] = []
+    for group in groups:
+        waiting.append((group.prompt, group.texts))
+        if sum(len(texts) for _, texts in waiting) >= at_once:
+            yield waiting
+            waiting = []
+    if waiting:
+        yield waiting
 
 
 def split_alike(groups: Groups, tokenizer: Asked, tell: Listener) -> dict[str, Sequence[Group]]:
@@ -38,7 +56,8 @@ def words_of(groups: Groups) -> str:
 
 
 def _fitting(groups: Groups, tell: Listener) -> Name:
-    looked_at = by_row(_unspaced, groups)
+    tell.stage("tell scripts apart", max(map(len, groups.values()), default=0))
+    looked_at = by_row(_unspaced, groups, tell.advance)
     prompts = {prompt.id: prompt.text for prompt, _ in looked_at}
     han, other = (sum(counts[column] for _, counts in looked_at) for column in (0, 1))
     letters = sum(by_row(_letters, groups)) if han + other else 0

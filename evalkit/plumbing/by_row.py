@@ -9,6 +9,7 @@ that dies is replaced, and its rows are taken again, once.
 from __future__ import annotations
 
 import atexit
+import importlib
 import os
 import pickle
 import queue
@@ -20,15 +21,17 @@ from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 from evalkit.errors import EvalkitError
 from evalkit.plumbing.child_process import ChildDiedError, open_child
-from evalkit.plumbing.lazily import is_lazy
+from evalkit.plumbing.lazily import Lazy, is_lazy
+from evalkit.plumbing.progress import Listener
 
 Result = TypeVar("Result", covariant=True)
 MOST_PROCESSES = 12
 """Each takes 0.2 GB and what one row takes: with more, memory would grow with the machine."""
 MOST_ROWS = 32
 """Rows that a child is given at once at most, ..."""
-SHARES = 16
-"""... and into how many portions a child's part of the work is cut at least, so that no one waits long for the last."""
+SHARES = 64
+"""... and into how many portions a child's part of the work is cut at least, so that no one waits long for the last
+and it is known to a hundredth how far all are."""
 TITLE = "a process that measures"
 """What a child is called in errors."""
 
@@ -56,6 +59,42 @@ def by_row(
     if packed is None:
         return [_done(work, columns, row, advance) for row in range(rows)]
     return _Sharing[Result](packed, rows, min(rows, cores(), MOST_PROCESSES), advance).results()
+
+
+def start_processes(columns: Mapping[str, Sequence[Any]], modules: Sequence[str], tell: Listener) -> None:
+    """Start the processes to which work on these sequences will be shared out, with the modules that it needs.
+
+    So their start is told of by itself, and no row of the work takes longer than another for it.
+    """
+    rows = max(map(len, columns.values()), default=0)
+    processes = min(rows, cores(), MOST_PROCESSES)
+    if processes > 1 and is_shared(columns):
+        tell.stage("start processes", processes)
+        by_row(_Loaded(tuple(modules)), {"": _Nothing(processes)}, tell.advance)
+
+
+@dataclass(frozen=True)
+class _Loaded:
+    """Work that is done once a process has its modules."""
+
+    modules: tuple[str, ...]
+
+    def __call__(self, row: int, items: Mapping[str, Any]) -> None:
+        for name in self.modules:
+            importlib.import_module(name)
+
+
+@dataclass(frozen=True, eq=False)
+class _Nothing(Lazy[None]):
+    """Rows with nothing in them."""
+
+    rows: int
+
+    def __len__(self) -> int:
+        return self.rows
+
+    def make(self, index: int) -> None:
+        return None
 
 
 def is_shared(columns: Mapping[str, Sequence[Any]]) -> bool:

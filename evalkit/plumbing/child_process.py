@@ -24,6 +24,7 @@ import threading
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from functools import partial
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -73,6 +74,10 @@ class Remote:
         Raises the `EvalkitError` that the method raised, or `EngineError` for any other exception and for a crash.
         """
         return self._ask(("call", method, args, progress is not None), f"running {method}", progress)
+
+    def apply(self, function: Callable[..., Any], *args: Any, progress: Callable[..., None] | None = None) -> Any:
+        """What a module's function of the object and `args` returns there; the rest is as in `call`."""
+        return self._ask(("apply", function, args, progress is not None), f"running {function.__name__}", progress)
 
     def get(self, attribute: str) -> Any:
         """The value of an attribute or property there."""
@@ -175,7 +180,7 @@ def serve(descriptor: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.set_inheritable(descriptor, False)
     connection = Connection(descriptor)
-    requests: queue.SimpleQueue[tuple[str, str, tuple[Any, ...], bool]] = queue.SimpleQueue()
+    requests: queue.SimpleQueue[tuple[str, Any, tuple[Any, ...], bool]] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(connection, requests), daemon=True).start()
     subject: Any = None
     while True:
@@ -207,16 +212,17 @@ def _listen(connection: Connection, requests: queue.SimpleQueue[Any]) -> None:
         os.killpg(os.getpgrp(), signal.SIGKILL)
 
 
-def _answer(subject: Any, request: tuple[str, str, tuple[Any, ...], bool], connection: Connection) -> Any:
+def _answer(subject: Any, request: tuple[str, Any, tuple[Any, ...], bool], connection: Connection) -> Any:
     kind, name, args, wants_progress = request
     if kind == "make":
         module, _, attribute = name.partition(":")
         return getattr(importlib.import_module(module), attribute)(*args)
     if kind == "get":
         return getattr(subject, name)
+    method = partial(name, subject) if kind == "apply" else getattr(subject, name)
     if wants_progress:
-        return getattr(subject, name)(*args, progress=lambda *news: connection.send(("progress", news)))
-    return getattr(subject, name)(*args)
+        return method(*args, progress=lambda *news: connection.send(("progress", news)))
+    return method(*args)
 
 
 def _reply(connection: Connection, answer: tuple[str, Any]) -> None:

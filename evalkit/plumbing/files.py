@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -29,25 +29,35 @@ def cache_folder(name: str) -> Path:
 
 def write_atomically(path: Path, content: bytes) -> None:
     """Write beside `path`, flush to disk, rename. On an `OSError` `path` is as it was, and nothing is left over."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:100]}.", suffix=".part")
-    try:
-        with os.fdopen(handle, "wb") as file:
+    with part_of(path) as part:
+        with part.open("wb") as file:
             file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).chmod(0o644)
-        _rename(Path(name), path, content)
-    except BaseException:
+        rename(part, path, lambda: path.read_bytes() == content)
+
+
+@contextmanager
+def part_of(path: Path) -> Iterator[Path]:
+    """A file beside `path`, to be written and then renamed (`rename`); it is gone at the end if it was not."""
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:100]}.", suffix=".part")
+    os.close(handle)
+    try:
+        yield Path(name)
+    finally:
         Path(name).unlink(missing_ok=True)
-        raise
 
 
-def _rename(part: Path, path: Path, content: bytes) -> None:
-    """Where a network file system loses its reply and asks again, the second answer is that `part` is not there."""
+def rename(part: Path, path: Path, is_there: Callable[[], bool]) -> None:
+    """Flush a file to disk and give it its name; `is_there`: whether a file of that name is this one already.
+
+    Where a network file system loses its reply and asks again, the second answer is that `part` is not there.
+    """
+    with part.open("rb") as file:
+        os.fsync(file.fileno())
+    part.chmod(0o644)
     try:
         part.replace(path)
     except FileNotFoundError:
-        if not path.is_file() or path.read_bytes() != content:
+        if not path.is_file() or not is_there():
             raise
 
 

@@ -6,7 +6,7 @@ They go to other processes as what makes their items, never as the items.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar, overload
 
 Item = TypeVar("Item")
@@ -61,6 +61,24 @@ class Picked(Lazy[Item], Generic[Item]):
 
     def make(self, index: int) -> Item:
         return self.base[self.places[index]]
+
+
+@dataclass(frozen=True, eq=False)
+class Watched(Lazy[Item], Generic[Item]):
+    """Another sequence, of which somebody is told when an item is looked at for the first time."""
+
+    base: Sequence[Item]
+    advance: Callable[[int], None]
+    _seen: set[int] = field(default_factory=set)
+
+    def __len__(self) -> int:
+        return len(self.base)
+
+    def make(self, index: int) -> Item:
+        if index not in self._seen:
+            self._seen.add(index)
+            self.advance(1)
+        return self.base[index]
 
 
 def each(items: Sequence[Any], change: Callable[[int, Any], Item]) -> Sequence[Item]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import sys
 import time
+from collections.abc import Callable
+from datetime import timedelta
 from typing import Any, Protocol, TextIO
 
 SECONDS_BETWEEN_LINES = 10.0
@@ -18,6 +20,9 @@ class Listener(Protocol):
 
     def advance(self, amount: int, tokens: int = 0) -> None:
         """`amount` more units are done, in which `tokens` tokens were sampled."""
+
+    def ahead(self, seconds: float | None) -> None:
+        """What comes after this stage will take so long; None where nobody knows."""
 
     def note(self, text: str) -> None:
         """Something the user should know."""
@@ -35,11 +40,45 @@ class Quiet:
     def advance(self, amount: int, tokens: int = 0) -> None:
         pass
 
+    def ahead(self, seconds: float | None) -> None:
+        pass
+
     def note(self, text: str) -> None:
         sys.stderr.write(f"note: {text}\n")
 
     def close(self) -> None:
         pass
+
+
+QUIET = Quiet()
+
+
+class Scaled:
+    """Called with units of one kind, of which there are `units`, it tells of as large a share of `whole` others."""
+
+    def __init__(self, advance: Callable[[int], None], units: int, whole: int) -> None:
+        self._advance, self._units, self._whole = advance, units, whole
+        self._done = self._told = 0
+
+    def __call__(self, amount: int) -> None:
+        self._done += amount
+        reached = self._whole * self._done // self._units
+        self._advance(reached - self._told)
+        self._told = reached
+
+
+def seconds_left(seconds: float, done: int, total: int) -> float | None:
+    """Of a stage, of which `done` of `total` units took so many seconds; None where nothing is done yet, or all."""
+    return seconds * (total - done) / done if 0 < done < total else None
+
+
+def _left(seconds: float, done: int, total: int, ahead: float | None) -> str:
+    """In words, of the stage and with all that comes after it; empty where it is not known."""
+    left = seconds_left(seconds, done, total)
+    if left is None:
+        return ""
+    of_all = "" if ahead is None else f" ({timedelta(seconds=round(left + ahead))} with all that follows)"
+    return f"{timedelta(seconds=round(left))} left{of_all}"
 
 
 class _Counting:
@@ -52,6 +91,10 @@ class _Counting:
     def _begin(self, stage: str, total: int) -> None:
         self._stage, self._total, self._done, self._tokens = stage, total, 0, 0
         self._began = self._told = time.monotonic()
+        self._ahead: float | None = None
+
+    def ahead(self, seconds: float | None) -> None:
+        self._ahead = seconds
 
     def _count(self, amount: int, tokens: int) -> None:
         self._done += amount
@@ -74,9 +117,9 @@ class Lines(_Counting):
         self._count(amount, tokens)
         if time.monotonic() - self._told >= SECONDS_BETWEEN_LINES and self._done < self._total:
             self._told = time.monotonic()
-            self._write(
-                f"{self._stage}: {self._done:,} of {self._total:,} ({self._done / self._total:.0%}){self._rate()}"
-            )
+            left = _left(self._told - self._began, self._done, self._total, self._ahead)
+            share = f"{self._done:,} of {self._total:,} ({self._done / self._total:.0%})"
+            self._write(f"{self._stage}: {share}{self._rate()}{left and f', {left}'}")
 
     def note(self, text: str) -> None:
         self._write(f"note: {text}")
@@ -124,6 +167,11 @@ class JsonLines(_Counting):
         seconds = self._told - self._began
         event: dict[str, Any] = {"event": "progress", "stage": self._stage, "done": self._done, "total": self._total}
         event["seconds"] = round(seconds, 3)
+        left = seconds_left(seconds, self._done, self._total)
+        if left is not None:
+            event["seconds_left"] = round(left, 3)
+            if self._ahead is not None:
+                event["seconds_left_of_all"] = round(left + self._ahead, 3)
         if self._tokens:
             event["tokens_per_second"] = round(self._tokens / max(seconds, 1e-9), 1)
         self._write(json.dumps(event))
@@ -138,10 +186,17 @@ class Bars:
             BarColumn,
             MofNCompleteColumn,
             Progress,
+            ProgressColumn,
+            Task,
             TextColumn,
             TimeElapsedColumn,
-            TimeRemainingColumn,
         )
+        from rich.text import Text
+
+        class Left(ProgressColumn):
+            # By all of the stage, as everywhere: Rich's own column goes by its last half minute.
+            def render(self, task: Task) -> Text:
+                return Text(_left(task.elapsed or 0.0, int(task.completed), int(task.total or 0), task.fields["ahead"]))
 
         self._console = Console(stderr=True, highlight=False)
         self._progress = Progress(
@@ -150,7 +205,7 @@ class Bars:
             MofNCompleteColumn(),
             TextColumn("{task.fields[rate]}", markup=False),
             TimeElapsedColumn(),
-            TimeRemainingColumn(),
+            Left(),
             console=self._console,
         )
         self._task: Any = None
@@ -160,7 +215,7 @@ class Bars:
     def stage(self, name: str, total: int) -> None:
         self._progress.start()
         self._complete()
-        self._task = self._progress.add_task(name, total=total, rate="")
+        self._task = self._progress.add_task(name, total=total, rate="", ahead=None)
         self._tokens, self._began = 0, time.monotonic()
 
     def advance(self, amount: int, tokens: int = 0) -> None:
@@ -168,6 +223,9 @@ class Bars:
         seconds = time.monotonic() - self._began
         rate = f"{self._tokens / max(seconds, 1e-9):,.0f} tokens/s" if self._tokens else ""
         self._progress.update(self._task, advance=amount, rate=rate)
+
+    def ahead(self, seconds: float | None) -> None:
+        self._progress.update(self._task, ahead=seconds)
 
     def note(self, text: str) -> None:
         from rich.text import Text

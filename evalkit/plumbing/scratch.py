@@ -6,15 +6,12 @@ import contextlib
 import fcntl
 import os
 import tempfile
-import time
 import weakref
 from pathlib import Path
 
 from evalkit.plumbing.files import cache_folder, writing
 
 FOLDER = "scratch"
-JUST_MADE = 60
-"""Seconds within which a file may not have its lock yet."""
 
 
 class Scratch:
@@ -27,11 +24,21 @@ class Scratch:
         folder = cache_folder(FOLDER)
         with writing(folder):
             _sweep(folder)
-            handle, name = tempfile.mkstemp(dir=folder, suffix=suffix)
-        self.path = Path(name)
+            handle, self.path = _locked(folder, suffix)
         weakref.finalize(self, _remove, self.path, handle)
-        with contextlib.suppress(OSError):  # a file system without locks
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def _locked(folder: Path, suffix: str) -> tuple[int, Path]:
+    """A new file that this process holds the lock of: one that was swept before it did, is not it."""
+    while True:
+        handle, name = tempfile.mkstemp(dir=folder, suffix=suffix)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        except OSError:  # a file system without locks, where nobody sweeps
+            return handle, Path(name)
+        if os.fstat(handle).st_nlink:
+            return handle, Path(name)
+        os.close(handle)
 
 
 def _remove(path: Path, handle: int) -> None:
@@ -43,6 +50,5 @@ def _sweep(folder: Path) -> None:
     """Remove what processes left behind that were killed: nobody holds its lock."""
     for path in folder.iterdir():
         with contextlib.suppress(OSError), path.open("rb") as file:
-            if time.time() - path.stat().st_mtime > JUST_MADE:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                path.unlink()
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            path.unlink()

@@ -18,6 +18,7 @@ from evalkit.analysis.intervals import units
 from evalkit.metrics.registry import split_variant
 from evalkit.metrics.summary import Estimate, Summary
 from evalkit.plumbing.arrays import JSON, is_number
+from evalkit.plumbing.progress import QUIET, Listener
 from evalkit.plumbing.prose import counted, listed
 from evalkit.records import Side
 from evalkit.report.content.content import ReportContent
@@ -74,17 +75,21 @@ SECTIONS: tuple[tuple[Side, str, str], ...] = (
 )
 
 
-def build_report(content: ReportContent) -> str:
+def build_report(content: ReportContent, tell: Listener = QUIET) -> str:
     """The report as HTML, ready to be written as UTF-8."""
-    packed, conclusion = samples.pack(content), verdict(content.summary)
+    packed = samples.pack(content, tell)
+    tell.stage("write the report", 1)
+    conclusion = verdict(content.summary)
     data = _data(content, packed, conclusion)
-    return render(
+    page = render(
         "page.html.jinja",
         [asset("evalkit.report.html", "style.css")],
         [asset("evalkit.report.html", name) for name in SCRIPTS],
         data,
         _view(content, packed, conclusion) | _drawn(data) | {"blocks": packed.blocks},
     )
+    tell.advance(1)
+    return page
 
 
 def _view(content: ReportContent, packed: samples.Samples, conclusion: Verdict) -> dict[str, Any]:

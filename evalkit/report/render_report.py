@@ -10,6 +10,7 @@ from evalkit.analysis.measure import Measurements
 from evalkit.metrics.summary import Summary
 from evalkit.plumbing.arrays import Array, finite_or_none
 from evalkit.plumbing.lazily import Mapped
+from evalkit.plumbing.progress import Listener
 from evalkit.records import Groups
 from evalkit.report.content.content import ReportContent, Scores, metric_text
 from evalkit.report.html.page_file import page_bytes
@@ -24,10 +25,11 @@ def report_page(
     measurements: Measurements,
     provenance: Mapping[str, Any],
     figure_data: FigureData,
+    tell: Listener,
 ) -> bytes:
     """report.html, as UTF-8."""
     content = report_content(title, summary, groups, rendered, measurements, provenance, figure_data)
-    return page_bytes(build_report(content))
+    return page_bytes(build_report(content, tell))
 
 
 def report_content(

@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import datetime
 import fcntl
+import hashlib
 import json
 import os
 import platform
@@ -28,20 +29,23 @@ import pyarrow.parquet as pq
 
 from evalkit.errors import RecordsError, StoreError
 from evalkit.plumbing.array_cache import _OPEN, Notice
-from evalkit.plumbing.files import cache_folder, cache_note, write_file, writing
+from evalkit.plumbing.files import cache_folder, cache_note, part_of, rename, write_file, writing
 from evalkit.records import Completion, Usage
 from evalkit.runs.manifest import FILE, Manifest, find_manifest
 from evalkit.runs.shards import (
     Call,
     arm_of,
+    call_and_arm,
     call_of,
     checksum,
     completions_of,
     from_parquet,
     sampled_of,
+    shard_name,
     shards_in,
     table_of,
     to_parquet,
+    write_parquet,
 )
 
 HOLDER_LENGTH = 200
@@ -59,6 +63,8 @@ class StoredShard:
     path: Path
     key: str
     call: Call
+    arm: str | None
+    """The arm that it names."""
     cached: bool
     """Whether it is in the cache, not in the run's folder."""
 
@@ -101,7 +107,7 @@ class Store:
         if content is None:
             return False
         if stored.cached:
-            self._bring(stored.key, stored.path, content, arm)
+            self._bring(stored.key, stored.path, content, arm, stored.arm)
         return True
 
     def rename(self, key: str, arm: str) -> None:
@@ -169,14 +175,40 @@ class Store:
         """
         when = sampled or datetime.datetime.now(datetime.UTC)
         content = to_parquet(completions, arm, when, call)
-        name = self._write_shard(key, content)
-        if shared:
-            self._offer(name, call)
+        self.put_content(key, content, shared, call.distribution if call is not None else "")
         return len(content)
 
-    def _offer(self, name: str, call: Call | None) -> None:
+    def put_content(self, key: str, content: bytes, shared: bool = True, distribution: str = "") -> None:
+        """As `put`, a shard that is `to_parquet` already. Several threads may, each its own. Raises `StoreError`."""
+        name = self._write_shard(key, content)
+        if shared:
+            self._offer(name, distribution)
+
+    def put_parts(
+        self,
+        key: str,
+        parts: Iterable[Sequence[Completion]],
+        extras: frozenset[str],
+        arm: str,
+        shared: bool,
+        sampled: datetime.datetime,
+    ) -> None:
+        """`put` a shard that need not fit into memory, given in parts. Raises `StoreError`."""
+        folder = self.folder / "completions"
+        with writing(folder / key, KEPT), part_of(folder / key) as part:
+            with part.open("wb") as file:
+                write_parquet(file, parts, extras, arm, sampled)
+            with part.open("rb") as file:
+                name = shard_name(key, hashlib.file_digest(file, "sha256").hexdigest())
+            size = part.stat().st_size
+            rename(part, folder / name, lambda: (folder / name).stat().st_size == size)
+        self._enter(key, folder / name)
+        if shared:
+            self._offer(name, "")
+
+    def _offer(self, name: str, distribution: str) -> None:
         try:
-            folder = cache_folder("completions") / (call.distribution if call is not None else "")
+            folder = cache_folder("completions") / distribution
             folder.mkdir(exist_ok=True)
             _share(self.folder / "completions" / name, folder / name)
         except OSError as error:
@@ -223,13 +255,13 @@ class Store:
         """Whether the cache had the shard; it is then in the folder."""
         for folder in cache_folders(distribution):
             if shard := self._newest(folder, key):
-                self._bring(key, *shard, arm)
+                self._bring(key, *shard, arm, arm and arm_of(shard[1]))
                 return True
         return False
 
-    def _bring(self, key: str, path: Path, content: bytes, arm: str) -> None:
-        """Make a shard of the cache one of the folder's, which says `arm` in it."""
-        if not arm or arm_of(content) == arm:
+    def _bring(self, key: str, path: Path, content: bytes, arm: str, names: str | None) -> None:
+        """Make a shard of the cache, which `names` an arm, one of the folder's, which says `arm` in it."""
+        if not arm or names == arm:
             target = self.folder / "completions" / path.name
             self._link(path, target)
             self._enter(key, target)
@@ -237,7 +269,7 @@ class Store:
             self._write_shard(key, to_parquet(from_parquet(content), arm, sampled_of(path, content), call_of(content)))
 
     def _write_shard(self, key: str, content: bytes) -> str:
-        name = f"{key}.{checksum(content)}.parquet"
+        name = shard_name(key, checksum(content))
         self.write(f"completions/{name}", content)
         self._enter(key, self.folder / "completions" / name)
         return name
@@ -257,7 +289,8 @@ class Store:
 
     def _listed(self, folder: Path) -> dict[str, list[Path]]:
         if folder not in self._listings:
-            self._listings[folder] = shards_in(folder)
+            # Of several threads that look at once, all go on with what the first one found and enters its shards in.
+            self._listings.setdefault(folder, shards_in(folder))
         return self._listings[folder]
 
     def _enter(self, key: str, path: Path) -> None:
@@ -342,8 +375,9 @@ def _with_calls(listed: Mapping[str, Sequence[Path]], cached: bool) -> list[Stor
     shards = []
     for path in _last_first([path for paths in listed.values() for path in paths]):
         with contextlib.suppress(OSError, pa.ArrowException, ValueError, KeyError, TypeError):
-            if call := call_of(path):
-                shards.append(StoredShard(path, path.name.partition(".")[0], call, cached))
+            call, arm = call_and_arm(path)
+            if call:
+                shards.append(StoredShard(path, path.name.partition(".")[0], call, arm, cached))
     return shards
 
 

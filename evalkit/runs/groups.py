@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 
 from evalkit.checkpoints.asking import wording_id
 from evalkit.plumbing.lazily import Mapped
+from evalkit.plumbing.progress import QUIET, Listener
 from evalkit.records import Arm, Group, Prompt
 from evalkit.runs.asking import answers_to
 from evalkit.runs.manifest import ShardRow
@@ -25,19 +26,26 @@ IN_MEMORY = 20_000
 
 
 def groups_of(
-    folder: Path, prompts: Sequence[Prompt], rows: Sequence[ShardRow], arms: Sequence[Arm]
+    folder: Path, prompts: Sequence[Prompt], rows: Sequence[ShardRow], arms: Sequence[Arm], tell: Listener = QUIET
 ) -> dict[str, Sequence[Group]]:
     """Arm -> one group a prompt, its answers in order, from the shards of these rows, with their thinking apart.
 
     Raises `RecordsError`.
     """
     paths = shards_in(folder / "completions")
+    sizes = [_size(paths.get(row.key, ()), row) for row in rows]
+    tell.stage(f"read {folder.name}", sum(sizes))
+
+    def read(key: str, size: int) -> pa.Table:
+        table = read_shard(paths, folder, key)
+        tell.advance(size)
+        return table
+
     sources: dict[str, list[Source]] = {}
-    for row in rows:
-        sources.setdefault(row.arm, []).append(Source(row, partial(read_shard, paths, folder, row.key)))
+    for row, size in zip(rows, sizes, strict=True):
+        sources.setdefault(row.arm, []).append(Source(row, partial(read, row.key, size)))
     known = {arm.name: arm for arm in arms}
-    size = sum(_size(paths.get(row.key, ()), row) for row in rows)
-    groups = group_completions({name: known.get(name) for name in sources}, prompts, sources, size)
+    groups = group_completions({name: known.get(name) for name in sources}, prompts, sources, sum(sizes))
     return {arm: answers_apart(members) for arm, members in groups.items()}
 
 

@@ -215,6 +215,8 @@ class Manifest(Part):
     """The version that wrote it."""
     state: str = ""
     """`running` or `complete`."""
+    run: str = ""
+    """What marks the run in the shards that it samples; empty where an older evalkit began it."""
     command: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
     started: Time | None = None

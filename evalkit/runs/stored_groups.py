@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import chain, pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -27,13 +27,22 @@ from evalkit.records import Group, Prompt
 from evalkit.runs.manifest import ShardRow
 from evalkit.runs.shards import COLUMNS, completions_of
 
+Item = TypeVar("Item")
 END = COLUMNS.get_field_index("finish_reason")
 LAID = COLUMNS.set(END, COLUMNS.field(END).with_type(pa.string()))
 """Columns of the file: it allows one dictionary for all batches, and each shard has its own."""
 
 
+class OfPrompts(Lazy[Item]):
+    """An item a prompt, on disk."""
+
+    prompts: tuple[Prompt, ...]
+    all_answer: bool
+    """Whether every completion is known to have come to an answer: none has its thinking apart, none was withheld."""
+
+
 @dataclass(frozen=True, eq=False)
-class StoredGroups(Lazy[Group]):
+class StoredGroups(OfPrompts[Group]):
     """One arm's groups in a file of columns."""
 
     path: Path
@@ -41,7 +50,6 @@ class StoredGroups(Lazy[Group]):
     batches: tuple[tuple[int, ...], ...]
     """Each prompt's record batches: one of each wording that has completions."""
     all_answer: bool
-    """Whether every completion is known to have come to an answer: none has its thinking apart, none was withheld."""
     kept: Columns | None
     """Keeps the file there as long as anyone may look; nothing in other processes."""
 
@@ -63,7 +71,7 @@ class StoredGroups(Lazy[Group]):
 def prompts_of(groups: Sequence[Group]) -> Sequence[Prompt]:
     """The prompts of an arm's groups; those of groups on disk are known without a look at them."""
     stored = origin(groups)
-    return stored.prompts if isinstance(stored, StoredGroups) else [group.prompt for group in groups]
+    return stored.prompts if isinstance(stored, OfPrompts) else [group.prompt for group in groups]
 
 
 @dataclass(frozen=True)
@@ -80,9 +88,16 @@ class Source:
         table, row = self.read(), self.row
         if not isinstance(row.prompts, list) or row.slots is None:
             return table
-        slot = table.column("slot")
+        slot, ids = table.column("slot"), table.column("prompt_id")
+        ends = pc.min_max(slot).as_py()
+        if (
+            table.num_rows
+            and row.slots[0] <= ends["min"] <= ends["max"] < row.slots[1]
+            and set(row.prompts).issuperset(pc.unique(ids).to_pylist())
+        ):
+            return table  # to filter would copy it
         inside = pc.and_(pc.greater_equal(slot, row.slots[0]), pc.less(slot, row.slots[1]))
-        return table.filter(pc.and_(inside, pc.is_in(table.column("prompt_id"), pa.array(row.prompts, pa.string()))))
+        return table.filter(pc.and_(inside, pc.is_in(ids, pa.array(row.prompts, pa.string()))))
 
 
 def by_prompt(sources: Sequence[Source]) -> Iterator[tuple[str, pa.Table]]:

@@ -15,7 +15,7 @@ from evalkit.metrics.summary import Alarm
 from evalkit.plumbing.lazily import each, origin
 from evalkit.plumbing.prose import counted
 from evalkit.records import Arm, Completion, FinishReason, Group, Thinking
-from evalkit.runs.stored_groups import StoredGroups
+from evalkit.runs.stored_groups import OfPrompts
 from evalkit.runs.told import lost_words, told
 
 OPENING = "<think>"
@@ -80,7 +80,7 @@ def _answers_apart(index: int, group: Group) -> Group:
 def _may_lack_answers(groups: Sequence[Group]) -> bool:
     """Not where groups lie on disk and all of their completions are known to be answers: then none is looked at."""
     stored = origin(groups)
-    return not (isinstance(stored, StoredGroups) and stored.all_answer)
+    return not (isinstance(stored, OfPrompts) and stored.all_answer)
 
 
 def thinking_arms(arms: Sequence[Arm], groups: Mapping[str, Sequence[Group]]) -> tuple[Arm, ...]:

@@ -39,8 +39,8 @@ def write_suite(path: Path, survey: Survey, groups: Sequence[str], source: str) 
     return answers
 
 
-HEAD = """# Questions of a survey, and beside them what groups of people answered. The data are their makers': look at the
-# licence before you hand this file on. Say `ordered: true` of a question whose choices are a scale.
+HEAD = """# Questions of a survey, and beside them what groups of people answered. The data are their makers': look at
+# the licence before you hand this file on. Say `ordered: true` of a question whose choices are a scale.
 # evalkit run THIS FILE --model base=DIR --model tuned=DIR
 """
 

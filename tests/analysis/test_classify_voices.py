@@ -8,11 +8,14 @@ from typing import cast
 import numpy as np
 import pytest
 
+from evalkit.analysis import classify_voices as classify_voices_module
 from evalkit.analysis.classify_voices import ClassifiedVoices, classify_voices
+from evalkit.metrics import text_sets
 from evalkit.metrics.diversity.voices import voice_share, voice_shift
 from evalkit.metrics.embeddings.encoder import Encoder
+from evalkit.plumbing.lazily import Picked
 from evalkit.plumbing.progress import Quiet
-from evalkit.records import Arm, Completion, Group, Prompt
+from evalkit.records import Arm, Completion, Group, Groups, Prompt
 
 VOICES = {"professor": tuple(f"professor {i}" for i in range(12)), "rude": tuple(f"rude {i}" for i in range(12))}
 
@@ -26,7 +29,7 @@ class FakeEncoder:
 def _rows(monkeypatch: pytest.MonkeyPatch) -> None:
     """A text lies where its first word says; "mumble" lies between the voices, on the one side or on the other."""
 
-    def fake(texts: list[str], *_: object) -> np.ndarray:
+    def fake(texts: list[str], *_: object, **__: object) -> np.ndarray:
         places = {"professor": (1.0, 0.0), "rude": (0.0, 1.0)}
         rows = []
         for text in texts:
@@ -38,7 +41,7 @@ def _rows(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("evalkit.analysis.classify_voices.encode", fake)
 
 
-def classified(groups: dict[str, list[Group]], voices: dict[str, tuple[str, ...]] = VOICES) -> ClassifiedVoices:
+def classified(groups: Groups, voices: dict[str, tuple[str, ...]] = VOICES) -> ClassifiedVoices:
     """Of a base and a tuned arm, or of the base alone."""
     arms = [Arm(name, name, None, None, None if name == "base" else "base") for name in groups]
     return classify_voices(voices, cast("Encoder", FakeEncoder()), arms, groups, Quiet())
@@ -90,6 +93,29 @@ def test_voices_that_cannot_be_told_apart_are_an_alarm_and_leave_no_share() -> N
     assert "not above chance" in alarm.message
     assert np.isnan(voice_share(found.groups["tuned"][0], voice="a"))
     assert found.card["shares"]["base"][0]["spoken"] is None
+
+
+def test_voices_of_groups_on_disk_are_those_of_groups_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    groups = {"base": completions(np.full(7, 0.5), 5, 1), "tuned": completions(np.full(7, 0.2), 5, 2)}
+    want = classified(groups)
+    asked: list[int] = []
+
+    def encode(texts: list[str], *more: object, **named: object) -> np.ndarray:
+        asked.append(len(texts))
+        return made(texts, *more, **named)
+
+    made = classify_voices_module.encode
+    monkeypatch.setattr(classify_voices_module, "encode", encode)
+    monkeypatch.setattr(text_sets, "AT_ONCE", 12)
+    found = classified({arm: Picked(of_arm, tuple(range(7))) for arm, of_arm in groups.items()})
+    assert asked[1:] == [15, 15, 5] * 2, "the first are the examples"
+    assert found.card == want.card
+    for arm, of_arm in want.groups.items():
+        for one, other in zip(found.groups[arm], of_arm, strict=True):
+            assert one.voices is not None
+            assert other.voices is not None
+            assert one.voices.predicted.tolist() == other.voices.predicted.tolist()
+            assert one.voices.classifier == other.voices.classifier
 
 
 def test_a_suite_without_voices_is_left_as_it_is() -> None:

@@ -70,8 +70,8 @@ def test_log_prob_measures_of_an_arm_whose_engine_tells_none_are_an_alarm(settin
 def test_what_a_score_cannot_judge_is_an_alarm_and_leaves_the_prompt_out(monkeypatch: pytest.MonkeyPatch) -> None:
     measure = parse("reward|model:any")
     rewards = [np.array([1.0, math.nan]), np.array([1.0, 2.0]), np.r_[np.full(19, 3.0), math.nan]]
-    monkeypatch.setattr(completion_scores, "score_completions", lambda *_: rewards)
-    monkeypatch.setattr(type(measure), "signature", lambda *_: "signature")
+    monkeypatch.setattr(completion_scores, "_scored", lambda *_: rewards)
+    monkeypatch.setattr(type(measure), "signature", lambda *_, **__: "signature")
     found = measure_groups([measure], SampledArms([arm("a")], {"a": [group(), group(), group()]}, 2), Quiet())
     assert found.measured[0].values["a"] == pytest.approx([math.nan, 1.5, 3.0], nan_ok=True)
     [alarm] = found.alarms

@@ -16,8 +16,9 @@ import pytest
 
 from evalkit.errors import EngineError, MetricError
 from evalkit.plumbing import by_row as module
-from evalkit.plumbing.by_row import by_row, is_portable
+from evalkit.plumbing.by_row import by_row, is_portable, start_processes
 from evalkit.plumbing.lazily import Mapped
+from evalkit.plumbing.progress import Quiet
 
 
 def double(index: int, number: int) -> int:
@@ -34,6 +35,13 @@ def _two_cores(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def add(row: int, items: Mapping[str, int]) -> tuple[int, int]:
     return sum(items.values()), os.getpid()
+
+
+class Mute(Quiet):
+    """Nobody tells it of a stage."""
+
+    def stage(self, name: str, total: int) -> None:
+        raise AssertionError(name)
 
 
 @dataclass(frozen=True)
@@ -136,3 +144,32 @@ def _await_end(processes: list[int]) -> None:
     while any(Path(f"/proc/{process}").exists() for process in processes):
         assert time.monotonic() < deadline, "a child is still there"
         time.sleep(0.05)
+
+
+def test_processes_that_were_started_before_do_the_work() -> None:
+    told: list[tuple[str, int]] = []
+    started: list[int] = []
+
+    class Listening(Quiet):
+        def stage(self, name: str, total: int) -> None:
+            told.append((name, total))
+
+        def advance(self, amount: int, tokens: int = 0) -> None:
+            started.append(amount)
+
+    start_processes(NUMBERS, ["evalkit.records"], Listening())
+    there = {child._remote._process.pid for child in module._Child.idle}
+    assert told == [("start processes", 2)]
+    assert sum(started) == 2
+    assert {process for _, process in by_row(add, NUMBERS)} <= there
+
+
+def test_in_memory_nothing_is_started() -> None:
+    start_processes({"a": [1, 2, 3]}, ["evalkit.records"], Mute())
+
+
+def test_it_is_known_to_a_hundredth_how_far_all_are() -> None:
+    advanced: list[int] = []
+    by_row(add, {"a": Mapped(range(500), double)}, advanced.append)
+    assert sum(advanced) == 500
+    assert max(advanced) <= 5

@@ -69,6 +69,11 @@ class Subject:
         print("closed properly")
 
 
+def tripled(subject: Subject, value: int, progress: Callable[[int], None]) -> tuple[int, int]:
+    progress(subject.number)
+    return subject.pid, 3 * value
+
+
 class Unmakeable:
     def __init__(self) -> None:
         raise SuiteError("cannot be made")
@@ -286,3 +291,10 @@ def test_ctrl_c_ends_parent_child_and_descendants_promptly(tmp_path: Path) -> No
     assert time.monotonic() - started < 2
     assert error.rstrip().endswith("KeyboardInterrupt")
     assert gone_within(1, *pids)
+
+
+def test_a_function_is_applied_to_the_object_where_it_lives() -> None:
+    told: list[int] = []
+    with open_child(HERE, 5) as remote:
+        assert remote.apply(tripled, 4, progress=told.append) == (remote.get("pid"), 12)
+    assert told == [5]

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evalkit.plumbing.lazily import Mapped, Picked, each, is_lazy, origin
+from evalkit.plumbing.lazily import Mapped, Picked, Watched, each, is_lazy, origin
 
 
 def with_place(index: int, number: int) -> tuple[int, int]:
@@ -33,3 +33,10 @@ def test_each_changes_lists_at_once_and_lazy_sequences_on_a_look() -> None:
     assert list(lazy) == [3, 4]
     assert origin(lazy) == [3, 4]
     assert list(Picked(lazy, (1, 1, 0))) == [4, 4, 3]
+
+
+def test_a_watched_sequence_tells_of_each_item_once() -> None:
+    looked: list[int] = []
+    watched = Watched("abc", looked.append)
+    assert [*watched, watched[1], *watched[:2]] == ["a", "b", "c", "b", "a", "b"]
+    assert looked == [1, 1, 1]

@@ -10,8 +10,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
 
-from evalkit.plumbing.progress import Bars, JsonLines, Lines, Listener, Quiet
+from evalkit.plumbing.progress import Bars, JsonLines, Lines, Listener, Quiet, Scaled
 
 
 def tell_a_story(tell: Listener) -> None:
@@ -59,8 +61,8 @@ def test_lines_say_now_and_then_how_far_a_long_stage_is(monkeypatch: pytest.Monk
     tell.close()
     assert stream.getvalue().splitlines() == [
         "sample: begins",
-        "sample: 640 of 2,000 (32%), 640 tokens/s",
-        "sample: 1,280 of 2,000 (64%), 640 tokens/s",
+        "sample: 640 of 2,000 (32%), 640 tokens/s, 0:00:21 left",
+        "sample: 1,280 of 2,000 (64%), 640 tokens/s, 0:00:11 left",
         "sample: left at 1,500 of 2,000 after 23.4 s, 640 tokens/s",
     ]
 
@@ -98,3 +100,28 @@ def test_closing_twice_does_no_harm() -> None:
     bars = Bars()
     bars.close()
     bars.close()
+
+
+def test_time_left_is_by_what_the_stage_took_so_far(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0.0
+    monkeypatch.setattr("evalkit.plumbing.progress.time.monotonic", lambda: now)
+    stream = io.StringIO()
+    tell = JsonLines(stream)
+    tell.stage("sample", 8)
+    for _ in range(8):
+        now += 2
+        tell.advance(1)
+    left = [json.loads(line).get("seconds_left") for line in stream.getvalue().splitlines()]
+    assert left == [None, 14, 12, 10, 8, 6, 4, 2, None]
+
+
+@given(st.lists(st.integers(0, 50), min_size=1, max_size=30), st.integers(0, 500))
+def test_scaled_units_are_all_told_and_evenly(amounts: list[int], whole: int) -> None:
+    assume(sum(amounts))
+    told: list[int] = []
+    advance = Scaled(told.append, sum(amounts), whole)
+    for amount in amounts:
+        advance(amount)
+        done = sum(amounts[: len(told)])
+        assert sum(told) <= whole * done / sum(amounts) < sum(told) + 1
+    assert sum(told) == whole

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import time
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from evalkit.plumbing.files import cache_folder
-from evalkit.plumbing.scratch import FOLDER, JUST_MADE, Scratch
+from evalkit.plumbing.scratch import FOLDER, Scratch
 
 
 @pytest.fixture
@@ -25,11 +26,30 @@ def test_a_file_goes_with_its_object(folder: Path) -> None:
     assert list(folder.iterdir()) == []
 
 
-def test_what_a_killed_process_left_is_swept_and_what_is_held_stays(folder: Path) -> None:
+@pytest.mark.parametrize("days", [-400, 0, 400])
+def test_what_a_killed_process_left_is_swept_and_what_is_held_stays_whatever_the_clock_says(
+    folder: Path, days: int
+) -> None:
     held, left = Scratch(".x"), folder / "left.x"
     left.touch()
-    long_ago = time.time() - 2 * JUST_MADE
+    then = time.time() + days * 86_400
     for path in (held.path, left):
-        os.utime(path, (long_ago, long_ago))
+        os.utime(path, (then, then))
     fresh = Scratch(".x")
     assert {*folder.iterdir()} == {held.path, fresh.path}
+
+
+def test_a_file_that_is_swept_before_it_is_locked_is_made_anew(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    swept: list[Path] = []
+
+    def sweep_first(handle: int, how: int) -> None:
+        if not swept:
+            swept.extend(folder.iterdir())
+            swept[0].unlink()
+        flock(handle, how)
+
+    flock = fcntl.flock
+    monkeypatch.setattr("evalkit.plumbing.scratch.fcntl.flock", sweep_first)
+    scratch = Scratch(".x")
+    assert scratch.path.exists()
+    assert scratch.path != swept[0]

@@ -12,7 +12,6 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
-from evalkit.analysis.comparison.cross_prompt import cross_prompt_values
 from evalkit.analysis.comparison.curves import trace
 from evalkit.analysis.sampled_arms import SampledArms
 from evalkit.checkpoints.checkpoint import Checkpoint
@@ -39,6 +38,7 @@ from evalkit.score import score_files
 from evalkit.suite.gate_policy import DEFAULT
 from evalkit.suite.schema import load_suite, overrides
 from evalkit.training.config import PrefsSampleConfig
+from tests.analysis.comparison.worlds import cross_prompt_values
 from tests.report.blocks import opened
 from tests.served import Server, serving
 from tests.served import server as server

@@ -7,7 +7,9 @@ import errno
 import fcntl
 import hashlib
 import os
+import weakref
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +26,7 @@ from evalkit.records import Completion
 from evalkit.runs import folder as store_module
 from evalkit.runs.folder import Store, open_store
 from evalkit.runs.manifest import Manifest
-from evalkit.runs.shards import SHARD_SCHEMA
+from evalkit.runs.shards import SHARD_SCHEMA, extras_of
 
 COMPLETIONS = [
     Completion("a", 0, "Hello.\n\x00 \N{GRINNING FACE}", (1, 2), (-0.5, -1.25), "stop"),
@@ -32,6 +34,7 @@ COMPLETIONS = [
     Completion("b", 0, "no ids", (), (), "length"),
 ]
 KEY = "k" * 32
+NOW = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
 
 
 @pytest.fixture
@@ -55,6 +58,36 @@ def test_what_is_put_is_read_back(store: Store) -> None:
     store.put(KEY, COMPLETIONS)
     assert store.holds(KEY)
     assert store.read(KEY) == COMPLETIONS
+
+
+class Part(list[Completion]):
+    """A list whose end can be seen."""
+
+
+def test_a_shard_in_parts_is_the_shard_and_its_parts_are_not_held(store: Store) -> None:
+    many = [replace(one, sample_index=place, thinking="hm") for place, one in enumerate(COMPLETIONS * 20)]
+    seen: list[weakref.ref[Part]] = []
+
+    def parts() -> Iterator[Part]:
+        for start in range(0, len(many), 10):
+            part = Part(many[start : start + 10])
+            seen.append(weakref.ref(part))
+            assert sum(one() is not None for one in seen) <= 2
+            yield part
+
+    store.put_parts(KEY, parts(), extras_of(many), "a", True, NOW)
+    assert store.read(KEY) == many
+    assert shard(cache_folder("completions")).name == shard(store.folder / "completions").name
+    content = shard(store.folder / "completions").read_bytes()
+    assert shard(store.folder / "completions").name == f"{KEY}.{hashlib.sha256(content).hexdigest()[:32]}.parquet"
+
+
+def test_a_shard_in_one_part_is_the_same_to_the_byte(store: Store) -> None:
+    store.put(KEY, COMPLETIONS, "a", sampled=NOW)
+    whole = shard(store.folder / "completions").name
+    shard(store.folder / "completions").unlink()
+    store.put_parts(KEY, [COMPLETIONS], extras_of(COMPLETIONS), "a", True, NOW)
+    assert shard(store.folder / "completions").name == whole
 
 
 def test_a_lone_surrogate_cannot_spoil_a_shard(store: Store) -> None:

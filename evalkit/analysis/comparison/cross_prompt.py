@@ -19,7 +19,7 @@ The jackknife errs on the wide side (Efron & Stein 1981): on 30 prompts of simul
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,6 +30,7 @@ from evalkit.metrics.registry import Measure
 from evalkit.plumbing.arrays import Array
 from evalkit.plumbing.by_row import by_row
 from evalkit.plumbing.lazily import is_lazy
+from evalkit.plumbing.progress import QUIET, Listener
 from evalkit.records import Group, Groups, Prompt
 
 EVALUATIONS = 256
@@ -74,24 +75,40 @@ class Design:
         return min((sum(sizes) - (max(sizes) if len(sizes) > 1 else 0) for sizes in parts), default=0)
 
 
-def cross_prompt_values(measure: Measure, groups: Groups) -> dict[str, Array]:
-    """Arm -> (P,) influence values: theta + (P - 1) (mean of theta without one - theta without this one).
+def pooled_values(
+    measures: Sequence[Measure], groups: Groups, advance: Callable[[int], None] = lambda _: None
+) -> dict[Measure, dict[str, Array]]:
+    """Measure -> arm -> (P,) influence values: theta + (P - 1) (mean of theta without one - theta without this one).
 
     theta is the metric's mean over `common_samples(groups)` groups of P completions, one of every prompt. The values'
     mean is theta exactly; their spread over the root of their number is the jackknife standard error. NaN on prompts
     that some arm has no completion of: P is the same in every arm that has any. Where prompts are left out in groups,
-    all but one of each group's are NaN too.
+    all but one of each group's are NaN too. `advance` is told of each pool, on which all measures are taken: none
+    takes longer than another.
     """
     rows, samples = _common_rows(groups), common_samples(groups)
-    values = {arm: np.full(len(of_arm), np.nan) for arm, of_arm in groups.items()}
+    values = {measure: {arm: np.full(len(of_arm), np.nan) for arm, of_arm in groups.items()} for measure in measures}
     if not samples or not rows:
         return values
-    design = design_of(measure, _prompts(groups, rows))
-    for arm, of_arm in _answered(groups).items():
-        if measure.fits(design.smallest):
-            pools = (_pool([of_arm[row] for row in rows], sample) for sample in range(samples))
-            values[arm][rows] = np.mean([influence_values(measure, pool, design) for pool in pools], axis=0)
+    prompts = _prompts(groups, rows)
+    designs = {measure: design_of(measure, prompts) for measure in measures}
+    fitting = [measure for measure in measures if measure.fits(designs[measure].smallest)]
+    sums = {measure: {arm: np.zeros(len(rows)) for arm in groups} for measure in fitting}
+    for sample in range(samples):
+        for arm, of_arm in _answered(groups).items():
+            pool = _pool([of_arm[row] for row in rows], sample)
+            for measure in fitting:
+                sums[measure][arm] += influence_values(measure, pool, designs[measure])
+            advance(1)
+    for measure in fitting:
+        for arm in _answered(groups):
+            values[measure][arm][rows] = sums[measure][arm] / samples
     return values
+
+
+def number_of_pools(groups: Groups) -> int:
+    """On how many pools `pooled_values` takes each measure."""
+    return common_samples(groups) * len(_answered(groups)) if _common_rows(groups) else 0
 
 
 def common_samples(groups: Groups) -> int:
@@ -105,12 +122,13 @@ def _common(sizes: Sequence[Sequence[int]]) -> int:
     return min(*answered, max(1, EVALUATIONS // max(1, prompts))) if answered else 0
 
 
-def first_samples(groups: Groups, overview: Overview) -> dict[str, list[Group]]:
+def first_samples(groups: Groups, overview: Overview, tell: Listener = QUIET) -> dict[str, list[Group]]:
     """The groups with as many of their first completions as `common_samples` there are; those in memory as they are."""
     samples = _common([[seen.completions for seen in of_arm] for of_arm in overview.values()])
     if not is_lazy(groups):
         return {arm: list(of_arm) for arm, of_arm in groups.items()}
-    rows = by_row(_First(samples), groups)
+    tell.stage("take first samples", max(map(len, groups.values())))
+    rows = by_row(_First(samples), groups, tell.advance)
     return {arm: [row[arm] for row in rows] for arm in groups}
 
 

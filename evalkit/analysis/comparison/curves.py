@@ -51,20 +51,25 @@ class Traced:
 
 
 def trace(
-    measures: Sequence[Measure], scores: Mapping[str, Scores], sampled: SampledArms, encoder: str
+    measures: Sequence[Measure],
+    scores: Mapping[str, Scores],
+    sampled: SampledArms,
+    encoder: str,
+    points: Points | None = None,
 ) -> list[Traced]:
     """Every curve that these completions allow.
 
     `scores`: measure -> its scores, of those of `measures` that are scores; `encoder`: identity of what embedded the
-    completions.
+    completions; `points`: what `PointsOf` found of each prompt, where somebody has looked.
 
     Different things said (where there are embeddings), distinct n-grams, pass@k of right or wrong, best-of-k of other
     scores; and branching at each token position, of arms that are draws from the untempered model distribution. On
     prompts with fewer completions than others, and where one has no score, a curve is undefined; so it is for arms
     whose answers are no independent draws: of those k of n are not what k would have been.
     """
-    tokenizer, raw = words_of(sampled.groups), frozenset(arm.name for arm in sampled.arms if arm.is_raw)
-    points = by_row(_Points(raw), sampled.groups)
+    tokenizer = words_of(sampled.groups)
+    if points is None:
+        points = by_row(PointsOf(frozenset(arm.name for arm in sampled.arms if arm.is_raw)), sampled.groups)
     n = max((points_of.completions for row in points for points_of in row.values()), default=0)
     if n < 2:
         return []
@@ -176,7 +181,7 @@ def _crossover(traced: Traced, arm: str, baseline: str, clusters: Sequence[str])
 
 
 @dataclass(frozen=True, slots=True)
-class _OfGroup:
+class OfGroup:
     """What the curves of one prompt are made from."""
 
     completions: int
@@ -188,22 +193,25 @@ class _OfGroup:
     """(len(POSITIONS),), all NaN for arms that are no draws from the untempered distribution."""
 
 
-Points = Sequence[Mapping[str, _OfGroup]]
+Points = Sequence[Mapping[str, OfGroup]]
 """Prompt by prompt, arm -> what curves are made from."""
 
 
 @dataclass(frozen=True)
-class _Points:
-    raw: frozenset[str]
+class PointsOf:
+    """What curves are made from, of one prompt's completions under all arms."""
 
-    def __call__(self, row: int, groups: Mapping[str, Group]) -> dict[str, _OfGroup]:
+    raw: frozenset[str]
+    """Arms that are draws from their checkpoint's untempered distribution."""
+
+    def __call__(self, row: int, groups: Mapping[str, Group]) -> dict[str, OfGroup]:
         return {arm: self._of_group(arm, group) for arm, group in groups.items()}
 
-    def _of_group(self, arm: str, group: Group) -> _OfGroup:
+    def _of_group(self, arm: str, group: Group) -> OfGroup:
         k = len(group.completions)
         ks = _ks(k)
         holders = Counter(ngram for words in group.words for ngram in _ngrams(words))
-        return _OfGroup(
+        return OfGroup(
             k,
             None
             if group.embeddings is None
@@ -215,7 +223,7 @@ class _Points:
         )
 
 
-def _by_arm(points: Points, of: Callable[[_OfGroup], Array]) -> dict[str, Array]:
+def _by_arm(points: Points, of: Callable[[OfGroup], Array]) -> dict[str, Array]:
     """Arm -> one row a prompt."""
     arms = dict.fromkeys(arm for row in points for arm in row)
     return {arm: np.stack([of(row[arm]) for row in points if arm in row]) for arm in arms}

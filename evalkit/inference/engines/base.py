@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import fields
 from importlib.metadata import EntryPoint, entry_points
 from types import MappingProxyType
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from evalkit.checkpoints.checkpoint import Adapter, Checkpoint, EngineSettings
 from evalkit.checkpoints.providers import PROVIDERS, provider_of
@@ -117,6 +117,10 @@ class RemoteEngine:
     ) -> list[Completion]:
         completions: list[Completion] = self._remote.call("sample", prompts, sampling, seed, progress=progress)
         return completions
+
+    def apply(self, function: Callable[..., Any], *args: Any, progress: Progress) -> Any:
+        """What a module's function returns of the engine, `args` and `progress=` in its process."""
+        return self._remote.apply(function, *args, progress=progress)
 
     def logprobs(self, pairs: Sequence[Pair]) -> list[tuple[float, ...]]:
         logprobs: list[tuple[float, ...]] = self._remote.call("logprobs", pairs)

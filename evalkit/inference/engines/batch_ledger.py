@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import secrets
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -36,6 +35,8 @@ class Batch(BaseModel):
     requests: int
     file: str | None = None
     """Id of the uploaded requests."""
+    uploaded: float | None = None
+    """When they first were, in seconds since 1970 by the server's clock; None where it did not say."""
     asked: bool = False
     """Whether its creation may have been asked for."""
     id: str | None = None
@@ -50,8 +51,8 @@ class Book(BaseModel):
 
     run: str
     """What marks the run's batches at a server: nobody else has it."""
-    began: float
-    """Seconds since 1970, before any batch was created."""
+    began: float | None = None
+    """Older evalkits wrote it, by this machine's clock; nothing looks at it."""
     batches: list[Batch] = []
     left_out: dict[str, list[str]] = {}
     """Checkpoint's fingerprint -> parameters that its server refuses."""
@@ -73,10 +74,6 @@ class Ledger:
     @property
     def run(self) -> str:
         return self._book.run
-
-    @property
-    def began(self) -> float:
-        return self._book.began
 
     def of(self, fingerprint: str) -> list[Batch]:
         """The batches that ask a checkpoint, the first asked first."""
@@ -135,7 +132,7 @@ class Ledger:
         try:
             return Book.model_validate_json(self._path.read_bytes())
         except FileNotFoundError:
-            return Book(run=secrets.token_hex(16), began=time.time())
+            return Book(run=secrets.token_hex(16))
         except OSError as error:
             raise StoreError(f"{self._path} cannot be read: {error.strerror}") from error
         except ValidationError as error:

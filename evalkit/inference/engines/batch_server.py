@@ -48,7 +48,7 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.5, 8.0
 WAITS = (1.0, 1.5, 30.0)
 """Seconds before a batch is asked after for the first time, by what they grow, and what they grow to."""
 DAY = 86_400.0
-"""By how much clocks may differ."""
+"""By how much the clocks of a server's machines may differ."""
 ENDED = ("completed", "failed", "expired", "cancelled")
 """What a batch may end as; of all but `failed` there may be results."""
 OPEN = ("validating", "in_progress", "finalizing", "cancelling")
@@ -95,7 +95,7 @@ class BatchServer:
         if batch.id is not None:
             return
         if batch.file is None:
-            self._ledger.note(batch, file=self._upload(batch))
+            self._upload(batch)
         self._ledger.note(batch, asked=True)
         try:
             self._ledger.note(batch, id=self._create(batch))
@@ -136,7 +136,7 @@ class BatchServer:
         write_file(self._ledger.results(batch), kept, KEPT)
         return found
 
-    def _upload(self, batch: Batch) -> str:
+    def _upload(self, batch: Batch) -> None:
         path = self._ledger.requests(batch)
         content = path.read_bytes()
         name = f"evalkit-{self._ledger.run}-{batch.number}.jsonl"
@@ -148,7 +148,9 @@ class BatchServer:
         made = self._known(upload)
         if not _id(made):
             raise EngineError(f"{self._url} took a file of requests and tells no id of it; {KEPT}")
-        return _id(made)
+        told = made.get("created_at")
+        known = batch.uploaded is not None or not isinstance(told, int | float)
+        self._ledger.note(batch, file=_id(made), **({} if known else {"uploaded": told}))
 
     def _create(self, batch: Batch) -> str:
         """Create it, once: where no answer comes, the server's list tells whether it was."""
@@ -201,7 +203,7 @@ class BatchServer:
         def look(client: OpenAI) -> str | None:
             for one in self._listed(client):
                 created = one.get("created_at")
-                if isinstance(created, int | float) and created < self._ledger.began - DAY:
+                if batch.uploaded and isinstance(created, int | float) and created < batch.uploaded - DAY:
                     return None
                 told = _mapping(one.get("metadata"))
                 if _id(one) and all(told.get(name) == value for name, value in marks.items()):

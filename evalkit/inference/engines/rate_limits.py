@@ -8,7 +8,6 @@
 from __future__ import annotations
 
 import contextlib
-import datetime
 import email.utils
 import math
 import re
@@ -46,15 +45,11 @@ def asked_wait(headers: Mapping[str, str]) -> float | None:
 
 
 def _until(date: str, now: str) -> float | None:
-    """Seconds from the server's own time, where it tells it, to a date; None where that is none."""
+    """Seconds from the server's own time to a date; None where either is none: this machine's clock may be wrong."""
     try:
-        then = email.utils.parsedate_to_datetime(date)
+        then, start = email.utils.parsedate_to_datetime(date), email.utils.parsedate_to_datetime(now)
     except ValueError:
         return None
-    try:
-        start = email.utils.parsedate_to_datetime(now)
-    except ValueError:
-        start = datetime.datetime.now(datetime.UTC)
     with contextlib.suppress(TypeError):  # one of them without a zone
         return max(0.0, (then - start).total_seconds())
     return None

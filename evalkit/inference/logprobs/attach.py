@@ -6,12 +6,11 @@ of the suite needs.
 
 from __future__ import annotations
 
-import dataclasses
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 
-from evalkit.inference.logprobs.cross import baseline_groups, under_arm, under_baseline
-from evalkit.inference.logprobs.score import Answer, Prepared, Question, Scoring, read, split
+from evalkit.inference.logprobs.cross import Attached, asked_about, baseline_groups, under_arm, under_baseline
+from evalkit.inference.logprobs.score import Prepared, Scoring, read
 from evalkit.inference.logprobs.target_choices import choices_read, opinions_read, references_read
 from evalkit.inference.plan import Plan
 from evalkit.metrics.declaration import Need
@@ -57,23 +56,9 @@ def own_distributions(plan: Plan, groups: Groups) -> Prepared:
         if arm.is_raw and reader.checkpoint.is_remote:
             obstacles[arm.name] = f"{arm.checkpoint} is a server, and its weights are needed here"
         elif arm.is_raw:
-            prompts = {prompt.prompt_id: prompt.token_ids for prompt in reader.rendered}
-            pairs = [
-                (prompts[group.prompt.id], completion.token_ids)
-                for group in groups[arm.name]
-                for completion in group.completions
-            ]
-            scorings.append(
-                Scoring(
-                    arm.name, Question(arm.checkpoint, "next_token_distributions", tuple(pairs)), _attach_distributions
-                )
-            )
+            question = asked_about(reader, "next_token_distributions", groups[arm.name])
+            scorings.append(Scoring(arm.name, question, Attached("next_token_distributions")))
     return Prepared({}, scorings, obstacles)
-
-
-def _attach_distributions(groups: Sequence[Group], answer: Answer) -> list[Group]:
-    parts = zip(groups, split(groups, answer), strict=True)
-    return [dataclasses.replace(group, next_token_distributions=tuple(part)) for group, part in parts]
 
 
 PREPARED: Mapping[Need, Callable[[Plan, Groups], Prepared]] = {

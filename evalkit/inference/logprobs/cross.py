@@ -18,13 +18,14 @@ import numpy as np
 
 from evalkit.checkpoints.checkpoint import Checkpoint
 from evalkit.checkpoints.folder import context_length
-from evalkit.inference.engines.base import Pair
-from evalkit.inference.logprobs.score import Answer, Prepared, Question, Scoring
+from evalkit.inference.logprobs.questions import Answer, Quantity, Question, Tokens
+from evalkit.inference.logprobs.score import Prepared, Scoring
 from evalkit.inference.plan import Plan
 from evalkit.inference.sampling_calls import Loaded
 from evalkit.plumbing.arrays import Array
 from evalkit.plumbing.lazily import each
 from evalkit.records import Arm, Group
+from evalkit.runs.stored_groups import prompts_of
 
 Groups = Mapping[str, Sequence[Group]]
 
@@ -45,11 +46,11 @@ def under_baseline(plan: Plan, groups: Groups) -> Prepared:
             continue
         name = home.checkpoint.name
         obstacle = _asking_obstacle(plan, name)
+        question = asked_about(home, "logprobs", groups[arm.name])
         if obstacle is None:
-            pairs = _pairs(home, groups[arm.name])
-            obstacle = _thinking_obstacle(name) if _thinks(plan, name) else _obstacle(plan, arm, home, pairs)
+            obstacle = _thinking_obstacle(name) if _thinks(plan, name) else _obstacle(plan, arm, question)
         if obstacle is None:
-            scorings.append(Scoring(arm.name, Question(name, "logprobs", pairs), _attach_baseline))
+            scorings.append(Scoring(arm.name, question, Attached("baseline_logprobs")))
         else:
             obstacles[arm.name] = obstacle
     return Prepared(complete, scorings, obstacles)
@@ -77,19 +78,17 @@ def under_arm(plan: Plan, groups: Groups) -> Prepared:
         if arm.checkpoint == home:
             beside[arm.name] = each(beside[arm.name], _own_forward)
             continue
-        reader = plan.checkpoints[arm.checkpoint]
-        pairs = _pairs(reader, groups[_beside(plan, arm)])
-        obstacle = _obstacle(plan, arm, reader, pairs)
+        question = asked_about(plan.checkpoints[arm.checkpoint], "logprobs", groups[_beside(plan, arm)])
         if asked_otherwise := _asking_obstacle(plan, home):
             obstacles[arm.name] = asked_otherwise
         elif _thinks(plan, home):
             obstacles[arm.name] = _thinking_obstacle(home)
         elif not written_raw:
             obstacles[arm.name] = f"{home} has no arm at temperature 1 with nothing cut off"
-        elif obstacle is None:
-            scorings.append(Scoring(arm.name, Question(arm.checkpoint, "logprobs", pairs), _attach_forward))
-        else:
+        elif obstacle := _obstacle(plan, arm, question):
             obstacles[arm.name] = obstacle
+        else:
+            scorings.append(Scoring(arm.name, question, Attached("forward_logprobs")))
     return Prepared(beside, scorings, obstacles)
 
 
@@ -104,18 +103,14 @@ def _beside(plan: Plan, arm: Arm) -> str:
     return raw if arm.is_raw and raw is not None else arm.baseline or arm.name
 
 
-def _attach_baseline(groups: Sequence[Group], answer: Answer) -> Sequence[Group]:
-    return each(groups, Read("baseline_logprobs", _arrays([len(group.completions) for group in groups], answer)))
+@dataclasses.dataclass(frozen=True)
+class Attached:
+    """Groups get an answer as one of their fields."""
 
+    name: str
 
-def _attach_forward(groups: Sequence[Group], answer: Answer) -> Sequence[Group]:
-    sizes = [len(group.baseline.completions) for group in groups if group.baseline is not None]
-    return each(groups, Read("forward_logprobs", _arrays(sizes, answer)))
-
-
-def _arrays(sizes: Sequence[int], answer: Answer) -> list[Array]:
-    """An answer about every completion, one array a group."""
-    return np.split(np.array(answer, dtype=np.float64), np.cumsum(sizes)[:-1])
+    def __call__(self, groups: Sequence[Group], answer: Answer) -> Sequence[Group]:
+        return each(groups, Read(self.name, answer))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -133,11 +128,10 @@ class Read:
     """Groups get what a checkpoint made of their completions, or of the baseline's."""
 
     name: str
-    logprobs: Sequence[Array]
-    """One array a group."""
+    answer: Answer
 
     def __call__(self, index: int, group: Group) -> Group:
-        read: dict[str, Any] = {self.name: self.logprobs[index]}
+        read: dict[str, Any] = {self.name: self.answer[index]}
         return dataclasses.replace(group, **read)
 
 
@@ -170,15 +164,17 @@ def _sampled(group: Group) -> Array:
     return np.array([math.fsum(completion.logprobs) for completion in group.completions], dtype=np.float64)
 
 
-def _pairs(reader: Loaded, groups: Sequence[Group]) -> tuple[Pair, ...]:
-    """(the reader's prompt, the completion) of every completion, in the groups' order."""
-    prompts = {prompt.prompt_id: prompt.token_ids for prompt in reader.rendered}
-    return tuple(
-        (prompts[group.prompt.id], completion.token_ids) for group in groups for completion in group.completions
-    )
+def asked_about(reader: Loaded, quantity: Quantity, groups: Sequence[Group]) -> Question:
+    """A question about every completion of the groups, after the reader's own rendering of their prompts."""
+    rendered = {prompt.prompt_id: prompt.token_ids for prompt in reader.rendered}
+    return Question(reader, quantity, [rendered[prompt.id] for prompt in prompts_of(groups)], each(groups, _tokens))
 
 
-def _obstacle(plan: Plan, arm: Arm, reader: Loaded, pairs: Sequence[Pair]) -> str | None:
+def _tokens(index: int, group: Group) -> list[Tokens]:
+    return [completion.token_ids for completion in group.completions]
+
+
+def _obstacle(plan: Plan, arm: Arm, question: Question) -> str | None:
     """Why one of the arm's and the baseline's checkpoints cannot read the other's tokens; None where it can."""
     home, other = (
         plan.checkpoints[plan.suite.baseline_checkpoint].checkpoint,
@@ -189,18 +185,18 @@ def _obstacle(plan: Plan, arm: Arm, reader: Loaded, pairs: Sequence[Pair]) -> st
             return f"{checkpoint.name} is a server, and the weights of both checkpoints are needed here"
     if not _share_a_vocabulary(home, other):
         return f"{other.name} has another vocabulary than {home.name}, so its tokens mean others"
-    return lacks_room(reader, pairs, "completion", "lower max_tokens")
+    return lacks_room(question, "completion", "lower max_tokens")
 
 
-def lacks_room(reader: Loaded, pairs: Sequence[Pair], what: str, remedy: str) -> str | None:
+def lacks_room(question: Question, what: str, remedy: str) -> str | None:
     """Why the longest pair does not fit into a checkpoint's context; None where it does."""
-    context = context_length(reader.checkpoint)
-    longest = max((len(prompt) + len(completion) for prompt, completion in pairs), default=0)
+    reader = question.reader.checkpoint
+    context = context_length(reader)
     # Scoring a sequence in vLLM takes room for one token more.
-    if context is None or longest < context:
+    if context is None or question.distinct.longest < context:
         return None
     return (
-        f"a {what} takes {longest} tokens with its prompt, and the context of {reader.checkpoint.name} is "
+        f"a {what} takes {question.distinct.longest} tokens with its prompt, and the context of {reader.name} is "
         f"{context}; {remedy}"
     )
 

@@ -14,12 +14,15 @@ from dataclasses import dataclass
 
 from evalkit.inference.logprobs.continuations import Tokens, continuations
 from evalkit.inference.logprobs.cross import lacks_room
-from evalkit.inference.logprobs.score import Answer, Prepared, Quantity, Question, Scoring
+from evalkit.inference.logprobs.questions import Answer, Quantity, Question
+from evalkit.inference.logprobs.score import Prepared, Scoring
 from evalkit.inference.plan import Plan
 from evalkit.inference.sampling_calls import Loaded
 from evalkit.metrics.choice_match import SPACES, opens, spellings
+from evalkit.plumbing.lazily import each
 from evalkit.plumbing.log_space import less, total
-from evalkit.records import Group
+from evalkit.records import Group, Prompt
+from evalkit.runs.stored_groups import prompts_of
 
 Groups = Mapping[str, Sequence[Group]]
 
@@ -40,38 +43,52 @@ Spellings = Sequence[Sequence[Spelling]]
 
 def choices_read(plan: Plan, groups: Groups) -> Prepared:
     """`Group.choice_logprobs`, of prompts that have choices."""
-    return _prepare(
-        plan, groups, "choice", "prefix_logprobs", lambda group: _choice_spellings(tuple(group.prompt.choices)), _chosen
-    )
+    return _prepare(plan, groups, "choice", "prefix_logprobs", _choice_spellings, ChoicesRead)
 
 
 def opinions_read(plan: Plan, groups: Groups) -> Prepared:
     """The same of prompts that put a question of opinion. A server is no obstacle: there drawn answers are counted."""
 
-    def spell(group: Group) -> list[tuple[str, str]]:
-        return _choice_spellings(group.prompt.opinion.answers) if group.prompt.opinion else []
+    def spell(prompt: Prompt) -> list[tuple[str, str]]:
+        return _choice_spellings(prompt) if prompt.opinion else []
 
-    return dataclasses.replace(_prepare(plan, groups, "choice", "prefix_logprobs", spell, _chosen), obstacles={})
-
-
-def _chosen(group: Group, spellings: Sequence[Spelling], logprobs: Sequence[float]) -> Group:
-    known = choice_logprobs(spellings, logprobs)
-    return dataclasses.replace(
-        group, choice_logprobs={choice: known.get(choice, -math.inf) for choice in group.prompt.choices}
-    )
+    prepared = _prepare(plan, groups, "choice", "prefix_logprobs", spell, ChoicesRead)
+    return dataclasses.replace(prepared, obstacles={})
 
 
 def references_read(plan: Plan, groups: Groups) -> Prepared:
     """`Group.reference_logprobs`, of prompts that have references."""
+    return _prepare(plan, groups, "reference", "logprobs", _reference_spellings, ReferencesRead)
 
-    def attach(group: Group, spellings: Sequence[Spelling], logprobs: Sequence[float]) -> Group:
-        known = list(zip(spellings, logprobs, strict=True))
+
+@dataclass(frozen=True)
+class ChoicesRead:
+    """Groups get the log-probs of their prompts' choices."""
+
+    spellings: Spellings
+    answer: Answer
+
+    def __call__(self, index: int, group: Group) -> Group:
+        if not self.spellings[index]:
+            return group
+        known = choice_logprobs(self.spellings[index], self.answer[index].tolist())
+        logprobs = {choice: known.get(choice, -math.inf) for choice in group.prompt.choices}
+        return dataclasses.replace(group, choice_logprobs=logprobs)
+
+
+@dataclass(frozen=True)
+class ReferencesRead:
+    """Groups get the log-probs of their prompts' references."""
+
+    spellings: Spellings
+    answer: Answer
+
+    def __call__(self, index: int, group: Group) -> Group:
+        if not self.spellings[index]:
+            return group
+        known = list(zip(self.spellings[index], self.answer[index].tolist(), strict=True))
         totals = (total([x for spelling, x in known if spelling.text == text]) for text in group.prompt.references)
         return dataclasses.replace(group, reference_logprobs=tuple(totals))
-
-    return _prepare(
-        plan, groups, "reference", "logprobs", lambda group: _reference_spellings(group.prompt.references), attach
-    )
 
 
 def choice_logprobs(spellings: Sequence[Spelling], openings: Sequence[float]) -> dict[str, float]:
@@ -96,12 +113,13 @@ def _opens(short: Tokens, written: str, long: Tokens, longer: str) -> bool:
     return len(long) > len(short) and long[: len(short)] == short and opens(longer, written)
 
 
-def _choice_spellings(choices: Sequence[str]) -> list[tuple[str, str]]:
-    return [(choice, space + writing) for writing, choice in spellings(choices).items() for space in SPACES]
+def _choice_spellings(prompt: Prompt) -> list[tuple[str, str]]:
+    writings = spellings(tuple(prompt.choices)).items()
+    return [(choice, space + writing) for writing, choice in writings for space in SPACES]
 
 
-def _reference_spellings(references: Sequence[str]) -> list[tuple[str, str]]:
-    return [(text, space + text) for text in references for space in SPACES]
+def _reference_spellings(prompt: Prompt) -> list[tuple[str, str]]:
+    return [(text, space + text) for text in prompt.references for space in SPACES]
 
 
 def _prepare(
@@ -109,8 +127,8 @@ def _prepare(
     groups: Groups,
     what: str,
     quantity: Quantity,
-    spell: Callable[[Group], list[tuple[str, str]]],
-    attach: Callable[[Group, Sequence[Spelling], Sequence[float]], Group],
+    spell: Callable[[Prompt], list[tuple[str, str]]],
+    change: Callable[[Spellings, Answer], Callable[[int, Group], Group]],
 ) -> Prepared:
     scorings, obstacles = [], {}
     for arm in plan.arms:
@@ -120,35 +138,22 @@ def _prepare(
         if reader.checkpoint.is_remote:
             obstacles[arm.name] = f"{arm.checkpoint} is a server, and its weights are needed here"
             continue
-        spellings = _spellings(reader, [spell(group) for group in groups[arm.name]])
-        pairs = tuple(
-            (prompt.token_ids, spelling.tokens)
-            for prompt, group_spellings in zip(reader.rendered, spellings, strict=True)
-            for spelling in group_spellings
-        )  # fmt: skip
-        obstacle = lacks_room(reader, pairs, what, "shorten it")
+        written = _spellings(reader, [spell(prompt) for prompt in prompts_of(groups[arm.name])])
+        texts = [[spelling.tokens for spelling in of_prompt] for of_prompt in written]
+        question = Question(reader, quantity, [prompt.token_ids for prompt in reader.rendered], texts)
+        obstacle = lacks_room(question, what, "shorten it")
         if obstacle is None:
-            scorings.append(Scoring(arm.name, Question(arm.checkpoint, quantity, pairs), _attacher(spellings, attach)))
+            scorings.append(Scoring(arm.name, question, _attacher(written, change)))
         else:
             obstacles[arm.name] = obstacle
     return Prepared({}, scorings, obstacles)
 
 
 def _attacher(
-    spellings: Spellings, attach: Callable[[Group, Sequence[Spelling], Sequence[float]], Group]
-) -> Callable[[Sequence[Group], Answer], list[Group]]:
-    def attach_all(groups: Sequence[Group], answer: Answer) -> list[Group]:
-        attached, start = [], 0
-        for group, group_spellings in zip(groups, spellings, strict=True):
-            attached.append(
-                attach(group, group_spellings, answer[start : start + len(group_spellings)])
-                if group_spellings
-                else group
-            )
-            start += len(group_spellings)
-        return attached
-
-    return attach_all
+    written: Spellings,
+    change: Callable[[Spellings, Answer], Callable[[int, Group], Group]],
+) -> Callable[[Sequence[Group], Answer], Sequence[Group]]:
+    return lambda groups, answer: each(groups, change(written, answer))
 
 
 def _spellings(reader: Loaded, texts: Sequence[Sequence[tuple[str, str]]]) -> list[list[Spelling]]:

@@ -1,7 +1,9 @@
 """Replicas at work: each in a thread of its own takes calls from its load's queue until there are none.
 
-Answers are taken in by the thread that asked for all of this, so whatever keeps them needs no lock. Loads come in their
-order, and the next one is opened as soon as a replica of the one before finds no more calls.
+A replica makes its next call while its last answer is written, by threads that do only that, and never has two that are
+not: what is drawn faster than a disk takes it waits. Answers are taken in by the thread that asked for all of this, so
+whatever counts them needs no lock. Loads come in their order, and the next one is opened as soon as a replica of the
+one before finds no more calls.
 """
 
 from __future__ import annotations
@@ -10,26 +12,31 @@ import threading
 import time
 from collections import deque
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from queue import SimpleQueue
 from typing import Any, Literal
 
+from evalkit.checkpoints.checkpoint import Checkpoint
 from evalkit.errors import EngineError, EngineLost, EvalkitError, OutOfMemory
-from evalkit.inference.engines.base import Engine, engine_class, open_engine
-from evalkit.inference.workers.calls import Call, CallQueue, Load
+from evalkit.inference.engines.base import open_engine
+from evalkit.inference.workers.backlog import Backlog
+from evalkit.inference.workers.calls import AnyLoad, Call, CallQueue, Load
 from evalkit.inference.workers.places import Place
+from evalkit.plumbing.models import Model
 from evalkit.plumbing.progress import Listener
-from evalkit.plumbing.prose import listed
 
 OPENINGS = 2
 """Times in a row that a replica tries to open an engine where others were opened before."""
+WRITERS = 4
+"""Threads that write answers: a network's file system takes its time for each, and several at a time."""
 
 
 @dataclass
 class Work:
     """A load while its calls are made."""
 
-    load: Load
+    load: AnyLoad
     turn: int
     """Its place among the loads."""
     queue: CallQueue
@@ -49,17 +56,17 @@ class _Event:
     """What a replica tells."""
 
     work: Work
-    kind: Literal["opened", "progress", "answer", "lost", "refused", "ended"]
+    kind: Literal["opened", "progress", "answer", "unwritten", "lost", "refused", "ended"]
     value: Any = None
 
 
-def make_calls(place: Place, loads: Sequence[Load], tell: Listener) -> list[Work]:
+def make_calls(place: Place, loads: Sequence[AnyLoad], tell: Listener) -> list[Work]:
     """Make all calls of all loads, and hand each answer to its call's `keep`, in this thread; how that went.
 
     Raises `EngineError`: an engine cannot be opened, or so many were lost in a row that nothing is to be hoped for;
     `InputError`: a load has no room here. What was answered before that is kept.
     """
-    servers = [load for load in loads if not engine_class(load.engine).local]
+    servers = [load for load in loads if isinstance(load, Load) and not load.is_local]
     asked = [_ask_server(load, tell) for load in servers]
     return [*asked, *_make_calls_at(place, [load for load in loads if load not in servers], tell)]
 
@@ -74,12 +81,12 @@ def _ask_server(load: Load, tell: Listener) -> Work:
         news.take(_Event(work, "opened"), over=False)
         for call in load.calls:
             began = time.monotonic()
-            call.keep(call.ask(engine, tell.advance))
+            call.keep(call.write(call.ask(engine, tell.advance)))
             work.add(call, time.monotonic() - began)
     return work
 
 
-def _make_calls_at(place: Place, loads: Sequence[Load], tell: Listener) -> list[Work]:
+def _make_calls_at(place: Place, loads: Sequence[AnyLoad], tell: Listener) -> list[Work]:
     if not loads:
         return []
     works = [Work(load, turn, CallQueue(deque(load.calls)), place.replicas(load)) for turn, load in enumerate(loads)]
@@ -102,10 +109,11 @@ class _Crew:
         self._news = _News(works, tell)
         self._note = tell.note
         self._events: SimpleQueue[_Event] = SimpleQueue()
+        self._writers = ThreadPoolExecutor(WRITERS, "writer")
+        self._backlogs = {(work.turn, replica): Backlog() for work in works for replica in range(work.replicas)}
         self._threads = [
-            threading.Thread(target=self._replica, args=(work, replica), daemon=True)
-            for work in works
-            for replica in range(work.replicas)
+            threading.Thread(target=self._replica, args=(works[turn], replica), daemon=True)
+            for turn, replica in self._backlogs
         ]
 
     def start(self) -> None:
@@ -119,9 +127,12 @@ class _Crew:
             event = self._events.get()
             work = event.work
             if event.kind == "answer":
-                call, answer, seconds = event.value
-                call.keep(answer)
+                call, written, seconds, backlog = event.value
+                call.keep(written)
                 work.add(call, seconds)
+                backlog.clear()
+            elif event.kind == "unwritten":
+                raise event.value
             elif event.kind == "refused":
                 call, error = event.value
                 call.refuse(error)
@@ -140,10 +151,15 @@ class _Crew:
         self._note(f"{error}; {replicas_left} others go on")
 
     def stop(self) -> None:
-        """End all threads, whatever they are doing."""
+        """End all threads, whatever they are doing; what was answered is written."""
+        for work in self._works:
+            work.queue.close()
+        for backlog in self._backlogs.values():
+            backlog.close()
         self._place.close()
         for thread in self._threads:
             thread.join()
+        self._writers.shutdown()
 
     def _replica(self, work: Work, replica: int) -> None:
         failure: EvalkitError | None = None
@@ -153,6 +169,7 @@ class _Crew:
             failure = error
         except BaseException as error:  # noqa: BLE001 - whatever it is, the thread that listens must hear of it
             failure = EngineError(f"{type(error).__name__}: {error}")
+        self._backlogs[work.turn, replica].wait()
         self._tell(work, "ended", failure)
 
     def _serve(self, work: Work, replica: int) -> None:
@@ -168,16 +185,16 @@ class _Crew:
                     is_open, failed_openings = True, 0
                     work.loading = max(work.loading, time.monotonic() - began)
                     self._tell(work, "opened")
-                    self._make_calls(work, engine)
+                    self._make_calls(work, engine, self._backlogs[work.turn, replica])
             except EngineLost as error:
                 failed_openings += 1
-                if is_open or failed_openings == OPENINGS or not work.busy:
+                if is_open or failed_openings == OPENINGS or not work.queue.any_answered:
                     raise
                 self._tell(work, "lost", error)
 
-    def _make_calls(self, work: Work, engine: Engine) -> None:
+    def _make_calls(self, work: Work, engine: Any, backlog: Backlog) -> None:
         """Make calls until there are none, or the engine is not what it was."""
-        turned_to = work.load.checkpoints[0]
+        turned_to: Checkpoint | Model = work.load.first
         while (call := work.queue.take()) is not None:
             done = _Done(self, work)
             try:
@@ -192,8 +209,17 @@ class _Crew:
                 if not work.queue.failed(call, error):
                     self._tell(work, "refused", (call, error))
                 return
+            seconds = time.monotonic() - began
             work.queue.answered()
-            self._tell(work, "answer", (call, answer, time.monotonic() - began))
+            backlog.add()
+            self._writers.submit(self._write, work, call, answer, seconds, backlog)
+
+    def _write(self, work: Work, call: Call, answer: Any, seconds: float, backlog: Backlog) -> None:
+        """Write an answer, and have the thread that listens take it in, or raise why it could not be written."""
+        try:
+            self._tell(work, "answer", (call, call.write(answer), seconds, backlog))
+        except BaseException as error:  # noqa: BLE001 - as in `_replica`
+            self._tell(work, "unwritten", error)
 
     def _tell(self, work: Work, kind: Any, value: Any = None) -> None:
         self._events.put(_Event(work, kind, value))
@@ -242,7 +268,7 @@ class _News:
         if self._current < len(self._works):
             load = self._works[self._current].load
             self._is_open = False
-            self._tell.stage(f"load {listed([checkpoint.name for checkpoint in load.checkpoints])} ({load.engine})", 1)
+            self._tell.stage(f"load {load.title}", 1)
             for event in self._ahead.pop(self._current, []):
                 self._show(event)
 

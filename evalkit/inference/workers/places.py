@@ -7,29 +7,25 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from functools import cached_property
-from typing import Protocol
+from typing import Any, Protocol
 
-from evalkit.checkpoints.checkpoint import Checkpoint
 from evalkit.errors import InputError, Interrupted
-from evalkit.inference.engines.base import Engine, open_engine
-from evalkit.inference.workers.calls import Load
+from evalkit.inference.workers.calls import AnyLoad
 
 
 class Place(Protocol):
-    """Where replicas of engines are opened."""
+    """Where replicas of engines, and of models that measure, are opened."""
 
-    def replicas(self, load: Load) -> int:
+    def replicas(self, load: AnyLoad) -> int:
         """How many replicas a load gets. Raises `InputError`: it fits nowhere here."""
 
-    def enter(self, loads: Sequence[Load]) -> None:
+    def enter(self, loads: Sequence[AnyLoad]) -> None:
         """Told, before any is opened, of all that will be."""
 
-    def open(
-        self, load: Load, turn: tuple[int, int], is_wanted: Callable[[], bool]
-    ) -> AbstractContextManager[Engine | None]:
-        """An engine, once there is room; None where none `is_wanted` by then. Those with a lower turn go first.
+    def open(self, load: AnyLoad, turn: tuple[int, int], is_wanted: Callable[[], bool]) -> AbstractContextManager[Any]:
+        """An engine or a model, once there is room; None where none `is_wanted` by then.
 
-        Raises `EngineError`, `Interrupted`.
+        Those with a lower turn go first. Raises `EngineError`, `Interrupted`.
         """
 
     def close(self) -> None:
@@ -47,7 +43,7 @@ def visible_devices() -> tuple[str, ...]:
 
 
 class ThisMachine:
-    """Engines in child processes, each with GPUs of its own, or with a share of the processor where there are none."""
+    """Engines and models in child processes, each with GPUs of its own; without any, with a share of the processor."""
 
     def __init__(self) -> None:
         self._stopped = threading.Event()
@@ -57,31 +53,28 @@ class ThisMachine:
     def _gpus(self) -> tuple[str, ...]:
         return visible_devices()
 
-    def replicas(self, load: Load) -> int:
-        settings = load.checkpoints[0].settings
+    def replicas(self, load: AnyLoad) -> int:
+        settings = load.settings
         most = len(self._gpus) // settings.devices if self._gpus else settings.replicas or 1
         if (settings.replicas or 1) > most:
-            raise InputError(_too_many(load.checkpoints[0], len(self._gpus)))
+            raise InputError(_too_many(load, len(self._gpus)))
         return min(settings.replicas or most, len(load.calls))
 
-    def enter(self, loads: Sequence[Load]) -> None:
+    def enter(self, loads: Sequence[AnyLoad]) -> None:
         # Without GPUs there is room for the replicas of one load at a time, each with its share of the cores.
         self._room = _Room(self._gpus or [""] * max(self.replicas(load) for load in loads))
 
     @contextmanager
-    def open(self, load: Load, turn: tuple[int, int], is_wanted: Callable[[], bool]) -> Iterator[Engine | None]:
-        replicas, first = self.replicas(load), load.checkpoints[0]
-        count = first.settings.devices if self._gpus else self._room.size // replicas
+    def open(self, load: AnyLoad, turn: tuple[int, int], is_wanted: Callable[[], bool]) -> Iterator[Any]:
+        replicas = self.replicas(load)
+        count = load.settings.devices if self._gpus else self._room.size // replicas
         with self._room.taken(count, turn) as names:
             if not is_wanted():
                 yield None
                 return
             environment = {"CUDA_VISIBLE_DEVICES": ",".join(names)} if self._gpus else _share(replicas)
-            others = load.checkpoints[1:]
-            with open_engine(
-                load.engine, first, load.max_length, *others, environment=environment, stopped=self._stopped
-            ) as engine:
-                yield engine
+            with load.open(environment, self._stopped) as opened:
+                yield opened
 
     def close(self) -> None:
         self._stopped.set()
@@ -129,11 +122,11 @@ def _share(replicas: int) -> Mapping[str, str]:
     return {"OMP_NUM_THREADS": str(max(1, len(os.sched_getaffinity(0)) // replicas))}
 
 
-def _too_many(checkpoint: Checkpoint, gpus: int) -> str:
-    settings = checkpoint.settings
+def _too_many(load: AnyLoad, gpus: int) -> str:
+    settings = load.settings
     needed = settings.devices * (settings.replicas or 1)
     return (
-        f"checkpoint {checkpoint.name!r} asks for {needed} GPUs (tensor_parallel {settings.tensor_parallel} x "
+        f"checkpoint {load.first.name!r} asks for {needed} GPUs (tensor_parallel {settings.tensor_parallel} x "
         f"pipeline_parallel {settings.pipeline_parallel} x replicas {settings.replicas or 1}), and {gpus} are visible "
         "here; lower one of them, or let more be seen in CUDA_VISIBLE_DEVICES"
     )

@@ -18,11 +18,9 @@ from typing import TYPE_CHECKING, Any
 
 from evalkit.checkpoints.checkpoint import Checkpoint
 from evalkit.errors import EngineError, EngineLost, EvalkitError, InputError, Interrupted, OutOfMemory
-from evalkit.inference.engines import base
-from evalkit.inference.engines.base import Engine, EngineClass, Pair, Progress, engine_class
-from evalkit.inference.workers.calls import Load
+from evalkit.inference.engines.base import DISTRIBUTION_ENGINE, EngineClass, Pair, Progress, engine_class
+from evalkit.inference.workers.calls import AnyLoad, Load
 from evalkit.plumbing.child_process import is_out_of_memory, one_line
-from evalkit.plumbing.prose import listed
 from evalkit.records import Completion, NextTokenDistributions, Rendered, Sampling
 
 if TYPE_CHECKING:
@@ -33,50 +31,83 @@ STOP_CHECK_SECONDS = 0.2
 CONNECT_SECONDS = 10.0
 
 
-class EngineActor:
-    """An engine in a process of the cluster."""
+class _Actor:
+    """What is opened in a process of the cluster."""
 
-    def __init__(self, engine: str, target: str, version: str) -> None:
-        for name in [name for name in os.environ if name.startswith("VLLM_DP_")]:
-            del os.environ[name]  # left over from whoever started the node, they would make this one rank of many
+    def __init__(self, target: str) -> None:
         module, _, name = target.partition(":")
-        self._class: EngineClass = getattr(importlib.import_module(module), name)
-        missing = self._class.missing()
-        if missing is not None:
-            raise EngineError(f"node {os.uname().nodename}: {missing}")
-        if self._class.version() != version:
-            raise EngineError(
-                f"node {os.uname().nodename} has {engine} {self._class.version()}, and this machine {version}: their "
-                "samples would be mixed; install the same version on all nodes"
-            )
+        self._class: Any = getattr(importlib.import_module(module), name)
 
-    def load(self, checkpoint: Checkpoint, max_length: int, *others: Checkpoint) -> None:
-        self._engine = self._class(checkpoint, max_length, *others)
+    def load(self, *args: Any) -> None:
+        self._subject = self._class(*args)
 
     def call(self, method: str, *args: Any) -> Any:
-        """What a method of the engine returns, or the error of ours that it raises; any other comes as one of ours."""
-        try:
-            return getattr(self._engine, method)(*args)
-        except EvalkitError:
-            raise
-        except Exception as error:
-            lost = OutOfMemory if is_out_of_memory(error) else EngineLost
-            raise lost(one_line(error)) from error
+        """What a method of it returns, or the error of ours that it raises; any other comes as one of ours."""
+        return _named(lambda: getattr(self._subject, method)(*args))
+
+
+class EngineActor(_Actor):
+    """An engine."""
+
+    def __init__(self, target: str, engine: str, version: str) -> None:
+        for name in [name for name in os.environ if name.startswith("VLLM_DP_")]:
+            del os.environ[name]  # left over from whoever started the node, they would make this one rank of many
+        super().__init__(target)
+        own: EngineClass = self._class
+        missing = own.missing()
+        if missing is not None:
+            raise EngineError(f"node {os.uname().nodename}: {missing}")
+        _refuse_another(engine, own.version(), version, "samples")
 
     def sample(self, prompts: Sequence[Rendered], sampling: Sampling, seed: int) -> Any:
         return self.call("sample", prompts, sampling, seed, lambda *_: None)
 
+    def apply(self, function: Callable[..., Any], *args: Any) -> tuple[Any, list[tuple[int, int]]]:
+        """What a function of the engine returns, and the progress that it told; errors are as in `call`."""
+        told: list[tuple[int, int]] = []
+        return _named(lambda: function(self._subject, *args, progress=lambda *news: told.append(news))), told
+
+
+def _named(ask: Callable[[], Any]) -> Any:
+    try:
+        return ask()
+    except EvalkitError:
+        raise
+    except Exception as error:
+        lost = OutOfMemory if is_out_of_memory(error) else EngineLost
+        raise lost(one_line(error)) from error
+
+
+class ModelActor(_Actor):
+    """A model that measures."""
+
+    def __init__(self, target: str, version: str) -> None:
+        super().__init__(target)
+        _refuse_another(DISTRIBUTION_ENGINE, engine_class(DISTRIBUTION_ENGINE).version(), version, "numbers")
+
+
+def _refuse_another(what: str, here: str, wanted: str, made: str) -> None:
+    if here != wanted:
+        raise EngineError(
+            f"node {os.uname().nodename} has {what} {here}, and the machine that runs the command {wanted}: their "
+            f"{made} would be mixed; install the same version on all nodes"
+        )
+
 
 class _ActorEngine:
-    """An `EngineActor`, seen from here."""
+    """An actor, seen from here."""
 
     def __init__(self, actor: Any, title: str, stopped: threading.Event) -> None:
         self._actor = actor
         self._title = title
         self._stopped = stopped
 
-    def load(self, load: Load) -> None:
-        self.answer(self._actor.load.remote(load.checkpoints[0], load.max_length, *load.checkpoints[1:]), "starting")
+    def is_ready(self, is_wanted: Callable[[], bool]) -> bool:
+        """Whether there was room for it while it was wanted."""
+        return self.answer(self._actor.__ray_ready__.remote(), "starting", is_wanted) is not None
+
+    def load(self, load: AnyLoad) -> None:
+        self.answer(self._actor.load.remote(*load.args), "starting")
 
     def sample(
         self, prompts: Sequence[Rendered], sampling: Sampling, seed: int, progress: Progress
@@ -86,27 +117,34 @@ class _ActorEngine:
         progress(len(completions), sum(len(completion.token_ids) for completion in completions))
         return completions
 
+    def apply(self, function: Callable[..., Any], *args: Any, progress: Progress) -> Any:
+        answer, told = self.answer(self._actor.apply.remote(function, *args), f"running {function.__name__}")
+        for amount, tokens in told:
+            progress(amount, tokens)
+        return answer
+
     def logprobs(self, pairs: Sequence[Pair]) -> list[tuple[float, ...]]:
-        logprobs: list[tuple[float, ...]] = self._call("logprobs", pairs)
+        logprobs: list[tuple[float, ...]] = self.call("logprobs", pairs)
         return logprobs
 
     def next_token_distributions(self, pairs: Sequence[Pair]) -> list[NextTokenDistributions]:
-        distributions: list[NextTokenDistributions] = self._call("next_token_distributions", pairs)
+        distributions: list[NextTokenDistributions] = self.call("next_token_distributions", pairs)
         return distributions
 
     def prefix_logprobs(self, pairs: Sequence[Pair]) -> list[float]:
-        logprobs: list[float] = self._call("prefix_logprobs", pairs)
+        logprobs: list[float] = self.call("prefix_logprobs", pairs)
         return logprobs
 
     def turn_to(self, checkpoint: Checkpoint) -> None:
-        self._call("turn_to", checkpoint)
+        self.call("turn_to", checkpoint)
 
     def close(self) -> None:
         import ray
 
         ray.kill(self._actor)
 
-    def _call(self, method: str, *args: Any) -> Any:
+    def call(self, method: str, *args: Any) -> Any:
+        """What a method of it returns there. Raises as `answer` does."""
         return self.answer(self._actor.call.remote(method, *args), f"running {method}")
 
     def answer(self, reference: ObjectRef[Any], doing: str, is_wanted: Callable[[], bool] | None = None) -> Any:
@@ -131,38 +169,27 @@ class _ActorEngine:
 
 
 class RayCluster:
-    """Engines on the nodes of a Ray cluster that somebody else started, or on one that is started here."""
+    """Engines and models on the nodes of a Ray cluster that somebody else started, or on one that is started here."""
 
     def __init__(self, address: str) -> None:
         self._stopped = threading.Event()
         _join(address)
 
-    def replicas(self, load: Load) -> int:
-        settings = load.checkpoints[0].settings
-        room = self._room(settings.devices)
+    def replicas(self, load: AnyLoad) -> int:
+        settings = load.settings
+        room = self._room(_gpus(load))
         if not room or (settings.replicas or 1) > room:
-            raise InputError(_too_many(load.checkpoints[0], _resource("GPU")))
+            raise InputError(_too_many(load, _resource("GPU")))
         return min(settings.replicas or room, len(load.calls))
 
-    def enter(self, loads: Sequence[Load]) -> None:
+    def enter(self, loads: Sequence[AnyLoad]) -> None:
         """Ray keeps account of its devices itself."""
 
     @contextmanager
-    def open(self, load: Load, turn: tuple[int, int], is_wanted: Callable[[], bool]) -> Iterator[Engine | None]:
-        import ray
-
-        names = listed([repr(checkpoint.name) for checkpoint in load.checkpoints])
-        devices = load.checkpoints[0].settings.devices
-        asked = {"num_gpus": devices} if _resource("GPU") else {"num_cpus": 1}
-        version = engine_class(load.engine).version()
-        made: Any = ray.remote(EngineActor)
-        actor = made.options(scheduling_strategy="SPREAD", max_restarts=0, **asked).remote(
-            load.engine, base.engines()[load.engine].value, version
-        )
-        engine = _ActorEngine(actor, f"engine {load.engine} of checkpoint {names} on Ray", self._stopped)
+    def open(self, load: AnyLoad, turn: tuple[int, int], is_wanted: Callable[[], bool]) -> Iterator[Any]:
+        engine = _ActorEngine(_started(load), f"{load.name} on Ray", self._stopped)
         try:
-            ready = engine.answer(actor.__ray_ready__.remote(), "starting", is_wanted)
-            if ready is None:
+            if not engine.is_ready(is_wanted):
                 yield None
                 return
             engine.load(load)
@@ -173,14 +200,32 @@ class RayCluster:
     def close(self) -> None:
         self._stopped.set()
 
-    def _room(self, devices: int) -> int:
-        """Replicas that fit: one node holds all devices of one; without GPUs, one on each node."""
+    def _room(self, gpus: int) -> int:
+        """Replicas that fit: one node holds all GPUs of one; those that take none, one on each node."""
         import ray
 
         nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
-        if _resource("GPU"):
-            return sum(int(node.get("GPU", 0)) // devices for node in nodes)
+        if gpus:
+            return sum(int(node.get("GPU", 0)) // gpus for node in nodes)
         return sum(1 for node in nodes if node.get("CPU", 0) >= 1)
+
+
+def _gpus(load: AnyLoad) -> int:
+    """That one replica takes; none where the cluster has none."""
+    return load.settings.devices if load.needs_gpu and _resource("GPU") else 0
+
+
+def _started(load: AnyLoad) -> Any:
+    """An actor that has yet to load."""
+    import ray
+
+    gpus = _gpus(load)
+    asked = {"num_gpus": gpus} if gpus else {"num_cpus": 1}
+    own: tuple[str, ...] = (engine_class(DISTRIBUTION_ENGINE).version(),)
+    if isinstance(load, Load):
+        own = (load.engine, engine_class(load.engine).version())
+    made: Any = ray.remote(EngineActor if isinstance(load, Load) else ModelActor)
+    return made.options(scheduling_strategy="SPREAD", max_restarts=0, **asked).remote(load.target, *own)
 
 
 def _join(address: str) -> None:
@@ -188,6 +233,8 @@ def _join(address: str) -> None:
     if importlib.util.find_spec("ray") is None:
         raise InputError(f"--engine ray: {MISSING}")
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    # Of a cluster that is started here. On a machine with other work a load would take minutes at Ray's own 15.
+    os.environ.setdefault("RAY_worker_niceness", "0")
     import ray
 
     if ray.is_initialized():
@@ -201,7 +248,7 @@ def _join(address: str) -> None:
             if address != "auto":
                 raise
             ray.init(include_dashboard=False, **quiet)
-    except (ConnectionError, RuntimeError, ValueError) as error:
+    except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
         raise EngineError(f"Ray at {address!r} cannot be joined: {one_line(error)}") from None
 
 
@@ -229,9 +276,9 @@ def _first_line(error: Exception) -> str:
     return str(error).strip().splitlines()[0]
 
 
-def _too_many(checkpoint: Checkpoint, gpus: int) -> str:
-    settings = checkpoint.settings
+def _too_many(load: AnyLoad, gpus: int) -> str:
+    settings = load.settings
     return (
-        f"checkpoint {checkpoint.name!r} asks for replicas: {settings.replicas or 1} of {settings.devices} devices "
+        f"{load.name} asks for replicas: {settings.replicas or 1} of {settings.devices} devices "
         f"each, on one node each, and the cluster has {gpus} GPUs; lower one of them, or add nodes"
     )

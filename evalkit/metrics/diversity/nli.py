@@ -1,7 +1,7 @@
 """Diversity by natural-language inference: do completions contradict each other, or does one follow from the other?
 
 The judge is any sequence-classification checkpoint whose labels say "contradiction" and "entailment", named in the
-suite. It lives in a child process, so that its memory is given back.
+suite. It lives in child processes, so that its memory is given back.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from evalkit.checkpoints.folder import Weights, architectures_of, labels_of, loc
 from evalkit.errors import MetricError
 from evalkit.metrics.declaration import score
 from evalkit.plumbing.arrays import Array
-from evalkit.plumbing.child_process import Remote, open_child
+from evalkit.plumbing.length_batches import in_parts
+from evalkit.plumbing.models import Batch, Model, answers
 from evalkit.records import Group
 
 _BATCH = 32
@@ -76,16 +77,23 @@ def nli_diversity(groups: Sequence[Group], *, model: str) -> list[Array]:
     Undefined: for the only completion of a prompt, and for one that is too long for the model beside all others:
     nothing is truncated. A pair that is too long is left out.
     """
-    with open_child(f"{__name__}:NliModel", str(locate(model)), model, title=f"NLI model {model}") as remote:
-        return [_means_to_others(group.texts, remote) for group in groups]
+    judge = Model(f"NLI model {model}", f"{__name__}:NliModel", (str(locate(model)), model))
+    compared = [group.texts for group in groups if len(group.texts) > 1]
+    distinct = [list(dict.fromkeys(texts)) for texts in compared]
+    judged = iter(answers(judge, "judge", [Batch(texts, (texts,)) for texts in distinct]))
+    return [
+        _means_to_others(group.texts, next(judged)) if len(group.texts) > 1 else np.full(len(group.texts), np.nan)
+        for group in groups
+    ]
 
 
-def _means_to_others(texts: Sequence[str], remote: Remote) -> Array:
-    """(k,) the mean of both directions' judgements between each completion and every other, pairs unread left out."""
-    if len(texts) < 2:
-        return np.full(len(texts), np.nan)
+def _means_to_others(texts: Sequence[str], rows: Sequence[Sequence[float]]) -> Array:
+    """(k,) the mean of both directions' judgements between each completion and every other, pairs unread left out.
+
+    `rows`: judgements of each distinct text as premise, about each as hypothesis.
+    """
     row = {text: number for number, text in enumerate(dict.fromkeys(texts))}
-    judged = np.array(remote.call("judge", list(row)), dtype=np.float64)
+    judged = np.array(rows, dtype=np.float64)
     which = [row[text] for text in texts]
     pairs = ((judged + judged.T) / 2)[np.ix_(which, which)]
     np.fill_diagonal(pairs, np.nan)
@@ -111,25 +119,28 @@ class NliModel:
         model = AutoModelForSequenceClassification.from_pretrained(folder, dtype=dtype)
         self._model = model.to(self._device).eval()
 
-    def judge(self, texts: Sequence[str]) -> list[list[float]]:
-        """(m, m): p(contradiction) - p(entailment) with the row's text as premise; NaN where a pair is too long."""
-        import torch
-
-        pairs = list(product(range(len(texts)), repeat=2))
-        tokens = [dict(self._tokenizer(texts[premise], texts[hypothesis])) for premise, hypothesis in pairs]
+    def judge(self, premises: Sequence[str], hypotheses: Sequence[str]) -> list[list[float]]:
+        """(m, n) p(contradiction) - p(entailment), a row a premise; NaN where a pair is too long."""
+        pairs = list(product(range(len(premises)), range(len(hypotheses))))
+        tokens = [dict(self._tokenizer(premises[premise], hypotheses[hypothesis])) for premise, hypothesis in pairs]
         lengths = [len(encoded["input_ids"]) for encoded in tokens]
         # By length, so that a batch holds little padding.
         readable = sorted((i for i in range(len(pairs)) if lengths[i] <= self._limit), key=lengths.__getitem__)
-        judged = np.full((len(texts), len(texts)), np.nan)
-        with torch.inference_mode():
-            for start in range(0, len(readable), _BATCH):
-                batch = readable[start : start + _BATCH]
-                padded = self._tokenizer.pad([tokens[i] for i in batch], return_tensors="pt").to(self._device)
-                logits = self._model(**padded).logits.double().cpu().numpy()
-                for i, value in zip(batch, difference(logits, self._contradiction, self._entailment), strict=True):
-                    judged[pairs[i]] = value
+        judged = np.full((len(premises), len(hypotheses)), np.nan)
+        for start in range(0, len(readable), _BATCH):
+            batch = readable[start : start + _BATCH]
+            for i, value in zip(batch, in_parts([tokens[i] for i in batch], self._judge_batch), strict=True):
+                judged[pairs[i]] = value
         rows: list[list[float]] = judged.tolist()
         return rows
+
+    def _judge_batch(self, tokens: Sequence[Mapping[str, Any]]) -> Array:
+        import torch
+
+        padded = self._tokenizer.pad(list(tokens), return_tensors="pt").to(self._device)
+        with torch.inference_mode():
+            logits = self._model(**padded).logits.double().cpu().numpy()
+        return difference(logits, self._contradiction, self._entailment)
 
 
 def difference(logits: Array, contradiction: int, entailment: int) -> Array:

@@ -8,19 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
 
 from evalkit.metrics.embeddings.encoder import Encoder, Floats, encode
+from evalkit.metrics.text_sets import portions
 from evalkit.plumbing.files import writing
 from evalkit.plumbing.lazily import Lazy, each, is_lazy
-from evalkit.plumbing.progress import Listener
+from evalkit.plumbing.progress import Listener, Scaled
 from evalkit.plumbing.scratch import Scratch
 from evalkit.records import Group, Groups
-
-AT_ONCE = 50_000
-"""Texts that are embedded together at least, some 100 MB: the network is loaded once for them."""
 
 
 def embed_groups(groups: Groups, tell: Listener, encoder: Encoder, references: bool) -> dict[str, Sequence[Group]]:
@@ -89,22 +88,12 @@ def _on_disk(groups: Groups, tell: Listener, encoder: Encoder) -> dict[str, Sequ
 
 def _stored(groups: Sequence[Group], tell: Listener, encoder: Encoder) -> Sequence[Floats]:
     file, starts = Scratch(".rows"), [0]
-    waiting: list[Sequence[str]] = []
-
-    def embed() -> None:
-        vectors = encode([text for texts in waiting for text in texts], encoder=encoder)
+    for portion in portions(groups):
+        texts = [text for _, of_prompt in portion for text in of_prompt]
+        vectors = encode(texts, Scaled(tell.advance, len(set(texts)), len(portion)), encoder)
         with writing(file.path), file.path.open("ab") as stream:
             vectors.astype(np.float32).tofile(stream)
-        tell.advance(len(waiting))
-        waiting.clear()
-
-    for group in groups:
-        starts.append(starts[-1] + len(group.completions))
-        waiting.append(group.texts)
-        if sum(map(len, waiting)) >= AT_ONCE:
-            embed()
-    if waiting:
-        embed()
+        starts += [starts[-1] + end for end in accumulate(len(of_prompt) for _, of_prompt in portion)]
     return StoredRows(file, str(file.path), starts, encoder.dimensions)
 
 

@@ -5,18 +5,17 @@ The embedded one needs no files of the user's; any sentence-transformers or Hugg
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Protocol
 
 import numpy as np
 import regex
 from numpy.typing import NDArray
 
 from evalkit.metrics.embeddings import transformer, use, vectors
-from evalkit.plumbing.child_process import open_child
+from evalkit.plumbing.models import Batch, Model, ask
+from evalkit.plumbing.progress import Scaled
 
 Floats = NDArray[np.float32]
 ENCODER_ID = use.IDENTITY
@@ -30,29 +29,26 @@ _BATCH = 1024
 """Texts between two writes to the cache: what a killed run has to embed again."""
 
 
-class Network(Protocol):
-    """What embeds."""
-
-    def encode(self, texts: Sequence[str]) -> Floats:
-        """(m, d) rows of length 1, in the order of `texts`."""
-
-
 @dataclass(frozen=True)
 class Encoder:
-    """A sentence encoder that is found and checked; `open` loads it."""
+    """A sentence encoder that is found and checked."""
 
     identity: str
     """Says all that the rows depend on: it stands in signatures and names the cache's folder."""
     dimensions: int
-    open: Callable[[], AbstractContextManager[Network]]
+    model: Model
+    """Its method `encode` gives (m, d) rows of length 1, in the order of m texts."""
 
 
-@contextmanager
-def _embedded() -> Iterator[Network]:
-    yield _network()
+def _embedded() -> use.UniversalSentenceEncoder:
+    return _network()
 
 
-EMBEDDED = Encoder(use.IDENTITY, use.DIMENSIONS, _embedded)
+EMBEDDED = Encoder(
+    use.IDENTITY,
+    use.DIMENSIONS,
+    Model("the embedded encoder", f"{use.__name__}:{use.UniversalSentenceEncoder.__name__}", here=_embedded),
+)
 
 
 def find_encoder(name: str | None) -> Encoder:
@@ -63,15 +59,8 @@ def find_encoder(name: str | None) -> Encoder:
     if name is None:
         return EMBEDDED
     recipe = transformer.read_recipe(name)
-
-    @contextmanager
-    def in_a_child() -> Iterator[Network]:
-        with open_child(
-            "evalkit.metrics.embeddings.transformer:TransformerEncoder", recipe, title=f"encoder {name}"
-        ) as remote:
-            yield _Remote(lambda texts: remote.call("encode", texts))
-
-    return Encoder(recipe.identity, recipe.dimensions, in_a_child)
+    network = f"{transformer.__name__}:{transformer.TransformerEncoder.__name__}"
+    return Encoder(recipe.identity, recipe.dimensions, Model(f"encoder {name}", network, (recipe,)))
 
 
 def encode(
@@ -80,26 +69,37 @@ def encode(
     """(m, d) float32 rows of length 1, in the order of `texts`; d is 512 for the embedded encoder.
 
     Rows of equal texts are equal to the bit. The empty text has a row too, the encoder's own for no words. A lone
-    surrogate counts as U+FFFD. `progress` is called with the distinct texts done since its last call. The network is
-    loaded only for texts that are not in the cache. Raises `EvalkitError` when it is not the one known here, and
-    `EngineError` when it cannot be loaded or fails.
+    surrogate counts as U+FFFD. `progress` is called with the distinct texts done since its last call; those of the
+    cache, which take no time, are told of along with the others, so that what is left takes as long as what is done.
+    The network is loaded only for texts that are not in the cache. Raises `EvalkitError` when it is not the one known
+    here, and `EngineError` when it cannot be loaded or fails.
     """
     keys = [vectors.key(text) for text in texts]
     distinct = dict(zip(keys, texts, strict=True))
     rows = vectors.look_up(encoder.identity, list(distinct), encoder.dimensions)
-    progress(len(rows))
     # Texts of a length go together through the network, which pads them to the longest.
     missing = sorted((name for name in distinct if name not in rows), key=lambda name: len(distinct[name]))
-    if missing:
-        with encoder.open() as network:
-            for start in range(0, len(missing), _BATCH):
-                batch = missing[start : start + _BATCH]
-                made = network.encode([_well_formed(distinct[name]) for name in batch])
-                new = dict(zip(batch, made, strict=True))
-                vectors.store(encoder.identity, new)
-                rows |= new
-                progress(len(batch))
+    batches = [missing[start : start + _BATCH] for start in _spread(range(0, len(missing), _BATCH))]
+    advance = Scaled(progress, len(missing), len(distinct))
+
+    def keep(number: int, made: Sequence[Floats]) -> None:
+        new = dict(zip(batches[number], made, strict=True))
+        vectors.store(encoder.identity, new)
+        rows.update(new)
+        advance(len(new))
+
+    if batches:
+        asked = [Batch([_well_formed(distinct[name]) for name in batch]) for batch in batches]
+        ask(encoder.model, "encode", asked, keep)
+    else:
+        progress(len(distinct))
     return np.array([rows[name] for name in keys], dtype=np.float32).reshape(len(keys), encoder.dimensions)
+
+
+def _spread(places: Sequence[int]) -> list[int]:
+    """All of them, early ones and late ones in turn: texts go by length, and long ones take longer."""
+    golden = (5**0.5 - 1) / 2
+    return [place for _, place in sorted((number * golden % 1, place) for number, place in enumerate(places))]
 
 
 def unread_share(texts: Iterable[str], encoder: Encoder) -> float:
@@ -114,11 +114,6 @@ def unread_share(texts: Iterable[str], encoder: Encoder) -> float:
         unread += 0 if text.isascii() else len(_UNREAD.findall(text))
         letters += sum(map(str.isalpha, text))
     return unread / letters if unread else 0.0
-
-
-@dataclass(frozen=True)
-class _Remote:
-    encode: Callable[[Sequence[str]], Floats]
 
 
 @cache

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from evalkit.checkpoints.folder import check, fingerprint, locate, read_config
 from evalkit.errors import CheckpointError
-from evalkit.plumbing.length_batches import by_length
+from evalkit.plumbing.length_batches import by_length, in_parts
 
 Floats = NDArray[np.float32]
 Pooling = Literal["mean", "cls", "max"]
@@ -88,7 +88,7 @@ class TransformerEncoder:
         read = [index for index, ids in enumerate(tokens) if ids]
         for batch in by_length([len(tokens[index]) for index in read], BATCH_TOKENS):
             numbers = [read[index] for index in batch]
-            rows[numbers] = self._encode_batch([tokens[number] for number in numbers])
+            rows[numbers] = in_parts([tokens[number] for number in numbers], self._encode_batch)
         return rows
 
     def _tokens(self, text: str) -> list[int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +13,20 @@ from evalkit.checkpoints.conversations import merged
 from evalkit.checkpoints.folder import Weights, architectures_of, labels_of, locate, read_config
 from evalkit.errors import MetricError
 from evalkit.metrics.declaration import score
-from evalkit.plumbing.child_process import open_child
-from evalkit.plumbing.length_batches import by_length
+from evalkit.metrics.text_sets import portions
+from evalkit.plumbing.length_batches import by_length, in_parts
+from evalkit.plumbing.models import Model, ask, batched
 from evalkit.plumbing.transcript import transcript
 from evalkit.records import Group, Prompt
 
 BATCH_TOKENS = 8_192
 """Tokens in one batch, padding included."""
+PAIRS = 512
+"""Pairs that are asked together: enough to keep a device at work for seconds, few enough to be shared out."""
 UNKNOWN_SHARE = 0.1
 """A completion with a larger share of tokens that the reward model's vocabulary lacks is not one it can judge."""
+AT_ONCE = 16_384
+"""Distinct pairs that are scored before more groups are looked at, so that looks tell how far it is."""
 Asked = str | tuple[tuple[str, str], ...]
 """A prompt as text, or a conversation's (role, text)s."""
 PromptCompletion = tuple[Asked, str]
@@ -65,18 +70,40 @@ def reward(groups: Sequence[Group], *, model: str) -> list[np.ndarray]:
 
     Bias: none at any k, for the model's mean reward; what the model itself favours (length, style) is in it.
 
-    Cost: one forward pass a distinct pair of prompt and completion, in a child process; known scores come from the
-    cache.
+    Cost: one forward pass a distinct pair of prompt and completion, on all devices that there are; known scores come
+    from the cache.
 
     Undefined: where the model cannot read a completion: nothing is truncated to fit, and no reward is given to words
     that it does not know (over a tenth of the completion's tokens).
     """
-    pairs = [[(asked_of(group.prompt), text) for text in group.texts] for group in groups]
-    distinct = list(dict.fromkeys(pair for of_group in pairs for pair in of_group))
-    title = f"reward model {model}"
-    with open_child(f"{__name__}:RewardModel", str(locate(model)), model, title=title) as remote:
-        rewards = dict(zip(distinct, remote.call("score", distinct), strict=True))
-    return [np.array([rewards[pair] for pair in of_group], dtype=np.float64) for of_group in pairs]
+    return [rewards for portion in portions(groups, AT_ONCE) for rewards in _rewards(portion, model)]
+
+
+def _rewards(portion: Sequence[tuple[Prompt, Sequence[str]]], model: str) -> list[np.ndarray]:
+    """(k,) rewards of each prompt's texts, of which each distinct one is asked about once."""
+    pairs = [[(asked_of(prompt), text) for text in texts] for prompt, texts in portion]
+    distinct = list(dict.fromkeys(pair for of_prompt in pairs for pair in of_prompt))
+    rewards = dict(zip(distinct, rewards_of(model, distinct), strict=True))
+    return [np.array([rewards[pair] for pair in of_prompt], dtype=np.float64) for of_prompt in pairs]
+
+
+def rewards_of(
+    model: str, pairs: Sequence[PromptCompletion], progress: Callable[[int], None] = lambda _: None
+) -> list[float]:
+    """What a reward model gives to each pair; NaN where it cannot read one.
+
+    `progress` is called with the pairs done since its last call. Raises `CheckpointError`, `EngineError`.
+    """
+    asked = Model(f"reward model {model}", f"{__name__}:RewardModel", (str(locate(model)), model))
+    batches = batched(pairs, PAIRS)
+    rewards: dict[int, Sequence[float]] = {}
+
+    def keep(number: int, answers: Sequence[float]) -> None:
+        rewards[number] = answers
+        progress(len(answers))
+
+    ask(asked, "score", batches, keep)
+    return [reward for number in range(len(batches)) for reward in rewards[number]]
 
 
 def asked_of(prompt: Prompt) -> Asked:
@@ -115,7 +142,7 @@ class RewardModel:
         with torch.inference_mode():
             for batch in by_length([len(tokens[index]) for index in readable], BATCH_TOKENS):
                 rows = [readable[index] for index in batch]
-                for row, value in zip(rows, self._score_batch([tokens[row] for row in rows]), strict=True):
+                for row, value in zip(rows, in_parts([tokens[row] for row in rows], self._score_batch), strict=True):
                     rewards[row] = value
         return rewards
 

@@ -103,9 +103,9 @@ def read_file(
 ) -> Account:
     """All pairs of a file; rows that are none are counted by their reason.
 
-    `group_by`: of the layout `prism`, which column of its survey is the rater's group. `columns` says which column holds a
-    field. `notice` is told of columns that are not read. Raises `RecordsError` with file and line where a field is missing
-    or wrong, and for a file without a single pair.
+    `group_by`: of the layout `prism`, which column of its survey is the rater's group. `columns` says which column
+    holds a field. `notice` is told of columns that are not read. Raises `RecordsError` with file and line where a field
+    is missing or wrong, and for a file without a single pair.
     """
     account = Account(path, layout or layout_of(path, columns))
     if group_by is not None and account.layout != "prism":

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from evalkit.plumbing.arrays import JSON
 from evalkit.plumbing.lazily import Lazy, Picked
+from evalkit.plumbing.progress import QUIET, Listener
 from evalkit.plumbing.prose import listed
 from evalkit.records import Group, Groups
 from evalkit.report.content.content import MetricText, ReportContent, RunOrigin, Scores
@@ -26,7 +27,7 @@ from evalkit.runs.manifest import short_names
 from evalkit.runs.stored_groups import prompts_of
 
 
-def merge(folders: Sequence[Path], contents: Sequence[ReportContent]) -> ReportContent:
+def merge(folders: Sequence[Path], contents: Sequence[ReportContent], tell: Listener = QUIET) -> ReportContent:
     """The report of several runs, the first being what the others are compared with.
 
     Raises `Incomparable` where they share no prompt, `RecordsError` where a run is given twice.
@@ -36,7 +37,7 @@ def merge(folders: Sequence[Path], contents: Sequence[ReportContent]) -> ReportC
     runs = merged_runs(names, contents, shared)
     summary = merged_summary(runs, shared)
     groups = _groups(runs, shared)
-    completion_map, map_notes = merged_map(names, contents, groups)
+    completion_map, map_notes = merged_map(names, contents, groups, tell)
     return ReportContent(
         title=f"{summary.suite}: {listed(names)}",
         summary=summary,

@@ -9,7 +9,7 @@ from evalkit.analysis.figure_data import CompletionMap
 from evalkit.errors import EvalkitError
 from evalkit.metrics.embeddings.attach import embed_groups
 from evalkit.metrics.embeddings.encoder import Encoder, find_encoder
-from evalkit.plumbing.progress import Quiet
+from evalkit.plumbing.progress import Listener
 from evalkit.plumbing.prose import listed
 from evalkit.records import Groups
 from evalkit.report.content.content import ReportContent
@@ -19,7 +19,7 @@ _MARK = "enc:"
 
 
 def merged_map(
-    names: Sequence[str], contents: Sequence[ReportContent], groups: Groups
+    names: Sequence[str], contents: Sequence[ReportContent], groups: Groups, tell: Listener
 ) -> tuple[CompletionMap | None, list[str]]:
     """The map of these groups, and what must be said where there is none though every run has one.
 
@@ -34,9 +34,7 @@ def merged_map(
             f"There is no map of all completions: the runs' sentence encoders are not the same ({different})."
         ]
     try:
-        return map_completions(
-            embed_groups(groups, Quiet(), _encoder(contents[0], identities[0]), references=False)
-        ), []
+        return map_completions(embed_groups(groups, tell, _encoder(contents[0], identities[0]), references=False)), []
     except EvalkitError as error:
         return None, [f"There is no map of all completions, for their encoder is not at hand: {error}"]
 

@@ -19,6 +19,7 @@ from evalkit.errors import MetricError, RecordsError
 from evalkit.metrics.registry import parse
 from evalkit.plumbing.arrays import finite_or_none
 from evalkit.plumbing.lazily import each
+from evalkit.plumbing.progress import QUIET, Listener
 from evalkit.records import Arm, Group, Groups
 from evalkit.report.content.content import MetricText, ReportContent, Scores, metric_text
 from evalkit.runs.asked import PROMPTS_FILE, read_prompts
@@ -27,7 +28,7 @@ from evalkit.runs.manifest import FILE, ShardRow, first_fault, read_json, read_m
 from evalkit.runs.summary import read_summary
 
 
-def read_content(folder: Path) -> ReportContent:
+def read_content(folder: Path, tell: Listener = QUIET) -> ReportContent:
     """What the report of a finished run shows.
 
     Nothing in it is changed. Raises `RecordsError` on a folder that is none, or is damaged.
@@ -49,7 +50,7 @@ def read_content(folder: Path) -> ReportContent:
     unknown = sorted(set(summary.prompts) - {prompt.id for prompt in prompts})
     if unknown:
         raise RecordsError(f"{folder / PROMPTS_FILE} lacks prompt {unknown[0]!r}, which summary.json has")
-    groups = groups_of(folder, prompts, [*drawn, *kept], summary.arms)
+    groups = groups_of(folder, prompts, [*drawn, *kept], summary.arms, tell)
     empty = [arm.name for arm in summary.arms if arm.name not in groups]
     if empty:
         raise RecordsError(f"{folder / FILE} names no shards of arm {', '.join(empty)}: it was changed by hand")

@@ -5,6 +5,7 @@ The manifest is shown whatever its keys are: what is missing in it is left out h
 
 from __future__ import annotations
 
+import datetime
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -97,6 +98,10 @@ def took(seconds: float) -> str:
     return f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
+def _took(started: datetime.datetime, ended: datetime.datetime) -> str:
+    return took((ended - started).total_seconds()) if ended >= started else "not known, for the clock was set back"
+
+
 def tags_of(manifest: Mapping[str, JSON]) -> tuple[str, ...]:
     """What the user called a run."""
     tags = manifest.get("tags")
@@ -128,7 +133,7 @@ def _facts(manifest: Mapping[str, JSON]) -> Iterator[tuple[str, str]]:
     started, ended = moment(manifest.get("started")), moment(manifest.get("ended"))
     yield "Started", day_and_time(started) if started else ""
     yield "Ended", day_and_time(ended) if ended else ""
-    yield "Took", took((ended - started).total_seconds()) if started and ended else ""
+    yield "Took", _took(started, ended) if started and ended else ""
     yield "Sampled", _sampled(manifest.get("samples"))
     yield "Grown", _grown(manifest.get("grown"))
     yield "Told by servers", _served(_at(manifest, "identity", "checkpoints"))

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 
 from evalkit.analysis.shown import shown_of
 from evalkit.plumbing.arrays import JSON, is_number
+from evalkit.plumbing.progress import QUIET, Listener
 from evalkit.records import Completion, Fault, Group, Prompt
 from evalkit.report.content.content import ReportContent, Scores
 from evalkit.report.html.render import holdable
@@ -51,29 +52,40 @@ class Samples:
     """Of each prompt's completions under an arm so many are in its block, the first ones; None: all."""
 
 
-def pack(content: ReportContent) -> Samples:
+def pack(content: ReportContent, tell: Listener = QUIET) -> Samples:
     """Group identical completions and compress them prompt by prompt, in the summary's order of prompts."""
-    places = {
-        arm: {prompt.id: index for index, prompt in enumerate(prompts_of(groups))}
-        for arm, groups in content.groups.items()
-    }
-    shown = shown_of(content.summary)
-    prompts, texts = [], []
-    for prompt_id in content.summary.prompts:
-        indices = {arm: of_arm[prompt_id] for arm, of_arm in places.items() if prompt_id in of_arm}
-        by_arm = {arm: (index, content.groups[arm][index]) for arm, index in indices.items()}
-        prompts.append(_entry(prompt_id, [group.prompt for _, group in by_arm.values()]))
-        texts.append(_json(_block(prompt_id, by_arm, content, shown)) if by_arm else "")
-    words = _frequent_words(texts)
+    prompts, texts, words = _gathered(content, tell)
     codes = {word: chr(ord(FIRST) + number) for number, word in enumerate(words)}
     blocks, left_out, used = [], 0, 0
+    tell.stage("compress completions", len(texts))
     for text in texts:
         block = _compress(WORD.sub(lambda word: codes.get(word[0], word[0]), text)) if text else ""
         used += len(block)
         if used > MAX_BYTES:
             left_out, block = left_out + 1, ""
         blocks.append(block)
-    return Samples(tuple(prompts), tuple(blocks), words, left_out, shown)
+        tell.advance(1)
+    return Samples(tuple(prompts), tuple(blocks), words, left_out, shown_of(content.summary))
+
+
+def _gathered(content: ReportContent, tell: Listener) -> tuple[list[JSON], list[str], tuple[str, ...]]:
+    """Of each prompt what is listed, and its completions as JSON; and the words that are frequent in these."""
+    places = {
+        arm: {prompt.id: index for index, prompt in enumerate(prompts_of(groups))}
+        for arm, groups in content.groups.items()
+    }
+    shown = shown_of(content.summary)
+    prompts, texts = [], []
+    uses: Counter[str] = Counter()
+    tell.stage("gather completions", len(content.summary.prompts))
+    for prompt_id in content.summary.prompts:
+        indices = {arm: of_arm[prompt_id] for arm, of_arm in places.items() if prompt_id in of_arm}
+        by_arm = {arm: (index, content.groups[arm][index]) for arm, index in indices.items()}
+        prompts.append(_entry(prompt_id, [group.prompt for _, group in by_arm.values()]))
+        texts.append(_json(_block(prompt_id, by_arm, content, shown)) if by_arm else "")
+        uses.update(WORD.findall(texts[-1]))
+        tell.advance(1)
+    return prompts, texts, _frequent_words(uses)
 
 
 def _entry(prompt_id: str, prompts: Sequence[Prompt]) -> JSON:
@@ -165,9 +177,8 @@ def _mean(values: Sequence[float | None], samples: Sequence[int]) -> float | Non
     return float(f"{sum(known) / len(known):.4g}") if known else None
 
 
-def _frequent_words(texts: Iterable[str]) -> tuple[str, ...]:
+def _frequent_words(uses: Counter[str]) -> tuple[str, ...]:
     """Each with the space before it; and whatever stands in the texts among the characters for private use."""
-    uses = Counter(word for text in texts for word in WORD.findall(text))
     private = sorted(word for word in uses if FIRST <= word <= LAST)
     worthy = [word for word, count in uses.most_common() if count >= FEWEST and len(word) > 1]
     return (*private, *worthy)[: ord(LAST) - ord(FIRST) + 1]

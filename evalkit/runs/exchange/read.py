@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from evalkit.errors import RecordsError
+from evalkit.plumbing.piles import Pile
 from evalkit.plumbing.unread import Notice, unread_note
 from evalkit.runs.exchange import inspect_log, lighteval, lm_eval, novelty_bench, openai_batch, trl
 from evalkit.runs.exchange.columns import Columns
@@ -16,8 +17,6 @@ from evalkit.runs.exchange.layouts import Layout
 from evalkit.runs.exchange.own import KEYS, SCORE, read_own
 from evalkit.runs.exchange.rows import Record, Tally, TextRow
 
-MOST_TEXT = 4 << 30
-"""Characters of completions that are held at once."""
 RENDERED: frozenset[Layout] = frozenset({"lm-eval", "lighteval"})
 """Layouts whose prompts are as a model saw them, with examples and template: one question may read differently."""
 COMPRESSED = (".gz", ".zst", ".zstd")
@@ -35,7 +34,8 @@ READERS: dict[Layout, Callable[[Iterable[Record], Tally], Iterator[TextRow]]] = 
 class Texts:
     """What the files hold, in their order."""
 
-    rows: list[TextRow]
+    rows: Sequence[TextRow]
+    """On disk where they are many."""
     arms: list[str]
     """Of each row."""
     notes: tuple[str, ...]
@@ -56,11 +56,14 @@ class Texts:
 
 @dataclass(frozen=True, slots=True)
 class _FileTexts:
-    """What one file holds."""
+    """What one file holds, but for its rows."""
 
     file: Recognised
-    rows: list[TextRow]
     tally: Tally
+    arms: list[str]
+    """Of each row, as the file names it; empty where it names none."""
+    prompts: dict[str, set[str]]
+    """Of each arm."""
 
 
 def read_texts(
@@ -76,40 +79,49 @@ def read_texts(
     for file in files:
         if file.is_request:
             questions |= openai_batch.read_requests(file.records({}))
-    parts = [_read_file(file, questions, named, notice) for file in files if not file.is_request]
+    pile: Pile[TextRow] = Pile()
+    parts = [_read_file(file, questions, named, notice, pile) for file in files if not file.is_request]
     if not parts:
         raise RecordsError(f"{paths[0]} holds requests of a batch; name the file of their results too")
-    rows = [row for part in parts for row in part.rows]
     notes = tuple(sentence for part in parts for sentence in part.tally.sentences())
-    return Texts(rows, _arms(parts), notes, tuple(part.file.layout for part in parts))
+    return Texts(pile.items(), _arms(parts), notes, tuple(part.file.layout for part in parts))
 
 
 def read_records(records: Iterable[Record], source: str, notice: Notice) -> Texts:
     """Completions of rows of our own that are in memory, from `source` as it is to be called. Raises `RecordsError`."""
     tally = Tally(source)
-    rows = list(read_own(_noting(records, source, notice), tally, is_named=False, is_table=False))
-    if not rows:
+    pile: Pile[TextRow] = Pile()
+    names: dict[str, str] = {}
+    arms = []
+    for row in read_own(_noting(records, source, notice), tally, is_named=False, is_table=False):
+        pile.add(row, _letters(row))
+        arms.append(names.setdefault(row.arm or UNNAMED, row.arm or UNNAMED))
+    if not arms:
         raise RecordsError("there are no texts; give one completion at least")
-    tally.read = len(rows)
-    return Texts(rows, [row.arm or UNNAMED for row in rows], tuple(tally.sentences()), ("evalkit",))
+    tally.read = len(arms)
+    return Texts(pile.items(), arms, tuple(tally.sentences()), ("evalkit",))
 
 
-def _read_file(file: Recognised, questions: openai_batch.Questions, columns: Columns, notice: Notice) -> _FileTexts:
+def _read_file(
+    file: Recognised, questions: openai_batch.Questions, columns: Columns, notice: Notice, pile: Pile[TextRow]
+) -> _FileTexts:
+    """Put the rows of a file upon the pile."""
     tally = Tally(str(file.path))
-    rows = []
-    held = 0
+    names: dict[str, str] = {}
+    part = _FileTexts(file, tally, [], {})
     for row in _read(file, questions, columns, tally, notice):
-        rows.append(row)
-        held += len(row.completion)
-        if held > MOST_TEXT:
-            raise RecordsError(
-                f"{file.path} holds more than {MOST_TEXT >> 30} thousand million characters of completions, which are "
-                "held in memory at once; split it by prompts"
-            )
-    tally.read = len(rows)
-    if not rows:
+        pile.add(row, _letters(row))
+        arm = names.setdefault(row.arm or "", row.arm or "")  # one text for all rows, not one a row
+        part.arms.append(arm)
+        part.prompts.setdefault(arm, set()).add(row.prompt_id)
+    tally.read = len(part.arms)
+    if not part.arms:
         _refuse_nothing(file, tally)
-    return _FileTexts(file, rows, tally)
+    return part
+
+
+def _letters(row: TextRow) -> int:
+    return len(row.prompt) + len(row.completion) + len(row.thinking or "")
 
 
 def _refuse_nothing(file: Recognised, tally: Tally) -> None:
@@ -150,22 +162,16 @@ def _arms(parts: Sequence[_FileTexts]) -> list[str]:
     Rows of ours say on purpose what arm they are of, and may lie in several files.
     """
     stems = _stems([part.file.path for part in parts])
-    prompts_of: list[dict[str, set[str]]] = []
-    for part in parts:
-        by_arm: dict[str, set[str]] = {}
-        for row in part.rows:
-            by_arm.setdefault(row.arm or "", set()).add(row.prompt_id)
-        prompts_of.append(by_arm)
     names = []
-    for index, (part, stem) in enumerate(zip(parts, stems, strict=True)):
-        others = [by_arm for other, by_arm in enumerate(prompts_of) if other != index]
+    for part, stem in zip(parts, stems, strict=True):
+        others = [other.prompts for other in parts if other is not part]
         alone = UNNAMED if part.file.layout == "evalkit" and len(parts) == 1 else stem
         called = {"": alone}
-        for arm, prompts in prompts_of[index].items():
+        for arm, prompts in part.prompts.items():
             is_taken = part.file.layout != "evalkit" and any(prompts & by_arm.get(arm, set()) for by_arm in others)
             if arm:
-                called[arm] = arm if not is_taken else stem if len(prompts_of[index]) == 1 else f"{stem}:{arm}"
-        names += [called[row.arm or ""] for row in part.rows]
+                called[arm] = arm if not is_taken else stem if len(part.prompts) == 1 else f"{stem}:{arm}"
+        names += [called[arm] for arm in part.arms]
     return names
 
 

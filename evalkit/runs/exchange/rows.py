@@ -68,6 +68,10 @@ class TextRow:
     asked: AskedRow | None = None
     """Where an evalkit run asked for it in another way than directly."""
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Rows go to disk and back again and again, and the way of frozen dataclasses takes five times as long.
+        return TextRow, tuple(getattr(self, name) for name in TextRow.__slots__)
+
 
 @dataclass(slots=True)
 class Tally:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import replace
 
 from evalkit.errors import RecordsError
+from evalkit.plumbing.lazily import each
 from evalkit.plumbing.prose import listed
 from evalkit.records import Thinking
 from evalkit.runs.exchange.read import Texts
@@ -21,33 +21,37 @@ def thinking_apart(texts: Texts, end: str | None) -> tuple[Texts, list[str]]:
     `<think>`. Rows whose thinking the file has apart stay as they are.
     Raises `RecordsError` where no completion holds `end`.
     """
-    by_arm: dict[str, list[TextRow]] = defaultdict(list)
-    for row, arm in zip(texts.rows, texts.arms, strict=True):
-        if row.thinking is None:
-            by_arm[arm].append(row)
     if end is None:
         marks = Thinking(OPENING, CLOSING)
-        thinking = [arm for arm, rows in by_arm.items() if _all_open(rows)]
+        thinking = _arms(texts, lambda row: row.completion.lstrip().startswith(OPENING), settled_by=False)
     else:
         marks = Thinking(OPENING if end == CLOSING else "", end)
-        thinking = [arm for arm, rows in by_arm.items() if any(end in row.completion for row in rows)]
+        thinking = _arms(texts, lambda row: end in row.completion, settled_by=True)
         if not thinking:
             raise RecordsError(f"--thinking-end {end!r}: no completion holds that text")
     if not thinking:
         return texts, []
-    rows = [
-        _apart(row, marks) if arm in thinking and row.thinking is None else row
-        for row, arm in zip(texts.rows, texts.arms, strict=True)
-    ]
+
+    def taken_apart(place: int, row: TextRow) -> TextRow:
+        return _apart(row, marks) if texts.arms[place] in thinking and row.thinking is None else row
+
     why = "all their completions begin with it" if end is None else "as --thinking-end says"
     what = f"{OPENING} up to {CLOSING}" if end is None else f"all up to {end}"
-    return replace(texts, rows=rows), [
+    return replace(texts, rows=each(texts.rows, taken_apart)), [
         f"of {listed(thinking)} the answers alone are measured: {what} is taken for thinking ({why})"
     ]
 
 
-def _all_open(rows: Sequence[TextRow]) -> bool:
-    return all(row.completion.lstrip().startswith(OPENING) for row in rows)
+def _arms(texts: Texts, holds: Callable[[TextRow], bool], settled_by: bool) -> list[str]:
+    """The arms of which something holds for any row whose thinking is not apart, or for all of those.
+
+    `settled_by`: what one row has to say of it so that the arm's others need not be asked.
+    """
+    found: dict[str, bool] = {}
+    for place, arm in enumerate(texts.arms):
+        if found.get(arm) != settled_by and (row := texts.rows[place]).thinking is None:
+            found[arm] = holds(row)
+    return [arm for arm, is_so in found.items() if is_so]
 
 
 def _apart(row: TextRow, marks: Thinking) -> TextRow:

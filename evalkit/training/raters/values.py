@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from evalkit.checkpoints.folder import locate
 from evalkit.errors import InputError
-from evalkit.metrics.quality.reward import asked_of
-from evalkit.plumbing.child_process import open_child
+from evalkit.inference.workers.models import measured_on
+from evalkit.metrics.quality.reward import asked_of, rewards_of
 from evalkit.plumbing.progress import Listener
 from evalkit.preferences.pairs import Pair
 from evalkit.records import Prompt
@@ -18,8 +18,6 @@ from evalkit.training.raters.utility import open_utility
 Values = Mapping[str, Mapping[tuple[str, str], float]]
 """Rater group -> (prompt id, completion) -> value; not finite where the group cannot judge the completion."""
 Exchange = tuple[Prompt, str]
-BLOCK = 512
-"""Exchanges that a reward model is given at once: between two blocks, the user sees progress."""
 
 
 def value_pairs(groups: Mapping[str, RaterGroup], pairs: Sequence[Pair], tell: Listener) -> Values:
@@ -45,25 +43,16 @@ def _check_source(source: RewardSource) -> None:
 
 
 def _score(source: RewardSource, exchanges: Sequence[Exchange], tell: Listener) -> list[float]:
-    values: list[float] = []
-    with _open_judge(source) as judge:
-        for start in range(0, len(exchanges), BLOCK):
-            block = exchanges[start : start + BLOCK]
-            values += judge(block)
-            tell.advance(len(block))
+    if source.utility is None:
+        pairs = [(asked_of(prompt), text) for prompt, text in exchanges]
+        with measured_on(None, tell):
+            return rewards_of(str(source.model), pairs, tell.advance)
+    utility = open_utility(source.utility)
+    values = []
+    for prompt, text in exchanges:
+        values.append(utility(prompt, text))
+        tell.advance(1)
     return values
-
-
-@contextmanager
-def _open_judge(source: RewardSource) -> Iterator[Callable[[Sequence[Exchange]], list[float]]]:
-    if source.utility is not None:
-        utility = open_utility(source.utility)
-        yield lambda exchanges: [utility(prompt, text) for prompt, text in exchanges]
-    else:
-        model = str(source.model)
-        title = f"reward model {model}"
-        with open_child("evalkit.metrics.quality.reward:RewardModel", str(locate(model)), model, title=title) as remote:
-            yield lambda exchanges: remote.call("score", [(asked_of(prompt), text) for prompt, text in exchanges])
 
 
 @contextmanager

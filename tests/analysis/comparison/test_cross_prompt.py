@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from evalkit.analysis.comparison import cross_prompt
-from evalkit.analysis.comparison.cross_prompt import common_samples, cross_prompt_values, design_of, influence_values
+from evalkit.analysis.comparison.cross_prompt import common_samples, design_of, influence_values
 from evalkit.analysis.intervals import mean_intervals
 from evalkit.metrics.registry import parse
 from evalkit.records import Group, Prompt
-from tests.analysis.comparison.worlds import group, texts
+from tests.analysis.comparison.worlds import cross_prompt_values, group, texts
 
 METRICS = ["distinct_n|n:1", "self_bleu|n:2", "ngram_entropy", "compression_ratio"]
 

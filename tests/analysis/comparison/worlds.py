@@ -6,7 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from evalkit.records import Arm, Completion, Group, Prompt, Sampling
+from evalkit.analysis.comparison.cross_prompt import pooled_values
+from evalkit.metrics.registry import Measure
+from evalkit.plumbing.arrays import Array
+from evalkit.records import Arm, Completion, Group, Groups, Prompt, Sampling
 
 
 def group(texts: Sequence[str], prompt: str = "p", rows: np.ndarray | None = None) -> Group:
@@ -23,3 +26,8 @@ def texts(rng: np.random.Generator, prompts: int, samples: int, words: int = 4, 
     """Every completion is so many words, drawn evenly."""
     drawn = rng.integers(0, vocabulary, size=(prompts, samples, words))
     return [group([" ".join(f"w{word}" for word in row) for row in rows], f"p{i}") for i, rows in enumerate(drawn)]
+
+
+def cross_prompt_values(measure: Measure, groups: Groups) -> dict[str, Array]:
+    """One measure's values across prompts."""
+    return pooled_values([measure], groups)[measure]

@@ -128,10 +128,13 @@ def test_a_second_process_waits_for_what_the_first_has_submitted(
     assert second.notes == first.notes
 
 
+@pytest.mark.parametrize("days", [0, -5, 5], ids=["clocks agree", "server behind", "server ahead"])
 @pytest.mark.parametrize("status", [0, 500], ids=["no answer", "500"])
 def test_a_batch_whose_creation_was_not_answered_is_found_and_not_created_twice(
-    batching: BatchingServer, calls: list[Called], tmp_path: Path, status: int
+    batching: BatchingServer, calls: list[Called], tmp_path: Path, status: int, days: int
 ) -> None:
+    batching.clock_off = days * 86_400
+
     def lose(request: str) -> None:
         if request == "POST /batches" and len(batching.batches) == 1:
             raise ConnectionAbortedError

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +21,12 @@ PROMPTS = 12
 N = 32  # two prompts a call
 
 
-def suite_of(**checkpoint: Any) -> Suite:
+def suite_of(metrics: Sequence[Any] = ("distinct_n", "length"), **checkpoint: Any) -> Suite:
     return Suite.model_validate({
         "name": "simulated",
         "checkpoints": {"base": {"path": "lab:base", "kind": "base", **checkpoint}},
         "sampling": {"n": N, "max_tokens": 8, "seed": 3},
-        "metrics": ["distinct_n", "length"],
+        "metrics": list(metrics),
         "variants": [],
         "prompts": [{"id": f"p{i:02}", "text": f"Write a line about number {i}."} for i in range(PROMPTS)],
     })  # fmt: skip

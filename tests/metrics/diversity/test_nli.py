@@ -110,7 +110,7 @@ def test_what_the_model_cannot_read_is_left_out(random_model: Path) -> None:
 def test_many_pairs_are_judged_as_each_alone(random_model: Path) -> None:
     rng = np.random.default_rng(0)
     texts = [" ".join(f"w{i}" for i in rng.integers(0, 28, size)) for size in range(1, 11)]
-    judged = np.array(NliModel(str(random_model), "nli").judge(texts))
+    judged = np.array(NliModel(str(random_model), "nli").judge(texts, texts))
     for one, other in ((0, 9), (9, 0), (4, 5), (7, 7)):
         assert judged[one, other] == pytest.approx(by_hand(random_model, texts[one], texts[other]), abs=1e-5)
     assert judged.std() > 0.01

