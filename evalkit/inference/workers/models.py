@@ -58,13 +58,14 @@ class _Asking:
         """All of a batch, or a part of it that begins at `start`."""
 
         def ask(model: Opened, _: object) -> Sequence[Any]:
-            answers: Sequence[Any] = model.call(self._method, part.items, *part.beside)
+            answers: Sequence[Any] = model.call(self._method, *part.arguments)
             return answers
 
         def halves(_: bool) -> list[Call]:
-            middle = len(part.items) // 2
-            cuts = ((0, part.items[:middle]), (middle, part.items[middle:]))
-            return [self._call(number, start + at, replace(part, items=items)) for at, items in cuts if items]
+            items = list(part.items)
+            middle = len(items) // 2
+            cuts = ((0, items[:middle]), (middle, items[middle:]))
+            return [self._call(number, start + at, replace(part, items=cut)) for at, cut in cuts if cut]
 
         take = partial(self._take, number, start)
         return Call(self._model, len(part.items), ask, take, halves, refuse=_fail)
