@@ -174,7 +174,7 @@ def _scored(
     sampled = SampledArms(arms, groups, samples)
     measures, unfit = fitting(measures, samples)
     quality = next((measure for measure in measures if measure.definition.is_quality), None)
-    fairness = Fairness(quality, None, VARIANTS[1:])
+    fairness = Fairness(quality, None, VARIANTS[1:], curves=True)
     with measured_on(None, tell):
         measurements = measure_groups(measures, sampled, tell, fairness=fairness)
     ids = [prompt.id for prompt in prompts]
@@ -192,7 +192,7 @@ def _scored(
     summary = summarise(asked_suite, arms, measurements.measured, raised, compare_fairly(measurements))
     provenance = {"file": source, "read as": list(dict.fromkeys(texts.layouts)),
                   "metrics": [str(measure) for measure in measures], "samples": samples}  # fmt: skip
-    evidence = collect_figure_data(measurements.groups, measurements.measures, shown_of(summary))
+    evidence = collect_figure_data(measurements.groups, measurements.measures, shown_of(summary), tell)
     return Scored(report_content(name, summary, every, {}, measurements, provenance, evidence))
 
 

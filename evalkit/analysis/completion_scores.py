@@ -9,11 +9,13 @@ import numpy as np
 
 from evalkit.analysis.overview import Overview, hash_of
 from evalkit.analysis.sampled_arms import SampledArms
+from evalkit.checkpoints.folder import Weights
 from evalkit.metrics.registry import Measure
 from evalkit.metrics.text_sets import words_of
 from evalkit.plumbing.array_cache import key_of, recall, remember
 from evalkit.plumbing.arrays import Array
 from evalkit.plumbing.lazily import Watched
+from evalkit.plumbing.models import telling
 from evalkit.plumbing.progress import Listener
 from evalkit.records import Group, Groups, Prompt
 
@@ -46,7 +48,7 @@ def _score_arms(measure: Measure, groups: Groups, overview: Overview, tell: List
     if missing:
         tell.stage(f"score {measure}", sum(len(groups[arm]) for arm in missing))
     for arm in missing:
-        scores[arm] = _scored(measure, Watched(groups[arm], tell.advance))
+        scores[arm] = _told(measure, groups[arm], tell)
         remember("scores", keys[arm], scores[arm], tell.note)
     return {arm: scores[arm] for arm in groups}
 
@@ -61,9 +63,17 @@ def score_completions(measure: Measure, groups: Sequence[Group], tell: Listener)
     if cached is not None:
         tell.advance(len(groups))
         return cached
-    scores = _scored(measure, Watched(groups, tell.advance))
+    scores = _told(measure, groups, tell)
     remember("scores", key, scores, tell.note)
     return scores
+
+
+def _told(measure: Measure, groups: Sequence[Group], tell: Listener) -> list[Array]:
+    """Scores, each group a unit of the stage: by the answers of the model that is asked, else by looks at groups."""
+    if not isinstance(measure.definition.identity, Weights):
+        return _scored(measure, Watched(groups, tell.advance))
+    with telling(tell.advance, len(groups)):
+        return _scored(measure, groups)
 
 
 def _scored(measure: Measure, groups: Sequence[Group]) -> list[Array]:

@@ -50,6 +50,23 @@ class Mapped(Lazy[Item], Generic[Item]):
 
 
 @dataclass(frozen=True, eq=False)
+class Made(Lazy[Item], Generic[Item]):
+    """Items that are made all together."""
+
+    size: int
+    make_all: Callable[[], Sequence[Item]]
+
+    def __len__(self) -> int:
+        return self.size
+
+    def make(self, index: int) -> Item:
+        return self.make_all()[index]
+
+    def __iter__(self) -> Iterator[Item]:
+        return iter(self.make_all())
+
+
+@dataclass(frozen=True, eq=False)
 class Picked(Lazy[Item], Generic[Item]):
     """Some items of another sequence."""
 

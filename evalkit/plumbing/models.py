@@ -18,6 +18,8 @@ from types import MappingProxyType
 from typing import Any, Protocol
 
 from evalkit.plumbing.child_process import open_child
+from evalkit.plumbing.lazily import Lazy
+from evalkit.plumbing.progress import Scaled
 
 
 @dataclass(frozen=True)
@@ -42,8 +44,14 @@ class Batch:
     """What is asked in one call."""
 
     items: Sequence[Any]
+    """Where they are lazy, they are made when they are asked."""
     beside: tuple[Any, ...] = ()
     """What the method is told besides."""
+
+    @property
+    def arguments(self) -> tuple[Any, ...]:
+        """What the method is called with."""
+        return tuple(list(one) if isinstance(one, Lazy) else one for one in (self.items, *self.beside))
 
 
 class Opened(Protocol):
@@ -68,7 +76,28 @@ def ask(model: Model, method: str, batches: Sequence[Batch], keep: Keep) -> None
 
     Raises the model's own `EvalkitError`s, and `EngineError` where it cannot be opened or fails.
     """
-    _ASKER.get()(model, method, batches, keep)
+    told = _TOLD.get()
+    if told is None:
+        _ASKER.get()(model, method, batches, keep)
+        return
+    advance, units = told
+    progress = Scaled(advance, sum(len(batch.items) for batch in batches), units)
+
+    def keep_and_tell(number: int, answered: Sequence[Any]) -> None:
+        keep(number, answered)
+        progress(len(answered))
+
+    _ASKER.get()(model, method, batches, keep_and_tell)
+
+
+@contextmanager
+def telling(advance: Callable[[int], None], units: int) -> Iterator[None]:
+    """For the length of a `with` block, whatever a model is asked tells of `units` as its answers come."""
+    token = _TOLD.set((advance, units))
+    try:
+        yield
+    finally:
+        _TOLD.reset(token)
 
 
 def answers(model: Model, method: str, batches: Sequence[Batch]) -> list[Sequence[Any]]:
@@ -82,7 +111,7 @@ def ask_one(model: Model, method: str, batches: Sequence[Batch], keep: Keep) -> 
     """Open the model once, and ask it batch after batch."""
     with open_model(model) as opened:
         for number, batch in enumerate(batches):
-            keep(number, opened.call(method, batch.items, *batch.beside))
+            keep(number, opened.call(method, *batch.arguments))
 
 
 @contextmanager
@@ -120,4 +149,5 @@ class _Here:
         return getattr(self.subject, method)(*args)
 
 
+_TOLD: ContextVar[tuple[Callable[[int], None], int] | None] = ContextVar("who is told of answers", default=None)
 _ASKER: ContextVar[Asker] = ContextVar("who asks models", default=ask_one)

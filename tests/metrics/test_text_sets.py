@@ -9,10 +9,8 @@ import pytest
 
 from evalkit.analysis.measure import measure_groups
 from evalkit.analysis.sampled_arms import SampledArms
-from evalkit.metrics import text_sets
 from evalkit.metrics.registry import parse
 from evalkit.metrics.text_sets import portions, split_alike, words_of
-from evalkit.plumbing.lazily import Picked
 from evalkit.plumbing.progress import Quiet
 from evalkit.records import Arm, Completion, Group, Prompt
 from evalkit.score import score_file
@@ -35,14 +33,11 @@ def group(prompt: str, texts: list[str]) -> Group:
     return Group(Prompt("p", prompt), tuple(Completion("p", i, text, (), (), "stop") for i, text in enumerate(texts)))
 
 
-def test_texts_on_disk_are_handed_on_in_portions_and_those_in_memory_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(text_sets, "AT_ONCE", 4)
+def test_texts_are_handed_on_in_portions() -> None:
     groups = [group(str(size), ["a"] * size) for size in (1, 2, 3, 0, 4, 1)]
-    want = [(one.prompt, one.texts) for one in groups]
-    assert list(portions(groups)) == [want]
-    on_disk = list(portions(Picked(groups, tuple(range(len(groups))))))
-    assert [one for portion in on_disk for one in portion] == want
-    assert [[len(texts) for _, texts in portion] for portion in on_disk] == [[1, 2, 3], [0, 4], [1]]
+    handed = list(portions(groups, 4))
+    assert [one for portion in handed for one in portion] == [(one.prompt, one.texts) for one in groups]
+    assert [[len(texts) for _, texts in portion] for portion in handed] == [[1, 2, 3], [0, 4], [1]]
     assert list(portions([])) == []
 
 

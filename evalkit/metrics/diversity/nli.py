@@ -16,9 +16,10 @@ import numpy as np
 from evalkit.checkpoints.folder import Weights, architectures_of, labels_of, locate, read_config
 from evalkit.errors import MetricError
 from evalkit.metrics.declaration import score
+from evalkit.metrics.distinct_texts import DistinctTexts
 from evalkit.plumbing.arrays import Array
 from evalkit.plumbing.length_batches import in_parts
-from evalkit.plumbing.models import Batch, Model, answers
+from evalkit.plumbing.models import Batch, Model, ask
 from evalkit.records import Group
 
 _BATCH = 32
@@ -78,23 +79,26 @@ def nli_diversity(groups: Sequence[Group], *, model: str) -> list[Array]:
     nothing is truncated. A pair that is too long is left out.
     """
     judge = Model(f"NLI model {model}", f"{__name__}:NliModel", (str(locate(model)), model))
-    compared = [group.texts for group in groups if len(group.texts) > 1]
-    distinct = [list(dict.fromkeys(texts)) for texts in compared]
-    judged = iter(answers(judge, "judge", [Batch(texts, (texts,)) for texts in distinct]))
-    return [
-        _means_to_others(group.texts, next(judged)) if len(group.texts) > 1 else np.full(len(group.texts), np.nan)
-        for group in groups
-    ]
+    texts = DistinctTexts(groups)
+    compared = [index for index, group in enumerate(groups) if len(group.completions) > 1]
+    batches = [Batch(texts.of_prompt(index), (texts.of_prompt(index),)) for index in compared]
+    means = [np.full(len(group.completions), np.nan) for group in groups]
+
+    def keep(number: int, rows: Sequence[Sequence[float]]) -> None:
+        index = compared[number]
+        means[index] = _means_to_others(texts.which(index), rows)
+
+    ask(judge, "judge", batches, keep)
+    return means
 
 
-def _means_to_others(texts: Sequence[str], rows: Sequence[Sequence[float]]) -> Array:
+def _means_to_others(which: Array, rows: Sequence[Sequence[float]]) -> Array:
     """(k,) the mean of both directions' judgements between each completion and every other, pairs unread left out.
 
-    `rows`: judgements of each distinct text as premise, about each as hypothesis.
+    `which`: (k,) number of each completion's text. `rows`: judgements of each distinct text as premise, about each as
+    hypothesis.
     """
-    row = {text: number for number, text in enumerate(dict.fromkeys(texts))}
     judged = np.array(rows, dtype=np.float64)
-    which = [row[text] for text in texts]
     pairs = ((judged + judged.T) / 2)[np.ix_(which, which)]
     np.fill_diagonal(pairs, np.nan)
     read = (~np.isnan(pairs)).sum(axis=1)

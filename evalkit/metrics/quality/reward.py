@@ -13,7 +13,7 @@ from evalkit.checkpoints.conversations import merged
 from evalkit.checkpoints.folder import Weights, architectures_of, labels_of, locate, read_config
 from evalkit.errors import MetricError
 from evalkit.metrics.declaration import score
-from evalkit.metrics.text_sets import portions
+from evalkit.metrics.distinct_texts import DistinctTexts
 from evalkit.plumbing.length_batches import by_length, in_parts
 from evalkit.plumbing.models import Model, ask, batched
 from evalkit.plumbing.transcript import transcript
@@ -25,8 +25,6 @@ PAIRS = 512
 """Pairs that are asked together: enough to keep a device at work for seconds, few enough to be shared out."""
 UNKNOWN_SHARE = 0.1
 """A completion with a larger share of tokens that the reward model's vocabulary lacks is not one it can judge."""
-AT_ONCE = 16_384
-"""Distinct pairs that are scored before more groups are looked at, so that looks tell how far it is."""
 Asked = str | tuple[tuple[str, str], ...]
 """A prompt as text, or a conversation's (role, text)s."""
 PromptCompletion = tuple[Asked, str]
@@ -76,15 +74,15 @@ def reward(groups: Sequence[Group], *, model: str) -> list[np.ndarray]:
     Undefined: where the model cannot read a completion: nothing is truncated to fit, and no reward is given to words
     that it does not know (over a tenth of the completion's tokens).
     """
-    return [rewards for portion in portions(groups, AT_ONCE) for rewards in _rewards(portion, model)]
+    texts = DistinctTexts(groups)
+    rewards = np.empty(len(texts))
+    batches = texts.batches(PAIRS, lambda prompt, text: (asked_of(prompt), text))
 
+    def keep(number: int, answers: Sequence[float]) -> None:
+        rewards[number * PAIRS : number * PAIRS + len(answers)] = answers
 
-def _rewards(portion: Sequence[tuple[Prompt, Sequence[str]]], model: str) -> list[np.ndarray]:
-    """(k,) rewards of each prompt's texts, of which each distinct one is asked about once."""
-    pairs = [[(asked_of(prompt), text) for text in texts] for prompt, texts in portion]
-    distinct = list(dict.fromkeys(pair for of_prompt in pairs for pair in of_prompt))
-    rewards = dict(zip(distinct, rewards_of(model, distinct), strict=True))
-    return [np.array([rewards[pair] for pair in of_prompt], dtype=np.float64) for of_prompt in pairs]
+    ask(_named(model), "score", batches, keep)
+    return texts.spread(rewards)
 
 
 def rewards_of(
@@ -94,7 +92,6 @@ def rewards_of(
 
     `progress` is called with the pairs done since its last call. Raises `CheckpointError`, `EngineError`.
     """
-    asked = Model(f"reward model {model}", f"{__name__}:RewardModel", (str(locate(model)), model))
     batches = batched(pairs, PAIRS)
     rewards: dict[int, Sequence[float]] = {}
 
@@ -102,8 +99,12 @@ def rewards_of(
         rewards[number] = answers
         progress(len(answers))
 
-    ask(asked, "score", batches, keep)
+    ask(_named(model), "score", batches, keep)
     return [reward for number in range(len(batches)) for reward in rewards[number]]
+
+
+def _named(model: str) -> Model:
+    return Model(f"reward model {model}", f"{__name__}:RewardModel", (str(locate(model)), model))
 
 
 def asked_of(prompt: Prompt) -> Asked:
