@@ -112,7 +112,7 @@ def _groups(path: Path, group_by: str | None, conversations: Mapping[Any, Sequen
     return groups
 
 
-def _survey(path: Path, group_by: str) -> list[tuple[str, Row]]:
+def _survey(path: Path, group_by: str) -> Sequence[tuple[str, Row]]:
     survey = path.parent / SURVEY
     if not survey.is_file():
         raise RecordsError(

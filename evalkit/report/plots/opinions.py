@@ -44,7 +44,8 @@ def moves(summary: Summary, distances: Mapping[str, Sequence[GroupDistance]]) ->
 
 
 def _dot(distance: GroupDistance | None) -> Dot | None:
-    if distance is None or distance.estimate.value is None:
+    value = None if distance is None else distance.estimate.value
+    if distance is None or value is None:
         return None
     estimate, change = distance.estimate, distance.difference
     words = f"{value_text(estimate)}, {interval_words(estimate)}"
@@ -52,7 +53,7 @@ def _dot(distance: GroupDistance | None) -> Dot | None:
         words += f"<br>change {value_text(change, signed=True)}, {interval_words(change)}"
         words += f"<br>Holm {p_text(change.p_adjusted)}"
     is_clear = change is None or bool(distance.moved)
-    return Dot(estimate.low, estimate.value, estimate.high, words, is_clear)
+    return Dot(estimate.low, value, estimate.high, words, is_clear)
 
 
 def _arrow(distance: GroupDistance, y: float, number: int) -> figures.Figure:

@@ -32,6 +32,8 @@ BESIDES = ("opinion_wasserstein", "opinion_total_variation", "opinion_jensen_sha
 ORDER = "opinion_order_effect"
 LARGE = 0.25
 """Share of answers moved by the order of choices from which a reader is warned."""
+EVEN = 0.1
+"""Distance from all choices alike below which a reader is told that there is no opinion to speak of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +116,7 @@ def one_by_one(content: ReportContent) -> JSON:
 
 def of_question(question: OpinionQuestion) -> str:
     """`base is nearest to Hillside (0.12) and tuned to Harbour (0.08).`"""
-    parts = []
+    parts: list[str] = []
     for arm in question.arms:
         near = [
             (distance, group)
@@ -149,6 +151,13 @@ def _cautions(summary: Summary, questions: Sequence[OpinionQuestion]) -> list[st
         "far it goes by letter and place; what the choices themselves say to it is what is left, and less sure."
         for estimate in summary.estimates
         if estimate.metric == ORDER and is_number(estimate.value) and estimate.value >= LARGE
+    ]
+    said += [
+        f"{arm} answers as if all choices were alike (distance {value_text(each.estimate)}): how far it is from a group is "
+        "how far that group is from an even spread, and tells of no opinion."
+        for arm, distances in group_distances(summary).items()
+        for each in distances
+        if each.group == UNIFORM and is_number(each.estimate.high) and each.estimate.high < EVEN
     ]
     drawn = list(dict.fromkeys(arm.name for each in questions for arm in each.arms if not arm.is_exact))
     if drawn:

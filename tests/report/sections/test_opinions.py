@@ -82,7 +82,8 @@ def test_each_arm_has_an_arrow_from_its_baseline_to_each_group(content: ReportCo
 def test_what_makes_numbers_less_than_they_seem_is_said(content: ReportContent) -> None:
     view = opinions.opinions_view(content)
     assert view is not None
-    order, *_, drawn = [line.replace("\u00a0", " ") for line in view.cautions]
+    order, _, even, drawn = [line.replace("\u00a0", " ") for line in view.cautions]
+    assert even.startswith("base answers as if all choices were alike (distance 0.05)")
     assert order.startswith("Of the answers of base 36 % change with the order of the choices.")
     assert drawn.startswith("Answers of served were drawn and counted, 69 a question.")
 
