@@ -142,7 +142,7 @@ def apart(first: Estimate | Difference, second: Estimate | Difference) -> bool:
 
 def mean_utility(evidence: Any, arm: str, group: str) -> float:
     """Mean over questions of the group's utility under the arm's exact chances of the choices."""
-    worth = []
+    worth: list[float] = []
     for shares in evidence["choices"]:
         if shares["arm"] == arm:
             total = sum(shares["exact"].values())

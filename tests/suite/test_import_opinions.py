@@ -18,7 +18,7 @@ from evalkit.suite.schema import load_suite
 
 def selections(**groups: list[float]) -> str:
     """As the data set shows them."""
-    shown = defaultdict(list)
+    shown: defaultdict[str, list[float]] = defaultdict(list)
     shown.update({name.replace("_", " "): shares for name, shares in groups.items()})
     return str(shown)
 

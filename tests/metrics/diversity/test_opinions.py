@@ -29,11 +29,11 @@ from evalkit.metrics.estimators.opinions import (
 )
 from evalkit.plumbing.arrays import Array
 from evalkit.records import Completion, Group, Prompt
-from evalkit.suite.questions import Question, prompts_of
+from evalkit.suite.questions import Groups, Question, prompts_of
 
 SCALE = Question(id="scale", text="How often?", choices=("Never", "Rarely", "Sometimes", "Often"), ordered=True)
 DRINK = Question(id="drink", text="Which one?", choices=("Tea", "Coffee", "Water"))
-GROUPS = {"scale": {"all often": (0.0, 0.0, 0.0, 1.0)}, "drink": {"tea": (0.8, 0.1, 0.1)}}
+GROUPS: Groups = {"scale": {"all often": (0.0, 0.0, 0.0, 1.0)}, "drink": {"tea": (0.8, 0.1, 0.1)}}
 WEIGHTS = st.integers(2, 7).flatmap(lambda m: st.tuples(*[st.lists(st.floats(0.001, 1), min_size=m, max_size=m)] * 3))
 
 
