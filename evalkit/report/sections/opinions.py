@@ -153,8 +153,8 @@ def _cautions(summary: Summary, questions: Sequence[OpinionQuestion]) -> list[st
         if estimate.metric == ORDER and is_number(estimate.value) and estimate.value >= LARGE
     ]
     said += [
-        f"{arm} answers as if all choices were alike (distance {value_text(each.estimate)}): how far it is from a group "
-        "is how far that group is from an even spread, and tells of no opinion."
+        f"{arm} answers as if all choices were alike (distance {value_text(each.estimate)}): how far it is from a "
+        "group is how far that group is from an even spread, and tells of no opinion."
         for arm, distances in group_distances(summary).items()
         for each in distances
         if each.group == UNIFORM and is_number(each.estimate.high) and each.estimate.high < EVEN
