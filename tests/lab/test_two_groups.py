@@ -9,11 +9,12 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 import yaml
 
 from evalkit.lab.world import load
@@ -21,6 +22,7 @@ from evalkit.metrics.summary import Difference, Estimate, Summary
 from evalkit.plumbing.progress import Quiet
 from evalkit.preferences.files import write_preferences
 from evalkit.preferences.pairs import Pair
+from evalkit.preferences.preference import Preference
 from evalkit.records import Prompt
 from evalkit.report.verdicts.opinions import group_distances, opinion_claims
 from evalkit.report.verdicts.rater_groups import rater_claims
@@ -72,12 +74,15 @@ def reward_models(folder: Path) -> dict[str, str]:
     })  # fmt: skip
     pairs = [Pair(prompt, *QUESTIONS[prompt.id][1]) for prompt in prompts() for _ in range(16)]
     preferences = label_pairs(config, pairs, value_pairs(config.groups, pairs, Quiet()), Quiet())
-    write_preferences(folder / "preferences.jsonl", preferences)
-    reward = RewardConfig.model_validate({
-        "name": "rewards",
+    return {name: reward_model(folder, name, [p for p in preferences if p.group == name]) for name in GROUPS}
+
+
+def reward_model(folder: Path, group: str, preferences: list[Preference]) -> str:
+    write_preferences(folder / f"{group}.jsonl", preferences)
+    config = RewardConfig.model_validate({
+        "name": group,
         "model": BASE,
-        "preferences": [str(folder / "preferences.jsonl")],
-        "groups": True,
+        "preferences": [str(folder / f"{group}.jsonl")],
         "held_out": 0.01,
         "epochs": 6,
         "batch": 32,
@@ -85,8 +90,8 @@ def reward_models(folder: Path) -> dict[str, str]:
         "reference_samples": 64,
         "max_tokens": 6,
     })  # fmt: skip
-    train_reward(reward, folder / "rewards", Quiet())
-    return {name: str(folder / "rewards" / f"reward-{name}") for name in GROUPS}
+    [trained] = train_reward(config, folder / f"reward-{group}", Quiet())
+    return str(trained)
 
 
 def tuned(folder: Path, group: str, reward: str) -> str:
@@ -151,7 +156,17 @@ def mean_utility(evidence: Any, arm: str, group: str) -> float:
     return sum(worth) / len(worth)
 
 
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """Models this small gain nothing from a second one."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 @pytest.mark.slow
+@pytest.mark.usefixtures("one_thread")
 def test_opposite_groups_give_checkpoints_that_the_report_tells_apart(tmp_path: Path) -> None:
     rewards = reward_models(tmp_path)
     checkpoints = {group: tuned(tmp_path, group, reward) for group, reward in rewards.items()}
