@@ -11,11 +11,12 @@ from evalkit.cli.errors import Group
 from evalkit.cli.export import export
 from evalkit.cli.gate import baseline, gate, power
 from evalkit.cli.info import doctor, lab, metrics, suite
+from evalkit.cli.prefs import prefs
 from evalkit.cli.publish import publish
 from evalkit.cli.report import compare, report
 from evalkit.cli.run import run, score
 from evalkit.cli.tracking import log
-from evalkit.cli.train import prefs, train
+from evalkit.cli.train import train
 
 if TYPE_CHECKING:
     pass

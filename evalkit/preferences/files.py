@@ -10,13 +10,15 @@ from evalkit.errors import RecordsError
 from evalkit.plumbing.prose import counted
 from evalkit.plumbing.typed_jsonl import write_rows
 from evalkit.plumbing.unread import Notice, say, unread_note
+from evalkit.preferences.from_annotations import preferences_of
 from evalkit.preferences.layouts.read import layout_of, read_file, typed
 from evalkit.preferences.layouts.rows import records
 from evalkit.preferences.preference import FIELDS, Preference
+from evalkit.preferences.read_annotations import holds_annotations, read_annotations
 
 __all__ = ["Preference", "read_preferences", "write_preferences"]
 
-LABELS = ("rater", "group", "prompt_id")
+LABELS = ("rater", "group", "prompt_id", "seconds", "order")
 
 
 def read_preferences(paths: Iterable[str | Path], notice: Notice = say) -> list[Preference]:
@@ -29,6 +31,8 @@ def read_preferences(paths: Iterable[str | Path], notice: Notice = say) -> list[
 
 
 def _read(path: Path, notice: Notice) -> list[Preference]:
+    if holds_annotations(path):
+        return preferences_of(read_annotations([path], notice), path, notice)
     if layout_of(path) == "own":
         return _read_own(path, notice)
     account = read_file(path, notice)

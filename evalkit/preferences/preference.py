@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import Field
 
 from evalkit.plumbing.typed_jsonl import Label, Text
 
 Winner = Literal["chosen", "tie", "both_bad"]
-FIELDS = ("prompt", "chosen", "rejected", "rater", "group", "prompt_id", "winner")
+FIELDS = ("prompt", "chosen", "rejected", "rater", "group", "prompt_id", "winner", "seconds", "order")
+Order = Literal["chosen_first", "rejected_first"]
 """What a row of our own form may have."""
 
 
@@ -29,6 +32,10 @@ class Preference:
     """`tie` and `both_bad`: the rater held neither for better, and the order of the two says nothing."""
     turns: tuple[tuple[str, str], ...] = ()
     """(role, text) of the prompt, where it is more than one user turn."""
+    seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
+    """From when the pair was shown to the answer; None where a file does not tell."""
+    order: Order | None = None
+    """Which completion was shown first; None where a file does not tell."""
 
     @property
     def target(self) -> float:

@@ -246,6 +246,17 @@ class RaterGroup(Part):
     """Scale of the noise: P(a over b) = sigmoid((u(a) - u(b)) / noise)."""
 
 
+class SimulatedLabelling(Part):
+    """How simulated raters are asked, where they write annotations as people do."""
+
+    overlap: int = Field(3, ge=1)
+    """Raters of a group who see each pair; all of a smaller group."""
+    repeats: float = Field(0.1, ge=0, le=1)
+    """Share of answers that the same rater is asked for once more, the sides swapped."""
+    seconds: Positive = 8.0
+    """Median time of an answer."""
+
+
 class PrefsSimulateConfig(Job):
     """Simulated raters who compare pairs."""
 
@@ -254,6 +265,8 @@ class PrefsSimulateConfig(Job):
     groups: dict[Annotated[str, Field(pattern=NAME)], RaterGroup] = Field(min_length=1)
     every_group: bool = False
     """Let every group label every pair, instead of dealing the pairs out by share."""
+    annotations: SimulatedLabelling | None = None
+    """Write annotations (who answered what, in which order, how fast, and again) instead of preferences."""
 
 
 Config = TypeVar("Config", bound=Job)

@@ -38,6 +38,14 @@ from evalkit.training.bradley_terry import pair_rewards, preference_loss
 from evalkit.training.calibration import Array, Judgement, accuracy, judge
 from evalkit.training.chat_format import exchange_template, template_ids, write_reader
 from evalkit.training.config import RewardConfig
+from evalkit.training.group_disagreement import (
+    Margins,
+    between_groups,
+    keep_margins,
+    parted_by_models,
+    parted_by_votes,
+    ratings_in,
+)
 from evalkit.training.memory import told_when_full
 from evalkit.training.models import (
     Policy,
@@ -74,6 +82,8 @@ class Comparison:
     """Probability with which the chosen one is preferred: 1, or 1/2 of a tie."""
     is_conversation: bool = False
     """Whether the prompt is more than one user turn."""
+    source: int = -1
+    """Which of the preferences it is."""
 
 
 @dataclass(frozen=True)
@@ -86,18 +96,22 @@ class Material:
     held_out: Sequence[Comparison]
     reference: Sequence[Ids]
     """Prompts with completions of the language model itself, closed by the end of sequence."""
+    between_groups: Sequence[Mapping[str, Any]] = ()
+    """How every two rater groups disagree in their votes."""
 
 
 def train_reward(config: RewardConfig, out: Path, tell: Listener, command: Sequence[str] = ()) -> list[Path]:
     """Train a reward model on all preferences, and with `groups` one on each group's; returns their folders.
 
     They are `out`/reward and `out`/reward-GROUP; training.json in each holds its figures, and with `groups`
-    `out`/groups.json the accuracy of every model on every group's held-out pairs. The same config on the same `out`
-    resumes. Raises `EvalkitError`s: `InputError` for what cannot be trained on, `StoreError` for a disk that fills, and
-    itself for a loss that is not finite and for memory that runs out.
+    `out`/groups.json the accuracy of every model on every group's held-out pairs, and where the groups disagree. The
+    same config on the same `out` resumes. Raises `EvalkitError`s: `InputError` for what cannot be trained on,
+    `StoreError` for a disk that fills, and itself for a loss that is not finite and for memory that runs out.
     """
     preferences = read_preferences(config.preferences, tell.note)
     jobs = jobs_of(config, preferences)
+    ratings = ratings_in(config.preferences) if config.groups else None
+    between = between_groups(ratings) if ratings else []
     policy = load_policy("model", config.model)
     sides = encode(config, policy, preferences, tell)
     check_sides(*sides, jobs)
@@ -106,11 +120,11 @@ def train_reward(config: RewardConfig, out: Path, tell: Listener, command: Seque
     missing = {name: group for name, group in jobs.items() if not (out / name / "training.json").exists()}
     if missing:
         with told_when_full(config.microbatch):
-            material = Material(policy, *sides, sample_reference(config, policy, preferences, tell))
+            material = Material(policy, *sides, sample_reference(config, policy, preferences, tell), between)
             for name, group in missing.items():
                 train_one(config, name, group, material, out, tell, show)
-    if config.groups:
-        write_groups(out, jobs)
+    if ratings:
+        write_groups(out, jobs, {"between": between, "votes": parted_by_votes(ratings)}, preferences)
     manifest.finish(out, record)
     show()
     return [out / name for name in jobs]
@@ -172,8 +186,9 @@ def compare(policy: Policy, preferences: Sequence[Preference], ids: Mapping[str,
             preference.group,
             preference.target,
             bool(preference.turns),
+            source,
         )
-        for preference in preferences
+        for source, preference in enumerate(preferences)
     ]
 
 
@@ -265,11 +280,14 @@ def train_one(
     pairs, watched = of_group(material.trained, group), of_group(material.held_out, group)
     optimise(config, bradley_terry(config, network), pairs, watched, work_of(out / name), tell, show)
     measured = decided(material.held_out)
-    figures = figures_of(margins_of(config, network, measured), measured, group)
+    margins = margins_of(config, network, measured)
+    keep_margins(out / name, Margins([row.source for row in measured], margins.tolist()))
+    figures = figures_of(margins, measured, group)
     scale = scale_of_reference(config, network, material.reference)
     mean = rescale_head(network.classifier.get_submodule("score"), scale)
     facts = facts_of(config, group, pairs, figures) | {
-        "scale": {"samples": len(material.reference), "mean": mean, "log_odds": scale.deviation}
+        "scale": {"samples": len(material.reference), "mean": mean, "log_odds": scale.deviation},
+        "between_groups": list(material.between_groups),
     }
     save_reward(config, name, trained, network.classifier, material.policy, facts, out)
     forget_state(work_of(out / name) / STATE)
@@ -395,8 +413,18 @@ def save_reward(
         save_model(out / name, trained, Path(reader), reward_card(name, facts), facts)
 
 
-def write_groups(out: Path, jobs: Mapping[str, str | None]) -> None:
-    """Write groups.json: reward model -> rater group -> pairs, accuracy, low, high. Raises `StoreError`."""
+def write_groups(
+    out: Path,
+    jobs: Mapping[str, str | None],
+    disagreement: Mapping[str, Any],
+    preferences: Sequence[Preference],
+) -> None:
+    """Write groups.json: reward model -> rater group -> pairs, accuracy, low, high; and `disagreement` of the groups.
+
+    Raises `StoreError`.
+    """
     read = {name: json.loads((out / name / "training.json").read_text(encoding="utf-8")) for name in jobs}
+    models = parted_by_models({group: out / name for name, group in jobs.items() if group is not None}, preferences)
     table = {name: facts["held_out_by_group"] for name, facts in read.items()}
-    write_file(out / "groups.json", (json.dumps(table, indent=1) + "\n").encode())
+    whole = {**table, "disagreement": {**disagreement, "models": models}}
+    write_file(out / "groups.json", (json.dumps(whole, indent=1) + "\n").encode())

@@ -123,7 +123,7 @@ def test_keys_of_preferences_that_are_not_read_are_noted(tmp_path: Path) -> None
     told: list[str] = []
     read_preferences([tmp_path / "p.jsonl"], told.append)
     assert told == [
-        f"{tmp_path / 'p.jsonl'}: not read: 'sytem'; read: prompt, chosen, rejected, rater, group, prompt_id, winner"
+        f"{tmp_path / 'p.jsonl'}: not read: 'sytem'; read: prompt, chosen, rejected, rater, group, prompt_id, winner, seconds, order"
     ]
 
 

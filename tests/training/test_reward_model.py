@@ -280,6 +280,14 @@ def test_groups_with_other_values_get_other_models(tmp_path: Path) -> None:
     assert "| bakers |" in card
     page = (tmp_path / "out" / "training.html").read_text(encoding="utf-8")
     assert "reward-bakers" in page
+    models = table["disagreement"]["models"]
+    assert "Held-out pairs on which they part most" in page
+    # Two models of opposite loves part where one completion says more a and the other more b.
+    for row in models["pairs"][:3]:
+        loves = [row[side].count("a") - row[side].count("b") for side in "ab"]
+        assert (loves[0] > loves[1]) == (row["prefers_a"][0] > row["prefers_a"][1])
+    assert models["prompts"][0]["low"] > 0
+    assert table["disagreement"]["between"] == []  # no rater is named, so that no votes can be held against each other
     assert json.loads((tmp_path / "out" / "train.json").read_text(encoding="utf-8"))["state"] == "complete"
 
 

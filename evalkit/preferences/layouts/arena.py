@@ -7,7 +7,19 @@ from typing import Any, Literal
 
 from evalkit.preferences.layouts.turns import Message, NotAPair, read_turns, shared
 
-READ = ("conversation_a", "conversation_b", "winner", "judge", "rater", "group", "prompt_id", "model_a", "model_b")
+READ = (
+    "conversation_a",
+    "conversation_b",
+    "winner",
+    "judge",
+    "rater",
+    "group",
+    "prompt_id",
+    "model_a",
+    "model_b",
+    "seconds",
+    "order",
+)
 TIES: dict[str, Literal["tie", "both_bad"]] = {
     "tie": "tie",
     "both_bad": "both_bad",

@@ -7,7 +7,7 @@ from typing import Any
 
 from evalkit.preferences.layouts.turns import Message, is_turns, read_turns, shared
 
-READ = ("chosen", "rejected", "winner", "rater", "group", "prompt_id")
+READ = ("chosen", "rejected", "winner", "rater", "group", "prompt_id", "seconds", "order")
 
 
 def is_conversations(row: Mapping[str, Any]) -> bool:

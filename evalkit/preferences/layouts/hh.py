@@ -8,7 +8,7 @@ from typing import Any
 
 from evalkit.preferences.layouts.turns import Message, NotAPair, shared
 
-READ = ("chosen", "rejected", "winner", "rater", "group", "prompt_id")
+READ = ("chosen", "rejected", "winner", "rater", "group", "prompt_id", "seconds", "order")
 MARK = re.compile(r"(?:^|\n\n)(Human|Assistant):")
 ROLE = {"Human": "user", "Assistant": "assistant"}
 

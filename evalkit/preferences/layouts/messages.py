@@ -10,7 +10,7 @@ from typing import Any
 
 from evalkit.preferences.layouts.turns import Message, NotAPair, answer, is_turns, read_turns, shared
 
-READ = ("prompt", "chosen", "rejected", "winner", "rater", "group", "prompt_id")
+READ = ("prompt", "chosen", "rejected", "winner", "rater", "group", "prompt_id", "seconds", "order")
 
 
 def is_messages(row: Mapping[str, Any]) -> bool:

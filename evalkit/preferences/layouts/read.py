@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 
 from evalkit.errors import RecordsError
 from evalkit.plumbing.prose import counted, listed
@@ -18,7 +18,7 @@ from evalkit.preferences.layouts import arena, conversations, hh, messages, pris
 from evalkit.preferences.layouts.names import Layout
 from evalkit.preferences.layouts.rows import records
 from evalkit.preferences.layouts.turns import Message, NotAPair, check_prompt, transcript
-from evalkit.preferences.preference import FIELDS, Preference, Winner
+from evalkit.preferences.preference import FIELDS, Order, Preference, Winner
 from evalkit.runs.exchange.columns import Columns
 
 Row = Mapping[str, Any]
@@ -26,6 +26,8 @@ NAMED_LINES = 3
 """Places that are named of the rows left out for one reason."""
 WINNER: TypeAdapter[Winner] = TypeAdapter(Winner)
 LABEL: TypeAdapter[str] = TypeAdapter(Label)
+ORDER: TypeAdapter[Order] = TypeAdapter(Order)
+SECONDS: TypeAdapter[float] = TypeAdapter(Annotated[float, Field(ge=0, allow_inf_nan=False)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,9 +164,12 @@ def _preference(where: str, row: Row, layout: Layout) -> Preference:
     check_prompt(turns)
     winner = arena.winner_of(row) if layout == "arena" else _field(where, row, "winner", WINNER, "chosen")
     several = turns if len(turns) > 1 else ()
+    order, seconds = _field(where, row, "order", ORDER, None), _field(where, row, "seconds", SECONDS, None)
     rater = _field(where, row, "judge" if layout == "arena" and "rater" not in row else "rater", LABEL, None)
     group, prompt_id = (_field(where, row, name, LABEL, None) for name in ("group", "prompt_id"))
-    return checked(Preference(transcript(turns), chosen, rejected, rater, group, prompt_id, winner, several))
+    return checked(
+        Preference(transcript(turns), chosen, rejected, rater, group, prompt_id, winner, several, seconds, order)
+    )
 
 
 def _field(where: str, row: Row, name: str, adapter: TypeAdapter[Any], default: Any) -> Any:
@@ -185,15 +190,15 @@ def typed(where: str, row: Row) -> Preference:
         )
     try:
         given = {key: value for key, value in row.items() if key in FIELDS}
-        return OWN.validate_python(
-            given if given.get("winner") else {key: given[key] for key in given if key != "winner"}
-        )
+        return OWN.validate_python({key: value for key, value in given.items() if value or key not in MAY_BE_NULL})
     except ValidationError as error:
         problem = error.errors()[0]
         found = f"; found: {', '.join(map(repr, row)) or 'none'}" if problem["type"].startswith("missing") else ""
         raise RecordsError(f"{where}: {dotted(problem['loc'])}: {reason(problem)}{found}") from None
 
 
+MAY_BE_NULL = ("winner", "order")
+"""As tables and other programs write what a row does not have."""
 OWN: TypeAdapter[Preference] = TypeAdapter(Preference)
 
 

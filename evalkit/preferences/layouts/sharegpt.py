@@ -7,7 +7,7 @@ from typing import Any
 
 from evalkit.preferences.layouts.turns import Message, answer, read_turns
 
-READ = ("conversations", "chosen", "rejected", "winner", "rater", "group", "prompt_id")
+READ = ("conversations", "chosen", "rejected", "winner", "rater", "group", "prompt_id", "seconds", "order")
 
 
 def is_sharegpt(row: Mapping[str, Any]) -> bool:

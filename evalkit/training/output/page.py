@@ -23,6 +23,7 @@ from evalkit.report.html.render import asset, render
 from evalkit.report.plots import markers
 from evalkit.training.output import manifest
 from evalkit.training.output.charts import CHARTS, SECTIONS, Chart, Rows, Runs, draw, number_text, step_name
+from evalkit.training.output.disagreement_tables import tables_of
 
 LAST = 10
 """Rows at the end whose mean counts as the last value, as on a checkpoint's card; fewer in a very short training."""
@@ -71,11 +72,18 @@ class Outcomes:
     """Training -> rows logged, cells."""
 
 
-def training_page(title: str, runs: Runs, facts: Mapping[str, Any], charts: Sequence[Chart] | None = None) -> str:
+def training_page(
+    title: str,
+    runs: Runs,
+    facts: Mapping[str, Any],
+    charts: Sequence[Chart] | None = None,
+    disagreement: Mapping[str, Any] | None = None,
+) -> str:
     """The page as HTML, ready to be written as UTF-8.
 
     `runs` are drawn over each other, a colour each; a column that a training lacks is not drawn for it. `facts`
-    (config, versions, command), nested as they come, stand at the end. `charts` replaces `CHARTS`.
+    (config, versions, command), nested as they come, stand at the end. `charts` replaces `CHARTS`. `disagreement`:
+    that of rater groups, as groups.json has it.
     """
     drawn = list(enumerate(draw(CHARTS if charts is None else charts, runs)))
     sections = [(name, *SECTIONS[name], [pair for pair in drawn if pair[1].chart.section == name]) for name in SECTIONS]
@@ -88,6 +96,7 @@ def training_page(title: str, runs: Runs, facts: Mapping[str, Any], charts: Sequ
         "keys": {run: (markers.colour(index), markers.mark(index)) for index, run in enumerate(runs)},
         "sections": [section for section in sections if section[-1]],
         "facts": facts,
+        "disagreement": tables_of(disagreement or {}),
     }
     package = "evalkit.training.output"
     return render(
@@ -113,7 +122,9 @@ def write_training_page(title: str, out: Path, names: Iterable[str]) -> None:
     facts["command"] = shlex.join(facts.get("command", ()))
     written = {name: out / name / "training.json" for name in runs if (out / name / "training.json").exists()}
     facts["checkpoints"] = {name: json.loads(path.read_text(encoding="utf-8")) for name, path in written.items()}
-    write_page(out / "training.html", training_page(title, runs, facts))
+    groups = out / "groups.json"
+    disagreement = json.loads(groups.read_text(encoding="utf-8")).get("disagreement") if groups.exists() else None
+    write_page(out / "training.html", training_page(title, runs, facts, disagreement=disagreement))
 
 
 def headline(runs: Runs) -> str:

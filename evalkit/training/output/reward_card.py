@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from evalkit.records import CONFIDENCE
@@ -44,7 +44,7 @@ A tie counts as half right. Intervals are Wilson's, {CONFIDENCE:.0%}.
 | confidence | pairs | mean confidence | accuracy |
 | --- | --- | --- | --- |
 {_reliability(held_out["bins"])}
-{_groups(facts["held_out_by_group"])}"""
+{_groups(facts["held_out_by_group"])}{_disagreement(facts.get("between_groups", ()))}"""
 
 
 def _ties(ties: int) -> str:
@@ -87,6 +87,33 @@ def _groups(by_group: Mapping[str, Mapping[str, float]]) -> str:
         return ""
     rows = "\n".join(f"| {_cell(group)} | {share['pairs']} | {_share(share)} |" for group, share in by_group.items())
     return f"\n## By rater group\n\n| group | pairs | accuracy |\n| --- | --- | --- |\n{rows}\n"
+
+
+def _disagreement(between: Sequence[Mapping[str, Any]]) -> str:
+    if not between:
+        return ""
+    heads = ("total", "noise", "persons", "values", "noise_share")
+    rows = "\n".join(
+        f"| {' and '.join(map(_cell, row['groups']))} | {' | '.join(_estimate(row[head]) for head in heads)} |"
+        for row in between
+    )
+    return f"""
+## Where the groups disagree
+
+Shares of couples of answers to one pair, one of each group. Noise is what raters say otherwise when they are asked
+again, persons what sets raters of one group apart besides, values what is left; a dash: these votes cannot tell.
+
+| groups | disagreement | noise | persons | values | noise's share |
+| --- | --- | --- | --- | --- | --- |
+{rows}
+"""
+
+
+def _estimate(part: Mapping[str, Any]) -> str:
+    if part["value"] is None:
+        return "-"
+    interval = "" if part["low"] is None else f" ({part['low']:.3f} to {part['high']:.3f})"
+    return f"{part['value']:.3f}{interval}"
 
 
 def _share(share: Mapping[str, float]) -> str:

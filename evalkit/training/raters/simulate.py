@@ -15,9 +15,10 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from evalkit.errors import InputError
 from evalkit.plumbing.progress import Listener
+from evalkit.preferences.annotation import Annotation, Choice, Comparison, Side
 from evalkit.preferences.files import Preference
 from evalkit.preferences.pairs import Pair, read_pairs
-from evalkit.training.config import PrefsSimulateConfig, RaterGroup
+from evalkit.training.config import PrefsSimulateConfig, RaterGroup, SimulatedLabelling
 from evalkit.training.raters.values import Values, value_pairs
 
 
@@ -43,11 +44,33 @@ def label_pairs(config: PrefsSimulateConfig, pairs: Sequence[Pair], values: Valu
                 preferences.append(_compare(name, config.groups[name], pair, worth_a - worth_b, chance))
             else:
                 unjudged[name] += 1
-    for name, count in sorted(unjudged.items()):
-        tell.note(f"group {name} cannot judge {count} of its pairs; they are left out")
+    _tell_unjudged(unjudged, tell)
     if not preferences:
         raise InputError("no preferences came out: no group can judge any of its pairs")
     return preferences
+
+
+def annotate_pairs(
+    config: PrefsSimulateConfig, asked: SimulatedLabelling, pairs: Sequence[Pair], values: Values, tell: Listener
+) -> list[Annotation]:
+    """The same as annotations: of each pair's group so many raters answer, some of them once more later.
+
+    Sides are drawn, and swapped when a pair comes again; times are lognormal. Pairs that a group cannot judge are left
+    out and counted. Raises `InputError` when none is left.
+    """
+    found: list[Annotation] = []
+    unjudged: Counter[str] = Counter()
+    for pair, twin in _numbered(pairs):
+        for name, chance in _assigned(config, pair, twin).items():
+            worth_a, worth_b = (values[name][pair.prompt_id, text] for text in (pair.a, pair.b))
+            if math.isfinite(worth_a - worth_b):
+                found += _annotate(name, config.groups[name], asked, pair, worth_a - worth_b, chance)
+            else:
+                unjudged[name] += 1
+    _tell_unjudged(unjudged, tell)
+    if not found:
+        raise InputError("no annotations came out: no group can judge any of its pairs")
+    return found
 
 
 def agreement(preferences: Iterable[Preference], values: Values) -> dict[str, dict[str, float]]:
@@ -98,6 +121,24 @@ def _compare(name: str, group: RaterGroup, pair: Pair, gap: float, chance: rando
     prefers_a = chance.random() < _sigmoid(gap / group.noise)
     chosen, rejected = (pair.a, pair.b) if prefers_a else (pair.b, pair.a)
     return Preference(pair.prompt.text, chosen, rejected, rater, name, pair.prompt_id)
+
+
+def _annotate(
+    name: str, group: RaterGroup, asked: SimulatedLabelling, pair: Pair, gap: float, chance: random.Random
+) -> Iterator[Annotation]:
+    for number in chance.sample(range(group.raters), min(asked.overlap, group.raters)):
+        first: Side = "a" if chance.random() < 0.5 else "b"
+        for is_repeat in (False, True)[: 1 + (chance.random() < asked.repeats)]:
+            choice: Choice = "a" if chance.random() < _sigmoid(gap / group.noise) else "b"
+            seconds = round(asked.seconds * math.exp(chance.gauss(0, 0.5)), 2)
+            shown: Side = "a" if (first == "a") != is_repeat else "b"
+            rater = f"{name}-{1 + number}"
+            yield Annotation(Comparison(pair), rater, name, choice, shown, seconds, at="", is_repeat=is_repeat)
+
+
+def _tell_unjudged(unjudged: Counter[str], tell: Listener) -> None:
+    for name, count in sorted(unjudged.items()):
+        tell.note(f"group {name} cannot judge {count} of its pairs; they are left out")
 
 
 def _sigmoid(x: float) -> float:

@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import random
+import re
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from evalkit.cli.main import main
 from evalkit.errors import InputError
 from evalkit.plumbing.progress import Quiet
 from evalkit.preferences.files import Preference
 from evalkit.preferences.pairs import Pair, read_pairs, write_pairs
+from evalkit.preferences.read_annotations import read_annotations
 from evalkit.records import Prompt
-from evalkit.training.config import PrefsSimulateConfig
-from evalkit.training.raters.simulate import agreement, label_pairs, simulate
+from evalkit.training.config import PrefsSimulateConfig, SimulatedLabelling
+from evalkit.training.raters.simulate import agreement, annotate_pairs, label_pairs, simulate
 from evalkit.training.raters.values import value_pairs
+from tests import ROOT
 from tests.preferences.pairs import Notes, config, many
 
 Z = 4.5
@@ -159,3 +165,34 @@ def test_a_simulation_reads_the_pairs_of_its_config(tmp_path: Path) -> None:
     write_pairs(tmp_path / "two.jsonl", [Pair(Prompt("other", "Say."), "a", "b")])
     asked = config({"g": {}}, pairs=[str(tmp_path / "one.jsonl"), str(tmp_path / "two.jsonl")])
     assert [preference.prompt_id for preference in simulate(asked, Quiet())] == ["p0", "p1", "p2", "other"]
+
+
+def test_annotations_have_an_overlap_drawn_sides_and_swapped_repeats() -> None:
+    asked = config({"a": {"raters": 5}, "b": {"raters": 2}}, every_group=True)
+    pairs = many(400, a="a a")
+    labelling = SimulatedLabelling(overlap=3, repeats=0.25, seconds=4)
+    rows = annotate_pairs(asked, labelling, pairs, value_pairs(asked.groups, pairs, Quiet()), Notes())
+    votes = [row for row in rows if not row.is_repeat]
+    assert Counter(row.group for row in votes) == {"a": 1200, "b": 800}
+    assert_frequency(len(rows) - len(votes), len(votes), 0.25)
+    assert_frequency(sum(row.first == "a" for row in votes), len(votes), 0.5)
+    assert_frequency(sum(row.choice == "a" for row in rows), len(rows), 1 / (1 + math.exp(-1)))
+    assert_frequency(sum(row.seconds < 4 for row in rows), len(rows), 0.5)
+    for before, row in itertools.pairwise(rows):
+        if row.is_repeat:
+            assert (row.rater, row.comparison) == (before.rater, before.comparison)
+            assert row.first != before.first
+
+
+def test_a_simulation_writes_annotations_where_it_is_asked_to(tmp_path: Path) -> None:
+    write_pairs(tmp_path / "pairs.jsonl", many(4, a="a a"))
+    raters = tmp_path / "raters.yaml"
+    [stated] = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs" / "agreement.md").read_text(encoding="utf-8"), re.DOTALL)
+    raters.write_text(stated, encoding="utf-8")
+    out = tmp_path / "annotations.jsonl"
+    told = CliRunner().invoke(main, ["prefs", "simulate", str(raters), "--out", str(out)], catch_exceptions=False)
+    assert f"Annotations: {out}" in told.stdout
+    rows = read_annotations([out])
+    assert len([row for row in rows if not row.is_repeat]) == 4 * 2 * 3
+    told = CliRunner().invoke(main, ["prefs", "stats", str(out)], catch_exceptions=False)
+    assert "24 answers of" in told.stdout
