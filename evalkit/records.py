@@ -56,6 +56,24 @@ class Message:
 
 
 @dataclass(frozen=True, slots=True)
+class Opinion:
+    """The question of opinion that a prompt puts, in one order of its choices."""
+
+    __pydantic_config__: ClassVar[Any] = {"extra": "forbid", "use_attribute_docstrings": True}
+
+    question: str
+    """Id of the question; prompts that put it in other orders name the same."""
+    choices: tuple[str, ...]
+    """The question's choices, in its own order."""
+    answers: tuple[str, ...]
+    """What this prompt has people answer for each of them, as in `B`: keys of the prompt's `choices`."""
+    ordered: bool = False
+    """Whether the choices are a scale: neighbours are nearer to each other than its ends."""
+    groups: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    """Group of people -> the share of them that gave each of the choices."""
+
+
+@dataclass(frozen=True, slots=True)
 class Prompt:
     """One question put to every arm."""
 
@@ -81,6 +99,8 @@ class Prompt:
     """What its answers can be seen to be from their text alone, as in `one_line`, `max_words:40`, `language:en`."""
     messages: tuple[Message, ...] = ()
     """The turns of a conversation; empty where one user turn is all, which is then `text`."""
+    opinion: Opinion | None = None
+    """Which question of opinion it puts; made from a suite's `questions`, None for all other prompts."""
 
     @property
     def turns(self) -> tuple[Message, ...]:
@@ -88,8 +108,8 @@ class Prompt:
         return self.messages or (Message("user", self.text),)
 
     def content(self) -> dict[str, Any]:
-        """What was asked, for hashes of it: `checks`, `messages` only where there are some, not what it belongs to."""
-        left_out = {"cluster"} | {name for name in ("checks", "messages") if not getattr(self, name)}
+        """What was asked, for hashes of it: what may be missing only where it is there, not what it belongs to."""
+        left_out = {"cluster"} | {name for name in ("checks", "messages", "opinion") if not getattr(self, name)}
         return {name: value for name, value in asdict(self).items() if name not in left_out}
 
 

@@ -5,10 +5,14 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from evalkit.cli.errors import Command, Group
+
+if TYPE_CHECKING:
+    from evalkit.suite.opinion_layouts import Layout
 
 
 @click.group(cls=Group)
@@ -44,6 +48,54 @@ def suite_check(file: Path) -> None:
     sizes = {"prompt": checked.prompts, "checkpoint": checked.checkpoints, "metric": checked.metrics}
     counts = ", ".join(counted(len(members), noun) for noun, members in sizes.items())
     click.echo(f"{file}: all right ({counts})")
+
+
+@suite.command("import-opinions")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option(
+    "--to",
+    "out",
+    required=True,
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="SUITE.yaml",
+    help="Write the suite here, and SUITE-groups.jsonl beside it, over what is there.",
+)
+@click.option(
+    "--format",
+    "layout",
+    type=click.Choice(["globalopinionqa", "opinionqa"]),
+    help="The file's layout; default: seen from its first row.",
+)
+@click.option("--group", "groups", multiple=True, metavar="NAME", help="Take this group; repeat it. Default: all.")
+def suite_import_opinions(file: Path, out: Path, layout: Layout | None, groups: tuple[str, ...]) -> None:
+    """Make a suite of the survey in FILE: its questions, and what groups of people answered to them."""
+    from evalkit.errors import SuiteError
+    from evalkit.plumbing.prose import counted, listed
+    from evalkit.plumbing.typed_jsonl import check_place
+    from evalkit.suite.import_opinions import MANY, chosen_groups, write_suite
+    from evalkit.suite.opinion_layouts import read_survey
+    from evalkit.suite.prompts import file_rows
+
+    survey = read_survey(file_rows(file, str(file)), layout)
+    for why, places in survey.left_out.items():
+        click.echo(f"note: {counted(len(places), 'row')} left out: {why} (first: {places[0]})", err=True)
+    if survey.not_offered:
+        click.echo(f"note: taken for no opinion and left out: {listed(sorted(survey.not_offered))}", err=True)
+    if not survey.questions:
+        raise SuiteError(f"{file} holds no question with choices and groups' answers")
+    taken = chosen_groups(survey, groups)
+    if len(taken) > MANY:
+        click.echo(
+            f"note: {len(taken)} groups, each with a row of its own in the report; --group NAME takes some, as in "
+            f"{listed(f'--group {name!r}' for name in taken[:2])}",
+            err=True,
+        )
+    check_place(out)
+    answers = write_suite(out, survey, taken, file.name)
+    ordered = sum(question.ordered for question in survey.questions.values())
+    click.echo(
+        f"{out}: {counted(len(survey.questions), 'question')}, {ordered} ordered; {answers}: {len(taken)} groups"
+    )
 
 
 @click.command(cls=Command)

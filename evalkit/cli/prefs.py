@@ -104,7 +104,7 @@ def prefs_simulate(config: Path, out: Path, tell: Listener, quiet: bool) -> None
 @click.option(
     "--format",
     "layout",
-    type=click.Choice(["own", "messages", "conversations", "hh", "arena", "sharegpt"]),
+    type=click.Choice(["own", "messages", "conversations", "hh", "arena", "sharegpt", "prism"]),
     help="The file's layout; default: seen from its first row.",
 )
 @click.option(
@@ -114,9 +114,20 @@ def prefs_simulate(config: Path, out: Path, tell: Listener, quiet: bool) -> None
     callback=_columns,
     help="Which column holds a field, as in chosen=better,rejected=worse.",
 )
+@click.option(
+    "--group-by",
+    metavar="COLUMN",
+    help="Of PRISM: the column of survey.jsonl, beside FILE, that is a rater's group, as in location.reside_country.",
+)
 @output_options
 def prefs_import(
-    file: Path, out: Path, layout: Layout | None, columns: dict[str, str], tell: Listener, quiet: bool
+    file: Path,
+    out: Path,
+    layout: Layout | None,
+    columns: dict[str, str],
+    group_by: str | None,
+    tell: Listener,
+    quiet: bool,
 ) -> None:
     """Read preferences of FILE in any layout and write them in evalkit's own, saying what was understood."""
     from evalkit.plumbing.typed_jsonl import check_place
@@ -124,10 +135,10 @@ def prefs_import(
     from evalkit.preferences.layouts.read import read_file
     from evalkit.preferences.read_annotations import holds_annotations
 
-    if layout is None and not columns and holds_annotations(file):
+    if layout is None and not columns and group_by is None and holds_annotations(file):
         _import_annotations(file, out, tell, quiet)
         return
-    account = read_file(file, tell.note, layout, columns)
+    account = read_file(file, tell.note, layout, columns, group_by)
     check_place(out)
     write_preferences(out, account.preferences)
     for sentence in account.losses():

@@ -19,6 +19,7 @@ def check_measures(measures: Sequence[Measure], prompts: Sequence[Prompt]) -> No
         "answer": "answer",
         "checks": "checks",
         "choices": "choices",
+        "opinions": "opinion",
         "references": "references",
         "reference_embeddings": "references",
     }

@@ -25,6 +25,7 @@ Need = Literal[
     "forward_logprobs",
     "next_token_distributions",
     "choices",
+    "opinions",
     "references",
     "embeddings",
     "reference_embeddings",

@@ -32,6 +32,7 @@ from evalkit.report.sections import (
     embedding_map,
     joint_rows,
     next_token,
+    opinions,
     overview,
     people,
     provenance,
@@ -124,6 +125,7 @@ def _view(content: ReportContent, packed: samples.Samples, conclusion: Verdict) 
         "next_token": next_token.next_token_view(summary, content.figure_data.shapes),
         "choices": target_choices.choices_view(content),
         "people": people.people_view(content.people, summary),
+        "opinions": opinions.opinions_view(content),
         "raters": raters.raters(summary),
         "trainings": trainings.trainings(summary, content.figure_data.trainings),
         "units": _units(content),
@@ -207,6 +209,7 @@ def _data(content: ReportContent, packed: samples.Samples, conclusion: Verdict) 
         "forests": [figures.forest(summary, arm.arm, arm.baseline) for arm in conclusion.arms],
         "figures": section_figures(content),
         "choices": target_choices.one_by_one(content),
+        "opinions": opinions.one_by_one(content),
         "prompts": packed.prompts,
         "arms": [{"name": name, "colour": colour} for name, colour in markers.colours(summary).items()],
         "words": packed.words,
@@ -227,6 +230,7 @@ def section_figures(content: ReportContent) -> dict[str, figures.Figure]:
         "voices-plot": voices.shares(summary, card) if card else None,
         "people-plot": people.win_rate_figure(content.people, summary),
         "raters-plot": raters.gains(summary),
+        "opinions-plot": opinions.chart(summary),
     }
     squares = target_choices.squares(content).values()
     by_id |= {f"choices-plot-{index}": square for index, square in enumerate(squares)}

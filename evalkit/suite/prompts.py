@@ -71,7 +71,7 @@ def read_prompts(source: PromptSource, folder: Path, yaml_line: str, notice: Not
 
     `notice` is told of columns that are not read. Raises `SuiteError`.
     """
-    rows = _file_rows(folder / source.file, yaml_line) if source.file else _dataset_rows(source, yaml_line)
+    rows = file_rows(folder / source.file, yaml_line) if source.file else _dataset_rows(source, yaml_line)
     adapter = TypeAdapter(Prompt)
     prompts: list[Prompt] = []
     places: list[str] = []
@@ -159,7 +159,11 @@ def _check_texts(prompt: Prompt, where: str) -> None:
             )
 
 
-def _file_rows(path: Path, yaml_line: str) -> Iterable[tuple[str, dict[str, Any]]]:
+def file_rows(path: Path, yaml_line: str) -> Iterable[tuple[str, dict[str, Any]]]:
+    """(`file:line`, object) of all rows of a .jsonl, .csv or .parquet file; `yaml_line` begins errors.
+
+    Raises `SuiteError`.
+    """
     from evalkit.plumbing.sources import objects, opened  # which load pyarrow, as tables do
     from evalkit.plumbing.tables import csv_objects, parquet_objects
 

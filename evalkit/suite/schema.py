@@ -22,6 +22,7 @@ from pydantic import (
 from evalkit.checkpoints.conversations import turn_ends
 from evalkit.checkpoints.spec import NAME, CheckpointSpec, Frame, Temperatures, Texts
 from evalkit.errors import MetricError, SuiteError
+from evalkit.metrics.estimators.opinions import UNIFORM
 from evalkit.metrics.registry import Measure, parse
 from evalkit.metrics.voices.examples import Examples, check_examples, read_examples
 from evalkit.plumbing.tokenizer import Asked
@@ -32,6 +33,7 @@ from evalkit.records import Sampling
 from evalkit.suite.conversations import SuitePrompt
 from evalkit.suite.gate_policy import Policy
 from evalkit.suite.prompts import PromptSource, check_prompts, read_prompts
+from evalkit.suite.questions import Question, check_questions, first_asked, group_names, prompts_of, read_groups
 
 OPTIONS = {"models": "model", "rewards": "reward"}
 """Overrides whose options are called otherwise, for they are repeated."""
@@ -135,6 +137,10 @@ class Suite(Part):
     """Prompts written here ..."""
     prompts_from: PromptSource | None = None
     """... or read from a file or a data set."""
+    questions: tuple[Question, ...] = ()
+    """Questions of opinion, to be asked besides; each becomes a prompt for every order of its choices."""
+    opinions_from: str | None = Field(None, min_length=1)
+    """A JSONL file of what groups of people answer to them, {question, group, shares}, relative to the suite."""
 
     @model_validator(mode="after")
     def _is_whole(self) -> Suite:
@@ -142,10 +148,13 @@ class Suite(Part):
             raise ValueError(
                 f"baseline is {self.baseline!r}; it must be one of the checkpoints: {', '.join(self.checkpoints)}"
             )
-        if bool(self.prompts) == (self.prompts_from is not None):
+        if (self.prompts and self.prompts_from) or not (self.prompts or self.prompts_from or self.questions):
             raise ValueError(
-                "a suite needs prompts: either `prompts` with at least one, or `prompts_from` a file or a data set"
+                "a suite needs prompts: either `prompts` with at least one, or `prompts_from` a file or a data set; or "
+                "`questions` of opinion"
             )
+        if self.opinions_from is not None and not self.questions:
+            raise ValueError("opinions_from says what people answer to `questions`, and the suite has none")
         if self.voices and self.voices_from is not None:
             raise ValueError("voices stand either in `voices` or in the file that `voices_from` names, not in both")
         self._check_quality()
@@ -263,6 +272,7 @@ def load_suite(path: Path, overrides: Overrides | None = None, notice: Notice = 
         check_prompts(suite.prompts, lambda index: document.line_of("prompts", index))
     _check_longer(suite, document)
     suite = _with_checks(suite, document)
+    suite = _with_questions(suite, path.parent, document, notice)
     return _with_voices(_override(suite, overrides or Overrides()), path.parent, document, notice)
 
 
@@ -278,6 +288,37 @@ def _check_longer(suite: Suite, document: Document) -> None:
     if unknown:
         yaml_line = document.line_of("open_vocabulary", "longer", "prompts")
         raise SuiteError(f"{yaml_line}: open_vocabulary.longer.prompts: there is no prompt {unknown[0]!r}")
+
+
+def _with_questions(suite: Suite, folder: Path, document: Document, notice: Notice) -> Suite:
+    """The suite with its questions as prompts, and each measure of opinions taken against every group."""
+    if not suite.questions:
+        return suite
+    check_questions(suite.questions, lambda index: document.line_of("questions", index))
+    groups = (
+        read_groups(folder / suite.opinions_from, suite.questions, document.line_of("opinions_from"), notice)
+        if suite.opinions_from is not None
+        else {}
+    )
+    prompts = (*suite.prompts, *prompts_of(suite.questions, groups))
+    check_prompts(prompts, lambda _: document.line_of("questions"))
+    named = [UNIFORM, *group_names(groups)]
+    metrics = dict.fromkeys(each for measure in _of_opinions(suite.metrics) for each in _of_groups(measure, named))
+    changed = {"prompts": prompts, "metrics": tuple(metrics), "questions": (), "opinions_from": None}
+    return suite.model_copy(update=changed)
+
+
+def _of_opinions(measures: Sequence[Measure]) -> Sequence[Measure]:
+    """The measures, and the distance to each group where none of them is one of opinions."""
+    asked = any("opinions" in measure.definition.needs for measure in measures)
+    return measures if asked else [*measures, parse("opinion_distance")]
+
+
+def _of_groups(measure: Measure, groups: Sequence[str]) -> Sequence[Measure]:
+    """A measure of opinions that names no group stands for itself against all of them."""
+    if "opinions" not in measure.definition.needs or dict(measure.params).get("group") != UNIFORM:
+        return [measure]
+    return [parse({measure.name: {"group": group}}) for group in groups]
 
 
 def _with_checks(suite: Suite, document: Document) -> Suite:
@@ -355,7 +396,7 @@ def _override(suite: Suite, options: Overrides) -> Suite:
     if options.seed is not None:
         changed["sampling"]["seed"] = options.seed
     if options.prompts is not None:
-        changed["prompts"] = suite.prompts[: options.prompts]
+        changed["prompts"] = first_asked(suite.prompts, options.prompts)
     if options.rewards:
         _replace_rewards(changed, suite, options.rewards)
     if options.judge is not None:

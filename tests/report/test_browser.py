@@ -19,6 +19,7 @@ from evalkit.report.page import build_report
 from tests.browser import THEMES, WIDTHS, Browser, Theme, checks
 from tests.report.hostile import ATTACK, HOSTILE, NAME, hostile_content
 from tests.report.mapped import with_map
+from tests.report.opinions import opinions_content
 from tests.report.page_sections import everything
 from tests.report.whole import whole_content
 
@@ -40,6 +41,11 @@ def report(sweep: ReportContent) -> str:
 @pytest.fixture(scope="module")
 def lawful() -> str:
     return build_report(everything())
+
+
+@pytest.fixture(scope="module")
+def opinionated() -> str:
+    return build_report(opinions_content())
 
 
 @pytest.fixture(scope="module")
@@ -145,7 +151,7 @@ def test_a_hostile_prompt_has_its_link(browser: Browser, hostile: str) -> None:
     assert current(browser) == showable(NAME)
 
 
-@pytest.mark.parametrize("page", ["report", "lawful", "hostile"])
+@pytest.mark.parametrize("page", ["report", "lawful", "opinionated", "hostile"])
 def test_it_fits_and_is_drawn_at_every_width(browser: Browser, page: str, request: pytest.FixtureRequest) -> None:
     browser.open(request.getfixturevalue(page), width=WIDTHS[-1])
     current(browser)
@@ -161,7 +167,7 @@ def test_it_fits_and_is_drawn_at_every_width(browser: Browser, page: str, reques
         checks.is_drawn(browser)
 
 
-@pytest.mark.parametrize("page", ["report", "lawful", "hostile"])
+@pytest.mark.parametrize("page", ["report", "lawful", "opinionated", "hostile"])
 def test_it_has_no_serious_violation_of_accessibility(
     browser: Browser, page: str, request: pytest.FixtureRequest
 ) -> None:

@@ -6,6 +6,7 @@ that no tensor holds more than `BATCH_LOGITS` numbers, be the vocabulary and the
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from inspect import signature
 from typing import TYPE_CHECKING, Any
@@ -49,16 +50,67 @@ class TeacherForcing:
         ]
 
     def prefix_logprobs(self, pairs: Sequence[Pair], closing: Sequence[bool]) -> list[float]:
-        """Log-prob that an answer begins with a pair's completion and goes on with a token of `closing`, [V] flags."""
+        """Log-prob that an answer begins with a pair's completion and goes on with a token of `closing`, [V] flags.
+
+        A prompt with several completions is read once for all of them: a choice has many spellings, and the prompt is
+        the long part.
+        """
         import torch
 
         flags = torch.tensor(closing, device=self._device)
+        logprobs: dict[int, float] = {}
+        shared = [part for part in self._by_prompt(pairs) if len(part) > 1]
+        with torch.inference_mode():
+            for part in shared:
+                completions = [pairs[index][1] for index in part]
+                logprobs.update(zip(part, self._openings(pairs[part[0]][0], completions, flags), strict=True))
+        single = [index for index in range(len(pairs)) if index not in logprobs]
+        logprobs.update(zip(single, self._openings_apart([pairs[index] for index in single], flags), strict=True))
+        return [logprobs[index] for index in range(len(pairs))]
+
+    def _by_prompt(self, pairs: Sequence[Pair]) -> Iterator[list[int]]:
+        """Places of pairs of one prompt, as many as may be read together; of long completions one alone."""
+        by_prompt: dict[tuple[int, ...], list[int]] = defaultdict(list)
+        for index, (prompt, _) in enumerate(pairs):
+            by_prompt[tuple(prompt)].append(index)
+        for prompt, indices in by_prompt.items():
+            longest = max(len(pairs[index][1]) for index in indices)
+            positions, logits = len(prompt) + longest, (longest + 1) * self._vocabulary
+            size = max(1, min(BATCH_TOKENS // positions, BATCH_LOGITS // logits))
+            yield from (indices[start : start + size] for start in range(0, len(indices), size))
+
+    def _openings_apart(self, pairs: Sequence[Pair], flags: torch.Tensor) -> list[float]:
+        """Of pairs with a prompt each."""
+        import torch
 
         def look(logprobs: torch.Tensor, following: torch.Tensor) -> torch.Tensor:
             closed = logprobs[..., flags].logsumexp(-1, keepdim=True)
             return torch.cat([_given(logprobs, following), closed], dim=-1)
 
         return [float(row[:-1, 0].sum(dtype=np.float64)) + float(row[-1, 1]) for row in self._read(pairs, look)]
+
+    def _openings(
+        self, prompt: Sequence[int], completions: Sequence[Sequence[int]], flags: torch.Tensor
+    ) -> list[float]:
+        """Of completions of one prompt. They are filled up behind, where nothing that counts looks."""
+        import torch
+
+        width = max(map(len, completions))
+        start = self._model(
+            input_ids=torch.tensor([prompt], device=self._device),
+            use_cache=True,
+            **({"logits_to_keep": 1} if self._keeps else {}),
+        )
+        start.past_key_values.batch_repeat_interleave(len(completions))
+        ids = torch.tensor([[*tokens, *[0] * (width - len(tokens))] for tokens in completions], device=self._device)
+        after = self._model(input_ids=ids, past_key_values=start.past_key_values, use_cache=True)
+        first = start.logits[:, -1:].float().log_softmax(-1).expand(len(completions), -1, -1)
+        logprobs = torch.cat([first, after.logits.float().log_softmax(-1)], dim=1)
+        given = _given(logprobs[:, :-1], ids)[..., 0].double()
+        closed = logprobs[..., flags].logsumexp(-1).double()
+        return [
+            float(given[row, : len(tokens)].sum() + closed[row, len(tokens)]) for row, tokens in enumerate(completions)
+        ]
 
     def branches(self, pair: Pair, going_on: Mapping[int, Sequence[bool]]) -> list[float]:
         """Log-prob that an answer begins with the pair's completion, then a token, then one that its flags allow.

@@ -46,6 +46,16 @@ def choices_read(plan: Plan, groups: Groups) -> Prepared:
     return _prepare(plan, groups, "choice", "prefix_logprobs", _choice_spellings, ChoicesRead)
 
 
+def opinions_read(plan: Plan, groups: Groups) -> Prepared:
+    """The same of prompts that put a question of opinion. A server is no obstacle: there drawn answers are counted."""
+
+    def spell(prompt: Prompt) -> list[tuple[str, str]]:
+        return _choice_spellings(prompt) if prompt.opinion else []
+
+    prepared = _prepare(plan, groups, "choice", "prefix_logprobs", spell, ChoicesRead)
+    return dataclasses.replace(prepared, obstacles={})
+
+
 def references_read(plan: Plan, groups: Groups) -> Prepared:
     """`Group.reference_logprobs`, of prompts that have references."""
     return _prepare(plan, groups, "reference", "logprobs", _reference_spellings, ReferencesRead)

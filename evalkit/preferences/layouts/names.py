@@ -4,5 +4,5 @@ from __future__ import annotations
 
 from typing import Literal, get_args
 
-Layout = Literal["own", "messages", "conversations", "hh", "arena", "sharegpt"]
+Layout = Literal["own", "messages", "conversations", "hh", "arena", "sharegpt", "prism"]
 LAYOUTS: tuple[Layout, ...] = get_args(Layout)

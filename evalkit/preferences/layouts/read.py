@@ -14,7 +14,7 @@ from evalkit.plumbing.prose import counted, listed
 from evalkit.plumbing.typed_jsonl import Label
 from evalkit.plumbing.typed_yaml import dotted, reason
 from evalkit.plumbing.unread import Notice, unread_note
-from evalkit.preferences.layouts import arena, conversations, hh, messages, sharegpt
+from evalkit.preferences.layouts import arena, conversations, hh, messages, prism, sharegpt
 from evalkit.preferences.layouts.names import Layout
 from evalkit.preferences.layouts.rows import records
 from evalkit.preferences.layouts.turns import Message, NotAPair, check_prompt, transcript
@@ -91,21 +91,38 @@ class Account:
 def layout_of(path: Path, columns: Columns | None = None) -> Layout:
     """The layout of a file, by its first row. Raises `RecordsError`."""
     first = next((row for _, row in records(path, columns)), {})
+    if prism.is_prism(first):
+        return "prism"
     return next((name for name, reader in READERS.items() if reader.is_one(first)), "own")
 
 
-def read_file(path: Path, notice: Notice, layout: Layout | None = None, columns: Columns | None = None) -> Account:
+def read_file(
+    path: Path,
+    notice: Notice,
+    layout: Layout | None = None,
+    columns: Columns | None = None,
+    group_by: str | None = None,
+) -> Account:
     """All pairs of a file; rows that are none are counted by their reason.
 
-    `columns` says which column holds a field. `notice` is told of columns that are not read. Raises `RecordsError`
-    with file and line where a field is missing or wrong, and for a file without a single pair.
+    `group_by`: of the layout `prism`, which column of its survey is the rater's group. `columns` says which column
+    holds a field. `notice` is told of columns that are not read. Raises `RecordsError` with file and line where a field
+    is missing or wrong, and for a file without a single pair.
     """
     account = Account(path, layout or layout_of(path, columns))
+    if group_by is not None and account.layout != "prism":
+        raise RecordsError(
+            f"{path}: its layout is {account.layout!r}, and only PRISM's raters are looked up in a survey. "
+            "Say which column of the file itself holds the group: --columns group=COLUMN"
+        )
     columns_seen: dict[str, None] = {}
-    for where, row in records(path, columns):
-        columns_seen |= dict.fromkeys(row)
+    for where, pair in _pairs(path, account.layout, columns, group_by, columns_seen):
         try:
-            account.preferences.append(_preference(where, row, account.layout))
+            if isinstance(pair, NotAPair):
+                raise pair
+            account.preferences.append(
+                checked(pair) if isinstance(pair, Preference) else _preference(where, pair, account.layout)
+            )
         except NotAPair as why:
             account.left_out.setdefault(str(why), []).append(where)
     if not account.preferences:
@@ -115,7 +132,22 @@ def read_file(path: Path, notice: Notice, layout: Layout | None = None, columns:
     return account
 
 
+def _pairs(
+    path: Path, layout: Layout, columns: Columns | None, group_by: str | None, seen: dict[str, None]
+) -> Iterator[tuple[str, Row | Preference | NotAPair]]:
+    """(where, a row that is one pair, or of PRISM, whose pairs are made of several rows, the pair itself)."""
+
+    def noted() -> Iterator[tuple[str, Row]]:
+        for where, row in records(path, columns):
+            seen.update(dict.fromkeys(row))
+            yield where, row
+
+    return iter(prism.prism_preferences(path, noted(), group_by)) if layout == "prism" else noted()
+
+
 def _known(layout: Layout) -> Collection[str]:
+    if layout == "prism":
+        return prism.READ
     return READERS[layout].known
 
 

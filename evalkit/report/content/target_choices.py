@@ -48,7 +48,8 @@ class TargetPrompt:
 
 def target_prompts(content: ReportContent) -> list[TargetPrompt]:
     """The prompts that state a distribution, in the summary's order, with what each arm makes of them."""
-    prompts = {prompt.id: prompt for groups in content.groups.values() for prompt in prompts_of(groups)}
+    every = (prompt for groups in content.groups.values() for prompt in prompts_of(groups))
+    prompts = {prompt.id: prompt for prompt in every if prompt.opinion is None}
     by_prompt: dict[str, dict[str, ArmShares]] = {}
     for shares in content.figure_data.choices:
         if shares.prompt in prompts:

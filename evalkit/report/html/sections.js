@@ -4,23 +4,27 @@
 (() => {
   const data = JSON.parse(document.getElementById("data").textContent);
   const byId = (id) => document.getElementById(id);
-  const pick = byId("pick-choice");
+  // Of each selector: what it picks from, and the names of the elements that show it.
+  const pickers = [
+    { pick: byId("pick-choice"), from: data.choices, names: "choice" },
+    { pick: byId("pick-opinion"), from: data.opinions, names: "opinion" },
+  ].filter(({ pick }) => pick);
 
-  function drawChoice() {
-    const { text, says, figure } = data.choices.prompts[Number(pick.value)];
-    byId("choice-asked").textContent = text;
-    byId("choice-says").textContent = says;
-    charts.draw(byId("choice-plot"), figure);
+  function drawPicked({ pick, from, names }) {
+    const { text, says, figure } = from.prompts[Number(pick.value)];
+    byId(`${names}-asked`).textContent = text;
+    byId(`${names}-says`).textContent = says;
+    charts.draw(byId(`${names}-plot`), figure);
   }
 
   function drawAll() {
     for (const [id, figure] of Object.entries(data.figures)) charts.draw(byId(id), figure);
-    if (pick) drawChoice();
+    pickers.forEach(drawPicked);
   }
 
-  if (pick) {
-    pick.value = String(data.choices.first);
-    pick.addEventListener("change", drawChoice);
+  for (const picker of pickers) {
+    picker.pick.value = String(picker.from.first);
+    picker.pick.addEventListener("change", () => drawPicked(picker));
   }
   charts.always(drawAll);
 })();

@@ -32,7 +32,8 @@ def joint_rows(conclusion: Verdict) -> list[JointRow]:
 
 
 def _rows(joint: Joint) -> Iterator[JointRow]:
-    yield _row(joint, joint.together, joint.side)
+    if not joint.is_apart:
+        yield _row(joint, joint.together, joint.side)
     if len(joint.families) > 1:
         yield from (_row(joint, part, f"{joint.side}: {part.family}") for part in joint.families)
     for aside, why in ((joint.by_length, "lengths differ"), (joint.by_tokenizer, "tokenizers differ")):

@@ -26,6 +26,7 @@ from evalkit.plumbing.arrays import Array, is_number, nan_for_none
 from evalkit.records import CONFIDENCE, Better, Side
 from evalkit.report.content.content import ReportContent
 from evalkit.report.verdicts.joint import forms_for_all
+from evalkit.report.verdicts.rater_groups import rater_groups
 from evalkit.report.verdicts.side_words import FORM
 
 OF_SEVERAL = "several tries"
@@ -140,7 +141,8 @@ def parts(summary: Summary, baseline: str) -> Parts | None:
         return None
     arms = [arm.name for arm in summary.arms]
     directed = [m for m, better in betters.items() if better != "neither" and effects.is_plain(m)]
-    single = [m for m in directed if traits[m].family != OF_SEVERAL]
+    groups = rater_groups(summary)  # no mean stands for several groups of people
+    single = [m for m in directed if traits[m].family != OF_SEVERAL and m not in groups]
     forms = forms_for_all(summary)
     standing = [forms[m] for m in single if m in forms]
     scales = [made for m in standing if (made := _of_measure(m, betters[m], arms, baseline, estimates)) is not None]
@@ -158,14 +160,14 @@ def parts(summary: Summary, baseline: str) -> Parts | None:
 def best_of_all(content: ReportContent, baseline: str) -> BestOf | None:
     """What the best of all k completions is worth; None without scores, or where prompts have unequal numbers."""
     summary, traits = content.summary, effects.traits(content.summary)
-    arms = [arm.name for arm in summary.arms]
+    arms, groups = [arm.name for arm in summary.arms], rater_groups(summary)
     counts = {len(row) for by_arm in content.scores.values() for rows in by_arm.values() for row in rows}
     if len(counts) != 1 or max(counts) < 2:
         return None
     made = [
         scale
         for score, by_arm in content.scores.items()
-        if traits.get(score, Traits()).side == "quality" and set(arms) <= by_arm.keys()
+        if traits.get(score, Traits()).side == "quality" and set(arms) <= by_arm.keys() and score not in groups
         if (scale := _scaled(score, "quality", 1, {arm: _best(by_arm[arm]) for arm in arms}, baseline)) is not None
     ]
     part = _part(made, arms, summary.clusters)

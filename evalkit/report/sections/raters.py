@@ -6,16 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from evalkit.analysis import effects
-from evalkit.metrics.registry import split_variant
 from evalkit.metrics.summary import Difference, Estimate, Summary
 from evalkit.plumbing.prose import listed
 from evalkit.records import Arm
 from evalkit.report.plots import figures, markers
 from evalkit.report.plots.grouped_dots import Dot, Series, grouped_dots, upright
 from evalkit.report.sections.tables import UNCLEAR
-from evalkit.report.wording import LEVEL, interval_text, interval_words, label, p_text, value_text
-
-REWARD = "reward"
+from evalkit.report.verdicts.rater_groups import rater_groups
+from evalkit.report.wording import LEVEL, interval_text, interval_words, p_text, value_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,16 +46,6 @@ def raters(summary: Summary) -> Raters | None:
     """None where fewer than two rewards were measured, or nothing is compared."""
     table = tuple(rows(summary))
     return Raters(tuple(_sentences(summary.arms, table)), table, gains(summary) is not None) if table else None
-
-
-def rater_groups(summary: Summary) -> dict[str, str]:
-    """Reward -> the raters whose preferences it learned; empty unless there are two rewards at least."""
-    rewards = [
-        metric
-        for metric in effects.betters(summary)
-        if effects.is_plain(metric) and split_variant(metric)[1].split("|")[0] == REWARD
-    ]
-    return {metric: _rater_group(metric) for metric in rewards} if len(rewards) > 1 else {}
 
 
 def gains(summary: Summary) -> figures.Figure | None:
@@ -108,13 +96,6 @@ def _clause(row: RewardRow) -> str:
         return f"shows no clear difference {whom}"
     interval = f"{LEVEL} interval {row.effect.low:+.2f} to {row.effect.high:+.2f}".replace("-", "−")
     return f"{row.outcome} {abs(row.effect.value):.2f} standard deviations ({interval}) {whom}"
-
-
-def _rater_group(metric: str) -> str:
-    """The reward model's name, if nothing else tells two rewards apart."""
-    _, *parameters = split_variant(metric)[1].split("|")
-    [only] = parameters if len(parameters) == 1 else [""]
-    return only.removeprefix("model:") if only.startswith("model:") else label(metric)
 
 
 def _differences(summary: Summary) -> dict[tuple[str, str], Difference]:

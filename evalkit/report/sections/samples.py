@@ -98,7 +98,7 @@ def _entry(prompt_id: str, prompts: Sequence[Prompt]) -> JSON:
         "tags": list(prompt.tags),
         "answer": prompt.answer,
         "references": list(prompt.references),
-        "choices": dict(prompt.choices),
+        "choices": {} if prompt.opinion else dict(prompt.choices),
         **({"turns": [[turn.role, turn.content] for turn in prompt.messages]} if prompt.messages else {}),
     }
 

@@ -13,6 +13,8 @@ from evalkit.records import Side
 from evalkit.report.verdicts.findings import Finding, most_telling
 from evalkit.report.verdicts.findings import findings as findings_of
 from evalkit.report.verdicts.joint import TWO, Joint
+from evalkit.report.verdicts.opinions import opinion_claims
+from evalkit.report.verdicts.rater_groups import groups_of
 from evalkit.report.verdicts.side_words import SIDES, SideWords
 from evalkit.report.wording import LEVEL, deviations, label
 
@@ -40,7 +42,9 @@ def headline(
     """The headline with its evidence in it, then its claim alone, then its numbers alone."""
     unknown = unknown_sides(statements, findings, summary)
     if not statements:
-        directionless = f"{arm} and {baseline} are compared only on measures without a better direction."
+        directionless = opinion_claims(summary).get(
+            arm, f"{arm} and {baseline} are compared only on measures without a better direction."
+        )
         said = " ".join(unknown) or directionless
         return said, said, ""
     by_side = {words.side: findings_of(arm, baseline, summary, joint.together.measures) for words, joint in statements}
@@ -139,9 +143,12 @@ def _systems(arms: Sequence[str], summary: Summary) -> list[str]:
 def _numbers_inside(joint: Joint, findings: Sequence[Finding], prefix: str) -> str:
     """The side as a whole, and the strongest of what is clear by itself, one a metric name."""
     named: dict[str, Finding] = {}
+    groups = groups_of(finding.difference.metric for finding in findings)
     for finding in _telling(joint, findings):
-        named.setdefault(split_variant(finding.difference.metric)[1].split("|")[0], finding)
-    shown = list(named.values())[:SHOWN]
+        metric = finding.difference.metric
+        named.setdefault(metric if metric in groups else split_variant(metric)[1].split("|")[0], finding)
+    # Of groups of people none is left out.
+    shown = [finding for place, (name, finding) in enumerate(named.items()) if name in groups or place < SHOWN]
     joint_words = [_together(joint, prefix)] if _is_told_as_one(joint) else []
     return "; ".join([
         *joint_words, *(_with_interval(f, prefix if f is shown[0] and not joint_words else "") for f in shown)
@@ -150,15 +157,18 @@ def _numbers_inside(joint: Joint, findings: Sequence[Finding], prefix: str) -> s
 
 def _telling(joint: Joint, findings: Sequence[Finding]) -> Sequence[Finding]:
     """The findings that say what the side says; all of them where none does."""
+    if joint.is_apart:
+        groups = groups_of(finding.difference.metric for finding in findings)
+        return sorted(findings, key=lambda finding: finding.difference.metric not in groups)
     if joint.disagree:
         return most_telling(findings)
-    said = joint.together.outcome
+    said = joint.outcome
     return [f for f in findings if f.outcome == said] or [f for f in findings if f.outcome != "unclear"] or findings
 
 
 def _is_told_as_one(joint: Joint) -> bool:
     """Whether one number for the whole side says more than its measures do."""
-    return len(joint.together.measures) > 1 and not joint.disagree
+    return len(joint.together.measures) > 1 and not joint.disagree and not joint.is_apart
 
 
 def _together(joint: Joint, prefix: str) -> str:
@@ -182,7 +192,8 @@ def _numbers(statements: Sequence[tuple[SideWords, Joint]], by_side: Mapping[Sid
         if _is_told_as_one(joint):
             value, interval = _value_and_interval(joint)
             parts.append((f"{SAID[words.side]} as a whole {value} standard deviations", interval))
-        shown = most_telling(_telling(joint, by_side[words.side])) if by_side[words.side] else []
+        telling = _telling(joint, by_side[words.side])
+        shown = [] if not telling else telling if joint.is_apart else most_telling(telling)
         parts += [(f"{finding.plain} {finding.value}", finding.interval) for finding in shown]
     first = f"{LEVEL} interval "
     return [

@@ -1,7 +1,8 @@
 """What all measures of a side say together: one number an arm and side, with its interval. Pure, of a summary.
 
 Ten measures of diversity are not ten witnesses: five of them count words. So the measures of one family are averaged
-first, then the families of a side, each weighing the same. Per prompt p
+first, then the families of a side, each weighing the same. Rewards that different groups of people taught are a family
+each, and no mean stands for them: who gains does not make up for who loses. Per prompt p
 
     c_p = mean over families f of  mean over measures m in f of  sign_m (arm_mp - baseline_mp) / s_m
 
@@ -32,6 +33,7 @@ from evalkit.metrics.registry import split_variant
 from evalkit.metrics.summary import Estimate, Summary
 from evalkit.plumbing.arrays import Array, defined_in_all, nan_for_none
 from evalkit.records import CONFIDENCE, Arm, Side
+from evalkit.report.verdicts.rater_groups import groups_of
 
 UNLIKE = ("length", "truncated")
 """Kinds of alarms after which a measure that moves with length may not speak."""
@@ -92,6 +94,8 @@ class Joint:
     """Measures left aside because tokenizers differ and they count tokens."""
     shift: float | None
     """Mean difference of the measures themselves, positive where it is better, where all of them are shares."""
+    is_apart: bool = False
+    """Whether rewards of several groups of people are in it, for whom nothing is said together."""
 
     @property
     def clear(self) -> tuple[JointDifference, ...]:
@@ -100,8 +104,16 @@ class Joint:
 
     @property
     def disagree(self) -> bool:
-        """Whether one family is clearly better and another clearly worse."""
-        return len({part.outcome for part in self.clear}) > 1
+        """Whether one family is clearly better and another clearly worse; of groups of people, whether any differ."""
+        outcomes = {part.outcome for part in (self.families if self.is_apart else self.clear)}
+        return len(outcomes) > 1
+
+    @property
+    def outcome(self) -> Outcome:
+        """That of the side as a whole; where groups of people stand apart, the one that all families have."""
+        if not self.is_apart:
+            return self.together.outcome
+        return "unclear" if self.disagree else self.families[0].outcome
 
 
 Joints = Mapping[tuple[str, Side], Joint]
@@ -147,10 +159,10 @@ def _joint(arm: Arm, baseline: Arm, side: Side, summary: Summary) -> Joint | Non
     standing = _standing({m: estimates[m].traits for m in shared}, lengths_differ, {arm.tokenizer, baseline.tokenizer})
     measures = list(standing.forms.values())
     rows: dict[str, list[tuple[str, Array]]] = {}
+    groups = groups_of(measures)
     for metric in measures:
-        rows.setdefault(estimates[metric].traits.family, []).append(
-            (metric, _standardised(estimates[metric], baselines[metric]))
-        )
+        family = f"the reward of {groups[metric]}" if metric in groups else estimates[metric].traits.family
+        rows.setdefault(family, []).append((metric, _standardised(estimates[metric], baselines[metric])))
     if not rows:
         return None
     families = [_joint_difference(family, [row for _, row in members], [m for m, _ in members], summary.clusters)
@@ -159,7 +171,15 @@ def _joint(arm: Arm, baseline: Arm, side: Side, summary: Summary) -> Joint | Non
     together = _joint_difference("", means, measures, summary.clusters)
     shift = _shift([(estimates[metric], baselines[metric]) for metric in measures])
     return Joint(
-        arm.name, baseline.name, side, together, tuple(families), standing.by_length, standing.by_tokenizer, shift
+        arm.name,
+        baseline.name,
+        side,
+        together,
+        tuple(families),
+        standing.by_length,
+        standing.by_tokenizer,
+        shift,
+        bool(groups),
     )
 
 

@@ -114,7 +114,7 @@ def _of(side: _Words, findings: Sequence[Finding]) -> list[Finding]:
 def _state(joint: Joint | None) -> State:
     if joint is None:
         return "unclear"
-    return "mixed" if joint.disagree else joint.together.outcome
+    return "mixed" if joint.disagree else joint.outcome
 
 
 def _is_graded(side: _Words, ladder: Ladder, findings: Findings, states: Sequence[State], summary: Summary) -> bool:

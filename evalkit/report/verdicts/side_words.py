@@ -35,17 +35,33 @@ class SideWords:
 
     def clause(self, joint: Joint, than: str) -> str:
         """What became of this side."""
+        if joint.disagree and joint.is_apart:
+            return self._apart(joint, than)
         if joint.disagree:
             gained, lost = (self._of(joint, outcome) for outcome in ("gained", "lost"))
             return f"is {self.wider}{than} {self.within} {gained} and {self.narrower} {self.against} {lost}"
         aims = listed(part.family for part in joint.families)
-        clear, outcome = joint.clear, joint.together.outcome
+        clear, outcome = joint.clear, joint.outcome
         if outcome == "unclear" or any(part.outcome != outcome for part in clear):
             return self.unclear.format(than=than, aims=aims) + self._though(clear)
         said = self.change(outcome, size_word(joint), than, aims)
         if len(clear) == len(joint.families):
             return said
         return f"{said}, clearly {self.within} {self._of(joint, outcome)}" if clear else f"{said}, taken together"
+
+    def _apart(self, joint: Joint, than: str) -> str:
+        """Each group of people by itself: `is better than base by the reward of A and worse by the reward of B`."""
+        ways = {
+            "gained": (self.wider, self.within),
+            "lost": (self.narrower, self.against),
+            "unclear": (f"neither clearly {self.wider} nor clearly {self.narrower}", self.within),
+        }
+        by_outcome = {way: [part.family for part in joint.families if part.outcome == way] for way in ways}
+        said = [(*ways[way], listed(families)) for way, families in by_outcome.items() if families]
+        parts = [
+            f"{comparative}{than if first == 0 else ''} {by} {who}" for first, (comparative, by, who) in enumerate(said)
+        ]
+        return f"is {listed(parts)}"
 
     def change(self, outcome: Outcome, size: str, than: str, aims: str) -> str:
         """A clear gain or loss of the side as a whole."""
@@ -150,7 +166,7 @@ def size_word(joint: Joint) -> str:
     """
     if joint.side == "quality" and joint.shift is not None:
         return "much " if abs(joint.shift) >= MANY else "slightly " if abs(joint.shift) < FEW else ""
-    difference = joint.together
+    difference = min(joint.families, key=lambda part: abs(part.value)) if joint.is_apart else joint.together
     # Of both arms together it is at most 2, and d / sqrt(1 + d^2 / 4) of a distance d within them.
     within = abs(difference.value) / math.sqrt(max(1 - difference.value**2 / 4, 1e-12))
     return "much " if within >= effects.LARGE else "slightly " if within < effects.SMALL else ""

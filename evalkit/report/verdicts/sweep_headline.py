@@ -77,7 +77,7 @@ def _clause(words: SideWords, sweep: Sweep, joints: Joints) -> str:
 
 def _state(joint: Joint) -> str:
     """Those of one state are told together: families that disagree by what they say, the rest by the whole."""
-    return words_for(joint).clause(joint, "") if joint.disagree else joint.together.outcome
+    return words_for(joint).clause(joint, "") if joint.disagree else joint.outcome
 
 
 def _said(words: SideWords, steps: Sequence[tuple[Step, Joint]]) -> str:
@@ -86,7 +86,7 @@ def _said(words: SideWords, steps: Sequence[tuple[Step, Joint]]) -> str:
     if first.disagree:
         return words.clause(first, "")
     sizes = {size_word(joint) for _, joint in steps}
-    return words.change(first.together.outcome, sizes.pop() if len(sizes) == 1 else "", "", _aims(steps))
+    return words.change(first.outcome, sizes.pop() if len(sizes) == 1 else "", "", _aims(steps))
 
 
 def _aims(steps: Sequence[tuple[Step, Joint]]) -> str:

@@ -27,6 +27,8 @@ from evalkit.report.verdicts.headline import SHOWN, headline
 from evalkit.report.verdicts.joint import Joint, Joints, joint_statements
 from evalkit.report.verdicts.ladder_headline import ladder_headline
 from evalkit.report.verdicts.ladders import ladders
+from evalkit.report.verdicts.opinions import opinion_claims
+from evalkit.report.verdicts.rater_groups import rater_claims
 from evalkit.report.verdicts.side_words import SIDES, words_for
 from evalkit.report.verdicts.sweep_headline import sweep_headline
 from evalkit.report.verdicts.sweeps import sweeps
@@ -106,6 +108,7 @@ def verdict(summary: Summary) -> Verdict:
     besides = [f"{subject.named}{subject.claim}" for subject in rest]
     if len(besides) > BESIDES:
         besides[BESIDES:] = [f"{counted(len(besides) - BESIDES, 'more claim')}: under “Arm by arm” in the report."]
+    besides += [claim for claim in _whose(summary) if claim not in (first.claim, *besides)]
     return Verdict(first.headline, first.claim, first.numbers, arms, first.arms, tuple(besides))
 
 
@@ -130,8 +133,13 @@ def _ways(summary: Summary, joints: Joints) -> list[_Subject]:
 def _beside_ways(subjects: Sequence[_Subject], summary: Summary, joints: Joints) -> list[_Subject]:
     """Without ways of asking of which nothing is clear: the numbers of all ways stand above."""
     ways = {arm.name for arm in ways_of(summary)}
-    clear = {arm for (arm, _), joint in joints.items() if joint.together.outcome != "unclear" or joint.clear}
+    clear = {arm for (arm, _), joint in joints.items() if joint.outcome != "unclear" or joint.clear}
     return [subject for subject in subjects if not ways.issuperset(subject.arms) or clear.intersection(subject.arms)]
+
+
+def _whose(summary: Summary) -> list[str]:
+    """Who gained and who lost by each tuning, and whose opinions it moved towards."""
+    return [*rater_claims(summary).values(), *opinion_claims(summary).values()]
 
 
 def _subjects(arms: Sequence[ArmVerdict], summary: Summary, joints: Joints) -> list[_Subject]:

@@ -72,6 +72,29 @@ def test_an_opening_is_the_text_and_then_any_closing_token(model: Any, teacher: 
         assert found == pytest.approx(given + np.log(np.exp(laws[-1])[CLOSING].sum()), abs=FLOAT32)
 
 
+@pytest.mark.parametrize("positions", [7, 10_000])
+def test_a_prompt_is_read_once_for_all_that_it_is_answered_with(
+    model: Any, teacher: TeacherForcing, monkeypatch: pytest.MonkeyPatch, positions: int
+) -> None:
+    monkeypatch.setattr(teacher_forcing, "BATCH_LOGITS", positions * VOCABULARY)
+    prompt = (BOS, *range(20, 40))
+    pairs: list[Pair] = [(prompt, completion) for completion in ((5,), (6, 7), (9, 10), (5, 8))]
+    pairs.insert(2, PAIRS[0])
+    read: list[int] = []
+    plain = model.forward
+
+    def watched(*given: Any, **named: Any) -> Any:
+        read.extend(named["input_ids"].shape[1:] if named else ())
+        return plain(*given, **named)
+
+    monkeypatch.setattr(model, "forward", watched)
+    for pair, found in zip(pairs, teacher.prefix_logprobs(pairs, CLOSING), strict=True):
+        laws = plain_laws(model, pair)
+        given = sum(laws[t, token] for t, token in enumerate(pair[1]))
+        assert found == pytest.approx(given + np.log(np.exp(laws[-1])[CLOSING].sum()), abs=FLOAT32)
+    assert read.count(len(prompt)) == (2 if positions == 7 else 1)
+
+
 @pytest.fixture
 def sizes(teacher: TeacherForcing, monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Numbers in each block of logits that was made."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,11 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evalkit.inference.logprobs.attach import fill_needs
-from evalkit.inference.logprobs.target_choices import Spelling, choice_logprobs
+from evalkit.inference.logprobs.score import Prepared
+from evalkit.inference.logprobs.target_choices import Spelling, choice_logprobs, choices_read, opinions_read
 from evalkit.inference.plan import Plan, make_plan
 from evalkit.metrics.choice_match import given as given_by
 from evalkit.plumbing.progress import Quiet
-from evalkit.records import Group
+from evalkit.records import Arm, Group, Sampling
 from evalkit.suite.schema import Suite
 from tests.enumerated import EOS, PIECES, answers, open_here, write_checkpoint
 
@@ -172,3 +174,11 @@ def test_rounding_makes_no_chance_negative() -> None:
 def test_long_texts_have_chances_that_no_float_holds() -> None:
     found = choice_logprobs(spelled("a", "a b", "b"), [-1000.0, -1000.0 - math.log(4), -1001.0])
     assert found == pytest.approx({"a": -1000 + math.log(3 / 4), "a b": -1000 - math.log(4), "b": -1001.0})
+
+
+def test_a_server_is_no_obstacle_to_opinions_whose_drawn_answers_are_counted() -> None:
+    server = SimpleNamespace(checkpoint=SimpleNamespace(is_remote=True))
+    arm = Arm("served", "served", "tuned", Sampling(n=1, temperature=1.0), None)
+    plan: Any = SimpleNamespace(arms=(arm,), checkpoints={"served": server})
+    assert opinions_read(plan, {}) == Prepared({}, [], {})
+    assert list(choices_read(plan, {}).obstacles) == ["served"]

@@ -10,6 +10,7 @@ import pytest
 from evalkit.report.content.content import ReportContent
 from evalkit.report.page import build_report
 from evalkit.report.sections import raters
+from evalkit.report.verdicts.rater_groups import rater_groups
 from tests.report.page_sections import REWARDS, everything
 
 
@@ -61,7 +62,7 @@ def test_rewards_that_differ_in_more_than_the_model_keep_their_whole_name(conten
         dataclasses.replace(estimate, metric=renamed.get(estimate.metric, estimate.metric))
         for estimate in content.summary.estimates
     )
-    named = raters.rater_groups(dataclasses.replace(content.summary, estimates=estimates))
+    named = rater_groups(dataclasses.replace(content.summary, estimates=estimates))
     assert named[renamed[REWARDS[0]]] == "reward (model lab:reward, temperature 2)"
 
 
