@@ -85,14 +85,21 @@ if TYPE_CHECKING:
     metavar="N",
     help="At so many, their answers stop to count.",
 )
+@click.option(
+    "--choose",
+    type=click.Choice(["active", "uniform"]),
+    default="active",
+    show_default=True,
+    help="Of a RUN: pairs whose outcome the votes so far leave open come up more often, or all alike.",
+)
 @click.option("--seed", type=int, default=0, show_default=True, help="Of orders and sides.")
 def annotate(source: Path, **options: Any) -> None:
     """Let people choose between two completions, on a page in their browser.
 
     Of a file of pairs everyone of the group is asked about each, in an order by chance, until as many raters as
-    --overlap says have answered. Of a finished RUN pairs of arms are drawn, each arm against its baseline. Who made
-    which completion is not shown. Every answer is on disk before the next pair shows; Ctrl-C ends the server, and
-    the same command goes on.
+    --overlap says have answered. Of a finished RUN pairs of arms are drawn, each arm against its baseline, and the
+    chance of each is kept, so that win rates are unbiased. Who made which completion is not shown. Every answer is on
+    disk before the next pair shows; Ctrl-C ends the server, and the same command goes on.
     """
     _needs_the_annotate_extra()
     from evalkit.errors import Interrupted
@@ -102,10 +109,10 @@ def annotate(source: Path, **options: Any) -> None:
     from evalkit.preferences.annotate.task import open_task
 
     host, token = options.pop("host"), options.pop("token")
-    port, gold = options.pop("port"), options.pop("gold")
+    port, gold, choose = options.pop("port"), options.pop("gold"), options.pop("choose")
     raters = [rater.strip() for rater in options.pop("raters")]
     check_access(host, token, raters)
-    task = open_task(source, _settings(**options), gold, say)
+    task = open_task(source, _settings(**options), gold, say, is_active=choose == "active")
     try:
         with bound(host, port) as listening:
             # It listens already, so that whoever opens a link now is answered soon.

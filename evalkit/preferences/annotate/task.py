@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,15 +13,19 @@ from evalkit.errors import RecordsError
 from evalkit.plumbing.prose import counted, listed
 from evalkit.plumbing.typed_jsonl import check_place, typed_rows
 from evalkit.plumbing.unread import Notice
-from evalkit.preferences.annotate.choosing import Place, RunChooser, ShuffledPairs, UniformPairs
+from evalkit.preferences.active_choice import ActiveChooser
+from evalkit.preferences.annotate.choosing import Chooser, Place, RunChooser, ShuffledPairs, UniformPairs
 from evalkit.preferences.annotate.desk import Desk
 from evalkit.preferences.annotate.run_pairs import RunPairs, read_run_pairs
 from evalkit.preferences.annotate.settings import TaskSettings
 from evalkit.preferences.annotate.store import AnswerStore, comparison_of
 from evalkit.preferences.annotation import Choice, Comparison
+from evalkit.preferences.known_pairs import KnownPairs
 from evalkit.preferences.pairs import Pair, PairRow, read_pairs
+from evalkit.runs.stored_scores import read_scores
 
 IN_RUN = "annotations.sqlite"
+SCORES = "scores.parquet"
 
 
 class _GoldRow(PairRow):
@@ -43,13 +47,11 @@ def answers_path(source: Path) -> Path:
     return source / IN_RUN if source.is_dir() else source.with_name(f"{source.stem}.annotations.sqlite")
 
 
-def open_task(
-    source: Path, settings: TaskSettings, gold: Path | None, notice: Notice, run_chooser: RunChooser = UniformPairs
-) -> Task:
+def open_task(source: Path, settings: TaskSettings, gold: Path | None, notice: Notice, is_active: bool = False) -> Task:
     """Read a run or a file of pairs and open the file of answers, which need not be there yet.
 
-    `run_chooser`: how the pairs of a run are chosen. Raises `RecordsError` on what cannot be read, `StoreError` where
-    the answers cannot be written.
+    `is_active`: whether pairs of a run are chosen by what the votes so far leave open, or all alike. Raises
+    `RecordsError` on what cannot be read, `StoreError` where the answers cannot be written.
     """
     checks = [] if gold is None else read_gold(gold, settings, notice)
     pairs = read_run_pairs(source) if source.is_dir() else _comparisons(source, notice)
@@ -59,11 +61,20 @@ def open_task(
     with store.transaction() as file:
         drawn = _drawn(file, settings.group)
     if isinstance(pairs, RunPairs):
+        run_chooser = _active_pairs(source) if is_active else UniformPairs
         chooser = run_chooser(pairs, [place for one in drawn if (place := _place(one)) is not None])
         return Task(Desk(store, settings, chooser, checks), store)
     chooser = ShuffledPairs(pairs, {one.id for one in drawn}, settings.seed)
     wanted = settings.overlap * len({one.id for one in (*pairs, *drawn)})
     return Task(Desk(store, settings, chooser, checks, wanted), store)
+
+
+def _active_pairs(run: Path) -> RunChooser:
+    def choose(pairs: RunPairs, drawn: Collection[Place]) -> Chooser:
+        scores = read_scores(run / SCORES, pairs.groups)
+        return ActiveChooser(KnownPairs(pairs.groups, pairs.baselines, scores), drawn)
+
+    return choose
 
 
 def read_gold(path: Path, settings: TaskSettings, notice: Notice) -> list[Comparison]:

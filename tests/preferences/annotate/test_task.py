@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +84,19 @@ def test_a_run_s_pairs_are_drawn_with_their_chances_and_its_answers_lie_in_it(tm
     assert len({(one.comparison.pair.prompt_id, one.comparison.sample_indices) for one in answers}) == 10
     assert [round(1 / one.comparison.probability) for one in answers] == list(range(128, 118, -1))
     assert {one.comparison.arms for one in answers} == {("tuned", "base")}
+
+
+def test_active_choice_asks_no_pair_twice_and_goes_on_where_it_was(tmp_path: Path) -> None:
+    run = finished_run(tmp_path / "run", {"base": 8, "tuned": 3}, metrics=["length"])
+    for _ in range(2):
+        task = open_task(run, SETTINGS, None, lambda _: None, is_active=True)
+        assert answer_all(task, most=5) == 5
+        task.store.close()
+    answers = read_store(run / "annotations.sqlite")
+    assert len({(one.comparison.pair.prompt_id, one.comparison.sample_indices) for one in answers}) == 10
+    asked = Counter(one.comparison.pair.prompt_id for one in answers)
+    assert max(asked.values()) - min(asked.values()) <= 1, "prompts take turns"
+    assert all(0 < one.comparison.probability <= 1 for one in answers)
 
 
 @pytest.mark.parametrize(
