@@ -13,7 +13,7 @@ import pytest
 
 from evalkit.checkpoints.checkpoint import Checkpoint
 from evalkit.inference.engines.transformers import TransformersEngine
-from evalkit.inference.workers import places
+from evalkit.inference.workers import calls
 
 PIECES = ["<unk>", "<s>", "</s>", "Prompt", ":", "\n", "Answer", " where", "10", "1", "0", " 1", " New", " York", " City",
           " new", " york", "New", ".", "ly", " Rome", " rome", " ROME", "Rome"]  # fmt: skip
@@ -86,5 +86,5 @@ def open_here(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         names.append(checkpoint.name)
         yield TransformersEngine(checkpoint, max_length, *others)
 
-    monkeypatch.setattr(places, "open_engine", opened)
+    monkeypatch.setattr(calls, "open_engine", opened)
     return names

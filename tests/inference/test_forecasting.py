@@ -16,7 +16,7 @@ from evalkit.errors import InputError
 from evalkit.inference.forecasting import ArmForecast, Forecast, forecast, read_prices
 from evalkit.inference.plan import make_plan
 from evalkit.inference.speeds import Speed, last_speed, remember_speed
-from evalkit.inference.workers import places
+from evalkit.inference.workers import calls
 from evalkit.plumbing.progress import Quiet
 from evalkit.run import run_suite
 from evalkit.suite.schema import load_suite, overrides
@@ -39,7 +39,7 @@ def planned(suite: Path, **asked: Any) -> Any:
 
 
 def test_it_foretells_what_is_then_sampled(write_suite: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(places, "open_engine", open_here)
+    monkeypatch.setattr(calls, "open_engine", open_here)
     suite = write_suite()
     plan = planned(suite)
     lengths = {name: sum(len(one.token_ids) for one in loaded.rendered) for name, loaded in plan.checkpoints.items()}
@@ -142,7 +142,7 @@ def call(*args: object) -> Result:
 def test_the_command_looks_and_the_run_carries_seed_and_tags(
     write_suite: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(places, "open_engine", open_here)
+    monkeypatch.setattr(calls, "open_engine", open_here)
     suite, out = write_suite(), tmp_path / "run"
     asked = ["run", suite, "--engine", "transformers", "--out", out, "--seed", 7]
     looked = call(*asked, "--dry-run", "--price-per-million", "1,2")

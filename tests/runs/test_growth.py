@@ -19,7 +19,7 @@ from evalkit.gate.decide import decide
 from evalkit.inference.engines.transformers import TransformersEngine
 from evalkit.inference.plan import make_plan
 from evalkit.inference.settle import begin
-from evalkit.inference.workers import places
+from evalkit.inference.workers import calls
 from evalkit.plumbing.progress import Quiet
 from evalkit.report.content.read import read_content
 from evalkit.report.page import build_report
@@ -120,7 +120,7 @@ def grow(folder: Path, engine: str, monkeypatch: pytest.MonkeyPatch, first: int 
 def test_each_step_of_a_growing_suite_samples_what_is_missing_also_when_it_is_killed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(places, "open_engine", open_here)
+    monkeypatch.setattr(calls, "open_engine", open_here)
     grow(tmp_path, "transformers", monkeypatch)
 
 

@@ -18,7 +18,7 @@ from evalkit.inference.engines.transformers import TransformersEngine
 from evalkit.inference.logprobs.attach import fill_needs
 from evalkit.inference.plan import Plan, make_plan
 from evalkit.inference.sample import read_groups, sample_missing
-from evalkit.inference.workers import places
+from evalkit.inference.workers import calls
 from evalkit.metrics.diversity.divergence import kl_reverse
 from evalkit.plumbing.progress import Quiet
 from evalkit.records import Completion, Group
@@ -65,7 +65,7 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         names.append(checkpoint.name)
         yield TransformersEngine(checkpoint, max_length, *others)
 
-    monkeypatch.setattr(places, "open_engine", open_here)
+    monkeypatch.setattr(calls, "open_engine", open_here)
     return names
 
 
@@ -83,7 +83,7 @@ def echo(monkeypatch: pytest.MonkeyPatch) -> list[Pair]:
     def open_echo(*_: object, **__: object) -> Iterator[Echo]:
         yield Echo()
 
-    monkeypatch.setattr(places, "open_engine", open_echo)
+    monkeypatch.setattr(calls, "open_engine", open_echo)
     return asked
 
 

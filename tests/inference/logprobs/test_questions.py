@@ -15,7 +15,7 @@ from evalkit.inference.engines.base import Pair
 from evalkit.inference.engines.transformers import TransformersEngine
 from evalkit.inference.logprobs.attach import fill_needs
 from evalkit.inference.plan import Plan, make_plan
-from evalkit.inference.workers import places
+from evalkit.inference.workers import calls
 from evalkit.plumbing.lazily import Lazy
 from evalkit.plumbing.progress import Quiet
 from evalkit.records import RANKS, Completion, Group, NextTokenDistributions, Prompt
@@ -64,7 +64,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> Asked:
     def opened(*_: object, **__: object) -> Iterator[MadeUp]:
         yield MadeUp()
 
-    monkeypatch.setattr(places, "open_engine", opened)
+    monkeypatch.setattr(calls, "open_engine", opened)
     return pairs
 
 

@@ -178,7 +178,7 @@ def test_long_texts_have_chances_that_no_float_holds() -> None:
 
 def test_a_server_is_no_obstacle_to_opinions_whose_drawn_answers_are_counted() -> None:
     server = SimpleNamespace(checkpoint=SimpleNamespace(is_remote=True))
-    arm = Arm("served", "served", "tuned", Sampling(n=1, temperature=1.0), None)
+    arm = Arm("served", "served", "tuned", Sampling(1, 1.0, 1.0, 0.0, 8, (), 0), None)
     plan: Any = SimpleNamespace(arms=(arm,), checkpoints={"served": server})
     assert opinions_read(plan, {}) == Prepared({}, [], {})
     assert list(choices_read(plan, {}).obstacles) == ["served"]

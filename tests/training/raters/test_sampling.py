@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from evalkit.errors import InputError
-from evalkit.inference.workers import places
+from evalkit.inference.workers import calls
 from evalkit.plumbing.progress import Quiet
 from evalkit.preferences.pairs import Pair
 from evalkit.records import Completion, Rendered, Sampling
@@ -54,7 +54,7 @@ def sample_config(**changes: Any) -> PrefsSampleConfig:
 def script(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Scripted]:
     def write(*texts: str) -> Scripted:
         engine = Scripted(texts)
-        monkeypatch.setattr(places, "open_engine", engine.open)
+        monkeypatch.setattr(calls, "open_engine", engine.open)
         return engine
 
     return write
