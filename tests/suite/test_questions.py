@@ -124,11 +124,12 @@ def test_a_mistake_in_the_groups_file_names_its_line(write: Callable[..., Path],
         (
             "[Never, Often]",
             "[Never]",
-            "suite.yaml:8: questions[1].choices: found [Never]; it must have at least 2 items",
+            "suite.yaml:8: questions[1].choices: found [Never]; it must have at least 2 items, not 1",
         ),
         ("[Never, Often]", "[Never, Never]", "question 'often' has the choice 'Never' twice"),
         ("'How often?'", "' '", "question 'often' has a blank text"),
         ("id: often", "id: drink", "suite.yaml:8: question id 'drink' is used twice (first at"),
+        (TEXT[TEXT.index("  - {id") :], "  - x\n", "questions[0]: found x; it must be a mapping of keys to values\n"),
         ("[Never, Often]", '["Not\\never", Often]', "question 'often' has a choice of several lines, 'Not\\never'"),
         (
             "opinion_distance]",
@@ -144,4 +145,4 @@ def test_a_mistake_in_the_groups_file_names_its_line(write: Callable[..., Path],
 def test_a_mistake_in_a_question_names_its_line(write: Callable[..., Path], old: str, new: str, said: str) -> None:
     with pytest.raises(SuiteError) as error:
         load_suite(write(TEXT.replace(old, new)))
-    assert said in str(error.value)
+    assert said in f"{error.value}\n"

@@ -142,9 +142,9 @@ def test_labels_of_bars_that_stand_close_are_of_one_line_and_their_number_comes_
     """Two lines of a label run through the next bar's on a phone; what is cut there is a name's end."""
     selector = opinions.one_by_one(content)
     assert isinstance(selector, dict)
-    traces = [trace for each in selector["prompts"] for trace in each["figure"]["data"]]  # type: ignore[union-attr, index, call-overload]
-    names = [trace for trace in traces if trace.get("mode") == "text"]  # type: ignore[union-attr]
+    traces = [trace for each in selector["prompts"] for trace in each["figure"]["data"]]
+    names = [trace for trace in traces if trace.get("mode") == "text"]
     assert names
     for trace in names:
-        assert trace["meta"] == "one line"  # type: ignore[index, call-overload]
-        assert all(text.strip()[0] in "0123456789<≈" for text in trace["text"])  # type: ignore[index, call-overload, union-attr]
+        assert trace["meta"] == "one line"
+        assert all(text.strip()[0] in "0123456789<≈" for text in trace["text"])
