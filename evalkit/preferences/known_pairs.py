@@ -50,7 +50,7 @@ class _Known:
     traits: Array
     """(k, d) scores and traits of texts."""
     texts: Codes
-    """(k,) hashes, to tell equal ones; white space around a text is none of it."""
+    """(k,) hashes, to tell equal ones."""
     places: dict[int, int]
     """Sample index -> which of the k it is."""
 
@@ -118,7 +118,7 @@ class KnownPairs:
         against = self._groups[baseline][self._places[baseline][stratum.prompt]]
         one, other = stratum.pairs[pair].tolist()
         drawn = group.completions[one].sample_index, against.completions[other].sample_index
-        texts = Pair(group.prompt, group.texts[one].strip(), against.texts[other].strip())
+        texts = Pair(group.prompt, group.texts[one], against.texts[other])
         return Comparison(texts, (arm, baseline), drawn, probability)
 
     def differences(self, votes: Sequence[Annotation]) -> Array:
@@ -151,7 +151,7 @@ class KnownPairs:
         texts = _oriented((comparison.pair.a, comparison.pair.b), comparison, arm)
         drawn = _oriented(comparison.sample_indices, comparison, arm)
         return all(
-            index in known.places and known.texts[known.places[index]] == hash(text.strip())
+            index in known.places and known.texts[known.places[index]] == hash(text)
             for known, index, text in zip(self._both(arm, prompt), drawn, texts, strict=True)
         )
 
@@ -184,7 +184,7 @@ def _known(group: Group, scores: Sequence[Sequence[float | None]]) -> _Known:
     traits = np.array([_traits(completion) for completion in group.completions]).reshape(size, _TRAITS)
     return _Known(
         np.concatenate([*(row[:, None] for row in rows), traits], axis=1),
-        np.array([hash(text.strip()) for text in group.texts], dtype=np.int64),
+        np.array([hash(text) for text in group.texts], dtype=np.int64),
         {completion.sample_index: at for at, completion in enumerate(group.completions)},
     )
 

@@ -122,13 +122,3 @@ def test_votes_on_what_the_run_does_not_have_are_seen() -> None:
     ]
     assert not any(pairs.have([one]) for one in strangers)
     assert FOLDS > 1
-
-
-def test_white_space_around_a_text_makes_no_other_text() -> None:
-    """Raters see none of it, and `a` and `b` of a comparison have none."""
-    groups = {"base": [group("p0", ["yes", "no"])], "tuned": [group("p0", [" yes\n", " maybe"])]}
-    pairs = KnownPairs(groups, ARMS, {})
-    chooser, generator = ActiveChooser(pairs), random.Random(1)
-    drawn = [one for _ in range(4) if (one := chooser.draw([], generator)) is not None]
-    assert sorted((one.pair.a, one.pair.b) for one in drawn) == [("maybe", "no"), ("maybe", "yes"), ("yes", "no")]
-    assert pairs.have([vote("p0", "a", drawn=one.sample_indices, a=one.pair.a, b=one.pair.b) for one in drawn])
