@@ -56,7 +56,8 @@ def homogeneity_view(content: ReportContent) -> HomogeneityView | None:
 def heat_map(summary: Summary) -> figures.Figure | None:
     """An arm a row and a column, the first above; numbered, so that names need room on one side alone."""
     found = summary.homogeneity
-    if found is None or not any(is_number(cell.value) for cell in found.cells):
+    known = [cell.value for cell in found.cells if is_number(cell.value)] if found else []
+    if found is None or not known:
         return None
     names, table = _names(found), _table(found)
     places = list(range(len(names)))
@@ -70,6 +71,9 @@ def heat_map(summary: Summary) -> figures.Figure | None:
         "hovertext": [[_hover(arm, other, table[arm, other]) for other in names] for arm in names],
         "hoverinfo": "text",
         "colorscale": [[0, "var(--panel)"], [1, "var(--heat)"]],
+        # From 0, so that no small difference looks large.
+        "zmin": min(0.0, *known),
+        "zmax": max(known),
         "showscale": False,
         "xgap": 2,
         "ygap": 2,
@@ -77,14 +81,8 @@ def heat_map(summary: Summary) -> figures.Figure | None:
     if size:
         text = [["" if value is None else f"{value:.2f}".replace("-", "−") for value in row] for row in values]
         trace |= {"text": text, "texttemplate": "%{text}", "textfont": {"size": size, "color": "var(--ink)"}}
-    axis = {
-        "tickmode": "array",
-        "tickvals": places,
-        "showgrid": False,
-        "zeroline": False,
-        "ticks": "",
-        "automargin": True,
-    }
+    bare = {"showgrid": False, "zeroline": False, "ticks": "", "automargin": True}
+    axis = bare | {"tickmode": "array", "tickvals": places}
     numbered = [f"{place + 1}\u2002{figures.shown(short(arm, LONGEST))}" for place, arm in enumerate(names)]
     layout = figures.page_layout(
         height=FEET + max(ROW * min(len(names), 8), 24 * len(names)),
@@ -99,14 +97,8 @@ def heat_map(summary: Summary) -> figures.Figure | None:
 def _frame(place: int) -> figures.Figure:
     """Around an arm's own answers."""
     line = {"color": "var(--ink)", "width": 1.5}
-    return {
-        "type": "rect",
-        "x0": place - 0.48,
-        "x1": place + 0.48,
-        "y0": place - 0.46,
-        "y1": place + 0.46,
-        "line": line,
-    }
+    ends = {"x0": place - 0.48, "x1": place + 0.48, "y0": place - 0.46, "y1": place + 0.46}
+    return {"type": "rect", "line": line} | ends
 
 
 def _names(found: Homogeneity) -> list[str]:
