@@ -97,7 +97,7 @@ def heat_map(summary: Summary) -> figures.Figure | None:
 def _frame(place: int) -> figures.Figure:
     """Around an arm's own answers."""
     line = {"color": "var(--ink)", "width": 1.5}
-    ends = {"x0": place - 0.48, "x1": place + 0.48, "y0": place - 0.46, "y1": place + 0.46}
+    ends = {"x0": place - 0.495, "x1": place + 0.495, "y0": place - 0.46, "y1": place + 0.46}
     return {"type": "rect", "line": line} | ends
 
 
