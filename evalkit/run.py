@@ -26,6 +26,7 @@ from evalkit.analysis.fair_comparison import compare_fairly
 from evalkit.analysis.figure_data import FILE as EVIDENCE_FILE
 from evalkit.analysis.figure_data import FigureData
 from evalkit.analysis.figure_data import to_json as evidence_json
+from evalkit.analysis.homogeneity import accords
 from evalkit.analysis.measure import Fairness, Measurements, measure_groups
 from evalkit.analysis.paraphrases import paraphrased
 from evalkit.analysis.sampled_arms import SampledArms
@@ -169,7 +170,7 @@ def _measure_samples(plan: Plan, store: Store, tell: Listener, alarms_of_samplin
             *voices.alarms,
             *measurements.alarms,
         ],
-        compare_fairly(measurements),
+        compare_fairly(measurements, tell),
     )
     return Results(groups, voices, measurements, with_disagreements(summary, measurements))
 
@@ -222,7 +223,8 @@ def _tokens(row: int, groups: Mapping[str, Group]) -> dict[str, int]:
 
 
 def _figures(measurements: Measurements, summary: Summary, tell: Listener) -> FigureData:
-    return collect_figure_data(measurements.groups, measurements.measures, shown_of(summary), tell)
+    found = collect_figure_data(measurements.groups, measurements.measures, shown_of(summary), tell)
+    return replace(found, accords=accords(summary.homogeneity, measurements.groups))
 
 
 def _rendered(plan: Plan, arm: Arm) -> dict[str, str]:

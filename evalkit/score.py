@@ -13,6 +13,7 @@ from evalkit.analysis.clusters import clusters_of
 from evalkit.analysis.collect_figure_data import collect_figure_data
 from evalkit.analysis.estimates import AskedSuite, estimate_arms, summarise
 from evalkit.analysis.fair_comparison import compare_fairly
+from evalkit.analysis.homogeneity import accords
 from evalkit.analysis.measure import Fairness, measure_groups
 from evalkit.analysis.paraphrases import paraphrased
 from evalkit.analysis.sampled_arms import SampledArms
@@ -189,10 +190,11 @@ def _scored(
     ]
     raised += _empty(gathered, raised)
     asked_suite = AskedSuite(name, ids, clusters_of(prompts), hashes_of(gathered.questions()))
-    summary = summarise(asked_suite, arms, measurements.measured, raised, compare_fairly(measurements))
+    summary = summarise(asked_suite, arms, measurements.measured, raised, compare_fairly(measurements, tell))
     provenance = {"file": source, "read as": list(dict.fromkeys(texts.layouts)),
                   "metrics": [str(measure) for measure in measures], "samples": samples}  # fmt: skip
     evidence = collect_figure_data(measurements.groups, measurements.measures, shown_of(summary), tell)
+    evidence = replace(evidence, accords=accords(summary.homogeneity, measurements.groups))
     return Scored(report_content(name, summary, every, {}, measurements, provenance, evidence))
 
 

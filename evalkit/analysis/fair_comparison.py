@@ -1,4 +1,4 @@
-"""What arms have at equal k and at equal quality: curves over k, crossovers, temperature sweeps."""
+"""What arms have at equal k and at equal quality, and how alike they are: curves, crossovers, sweeps, homogeneity."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ from evalkit.analysis.clusters import clusters_of
 from evalkit.analysis.comparison.curves import crossovers, curves, trace
 from evalkit.analysis.comparison.temperature_sweeps import read_sweeps
 from evalkit.analysis.estimates import FairComparison, Measured
+from evalkit.analysis.homogeneity import homogeneity
 from evalkit.analysis.measure import Measurements
+from evalkit.plumbing.progress import QUIET, Listener
 
 
-def compare_fairly(measurements: Measurements) -> FairComparison:
-    """Curves over k, where the baseline overtakes, and temperature sweeps read at equal quality."""
+def compare_fairly(measurements: Measurements, tell: Listener = QUIET) -> FairComparison:
+    """Curves over k, where the baseline overtakes, temperature sweeps read at equal quality, and how alike arms are."""
     arms, bar = measurements.sampled.arms, measurements.bar
     clusters = clusters_of([seen.prompt for seen in measurements.overview[arms[0].name]]) if arms else ()
     identity = measurements.encoder.identity
@@ -22,6 +24,7 @@ def compare_fairly(measurements: Measurements) -> FairComparison:
         tuple(curves(traced, arms, clusters)),
         tuple(crossovers(traced, arms, clusters)),
         tuple(readings),
+        homogeneity(arms, measurements.groups, clusters, identity, tell),
     )
 
 

@@ -132,6 +132,19 @@ class Meanings:
 
 
 @dataclass(frozen=True, slots=True)
+class Accord:
+    """A prompt on which the arms' answers are much alike."""
+
+    prompt: str
+    text: str
+    """What it asks."""
+    value: float
+    """How alike they are there, as `Homogeneity.by_prompt` has it."""
+    examples: tuple[tuple[str, str], ...]
+    """(arm, one of its answers, shortened)."""
+
+
+@dataclass(frozen=True, slots=True)
 class FigureData:
     """All of it; a part that the suite did not measure is empty or None."""
 
@@ -140,6 +153,7 @@ class FigureData:
     trainings: tuple[Training, ...] = ()
     completion_map: CompletionMap | None = None
     meanings: Meanings | None = None
+    accords: tuple[Accord, ...] = ()
 
 
 def to_json(figure_data: FigureData) -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 from evalkit.metrics.declaration import Traits
 from evalkit.records import Arm, Better
@@ -111,6 +112,50 @@ class Reading:
 
 
 @dataclass(frozen=True, slots=True)
+class Likeness:
+    """How alike two arms' answers to the same prompt are, or an arm's own: mean cosine, mean over prompts."""
+
+    arm: str
+    other: str
+    """The same as `arm` where it is about an arm's own answers, no answer with itself."""
+    value: float | None
+    low: float | None
+    high: float | None
+    prompts: int
+    """Prompts on which it is defined."""
+
+
+@dataclass(frozen=True, slots=True)
+class Contrast:
+    """Pairs of tuned checkpoints minus other pairs, both under the same settings, paired by prompt."""
+
+    beside: Literal["bases", "base"]
+    """The other pairs: of base checkpoints, or of a tuned one and the base one where there is no second."""
+    tuned: float
+    """How alike two tuned checkpoints' answers are: mean over pairs, then over prompts."""
+    others: float
+    """The same of the other pairs."""
+    value: float | None
+    low: float | None
+    high: float | None
+    p: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Homogeneity:
+    """How alike the arms' answers are to each other."""
+
+    signature: str
+    confidence: float
+    cells: tuple[Likeness, ...]
+    """Each pair of arms once, in the summary's order, an arm with itself first."""
+    by_prompt: tuple[float | None, ...]
+    """Mean over pairs of different checkpoints, in the order of `Summary.prompts`; of arms where there is only one."""
+    contrast: Contrast | None
+    """None where there are no two tuned checkpoints, or nothing to hold them against."""
+
+
+@dataclass(frozen=True, slots=True)
 class Bar:
     """What a completion must reach to be called useful."""
 
@@ -149,4 +194,6 @@ class Summary:
     """The cluster of each of `prompts`, which is then the unit of resampling; empty: each is its own."""
     asked: tuple[str, ...] = ()
     """Of each of `prompts` a hash of what it asks; empty where that is not known."""
+    homogeneity: Homogeneity | None = None
+    """None below two arms, and where nothing embedded their answers."""
     schema: int = SCHEMA

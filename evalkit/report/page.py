@@ -30,6 +30,7 @@ from evalkit.report.sections import (
     cards,
     curves,
     embedding_map,
+    homogeneity,
     joint_rows,
     next_token,
     opinions,
@@ -120,6 +121,7 @@ def _view(content: ReportContent, packed: samples.Samples, conclusion: Verdict) 
         "bar": _bar(summary),
         "has_variants": any(not effects.is_plain(metric) for metric in effects.betters(summary)),
         "curves": curves.curve_tables(curves.over_k(summary)),
+        "homogeneity": homogeneity.homogeneity_view(content),
         "map": embedding_map.map_view(content),
         "sweeps": temperature_sweeps.rows(summary),
         "next_token": next_token.next_token_view(summary, content.figure_data.shapes),
@@ -230,6 +232,7 @@ def section_figures(content: ReportContent) -> dict[str, figures.Figure]:
         "voices-plot": voices.shares(summary, card) if card else None,
         "people-plot": people.win_rate_figure(content.people, summary),
         "raters-plot": raters.gains(summary),
+        "homogeneity-plot": homogeneity.heat_map(summary),
         "opinions-plot": opinions.chart(summary),
     }
     squares = target_choices.squares(content).values()

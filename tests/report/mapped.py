@@ -8,6 +8,7 @@ import hashlib
 import numpy as np
 
 from evalkit.analysis.embedding_map import map_completions
+from evalkit.analysis.homogeneity import accords, homogeneity
 from evalkit.report.content.content import ReportContent
 
 DIMENSIONS = 16
@@ -20,8 +21,12 @@ def with_map(content: ReportContent) -> ReportContent:
         ]
         for arm, own in content.groups.items()
     }
-    figure_data = dataclasses.replace(content.figure_data, completion_map=map_completions(groups))
-    return dataclasses.replace(content, figure_data=figure_data)
+    alike = homogeneity(content.summary.arms, groups, content.summary.clusters, "made-up")
+    figure_data = dataclasses.replace(
+        content.figure_data, completion_map=map_completions(groups), accords=accords(alike, groups)
+    )
+    summary = dataclasses.replace(content.summary, homogeneity=alike)
+    return dataclasses.replace(content, summary=summary, figure_data=figure_data)
 
 
 def embedding(text: str) -> np.ndarray:

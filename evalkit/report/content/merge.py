@@ -9,6 +9,7 @@ prompt (curves over k, sweeps read at equal quality) is each run's own.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from evalkit.plumbing.arrays import JSON
@@ -19,7 +20,7 @@ from evalkit.records import Group, Groups
 from evalkit.report.content.content import MetricText, ReportContent, RunOrigin, Scores
 from evalkit.report.content.incomparable import unlike
 from evalkit.report.content.merge_figures import merged_figures
-from evalkit.report.content.merge_map import merged_map
+from evalkit.report.content.merge_map import merged_meanings
 from evalkit.report.content.merge_notes import left_out_notes, twin_notes
 from evalkit.report.content.merge_runs import MergedRun, merged_runs, shared_prompts
 from evalkit.report.content.merge_summary import merged_summary, positions
@@ -37,16 +38,17 @@ def merge(folders: Sequence[Path], contents: Sequence[ReportContent], tell: List
     runs = merged_runs(names, contents, shared)
     summary = merged_summary(runs, shared)
     groups = _groups(runs, shared)
-    completion_map, map_notes = merged_map(names, contents, groups, tell)
+    meanings, map_notes = merged_meanings(names, contents, groups, summary, tell)
+    figure_data = merged_figures(runs, shared, meanings.completion_map)
     return ReportContent(
         title=f"{summary.suite}: {listed(names)}",
-        summary=summary,
+        summary=replace(summary, homogeneity=meanings.homogeneity),
         groups=groups,
         rendered=_rendered(runs),
         scores=_scores(runs, shared),
         provenance=_agreement(runs),
         metrics=_metrics(runs),
-        figure_data=merged_figures(runs, shared, completion_map),
+        figure_data=replace(figure_data, accords=meanings.accords),
         runs=_origins(runs, folders),
         notes=[
             *twin_notes(runs),

@@ -1,14 +1,20 @@
-"""The map of completions of several runs: each run's own has axes of its own, so it is drawn anew from their texts."""
+"""What embeddings show of several runs (the map of completions, how alike arms are), made anew from their texts.
+
+Each run's own map has axes of its own, and no run knows how alike its arms are to those of another.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from evalkit.analysis.embedding_map import map_completions
-from evalkit.analysis.figure_data import CompletionMap
+from evalkit.analysis.figure_data import Accord, CompletionMap
+from evalkit.analysis.homogeneity import accords, homogeneity
 from evalkit.errors import EvalkitError
 from evalkit.metrics.embeddings.attach import embed_groups
 from evalkit.metrics.embeddings.encoder import Encoder, find_encoder
+from evalkit.metrics.summary import Homogeneity, Summary
 from evalkit.plumbing.progress import Listener
 from evalkit.plumbing.prose import listed
 from evalkit.records import Groups
@@ -18,25 +24,36 @@ _MARK = "enc:"
 """What a signature says before the encoder's identity."""
 
 
-def merged_map(
-    names: Sequence[str], contents: Sequence[ReportContent], groups: Groups, tell: Listener
-) -> tuple[CompletionMap | None, list[str]]:
-    """The map of these groups, and what must be said where there is none though every run has one.
+@dataclass(frozen=True)
+class MergedMeanings:
+    """What can be shown of the runs' embeddings; nothing where there are none of all of them."""
+
+    completion_map: CompletionMap | None = None
+    homogeneity: Homogeneity | None = None
+    accords: tuple[Accord, ...] = ()
+
+
+def merged_meanings(
+    names: Sequence[str], contents: Sequence[ReportContent], groups: Groups, summary: Summary, tell: Listener
+) -> tuple[MergedMeanings, list[str]]:
+    """What embeddings show of these groups, and what must be said where that is nothing though every run has a map.
 
     Texts are embedded by the encoder that all runs used; those that this machine has embedded before are in its cache.
     """
     if any(content.figure_data.completion_map is None for content in contents):
-        return None, []
+        return MergedMeanings(), []
     identities = [_identity(content) for content in contents]
     if len(set(identities)) > 1:
         different = listed(f"{encoder} in {name}" for encoder, name in zip(identities, names, strict=True))
-        return None, [
+        return MergedMeanings(), [
             f"There is no map of all completions: the runs' sentence encoders are not the same ({different})."
         ]
     try:
-        return map_completions(embed_groups(groups, tell, _encoder(contents[0], identities[0]), references=False)), []
+        embedded = embed_groups(groups, tell, _encoder(contents[0], identities[0]), references=False)
     except EvalkitError as error:
-        return None, [f"There is no map of all completions, for their encoder is not at hand: {error}"]
+        return MergedMeanings(), [f"There is no map of all completions, for their encoder is not at hand: {error}"]
+    alike = homogeneity(summary.arms, embedded, summary.clusters, identities[0], tell)
+    return MergedMeanings(map_completions(embedded), alike, accords(alike, embedded)), []
 
 
 def _identity(content: ReportContent) -> str:

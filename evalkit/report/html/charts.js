@@ -12,7 +12,7 @@ const charts = (() => {
     if (value && typeof value === "object") {
       return Object.fromEntries(Object.entries(value).map(([name, item]) => [name, themed(item, name)]));
     }
-    const name = key.endsWith("color") && /^var\((--[a-z0-9-]+)\)$/.exec(value);
+    const name = /color(scale)?$/.test(key) && /^var\((--[a-z0-9-]+)\)$/.exec(value);
     return name ? getComputedStyle(document.documentElement).getPropertyValue(name[1]).trim() : value;
   }
 

@@ -134,7 +134,7 @@ def _looked_up(value: Any, key: str) -> Any:
         return {name: _looked_up(item, name) for name, item in value.items()}
     if isinstance(value, list | tuple):
         return [_looked_up(item, key) for item in value]
-    named = COLOUR.fullmatch(value) if isinstance(value, str) and key.endswith("color") else None
+    named = COLOUR.fullmatch(value) if isinstance(value, str) and key.endswith(("color", "colorscale")) else None
     return light_colours()[named[1]] if named else value
 
 

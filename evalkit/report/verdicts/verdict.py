@@ -24,6 +24,7 @@ from evalkit.records import Arm, Side
 from evalkit.report.verdicts.findings import Finding, Findings
 from evalkit.report.verdicts.findings import findings as findings_of
 from evalkit.report.verdicts.headline import SHOWN, headline
+from evalkit.report.verdicts.homogeneity import alike_claims
 from evalkit.report.verdicts.joint import Joint, Joints, joint_statements
 from evalkit.report.verdicts.ladder_headline import ladder_headline
 from evalkit.report.verdicts.ladders import ladders
@@ -138,8 +139,8 @@ def _beside_ways(subjects: Sequence[_Subject], summary: Summary, joints: Joints)
 
 
 def _whose(summary: Summary) -> list[str]:
-    """Who gained and who lost by each tuning, and whose opinions it moved towards."""
-    return [*rater_claims(summary).values(), *opinion_claims(summary).values()]
+    """Who gained and who lost by each tuning, whose opinions it moved towards, and whether models grew alike."""
+    return [*rater_claims(summary).values(), *opinion_claims(summary).values(), *alike_claims(summary)]
 
 
 def _subjects(arms: Sequence[ArmVerdict], summary: Summary, joints: Joints) -> list[_Subject]:
