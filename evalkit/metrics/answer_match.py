@@ -91,9 +91,9 @@ def _regex(prompt_id: str, answer: str) -> Callable[[str], bool]:
 def normal_form(text: str) -> str:
     """What answers are compared in, whole texts or a set's.
 
-    Unicode NFKC (but 10² is not 102), case folded, digits, dashes, quotes and per cent signs of every script as ASCII has
-    them, single spaces (none beside letters of scripts without spaces), no marks or quotes around it, no leading English
-    article.
+    Unicode NFKC (but 10² is not 102), case folded, digits, dashes, quotes and per cent signs of every script as ASCII
+    has them, single spaces (none beside letters of scripts without spaces), no marks or quotes around it, no leading
+    English article.
     """
     known = text if text.isascii() else _one_form(text)
     bare = _SPACE_BEFORE_PERCENT.sub("", " ".join(known.casefold().split())).strip(_AROUND)

@@ -38,8 +38,8 @@ def within_time(name: str, module: str, argument: str) -> Callable[[str], str | 
                 _end(module)
         if reply is None:
             raise MetricError(
-                f"checker {name!r} of {module} took over {SECONDS:g} s on one completion, or ended its process; it must "
-                "answer faster"
+                f"checker {name!r} of {module} took over {SECONDS:g} s on one completion, or ended its process; it "
+                "must answer faster"
             )
         if "error" in reply:
             raise MetricError(f"checker {name!r} of {module} failed on {form[:60]!r}: {reply['error']}")
@@ -72,12 +72,15 @@ def _process_of(module: str) -> subprocess.Popen[bytes]:
     process = _processes.get(module)
     if process is None or process.poll() is not None:
         command = [sys.executable, "-m", __name__, module]
-        process = _processes[module] = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        process = subprocess.Popen(  # noqa: S603 - our own interpreter and code
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        )
+        _processes[module] = process
         if _line(process, STARTING_SECONDS) != b"ready\n":
             _end(module)
             raise MetricError(
-                f"the module {module}, which declares a checker, cannot be imported by a process of its own; it must be "
-                "installed, or on PYTHONPATH"
+                f"the module {module}, which declares a checker, cannot be imported by a process of its own; it must "
+                "be installed, or on PYTHONPATH"
             )
     return process
 
@@ -99,7 +102,7 @@ def _serve(module: str, questions: IO[str], replies: IO[str]) -> None:
         try:
             given = rule_here(asked["name"], asked["argument"]).name_of(asked["form"])
             reply = {"given": None if given is None else str(given)}
-        except Exception as error:  # whatever somebody else's code raises is told, with its place
+        except Exception as error:  # noqa: BLE001 - whatever somebody else's code raises is told
             reply = {"error": repr(error)}
         print(json.dumps(reply), file=replies, flush=True)
 

@@ -25,7 +25,8 @@ LONGEST = 500
 """Characters of a first line above which it is no answer: what checkers do takes time with length."""
 _LEAD = re.compile(
     r"""\s*(?:(?:sure|certainly|of\ course|okay|ok|yes)\s*[,.!:]\s*)?
-    (?:(?:(?:the|my|one|an?)\s+)?(?:(?:possible|valid|correct)\s+)?(?:answer|choice|example|guess)\s*(?:\s(?:is|would\ be)\b|:|=)
+    (?:(?:(?:the|my|one|an?)\s+)?(?:(?:possible|valid|correct)\s+)?(?:answer|choice|example|guess)
+          \s*(?:\s(?:is|would\ be)\b|:|=)
       |(?:a|one)\s+[\w ]{1,40}?\ (?:is|would\ be)\s*:
       |i(?:['’]d|\ would|['’]ll|\ will)?\s+(?:choose|pick|say|go\ with|answer)\b
       |(?:it|that)(?:['’]s|\ is|\ would\ be)\b

@@ -99,7 +99,8 @@ def valid_coverage(group: Group, *, k: int = 0) -> float:
 def evenness(group: Group) -> float:
     """How evenly the chance of valid answers is spread over them: entropy over the log of their number, exact.
 
-    The chances, those of `valid_mass`, are normalised to add up to 1: it says nothing of how probable a valid answer is.
+    The chances, those of `valid_mass`, are normalised to add up to 1: how probable a valid answer is does not
+    matter here.
 
     Range: [0, 1]; 0 where one answer has all, 1 where all have the same.
 
