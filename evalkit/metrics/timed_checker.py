@@ -1,9 +1,7 @@
 """A checker of another package, in a process of its own: code that is not ours may never come back.
 
-    python -m evalkit.metrics.timed_checker MODULE
-
-answers lines of JSON, {name, argument, form}, with {given} or {error}. One process serves all of a module's checkers;
-it ends when its input does.
+The process answers lines of JSON, {name, argument, form}, with {given} or {error}. One serves all of a module's
+checkers, and ends when its input does.
 """
 
 from __future__ import annotations
@@ -16,7 +14,6 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
-from typing import IO
 
 from evalkit.errors import MetricError
 
@@ -24,6 +21,12 @@ SECONDS = 1.0
 """Longest time that one answer may take."""
 STARTING_SECONDS = 60.0
 """Longest time that importing the module may take."""
+_BOOT = f"""
+import json, sys
+sys.path[:] = json.loads(sys.argv[2])
+from {__name__} import serve
+serve(sys.argv[1])
+"""
 _processes: dict[str, subprocess.Popen[bytes]] = {}
 _one_at_a_time = threading.Lock()
 
@@ -71,7 +74,7 @@ def _process_of(module: str) -> subprocess.Popen[bytes]:
     """Raises `MetricError` where the module cannot be imported by itself."""
     process = _processes.get(module)
     if process is None or process.poll() is not None:
-        command = [sys.executable, "-m", __name__, module]
+        command = [sys.executable, "-c", _BOOT, module, json.dumps(sys.path)]
         process = subprocess.Popen(  # noqa: S603 - our own interpreter and code
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE
         )
@@ -91,12 +94,15 @@ def _end(module: str) -> None:
     process.communicate()
 
 
-def _serve(module: str, questions: IO[str], replies: IO[str]) -> None:
+def serve(module: str) -> None:
+    """Answer questions about a module's checkers, one a line of standard input, until there are no more."""
     from evalkit.metrics.valid_checkers import rule_here
 
+    replies = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # what a checker prints must not stand among the replies
     importlib.import_module(module)
     print("ready", file=replies, flush=True)
-    for line in questions:
+    for line in sys.stdin:
         asked = json.loads(line)
         reply: dict[str, str | None]
         try:
@@ -105,10 +111,3 @@ def _serve(module: str, questions: IO[str], replies: IO[str]) -> None:
         except Exception as error:  # noqa: BLE001 - whatever somebody else's code raises is told
             reply = {"error": repr(error)}
         print(json.dumps(reply), file=replies, flush=True)
-
-
-if __name__ == "__main__":
-    # What the checker prints must not stand among the replies.
-    own = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)
-    _serve(sys.argv[1], sys.stdin, own)

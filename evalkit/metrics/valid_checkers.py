@@ -83,11 +83,8 @@ def find_checker(written: str) -> Rule:
             "valid answers one by one are a list, as in valid: [Red, Green]"
         )
     if bool(found.takes) != bool(argument) or (colon and not argument):
-        raise ValueError(
-            f"{name} is written {name}:{found.takes}"
-            if found.takes
-            else f"{name} takes no argument; leave {colon}{argument} out"
-        )
+        no_argument = f"{name} takes no argument; leave {colon}{argument} out"
+        raise ValueError(f"{name} is written {name}:{found.takes}" if found.takes else no_argument)
     rule = found.make(argument)
     return rule if found.is_ours else replace(rule, name_of=within_time(found.name, found.make.__module__, argument))
 

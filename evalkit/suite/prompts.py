@@ -121,9 +121,9 @@ def _refuse_missing(source: PromptSource, columns: Collection[str], yaml_line: s
 
 
 def check_prompts(prompts: Sequence[Prompt], line_of: Callable[[int], str]) -> None:
-    """Refuse equal ids, blank texts, answers that cannot be matched, unknown checks, distributions that do not add up ...
+    """Refuse equal ids, blank texts, answers that cannot be matched, unknown checks and checkers.
 
-    ... and sets of valid answers that no completion could be held against.
+    Also distributions that do not add up.
 
     `line_of(index)` names where prompt `index` stands. Raises `SuiteError`.
     """

@@ -1,4 +1,4 @@
-"""Texts that a suite states for a prompt (choices, valid answers, references) under every arm's checkpoint: no sampling.
+"""Texts that a suite states for a prompt (choices, valid answers, references) by every arm's checkpoint: no sampling.
 
 Which choice an answer gives, `metrics.choice_match` says; the share of answers that give none is `off_choices`.
 Approximations are on that side: a choice counts as its tokenizer writes it, not in other cuts into tokens, and as
