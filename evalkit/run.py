@@ -210,7 +210,8 @@ def finish(store: Store, plan: Plan, manifest: Manifest, results: Results, tell:
     evidence = replace(_figures(measurements, summary, tell), trainings=trainings)
     store.write(EVIDENCE_FILE, evidence_json(evidence))
     store.write_json(PROMPTS_FILE, {"prompts": [asdict(prompt) for prompt in plan.suite.prompts], "rendered": rendered})
-    page = report_page(plan.suite.name, summary, groups, rendered, measurements, manifest.to_json(), evidence, tell)
+    told = manifest.to_json()
+    page = report_page(plan.suite.name, summary, groups, rendered, measurements, told, evidence, store.folder, tell)
     store.write("report.html", page)
     store.write_manifest(manifest)
 

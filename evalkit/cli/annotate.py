@@ -139,14 +139,12 @@ def _settings(
 ) -> TaskSettings:
     from evalkit.errors import InputError
     from evalkit.preferences.annotate.instructions import read_instructions
-    from evalkit.preferences.annotate.settings import TaskSettings
+    from evalkit.preferences.annotate.settings import TaskSettings, checked_name
 
-    if not group.strip():
-        raise InputError("--group is empty; name the group of those who answer")
     if numbers["warn_at"] > numbers["stop_at"]:
         raise InputError("--warn-at is above --stop-at: raters would be stopped without a warning")
     return TaskSettings(
-        group,
+        checked_name("--group", group),
         allows_tie=tie,
         allows_both_bad=both_bad,
         asks_strength=strength,

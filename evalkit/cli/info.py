@@ -79,6 +79,14 @@ def suite_import_opinions(file: Path, out: Path, layout: Layout | None, groups: 
     survey = read_survey(file_rows(file, str(file)), layout)
     for why, places in survey.left_out.items():
         click.echo(f"note: {counted(len(places), 'row')} left out: {why} (first: {places[0]})", err=True)
+    for why, places in survey.answers_left_out.items():
+        click.echo(f"note: {counted(len(places), 'group answer')} left out: {why} (first: {places[0]})", err=True)
+    if survey.made_to_add_up:
+        click.echo(
+            f"note: shares of {counted(len(survey.made_to_add_up), 'group answer')} add up neither to 1 nor to "
+            f"100; they were made to (first: {survey.made_to_add_up[0]})",
+            err=True,
+        )
     if survey.not_offered:
         click.echo(f"note: taken for no opinion and left out: {listed(sorted(survey.not_offered))}", err=True)
     if not survey.questions:
@@ -91,10 +99,10 @@ def suite_import_opinions(file: Path, out: Path, layout: Layout | None, groups: 
             err=True,
         )
     check_place(out)
-    answers = write_suite(out, survey, taken, file.name)
-    ordered = sum(question.ordered for question in survey.questions.values())
+    answers, written = write_suite(out, survey, taken, file.name)
+    ordered = sum(question.ordered for question in written)
     click.echo(
-        f"{out}: {counted(len(survey.questions), 'question')}, {ordered} ordered; {answers}: {len(taken)} groups"
+        f"{out}: {counted(len(written), 'question')}, {ordered} ordered; {answers}: {counted(len(taken), 'group')}"
     )
 
 

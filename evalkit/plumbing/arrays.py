@@ -16,6 +16,14 @@ def is_number(value: float | None) -> TypeGuard[float]:
     return value is not None and math.isfinite(value)
 
 
+def is_number_in_file(value: object) -> TypeGuard[float]:
+    """Whether what a file holds is a number that a float can be: no text, no truth value, no NaN, not too large."""
+    try:
+        return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    except OverflowError:
+        return False
+
+
 def finite_or_none(value: float) -> float | None:
     """The number as JSON can hold it, which knows neither NaN nor infinity: None in their place."""
     return float(value) if math.isfinite(value) else None

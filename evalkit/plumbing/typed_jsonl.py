@@ -12,6 +12,7 @@ from typing import Annotated, Any, TypeVar
 from pydantic import Field, TypeAdapter, ValidationError
 
 from evalkit.errors import RecordsError
+from evalkit.plumbing.did_you_mean import did_you_mean
 from evalkit.plumbing.files import write_file, writing
 from evalkit.plumbing.jsonl import jsonl_rows
 from evalkit.plumbing.typed_yaml import dotted, reason
@@ -43,6 +44,10 @@ def typed_rows(
             yield where, fields, adapter.validate_python(fields)
         except ValidationError as error:
             problem = error.errors()[0]
+            if problem["type"] == "extra_forbidden":
+                key = str(problem["loc"][-1])
+                allowed = f"{did_you_mean(key, known)}; allowed here: {', '.join(known)}"
+                raise RecordsError(f"{where}: {key}: this key is unknown{allowed}") from None
             raise RecordsError(f"{where}: {dotted(problem['loc'])}: {reason(problem)}") from None
     if not keys:
         raise RecordsError(f"{path} holds no rows; each line is one JSON object with {needed}")

@@ -50,6 +50,8 @@ def reason(problem: Any) -> str:
     if problem["type"] in ("missing", "missing_argument"):
         return "this key is missing; it must be given"
     must = problem["msg"].replace("Input should be", "it must be").replace("Value should", "it must")
+    # What a value is called in the code, and when it was counted, says nothing to who wrote the file.
+    must = re.sub(r" or (an )?instance of \w+| after validation", "", must)
     must = re.sub(r"^(String|Tuple|List|Dictionary) should", "it must", must)
     must = (
         must.replace("a valid ", "a ").replace("a integer", "an integer").replace("a string", "text (put it in quotes)")

@@ -33,8 +33,14 @@ class Comparison:
 
     @property
     def id(self) -> str:
-        """Hash of prompt and completions, in this order."""
-        return key_of({"prompt": self.pair.prompt.content(), "a": self.pair.a, "b": self.pair.b})
+        """Hash of what a rater sees: prompt and completions, in this order.
+
+        Not of the prompt's answer and checks, which files of annotations do not hold: a vote read from one is on the
+        same pair as one read from a store.
+        """
+        prompt = self.pair.prompt
+        turns = [(turn.role, turn.content) for turn in prompt.turns]
+        return key_of({"prompt_id": prompt.id, "turns": turns, "a": self.pair.a, "b": self.pair.b})
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from evalkit.preferences.annotation import Annotation, votes
 from evalkit.preferences.davidson import Standings, standings
 from evalkit.preferences.known_pairs import KnownPairs
 from evalkit.preferences.proxies import Disagreement, ProxyRate, disagreements, proxy_rates
+from evalkit.preferences.votes_on import votes_on
 from evalkit.preferences.win_rate import WinRate, win_rates
 from evalkit.records import Arm, Better, Groups
 from evalkit.runs.stored_scores import Scores
@@ -39,17 +40,22 @@ class People:
     aside: int
     """Answers that count for nothing: skipped pairs, repeats, checks, excluded raters."""
     unknown: int
-    """Votes on arms that are not compared here."""
+    """Votes that are not on completions of this run, of an arm and its baseline."""
 
 
 def people(
     annotations: Sequence[Annotation], arms: Sequence[Arm], groups: Groups, scores: Scores, clusters: Sequence[str] = ()
 ) -> People | None:
-    """What annotations say of a run's arms; None where no vote is on an arm and its baseline."""
+    """What annotations say of a run's arms; None where no vote is on an arm and its baseline.
+
+    A vote that names the draws that it compares counts where the run has these very texts: another run's arms may
+    have the same names.
+    """
     baselines = {arm.name: arm.baseline for arm in arms if arm.baseline is not None and arm.baseline != arm.name}
     counted = votes(annotations)
+    of_run = votes_on(groups, counted)
     known = {frozenset(pair) for pair in baselines.items()}
-    here = [vote for vote in counted if frozenset(vote.comparison.arms or ()) in known]
+    here = [vote for vote in of_run if frozenset(vote.comparison.arms or ()) in known]
     if not here:
         return None
     compared = {arm: baseline for arm, baseline in baselines.items()
@@ -60,7 +66,7 @@ def people(
         tuple(win_rates(here, compared, KnownPairs(groups, baselines, scores), with_length=True)),
         tuple(proxy_rates(groups, compared, scores, directions, clusters)),
         tuple(disagreements(here, groups, scores, directions)),
-        standings(counted, next(iter(compared.values()))),
+        standings(of_run, next(iter(compared.values()))),
         len(here),
         len({(vote.group, vote.rater) for vote in here}),
         agreed,

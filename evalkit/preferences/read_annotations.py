@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from evalkit.errors import RecordsError
+from evalkit.plumbing.prose import counted
 from evalkit.plumbing.unread import Notice, say
 from evalkit.preferences.annotation import Annotation
 from evalkit.preferences.annotation_files import read_annotation_rows
@@ -17,8 +18,17 @@ KEYS = {"a", "b", "choice", "order"}
 
 
 def read_annotations(paths: Iterable[str | Path], notice: Notice = say) -> list[Annotation]:
-    """All annotations of files, in order. `notice` is told of keys that are not read. Raises `RecordsError`."""
-    return [annotation for path in map(Path, paths) for annotation in _read(path, notice)]
+    """All annotations of files, in order; the same answer in several files, a store and its export, once.
+
+    `notice` is told of that, and of keys that are not read. Raises `RecordsError`.
+    """
+    every = [annotation for path in map(Path, paths) for annotation in _read(path, notice)]
+    once: dict[tuple[object, ...], Annotation] = {}
+    for annotation in every:
+        once.setdefault(_answer(annotation), annotation)
+    if len(once) < len(every):
+        notice(f"{counted(len(every) - len(once), 'answer')} given more than once, in these files: counted once")
+    return list(once.values())
 
 
 def holds_annotations(path: Path) -> bool:
@@ -32,6 +42,12 @@ def holds_annotations(path: Path) -> bool:
     except (OSError, ValueError):
         return False
     return isinstance(row, dict) and set(row) >= KEYS
+
+
+def _answer(one: Annotation) -> tuple[object, ...]:
+    """What two records of one answer have in common."""
+    asked = (one.comparison.id, one.comparison.arms, one.comparison.sample_indices, one.comparison.gold, one.is_repeat)
+    return (one.group, one.rater, *asked, one.choice, one.first, one.at, one.seconds)
 
 
 def _read(path: Path, notice: Notice) -> list[Annotation]:

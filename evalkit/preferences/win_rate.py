@@ -33,7 +33,7 @@ class WinRate:
     arm: str
     baseline: str
     group: str | None
-    """None: raters of all groups, as often as they voted."""
+    """None: raters of all groups, each as often as pairs were drawn for it."""
     rate: Crossed
     labels: int
     pairs: int

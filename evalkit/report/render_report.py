@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from evalkit.analysis.figure_data import FigureData
@@ -12,6 +13,7 @@ from evalkit.plumbing.arrays import Array, finite_or_none
 from evalkit.plumbing.lazily import Mapped
 from evalkit.plumbing.progress import Listener
 from evalkit.records import Groups
+from evalkit.report.content.asked_people import with_people_if_readable
 from evalkit.report.content.content import ReportContent, Scores, metric_text
 from evalkit.report.html.page_file import page_bytes
 from evalkit.report.page import build_report
@@ -25,11 +27,12 @@ def report_page(
     measurements: Measurements,
     provenance: Mapping[str, Any],
     figure_data: FigureData,
+    folder: Path,
     tell: Listener,
 ) -> bytes:
-    """report.html, as UTF-8."""
+    """report.html, as UTF-8; `folder`: the run's, where answers of people may lie from before."""
     content = report_content(title, summary, groups, rendered, measurements, provenance, figure_data)
-    return page_bytes(build_report(content, tell))
+    return page_bytes(build_report(with_people_if_readable(content, folder, tell), tell))
 
 
 def report_content(

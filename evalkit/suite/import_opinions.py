@@ -20,8 +20,11 @@ MANY = 8
 """Groups of which a page still shows something."""
 
 
-def write_suite(path: Path, survey: Survey, groups: Sequence[str], source: str) -> Path:
-    """Write the suite of these groups and their answers; gives the path of the latter. Raises `StoreError`."""
+def write_suite(path: Path, survey: Survey, groups: Sequence[str], source: str) -> tuple[Path, list[Question]]:
+    """Write the suite of these groups and their answers; gives the path of the latter, and the questions.
+
+    Raises `StoreError`.
+    """
     answers = path.with_name(f"{path.stem}-groups.jsonl")
     kept = [question for name, question in survey.questions.items() if set(groups) & survey.groups[name].keys()]
     write_rows(
@@ -36,7 +39,7 @@ def write_suite(path: Path, survey: Survey, groups: Sequence[str], source: str) 
     suite = _suite(path.stem, kept, answers.name, source)
     text = yaml.safe_dump(suite, allow_unicode=True, sort_keys=False, width=120)
     write_file(path, (HEAD + text).encode("utf-8", "replace"))
-    return answers
+    return answers, kept
 
 
 HEAD = """# Questions of a survey, and beside them what groups of people answered. The data are their makers': look at

@@ -19,8 +19,9 @@ from itertools import pairwise
 from typing import Any, Literal, get_args
 
 from evalkit.errors import SuiteError
-from evalkit.plumbing.arrays import is_number
-from evalkit.suite.questions import MOST, Question
+from evalkit.metrics.estimators.opinions import UNIFORM
+from evalkit.plumbing.arrays import is_number_in_file
+from evalkit.suite.questions import MOST, ROUNDING, Question
 
 Row = Mapping[str, Any]
 Layout = Literal["globalopinionqa", "opinionqa"]
@@ -47,6 +48,10 @@ class Survey:
     """Question -> group -> choice -> share."""
     left_out: dict[str, list[str]] = field(default_factory=dict)
     """Reason -> where each row stands that is left out for it."""
+    answers_left_out: dict[str, list[str]] = field(default_factory=dict)
+    """Reason -> where, and of which group, an answer stands that is left out while its row is not."""
+    made_to_add_up: list[str] = field(default_factory=list)
+    """Where, and of which group, shares are neither shares of 1 nor percents, and what they add up to."""
     not_offered: set[str] = field(default_factory=set)
     """Choices that were taken for no opinion."""
 
@@ -71,14 +76,26 @@ def read_survey(rows: Iterable[tuple[str, Row]], layout: Layout | None = None) -
     for where, row in rows:
         known = known or layout_of(where, row)
         try:
-            text, choices, is_scale, answers = READERS[known](where, row, survey.not_offered)
+            text, choices, is_scale, answers = READERS[known](where, row, survey)
             name = by_text.setdefault((text, choices), f"q{len(by_text) + 1:04d}")
             if name not in survey.questions:
                 survey.questions[name] = Question(id=name, text=text, choices=choices, ordered=is_scale)
-            survey.groups.setdefault(name, {}).update(answers)
+            _add(survey, where, survey.groups.setdefault(name, {}), answers)
         except NotAQuestion as why:
             survey.left_out.setdefault(str(why), []).append(where)
     return survey
+
+
+def _add(survey: Survey, where: str, of_question: dict[str, dict[str, float]], answers: Answers) -> None:
+    for group, shares in answers:
+        if group in of_question:
+            _leave_out(survey, f"{where}, {group}", "the group has answered the question before, and that is kept")
+        else:
+            of_question[group] = shares
+
+
+def _leave_out(survey: Survey, place: str, why: str) -> None:
+    survey.answers_left_out.setdefault(why, []).append(place)
 
 
 def layout_of(where: str, row: Row) -> Layout:
@@ -93,36 +110,46 @@ def layout_of(where: str, row: Row) -> Layout:
     )
 
 
-Read = tuple[str, tuple[str, ...], bool, dict[str, dict[str, float]]]
+Answers = Sequence[tuple[str, dict[str, float]]]
+"""(group, choice -> share) as they stand in a row."""
+Read = tuple[str, tuple[str, ...], bool, Answers]
 """A question's text, its choices, whether they are a scale, and what groups answer."""
 
 
-def _global_opinions(where: str, row: Row, not_offered: set[str]) -> Read:
+def _global_opinions(where: str, row: Row, survey: Survey) -> Read:
     text, choices = _question(where, row, ("options",))
     selections = _shown(_column(where, row, ("selections",)))
     if not isinstance(selections, Mapping):
         raise NotAQuestion("selections is no mapping of groups to shares")
-    kept, offered = _offered(choices, not_offered)
-    answers = {_name(str(group)): _shares(shares, len(choices), kept, offered) for group, shares in selections.items()}
-    return text, offered, False, {group: shares for group, shares in answers.items() if shares}
+    kept, offered = _offered(choices, survey.not_offered)
+    answers: list[tuple[str, dict[str, float]]] = []
+    for group, given in selections.items():
+        place = f"{where}, {group}"
+        try:
+            answers.append((_name(group), _shares(given, len(choices), kept, offered, place, survey)))
+        except NotAQuestion as why:
+            _leave_out(survey, place, str(why))
+    if not answers:
+        raise NotAQuestion("no group's answer can be read")
+    return text, offered, False, answers
 
 
-def _opinion_qa(where: str, row: Row, not_offered: set[str]) -> Read:
+def _opinion_qa(where: str, row: Row, survey: Survey) -> Read:
     text, choices = _question(where, row, ("options", "references"))
     shares = _shown(_column(where, row, ("responses", "D_H")))
     ordinal = _shown(next((row[name] for name in ("ordinal", "option_ordinal") if row.get(name) is not None), None))
     if isinstance(shares, Sequence) and len(choices) == len(shares) + 1 and NO_OPINION.match(choices[-1]):
-        not_offered.add(choices[-1])
+        survey.not_offered.add(choices[-1])
         choices = choices[:-1]
-    kept, offered = _offered(choices, not_offered)
-    group = ": ".join(str(row[name]) for name in ("attribute", "group") if row.get(name) not in (None, ""))
-    made = _shares(shares, len(choices), kept, offered)
-    if not made:
-        raise NotAQuestion("its shares are not as many as its choices, or none is above 0")
-    return text, offered, _is_scale(ordinal, kept), {_name(group): made}
+    kept, offered = _offered(choices, survey.not_offered)
+    group = _name(_column(where, row, ("group",)))
+    if row.get("attribute") not in (None, ""):
+        group = _name(f"{row['attribute']}: {group}")
+    made = _shares(shares, len(choices), kept, offered, f"{where}, {group}", survey)
+    return text, offered, _is_scale(ordinal, kept), [(group, made)]
 
 
-READERS: Mapping[Layout, Callable[[str, Row, set[str]], Read]] = {
+READERS: Mapping[Layout, Callable[[str, Row, Survey], Read]] = {
     "globalopinionqa": _global_opinions,
     "opinionqa": _opinion_qa,
 }
@@ -141,7 +168,14 @@ def _question(where: str, row: Row, of_choices: Sequence[str]) -> tuple[str, tup
         raise NotAQuestion("the question is empty")
     if not isinstance(choices, list | tuple) or not all(str(choice).strip() for choice in choices):
         raise NotAQuestion("its choices are no list of texts")
-    return text.strip(), tuple(str(choice).strip() for choice in choices)
+    return _whole(text.strip()), tuple(_whole(" ".join(str(choice).split())) for choice in choices)
+
+
+def _whole(text: str) -> str:
+    """The text. Raises `NotAQuestion` where it is none that a file can hold."""
+    if any("\ud800" <= character <= "\udfff" for character in text):
+        raise NotAQuestion("it holds half of a character (a lone surrogate)")
+    return text
 
 
 def _shown(cell: Any) -> Any:
@@ -174,25 +208,35 @@ def _offered(choices: Sequence[str], not_offered: set[str]) -> tuple[list[int], 
     return kept, offered
 
 
-def _shares(given: Any, choices: int, kept: Sequence[int], offered: Sequence[str]) -> dict[str, float]:
-    """Choice -> share; empty where they are not as many as the choices, or not above 0."""
+def _shares(
+    given: Any, choices: int, kept: Sequence[int], offered: Sequence[str], place: str, survey: Survey
+) -> dict[str, float]:
+    """Choice -> share, adding up to 1. Raises `NotAQuestion` where they are no shares, or not one a choice."""
     if not isinstance(given, list | tuple) or len(given) != choices:
-        return {}
-    if not all(is_number(share) and share >= 0 for share in given):
-        return {}
-    of_kept = [float(given[place]) for place in kept]
-    total = math.fsum(of_kept)
-    return {choice: share / total for choice, share in zip(offered, of_kept, strict=True)} if total > 0 else {}
+        raise NotAQuestion("its shares are not as many as its choices")
+    if not all(is_number_in_file(share) and share >= 0 for share in given):
+        raise NotAQuestion("its shares are not all numbers from 0 on")
+    total, of_kept = math.fsum(given), [float(given[place]) for place in kept]
+    if math.fsum(of_kept) <= 0:
+        raise NotAQuestion("none of its shares is above 0")
+    if min(abs(total - 1), abs(total / 100 - 1)) > ROUNDING:
+        survey.made_to_add_up.append(f"{place}: {total:g}")
+    return {choice: share / math.fsum(of_kept) for choice, share in zip(offered, of_kept, strict=True)}
 
 
-def _name(group: str) -> str:
-    """A group's name as measures can hold it."""
-    return " ".join(re.sub(r"[|:]", " ", group).split()) or "unnamed"
+def _name(group: Any) -> str:
+    """A group's name as measures can hold it. Raises `NotAQuestion` where it has none, or that of no group."""
+    name = _whole(" ".join(re.sub(r"[|:]", " ", str("" if group is None else group)).split()))
+    if not name:
+        raise NotAQuestion("the group has no name")
+    if name == UNIFORM:
+        raise NotAQuestion(f"the group is called {UNIFORM!r}, which stands for every choice alike; call it otherwise")
+    return name
 
 
 def _is_scale(ordinal: Any, kept: Sequence[int]) -> bool:
     """Whether the choices have numbers that all rise or all fall."""
-    if not isinstance(ordinal, list | tuple) or not all(is_number(number) for number in ordinal):
+    if not isinstance(ordinal, list | tuple) or not all(is_number_in_file(number) for number in ordinal):
         return False
     numbers = [ordinal[place] for place in kept if place < len(ordinal)]
     steps = [b - a for a, b in pairwise(numbers)]

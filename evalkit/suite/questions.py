@@ -51,6 +51,9 @@ class Question(Part):
         blank = [text for text in (self.text, *self.choices) if not text.strip()]
         if blank:
             raise ValueError(f"question {self.id!r} has a blank text; give it one")
+        lines = [choice for choice in self.choices if len(choice.splitlines()) > 1]
+        if lines:
+            raise ValueError(f"question {self.id!r} has a choice of several lines, {lines[0]!r}; write it in one")
         twice = [choice for index, choice in enumerate(self.choices) if choice in self.choices[:index]]
         if twice:
             raise ValueError(f"question {self.id!r} has the choice {twice[0]!r} twice; say it once")

@@ -25,6 +25,7 @@ from evalkit.errors import MetricError, SuiteError
 from evalkit.metrics.estimators.opinions import UNIFORM
 from evalkit.metrics.registry import Measure, parse
 from evalkit.metrics.voices.examples import Examples, check_examples, read_examples
+from evalkit.plumbing.did_you_mean import did_you_mean
 from evalkit.plumbing.tokenizer import Asked
 from evalkit.plumbing.typed_yaml import Part, dotted, read_part, reason
 from evalkit.plumbing.unread import Notice, say
@@ -303,9 +304,20 @@ def _with_questions(suite: Suite, folder: Path, document: Document, notice: Noti
     prompts = (*suite.prompts, *prompts_of(suite.questions, groups))
     check_prompts(prompts, lambda _: document.line_of("questions"))
     named = [UNIFORM, *group_names(groups)]
+    _check_groups(suite.metrics, named, document)
     metrics = dict.fromkeys(each for measure in _of_opinions(suite.metrics) for each in _of_groups(measure, named))
     changed = {"prompts": prompts, "metrics": tuple(metrics), "questions": (), "opinions_from": None}
     return suite.model_copy(update=changed)
+
+
+def _check_groups(measures: Sequence[Measure], groups: Sequence[str], document: Document) -> None:
+    for index, measure in enumerate(measures):
+        group = dict(measure.params).get("group", UNIFORM)
+        if "opinions" in measure.definition.needs and group not in groups:
+            raise SuiteError(
+                f"{document.line_of('metrics', index)}: metrics[{index}].{measure.name}.group: nobody in opinions_from "
+                f"is called {group!r}{did_you_mean(str(group), groups)}; groups: {', '.join(groups)}"
+            )
 
 
 def _of_opinions(measures: Sequence[Measure]) -> Sequence[Measure]:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from evalkit.errors import RecordsError
 from evalkit.preferences.annotation import SWAPPED, Annotation, Comparison, votes
 from evalkit.preferences.annotation_files import read_annotation_rows, write_annotation_rows
 from evalkit.preferences.pairs import Pair
+from evalkit.preferences.read_annotations import read_annotations
 from evalkit.records import Message, Prompt
 
 CHOICES = st.sampled_from(list(SWAPPED))
@@ -66,3 +68,16 @@ def test_a_wrong_choice_names_its_line_and_key(tmp_path: Path) -> None:
     path.write_text(row + "\n")
     with pytest.raises(RecordsError, match=r"annotations\.jsonl:1: choice: .*'a', 'b', 'tie', 'both_bad' or 'skip'"):
         read_annotation_rows(path)
+
+
+def test_an_answer_that_lies_in_two_files_counts_once(tmp_path: Path) -> None:
+    pair = Pair(Prompt("p", "Go?"), "yes", "no")
+    first = Annotation(Comparison(pair), "ann", "g", "a", "a", 1.0, "2026-01-02T03:04:05Z")
+    again = replace(first, first="b", is_repeat=True, at="2026-01-02T03:05:05Z")
+    others = [replace(first, rater="ben"), replace(first, group="h"), again]
+    one, two = tmp_path / "one.jsonl", tmp_path / "two.jsonl"
+    write_annotation_rows(one, [first, *others])
+    write_annotation_rows(two, [again, first])
+    told: list[str] = []
+    assert read_annotations([one, two], told.append) == [first, *others]
+    assert told == ["2 answers given more than once, in these files: counted once"]

@@ -114,3 +114,21 @@ def test_mistakes_name_the_file_and_what_is_allowed(utterances: Path, tmp_path: 
     own.write_text('{"prompt": "p", "chosen": "a", "rejected": "b"}\n', encoding="utf-8")
     with pytest.raises(RecordsError, match="--columns group=COLUMN"):
         read_file(own, print, group_by="age")
+
+
+@pytest.mark.parametrize(
+    ("key", "cell", "said"),
+    [
+        ("score", "90", r":1: score: found '90'; it must be a number, 1 to 100, or null"),
+        ("score", [9], r":1: score: found \[9\]"),
+        ("score", 10**400, ":1: score: found 1000"),
+        ("turn", "0", ":1: turn: found '0'; it must be a number, 0 for the first"),
+        ("conversation_id", ["c"], r":1: conversation_id: found \['c'\]; it must be a text or a whole number"),
+        ("interaction_id", None, ":1: interaction_id: found None"),
+        ("user_id", {}, ":1: user_id: found {}"),
+    ],
+)
+def test_a_cell_that_is_not_what_prism_has_there_is_told(tmp_path: Path, key: str, cell: object, said: str) -> None:
+    path = write(tmp_path, [ROWS[0] | {key: cell}, ROWS[1]])
+    with pytest.raises(RecordsError, match=said):
+        read_file(path, print)

@@ -125,3 +125,89 @@ def test_what_is_no_survey_is_refused_and_nothing_written(tmp_path: Path, rows: 
     assert code == 2
     assert said in output
     assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    ("shares", "why"),
+    [
+        (["x", "y"], "its shares are not all numbers from 0 on"),
+        ([[1], [2]], "its shares are not all numbers from 0 on"),
+        ("[1j, 2]", "its shares are not all numbers from 0 on"),
+        ([10**400, 1], "its shares are not all numbers from 0 on"),
+        ([True, False], "its shares are not all numbers from 0 on"),
+        ([-0.2, 1.2], "its shares are not all numbers from 0 on"),
+        ([1.0], "its shares are not as many as its choices"),
+        ([0.0, 0.0], "none of its shares is above 0"),
+    ],
+)
+def test_an_answer_that_is_no_shares_is_left_out_and_said_and_its_question_kept(shares: Any, why: str) -> None:
+    good = GLOBAL[1] | {"selections": {"Here": [0.5, 0.5], "There": shares}}
+    if isinstance(shares, str):
+        good["selections"] = f"{{'Here': [0.5, 0.5], 'There': {shares}}}"
+    survey = read_survey([("f:1", good)])
+    assert survey.answers_left_out == {why: ["f:1, There"]}
+    assert survey.group_names == ["Here"]
+    alone = read_survey([("f:1", PEW[0] | {"options": ["A", "B"], "responses": shares})])
+    assert alone.left_out == {why: ["f:1"]}
+
+
+def test_a_question_that_no_group_answers_is_left_out_and_nothing_written(tmp_path: Path) -> None:
+    out = tmp_path / "s.yaml"
+    row = GLOBAL[1] | {"selections": selections(Here=[1.0])}
+    code, said = run(str(as_csv(tmp_path / "g.csv", [row])), "--to", str(out))
+    assert code == 2
+    assert "1 row left out: no group's answer can be read" in said
+    assert "1 group answer left out: its shares are not as many as its choices (first: " in said
+    assert not out.exists()
+
+
+def test_a_group_that_answers_twice_keeps_its_first_answer_and_the_second_is_named() -> None:
+    rows = [("f:1", PEW[0]), ("f:2", PEW[0] | {"responses": [0.9, 0.05, 0.05]})]
+    survey = read_survey(rows)
+    assert survey.groups["q0001"]["AGE 18-29"]["Very"] == pytest.approx(0.2)
+    assert list(survey.answers_left_out.values()) == [["f:2, AGE 18-29"]]
+    alike = {"A:B": [0.5, 0.5], "A|B": [0.1, 0.9]}  # one name, as measures hold it
+    twice = read_survey([("f:1", GLOBAL[1] | {"selections": alike})])
+    assert twice.groups == {"q0001": {"A B": {"Never": 0.5, "Often": 0.5}}}
+    assert list(twice.answers_left_out.values()) == [["f:1, A B"]]
+
+
+@pytest.mark.parametrize(("group", "why"), [("uniform", "which stands for every choice alike"), (" ", "has no name")])
+def test_a_group_without_a_name_of_its_own_is_left_out(tmp_path: Path, group: str, why: str) -> None:
+    row = GLOBAL[1] | {"selections": {group: [0.5, 0.5], "Here": [0.5, 0.5]}}
+    (tmp_path / "g.jsonl").write_text(json.dumps(row), encoding="utf-8")
+    code, said = run(str(tmp_path / "g.jsonl"), "--to", str(tmp_path / "s.yaml"))
+    assert code == 0, said
+    assert why in said
+    opinion = load_suite(tmp_path / "s.yaml").prompts[0].opinion
+    assert opinion is not None
+    assert list(opinion.groups) == ["Here"]
+
+
+def test_a_row_of_opinion_qa_without_its_group_is_left_out() -> None:
+    assert list(read_survey([("f:1", PEW[0] | {"group": None})]).left_out) == ["the group has no name"]
+
+
+def test_shares_that_do_not_add_up_are_said(tmp_path: Path) -> None:
+    given = {"Here": [0.2, 0.2], "There": [20, 80], "Off by rounding": [0.33, 0.66]}
+    (tmp_path / "g.jsonl").write_text(json.dumps(GLOBAL[1] | {"selections": given}), encoding="utf-8")
+    code, said = run(str(tmp_path / "g.jsonl"), "--to", str(tmp_path / "s.yaml"))
+    assert code == 0, said
+    assert "shares of 1 group answer add up neither to 1 nor to 100; they were made to (first: " in said
+    assert "g.jsonl:1, Here: 0.4)" in said
+
+
+def test_questions_are_counted_as_they_are_written(tmp_path: Path) -> None:
+    file, out = str(as_csv(tmp_path / "g.csv", GLOBAL)), tmp_path / "s.yaml"
+    assert "1 question, 0 ordered" in run(file, "--to", str(out), "--group", "Old Land")[1]
+
+
+def test_half_a_character_is_told_and_a_choice_becomes_one_line() -> None:
+    survey = read_survey(
+        [
+            ("f:1", GLOBAL[1] | {"question": "What \ud800?"}),
+            ("f:2", GLOBAL[1] | {"options": ["Not\u2028at all", "Of\nten"]}),
+        ]
+    )
+    assert list(survey.left_out) == ["it holds half of a character (a lone surrogate)"]
+    assert [question.choices for question in survey.questions.values()] == [("Not at all", "Of ten")]

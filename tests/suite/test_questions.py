@@ -106,7 +106,7 @@ MISTAKES = [
     ("a row twice", [*ROWS, ROWS[0]], "groups.jsonl:4: group 'East' answers 'drink' a second time"),
     ("a name that a measure could not hold", changed(0, group="a|b"), "a group's name is not blank and holds no | and no :"),
     ("nobody's name", changed(0, group="uniform"), "'uniform' stands for nobody's opinion"),
-    ("an unknown key", changed(0, n=100), "groups.jsonl:1: n: "),
+    ("an unknown key", changed(0, n=100), "groups.jsonl:1: n: this key is unknown; allowed here: question, group, shares, source"),
     ("an empty file", [], "holds no rows; each line is one JSON object with question, group and shares"),
 ]  # fmt: skip
 
@@ -124,11 +124,19 @@ def test_a_mistake_in_the_groups_file_names_its_line(write: Callable[..., Path],
         (
             "[Never, Often]",
             "[Never]",
-            "suite.yaml:8: questions[1].choices: found [Never]; it must have at least 2 items",
+            "suite.yaml:8: questions[1].choices: found [Never]; it must have at least 2 items, not 1",
         ),
         ("[Never, Often]", "[Never, Never]", "question 'often' has the choice 'Never' twice"),
         ("'How often?'", "' '", "question 'often' has a blank text"),
         ("id: often", "id: drink", "suite.yaml:8: question id 'drink' is used twice (first at"),
+        (TEXT[TEXT.index("  - {id") :], "  - x\n", "questions[0]: found x; it must be a mapping of keys to values\n"),
+        ("[Never, Often]", '["Not\\never", Often]', "question 'often' has a choice of several lines, 'Not\\never'"),
+        (
+            "opinion_distance]",
+            "opinion_distance: {group: Est}]",
+            "suite.yaml:4: metrics[1].opinion_distance.group: nobody in opinions_from is called 'Est' "
+            "(did you mean 'East'?); groups: uniform, East, West",
+        ),
         ("ordered: true", "orderd: true", "suite.yaml:8: unknown key 'questions[1].orderd' (did you mean 'ordered'?)"),
         ("groups.jsonl", "none.jsonl", "suite.yaml:5: opinions_from: "),
         (TEXT[TEXT.index("questions:") :], "prompts: [{id: p, text: Say.}]\n", "opinions_from says what people answer"),
@@ -137,4 +145,4 @@ def test_a_mistake_in_the_groups_file_names_its_line(write: Callable[..., Path],
 def test_a_mistake_in_a_question_names_its_line(write: Callable[..., Path], old: str, new: str, said: str) -> None:
     with pytest.raises(SuiteError) as error:
         load_suite(write(TEXT.replace(old, new)))
-    assert said in str(error.value)
+    assert said in f"{error.value}\n"

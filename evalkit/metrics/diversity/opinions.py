@@ -2,7 +2,7 @@
 
 A question is several prompts, one for each order of its choices, and has one value: it stands at the first of them, and
 the others have none, so that means and intervals are over questions. No group is an aim: a distance has no better
-direction, and moving towards one group is moving away from others.
+direction, and moving towards one group may be moving away from others.
 """
 
 from __future__ import annotations

@@ -9,11 +9,10 @@ from urllib.parse import quote
 import uvicorn
 
 from evalkit.errors import InputError
-from evalkit.plumbing.prose import short
 from evalkit.preferences.annotate.desk import Desk
 from evalkit.preferences.annotate.guard import Guard, is_loopback, key_for
 from evalkit.preferences.annotate.server import make_app
-from evalkit.preferences.annotate.settings import LONGEST_NAME
+from evalkit.preferences.annotate.settings import checked_name
 
 SHORTEST = 16
 """Characters of a token."""
@@ -26,8 +25,7 @@ def check_access(host: str, token: str | None, raters: Sequence[str]) -> None:
     if token is not None and len(token) < SHORTEST:
         raise InputError(f"--token has {len(token)} characters; it needs {SHORTEST}, as of: openssl rand -hex 16")
     for rater in raters:
-        if not 0 < len(rater.strip()) <= LONGEST_NAME:
-            raise InputError(f"--rater {short(rater)!r}: a name has 1 to {LONGEST_NAME} characters")
+        checked_name("--rater", rater)
     if token is None and not is_loopback(host):
         raise InputError(
             f"--host {host} can be reached by other machines, which takes a secret: give one with --token or "

@@ -20,7 +20,7 @@ from evalkit.errors import StoreError
 from evalkit.plumbing.prose import showable
 from evalkit.preferences.annotate.desk import Answer, Desk, Refused, Said
 from evalkit.preferences.annotate.guard import HEADERS, LARGEST, Guard
-from evalkit.preferences.annotate.settings import LONGEST_NAME
+from evalkit.preferences.annotate.settings import LONGEST_NAME, NAME
 
 PAGE = Path(__file__).with_name("page")
 FILES = {
@@ -31,9 +31,7 @@ FILES = {
 """Path -> file and its type; there are no others, whatever a path looks like."""
 REASON = 2000
 """Characters of a reason."""
-Name = Annotated[
-    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=LONGEST_NAME, pattern=r"^[^\x00-\x1f\x7f]+$")
-]
+Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=LONGEST_NAME, pattern=NAME)]
 
 Number = Annotated[int, Field(ge=0, lt=2**53)]
 """A whole number that JavaScript and SQLite can hold too."""

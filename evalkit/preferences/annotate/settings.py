@@ -2,15 +2,30 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
+from evalkit.errors import InputError
+from evalkit.plumbing.prose import short, showable
 from evalkit.preferences.annotation import Choice
 
 LONGEST_NAME = 60
-"""Characters of a rater's name."""
+"""Characters of a rater's name, or a group's."""
+NAME = r"^[^\x00-\x1f\x7f]+$"
+"""No control characters: a name is a line in tables and pages."""
 LEASE = 600
 """Seconds without a sign of a rater's page after which the pair that they had may go to another rater."""
+
+
+def checked_name(option: str, name: str) -> str:
+    """The name without white space around it. Raises `InputError` on what no file or page could hold as a name."""
+    stripped = name.strip()
+    if not 0 < len(stripped) <= LONGEST_NAME:
+        raise InputError(f"{option} {short(name)!r}: a name has 1 to {LONGEST_NAME} characters")
+    if not re.match(NAME, stripped) or showable(stripped) != stripped:
+        raise InputError(f"{option} {short(stripped)!r}: a name has no control characters and is valid UTF-8")
+    return stripped
 
 
 @dataclass(frozen=True)

@@ -86,9 +86,7 @@ class AnswerStore:
                     if self._connection.in_transaction:
                         self._connection.execute("ROLLBACK")
             except sqlite3.Error as error:
-                raise StoreError(
-                    f"{self.path} could not be written: {error}; make room, or look who holds it"
-                ) from None
+                raise StoreError(f"{self.path} could not be written: {error}; {_advice(error)}") from None
 
 
 def read_store(path: Path) -> list[Annotation]:
@@ -147,6 +145,12 @@ def _annotation(row: Sequence[Any]) -> Annotation:
         is_repeat=bool(is_repeat),
         is_excluded=bool(is_excluded),
     )
+
+
+def _advice(error: sqlite3.Error) -> str:
+    if getattr(error, "sqlite_errorcode", None) in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+        return "the file is damaged: end this, keep a copy of it and move it away"
+    return "make room, or look who holds it"
 
 
 def _opened(path: Path) -> sqlite3.Connection:

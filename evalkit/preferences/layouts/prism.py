@@ -8,13 +8,15 @@ that the conversation went on with (`if_chosen`). (Kirk et al. 2024; github.com/
 
 from __future__ import annotations
 
+import math
+import reprlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 from evalkit.errors import RecordsError
-from evalkit.plumbing.arrays import is_number
+from evalkit.plumbing.arrays import is_number_in_file
 from evalkit.plumbing.did_you_mean import did_you_mean
 from evalkit.preferences.layouts.rows import records
 from evalkit.preferences.layouts.turns import Message, NotAPair, transcript
@@ -49,10 +51,26 @@ def prism_preferences(
                 f"{where}: {missing}: this key is missing; the layout 'prism' (utterances.jsonl) has "
                 f"{', '.join(NEEDED)}"
             )
+        _check(where, row)
         conversations.setdefault(row["conversation_id"], []).append((where, row))
     groups = _groups(path, group_by, conversations)
     for members in conversations.values():
         yield from _of_conversation(members, groups)
+
+
+def _check(where: str, row: Row) -> None:
+    """Refuse cells that are not what PRISM has there. Raises `RecordsError` with file, line and key."""
+    for key in ("user_id", "conversation_id", "interaction_id"):
+        if not isinstance(row[key], str | int):
+            raise RecordsError(f"{where}: {key}: found {reprlib.repr(row[key])}; it must be a text or a whole number")
+    if not is_number_in_file(row["turn"]):
+        raise RecordsError(f"{where}: turn: found {reprlib.repr(row['turn'])}; it must be a number, 0 for the first")
+    is_nan = isinstance(row["score"], float) and math.isnan(row["score"])
+    if row["score"] is not None and not is_nan and not is_number_in_file(row["score"]):
+        raise RecordsError(
+            f"{where}: score: found {reprlib.repr(row['score'])}; it must be a number, 1 to 100, or null where the "
+            "answer has none"
+        )
 
 
 def _of_conversation(
@@ -60,8 +78,6 @@ def _of_conversation(
 ) -> Iterator[tuple[str, Preference | NotAPair]]:
     turns: dict[Any, list[tuple[str, Row]]] = {}
     for where, row in members:
-        if not is_number(row["turn"]):
-            raise RecordsError(f"{where}: turn: found {row['turn']!r}; it must be a number, 0 for the first")
         turns.setdefault(row["turn"], []).append((where, row))
     before: list[Message] | None = []
     for turn in sorted(turns):
@@ -79,7 +95,7 @@ def _of_conversation(
 
 
 def _compare(before: Sequence[Message], a: Row, b: Row, groups: Mapping[Any, str]) -> Preference | NotAPair:
-    if not (is_number(a["score"]) and is_number(b["score"])):
+    if not (is_number_in_file(a["score"]) and is_number_in_file(b["score"])):
         return NotAPair("an answer has no score")
     if b["score"] > a["score"]:
         a, b = b, a
@@ -105,7 +121,7 @@ def _groups(path: Path, group_by: str | None, conversations: Mapping[Any, Sequen
         people: Iterable[tuple[str, Row]] = own
     else:
         people = _survey(path, group_by)
-    named = ((row.get("user_id"), _value(row, group_by)) for _, row in people)
+    named = ((row["user_id"], _value(row, group_by)) for _, row in people if isinstance(row.get("user_id"), str | int))
     groups = {person: str(value) for person, value in named if value not in (None, "")}
     if not groups:
         raise RecordsError(f"{path.parent / SURVEY}: no participant has a value for {group_by}")

@@ -53,8 +53,14 @@ def merge(folders: Sequence[Path], contents: Sequence[ReportContent], tell: List
             *left_out_notes(runs, shared),
             *unlike(summary.estimates, summary.arms),
             *map_notes,
+            *_unmerged_people(names, contents),
         ],
     )
+
+
+def _unmerged_people(names: Sequence[str], contents: Sequence[ReportContent]) -> list[str]:
+    asked = [name for name, content in zip(names, contents, strict=True) if content.people is not None]
+    return [f"What people said of {listed(asked)} is not here; each run's own report has it."] if asked else []
 
 
 def _groups(runs: Sequence[MergedRun], shared: Sequence[str]) -> Groups:

@@ -11,16 +11,13 @@ from evalkit.analysis.figure_data import read_figure_data
 from evalkit.errors import MetricError, RecordsError
 from evalkit.metrics.registry import parse
 from evalkit.plumbing.progress import QUIET, Listener
-from evalkit.preferences.people import people
-from evalkit.preferences.read_annotations import read_annotations
+from evalkit.report.content.asked_people import with_asked_people
 from evalkit.report.content.content import MetricText, ReportContent, metric_text
 from evalkit.runs.asked import PROMPTS_FILE, read_prompts
 from evalkit.runs.groups import groups_of
 from evalkit.runs.manifest import FILE, ShardRow, first_fault, read_json, read_manifest
 from evalkit.runs.stored_scores import read_scores
 from evalkit.runs.summary import read_summary
-
-ANNOTATIONS = "annotations.sqlite"
 
 
 def read_content(folder: Path, tell: Listener = QUIET, annotations: Sequence[Path] = ()) -> ReportContent:
@@ -51,8 +48,7 @@ def read_content(folder: Path, tell: Listener = QUIET, annotations: Sequence[Pat
     if empty:
         raise RecordsError(f"{folder / FILE} names no shards of arm {', '.join(empty)}: it was changed by hand")
     scores = read_scores(folder / "scores.parquet", groups)
-    said = read_annotations([*_in_run(folder), *annotations], tell.note)
-    return ReportContent(
+    content = ReportContent(
         title=summary.suite,
         summary=summary,
         groups=groups,
@@ -61,14 +57,8 @@ def read_content(folder: Path, tell: Listener = QUIET, annotations: Sequence[Pat
         provenance=manifest.to_json(),
         metrics=metric_texts(sorted({estimate.metric for estimate in summary.estimates})),
         figure_data=read_figure_data(folder),
-        people=people(said, summary.arms, groups, scores, summary.clusters),
     )
-
-
-def _in_run(folder: Path) -> list[Path]:
-    """What people said on the page of `evalkit annotate`."""
-    path = folder / ANNOTATIONS
-    return [path] if path.is_file() else []
+    return with_asked_people(content, folder, tell, annotations)
 
 
 def metric_texts(names: Sequence[str]) -> dict[str, MetricText]:

@@ -23,6 +23,12 @@ const charts = (() => {
     return indent + String(text).split("<br>").flatMap((line) => broken(line, room)).join("<br>");
   }
 
+  function cut(text, pixels) {
+    const room = Math.max(12, Math.floor(pixels / LETTER));
+    const letters = text.match(/<[^>]*>|&[#\w]+;|./gu) ?? [];
+    return letters.length > room ? `${letters.slice(0, room - 1).join("")}…` : text;
+  }
+
   function broken(text, room) {
     const even = Math.ceil(text.length / Math.ceil(text.length / room)) + 6;  // no last line of one word
     const most = Math.min(room, even);
@@ -49,7 +55,9 @@ const charts = (() => {
       if (name.startsWith("y") && axis.ticktext) axis.ticktext = axis.ticktext.map((text) => wrapped(text, width * 0.42));
     }
     for (const trace of data) {
-      if (trace.mode?.includes("text") && Array.isArray(trace.text)) trace.text = trace.text.map((text) => wrapped(text, width * 0.4));
+      // Bars that stand close have no room for a second line: theirs is cut, its number first.
+      const fit = trace.meta === "one line" ? cut : wrapped;
+      if (trace.mode?.includes("text") && Array.isArray(trace.text)) trace.text = trace.text.map((text) => fit(text, width * 0.4));
     }
     return { data, layout: { ...layout, width } };
   }

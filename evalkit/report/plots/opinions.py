@@ -145,10 +145,11 @@ def _names(shares: Shares, heights: Sequence[float]) -> figures.Figure:
     return {
         "type": "scatter",
         "mode": "text",
+        "meta": "one line",
         "x": [round(share, 6) for share in shares.shares],
         "y": list(heights),
         "text": [
-            f"\u2002{figures.shown(short(shares.name, LONGEST))} {whole_percent(share)}" for share in shares.shares
+            f"\u2002{whole_percent(share)} {figures.shown(short(shares.name, LONGEST))}" for share in shares.shares
         ],
         "textposition": "middle right",
         "textfont": {"size": 11},

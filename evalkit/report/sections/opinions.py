@@ -33,7 +33,7 @@ ORDER = "opinion_order_effect"
 LARGE = 0.25
 """Share of answers moved by the order of choices from which a reader is warned."""
 EVEN = 0.1
-"""Distance from all choices alike below which a reader is told that there is no opinion to speak of."""
+"""Distance from all choices alike below which a reader is told that distances to groups say little of the arm."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,8 +153,8 @@ def _cautions(summary: Summary, questions: Sequence[OpinionQuestion]) -> list[st
         if estimate.metric == ORDER and is_number(estimate.value) and estimate.value >= LARGE
     ]
     said += [
-        f"{arm} answers as if all choices were alike (distance {value_text(each.estimate)}): how far it is from a "
-        "group is how far that group is from an even spread, and tells of no opinion."
+        f"On average over the questions {arm} answers nearly as if all choices were alike (distance "
+        f"{value_text(each.estimate)}): how far it is from a group is mostly how far that group is from an even spread."
         for arm, distances in group_distances(summary).items()
         for each in distances
         if each.group == UNIFORM and is_number(each.estimate.high) and each.estimate.high < EVEN

@@ -130,7 +130,7 @@ def _notes(people: People) -> Iterable[str]:
             "and those of excluded raters."
         )
     if people.unknown:
-        yield f"{counted(people.unknown, 'vote')} are not on an arm and its baseline of this run, and left out."
+        yield f"{counted(people.unknown, 'vote')} left out: not on completions of this run, of an arm and its baseline."
     few = list(dict.fromkeys(_by(one) for one in people.rates if one.rate.of_these_raters))
     if few:
         yield (

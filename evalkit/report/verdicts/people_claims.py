@@ -49,7 +49,7 @@ def _claim(rates: list[WinRate], people: People) -> str:
     signs = {is_clear(mean_of(one.rate)) for one in groups}
     if {1, -1} <= signs:
         sides = [one for one in groups if is_clear(mean_of(one.rate))]
-        return f"Raters differ: {listed(_preference(one, str(one.group)) for one in sides)}."
+        return f"Raters differ: {listed(_preference(one, _named(one)) for one in sides)}."
     sign = is_clear(mean_of(every.rate))
     if not sign:
         return ""
@@ -59,6 +59,11 @@ def _claim(rates: list[WinRate], people: People) -> str:
     verb = "prefers" if every.raters == 1 else "prefer"
     claim = f"{who} {_preference(every, verb=verb)}"
     return f"{claim}{''.join(_contradictions(every, sign, people))}."
+
+
+def _named(one: WinRate) -> str:
+    """A group; with its raters where the claim is about no others."""
+    return f"{one.group} ({counted(one.raters, 'rater')} asked)" if one.rate.of_these_raters else str(one.group)
 
 
 def _preference(one: WinRate, who: str = "", verb: str = "prefer") -> str:

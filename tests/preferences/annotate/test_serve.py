@@ -19,6 +19,7 @@ def test_a_network_is_served_only_with_a_secret_and_a_link_a_rater() -> None:
         ("127.0.0.1", SECRET, [], "name each with --rater"),
         ("127.0.0.1", "short", ["ann"], "has 5 characters"),
         ("127.0.0.1", None, ["ann", "x" * 61], "a name has 1 to 60 characters"),
+        ("127.0.0.1", None, ["ann\nben"], "no control characters"),
     ]:
         with pytest.raises(InputError, match=why):
             check_access(host, token, raters)

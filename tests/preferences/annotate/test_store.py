@@ -125,3 +125,15 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
         read_store(tmp_path / "a.sqlite")
     with pytest.raises(StoreError, match="could not be opened"):
         AnswerStore(tmp_path / "no folder" / "a.sqlite")
+
+
+def test_a_damaged_file_is_called_so_and_not_a_full_disk(tmp_path: Path) -> None:
+    path = tmp_path / "a.sqlite"
+    AnswerStore(path).close()
+    content = bytearray(path.read_bytes())
+    content[4096:] = b"\xff" * (len(content) - 4096)
+    path.write_bytes(content)
+    store = AnswerStore(path)
+    with pytest.raises(StoreError, match="is damaged"), store.transaction() as file:
+        file.execute("SELECT * FROM raters").fetchall()
+    store.close()

@@ -83,7 +83,9 @@ def test_what_makes_numbers_less_than_they_seem_is_said(content: ReportContent) 
     view = opinions.opinions_view(content)
     assert view is not None
     order, _, even, drawn = [line.replace("\u00a0", " ") for line in view.cautions]
-    assert even.startswith("base answers as if all choices were alike (distance 0.05)")
+    # A mean over questions: on some of them the arm may well have an opinion.
+    assert even.startswith("On average over the questions base answers nearly as if all choices were alike (dist")
+    assert "tells of no opinion" not in even
     assert order.startswith("Of the answers of base 36 % change with the order of the choices.")
     assert drawn.startswith("Answers of served were drawn and counted, 69 a question.")
 
@@ -134,3 +136,15 @@ def test_without_questions_there_is_no_section(two_arms: ReportContent) -> None:
     assert opinions.opinions_view(two_arms) is None
     assert opinions.one_by_one(two_arms) is None
     assert 'id="opinions"' not in build_report(two_arms)
+
+
+def test_labels_of_bars_that_stand_close_are_of_one_line_and_their_number_comes_first(content: ReportContent) -> None:
+    """Two lines of a label run through the next bar's on a phone; what is cut there is a name's end."""
+    selector = opinions.one_by_one(content)
+    assert isinstance(selector, dict)
+    traces = [trace for each in selector["prompts"] for trace in each["figure"]["data"]]
+    names = [trace for trace in traces if trace.get("mode") == "text"]
+    assert names
+    for trace in names:
+        assert trace["meta"] == "one line"
+        assert all(text.strip()[0] in "0123456789<≈" for text in trace["text"])

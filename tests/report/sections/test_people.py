@@ -65,6 +65,12 @@ def test_a_few_raters_speak_for_themselves() -> None:
     assert claim.startswith("The 3 raters asked prefer tuned over base: 0.62")
 
 
+def test_of_groups_of_few_raters_it_says_how_many() -> None:
+    [claim] = people_claims(said(rate(0.51), rate(0.7, "writers", few=True), rate(0.3, "readers")))
+    assert claim.startswith("Raters differ: writers (12 raters asked) prefer tuned over base: 0.70")
+    assert " and readers prefer base over tuned" in claim
+
+
 def test_groups_that_want_opposite_things_are_not_averaged_away() -> None:
     [claim] = people_claims(said(rate(0.51), rate(0.7, "writers"), rate(0.3, "readers")))
     assert claim == (
