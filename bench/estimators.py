@@ -21,6 +21,7 @@ import math
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,7 @@ from evalkit.lab.grammar import Prompt
 from evalkit.lab.optimum import divergence, optimum
 from evalkit.lab.rater import GROUPS
 from evalkit.lab.world import load
+from evalkit.metrics.answer_match import normal_form
 from evalkit.metrics.embeddings.encoder import encode
 from evalkit.metrics.registry import Measure, definitions, parse
 from evalkit.plumbing.arrays import Array
@@ -43,10 +45,11 @@ PROMPTS = 60
 SCHOLARS = GROUPS["scholars"]
 BETA = 0.2
 LIMIT_DRAWS = 4_000
+VALID_DRAWS = 100
 LIMIT_PROMPTS = 12
 """Open prompts whose limits are computed: each takes thousands of completions."""
 PLANTED = ("words", "token_ids", "logprobs", "baseline_logprobs", "baseline_group", "forward_logprobs", "embeddings",
-           "answer", "quality")  # fmt: skip
+           "answer", "valid", "quality")  # fmt: skip
 """What the simulation can give to a metric."""
 BEGIN, END = "<!-- simulation: begin -->", "<!-- simulation: end -->"
 PAGE = Path(__file__).parent.parent / "docs" / "metrics.md"
@@ -169,9 +172,17 @@ def group_of(prompt: Prompt, law: Prompt, texts: Sequence[str]) -> Group:
         logprob = log_prob(law, text)
         completions.append(Completion(prompt.id, slot, text, tuple(range(count)), (logprob / count,) * count, "stop"))
     own = np.array([log_prob(prompt, text) for text in texts])
-    asked = records.Prompt(prompt.id, prompt.text, **answer_of(prompt))
+    asked = records.Prompt(prompt.id, prompt.text, **answer_of(prompt), valid=valid_of(prompt))
     quality = np.array([SCHOLARS.utility(load(), prompt.text, text) for text in texts])
     return Group(asked, tuple(completions), baseline_logprobs=own, forward_logprobs=own, quality=quality)
+
+
+@cache
+def valid_of(prompt: Prompt) -> tuple[str, ...]:
+    """Some of the texts that the prompt's law gives, as its valid answers: those of so many draws."""
+    rng = random.Random(prompt.id)
+    by_form = {normal_form(text): text for text in (prompt.sample(rng) for _ in range(VALID_DRAWS))}
+    return tuple(by_form.values())
 
 
 def answer_of(prompt: Prompt) -> dict[str, Any]:

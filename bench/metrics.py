@@ -21,7 +21,7 @@ from rich.console import Console
 from rich.table import Table
 
 from evalkit.analysis.intervals import mean_intervals, mean_p_values
-from evalkit.metrics.diversity import lexical, rouge, semantic
+from evalkit.metrics.diversity import lexical, rouge, semantic, valid
 from evalkit.metrics.embeddings import use
 from evalkit.records import Completion, Group, Prompt
 
@@ -68,6 +68,7 @@ def main() -> None:
             table.add_row(row.work, row.peer, *seconds, asked, f"{row.difference:.0e}")
     console = Console(width=130)
     console.print(table)
+    console.print(f"120 prompts x 32 completions, different valid answers out of 100: {valid_answers():.3f} s")
     console.print(
         f"120 prompts x 32 completions x 15 words, all lexical metrics, tokenizing included: {every_metric():.2f} s"
     )
@@ -168,6 +169,14 @@ def every_metric() -> float:
     groups = [group_of(texts) for texts in np.split(np.array(zipf_texts(120 * 32, 15)), 120)]
     seconds, _ = timed(lambda: [metric(group) for group in groups for metric in LEXICAL], repeats=1)
     return seconds
+
+
+def valid_answers() -> float:
+    """Seconds; half of the completions are one of the valid answers, the others a word that is none."""
+    words = [text for [text] in zipf_texts(120 * 32, 1, 200)]
+    prompt = Prompt("p", "?", valid=tuple(f"w{i}" for i in range(0, 200, 2)))
+    groups = [Group(prompt, group_of([[word] for word in part]).completions) for part in np.split(np.array(words), 120)]
+    return timed(lambda: [valid.valid_yield(group) for group in groups])[0]
 
 
 def zipf_texts(count: int, words: int, vocabulary: int = 8000, seed: int = 0) -> list[list[str]]:

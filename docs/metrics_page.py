@@ -67,7 +67,7 @@ completions; the estimate is the mean over prompts, with [an interval](intervals
 [the fair comparison](fair-comparison.md) first: what must be equal before two numbers may be compared. What each family
 tells a newcomer:
 [words](words.md), [meaning](meaning.md), [the distribution itself](distribution.md), [coverage](coverage.md),
-[voices](voices.md), [quality](quality.md).
+[voices](voices.md), [quality](quality.md), [valid sets](valid-sets.md).
 
 A measure is written as its name with its parameters: `distinct_n|n:3`, in YAML also `{distinct_n: {n: 3}}`; a yes or no
 is `true` or `false`, what is left open is `none`. Wherever a name is typed (suites, `--metrics`, policies, `--metric`,

@@ -99,6 +99,8 @@ class Prompt:
     """What its answers can be seen to be from their text alone, as in `one_line`, `max_words:40`, `language:en`."""
     messages: tuple[Message, ...] = ()
     """The turns of a conversation; empty where one user turn is all, which is then `text`."""
+    valid: tuple[str, ...] | Annotated[str, at.MinLen(1)] = ()
+    """The answers that are valid: all of them, as in `[Red, Grey|Gray]`, or what tells them, as in `matches:REGEX`."""
     opinion: Opinion | None = None
     """Which question of opinion it puts; made from a suite's `questions`, None for all other prompts."""
 
@@ -109,7 +111,9 @@ class Prompt:
 
     def content(self) -> dict[str, Any]:
         """What was asked, for hashes of it: what may be missing only where it is there, not what it belongs to."""
-        left_out = {"cluster"} | {name for name in ("checks", "messages", "opinion") if not getattr(self, name)}
+        left_out = {"cluster"} | {
+            name for name in ("checks", "messages", "valid", "opinion") if not getattr(self, name)
+        }
         return {name: value for name, value in asdict(self).items() if name not in left_out}
 
 
@@ -378,6 +382,8 @@ class Group:
     """The next-token distributions along each completion; present for metrics that need "next_token_distributions"."""
     choice_logprobs: Mapping[str, float] | None = None
     """Exact log-prob that an answer begins with each of the prompt's `choices`, under this arm's checkpoint."""
+    valid_logprobs: Mapping[str, float] | None = None
+    """The same of each of the prompt's `valid` answers, where they are listed."""
     reference_logprobs: tuple[float, ...] | None = None
     """Log-prob of each of the prompt's `references` after the prompt, its end not counted, under this checkpoint."""
 

@@ -44,7 +44,7 @@ from evalkit.runs.exchange.thinking import thinking_apart
 from evalkit.runs.thinking import fitting, measured, thinking_arms
 
 OF_TEXTS: frozenset[Need] = frozenset(
-    {"words", "embeddings", "answer", "checks", "scores", "classes", "thinking", "stated"}
+    {"words", "embeddings", "answer", "checks", "valid", "scores", "classes", "thinking", "stated"}
 )
 """Needs of measures that texts alone meet."""
 ON_THINKING = ("thinking/length", "thinking/vendi")

@@ -53,6 +53,17 @@ def test_rows_and_lists_say_the_same(write: Write) -> None:
     assert values(listed.summary)["length", "texts"] == 3
 
 
+def test_rows_that_state_valid_answers_are_measured_by_them(write: Write) -> None:
+    path = write(
+        {"prompt_id": "a", "prompt": "Piece?", "completions": ["King", "castle", "Rook", "x"], "valid": ["King", "Rook|Castle", "Queen"]},
+        {"prompt_id": "b", "prompt": "Prime?", "completions": ["7", "7.", "9", "11"], "valid": "prime"},
+    )  # fmt: skip
+    found = score_file(path, ["valid_share", "valid_yield", "valid_coverage"], None, Quiet()).summary.estimates
+    assert {one.metric: one.value for one in found} == pytest.approx(
+        {"valid_share": 0.75, "valid_yield": 2.0, "valid_coverage": 2 / 3}
+    )
+
+
 def test_a_conversation_in_a_file_is_kept_as_turns(write: Write) -> None:
     chat = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Well?"}]
     one = [{"role": "user", "content": "Well?"}]

@@ -12,6 +12,7 @@ from evalkit.analysis.sampled_arms import SampledArms
 from evalkit.checkpoints.folder import Weights
 from evalkit.metrics.registry import Measure
 from evalkit.metrics.text_sets import words_of
+from evalkit.metrics.valid_answers import identity_of
 from evalkit.plumbing.array_cache import key_of, recall, remember
 from evalkit.plumbing.arrays import Array
 from evalkit.plumbing.lazily import Watched
@@ -95,7 +96,8 @@ def _cache_key(measure: Measure, groups: Sequence[Group], asked: Sequence[tuple[
     digest = hashlib.sha256()
     for prompt, texts in asked:
         checks = prompt.checks if "checks" in measure.definition.needs else ()
-        for part in (prompt.id, prompt.text, prompt.answer or "", prompt.match, *checks, texts.hex(), ""):
+        valid = identity_of(prompt) if "valid" in measure.definition.needs else ()
+        for part in (prompt.id, prompt.text, prompt.answer or "", prompt.match, *checks, *valid, texts.hex(), ""):
             digest.update(part.encode("utf-8", "surrogatepass") + b"\0\0")
     signature = measure.signature(0, "", tokenizer=words_of({"": groups}))
     return key_of({"measure": signature, "groups": digest.hexdigest()})

@@ -63,7 +63,8 @@ def undefined_values(measure: Measure, values: Mapping[str, Array]) -> Iterator[
     """For each arm on which a score, or a metric of whole arms, lacks values; `values`: arm -> (P,)."""
     for arm, of_arm in values.items():
         left_out = int(np.isnan(of_arm).sum())
-        if measure.definition.kind == "score" and left_out and not measure.definition.needs & {"answer", "checks"}:
+        by_prompt = measure.definition.needs & {"answer", "checks", "valid"}
+        if measure.definition.kind == "score" and left_out and not by_prompt:
             message = (
                 f"{label(str(measure))} is undefined for {left_out} of {len(of_arm)} prompts: the model behind it "
                 f"cannot read over {UNSCORED_SHARE:.0%} of their completions (too long for it, or in words that it "

@@ -19,6 +19,8 @@ def check_measures(measures: Sequence[Measure], prompts: Sequence[Prompt]) -> No
         "answer": "answer",
         "checks": "checks",
         "choices": "choices",
+        "valid": "valid",
+        "valid_logprobs": "valid",
         "opinions": "opinion",
         "references": "references",
         "reference_embeddings": "references",

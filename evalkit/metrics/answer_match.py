@@ -62,10 +62,10 @@ def matcher(prompt: Prompt) -> Callable[[str], bool] | None:
 
 
 def _exact(prompt_id: str, answer: str) -> Callable[[str], bool]:
-    wanted = _normalise(answer)
+    wanted = normal_form(answer)
     if not wanted:
         raise MetricError(f"prompt {prompt_id!r}: answer {answer!r} has nothing to compare; give a word")
-    return lambda text: _normalise(text) == wanted
+    return lambda text: normal_form(text) == wanted
 
 
 def _numeric(prompt_id: str, answer: str) -> Callable[[str], bool]:
@@ -88,7 +88,13 @@ def _regex(prompt_id: str, answer: str) -> Callable[[str], bool]:
     return lambda text: is_found(pattern, text, f"prompt {prompt_id!r}: the regular expression {answer!r}")
 
 
-def _normalise(text: str) -> str:
+def normal_form(text: str) -> str:
+    """What answers are compared in, whole texts or a set's.
+
+    Unicode NFKC (but 10² is not 102), case folded, digits, dashes, quotes and per cent signs of every script as ASCII
+    has them, single spaces (none beside letters of scripts without spaces), no marks or quotes around it, no leading
+    English article.
+    """
     known = text if text.isascii() else _one_form(text)
     bare = _SPACE_BEFORE_PERCENT.sub("", " ".join(known.casefold().split())).strip(_AROUND)
     article = _ARTICLE.match(bare)

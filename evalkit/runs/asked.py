@@ -47,7 +47,7 @@ class Common:
     prompts: tuple[str, ...]
     """The same id and the same contents, in the order of the first side."""
     changed: tuple[str, ...]
-    """Of one id and other contents: text, answer, references, choices or checks."""
+    """Of one id and other contents: text, answer, references, choices, checks or valid answers."""
     only_here: tuple[str, ...]
     """The first side's alone."""
     only_there: tuple[str, ...]
@@ -94,7 +94,7 @@ def unlike(common: Common, here: str, there: str) -> str:
     parts = [
         (common.only_here, f"only in {here}"),
         (common.only_there, f"only in {there}"),
-        (common.changed, "with the same id but another text, answer, references, choices or checks"),
+        (common.changed, "with the same id but another text, answer, references, choices, checks or valid answers"),
     ]
     return "; ".join(f"{len(prompts)} {where} ({few(prompts)})" for prompts, where in parts if prompts)
 

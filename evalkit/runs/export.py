@@ -87,6 +87,7 @@ def _scores(path: Path) -> Scores:
 def _row(arm: Arm, prompt: Prompt, completion: Completion, scores: Scores) -> dict[str, Any]:
     # What is empty is left out: it is what a reader takes for granted.
     requirements = {"answer": prompt.answer, "checks": list(prompt.checks), "cluster": prompt.cluster,
+             "valid": prompt.valid if isinstance(prompt.valid, str) else list(prompt.valid),
              "references": list(prompt.references)}  # fmt: skip
     match = {"match": prompt.match} if prompt.answer is not None else {}
     settings = None if arm.sampling is None else asdict(arm.sampling)

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError,
 from evalkit.errors import MetricError, RecordsError, SuiteError
 from evalkit.metrics.answer_match import check_answer
 from evalkit.metrics.task_checks import read_checks
+from evalkit.metrics.valid_answers import read_valid
 from evalkit.plumbing.did_you_mean import did_you_mean
 from evalkit.plumbing.strangers import HEAD, check_file, refuse_stranger
 from evalkit.plumbing.transcript import is_turns, turns_in_cell
@@ -20,10 +21,11 @@ from evalkit.plumbing.unread import Notice, say, unread_note
 from evalkit.records import Prompt
 from evalkit.suite.conversations import ASKED, prompt_fields
 
-FIELDS = ("id", "text", "tags", "answer", "match", "references", "choices", "cluster", "checks", "messages", "prompt")
+FIELDS = ("id", "text", "tags", "answer", "match", "references", "choices", "cluster", "checks", "valid", "messages",
+          "prompt")  # fmt: skip
 COMPRESSED = (".gz", ".zst")
 """What the name of a file of rows may end with besides; that it is compressed is seen from its bytes."""
-AS_JSON = ("references", "choices", "checks", "messages")
+AS_JSON = ("references", "choices", "checks", "valid", "messages")
 """Fields that a cell of CSV holds as JSON."""
 
 
@@ -119,7 +121,9 @@ def _refuse_missing(source: PromptSource, columns: Collection[str], yaml_line: s
 
 
 def check_prompts(prompts: Sequence[Prompt], line_of: Callable[[int], str]) -> None:
-    """Refuse equal ids, blank texts, answers that cannot be matched, unknown checks, distributions that do not add up.
+    """Refuse equal ids, blank texts, answers that cannot be matched, unknown checks and checkers.
+
+    Also distributions that do not add up.
 
     `line_of(index)` names where prompt `index` stands. Raises `SuiteError`.
     """
@@ -140,6 +144,7 @@ def check_prompts(prompts: Sequence[Prompt], line_of: Callable[[int], str]) -> N
         try:
             check_answer(prompt)
             read_checks(prompt)
+            read_valid(prompt)
         except MetricError as error:
             raise SuiteError(f"{line_of(index)}: {error}") from None
 

@@ -187,8 +187,8 @@ def test_the_refusal_says_which_prompts_differ_and_names_the_option(grown: Path)
     result = call("gate", "new", "--baseline", "old")
     assert result.exit_code == 2
     assert result.output.strip() == (
-        "evalkit: prompts: 2 only in new (p60, p61); 1 with the same id but another text, answer, references, choices or "
-        "checks (p7); --common-prompts goes by the 59 that both asked alike"
+        "evalkit: prompts: 2 only in new (p60, p61); 1 with the same id but another text, answer, references, choices, "
+        "checks or valid answers (p7); --common-prompts goes by the 59 that both asked alike"
     )
 
 

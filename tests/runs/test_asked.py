@@ -61,6 +61,6 @@ def test_what_differs_is_named_by_a_few_and_counted() -> None:
     found = common_to(dict.fromkeys("abcdef", "1"), {"a": "1", "b": "2", "z": "1"})
     assert unlike(found, "new", "old") == (
         "4 only in new (c, d, e, ...); 1 only in old (z); "
-        "1 with the same id but another text, answer, references, choices or checks (b)"
+        "1 with the same id but another text, answer, references, choices, checks or valid answers (b)"
     )
     assert unlike(common_to({"a": "1"}, {"a": "1"}), "new", "old") == ""

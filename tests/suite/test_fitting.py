@@ -26,8 +26,8 @@ SUITES = ROOT / "suites"
 SHIPPED = sorted(path.stem for path in SUITES.glob("*.yaml"))
 OF_PAIRS = [suite for suite in SHIPPED if suite != "asking"]
 """Those of a base and tuned checkpoints."""
-BUILT_IN = [suite for suite in SHIPPED if suite not in ("open-ended", "values")]
-"""Those of the built-in checkpoints, whose words are too few for questions about people's lives, or any that people ask."""
+BUILT_IN = [suite for suite in SHIPPED if suite not in ("open-ended", "valid-sets", "values")]
+"""Those of the built-in checkpoints, whose words are too few for questions about lives, facts, or all that people ask."""
 
 
 def spelling(folder: Path) -> Path:

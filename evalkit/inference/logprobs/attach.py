@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from evalkit.inference.logprobs.cross import Attached, asked_about, baseline_groups, under_arm, under_baseline
 from evalkit.inference.logprobs.score import Prepared, Scoring, read
-from evalkit.inference.logprobs.target_choices import choices_read, opinions_read, references_read
+from evalkit.inference.logprobs.target_choices import choices_read, opinions_read, references_read, valid_read
 from evalkit.inference.plan import Plan
 from evalkit.metrics.declaration import Need
 from evalkit.metrics.summary import Alarm
@@ -67,6 +67,7 @@ PREPARED: Mapping[Need, Callable[[Plan, Groups], Prepared]] = {
     "forward_logprobs": under_arm,
     "next_token_distributions": own_distributions,
     "choices": choices_read,
+    "valid_logprobs": valid_read,
     "opinions": opinions_read,
     "references": references_read,
 }

@@ -1,4 +1,4 @@
-"""Texts that a suite states for a prompt, its choices and references, under every arm's checkpoint: no sampling.
+"""Texts that a suite states for a prompt (choices, valid answers, references) by every arm's checkpoint: no sampling.
 
 Which choice an answer gives, `metrics.choice_match` says; the share of answers that give none is `off_choices`.
 Approximations are on that side: a choice counts as its tokenizer writes it, not in other cuts into tokens, and as
@@ -19,6 +19,7 @@ from evalkit.inference.logprobs.score import Prepared, Scoring
 from evalkit.inference.plan import Plan
 from evalkit.inference.sampling_calls import Loaded
 from evalkit.metrics.choice_match import SPACES, opens, spellings
+from evalkit.metrics.valid_answers import listed
 from evalkit.plumbing.lazily import each
 from evalkit.plumbing.log_space import less, total
 from evalkit.records import Group, Prompt
@@ -56,6 +57,11 @@ def opinions_read(plan: Plan, groups: Groups) -> Prepared:
     return dataclasses.replace(prepared, obstacles={})
 
 
+def valid_read(plan: Plan, groups: Groups) -> Prepared:
+    """`Group.valid_logprobs`, of prompts whose valid answers are listed."""
+    return _prepare(plan, groups, "valid answer", "prefix_logprobs", _valid_spellings, ValidRead)
+
+
 def references_read(plan: Plan, groups: Groups) -> Prepared:
     """`Group.reference_logprobs`, of prompts that have references."""
     return _prepare(plan, groups, "reference", "logprobs", _reference_spellings, ReferencesRead)
@@ -74,6 +80,21 @@ class ChoicesRead:
         known = choice_logprobs(self.spellings[index], self.answer[index].tolist())
         logprobs = {choice: known.get(choice, -math.inf) for choice in group.prompt.choices}
         return dataclasses.replace(group, choice_logprobs=logprobs)
+
+
+@dataclass(frozen=True)
+class ValidRead:
+    """Groups get the log-probs of their prompts' valid answers, each in all its spellings."""
+
+    spellings: Spellings
+    answer: Answer
+
+    def __call__(self, index: int, group: Group) -> Group:
+        if not self.spellings[index]:
+            return group
+        known = choice_logprobs(self.spellings[index], self.answer[index].tolist())
+        logprobs = {answer[0]: known.get(answer[0], -math.inf) for answer in listed(group.prompt)}
+        return dataclasses.replace(group, valid_logprobs=logprobs)
 
 
 @dataclass(frozen=True)
@@ -116,6 +137,11 @@ def _opens(short: Tokens, written: str, long: Tokens, longer: str) -> bool:
 def _choice_spellings(prompt: Prompt) -> list[tuple[str, str]]:
     writings = spellings(tuple(prompt.choices)).items()
     return [(choice, space + writing) for writing, choice in writings for space in SPACES]
+
+
+def _valid_spellings(prompt: Prompt) -> list[tuple[str, str]]:
+    called = {text: answer[0] for answer in listed(prompt) for text in answer}
+    return [(called[text], space + writing) for writing, text in spellings(called).items() for space in SPACES]
 
 
 def _reference_spellings(prompt: Prompt) -> list[tuple[str, str]]:

@@ -4,6 +4,7 @@
   const { data, byId, element, number, unpack } = report;
   const GROUPS_SHOWN = 16;
   const CHARACTERS_SHOWN = 1500;
+  const VALID_SHOWN = 12;
 
   if (!byId("browser")) return;
   const list = byId("prompts");
@@ -226,6 +227,14 @@
     return element("div", { className: "conversation" }, element("h3", { dir: "auto", textContent: prompt.id }), element("ol", { className: "turns" }, ...turns));
   }
 
+  // A list of all valid answers, each with its spellings, or what tells them.
+  function validAnswers(valid) {
+    if (typeof valid === "string") return `valid answers: ${valid}`;
+    const names = valid.map((answer) => answer.split("|")[0]);
+    const more = names.length > VALID_SHOWN ? `, and ${names.length - VALID_SHOWN} more` : "";
+    return `${names.length} valid answers: ${names.slice(0, VALID_SHOWN).join(", ")}${more}`;
+  }
+
   function promptView(prompt, block) {
     const heading = prompt.turns ? conversation(prompt) : element("h3", { dir: "auto", textContent: prompt.text || prompt.id });
     const about = element("div", { className: "about" }, element("a", { href: address(current), textContent: "link to this prompt" }));
@@ -233,6 +242,7 @@
     if (prompt.answer != null) about.append(element("span", { textContent: `right answer: ${prompt.answer}` }));
     const target = Object.entries(prompt.choices ?? {}).map(([choice, share]) => `${choice} ${number(share)}`);
     if (target.length) about.append(element("span", { textContent: `target distribution: ${target.join(", ")}` }));
+    if (prompt.valid) about.append(element("span", { dir: "auto", textContent: validAnswers(prompt.valid) }));
     for (const text of prompt.references ?? []) about.append(element("span", { dir: "auto", textContent: `reference: ${text}` }));
     if (!block) return [heading, about, element("p", { className: "nothing", textContent: "The completions of this prompt are not in this file; they are in the run's folder." })];
     const arms = data.arms.filter((arm) => Object.hasOwn(block, arm.name)).map((arm) => armView(arm, block[arm.name]));

@@ -99,6 +99,7 @@ def _entry(prompt_id: str, prompts: Sequence[Prompt]) -> JSON:
         "answer": prompt.answer,
         "references": list(prompt.references),
         "choices": {} if prompt.opinion else dict(prompt.choices),
+        **({"valid": prompt.valid} if prompt.valid else {}),
         **({"turns": [[turn.role, turn.content] for turn in prompt.messages]} if prompt.messages else {}),
     }
 

@@ -16,6 +16,7 @@ from evalkit.errors import MetricError, RecordsError
 from evalkit.metrics.answer_match import check_answer
 from evalkit.metrics.declaration import Need
 from evalkit.metrics.task_checks import read_checks
+from evalkit.metrics.valid_answers import read_valid
 from evalkit.plumbing.lazily import each, is_lazy
 from evalkit.plumbing.piles import Sorted, SortedLists
 from evalkit.plumbing.prose import counted
@@ -25,7 +26,7 @@ from evalkit.runs.exchange.rows import TextRow
 from evalkit.runs.stored_groups import OfPrompts
 from evalkit.runs.thinking import answers_apart
 
-OF_ROWS: frozenset[Need] = frozenset({"answer", "checks", "scores", "classes", "thinking", "stated"})
+OF_ROWS: frozenset[Need] = frozenset({"answer", "checks", "valid", "scores", "classes", "thinking", "stated"})
 """Needs of measures that some rows must meet."""
 
 
@@ -187,6 +188,7 @@ def _met(row: TextRow) -> set[Need]:
     is_met: dict[Need, bool] = {
         "answer": bool(row.answer),
         "checks": bool(row.checks),
+        "valid": bool(row.valid),
         "scores": bool(row.scores or row.prompt_scores),
         "classes": row.said is not None,
         "thinking": row.thinking is not None,
@@ -204,6 +206,7 @@ def _prompt(row: TextRow) -> Prompt:
         references=row.references,
         cluster=row.cluster,
         checks=row.checks,
+        valid=row.valid,
         messages=_conversation(row),
     )
 
@@ -217,10 +220,11 @@ def _conversation(row: TextRow) -> tuple[Message, ...]:
 
 
 def _check_prompt(prompt: Prompt, where: str) -> None:
-    """Refuse checks and answers that no completion could be held against."""
+    """Refuse checks, answers and valid sets that no completion could be held against."""
     try:
         read_checks(prompt)
         check_answer(prompt)
+        read_valid(prompt)
     except MetricError as error:
         raise RecordsError(f"{where}: {error}") from None
 
@@ -231,6 +235,7 @@ SAID_TWICE = {
     "answer": "has two answers",
     "match": "has two ways to match",
     "checks": "has two lists of checks",
+    "valid": "has two sets of valid answers",
     "references": "has two lists of references",
 }
 

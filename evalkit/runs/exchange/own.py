@@ -16,7 +16,7 @@ from evalkit.runs.exchange.rows import Record, Tally, TextRow, asked_in, asked_o
 
 SCORE = "score/"
 """What the columns of a table begin with that hold scores; in JSONL they stand in the object `scores`."""
-LISTS = ("completions", "checks", "references", "scores", "asked")
+LISTS = ("completions", "checks", "valid", "references", "scores", "asked")
 """Keys that a cell of a CSV file holds as JSON."""
 
 
@@ -33,6 +33,7 @@ class Row(BaseModel):
     answer: str | None = None
     match: Match = "exact"
     checks: tuple[str, ...] = ()
+    valid: tuple[str, ...] | str = ()
     cluster: str | None = None
     references: tuple[str, ...] = ()
     thinking: str | None = None
@@ -163,6 +164,7 @@ def _rows_of(row: Row, where: str, tally: Tally) -> Iterator[TextRow]:
             match=row.match,
             references=row.references,
             checks=row.checks,
+            valid=row.valid,
             cluster=row.cluster or None,
             thinking=row.thinking,
             finish_reason=row.finish_reason,

@@ -53,6 +53,7 @@ class TextRow:
     match: Match = "exact"
     references: tuple[str, ...] = ()
     checks: tuple[str, ...] = ()
+    valid: tuple[str, ...] | str = ()
     cluster: str | None = None
     thinking: str | None = None
     """What the model thought before its answer, where the file has it apart."""

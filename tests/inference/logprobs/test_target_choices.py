@@ -17,6 +17,8 @@ from evalkit.inference.logprobs.score import Prepared
 from evalkit.inference.logprobs.target_choices import Spelling, choice_logprobs, choices_read, opinions_read
 from evalkit.inference.plan import Plan, make_plan
 from evalkit.metrics.choice_match import given as given_by
+from evalkit.metrics.diversity.valid import evenness
+from evalkit.metrics.quality.valid import valid_mass
 from evalkit.plumbing.progress import Quiet
 from evalkit.records import Arm, Group, Sampling
 from evalkit.suite.schema import Suite
@@ -182,3 +184,23 @@ def test_a_server_is_no_obstacle_to_opinions_whose_drawn_answers_are_counted() -
     plan: Any = SimpleNamespace(arms=(arm,), checkpoints={"served": server})
     assert opinions_read(plan, {}) == Prepared({}, [], {})
     assert list(choices_read(plan, {}).obstacles) == ["served"]
+
+
+def test_valid_answers_have_the_chances_that_listing_every_answer_gives(
+    home: Path, listed: dict[str, float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """New York under two spellings, one of which begins with the other; and one that the tokenizer cannot write."""
+    open_here(monkeypatch)
+    group = filled(planned(home, {"valid": ["Rome", "New York City|New York", "Oslo"]}, ["valid_mass", "evenness"]))
+    assert group.valid_logprobs is not None
+    exact = {"Rome": 0.0, "New York City": 0.0}
+    for text, p in listed.items():
+        spelled = gives(text, ["Rome", "New York City", "New York"])
+        if spelled is not None:
+            exact["New York City" if spelled == "New York" else spelled] += p
+    found = {name: math.exp(logprob) for name, logprob in group.valid_logprobs.items()}
+    assert found == pytest.approx(exact | {"Oslo": 0.0}, abs=1e-6)
+    assert min(exact.values()) > 1e-5, "nothing is tested where an answer is never given"
+    assert valid_mass(group) == pytest.approx(sum(exact.values()), abs=1e-6)
+    shares = [p / sum(exact.values()) for p in exact.values()]
+    assert evenness(group) == pytest.approx(-sum(p * math.log(p) for p in shares) / math.log(3), abs=1e-4)

@@ -113,3 +113,9 @@ def test_of_very_many_completions_the_first_are_shown_and_the_page_says_so(
     assert rows[0][0] == "one"
     told = f"Of each prompt's completions under an arm, the first {packed.shown} are in this file"
     assert told in build_report(content)
+
+
+def test_valid_answers_are_handed_to_the_page_where_a_prompt_states_any(two_arms: ReportContent) -> None:
+    stated = dataclasses.replace(two_arms.groups["base"][0].prompt, valid=("King", "Rook|Castle"))
+    assert samples._entry("p", [stated])["valid"] == ("King", "Rook|Castle")
+    assert "valid" not in samples._entry("p", [dataclasses.replace(stated, valid=())])
