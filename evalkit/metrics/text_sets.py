@@ -15,15 +15,16 @@ AT_ONCE = 50_000
 """Texts of groups on disk that a model is asked about together at least, some tens of megabytes."""
 
 
-def portions(groups: Sequence[Group], at_once: int = AT_ONCE) -> Iterator[list[tuple[Prompt, Sequence[str]]]]:
-    """Consecutive groups' (prompt, texts): `at_once` texts or little more.
+def portions(groups: Sequence[Group], at_once: int | None = None) -> Iterator[list[tuple[Prompt, Sequence[str]]]]:
+    """Consecutive groups' (prompt, texts): `at_once` texts or little more, by default `AT_ONCE`.
 
     For what asks a model, which is loaded once for many texts.
     """
+    most = AT_ONCE if at_once is None else at_once
     waiting: list[tuple[Prompt, Sequence[str]]] = []
     for group in groups:
         waiting.append((group.prompt, group.texts))
-        if sum(len(texts) for _, texts in waiting) >= at_once:
+        if sum(len(texts) for _, texts in waiting) >= most:
             yield waiting
             waiting = []
     if waiting:

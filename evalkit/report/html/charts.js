@@ -56,8 +56,8 @@ const charts = (() => {
     }
     for (const trace of data) {
       // Bars that stand close have no room for a second line: theirs is cut, its number first.
-      const fit = trace.meta === "one line" ? cut : wrapped;
-      if (trace.mode?.includes("text") && Array.isArray(trace.text)) trace.text = trace.text.map((text) => fit(text, width * 0.4));
+      const [fit, share] = trace.meta === "one line" ? [cut, 0.28] : [wrapped, 0.4];
+      if (trace.mode?.includes("text") && Array.isArray(trace.text)) trace.text = trace.text.map((text) => fit(text, width * share));
     }
     return { data, layout: { ...layout, width } };
   }

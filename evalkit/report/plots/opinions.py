@@ -96,7 +96,7 @@ def bars(question: OpinionQuestion, numbers: Mapping[str, int]) -> figures.Figur
         barmode="overlay",
         xaxis=figures.GRID
         | {
-            "range": [0, 1.6 * reach],
+            "range": [0, 2 * reach],
             "tickformat": ".0%",
             "nticks": 5,
             "automargin": True,
