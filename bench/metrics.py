@@ -20,8 +20,8 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from evalkit.analysis.intervals import mean_intervals, mean_p_values
 from evalkit.analysis.homogeneity import mean_cosines
+from evalkit.analysis.intervals import mean_intervals, mean_p_values
 from evalkit.metrics.diversity import lexical, rouge, semantic, valid
 from evalkit.metrics.embeddings import use
 from evalkit.records import Completion, Group, Prompt
