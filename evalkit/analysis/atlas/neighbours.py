@@ -17,9 +17,9 @@ from evalkit.analysis.atlas.said import Places
 from evalkit.metrics.embeddings.encoder import Floats
 
 NEIGHBOURS = 5
-LISTED = 100
+LISTED = 200
 """Texts in a list, about; they are looked at together."""
-CANDIDATES = 1600
+CANDIDATES = 2400
 """Texts among which neighbours are looked for in lists, about; in a run of no more it is all."""
 MOST_CANDIDATES = 4000
 """Of more texts in the same places evenly chosen ones are looked at."""

@@ -12,8 +12,8 @@ from evalkit.analysis.atlas.layout import Layout, evenly, squared_distances
 from evalkit.analysis.atlas.said import Places, Said
 from evalkit.metrics.embeddings.encoder import Floats
 
-MOST_REGIONS = 40
-TEXTS_A_REGION = 40
+MOST_REGIONS = 120
+TEXTS_A_REGION = 60
 """Of a small run; of a larger one regions grow."""
 MOST_READ = 20_000
 """Texts whose words are counted, evenly chosen, ..."""
