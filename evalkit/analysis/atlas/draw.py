@@ -12,6 +12,7 @@ from evalkit.analysis.atlas.neighbours import NONE, nearest_texts
 from evalkit.analysis.atlas.packing import pack
 from evalkit.analysis.atlas.regions import find_regions, middle, name_regions, shares
 from evalkit.analysis.atlas.said import Places, Said, gather
+from evalkit.analysis.embedding_map import find_plane
 from evalkit.analysis.figure_data import Atlas, Region
 from evalkit.metrics.embeddings.encoder import Floats
 from evalkit.plumbing.progress import QUIET, Listener
@@ -56,7 +57,8 @@ def _first_prompt(said: Said) -> Places:
 
 
 def _whole(points: Floats) -> Places:
-    """(U, 2) as whole numbers, the middle of the map at 0."""
+    """(U, 2) as whole numbers, the middle of the map at 0, its longer side across: screens are wider than high."""
+    points = find_plane(points).project(points)
     low, high = points.min(axis=0), points.max(axis=0)
     half = max(float((high - low).max()) / 2, np.finfo(np.float32).tiny)
     return np.asarray(np.round((points - (low + high) / 2) / half * FARTHEST), dtype=np.int64)

@@ -6,9 +6,14 @@ const atlasCanvas = (() => {
   const CELL = 3;  // pixels of a square of the density
   const DEEPEST = 0.85;  // how opaque the fullest square is
   const LABEL = "600 12px ";
-  const LINE = 15;  // pixels from a line of a name to the next
+  const WORDS = 2;  // of a region's name; the table has all of them
+  const HIGH = 15;  // pixels of a name
   const AROUND = 5;
-  const SIDES = { square: [4, Math.PI / 4], diamond: [4, 0], "triangle-up": [3, -Math.PI / 2], pentagon: [5, -Math.PI / 2] };
+  // Of each symbol its corners, where the first one is, and how far in every second one lies.
+  const UP = -Math.PI / 2;
+  const SHAPES = {
+    square: [4, Math.PI / 4, 1], diamond: [4, 0, 1], "triangle-up": [3, UP, 1], pentagon: [5, UP, 1], star: [10, UP, 0.45], cross: [8, UP, 0.35],
+  };
 
   // What is drawn, by place: data -> pixels. `view` has the middle in data and pixels a unit of data.
   const placed = (view) => ({
@@ -132,7 +137,7 @@ const atlasCanvas = (() => {
   }
 
   function shape(paint, symbol, x, y, radius) {
-    const [corners, turn] = SIDES[symbol] ?? [0, 0];
+    const [corners, turn, inner] = SHAPES[symbol] ?? [0];
     if (!corners) {
       paint.moveTo(x + radius, y);
       paint.arc(x, y, radius, 0, 2 * Math.PI);
@@ -140,7 +145,8 @@ const atlasCanvas = (() => {
     }
     for (let corner = 0; corner <= corners; corner++) {
       const angle = turn + (2 * Math.PI * corner) / corners;
-      const to = [x + 1.15 * radius * Math.cos(angle), y + 1.15 * radius * Math.sin(angle)];
+      const far = 1.2 * radius * (corner % 2 ? inner : 1);
+      const to = [x + far * Math.cos(angle), y + far * Math.sin(angle)];
       if (corner) paint.lineTo(...to);
       else paint.moveTo(...to);
     }
@@ -160,20 +166,17 @@ const atlasCanvas = (() => {
     for (const region of [...atlas.regions].sort((a, b) => weight(b) - weight(a))) {
       if (!region.words.length || !weight(region)) continue;
       const [left, top] = [x(region.x), y(region.y)];
-      const wide = Math.max(...region.words.map((word) => paint.measureText(word).width)) / 2 + AROUND;
-      const high = (region.words.length * LINE) / 2 + AROUND / 2;
+      const name = region.words.slice(0, WORDS).join(" · ");
+      const [wide, high] = [paint.measureText(name).width / 2 + AROUND, HIGH / 2 + 1];
       const box = [left - wide, top - high, left + wide, top + high];
       const isIn = box[0] >= 0 && box[1] >= 0 && box[2] <= view.width && box[3] <= view.height;
       if (!isIn || taken.some((other) => box[0] < other[2] && other[0] < box[2] && box[1] < other[3] && other[1] < box[3])) continue;
       taken.push(box);
-      region.words.forEach((word, line) => {
-        const at = top + (line - (region.words.length - 1) / 2) * LINE;
-        paint.strokeStyle = look.paper;
-        paint.lineWidth = 4;
-        paint.strokeText(word, left, at);
-        paint.fillStyle = look.ink;
-        paint.fillText(word, left, at);
-      });
+      paint.strokeStyle = look.paper;
+      paint.lineWidth = 3;
+      paint.strokeText(name, left, top);
+      paint.fillStyle = look.ink;
+      paint.fillText(name, left, top);
     }
   }
 

@@ -6,12 +6,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from evalkit.analysis.figure_data import Atlas, Region
+from evalkit.metrics.summary import Summary
 from evalkit.plumbing.arrays import JSON
 from evalkit.report.content.content import ReportContent
 from evalkit.report.plots import markers
 
 SEPARATOR = " · "
 NAMELESS = "no words of its own"
+
+
+@dataclass(frozen=True, slots=True)
+class AtlasArm:
+    """One arm in the key."""
+
+    name: str
+    colour: int
+    mark: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +40,7 @@ class RegionRow:
 class AtlasView:
     """What the template says of the atlas."""
 
-    arms: tuple[str, ...]
+    arms: tuple[AtlasArm, ...]
     rows: tuple[RegionRow, ...]
     """The fullest region first."""
     completions: str
@@ -53,7 +63,7 @@ def atlas_view(content: ReportContent) -> AtlasView | None:
     texts = dict(atlas.columns)["x"]
     totals = [sum(region.completions[arm] for region in atlas.regions) for arm in range(len(atlas.arms))]
     return AtlasView(
-        arms=atlas.arms,
+        arms=_key(content.summary, atlas),
         rows=tuple(_row(index, atlas.regions[index], totals) for index in _fullest_first(atlas)),
         completions=f"{sum(totals):,}",
         texts=f"{texts:,}",
@@ -72,16 +82,12 @@ def atlas_data(content: ReportContent) -> JSON:
     if atlas is None:
         return None
     summary = content.summary
-    known = {arm.name for arm in summary.arms}
     numbers, symbols = markers.numbers(summary), markers.symbols(summary)
     places = {prompt: index for index, prompt in enumerate(summary.prompts)}
     return {
         "columns": [list(column) for column in atlas.columns],
         "arms": [
-            {"name": arm, "colour": f"--arm-{markers.colour(numbers[arm])}", "symbol": symbols[arm]}
-            if arm in known
-            else {"name": arm, "colour": "--muted", "symbol": "circle"}
-            for arm in atlas.arms
+            {"name": arm, "colour": f"--arm-{markers.colour(numbers[arm])}", "symbol": symbols[arm]} for arm in atlas.arms
         ],
         "prompts": [places.get(prompt) for prompt in atlas.prompts],
         "regions": [
@@ -94,6 +100,13 @@ def atlas_data(content: ReportContent) -> JSON:
 def region_name(region: Region) -> str:
     """In words of strangers: to be escaped as all of theirs."""
     return SEPARATOR.join(region.words) or NAMELESS
+
+
+def _key(summary: Summary, atlas: Atlas) -> tuple[AtlasArm, ...]:
+    colours, symbols = markers.colours(summary), markers.symbols(summary)
+    return tuple(
+        AtlasArm(arm, colours[arm], markers.MARKS[markers.SYMBOLS.index(symbols[arm])]) for arm in atlas.arms
+    )
 
 
 def _fullest_first(atlas: Atlas) -> list[int]:
