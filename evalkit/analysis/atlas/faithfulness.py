@@ -44,7 +44,7 @@ def _shares(rows: Floats, points: Floats, neighbours: Places, asked: Places) -> 
     """(3, k) of each text that is asked."""
     most = min(TRUE, len(rows) - 1)
     true = nearest(_to_others(rows, asked), most)
-    on_map = nearest(_to_others(points, asked), max(most, len(rows) // NEAR))
+    on_map = nearest(_to_others(points.astype(np.float64), asked), max(most, len(rows) // NEAR))
     listed = true[:, : neighbours.shape[1]]
     return np.array([
         _found(true, on_map[:, :most]), _found(true, on_map), _found(listed, neighbours[asked])

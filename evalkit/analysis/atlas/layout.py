@@ -10,20 +10,26 @@ a mean of several landmarks' places would put a text where none of them is. All 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from evalkit.analysis.atlas.said import Places
 from evalkit.analysis.embedding_map import find_plane
 from evalkit.metrics.embeddings.encoder import Floats
+from evalkit.plumbing.arrays import Array
 from evalkit.plumbing.progress import Listener
 
+Real = TypeVar("Real", np.float32, np.float64)
 LANDMARKS = 2000
 PERPLEXITY = 30
 """About how many others a text is drawn to; the method's usual value."""
 ROUNDS = 500
 CELL = 0.6
-"""How far from its landmark a text may lie, as a share of the way to the next landmark."""
+"""How far from its landmark a text may lie along an axis, as a share of the way to the landmark that is ..."""
+NEXT = 3
+"""... third nearest to it: the nearest may be nearly the same text."""
 MOST_FOR_PLANE = 64
 """Texts of a cell that its principal components are found from."""
 BLOCK = 4096
@@ -53,7 +59,9 @@ def lay_out(rows: Floats, tell: Listener) -> Layout:
         tell.advance(len(rows[block]))
     home[landmarks] = np.arange(len(landmarks))
     fixed = _by_neighbours(rows[landmarks])
-    return Layout(_about(rows, fixed, home), landmarks, home)
+    points = _about(rows, fixed, home)
+    points[landmarks] = fixed
+    return Layout(points, landmarks, home)
 
 
 def evenly(size: int, most: int) -> Places:
@@ -61,13 +69,13 @@ def evenly(size: int, most: int) -> Places:
     return np.unique(np.linspace(0, size - 1, min(most, size)).round().astype(np.int64))
 
 
-def squared_distances(rows: Floats, others: Floats) -> Floats:
+def squared_distances(rows: NDArray[Real], others: NDArray[Real]) -> NDArray[Real]:
     """(k, m) of (k, d) and (m, d) rows; rounding leaves none below 0."""
     own, other = (np.einsum("kd,kd->k", each, each) for each in (rows, others))
     return np.maximum(own[:, None] + other[None, :] - 2 * rows @ others.T, 0)
 
 
-def nearest(distances: Floats, k: int) -> Places:
+def nearest(distances: NDArray[Real], k: int) -> Places:
     """(n, k) columns of the k least of each row of (n, m), k <= m, the least first."""
     some = np.argpartition(distances, k - 1, axis=1)[:, :k]
     order = np.argsort(np.take_along_axis(distances, some, axis=1), axis=1, kind="stable")
@@ -104,9 +112,7 @@ def _flat(rows: Floats) -> Floats:
 
 def _about(rows: Floats, fixed: Floats, home: Places) -> Floats:
     """(U, 2) places, each in the cell of its home."""
-    between = squared_distances(fixed, fixed)
-    np.fill_diagonal(between, np.inf)
-    radii = CELL * np.sqrt(between.min(axis=1))
+    radii = CELL * _to_next(fixed.astype(np.float64))  # places that lie close together differ in late digits
     points = fixed[home]
     for landmark, own in enumerate(members(home, len(fixed))):
         if len(own) > 2:
@@ -115,3 +121,9 @@ def _about(rows: Floats, fixed: Floats, home: Places) -> Floats:
             widest = np.abs(away).max()
             points[own] += radii[landmark] * away / widest if widest else 0
     return points
+
+
+def _to_next(fixed: Array) -> Array:
+    """(S,) how far each landmark's `NEXT`-nearest is; 0 where there is no other."""
+    rank = min(NEXT, len(fixed) - 1)  # 0 is itself
+    return np.asarray(np.sqrt(np.partition(squared_distances(fixed, fixed), rank, axis=1)[:, rank]))

@@ -24,7 +24,7 @@ WORDS = 3
 CLEAR = 2.0
 """Standard errors by which a word of a name must be more frequent than elsewhere."""
 USUAL = 0.2
-"""Share of all texts from which a word says nothing of what a text is about ("the"), however much more of it there is."""
+"""Share of the others' texts from which a word says nothing of what a text is about ("the"), however distinctive."""
 COMMON = 0.05
 """Share of the region's texts that it must be in."""
 LONGEST = 24
@@ -78,7 +78,10 @@ def words(text: str) -> set[str]:
 
 
 def _distinctive(own: Mapping[str, int], size: int, everywhere: Mapping[str, int], texts: int) -> tuple[str, ...]:
-    known = [word for word, count in own.items() if count >= max(2, COMMON * size) and everywhere[word] <= USUAL * texts]
+    usual = USUAL * (texts - size)
+    known = [
+        word for word, count in own.items() if count >= max(2, COMMON * size) and everywhere[word] - count <= usual
+    ]
     if not known or size == texts:
         return ()
     scores = _scores(
