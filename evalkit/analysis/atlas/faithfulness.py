@@ -60,4 +60,3 @@ def _to_others(places: Floats, asked: Places) -> Floats:
     distances = squared_distances(places[asked], places)
     distances[np.arange(len(asked)), asked] = np.inf
     return distances
-

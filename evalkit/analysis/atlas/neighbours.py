@@ -73,8 +73,9 @@ def _closest(rows: Floats, block: Places, candidates: Places) -> tuple[Places, F
 
 def _nearer(known: tuple[Places, Floats], more: tuple[Places, Floats]) -> tuple[Places, Floats]:
     """The nearest of both, each once."""
+    is_known = (more[0][:, :, None] == known[0][:, None, :]).any(axis=2)
     texts = np.concatenate([known[0], more[0]], axis=1)
-    far = np.concatenate([known[1], np.where((more[0][:, :, None] == known[0][:, None, :]).any(axis=2), np.inf, more[1])], axis=1)
+    far = np.concatenate([known[1], np.where(is_known, np.inf, more[1])], axis=1)
     best = nearest(far, NEIGHBOURS)
     far = np.take_along_axis(far, best, axis=1)
     return np.where(np.isfinite(far), np.take_along_axis(texts, best, axis=1), NONE), far

@@ -165,7 +165,7 @@ const atlasCanvas = (() => {
     paint.lineJoin = "round";
     for (const region of [...atlas.regions].sort((a, b) => weight(b) - weight(a))) {
       if (!region.words.length || !weight(region)) continue;
-      const [left, top] = [x(region.x), y(region.y)];
+      const [left, top] = [x(region.x), y(region.y) + HIGH];  // below its middle, where it hides least of the crowd
       const name = region.words.slice(0, WORDS).join(" · ");
       const [wide, high] = [paint.measureText(name).width / 2 + AROUND, HIGH / 2 + 1];
       const box = [left - wide, top - high, left + wide, top + high];

@@ -82,12 +82,13 @@ def atlas_data(content: ReportContent) -> JSON:
     if atlas is None:
         return None
     summary = content.summary
-    numbers, symbols = markers.numbers(summary), markers.symbols(summary)
+    colours, symbols = markers.colours(summary), markers.symbols(summary)
     places = {prompt: index for index, prompt in enumerate(summary.prompts)}
     return {
         "columns": [list(column) for column in atlas.columns],
         "arms": [
-            {"name": arm, "colour": f"--arm-{markers.colour(numbers[arm])}", "symbol": symbols[arm]} for arm in atlas.arms
+            {"name": arm, "colour": f"--arm-{markers.colour(numbers[arm])}", "symbol": symbols[arm]}
+            for arm in atlas.arms
         ],
         "prompts": [places.get(prompt) for prompt in atlas.prompts],
         "regions": [
@@ -104,9 +105,7 @@ def region_name(region: Region) -> str:
 
 def _key(summary: Summary, atlas: Atlas) -> tuple[AtlasArm, ...]:
     colours, symbols = markers.colours(summary), markers.symbols(summary)
-    return tuple(
-        AtlasArm(arm, colours[arm], markers.MARKS[markers.SYMBOLS.index(symbols[arm])]) for arm in atlas.arms
-    )
+    return tuple(AtlasArm(arm, colours[arm], markers.MARKS[markers.SYMBOLS.index(symbols[arm])]) for arm in atlas.arms)
 
 
 def _fullest_first(atlas: Atlas) -> list[int]:

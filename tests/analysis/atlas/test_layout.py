@@ -50,9 +50,7 @@ def test_texts_that_are_all_one_have_places() -> None:
 
 def test_distances_are_those_between_rows() -> None:
     rows, _ = crowds(3, 5)
-    assert squared_distances(rows, rows) == pytest.approx(
-        ((rows[:, None] - rows[None]) ** 2).sum(axis=2), abs=1e-5
-    )
+    assert squared_distances(rows, rows) == pytest.approx(((rows[:, None] - rows[None]) ** 2).sum(axis=2), abs=1e-5)
 
 
 def test_the_nearest_come_first() -> None:
