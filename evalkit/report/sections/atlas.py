@@ -86,10 +86,7 @@ def atlas_data(content: ReportContent) -> JSON:
     places = {prompt: index for index, prompt in enumerate(summary.prompts)}
     return {
         "columns": [list(column) for column in atlas.columns],
-        "arms": [
-            {"name": arm, "colour": f"--arm-{markers.colour(numbers[arm])}", "symbol": symbols[arm]}
-            for arm in atlas.arms
-        ],
+        "arms": [{"name": arm, "colour": f"--arm-{colours[arm]}", "symbol": symbols[arm]} for arm in atlas.arms],
         "prompts": [places.get(prompt) for prompt in atlas.prompts],
         "regions": [
             {"words": list(region.words), "x": region.x, "y": region.y, "completions": list(region.completions)}

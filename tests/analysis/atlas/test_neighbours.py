@@ -42,7 +42,7 @@ def test_a_large_run_has_most_and_never_itself_nor_one_twice(monkeypatch: pytest
         monkeypatch.setattr(module, name, value)
     rows, _ = crowds(10, 60)
     listed = found(rows)
-    assert 0.6 < share(rows, listed)
+    assert share(rows, listed) > 0.6
     assert all(len({*own, place}) == NEIGHBOURS + 1 for place, own in enumerate(listed.tolist()))
 
 
