@@ -104,15 +104,18 @@ def tell_speed(path: Path) -> None:
 
 def open_page(path: Path) -> dict[str, float]:
     """What a reader waits for -> milliseconds."""
-    options = webdriver.ChromeOptions()
-    for flag in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"):
-        options.add_argument(flag)
-    service = webdriver.ChromeService(shutil.which("chromedriver"))
-    with webdriver.Chrome(options, service) as driver:
+    with chromium() as driver:
         driver.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": WATCH})
         driver.get(path.absolute().as_uri())
         found = {"open": WebDriverWait(driver, 120).until(lambda page: page.execute_script("return window.firstShown"))}
         return found | {what: timed(driver, act, done) for what, (act, done) in STEPS.items()}
+
+
+def chromium() -> webdriver.Chrome:
+    options = webdriver.ChromeOptions()
+    for flag in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"):
+        options.add_argument(flag)
+    return webdriver.Chrome(options, webdriver.ChromeService(shutil.which("chromedriver")))
 
 
 def timed(driver: webdriver.Chrome, act: str, done: str) -> float:

@@ -8,17 +8,18 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from evalkit.analysis.atlas import draw_atlas
 from evalkit.analysis.clusters import clusters_of
 from evalkit.analysis.embedding_map import map_completions
-from evalkit.analysis.figure_data import ChoiceShares, CompletionMap, FigureData, Meanings, Shape
+from evalkit.analysis.figure_data import ChoiceShares, FigureData, Meanings, Shape
 from evalkit.analysis.intervals import mean_intervals
-from evalkit.analysis.shown import First
+from evalkit.analysis.shown import MOST, First
 from evalkit.metrics.choice_match import given
 from evalkit.metrics.diversity.semantic_classes import partition
 from evalkit.metrics.registry import Measure
 from evalkit.plumbing.arrays import Array, finite_or_none
 from evalkit.plumbing.by_row import by_row
-from evalkit.plumbing.lazily import each
+from evalkit.plumbing.lazily import each, is_lazy
 from evalkit.plumbing.progress import QUIET, Listener
 from evalkit.records import CONFIDENCE, RANKS, Group, Groups, Prompt
 
@@ -36,12 +37,14 @@ def collect_figure_data(
     tell.stage("gather figures", max(map(len, groups.values()), default=0))
     rows = by_row(_Figures(threshold, shown), groups, tell.advance)
     parts = {arm: [row[arm] for row in rows if arm in row] for arm in groups}
+    mapped = _mapped(groups, shown) if any(one.is_embedded for row in rows for one in row.values()) else {}
     return FigureData(
         shapes=tuple(shape for arm, of_arm in parts.items() for shape in _shapes(arm, of_arm)),
         choices=tuple(
             replace(part.choices, arm=arm) for arm, of_arm in parts.items() for part in of_arm if part.choices
         ),
-        completion_map=_map(groups, shown) if any(one.is_embedded for row in rows for one in row.values()) else None,
+        completion_map=map_completions(mapped),
+        atlas=draw_atlas(mapped, tell),
         meanings=None if measure is None or threshold is None else _meanings(str(measure), threshold, parts),
     )
 
@@ -79,10 +82,11 @@ class _Figures:
         return tuple(partition(group, threshold).tolist()[: self.shown]) if group.completions else None
 
 
-def _map(groups: Groups, shown: int | None) -> CompletionMap | None:
-    if shown is None:
-        return map_completions(groups)
-    return map_completions({arm: each(of_arm, First(shown)) for arm, of_arm in groups.items()})
+def _mapped(groups: Groups, shown: int | None) -> Groups:
+    """Those that maps are drawn of, in memory: both maps go through them again and again."""
+    if shown is None and not is_lazy(groups):
+        return groups
+    return {arm: list(each(of_arm, First(shown or MOST))) for arm, of_arm in groups.items()}
 
 
 def _meanings(measure: str, threshold: float, parts: Mapping[str, Sequence[_Part]]) -> Meanings:

@@ -37,6 +37,8 @@ from evalkit.records import Group, Groups
 
 MOST_POINTS = 20_000
 """More would make the page heavy, and slow to draw."""
+MOST_OF_A_PROMPT = 1000
+"""Scaling takes the distances of all pairs of a prompt's points, many times over."""
 ROUNDS = 300
 SETTLED = 1e-4
 """Scaling ends when a round lowers the stress by less than this share of it, or after so many rounds."""
@@ -68,7 +70,7 @@ def map_completions(groups: Groups) -> CompletionMap | None:
     step = _step(by_prompt.values())
     displaced = _displacements(by_prompt)
     members = [(arm, group) for by_arm in by_prompt.values() for arm, group in by_arm.items()]
-    plane = find_plane(np.concatenate([_around(group, displaced[arm])[::step] for arm, group in members]))
+    plane = find_plane(np.concatenate([_around(group, displaced[arm])[::step].copy() for arm, group in members]))
     around = {
         prompt: {arm: plane.project(_around(group, displaced[arm])) for arm, group in by_arm.items()}
         for prompt, by_arm in by_prompt.items()
@@ -147,12 +149,21 @@ def _by_prompt(groups: Groups) -> dict[str, dict[str, Group]]:
 
 
 def _step(prompts: Iterable[Mapping[str, Group]]) -> int:
-    """The least step from completion to completion with which no more than `MOST_POINTS` points are drawn."""
-    texts = [group.texts for by_arm in prompts for group in by_arm.values()]
+    """The least step from completion to completion with which points are few enough, of all prompts and of each."""
+    texts = [[group.texts for group in by_arm.values()] for by_arm in prompts]
+    longest = max(len(of_group) for of_prompt in texts for of_group in of_prompt)
     step = 1
-    while sum(len(set(of_group[::step])) for of_group in texts) > MOST_POINTS and step < max(map(len, texts)):
+    while step < longest and _are_too_many([_points(of_prompt, step) for of_prompt in texts]):
         step += 1
     return step
+
+
+def _points(texts: Sequence[Sequence[str]], step: int) -> int:
+    return sum(len(set(of_group[::step])) for of_group in texts)
+
+
+def _are_too_many(points: Sequence[int]) -> bool:
+    return sum(points) > MOST_POINTS or max(points) > MOST_OF_A_PROMPT
 
 
 def _displacements(by_prompt: Mapping[str, Mapping[str, Group]]) -> dict[str, Array]:

@@ -120,6 +120,43 @@ class CompletionMap:
 
 
 @dataclass(frozen=True, slots=True)
+class Region:
+    """A part of the atlas."""
+
+    words: tuple[str, ...]
+    """What its texts say more often than others, the most distinctive first; empty where no word is."""
+    x: int
+    y: int
+    """Its middle, in the units of the atlas's columns."""
+    completions: tuple[int, ...]
+    """How many of each arm's lie in it, in the order of the atlas's arms."""
+    prompts: int
+    """How many prompts these answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Atlas:
+    """Every different text on one map: near is alike."""
+
+    arms: tuple[str, ...]
+    prompts: tuple[str, ...]
+    """Ids. Columns name arms and prompts by their places here, from 0."""
+    columns: tuple[tuple[str, int], ...]
+    """What is packed: name and length of each column, in their order (`evalkit.analysis.atlas.draw`)."""
+    packed: str
+    """The columns (`evalkit.analysis.atlas.packing`)."""
+    regions: tuple[Region, ...]
+    placed: int
+    """Texts that the map was made from; all others lie about these."""
+    kept: float
+    """Of the ten texts nearest to a text, the share that is among the ten nearest on the map."""
+    near: float
+    """The same among the nearest hundredth of the map."""
+    listed: float
+    """Of a text's five nearest others, the share that is among those listed as its neighbours."""
+
+
+@dataclass(frozen=True, slots=True)
 class Meanings:
     """Which of a prompt's completions say the same, in the notion of one of the suite's measures."""
 
@@ -154,6 +191,7 @@ class FigureData:
     completion_map: CompletionMap | None = None
     meanings: Meanings | None = None
     accords: tuple[Accord, ...] = ()
+    atlas: Atlas | None = None
 
 
 def to_json(figure_data: FigureData) -> bytes:

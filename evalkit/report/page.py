@@ -27,6 +27,7 @@ from evalkit.report.plots import figures, markers
 from evalkit.report.plots.kl_tradeoff import kl_tradeoff
 from evalkit.report.sections import (
     asking,
+    atlas,
     cards,
     curves,
     embedding_map,
@@ -60,6 +61,9 @@ SCRIPTS = (
     "sections.js",
     "page.js",
     "map.js",
+    "atlas_points.js",
+    "atlas_canvas.js",
+    "atlas.js",
     "browser.js",
     "ranking.js",
     "contents.js",
@@ -123,6 +127,7 @@ def _view(content: ReportContent, packed: samples.Samples, conclusion: Verdict) 
         "curves": curves.curve_tables(curves.over_k(summary)),
         "homogeneity": homogeneity.homogeneity_view(content),
         "map": embedding_map.map_view(content),
+        "atlas": atlas.atlas_view(content),
         "sweeps": temperature_sweeps.rows(summary),
         "next_token": next_token.next_token_view(summary, content.figure_data.shapes),
         "choices": target_choices.choices_view(content),
@@ -218,6 +223,7 @@ def _data(content: ReportContent, packed: samples.Samples, conclusion: Verdict) 
         "losses": _losses(summary, conclusion),
         "rankings": slider(content, conclusion.arms[0].baseline) if conclusion.arms else [],
         "map": embedding_map.map_data(content),
+        "atlas": atlas.atlas_data(content),
         "names": _names(summary),
     }
 

@@ -10,6 +10,7 @@ import numpy as np
 from evalkit.analysis.collect_figure_data import collect_figure_data
 from evalkit.analysis.figure_data import FILE, read_figure_data, to_json
 from evalkit.metrics.registry import parse
+from evalkit.plumbing.lazily import Made
 from evalkit.records import Completion, Group, Prompt
 
 LONG = "this answer has more than five words, number"
@@ -46,3 +47,22 @@ def test_without_such_a_measure_there_are_no_meanings() -> None:
     bare = dataclasses.replace(group(0, 90), embeddings=None)
     assert collect_figure_data({"base": [bare]}, [parse("distinct_n")]).meanings is None
     assert collect_figure_data({"base": [group(0, 90)]}, [parse("vendi")]).meanings is None
+
+
+def test_groups_that_stay_on_disk_have_the_atlas_of_those_in_memory() -> None:
+    rows = np.random.default_rng(0).normal(size=(120, 8)).astype(np.float32)
+    texts = [f"{LONG} {place}" for place in range(120)]
+    groups = [
+        Group(
+            Prompt(f"p{start}", "?"),
+            tuple(Completion(f"p{start}", slot, text, (), (), "stop") for slot, text in enumerate(texts[start::4])),
+            rows[start::4],
+        )
+        for start in range(4)
+    ]
+    here = collect_figure_data({"base": groups}, [])
+    assert here.atlas is not None
+    assert collect_figure_data({"base": Made(4, lambda: groups)}, []) == here
+    first = collect_figure_data({"base": Made(4, lambda: groups)}, [], shown=28).atlas
+    assert first is not None
+    assert dict(first.columns)["x"] == 4 * 28

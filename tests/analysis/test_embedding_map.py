@@ -193,6 +193,15 @@ def test_a_large_run_shows_evenly_chosen_completions_and_counts_all(
     assert (base.drawn, base.different) == (12, 12)
 
 
+def test_a_prompt_with_many_completions_is_thinned_too(
+    two: dict[str, list[Group]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(completion_map, "MOST_OF_A_PROMPT", 7)  # 12 different texts of the various arm, 1 of the other
+    found = mapped(two)
+    assert found.step == 2
+    assert max(sum(len(texts.x) for texts in one.arms) for one in found.prompts) == 7
+
+
 def test_it_is_read_back_as_it_was_written(two: dict[str, list[Group]], tmp_path: Path) -> None:
     evidence = collect_figure_data(two, ())
     (tmp_path / "evidence.json").write_bytes(to_json(evidence))

@@ -18,7 +18,7 @@ from evalkit.report.content.content import ReportContent
 from evalkit.report.page import build_report
 from tests.browser import THEMES, WIDTHS, Browser, Theme, checks
 from tests.report.hostile import ATTACK, HOSTILE, NAME, hostile_content
-from tests.report.mapped import with_map
+from tests.report.mapped import with_atlas, with_map
 from tests.report.opinions import opinions_content
 from tests.report.page_sections import everything
 from tests.report.whole import whole_content
@@ -35,7 +35,7 @@ COLOURS = """[document.body, document.querySelector("h1"), ...document.querySele
 
 @pytest.fixture(scope="module")
 def report(sweep: ReportContent) -> str:
-    return build_report(with_map(whole_content(sweep)))
+    return build_report(with_atlas(with_map(whole_content(sweep))))
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +50,7 @@ def opinionated() -> str:
 
 @pytest.fixture(scope="module")
 def hostile() -> str:
-    return build_report(with_map(hostile_content()))
+    return build_report(with_atlas(with_map(hostile_content()), fewest=2))
 
 
 def current(browser: Browser) -> str:

@@ -48,7 +48,7 @@ def merge(folders: Sequence[Path], contents: Sequence[ReportContent], tell: List
         scores=_scores(runs, shared),
         provenance=_agreement(runs),
         metrics=_metrics(runs),
-        figure_data=replace(figure_data, accords=meanings.accords),
+        figure_data=replace(figure_data, accords=meanings.accords, atlas=meanings.atlas),
         runs=_origins(runs, folders),
         notes=[
             *twin_notes(runs),

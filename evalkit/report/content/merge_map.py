@@ -1,4 +1,4 @@
-"""What embeddings show of several runs (the map of completions, how alike arms are), made anew from their texts.
+"""What embeddings show of several runs (the maps of completions, how alike arms are), made anew from their texts.
 
 Each run's own map has axes of its own, and no run knows how alike its arms are to those of another.
 """
@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from evalkit.analysis.atlas import draw_atlas
 from evalkit.analysis.embedding_map import map_completions
-from evalkit.analysis.figure_data import Accord, CompletionMap
+from evalkit.analysis.figure_data import Accord, Atlas, CompletionMap
 from evalkit.analysis.homogeneity import accords, homogeneity
 from evalkit.errors import EvalkitError
 from evalkit.metrics.embeddings.attach import embed_groups
@@ -31,6 +32,7 @@ class MergedMeanings:
     completion_map: CompletionMap | None = None
     homogeneity: Homogeneity | None = None
     accords: tuple[Accord, ...] = ()
+    atlas: Atlas | None = None
 
 
 def merged_meanings(
@@ -53,7 +55,7 @@ def merged_meanings(
     except EvalkitError as error:
         return MergedMeanings(), [f"There is no map of all completions, for their encoder is not at hand: {error}"]
     alike = homogeneity(summary.arms, embedded, summary.clusters, identities[0], tell)
-    return MergedMeanings(map_completions(embedded), alike, accords(alike, embedded)), []
+    return MergedMeanings(map_completions(embedded), alike, accords(alike, embedded), draw_atlas(embedded, tell)), []
 
 
 def _identity(content: ReportContent) -> str:
