@@ -19,7 +19,7 @@ from evalkit.inference.logprobs.attach import fill_needs
 from evalkit.inference.plan import Plan, make_plan
 from evalkit.inference.workers import calls
 from evalkit.metrics.diversity.prompt_information import information, prompt_information
-from evalkit.metrics.other_prompts import others_of
+from evalkit.metrics.other_prompts import design_hash, others_of
 from evalkit.metrics.registry import parse
 from evalkit.plumbing.lazily import Mapped
 from evalkit.plumbing.progress import Quiet
@@ -169,16 +169,17 @@ def test_groups_on_disk_are_read_as_those_in_memory_and_looked_at_once(tiny: Pat
 
 def test_a_suite_with_two_numbers_of_others_reads_the_larger_one_alone(tiny: Path, asked: list[Pair]) -> None:
     suite = suite_of({"base": {"path": str(tiny)}}, [f"w{9 + row}" for row in range(6)])
-    few = parse({"prompt_information": {"others": 2}})
-    both = suite.model_copy(update={"metrics": (parse("prompt_information"), few)})
-    plan = make_plan(both, "transformers")
-    filled, _ = fill_needs(plan, written(plan, [(8,)]), Quiet())
-    assert len(asked) == 6 * 5
-    alone = make_plan(suite.model_copy(update={"metrics": (few,)}), "transformers")
-    asked.clear()
-    again, _ = fill_needs(alone, written(alone, [(8,)]), Quiet())
-    assert len(asked) == 6 * 2
-    assert few(filled["base"]) == pytest.approx(few(again["base"]))
+    few, many = parse({"prompt_information": {"others": 2}}), parse("prompt_information")
+    found = []
+    for measures, others in (((many, few), 5), ((few,), 2)):
+        asked.clear()
+        plan = make_plan(suite.model_copy(update={"metrics": measures}), "transformers")
+        prompts = enumerate(plan.suite.prompts)
+        groups = [Group(prompt, (Completion("", 0, "x", (8 + row,), (-0.5,), "stop"),)) for row, prompt in prompts]
+        filled, _ = fill_needs(plan, {"base": groups}, Quiet())
+        assert len(asked) == 6 * others
+        found.append(few(filled["base"]))
+    assert found[0] == pytest.approx(found[1])
 
 
 @pytest.mark.parametrize(
@@ -190,14 +191,14 @@ def test_a_suite_with_two_numbers_of_others_reads_the_larger_one_alone(tiny: Pat
             {},
             "there is but one question",
         ),
-        (["w9", " ".join(["w10"] * 55)], {"max_tokens": 6}, "a completion put after another prompt takes 6"),
+        (["w9", " ".join(["w10"] * 55)], {"max_tokens": 6}, "a completion put after another prompt takes "),
     ],
 )
 def test_what_cannot_be_compared_is_said(
     tiny: Path, asked: list[Pair], prompts: list[Any], sampling: dict[str, Any], said: str
 ) -> None:
     plan = planned({"base": {"path": str(tiny)}}, prompts, **sampling)
-    filled, [alarm] = fill_needs(plan, written(plan, [tuple([8] * 12)]), Quiet())
+    filled, [alarm] = fill_needs(plan, written(plan, [(8,) * 300]), Quiet())
     assert alarm.message.startswith("prompt_information cannot be measured: ")
     assert said in alarm.message
     assert asked == []
@@ -219,17 +220,16 @@ def test_arms_at_other_temperatures_are_left_out_in_silence(tiny: Path, asked: l
     assert "|others:8|against:" in measured.signature
 
 
-def test_a_run_has_it_and_one_with_other_prompts_another_signature(tiny: Path, tmp_path: Path) -> None:
-    signatures = []
-    for row, prompts in enumerate([["w9", "w10", "w11"], ["w9", "w10", "w12"]]):
-        suite = suite_of({"base": {"path": str(tiny)}, "twin": {"path": str(tiny)}}, prompts)
-        run = run_suite(suite, "transformers", tmp_path / str(row), Quiet())
-        [base, twin] = [one for one in run.summary.estimates if one.metric == "prompt_information"]
-        assert base.signature == twin.signature
-        assert base.value is not None
-        assert -1 < base.value <= math.log(3)
-        signatures.append(base.signature)
-    assert signatures[0] != signatures[1]
+def test_a_run_has_it_and_its_signature_says_against_what(
+    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    open_here(monkeypatch)
+    suite = suite_of({"base": {"path": str(tiny)}, "twin": {"path": str(tiny)}}, ["w9", "w10", "w11"])
+    summary = run_suite(suite, "transformers", tmp_path / "run", Quiet()).summary
+    [base, twin] = [one for one in summary.estimates if one.metric == "prompt_information"]
+    assert base.signature == twin.signature == f"prompt_information|others:8|against:{design_hash(suite.prompts, 8)}|k:2|v:1.0"
+    assert base.value is not None
+    assert -1 < base.value <= math.log(3)
 
 
 def test_checkpoints_are_those_of_the_arms(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
