@@ -2,8 +2,8 @@
 
     python -m bench.prompt_information [--trials N]
 
-- Bias: the lab's 46 choice prompts, whose laws are exact, mixed with their own mean ("template share" s): at s = 1 every
-  prompt gets the same answers. What a few others tell, on average over all choices of them, beside what all 45 tell.
+- Bias: the lab's 46 choice prompts, whose laws are exact, mixed with their own mean ("template share" s): at s = 1
+  every prompt gets the same answers. What a few others tell, averaged over choices of them, beside what all 45 tell.
 - Coverage: suites of questions that are drawn anew, each with a law of its own; the share of 95 % intervals that hold
   the figure's mean over all such suites, of one arm and of the paired difference between two, and how often two draws
   of one law are called different.

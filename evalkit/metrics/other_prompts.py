@@ -1,10 +1,10 @@
 """Which other prompts a prompt's completions are held against: a few of other questions, the same for all arms.
 
 Questions stand in a circle, in an order that hashes of their names decide; a prompt is held against one prompt of each
-of the questions that follow its own. So every question serves equally often, fewer others are the first of more, nothing
-depends on the order in which a suite lists its prompts, and the work is linear in them. Prompts of one cluster are
-wordings of one question, and none of them is held against another; where several questions have several wordings, the
-first of one meets the first of the next.
+of the questions that follow its own. So every question serves equally often, fewer others are the first of more,
+nothing depends on the order in which a suite lists its prompts, and the work is linear in them. Prompts of one cluster
+are wordings of one question, and none of them is held against another; where several questions have several wordings,
+the first of one meets the first of the next.
 """
 
 from __future__ import annotations

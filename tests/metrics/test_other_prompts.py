@@ -15,7 +15,9 @@ NAMES = st.lists(st.text(min_size=1, max_size=4), min_size=1, max_size=12, uniqu
 
 def prompts(names: list[str], clusters: list[str | None] | None = None) -> list[Prompt]:
     given_clusters = clusters or [None] * len(names)
-    return [Prompt(name, f"what is {name}", cluster=cluster) for name, cluster in zip(names, given_clusters, strict=True)]
+    return [
+        Prompt(name, f"what is {name}", cluster=cluster) for name, cluster in zip(names, given_clusters, strict=True)
+    ]
 
 
 @given(NAMES, st.integers(1, 14))

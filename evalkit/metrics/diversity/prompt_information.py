@@ -37,11 +37,12 @@ def prompt_information(groups: Sequence[Group], *, others: int = 8) -> Array:
     Mean over prompts x and their completions y of log p(y | x) - log m(y), where m is the mean of p(y | x') over x
     itself and P' other prompts (`others`, or all there are), every chance by the checkpoint that wrote y. For each
     prompt its expectation is KL(p(. | x) || m), over prompts the mutual information of a completion and which of 1 + P'
-    equally likely prompts it is to. Near 0 answers no longer depend on the question (template collapse), however various
-    they are: what is open within a prompt is `sequence_entropy`. Which prompts are held against which follows from
-    their names, is the same for all arms, and stands in the signature as a hash. Prompts of one `cluster` are one
+    equally likely prompts it is to. Near 0 answers no longer depend on the question (template collapse), however
+    various they are: what is open within a prompt is `sequence_entropy`. Which prompts are held against which follows
+    from their names, is the same for all arms, and stands in the signature as a hash. Prompts of one `cluster` are one
     question and never held against each other. log p(y | x) is what y was drawn with; a completion that was cut is read
-    as far as it goes.
+    as far as it goes. A prompt's value is its part in the figure: what its own answers tell, and what it adds to or
+    takes from others as one of those that they are held against.
 
     Range: 0 to log(1 + P') in expectation, 2.197 at P' = 8: noise may take it below, nothing above. 0 where an answer
     is as likely to any of the prompts; log(1 + P') where no other prompt gives it any chance.

@@ -123,8 +123,8 @@ def _at_the_top(found: list[Dependence]) -> list[str]:
     if not full:
         return []
     return [
-        f"Answers of {listed(full)} and of the baseline tell nearly all that can be told of so few prompts: a difference "
-        "between them would not be seen. Ask more `others`, or shorter answers."
+        f"Answers of {listed(full)} and of the baseline tell nearly all that can be told of so few prompts: how far "
+        "they are apart in this could not be seen. More `others` would show more."
     ]
 
 

@@ -140,7 +140,7 @@ def _claim(found: Dependence) -> str:
     depend = f"it is not clear that they depend more or less on the question than those of {baseline}"
     return {
         "gained": f"Answers of {arm} are more various, and {depend}",
-        "unclear": f"Of {arm} neither has clearly changed, how various answers are or how much they depend on the question",
+        "unclear": f"Of {arm} neither has clearly changed, range or dependence on the question",
         "lost": f"Answers of {arm} are less various, and {depend}",
         None: f"Of {arm} {depend}",
     }[found.diversity]
@@ -149,7 +149,8 @@ def _claim(found: Dependence) -> str:
 def _numbers(found: Dependence) -> str:
     told = (
         f"prompt information {value_text(found.estimate)} against {value_text(found.baseline)} of at most "
-        f"{found.most:.2f} nats (difference {value_text(found.difference, signed=True)}, {interval_words(found.difference)})"
+        f"{found.most:.2f} nats (difference {value_text(found.difference, signed=True)}, "
+        f"{interval_words(found.difference)})"
     )
     return f"{told}, diversity {found.spread}" if found.spread else told
 

@@ -140,8 +140,9 @@ def _beside_ways(subjects: Sequence[_Subject], summary: Summary, joints: Joints)
 
 
 def _whose(summary: Summary, joints: Joints) -> list[str]:
-    """Who gained and who lost by each tuning, whose opinions it moved towards, and what no side of the trade tells:
-    whether answers still depend on the question, and whether models grew alike."""
+    """Whom each tuning served, whose opinions it moved towards, whether answers still depend on the question, and
+    whether models grew alike.
+    """
     told = [*rater_claims(summary).values(), *opinion_claims(summary).values()]
     return [*told, *template_claims(summary, joints), *alike_claims(summary)]
 

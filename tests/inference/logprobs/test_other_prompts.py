@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -127,7 +128,9 @@ def test_each_text_is_read_after_each_of_its_others_once_and_as_they_are_rendere
 ) -> None:
     framed = {"path": str(tiny), "frame": {"template": "w5 {prompt}"}}
     prompts = [f"w{9 + row}" for row in range(6)]
-    plan = planned({"base": {"path": str(tiny)}, "framed": framed}, prompts, metric={"prompt_information": {"others": 3}})
+    plan = planned(
+        {"base": {"path": str(tiny)}, "framed": framed}, prompts, metric={"prompt_information": {"others": 3}}
+    )
     groups = written(plan, [(8, 9), (8,), (8, 9)])
     filled, alarms = fill_needs(plan, groups, Quiet())
     assert alarms == []
@@ -205,6 +208,21 @@ def test_what_cannot_be_compared_is_said(
     assert np.isnan(prompt_information(filled["base"])).all()
 
 
+def test_a_server_is_refused_in_words(tiny: Path, asked: list[Pair]) -> None:
+    plan = planned({"base": {"path": str(tiny)}, "served": {"path": str(tiny)}}, ["w9", "w10"])
+    served = plan.checkpoints["served"]
+    remote = dataclasses.replace(served, checkpoint=dataclasses.replace(served.checkpoint, location="https://host/v1"))
+    assert remote.checkpoint.is_remote
+    plan = dataclasses.replace(plan, checkpoints={**plan.checkpoints, "served": remote})
+    filled, [alarm] = fill_needs(plan, written(plan, [(8,)]), Quiet())
+    assert (alarm.arm, alarm.kind) == ("served", "undefined")
+    assert alarm.message == (
+        "prompt_information cannot be measured: served is a server, and its weights are needed here"
+    )
+    assert np.isnan(prompt_information(filled["served"])).all()
+    assert not np.isnan(prompt_information(filled["base"])).any()
+
+
 def test_arms_at_other_temperatures_are_left_out_in_silence(tiny: Path, asked: list[Pair]) -> None:
     suite = suite_of({"base": {"path": str(tiny)}}, ["w9", "w10"], temperature=[1.0, 0.5])
     plan = make_plan(suite, "transformers")
@@ -227,7 +245,11 @@ def test_a_run_has_it_and_its_signature_says_against_what(
     suite = suite_of({"base": {"path": str(tiny)}, "twin": {"path": str(tiny)}}, ["w9", "w10", "w11"])
     summary = run_suite(suite, "transformers", tmp_path / "run", Quiet()).summary
     [base, twin] = [one for one in summary.estimates if one.metric == "prompt_information"]
-    assert base.signature == twin.signature == f"prompt_information|others:8|against:{design_hash(suite.prompts, 8)}|k:2|v:1.0"
+    assert (
+        base.signature
+        == twin.signature
+        == f"prompt_information|others:8|against:{design_hash(suite.prompts, 8)}|k:2|v:1.0"
+    )
     assert base.value is not None
     assert -1 < base.value <= math.log(3)
 

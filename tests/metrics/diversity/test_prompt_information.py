@@ -6,6 +6,7 @@ import dataclasses
 import math
 import random
 from collections.abc import Sequence
+from itertools import combinations, pairwise
 
 import numpy as np
 import pytest
@@ -127,8 +128,6 @@ def test_answers_that_no_other_prompt_gives_tell_all_there_is_to_tell() -> None:
 @given(LAWS)
 def test_all_others_give_the_mutual_information_and_fewer_give_less_on_average(laws: list[Array]) -> None:
     """H(answer) - H(answer | prompt), by another formula; the mean over all choices of others rises with their number."""
-    from itertools import combinations
-
     table = np.array(laws)
 
     def entropy(rows: Array) -> Array:
@@ -140,7 +139,7 @@ def test_all_others_give_the_mutual_information_and_fewer_give_less_on_average(l
     for size in range(2, len(laws) + 1):
         subsets = [table[list(chosen)] for chosen in combinations(range(len(laws)), size)]
         means.append(np.mean([entropy(rows.mean(axis=0)) - entropy(rows).mean() for rows in subsets]))
-    assert all(later >= earlier - 1e-9 for earlier, later in zip(means, means[1:], strict=False))
+    assert all(later >= earlier - 1e-9 for earlier, later in pairwise(means))
     assert means[-1] == pytest.approx(whole, abs=1e-9)
 
 

@@ -12,7 +12,7 @@ from evalkit.report.content.content import ReportContent
 from evalkit.report.page import build_report
 from evalkit.report.results.figures import figure_of
 from evalkit.report.sections.prompt_information import chart, prompt_information_view
-from evalkit.report.verdicts.joint import Joint, Joints, JointDifference, joint_statements
+from evalkit.report.verdicts.joint import Joint, JointDifference, Joints, joint_statements
 from evalkit.report.verdicts.prompt_information import dependences, sentence, template_claims
 from evalkit.report.verdicts.verdict import verdict
 from tests.report.told import with_information
@@ -35,7 +35,13 @@ def told(content: ReportContent, base: float, tuned: float) -> Summary:
 @pytest.mark.parametrize(
     ("base", "tuned", "outcome", "said", "is_claimed"),
     [
-        (2.0, 0.4, "unclear", "Template collapse: answers of tuned are not clearly less various, and yet depend less", True),
+        (
+            2.0,
+            0.4,
+            "unclear",
+            "Template collapse: answers of tuned are not clearly less various, and yet depend less",
+            True,
+        ),
         (2.0, 0.4, "gained", "Template collapse: answers of tuned are more various, and yet depend less", True),
         (2.0, 1.6, "unclear", "Answers of tuned are not clearly less various, and yet depend less", True),
         (2.0, 0.4, "lost", "Answers of tuned are less various, and depend less on the question", True),
