@@ -91,9 +91,10 @@ called one.
 completions of a prompt. Where it is far from 0 the metric depends on k by its nature, and only equal k compares, which
 is what a run does. Not simulated: what is exact for every prompt (choices, references) or needs a model's whole
 next-token distributions (token_entropy, rank_decay), whose tests are against enumeration; voices and MAUVE, whose
-intervals have tests of their own; `prompt_information`, which has [a simulation of its
-own](prompt-information.md#how-far-it-can-be-trusted); and scores, which are means. The last column is a little high by the simulation
-itself: each distribution's groups are drawn once, so two draws of one differ a little in every trial.
+intervals have tests of their own; `prompt_information`, which has
+[one of its own](prompt-information.md#how-far-it-can-be-trusted); and scores, which are means. The last column is a
+little high by the simulation itself: each distribution's groups are drawn once, so two draws of one differ a little in
+every trial.
 
 ## Speed
 

@@ -10,9 +10,10 @@ the first of one meets the first of the next.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from evalkit.metrics.parameters import Value
 from evalkit.plumbing.array_cache import key_of
 from evalkit.records import Prompt
 
@@ -32,6 +33,11 @@ class Design:
     def count(self) -> int:
         """Others of a prompt; 0 where there is but one question."""
         return len(self.others[0]) if self.others else 0
+
+
+def others_asked(params: Iterable[tuple[str, Value]]) -> int:
+    """How many others a measure with these parameters asks for."""
+    return int(dict(params)["others"] or 0)
 
 
 def others_of(prompts: Sequence[Prompt], most: int) -> Design:

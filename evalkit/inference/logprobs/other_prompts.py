@@ -18,7 +18,7 @@ from evalkit.inference.logprobs.questions import Answer, Question, Tokens
 from evalkit.inference.logprobs.score import Prepared, Scoring
 from evalkit.inference.plan import Plan
 from evalkit.inference.sampling_calls import Loaded
-from evalkit.metrics.other_prompts import Design, others_of
+from evalkit.metrics.other_prompts import Design, others_asked, others_of
 from evalkit.plumbing.lazily import Lazy, each
 from evalkit.records import Group
 from evalkit.runs.stored_groups import prompts_of
@@ -28,12 +28,12 @@ NEED = "other_prompt_logprobs"
 
 def under_other_prompts(plan: Plan, groups: Groups) -> Prepared:
     """`Group.other_prompt_logprobs`, of as many others as the measure that asks for most of them."""
-    most = max(dict(one.params)["others"] for one in plan.suite.measures if NEED in one.definition.needs)
+    most = max(others_asked(one.params) for one in plan.suite.measures if NEED in one.definition.needs)
     scorings, obstacles = [], {}
     for arm in plan.arms:
         if not arm.is_raw:
             continue
-        reader, design = plan.checkpoints[arm.checkpoint], others_of(prompts_of(groups[arm.name]), int(most))
+        reader, design = plan.checkpoints[arm.checkpoint], others_of(prompts_of(groups[arm.name]), most)
         if reader.checkpoint.is_remote:
             obstacles[arm.name] = f"{arm.checkpoint} is a server, and its weights are needed here"
             continue

@@ -12,7 +12,7 @@ from evalkit.plumbing.prose import listed
 from evalkit.report.plots import figures, markers, scatter
 from evalkit.report.sections.overview import easiest
 from evalkit.report.verdicts.joint import Joints
-from evalkit.report.verdicts.prompt_information import Dependence, dependences, measured_in, prompts_compared, sentence
+from evalkit.report.verdicts.prompt_information import Dependence, dependences, measured_in, prompts_compared, sentences
 from evalkit.report.wording import interval_text, label, value_text
 
 HEIGHT = 400
@@ -56,7 +56,7 @@ def prompt_information_view(summary: Summary, joints: Joints) -> PromptInformati
     estimates = effects.estimates(summary)
     arms = [arm.name for arm in summary.arms if is_number(_value(estimates.get((measure, arm.name))))]
     return PromptInformationView(
-        says=(*map(sentence, found), *_at_the_top(found)),
+        says=(*sentences(found), *_at_the_top(found)),
         diversity=label(beside) if beside else "",
         compared=prompts_compared(summary, measure),
         most=f"{math.log(prompts_compared(summary, measure)):.2f}",
@@ -75,13 +75,13 @@ def chart(summary: Summary) -> figures.Figure | None:
     if not known:
         return None
     most = math.log(prompts_compared(summary, measure))
-    lowest = min(0.0, *(y.low for _, _, y in known if is_number(y.low)))
+    ends = [end for _, _, y in known for end in (y.low, y.value, y.high) if is_number(end)]
     across = scatter.reach([x for _, x, _ in known], effects.betters(summary)[beside])
     points = [scatter.path([point], numbers[point[0].name]) | {"showlegend": False} for point in known]
     layout = figures.page_layout(
         height=HEIGHT,
         xaxis=_axis(f"{figures.shown(label(beside))} (more diverse →)", list(across)),
-        yaxis=_axis("prompt information, nats (more of the question →)", [lowest - 0.05 * most, 1.12 * most]),
+        yaxis=_axis("prompt information, nats", [min(0.0, *ends) - 0.05 * most, max(most, *ends) + 0.12 * most]),
         shapes=[_line(most)],
         annotations=[_line_words(most)],
     )

@@ -14,10 +14,11 @@ from typing import Literal
 
 from evalkit.analysis import effects
 from evalkit.analysis.intervals import units
+from evalkit.metrics.other_prompts import others_asked
 from evalkit.metrics.registry import parse
 from evalkit.metrics.summary import Difference, Estimate, Summary
 from evalkit.plumbing.arrays import is_number
-from evalkit.plumbing.prose import counted
+from evalkit.plumbing.prose import counted, listed
 from evalkit.report.verdicts.joint import Joints, Outcome
 from evalkit.report.wording import LEVEL, deviations, interval_words, value_text
 
@@ -26,6 +27,9 @@ NEARLY = 0.98
 """Share of what could be told from which on more cannot be seen."""
 COLLAPSED = 0.5
 """Share of the baseline's prompt information below which its loss is called a collapse."""
+TOGETHER = 2
+"""Arms of which nothing is clear from which on one sentence is about all of them."""
+NEITHER = "neither how various answers are nor how much they depend on the question"
 CLAIMS = 2
 """Arms that the top of the page tells of."""
 Change = Literal["more", "less", "unclear"]
@@ -73,7 +77,7 @@ def measured_in(summary: Summary) -> str | None:
 
 def prompts_compared(summary: Summary, measure: str) -> int:
     """After how many prompts an answer is read, its own among them: its log is all that an answer can tell."""
-    others = int(dict(parse(measure).params)["others"] or 0)
+    others = others_asked(parse(measure).params)
     return max(1, min(1 + others, units(summary.clusters, len(summary.prompts))))
 
 
@@ -113,6 +117,18 @@ def template_claims(summary: Summary, joints: Joints) -> list[str]:
     return claims
 
 
+def sentences(found: Sequence[Dependence]) -> list[str]:
+    """One for each arm; several of which nothing is clear have one together."""
+    still = [one for one in found if one.change == "unclear" and one.diversity in ("unclear", None)]
+    if len(still) < TOGETHER:
+        return [sentence(one) for one in found]
+    arms = listed([one.estimate.arm for one in still])
+    is_known = all(one.diversity for one in still)
+    what = f"{NEITHER} has" if is_known else "how much answers depend on the question has not"
+    told = f"Of {arms} {what} clearly changed; their numbers are in the table."
+    return [*(sentence(one) for one in found if one not in still), told]
+
+
 def sentence(found: Dependence) -> str:
     """What is clear of one arm, with the numbers of both sides."""
     return f"{_claim(found)}: {_numbers(found)}."
@@ -140,7 +156,7 @@ def _claim(found: Dependence) -> str:
     depend = f"it is not clear that they depend more or less on the question than those of {baseline}"
     return {
         "gained": f"Answers of {arm} are more various, and {depend}",
-        "unclear": f"Of {arm} neither has clearly changed, range or dependence on the question",
+        "unclear": f"Of {arm} {NEITHER} has clearly changed",
         "lost": f"Answers of {arm} are less various, and {depend}",
         None: f"Of {arm} {depend}",
     }[found.diversity]

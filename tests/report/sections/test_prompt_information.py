@@ -50,7 +50,7 @@ def told(content: ReportContent, base: float, tuned: float) -> Summary:
         (1.0, 2.0, "gained", "Answers of tuned are more various, and depend more", False),
         (1.0, 1.0, "lost", "Answers of tuned are less various, and it is not clear that they depend", False),
         (1.0, 1.0, "gained", "Answers of tuned are more various, and it is not clear that they depend", False),
-        (1.0, 1.0, "unclear", "Of tuned neither has clearly changed", False),
+        (1.0, 1.0, "unclear", "Of tuned neither how various answers are nor", False),
     ],
 )
 def test_the_sentence_says_what_is_clear_of_both(
@@ -88,6 +88,26 @@ def test_of_many_arms_the_top_tells_of_two_and_counts_the_rest(sweep: ReportCont
     assert len(claims) == 3
     assert claims[-1] == "So do those of 2 more arms: under “Still to the question?”."
     assert set(claims) <= set(verdict(summary).besides)
+
+
+def test_arms_of_which_nothing_is_clear_have_one_sentence(sweep: ReportContent) -> None:
+    arms = [arm.name for arm in sweep.summary.arms]
+    summary = with_information(sweep, {arm: 0.4 if place == 1 else 2.0 for place, arm in enumerate(arms)}).summary
+    view = prompt_information_view(summary, {})
+    assert view is not None
+    [less, still] = view.says
+    assert less.startswith("Answers of tuned T=0.5 depend less on the question than those of base: ")
+    assert still == (
+        "Of tuned T=0.7, tuned T=1 and tuned T=1.3 how much answers depend on the question has not clearly changed; their "
+        "numbers are in the table."
+    )
+    joints = {(arm, "diversity"): diversity("unclear")["tuned", "diversity"] for arm in arms}
+    both = prompt_information_view(summary, joints)  # type: ignore[arg-type]
+    assert both is not None
+    assert both.says[1].startswith(
+        "Of tuned T=0.7, tuned T=1 and tuned T=1.3 neither how various answers are nor how much they depend on the "
+        "question has clearly changed"
+    )
 
 
 def test_a_table_has_both_numbers_of_every_arm_and_the_chart_is_it(two_arms: ReportContent) -> None:
