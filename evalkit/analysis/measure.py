@@ -22,6 +22,7 @@ from evalkit.analysis.undefined import undefined_values, unread_texts, untold_lo
 from evalkit.metrics.declaration import Need
 from evalkit.metrics.embeddings.attach import embed_groups, embeddings_of
 from evalkit.metrics.embeddings.encoder import EMBEDDED, Encoder, Floats
+from evalkit.metrics.other_prompts import design_hash, others_asked
 from evalkit.metrics.registry import Measure, in_variant
 from evalkit.metrics.summary import Alarm, Bar
 from evalkit.metrics.text_sets import words_of
@@ -319,6 +320,9 @@ def _essentials(measure: Measure, material: _Material, lengths: Sequence[Sequenc
         yield f"subsets:{SUBSETS}"
     if measure.variant == "matched":
         yield f"lengths:{lengths_hash(lengths, material.matched.openings.values())}"
+    if "other_prompt_logprobs" in measure.definition.needs:
+        prompts = [group.prompt for group in next(iter(material.sampled.groups.values()))]
+        yield f"against:{design_hash(prompts, others_asked(measure.params))}"
     if measure.variant == "pooled":
         yield from essentials(measure, material.first)
     if "voices" in measure.definition.needs:

@@ -17,7 +17,7 @@ from evalkit.records import Group
 UNREAD_SHARE = 0.1
 """From this share of letters that the encoder cannot read on, measures of meaning are spoiled."""
 
-OF_OTHERS = frozenset({"baseline_logprobs", "baseline_group", "forward_logprobs"})
+OF_OTHERS = frozenset({"baseline_logprobs", "baseline_group", "forward_logprobs", "other_prompt_logprobs"})
 """Needs of measures that one arm's texts are read again for; whoever reads them says why an untempered arm has none."""
 
 
@@ -71,6 +71,7 @@ def undefined_values(measure: Measure, values: Mapping[str, Array]) -> Iterator[
                 "does not know)"
             )
             yield Alarm(arm, "unscored", message)
-        if measure.definition.kind == "arm_metric" and left_out == len(of_arm):
+        is_told_elsewhere = measure.definition.needs & OF_OTHERS
+        if measure.definition.kind == "arm_metric" and left_out == len(of_arm) and not is_told_elsewhere:
             why = measure.definition.undefined
             yield Alarm(arm, "undefined", f"{label(str(measure))} has no value for this arm. Undefined: {why}")

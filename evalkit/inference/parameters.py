@@ -14,7 +14,9 @@ from evalkit.suite.schema import Suite
 Refusals = Callable[[str, Sampling, Mapping[str, str]], list[str]]
 REFUSALS: Mapping[str, Refusals] = {"anthropic": anthropic.refusals, "gemini": gemini.refusals}
 SEEDLESS = ("anthropic",)
-OF_LOGPROBS = frozenset({"logprobs", "baseline_logprobs", "forward_logprobs", "next_token_distributions"})
+OF_LOGPROBS = frozenset(
+    {"logprobs", "baseline_logprobs", "forward_logprobs", "other_prompt_logprobs", "next_token_distributions"}
+)
 """Needs of measures that only log-probs can meet."""
 
 

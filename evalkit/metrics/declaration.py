@@ -23,6 +23,7 @@ Need = Literal[
     "baseline_logprobs",
     "baseline_group",
     "forward_logprobs",
+    "other_prompt_logprobs",
     "next_token_distributions",
     "choices",
     "valid_logprobs",

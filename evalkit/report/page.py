@@ -37,6 +37,7 @@ from evalkit.report.sections import (
     opinions,
     overview,
     people,
+    prompt_information,
     provenance,
     raters,
     samples,
@@ -49,6 +50,7 @@ from evalkit.report.sections import (
 )
 from evalkit.report.sections.alarm_lines import alarm_lines
 from evalkit.report.sections.ranking_view import RankingView, ranking_view, slider
+from evalkit.report.verdicts.joint import Joints
 from evalkit.report.verdicts.people_claims import with_people
 from evalkit.report.verdicts.verdict import Verdict, verdict
 from evalkit.report.verdicts.ways import way_words
@@ -126,6 +128,7 @@ def _view(content: ReportContent, packed: samples.Samples, conclusion: Verdict) 
         "has_variants": any(not effects.is_plain(metric) for metric in effects.betters(summary)),
         "curves": curves.curve_tables(curves.over_k(summary)),
         "homogeneity": homogeneity.homogeneity_view(content),
+        "prompt_information": prompt_information.prompt_information_view(summary, _joints(conclusion)),
         "map": embedding_map.map_view(content),
         "atlas": atlas.atlas_view(content),
         "sweeps": temperature_sweeps.rows(summary),
@@ -176,6 +179,10 @@ def _equal_quality(summary: Summary, conclusion: Verdict) -> cards.Equal | None:
 def _other_arms(conclusion: Verdict) -> list[tuple[str, cards.Cards]]:
     """Headline and cards of every arm that the cards at the top are not about alone."""
     return [(arm.headline, cards.arm_cards(arm)) for arm in conclusion.arms if conclusion.about != (arm.arm,)]
+
+
+def _joints(conclusion: Verdict) -> Joints:
+    return {(joint.arm, joint.side): joint for arm in conclusion.arms for joint in arm.joints}
 
 
 def _ranking(content: ReportContent, conclusion: Verdict) -> RankingView | None:
@@ -239,6 +246,7 @@ def section_figures(content: ReportContent) -> dict[str, figures.Figure]:
         "people-plot": people.win_rate_figure(content.people, summary),
         "raters-plot": raters.gains(summary),
         "homogeneity-plot": homogeneity.heat_map(summary),
+        "prompt-information-plot": prompt_information.chart(summary),
         "opinions-plot": opinions.chart(summary),
     }
     squares = target_choices.squares(content).values()

@@ -22,7 +22,7 @@ OPENING = "<think>"
 """What completions of many models begin with; with `CLOSING` the marks that are looked for unasked."""
 CLOSING = "</think>"
 OF_TOKENS = frozenset(
-    {"logprobs", "baseline_logprobs", "forward_logprobs", "next_token_distributions"}
+    {"logprobs", "baseline_logprobs", "forward_logprobs", "other_prompt_logprobs", "next_token_distributions"}
     | {"choices", "valid_logprobs", "references"}
 )
 """Needs of measures that read log-probs, which say nothing of an answer after thinking."""

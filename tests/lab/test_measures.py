@@ -25,6 +25,7 @@ from evalkit.lab.train import log_probs
 from evalkit.lab.world import load
 from evalkit.metrics.diversity.divergence import sharpening
 from evalkit.metrics.diversity.target_choices import kl_to_target, off_choices, top_share, tv_to_target
+from evalkit.metrics.other_prompts import others_of
 from evalkit.plumbing.progress import Quiet
 from evalkit.records import Completion, Group
 from evalkit.run import run_suite
@@ -155,6 +156,27 @@ def test_exact_entropies_along_the_bases_answers_add_up_to_the_grammars(
     noise = np.std(differences, ddof=1) / math.sqrt(len(differences))
     assert noise < 0.02 * np.mean(exact)
     assert abs(np.mean(differences)) < 0.01 * np.mean(exact) + 3 * noise
+
+
+@pytest.mark.slow
+def test_the_bases_answers_tell_of_their_prompt_what_the_grammars_do(
+    suites: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Exact, from the grammar's chances of all choices; within the base's known distance and the noise of the draws."""
+    open_here(monkeypatch)
+    suite = shortened(suites, "modes", ["base"], ["prompt_information"], prompts=100, n=16)
+    [found] = run_suite(suite, "transformers", tmp_path / "run", Quiet()).summary.estimates
+    prompts = [GRAMMAR.by_text[prompt.text] for prompt in suite.prompts]
+    answers = sorted({answer for prompt in prompts for answer in prompt.choices})
+    chances = np.array([[prompt.choices.get(answer, 0.0) for answer in answers] for prompt in prompts])
+    others = others_of(suite.prompts, 8).others
+    mixed = np.array([chances[[place, *beside]].mean(axis=0) for place, beside in enumerate(others)])
+    told = np.log(np.where(chances > 0, chances / mixed, 1))
+    exact = (chances * told).sum(axis=1)
+    noise = math.sqrt(((chances * told**2).sum(axis=1) - exact**2).sum() / 16) / len(prompts)
+    assert 1.9 < exact.mean() < 2.1
+    assert found.value == pytest.approx(exact.mean(), abs=4 * noise + 0.02)
+    assert noise < 0.02
 
 
 @pytest.mark.slow

@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 
 from evalkit.inference.logprobs.cross import Attached, asked_about, baseline_groups, under_arm, under_baseline
+from evalkit.inference.logprobs.other_prompts import under_other_prompts
 from evalkit.inference.logprobs.score import Prepared, Scoring, read
 from evalkit.inference.logprobs.target_choices import choices_read, opinions_read, references_read, valid_read
 from evalkit.inference.plan import Plan
@@ -65,6 +66,7 @@ PREPARED: Mapping[Need, Callable[[Plan, Groups], Prepared]] = {
     "baseline_logprobs": under_baseline,
     "baseline_group": baseline_groups,
     "forward_logprobs": under_arm,
+    "other_prompt_logprobs": under_other_prompts,
     "next_token_distributions": own_distributions,
     "choices": choices_read,
     "valid_logprobs": valid_read,

@@ -54,7 +54,7 @@ def overview(content: ReportContent) -> Overview:
         better=figures.direction(shown),
         quality=_options(up, content.metrics),
         diversity=_options(right, content.metrics),
-        first_diversity=_easiest(right, summary),
+        first_diversity=easiest(right, summary),
         missing=tuple(_missing(summary)),
         has_sentences=any(sentences for row in said(summary) for sentences in row),
     )
@@ -104,7 +104,7 @@ def _options(measures: Sequence[str], texts: Mapping[str, MetricText]) -> tuple[
     )
 
 
-def _easiest(measures: Sequence[str], summary: Summary) -> int:
+def easiest(measures: Sequence[str], summary: Summary) -> int:
     """Place of the measure that a reader can picture best, with which the charts begin, as verdict and cards do."""
     traits = effects.traits(summary)
     full = {estimate.metric for estimate in summary.estimates if is_at_ceiling(estimate)}

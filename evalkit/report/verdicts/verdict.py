@@ -29,6 +29,7 @@ from evalkit.report.verdicts.joint import Joint, Joints, joint_statements
 from evalkit.report.verdicts.ladder_headline import ladder_headline
 from evalkit.report.verdicts.ladders import ladders
 from evalkit.report.verdicts.opinions import opinion_claims
+from evalkit.report.verdicts.prompt_information import template_claims
 from evalkit.report.verdicts.rater_groups import rater_claims
 from evalkit.report.verdicts.side_words import SIDES, words_for
 from evalkit.report.verdicts.sweep_headline import sweep_headline
@@ -109,7 +110,7 @@ def verdict(summary: Summary) -> Verdict:
     besides = [f"{subject.named}{subject.claim}" for subject in rest]
     if len(besides) > BESIDES:
         besides[BESIDES:] = [f"{counted(len(besides) - BESIDES, 'more claim')}: under “Arm by arm” in the report."]
-    besides += [claim for claim in _whose(summary) if claim not in (first.claim, *besides)]
+    besides += [claim for claim in _whose(summary, joints) if claim not in (first.claim, *besides)]
     return Verdict(first.headline, first.claim, first.numbers, arms, first.arms, tuple(besides))
 
 
@@ -138,9 +139,12 @@ def _beside_ways(subjects: Sequence[_Subject], summary: Summary, joints: Joints)
     return [subject for subject in subjects if not ways.issuperset(subject.arms) or clear.intersection(subject.arms)]
 
 
-def _whose(summary: Summary) -> list[str]:
-    """Who gained and who lost by each tuning, whose opinions it moved towards, and whether models grew alike."""
-    return [*rater_claims(summary).values(), *opinion_claims(summary).values(), *alike_claims(summary)]
+def _whose(summary: Summary, joints: Joints) -> list[str]:
+    """Whom each tuning served, whose opinions it moved towards, whether answers still depend on the question, and
+    whether models grew alike.
+    """
+    told = [*rater_claims(summary).values(), *opinion_claims(summary).values()]
+    return [*told, *template_claims(summary, joints), *alike_claims(summary)]
 
 
 def _subjects(arms: Sequence[ArmVerdict], summary: Summary, joints: Joints) -> list[_Subject]:
