@@ -149,6 +149,14 @@ def kept(found: Sequence[tuple[float, float] | None], truth: float) -> Kept:
     return Kept(float(np.mean(held)) if held else np.nan, len(known) / len(found))
 
 
+def of_crossings(prompts: int, trials: int) -> tuple[Kept, Kept]:
+    """Where diversity is the base's, and where quality is: without the readings there, which take longer."""
+    values, names = draws(trials, prompts), list(truths())
+    ends = [[_nearest(zeros(TEMPERATURES, of[:, trial]), truths()[name]) for trial in range(trials)]
+            for name, of in ((names[0], values.diversity), (names[1], values.quality))]  # fmt: skip
+    return kept(ends[0], truths()[names[0]]), kept(ends[1], truths()[names[1]])
+
+
 def of_lab(prompts: int, trials: int, temperatures: Sequence[float] = TEMPERATURES) -> dict[str, Kept]:
     """Each reading's name -> how often it holds."""
     values, start = draws(trials, prompts, temperatures), temperatures.index(1.0)

@@ -1,0 +1,193 @@
+"""Decoding paths in sentences: where they meet the baseline, what that costs, which setting gives back the most."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from evalkit.analysis import effects
+from evalkit.metrics.decoding import Crossing, Decoding, DecodingPath, GivenBack, Ranged, Recovery, Span, Trade
+from evalkit.metrics.summary import Summary
+from evalkit.plumbing.arrays import is_number
+from evalkit.plumbing.prose import counted, listed
+from evalkit.report.verdicts.plain_names import pictured
+from evalkit.report.wording import LEVEL, interval_text, interval_words, label, value_text
+
+SHORT = {"temperature": "T"}
+OTHERS = 3
+"""Settings that are as good for all one knows, of which that many are named."""
+
+
+def decoding_claims(summary: Summary) -> list[str]:
+    """For the top of the page: for each checkpoint what gives back most, by the measure that is easiest to picture."""
+    found = summary.decoding
+    claims = []
+    for checkpoint in found.references if found else ():
+        recovery = (
+            easiest([one for one in found.recoveries if one.checkpoint == checkpoint], summary) if found else None
+        )
+        if recovery is not None and recovery.free is not None and found is not None:
+            claims.append(recovery_sentence(found, recovery))
+    return claims
+
+
+def easiest(recoveries: Sequence[Recovery], summary: Summary) -> Recovery | None:
+    """Of a measure that clearly lost something the one that a reader can picture best."""
+    traits = effects.traits(summary)
+    clear = [one for one in recoveries if one.settings]
+    return min(clear, key=lambda one: pictured(traits[one.metric]), default=None)
+
+
+def measures_of(found: Decoding) -> list[str]:
+    """The measures of diversity that are read, in their order."""
+    metrics = dict.fromkeys(one.metric for one in found.crossings)
+    return [metric for metric in metrics if metric != found.quality]
+
+
+def sentences(found: Decoding, diversity: str) -> list[str]:
+    """All that is said by one measure of diversity, checkpoint by checkpoint: each path, then what gives back most."""
+    said = []
+    for checkpoint in found.references:
+        for place, path in enumerate(found.paths):
+            if path.checkpoint == checkpoint:
+                said += path_sentences(found, place, diversity)
+        said += [
+            recovery_sentence(found, one)
+            for one in found.recoveries
+            if (one.checkpoint, one.metric) == (checkpoint, diversity)
+        ]
+    return said
+
+
+def path_sentences(found: Decoding, place: int, diversity: str) -> list[str]:
+    """Where the path is as diverse as the baseline and where it is as good, each with what it has there."""
+    said = []
+    for crossing in found.crossings:
+        if crossing.path == place and crossing.metric in (diversity, found.quality):
+            trade = next((one for one in found.trades if _is_at(one, crossing, diversity)), None)
+            said.append(" ".join([crossing_sentence(found, crossing), *_trade_sentences(found, trade)]))
+    return said
+
+
+def _is_at(trade: Trade, crossing: Crossing, diversity: str) -> bool:
+    pair = {trade.metric, trade.at_equal}
+    return trade.path == crossing.path and trade.at_equal == crossing.metric and diversity in pair
+
+
+def crossing_sentence(found: Decoding, crossing: Crossing) -> str:
+    """`Over temperature tuned has as much distinct_n as base at T = 1.27 (95 % interval 1.19 to 1.36).`"""
+    path = found.paths[crossing.path]
+    reference, measure = found.references[path.checkpoint], label(crossing.metric)
+    begins = f"{path_words(path)} {path.checkpoint}"
+    if not crossing.at:
+        tried = f"{_number(path.values[0])} to {_number(path.values[-1])}"
+        side = "ahead of it" if crossing.elsewhere == "more" else "behind it"
+        open_at = [_open_words(span) for span in crossing.spans]
+        left = f"; chance leaves open that it does {listed(open_at, 'or')}" if open_at else ""
+        return f"{begins} never has the {measure} of {reference}: {side} at all settings tried ({tried}){left}."
+    places = listed(f"{SHORT.get(path.setting, path.setting)} = {_number(at)}" for at in crossing.at)
+    return f"{begins} has the {measure} of {reference} at {places} ({_spans(crossing.spans)})."
+
+
+def _spans(spans: Sequence[Span]) -> str:
+    if all(is_number(span.low) and span.low == span.high for span in spans):
+        return f"no {LEVEL} interval"
+    return f"{LEVEL} interval {listed(map(_open_words, spans), 'or')}"
+
+
+def _open_words(span: Span) -> str:
+    """`1.19 to 1.36`, or with an end that no setting tried has reached."""
+    if span.low is None and span.high is None:
+        return "anywhere on the path"
+    if span.low is None:
+        return f"up to {_number(span.high)}"
+    return f"{_number(span.low)} and beyond" if span.high is None else f"{_number(span.low)} to {_number(span.high)}"
+
+
+def _trade_sentences(found: Decoding, trade: Trade | None) -> Iterator[str]:
+    if trade is None or not is_number(trade.against_baseline.value):
+        return
+    checkpoint = found.paths[trade.path].checkpoint
+    metric, start, reference = label(trade.metric), found.starts[checkpoint], found.references[checkpoint]
+    moved = "the same diversity costs" if trade.metric == found.quality else "the same quality gives"
+    yield (
+        f"There its {metric} is {ranged_words(trade.against_baseline)} against {reference}; what {moved}, counted from "
+        f"{start}, is {ranged_words(trade.against_start)}."
+    )
+
+
+def recovery_sentence(found: Decoding, recovery: Recovery) -> str:
+    """`Of what tuning took of distinct_n (...), ... gives back most without clearly lower reward: 62 % (...).`"""
+    metric, quality = label(recovery.metric), label(found.quality or "")
+    if not recovery.settings:
+        return f"{recovery.start} lacks no clear {metric} beside {recovery.reference}: there is nothing to give back."
+    lost = f"Of the {metric} that {recovery.start} lacks beside {recovery.reference} ({ranged_words(recovery.lost)})"
+    by_arm = {one.arm: one for one in recovery.settings}
+    together = f"intervals hold for all {counted(len(recovery.settings), 'setting')} at once"
+    if recovery.free is None:
+        nothing = f"no setting tried clearly gives back anything without clearly lower {quality}"
+        return f"{lost} {nothing}{_full(recovery, quality)}."
+    best = by_arm[recovery.free]
+    others = _others(recovery.as_good)
+    full = "" if recovery.full == recovery.free else _full(recovery, quality)
+    return (
+        f"{lost} {best.arm} gives back most without clearly lower {quality}: {share_words(best)}, with {quality} "
+        f"{ranged_words(best.quality)} ({together}){others}{full}."
+    )
+
+
+def _others(arms: Sequence[str]) -> str:
+    if not arms:
+        return ""
+    more = len(arms) - OTHERS
+    named = [*arms[:OTHERS], *([f"{more} more"] if more > 0 else [])]
+    return f"; no less, for all one can tell, {listed(named)}"
+
+
+def _full(recovery: Recovery, quality: str) -> str:
+    """What gives back all of it, and what that costs."""
+    best = next((one for one in recovery.settings if one.arm == recovery.full), None)
+    if best is None:
+        return "; none gives back all of it"
+    return f"; {best.arm} gives back all of it, with {quality} {ranged_words(best.quality)}"
+
+
+def share_words(given: GivenBack) -> str:
+    """`62 % (41 to 83 %)`."""
+    share = given.share
+    if not is_number(share.value):
+        return "nothing that is known"
+    known = is_number(share.low) and is_number(share.high)
+    return f"{_percent(share.value)} %" + (f" ({_percent(share.low)} to {_percent(share.high)} %)" if known else "")
+
+
+def _percent(share: float | None) -> str:
+    return f"{100 * (share or 0):.0f}".replace("-", "−")
+
+
+def ranged_words(ranged: Ranged) -> str:
+    """`+0.53 (95 % interval 0.44 to 0.62)`."""
+    known = interval_text(ranged)
+    return f"{value_text(ranged, signed=True)} ({interval_words(ranged) if known else 'no interval'})"
+
+
+def path_words(path: DecodingPath) -> str:
+    """`Over min_p at T = 1.3`; of what else is held only what changes anything."""
+    held = {name: value for name, value in path.held.items() if value != _IDLE.get(name)}
+    words = [f"{SHORT.get(name, name)} = {_number(value)}" for name, value in held.items()]
+    at = f" at {listed(words)}" if words else ""
+    return f"Over {path.setting}{at}"
+
+
+_IDLE = {
+    "top_p": 1.0,
+    "min_p": 0.0,
+    "top_k": 0.0,
+    "presence_penalty": 0.0,
+    "frequency_penalty": 0.0,
+    "repetition_penalty": 1.0,
+}
+"""Values at which a setting changes nothing."""
+
+
+def _number(value: float | None) -> str:
+    return f"{value or 0:.3g}"
