@@ -8,7 +8,7 @@ from evalkit.analysis import effects
 from evalkit.metrics.decoding import Crossing, Decoding, DecodingPath, GivenBack, Ranged, Recovery, Span, Trade
 from evalkit.metrics.summary import Summary
 from evalkit.plumbing.arrays import is_number
-from evalkit.plumbing.prose import counted, listed
+from evalkit.plumbing.prose import listed
 from evalkit.report.verdicts.plain_names import pictured
 from evalkit.report.wording import LEVEL, interval_text, interval_words, label, value_text
 
@@ -116,23 +116,34 @@ def _trade_sentences(found: Decoding, trade: Trade | None) -> Iterator[str]:
 
 
 def recovery_sentence(found: Decoding, recovery: Recovery) -> str:
-    """`Of what tuning took of distinct_n (...), ... gives back most without clearly lower reward: 62 % (...).`"""
+    """`By distinct_n tuned is less diverse than base by 0.10 (...). Of that tuned@T=1.2 gives back most ...: 62 % (...).`"""
     metric, quality = label(recovery.metric), label(found.quality or "")
     if not recovery.settings:
-        return f"{recovery.start} lacks no clear {metric} beside {recovery.reference}: there is nothing to give back."
-    lost = f"Of the {metric} that {recovery.start} lacks beside {recovery.reference} ({ranged_words(recovery.lost)})"
-    by_arm = {one.arm: one for one in recovery.settings}
-    together = f"intervals hold for all {counted(len(recovery.settings), 'setting')} at once"
-    if recovery.free is None:
-        nothing = f"no setting tried clearly gives back anything without clearly lower {quality}"
-        return f"{lost} {nothing}{_full(recovery, quality)}."
-    best = by_arm[recovery.free]
-    others = _others(recovery.as_good)
+        return f"By {metric} {recovery.start} is not clearly less diverse than {recovery.reference}: nothing is to be given back."
+    lost = recovery.lost
+    known = f"{value_text(lost)}, {interval_words(lost)}"
+    begins = f"By {metric} {recovery.start} is less diverse than {recovery.reference} ({known})"
+    best = next((one for one in recovery.settings if one.arm == recovery.free), None)
+    if best is None:
+        nothing = f"no setting tried clearly gives back any of it without clearly lower {quality}"
+        return f"{begins}; {nothing}{_full(recovery, quality)}."
     full = "" if recovery.full == recovery.free else _full(recovery, quality)
     return (
-        f"{lost} {best.arm} gives back most without clearly lower {quality}: {share_words(best)}, with {quality} "
-        f"{ranged_words(best.quality)} ({together}){others}{full}."
+        f"{begins}. Of that {best.arm} gives back most without clearly lower {quality}: {share_words(best)}, with {quality} "
+        f"{_change_words(best)}{_together(recovery)}{_others(recovery.as_good)}{full}."
     )
+
+
+def _together(recovery: Recovery) -> str:
+    """Where one was picked among several."""
+    count = len(recovery.settings)
+    return f"; both intervals hold for all {count} settings at once" if count > 1 else ""
+
+
+def _change_words(given: GivenBack) -> str:
+    """`−0.02 (−0.08 to 0.04)`."""
+    known = interval_text(given.quality)
+    return value_text(given.quality, signed=True) + (f" ({known})" if known else "")
 
 
 def _others(arms: Sequence[str]) -> str:
@@ -140,7 +151,7 @@ def _others(arms: Sequence[str]) -> str:
         return ""
     more = len(arms) - OTHERS
     named = [*arms[:OTHERS], *([f"{more} more"] if more > 0 else [])]
-    return f"; no less, for all one can tell, {listed(named)}"
+    return f"; {listed(named)} may give back no less"
 
 
 def _full(recovery: Recovery, quality: str) -> str:
@@ -148,7 +159,7 @@ def _full(recovery: Recovery, quality: str) -> str:
     best = next((one for one in recovery.settings if one.arm == recovery.full), None)
     if best is None:
         return "; none gives back all of it"
-    return f"; {best.arm} gives back all of it, with {quality} {ranged_words(best.quality)}"
+    return f"; {best.arm} gives back all of it, with {quality} {_change_words(best)}"
 
 
 def share_words(given: GivenBack) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -116,6 +117,19 @@ def test_a_measure_that_is_better_low_reads_in_its_own_sign() -> None:
     assert (lower[0].start, lower[0].end) == (higher[0].start, higher[0].end)
     assert (lower[1].start, lower[1].end) == (pytest.approx(-higher[1].end), pytest.approx(-higher[1].start))
     assert lower[1].value == pytest.approx(higher[1].value)
+
+
+def test_what_is_cut_too_is_on_another_path() -> None:
+    quality, diversity = sweeps(np.random.default_rng(1), shift=-0.3)
+    strange = [
+        replace(one, name=f"{one.name} cut", sampling=replace(one.sampling, min_p=0.1)) for one in ARMS if one.sampling
+    ]
+    rng = np.random.default_rng(2)
+    more = [
+        replace(each, values=each.values | {one.name: rng.normal(9, 9, size=60) for one in strange})
+        for each in (quality, diversity)
+    ]
+    assert read_sweeps([*ARMS, *strange], more[0], more[1:]) == read_sweeps(ARMS, quality, [diversity])
 
 
 def test_one_temperature_has_no_frontier() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from evalkit.metrics.summary import Summary
+from evalkit.records import Arm
 from evalkit.report.content.content import ReportContent
 from evalkit.report.plots.frontier import frontier
 from tests.report.example import synthetic
@@ -21,6 +22,21 @@ def test_a_ladder_is_joined_from_the_baseline_in_its_order() -> None:
     line = next(trace for trace in frontier(summary, "reward", "vendi")["data"] if trace["mode"] == "lines")
     at = {e.arm: e.value for e in summary.estimates if e.metric == "vendi"}
     assert line["x"] == [at[name] for name in ("base", "ppo-0.1", "ppo-0.5", "ppo-1")]
+
+
+def test_paths_of_one_checkpoint_are_lines_of_their_own(sweep: ReportContent) -> None:
+    def cut(arm: Arm) -> Arm:
+        if arm.name != "tuned T=0.7" or arm.sampling is None:
+            return arm
+        return dataclasses.replace(arm, sampling=dataclasses.replace(arm.sampling, temperature=1.3, min_p=0.1))
+
+    summary = dataclasses.replace(sweep.summary, arms=tuple(map(cut, sweep.summary.arms)))
+    at = {e.arm: e.value for e in summary.estimates if e.metric == "vendi"}
+    base, heat, cut_off, points = frontier(summary, "reward", "vendi")["data"]
+    assert base["mode"] == "markers+text"
+    assert heat["x"] == [at[name] for name in ("tuned T=0.5", "tuned T=1", "tuned T=1.3")]
+    assert cut_off["x"] == [at[name] for name in ("tuned T=1.3", "tuned T=0.7")]
+    assert (points["mode"], len(points["x"])) == ("markers+text", 4)
 
 
 def test_the_better_corner_is_marked_whatever_the_sign(sweep: ReportContent) -> None:
