@@ -116,10 +116,11 @@ def _trade_sentences(found: Decoding, trade: Trade | None) -> Iterator[str]:
 
 
 def recovery_sentence(found: Decoding, recovery: Recovery) -> str:
-    """`By distinct_n tuned is less diverse than base by 0.10 (...). Of that tuned@T=1.2 gives back most ...: 62 % (...).`"""
+    """`By vendi tuned is less diverse than base (5.8, ...). Of that tuned@T=1.2 gives back most ...: 62 % (...).`"""
     metric, quality = label(recovery.metric), label(found.quality or "")
     if not recovery.settings:
-        return f"By {metric} {recovery.start} is not clearly less diverse than {recovery.reference}: nothing is to be given back."
+        alike = f"By {metric} {recovery.start} is not clearly less diverse than {recovery.reference}"
+        return f"{alike}: nothing is to be given back."
     lost = recovery.lost
     known = f"{value_text(lost)}, {interval_words(lost)}"
     begins = f"By {metric} {recovery.start} is less diverse than {recovery.reference} ({known})"
@@ -129,8 +130,8 @@ def recovery_sentence(found: Decoding, recovery: Recovery) -> str:
         return f"{begins}; {nothing}{_full(recovery, quality)}."
     full = "" if recovery.full == recovery.free else _full(recovery, quality)
     return (
-        f"{begins}. Of that {best.arm} gives back most without clearly lower {quality}: {share_words(best)}, with {quality} "
-        f"{_change_words(best)}{_together(recovery)}{_others(recovery.as_good)}{full}."
+        f"{begins}. Of that {best.arm} gives back most without clearly lower {quality}: {share_words(best)}, with "
+        f"{quality} {_change_words(best)}{_together(recovery)}{_others(recovery.as_good)}{full}."
     )
 
 
