@@ -156,7 +156,8 @@ def _gap(level: Array, offer: Array, split: int) -> tuple[float, float, float, f
     if len(reached) < (1 - UNREACHED) * len(resampled):
         return value, math.nan, math.nan, start, end
     low, high = np.quantile(reached, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
-    return value, float(low), float(high), start, end
+    # Of few prompts the gap may lie outside of what is drawn; an interval holds at least what was seen.
+    return value, min(float(low), value), max(float(high), value), start, end
 
 
 def _halves(values: Array, split: int) -> tuple[Array, Array]:

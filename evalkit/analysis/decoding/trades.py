@@ -87,7 +87,8 @@ def _ranged(value: float, drawn: Array) -> Ranged:
     high = np.quantile(np.where(np.isnan(drawn), np.inf, drawn), (1 + CONFIDENCE) / 2, method="higher")
     if not (math.isfinite(low) and math.isfinite(high)):
         return Ranged(value, None, None)
-    return Ranged(value, float(low), float(high))
+    # Of few prompts a reading that bends may lie outside of what is drawn; an interval holds at least what was seen.
+    return Ranged(value, min(float(low), value), max(float(high), value))
 
 
 def turned(ranged: Ranged, sign: float) -> Ranged:

@@ -12,7 +12,7 @@ from evalkit.metrics.summary import Estimate, Summary
 from evalkit.plumbing.arrays import is_number
 from evalkit.report.plots import markers, scatter
 from evalkit.report.plots.figures import GRID, Figure, direction, estimate_hover, page_layout, shown
-from evalkit.report.verdicts.decoding import SHORT, crossing_sentence, path_words
+from evalkit.report.verdicts.decoding import crossing_sentence, name_of, path_words
 from evalkit.report.wording import label
 
 HEIGHT = 480
@@ -51,7 +51,7 @@ def _line(path: DecodingPath, points: Points, number: int) -> Figure:
     return {
         "type": "scatter",
         "mode": "lines",
-        "name": shown(f"{path.checkpoint}, {path_words(path).lower()}"),
+        "name": shown(f"{path.checkpoint}, {path_words(path)}"),
         "x": [points[arm][0].value for arm in path.arms],
         "y": [points[arm][1].value for arm in path.arms],
         "line": {"color": markers.themed(number), "width": 2, "dash": DASHES[path.setting]},
@@ -62,7 +62,7 @@ def _line(path: DecodingPath, points: Points, number: int) -> Figure:
 def _labels(summary: Summary, found: Decoding, checkpoint: str, points: Points) -> dict[str, str]:
     """Each of the checkpoint's arms that is on a path, with its setting; the reference arm with its name."""
     labels = {
-        arm: f"{SHORT.get(path.setting, path.setting)} {value:g}"
+        arm: f"{name_of(path)} {value:g}"
         for path in reversed(found.paths)
         if path.checkpoint == checkpoint
         for arm, value in zip(path.arms, path.values, strict=True)

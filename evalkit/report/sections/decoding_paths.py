@@ -11,7 +11,7 @@ from evalkit.plumbing.arrays import JSON, is_number
 from evalkit.plumbing.prose import listed
 from evalkit.report.html.render import sentence
 from evalkit.report.plots.decoding_paths import decoding_figure
-from evalkit.report.verdicts.decoding import SHORT, measures_of, path_words, sentences, share_words
+from evalkit.report.verdicts.decoding import measures_of, name_of, path_words, sentences, share_words
 from evalkit.report.verdicts.plain_names import named, pictured
 from evalkit.report.wording import interval_text, label, value_text
 
@@ -99,9 +99,7 @@ def _crossing_row(found: Decoding, crossing: Crossing) -> CrossingRow:
         path=path_words(path),
         checkpoint=path.checkpoint,
         measure=label(crossing.metric),
-        at=listed(f"{SHORT.get(path.setting, path.setting)} = {at:.3g}" for at in crossing.at)
-        if crossing.at
-        else "nowhere",
+        at=listed(f"{name_of(path)} = {at:.3g}" for at in crossing.at) if crossing.at else "nowhere",
         spans=listed((_span(span.low, span.high) for span in crossing.spans), "or") if crossing.spans else "",
         there=tuple(
             (label(one.metric), _cell(one.against_baseline), _cell(one.against_start))

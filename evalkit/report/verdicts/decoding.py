@@ -8,7 +8,7 @@ from evalkit.analysis import effects
 from evalkit.metrics.decoding import Crossing, Decoding, DecodingPath, GivenBack, Ranged, Recovery, Span, Trade
 from evalkit.metrics.summary import Summary
 from evalkit.plumbing.arrays import is_number
-from evalkit.plumbing.prose import listed
+from evalkit.plumbing.prose import capital, listed
 from evalkit.report.verdicts.plain_names import pictured
 from evalkit.report.wording import LEVEL, interval_text, interval_words, label, value_text
 
@@ -18,16 +18,31 @@ OTHERS = 3
 
 
 def decoding_claims(summary: Summary) -> list[str]:
-    """For the top of the page: for each checkpoint what gives back most, by the measure that is easiest to picture."""
+    """For the top of the page, of each checkpoint that clearly lost diversity: by the measure easiest to picture.
+
+    What gives back most where something clearly gives back; else what the same diversity as the baseline's costs.
+    """
     found = summary.decoding
-    claims = []
-    for checkpoint in found.references if found else ():
-        recovery = (
-            easiest([one for one in found.recoveries if one.checkpoint == checkpoint], summary) if found else None
-        )
-        if recovery is not None and recovery.free is not None and found is not None:
-            claims.append(recovery_sentence(found, recovery))
-    return claims
+    if found is None:
+        return []
+    claims = [_claim(found, checkpoint, summary) for checkpoint in found.references]
+    return [claim for claim in claims if claim]
+
+
+def _claim(found: Decoding, checkpoint: str, summary: Summary) -> str:
+    recovery = easiest([one for one in found.recoveries if one.checkpoint == checkpoint], summary)
+    if recovery is None:
+        return ""
+    if recovery.free is not None:
+        return recovery_sentence(found, recovery)
+    at_its_diversity = [
+        (crossing, trade)
+        for crossing, trade in _read_crossings(found, recovery.metric)
+        if crossing.metric == recovery.metric and found.paths[crossing.path].checkpoint == checkpoint
+    ]
+    # The first path in their order, not the one that looks best.
+    known = [pair for pair in at_its_diversity if pair[1] is not None and is_number(pair[1].against_baseline.low)]
+    return path_sentence(found, *known[0]) if known else ""
 
 
 def easiest(recoveries: Sequence[Recovery], summary: Summary) -> Recovery | None:
@@ -44,47 +59,61 @@ def measures_of(found: Decoding) -> list[str]:
 
 
 def sentences(found: Decoding, diversity: str) -> list[str]:
-    """All that is said by one measure of diversity, checkpoint by checkpoint: each path, then what gives back most."""
-    said = []
-    for checkpoint in found.references:
-        for place, path in enumerate(found.paths):
-            if path.checkpoint == checkpoint:
-                said += path_sentences(found, place, diversity)
-        said += [
-            recovery_sentence(found, one)
-            for one in found.recoveries
-            if (one.checkpoint, one.metric) == (checkpoint, diversity)
-        ]
-    return said
+    """All that is said by one measure of diversity: what gives back most, where paths meet the baseline, which never."""
+    recoveries = [recovery_sentence(found, one) for one in found.recoveries if one.metric == diversity]
+    pairs = _read_crossings(found, diversity)
+    met = [path_sentence(found, *pair) for pair in pairs if pair[0].at or pair[0].spans]
+    return [
+        *recoveries,
+        *met,
+        *_nowhere(found, [crossing for crossing, _ in pairs if not (crossing.at or crossing.spans)]),
+    ]
 
 
-def path_sentences(found: Decoding, place: int, diversity: str) -> list[str]:
-    """Where the path is as diverse as the baseline and where it is as good, each with what it has there."""
-    said = []
-    for crossing in found.crossings:
-        if crossing.path == place and crossing.metric in (diversity, found.quality):
-            trade = next((one for one in found.trades if _is_at(one, crossing, diversity)), None)
-            said.append(" ".join([crossing_sentence(found, crossing), *_trade_sentences(found, trade)]))
-    return said
+def _read_crossings(found: Decoding, diversity: str) -> list[tuple[Crossing, Trade | None]]:
+    """Each path's crossings by this measure and by quality, each with what it has there."""
+    trades = {(one.path, one.at_equal): one for one in found.trades if diversity in (one.metric, one.at_equal)}
+    of_both = [one for one in found.crossings if one.metric in (diversity, found.quality)]
+    ordered = sorted(of_both, key=lambda one: (one.path, one.metric != diversity))
+    return [(one, trades.get((one.path, one.metric))) for one in ordered]
 
 
-def _is_at(trade: Trade, crossing: Crossing, diversity: str) -> bool:
-    pair = {trade.metric, trade.at_equal}
-    return trade.path == crossing.path and trade.at_equal == crossing.metric and diversity in pair
+def _nowhere(found: Decoding, crossings: Sequence[Crossing]) -> Iterator[str]:
+    """A sentence for all paths of a checkpoint that are clearly on the same side all along."""
+    alike: dict[tuple[str, str, str], list[DecodingPath]] = {}
+    for one in crossings:
+        path = found.paths[one.path]
+        alike.setdefault((path.checkpoint, one.metric, one.elsewhere), []).append(path)
+    for (checkpoint, metric, elsewhere), paths in alike.items():
+        tried = listed(
+            f"{path_words(path)} ({_number(path.values[0])} to {_number(path.values[-1])})" for path in paths
+        )
+        reference, side = found.references[checkpoint], _side(elsewhere)
+        never = f"{capital(tried)} {checkpoint} never has the {label(metric)} of {reference}"
+        yield f"{never}: {side} at all settings tried."
+
+
+def _side(elsewhere: str) -> str:
+    return "ahead of it" if elsewhere == "more" else "behind it"
+
+
+def path_sentence(found: Decoding, crossing: Crossing, trade: Trade | None) -> str:
+    """Where a path is as diverse or as good as the baseline, and what it has there."""
+    return " ".join([crossing_sentence(found, crossing), *_trade_sentences(found, trade)])
 
 
 def crossing_sentence(found: Decoding, crossing: Crossing) -> str:
     """`Over temperature tuned has as much distinct_n as base at T = 1.27 (95 % interval 1.19 to 1.36).`"""
     path = found.paths[crossing.path]
     reference, measure = found.references[path.checkpoint], label(crossing.metric)
-    begins = f"{path_words(path)} {path.checkpoint}"
+    begins = f"{capital(path_words(path))} {path.checkpoint}"
     if not crossing.at:
         tried = f"{_number(path.values[0])} to {_number(path.values[-1])}"
-        side = "ahead of it" if crossing.elsewhere == "more" else "behind it"
-        open_at = [_open_words(span) for span in crossing.spans]
-        left = f"; chance leaves open that it does {listed(open_at, 'or')}" if open_at else ""
+        open_at = [f"{name_of(path)} {_open_words(span)}" for span in crossing.spans]
+        left = f"; chance leaves open that it does at {listed(open_at, 'or')}" if open_at else ""
+        side = _side(crossing.elsewhere)
         return f"{begins} never has the {measure} of {reference}: {side} at all settings tried ({tried}){left}."
-    places = listed(f"{SHORT.get(path.setting, path.setting)} = {_number(at)}" for at in crossing.at)
+    places = listed(f"{name_of(path)} = {_number(at)}" for at in crossing.at)
     return f"{begins} has the {measure} of {reference} at {places} ({_spans(crossing.spans)})."
 
 
@@ -97,7 +126,7 @@ def _spans(spans: Sequence[Span]) -> str:
 def _open_words(span: Span) -> str:
     """`1.19 to 1.36`, or with an end that no setting tried has reached."""
     if span.low is None and span.high is None:
-        return "anywhere on the path"
+        return "of any value tried"
     if span.low is None:
         return f"up to {_number(span.high)}"
     return f"{_number(span.low)} and beyond" if span.high is None else f"{_number(span.low)} to {_number(span.high)}"
@@ -183,11 +212,16 @@ def ranged_words(ranged: Ranged) -> str:
 
 
 def path_words(path: DecodingPath) -> str:
-    """`Over min_p at T = 1.3`; of what else is held only what changes anything."""
+    """`over min_p at T = 1.3`; of what else is held only what changes anything."""
     held = {name: value for name, value in path.held.items() if value != _IDLE.get(name)}
     words = [f"{SHORT.get(name, name)} = {_number(value)}" for name, value in held.items()]
     at = f" at {listed(words)}" if words else ""
-    return f"Over {path.setting}{at}"
+    return f"over {path.setting}{at}"
+
+
+def name_of(path: DecodingPath) -> str:
+    """Its setting as numbers have it: `T`, `min_p`."""
+    return SHORT.get(path.setting, path.setting)
 
 
 _IDLE = {

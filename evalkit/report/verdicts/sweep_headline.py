@@ -24,7 +24,7 @@ from evalkit.report.wording import LEVEL
 MOST = 4
 """Settings whose numbers are all given; of more the first and the last."""
 NAMED = 6
-"""Settings that are all named where the same holds with all of them."""
+"""Settings that are all named where the same holds with them; of more their number."""
 
 
 def sweep_headline(sweep: Sweep, findings: Findings, summary: Summary, joints: Joints) -> tuple[str, str]:
@@ -69,7 +69,7 @@ def _clause(words: SideWords, sweep: Sweep, joints: Joints) -> str:
     if len(clear) == 1 and not unclear:
         return f"{_said(words, steps)} {everywhere}"
     besides = f"; no clear difference at {_labels(sweep, unclear)}" if unclear else ""
-    parts = [f"{_said(words, members)} ({sweep.sign}{_labels(sweep, members)}" for members in clear.values()]
+    parts = [f"{_said(words, members)} ({_labels(sweep, members, sweep.sign)}" for members in clear.values()]
     return (
         f"{listed(f'{part})' for part in parts[:-1])} and {parts[-1]}{besides})"
         if parts[1:]
@@ -101,8 +101,11 @@ def _aims(steps: Sequence[tuple[Step, Joint]]) -> str:
     return listed(dict.fromkeys(part.family for _, joint in steps for part in joint.families))
 
 
-def _labels(sweep: Sweep, steps: Sequence[tuple[Step, Joint]]) -> str:
-    return listed(sweep.label(step) for step, _ in steps)
+def _labels(sweep: Sweep, steps: Sequence[tuple[Step, Joint]], sign: str = "") -> str:
+    """`T = 0.5 and 0.8`; of many their number."""
+    if len(steps) > NAMED:
+        return f"{len(steps)} of {len(sweep.steps)} {sweep.noun}s"
+    return f"{sign}{listed(sweep.label(step) for step, _ in steps)}"
 
 
 def _numbers(sweep: Sweep, by_arm: Findings, is_first: bool) -> str:

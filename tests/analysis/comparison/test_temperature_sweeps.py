@@ -132,6 +132,14 @@ def test_what_is_cut_too_is_on_another_path() -> None:
     assert read_sweeps([*ARMS, *strange], more[0], more[1:]) == read_sweeps(ARMS, quality, [diversity])
 
 
+def test_of_three_prompts_an_interval_still_holds_what_was_seen() -> None:
+    for seed in range(30):
+        quality, diversity = sweeps(np.random.default_rng(seed), shift=-0.3, prompts=3)
+        for one in read_sweeps(ARMS, quality, [diversity]):
+            if one.value is not None and one.low is not None and one.high is not None:
+                assert one.low <= one.value <= one.high
+
+
 def test_one_temperature_has_no_frontier() -> None:
     quality, diversity = sweeps(np.random.default_rng(1), 0.0)
     arms = [arm("base@T=0.5", "base", 0.5), arm("tuned@T=0.5", "tuned", 0.5, "base@T=0.5")]

@@ -38,8 +38,8 @@ def test_a_path_is_called_by_what_changes_and_what_is_held() -> None:
     assert path_words(replace(OVER_HEAT, held={**HELD, "temperature": 1.0} | {"min_p": 0.1})).endswith(
         "min_p = 0.1 and T = 1"
     )
-    assert path_words(OVER_HEAT) == "Over temperature"
-    assert path_words(OVER_MIN_P) == "Over min_p at T = 1.4"
+    assert path_words(OVER_HEAT) == "over temperature"
+    assert path_words(OVER_MIN_P) == "over min_p at T = 1.4"
 
 
 @pytest.mark.parametrize(
@@ -48,14 +48,14 @@ def test_a_path_is_called_by_what_changes_and_what_is_held() -> None:
         (MET, "Over temperature tuned has the vendi of base at T = 1.27 (95 % interval 1.19 to 1.36)."),
         (replace(MET, spans=(Span(1.19, None),)), "at T = 1.27 (95 % interval 1.19 and beyond)."),
         (replace(MET, spans=(Span(None, 1.3),)), "(95 % interval up to 1.3)."),
-        (replace(MET, spans=(Span(None, None),)), "(95 % interval anywhere on the path)."),
+        (replace(MET, spans=(Span(None, None),)), "(95 % interval of any value tried)."),
         (replace(MET, at=(0.7, 1.27), spans=(Span(0.65, 0.75), Span(1.19, 1.36))),
          "at T = 0.7 and T = 1.27 (95 % interval 0.65 to 0.75 or 1.19 to 1.36)."),
         (replace(MET, spans=(Span(1.27, 1.27),)), "at T = 1.27 (no 95 % interval)."),
         (replace(MET, at=(), spans=(), elsewhere="less"),
          "tuned never has the vendi of base: behind it at all settings tried (0.6 to 1.4)."),
         (replace(MET, at=(), spans=(Span(1.33, None),), elsewhere="less"),
-         "behind it at all settings tried (0.6 to 1.4); chance leaves open that it does 1.33 and beyond."),
+         "behind it at all settings tried (0.6 to 1.4); chance leaves open that it does at T 1.33 and beyond."),
         (replace(MET, path=1, at=(0.05,), spans=(Span(0.04, 0.06),)), "Over min_p at T = 1.4 tuned has the vendi of base at min_p = 0.05"),
     ],
 )  # fmt: skip
@@ -107,12 +107,32 @@ def test_where_nothing_was_lost_or_given_back_that_is_said() -> None:
     )
 
 
+def test_what_is_nowhere_met_is_said_once_for_all_paths() -> None:
+    never = [Crossing(path, "vendi", "s", (), (), "less", 60) for path in (0, 1)]
+    assert sentences(of(*never), "vendi") == [
+        "Over temperature (0.6 to 1.4) and over min_p at T = 1.4 (0 to 0.1) tuned never has the vendi of base: behind it at "
+        "all settings tried."
+    ]
+
+
 def test_the_headline_has_what_gives_back_most_where_that_is_clear(sweep: ReportContent) -> None:
     def told(*recoveries: Recovery) -> Summary:
         return replace(sweep.summary, decoding=of(recoveries=recoveries))
 
-    unclear = replace(RECOVERY, metric="ead_n", free=None)
     assert decoding_claims(told(replace(RECOVERY, metric="self_bleu"), RECOVERY)) == [recovery_sentence(of(), RECOVERY)]
-    assert decoding_claims(told(unclear)) == []
+    assert decoding_claims(told(replace(RECOVERY, settings=(), free=None))) == []
     assert decoding_claims(sweep.summary) == []
     assert recovery_sentence(of(), RECOVERY) in verdict(told(RECOVERY)).besides
+
+
+def test_where_everything_costs_the_headline_has_what_the_same_diversity_costs(sweep: ReportContent) -> None:
+    trade = Trade(0, "reward", "vendi", "s", 1.27, Ranged(0.53, 0.44, 0.62), Ranged(-0.2, -0.3, -0.1))
+    costly = replace(RECOVERY, free=None)
+
+    def claims(one: Trade) -> list[str]:
+        return decoding_claims(replace(sweep.summary, decoding=of(MET, trades=(one,), recoveries=(costly,))))
+
+    [claim] = claims(trade)
+    assert claim.startswith("Over temperature tuned has the vendi of base at T = 1.27")
+    assert "+0.53" in claim
+    assert claims(replace(trade, against_baseline=Ranged(0.53, None, None))) == []

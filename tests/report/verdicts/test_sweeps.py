@@ -147,6 +147,11 @@ def test_of_many_settings_their_number_is_said() -> None:
         swept({"distinct_k": {(name, heat): 5.0 - (name == "tuned") for name in ("base", "tuned") for heat in heats}})
     )
     assert told.claim.endswith("draws from a much narrower range at all 8 temperatures tried.")
+    one_is_alike = {
+        (name, heat): 5.0 - (name == "tuned" and heat != heats[2]) for name in ("base", "tuned") for heat in heats
+    }
+    told = verdict(swept({"distinct_k": one_is_alike}))
+    assert told.claim.endswith("a much narrower range (7 of 8 temperatures; no clear difference at 0.6).")
 
 
 def test_who_gave_several_temperatures_is_not_told_to_give_some() -> None:
