@@ -59,7 +59,7 @@ def measures_of(found: Decoding) -> list[str]:
 
 
 def sentences(found: Decoding, diversity: str) -> list[str]:
-    """All that is said by one measure of diversity: what gives back most, where paths meet the baseline, which never."""
+    """All that is said by one measure of diversity: what gives back most, where paths meet the baseline, or never."""
     recoveries = [recovery_sentence(found, one) for one in found.recoveries if one.metric == diversity]
     pairs = _read_crossings(found, diversity)
     met = [path_sentence(found, *pair) for pair in pairs if pair[0].at or pair[0].spans]
