@@ -54,7 +54,9 @@ def _traces(points: Sequence[scatter.Known], numbers: Mapping[str, int]) -> list
     if len(arms) == 1 or any(set(path.arms) == {arm.name for arm in arms} for path in paths):
         return [scatter.path(points, number)]
     lines = [scatter.joined(path.arms, points) | {"line": _line(number)} for path in paths]
-    return [*lines, scatter.path(points, number) | {"mode": "markers+text"}]
+    # Colour and symbol say whose they are; whole names of so many arms would cover each other.
+    text = [shown(arm.name.removeprefix(f"{arm.checkpoint}@")) for arm in arms]
+    return [*lines, scatter.path(points, number) | {"mode": "markers+text", "text": text}]
 
 
 def _line(number: int) -> Figure:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from evalkit.metrics.summary import Summary
+from evalkit.metrics.summary import Estimate, Summary
 from evalkit.records import Arm
 from evalkit.report.content.content import ReportContent
 from evalkit.report.plots.frontier import frontier
@@ -37,6 +37,10 @@ def test_paths_of_one_checkpoint_are_lines_of_their_own(sweep: ReportContent) ->
     assert heat["x"] == [at[name] for name in ("tuned T=0.5", "tuned T=1", "tuned T=1.3")]
     assert cut_off["x"] == [at[name] for name in ("tuned T=1.3", "tuned T=0.7")]
     assert (points["mode"], len(points["x"])) == ("markers+text", 4)
+    named = dataclasses.replace(
+        summary, arms=tuple(_at(arm) for arm in summary.arms), estimates=tuple(map(_at_too, summary.estimates))
+    )
+    assert frontier(named, "reward", "vendi")["data"][-1]["text"] == ["T=0.5", "T=1", "T=1.3", "T=0.7"]
 
 
 def test_the_better_corner_is_marked_whatever_the_sign(sweep: ReportContent) -> None:
@@ -53,3 +57,11 @@ def test_every_interval_lies_on_the_axes(sweep: ReportContent) -> None:
             assert estimate.low is not None
             assert estimate.high is not None
             assert ends[0] < estimate.low < estimate.high < ends[1]
+
+
+def _at(arm: Arm) -> Arm:
+    return dataclasses.replace(arm, name=arm.name.replace(" ", "@"))
+
+
+def _at_too(one: Estimate) -> Estimate:
+    return dataclasses.replace(one, arm=one.arm.replace(" ", "@"))
