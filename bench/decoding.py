@@ -166,10 +166,10 @@ def of_lab(prompts: int, trials: int, temperatures: Sequence[float] = TEMPERATUR
     names = list(readings)
     for trial in range(trials):
         both = values.quality[:, trial], values.diversity[:, trial]
-        resampled = resample(*both)
+        resampled = resample(both)
         for level, (name, here, there) in ((1, names[:1] + names[2:4]), (0, names[1:2] + names[4:6])):
             readings[name].append(_nearest(zeros(temperatures, both[level]), truths()[name]))
-            found = read_where_equal(resampled, range(len(temperatures)), start, level)
+            found = read_where_equal(resampled, range(len(temperatures)), start, level, 1 - level)
             readings[here].append(_ends(found.against_baseline))
             readings[there].append(_ends(found.against_start))
     return {name: kept(found, truths()[name]) for name, found in readings.items()}

@@ -47,7 +47,9 @@ def read_decoding(
         starts={subject.checkpoint: subject.start for subject in subjects},
         paths=tuple(paths),
         crossings=tuple(chain.from_iterable(_crossings(each, one, clusters) for each in subjects for one in alone)),
-        trades=tuple(chain.from_iterable(_trades(*pair, clusters) for pair in together)),
+        trades=tuple(
+            chain.from_iterable(_trades(each, quality, diversities, clusters) for each in subjects if quality)
+        ),
         recoveries=tuple(chain.from_iterable(_recoveries(*pair, clusters) for pair in together)),
     )
 
@@ -95,17 +97,36 @@ def _elsewhere(values: Array) -> Literal["more", "less"]:
     return "more" if values.mean() > 0 else "less"
 
 
-def _trades(subject: _Subject, quality: Measured, diversity: Measured, clusters: Sequence[str]) -> Iterator[Trade]:
-    """Quality at the baseline's diversity, then diversity at its quality."""
-    held = columns(subject.arms, subject.reference, [quality, diversity], clusters)
-    if held is None or subject.start not in held.arms:
-        return
-    both, start = resample(*held.values), held.arms.index(subject.start)
-    for place, path in subject.paths:
-        if set(path.arms) <= set(held.arms):
-            along = [held.arms.index(arm) for arm in path.arms]
-            yield _trade(place, path, quality, diversity, read_where_equal(both, along, start, level=1))
-            yield _trade(place, path, diversity, quality, read_where_equal(both, along, start, level=0))
+def _trades(
+    subject: _Subject, quality: Measured, diversities: Sequence[Measured], clusters: Sequence[str]
+) -> Iterator[Trade]:
+    """Of each measure of diversity: quality at the baseline's diversity, then diversity at its quality."""
+    for together in _alike(subject, diversities):
+        held = columns(subject.arms, subject.reference, [quality, *together], clusters)
+        if held is None or subject.start not in held.arms:
+            continue
+        found, start = resample(held.values), held.arms.index(subject.start)
+        for row, diversity in enumerate(together, start=1):
+            for place, path in subject.paths:
+                if set(path.arms) <= set(held.arms):
+                    along = [held.arms.index(arm) for arm in path.arms]
+                    at_diversity = read_where_equal(found, along, start, level=row, offer=0)
+                    at_quality = read_where_equal(found, along, start, level=0, offer=row)
+                    yield _trade(place, path, quality, diversity, at_diversity)
+                    yield _trade(place, path, diversity, quality, at_quality)
+
+
+def _alike(subject: _Subject, diversities: Sequence[Measured]) -> list[list[Measured]]:
+    """Measures that have values for the same arms on the same prompts, whose resamples are drawn together, and once."""
+    alike: dict[object, list[Measured]] = {}
+    for diversity in diversities:
+        known = [
+            (arm, tuple(np.flatnonzero(np.isnan(diversity.values[arm]))))
+            for arm in (subject.reference, *subject.arms)
+            if arm in diversity.values
+        ]
+        alike.setdefault(tuple(known), []).append(diversity)
+    return list(alike.values())
 
 
 def _trade(place: int, path: DecodingPath, metric: Measured, equal: Measured, found: WhereEqual) -> Trade:

@@ -24,12 +24,12 @@ NOTHING = Ranged(None, None, None)
 
 @dataclass(frozen=True)
 class Resampled:
-    """Two measures of A arms minus the baseline's, higher is better: their means, and resampled ones."""
+    """Measures of A arms minus the baseline's, higher is better: their means, and those of resampled prompts."""
 
-    means: tuple[Array, Array]
-    """(1, A) each."""
-    drawn: tuple[Array, Array] | None
-    """(B, A) each; None below two units of resampling."""
+    means: tuple[Array, ...]
+    """(1, A) of each measure."""
+    drawn: tuple[Array, ...]
+    """(B, A) of each measure, by the same resamples; empty below two units of resampling."""
 
 
 @dataclass(frozen=True)
@@ -42,25 +42,24 @@ class WhereEqual:
     against_start: Ranged
 
 
-def resample(first: Array, second: Array) -> Resampled:
-    """(A, C) each, a column a unit of resampling: units are drawn with all that they have of both."""
-    arms = len(first)
-    means = first.mean(axis=1)[None, :], second.mean(axis=1)[None, :]
-    if first.shape[1] < 2:
-        return Resampled(means, None)
-    drawn = resampled_means(np.vstack([first, second]).T)
-    return Resampled(means, (drawn[:, :arms], drawn[:, arms:]))
+def resample(measures: Sequence[Array]) -> Resampled:
+    """(A, C) each, a column a unit of resampling: units are drawn with all that they have of every measure."""
+    means = tuple(values.mean(axis=1)[None, :] for values in measures)
+    if measures[0].shape[1] < 2:
+        return Resampled(means, ())
+    drawn = resampled_means(np.vstack(measures).T)
+    return Resampled(means, tuple(np.split(drawn, len(measures), axis=1)))
 
 
-def read_where_equal(both: Resampled, path: Sequence[int], start: int, level: int) -> WhereEqual:
-    """Along the arms `path` where measure `level`, 0 or 1, is the baseline's: the other, and its change from start."""
-    [place], [value] = met(both.means[level][:, path], both.means[1 - level][:, path])
+def read_where_equal(found: Resampled, path: Sequence[int], start: int, level: int, offer: int) -> WhereEqual:
+    """Along the arms `path`, where measure `level` is the baseline's: measure `offer`, and its change from `start`."""
+    [place], [value] = met(found.means[level][:, path], found.means[offer][:, path])
     if math.isnan(value):
         return WhereEqual(math.nan, NOTHING, NOTHING)
-    change = value - both.means[1 - level][0, start]
-    if both.drawn is None:
+    change = value - found.means[offer][0, start]
+    if not found.drawn:
         return WhereEqual(float(place), Ranged(float(value), None, None), Ranged(float(change), None, None))
-    levels, offers = both.drawn[level], both.drawn[1 - level]
+    levels, offers = found.drawn[level], found.drawn[offer]
     _, values = met(levels[:, path], offers[:, path])
     return WhereEqual(float(place), _ranged(value, values), _ranged(change, values - offers[:, start]))
 

@@ -198,3 +198,19 @@ def test_true_crossings_are_in_the_spans_as_often_as_is_said() -> None:
     for name in ("three crossings", "a crossing where it bends"):
         held, _ = of_bends(name, prompts=24, trials=150)
         assert held >= 0.92, name
+
+
+def test_measures_that_are_read_together_read_as_each_alone() -> None:
+    quality, diversity = measured()
+    hole = {name: values.copy() for name, values in diversity.values.items()}
+    hole["tuned@T=1.4"][0] = np.nan
+    others = [
+        replace(diversity, measure="e", values=measured(seed=2)[1].values),
+        replace(diversity, measure="f", values=hole),
+    ]
+    together = read_decoding(ARMS, quality, [diversity, *others])
+    assert together is not None
+    for one in (diversity, *others):
+        alone = read_decoding(ARMS, quality, [one])
+        assert alone is not None
+        assert alone.trades == tuple(each for each in together.trades if one.measure in (each.metric, each.at_equal))

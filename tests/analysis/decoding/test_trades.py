@@ -60,34 +60,36 @@ def test_the_same_diversity_costs_what_the_line_says() -> None:
     # Diversity rises -0.5, 0, 0.5 about the baseline's; quality 1.5, 1, 0.8 above it: at equal diversity 1, which is 0.5
     # below what the first arm, the start, has.
     diversity, quality = paths([-0.5, 0.0, 0.5], [1.5, 1.0, 0.8])
-    found = read_where_equal(resample(quality, diversity), [0, 1, 2], start=0, level=1)
+    found = read_where_equal(resample([quality, diversity]), [0, 1, 2], start=0, level=1, offer=0)
     assert found.place == pytest.approx(1.0)
     for ranged, value in ((found.against_baseline, 1.0), (found.against_start, -0.5)):
         assert ranged.value == pytest.approx(value)
         assert ranged.low is not None
         assert ranged.high is not None
         assert ranged.low < value < ranged.high
-    reverse = read_where_equal(resample(quality - 1, diversity), [0, 1, 2], start=0, level=0)
+    reverse = read_where_equal(resample([quality - 1, diversity]), [0, 1, 2], start=0, level=0, offer=1)
     assert reverse.against_baseline.value == pytest.approx(0.0, abs=1e-9)
 
 
 def test_a_start_beside_the_path_is_what_a_change_is_counted_from() -> None:
     diversity, quality = paths([-0.5, 0.5, -0.7], [1.5, 0.5, 2.0])
-    found = read_where_equal(resample(quality, diversity), [0, 1], start=2, level=1)
+    found = read_where_equal(resample([quality, diversity]), [0, 1], start=2, level=1, offer=0)
     assert found.against_start.value == pytest.approx(1.0 - 2.0)
 
 
 def test_a_crossing_that_many_resamples_lack_has_no_interval() -> None:
     diversity, quality = paths([-2.0, 0.02], [1.0, 0.5], units=20)
-    found = read_where_equal(resample(quality, diversity), [0, 1], start=0, level=1)
+    found = read_where_equal(resample([quality, diversity]), [0, 1], start=0, level=1, offer=0)
     assert found.against_baseline.value is not None
     assert (found.against_baseline.low, found.against_baseline.high) == (None, None)
 
 
 def test_nothing_is_extrapolated_and_one_prompt_has_no_interval() -> None:
     diversity, quality = paths([-2.0, -1.0], [1.0, 0.5])
-    assert read_where_equal(resample(quality, diversity), [0, 1], 0, 1).against_baseline == Ranged(None, None, None)
-    alone = read_where_equal(resample(quality[:, :1] * 0 + 1, np.array([[-1.0], [1.0]])), [0, 1], 0, 1)
+    assert read_where_equal(resample([quality, diversity]), [0, 1], 0, 1, 0).against_baseline == Ranged(
+        None, None, None
+    )
+    alone = read_where_equal(resample([quality[:, :1] * 0 + 1, np.array([[-1.0], [1.0]])]), [0, 1], 0, 1, 0)
     assert alone.against_baseline == Ranged(1.0, None, None)
 
 

@@ -40,7 +40,7 @@ def test_paths_of_one_checkpoint_are_lines_of_their_own(sweep: ReportContent) ->
     named = dataclasses.replace(
         summary, arms=tuple(_at(arm) for arm in summary.arms), estimates=tuple(map(_at_too, summary.estimates))
     )
-    assert frontier(named, "reward", "vendi")["data"][-1]["text"] == ["T=0.5", "T=1", "T=1.3", "T=0.7"]
+    assert frontier(named, "reward", "vendi")["data"][-1]["text"] == ["T=0.5", "T=1", "T=0.7", "T=1.3"]
 
 
 def test_the_better_corner_is_marked_whatever_the_sign(sweep: ReportContent) -> None:
