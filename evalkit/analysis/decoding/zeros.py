@@ -33,7 +33,7 @@ class Zeros:
     """From, to: all settings at which zero is in the mean's interval, rising; an end of the path may be one of them."""
 
 
-def zeros(settings: Sequence[float] | Array, values: Array, confidence: float = CONFIDENCE) -> Zeros:
+def zeros(settings: Sequence[float], values: Array, confidence: float = CONFIDENCE) -> Zeros:
     """Where the mean over units is zero.
 
     `settings`: (S,) rising, two or more. `values`: (S, C), a column a unit of resampling, without NaN; below two units
