@@ -12,6 +12,7 @@ import numpy as np
 from evalkit.analysis.clusters import sized
 from evalkit.analysis.intervals import FEW, Bounds, holm, mean_intervals, mean_p_values, units
 from evalkit.metrics.declaration import VARIANTS, Traits
+from evalkit.metrics.decoding import Decoding
 from evalkit.metrics.registry import label, split_variant
 from evalkit.metrics.summary import Alarm, Bar, Crossover, Curve, Difference, Estimate, Homogeneity, Reading, Summary
 from evalkit.plumbing.arrays import Array, finite_or_none, nan_for_none
@@ -59,6 +60,7 @@ class FairComparison:
     crossovers: tuple[Crossover, ...] = ()
     readings: tuple[Reading, ...] = ()
     homogeneity: Homogeneity | None = None
+    decoding: Decoding | None = None
 
 
 def summarise(
@@ -91,6 +93,7 @@ def summarise(
         clusters=tuple(clusters),
         asked=tuple(suite.hashes),
         homogeneity=fair.homogeneity,
+        decoding=fair.decoding,
     )
 
 

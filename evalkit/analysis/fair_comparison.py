@@ -1,10 +1,11 @@
-"""What arms have at equal k and at equal quality, and how alike they are: curves, crossovers, sweeps, homogeneity."""
+"""What arms have at equal k and at equal quality, and how alike they are: curves, sweeps, paths, homogeneity."""
 
 from __future__ import annotations
 
 from evalkit.analysis.clusters import clusters_of
 from evalkit.analysis.comparison.curves import crossovers, curves, trace
 from evalkit.analysis.comparison.temperature_sweeps import read_sweeps
+from evalkit.analysis.decoding import read_decoding
 from evalkit.analysis.estimates import FairComparison, Measured
 from evalkit.analysis.homogeneity import homogeneity
 from evalkit.analysis.measure import Measurements
@@ -18,13 +19,15 @@ def compare_fairly(measurements: Measurements, tell: Listener = QUIET) -> FairCo
     identity = measurements.encoder.identity
     traced = trace(measurements.measures, measurements.scores, measurements.sampled, identity, measurements.points)
     by_name = {measured.measure: measured for measured in measurements.measured}
-    readings = read_sweeps(arms, by_name[bar.measure], _diversities(measurements), clusters) if bar else []
+    quality, diversities = by_name[bar.measure] if bar else None, _diversities(measurements)
+    readings = read_sweeps(arms, quality, diversities, clusters) if quality else []
     return FairComparison(
         bar,
         tuple(curves(traced, arms, clusters)),
         tuple(crossovers(traced, arms, clusters)),
         tuple(readings),
         homogeneity(arms, measurements.groups, clusters, identity, tell),
+        read_decoding(arms, quality, diversities, clusters),
     )
 
 

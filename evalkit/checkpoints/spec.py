@@ -75,6 +75,18 @@ Temperatures = Annotated[
     Field(min_length=1),
     WithJsonSchema(_listed({"type": "number", "minimum": 0, "maximum": 2})),
 ]
+TopPs = Annotated[
+    tuple[Annotated[float, Field(gt=0, le=1)], ...],
+    BeforeValidator(_as_list),
+    Field(min_length=1),
+    WithJsonSchema(_listed({"type": "number", "exclusiveMinimum": 0, "maximum": 1})),
+]
+MinPs = Annotated[
+    tuple[Annotated[float, Field(ge=0, le=1)], ...],
+    BeforeValidator(_as_list),
+    Field(min_length=1),
+    WithJsonSchema(_listed({"type": "number", "minimum": 0, "maximum": 1})),
+]
 
 
 class Example(Part):

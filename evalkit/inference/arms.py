@@ -1,4 +1,4 @@
-"""The arms of a suite: each checkpoint at each temperature, and the arm that it is compared with."""
+"""The arms of a suite: each checkpoint with each setting, and the arm that it is compared with."""
 
 from __future__ import annotations
 
@@ -7,22 +7,30 @@ from dataclasses import replace
 
 from evalkit.records import Arm, Sampling, Thinking
 from evalkit.suite.schema import Suite
+from evalkit.suite.sweeps import SWEPT
+
+UNCUT = {"top_p": 1.0, "min_p": 0.0}
+"""Settings at which nothing is cut off, which names of arms leave out."""
+SHORT = {"temperature": "T"}
 
 
 def plan_arms(suite: Suite) -> list[Arm]:
-    """Every checkpoint at each temperature; each arm is compared with the baseline's arm of the same temperature."""
+    """Every checkpoint with each setting; each arm is compared with the baseline's arm of the same setting.
+
+    Where the baseline has none, with its arm of the same temperature, else with its first.
+    """
     settings = {name: suite.settings(name) for name in suite.checkpoints}
     baseline_checkpoint = suite.baseline_checkpoint
-    baselines = {
-        sampling.temperature: _arm_name(baseline_checkpoint, sampling, settings[baseline_checkpoint])
-        for sampling in settings[baseline_checkpoint]
-    }
-    first = next(iter(baselines.values()))
+    of_baseline = settings[baseline_checkpoint]
+    first = _arm_name(baseline_checkpoint, of_baseline[0], of_baseline)
     arms = []
     for checkpoint, samplings in settings.items():
         for sampling in samplings:
             name = _arm_name(checkpoint, sampling, samplings)
-            baseline = first if checkpoint == baseline_checkpoint else baselines.get(sampling.temperature, first)
+            beside_it = _alike(sampling, of_baseline)
+            baseline = (
+                first if checkpoint == baseline_checkpoint else _arm_name(baseline_checkpoint, beside_it, of_baseline)
+            )
             spec = suite.checkpoints[checkpoint]
             best_of = spec.best_of.n if spec.best_of is not None else 1
             beside = None if name == baseline else baseline
@@ -46,5 +54,18 @@ def draws_of(arm: Arm) -> int:
     return n * arm.best_of if arm.asking is None else arm.asking.draws(n * arm.best_of)
 
 
+def _alike(sampling: Sampling, others: Sequence[Sampling]) -> Sampling:
+    """The one that draws most alike: with the same settings, or at the same temperature, or the first."""
+    same = [other for other in others if other.distribution == sampling.distribution]
+    as_hot = [other for other in others if other.temperature == sampling.temperature]
+    return [*same, *as_hot, *others][0]
+
+
 def _arm_name(checkpoint: str, sampling: Sampling, siblings: Sequence[Sampling]) -> str:
-    return checkpoint if len(siblings) == 1 else f"{checkpoint}@T={sampling.temperature:g}"
+    """The checkpoint, and of its settings those that differ among its arms: `tuned@T=1.3,min_p=0.1`."""
+    if len(siblings) == 1:
+        return checkpoint
+    vary = [name for name in SWEPT if len({getattr(each, name) for each in siblings}) > 1]
+    cuts = [name for name in vary if name != "temperature" and getattr(sampling, name) != UNCUT[name]]
+    shown = [name for name in vary if name == "temperature" or name in cuts] or vary
+    return f"{checkpoint}@{','.join(f'{SHORT.get(name, name)}={getattr(sampling, name):g}' for name in shown)}"

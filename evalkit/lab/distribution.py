@@ -39,12 +39,13 @@ class NextToken:
         distributions = []
         belief = self.start
         for token in tokens:
-            distribution, after = self._step(belief)
+            distribution, after = self.step(belief)
             distributions.append(distribution)
             belief = after[token]
         return distributions
 
-    def _step(self, belief: Belief) -> tuple[Distribution, dict[int, Belief]]:
+    def step(self, belief: Belief) -> tuple[Distribution, dict[int, Belief]]:
+        """Return the distribution of the next token, and what each token leaves alive."""
         known = self._steps.get(belief)
         if known is None:
             known = self._steps[belief] = self._advance(belief)

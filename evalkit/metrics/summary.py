@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from evalkit.metrics.declaration import Traits
+from evalkit.metrics.decoding import Decoding
 from evalkit.records import Arm, Better
 
 SCHEMA = 3
@@ -196,4 +197,6 @@ class Summary:
     """Of each of `prompts` a hash of what it asks; empty where that is not known."""
     homogeneity: Homogeneity | None = None
     """None below two arms, and where nothing embedded their answers."""
+    decoding: Decoding | None = None
+    """None where no checkpoint beside the baseline is drawn with several settings."""
     schema: int = SCHEMA

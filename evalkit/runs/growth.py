@@ -1,6 +1,6 @@
 """A run's folder and a suite: the same run, one that grew, or another one.
 
-A run grows by prompts, draws of each, checkpoints and temperatures; what it has stays true of all that is common. It
+A run grows by prompts, draws of each, checkpoints and settings; what it has stays true of all that is common. It
 may leave prompts out. Anything else that decides samples makes another run of it, which needs a folder of its own.
 """
 
@@ -38,9 +38,9 @@ def check_folder(folder: Path, known: Manifest, now: Manifest) -> bool:
 
 
 def arm_names(known: Manifest, now: Manifest) -> dict[str, str]:
-    """What the arms of a run are called now: with a second temperature the first stands in its arm's name too."""
-    names = {_checkpoint_and_temperature(name, arm): name for name, arm in now.identity.arms.items()}
-    before = ((name, _checkpoint_and_temperature(name, arm)) for name, arm in known.identity.arms.items())
+    """What the arms of a run are called now: with a second setting the first stands in its arm's name too."""
+    names = {_checkpoint_and_setting(name, arm): name for name, arm in now.identity.arms.items()}
+    before = ((name, _checkpoint_and_setting(name, arm)) for name, arm in known.identity.arms.items())
     return {name: names[arm] for name, arm in before if arm in names}
 
 
@@ -105,8 +105,8 @@ def _by_prompt(
     return facts
 
 
-def _checkpoint_and_temperature(name: str, arm: ArmIdentity) -> tuple[str, float]:
-    return name.partition("@")[0], arm.temperature
+def _checkpoint_and_setting(name: str, arm: ArmIdentity) -> tuple[str, float, float, float]:
+    return name.partition("@")[0], arm.temperature, arm.top_p, arm.min_p
 
 
 def _facts(identity: Identity) -> dict[str, Any]:

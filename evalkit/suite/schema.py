@@ -35,6 +35,7 @@ from evalkit.suite.conversations import SuitePrompt
 from evalkit.suite.gate_policy import Policy
 from evalkit.suite.prompts import PromptSource, check_prompts, read_prompts
 from evalkit.suite.questions import Question, check_questions, first_asked, group_names, prompts_of, read_groups
+from evalkit.suite.sweeps import Sweep, drawn_with
 
 OPTIONS = {"models": "model", "rewards": "reward"}
 """Overrides whose options are called otherwise, for they are repeated."""
@@ -112,6 +113,8 @@ class Suite(Part):
     baseline: str | None = None
     """The checkpoint that the others are compared with; default: the first one."""
     sampling: SamplingSpec = SamplingSpec()
+    sweeps: tuple[Sweep, ...] = ()
+    """Further settings that every checkpoint is drawn with, each sweep a path; an arm of every setting."""
     open_vocabulary: OpenVocabulary = OpenVocabulary()
     """What differs for checkpoints that can spell any text."""
     metrics: tuple[SuiteMeasure, ...] = Field(min_length=1)
@@ -194,14 +197,13 @@ class Suite(Part):
         return self.baseline or next(iter(self.checkpoints))
 
     def settings(self, checkpoint: str) -> list[Sampling]:
-        """The resolved sampling settings of a checkpoint, one a temperature; a base frame's stop strings included."""
+        """The resolved sampling settings of a checkpoint: each temperature, then what sweeps add; with stops."""
         spec = self.checkpoints[checkpoint]
         common = self.sampling.model_dump() | spec.sampling.model_dump(exclude_none=True)
         if spec.ask is not None:
             common |= self._room(spec, common["max_tokens"], common["stop"])
         stop = self.stops(checkpoint, common["stop"])
-        temperatures = dict.fromkeys(common["temperature"])
-        return [Sampling(**common | {"temperature": float(t), "stop": stop}) for t in temperatures]
+        return [Sampling(**common | drawn | {"stop": stop}) for drawn in drawn_with(self.sweeps, common)]
 
     def _room(self, spec: CheckpointSpec, max_tokens: int, stop: Sequence[str]) -> dict[str, Any]:
         """Of a completion that holds several answers; what the checkpoint states itself holds for all of it."""

@@ -14,6 +14,7 @@ from evalkit.preferences.proxies import Contested, Disagreement, ProxyRate
 from evalkit.preferences.win_rate import WinRate
 from evalkit.report.content.content import ReportContent
 from tests.report.example import estimate
+from tests.report.paths import with_paths
 from tests.report.told import with_information
 
 KL = {"base": 0.0, "tuned T=0.5": 5.1, "tuned T=0.7": 4.3, "tuned T=1": 2.9, "tuned T=1.3": 1.6}
@@ -22,7 +23,7 @@ VOICES = ("polite", "rude")
 
 
 def whole_content(sweep: ReportContent) -> ReportContent:
-    """The sweep with variants, a bar, curves, crossovers, readings, KL, voices and agreement."""
+    """The sweep with variants, a bar, curves, crossovers, readings, paths, KL, voices and agreement."""
     summary = sweep.summary
     arms = [arm.name for arm in summary.arms]
     prompts = len(summary.prompts)
@@ -41,6 +42,7 @@ def whole_content(sweep: ReportContent) -> ReportContent:
         crossovers=(Crossover("best_of", "reward", "s", "tuned T=1", "base", 6.6, 4.1, None, 32),),
         readings=(Reading("tuned", "base", "vendi", "reward", "s", -1.2, -1.5, -0.9, 0.2, 0.6),),
     )
+    summary = with_paths(summary, diversities=("vendi", "self_bleu"))
     summary = with_information(dataclasses.replace(sweep, summary=summary), TOLD).summary
     return dataclasses.replace(
         sweep,

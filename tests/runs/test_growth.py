@@ -201,6 +201,12 @@ def test_a_second_temperature_renames_the_arm_that_is_there(folder: Path) -> Non
     assert set(there) == {"base@T=1"}
 
 
+def test_a_sweep_that_is_added_renames_the_arm_that_is_there(folder: Path) -> None:
+    notes, manifest = grows(folder, sweeps=[{"min_p": [0, 0.1]}])
+    assert notes == [f"the run in {folder} grows: new: base@min_p=0.1"]
+    assert {row.arm for row in manifest.shards} == {"base@min_p=0", "base@min_p=0.1"}
+
+
 def test_prompts_that_are_left_out_stay_on_disk_and_are_out_of_the_run(folder: Path) -> None:
     before = set(shards(folder))
     finished_run(folder, {"base": 8}, PROMPTS[2:])

@@ -44,7 +44,7 @@ def read_sweeps(
     """
     sweeps = _sweeps(arms)
     readings = []
-    for checkpoint, baseline in _pairs(arms):
+    for checkpoint, baseline in compared_checkpoints(arms):
         sweep, of_baseline = sweeps[checkpoint], sweeps[baseline]
         if max(len(sweep.arms), len(of_baseline.arms)) > 1:
             for diversity in diversities:
@@ -86,14 +86,28 @@ def offered(levels: Array, offers: Array, at: Array) -> Array:
 
 
 def _sweeps(arms: Sequence[Arm]) -> dict[str, Sweep]:
-    """Checkpoint -> its sweep."""
+    """Checkpoint -> its sweep: those of its arms that differ from its first in temperature alone."""
     by_checkpoint: dict[str, list[Arm]] = {}
-    for arm in sorted(arms, key=lambda arm: arm.sampling.temperature if arm.sampling else 0.0):
-        by_checkpoint.setdefault(arm.checkpoint, []).append(arm)
-    return {name: Sweep(name, tuple(arm.name for arm in of_one)) for name, of_one in by_checkpoint.items()}
+    for arm in arms:
+        of_one = by_checkpoint.setdefault(arm.checkpoint, [])
+        if not of_one or _cuts(arm) == _cuts(of_one[0]):
+            of_one.append(arm)
+    return {
+        name: Sweep(name, tuple(arm.name for arm in sorted(of_one, key=_temperature)))
+        for name, of_one in by_checkpoint.items()
+    }
 
 
-def _pairs(arms: Sequence[Arm]) -> list[tuple[str, str]]:
+def _cuts(arm: Arm) -> tuple[float, ...]:
+    """All that decides its distribution but for the temperature."""
+    return arm.sampling.distribution[1:] if arm.sampling else ()
+
+
+def _temperature(arm: Arm) -> float:
+    return arm.sampling.temperature if arm.sampling else 0.0
+
+
+def compared_checkpoints(arms: Sequence[Arm]) -> list[tuple[str, str]]:
     """(checkpoint, baseline checkpoint) of every comparison between two checkpoints."""
     checkpoint_of = {arm.name: arm.checkpoint for arm in arms}
     pairs = dict.fromkeys(
@@ -142,7 +156,8 @@ def _gap(level: Array, offer: Array, split: int) -> tuple[float, float, float, f
     if len(reached) < (1 - UNREACHED) * len(resampled):
         return value, math.nan, math.nan, start, end
     low, high = np.quantile(reached, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
-    return value, float(low), float(high), start, end
+    # Of few prompts the gap may lie outside of what is drawn; an interval holds at least what was seen.
+    return value, min(float(low), value), max(float(high), value), start, end
 
 
 def _halves(values: Array, split: int) -> tuple[Array, Array]:

@@ -8,13 +8,19 @@
   const pickers = [
     { pick: byId("pick-choice"), from: data.choices, names: "choice" },
     { pick: byId("pick-opinion"), from: data.opinions, names: "opinion" },
+    { pick: byId("pick-decoding"), from: data.decoding, names: "decoding" },
   ].filter(({ pick }) => pick);
+
+  const line = (text) => Object.assign(document.createElement("li"), { textContent: text, dir: "auto" });
 
   function drawPicked({ pick, from, names }) {
     const { text, says, figure } = from.prompts[Number(pick.value)];
-    byId(`${names}-asked`).textContent = text;
-    byId(`${names}-says`).textContent = says;
-    charts.draw(byId(`${names}-plot`), figure);
+    if (text) byId(`${names}-asked`).textContent = text;
+    if (Array.isArray(says)) byId(`${names}-says`).replaceChildren(...says.map(line));
+    else byId(`${names}-says`).textContent = says;
+    const plot = byId(`${names}-plot`);
+    if (figure) charts.draw(plot, figure);
+    else if (plot) charts.clear(plot);
   }
 
   function drawAll() {

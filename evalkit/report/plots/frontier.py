@@ -1,11 +1,12 @@
-"""Quality against diversity: every arm with both intervals, temperature paths, ladders, and the better corner."""
+"""Quality against diversity: every arm with both intervals, decoding paths, ladders, and the better corner."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import groupby
+from itertools import chain, groupby
 
 from evalkit.analysis import effects
+from evalkit.analysis.decoding.paths import paths_of
 from evalkit.metrics.summary import Summary
 from evalkit.records import Arm
 from evalkit.report.plots import markers, scatter
@@ -24,7 +25,7 @@ def frontier(summary: Summary, quality: str, diversity: str) -> Figure:
     known = scatter.both_known(summary, diversity, quality, _by_checkpoint(summary.arms, numbers))
     across = scatter.reach([x for _, x, _ in known], betters[diversity])
     upwards = scatter.reach([y for _, _, y in known], betters[quality])
-    paths = [list(points) for _, points in groupby(known, key=lambda point: point[0].checkpoint)]
+    checkpoints = [list(points) for _, points in groupby(known, key=lambda point: point[0].checkpoint)]
     ways = _ways(summary, [arm.name for arm, _, _ in known])
     layout = page_layout(
         height=HEIGHT,
@@ -35,7 +36,7 @@ def frontier(summary: Summary, quality: str, diversity: str) -> Figure:
     )
     ladder_lines = [scatter.joined(way, known) for way in ways]
     return {
-        "data": [*ladder_lines, *(scatter.path(points, numbers[points[0][0].name]) for points in paths)],
+        "data": [*ladder_lines, *chain.from_iterable(_traces(points, numbers) for points in checkpoints)],
         "layout": layout,
     }
 
@@ -43,6 +44,23 @@ def frontier(summary: Summary, quality: str, diversity: str) -> Figure:
 def _ways(summary: Summary, known: list[str]) -> list[list[str]]:
     """From the baseline over each ladder's arms, in its order."""
     return [[name for name in (ladder.baseline, *ladder.arms) if name in known] for ladder in ladders(summary)]
+
+
+def _traces(points: Sequence[scatter.Known], numbers: Mapping[str, int]) -> list[Figure]:
+    """A checkpoint's arms joined by temperature; where more than that differs, along each of its paths."""
+    arms = [arm for arm, _, _ in points]
+    number = numbers[arms[0].name]
+    paths = paths_of(arms)
+    if len(arms) == 1 or any(set(path.arms) == {arm.name for arm in arms} for path in paths):
+        return [scatter.path(points, number)]
+    lines = [scatter.joined(path.arms, points) | {"line": _line(number)} for path in paths]
+    # Colour and symbol say whose they are; whole names of so many arms would cover each other.
+    text = [shown(arm.name.removeprefix(f"{arm.checkpoint}@")) for arm in arms]
+    return [*lines, scatter.path(points, number) | {"mode": "markers+text", "text": text}]
+
+
+def _line(number: int) -> Figure:
+    return {"color": markers.themed(number), "width": 1.5}
 
 
 def _by_checkpoint(arms: Sequence[Arm], numbers: Mapping[str, int]) -> list[Arm]:

@@ -1,6 +1,6 @@
-"""What became of each side over a sweep of temperatures, in two sentences: the claim, and the numbers it rests on.
+"""What became of each side over a sweep of settings, in two sentences: the claim, and the numbers it rests on.
 
-No temperature stands for the others: each is told with its own claim, and those with the same claim together.
+No setting stands for the others: each is told with its own claim, and those with the same claim together.
 """
 
 from __future__ import annotations
@@ -22,11 +22,13 @@ from evalkit.report.verdicts.sweeps import Step, Sweep
 from evalkit.report.wording import LEVEL
 
 MOST = 4
-"""Temperatures whose numbers are all given; of more the first and the last."""
+"""Settings whose numbers are all given; of more the first and the last."""
+NAMED = 6
+"""Settings that are all named where the same holds with them; of more their number."""
 
 
 def sweep_headline(sweep: Sweep, findings: Findings, summary: Summary, joints: Joints) -> tuple[str, str]:
-    """Claim and numbers; empty where no side can be told of at every temperature."""
+    """Claim and numbers; empty where no side can be told of with every setting."""
     sides = [words for words in SIDES if all((step.arm, words.side) in joints for step in sweep.steps)]
     if not sides:
         return "", ""
@@ -49,7 +51,7 @@ def _standing_findings(words: SideWords, sweep: Sweep, summary: Summary, joints:
 
 def _against(sweep: Sweep) -> str:
     if sweep.is_like_with_like:
-        return f"Against {sweep.baseline} at the same temperature,"
+        return f"Against {sweep.baseline} at the same {sweep.noun},"
     return f"Against {listed(sweep.baselines)},"
 
 
@@ -61,18 +63,24 @@ def _clause(words: SideWords, sweep: Sweep, joints: Joints) -> str:
     for step, joint in steps:
         clear.setdefault(_state(joint), []).append((step, joint))
     unclear = clear.pop("unclear", [])
-    everywhere = f"at every temperature ({_temperatures(steps)})"
+    everywhere = _everywhere(sweep)
     if not clear:
         return f"{words.unclear.format(than='', aims=_aims(steps))} {everywhere}"
     if len(clear) == 1 and not unclear:
         return f"{_said(words, steps)} {everywhere}"
-    besides = f"; no clear difference at {_temperatures(unclear)}" if unclear else ""
-    parts = [f"{_said(words, members)} (T = {_temperatures(members)}" for members in clear.values()]
+    besides = f"; no clear difference at {_labels(sweep, unclear)}" if unclear else ""
+    parts = [f"{_said(words, members)} ({_labels(sweep, members, sweep.sign)}" for members in clear.values()]
     return (
         f"{listed(f'{part})' for part in parts[:-1])} and {parts[-1]}{besides})"
         if parts[1:]
         else f"{parts[0]}{besides})"
     )
+
+
+def _everywhere(sweep: Sweep) -> str:
+    if len(sweep.steps) > NAMED:
+        return f"at all {len(sweep.steps)} {sweep.noun}s tried"
+    return f"at every {sweep.noun} ({listed(map(sweep.label, sweep.steps))})"
 
 
 def _state(joint: Joint) -> str:
@@ -81,7 +89,7 @@ def _state(joint: Joint) -> str:
 
 
 def _said(words: SideWords, steps: Sequence[tuple[Step, Joint]]) -> str:
-    """What became of the side at these temperatures, with how much where that is the same at all of them."""
+    """What became of the side with these settings, with how much where that is the same with all of them."""
     _, first = steps[0]
     if first.disagree:
         return words.clause(first, "")
@@ -93,12 +101,15 @@ def _aims(steps: Sequence[tuple[Step, Joint]]) -> str:
     return listed(dict.fromkeys(part.family for _, joint in steps for part in joint.families))
 
 
-def _temperatures(steps: Sequence[tuple[Step, Joint]]) -> str:
-    return listed(f"{step.temperature:g}" for step, _ in steps)
+def _labels(sweep: Sweep, steps: Sequence[tuple[Step, Joint]], sign: str = "") -> str:
+    """`T = 0.5 and 0.8`; of many their number."""
+    if len(steps) > NAMED:
+        return f"{len(steps)} of {len(sweep.steps)} {sweep.noun}s"
+    return f"{sign}{listed(sweep.label(step) for step, _ in steps)}"
 
 
 def _numbers(sweep: Sweep, by_arm: Findings, is_first: bool) -> str:
-    """The side's measure that is easiest to picture, temperature by temperature."""
+    """The side's measure that is easiest to picture, setting by setting."""
     shown = _shown(by_arm)
     if shown is None:
         return ""
@@ -107,14 +118,14 @@ def _numbers(sweep: Sweep, by_arm: Findings, is_first: bool) -> str:
     parts = []
     for index, step in enumerate(steps):
         finding = _finding(shown.difference.metric, by_arm[step.arm])
-        assert finding is not None, "what is shown has a number at every temperature"
+        assert finding is not None, "what is shown has a number with every setting"
         interval = f" ({level if index == 0 else ''}{finding.interval})" if finding.interval else ""
-        parts.append(f"{finding.value}{interval} at T = {step.temperature:g}")
+        parts.append(f"{finding.value}{interval} at {sweep.sign}{sweep.label(step)}")
     return f"{shown.plain} {listed(parts)}"
 
 
 def _shown(by_arm: Findings) -> Finding | None:
-    """Of the measures with a number at every temperature one that is clear somewhere, if any is."""
+    """Of the measures with a number with every setting one that is clear somewhere, if any is."""
     everywhere = [
         finding
         for finding in chain.from_iterable(by_arm.values())
@@ -130,7 +141,7 @@ def _finding(metric: str, findings: Sequence[Finding]) -> Finding | None:
 
 
 def _readings(sweep: Sweep, summary: Summary, diversity: Findings | None) -> list[str]:
-    """What temperature cannot explain: the gap in the range at equal quality, of the measure shown, if known."""
+    """What decoding cannot explain: the gap in the range at equal quality, of the measure shown, if known."""
     shown = _shown(diversity) if diversity else None
     if shown is None:
         return []

@@ -3,7 +3,7 @@
 A side's claim rests on what its measures say together (`analysis.joint`), families weighing equally; where families
 disagree, that is the claim. A single measure's difference counts only when its Holm-adjusted p is below 0.05; one
 without a better direction is never a gain or a loss. "Much" and "slightly" are Cohen's large (0.8) and small (0.2)
-standardised differences. Arms that form a ladder, or a sweep over temperature, are told of as one.
+standardised differences. Arms that form a ladder, or a sweep over decoding settings, are told of as one.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from evalkit.metrics.summary import Estimate, Summary
 from evalkit.plumbing.arrays import is_number
 from evalkit.plumbing.prose import counted, listed
 from evalkit.records import Arm, Side
+from evalkit.report.verdicts.decoding import decoding_claims
 from evalkit.report.verdicts.findings import Finding, Findings
 from evalkit.report.verdicts.findings import findings as findings_of
 from evalkit.report.verdicts.headline import SHOWN, headline
@@ -140,11 +141,11 @@ def _beside_ways(subjects: Sequence[_Subject], summary: Summary, joints: Joints)
 
 
 def _whose(summary: Summary, joints: Joints) -> list[str]:
-    """Whom each tuning served, whose opinions it moved towards, whether answers still depend on the question, and
-    whether models grew alike.
+    """Whom each tuning served, whose opinions it moved towards, whether answers still depend on the question, whether
+    models grew alike, and what decoding gives back.
     """
     told = [*rater_claims(summary).values(), *opinion_claims(summary).values()]
-    return [*told, *template_claims(summary, joints), *alike_claims(summary)]
+    return [*told, *template_claims(summary, joints), *alike_claims(summary), *decoding_claims(summary)]
 
 
 def _subjects(arms: Sequence[ArmVerdict], summary: Summary, joints: Joints) -> list[_Subject]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -116,6 +117,37 @@ def test_a_measure_that_is_better_low_reads_in_its_own_sign() -> None:
     assert (lower[0].start, lower[0].end) == (higher[0].start, higher[0].end)
     assert (lower[1].start, lower[1].end) == (pytest.approx(-higher[1].end), pytest.approx(-higher[1].start))
     assert lower[1].value == pytest.approx(higher[1].value)
+
+
+def test_what_is_cut_too_is_on_another_path() -> None:
+    quality, diversity = sweeps(np.random.default_rng(1), shift=-0.3)
+    strange = [
+        replace(one, name=f"{one.name} cut", sampling=replace(one.sampling, min_p=0.1)) for one in ARMS if one.sampling
+    ]
+    rng = np.random.default_rng(2)
+    more = [
+        replace(each, values=each.values | {one.name: rng.normal(9, 9, size=60) for one in strange})
+        for each in (quality, diversity)
+    ]
+    assert read_sweeps([*ARMS, *strange], more[0], more[1:]) == read_sweeps(ARMS, quality, [diversity])
+
+
+def test_of_three_prompts_an_interval_still_holds_what_was_seen() -> None:
+    """Of two small checkpoints; the paths bend so much that hardly a resample looks like the sample."""
+    quality = [[1, 0.83, 1], [1, 1, 0.94], [0.83, 1, 0.94], [1, 0.83, 0.9], [1, 0.98, 0.9], [0.83, 0.81, 0.94]]
+    distance = [
+        [0.68, 0.77, 0.67], [0.83, 0.83, 0.87], [0.83, 0.87, 0.91], [0.66, 0.8, 0.61], [0.7, 0.83, 0.66], [0.83, 0.85, 0.84],
+    ]  # fmt: skip
+
+    def measured(name: str, values: list[list[float]]) -> Measured:
+        by_arm = {one.name: np.array(row, dtype=float) for one, row in zip(ARMS, values, strict=True)}
+        return Measured(name, name, "higher", by_arm, 6)
+
+    [at_quality, _] = read_sweeps(ARMS, measured("checks", quality), [measured("distance", distance)])
+    assert at_quality.value is not None
+    assert at_quality.low is not None
+    assert at_quality.high is not None
+    assert at_quality.low <= at_quality.value <= at_quality.high
 
 
 def test_one_temperature_has_no_frontier() -> None:

@@ -122,6 +122,38 @@ def test_what_is_clear_between_the_ends_alone_is_shown_with_its_reason() -> None
     ]  # fmt: skip
 
 
+def test_settings_other_than_temperature_make_a_sweep_too() -> None:
+    points = {(name, heat): 5.0 - (name == "tuned") for name in ("base", "tuned") for heat in (0.5, 0.8, 1.1)}
+    summary = swept({"distinct_k": points})
+
+    def cut(one: Arm) -> Arm:
+        assert one.sampling is not None
+        heat, min_p = (0.5, 0.1) if one.sampling.temperature == 0.8 else (one.sampling.temperature, 0.0)
+        return dataclasses.replace(one, sampling=dataclasses.replace(one.sampling, temperature=heat, min_p=min_p))
+
+    summary = dataclasses.replace(summary, arms=tuple(map(cut, summary.arms)))
+    [found] = sweeps(summary)
+    assert found.arms == ("tuned@T=0.8", "tuned@T=0.5", "tuned@T=1.1")
+    assert found.is_like_with_like
+    assert verdict(summary).claim == (
+        "Against base at the same setting, tuned draws from a much narrower range at every setting "
+        "(T = 0.5 with min_p = 0.1, T = 0.5 and T = 1.1)."
+    )
+
+
+def test_of_many_settings_their_number_is_said() -> None:
+    heats = tuple(0.4 + 0.1 * step for step in range(8))
+    told = verdict(
+        swept({"distinct_k": {(name, heat): 5.0 - (name == "tuned") for name in ("base", "tuned") for heat in heats}})
+    )
+    assert told.claim.endswith("draws from a much narrower range at all 8 temperatures tried.")
+    one_is_alike = {
+        (name, heat): 5.0 - (name == "tuned" and heat != heats[2]) for name in ("base", "tuned") for heat in heats
+    }
+    told = verdict(swept({"distinct_k": one_is_alike}))
+    assert told.claim.endswith("a much narrower range (7 of 8 temperatures; no clear difference at 0.6).")
+
+
 def test_who_gave_several_temperatures_is_not_told_to_give_some() -> None:
     summary = swept({"reward": levels(2.0, 2.0), "distinct_k": levels(-1.0, -1.0)})
     assert equal_quality(summary, verdict(summary)).is_swept
