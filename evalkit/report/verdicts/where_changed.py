@@ -1,0 +1,190 @@
+"""Why an arm differs from its baseline, told in a sentence each: where it changed more or less than elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from evalkit.analysis.intervals import Mean
+from evalkit.metrics.registry import label
+from evalkit.metrics.summary import MeasureChange, PartChange, PromptChange, WhereChanged
+from evalkit.plumbing.arrays import is_number
+from evalkit.plumbing.prose import counted, listed, short
+from evalkit.report.wording import interval_words, value_text
+
+ABOUT_TWICE = 1.75
+"""From which ratio on "about twice" is said; below it "more than"."""
+MOST_IDS = 3
+"""Prompts that a sentence names."""
+LONGEST = 40
+
+
+@dataclass(frozen=True, slots=True)
+class PartSentence:
+    """What stands out of one measure on one part."""
+
+    text: str
+    change: MeasureChange
+    part: PartChange
+
+
+@dataclass(frozen=True, slots=True)
+class PromptSentence:
+    """How many prompts changed clearly by themselves, and which most."""
+
+    text: str
+    change: MeasureChange
+    lost: tuple[PromptChange, ...]
+    """Those that changed for the worse, the surest large change first ..."""
+    gained: tuple[PromptChange, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ArmStory:
+    """All that is said of where one arm changed."""
+
+    arm: str
+    baseline: str
+    parts: tuple[PartSentence, ...]
+    """The largest changes against the rest first."""
+    prompts: tuple[PromptSentence, ...]
+    nothing: str
+    """Of which measures nothing stands out; empty where something does of all."""
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """Every sentence, the prompts named in it."""
+        of_prompts = (f"{each.text}{_most(each)}" for each in self.prompts)
+        return (*(each.text for each in self.parts), *of_prompts, *([self.nothing] if self.nothing else []))
+
+
+def arm_stories(where: WhereChanged | None) -> list[ArmStory]:
+    """One a compared arm, in the summary's order; none where there was nothing that could be tested."""
+    if where is None or not (where.part_tests or where.prompt_tests):
+        return []
+    arms = dict.fromkeys((change.arm, change.baseline) for change in where.changes)
+    return [_story(where, [c for c in where.changes if (c.arm, c.baseline) == pair]) for pair in arms]
+
+
+def family_words(where: WhereChanged) -> str:
+    """How many tests what is named was chosen from, and how often it is named wrongly."""
+    parts = (
+        f"{counted(where.part_tests, 'test')} of tags and topics (Benjamini and Yekutieli, {where.part_level:.0%})"
+        if where.part_tests
+        else ""
+    )
+    prompts = (
+        f"{counted(where.prompt_tests, 'test')} of single prompts (Benjamini and Hochberg, {where.prompt_level:.0%})"
+        if where.prompt_tests
+        else ""
+    )
+    named = listed([text.replace("%", " %") for text in (parts, prompts) if text])
+    return f"named is what stands out among {named}: these shares of what is named may be there by chance"
+
+
+def _story(where: WhereChanged, changes: Sequence[MeasureChange]) -> ArmStory:
+    parts = [
+        PartSentence(part_sentence(change, part), change, part)
+        for change in changes
+        for part in sorted(change.parts, key=_against_rest, reverse=True)
+        if part.stands_out
+    ]
+    prompts = [_prompt_sentence(change) for change in changes if change.prompts]
+    told = {each.change.metric for each in (*parts, *prompts)}
+    silent = [change for change in changes if change.metric not in told]
+    nothing = _nothing(where, silent) if silent else ""
+    return ArmStory(changes[0].arm, changes[0].baseline, tuple(parts), tuple(prompts), nothing)
+
+
+def _against_rest(part: PartChange) -> float:
+    return abs(part.value - part.rest) if is_number(part.value) and is_number(part.rest) else 0.0
+
+
+def measure_words(change: MeasureChange) -> str:
+    """`different word pairs (distinct_n)`; that of a measure without plain words is its name."""
+    words = f"{change.plain} ({label(change.metric)})" if change.plain else label(change.metric)
+    return f"{words}, where lower is better," if change.better == "lower" else words
+
+
+def part_words(part: PartChange) -> str:
+    """`the 12 prompts tagged “poem”`."""
+    how = "tagged" if part.kind == "tag" else "about"
+    return f"the {counted(part.prompts, 'prompt')} {how} “{short(part.name, LONGEST)}”"
+
+
+def part_sentence(change: MeasureChange, part: PartChange) -> str:
+    """What happened there and elsewhere; only of a part that stands out."""
+    here = Mean(part.value or 0.0, _end(part.low), _end(part.high), part.prompts)
+    rest = Mean(part.rest or 0.0, _end(part.rest_low), _end(part.rest_high), 0)
+    where, what = f"On {part_words(part)} {change.arm}", measure_words(change)
+    if not _is_clear(here):
+        there = f"the rest {_moved(rest, change)} ({interval_words(_size(rest))})" if _is_clear(rest) else (
+            f"the rest had {value_text(rest, signed=True)} ({interval_words(rest)}), neither clear by itself, and yet "
+            "clearly not the same")  # fmt: skip
+        return f"{where} did not clearly change in {what} ({value_text(here, signed=True)}, {interval_words(here)}), while {there}."
+    moved = f"{where} {_moved(here, change)} ({interval_words(_size(here))}) in {what}"
+    if not _is_clear(rest):
+        return f"{moved}, while the rest did not clearly change ({value_text(rest, signed=True)}, {interval_words(rest)})."
+    if (here.value > 0) != (rest.value > 0):
+        return f"{moved}, while the rest {_moved(rest, change)} ({interval_words(_size(rest))})."
+    return f"{moved}, {_times(abs(here.value / rest.value))} the rest’s {value_text(_size(rest))}."
+
+
+def _times(ratio: float) -> str:
+    if ratio < 1:
+        return "less than"
+    if ratio < ABOUT_TWICE:
+        return "more than"
+    return "about twice" if ratio < 2.5 else f"about {ratio:.0f} times"
+
+
+def _end(value: float | None) -> float:
+    return float("nan") if value is None else value
+
+
+def _is_clear(mean: Mean) -> bool:
+    return mean.low > 0 or mean.high < 0
+
+
+def _size(mean: Mean) -> Mean:
+    """Without its sign, which a verb says."""
+    return mean if mean.value >= 0 else Mean(-mean.value, -mean.high, -mean.low, mean.count)
+
+
+def _moved(mean: Mean, change: MeasureChange) -> str:
+    """`lost 0.31`; of a measure where lower is better `rose by 0.31`."""
+    up = mean.value > 0
+    verb = ("rose by" if up else "fell by") if change.better == "lower" else ("gained" if up else "lost")
+    return f"{verb} {value_text(_size(mean))}"
+
+
+def _prompt_sentence(change: MeasureChange) -> PromptSentence:
+    lost = tuple(each for each in change.prompts if (each.value < 0) == (change.better != "lower"))
+    gained = tuple(each for each in change.prompts if each not in lost)
+    worse, better = ("lost", "gained") if change.better != "lower" else ("rose", "fell")
+    sides = [f"{len(some):,} clearly {verb}" for some, verb in ((lost, worse), (gained, better)) if some]
+    text = f"Of {counted(change.tested, 'prompt')} taken singly, {change.arm} {listed(sides)} in {measure_words(change)}".rstrip(",")
+    return PromptSentence(text, change, lost, gained)
+
+
+def _most(sentence: PromptSentence) -> str:
+    """`; most on p17 (−0.61), p3 (−0.55)`."""
+    first = sentence.change.prompts[:MOST_IDS]
+    return f"; most on {listed([f'{short(each.prompt, LONGEST)} ({prompt_value(each)})' for each in first])}."
+
+
+def prompt_value(change: PromptChange) -> str:
+    """With as many digits as its interval deserves."""
+    return value_text(Mean(change.value, change.low, change.high, 1), signed=True)
+
+
+def _nothing(where: WhereChanged, silent: Sequence[MeasureChange]) -> str:
+    what = listed([measure_words(change).rstrip(",") for change in silent])
+    reasons = []
+    if any(part.p is not None for change in silent for part in change.parts):
+        kinds = listed(dict.fromkeys(part.kind for part in where.parts), "or")
+        reasons.append(f"no {kinds} (of {len(where.parts)}) changed clearly more or less than the rest")
+    if tested := max(change.tested for change in silent):
+        reasons.append(f"none of {counted(tested, 'prompt')} changed clearly by itself")
+    because = listed(reasons) if reasons else "too little could be tested"
+    return f"In {what} nothing stands out: {because}."
