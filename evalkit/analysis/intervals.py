@@ -88,9 +88,7 @@ def mean_p_values(values: Array, clusters: Sequence[str] = (), bounds: Bounds | 
     return np.asarray(np.where(moments.is_constant, alike, p), dtype=np.float64)
 
 
-def contrast_p_values(
-    here: Array, there: Array, clusters: Sequence[str] = (), others: Sequence[str] = ()
-) -> Array:
+def contrast_p_values(here: Array, there: Array, clusters: Sequence[str] = (), others: Sequence[str] = ()) -> Array:
     """Two-sided p-value of "the mean is the same here and there" of every row (m x P and m x Q, NaN where undefined).
 
     The largest of three: Welch's; the same with the skewness of the difference taken out (Zhou & Dinh 2005); and the
@@ -107,7 +105,9 @@ def contrast_p_values(
     above, below = _tails(moments)
     p = np.maximum(2 * np.minimum(above, below), _by_permutation(inside, outside))
     p = np.clip(p, np.finfo(np.float64).tiny, 1.0)
-    ways = special.gammaln(one.count + other.count + 1) - special.gammaln(one.count + 1) - special.gammaln(other.count + 1)
+    ways = (
+        special.gammaln(one.count + other.count + 1) - special.gammaln(one.count + 1) - special.gammaln(other.count + 1)
+    )
     alike = np.where(moments.is_zero, 1.0, np.clip(2 * np.exp(-ways), np.finfo(np.float64).tiny, 1.0))
     known = (one.count > 1) & (other.count > 1)
     return np.asarray(np.where(known, np.where(moments.is_constant, alike, p), np.nan), dtype=np.float64)

@@ -111,9 +111,7 @@ class PromptMeasures:
                 values[measure][arm] = self._value(measure, arm, embedded[arm] if needs_embeddings else group)
         return dict(values)
 
-    def _errors(
-        self, variant: str, groups: Mapping[str, Group], embedded: Mapping[str, Group]
-    ) -> dict[str, ByArm]:
+    def _errors(self, variant: str, groups: Mapping[str, Group], embedded: Mapping[str, Group]) -> dict[str, ByArm]:
         return {
             str(measure): {
                 arm: jackknife_error(measure, (embedded if "embeddings" in measure.definition.needs else groups)[arm])

@@ -33,7 +33,7 @@ _SHARE, _TIMES = 0.15, 1.5
 """Of a topic's prompts, how many have a word of its name at least; and how many times as many as of the others."""
 
 
-def parts_of(prompts: Sequence[Prompt]) -> tuple[Part, ...]:
+def parts_of(prompts: Sequence[Prompt], with_topics: bool = True) -> tuple[Part, ...]:
     """Tags in the suite's order, then topics of the prompts that none of these tags has, the largest first.
 
     Only those of `FEWEST` prompts or more that leave as many. Tags of the very same prompts are one part.
@@ -42,7 +42,7 @@ def parts_of(prompts: Sequence[Prompt]) -> tuple[Part, ...]:
     tags = _tags(prompts, clusters)
     tagged = {row for rows in tags.values() for row in rows}
     rest = [row for row in range(len(prompts)) if row not in tagged]
-    topics = _topics(prompts, rest) if len(rest) >= FEWEST_FOR_TOPICS else {}
+    topics = _topics(prompts, rest) if with_topics and len(rest) >= FEWEST_FOR_TOPICS else {}
     topics = {name: rows for name, rows in topics.items() if _is_large_enough(rows, clusters, len(prompts))}
     return (
         *(Part("tag", name, tuple(prompts[row].id for row in rows)) for name, rows in tags.items()),

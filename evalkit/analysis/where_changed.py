@@ -30,7 +30,6 @@ from evalkit.analysis.estimates import bounds_of, bounds_of_differences
 from evalkit.analysis.intervals import Bounds, Mean, by_cluster, contrast_p_values, mean_intervals
 from evalkit.analysis.prompt_parts import FEWEST, parts_of
 from evalkit.analysis.within_prompt import PromptTests, prompt_tests
-from evalkit.metrics.registry import split_variant
 from evalkit.metrics.summary import Estimate, MeasureChange, Part, PartChange, PromptChange, Summary, WhereChanged
 from evalkit.plumbing.arrays import Array, finite_or_none, nan_for_none
 from evalkit.records import CONFIDENCE, Prompt, Side
@@ -45,13 +44,17 @@ Pair = tuple[Estimate, Estimate]
 
 
 def with_where_changed(summary: Summary, prompts: Sequence[Prompt], forms: Mapping[str, str]) -> Summary:
-    """The summary with where it changed. `prompts`: at least those of the summary; `forms`: as `headline_measures`."""
+    """The summary with its parts and where it changed.
+
+    `prompts`: at least those of the summary; `forms`: as `headline_measures` takes them.
+    """
+    by_id = {prompt.id: prompt for prompt in prompts}
+    asked = [by_id[prompt] for prompt in summary.prompts]
     pairs = _pairs(summary, headline_measures(summary.estimates, forms))
     if not pairs:
-        return replace(summary, where_changed=None)
-    by_id = {prompt.id: prompt for prompt in prompts}
-    parts = parts_of([by_id[prompt] for prompt in summary.prompts])
-    return replace(summary, where_changed=where_changed(pairs, summary.prompts, parts, summary.clusters))
+        return replace(summary, parts=parts_of(asked, with_topics=False), where_changed=None)
+    parts = parts_of(asked)
+    return replace(summary, parts=parts, where_changed=where_changed(pairs, summary.prompts, parts, summary.clusters))
 
 
 def headline_measures(estimates: Iterable[Estimate], forms: Mapping[str, str]) -> list[str]:
@@ -110,7 +113,6 @@ def where_changed(
     of_prompts = _prompt_changes(tests, pairs, prompts)
     return WhereChanged(
         confidence=CONFIDENCE,
-        parts=tuple(each.part for each in split),
         changes=tuple(
             replace(
                 _whole(pair, gaps, clusters),

@@ -3,7 +3,9 @@
 A measure that counts what completions share has no plain standard error: a bootstrap draws the same completion twice,
 which such a measure takes for sameness. Its error here is the delete-one jackknife's, from the k values without each
 completion. For any symmetric measure of independent draws that is too large in the mean rather than too small (Efron &
-Stein 1981). A score is a mean over completions and has the error of one.
+Stein 1981). In the mean: where answers are few and each is given several times, none is missed when one completion
+goes, and the error found is 0 although other completions would have had other answers. So a prompt's error is taken to
+be at least what the arm's prompts have in the mean. A score is a mean over completions and has the error of one.
 """
 
 from __future__ import annotations
@@ -14,7 +16,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import special
 from scipy import stats as scipy_stats
 
 from evalkit.metrics.registry import Measure
@@ -50,7 +51,8 @@ def _picture(measure: Measure) -> float:
 
 def jackknife_error(measure: Measure, group: Group) -> float:
     """The standard error of a measure on one prompt; NaN below three completions, and where it is undefined without
-    one of them. Cost: that of its values without each completion."""
+    one of them. Cost: that of its values without each completion.
+    """
     if len(group.completions) < 3:
         return math.nan
     without = np.asarray(measure.without_each(group), dtype=np.float64)
@@ -80,7 +82,7 @@ class PromptTests:
     """Of its interval; of shares it is drawn towards 0."""
 
     def interval(self, row: int, alpha: float) -> tuple[float, float]:
-        """(low, high) at level 1 - alpha; a point where no completion of either arm differs from its others."""
+        """(low, high) at level 1 - alpha."""
         reach = float(scipy_stats.t.isf(alpha / 2, self.freedom[row]) * self.spread[row])
         return float(self.middle[row]) - reach, float(self.middle[row]) + reach
 
@@ -88,9 +90,9 @@ class PromptTests:
 def prompt_tests(here: Estimate, there: Estimate) -> PromptTests | None:
     """Tests of "the measure has the same value on this prompt under both arms"; None where no errors are known.
 
-    Welch's t over completions. Shares of right and wrong answers are known by their errors, and have Fisher's exact
-    test and the interval of Agresti and Caffo (2000). Where no completion differs from its arm's others, p is the chance
-    that completions fall so by a lot, 2 / C(2k, k).
+    Welch's t over completions, no error smaller than its arm's root mean square over prompts. Shares of right and wrong
+    answers are known by their errors, and have Fisher's exact test and the interval of Agresti and Caffo (2000).
+    Undefined where no prompt of either arm has an error above 0.
     """
     k = min(here.samples, there.samples)
     if not here.errors or not there.errors or k < FEWEST_COMPLETIONS:
@@ -98,20 +100,24 @@ def prompt_tests(here: Estimate, there: Estimate) -> PromptTests | None:
     values, errors = ([nan_for_none(of_arm) for of_arm in both] for both in (
         (here.values, there.values), (here.errors, there.errors)))  # fmt: skip
     gaps = np.asarray(values[0] - values[1], dtype=np.float64)
-    variances = [error**2 for error in errors]
+    variances = [np.maximum(error**2, _mean_square(error)) for error in errors]
     spread = np.sqrt(variances[0] + variances[1])
     with np.errstate(invalid="ignore", divide="ignore"):
         freedom = (k - 1) * spread**4 / (variances[0] ** 2 + variances[1] ** 2)
         p = np.clip(2 * scipy_stats.t.sf(np.abs(gaps) / spread, freedom), _TINY, 1.0)
-    by_lot = 2 * math.exp(2 * special.gammaln(k + 1) - special.gammaln(2 * k + 1))
-    p = np.where(spread > 0, p, np.where(gaps == 0, 1.0, by_lot))
-    freedom, known = np.where(spread > 0, freedom, 1.0), ~np.isnan(gaps + spread)
+    known = ~np.isnan(gaps + spread)
     if all(_are_shares(value, error, k) for value, error in zip(values, errors, strict=True)):
         shares = [(value * k + 1) / (k + 2) for value in values]
         spread = np.sqrt(sum(share * (1 - share) for share in shares) / (k + 2))
         p, freedom = _fisher(values[0], values[1], k, known), np.full(len(gaps), math.inf)
         return PromptTests(gaps, p, spread, freedom, np.asarray(shares[0] - shares[1]))
-    return PromptTests(gaps, np.where(known, p, np.nan), spread, freedom, gaps)
+    return PromptTests(gaps, np.where(known & (spread > 0), p, np.nan), spread, freedom, gaps)
+
+
+def _mean_square(errors: Array) -> float:
+    """Over prompts; NaN where none is known."""
+    known = errors[~np.isnan(errors)]
+    return float((known**2).mean()) if len(known) else math.nan
 
 
 def _are_shares(values: Array, errors: Array, k: int) -> bool:

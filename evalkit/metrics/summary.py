@@ -219,7 +219,7 @@ class MeasureChange:
     high: float | None
     """Over all prompts, as in `Difference`."""
     parts: tuple[PartChange, ...]
-    """In the order of `WhereChanged.parts`."""
+    """Those that have prompts enough and leave enough others, the same of all measures and arms."""
     prompts: tuple[PromptChange, ...]
     """Those that are clear by themselves; the surest large change first."""
     tested: int
@@ -231,8 +231,6 @@ class WhereChanged:
     """On which prompts diversity and quality changed most."""
 
     confidence: float
-    parts: tuple[Part, ...]
-    """Tags and topics that have prompts enough, and leave enough others."""
     changes: tuple[MeasureChange, ...]
     part_tests: int
     """How many differences between a part and the rest were tested together ..."""
@@ -284,6 +282,8 @@ class Summary:
     """Of each of `prompts` a hash of what it asks; empty where that is not known."""
     homogeneity: Homogeneity | None = None
     """None below two arms, and where nothing embedded their answers."""
+    parts: tuple[Part, ...] = ()
+    """Tags, and where arms are compared topics too, of prompts enough to be spoken of."""
     where_changed: WhereChanged | None = None
     """None where no arm is compared."""
     schema: int = SCHEMA

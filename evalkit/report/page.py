@@ -45,6 +45,7 @@ from evalkit.report.sections import (
     thinking,
     trainings,
     voices,
+    where_changed,
 )
 from evalkit.report.sections.alarm_lines import alarm_lines
 from evalkit.report.sections.ranking_view import RankingView, ranking_view, slider
@@ -122,6 +123,7 @@ def _view(content: ReportContent, packed: samples.Samples, conclusion: Verdict) 
         "has_variants": any(not effects.is_plain(metric) for metric in effects.betters(summary)),
         "curves": curves.curve_tables(curves.over_k(summary)),
         "homogeneity": homogeneity.homogeneity_view(content),
+        "where": where_changed.where_view(content),
         "map": embedding_map.map_view(content),
         "sweeps": temperature_sweeps.rows(summary),
         "next_token": next_token.next_token_view(summary, content.figure_data.shapes),
@@ -212,6 +214,7 @@ def _data(content: ReportContent, packed: samples.Samples, conclusion: Verdict) 
         "figures": section_figures(content),
         "choices": target_choices.one_by_one(content),
         "opinions": opinions.one_by_one(content),
+        "where": where_changed.where_figures(summary),
         "prompts": packed.prompts,
         "arms": [{"name": name, "colour": colour} for name, colour in markers.colours(summary).items()],
         "words": packed.words,

@@ -8,6 +8,7 @@
   const pickers = [
     { pick: byId("pick-choice"), from: data.choices, names: "choice" },
     { pick: byId("pick-opinion"), from: data.opinions, names: "opinion" },
+    { pick: byId("pick-where"), from: data.where, names: "where" },
   ].filter(({ pick }) => pick);
 
   function drawPicked({ pick, from, names }) {

@@ -124,7 +124,9 @@ def part_sentence(change: MeasureChange, part: PartChange) -> str:
         return f"{where} did not clearly change in {what} ({value_text(here, signed=True)}, {interval_words(here)}), while {there}."
     moved = f"{where} {_moved(here, change)} ({interval_words(_size(here))}) in {what}"
     if not _is_clear(rest):
-        return f"{moved}, while the rest did not clearly change ({value_text(rest, signed=True)}, {interval_words(rest)})."
+        return (
+            f"{moved}, while the rest did not clearly change ({value_text(rest, signed=True)}, {interval_words(rest)})."
+        )
     if (here.value > 0) != (rest.value > 0):
         return f"{moved}, while the rest {_moved(rest, change)} ({interval_words(_size(rest))})."
     return f"{moved}, {_times(abs(here.value / rest.value))} the rest’s {value_text(_size(rest))}."
@@ -163,7 +165,9 @@ def _prompt_sentence(change: MeasureChange) -> PromptSentence:
     gained = tuple(each for each in change.prompts if each not in lost)
     worse, better = ("lost", "gained") if change.better != "lower" else ("rose", "fell")
     sides = [f"{len(some):,} clearly {verb}" for some, verb in ((lost, worse), (gained, better)) if some]
-    text = f"Of {counted(change.tested, 'prompt')} taken singly, {change.arm} {listed(sides)} in {measure_words(change)}".rstrip(",")
+    text = f"Of {counted(change.tested, 'prompt')} taken singly, {change.arm} {listed(sides)} in {measure_words(change)}".rstrip(
+        ","
+    )
     return PromptSentence(text, change, lost, gained)
 
 
@@ -182,8 +186,9 @@ def _nothing(where: WhereChanged, silent: Sequence[MeasureChange]) -> str:
     what = listed([measure_words(change).rstrip(",") for change in silent])
     reasons = []
     if any(part.p is not None for change in silent for part in change.parts):
-        kinds = listed(dict.fromkeys(part.kind for part in where.parts), "or")
-        reasons.append(f"no {kinds} (of {len(where.parts)}) changed clearly more or less than the rest")
+        parts = where.changes[0].parts
+        kinds = listed(dict.fromkeys(part.kind for part in parts), "or")
+        reasons.append(f"no {kinds} (of {len(parts)}) changed clearly more or less than the rest")
     if tested := max(change.tested for change in silent):
         reasons.append(f"none of {counted(tested, 'prompt')} changed clearly by itself")
     because = listed(reasons) if reasons else "too little could be tested"
