@@ -49,7 +49,7 @@ class Measured:
     bounds: Bounds | None = None
     """The lowest and the highest value that there can be on a prompt, where that is known."""
     errors: Mapping[str, Array] = field(default_factory=dict)
-    """Arm -> (P,) standard error of each value over the prompt's completions; without an arm where that is not known."""
+    """Arm -> (P,) standard error of each value over the prompt's completions; without an arm where it is not known."""
 
 
 @dataclass(frozen=True)

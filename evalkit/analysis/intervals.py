@@ -105,10 +105,8 @@ def contrast_p_values(here: Array, there: Array, clusters: Sequence[str] = (), o
     above, below = _tails(moments)
     p = np.maximum(2 * np.minimum(above, below), _by_permutation(inside, outside))
     p = np.clip(p, np.finfo(np.float64).tiny, 1.0)
-    ways = (
-        special.gammaln(one.count + other.count + 1) - special.gammaln(one.count + 1) - special.gammaln(other.count + 1)
-    )
-    alike = np.where(moments.is_zero, 1.0, np.clip(2 * np.exp(-ways), np.finfo(np.float64).tiny, 1.0))
+    by_lot = np.clip(2 / special.binom(one.count + other.count, one.count), np.finfo(np.float64).tiny, 1.0)
+    alike = np.where(moments.is_zero, 1.0, by_lot)
     known = (one.count > 1) & (other.count > 1)
     return np.asarray(np.where(known, np.where(moments.is_constant, alike, p), np.nan), dtype=np.float64)
 

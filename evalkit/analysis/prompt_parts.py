@@ -1,7 +1,8 @@
 """Parts of a suite's prompts: its tags; and topics, where prompts have no tag that divides them.
 
-Topics are found from the embedded encoder's rows of the prompts (k-means), and are named by the words that stand in more
-of their prompts than in the others'. The same prompts have the same topics on every run; the cost is linear in prompts.
+Topics are found from the embedded encoder's rows of the prompts (k-means), and are named by the words that stand in
+more of their prompts than in the others'. The same prompts have the same topics on every run; the cost is linear in
+prompts.
 """
 
 from __future__ import annotations

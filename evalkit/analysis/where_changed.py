@@ -3,10 +3,12 @@
 **Parts.** Of each tag and each topic: is the mean of its prompts' differences that of all other prompts? The prompt, or
 the cluster of prompts, is the unit, and the test is Welch's with the skewness taken out (`contrast_p_values`). Prompts
 have several tags, and measures are taken of the same completions, so the tests depend on each other in any way; their
-p-values are adjusted by Benjamini and Yekutieli (2001), which holds however they do.
+p-values are adjusted by Benjamini and Yekutieli (2001), which holds however they do. Where one tag lost, every other
+lost less than its rest, which holds that one: what stands out must do so beside the surer ones too, on the prompts that
+are in none of them.
 
-**Prompts.** Of each single prompt: is its difference more than other completions would make of it? The completion is the
-unit (`within_prompt`). What falls by chance is drawn anew on every prompt, so tests of different prompts are
+**Prompts.** Of each single prompt: is its difference more than other completions would make of it? The completion is
+the unit (`within_prompt`). What falls by chance is drawn anew on every prompt, so tests of different prompts are
 independent, and Benjamini and Hochberg (1995) adjust; of one prompt's few measures they are not, which among many
 prompts does not matter. Intervals of those that are named are widened for having been chosen (Benjamini & Yekutieli
 2005).
@@ -178,16 +180,35 @@ def _part_tests(gaps: Array, split: Sequence[_Split]) -> _PartTests:
         here, there = gaps[:, each.mask], gaps[:, ~each.mask]
         sizes[:, at] = [abs(_mean(row)) for row in here]
         if first[each.key] == at:
-            p[:, at] = _contrasts(here, there, each)
+            p[:, at] = _contrasts(here, there, each.clusters_of(each.mask), each.clusters_of(~each.mask))
     adjusted = adjusted_p_values(p, "by")
     for at, each in enumerate(split):
         p[:, at], adjusted[:, at] = p[:, first[each.key]], adjusted[:, first[each.key]]
-    stands_out = adjusted < PART_LEVEL
-    for at, each in enumerate(split):
-        twins = [other for other, its in enumerate(split) if its.key == each.key and other != at]
-        for other in twins:
-            stands_out[:, at] &= (sizes[:, at] > sizes[:, other]) | ((sizes[:, at] == sizes[:, other]) & (at < other))
-    return _PartTests(p, adjusted, stands_out, len(gaps) and int(np.isfinite(p[:, list(first.values())]).sum()))
+    rejected = adjusted < PART_LEVEL
+    count = int(np.isfinite(p[:, sorted(set(first.values()))]).sum())
+    highest = float(p[rejected].max(initial=0.0))
+    rows = zip(gaps, p, sizes, rejected, strict=True)
+    stands_out = np.stack([_without_shadows(*row, split, highest) for row in rows])
+    return _PartTests(p, adjusted, stands_out, count)
+
+
+def _without_shadows(
+    gaps: Array, p: Array, sizes: Array, rejected: NDArray[np.bool_], split: Sequence[_Split], highest: float
+) -> NDArray[np.bool_]:
+    """(S,) of the parts that were rejected those that stand out without the prompts of surer ones too.
+
+    Of a part and its complement, which have one p, the one that changed more is the surer. `highest`: the largest p
+    that was rejected.
+    """
+    kept, left = np.zeros(len(split), dtype=np.bool_), np.ones(len(gaps), dtype=np.bool_)
+    for at in sorted(np.flatnonzero(rejected), key=lambda at: (p[at], -sizes[at])):
+        each = split[at]
+        here, there = each.mask & left, ~each.mask & left
+        again = _contrasts(gaps[None, here], gaps[None, there], each.clusters_of(here), each.clusters_of(there))
+        kept[at] = not kept.any() or bool(again[0] <= highest)
+        if kept[at]:
+            left &= ~each.mask
+    return kept
 
 
 def _mean(row: Array) -> float:
@@ -195,9 +216,8 @@ def _mean(row: Array) -> float:
     return float(defined.mean()) if len(defined) else math.nan
 
 
-def _contrasts(here: Array, there: Array, split: _Split) -> Array:
-    """(m,) p-values; NaN where a measure is defined on too few prompts of the part or of the rest."""
-    inside, outside = split.clusters_of(split.mask), split.clusters_of(~split.mask)
+def _contrasts(here: Array, there: Array, inside: Sequence[str], outside: Sequence[str]) -> Array:
+    """(m,) p-values; NaN where a measure is defined on too few prompts, or clusters of them, on either side."""
     p = contrast_p_values(here, there, inside, outside)
     counts = [np.isfinite(by_cluster(rows, names)).sum(axis=1) for rows, names in ((here, inside), (there, outside))]
     return np.asarray(np.where(np.minimum(*counts) >= FEWEST, p, np.nan), dtype=np.float64)

@@ -20,6 +20,7 @@ from evalkit.report.verdicts.where_changed import (
     family_words,
     measure_words,
     prompt_value,
+    rest_of,
 )
 from evalkit.report.wording import interval_text, interval_words, label, p_text, value_text
 
@@ -154,8 +155,7 @@ def _told_of_prompts(told: PromptSentence) -> Told:
 
 
 def _prompt_words(change: PromptChange) -> str:
-    low, high = sorted((change.low, change.high), key=abs)
-    return f"{prompt_value(change)}, {_signed(low)} to {_signed(high)}"
+    return f"{prompt_value(change)}, {_signed(change.low)} to {_signed(change.high)}"
 
 
 def _signed(value: float) -> str:
@@ -167,27 +167,17 @@ def _link(prompt: str, value: str) -> Link:
 
 
 def _row(change: MeasureChange, part: PartChange) -> Row:
-    here, rest = part, _Rest(part.rest, part.rest_low, part.rest_high)
     return Row(
         change.arm,
         label(change.metric),
         part.name,
         f"{part.prompts:,}",
-        value_text(here, signed=True),
-        interval_text(here),
-        value_text(rest, signed=True),
+        value_text(part, signed=True),
+        interval_text(part),
+        value_text(rest_of(part), signed=True),
         p_text(part.p_adjusted).removeprefix("p ").removeprefix("= "),
         part.stands_out,
     )
-
-
-@dataclass(frozen=True, slots=True)
-class _Rest:
-    """What changed on the other prompts."""
-
-    value: float | None
-    low: float | None
-    high: float | None
 
 
 def where_figures(summary: Summary) -> JSON:
@@ -218,11 +208,8 @@ def _figure(summary: Summary, where: WhereChanged, metric: str) -> JSON:
     names = [EVERY, *(_named(changes[0].parts[at]) for at in parts)]
     better = changes[0].better
     turned = {"autorange": "reversed"} if better == "lower" else {}
-    axis = turned | {
-        "title": {
-            "text": f"{figures.shown(label(metric))}: difference to the baseline ({figures.direction(changes[0].side)} →)"
-        }
-    }
+    title = f"{figures.shown(label(metric))}: difference to the baseline ({figures.direction(changes[0].side)} →)"
+    axis = turned | {"title": {"text": title}}
     figure = grouped_dots(names, series, axis)
     figure["layout"]["shapes"] += [upright(0.0), *(_overall(change, numbers) for change in changes)]
     says = "; ".join(
@@ -258,8 +245,9 @@ def _whole_dot(change: MeasureChange) -> Dot | None:
 def _part_dot(part: PartChange) -> Dot | None:
     if not is_number(part.value):
         return None
-    rest = value_text(_Rest(part.rest, part.rest_low, part.rest_high), signed=True)
-    hover = f"{value_text(part, signed=True)}, {interval_words(part)}<br>the rest {rest}; adjusted {p_text(part.p_adjusted) or 'p not known'}"
+    p = p_text(part.p_adjusted)
+    rest = [f"the rest {value_text(rest_of(part), signed=True)}", *([f"adjusted {p}"] if p else [])]
+    hover = f"{value_text(part, signed=True)}, {interval_words(part)}<br>{'; '.join(rest)}"
     return Dot(part.low, part.value, part.high, hover, part.stands_out)
 
 

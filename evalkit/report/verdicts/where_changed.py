@@ -90,7 +90,7 @@ def _story(where: WhereChanged, changes: Sequence[MeasureChange]) -> ArmStory:
         if part.stands_out
     ]
     prompts = [_prompt_sentence(change) for change in changes if change.prompts]
-    told = {each.change.metric for each in (*parts, *prompts)}
+    told = {each.change.metric for each in parts} | {each.change.metric for each in prompts}
     silent = [change for change in changes if change.metric not in told]
     nothing = _nothing(where, silent) if silent else ""
     return ArmStory(changes[0].arm, changes[0].baseline, tuple(parts), tuple(prompts), nothing)
@@ -112,24 +112,32 @@ def part_words(part: PartChange) -> str:
     return f"the {counted(part.prompts, 'prompt')} {how} “{short(part.name, LONGEST)}”"
 
 
+def rest_of(part: PartChange) -> Mean:
+    """What became of the other prompts."""
+    return Mean(_number(part.rest), _number(part.rest_low), _number(part.rest_high), 0)
+
+
 def part_sentence(change: MeasureChange, part: PartChange) -> str:
     """What happened there and elsewhere; only of a part that stands out."""
-    here = Mean(part.value or 0.0, _end(part.low), _end(part.high), part.prompts)
-    rest = Mean(part.rest or 0.0, _end(part.rest_low), _end(part.rest_high), 0)
+    here = Mean(_number(part.value), _number(part.low), _number(part.high), part.prompts)
+    rest = rest_of(part)
     where, what = f"On {part_words(part)} {change.arm}", measure_words(change)
     if not _is_clear(here):
-        there = f"the rest {_moved(rest, change)} ({interval_words(_size(rest))})" if _is_clear(rest) else (
-            f"the rest had {value_text(rest, signed=True)} ({interval_words(rest)}), neither clear by itself, and yet "
-            "clearly not the same")  # fmt: skip
-        return f"{where} did not clearly change in {what} ({value_text(here, signed=True)}, {interval_words(here)}), while {there}."
-    moved = f"{where} {_moved(here, change)} ({interval_words(_size(here))}) in {what}"
-    if not _is_clear(rest):
-        return (
-            f"{moved}, while the rest did not clearly change ({value_text(rest, signed=True)}, {interval_words(rest)})."
-        )
-    if (here.value > 0) != (rest.value > 0):
-        return f"{moved}, while the rest {_moved(rest, change)} ({interval_words(_size(rest))})."
+        return f"{where} did not clearly change in {what} ({_signed(here)}), while the rest {_did(rest, change)}."
+    moved = f"{where} {_did(here, change)} in {what}"
+    if not _is_clear(rest) or (here.value > 0) != (rest.value > 0):
+        return f"{moved}, while the rest {_did(rest, change)}."
     return f"{moved}, {_times(abs(here.value / rest.value))} the rest’s {value_text(_size(rest))}."
+
+
+def _did(mean: Mean, change: MeasureChange) -> str:
+    if not _is_clear(mean):
+        return f"did not clearly change ({_signed(mean)})"
+    return f"{_moved(mean, change)} ({interval_words(_size(mean))})"
+
+
+def _signed(mean: Mean) -> str:
+    return f"{value_text(mean, signed=True)}, {interval_words(mean)}"
 
 
 def _times(ratio: float) -> str:
@@ -140,7 +148,7 @@ def _times(ratio: float) -> str:
     return "about twice" if ratio < 2.5 else f"about {ratio:.0f} times"
 
 
-def _end(value: float | None) -> float:
+def _number(value: float | None) -> float:
     return float("nan") if value is None else value
 
 
@@ -165,9 +173,8 @@ def _prompt_sentence(change: MeasureChange) -> PromptSentence:
     gained = tuple(each for each in change.prompts if each not in lost)
     worse, better = ("lost", "gained") if change.better != "lower" else ("rose", "fell")
     sides = [f"{len(some):,} clearly {verb}" for some, verb in ((lost, worse), (gained, better)) if some]
-    text = f"Of {counted(change.tested, 'prompt')} taken singly, {change.arm} {listed(sides)} in {measure_words(change)}".rstrip(
-        ","
-    )
+    what = measure_words(change).rstrip(",")
+    text = f"Of {counted(change.tested, 'prompt')}, each by itself, {listed(sides)} under {change.arm} in {what}"
     return PromptSentence(text, change, lost, gained)
 
 
