@@ -10,8 +10,10 @@ are in none of them.
 **Prompts.** Of each single prompt: is its difference more than other completions would make of it? The completion is
 the unit (`within_prompt`). What falls by chance is drawn anew on every prompt, so tests of different prompts are
 independent, and Benjamini and Hochberg (1995) adjust; of one prompt's few measures they are not, which among many
-prompts does not matter. Intervals of those that are named are widened for having been chosen (Benjamini & Yekutieli
-2005).
+prompts does not matter.
+
+Intervals of what is named are widened for its having been chosen (Benjamini & Yekutieli 2005): they hold for
+`CONFIDENCE` of those that are named.
 
 Both families are those of all arms and measures together. Where nothing changed anywhere, something is named with a
 chance of at most `PART_LEVEL` + `PROMPT_LEVEL`. Cost: linear in prompts, for each of at most `MOST_TAGS` tags.
@@ -171,6 +173,15 @@ class _PartTests:
     count: int
     """Tests in the family."""
 
+    @property
+    def confidence_of_named(self) -> float:
+        return _confidence_of_named(int(self.stands_out.sum()), self.count)
+
+
+def _confidence_of_named(named: int, of: int) -> float:
+    """At which level intervals hold for `CONFIDENCE` of those that are named among so many, for having been chosen."""
+    return 1 - (1 - CONFIDENCE) * named / max(1, of)
+
 
 def _part_tests(gaps: Array, split: Sequence[_Split]) -> _PartTests:
     """`gaps`: (m, P) differences. A part and its complement are one test, and the one that changed more stands out."""
@@ -186,26 +197,26 @@ def _part_tests(gaps: Array, split: Sequence[_Split]) -> _PartTests:
         p[:, at], adjusted[:, at] = p[:, first[each.key]], adjusted[:, first[each.key]]
     rejected = adjusted < PART_LEVEL
     count = int(np.isfinite(p[:, sorted(set(first.values()))]).sum())
-    highest = float(p[rejected].max(initial=0.0))
     rows = zip(gaps, p, sizes, rejected, strict=True)
-    stands_out = np.stack([_without_shadows(*row, split, highest) for row in rows])
+    stands_out = np.stack([_without_shadows(*row, split) for row in rows])
     return _PartTests(p, adjusted, stands_out, count)
 
 
 def _without_shadows(
-    gaps: Array, p: Array, sizes: Array, rejected: NDArray[np.bool_], split: Sequence[_Split], highest: float
+    gaps: Array, p: Array, sizes: Array, rejected: NDArray[np.bool_], split: Sequence[_Split]
 ) -> NDArray[np.bool_]:
     """(S,) of the parts that were rejected those that stand out without the prompts of surer ones too.
 
-    Of a part and its complement, which have one p, the one that changed more is the surer. `highest`: the largest p
-    that was rejected.
+    All were found already; so this is held to Bonferroni's level among those found alone. Of a part and its
+    complement, which have one p, the one that changed more is the surer.
     """
+    level = (1 - CONFIDENCE) / max(1, np.count_nonzero(rejected) - 1)
     kept, left = np.zeros(len(split), dtype=np.bool_), np.ones(len(gaps), dtype=np.bool_)
     for at in sorted(np.flatnonzero(rejected), key=lambda at: (p[at], -sizes[at])):
         each = split[at]
         here, there = each.mask & left, ~each.mask & left
         again = _contrasts(gaps[None, here], gaps[None, there], each.clusters_of(here), each.clusters_of(there))
-        kept[at] = not kept.any() or bool(again[0] <= highest)
+        kept[at] = not kept.any() or bool(again[0] < level)
         if kept[at]:
             left &= ~each.mask
     return kept
@@ -250,9 +261,10 @@ def _whole(pair: Pair, gaps: Array, clusters: Sequence[str]) -> MeasureChange:
 
 
 def _part_change(pair: Pair, gaps: Array, split: _Split, tests: _PartTests, at: tuple[int, int]) -> PartChange:
+    confidence = tests.confidence_of_named if tests.stands_out[at] else CONFIDENCE
     inside, outside = (
-        mean_intervals(gaps[None, mask], CONFIDENCE, split.clusters_of(mask), _bounds(pair))[0]
-        for mask in (split.mask, ~split.mask)
+        mean_intervals(gaps[None, mask], level, split.clusters_of(mask), _bounds(pair))[0]
+        for mask, level in ((split.mask, confidence), (~split.mask, CONFIDENCE))
     )
     return PartChange(
         split.part.kind,
@@ -286,7 +298,7 @@ def _prompt_changes(
     family = np.concatenate([np.empty(0), *(each.p for each in tests if each is not None)])
     adjusted = adjusted_p_values(family, "bh")
     clear = int((adjusted < PROMPT_LEVEL).sum())
-    alpha = (1 - CONFIDENCE) * clear / max(1, int(np.isfinite(family).sum()))
+    alpha = 1 - _confidence_of_named(clear, int(np.isfinite(family).sum()))
     found: list[tuple[PromptChange, ...]] = []
     start = 0
     for each, pair in zip(tests, pairs, strict=True):

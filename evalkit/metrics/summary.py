@@ -179,6 +179,7 @@ class PartChange:
     value: float | None
     low: float | None
     high: float | None
+    """Of what stands out an interval that holds for 95 of 100 of those that do (Benjamini & Yekutieli 2005)."""
     rest: float | None
     rest_low: float | None
     rest_high: float | None
@@ -198,7 +199,7 @@ class PromptChange:
     value: float
     low: float
     high: float
-    """Of an interval that holds for 95 of 100 of those that are named (Benjamini & Yekutieli 2005)."""
+    """In the same way."""
     p_adjusted: float
     """Benjamini and Hochberg's, over all prompts, measures and arms."""
 
