@@ -162,7 +162,7 @@ _CHANCES /= _CHANCES.sum()
 
 
 def _words(rng: np.random.Generator, change: Array) -> tuple[Array, Array]:
-    """Share of words not repeated in texts of 12 words that follow Zipf's law; where it changed, of the 20 likeliest."""
+    """Share of words not repeated in texts of 12 words that follow Zipf's law; where it changed, the 20 likeliest."""
     chances = np.where(change[:, None] < 0, _few(), _CHANCES)
     words = np.empty((MEASURES, PROMPTS, SAMPLES * LENGTH), dtype=np.int64)
     for row, own in enumerate(chances):

@@ -91,10 +91,11 @@ def mean_p_values(values: Array, clusters: Sequence[str] = (), bounds: Bounds | 
 def contrast_p_values(here: Array, there: Array, clusters: Sequence[str] = (), others: Sequence[str] = ()) -> Array:
     """Two-sided p-value of "the mean is the same here and there" of every row (m x P and m x Q, NaN where undefined).
 
-    The largest of three: Welch's; the same with the skewness of the difference taken out (Zhou & Dinh 2005); and the
-    permutation test's, by the Pearson curve of type III that has the first three moments of all ways to choose these
-    units from among all (Mielke & Berry 2007). The first two hold where the sides vary differently, the last where few
-    units face many and values are skewed, which few units do not show. `clusters` and `others`: to which cluster each
+    The larger of two: Welch's, which holds where the sides vary differently; and the permutation test's, which holds
+    where few units face many and values are skewed, which few units do not show: by the Pearson curve of type III that
+    has the first three moments of all ways to choose these units from among all (Mielke & Berry 2007). Hall's
+    transformation would go by the skewness of the few, and find no more of what is plain (a mean 2.5 standard
+    deviations off, of 12 prompts among 120) than of what is not. `clusters` and `others`: to which cluster each
     of the P and of the Q prompts belongs. A side whose values are all equal is taken to vary as the other does: few
     equal values are no sign that there is no spread. Where both sides' are, p is twice the chance to choose just these,
     2 / C(P + Q, P), and 1 where all are the same. NaN below two units on either side.
@@ -140,10 +141,9 @@ def _contrast(one: _Moments, other: _Moments) -> _Moments:
         )
         error = np.sqrt(first + second)
         freedom = (first + second) ** 2 / (first**2 / (one.count - 1) + second**2 / (other.count - 1))
-        skewness = (one.skewness * one.error**3 - other.skewness * other.error**3) / error**3
     mean = one.mean - other.mean
     is_zero = both & (np.abs(mean) <= _ALIKE * np.maximum(np.abs(one.mean), np.abs(other.mean)))
-    return _Moments(np.where(both, 2.0, freedom + 1), mean, error, np.where(both, 0.0, skewness), both, is_zero)
+    return _Moments(np.where(both, 2.0, freedom + 1), mean, error, np.zeros_like(mean), both, is_zero)
 
 
 def tails(values: Array) -> tuple[float, float]:

@@ -24,7 +24,7 @@ FEWEST = 5
 """Prompts, or clusters of them, that a part has at least, and leaves at least."""
 MOST_TAGS = 50
 """Tags that are looked at, those of most prompts: each is a test that makes all others weaker."""
-FEWEST_FOR_TOPICS, MOST_TOPICS = 12, 8
+FEWEST_FOR_TOPICS, PROMPTS_A_TOPIC, MOST_TOPICS = 12, 8, 8
 UNREAD_SHARE = 0.1
 """Of letters that the encoder never learned, from which on it finds no topics."""
 NAMES = 3
@@ -94,7 +94,7 @@ def _divided(rows: np.ndarray) -> np.ndarray:
 
     rows = rows - rows.mean(axis=0)
     rows /= np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), np.finfo(np.float64).tiny)
-    count = min(MOST_TOPICS, max(2, round(math.sqrt(len(rows) / 2))), len(np.unique(rows, axis=0)))
+    count = min(MOST_TOPICS, max(2, len(rows) // PROMPTS_A_TOPIC), len(np.unique(rows, axis=0)))
     return np.asarray(KMeans(count, n_init=8, random_state=0).fit_predict(rows))
 
 

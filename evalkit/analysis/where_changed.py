@@ -1,11 +1,11 @@
 """Why does A differ from B? On which tags, topics and single prompts a measure changed most, beyond chance.
 
 **Parts.** Of each tag and each topic: is the mean of its prompts' differences that of all other prompts? The prompt, or
-the cluster of prompts, is the unit, and the test is Welch's with the skewness taken out (`contrast_p_values`). Prompts
-have several tags, and measures are taken of the same completions, so the tests depend on each other in any way; their
-p-values are adjusted by Benjamini and Yekutieli (2001), which holds however they do. Where one tag lost, every other
-lost less than its rest, which holds that one: what stands out must do so beside the surer ones too, on the prompts that
-are in none of them.
+the cluster of prompts, is the unit, and the test is the more careful of Welch's and a permutation test
+(`contrast_p_values`). Prompts have several tags, and measures are taken of the same completions, so the tests depend on
+each other in any way; their p-values are adjusted by Benjamini and Yekutieli (2001), which holds however they do. Where
+one tag lost, every other lost less than its rest, which holds that one: what stands out must do so beside the surer
+ones too, on the prompts that are in none of them.
 
 **Prompts.** Of each single prompt: is its difference more than other completions would make of it? The completion is
 the unit (`within_prompt`). What falls by chance is drawn anew on every prompt, so tests of different prompts are

@@ -217,7 +217,7 @@ def _figure(summary: Summary, where: WhereChanged, metric: str) -> JSON:
         for change in changes
     )
     return {
-        "text": f"Difference in {measure_words(changes[0]).rstrip(',')}",
+        "text": f"Difference in {measure_words(changes[0])}",
         "says": sentence(f"Over all prompts: {says}."),
         "figure": figure,
     }

@@ -101,9 +101,11 @@ def _against_rest(part: PartChange) -> float:
 
 
 def measure_words(change: MeasureChange) -> str:
-    """`different word pairs (distinct_n)`; that of a measure without plain words is its name."""
-    words = f"{change.plain} ({label(change.metric)})" if change.plain else label(change.metric)
-    return f"{words}, where lower is better," if change.better == "lower" else words
+    """`word pairs not repeated (distinct_n)`; that of a measure without plain words is its name."""
+    notes = [label(change.metric)] if change.plain else []
+    notes += ["lower is better"] if change.better == "lower" else []
+    name = change.plain or label(change.metric)
+    return f"{name} ({', '.join(notes)})" if notes else name
 
 
 def part_words(part: PartChange) -> str:
@@ -122,6 +124,8 @@ def part_sentence(change: MeasureChange, part: PartChange) -> str:
     here = Mean(_number(part.value), _number(part.low), _number(part.high), part.prompts)
     rest = rest_of(part)
     where, what = f"On {part_words(part)} {change.arm}", measure_words(change)
+    if not _is_clear(here) and abs(here.value) > abs(rest.value):
+        return f"{where} changed otherwise in {what} than on the rest: {_signed(here)}, against {_signed(rest)}."
     if not _is_clear(here):
         return f"{where} did not clearly change in {what} ({_signed(here)}), while the rest {_did(rest, change)}."
     moved = f"{where} {_did(here, change)} in {what}"
@@ -162,18 +166,18 @@ def _size(mean: Mean) -> Mean:
 
 
 def _moved(mean: Mean, change: MeasureChange) -> str:
-    """`lost 0.31`; of a measure where lower is better `rose by 0.31`."""
+    """`lost 0.31`; of a measure where lower is better `went up by 0.31`."""
     up = mean.value > 0
-    verb = ("rose by" if up else "fell by") if change.better == "lower" else ("gained" if up else "lost")
+    verb = ("went up by" if up else "went down by") if change.better == "lower" else ("gained" if up else "lost")
     return f"{verb} {value_text(_size(mean))}"
 
 
 def _prompt_sentence(change: MeasureChange) -> PromptSentence:
     lost = tuple(each for each in change.prompts if (each.value < 0) == (change.better != "lower"))
     gained = tuple(each for each in change.prompts if each not in lost)
-    worse, better = ("lost", "gained") if change.better != "lower" else ("rose", "fell")
+    worse, better = ("lost", "gained") if change.better != "lower" else ("went up", "went down")
     sides = [f"{len(some):,} clearly {verb}" for some, verb in ((lost, worse), (gained, better)) if some]
-    what = measure_words(change).rstrip(",")
+    what = measure_words(change)
     text = f"Of {counted(change.tested, 'prompt')}, each by itself, {listed(sides)} under {change.arm} in {what}"
     return PromptSentence(text, change, lost, gained)
 
@@ -190,7 +194,7 @@ def prompt_value(change: PromptChange) -> str:
 
 
 def _nothing(where: WhereChanged, silent: Sequence[MeasureChange]) -> str:
-    what = listed([measure_words(change).rstrip(",") for change in silent])
+    what = listed([measure_words(change) for change in silent])
     reasons = []
     if any(part.p is not None for change in silent for part in change.parts):
         parts = where.changes[0].parts
