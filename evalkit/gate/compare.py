@@ -151,7 +151,11 @@ def _where(
     forms = {name: name for name in compared} if is_named else forms_for_all(sides[1].summary)
     here, there = known
     chosen = headline_measures([there[name] for name in here if name in there], forms)
-    pairs = [(there[name], here[name]) for name in chosen if here[name].signature == there[name].signature]
+    pairs = [
+        (replace(there[name], arm="B"), replace(here[name], arm="A"))
+        for name in chosen
+        if here[name].signature == there[name].signature
+    ]
     parts = max((side.summary.parts for side in reversed(sides)), key=len)
     return where_changed(pairs, common.prompts, parts, clusters) if pairs else None
 

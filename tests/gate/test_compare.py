@@ -176,13 +176,13 @@ def test_where_b_differs_from_a_most_is_told_in_sentences(tmp_path: Path) -> Non
     write_run(tmp_path / "before", with_tags(OLD))
     write_run(tmp_path / "after", with_tags(np.where(np.arange(60) < 48, NEW, NEW - 2)))
     shown = call("compare", "before", "after").output
-    assert "\nWhere it changed\n  On the 12 prompts tagged “poem” tuned lost" in shown
+    assert "\nWhere it changed\n  On the 12 prompts tagged “poem” B lost" in shown
     assert "among 1 test of tags and topics" in shown
     told = json.loads(call("compare", "before", "after", "--json").output)["pairs"][0]["where_changed"]
     [change] = told["changes"]
     assert [(part["name"], part["stands_out"]) for part in change["parts"]] == [("plain", False), ("poem", True)]
-    # The other way round the same prompts gained; and on the prompts that a shorter suite asked too.
-    assert "tuned gained" in call("compare", "after", "before").output
+    # The other way round the same prompts gained.
+    assert "B gained" in call("compare", "after", "before").output
     assert "Where it changed" not in call("compare", "old", "new").output
 
 
@@ -190,4 +190,4 @@ def test_a_saved_baseline_knows_its_tags(tmp_path: Path) -> None:
     write_run(tmp_path / "before", with_tags(OLD))
     write_run(tmp_path / "after", dataclasses.replace(with_tags(np.where(np.arange(60) < 48, NEW, NEW - 2)), parts=()))
     call("baseline", "save", "before", "v1")
-    assert "On the 12 prompts tagged “poem” tuned lost" in call("compare", "v1", "after").output
+    assert "On the 12 prompts tagged “poem” B lost" in call("compare", "v1", "after").output
