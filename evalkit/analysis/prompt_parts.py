@@ -29,7 +29,8 @@ UNREAD_SHARE = 0.1
 """Of letters that the encoder never learned, from which on it finds no topics."""
 NAMES = 3
 """Words of a topic's name."""
-_WORD = re.compile(r"[^\W\d_]{3,}")
+_WORD = re.compile(r"[^\W\d_]{4,}")
+"""Shorter words hardly ever name a subject."""
 _SHARE, _TIMES = 0.15, 1.5
 """Of a topic's prompts, how many have a word of its name at least; and how many times as many as of the others."""
 

@@ -89,6 +89,7 @@ class WhereView:
     rows: tuple[Row, ...]
     left_out: int
     """Tags and topics that the chart has no room for."""
+    has_tags: bool
     has_topics: bool
 
 
@@ -118,6 +119,7 @@ def where_view(content: ReportContent) -> WhereView | None:
         tuple(label(metric) for metric in _metrics(where)) if parts else (),
         tuple(_row(change, part) for change in where.changes for part in change.parts),
         max(0, len(parts) - ROWS),
+        any(part.kind == "tag" for part in parts),
         any(part.kind == "topic" for part in parts),
     )
 
