@@ -75,7 +75,7 @@ class Named:
     found: float
     """Of those that changed, how many were named."""
     held: float
-    """Of the intervals of those named, how many hold the truth."""
+    """Of the intervals of those named, how many hold the truth; not of the few that are named where nothing changed."""
 
 
 def of_tags(world: Differences, shift: float, trials: int, seed: int = 0) -> Named:
@@ -231,7 +231,7 @@ def _named(rows: Sequence[tuple[list[bool], int, int]], changed: int) -> Named:
         anything=float(np.mean([bool(right) for right, *_ in rows])),
         wrong=float(np.mean([1 - sum(right) / len(right) if right else 0.0 for right, *_ in rows])),
         found=sum(hits for *_, hits in rows) / (changed * len(rows)) if changed else float("nan"),
-        held=sum(held for _, held, _ in rows) / named if named else float("nan"),
+        held=sum(held for _, held, _ in rows) / named if named and changed else float("nan"),
     )
 
 
