@@ -210,7 +210,7 @@ def _without_shadows(
     All were found already; so this is held to Bonferroni's level among those found alone. Of a part and its
     complement, which have one p, the one that changed more is the surer.
     """
-    level = (1 - CONFIDENCE) / max(1, np.count_nonzero(rejected) - 1)
+    level = (1 - CONFIDENCE) / max(1, int(np.count_nonzero(rejected)) - 1)
     kept, left = np.zeros(len(split), dtype=np.bool_), np.ones(len(gaps), dtype=np.bool_)
     for at in sorted(np.flatnonzero(rejected), key=lambda at: (p[at], -sizes[at])):
         each = split[at]
