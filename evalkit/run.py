@@ -32,6 +32,7 @@ from evalkit.analysis.paraphrases import paraphrased
 from evalkit.analysis.sampled_arms import SampledArms
 from evalkit.analysis.shown import shown_of
 from evalkit.analysis.tables import METRICS, SCORES, metric_rows, score_rows
+from evalkit.analysis.where_changed import with_where_changed
 from evalkit.checkpoints.training_log import trainings_of
 from evalkit.inference.logprobs.attach import fill_needs
 from evalkit.inference.manifest import shard_rows
@@ -49,6 +50,7 @@ from evalkit.plumbing.foretold import Foretold
 from evalkit.plumbing.progress import Listener
 from evalkit.records import Arm, Group, Groups
 from evalkit.report.render_report import report_page
+from evalkit.report.verdicts.joint import forms_for_all
 from evalkit.runs.asked import PROMPTS_FILE, hashes_of
 from evalkit.runs.asking import dependence_alarms
 from evalkit.runs.folder import Store, open_store
@@ -172,6 +174,7 @@ def _measure_samples(plan: Plan, store: Store, tell: Listener, alarms_of_samplin
         ],
         compare_fairly(measurements, tell),
     )
+    summary = with_where_changed(summary, suite.prompts, forms_for_all(summary))
     return Results(groups, voices, measurements, with_disagreements(summary, measurements))
 
 

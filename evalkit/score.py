@@ -18,6 +18,7 @@ from evalkit.analysis.measure import Fairness, measure_groups
 from evalkit.analysis.paraphrases import paraphrased
 from evalkit.analysis.sampled_arms import SampledArms
 from evalkit.analysis.shown import shown_of
+from evalkit.analysis.where_changed import with_where_changed
 from evalkit.errors import MetricError, RecordsError
 from evalkit.inference.workers.models import measured_on
 from evalkit.metrics.declaration import VARIANTS, Need
@@ -34,6 +35,7 @@ from evalkit.report.content.content import ReportContent
 from evalkit.report.html.page_file import page_bytes
 from evalkit.report.page import build_report
 from evalkit.report.render_report import report_content
+from evalkit.report.verdicts.joint import forms_for_all
 from evalkit.runs.asked import hashes_of
 from evalkit.runs.asking import dependence_alarms
 from evalkit.runs.exchange.columns import Columns
@@ -191,6 +193,7 @@ def _scored(
     raised += _empty(gathered, raised)
     asked_suite = AskedSuite(name, ids, clusters_of(prompts), hashes_of(gathered.questions()))
     summary = summarise(asked_suite, arms, measurements.measured, raised, compare_fairly(measurements, tell))
+    summary = with_where_changed(summary, prompts, forms_for_all(summary))
     provenance = {"file": source, "read as": list(dict.fromkeys(texts.layouts)),
                   "metrics": [str(measure) for measure in measures], "samples": samples}  # fmt: skip
     evidence = collect_figure_data(measurements.groups, measurements.measures, shown_of(summary), tell)

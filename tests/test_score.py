@@ -53,6 +53,43 @@ def test_rows_and_lists_say_the_same(write: Write) -> None:
     assert values(listed.summary)["length", "texts"] == 3
 
 
+def test_rows_with_tags_say_where_it_changed(write: Write) -> None:
+    """Four of many answers are the same; but on the prompts tagged `list` all four answers of the new arm are."""
+    made = []
+    for number in range(16):
+        tags: list[str] | str = ["list"] if number < 6 else "plain; short"
+        answers = [f"answer {number} {place} {'abcd'[place] * 3}" for place in range(4)]
+        old = answers if number % 2 else [answers[0], *answers[:3]]
+        new = [answers[0]] * 4 if number < 6 else old
+        for arm, said in (("old", old), ("new", new)):
+            made.append(
+                {
+                    "prompt_id": f"p{number}",
+                    "prompt": f"Question {number}",
+                    "completions": said,
+                    "arm": arm,
+                    "tags": tags,
+                }
+            )
+    summary = score_file(write(*made), ["distinct_n", "length"], "old", Quiet()).summary
+    assert [(part.name, len(part.prompts)) for part in summary.parts] == [("list", 6), ("plain, short", 10)]
+    assert summary.where_changed is not None
+    [change] = summary.where_changed.changes
+    assert (change.metric, change.arm, change.baseline, change.tested) == ("distinct_n", "new", "old", 16)
+    assert [(part.name, part.stands_out) for part in change.parts] == [("list", True), ("plain, short", False)]
+    [new] = [estimate for estimate in summary.estimates if (estimate.metric, estimate.arm) == ("distinct_n", "new")]
+    assert len(new.errors) == 16
+    # All four the same: without any of them the share of different pairs is one and the same.
+    assert new.errors[0] == 0
+    assert [estimate.errors for estimate in summary.estimates if estimate.metric == "length"] == [(), ()]
+
+
+def test_rows_that_give_a_prompt_other_tags_are_refused(write: Write) -> None:
+    path = write(row("a", tags=["x"]), row("b", tags=["y"]))
+    with pytest.raises(EvalkitError, match="prompt_id 'p' has two lists of tags"):
+        score_file(path, METRICS, None, Quiet())
+
+
 def test_rows_that_state_valid_answers_are_measured_by_them(write: Write) -> None:
     path = write(
         {"prompt_id": "a", "prompt": "Piece?", "completions": ["King", "castle", "Rook", "x"], "valid": ["King", "Rook|Castle", "Queen"]},
@@ -78,7 +115,7 @@ def test_keys_that_are_not_read_are_noted_once(write: Write, capsys: pytest.Capt
     score_file(path, ["length"], None, Quiet())
     assert capsys.readouterr().err == (
         f"note: {path}: not read: 'awnser' (did you mean 'answer'?), 'model'; read: prompt_id, prompt, completion, "
-        "completions, arm, answer, match, checks, valid, cluster, references, thinking, finish_reason, scores, asked\n"
+        "completions, arm, answer, match, tags, checks, valid, cluster, references, thinking, finish_reason, scores, asked\n"
     )
 
 

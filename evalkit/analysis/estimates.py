@@ -49,6 +49,8 @@ class Measured:
     traits: Traits = field(default_factory=Traits)
     bounds: Bounds | None = None
     """The lowest and the highest value that there can be on a prompt, where that is known."""
+    errors: Mapping[str, Array] = field(default_factory=dict)
+    """Arm -> (P,) standard error of each value over the prompt's completions; without an arm where it is not known."""
 
 
 @dataclass(frozen=True)
@@ -186,6 +188,7 @@ def estimate_arms(measured: Measured, arms: Sequence[Arm], clusters: Sequence[st
             better=measured.better,
             values=tuple(finite_or_none(value) for value in measured.values[arm.name]),
             traits=measured.traits,
+            errors=tuple(finite_or_none(error) for error in measured.errors.get(arm.name, ())),
         )
         for arm, mean in zip(arms, means, strict=True)
     ]
@@ -199,7 +202,7 @@ def compare_arms(measured: Measured, arms: Sequence[Arm], clusters: Sequence[str
     if not pairs:
         return []
     gaps = np.stack([values[arm] - values[baseline] for arm, baseline in pairs])
-    bounds = _bounds_of_differences(measured.bounds)
+    bounds = bounds_of_differences(measured.bounds)
     means, p_values = mean_intervals(gaps, CONFIDENCE, clusters, bounds), mean_p_values(gaps, clusters, bounds)
     return [
         Difference(
@@ -217,6 +220,6 @@ def compare_arms(measured: Measured, arms: Sequence[Arm], clusters: Sequence[str
     ]
 
 
-def _bounds_of_differences(bounds: Bounds | None) -> Bounds | None:
+def bounds_of_differences(bounds: Bounds | None) -> Bounds | None:
     """Between what the differences of two values within `bounds` lie."""
     return None if bounds is None else (bounds[0] - bounds[1], bounds[1] - bounds[0])

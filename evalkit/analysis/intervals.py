@@ -21,6 +21,7 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import special
 from scipy import stats as scipy_stats
 
 from evalkit.plumbing.arrays import Array
@@ -85,6 +86,64 @@ def mean_p_values(values: Array, clusters: Sequence[str] = (), bounds: Bounds | 
         alike = np.clip(2 * share**moments.count, np.finfo(np.float64).tiny, 1.0)
     alike = np.where(moments.is_zero, 1.0, np.where(moments.count < 2, np.nan, alike))
     return np.asarray(np.where(moments.is_constant, alike, p), dtype=np.float64)
+
+
+def contrast_p_values(here: Array, there: Array, clusters: Sequence[str] = (), others: Sequence[str] = ()) -> Array:
+    """Two-sided p-value of "the mean is the same here and there" of every row (m x P and m x Q, NaN where undefined).
+
+    The larger of two: Welch's, which holds where the sides vary differently; and the permutation test's, which holds
+    where few units face many and values are skewed, which few units do not show: by the Pearson curve of type III that
+    has the first three moments of all ways to choose these units from among all (Mielke & Berry 2007). Hall's
+    transformation would go by the skewness of the few, and find no more of what is plain (a mean 2.5 standard
+    deviations off, of 12 prompts among 120) than of what is not. `clusters` and `others`: to which cluster each
+    of the P and of the Q prompts belongs. A side whose values are all equal is taken to vary as the other does: few
+    equal values are no sign that there is no spread. Where both sides' are, p is twice the chance to choose just these,
+    2 / C(P + Q, P), and 1 where all are the same. NaN below two units on either side.
+    """
+    inside, outside = by_cluster(here, clusters), by_cluster(there, others)
+    one, other = _moments(inside), _moments(outside)
+    moments = _contrast(one, other)
+    above, below = _tails(moments)
+    p = np.maximum(2 * np.minimum(above, below), _by_permutation(inside, outside))
+    p = np.clip(p, np.finfo(np.float64).tiny, 1.0)
+    by_lot = np.clip(2 / special.binom(one.count + other.count, one.count), np.finfo(np.float64).tiny, 1.0)
+    alike = np.where(moments.is_zero, 1.0, by_lot)
+    known = (one.count > 1) & (other.count > 1)
+    return np.asarray(np.where(known, np.where(moments.is_constant, alike, p), np.nan), dtype=np.float64)
+
+
+def _by_permutation(here: Array, there: Array) -> Array:
+    """(m,) two-sided p-values of rows (m x P and m x Q) of the same units in another order, each unit a draw."""
+    every = np.concatenate([here, there], axis=1)
+    defined = ~np.isnan(every)
+    n, total = (~np.isnan(here)).sum(axis=1), defined.sum(axis=1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        centre = np.where(defined, every, 0.0).sum(axis=1) / total
+        centred = np.where(defined, every - centre[:, None], 0.0)
+        spread = np.sqrt((centred**2).sum(axis=1) / total)
+        third = ((centred / spread[:, None]) ** 3).sum(axis=1) / total
+        left = (total - n) / (n * (total - 1))
+        distance = centred[:, : here.shape[1]].sum(axis=1) / n / (spread * np.sqrt(left))
+        skewness = third * (total - 2 * n) * (total - n) / (n**2 * (total - 1) * (total - 2)) / left**1.5
+        skewness = np.where(np.isfinite(skewness), skewness, 0.0)
+        above = scipy_stats.pearson3.sf(distance, skewness)
+    return np.asarray(2 * np.minimum(above, 1 - above), dtype=np.float64)
+
+
+def _contrast(one: _Moments, other: _Moments) -> _Moments:
+    """Those of the difference of two means; its count is that of a single sample with as many degrees of freedom."""
+    both = one.is_constant & other.is_constant
+    with np.errstate(invalid="ignore", divide="ignore"):
+        first, second = one.error**2, other.error**2
+        first, second = (
+            np.where(one.is_constant, second * other.count / one.count, first),
+            np.where(other.is_constant, first * one.count / other.count, second),
+        )
+        error = np.sqrt(first + second)
+        freedom = (first + second) ** 2 / (first**2 / (one.count - 1) + second**2 / (other.count - 1))
+    mean = one.mean - other.mean
+    is_zero = both & (np.abs(mean) <= _ALIKE * np.maximum(np.abs(one.mean), np.abs(other.mean)))
+    return _Moments(np.where(both, 2.0, freedom + 1), mean, error, np.zeros_like(mean), both, is_zero)
 
 
 def tails(values: Array) -> tuple[float, float]:

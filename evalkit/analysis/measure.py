@@ -19,6 +19,7 @@ from evalkit.analysis.prompt_measures import Passing, PromptMeasures, PromptValu
 from evalkit.analysis.sampled_arms import SampledArms
 from evalkit.analysis.thoughts import with_thoughts
 from evalkit.analysis.undefined import undefined_values, unread_texts, untold_logprobs
+from evalkit.analysis.within_prompt import measures_with_errors, score_errors
 from evalkit.metrics.declaration import Need
 from evalkit.metrics.embeddings.attach import embed_groups, embeddings_of
 from evalkit.metrics.embeddings.encoder import EMBEDDED, Encoder, Floats
@@ -134,7 +135,10 @@ def measure_groups(
     material = _Material(sampled, first, matched, scores, fairness.quality, _bar(fairness, sampled.arms, scores))
     of_prompts = _of_prompts(list(filter(_is_of_prompts, wanted)), material, fairness.curves, tell)
     table, lengths = _table(wanted, of_prompts, material, tell), [row.lengths for row in of_prompts]
-    measured = [_measured(measure, values, material, lengths, encoder) for measure, values in table.items()]
+    measured = [
+        replace(_measured(measure, values, material, lengths, encoder), errors=_errors(measure, of_prompts, material))
+        for measure, values in table.items()
+    ]
     alarms = [*unread_texts(sampled, encoder)] if "embeddings" in needs else []
     alarms += untold_logprobs(measures, sampled)
     alarms += [alarm for measure, values in table.items() for alarm in undefined_values(measure, values)]
@@ -261,7 +265,16 @@ def _of_prompts(measures: Sequence[Measure], material: _Material, curves: bool, 
     passing = None if bar is None else Passing(material.scores[bar.measure], bar.at_least)
     raw = frozenset(raw_arms(material.sampled.arms))
     points = PointsOf(raw) if curves else None
-    work = PromptMeasures(tuple(measures), raw, matched.openings, matched.embedded, passing, points)
+    work = PromptMeasures(
+        tuple(measures),
+        raw,
+        matched.openings,
+        matched.embedded,
+        passing,
+        points,
+        measures_with_errors(measures),
+        frozenset(_independent(material.sampled.arms)),
+    )
     prompts = max(map(len, groups.values()), default=0)
     stays = [measure.definition.identity is not None or not is_portable(measure) for measure in measures]
     tell.stage("measure", prompts)
@@ -294,6 +307,20 @@ def _of_arms(measures: Sequence[Measure], material: _Material, tell: Listener) -
             scores = material.scores[str(measure)]
             table[measure] = {arm: mean_scores(of_arm) for arm, of_arm in scores.items()}
     return table
+
+
+def _errors(measure: Measure, rows: Sequence[PromptValues], material: _Material) -> dict[str, Array]:
+    """Arm -> (P,) standard errors over completions, where these are independent and the errors are known."""
+    name = str(measure)
+    arms = [arm for arm in _independent(material.sampled.arms) if arm in material.sampled.groups]
+    if name in material.scores:
+        return {arm: score_errors(material.scores[name][arm]) for arm in arms}
+    known = [row.errors[name] for row in rows if name in row.errors]
+    return {arm: _column(arm, known) for arm in arms} if known else {}
+
+
+def _independent(arms: Sequence[Arm]) -> list[str]:
+    return [arm.name for arm in arms if arm.is_independent]
 
 
 def _measured(

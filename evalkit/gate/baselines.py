@@ -34,7 +34,7 @@ FORMAT = 1
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 SUMMARIES = (".json", "")
 """Endings of files that hold summaries and baselines."""
-_KEPT = ("suite", "prompts", "clusters", "asked", "arms", "estimates", "differences", "schema")
+_KEPT = ("suite", "prompts", "clusters", "asked", "parts", "arms", "estimates", "differences", "schema")
 """Of a summary; what a report shows besides is not needed to compare, and `differences` stays empty."""
 
 

@@ -11,15 +11,17 @@ from dataclasses import dataclass, replace
 from evalkit.analysis.clusters import shared_clusters
 from evalkit.analysis.effects import Outcome, is_plain, outcome
 from evalkit.analysis.estimates import compare_arms, corrected, estimate_arms, remeasured
+from evalkit.analysis.where_changed import headline_measures, where_changed
 from evalkit.errors import Incomparable, InputError
 from evalkit.gate.baselines import find_side, read_side
 from evalkit.gate.common_prompts import common_of
 from evalkit.gate.decide import values_of
 from evalkit.gate.sides import Pair, Side, choose_pairs, estimates_of, is_one_text, named, unlike_prompts
 from evalkit.metrics.registry import is_by_prompt
-from evalkit.metrics.summary import Difference, Estimate
+from evalkit.metrics.summary import Difference, Estimate, WhereChanged
 from evalkit.plumbing.prose import counted
 from evalkit.records import Arm
+from evalkit.report.verdicts.joint import forms_for_all
 from evalkit.report.wording import unlike_fields
 from evalkit.runs.asked import Common, common_to, few
 
@@ -53,6 +55,8 @@ class PairRows:
     a: str
     b: str
     rows: tuple[MetricRow, ...]
+    where_changed: WhereChanged | None = None
+    """On which prompts B differs from A most; None where no measure of diversity or quality is compared."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,8 +131,33 @@ def compare_sides(
         common,
         clusters,
         sum(row.difference is not None and row.difference.p is not None for of_pair in rows for row in of_pair),
-        tuple(PairRows(*pair, tuple(of_pair)) for pair, of_pair in zip(pairs, rows, strict=True)),
+        tuple(
+            PairRows(*pair, tuple(of_pair), _where(of_pair, sides, known, common, clusters, bool(metrics)))
+            for pair, of_pair, known in zip(pairs, rows, estimates, strict=True)
+        ),
     )
+
+
+def _where(
+    rows: Sequence[MetricRow],
+    sides: tuple[Side, Side],
+    known: tuple[Mapping[str, Estimate], Mapping[str, Estimate]],
+    common: Common,
+    clusters: Sequence[str],
+    is_named: bool,
+) -> WhereChanged | None:
+    """Of the headline measures; of all that were named, where any were."""
+    compared = [row.metric for row in rows if row.difference is not None]
+    forms = {name: name for name in compared} if is_named else forms_for_all(sides[1].summary)
+    here, there = known
+    chosen = headline_measures([there[name] for name in here if name in there], forms)
+    pairs = [
+        (replace(there[name], arm="B"), replace(here[name], arm="A"))
+        for name in chosen
+        if here[name].signature == there[name].signature
+    ]
+    parts = max((side.summary.parts for side in reversed(sides)), key=len)
+    return where_changed(pairs, common.prompts, parts, clusters) if pairs else None
 
 
 def _common(a: Side, b: Side, common_prompts: bool) -> Common:
@@ -189,7 +218,11 @@ def _only(estimates: Mapping[str, Estimate], side: Side, shared: Sequence[str]) 
     """The estimates with the values of the shared prompts alone."""
     index_of = {prompt: index for index, prompt in enumerate(side.summary.prompts)}
     indices = [index_of[prompt] for prompt in shared]
-    return {name: replace(e, values=tuple(e.values[index] for index in indices)) for name, e in estimates.items()}
+
+    def only(values: Sequence[float | None]) -> tuple[float | None, ...]:
+        return tuple(values[index] for index in indices) if values else ()
+
+    return {name: replace(e, values=only(e.values), errors=only(e.errors)) for name, e in estimates.items()}
 
 
 def _row(

@@ -8,7 +8,7 @@ from typing import Literal
 
 from evalkit.metrics.declaration import Traits
 from evalkit.metrics.decoding import Decoding
-from evalkit.records import Arm, Better
+from evalkit.records import Arm, Better, Side
 
 SCHEMA = 3
 """Of summary.json; 1 had no bar, curves, crossovers and readings, 2 no traits of measures and no clusters."""
@@ -33,6 +33,8 @@ class Estimate:
     values: tuple[float | None, ...]
     """One a prompt, in the order of `Summary.prompts`; None where undefined."""
     traits: Traits = field(default_factory=Traits)
+    errors: tuple[float | None, ...] = ()
+    """Standard error of each of `values`, over the prompt's completions; empty where that is not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +159,91 @@ class Homogeneity:
 
 
 @dataclass(frozen=True, slots=True)
+class Part:
+    """Some of the prompts, as a tag or a topic puts them together."""
+
+    kind: Literal["tag", "topic"]
+    """A tag is the suite's; a topic was found among prompts that no tag divides."""
+    name: str
+    """The tag, or the words that are more frequent in the topic's prompts than in others."""
+    prompts: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PartChange:
+    """How one measure changed on a part of the prompts, and on the rest: means of paired differences."""
+
+    kind: Literal["tag", "topic"]
+    name: str
+    prompts: int
+    """Those on which both arms have a value."""
+    value: float | None
+    low: float | None
+    high: float | None
+    """Of what stands out an interval that holds for 95 of 100 of those that do (Benjamini & Yekutieli 2005)."""
+    rest: float | None
+    rest_low: float | None
+    rest_high: float | None
+    p: float | None
+    """Of "it changed as much there as elsewhere"."""
+    p_adjusted: float | None
+    """Benjamini and Yekutieli's, over all parts, measures and arms."""
+    stands_out: bool
+    """Whether it changed more or less there than elsewhere, beyond chance."""
+
+
+@dataclass(frozen=True, slots=True)
+class PromptChange:
+    """A single prompt on which a measure changed, beyond what other completions would make of it."""
+
+    prompt: str
+    value: float
+    low: float
+    high: float
+    """In the same way."""
+    p_adjusted: float
+    """Benjamini and Hochberg's, over all prompts, measures and arms."""
+
+
+@dataclass(frozen=True, slots=True)
+class MeasureChange:
+    """Where one measure changed between an arm and its baseline."""
+
+    metric: str
+    arm: str
+    baseline: str
+    better: Better
+    side: Side
+    plain: str
+    """What it counts in everyday words; empty where its name must do."""
+    value: float | None
+    low: float | None
+    high: float | None
+    """Over all prompts, as in `Difference`."""
+    parts: tuple[PartChange, ...]
+    """Those that have prompts enough and leave enough others, the same of all measures and arms."""
+    prompts: tuple[PromptChange, ...]
+    """Those that are clear by themselves; the surest large change first."""
+    tested: int
+    """Prompts that could be tested by themselves."""
+
+
+@dataclass(frozen=True, slots=True)
+class WhereChanged:
+    """On which prompts diversity and quality changed most."""
+
+    confidence: float
+    changes: tuple[MeasureChange, ...]
+    part_tests: int
+    """How many differences between a part and the rest were tested together ..."""
+    part_level: float
+    """... and which share of those named may be named wrongly."""
+    prompt_tests: int
+    prompt_level: float
+    """The same of single prompts."""
+
+
+@dataclass(frozen=True, slots=True)
 class Bar:
     """What a completion must reach to be called useful."""
 
@@ -199,4 +286,8 @@ class Summary:
     """None below two arms, and where nothing embedded their answers."""
     decoding: Decoding | None = None
     """None where no checkpoint beside the baseline is drawn with several settings."""
+    parts: tuple[Part, ...] = ()
+    """Tags, and where arms are compared topics too, of prompts enough to be spoken of."""
+    where_changed: WhereChanged | None = None
+    """None where no arm is compared."""
     schema: int = SCHEMA

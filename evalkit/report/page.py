@@ -48,6 +48,7 @@ from evalkit.report.sections import (
     thinking,
     trainings,
     voices,
+    where_changed,
 )
 from evalkit.report.sections.alarm_lines import alarm_lines
 from evalkit.report.sections.ranking_view import RankingView, ranking_view, slider
@@ -131,6 +132,7 @@ def _view(content: ReportContent, packed: samples.Samples, conclusion: Verdict) 
         "homogeneity": homogeneity.homogeneity_view(content),
         "prompt_information": prompt_information.prompt_information_view(summary, _joints(conclusion)),
         "decoding": decoding_paths.decoding_view(summary),
+        "where": where_changed.where_view(content),
         "map": embedding_map.map_view(content),
         "atlas": atlas.atlas_view(content),
         "sweeps": temperature_sweeps.rows(summary),
@@ -227,6 +229,7 @@ def _data(content: ReportContent, packed: samples.Samples, conclusion: Verdict) 
         "choices": target_choices.one_by_one(content),
         "opinions": opinions.one_by_one(content),
         "decoding": decoding_paths.one_by_one(summary),
+        "where": where_changed.where_figures(summary),
         "prompts": packed.prompts,
         "arms": [{"name": name, "colour": colour} for name, colour in markers.colours(summary).items()],
         "words": packed.words,

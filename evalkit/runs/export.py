@@ -86,7 +86,8 @@ def _scores(path: Path) -> Scores:
 
 def _row(arm: Arm, prompt: Prompt, completion: Completion, scores: Scores) -> dict[str, Any]:
     # What is empty is left out: it is what a reader takes for granted.
-    requirements = {"answer": prompt.answer, "checks": list(prompt.checks), "cluster": prompt.cluster,
+    requirements = {"tags": list(prompt.tags), "answer": prompt.answer, "checks": list(prompt.checks),
+             "cluster": prompt.cluster,
              "valid": prompt.valid if isinstance(prompt.valid, str) else list(prompt.valid),
              "references": list(prompt.references)}  # fmt: skip
     match = {"match": prompt.match} if prompt.answer is not None else {}

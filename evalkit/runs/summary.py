@@ -90,6 +90,8 @@ def check_whole(summary: Summary, source: str) -> None:
         seen.add((estimate.metric, estimate.arm))
         if len(estimate.values) != len(summary.prompts):
             raise RecordsError(f"{where} has {len(estimate.values)} values for {len(summary.prompts)} prompts")
+        if len(estimate.errors) not in (0, len(summary.prompts)):
+            raise RecordsError(f"{where} has {len(estimate.errors)} errors for {len(summary.prompts)} prompts")
         if not _is_mean(estimate):
             raise RecordsError(
                 f"{where} is {estimate.value}, which is not the mean of its values: it was changed by hand"

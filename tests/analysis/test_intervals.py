@@ -14,7 +14,15 @@ from hypothesis.extra.numpy import arrays
 from scipy import optimize
 from scipy import stats as scipy_stats
 
-from evalkit.analysis.intervals import Bounds, by_cluster, holm, mean_intervals, mean_p_values, resampled_means
+from evalkit.analysis.intervals import (
+    Bounds,
+    by_cluster,
+    contrast_p_values,
+    holm,
+    mean_intervals,
+    mean_p_values,
+    resampled_means,
+)
 from evalkit.plumbing.arrays import Array
 
 
@@ -261,3 +269,50 @@ def test_ten_thousand_prompts_take_a_few_seconds_and_little_memory() -> None:
         tracemalloc.stop()
     assert time.process_time() - started < 15  # under tracemalloc, on a machine that does other things too
     assert most < 500e6  # a table of all resamples alone would be 800e6
+
+
+def test_two_means_are_compared_by_welch_where_nothing_is_skewed_and_the_few_vary_more() -> None:
+    here, there = 9 * np.array([-2.0, -1, 0, 1, 2]) + 10, np.arange(-20.0, 21) / 10
+    welch = scipy_stats.ttest_ind(here, there, equal_var=False).pvalue
+    assert contrast_p_values(here[None], there[None])[0] == pytest.approx(welch, rel=1e-9)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_few_skewed_values_among_many_are_held_to_the_permutation_test(seed: int) -> None:
+    values = np.random.default_rng(seed).exponential(size=21)
+    here, there = np.sort(values)[-4:], np.sort(values)[:-4]
+    exact = scipy_stats.permutation_test(
+        (here, there), lambda one, other, axis: one.mean(axis) - other.mean(axis), n_resamples=np.inf, vectorized=True
+    ).pvalue
+    # 5 985 ways to choose four of 21; a curve with their first three moments is off by a few of them at their end.
+    assert contrast_p_values(here[None], there[None])[0] >= 0.5 * exact
+    assert contrast_p_values(-here[None], -there[None])[0] == pytest.approx(
+        contrast_p_values(here[None], there[None])[0]
+    )
+
+
+@pytest.mark.parametrize("draw", ["normal", "exponential"])
+@pytest.mark.parametrize("sizes", [(5, 95), (12, 108), (40, 40)])
+def test_two_equal_means_are_called_different_as_often_as_stated(draw: str, sizes: tuple[int, int]) -> None:
+    rng = np.random.default_rng(1)
+    here, there = (getattr(rng, draw)(size=(6000, size)) for size in sizes)
+    p = contrast_p_values(here, there)
+    for level in (0.05, 0.01, 0.001):
+        assert np.mean(p < level) <= level + 3 * math.sqrt(level / 6000)
+
+
+def test_of_equal_values_on_both_sides_the_chance_to_be_divided_so_is_told() -> None:
+    here, there = np.full((1, 5), -1.0), np.zeros((1, 7))
+    assert contrast_p_values(here, there)[0] == pytest.approx(2 / math.comb(12, 5))
+    assert contrast_p_values(there[:, :5], there)[0] == 1
+    assert np.isnan(contrast_p_values(here[:, :1], there)[0])
+    # Five equal losses are no sign that there is no spread: they are taken to vary as the rest does.
+    assert contrast_p_values(here, np.random.default_rng(0).normal(size=(1, 30)))[0] > 1e-3
+
+
+def test_wordings_of_one_question_are_one_draw_of_a_contrast_too() -> None:
+    rng = np.random.default_rng(2)
+    here, there = (np.repeat(rng.normal(size=(3000, size)), 5, axis=1) for size in (6, 18))
+    inside, outside = ([f"{side}{row // 5}" for row in range(5 * size)] for side, size in (("a", 6), ("b", 18)))
+    assert np.mean(contrast_p_values(here, there, inside, outside) < 0.05) < 0.06
+    assert np.mean(contrast_p_values(here, there) < 0.05) > 0.2

@@ -15,7 +15,8 @@ from evalkit.analysis.intervals import mean_intervals
 from evalkit.cli.main import main
 from evalkit.gate.compare import compare_sides, read_named_side
 from evalkit.gate.formats import compare as differences
-from evalkit.metrics.summary import Summary
+from evalkit.metrics.declaration import Traits
+from evalkit.metrics.summary import Part, Summary
 from tests.gate.test_baselines import write_run
 from tests.sides import law, summary
 
@@ -160,3 +161,33 @@ def test_wrong_use_is_a_line_and_exit_code_2(tmp_path: Path, args: list[str], wo
     assert result.exit_code == 2
     assert words in result.output
     assert "Traceback" not in result.output
+
+
+def with_tags(tuned: Any) -> Summary:
+    """The last twelve of 60 prompts have a tag of their own."""
+    made = run_of(tuned)
+    traits = Traits("diversity", "meaning", "different answers")
+    estimates = [dataclasses.replace(e, traits=traits) if e.metric == "vendi" else e for e in made.estimates]
+    parts = (Part("tag", "plain", made.prompts[:48]), Part("tag", "poem", made.prompts[48:]))
+    return dataclasses.replace(made, estimates=tuple(estimates), parts=parts)
+
+
+def test_where_b_differs_from_a_most_is_told_in_sentences(tmp_path: Path) -> None:
+    write_run(tmp_path / "before", with_tags(OLD))
+    write_run(tmp_path / "after", with_tags(np.where(np.arange(60) < 48, NEW, NEW - 2)))
+    shown = call("compare", "before", "after").output
+    assert "\nWhere it changed\n  On the 12 prompts tagged “poem” B lost" in shown
+    assert "among 1 test of tags and topics" in shown
+    told = json.loads(call("compare", "before", "after", "--json").output)["pairs"][0]["where_changed"]
+    [change] = told["changes"]
+    assert [(part["name"], part["stands_out"]) for part in change["parts"]] == [("plain", False), ("poem", True)]
+    # The other way round the same prompts gained.
+    assert "B gained" in call("compare", "after", "before").output
+    assert "Where it changed" not in call("compare", "old", "new").output
+
+
+def test_a_saved_baseline_knows_its_tags(tmp_path: Path) -> None:
+    write_run(tmp_path / "before", with_tags(OLD))
+    write_run(tmp_path / "after", dataclasses.replace(with_tags(np.where(np.arange(60) < 48, NEW, NEW - 2)), parts=()))
+    call("baseline", "save", "before", "v1")
+    assert "On the 12 prompts tagged “poem” B lost" in call("compare", "v1", "after").output

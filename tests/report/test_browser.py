@@ -331,3 +331,18 @@ def test_the_numbers_can_be_saved(browser: Browser, report: str, sweep: ReportCo
         rows = list(csv.DictReader(lines))
     assert len(rows) == len(summary["estimates"])
     assert {row["arm"] for row in rows} == {arm.name for arm in sweep.summary.arms}
+
+
+def test_a_prompt_that_changed_is_linked_to_its_completions(browser: Browser, report: str) -> None:
+    browser.open(report)
+    current(browser)
+    link = "#where-changed ~ details.where-prompts a"
+    wanted = browser.evaluate(f"""(() => {{
+      const link = document.querySelector("{link}");
+      link.closest("details").open = true;
+      link.click();
+      return link.textContent;
+    }})()""")
+    browser.until(lambda: current(browser) == wanted, "the prompt that was linked to")
+    top = "document.querySelector('#browser').getBoundingClientRect().top"
+    browser.until(lambda: abs(browser.evaluate(top)) < 200, "the samples in sight")

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 
 from evalkit.analysis.intervals import Mean
-from evalkit.metrics.summary import Bar, Crossover, Curve, Estimate, Reading
+from evalkit.analysis.where_changed import with_where_changed
+from evalkit.metrics.summary import Bar, Crossover, Curve, Estimate, Reading, Summary
 from evalkit.preferences.agreement.two_way import Estimate as Agreement
 from evalkit.preferences.crossed import Crossed
 from evalkit.preferences.davidson import Standing, Standings
 from evalkit.preferences.people import People
 from evalkit.preferences.proxies import Contested, Disagreement, ProxyRate
 from evalkit.preferences.win_rate import WinRate
+from evalkit.records import Prompt
 from evalkit.report.content.content import ReportContent
+from evalkit.report.verdicts.joint import forms_for_all
 from tests.report.example import estimate
 from tests.report.paths import with_paths
 from tests.report.told import with_information
@@ -44,12 +48,27 @@ def whole_content(sweep: ReportContent) -> ReportContent:
     )
     summary = with_paths(summary, diversities=("vendi", "self_bleu"))
     summary = with_information(dataclasses.replace(sweep, summary=summary), TOLD).summary
+    summary = _where_changed(summary, [group.prompt for group in sweep.groups["base"]])
     return dataclasses.replace(
         sweep,
         people=people_said(arms[1:]),
         summary=summary,
         provenance=sweep.provenance | {"voices": _voices(arms), "agreement": _agreement(arms)},
     )
+
+
+def _where_changed(summary: Summary, prompts: Sequence[Prompt]) -> Summary:
+    """What two measures say of tags, and of single prompts, whose errors are made up."""
+    told = [
+        dataclasses.replace(found, errors=(0.05,) * len(prompts)) if found.metric == "distinct_n|n:2" else found
+        for found in summary.estimates
+    ]
+    tagged = [
+        dataclasses.replace(prompt, tags=(*prompt.tags, f"a tag of some length, number {row % 7}"))
+        for row, prompt in enumerate(prompts)
+    ]
+    summary = dataclasses.replace(summary, estimates=tuple(told))
+    return with_where_changed(summary, tagged, forms_for_all(summary))
 
 
 def people_said(arms: list[str], name: str = "writers", text: str = "A line of a poem.") -> People:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from typing import Any
 
 from rich.console import Console, Group, RenderableType
@@ -16,6 +17,7 @@ from evalkit.gate.compare import MetricRow, PairRows, SideComparison, left_out
 from evalkit.gate.formats.words import name, one_line
 from evalkit.metrics.summary import Difference, Estimate
 from evalkit.plumbing.prose import counted
+from evalkit.report.verdicts.where_changed import arm_stories, family_words
 from evalkit.report.wording import LEVEL, interval_text, label, p_text, value_text
 
 MARKS: dict[Outcome | None, str] = {
@@ -51,6 +53,8 @@ def show(comparison: SideComparison) -> None:
         console.print(_table(pair) if widest <= console.width else _stack(pair))
         for line in reasons(pair):
             console.print(Text(line))
+        for line in where_lines(pair):
+            console.print(Text(line))
         console.print()
     console.print(Text(footer(comparison)))
 
@@ -69,10 +73,25 @@ def to_json(comparison: SideComparison) -> str:
         "left_out": {"only_in_a": common.only_here, "only_in_b": common.only_there, "changed": common.changed},
         "differences": comparison.tests,
         "pairs": [
-            {"a": pair.a, "b": pair.b, "metrics": [_row_fields(row) for row in pair.rows]} for pair in comparison.pairs
+            {
+                "a": pair.a,
+                "b": pair.b,
+                "metrics": [_row_fields(row) for row in pair.rows],
+                "where_changed": None if pair.where_changed is None else asdict(pair.where_changed),
+            }
+            for pair in comparison.pairs
         ],
     }
     return json.dumps(fields, indent=1, ensure_ascii=False, allow_nan=False)
+
+
+def where_lines(pair: PairRows) -> list[str]:
+    """Where B differs from A most, a sentence a line, and how that was tested."""
+    stories = arm_stories(pair.where_changed)
+    if pair.where_changed is None or not stories:
+        return []
+    said = [f"  {one_line(line)}" for story in stories for line in story.lines]
+    return ["Where it changed", *said, f"  ({family_words(pair.where_changed)})"]
 
 
 def _row_fields(row: MetricRow) -> dict[str, Any]:

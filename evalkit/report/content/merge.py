@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from evalkit.analysis.where_changed import with_where_changed
 from evalkit.plumbing.arrays import JSON
 from evalkit.plumbing.lazily import Lazy, Picked
 from evalkit.plumbing.progress import QUIET, Listener
@@ -24,6 +25,7 @@ from evalkit.report.content.merge_map import merged_meanings
 from evalkit.report.content.merge_notes import left_out_notes, twin_notes
 from evalkit.report.content.merge_runs import MergedRun, merged_runs, shared_prompts
 from evalkit.report.content.merge_summary import merged_summary, positions
+from evalkit.report.verdicts.joint import forms_for_all
 from evalkit.runs.manifest import short_names
 from evalkit.runs.stored_groups import prompts_of
 
@@ -38,6 +40,7 @@ def merge(folders: Sequence[Path], contents: Sequence[ReportContent], tell: List
     runs = merged_runs(names, contents, shared)
     summary = merged_summary(runs, shared)
     groups = _groups(runs, shared)
+    summary = with_where_changed(summary, prompts_of(next(iter(groups.values()), ())), forms_for_all(summary))
     meanings, map_notes = merged_meanings(names, contents, groups, summary, tell)
     figure_data = merged_figures(runs, shared, meanings.completion_map)
     return ReportContent(

@@ -51,8 +51,12 @@ def _measured(runs: Sequence[MergedRun], shared: Sequence[str]) -> list[Measured
     for run, estimate in _merged_estimates(runs):
         key = estimate.metric, estimate.signature, estimate.samples
         known = measured.get(key) or remeasured(estimate, {})
-        values = _values(estimate, positions(run.summary.prompts, shared))
-        measured[key] = replace(known, values={**known.values, run.names[estimate.arm]: values})
+        kept = positions(run.summary.prompts, shared)
+        values = _values(estimate, kept)
+        errors = {run.names[estimate.arm]: _errors(estimate, kept)} if estimate.errors else {}
+        measured[key] = replace(
+            known, values={**known.values, run.names[estimate.arm]: values}, errors={**known.errors, **errors}
+        )
     order = list(dict.fromkeys(metric for metric, *_ in measured))
     return [measured[key] for key in sorted(measured, key=lambda key: order.index(key[0]))]
 
@@ -70,6 +74,10 @@ def _merged_estimates(runs: Sequence[MergedRun]) -> Iterable[tuple[MergedRun, Es
 
 def _values(estimate: Estimate, kept: Sequence[int]) -> Array:
     return nan_for_none(estimate.values[index] for index in kept)
+
+
+def _errors(estimate: Estimate, kept: Sequence[int]) -> Array:
+    return nan_for_none(estimate.errors[index] for index in kept)
 
 
 def _estimates(measured: Sequence[Measured], arms: Sequence[Arm], clusters: Sequence[str]) -> list[Estimate]:

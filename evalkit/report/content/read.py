@@ -8,11 +8,13 @@ from pathlib import Path
 from pydantic import TypeAdapter, ValidationError
 
 from evalkit.analysis.figure_data import read_figure_data
+from evalkit.analysis.where_changed import with_where_changed
 from evalkit.errors import MetricError, RecordsError
 from evalkit.metrics.registry import parse
 from evalkit.plumbing.progress import QUIET, Listener
 from evalkit.report.content.asked_people import with_asked_people
 from evalkit.report.content.content import MetricText, ReportContent, metric_text
+from evalkit.report.verdicts.joint import forms_for_all
 from evalkit.runs.asked import PROMPTS_FILE, read_prompts
 from evalkit.runs.groups import groups_of
 from evalkit.runs.manifest import FILE, ShardRow, first_fault, read_json, read_manifest
@@ -43,6 +45,8 @@ def read_content(folder: Path, tell: Listener = QUIET, annotations: Sequence[Pat
     unknown = sorted(set(summary.prompts) - {prompt.id for prompt in prompts})
     if unknown:
         raise RecordsError(f"{folder / PROMPTS_FILE} lacks prompt {unknown[0]!r}, which summary.json has")
+    if summary.where_changed is None:  # an older evalkit's, which knows no errors: only tags and topics are tested
+        summary = with_where_changed(summary, prompts, forms_for_all(summary))
     groups = groups_of(folder, prompts, [*drawn, *kept], summary.arms, tell)
     empty = [arm.name for arm in summary.arms if arm.name not in groups]
     if empty:

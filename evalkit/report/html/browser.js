@@ -447,6 +447,11 @@
   addEventListener("keydown", onKey);
   list.addEventListener("keydown", onListKey);
   byId("search").addEventListener("keydown", onSearchKey);
+  // A link to a prompt from elsewhere on the page leads to its completions, again when the address is that already.
+  document.addEventListener("click", ({ target }) => {
+    const link = target instanceof Element && target.closest(`a[href^="${prefix}"]`);
+    if (link && !byId("browser").contains(link)) setTimeout(() => byId("browser").scrollIntoView());
+  });
   addEventListener("hashchange", () => { show(addressed()); scrollList(); });
   byId("search").addEventListener("input", ask);
   byId("search-completions").addEventListener("click", searchCompletions);

@@ -9,6 +9,7 @@
     { pick: byId("pick-choice"), from: data.choices, names: "choice" },
     { pick: byId("pick-opinion"), from: data.opinions, names: "opinion" },
     { pick: byId("pick-decoding"), from: data.decoding, names: "decoding" },
+    { pick: byId("pick-where"), from: data.where, names: "where" },
   ].filter(({ pick }) => pick);
 
   const line = (text) => Object.assign(document.createElement("li"), { textContent: text, dir: "auto" });

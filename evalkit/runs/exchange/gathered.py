@@ -201,6 +201,7 @@ def _prompt(row: TextRow) -> Prompt:
     return Prompt(
         id=row.prompt_id,
         text=row.prompt,
+        tags=row.tags,
         answer=row.answer,
         match=row.match,
         references=row.references,
@@ -231,6 +232,7 @@ def _check_prompt(prompt: Prompt, where: str) -> None:
 
 SAID_TWICE = {
     "text": "stands for two prompts",
+    "tags": "has two lists of tags",
     "cluster": "stands in two clusters",
     "answer": "has two answers",
     "match": "has two ways to match",

@@ -16,7 +16,7 @@ from evalkit.runs.exchange.rows import Record, Tally, TextRow, asked_in, asked_o
 
 SCORE = "score/"
 """What the columns of a table begin with that hold scores; in JSONL they stand in the object `scores`."""
-LISTS = ("completions", "checks", "valid", "references", "scores", "asked")
+LISTS = ("completions", "tags", "checks", "valid", "references", "scores", "asked")
 """Keys that a cell of a CSV file holds as JSON."""
 
 
@@ -32,6 +32,7 @@ class Row(BaseModel):
     arm: str | None = None
     answer: str | None = None
     match: Match = "exact"
+    tags: tuple[str, ...] = ()
     checks: tuple[str, ...] = ()
     valid: tuple[str, ...] | str = ()
     cluster: str | None = None
@@ -49,6 +50,12 @@ class Row(BaseModel):
             if isinstance(item, int | float):
                 raise ValueError(f"a completion is {item!r}, which is no text; write it in quotes if it is an answer")
         return value
+
+    @field_validator("tags", mode="before")
+    @classmethod
+    def _are_listed(cls, value: Any) -> Any:
+        """Tables have them as `a; b`, as suites' tables do."""
+        return [tag.strip() for tag in value.split(";") if tag.strip()] if isinstance(value, str) else value
 
     @field_validator("prompt_id", "prompt", "arm", mode="before")
     @classmethod
@@ -163,6 +170,7 @@ def _rows_of(row: Row, where: str, tally: Tally) -> Iterator[TextRow]:
             answer=row.answer,
             match=row.match,
             references=row.references,
+            tags=row.tags,
             checks=row.checks,
             valid=row.valid,
             cluster=row.cluster or None,

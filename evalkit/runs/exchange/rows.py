@@ -55,6 +55,7 @@ class TextRow:
     checks: tuple[str, ...] = ()
     valid: tuple[str, ...] | str = ()
     cluster: str | None = None
+    tags: tuple[str, ...] = ()
     thinking: str | None = None
     """What the model thought before its answer, where the file has it apart."""
     finish_reason: FinishReason = "stop"
