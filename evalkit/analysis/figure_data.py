@@ -145,6 +145,20 @@ class Accord:
 
 
 @dataclass(frozen=True, slots=True)
+class Quote:
+    """A place in one of an arm's completions where a phrase is said."""
+
+    arm: str
+    phrase: str
+    """As the summary has it."""
+    prompt: str
+    before: str
+    said: str
+    """As it is written there."""
+    after: str
+
+
+@dataclass(frozen=True, slots=True)
 class FigureData:
     """All of it; a part that the suite did not measure is empty or None."""
 
@@ -154,6 +168,7 @@ class FigureData:
     completion_map: CompletionMap | None = None
     meanings: Meanings | None = None
     accords: tuple[Accord, ...] = ()
+    quotes: tuple[Quote, ...] = ()
 
 
 def to_json(figure_data: FigureData) -> bytes:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from evalkit.metrics.declaration import Traits
+from evalkit.metrics.word_use import WordUse
 from evalkit.records import Arm, Better
 
 SCHEMA = 3
@@ -196,4 +197,6 @@ class Summary:
     """Of each of `prompts` a hash of what it asks; empty where that is not known."""
     homogeneity: Homogeneity | None = None
     """None below two arms, and where nothing embedded their answers."""
+    words: WordUse | None = None
+    """None where there is neither an arm with a baseline nor a list of phrases, and in what an older evalkit wrote."""
     schema: int = SCHEMA
