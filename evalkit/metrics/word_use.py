@@ -38,6 +38,10 @@ class WordChange:
     baseline: str
     prompts: int
     """Prompts that both answered with any word."""
+    words: int
+    """Words and signs of the arm's completions that were counted ..."""
+    baseline_words: int
+    """... and of the baseline's."""
     tested: int
     """Words and phrases that were tested ..."""
     least_prompts: int

@@ -45,6 +45,7 @@ from evalkit.report.sections import (
     thinking,
     trainings,
     voices,
+    words,
 )
 from evalkit.report.sections.alarm_lines import alarm_lines
 from evalkit.report.sections.ranking_view import RankingView, ranking_view, slider
@@ -122,6 +123,7 @@ def _view(content: ReportContent, packed: samples.Samples, conclusion: Verdict) 
         "has_variants": any(not effects.is_plain(metric) for metric in effects.betters(summary)),
         "curves": curves.curve_tables(curves.over_k(summary)),
         "homogeneity": homogeneity.homogeneity_view(content),
+        "words": words.words_view(content),
         "map": embedding_map.map_view(content),
         "sweeps": temperature_sweeps.rows(summary),
         "next_token": next_token.next_token_view(summary, content.figure_data.shapes),
@@ -235,6 +237,7 @@ def section_figures(content: ReportContent) -> dict[str, figures.Figure]:
         "homogeneity-plot": homogeneity.heat_map(summary),
         "opinions-plot": opinions.chart(summary),
     }
+    by_id |= words.word_figures(summary)
     squares = target_choices.squares(content).values()
     by_id |= {f"choices-plot-{index}": square for index, square in enumerate(squares)}
     training_curves = trainings.curves(summary, figure_data.trainings)

@@ -93,6 +93,8 @@ def _changes(
             arm=arm,
             baseline=baseline,
             prompts=of_pair.sums.prompts,
+            words=int(closeup.words[arm].sum()),
+            baseline_words=int(closeup.words[baseline].sum()),
             tested=len(of_pair.p),
             least_prompts=frequent.least_prompts,
             clear=int((of_pair.q <= FALSE).sum()),
