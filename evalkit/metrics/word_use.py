@@ -1,4 +1,4 @@
-"""What summaries say of words: which an arm uses more or less than its baseline, and what it makes of listed phrases."""
+"""What summaries say of words: those that an arm says more or less than its baseline, and those on a user's list."""
 
 from __future__ import annotations
 

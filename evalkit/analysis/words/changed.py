@@ -122,7 +122,7 @@ class _Tested:
         clear = np.flatnonzero((self.q <= FALSE) & (self.z * sign > 0))
         # Equally sure ones, as many are on few prompts, by how far they moved.
         order = np.lexsort((-np.abs(self.log_odds[clear]), -np.abs(self.z[clear])))
-        return clear[order][:LOOKED_AT]
+        return np.asarray(clear[order][:LOOKED_AT], dtype=np.int64)
 
     def shifts(
         self, sign: int, arm: str, baseline: str, closeup: Closeup, units: Sequence[Sequence[int]]

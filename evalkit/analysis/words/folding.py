@@ -7,7 +7,7 @@ the longer phrase make up a clearly other share of the shorter one's uses?
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -41,21 +41,27 @@ class Moved:
 def folded(moved: Moved) -> dict[int, tuple[int, ...]]:
     """Which phrases are said, in their order -> the parts of each that are not said by themselves."""
     inside = _inside(moved.phrases)
+    home = _homes(moved, inside)
+    said = {place for place, whole in home.items() if place == whole}
+    with_parts = {whole for part, whole in home.items() if part != whole}
+    said -= {place for place in said - with_parts if _is_echo(moved, place, said, inside)}
+    return {
+        place: tuple(part for part, whole in home.items() if whole == place != part) for place in home if place in said
+    }
+
+
+def _homes(moved: Moved, inside: Mapping[int, Sequence[int]]) -> dict[int, int]:
+    """Phrase -> the longest one that it moved as a part of; itself where it is more than a part."""
     home = {place: place for place in range(len(moved.phrases))}
-    by_length = sorted(home, key=lambda place: -len(moved.phrases[place].split()))
-    for part in by_length:
-        for whole in inside.get(part, ()):
-            if not _is_clear(moved, part, whole):
-                home[part] = home[whole]
-                break
-    absorbed = {whole for part, whole in home.items() if part != whole}
-    for whole in by_length:
-        for part, wholes in inside.items():
-            if whole in wholes and home[whole] == whole and home[part] == part and whole not in absorbed:
-                if not _says_more(moved, part, whole):
-                    home[whole] = -1
-    said = [place for place in home if home[place] == place]
-    return {place: tuple(part for part, whole in home.items() if whole == place != part) for place in said}
+    for part in sorted(home, key=lambda place: -len(moved.phrases[place].split())):
+        wholes = (whole for whole in inside.get(part, ()) if not _is_clear(moved, part, whole))
+        home[part] = home[next(wholes, part)]
+    return home
+
+
+def _is_echo(moved: Moved, whole: int, said: Collection[int], inside: Mapping[int, Sequence[int]]) -> bool:
+    """Whether a phrase moved no more than a part of it that is said."""
+    return any(whole in inside.get(part, ()) and not _says_more(moved, part, whole) for part in said)
 
 
 def _inside(phrases: Sequence[str]) -> Mapping[int, list[int]]:
@@ -73,17 +79,13 @@ def _inside(phrases: Sequence[str]) -> Mapping[int, list[int]]:
 def _is_clear(moved: Moved, part: int, whole: int) -> bool:
     """Whether a part has moved outside a longer phrase too."""
     times = _times(moved.phrases[part].split(), moved.phrases[whole].split())
-    own, other = (
-        np.maximum(counts[:, part] - times * counts[:, whole], 0) for counts in (moved.own, moved.other)
-    )
+    own, other = (np.maximum(counts[:, part] - times * counts[:, whole], 0) for counts in (moved.own, moved.other))
     return _is_moved(moved, own, other, moved.words, moved.other_words)
 
 
 def _says_more(moved: Moved, part: int, whole: int) -> bool:
     """Whether a longer phrase is a clearly larger share of the uses of a part, or a smaller one where it is lost."""
-    return _is_moved(
-        moved, moved.own[:, whole], moved.other[:, whole], moved.own[:, part], moved.other[:, part]
-    )
+    return _is_moved(moved, moved.own[:, whole], moved.other[:, whole], moved.own[:, part], moved.other[:, part])
 
 
 def _is_moved(moved: Moved, own: Array, other: Array, words: Array, other_words: Array) -> bool:

@@ -66,9 +66,7 @@ def _uses(rows: Sequence[Array | None], phrases: int) -> _Uses:
         )
 
 
-def _of_arm(
-    arm: Arm, used: Mapping[str, _Uses], clusters: Sequence[str], phrases: Sequence[str]
-) -> list[PhraseUse]:
+def _of_arm(arm: Arm, used: Mapping[str, _Uses], clusters: Sequence[str], phrases: Sequence[str]) -> list[PhraseUse]:
     own = used[arm.name]
     other = used.get(arm.baseline) if arm.baseline is not None else None
     rates, shares = _levels(own.per_thousand, clusters, _RATES), _levels(own.shares, clusters, _SHARES)

@@ -122,4 +122,4 @@ def _least(table: NDArray[np.uint16]) -> int:
 
 
 def _bit(bits: NDArray[np.uint8], places: Buckets) -> NDArray[np.bool_]:
-    return (bits[places >> 3] >> (7 - (places & 7)).astype(np.uint8)) & 1 == 1
+    return np.asarray((bits[places >> 3] >> (7 - (places & 7)).astype(np.uint8)) & 1, dtype=np.bool_)

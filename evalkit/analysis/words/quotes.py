@@ -1,4 +1,4 @@
-"""Two or three places in real completions for each word and phrase that is told, so that a reader sees how it is said."""
+"""Places in real completions for each word and phrase that is told, so that a reader sees how it is said."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from evalkit.analysis.figure_data import Quote
 from evalkit.analysis.words.coding import coded
 from evalkit.metrics.word_use import WordUse
-from evalkit.plumbing.tokenizer import Name
+from evalkit.plumbing.tokenizer import SPACED, Name
 from evalkit.records import Group, Groups
 
 PLACES = 3
@@ -35,7 +35,7 @@ def quotes(use: WordUse | None, groups: Groups) -> tuple[Quote, ...]:
     """Of all that `use` tells: what is said more from the arm, what is said less from its baseline."""
     if use is None:
         return ()
-    tokenizer = next((of_arm[0].tokenizer for of_arm in groups.values() if of_arm), _SPACED[0])
+    tokenizer: Name = next((of_arm[0].tokenizer for of_arm in groups.values() if of_arm), SPACED)
     wanted = dict.fromkeys(_wanted(use))
     sought = [_Sought(arm, phrase, pattern_of(phrase, tokenizer)) for arm, phrase in wanted if arm in groups]
     missing = sought
@@ -53,12 +53,16 @@ def quotes(use: WordUse | None, groups: Groups) -> tuple[Quote, ...]:
 def pattern_of(phrase: str, tokenizer: Name) -> re.Pattern[str]:
     """What finds a phrase's words in a text as it was written."""
     words = coded([phrase], tokenizer).words
-    joined = r"[\s'\u2018\u2019]*".join("".join(_VARIANTS.get(sign, re.escape(sign)) for sign in word) for word in words)
+    joined = r"[\s'\u2018\u2019]*".join("".join(map(_as_written, word)) for word in words)
     if tokenizer in _SPACED and words and words[0][0].isalnum():
         joined = rf"(?<![\w\-])(?<!\w['\u2019]){joined}"
     if tokenizer in _SPACED and words and words[-1][-1].isalnum():
         joined = rf"{joined}(?!\w)(?!['\u2019\-]\w)"
     return re.compile(joined, re.IGNORECASE)
+
+
+def _as_written(sign: str) -> str:
+    return _VARIANTS.get(sign, re.escape(sign))
 
 
 def _wanted(use: WordUse) -> Sequence[tuple[str, str]]:

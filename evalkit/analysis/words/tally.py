@@ -85,7 +85,8 @@ def tally(
                     sums.prompts += len(known)
             if added:
                 sums.add(added)
-    return {pair: sums.only(np.flatnonzero(sums["prompts"] >= frequent.least_prompts)) for pair, sums in tallies.items()}
+    least = frequent.least_prompts
+    return {pair: sums.only(np.flatnonzero(sums["prompts"] >= least)) for pair, sums in tallies.items()}
 
 
 def of_unit(prompts: Sequence[tuple[Counted, Counted]]) -> tuple[Codes, Array]:

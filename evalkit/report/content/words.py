@@ -49,7 +49,7 @@ def counted_anew(
     phrases: Sequence[str],
     tell: Listener,
 ) -> tuple[Summary, FigureData]:
-    """Summary and figures with words counted in these groups; as they are, with a note, where nothing can split them."""
+    """Summary and figures with words counted in these groups; as they are, with a note, where nothing splits them."""
     try:
         split = split_alike(groups, tokenizer, tell)
     except MetricError as error:

@@ -41,7 +41,7 @@ def word_bars(change: WordChange, number: int, baseline_number: int) -> figures.
         "marker": {"color": [markers.themed(number if shift.z > 0 else baseline_number) for shift in shifts]},
         "showlegend": False,
     }
-    names = [figures.shown(short(shift.phrase, LONGEST)) for shift in shifts]
+    names = [figures.shown(short(_seen(shift.phrase), LONGEST)) for shift in shifts]
     rows = {
         "tickmode": "array",
         "tickvals": trace["y"],
@@ -68,6 +68,15 @@ def times_text(log_odds: float) -> str:
     times = math.exp(abs(log_odds))
     number = f"{times:.0f}" if times >= 10 else f"{times:.1f}"
     return f"{number} times {'as often' if log_odds > 0 else 'less often'}"
+
+
+def quoted(phrase: str) -> str:
+    return f"“{phrase}”"
+
+
+def _seen(phrase: str) -> str:
+    """A sign alone would not be seen beside its bar."""
+    return phrase if any(map(str.isalnum, phrase)) else quoted(phrase)
 
 
 def _hover(change: WordChange, shift: WordShift) -> str:

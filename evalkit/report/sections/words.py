@@ -6,14 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from evalkit.analysis.figure_data import Quote
+from evalkit.analysis.words.coding import ORDERS
 from evalkit.metrics.summary import Summary
 from evalkit.metrics.word_use import Gap, Level, PhraseUse, WordChange, WordShift
 from evalkit.plumbing.arrays import is_number
-from evalkit.plumbing.prose import counted, listed
+from evalkit.plumbing.prose import listed
 from evalkit.report.content.content import ReportContent
 from evalkit.report.plots import figures, markers
 from evalkit.report.plots.grouped_dots import Dot, Series, grouped_dots
-from evalkit.report.plots.words import times_text, word_bars
+from evalkit.report.plots.words import quoted, times_text, word_bars
 from evalkit.report.wording import interval_text, interval_words, p_text, value_text
 
 NAMED = 3
@@ -157,18 +158,23 @@ def _change(place: int, change: WordChange, quotes: dict[tuple[str, str], list[Q
 
 
 def _sentence(change: WordChange) -> str:
-    """The surest of either side."""
+    """Some of either side."""
     parts = [
-        f"{change.arm} says {word}: {listed(_on_prompts(change, shift) for shift in shifts[:NAMED])}"
+        f"{change.arm} says {word}: {listed(_on_prompts(change, shift) for shift in _telling(shifts))}"
         for shifts, word in ((change.gained, "more"), (change.lost, "less"))
         if shifts
     ]
-    return f"{'; '.join(parts)}." if parts else f"No word or phrase moved clearly from {change.baseline} to {change.arm}."
+    return "; ".join(parts) or f"No word or phrase moved clearly from {change.baseline} to {change.arm}"
+
+
+def _telling(shifts: Sequence[WordShift]) -> list[WordShift]:
+    """Those that moved on most prompts from not being said at all, or to it."""
+    return sorted(shifts, key=lambda shift: -abs(shift.prompts - shift.baseline_prompts))[:NAMED]
 
 
 def _on_prompts(change: WordChange, shift: WordShift) -> str:
     prompts = f"on {shift.prompts} of {change.prompts} prompts, {change.baseline} on {shift.baseline_prompts}"
-    return f"“{shift.phrase}” ({prompts})"
+    return f"{quoted(shift.phrase)} ({prompts})"
 
 
 def _cautions(change: WordChange) -> list[str]:
@@ -178,35 +184,33 @@ def _cautions(change: WordChange) -> list[str]:
         return []
     name = change.arm if change.words > change.baseline_words else change.baseline
     return [
-        f"{name} writes {longer / shorter:.1f} times as many words: on how many prompts it says a word goes by that too. "
-        "Rates and tests are at equal lengths."
+        f"{name} writes {longer / shorter:.1f} times as many words: on how many prompts it says a word goes by that "
+        "too. Rates and tests are at equal lengths."
     ]
 
 
 def _tested(change: WordChange) -> str:
     if not change.tested:
         return (
-            f"Nothing could be tested: no word occurs on {change.least_prompts} prompts, fewer than which tell nothing of "
-            "a model."
+            f"Nothing could be tested: no word occurs on {change.least_prompts} prompts, fewer than which tell nothing "
+            "of a model."
         )
     hidden = max(0, change.clear - sum(1 + len(shift.parts) for shift in (*change.gained, *change.lost)))
     more = f"; {hidden:,} less sure ones or parts of others are not shown" if hidden else ""
     return (
-        f"{counted(change.tested, 'word')} and phrases of up to four words that occur on {change.least_prompts} prompts or more were "
-        f"tested; {change.clear:,} moved clearly{more}. Rarer ones are left out."
+        f"{change.tested:,} words and phrases of up to {ORDERS} words that occur on {change.least_prompts} prompts or "
+        f"more were tested; {change.clear:,} moved clearly{more}. Rarer ones are left out."
     )
 
 
-def _row(
-    change: WordChange, shift: WordShift, said_by: str, quotes: dict[tuple[str, str], list[Quote]]
-) -> WordRow:
+def _row(change: WordChange, shift: WordShift, said_by: str, quotes: dict[tuple[str, str], list[Quote]]) -> WordRow:
     return WordRow(
         phrase=shift.phrase,
         says=f"on {shift.prompts} of {change.prompts} prompts, {change.baseline} on {shift.baseline_prompts}",
         rates=f"{shift.per_thousand:.2g} per 1 000 words, {change.baseline} {shift.baseline_per_thousand:.2g}",
         times=times_text(shift.log_odds),
         sureness=f"z {shift.z:+.1f}, q {p_text(shift.q).removeprefix('p ').removeprefix('= ')}".replace("-", "−"),
-        parts=listed(f"“{part}”" for part in shift.parts) if shift.parts else "",
+        parts=listed(map(quoted, shift.parts)) if shift.parts else "",
         quotes=tuple(quotes.get((said_by, shift.phrase), ())),
     )
 
