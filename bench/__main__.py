@@ -8,6 +8,7 @@ for name in (
     "bench.growth",
     "bench.millions",
     "bench.one_group",
+    "bench.words",
     "bench.engine",
     "bench.whole_run",
     "bench.scheduling",

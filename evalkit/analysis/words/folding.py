@@ -42,9 +42,10 @@ def folded(moved: Moved) -> dict[int, tuple[int, ...]]:
     """Which phrases are said, in their order -> the parts of each that are not said by themselves."""
     inside = _inside(moved.phrases)
     home = _homes(moved, inside)
-    said = {place for place, whole in home.items() if place == whole}
-    with_parts = {whole for part, whole in home.items() if part != whole}
-    said -= {place for place in said - with_parts if _is_echo(moved, place, said, inside)}
+    said: set[int] = set()
+    for place in sorted(home, key=lambda place: (_length(moved, place), place)):
+        if home[place] == place and not _is_echo(moved, place, said, inside):
+            said.add(place)
     return {
         place: tuple(part for part, whole in home.items() if whole == place != part) for place in home if place in said
     }
@@ -53,15 +54,24 @@ def folded(moved: Moved) -> dict[int, tuple[int, ...]]:
 def _homes(moved: Moved, inside: Mapping[int, Sequence[int]]) -> dict[int, int]:
     """Phrase -> the longest one that it moved as a part of; itself where it is more than a part."""
     home = {place: place for place in range(len(moved.phrases))}
-    for part in sorted(home, key=lambda place: -len(moved.phrases[place].split())):
+    for part in sorted(home, key=lambda place: -_length(moved, place)):
         wholes = (whole for whole in inside.get(part, ()) if not _is_clear(moved, part, whole))
         home[part] = home[next(wholes, part)]
     return home
 
 
-def _is_echo(moved: Moved, whole: int, said: Collection[int], inside: Mapping[int, Sequence[int]]) -> bool:
-    """Whether a phrase moved no more than a part of it that is said."""
-    return any(whole in inside.get(part, ()) and not _says_more(moved, part, whole) for part in said)
+def _is_echo(moved: Moved, place: int, said: Collection[int], inside: Mapping[int, Sequence[int]]) -> bool:
+    """Whether a phrase moved no more than some part of it that is said, by itself or in another phrase."""
+    shared = (
+        part
+        for part, wholes in inside.items()
+        if place in wholes and (part in said or any(whole in said for whole in wholes))
+    )
+    return any(not _says_more(moved, part, place) for part in shared)
+
+
+def _length(moved: Moved, place: int) -> int:
+    return len(moved.phrases[place].split())
 
 
 def _inside(phrases: Sequence[str]) -> Mapping[int, list[int]]:
