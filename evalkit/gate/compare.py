@@ -18,6 +18,7 @@ from evalkit.gate.decide import values_of
 from evalkit.gate.sides import Pair, Side, choose_pairs, estimates_of, is_one_text, named, unlike_prompts
 from evalkit.metrics.registry import is_by_prompt
 from evalkit.metrics.summary import Difference, Estimate
+from evalkit.metrics.word_use import WordChange
 from evalkit.plumbing.prose import counted
 from evalkit.records import Arm
 from evalkit.report.wording import unlike_fields
@@ -53,6 +54,8 @@ class PairRows:
     a: str
     b: str
     rows: tuple[MetricRow, ...]
+    words: WordChange | None = None
+    """What B says more and less than A, where A is B's baseline in one run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,8 +130,16 @@ def compare_sides(
         common,
         clusters,
         sum(row.difference is not None and row.difference.p is not None for of_pair in rows for row in of_pair),
-        tuple(PairRows(*pair, tuple(of_pair)) for pair, of_pair in zip(pairs, rows, strict=True)),
+        tuple(PairRows(*pair, tuple(of_pair), _words(pair, a, b)) for pair, of_pair in zip(pairs, rows, strict=True)),
     )
+
+
+def _words(pair: Pair, a: NamedSide, b: NamedSide) -> WordChange | None:
+    """As their run has it: words are counted in completions, which no summary holds."""
+    use = b.side.summary.words
+    if use is None or a.side.summary != b.side.summary:
+        return None
+    return next((change for change in use.changes if (change.baseline, change.arm) == pair), None)
 
 
 def _common(a: Side, b: Side, common_prompts: bool) -> Common:

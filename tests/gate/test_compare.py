@@ -16,6 +16,7 @@ from evalkit.cli.main import main
 from evalkit.gate.compare import compare_sides, read_named_side
 from evalkit.gate.formats import compare as differences
 from evalkit.metrics.summary import Summary
+from evalkit.metrics.word_use import WordChange, WordShift, WordUse
 from tests.gate.test_baselines import write_run
 from tests.sides import law, summary
 
@@ -160,3 +161,16 @@ def test_wrong_use_is_a_line_and_exit_code_2(tmp_path: Path, args: list[str], wo
     assert result.exit_code == 2
     assert words in result.output
     assert "Traceback" not in result.output
+
+
+def test_words_stand_beside_the_baseline_of_their_own_run(tmp_path: Path) -> None:
+    shift = WordShift("a tale of", 2.0, 4.0, 0.0, 0.0, 2.0, 0.1, 38, 4)
+    change = WordChange("tuned", "base", 60, 100, 100, 50, 8, 1, (shift,), ())
+    run = dataclasses.replace(run_of(NEW * 0.8), words=WordUse("words", 8, (change,)))
+    write_run(tmp_path / "told", run)
+    assert "B says more: “a tale of” 38, 4 (prompts of 60: B, A)" in call("compare", "told", "told").output
+    [pair] = json.loads(call("compare", "told", "told", "--json").output)["pairs"]
+    assert pair["words"]["gained"][0]["phrase"] == "a tale of"
+    assert "B says" not in call("compare", "old", "told").output
+    [pair] = json.loads(call("compare", "told:tuned", "told:base", "--json").output)["pairs"]
+    assert pair["words"] is None
