@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,10 +18,9 @@ from evalkit.plumbing.by_row import is_portable
 from evalkit.plumbing.lazily import Made
 from evalkit.plumbing.progress import QUIET
 from evalkit.records import Groups
-from evalkit.runs.summary import parse_summary, read_summary
+from evalkit.runs.summary import parse_summary
 from evalkit.runs.summary import to_json as summary_json
 from tests.analysis.words.texts import arms_of, groups_of, occurrences
-from tests.finished import finished_run
 
 P, K = 40, 6
 SUBJECTS = [f"subject{row}" for row in range(P)]
@@ -161,19 +159,3 @@ def test_it_is_written_and_read_back_and_older_files_lack_it(groups: Groups) -> 
     assert parse_summary(fields, "there").words == found
     del fields["words"]
     assert parse_summary(fields, "there").words is None
-
-
-def test_a_finished_run_says_it_in_summary_and_page(tmp_path: Path) -> None:
-    prompts = [{"id": f"p{row}", "text": f"Line {row}?"} for row in range(16)]
-    folder = finished_run(
-        tmp_path / "run", {"base": 2, "tuned": 8}, prompts, metrics=["length"], phrases=["rain tram", "snow"]
-    )
-    found = read_summary(folder / "summary.json").words
-    assert found is not None
-    [change] = found.changes
-    assert {"lamp", "door"} <= {shift.phrase for shift in change.gained}
-    assert {word for shift in change.lost for word in shift.phrase.split()} == {"rain", "tram"}
-    assert {use.phrase for use in found.phrases} == {"rain tram", "snow", ""}
-    page = (folder / "report.html").read_text(encoding="utf-8")
-    assert "Which words were gained and lost?" in page
-    assert "The phrases on your list" in page
