@@ -227,7 +227,12 @@ def _phrase(use: PhraseUse, quotes: dict[tuple[str, str], list[Quote]]) -> Phras
         phrase=use.phrase,
         arm=use.arm,
         times=f"{use.times:,}",
-        cells=(_cell(use.per_thousand), _cell(gap, signed=True), _share(use.share), _share(use.share_gap, signed=True)),
+        cells=(
+            _cell(use.per_thousand) if use.times else ("0", ""),
+            _cell(gap, signed=True),
+            _share(use.share, " %"),
+            _share(use.share_gap, signed=True),
+        ),
         mark="" if gap is None or not is_number(gap.value) else _mark(gap),
         quotes=tuple(quotes.get((use.arm, use.phrase), ())),
     )
@@ -235,7 +240,7 @@ def _phrase(use: PhraseUse, quotes: dict[tuple[str, str], list[Quote]]) -> Phras
 
 def _mark(gap: Gap) -> str:
     if not _is_clear(gap):
-        return "no clear difference"
+        return "not clear"
     return "more" if (gap.value or 0.0) > 0 else "less"
 
 
@@ -247,10 +252,10 @@ def _cell(number: Level | Gap | None, signed: bool = False) -> tuple[str, str]:
     return ("", "") if number is None else (value_text(number, signed), interval_text(number))
 
 
-def _share(number: Level | Gap | None, signed: bool = False) -> tuple[str, str]:
-    """In per cent."""
+def _share(number: Level | Gap | None, sign: str = "", signed: bool = False) -> tuple[str, str]:
+    """In per cent, or in points of them."""
     if number is None or not is_number(number.value):
         return "", ""
     hundreds = [None if part is None else 100 * part for part in (number.value, number.low, number.high)]
     value, interval = _cell(Level(*hundreds), signed)
-    return f"{value} %", f"{interval} %" if interval[:1].isdigit() or interval[:1] == "−" else interval
+    return f"{value}{sign}", interval

@@ -122,11 +122,12 @@ def test_listed_phrases_have_a_dot_an_arm_hollow_where_nothing_is_clear(content:
     view = words_view(told)
     assert view is not None
     assert [(row.phrase, row.arm, row.mark) for row in view.phrases] == [
-        ("", "base", ""), ("", "tuned", "no clear difference"), ("delve", "base", ""), ("delve", "tuned", "more"),
+        ("", "base", ""), ("", "tuned", "not clear"), ("delve", "base", ""), ("delve", "tuned", "more"),
     ]  # fmt: skip
     assert view.left_out == 1
     assert view.phrases[3].cells[0] == ("1.5", "1.0 to 2.0")
-    assert view.phrases[3].cells[3] == ("+50 %", "10 to 90 %")
+    assert view.phrases[3].cells[2] == ("10 %", "5 to 20")
+    assert view.phrases[3].cells[3] == ("+50", "10 to 90")
     figure = listed_figure(told.summary)
     assert figure is not None
     assert figure["layout"]["yaxis"]["ticktext"] == ["delve"]
