@@ -4,7 +4,7 @@
 
 Words are drawn for prompts that are as unlike as they come: each has a rate of its own for each word (gamma, so that a
 few prompts ask for it and most do not), and so has each completion; the arm writes twice as much on some prompts and
-less on others. Nothing moves: every z beyond 1.96 is a false one. Beside it the paper's z, of words as draws.
+less on others. Nothing moves: every p below 0.05 is a false one. Beside it the paper's z, of words as draws.
 Then a tenth of the words does move, and what is called clear at a false discovery rate of 5 % is counted.
 
 `--write` puts the tables into docs/words-gained.md. Seeds are fixed: the same numbers come back.
@@ -101,7 +101,7 @@ def null_rows(trials: int) -> Iterator[list[str]]:
                 if len(z) < 200:
                     continue
                 yield [
-                    name, asked, str(prompts), f"{z.std():.2f}", f"{100 * (np.abs(z) > 1.96).mean():.1f} %",
+                    name, asked, str(prompts), f"{z.std():.2f}",
                     f"{100 * (p < 0.05).mean():.1f} %", f"{100 * (p < 0.001).mean():.2f} %",
                     f"{100 * (np.abs(theirs) > 1.96).mean():.0f} %",
                 ]  # fmt: skip
@@ -132,16 +132,7 @@ def table(head: list[str], rows: Iterator[list[str]]) -> str:
 
 
 def tables(trials: int) -> str:
-    head = [
-        "word",
-        "asked for by",
-        "prompts",
-        "sd of z",
-        "|z| > 1.96",
-        "p < 0.05",
-        "p < 0.001",
-        "the paper's z",
-    ]
+    head = ["a word", "asked for by", "prompts", "sd of z", "p < 0.05", "p < 0.001", "the paper's z beyond 1.96"]
     found = ["prompts", "words that moved threefold", "of them called clear", "false among those called clear"]
     return f"{table(head, null_rows(trials))}\n\n{table(found, discovery_rows(trials))}"
 
