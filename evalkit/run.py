@@ -228,7 +228,7 @@ def _tokens(row: int, groups: Mapping[str, Group]) -> dict[str, int]:
 
 def _figures(measurements: Measurements, summary: Summary, tell: Listener) -> FigureData:
     found = collect_figure_data(measurements.groups, measurements.measures, shown_of(summary), tell)
-    places = quotes(summary.words, measurements.groups)
+    places = quotes(summary.words, measurements.groups, tell)
     return replace(found, accords=accords(summary.homogeneity, measurements.groups), quotes=places)
 
 

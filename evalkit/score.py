@@ -203,7 +203,7 @@ def _scored(
     evidence = replace(
         evidence,
         accords=accords(summary.homogeneity, measurements.groups),
-        quotes=quotes(summary.words, answered.groups),
+        quotes=quotes(summary.words, answered.groups, tell),
     )
     return Scored(report_content(name, summary, every, {}, measurements, provenance, evidence))
 

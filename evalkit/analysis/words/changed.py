@@ -27,10 +27,10 @@ from evalkit.analysis.words.log_odds import (
 )
 from evalkit.analysis.words.occurring import MOST_COMPLETIONS, frequent_phrases
 from evalkit.analysis.words.tally import Tally, tally
-from evalkit.metrics.text_sets import words_of
 from evalkit.metrics.word_use import WordChange, WordShift, WordUse
 from evalkit.plumbing.arrays import Array
 from evalkit.plumbing.progress import QUIET, Listener
+from evalkit.plumbing.tokenizer import signature
 from evalkit.records import Arm, Groups
 
 SHOWN = 20
@@ -56,10 +56,10 @@ def word_use(
     if not present or not (compared or phrases):
         return None
     beside = {name: present[name] for pair in compared for name in pair}
-    most = max((len(group.completions) for of_arm in present.values() for group in of_arm[:1]), default=0)
-    counted = min(most, MOST_COMPLETIONS)
+    first = next(iter(present.values()))[0]
+    counted = min(len(first.completions), MOST_COMPLETIONS)
     return WordUse(
-        signature=f"words|tok:{words_of(present)}|n:{ORDERS}|prior:{PRIOR:g}|k:{counted}|v:1.0",
+        signature=f"words|tok:{signature(first.tokenizer)}|n:{ORDERS}|prior:{PRIOR:g}|k:{counted}|v:1.0",
         completions=counted,
         changes=tuple(_changes(compared, beside, clusters, tell)) if compared else (),
         phrases=phrase_uses(arms, present, clusters, phrases, tell) if phrases else (),

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
 from evalkit.analysis.figure_data import Quote
 from evalkit.analysis.words.coding import coded
 from evalkit.metrics.word_use import WordUse
-from evalkit.plumbing.tokenizer import SPACED, Name
+from evalkit.plumbing.progress import QUIET, Listener
+from evalkit.plumbing.tokenizer import Name
 from evalkit.records import Group, Groups
 
 PLACES = 3
@@ -21,33 +21,27 @@ _SPACED = ("13a", "intl")
 _VARIANTS = {"'": "['\u2018\u2019]", '"': '["\u201c\u201d]'}
 
 
-@dataclass
-class _Sought:
-    """A phrase that is looked for in one arm's completions."""
-
-    arm: str
-    phrase: str
-    pattern: re.Pattern[str]
-    found: list[Quote] = field(default_factory=list)
-
-
-def quotes(use: WordUse | None, groups: Groups) -> tuple[Quote, ...]:
+def quotes(use: WordUse | None, groups: Groups, tell: Listener = QUIET) -> tuple[Quote, ...]:
     """Of all that `use` tells: what is said more from the arm, what is said less from its baseline."""
-    if use is None:
+    wanted = [] if use is None else [(arm, phrase) for arm, phrase in dict.fromkeys(_wanted(use)) if arm in groups]
+    if not wanted:
         return ()
-    tokenizer: Name = next((of_arm[0].tokenizer for of_arm in groups.values() if of_arm), SPACED)
-    wanted = dict.fromkeys(_wanted(use))
-    sought = [_Sought(arm, phrase, pattern_of(phrase, tokenizer)) for arm, phrase in wanted if arm in groups]
-    missing = sought
-    for row in range(max(map(len, groups.values()), default=0)):
-        by_arm = {arm: groups[arm][row] for arm in {one.arm for one in missing} if row < len(groups[arm])}
-        for one in missing:
-            if one.arm in by_arm and (quote := _first(one, by_arm[one.arm])):
-                one.found.append(quote)
-        missing = [one for one in missing if len(one.found) < PLACES]
+    prompts = max(map(len, groups.values()))
+    tell.stage("find places of words", prompts)
+    found: dict[tuple[str, str], list[Quote]] = {one: [] for one in wanted}
+    patterns: dict[str, re.Pattern[str]] = {}
+    for row in range(prompts):
+        missing = [one for one, places in found.items() if len(places) < PLACES]
         if not missing:
+            tell.advance(prompts - row)
             break
-    return tuple(quote for one in sought for quote in one.found)
+        by_arm = {arm: groups[arm][row] for arm in {arm for arm, _ in missing} if row < len(groups[arm])}
+        for arm, phrase in missing:
+            if arm in by_arm:
+                pattern = patterns.setdefault(phrase, pattern_of(phrase, by_arm[arm].tokenizer))
+                found[arm, phrase] += _first(arm, phrase, pattern, by_arm[arm])
+        tell.advance(1)
+    return tuple(quote for places in found.values() for quote in places)
 
 
 def pattern_of(phrase: str, tokenizer: Name) -> re.Pattern[str]:
@@ -71,13 +65,14 @@ def _wanted(use: WordUse) -> Sequence[tuple[str, str]]:
     return changed + [(one.arm, one.phrase) for one in use.phrases if one.phrase and one.times]
 
 
-def _first(one: _Sought, group: Group) -> Quote | None:
+def _first(arm: str, phrase: str, pattern: re.Pattern[str], group: Group) -> list[Quote]:
+    """The first place in these completions, if there is one."""
     for text in group.texts:
-        match = one.pattern.search(text)
+        match = pattern.search(text)
         if match:
-            before, after = text[: match.start()], text[match.end() :]
-            return Quote(one.arm, one.phrase, group.prompt.id, _end(before), _line(match.group()), _beginning(after))
-    return None
+            before, after = _end(text[: match.start()]), _beginning(text[match.end() :])
+            return [Quote(arm, phrase, group.prompt.id, before, _line(match.group()), after)]
+    return []
 
 
 def _end(text: str) -> str:

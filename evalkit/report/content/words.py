@@ -56,7 +56,7 @@ def counted_anew(
         tell.note(f"the report says nothing of words gained and lost: {error}")
         return summary, figure_data
     found = word_use(summary.arms, split, summary.clusters, phrases, tell)
-    return replace(summary, words=found), replace(figure_data, quotes=quotes(found, split))
+    return replace(summary, words=found), replace(figure_data, quotes=quotes(found, split, tell))
 
 
 def _tokenizer(manifests: Sequence[Mapping[str, JSON]]) -> Asked:
