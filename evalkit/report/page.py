@@ -214,6 +214,7 @@ def _data(content: ReportContent, packed: samples.Samples, conclusion: Verdict) 
         "figures": section_figures(content),
         "choices": target_choices.one_by_one(content),
         "opinions": opinions.one_by_one(content),
+        "word_changes": words.one_by_one(summary),
         "prompts": packed.prompts,
         "arms": [{"name": name, "colour": colour} for name, colour in markers.colours(summary).items()],
         "words": packed.words,
@@ -237,7 +238,7 @@ def section_figures(content: ReportContent) -> dict[str, figures.Figure]:
         "homogeneity-plot": homogeneity.heat_map(summary),
         "opinions-plot": opinions.chart(summary),
     }
-    by_id |= words.word_figures(summary)
+    by_id["listed-phrases-plot"] = words.listed_figure(summary)
     squares = target_choices.squares(content).values()
     by_id |= {f"choices-plot-{index}": square for index, square in enumerate(squares)}
     training_curves = trainings.curves(summary, figure_data.trainings)

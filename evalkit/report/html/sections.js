@@ -8,6 +8,7 @@
   const pickers = [
     { pick: byId("pick-choice"), from: data.choices, names: "choice" },
     { pick: byId("pick-opinion"), from: data.opinions, names: "opinion" },
+    { pick: byId("pick-words"), from: data.word_changes, names: "words" },
   ].filter(({ pick }) => pick);
 
   function drawPicked({ pick, from, names }) {

@@ -9,9 +9,10 @@ from evalkit.analysis.figure_data import Quote
 from evalkit.analysis.words.coding import ORDERS
 from evalkit.metrics.summary import Summary
 from evalkit.metrics.word_use import Gap, Level, PhraseUse, WordChange, WordShift
-from evalkit.plumbing.arrays import is_number
+from evalkit.plumbing.arrays import JSON, is_number
 from evalkit.plumbing.prose import listed
 from evalkit.report.content.content import ReportContent
+from evalkit.report.html.render import sentence
 from evalkit.report.plots import figures, markers
 from evalkit.report.plots.grouped_dots import Dot, Series, grouped_dots
 from evalkit.report.plots.words import quoted, times_text, word_bars
@@ -48,8 +49,6 @@ class ChangeView:
     says: str
     cautions: tuple[str, ...]
     tested: str
-    plot: str
-    """Id of the chart's element; empty where nothing moved."""
     gained: tuple[WordRow, ...]
     lost: tuple[WordRow, ...]
 
@@ -74,6 +73,8 @@ class WordsView:
     signature: str
     completions: int
     changes: tuple[ChangeView, ...]
+    options: tuple[str, ...]
+    """Of the selector: arms of which any word moved."""
     phrases: tuple[PhraseRow, ...]
     left_out: int
     """Listed phrases that no arm says."""
@@ -93,24 +94,39 @@ def words_view(content: ReportContent) -> WordsView | None:
     return WordsView(
         signature=use.signature,
         completions=use.completions,
-        changes=tuple(_change(place, change, quotes) for place, change in enumerate(use.changes)),
+        changes=tuple(_change(change, quotes) for change in use.changes),
+        options=tuple(_against(change) for change in use.changes if change.gained or change.lost),
         phrases=tuple(_phrase(phrase, quotes) for phrase in _by_phrase(use.phrases) if phrase.phrase in said),
         left_out=len(listed_phrases - said - {""}),
         is_drawn=listed_figure(content.summary) is not None,
     )
 
 
-def word_figures(summary: Summary) -> dict[str, figures.Figure | None]:
-    """By the id of their element."""
-    use = summary.words
-    if use is None:
-        return {}
+def arm_figures(summary: Summary) -> dict[str, figures.Figure]:
+    """Arm -> its bars, of those of which any word moved."""
     numbers = markers.numbers(summary)
     bars = {
-        _plot(place): word_bars(change, numbers.get(change.arm, 0), numbers.get(change.baseline, 0))
-        for place, change in enumerate(use.changes)
+        change.arm: word_bars(change, numbers.get(change.arm, 0), numbers.get(change.baseline, 0))
+        for change in (summary.words.changes if summary.words else ())
     }
-    return {**bars, "listed-phrases-plot": listed_figure(summary)}
+    return {arm: figure for arm, figure in bars.items() if figure}
+
+
+def one_by_one(summary: Summary) -> JSON:
+    """For the selector: each arm with its bars, and which to show first."""
+    drawn = arm_figures(summary)
+    changes = {change.arm: change for change in (summary.words.changes if summary.words else ())}
+    return {
+        "first": 0,
+        "prompts": [
+            {"text": _against(changes[arm]), "says": sentence(_sentence(changes[arm])), "figure": figure}
+            for arm, figure in drawn.items()
+        ],
+    }
+
+
+def _against(change: WordChange) -> str:
+    return f"{change.arm} against {change.baseline}"
 
 
 def listed_figure(summary: Summary) -> figures.Figure | None:
@@ -140,18 +156,13 @@ def _dot(use: PhraseUse | None) -> Dot | None:
     return Dot(level.low, level.value or 0.0, level.high, hover, gap is None or _is_clear(gap))
 
 
-def _plot(place: int) -> str:
-    return f"words-plot-{place}"
-
-
-def _change(place: int, change: WordChange, quotes: dict[tuple[str, str], list[Quote]]) -> ChangeView:
+def _change(change: WordChange, quotes: dict[tuple[str, str], list[Quote]]) -> ChangeView:
     return ChangeView(
         arm=change.arm,
         baseline=change.baseline,
         says=_sentence(change),
         cautions=tuple(_cautions(change)),
         tested=_tested(change),
-        plot=_plot(place) if change.gained or change.lost else "",
         gained=tuple(_row(change, shift, change.arm, quotes) for shift in change.gained),
         lost=tuple(_row(change, shift, change.baseline, quotes) for shift in change.lost),
     )

@@ -7,13 +7,12 @@ import dataclasses
 import pytest
 
 from evalkit.analysis.figure_data import Quote
-from evalkit.analysis.words.changed import word_use
-from evalkit.analysis.words.quotes import quotes
 from evalkit.metrics.word_use import Gap, Level, PhraseUse, WordChange, WordShift, WordUse
 from evalkit.report.content.content import ReportContent
 from evalkit.report.page import build_report
 from evalkit.report.results.figures import figure_of
-from evalkit.report.sections.words import UNLIKE, listed_figure, word_figures, words_view
+from evalkit.report.sections.words import UNLIKE, arm_figures, listed_figure, one_by_one, words_view
+from tests.report.worded import having, with_words
 
 HOSTILE = "<script>alert(1)</script><b>bold</b>"
 ESCAPED = "&lt;script&gt;alert(1)&lt;/script&gt;&lt;b&gt;bold&lt;/b&gt;"
@@ -22,11 +21,7 @@ ESCAPED = "&lt;script&gt;alert(1)&lt;/script&gt;&lt;b&gt;bold&lt;/b&gt;"
 @pytest.fixture(scope="module")
 def content(two_arms: ReportContent) -> ReportContent:
     """With words as a run counts them."""
-    found = word_use(two_arms.summary.arms, two_arms.groups, phrases=["sang about", "the sea", "nobody says this"])
-    figure_data = dataclasses.replace(two_arms.figure_data, quotes=quotes(found, two_arms.groups))
-    return dataclasses.replace(
-        two_arms, summary=dataclasses.replace(two_arms.summary, words=found), figure_data=figure_data
-    )
+    return with_words(two_arms, "sang about", "the sea", "nobody says this")
 
 
 def shift(phrase: str, z: float = 4.0, prompts: int = 38, baseline_prompts: int = 4) -> WordShift:
@@ -37,12 +32,6 @@ def changed(gained: list[WordShift], lost: list[WordShift], words: int = 900) ->
     return WordChange("tuned", "base", 60, words, 900, 50, 8, 9, tuple(gained), tuple(lost))
 
 
-def having(content: ReportContent, use: WordUse | None, *places: Quote) -> ReportContent:
-    summary = dataclasses.replace(content.summary, words=use)
-    figure_data = dataclasses.replace(content.figure_data, quotes=places)
-    return dataclasses.replace(content, summary=summary, figure_data=figure_data)
-
-
 def test_what_is_drawn_is_what_is_listed(content: ReportContent) -> None:
     from plotly.graph_objects import Figure
 
@@ -50,8 +39,7 @@ def test_what_is_drawn_is_what_is_listed(content: ReportContent) -> None:
     assert view is not None
     assert use is not None
     [of_arm] = view.changes
-    figure = word_figures(content.summary)[of_arm.plot]
-    assert figure is not None
+    figure = arm_figures(content.summary)[of_arm.arm]
     [trace] = Figure(figure).data
     rows = (*of_arm.gained, *of_arm.lost)
     assert [row.phrase for row in rows] == list(trace.customdata)
@@ -63,7 +51,7 @@ def test_what_is_drawn_is_what_is_listed(content: ReportContent) -> None:
 
 
 def test_a_figure_for_notebooks_has_its_colours(content: ReportContent) -> None:
-    figure = figure_of(content, "words-plot-0", None, None)
+    figure = figure_of(content, "words/tuned", None, None)
     assert all(colour.startswith("#") for colour in figure.data[0].marker.color)
 
 
@@ -95,14 +83,13 @@ def test_where_nothing_moved_the_page_says_what_was_tested(content: ReportConten
     page = build_report(having(content, WordUse("words", 8, (nothing,))))
     assert "No word or phrase moved clearly from base to tuned" in page
     assert "50 words and phrases of up to 4 words that occur on 8 prompts or more were tested" in page
-    assert 'id="words-plot-0"' not in page
+    assert 'id="words-plot"' not in page
     untested = dataclasses.replace(nothing, tested=0)
     assert "Nothing could be tested" in build_report(having(content, WordUse("words", 8, (untested,))))
 
 
 def test_a_sign_alone_can_be_seen_beside_its_bar(content: ReportContent) -> None:
-    figure = word_figures(having(content, WordUse("w", 8, (changed([shift(".")], []),))).summary)["words-plot-0"]
-    assert figure is not None
+    figure = arm_figures(having(content, WordUse("w", 8, (changed([shift(".")], []),))).summary)["tuned"]
     assert figure["layout"]["yaxis"]["ticktext"] == ["“.”"]
 
 
@@ -144,11 +131,17 @@ def test_words_and_places_of_strangers_are_text(content: ReportContent) -> None:
     assert 'href="#prompt-line%20%EF%BF%BD%3F%26%3C01%3E"' in page
 
 
-def test_of_several_arms_the_first_is_open(sweep: ReportContent) -> None:
-    found = word_use(sweep.summary.arms, sweep.groups)
-    page = build_report(having(sweep, found))
-    assert page.count('<details class="other words-of"') == 4
-    assert page.count('<details class="other words-of" open>') == 1
+def test_of_several_arms_each_has_its_bars_and_its_lists(sweep: ReportContent) -> None:
+    worded = with_words(sweep)
+    view, picked = words_view(worded), one_by_one(worded.summary)
+    assert view is not None
+    assert isinstance(picked, dict)
+    prompts = picked["prompts"]
+    assert isinstance(prompts, list)
+    assert [each["text"] for each in prompts] == list(view.options)
+    assert len(view.options) == len(view.changes) == 4
+    page = build_report(worded)
+    assert page.count("<summary>Said more: how often") == sum(bool(change.gained) for change in view.changes)
 
 
 def test_a_page_without_words_has_no_such_section(content: ReportContent) -> None:
