@@ -10,6 +10,7 @@ for name in (
     "bench.millions",
     "bench.one_group",
     "bench.completion_map",
+    "bench.words",
     "bench.engine",
     "bench.whole_run",
     "bench.scheduling",

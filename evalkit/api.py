@@ -46,6 +46,7 @@ def score(
     columns: Mapping[str, str] | None = None,
     tokenizer: Asked = "auto",
     suite: str | None = None,
+    phrases: str | Sequence[str] = (),
     progress: bool | None = None,
 ) -> Results:
     """Measure completions that were made elsewhere, as `evalkit score` does.
@@ -54,16 +55,19 @@ def score(
     the keys of docs/texts.md; a file's path, or a list of `Path`s. `metrics`: names, None for all that texts allow.
     `baseline`: the arm the others are compared with, by default the first. `lower`: scores among the texts of which
     less is better. `layout` (a file's, as in `--format`) and `columns` ({field: column}): how files are to be read,
-    where they do not say it. `suite`: the name of the results. `progress`: bars or lines; None shows bars in a
-    terminal.
+    where they do not say it. `suite`: the name of the results. `phrases`: words and phrases whose use is counted.
+    `progress`: bars or lines; None shows bars in a terminal.
 
-    Raises `RecordsError`, `MetricError`.
+    Raises `RecordsError`, `MetricError`, `SuiteError` (a phrase without a word).
     """
     from evalkit.errors import RecordsError
     from evalkit.runs.exchange.detect import read_columns
     from evalkit.runs.exchange.layouts import LAYOUTS
     from evalkit.score import Reading, score_files, score_texts
+    from evalkit.suite.phrases import check_phrases
 
+    listed = _listed(phrases)
+    check_phrases(listed, lambda index: f"phrases[{index}]")
     names = [] if metrics is None else list(_listed(metrics))
     paths = _paths(texts)
     _refuse_another("layout", layout, (None, *LAYOUTS), RecordsError)
@@ -73,10 +77,10 @@ def score(
     with _Listening(progress) as tell:
         if paths:
             reading = Reading(layout, read_columns(columns or {}), _listed(lower))
-            scored = score_files(paths, names, baseline, tell, tokenizer, suite, reading)
+            scored = score_files(paths, names, baseline, tell, tokenizer, suite, reading, listed)
         else:
             given = cast("PythonTexts", texts)
-            scored = score_texts(given, names, baseline, tell, tokenizer, suite, _listed(lower))
+            scored = score_texts(given, names, baseline, tell, tokenizer, suite, _listed(lower), listed)
     return Results(scored.content)
 
 

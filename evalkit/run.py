@@ -33,6 +33,8 @@ from evalkit.analysis.sampled_arms import SampledArms
 from evalkit.analysis.shown import shown_of
 from evalkit.analysis.tables import METRICS, SCORES, metric_rows, score_rows
 from evalkit.analysis.where_changed import with_where_changed
+from evalkit.analysis.words.changed import word_use
+from evalkit.analysis.words.quotes import quotes
 from evalkit.checkpoints.training_log import trainings_of
 from evalkit.inference.logprobs.attach import fill_needs
 from evalkit.inference.manifest import shard_rows
@@ -175,7 +177,9 @@ def _measure_samples(plan: Plan, store: Store, tell: Listener, alarms_of_samplin
         compare_fairly(measurements, tell),
     )
     summary = with_where_changed(summary, suite.prompts, forms_for_all(summary))
-    return Results(groups, voices, measurements, with_disagreements(summary, measurements))
+    words = word_use(plan.arms, answered.groups, summary.clusters, suite.phrases, tell)
+    summary = replace(with_disagreements(summary, measurements), words=words)
+    return Results(groups, voices, measurements, summary)
 
 
 def _left_out(plan: Plan) -> list[Alarm]:
@@ -227,7 +231,8 @@ def _tokens(row: int, groups: Mapping[str, Group]) -> dict[str, int]:
 
 def _figures(measurements: Measurements, summary: Summary, tell: Listener) -> FigureData:
     found = collect_figure_data(measurements.groups, measurements.measures, shown_of(summary), tell)
-    return replace(found, accords=accords(summary.homogeneity, measurements.groups))
+    places = quotes(summary.words, measurements.groups, tell)
+    return replace(found, accords=accords(summary.homogeneity, measurements.groups), quotes=places)
 
 
 def _rendered(plan: Plan, arm: Arm) -> dict[str, str]:

@@ -19,6 +19,8 @@ from evalkit.analysis.paraphrases import paraphrased
 from evalkit.analysis.sampled_arms import SampledArms
 from evalkit.analysis.shown import shown_of
 from evalkit.analysis.where_changed import with_where_changed
+from evalkit.analysis.words.changed import word_use
+from evalkit.analysis.words.quotes import quotes
 from evalkit.errors import MetricError, RecordsError
 from evalkit.inference.workers.models import measured_on
 from evalkit.metrics.declaration import VARIANTS, Need
@@ -105,9 +107,10 @@ def score_files(
     tokenizer: Asked = "auto",
     suite: str | None = None,
     reading: Reading = AS_THEY_ARE,
+    phrases: Sequence[str] = (),
 ) -> Scored:
     """Measure the completions of files that evalkit or other tools wrote. `metrics`: names, or none for all that the
-    files allow.
+    files allow. `phrases`: a list of phrases whose use is counted.
 
     The results stand under the name `suite`, or the files' own. Every prompt is measured on equally many completions:
     the first k, k being the smallest number that any has.
@@ -115,7 +118,7 @@ def score_files(
     """
     texts = _apart(read_texts(paths, tell.note, reading.layout, reading.columns), reading.thinking_end)
     source = ", ".join(map(str, paths))
-    return _scored(texts, metrics, baseline, tell, tokenizer, suite or stem_of(paths), source, reading.lower)
+    return _scored(texts, metrics, baseline, tell, tokenizer, suite or stem_of(paths), source, reading.lower, phrases)
 
 
 def score_texts(
@@ -126,10 +129,11 @@ def score_texts(
     tokenizer: Asked = "auto",
     suite: str | None = None,
     lower: Collection[str] = (),
+    phrases: Sequence[str] = (),
 ) -> Scored:
     """The same of texts that Python holds (`evalkit.plumbing.text_rows`). Raises `RecordsError`, `MetricError`."""
     rows = _apart(read_records(text_rows(texts), UNNAMED, tell.note), None)
-    return _scored(rows, metrics, baseline, tell, tokenizer, suite or UNNAMED, UNNAMED, lower)
+    return _scored(rows, metrics, baseline, tell, tokenizer, suite or UNNAMED, UNNAMED, lower, phrases)
 
 
 def _apart(texts: Texts, thinking_end: str | None) -> Texts:
@@ -161,6 +165,7 @@ def _scored(
     name: str,
     source: str,
     lower: Collection[str],
+    phrases: Sequence[str],
 ) -> Scored:
     gathered = gather(texts)
     theirs = _their_scores(gathered, texts.tool, lower)
@@ -197,7 +202,12 @@ def _scored(
     provenance = {"file": source, "read as": list(dict.fromkeys(texts.layouts)),
                   "metrics": [str(measure) for measure in measures], "samples": samples}  # fmt: skip
     evidence = collect_figure_data(measurements.groups, measurements.measures, shown_of(summary), tell)
-    evidence = replace(evidence, accords=accords(summary.homogeneity, measurements.groups))
+    summary = replace(summary, words=word_use(arms, answered.groups, summary.clusters, phrases, tell))
+    evidence = replace(
+        evidence,
+        accords=accords(summary.homogeneity, measurements.groups),
+        quotes=quotes(summary.words, answered.groups, tell),
+    )
     return Scored(report_content(name, summary, every, {}, measurements, provenance, evidence))
 
 

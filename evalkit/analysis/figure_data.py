@@ -182,6 +182,20 @@ class Accord:
 
 
 @dataclass(frozen=True, slots=True)
+class Quote:
+    """A place in one of an arm's completions where a phrase is said."""
+
+    arm: str
+    phrase: str
+    """As the summary has it."""
+    prompt: str
+    before: str
+    said: str
+    """As it is written there."""
+    after: str
+
+
+@dataclass(frozen=True, slots=True)
 class FigureData:
     """All of it; a part that the suite did not measure is empty or None."""
 
@@ -192,6 +206,7 @@ class FigureData:
     meanings: Meanings | None = None
     accords: tuple[Accord, ...] = ()
     atlas: Atlas | None = None
+    quotes: tuple[Quote, ...] = ()
 
 
 def to_json(figure_data: FigureData) -> bytes:

@@ -181,6 +181,12 @@ def _forecast(suite: Suite, engine: str, out: Path | None, fresh: bool, prices: 
     help="What ends the thinking before every answer, as in '</think>'; default: that, where all completions of an arm "
     "begin with <think>.",
 )
+@click.option(
+    "--phrases",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE.txt",
+    help="A list of words and phrases, one a line, whose use is counted for every arm.",
+)
 @click.option("--suite", metavar="NAME", help="The name under which the results stand; default: the files'.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
 @click.option(
@@ -197,6 +203,7 @@ def score(
     baseline: str | None,
     tokenizer: Asked,
     thinking_end: str | None,
+    phrases: Path | None,
     suite: str | None,
     as_json: bool,
     report: Path | None,
@@ -212,6 +219,7 @@ def score(
     from evalkit.runs.exchange.detect import read_columns
     from evalkit.runs.summary import to_json
     from evalkit.score import Reading, score_files
+    from evalkit.suite.phrases import read_phrases
 
     names = [] if metrics is None else [name.strip() for name in metrics.split(",")]
     if not all(names):
@@ -220,7 +228,8 @@ def score(
             "between, as in distinct_n,length, or leave --metrics out for all that texts allow"
         )
     reading = Reading(layout, read_columns(columns), lower, thinking_end or None)
-    scored = score_files(files, names, baseline, tell, tokenizer, suite, reading)
+    listed = () if phrases is None else read_phrases(phrases)
+    scored = score_files(files, names, baseline, tell, tokenizer, suite, reading, listed)
     tell.close()
     if report is not None:
         write_file(report, scored.page)

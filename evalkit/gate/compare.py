@@ -19,6 +19,7 @@ from evalkit.gate.decide import values_of
 from evalkit.gate.sides import Pair, Side, choose_pairs, estimates_of, is_one_text, named, unlike_prompts
 from evalkit.metrics.registry import is_by_prompt
 from evalkit.metrics.summary import Difference, Estimate, WhereChanged
+from evalkit.metrics.word_use import WordChange
 from evalkit.plumbing.prose import counted
 from evalkit.records import Arm
 from evalkit.report.verdicts.joint import forms_for_all
@@ -57,6 +58,8 @@ class PairRows:
     rows: tuple[MetricRow, ...]
     where_changed: WhereChanged | None = None
     """On which prompts B differs from A most; None where no measure of diversity or quality is compared."""
+    words: WordChange | None = None
+    """What B says more and less than A, where A is B's baseline in one run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +135,12 @@ def compare_sides(
         clusters,
         sum(row.difference is not None and row.difference.p is not None for of_pair in rows for row in of_pair),
         tuple(
-            PairRows(*pair, tuple(of_pair), _where(of_pair, sides, known, common, clusters, bool(metrics)))
+            PairRows(
+                *pair,
+                tuple(of_pair),
+                _where(of_pair, sides, known, common, clusters, bool(metrics)),
+                _words(pair, a, b),
+            )
             for pair, of_pair, known in zip(pairs, rows, estimates, strict=True)
         ),
     )
@@ -158,6 +166,14 @@ def _where(
     ]
     parts = max((side.summary.parts for side in reversed(sides)), key=len)
     return where_changed(pairs, common.prompts, parts, clusters) if pairs else None
+
+
+def _words(pair: Pair, a: NamedSide, b: NamedSide) -> WordChange | None:
+    """As their run has it: words are counted in completions, which no summary holds."""
+    use = b.side.summary.words
+    if use is None or a.side.summary != b.side.summary:
+        return None
+    return next((change for change in use.changes if (change.baseline, change.arm) == pair), None)
 
 
 def _common(a: Side, b: Side, common_prompts: bool) -> Common:

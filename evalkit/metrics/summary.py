@@ -8,6 +8,7 @@ from typing import Literal
 
 from evalkit.metrics.declaration import Traits
 from evalkit.metrics.decoding import Decoding
+from evalkit.metrics.word_use import WordUse
 from evalkit.records import Arm, Better, Side
 
 SCHEMA = 3
@@ -290,4 +291,6 @@ class Summary:
     """Tags, and where arms are compared topics too, of prompts enough to be spoken of."""
     where_changed: WhereChanged | None = None
     """None where no arm is compared."""
+    words: WordUse | None = None
+    """None where there is neither an arm with a baseline nor a list of phrases, and in what an older evalkit wrote."""
     schema: int = SCHEMA

@@ -49,6 +49,7 @@ from evalkit.report.sections import (
     trainings,
     voices,
     where_changed,
+    words,
 )
 from evalkit.report.sections.alarm_lines import alarm_lines
 from evalkit.report.sections.ranking_view import RankingView, ranking_view, slider
@@ -133,6 +134,7 @@ def _view(content: ReportContent, packed: samples.Samples, conclusion: Verdict) 
         "prompt_information": prompt_information.prompt_information_view(summary, _joints(conclusion)),
         "decoding": decoding_paths.decoding_view(summary),
         "where": where_changed.where_view(content),
+        "words": words.words_view(content),
         "map": embedding_map.map_view(content),
         "atlas": atlas.atlas_view(content),
         "sweeps": temperature_sweeps.rows(summary),
@@ -230,6 +232,7 @@ def _data(content: ReportContent, packed: samples.Samples, conclusion: Verdict) 
         "opinions": opinions.one_by_one(content),
         "decoding": decoding_paths.one_by_one(summary),
         "where": where_changed.where_figures(summary),
+        "word_changes": words.one_by_one(summary),
         "prompts": packed.prompts,
         "arms": [{"name": name, "colour": colour} for name, colour in markers.colours(summary).items()],
         "words": packed.words,
@@ -255,6 +258,7 @@ def section_figures(content: ReportContent) -> dict[str, figures.Figure]:
         "prompt-information-plot": prompt_information.chart(summary),
         "opinions-plot": opinions.chart(summary),
     }
+    by_id["listed-phrases-plot"] = words.listed_figure(summary)
     squares = target_choices.squares(content).values()
     by_id |= {f"choices-plot-{index}": square for index, square in enumerate(squares)}
     training_curves = trainings.curves(summary, figure_data.trainings)

@@ -33,6 +33,7 @@ from evalkit.plumbing.yaml_lines import Document
 from evalkit.records import Sampling
 from evalkit.suite.conversations import SuitePrompt
 from evalkit.suite.gate_policy import Policy
+from evalkit.suite.phrases import check_phrases, read_phrases
 from evalkit.suite.prompts import PromptSource, check_prompts, read_prompts
 from evalkit.suite.questions import Question, check_questions, first_asked, group_names, prompts_of, read_groups
 from evalkit.suite.sweeps import Sweep, drawn_with
@@ -133,6 +134,10 @@ class Suite(Part):
     """Voice -> texts that it might say, for a classifier to learn from; measures of voices are then added ..."""
     voices_from: str | None = Field(None, min_length=1)
     """... or a JSONL file of {voice, text}, relative to the suite."""
+    phrases: Texts = ()
+    """Words and phrases whose use is counted, as in those that models over-use ..."""
+    phrases_from: str | None = Field(None, min_length=1)
+    """... or a text file of them, one a line and # before comments, relative to the suite."""
     gate: Policy | None = None
     """What a checkpoint may lose before `evalkit gate` refuses it; default: the default policy."""
     checks: tuple[str, ...] = ()
@@ -161,6 +166,8 @@ class Suite(Part):
             raise ValueError("opinions_from says what people answer to `questions`, and the suite has none")
         if self.voices and self.voices_from is not None:
             raise ValueError("voices stand either in `voices` or in the file that `voices_from` names, not in both")
+        if self.phrases and self.phrases_from is not None:
+            raise ValueError("phrases stand either in `phrases` or in the file that `phrases_from` names, not in both")
         self._check_quality()
         twice = [str(m) for i, m in enumerate(self.metrics) if m in self.metrics[:i]]
         if twice:
@@ -276,6 +283,7 @@ def load_suite(path: Path, overrides: Overrides | None = None, notice: Notice = 
     _check_longer(suite, document)
     suite = _with_checks(suite, document)
     suite = _with_questions(suite, path.parent, document, notice)
+    suite = _with_phrases(suite, path.parent, document)
     return _with_voices(_override(suite, overrides or Overrides()), path.parent, document, notice)
 
 
@@ -344,6 +352,18 @@ def _with_checks(suite: Suite, document: Document) -> Suite:
     ]
     check_prompts(checked, lambda _: document.line_of("checks"))
     return suite.model_copy(update={"prompts": tuple(checked), "checks": ()})
+
+
+def _with_phrases(suite: Suite, folder: Path, document: Document) -> Suite:
+    """The suite with its phrases read and checked."""
+    if suite.phrases_from is None:
+        check_phrases(suite.phrases, lambda index: f"{document.line_of('phrases', index)}: phrases[{index}]")
+        return suite
+    try:
+        phrases = read_phrases(folder / suite.phrases_from)
+    except SuiteError as error:
+        raise SuiteError(f"{document.line_of('phrases_from')}: phrases_from: {error}") from None
+    return suite.model_copy(update={"phrases": phrases, "phrases_from": None})
 
 
 def _with_voices(suite: Suite, folder: Path, document: Document, notice: Notice) -> Suite:

@@ -17,6 +17,7 @@ from evalkit.gate.compare import compare_sides, read_named_side
 from evalkit.gate.formats import compare as differences
 from evalkit.metrics.declaration import Traits
 from evalkit.metrics.summary import Part, Summary
+from evalkit.metrics.word_use import WordChange, WordShift, WordUse
 from tests.gate.test_baselines import write_run
 from tests.sides import law, summary
 
@@ -191,3 +192,16 @@ def test_a_saved_baseline_knows_its_tags(tmp_path: Path) -> None:
     write_run(tmp_path / "after", dataclasses.replace(with_tags(np.where(np.arange(60) < 48, NEW, NEW - 2)), parts=()))
     call("baseline", "save", "before", "v1")
     assert "On the 12 prompts tagged “poem” B lost" in call("compare", "v1", "after").output
+
+
+def test_words_stand_beside_the_baseline_of_their_own_run(tmp_path: Path) -> None:
+    shift = WordShift("a tale of", 2.0, 4.0, 0.0, 0.0, 2.0, 0.1, 38, 4)
+    change = WordChange("tuned", "base", 60, 100, 100, 50, 8, 1, (shift,), ())
+    run = dataclasses.replace(run_of(NEW * 0.8), words=WordUse("words", 8, (change,)))
+    write_run(tmp_path / "told", run)
+    assert "B says more: “a tale of” 38, 4 (prompts of 60: B, A)" in call("compare", "told", "told").output
+    [pair] = json.loads(call("compare", "told", "told", "--json").output)["pairs"]
+    assert pair["words"]["gained"][0]["phrase"] == "a tale of"
+    assert "B says" not in call("compare", "old", "told").output
+    [pair] = json.loads(call("compare", "told:tuned", "told:base", "--json").output)["pairs"]
+    assert pair["words"] is None

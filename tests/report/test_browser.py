@@ -22,6 +22,7 @@ from tests.report.mapped import with_atlas, with_map
 from tests.report.opinions import opinions_content
 from tests.report.page_sections import everything
 from tests.report.whole import whole_content
+from tests.report.worded import with_words, with_words_of
 
 AWAY = "https://example.invalid/"
 PAPER = 718
@@ -35,7 +36,8 @@ COLOURS = """[document.body, document.querySelector("h1"), ...document.querySele
 
 @pytest.fixture(scope="module")
 def report(sweep: ReportContent) -> str:
-    return build_report(with_atlas(with_map(whole_content(sweep))))
+    told = with_words(with_map(whole_content(sweep)), "the sea", "sang about", "nobody says this")
+    return build_report(with_atlas(told))
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +52,7 @@ def opinionated() -> str:
 
 @pytest.fixture(scope="module")
 def hostile() -> str:
-    return build_report(with_atlas(with_map(hostile_content()), fewest=2))
+    return build_report(with_atlas(with_words_of(with_map(hostile_content()), NAME), fewest=2))
 
 
 def current(browser: Browser) -> str:

@@ -16,6 +16,7 @@ from evalkit.analysis.intervals import units
 from evalkit.gate.compare import MetricRow, PairRows, SideComparison, left_out
 from evalkit.gate.formats.words import name, one_line
 from evalkit.metrics.summary import Difference, Estimate
+from evalkit.metrics.word_use import WordShift
 from evalkit.plumbing.prose import counted
 from evalkit.report.verdicts.where_changed import arm_stories, family_words
 from evalkit.report.wording import LEVEL, interval_text, label, p_text, value_text
@@ -34,6 +35,8 @@ STYLES: dict[Outcome | None, str] = {
     "unclear": "",
     None: "yellow",
 }
+WORDS = 6
+"""Words of either side that are named."""
 UNBOUNDED = 10_000
 """Columns of a terminal that never breaks a line."""
 
@@ -51,7 +54,7 @@ def show(comparison: SideComparison) -> None:
         console.print(Text(f"A  {name(comparison.a)}: {name(pair.a)}"))
         console.print(Text(f"B  {name(comparison.b)}: {name(pair.b)}"))
         console.print(_table(pair) if widest <= console.width else _stack(pair))
-        for line in reasons(pair):
+        for line in (*reasons(pair), *word_lines(pair)):
             console.print(Text(line))
         for line in where_lines(pair):
             console.print(Text(line))
@@ -78,6 +81,7 @@ def to_json(comparison: SideComparison) -> str:
                 "b": pair.b,
                 "metrics": [_row_fields(row) for row in pair.rows],
                 "where_changed": None if pair.where_changed is None else asdict(pair.where_changed),
+                "words": None if pair.words is None else asdict(pair.words),
             }
             for pair in comparison.pairs
         ],
@@ -175,6 +179,23 @@ def reasons(pair: PairRows) -> list[str]:
         if row.why_not:
             metrics_by_reason.setdefault(row.why_not, []).append(label(row.metric))
     return [f"{MARKS[None]}: {name(', '.join(metrics))} ({name(why)})" for why, metrics in metrics_by_reason.items()]
+
+
+def word_lines(pair: PairRows) -> list[str]:
+    """What B says more and less than A, where that is known; how often, the prompts tell."""
+    change = pair.words
+    if change is None:
+        return []
+    sides = (("more", change.gained), ("less", change.lost))
+    return [
+        f"B says {how}: {', '.join(_on_prompts(shift) for shift in shifts[:WORDS])} (prompts of {change.prompts}: B, A)"
+        for how, shifts in sides
+        if shifts
+    ]
+
+
+def _on_prompts(shift: WordShift) -> str:
+    return f"“{name(shift.phrase)}” {shift.prompts}, {shift.baseline_prompts}"
 
 
 def footer(comparison: SideComparison) -> str:

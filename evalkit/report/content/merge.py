@@ -25,6 +25,7 @@ from evalkit.report.content.merge_map import merged_meanings
 from evalkit.report.content.merge_notes import left_out_notes, twin_notes
 from evalkit.report.content.merge_runs import MergedRun, merged_runs, shared_prompts
 from evalkit.report.content.merge_summary import merged_summary, positions
+from evalkit.report.content.words import merged_words
 from evalkit.report.verdicts.joint import forms_for_all
 from evalkit.runs.manifest import short_names
 from evalkit.runs.stored_groups import prompts_of
@@ -43,6 +44,7 @@ def merge(folders: Sequence[Path], contents: Sequence[ReportContent], tell: List
     summary = with_where_changed(summary, prompts_of(next(iter(groups.values()), ())), forms_for_all(summary))
     meanings, map_notes = merged_meanings(names, contents, groups, summary, tell)
     figure_data = merged_figures(runs, shared, meanings.completion_map)
+    summary, figure_data = merged_words(contents, summary, figure_data, groups, tell)
     return ReportContent(
         title=f"{summary.suite}: {listed(names)}",
         summary=replace(summary, homogeneity=meanings.homogeneity),

@@ -14,6 +14,7 @@ from evalkit.metrics.registry import parse
 from evalkit.plumbing.progress import QUIET, Listener
 from evalkit.report.content.asked_people import with_asked_people
 from evalkit.report.content.content import MetricText, ReportContent, metric_text
+from evalkit.report.content.words import with_words
 from evalkit.report.verdicts.joint import forms_for_all
 from evalkit.runs.asked import PROMPTS_FILE, read_prompts
 from evalkit.runs.groups import groups_of
@@ -62,7 +63,7 @@ def read_content(folder: Path, tell: Listener = QUIET, annotations: Sequence[Pat
         metrics=metric_texts(sorted({estimate.metric for estimate in summary.estimates})),
         figure_data=read_figure_data(folder),
     )
-    return with_asked_people(content, folder, tell, annotations)
+    return with_asked_people(with_words(content, tell), folder, tell, annotations)
 
 
 def metric_texts(names: Sequence[str]) -> dict[str, MetricText]:

@@ -13,6 +13,7 @@ import re
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from evalkit.plumbing.arrays import JSON, finite_or_none
 from evalkit.plumbing.prose import showable
@@ -74,6 +75,7 @@ def _environment(package: str) -> Environment:
     )
     environment.filters["sentence"] = sentence
     environment.filters["label"] = label
+    environment.filters["address"] = address
     environment.tests["nested"] = lambda value: isinstance(value, Mapping) or _is_list(value)
     environment.tests["listing"] = _is_list
     return environment
@@ -112,6 +114,11 @@ def holdable(value: Any) -> Any:
 def sentence(text: str) -> str:
     """A sentence of ours with names of theirs: no name may turn the direction of what follows it."""
     return BIDI.sub("", text).replace(LEVEL, LEVEL.replace(" ", "\u00a0"))
+
+
+def address(text: str) -> str:
+    """A name of theirs as part of an address."""
+    return quote(showable(text), safe="")
 
 
 def asset(package: str, path: str) -> str:

@@ -10,6 +10,7 @@
     { pick: byId("pick-opinion"), from: data.opinions, names: "opinion" },
     { pick: byId("pick-decoding"), from: data.decoding, names: "decoding" },
     { pick: byId("pick-where"), from: data.where, names: "where" },
+    { pick: byId("pick-words"), from: data.word_changes, names: "words" },
   ].filter(({ pick }) => pick);
 
   const line = (text) => Object.assign(document.createElement("li"), { textContent: text, dir: "auto" });

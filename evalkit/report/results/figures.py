@@ -18,6 +18,7 @@ from evalkit.report.plots import figures
 from evalkit.report.plots.frontier import frontier
 from evalkit.report.plots.kl_tradeoff import kl_tradeoff
 from evalkit.report.sections import curves as lines
+from evalkit.report.sections import words
 from evalkit.report.sections.overview import overview, upward_side
 from evalkit.report.verdicts.verdict import verdict
 
@@ -82,6 +83,7 @@ def _drawn(content: ReportContent) -> dict[str, figures.Figure]:
     by_name |= _curves(summary)
     away = {f"kl/{m}": kl_tradeoff(summary, m) for m in (*upward, *right)}
     by_name |= {name: figure for name, figure in away.items() if figure}
+    by_name |= {f"words/{arm}": bars for arm, bars in words.arm_figures(summary).items()}
     return by_name | {plot_id.removesuffix("-plot"): figure for plot_id, figure in section_figures(content).items()}
 
 
