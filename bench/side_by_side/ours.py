@@ -1,11 +1,12 @@
-"""evalkit's figures for what each peer measures, in the peer's definition as far as evalkit has it, prompt by prompt."""
+"""evalkit's figures for what each peer measures, in the peer's definition as far as evalkit has it."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from itertools import combinations
+from functools import partial
+from itertools import combinations_with_replacement
 from pathlib import Path
 from typing import Any
 
@@ -42,11 +43,17 @@ def ead(group: Group) -> float:
     return float(np.mean([lexical.ead_n(group, n=n) for n in EAD_ORDERS]))
 
 
+def ead_at_most_one(group: Group) -> float:
+    """As a peer cuts it, in whose code no share may be above 1."""
+    return float(np.mean([min(lexical.ead_n(group, n=n), 1.0) for n in EAD_ORDERS]))
+
+
 def on_first(metric: Callable[[Group], float]) -> Figure:
     """The metric of the first completions of all prompts together."""
 
     def figure(groups: Groups) -> float:
-        first = Group(groups[0].prompt, tuple(group.completions[0] for group in groups))
+        completions, words = zip(*((group.completions[0], group.words[0]) for group in groups), strict=True)
+        first = groups[0].of(completions, words)
         rows = [group.embeddings[:1] for group in groups if group.embeddings is not None]
         return metric(first.embedded(np.concatenate(rows)))
 
@@ -123,8 +130,9 @@ FIGURES: Mapping[str, Mapping[str, Figure]] = {
     },
     "where-diversity-collapses": {
         "EAD": each(ead),
-        "EAD in its words": in_words(without_stops, each(ead)),
+        "EAD in its words": in_words(without_stops, each(ead_at_most_one)),
         "EAD across": on_first(ead),
+        "EAD across in its words": in_words(without_stops, on_first(ead_at_most_one)),
         "SBERT": each(semantic.embedding_distance),
         "SBERT across": on_first(semantic.embedding_distance),
         "VENDI": each(semantic.vendi),
@@ -178,7 +186,7 @@ def measured(folder: Path, sets: Sequence[str]) -> dict[str, Measured]:
 
 def _timed(figure: Figure, rows: texts.Rows, vectors: Sequence[Array]) -> tuple[Any, float]:
     groups = texts.groups(rows, vectors)
-    return timed(lambda: figure(groups))
+    return timed(figure, groups)
 
 
 def keep(found: dict[str, Measured], peer: str, measure: str, name: str, arm: str, made: tuple[Any, float]) -> None:
@@ -188,24 +196,26 @@ def keep(found: dict[str, Measured], peer: str, measure: str, name: str, arm: st
 
 
 def _between(found: dict[str, Measured], folder: Path, name: str, arms: texts.Arms) -> None:
-    """Homogeneity: the whole matrix of a prompt is found at once, so that its cost stands at each of its cells."""
+    """Homogeneity: the whole matrix of a prompt is found at once, so that its cells share its cost."""
     groups = [texts.groups(rows, texts.embeddings(folder, name, arm, rows)) for arm, rows in arms.items()]
-    cosines, seconds = timed(
-        lambda: np.stack(
-            [mean_cosines([semantic.unit_rows(group) for group in row]) for row in zip(*groups, strict=True)]
-        )
-    )
-    for place, arm in enumerate(arms):
-        made = cosines[:, place, place], seconds
-        keep(found, "artificial-hivemind", "within a model", name, arm, made)
-    for one, other in combinations(range(len(arms)), 2):
-        both = f"{list(arms)[one]} and {list(arms)[other]}"
-        keep(found, "artificial-hivemind", "between models", name, both, (cosines[:, one, other], seconds))
+    cosines, seconds = timed(_matrices, groups)
+    pairs = list(combinations_with_replacement(range(len(arms)), 2))
+    for one, other in pairs:
+        measure = "within a model" if one == other else "between models"
+        cell = " and ".join(dict.fromkeys((list(arms)[one], list(arms)[other])))
+        made = cosines[:, one, other], seconds / len(pairs)
+        keep(found, "artificial-hivemind", measure, name, cell, made)
+
+
+def _matrices(groups: Sequence[Groups]) -> Array:
+    """(P, A, A) mean cosines of A arms on P prompts."""
+    rows = zip(*groups, strict=True)
+    return np.stack([mean_cosines([semantic.unit_rows(group) for group in row]) for row in rows])
 
 
 def _judged(found: dict[str, Measured], folder: Path, name: str, arms: texts.Arms) -> None:
     """Drawn texts are one sentence each: there a peer that judges sentences judges the same pairs."""
     for arm, rows in arms.items():
         groups = texts.groups(rows[:JUDGED], [None] * JUDGED)
-        values, seconds = timed(lambda: nli_diversity(groups, model=str(folder / "nli")))  # noqa: B023
+        values, seconds = timed(partial(nli_diversity, model=str(folder / "nli")), groups)
         keep(found, "where-diversity-collapses", "NLI", name, arm, ([1 + of.mean() for of in values], seconds))

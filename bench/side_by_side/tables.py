@@ -27,12 +27,13 @@ OURS: Mapping[str, Mapping[str, str]] = {
     },
     "where-diversity-collapses": {
         "EAD": "`ead_n`, mean of n = 1..5",
-        "EAD in its words": "the same in its words",
-        "EAD across": "the same on first completions",
+        "EAD in its words": "the same in its words, at most 1",
+        "EAD across": "`ead_n` on first completions",
+        "EAD across in its words": "the same in its words, at most 1",
         "SBERT": "`embedding_distance`",
-        "SBERT across": "the same on first completions",
+        "SBERT across": "`embedding_distance` on first completions",
         "VENDI": "`vendi`",
-        "VENDI across": "the same on first completions",
+        "VENDI across": "`vendi` on first completions",
         "NLI": "1 + `nli_diversity`",
     },
     "emb-diversity": {

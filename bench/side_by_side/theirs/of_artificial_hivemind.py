@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from itertools import combinations, product
+from typing import Any
 
 import numpy as np
 from shared import WITH_VECTORS, keep, sets, timed, write
@@ -12,16 +14,21 @@ def main() -> None:
     for name in WITH_VECTORS:
         arms = [(arm, [rows.astype(np.float64) for rows in vectors]) for _, arm, _, vectors in sets(name)]
         for arm, vectors in arms:
-            means, seconds = timed(lambda: [_mean(combinations(rows, 2)) for rows in vectors])  # noqa: B023
-            keep("within a model", name, arm, means, seconds)
+            keep("within a model", name, arm, *timed(_within, vectors))
         for (one, first), (other, second) in combinations(arms, 2):
-            pairs = list(zip(first, second, strict=True))
-            means, seconds = timed(lambda: [_mean(product(ours, theirs)) for ours, theirs in pairs])  # noqa: B023
-            keep("between models", name, f"{one} and {other}", means, seconds)
+            keep("between models", name, f"{one} and {other}", *timed(_between, first, second))
     write()
 
 
-def _mean(pairs) -> float:  # type: ignore[no-untyped-def]
+def _within(vectors: list[Any]) -> list[float]:
+    return [_mean_cosine(combinations(rows, 2)) for rows in vectors]
+
+
+def _between(first: list[Any], second: list[Any]) -> list[float]:
+    return [_mean_cosine(product(ours, theirs)) for ours, theirs in zip(first, second, strict=True)]
+
+
+def _mean_cosine(pairs: Iterable[tuple[Any, Any]]) -> float:
     return float(np.mean([one @ other for one, other in pairs]))
 
 

@@ -25,7 +25,7 @@ def main() -> None:
         for name, arm, _, vectors in sets(*WITH_VECTORS):
             for measure, settings in ASKED.items():
                 one = getattr(peer, measure)
-                keep(measure, name, arm, *timed(lambda: _each(one, vectors, settings)))  # noqa: B023
+                keep(measure, name, arm, *timed(_each, one, vectors, settings))
         os.chdir("/")
     write()
 

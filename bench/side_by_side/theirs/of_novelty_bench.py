@@ -31,12 +31,12 @@ def main() -> None:
     partition = importlib.import_module("src.partition")
     score = importlib.import_module("src.score")
     for name, arm, rows, vectors in sets(*WITH_VECTORS):
-        classes, seconds = timed(lambda: _classes(partition, rows, vectors))
+        classes, seconds = timed(_classes, partition, rows, vectors)
         keep("classes", name, arm, [max(of_prompt) + 1 for of_prompt in classes], seconds)
         instances = [row | {"partition": of_prompt} for row, of_prompt in zip(rows, classes, strict=True)]
-        scored, seconds = timed(lambda: _scored(score, instances))
+        scored, seconds = timed(_scored, score, instances)
         keep("utility", name, arm, [one["utility"] for one in scored], seconds)
-        by_words, seconds = timed(lambda: _by_words(partition, rows))
+        by_words, seconds = timed(_by_words, partition, rows)
         keep("classes by ROUGE-1", name, arm, [max(of_prompt) + 1 for of_prompt in by_words], seconds)
     write()
 
@@ -94,7 +94,7 @@ class _Opened:
     """What aiofiles.open gives, for writing."""
 
     def __init__(self, path: str, mode: str, **settings: Any) -> None:
-        self._file = open(path, mode)  # noqa: SIM115
+        self._file = Path(path).open(mode)  # noqa: SIM115
 
     async def __aenter__(self) -> _Opened:
         return self

@@ -29,10 +29,12 @@ def main() -> None:
         responses = [{"text": text} for row in rows for text in row["generations"]]
         texts = (text for row in rows for text in row["generations"])
         given.rows = dict(zip(texts, (row for of_prompt in vectors for row in of_prompt), strict=True))
-        found, seconds = timed(lambda: diversity.evaluate(prompts, responses).overall_metrics)
+        result, seconds = timed(diversity.evaluate, prompts, responses)
+        found = result.overall_metrics
         keep("avg_diversity", name, arm, found["avg_diversity"], seconds)
         keep("avg_response_length", name, arm, found["avg_response_length"], seconds)
-        found, seconds = timed(lambda: ngrams.evaluate(prompts, responses).overall_metrics)
+        result, seconds = timed(ngrams.evaluate, prompts, responses)
+        found = result.overall_metrics
         keep("avg_rouge_l", name, arm, found["avg_rouge_l"], seconds)
         keep("avg_distinct_n", name, arm, found["avg_distinct_n"], seconds)
     write()

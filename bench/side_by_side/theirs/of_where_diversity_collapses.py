@@ -30,8 +30,8 @@ def main() -> None:
 def _words(peer: Any, name: str, arm: str, rows: list[Any]) -> None:
     calculator = peer.EADDiversityCalculator(peer.DiversityConfig().ngram_range)
     texts = [row["generations"] for row in rows]
-    keep("EAD", name, arm, *timed(lambda: calculator.per_input(texts)))
-    keep("EAD across", name, arm, *timed(lambda: calculator.across_input([of_prompt[0] for of_prompt in texts])))
+    keep("EAD", name, arm, *timed(calculator.per_input, texts))
+    keep("EAD across", name, arm, *timed(calculator.across_input, [of_prompt[0] for of_prompt in texts]))
 
 
 def _meaning(peer: Any, name: str, arm: str, vectors: list[Any]) -> None:
@@ -41,16 +41,16 @@ def _meaning(peer: Any, name: str, arm: str, vectors: list[Any]) -> None:
     ends = np.cumsum([len(of_prompt) for of_prompt in vectors]).tolist()
     offsets = list(zip([0, *ends[:-1]], ends, strict=True))
     firsts = [start for start, _ in offsets]
-    keep("SBERT", name, arm, *timed(lambda: calculator.per_input_from_embeddings(rows, offsets)))
-    keep("SBERT across", name, arm, *timed(lambda: calculator.across_input_from_embeddings(rows, firsts)))
-    keep("VENDI", name, arm, *timed(lambda: calculator.vendi_per_input_from_embeddings(rows, offsets)))
-    keep("VENDI across", name, arm, *timed(lambda: calculator.vendi_across_input_from_embeddings(rows, firsts)))
+    keep("SBERT", name, arm, *timed(calculator.per_input_from_embeddings, rows, offsets))
+    keep("SBERT across", name, arm, *timed(calculator.across_input_from_embeddings, rows, firsts))
+    keep("VENDI", name, arm, *timed(calculator.vendi_per_input_from_embeddings, rows, offsets))
+    keep("VENDI across", name, arm, *timed(calculator.vendi_across_input_from_embeddings, rows, firsts))
 
 
 def _nli(peer: Any, name: str, arm: str, rows: list[Any]) -> None:
     evaluator = peer.NLIDiversityEvaluator(str(FOLDER / "nli"), 64, 512, -1, -1, 3, random_seed=0)
     groups = [peer.OutputGroup(row["id"], row["generations"], row["prompt"]) for row in rows[:JUDGED]]
-    keep("NLI", name, arm, *timed(lambda: evaluator.per_input(groups)))
+    keep("NLI", name, arm, *timed(evaluator.per_input, groups))
 
 
 if __name__ == "__main__":
