@@ -9,6 +9,7 @@ import numpy as np
 
 from bench.side_by_side.ours import Measured
 from evalkit.plumbing.arrays import Array
+from evalkit.plumbing.prose import counted
 
 IN_ITS_WORDS = " in its words"
 OURS: Mapping[str, Mapping[str, str]] = {
@@ -85,8 +86,8 @@ def _row(measure: str, name: str, texts: str, theirs: Mapping[str, Any], own: Ma
     apart = max(float(np.abs(first - second).max()) for first, second in pairs)
     seconds = [sum(side[arm]["seconds"] for arm in theirs) for side in (theirs, own)]
     left_out = sum(np.size(own[arm]["values"]) - np.size(pair[1]) for arm, pair in zip(theirs, pairs, strict=True))
-    counted = f"{texts}, without {left_out} prompts" if left_out else texts
-    cells = [measure, name, counted, one, other, _distance(apart), *(f"{taken:.2f}" for taken in seconds)]
+    where = f"{texts}, without {counted(left_out, 'prompt')}" if left_out else texts
+    cells = [measure, name, where, one, other, _distance(apart), *(f"{taken:.2f}" for taken in seconds)]
     return f"| {' | '.join(cells)} |"
 
 
