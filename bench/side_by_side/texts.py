@@ -25,15 +25,15 @@ Rows = list[dict[str, Any]]
 Arms = Mapping[str, Rows]
 
 
-def drawn() -> Arms:
+def drawn(prompts: int = PROMPTS) -> Arms:
     """Words by Zipf's law: of 8 000 (wide), or of 60 that are each prompt's own (narrow). A third are short answers."""
-    return {"wide": _drawn(0, 8000, None), "narrow": _drawn(1, 8000, 60)}
+    return {"wide": _drawn(prompts, 0, 8000, None), "narrow": _drawn(prompts, 1, 8000, 60)}
 
 
-def _drawn(seed: int, vocabulary: int, of_prompt: int | None) -> Rows:
+def _drawn(prompts: int, seed: int, vocabulary: int, of_prompt: int | None) -> Rows:
     rng = np.random.default_rng(seed)
     rows = []
-    for number in range(PROMPTS):
+    for number in range(prompts):
         known = np.arange(vocabulary) if of_prompt is None else rng.choice(vocabulary, of_prompt, replace=False)
         law = 1 / np.arange(1, len(known) + 1)
         least, most = (1, 4) if number % 3 == 0 else (8, 30)
