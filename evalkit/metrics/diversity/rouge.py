@@ -9,6 +9,7 @@ text is five operations on all the others at once, whatever their lengths.
 
 from __future__ import annotations
 
+import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
@@ -32,7 +33,7 @@ def _without_each(group: Group) -> Array:
     k = len(group.words)
     if k < 3:
         return np.full(k, NAN)
-    sums = _with_all_others(group.words)
+    sums = _with_all_others(_words(group))
     return np.asarray((sums.sum() - 2 * sums) / ((k - 1) * (k - 2)), dtype=np.float64)
 
 
@@ -46,7 +47,7 @@ def _without_each(group: Group) -> Array:
     moves_with_length=True,
     bounds=(0, 1),
     needs={"words"},
-    version="1.0",
+    version="1.1",
     cites="Padmakumar & He 2024",
     without_each=_without_each,
     pool_at_most=POOL,
@@ -54,9 +55,10 @@ def _without_each(group: Group) -> Array:
 def rouge_l_homogenization(group: Group) -> float:
     """Mean ROUGE-L F1 over all pairs of completions: how much of one, in order, is in another.
 
-    F1 = 2 LCS / (words of one + words of the other), LCS their longest common subsequence of words. Two empty
-    completions score 1, an empty one beside another 0. Words are tokens with their case, where rouge-score
-    drops case and all letters but a-z.
+    F1 = 2 LCS / (words of one + words of the other), LCS their longest common subsequence of words, case folded.
+    Punctuation is left out, for any two sentences share a full stop, and short ones little else; a completion of
+    nothing but punctuation keeps it. Two empty completions score 1, an empty one beside another 0. rouge-score also
+    drops all letters but a-z.
 
     Range: [0, 1]; 0 when no pair shares a word, 1 when all are the same.
 
@@ -71,7 +73,14 @@ def rouge_l_homogenization(group: Group) -> float:
     k = len(group.words)
     if k < 2:
         return NAN
-    return float(_with_all_others(group.words).sum()) / (k * (k - 1))
+    return float(_with_all_others(_words(group)).sum()) / (k * (k - 1))
+
+
+def _words(group: Group) -> list[Words]:
+    """What is compared of each completion."""
+    known = {word for words in group.words for word in words}
+    kept = {word: word.casefold() for word in known if not all(unicodedata.category(sign)[0] == "P" for sign in word)}
+    return [tuple(kept[word] for word in words if word in kept) or words for words in group.words]
 
 
 def _with_all_others(words: Sequence[Words]) -> Array:

@@ -51,6 +51,29 @@ def test_pairs_by_hand() -> None:
     assert rouge_l_homogenization(group_of(["a b c d", "a c", "x"])) == pytest.approx(2 / 9)
 
 
+SENTENCES = st.lists(st.sampled_from(["The", "the", "sea", "Sea", "rose", "fell"]), min_size=1, max_size=8)
+PROSE = st.tuples(SENTENCES, st.sampled_from(["", ".", "!", "...", ', "so."'])).map(
+    lambda made: " ".join(made[0]) + made[1]
+)
+
+
+@given(st.lists(PROSE, min_size=2, max_size=6))
+def test_prose_scores_as_rouge_score_itself_says(texts: list[str]) -> None:
+    scorer = RougeScorer(["rougeL"])
+    scores = [scorer.score(one, other)["rougeL"].fmeasure for one, other in combinations(texts, 2)]
+    assert rouge_l_homogenization(group_of(texts)) == pytest.approx(np.mean(scores), abs=1e-12)
+
+
+def test_sentences_that_share_their_punctuation_alone_share_nothing() -> None:
+    assert rouge_l_homogenization(group_of(["“Rain fell,” she said.", "“Snow lay,” he sang."])) == 0
+
+
+def test_a_completion_of_punctuation_alone_keeps_it() -> None:
+    assert rouge_l_homogenization(group_of(["?", "!"])) == 0
+    assert rouge_l_homogenization(group_of(["?", "?"])) == 1
+    assert rouge_l_homogenization(group_of(["?", "So?"])) == 0
+
+
 def test_texts_that_share_nothing_score_0_where_a_peer_gives_1() -> None:
     # `diversity` 0.3.1, homogenization_score(["a b", "c d"], "rougel"), returns 1.0: its guard for identical texts.
     assert rouge_l_homogenization(group_of(["a b", "c d"])) == 0
