@@ -78,7 +78,7 @@ def test_keys_that_are_not_read_are_noted_once(write: Write, capsys: pytest.Capt
     score_file(path, ["length"], None, Quiet())
     assert capsys.readouterr().err == (
         f"note: {path}: not read: 'awnser' (did you mean 'answer'?), 'model'; read: prompt_id, prompt, completion, "
-        "completions, arm, answer, match, checks, valid, cluster, references, thinking, finish_reason, scores, asked\n"
+        "completions, arm, answer, match, checks, valid, cluster, references, thinking, finish_reason, scores, asked, class\n"
     )
 
 

@@ -37,6 +37,7 @@ Need = Literal[
     "voices",
     "scores",
     "classes",
+    "divided",
     "thinking",
     "stated",
     "thinking_tokens",

@@ -77,9 +77,9 @@ class Gathered:
         """An arm's first `samples` answers of each prompt."""
         return each(self._lists(arm), AsGroup(tuple(self.prompts), samples))
 
-    def with_given(self, arm: str, groups: Sequence[Group]) -> Sequence[Group]:
-        """Groups of an arm, with what the files say of their completions besides their texts."""
-        return each(groups, WithGiven(self._lists(arm))) if self._given else groups
+    def with_given(self, arm: str, groups: Sequence[Group], tool: str) -> Sequence[Group]:
+        """Groups of an arm, with what the files, written by `tool`, say of their completions besides their texts."""
+        return each(groups, WithGiven(self._lists(arm), tool)) if self._given else groups
 
     def add(self, arm: str, row: TextRow) -> None:
         """Take in a row."""
@@ -177,10 +177,12 @@ class WithGiven:
     """Groups get what the files say of their completions."""
 
     rows: Sequence[Sequence[TextRow]]
+    tool: str
 
     def __call__(self, index: int, group: Group) -> Group:
         rows = self.rows[index]
-        return group.having(given=_given([rows[completion.sample_index] for completion in group.completions]))
+        given = _given([rows[completion.sample_index] for completion in group.completions], self.tool)
+        return group.having(given=given)
 
 
 def _met(row: TextRow) -> set[Need]:
@@ -263,7 +265,7 @@ def _item(row: TextRow) -> Item | None:
     return None if row.asked is None else row.asked.item
 
 
-def _given(rows: Sequence[TextRow]) -> Given | None:
+def _given(rows: Sequence[TextRow], tool: str) -> Given | None:
     """What the files say of the completions besides their texts."""
     names = dict.fromkeys(name for row in rows for name in row.scores)
     scores = {name: np.array([row.scores.get(name, np.nan) for row in rows], dtype=np.float64) for name in names}
@@ -272,6 +274,8 @@ def _given(rows: Sequence[TextRow]) -> Given | None:
         of_prompt |= row.prompt_scores
     classes = [row.said for row in rows if row.said is not None]
     is_divided = bool(rows) and len(classes) == len(rows)
+    numbers: dict[int | str, int] = {}
+    numbered = [numbers.setdefault(one, len(numbers)) for one in classes]
     if not (scores or of_prompt or is_divided):
         return None
-    return Given(scores, of_prompt, np.array(classes, dtype=np.int64) if is_divided else None)
+    return Given(scores, of_prompt, np.array(numbered, dtype=np.int64) if is_divided else None, tool)

@@ -1,0 +1,205 @@
+"""A sequence-pair classifier says whether two answers say the same; it lives in child processes.
+
+Any checkpoint that `AutoModelForSequenceClassification` loads: what it gives to the label that means "the same" is held
+against a threshold. A network does not read "A, B" as it reads "B, A"; so each pair is read in both orders, and must
+reach the threshold in both, unless `orders` is "one": the first member of the class first, as NoveltyBench's code has
+it. The second order is read only of pairs that reach it in the first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from evalkit.checkpoints.folder import Weights, architectures_of, labels_of, locate, read_config
+from evalkit.errors import MetricError
+from evalkit.metrics.divisions.greedy import Divided, Pair, divide_together
+from evalkit.plumbing.arrays import Array
+from evalkit.plumbing.length_batches import by_length, in_parts
+from evalkit.plumbing.models import Model
+
+BATCH_TOKENS = 8_192
+"""Tokens in one batch, padding included."""
+ORDERS = ("both", "one")
+Label = str | int | None
+Answers = tuple[Sequence[str], bool]
+"""A prompt's answers, and whether to look for scripts without spaces."""
+Told = tuple[list[int], int, int]
+"""Of each answer its class; pairs that were read, and pairs that could not be."""
+
+
+def check_pair_classifier(config: Mapping[str, Any], name: str) -> None:
+    """Refuse what classifies nothing, by its config.json. Raises `MetricError`."""
+    architecture = architectures_of(config)
+    if "SequenceClassification" not in architecture:
+        raise MetricError(
+            f"{name} cannot tell whether answers say the same: it is a {architecture}, not a sequence-classification "
+            "checkpoint"
+        )
+
+
+def find_label(config: Mapping[str, Any], name: str, label: Label) -> int:
+    """Number of the label that means "the same": as stated, else the only one, or the second of two.
+
+    Raises `MetricError`.
+    """
+    check_pair_classifier(config, name)
+    labels = labels_of(config)
+    listed = ", ".join(f"{number} {text}" for number, text in labels.items())
+    if label is None:
+        if len(labels) > 2:
+            raise MetricError(
+                f"{name} has {len(labels)} labels ({listed}), and nothing says which of them means that two answers "
+                "say the same; write it, as in label: entailment"
+            )
+        return len(labels) - 1
+    named = {text.lower(): number for number, text in labels.items()} | {str(number): number for number in labels}
+    if str(label).lower() not in named:
+        raise MetricError(f"{name} has no label {label!r}; its labels are {listed}")
+    return named[str(label).lower()]
+
+
+@dataclass(frozen=True)
+class PairWeights(Weights):
+    """What classes by a classifier depend on besides their parameters."""
+
+    def __call__(
+        self,
+        *,
+        model: str,
+        label: Label = None,
+        threshold: float = 0.5,
+        orders: str = "both",
+        max_tokens: int = 0,
+        **_: object,
+    ) -> dict[str, str]:
+        """Raises `InputError` where the model is not there, or where a parameter is none of it; nothing is loaded."""
+        PairModel(model, label, threshold, orders, max_tokens).check()
+        return super().__call__(model=model)
+
+
+@dataclass(frozen=True)
+class PairModel:
+    """A classifier, and how it is read."""
+
+    model: str
+    """Folder, hub id or `PLUGIN:NAME`."""
+    label: Label
+    threshold: float
+    """A probability above which two answers say the same."""
+    orders: str
+    max_tokens: int
+    """First tokens of each answer that are read; 0 for all of them."""
+
+    def check(self) -> None:
+        """Raises `InputError` that names what is wrong."""
+        who = f"classifier {self.model}"
+        if not 0 <= self.threshold < 1:
+            raise MetricError(f"{who}: threshold is {self.threshold:g}; it is a probability, from 0 up to but not 1")
+        if self.orders not in ORDERS:
+            raise MetricError(f"{who}: orders is {self.orders!r}; it must be one of {', '.join(ORDERS)}")
+        if self.max_tokens < 0:
+            raise MetricError(
+                f"{who}: max_tokens is {self.max_tokens}; it must be 1 or more, or 0 for all of an answer"
+            )
+        find_label(read_config(locate(self.model)), self.model, self.label)
+
+    def opened(self) -> Model:
+        """The network, to be asked."""
+        target = f"{__name__}:PairClassifier"
+        return Model(f"classifier {self.model}", target, (str(locate(self.model)), self))
+
+
+class PairClassifier:
+    """A sequence-pair classifier in memory. Raises `MetricError` for a checkpoint that is none."""
+
+    def __init__(self, folder: str, how: PairModel) -> None:
+        import torch
+        from transformers import AutoModelForSequenceClassification
+
+        self._how = how
+        self._label = find_label(read_config(Path(folder)), how.model, how.label)
+        self._tokenizer = _tokenizer(folder, how.model)
+        self._device = "cuda" if torch.cuda.is_available() else "cpu"
+        dtype = torch.float32 if self._device == "cpu" else "auto"
+        model = AutoModelForSequenceClassification.from_pretrained(folder, dtype=dtype)
+        positions = getattr(model.config.get_text_config(), "max_position_embeddings", 2**31)
+        self._limit = min(self._tokenizer.model_max_length, positions)
+        self._model = model.to(self._device).eval()
+
+    def divide(self, prompts: Sequence[Answers]) -> list[Told]:
+        """Each prompt's answers divided, all of them together."""
+        lists, unspaced = [list(texts) for texts, _ in prompts], [is_unspaced for _, is_unspaced in prompts]
+        return [_told(one) for one in divide_together(lists, unspaced, self._same)]
+
+    def _same(self, pairs: Sequence[Pair]) -> list[bool | None]:
+        """Whether each pair says the same; None where it is too long."""
+        texts = [(first, second) for _, first, second in pairs]
+        first_order = self.chances(texts)
+        same = first_order > self._how.threshold
+        if self._how.orders == "both":
+            again = np.flatnonzero(same)
+            swapped = self.chances([texts[place][::-1] for place in again])
+            same[again] = swapped > self._how.threshold
+        return [None if unread else bool(one) for one, unread in zip(same, np.isnan(first_order), strict=True)]
+
+    def chances(self, pairs: Sequence[tuple[str, str]]) -> Array:
+        """(m,) probability that each pair says the same, read in this order; NaN where it is too long."""
+        tokens = list(self._tokens(pairs))
+        lengths = [len(encoded["input_ids"]) for encoded in tokens]
+        readable = [place for place, length in enumerate(lengths) if length <= self._limit]
+        chances = np.full(len(pairs), np.nan)
+        for batch in by_length([lengths[place] for place in readable], BATCH_TOKENS):
+            places = [readable[index] for index in batch]
+            chances[places] = in_parts([tokens[place] for place in places], self._chances)
+        return chances
+
+    def _tokens(self, pairs: Sequence[tuple[str, str]]) -> Iterator[dict[str, list[int]]]:
+        """As the tokenizer joins two texts, each cut to its first tokens before they are joined."""
+        network = self._tokenizer.backend_tokenizer
+        encoded = {}
+        for text in dict.fromkeys(text for pair in pairs for text in pair):
+            encoded[text] = network.encode(text, add_special_tokens=False)
+            if self._how.max_tokens:
+                encoded[text].truncate(self._how.max_tokens)
+        for first, second in pairs:
+            joined = network.post_process(encoded[first], encoded[second], True)
+            fields = {"input_ids": joined.ids, "token_type_ids": joined.type_ids}
+            yield {name: ids for name, ids in fields.items() if name in self._tokenizer.model_input_names}
+
+    def _chances(self, tokens: Sequence[Mapping[str, Any]]) -> Array:
+        import torch
+
+        padded = self._tokenizer.pad(list(tokens), return_tensors="pt").to(self._device)
+        with torch.inference_mode():
+            logits = self._model(**padded).logits.double()
+            shares = logits.sigmoid() if logits.shape[1] == 1 else logits.softmax(-1)
+        return np.asarray(shares[:, self._label].cpu().numpy(), dtype=np.float64)
+
+
+def _tokenizer(folder: str, name: str) -> Any:
+    from transformers import AutoTokenizer
+
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder)
+    except (OSError, ValueError, ImportError) as error:
+        why = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise MetricError(
+            f"{name} has no tokenizer that can be read ({why}); put the files of the one that it was trained with, "
+            "tokenizer.json and tokenizer_config.json, into its folder"
+        ) from None
+    if not tokenizer.is_fast:
+        raise MetricError(f"{name} has a tokenizer without a tokenizer.json, which is needed to join two answers")
+    if tokenizer.pad_token is None:
+        raise MetricError(f"{name} cannot read pairs of answers together: its tokenizer has no padding token")
+    tokenizer.backend_tokenizer.no_truncation()
+    tokenizer.backend_tokenizer.no_padding()
+    return tokenizer
+
+
+def _told(divided: Divided) -> Told:
+    return divided.classes.tolist(), divided.asked, divided.unread
