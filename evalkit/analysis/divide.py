@@ -6,18 +6,19 @@ import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 
-from evalkit.metrics.divisions.classifier import Answers, PairModel, PairWeights, Told
+from evalkit.metrics.divisions.classifier import PAIR_WEIGHTS, Answers, Told, pair_model
 from evalkit.metrics.divisions.divided import CLASSIFIER, GIVEN, JUDGE, Division, division_of
 from evalkit.metrics.divisions.greedy import Divided
 from evalkit.metrics.divisions.judged import divide_groups
+from evalkit.metrics.estimators.ngrams import Ints
 from evalkit.metrics.judge_server import Judge
 from evalkit.metrics.registry import Measure
 from evalkit.metrics.summary import Alarm
 from evalkit.plumbing.array_cache import key_of, recall, remember
-from evalkit.plumbing.arrays import Array
 from evalkit.plumbing.lazily import Made, each
 from evalkit.plumbing.models import Batch, ask
 from evalkit.plumbing.progress import Listener
@@ -74,7 +75,7 @@ def with_divisions(groups: Groups, measures: Iterable[Measure], tell: Listener) 
 class DividedBy:
     """Groups get the classes of their completions."""
 
-    rows: Sequence[dict[str, Array | None]]
+    rows: Sequence[dict[str, Ints | None]]
 
     def __call__(self, index: int, group: Group) -> Group:
         return group.having(divisions=self.rows[index])
@@ -87,9 +88,7 @@ def _divide(division: Division, groups: Groups, tell: Listener) -> dict[str, lis
         for arm, of_arm in groups.items()
         for start in range(0, len(of_arm), PROMPTS)
     ]
-    tell.stage(
-        f"divide answers by {division.source} {dict(division.parameters)['model']}", sum(map(len, groups.values()))
-    )
+    tell.stage(f"divide answers by {_name(division)}", sum(map(len, groups.values())))
     way = {CLASSIFIER: _by_classifier, JUDGE: _by_judge}[division.source]
     divided: dict[str, list[Divided]] = {arm: [] for arm in groups}
     for portion, of_portion in zip(portions, way(division, portions, groups, tell), strict=True):
@@ -110,8 +109,8 @@ def _by_classifier(
     division: Division, portions: Sequence[_Portion], groups: Groups, tell: Listener
 ) -> list[list[Divided]]:
     parameters = dict(division.parameters)
-    identity = PairWeights(lambda config, name: None)(**parameters)  # type: ignore[arg-type]
-    by = {"division": {name: value for name, value in parameters.items() if name != "model"} | identity}
+    how = {name: value for name, value in parameters.items() if name != "model"}
+    by = {"division": {**how, **PAIR_WEIGHTS(model=str(parameters["model"]), **how)}}
     keys = [key_of(by | {"answers": _hash(portion.answers(groups))}) for portion in portions]
     known: dict[int, list[Divided]] = {}
     for number, (key, portion) in enumerate(zip(keys, portions, strict=True)):
@@ -129,7 +128,7 @@ def _by_classifier(
 
     if missing:
         batches = [_batch(portions[number], groups) for number in missing]
-        ask(PairModel(**parameters).opened(), "divide", batches, keep)  # type: ignore[arg-type]
+        ask(pair_model(parameters).opened(), "divide", batches, keep)
     return [known[number] for number in range(len(portions))]
 
 
@@ -146,19 +145,23 @@ def _hash(answers: Sequence[Answers]) -> str:
     return digest.hexdigest()
 
 
-def _as_arrays(divided: Sequence[Divided]) -> list[Array]:
+def _as_arrays(divided: Sequence[Divided]) -> list[np.ndarray[Any, Any]]:
     """Classes one after the other; of each prompt how many answers it has, how many pairs were asked and unread."""
     counts = np.array([[len(one.classes), one.asked, one.unread] for one in divided], dtype=np.int64).reshape(-1, 3)
     return [np.concatenate([one.classes for one in divided]).astype(np.int32), counts]
 
 
-def _from_arrays(arrays: Sequence[Array]) -> list[Divided]:
+def _from_arrays(arrays: Sequence[np.ndarray[Any, Any]]) -> list[Divided]:
     classes, counts = arrays
     parts = np.split(classes.astype(np.int64), np.cumsum(counts[:, 0])[:-1])
     return [Divided(part, int(asked), int(unread)) for part, (_, asked, unread) in zip(parts, counts, strict=True)]
 
 
-def _known(divided: Divided) -> Array | None:
+def _name(division: Division) -> str:
+    return f"{division.source} {dict(division.parameters)['model']}"
+
+
+def _known(divided: Divided) -> Ints | None:
     return divided.classes if divided.is_known else None
 
 
@@ -173,7 +176,7 @@ def _alarms(division: Division, by_arm: dict[str, list[Divided]]) -> Iterator[Al
         if unread:
             without = sum(not one.is_known for one in divided)
             message = (
-                f"{division.source} {dict(division.parameters)['model']}: {unread:,} of {asked:,} {what}. They count as "
+                f"{_name(division)}: {unread:,} of {asked:,} {what}. They count as "
                 f"different; {without:,} of {len(divided):,} prompts, where they are too many, have no value. To mend "
                 f"it, {why}"
             )

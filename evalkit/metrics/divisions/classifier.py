@@ -9,7 +9,7 @@ it. The second order is read only of pairs that reach it in the first.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from evalkit.plumbing.models import Model
 
 BATCH_TOKENS = 8_192
 """Tokens in one batch, padding included."""
+VOCABULARIES = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "spm.model")
 ORDERS = ("both", "one")
 Label = str | int | None
 Answers = tuple[Sequence[str], bool]
@@ -39,6 +40,15 @@ def check_pair_classifier(config: Mapping[str, Any], name: str) -> None:
         raise MetricError(
             f"{name} cannot tell whether answers say the same: it is a {architecture}, not a sequence-classification "
             "checkpoint"
+        )
+
+
+def check_tokenizer(folder: Path, name: str) -> None:
+    """Refuse a folder without a vocabulary: transformers would make an empty one up. Raises `MetricError`."""
+    if not any((folder / file).is_file() for file in VOCABULARIES):
+        raise MetricError(
+            f"{name} comes without a tokenizer; save the one that it was trained with into its folder "
+            "(tokenizer.json and tokenizer_config.json)"
         )
 
 
@@ -64,35 +74,16 @@ def find_label(config: Mapping[str, Any], name: str, label: Label) -> int:
 
 
 @dataclass(frozen=True)
-class PairWeights(Weights):
-    """What classes by a classifier depend on besides their parameters."""
-
-    def __call__(
-        self,
-        *,
-        model: str,
-        label: Label = None,
-        threshold: float = 0.5,
-        orders: str = "both",
-        max_tokens: int = 0,
-        **_: object,
-    ) -> dict[str, str]:
-        """Raises `InputError` where the model is not there, or where a parameter is none of it; nothing is loaded."""
-        PairModel(model, label, threshold, orders, max_tokens).check()
-        return super().__call__(model=model)
-
-
-@dataclass(frozen=True)
 class PairModel:
     """A classifier, and how it is read."""
 
     model: str
     """Folder, hub id or `PLUGIN:NAME`."""
-    label: Label
-    threshold: float
+    label: Label = None
+    threshold: float = 0.5
     """A probability above which two answers say the same."""
-    orders: str
-    max_tokens: int
+    orders: str = "both"
+    max_tokens: int = 0
     """First tokens of each answer that are read; 0 for all of them."""
 
     def check(self) -> None:
@@ -106,12 +97,33 @@ class PairModel:
             raise MetricError(
                 f"{who}: max_tokens is {self.max_tokens}; it must be 1 or more, or 0 for all of an answer"
             )
-        find_label(read_config(locate(self.model)), self.model, self.label)
+        folder = locate(self.model)
+        find_label(read_config(folder), self.model, self.label)
+        check_tokenizer(folder, self.model)
 
     def opened(self) -> Model:
         """The network, to be asked."""
         target = f"{__name__}:PairClassifier"
         return Model(f"classifier {self.model}", target, (str(locate(self.model)), self))
+
+
+@dataclass(frozen=True)
+class PairWeights(Weights):
+    """What classes by a classifier depend on besides their parameters."""
+
+    def __call__(self, *, model: str, **parameters: object) -> dict[str, str]:
+        """Raises `InputError` where the model is not there, or where a parameter is none of it; nothing is loaded."""
+        pair_model({"model": model, **parameters}).check()
+        return super().__call__(model=model)
+
+
+PAIR_WEIGHTS = PairWeights(check_pair_classifier)
+
+
+def pair_model(parameters: Mapping[str, Any]) -> PairModel:
+    """The classifier of a metric's parameters, which may have others besides."""
+    names = [field.name for field in fields(PairModel)]
+    return PairModel(**{name: parameters[name] for name in names if name in parameters})
 
 
 class PairClassifier:
@@ -184,16 +196,10 @@ class PairClassifier:
 def _tokenizer(folder: str, name: str) -> Any:
     from transformers import AutoTokenizer
 
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(folder)
-    except (OSError, ValueError, ImportError) as error:
-        why = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise MetricError(
-            f"{name} has no tokenizer that can be read ({why}); put the files of the one that it was trained with, "
-            "tokenizer.json and tokenizer_config.json, into its folder"
-        ) from None
+    check_tokenizer(Path(folder), name)
+    tokenizer = AutoTokenizer.from_pretrained(folder)
     if not tokenizer.is_fast:
-        raise MetricError(f"{name} has a tokenizer without a tokenizer.json, which is needed to join two answers")
+        raise MetricError(f"{name} has a tokenizer of an old kind; one with a tokenizer.json is needed to join answers")
     if tokenizer.pad_token is None:
         raise MetricError(f"{name} cannot read pairs of answers together: its tokenizer has no padding token")
     tokenizer.backend_tokenizer.no_truncation()

@@ -1,4 +1,4 @@
-"""`classifier/NAME`, `judge/NAME`, `given/NAME`: a metric of meaning, on classes that something else than embeddings tells.
+"""`classifier/NAME`, `judge/NAME`, `given/NAME`: a metric of meaning on classes that no embeddings tell.
 
 NAME is any metric that goes by which completions say the same: distinct_k, simpson_classes, class_entropy,
 semantic_entropy, utility_k, niches, qd_score. Its own parameters stay, but for the threshold of a cosine; those of who
@@ -18,7 +18,7 @@ import numpy as np
 
 from evalkit.errors import MetricError
 from evalkit.metrics.declaration import Definition, Need
-from evalkit.metrics.divisions.classifier import Label, PairWeights
+from evalkit.metrics.divisions.classifier import PAIR_WEIGHTS, Label
 from evalkit.metrics.divisions.greedy import UNREAD_SHARE
 from evalkit.metrics.estimators.ngrams import Ints
 from evalkit.metrics.judge_server import Judge
@@ -74,7 +74,7 @@ SOURCES: Mapping[str, Source] = {
             _parameter("orders", str, "both"),
             _parameter("max_tokens", int, 0),
         ),
-        PairWeights(lambda config, name: None),
+        PAIR_WEIGHTS,
     ),
     JUDGE: Source(
         "divided",
@@ -151,7 +151,7 @@ def divided(source: str, base: Definition) -> Definition:
         )
     who = SOURCES[source]
     own = {name: parameter for name, parameter in base.parameters.items() if name != "threshold"}
-    definition = replace(
+    return replace(
         base,
         name=f"{source}/{base.name}",
         function=_function(source, base, own),
@@ -161,7 +161,6 @@ def divided(source: str, base: Definition) -> Definition:
         without_each=None,
         pool_at_most=None,
     )
-    return definition
 
 
 def _function(source: str, base: Definition, own: Mapping[str, inspect.Parameter]) -> Callable[..., float]:

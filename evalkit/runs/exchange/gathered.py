@@ -50,6 +50,7 @@ class Gathered:
         self._questions: dict[str, str] = {}
         self._askings: dict[str, dict[str, Asking]] = {}
         self._measured: dict[tuple[str, str], int] = {}
+        self._unclassed = 0
         self._all_answer = True
         self._given = False
 
@@ -100,11 +101,17 @@ class Gathered:
         for known, names in zip(self._scores, (row.scores, row.prompt_scores), strict=True):
             known.update(dict.fromkeys(names))
         self.meets |= _met(row)
+        self._unclassed += row.said is None
         self._given |= bool(row.scores or row.prompt_scores or row.said is not None)
         self._all_answer &= row.thinking is None and row.asked is None and row.finish_reason != "withheld"
 
     def close(self) -> None:
         """All rows are taken in."""
+        if "classes" in self.meets and self._unclassed:
+            self.notes.append(
+                f"{self._unclassed:,} of {counted(self.completions, 'completion')} came without a class; prompts with "
+                "any of them have no value in measures of classes that are given"
+            )
         for (arm, prompt), most in self._measured.items():
             self.answers[arm][prompt] = min(self.answers[arm][prompt], most)
 
