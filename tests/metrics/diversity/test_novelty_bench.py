@@ -26,3 +26,51 @@ def test_distinct_counts_classes_and_utility_gives_repeats_nothing() -> None:
 @pytest.mark.parametrize("name", ["noveltybench_distinct", "noveltybench_utility"])
 def test_without_classes_there_is_no_value(name: str) -> None:
     assert math.isnan(parse(name)(group(None)))
+
+
+PUBLISHED = [
+    # novelty-bench/novelty-bench.github.io, eval/03-27-2025/curated/MODEL/scores.jsonl: `id`, `partition`,
+    # `generation_scores`, `utility`; the number of classes is what its leaderboard calls distinct.
+    (
+        [0, 1, 1, 1, 0, 1, 1, 1, 1, 1],
+        [10, 10, 0, 0, 0, 0, 0, 0, 0, 0],
+        4.033044898566017,
+    ),  # google/gemma-2-2b-it, curated-1
+    (
+        [0, 1, 2, 3, 4, 5, 6, 7, 8, 1],
+        [9, 8, 9, 9, 10, 9, 9, 9, 8, 0],
+        8.604283972706819,
+    ),  # google/gemma-2-2b-it, curated-50
+    (
+        [0, 1, 2, 3, 4, 5, 6, 7, 1, 8],
+        [10, 10, 10, 10, 10, 9, 10, 10, 0, 10],
+        9.550673628196883,
+    ),  # meta-llama/Llama-3.1-8B-Instruct, curated-7
+    (
+        [0, 1, 2, 2, 0, 2, 3, 4, 1, 2],
+        [10, 10, 9, 0, 0, 0, 10, 9, 0, 0],
+        6.333869409246179,
+    ),  # meta-llama/Llama-3.1-8B-Instruct, curated-80
+    (
+        [0, 0, 1, 2, 0, 0, 0, 0, 0, 0],
+        [10, 0, 8, 10, 0, 0, 0, 0, 0, 0],
+        4.534934930387566,
+    ),  # openai/gpt-4o-2024-11-20, curated-20
+    (
+        [0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
+        [10, 0, 0, 0, 0, 0, 0, 0, 0, 0],
+        2.2405804992033427,
+    ),  # openai/gpt-4o-2024-11-20, curated-3
+]
+
+
+@pytest.mark.parametrize(("partition", "scores", "utility"), PUBLISHED)
+def test_published_classes_and_scores_give_the_published_numbers(
+    partition: list[int], scores: list[int], utility: float
+) -> None:
+    given = Given({"generation_scores": np.array(scores, dtype=np.float64)}, {}, np.array(partition))
+    completions = tuple(Completion("p", slot, "t", (), (), "stop") for slot in range(10))
+    of_prompt = Group(Prompt("p", "x"), completions, given=given, quality=np.array(scores, dtype=np.float64))
+    assert parse("noveltybench_distinct")(of_prompt) == parse("given/distinct_k")(of_prompt) == max(partition) + 1
+    assert parse("noveltybench_utility")(of_prompt) == pytest.approx(utility, abs=1e-12)
+    assert parse("given/utility_k|orders:drawn")(of_prompt) == pytest.approx(utility, abs=1e-12)

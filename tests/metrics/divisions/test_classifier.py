@@ -88,7 +88,9 @@ def test_the_label_is_the_one_stated_else_the_second_of_two(labels: Any, stated:
 
 def test_what_tells_nothing_of_pairs_is_refused_with_what_to_do(folder: Path, tmp_path: Path) -> None:
     config = {"architectures": ["XForSequenceClassification"], "id2label": {0: "a", 1: "b", 2: "c"}}
-    with pytest.raises(MetricError, match=r"m has 3 labels \(0 a, 1 b, 2 c\), and nothing says which .* write it, as in"):
+    with pytest.raises(
+        MetricError, match=r"m has 3 labels \(0 a, 1 b, 2 c\), and nothing says which .* write it, as in"
+    ):
         find_label(config, "m", None)
     with pytest.raises(MetricError, match=r"m has no label 'd'; its labels are 0 a, 1 b, 2 c"):
         find_label(config, "m", "d")
