@@ -12,7 +12,7 @@ import numpy as np
 
 from evalkit.metrics.divisions.classifier import PAIR_WEIGHTS, Answers, Told, pair_model
 from evalkit.metrics.divisions.divided import CLASSIFIER, GIVEN, JUDGE, Division, division_of
-from evalkit.metrics.divisions.greedy import Divided
+from evalkit.metrics.divisions.greedy import Divided, short_of
 from evalkit.metrics.divisions.judged import divide_groups
 from evalkit.metrics.estimators.ngrams import Ints
 from evalkit.metrics.judge_server import Judge
@@ -22,7 +22,6 @@ from evalkit.plumbing.array_cache import key_of, recall, remember
 from evalkit.plumbing.lazily import Made, each
 from evalkit.plumbing.models import Batch, ask
 from evalkit.plumbing.progress import Listener
-from evalkit.plumbing.tokenizer import SPACED
 from evalkit.records import Group, Groups
 
 PROMPTS = 32
@@ -40,8 +39,8 @@ class _Portion:
     def of(self, groups: Groups) -> list[Group]:
         return [groups[self.arm][index] for index in range(self.start, self.stop)]
 
-    def answers(self, groups: Groups) -> list[Answers]:
-        return [(group.texts, group.tokenizer != SPACED) for group in self.of(groups)]
+    def answers(self, groups: Groups, overlap: bool) -> list[Answers]:
+        return [(group.texts, short_of(group) if overlap else "asked") for group in self.of(groups)]
 
 
 def divisions_of(measures: Iterable[Measure]) -> list[Division]:
@@ -109,9 +108,10 @@ def _by_classifier(
     division: Division, portions: Sequence[_Portion], groups: Groups, tell: Listener
 ) -> list[list[Divided]]:
     parameters = dict(division.parameters)
+    overlap = bool(parameters["overlap"])
     how = {name: value for name, value in parameters.items() if name != "model"}
     by = {"division": {**how, **PAIR_WEIGHTS(model=str(parameters["model"]), **how)}}
-    keys = [key_of(by | {"answers": _hash(portion.answers(groups))}) for portion in portions]
+    keys = [key_of(by | {"answers": _hash(portion.answers(groups, overlap))}) for portion in portions]
     known: dict[int, list[Divided]] = {}
     for number, (key, portion) in enumerate(zip(keys, portions, strict=True)):
         arrays = recall("classes", key)
@@ -127,19 +127,19 @@ def _by_classifier(
         tell.advance(len(told))
 
     if missing:
-        batches = [_batch(portions[number], groups) for number in missing]
+        batches = [_batch(portions[number], groups, overlap) for number in missing]
         ask(pair_model(parameters).opened(), "divide", batches, keep)
     return [known[number] for number in range(len(portions))]
 
 
-def _batch(portion: _Portion, groups: Groups) -> Batch:
-    return Batch(Made(portion.stop - portion.start, partial(portion.answers, groups)))
+def _batch(portion: _Portion, groups: Groups, overlap: bool) -> Batch:
+    return Batch(Made(portion.stop - portion.start, partial(portion.answers, groups, overlap)))
 
 
 def _hash(answers: Sequence[Answers]) -> str:
     digest = hashlib.sha256()
-    for texts, is_unspaced in answers:
-        digest.update(f"{len(texts)} {is_unspaced}\0".encode())
+    for texts, short in answers:
+        digest.update(f"{len(texts)} {short}\0".encode())
         for text in texts:
             digest.update(text.encode("utf-8", "surrogatepass") + b"\0\0")
     return digest.hexdigest()

@@ -73,7 +73,7 @@ def test_all_arms_are_divided_at_once_and_known_classes_are_not_asked_again(
     }
     first = measured(arms(**groups), by_classifier(folder), by_classifier(folder, "class_entropy"))
     assert asked == [6]
-    [expected] = PairClassifier(str(folder), PairModel("m", threshold=0.45)).divide([(groups["b"][1].texts, False)])
+    [expected] = PairClassifier(str(folder), PairModel("m", threshold=0.45)).divide([(groups["b"][1].texts, "asked")])
     assert first.measured[0].values["b"][1] == max(expected[0]) + 1
     again = measured(arms(**groups), by_classifier(folder))
     assert asked == [6]
@@ -94,9 +94,9 @@ def test_a_classifier_in_a_process_of_its_own_divides_as_one_here(folder: Path) 
     one = group("p", 1)
     found = measured(arms(a=[one]), by_classifier(folder, max_tokens=5))
     how = PairModel("m", threshold=0.45, max_tokens=5)
-    [(classes, _, _)] = PairClassifier(str(folder), how).divide([(one.texts, False)])
+    [(classes, _, _)] = PairClassifier(str(folder), how).divide([(one.texts, "asked")])
     [divided] = found.groups["a"]
-    key = f"classifier|model:{folder}|label:none|threshold:0.45|orders:both|max_tokens:5"
+    key = f"classifier|model:{folder}|label:none|threshold:0.45|orders:both|max_tokens:5|overlap:false"
     assert classes_in(divided, key) is not None
     assert list(classes_in(divided, key)) == classes  # type: ignore[arg-type]
     [curve] = [one for one in trace(found.measures, {}, found.sampled, "", found.points) if one.name == "classes"]

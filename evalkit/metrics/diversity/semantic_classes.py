@@ -1,8 +1,8 @@
 """Diversity of meaning counted in classes: which completions say the same, and how many different things are said.
 
-The partition is the greedy one of `evalkit.metrics.divisions.greedy`. What no rule tells there, the cosine of two
-sentence embeddings does: at `threshold` or more they say the same. NoveltyBench's judge of long texts is a classifier;
-ours here is the encoder that the signature names. (`classifier/distinct_k` and its kin have one.)
+The partition is the greedy one of `evalkit.metrics.divisions.greedy`, with its rule for short answers. Of other pairs
+the cosine of their sentence embeddings tells: at `threshold` or more they say the same. The signature names the
+encoder. NoveltyBench asks a classifier instead; `classifier/distinct_k` and its kin do too.
 
 The embedded encoder reads Chinese, Japanese and Thai: "红色" (red) and "红色的" have a cosine of 0.97, red and "蓝色"
 (blue), which share one of two letters, 0.53; numerals ("四" and "五", 0.78) and "cat" and "dog" (0.64) are what sharing
@@ -25,11 +25,10 @@ import numpy as np
 from evalkit.errors import MetricError
 from evalkit.metrics.declaration import metric
 from evalkit.metrics.diversity.semantic import unit_rows
-from evalkit.metrics.divisions.greedy import divide, greedy
+from evalkit.metrics.divisions.greedy import divide, greedy, short_of
 from evalkit.metrics.estimators.entropy import ENTROPIES
 from evalkit.metrics.estimators.ngrams import Ints
 from evalkit.metrics.estimators.subsets import expected_classes
-from evalkit.plumbing.tokenizer import SPACED
 from evalkit.records import Completion, Group
 
 NAN = float("nan")
@@ -194,7 +193,7 @@ def partition(group: Group, threshold: float) -> Ints:
         close: list[bool] = (rows[others] @ rows[leader] >= threshold).tolist()
         return close
 
-    return divide(greedy(group.texts, group.tokenizer != SPACED), alike)
+    return divide(greedy(group.texts, short_of(group)), alike)
 
 
 def _sizes(group: Group, threshold: float) -> Ints:

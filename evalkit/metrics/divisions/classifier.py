@@ -17,7 +17,7 @@ import numpy as np
 
 from evalkit.checkpoints.folder import Weights, architectures_of, labels_of, locate, read_config
 from evalkit.errors import MetricError
-from evalkit.metrics.divisions.greedy import Divided, Pair, divide_together
+from evalkit.metrics.divisions.greedy import Divided, Pair, Short, divide_together
 from evalkit.plumbing.arrays import Array
 from evalkit.plumbing.length_batches import by_length, in_parts
 from evalkit.plumbing.models import Model
@@ -27,8 +27,8 @@ BATCH_TOKENS = 8_192
 VOCABULARIES = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "spm.model")
 ORDERS = ("both", "one")
 Label = str | int | None
-Answers = tuple[Sequence[str], bool]
-"""A prompt's answers, and whether to look for scripts without spaces."""
+Answers = tuple[Sequence[str], Short]
+"""A prompt's answers, and how short ones are compared."""
 Told = tuple[list[int], int, int]
 """Of each answer its class; pairs that were read, and pairs that could not be."""
 
@@ -85,6 +85,8 @@ class PairModel:
     orders: str = "both"
     max_tokens: int = 0
     """First tokens of each answer that are read; 0 for all of them."""
+    overlap: bool = False
+    """Whether short answers go by the words that they share."""
 
     def check(self) -> None:
         """Raises `InputError` that names what is wrong."""
@@ -145,8 +147,8 @@ class PairClassifier:
 
     def divide(self, prompts: Sequence[Answers]) -> list[Told]:
         """Each prompt's answers divided, all of them together."""
-        lists, unspaced = [list(texts) for texts, _ in prompts], [is_unspaced for _, is_unspaced in prompts]
-        return [_told(one) for one in divide_together(lists, unspaced, self._same)]
+        lists, short = [list(texts) for texts, _ in prompts], [way for _, way in prompts]
+        return [_told(one) for one in divide_together(lists, short, self._same)]
 
     def _same(self, pairs: Sequence[Pair]) -> list[bool | None]:
         """Whether each pair says the same; None where it is too long."""

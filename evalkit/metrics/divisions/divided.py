@@ -65,7 +65,8 @@ SOURCES: Mapping[str, Source] = {
         "What says the same is told by a sequence-pair classifier: `model` (a folder or hub id) gives more than "
         "`threshold` to the label that means so (`label`: its name or number; else the only one, or the second of two) "
         "in both orders, or in the order of sampling alone (`orders`: one). Of each answer its first `max_tokens` "
-        "tokens are read, all of them where that is 0.",
+        "tokens are read, all of them where that is 0. With `overlap` answers of up to five words are not asked about: "
+        "they say the same where they share half of their words.",
         f"Also where over {UNREAD_SHARE:.0%} of the pairs that were asked about are too long for the model.",
         (
             _parameter("model", str),
@@ -73,6 +74,7 @@ SOURCES: Mapping[str, Source] = {
             _parameter("threshold", float, 0.5),
             _parameter("orders", str, "both"),
             _parameter("max_tokens", int, 0),
+            _parameter("overlap", bool, False),
         ),
         PAIR_WEIGHTS,
     ),
@@ -155,7 +157,7 @@ def divided(source: str, base: Definition) -> Definition:
         base,
         name=f"{source}/{base.name}",
         function=_function(source, base, own),
-        needs=(base.needs - {"embeddings"} - _words_of(source, base)) | {who.need},
+        needs=(base.needs - {"embeddings"} - _unneeded(source, base)) | {who.need},
         traits=replace(base.traits, plain=f"{base.traits.plain} {who.plain}"),
         identity=who.identity,
         without_each=None,
@@ -187,6 +189,7 @@ def _function(source: str, base: Definition, own: Mapping[str, inspect.Parameter
     return on_classes
 
 
-def _words_of(source: str, base: Definition) -> frozenset[Need]:
-    """Whether words count: in the rule for short answers, and in niches, which lie at a length."""
-    return frozenset({"words"}) if source == GIVEN and base.name not in ("niches", "qd_score") else frozenset()
+def _unneeded(source: str, base: Definition) -> frozenset[Need]:
+    """What does not count: words do in a classifier's rule for short answers, and in niches, which lie at a length."""
+    counts = source == CLASSIFIER or base.name in ("niches", "qd_score")
+    return frozenset() if counts else frozenset({"words"})

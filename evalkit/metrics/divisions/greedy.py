@@ -1,9 +1,11 @@
 """The greedy partition (NoveltyBench, Zhang et al. 2025), apart from who tells whether two long answers say the same.
 
 In the order of sampling, each completion joins the first class whose FIRST member says the same, or founds one. Equal
-texts say the same. Two answers of at most 5 words do exactly where they share at least half of the longer one's words,
-case folded. All other pairs are asked about. Where words are not told by spaces, half of the letters prove nothing: an
-answer is short up to 6 letters, and two short ones are asked about only where they share a letter.
+texts say the same. All other pairs are asked about, but for short answers where a rule is wanted for them ("words"):
+two of at most 5 words say the same exactly where they share at least half of the longer one's words, case folded.
+Where words are not told by spaces ("letters"), half of the letters prove nothing: an answer is short up to 6 letters,
+and two short ones are asked about only where they share a letter. NoveltyBench's code had the rule for words in 2025,
+and has none since: "do it" and "do not do it" share half.
 
 Each class asks about its first member and all that are not in a class yet: at most k - 1 pairs where all say the same,
 k (k - 1) / 2 where no two do.
@@ -13,11 +15,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
 from evalkit.metrics.estimators.ngrams import Ints
 from evalkit.plumbing.tokenize_13a import unspaced_letters
+from evalkit.plumbing.tokenizer import SPACED
+from evalkit.records import Group
 
 UNREAD_SHARE = 0.1
 """Of a prompt's pairs that were asked about, above which no division is made: the rest would mislead."""
@@ -25,6 +30,8 @@ _SHORT = 5
 """Words up to which two answers are compared word by word ..."""
 _SHORT_UNSPACED = 6
 """... and letters, where words have no spaces between them."""
+Short = Literal["asked", "words", "letters"]
+"""How short answers are compared: as all others; by their words; or, in scripts without spaces, by their letters."""
 Partition = Generator[tuple[int, list[int]], Sequence[bool], Ints]
 """Yields (the first member of a class, the answers that may say the same), takes whether each does, returns classes."""
 Pair = tuple[int, str, str]
@@ -65,14 +72,14 @@ class _Answer:
         return self.length <= (_SHORT_UNSPACED if self.is_unspaced else _SHORT)
 
 
-def greedy(texts: Sequence[str], may_be_unspaced: bool) -> Partition:
-    """The partition of one prompt's answers, step by step; `may_be_unspaced`: whether to look for such scripts."""
-    answers = [_read(text, may_be_unspaced) for text in texts]
+def greedy(texts: Sequence[str], short: Short) -> Partition:
+    """The partition of one prompt's answers, step by step."""
+    answers = [_read(text, short) for text in texts]
     classes = np.full(len(answers), -1, dtype=np.int64)
     count = 0
     while len(waiting := np.flatnonzero(classes < 0)):
         leader = int(waiting[0])
-        ruled = [_by_rule(answers[leader], answers[sample]) for sample in waiting]
+        ruled = [_by_rule(answers[leader], answers[sample], short) for sample in waiting]
         unruled = [int(sample) for sample, same in zip(waiting, ruled, strict=True) if same is None]
         told = iter((yield leader, unruled) if unruled else ())
         classes[waiting[[bool(next(told)) if same is None else same for same in ruled]]] = count
@@ -90,12 +97,12 @@ def divide(steps: Partition, same: Callable[[int, list[int]], Sequence[bool]]) -
         return np.asarray(end.value, dtype=np.int64)
 
 
-def divide_together(lists: Sequence[Sequence[str]], may_be_unspaced: Sequence[bool], same: Same) -> list[Divided]:
+def divide_together(lists: Sequence[Sequence[str]], short: Sequence[Short], same: Same) -> list[Divided]:
     """Several lists of answers, each divided by itself, a class of all of them at a time: so `same` has many pairs.
 
     It is asked about each different pair of a list once.
     """
-    steps = [greedy(texts, is_unspaced) for texts, is_unspaced in zip(lists, may_be_unspaced, strict=True)]
+    steps = [greedy(texts, way) for texts, way in zip(lists, short, strict=True)]
     divided: dict[int, Divided] = {}
     counts = np.zeros((len(lists), 2), dtype=np.int64)
     open_steps: dict[int, tuple[int, list[int]]] = {}
@@ -120,21 +127,26 @@ def divide_together(lists: Sequence[Sequence[str]], may_be_unspaced: Sequence[bo
     return [divided[number] for number in range(len(lists))]
 
 
+def short_of(group: Group) -> Short:
+    """How short answers of a group are compared by rule: by letters where its tokenizer splits such scripts."""
+    return "words" if group.tokenizer == SPACED else "letters"
+
+
 def _pairs(number: int, texts: Sequence[str], leader: int, others: Sequence[int]) -> list[Pair]:
     return [(number, texts[leader], texts[other]) for other in others]
 
 
-def _read(text: str, may_be_unspaced: bool) -> _Answer:
-    letters = unspaced_letters(text.lower()) if may_be_unspaced else ()
-    words = letters or text.lower().split()
+def _read(text: str, short: Short) -> _Answer:
+    letters = unspaced_letters(text.lower()) if short == "letters" else ()
+    words = letters or (() if short == "asked" else text.lower().split())
     return _Answer(text, len(words), frozenset(words), bool(letters))
 
 
-def _by_rule(first: _Answer, second: _Answer) -> bool | None:
+def _by_rule(first: _Answer, second: _Answer, short: Short) -> bool | None:
     """Whether two answers say the same; None where no rule tells."""
     if first.text == second.text:
         return True
-    if not (first.is_short and second.is_short):
+    if short == "asked" or not (first.is_short and second.is_short):
         return None
     shared = len(first.words & second.words)
     if first.is_unspaced or second.is_unspaced:

@@ -12,7 +12,6 @@ from collections.abc import Sequence
 
 from evalkit.metrics.divisions.greedy import Divided, Pair, divide_together
 from evalkit.metrics.judge_server import Judge, Messages, marked, request_of
-from evalkit.plumbing.tokenizer import SPACED
 from evalkit.records import Group
 
 SYSTEM = (
@@ -36,8 +35,7 @@ def divide_groups(judge: Judge, groups: Sequence[Group]) -> list[Divided]:
             told[place] = verdict
         return told
 
-    unspaced = [group.tokenizer != SPACED for group in groups]
-    return divide_together([group.texts for group in groups], unspaced, same)
+    return divide_together([group.texts for group in groups], ["asked"] * len(groups), same)
 
 
 def messages(request: str, first: str, second: str) -> Messages:

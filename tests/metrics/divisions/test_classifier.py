@@ -42,10 +42,10 @@ def test_both_orders_must_say_so_and_one_order_is_the_first_member_s(folder: Pat
     between = (there + back) / 2
     one = PairClassifier(str(folder), PairModel("m", threshold=between, orders="one"))
     both = PairClassifier(str(folder), PairModel("m", threshold=between))
-    is_same = [classifier.divide([([first, second], False)])[0][0] == [0, 0] for classifier in (one, both)]
+    is_same = [classifier.divide([([first, second], "words")])[0][0] == [0, 0] for classifier in (one, both)]
     assert is_same == [there > between, False]
     low = PairClassifier(str(folder), PairModel("m", threshold=min(there, back) * 0.99))
-    assert low.divide([([first, second], False)]) == [([0, 0], 1, 0)]
+    assert low.divide([([first, second], "words")]) == [([0, 0], 1, 0)]
 
 
 def test_the_division_is_that_of_the_pairs_one_by_one(folder: Path) -> None:
@@ -59,7 +59,7 @@ def test_the_division_is_that_of_the_pairs_one_by_one(folder: Path) -> None:
         classes.append(joined[0] if joined else len(leaders))
         leaders += [] if joined else [text]
     assert 1 < len(leaders) < len(texts)
-    [(told, _, unread)] = PairClassifier(str(folder), PairModel("m", threshold=threshold)).divide([(texts, False)])
+    [(told, _, unread)] = PairClassifier(str(folder), PairModel("m", threshold=threshold)).divide([(texts, "words")])
     assert (told, unread) == (classes, 0)
 
 
@@ -69,7 +69,7 @@ def test_an_answer_may_be_cut_to_its_first_tokens(folder: Path) -> None:
     assert np.isnan(PairClassifier(str(folder), whole).chances([(long, short)]))
     by_hand = chance_by_hand(folder, "w1 w2 w3 w1", "w4 w5 w6 w7")
     assert PairClassifier(str(folder), cut).chances([(long, short)]) == pytest.approx([by_hand], abs=1e-6)
-    assert PairClassifier(str(folder), whole).divide([([long, short], False)]) == [([0, 1], 1, 1)]
+    assert PairClassifier(str(folder), whole).divide([([long, short], "words")]) == [([0, 1], 1, 1)]
 
 
 @pytest.mark.parametrize(
@@ -114,6 +114,9 @@ def test_what_tells_nothing_of_pairs_is_refused_with_what_to_do(folder: Path, tm
 def test_the_signature_names_the_weights_and_how_they_are_read(folder: Path) -> None:
     measure = parse({"classifier/distinct_k": {"model": str(folder), "threshold": 0.102, "orders": "one"}})
     signature = measure.signature(4, "enc")
-    assert f"|label:none|threshold:0.102|orders:one|max_tokens:0|k:0|weights:{fingerprint(folder)[:12]}|" in signature
+    assert (
+        f"|label:none|threshold:0.102|orders:one|max_tokens:0|overlap:false|k:0|weights:{fingerprint(folder)[:12]}|"
+        in signature
+    )
     assert "enc:" not in signature
     assert parse(str(measure)) == measure
