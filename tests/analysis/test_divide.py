@@ -96,7 +96,7 @@ def test_a_classifier_in_a_process_of_its_own_divides_as_one_here(folder: Path) 
     how = PairModel("m", threshold=0.45, max_tokens=5)
     [(classes, _, _)] = PairClassifier(str(folder), how).divide([(one.texts, "asked")])
     [divided] = found.groups["a"]
-    key = f"classifier|model:{folder}|label:none|threshold:0.45|orders:both|max_tokens:5|overlap:false"
+    key = f"classifier|model:{folder}|label:none|threshold:0.45|both_orders:true|max_tokens:5|overlap:false"
     assert classes_in(divided, key) is not None
     assert list(classes_in(divided, key)) == classes  # type: ignore[arg-type]
     [curve] = [one for one in trace(found.measures, {}, found.sampled, "", found.points) if one.name == "classes"]

@@ -2,8 +2,8 @@
 
 Any checkpoint that `AutoModelForSequenceClassification` loads: what it gives to the label that means "the same" is held
 against a threshold. A network does not read "A, B" as it reads "B, A"; so each pair is read in both orders, and must
-reach the threshold in both, unless `orders` is "one": the first member of the class first, as NoveltyBench's code has
-it. The second order is read only of pairs that reach it in the first.
+reach the threshold in both, unless `both_orders` is off: then the first member of the class comes first, as
+NoveltyBench's code has it. The second order is read only of pairs that reach it in the first.
 """
 
 from __future__ import annotations
@@ -25,7 +25,6 @@ from evalkit.plumbing.models import Model
 BATCH_TOKENS = 8_192
 """Tokens in one batch, padding included."""
 VOCABULARIES = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "spm.model")
-ORDERS = ("both", "one")
 Label = str | int | None
 Answers = tuple[Sequence[str], Short]
 """A prompt's answers, and how short ones are compared."""
@@ -82,7 +81,8 @@ class PairModel:
     label: Label = None
     threshold: float = 0.5
     """A probability above which two answers say the same."""
-    orders: str = "both"
+    both_orders: bool = True
+    """Whether it must be so in both orders; else the first member of a class comes first."""
     max_tokens: int = 0
     """First tokens of each answer that are read; 0 for all of them."""
     overlap: bool = False
@@ -93,8 +93,6 @@ class PairModel:
         who = f"classifier {self.model}"
         if not 0 <= self.threshold < 1:
             raise MetricError(f"{who}: threshold is {self.threshold:g}; it is a probability, from 0 up to but not 1")
-        if self.orders not in ORDERS:
-            raise MetricError(f"{who}: orders is {self.orders!r}; it must be one of {', '.join(ORDERS)}")
         if self.max_tokens < 0:
             raise MetricError(
                 f"{who}: max_tokens is {self.max_tokens}; it must be 1 or more, or 0 for all of an answer"
@@ -155,7 +153,7 @@ class PairClassifier:
         texts = [(first, second) for _, first, second in pairs]
         first_order = self.chances(texts)
         same = first_order > self._how.threshold
-        if self._how.orders == "both":
+        if self._how.both_orders:
             again = np.flatnonzero(same)
             swapped = self.chances([texts[place][::-1] for place in again])
             same[again] = swapped > self._how.threshold

@@ -39,7 +39,8 @@ class Source:
     plain: str
     """What follows the plain words of a metric."""
     of: str
-    """What follows the first sentence of its docstring."""
+    """What its docstring says of who tells."""
+    cost: str
     undefined: str
     parameters: tuple[inspect.Parameter, ...] = ()
     """What it can be told."""
@@ -64,15 +65,18 @@ SOURCES: Mapping[str, Source] = {
         "by a classifier",
         "What says the same is told by a sequence-pair classifier: `model` (a folder or hub id) gives more than "
         "`threshold` to the label that means so (`label`: its name or number; else the only one, or the second of two) "
-        "in both orders, or in the order of sampling alone (`orders`: one). Of each answer its first `max_tokens` "
-        "tokens are read, all of them where that is 0. With `overlap` answers of up to five words are not asked about: "
-        "they say the same where they share half of their words.",
+        "in both orders, or with `both_orders` off in the order of sampling alone. Of each answer its first "
+        "`max_tokens` tokens are read, all of them where that is 0. With `overlap` answers of up to five words are not "
+        "asked about: they say the same where they share half of their words.",
+        "one pass of the classifier for each pair of a class's first member and an answer that is in no class yet, at "
+        "most k (k - 1) / 2, and one more where the pair says the same in the first order; known classes come from the "
+        "cache.",
         f"Also where over {UNREAD_SHARE:.0%} of the pairs that were asked about are too long for the model.",
         (
             _parameter("model", str),
             _parameter("label", Label, None),
             _parameter("threshold", float, 0.5),
-            _parameter("orders", str, "both"),
+            _parameter("both_orders", bool, True),
             _parameter("max_tokens", int, 0),
             _parameter("overlap", bool, False),
         ),
@@ -83,6 +87,8 @@ SOURCES: Mapping[str, Source] = {
         "by a judge",
         "What says the same is told by a language model on the server at EVALKIT_JUDGE_URL, `model` by its name there, "
         "which says YES in both orders.",
+        "a request for each pair of a class's first member and an answer that is in no class yet, at most k (k - 1) / "
+        "2, and one more where it is answered YES; 8 at a time, each asked once a run.",
         f"Also where over {UNREAD_SHARE:.0%} of its answers are neither YES nor NO.",
         (_parameter("model", str),),
         _judge_identity,
@@ -91,6 +97,7 @@ SOURCES: Mapping[str, Source] = {
         "classes",
         "by classes of the file",
         "What says the same is told by the classes that came with the texts.",
+        "O(k).",
         "Also for completions that came without classes.",
     ),
 }
@@ -176,9 +183,7 @@ def _function(source: str, base: Definition, own: Mapping[str, inspect.Parameter
         values = {name: parameters[name] for name in own}
         return float(base.function(group.having(classes=classes), **values))
 
-    on_classes.__doc__ = (
-        f"{base.summary} {who.of}\n\nOtherwise as {base.name}.\n\nUndefined: {base.undefined} {who.undefined}"
-    )
+    on_classes.__doc__ = _docstring(base, who)
     on_classes.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
         [
             inspect.Parameter("group", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=Group),
@@ -187,6 +192,14 @@ def _function(source: str, base: Definition, own: Mapping[str, inspect.Parameter
         ]
     )
     return on_classes
+
+
+def _docstring(base: Definition, who: Source) -> str:
+    """That of the metric, with who tells, what that costs, and when it cannot be told."""
+    first, *paragraphs = (inspect.getdoc(base.function) or "").split("\n\n")
+    changed = {"Cost:": f"Cost: {who.cost}", "Undefined:": f"Undefined: {base.undefined} {who.undefined}"}
+    rest = [changed.get(paragraph.split(" ", 1)[0], paragraph) for paragraph in paragraphs]
+    return "\n\n".join([first, who.of, *rest])
 
 
 def _unneeded(source: str, base: Definition) -> frozenset[Need]:

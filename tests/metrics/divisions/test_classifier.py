@@ -40,7 +40,7 @@ def test_both_orders_must_say_so_and_one_order_is_the_first_member_s(folder: Pat
     there, back = chance_by_hand(folder, first, second), chance_by_hand(folder, second, first)
     assert abs(there - back) > 1e-3  # no network reads both orders alike, so both must count
     between = (there + back) / 2
-    one = PairClassifier(str(folder), PairModel("m", threshold=between, orders="one"))
+    one = PairClassifier(str(folder), PairModel("m", threshold=between, both_orders=False))
     both = PairClassifier(str(folder), PairModel("m", threshold=between))
     is_same = [classifier.divide([([first, second], "words")])[0][0] == [0, 0] for classifier in (one, both)]
     assert is_same == [there > between, False]
@@ -98,7 +98,6 @@ def test_what_tells_nothing_of_pairs_is_refused_with_what_to_do(folder: Path, tm
         find_label({"architectures": ["LlamaForCausalLM"]}, "m", None)
     for parameters, message in (
         ({"threshold": 1}, "threshold is 1; it is a probability"),
-        ({"orders": "two"}, "orders is 'two'; it must be one of both, one"),
         ({"max_tokens": -1}, "max_tokens is -1; it must be 1 or more, or 0"),
         ({"label": "same"}, "has no label 'same'; its labels are 0 LABEL_0, 1 LABEL_1"),
     ):
@@ -112,10 +111,10 @@ def test_what_tells_nothing_of_pairs_is_refused_with_what_to_do(folder: Path, tm
 
 
 def test_the_signature_names_the_weights_and_how_they_are_read(folder: Path) -> None:
-    measure = parse({"classifier/distinct_k": {"model": str(folder), "threshold": 0.102, "orders": "one"}})
+    measure = parse({"classifier/distinct_k": {"model": str(folder), "threshold": 0.102, "both_orders": False}})
     signature = measure.signature(4, "enc")
     assert (
-        f"|label:none|threshold:0.102|orders:one|max_tokens:0|overlap:false|k:0|weights:{fingerprint(folder)[:12]}|"
+        f"|label:none|threshold:0.102|both_orders:false|max_tokens:0|overlap:false|k:0|weights:{fingerprint(folder)[:12]}|"
         in signature
     )
     assert "enc:" not in signature
