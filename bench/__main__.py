@@ -4,6 +4,7 @@ import runpy
 
 for name in (
     "bench.metrics",
+    "bench.classes",
     "bench.volume",
     "bench.growth",
     "bench.millions",

@@ -168,7 +168,10 @@ def _known(divided: Divided) -> Ints | None:
 def _alarms(division: Division, by_arm: dict[str, list[Divided]]) -> Iterator[Alarm]:
     """For each arm of which some pairs of answers could not be told."""
     what, why = {
-        CLASSIFIER: ("pairs of answers are too long for the classifier", "set max_tokens to read less of each"),
+        CLASSIFIER: (
+            "pairs of answers are too long for the classifier, or in words that it does not know",
+            "set max_tokens to read less of each, or name another model",
+        ),
         JUDGE: ("pairs of answers got something else than YES or NO from the judge", "look at what it says"),
     }[division.source]
     for arm, divided in by_arm.items():

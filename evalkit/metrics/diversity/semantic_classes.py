@@ -58,8 +58,8 @@ def distinct_k(group: Group, *, k: int = 0, threshold: float = THRESHOLD) -> flo
     """Expected number of different things said among k of the n completions.
 
     Sum over classes of 1 - C(n - n_c, k) / C(n, k): the mean over all subsets of k (rarefaction). `k` = 0 stands for n,
-    where it is the number of classes. NoveltyBench's stored `distinct` is one lower: the number of its last class,
-    counted from 0.
+    where it is the number of classes. In NoveltyBench's files of 2025 `distinct` is one lower: the number of the last
+    class, counted from 0.
 
     Range: [1, k]; 1 when all say the same.
 

@@ -8,7 +8,7 @@ NoveltyBench's code has it. The second order is read only of pairs that reach it
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,8 @@ from evalkit.plumbing.arrays import Array
 from evalkit.plumbing.length_batches import by_length, in_parts
 from evalkit.plumbing.models import Model
 
+UNKNOWN_SHARE = 0.1
+"""An answer with a larger share of tokens that the classifier's vocabulary lacks is not one that it can read."""
 BATCH_TOKENS = 8_192
 """Tokens in one batch, padding included."""
 VOCABULARIES = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "spm.model")
@@ -149,7 +151,7 @@ class PairClassifier:
         return [_told(one) for one in divide_together(lists, short, self._same)]
 
     def _same(self, pairs: Sequence[Pair]) -> list[bool | None]:
-        """Whether each pair says the same; None where it is too long."""
+        """Whether each pair says the same; None where it cannot be read."""
         texts = [(first, second) for _, first, second in pairs]
         first_order = self.chances(texts)
         same = first_order > self._how.threshold
@@ -160,28 +162,36 @@ class PairClassifier:
         return [None if unread else bool(one) for one, unread in zip(same, np.isnan(first_order), strict=True)]
 
     def chances(self, pairs: Sequence[tuple[str, str]]) -> Array:
-        """(m,) probability that each pair says the same, read in this order; NaN where it is too long."""
-        tokens = list(self._tokens(pairs))
-        lengths = [len(encoded["input_ids"]) for encoded in tokens]
-        readable = [place for place, length in enumerate(lengths) if length <= self._limit]
+        """(m,) probability that each pair says the same, read in this order.
+
+        NaN where it is too long for the model, or in words that it does not know.
+        """
+        encoded = self._encoded({text for pair in pairs for text in pair})
+        known = {text for text, tokens in encoded.items() if self._is_known(tokens.ids)}
+        tokens = [self._joined(encoded[first], encoded[second]) for first, second in pairs]
+        lengths = [len(joined["input_ids"]) for joined in tokens]
+        readable = [i for i, pair in enumerate(pairs) if lengths[i] <= self._limit and known.issuperset(pair)]
         chances = np.full(len(pairs), np.nan)
         for batch in by_length([lengths[place] for place in readable], BATCH_TOKENS):
             places = [readable[index] for index in batch]
             chances[places] = in_parts([tokens[place] for place in places], self._chances)
         return chances
 
-    def _tokens(self, pairs: Sequence[tuple[str, str]]) -> Iterator[dict[str, list[int]]]:
-        """As the tokenizer joins two texts, each cut to its first tokens before they are joined."""
-        network = self._tokenizer.backend_tokenizer
-        encoded = {}
-        for text in dict.fromkeys(text for pair in pairs for text in pair):
-            encoded[text] = network.encode(text, add_special_tokens=False)
-            if self._how.max_tokens:
-                encoded[text].truncate(self._how.max_tokens)
-        for first, second in pairs:
-            joined = network.post_process(encoded[first], encoded[second], True)
-            fields = {"input_ids": joined.ids, "token_type_ids": joined.type_ids}
-            yield {name: ids for name, ids in fields.items() if name in self._tokenizer.model_input_names}
+    def _encoded(self, texts: Iterable[str]) -> dict[str, Any]:
+        """Each text in tokens, cut to the first of them."""
+        encoded = {text: self._tokenizer.backend_tokenizer.encode(text, add_special_tokens=False) for text in texts}
+        for tokens in encoded.values() if self._how.max_tokens else ():
+            tokens.truncate(self._how.max_tokens)
+        return encoded
+
+    def _is_known(self, tokens: Sequence[int]) -> bool:
+        return tokens.count(self._tokenizer.unk_token_id) <= UNKNOWN_SHARE * len(tokens)
+
+    def _joined(self, first: Any, second: Any) -> dict[str, list[int]]:
+        """Two texts with the marks that the tokenizer puts around them."""
+        joined = self._tokenizer.backend_tokenizer.post_process(first, second, True)
+        fields = {"input_ids": joined.ids, "token_type_ids": joined.type_ids}
+        return {name: ids for name, ids in fields.items() if name in self._tokenizer.model_input_names}
 
     def _chances(self, tokens: Sequence[Mapping[str, Any]]) -> Array:
         import torch

@@ -71,7 +71,8 @@ SOURCES: Mapping[str, Source] = {
         "one pass of the classifier for each pair of a class's first member and an answer that is in no class yet, at "
         "most k (k - 1) / 2, and one more where the pair says the same in the first order; known classes come from the "
         "cache.",
-        f"Also where over {UNREAD_SHARE:.0%} of the pairs that were asked about are too long for the model.",
+        f"Also where over {UNREAD_SHARE:.0%} of the pairs that were asked about are too long for the model, or in "
+        "words that it does not know.",
         (
             _parameter("model", str),
             _parameter("label", Label, None),

@@ -72,6 +72,13 @@ def test_an_answer_may_be_cut_to_its_first_tokens(folder: Path) -> None:
     assert PairClassifier(str(folder), whole).divide([([long, short], "words")]) == [([0, 1], 1, 1)]
 
 
+def test_words_that_the_model_does_not_know_are_not_said_to_be_the_same(folder: Path) -> None:
+    classifier = PairClassifier(str(folder), PairModel("m", threshold=0.0))
+    known, unknown = "w1 w2 w3 w4 w5 w6", "lamps ships waves gulls rocks sand"
+    assert np.isnan(classifier.chances([(known, unknown), (unknown, unknown[::-1])])).all()
+    assert classifier.divide([([known, unknown, "w7 w8 w9 w1 w2 w3"], "asked")]) == [([0, 1, 0], 2, 1)]
+
+
 @pytest.mark.parametrize(
     ("labels", "stated", "number"),
     [
