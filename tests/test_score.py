@@ -69,7 +69,9 @@ def test_rows_that_state_classes_are_measured_by_them_unasked(write: Write) -> N
     path = write(
         *(row(f"text {n}", prompt, **{"class": one}, scores={"stars": 4 - n}) for prompt, of in stated.items() for n, one in enumerate(of))
     )  # fmt: skip
-    summary = score_file(path, [], None, Quiet()).summary
+    scored = score_file(path, [], None, Quiet())
+    summary = scored.summary
+    assert "as given/distinct_k counts it. The" in " ".join(scored.page.decode().split())
     found = {one.metric: one for one in summary.estimates}
     assert found["given/distinct_k"].values == (3, 1)
     assert found["given/simpson_classes"].values == pytest.approx((5 / 6, 0))
