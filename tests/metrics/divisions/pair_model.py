@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -41,9 +42,14 @@ def write_pair_model(folder: Path, logits: Sequence[float] | None = None, **chan
 def chance_by_hand(folder: Path, first: str, second: str, label: int = 1) -> float:
     """What the model gives to a label, one pair at a time, no padding, straight from the model."""
     import torch
+
+    model, tokenizer = _loaded(folder)
+    with torch.inference_mode():
+        return float(model(**tokenizer(first, second, return_tensors="pt")).logits[0].double().softmax(0)[label])
+
+
+@cache
+def _loaded(folder: Path) -> tuple[Any, Any]:
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-    model = AutoModelForSequenceClassification.from_pretrained(folder).eval()
-    with torch.inference_mode():
-        read = AutoTokenizer.from_pretrained(folder)(first, second, return_tensors="pt")
-        return float(model(**read).logits[0].double().softmax(0)[label])
+    return AutoModelForSequenceClassification.from_pretrained(folder).eval(), AutoTokenizer.from_pretrained(folder)
