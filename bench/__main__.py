@@ -5,6 +5,7 @@ import runpy
 for name in (
     "bench.metrics",
     "bench.decoding",
+    "bench.classes",
     "bench.volume",
     "bench.growth",
     "bench.millions",

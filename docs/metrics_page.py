@@ -69,6 +69,9 @@ tells a newcomer:
 [words](words.md), [meaning](meaning.md), [the distribution itself](distribution.md), [coverage](coverage.md),
 [voices](voices.md), [quality](quality.md), [valid sets](valid-sets.md), [the question](prompt-information.md).
 
+What counts which answers say the same goes by embeddings; `classifier/distinct_k`, `judge/distinct_k`,
+`given/distinct_k` and the like [have somebody else tell](classes.md).
+
 A measure is written as its name with its parameters: `distinct_n|n:3`, in YAML also `{distinct_n: {n: 3}}`; a yes or no
 is `true` or `false`, what is left open is `none`. Wherever a name is typed (suites, `--metrics`, policies, `--metric`,
 `evalkit metrics`) it is also understood as people write it: `distinct-3`, `Self-BLEU`, `ngram_entropy_3`, `pass@8`,

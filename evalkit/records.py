@@ -358,6 +358,8 @@ class Given:
     """Name -> one number for all of them together."""
     classes: np.ndarray | None = None
     """(k,) int64, which of them say the same, as it divides them; None where it does not."""
+    by: str = ""
+    """What the tool is called."""
 
 
 @dataclass(frozen=True)
@@ -394,6 +396,11 @@ class Group:
     """Who says what; present for metrics that need "voices"."""
     given: Given | None = None
     """What another tool says of the completions; None for those that evalkit sampled."""
+    divisions: Mapping[str, np.ndarray | None] | None = None
+    """Who divides -> (k,) int64, the class of each completion as it says which of them say the same, None where it
+    cannot tell; present for metrics that need "divided"."""
+    classes: np.ndarray | None = None
+    """(k,) int64, the classes that metrics of meaning are to count, in place of what embeddings tell."""
     unfinished: tuple[Completion, ...] = ()
     """Completions that came to no answer, and answers that are not there: shown and counted, and not measured."""
     thoughts: Group | None = None

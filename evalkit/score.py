@@ -48,9 +48,15 @@ from evalkit.runs.exchange.thinking import thinking_apart
 from evalkit.runs.thinking import fitting, measured, thinking_arms
 
 OF_TEXTS: frozenset[Need] = frozenset(
-    {"words", "embeddings", "answer", "checks", "valid", "scores", "classes", "thinking", "stated"}
+    {"words", "embeddings", "answer", "checks", "valid", "scores", "classes", "divided", "thinking", "stated"}
 )
 """Needs of measures that texts alone meet."""
+ON_CLASSES = ("given/distinct_k", "given/simpson_classes", "given/class_entropy")
+"""What is measured unasked of texts that come with classes, ..."""
+ON_QUALITY = "given/utility_k"
+"""... and where they come with scores too."""
+OF_NOVELTY_BENCH = ("noveltybench_distinct", "noveltybench_utility")
+"""What is measured unasked of NoveltyBench's own files alone."""
 ON_THINKING = ("thinking/length", "thinking/vendi")
 """What is measured of thinking unasked."""
 
@@ -147,7 +153,7 @@ def measure_texts(measure: Measure, texts: Mapping[str, Sequence[str]], tell: Li
 
     Raises `RecordsError` without any, `MetricError` where texts alone do not allow it.
     """
-    _check([measure], frozenset())
+    _check([measure], frozenset(), is_rated=False)
     gathered = gather(read_records(text_rows({UNNAMED: texts}), UNNAMED, tell.note))
     arms = _arms(gathered, None)
     sampled = _sampled(arms, gathered, _common_number(gathered, tell), [measure], tokenizer, tell)
@@ -170,15 +176,15 @@ def _scored(
     gathered = gather(texts)
     theirs = _their_scores(gathered, texts.tool, lower)
     named = list(dict.fromkeys(theirs.get(name) or parse(name) for name in metrics))
-    measures = named or [*theirs.values(), *_all_on_texts(gathered, texts.layouts)]
-    _check(measures, gathered.meets)
+    measures = named or [*theirs.values(), *_all_on_texts(gathered, theirs.values(), texts.layouts)]
+    _check(measures, gathered.meets, any(measure.definition.is_quality for measure in measures))
     prompts, arms = gathered.prompts, _arms(gathered, baseline)
     drawn = _common_number(gathered, tell)
     every = _sampled(arms, gathered, drawn, measures, tokenizer, tell).groups
     arms = list(thinking_arms(arms, every))
     answered = measured(every, drawn)
     samples = answered.samples
-    groups = {arm: gathered.with_given(arm, members) for arm, members in answered.groups.items()}
+    groups = {arm: gathered.with_given(arm, members, texts.tool) for arm, members in answered.groups.items()}
     sampled = SampledArms(arms, groups, samples)
     measures, unfit = fitting(measures, samples)
     quality = next((measure for measure in measures if measure.definition.is_quality), None)
@@ -253,7 +259,7 @@ def _their_scores(gathered: Gathered, tool: str, lower: Collection[str]) -> dict
     }
 
 
-def _all_on_texts(gathered: Gathered, layouts: Collection[Layout]) -> list[Measure]:
+def _all_on_texts(gathered: Gathered, theirs: Collection[Measure], layouts: Collection[Layout]) -> list[Measure]:
     """Every measure that the rows allow.
 
     Whether an answer is right is not asked anew where the tool that knows how to tell has said it.
@@ -261,17 +267,26 @@ def _all_on_texts(gathered: Gathered, layouts: Collection[Layout]) -> list[Measu
     is_judged = "scores" in gathered.meets and "evalkit" not in layouts
     allowed = OF_TEXTS - (OF_ROWS - gathered.meets) - ({"answer"} if is_judged else set())
     on_answers = [d.name for d in definitions().values() if d.needs <= allowed and not _needs_values(d.parameters)]
-    return [parse(name) for name in (*on_answers, *(ON_THINKING if "thinking" in allowed else ()))]
+    if "novelty-bench" not in layouts:
+        on_answers = [name for name in on_answers if name not in OF_NOVELTY_BENCH]
+    on_classes = [*ON_CLASSES, *([ON_QUALITY] if any(one.definition.is_quality for one in theirs) else [])]
+    names = [
+        *on_answers,
+        *(on_classes if "classes" in allowed else ()),
+        *(ON_THINKING if "thinking" in allowed else ()),
+    ]
+    return [parse(name) for name in names]
 
 
 def _needs_values(parameters: dict[str, Any]) -> bool:
     return any(parameter.default is parameter.empty for parameter in parameters.values())
 
 
-def _check(measures: Sequence[Measure], met: Collection[Need]) -> None:
+def _check(measures: Sequence[Measure], met: Collection[Need], is_rated: bool) -> None:
+    """`is_rated`: whether one of the measures says how good a completion is."""
     for measure in measures:
         measure.identify()
-        missing = measure.definition.needs - OF_TEXTS
+        missing = measure.definition.needs - OF_TEXTS - ({"quality"} if is_rated else set())
         if missing:
             raise MetricError(f"metric {measure} needs {' and '.join(sorted(missing))}, which texts alone do not tell")
         for need in OF_ROWS & measure.definition.needs:

@@ -101,6 +101,38 @@ def test_rows_that_state_valid_answers_are_measured_by_them(write: Write) -> Non
     )
 
 
+def test_rows_that_state_classes_are_measured_by_them_unasked(write: Write) -> None:
+    stated = {"a": [1, 1, 2, 3], "b": ["x", "x", "x", "x"]}
+    path = write(
+        *(row(f"text {n}", prompt, **{"class": one}, scores={"stars": 4 - n}) for prompt, of in stated.items() for n, one in enumerate(of))
+    )  # fmt: skip
+    scored = score_file(path, [], None, Quiet())
+    summary = scored.summary
+    assert "as given/distinct_k counts it. The" in " ".join(scored.page.decode().split())
+    found = {one.metric: one for one in summary.estimates}
+    assert found["given/distinct_k"].values == (3, 1)
+    assert found["given/simpson_classes"].values == pytest.approx((5 / 6, 0))
+    assert "noveltybench_distinct" not in found
+    in_order = (4 + 0.8**2 * 2 + 0.8**3 * 1) / sum(0.8**n for n in range(4))
+    [of_list] = score_file(path, ["given/utility_k|orders:drawn", "score/stars"], None, Quiet()).summary.estimates[:1]
+    assert of_list.values == pytest.approx((in_order, 4 / sum(0.8**n for n in range(4))))
+    assert "|classes:" in found["given/distinct_k"].signature
+    [curve] = [one for one in summary.curves if one.measure == "given/distinct_k"]
+    assert (curve.name, curve.ks, curve.values[-1]) == ("classes", (1, 2, 4), 2)
+    [some] = [
+        one.message
+        for one in score_file(write(row("a", **{"class": 1}), row("b")), [], None, Quiet()).summary.alarms
+        if "class" in one.message
+    ]
+    assert "1 of 2 completions came without a class" in some
+
+
+def test_utility_of_classes_needs_a_score(write: Write) -> None:
+    path = write(row("a", **{"class": 1}), row("b", **{"class": 2}))
+    with pytest.raises(MetricError, match="metric given/utility_k needs quality"):
+        score_file(path, ["given/utility_k"], None, Quiet())
+
+
 def test_a_conversation_in_a_file_is_kept_as_turns(write: Write) -> None:
     chat = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Well?"}]
     one = [{"role": "user", "content": "Well?"}]
@@ -115,7 +147,8 @@ def test_keys_that_are_not_read_are_noted_once(write: Write, capsys: pytest.Capt
     score_file(path, ["length"], None, Quiet())
     assert capsys.readouterr().err == (
         f"note: {path}: not read: 'awnser' (did you mean 'answer'?), 'model'; read: prompt_id, prompt, completion, "
-        "completions, arm, answer, match, tags, checks, valid, cluster, references, thinking, finish_reason, scores, asked\n"
+        "completions, arm, answer, match, tags, checks, valid, cluster, references, thinking, finish_reason, scores, asked, "
+        "class\n"
     )
 
 

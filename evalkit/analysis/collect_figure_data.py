@@ -16,6 +16,8 @@ from evalkit.analysis.intervals import mean_intervals
 from evalkit.analysis.shown import MOST, First
 from evalkit.metrics.choice_match import given
 from evalkit.metrics.diversity.semantic_classes import partition
+from evalkit.metrics.divisions.divided import classes_in, division_of
+from evalkit.metrics.estimators.ngrams import Ints
 from evalkit.metrics.registry import Measure
 from evalkit.plumbing.arrays import Array, finite_or_none
 from evalkit.plumbing.by_row import by_row
@@ -31,11 +33,9 @@ def collect_figure_data(
 
     `shown`: how many of a prompt's completions under an arm are on the page; None: all.
     """
-    measure = next((measure for measure in measures if measure.definition.divides_by_meaning), None)
-    threshold = None if measure is None else dict(measure.params)["threshold"]
-    assert threshold is None or isinstance(threshold, float)
+    notion = _notion(measures)
     tell.stage("gather figures", max(map(len, groups.values()), default=0))
-    rows = by_row(_Figures(threshold, shown), groups, tell.advance)
+    rows = by_row(_Figures(notion, shown), groups, tell.advance)
     parts = {arm: [row[arm] for row in rows if arm in row] for arm in groups}
     mapped = _mapped(groups, shown) if any(one.is_embedded for row in rows for one in row.values()) else {}
     return FigureData(
@@ -45,8 +45,37 @@ def collect_figure_data(
         ),
         completion_map=map_completions(mapped),
         atlas=draw_atlas(mapped, tell),
-        meanings=None if measure is None or threshold is None else _meanings(str(measure), threshold, parts),
+        meanings=None if notion is None else _meanings(notion, parts),
     )
+
+
+@dataclass(frozen=True)
+class _Notion:
+    """How a measure divides completions by what they say."""
+
+    measure: str
+    key: str
+    """Who tells, in `Group.divisions`; empty: embeddings."""
+    threshold: float | None
+    """Least cosine; None where somebody else tells."""
+
+    def classes(self, group: Group) -> Ints | None:
+        if not group.completions:
+            return None
+        return classes_in(group, self.key) if self.threshold is None else partition(group, self.threshold)
+
+
+def _notion(measures: Sequence[Measure]) -> _Notion | None:
+    """That of the first measure that asks somebody else than embeddings, else of the first that goes by them."""
+    for measure in measures:
+        division = division_of(measure.definition, measure.params)
+        if division is not None:
+            return _Notion(str(measure), division.key, None)
+    for measure in measures:
+        threshold = dict(measure.params)["threshold"] if measure.definition.divides_by_meaning else None
+        if isinstance(threshold, float):
+            return _Notion(str(measure), "", threshold)
+    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +92,7 @@ class _Part:
 
 @dataclass(frozen=True)
 class _Figures:
-    threshold: float | None
+    notion: _Notion | None
     shown: int | None
 
     def __call__(self, row: int, groups: Mapping[str, Group]) -> dict[str, _Part]:
@@ -74,12 +103,13 @@ class _Figures:
             group.prompt,
             _probabilities_at_ranks(group) if group.next_token_distributions else None,
             _choices(group) if group.prompt.choices else None,
-            None if self.threshold is None else self._classes(group, self.threshold),
+            self._classes(group),
             group.embeddings is not None,
         )
 
-    def _classes(self, group: Group, threshold: float) -> tuple[int, ...] | None:
-        return tuple(partition(group, threshold).tolist()[: self.shown]) if group.completions else None
+    def _classes(self, group: Group) -> tuple[int, ...] | None:
+        classes = None if self.notion is None else self.notion.classes(group)
+        return None if classes is None else tuple(classes.tolist()[: self.shown])
 
 
 def _mapped(groups: Groups, shown: int | None) -> Groups:
@@ -89,13 +119,13 @@ def _mapped(groups: Groups, shown: int | None) -> Groups:
     return {arm: list(each(of_arm, First(shown or MOST))) for arm, of_arm in groups.items()}
 
 
-def _meanings(measure: str, threshold: float, parts: Mapping[str, Sequence[_Part]]) -> Meanings:
-    """Classes in the notion of the first measure that divides completions by meaning."""
+def _meanings(notion: _Notion, parts: Mapping[str, Sequence[_Part]]) -> Meanings:
+    """Classes in one notion of what says the same."""
     classes = {
         arm: {part.prompt.id: part.classes for part in of_arm if part.classes is not None}
         for arm, of_arm in parts.items()
     }
-    return Meanings(measure, threshold, classes)
+    return Meanings(notion.measure, notion.threshold, classes)
 
 
 def _shapes(arm: str, parts: Sequence[_Part]) -> list[Shape]:

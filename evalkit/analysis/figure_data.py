@@ -162,8 +162,8 @@ class Meanings:
 
     measure: str
     """The measure that counts these classes."""
-    threshold: float
-    """Least cosine of the embeddings of two longer answers that say the same."""
+    threshold: float | None
+    """Least cosine of the embeddings of two longer answers that say the same; None where something else tells."""
     classes: Mapping[str, Mapping[str, tuple[int, ...]]]
     """Arm -> prompt id -> the class of each completion, in the group's order, from 0 in order of first appearance."""
 

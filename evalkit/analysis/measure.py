@@ -13,6 +13,7 @@ from evalkit.analysis.comparison.length_matched import are_cut, lengths_differ, 
 from evalkit.analysis.comparison.openings import opening_along
 from evalkit.analysis.comparison.quality_filtered import SUBSETS, set_bar
 from evalkit.analysis.completion_scores import Scores, mean_scores, score_arms
+from evalkit.analysis.divide import divisions_of, with_divisions
 from evalkit.analysis.estimates import Measured, bounds_of
 from evalkit.analysis.overview import Overview, look_at, raw_arms
 from evalkit.analysis.prompt_measures import Passing, PromptMeasures, PromptValues
@@ -21,6 +22,7 @@ from evalkit.analysis.thoughts import with_thoughts
 from evalkit.analysis.undefined import undefined_values, unread_texts, untold_logprobs
 from evalkit.analysis.within_prompt import measures_with_errors, score_errors
 from evalkit.metrics.declaration import Need
+from evalkit.metrics.divisions.divided import GIVEN, division_of
 from evalkit.metrics.embeddings.attach import embed_groups, embeddings_of
 from evalkit.metrics.embeddings.encoder import EMBEDDED, Encoder, Floats
 from evalkit.metrics.other_prompts import design_hash, others_asked
@@ -123,6 +125,8 @@ def measure_groups(
     wanted = with_variants(measures, overview, fairness)
     needs = _needs(measure for measure in wanted if "thinking" not in measure.definition.needs)
     sampled = replace(sampled, groups=with_thoughts(sampled.groups, wanted, encoder, tell))
+    groups, untold = with_divisions(sampled.groups, wanted, tell)
+    sampled = replace(sampled, groups=groups)
     if "embeddings" in needs:
         embedded = embed_groups(sampled.groups, tell, encoder, "reference_embeddings" in needs)
         sampled = replace(sampled, groups=embedded)
@@ -139,7 +143,7 @@ def measure_groups(
         replace(_measured(measure, values, material, lengths, encoder), errors=_errors(measure, of_prompts, material))
         for measure, values in table.items()
     ]
-    alarms = [*unread_texts(sampled, encoder)] if "embeddings" in needs else []
+    alarms = untold + ([*unread_texts(sampled, encoder)] if "embeddings" in needs else [])
     alarms += untold_logprobs(measures, sampled)
     alarms += [alarm for measure, values in table.items() for alarm in undefined_values(measure, values)]
     points = [row.points for row in of_prompts if row.points is not None] if fairness.curves else None
@@ -264,7 +268,7 @@ def _of_prompts(measures: Sequence[Measure], material: _Material, curves: bool, 
     groups, matched, bar = material.sampled.groups, material.matched, material.bar
     passing = None if bar is None else Passing(material.scores[bar.measure], bar.at_least)
     raw = frozenset(raw_arms(material.sampled.arms))
-    points = PointsOf(raw) if curves else None
+    points = PointsOf(raw, tuple(division.key for division in divisions_of(measures))) if curves else None
     work = PromptMeasures(
         tuple(measures),
         raw,
@@ -354,6 +358,15 @@ def _essentials(measure: Measure, material: _Material, lengths: Sequence[Sequenc
         yield from essentials(measure, material.first)
     if "voices" in measure.definition.needs:
         yield f"voices:{_voice_classifier(material.sampled.groups)}"
+    division = division_of(measure.definition, measure.params)
+    if division is not None and division.source == GIVEN:
+        yield f"classes:{_divided_by(material.sampled.groups)}"
+
+
+def _divided_by(groups: Groups) -> str:
+    """Which tool says what completions say the same."""
+    first = (of_arm[0] for of_arm in groups.values() if of_arm)
+    return next((group.given.by for group in first if group.given is not None), "")
 
 
 def _voice_classifier(groups: Groups) -> str:

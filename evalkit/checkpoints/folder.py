@@ -145,7 +145,7 @@ class Weights:
     check: Callable[[Mapping[str, Any], str], None]
     """Sees by the config.json of a folder that the model, called so, is of the measure's kind. Raises `InputError`."""
 
-    def __call__(self, *, model: str) -> dict[str, str]:
+    def __call__(self, *, model: str, **_: object) -> dict[str, str]:
         """Raises `InputError` where the model is not there, or is none of the kind; nothing is loaded."""
         return {"weights": fingerprint(self.find(model))[:12]}
 

@@ -38,6 +38,7 @@ Need = Literal[
     "voices",
     "scores",
     "classes",
+    "divided",
     "thinking",
     "stated",
     "thinking_tokens",

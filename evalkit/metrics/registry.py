@@ -22,6 +22,7 @@ import numpy as np
 
 from evalkit.errors import MetricError
 from evalkit.metrics.declaration import VARIANTS, Definition, declared_here
+from evalkit.metrics.divisions.divided import divided, split_source
 from evalkit.metrics.of_thinking import PREFIX, of_thinking
 from evalkit.metrics.parameters import Value, fill, shown
 from evalkit.metrics.spelling import meanings
@@ -186,6 +187,10 @@ def _recognise(typed: str) -> tuple[Definition, Mapping[str, str]]:
     if typed.startswith(PREFIX):
         definition, numbered = _recognise(typed.removeprefix(PREFIX))
         return of_thinking(definition), numbered
+    source, name = split_source(typed)
+    if source:
+        definition, numbered = _recognise(name)
+        return divided(source, definition), numbered
     known = definitions()
     if typed in known:
         return known[typed], {}

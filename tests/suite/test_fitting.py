@@ -23,7 +23,9 @@ from tests import ROOT
 from tests.conftest import WORDS
 
 SUITES = ROOT / "suites"
-SHIPPED = sorted(path.stem for path in SUITES.glob("*.yaml"))
+FROM_THE_HUB = ("noveltybench",)
+"""Those whose prompts are fetched; tests/suite/test_noveltybench.py reads them from here."""
+SHIPPED = sorted(path.stem for path in SUITES.glob("*.yaml") if path.stem not in FROM_THE_HUB)
 OF_PAIRS = [suite for suite in SHIPPED if suite != "asking"]
 """Those of a base and tuned checkpoints."""
 BUILT_IN = [suite for suite in SHIPPED if suite not in ("open-ended", "valid-sets", "values")]

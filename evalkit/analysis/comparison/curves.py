@@ -19,6 +19,8 @@ from evalkit.analysis.intervals import Bounds, by_cluster, mean_intervals, resam
 from evalkit.analysis.sampled_arms import SampledArms
 from evalkit.metrics.diversity.distribution import branching_by_position
 from evalkit.metrics.diversity.semantic_classes import THRESHOLD, partition
+from evalkit.metrics.divisions.divided import classes_in, division_of
+from evalkit.metrics.estimators.ngrams import Ints
 from evalkit.metrics.estimators.subsets import best_of, expected_classes, expected_kinds, pass_at
 from evalkit.metrics.registry import Measure, parse
 from evalkit.metrics.summary import Crossover, Curve
@@ -69,12 +71,14 @@ def trace(
     """
     tokenizer = words_of(sampled.groups)
     if points is None:
-        points = by_row(PointsOf(frozenset(arm.name for arm in sampled.arms if arm.is_raw)), sampled.groups)
+        raw = frozenset(arm.name for arm in sampled.arms if arm.is_raw)
+        points = by_row(PointsOf(raw, tuple(_divided(measures))), sampled.groups)
     n = max((points_of.completions for row in points for points_of in row.values()), default=0)
     if n < 2:
         return []
     traced = [
         *_of_classes(points, n, encoder, tokenizer),
+        *_of_divisions(points, n, measures, tokenizer),
         *_of_ngrams(points, n, tokenizer),
         *_of_scores(measures, scores, n),
         *_of_positions(points),
@@ -187,6 +191,8 @@ class OfGroup:
     completions: int
     classes: Array | None
     """What `expected_classes` says at each of `_ks(completions)`; None without embeddings."""
+    divided: Mapping[str, Array | None]
+    """Who else divides -> the same of its classes; None where it does not know them."""
     ngrams: Array
     """What `expected_kinds` says of n-grams there."""
     branching: Array
@@ -203,6 +209,8 @@ class PointsOf:
 
     raw: frozenset[str]
     """Arms that are draws from their checkpoint's untempered distribution."""
+    divisions: tuple[str, ...] = ()
+    """Who divides completions into classes, besides embeddings."""
 
     def __call__(self, row: int, groups: Mapping[str, Group]) -> dict[str, OfGroup]:
         return {arm: self._of_group(arm, group) for arm, group in groups.items()}
@@ -213,14 +221,16 @@ class PointsOf:
         holders = Counter(ngram for words in group.words for ngram in _ngrams(words))
         return OfGroup(
             k,
-            None
-            if group.embeddings is None
-            else expected_classes(np.bincount(partition(group, THRESHOLD)).tolist(), ks)
-            if k
-            else np.empty(0),
+            None if group.embeddings is None else _found(partition(group, THRESHOLD), ks),
+            {key: None if (of_key := classes_in(group, key)) is None else _found(of_key, ks) for key in self.divisions},
             expected_kinds(list(holders.values()), k, ks) if k else np.empty(0),
             _branching(group) if arm in self.raw else np.full(len(POSITIONS), np.nan),
         )
+
+
+def _found(classes: Ints, ks: Sequence[int]) -> Array:
+    """How many classes so many completions show."""
+    return expected_classes(np.bincount(classes).tolist(), ks) if len(classes) else np.empty(0)
 
 
 def _by_arm(points: Points, of: Callable[[OfGroup], Array]) -> dict[str, Array]:
@@ -238,6 +248,30 @@ def _of_classes(points: Points, n: int, encoder: str, tokenizer: str) -> Iterato
     measure = parse("distinct_k")
     signature = measure.signature(n, encoder, tokenizer=tokenizer)
     yield Traced("classes", str(measure), measure.definition.unit, f"classes|{signature}", ks, values)
+
+
+def _of_divisions(points: Points, n: int, measures: Sequence[Measure], tokenizer: str) -> Iterator[Traced]:
+    """As `_of_classes`, by each who divides completions for one of the measures."""
+    ks = _ks(n)
+    nothing = np.full(len(ks), np.nan)
+    for key, measure in _divided(measures).items():
+        values = {
+            arm: np.stack([nothing if row is None or len(row) != len(ks) else row for row in rows])
+            for arm, rows in _rows_of(points, key).items()
+        }
+        signature = measure.signature(n, "", tokenizer=tokenizer)
+        yield Traced("classes", str(measure), measure.definition.unit, f"classes|{signature}", ks, values)
+
+
+def _divided(measures: Sequence[Measure]) -> dict[str, Measure]:
+    """Who divides completions for these measures -> how many classes it finds, as a measure."""
+    divisions = [division_of(measure.definition, measure.params) for measure in measures]
+    return {one.key: parse(one.measure("distinct_k")) for one in dict.fromkeys(divisions) if one is not None}
+
+
+def _rows_of(points: Points, key: str) -> dict[str, list[Array | None]]:
+    arms = dict.fromkeys(arm for row in points for arm in row)
+    return {arm: [row[arm].divided.get(key) for row in points if arm in row] for arm in arms}
 
 
 def _of_ngrams(points: Points, n: int, tokenizer: str) -> Iterator[Traced]:

@@ -31,8 +31,8 @@ SCORE = "generation_scores"
 def noveltybench_distinct(group: Group) -> float:
     """Number of different things said among the completions, by the classes that NoveltyBench's files give.
 
-    The paper's distinct_k. The files' own field `distinct` is one lower: it is the number of the last class, counted
-    from 0. `distinct_k` is the same count by this package's division.
+    The paper's distinct_k. In its files of 2025 their own field `distinct` is one lower: the number of the last class,
+    counted from 0. `given/distinct_k` is the same; `distinct_k` is the same count by this package's division.
 
     Range: [1, k]; 1 when all say the same.
 
@@ -62,7 +62,7 @@ def noveltybench_utility(group: Group, *, patience: float = 0.8) -> float:
 
     Sum of patience^i u_i over sum of patience^i, i from 0 in the order of completions; u_i is the i-th completion's
     score where it is the first of its class, else 0. As in the benchmark's code, whose field `utility` it is where all
-    of a prompt's completions are taken.
+    of a prompt's completions are taken; `given/utility_k|orders:drawn` is the same.
 
     Range: that of the scores, 1 to 10 in the benchmark, and down to 0 for repeats.
 

@@ -1,16 +1,12 @@
 """Diversity of meaning counted in classes: which completions say the same, and how many different things are said.
 
-The partition is NoveltyBench's (Zhang et al. 2025): in the order of sampling, each completion joins the first class
-whose FIRST member it equals in meaning, or founds one. "Equals" here: the texts are equal; or both have at most 5 words
-and share at least half (of the longer one's, case folded); or, for anything longer, the cosine of their sentence
-embeddings is `threshold` or more. Their judge of long texts is a classifier; ours is the encoder that the signature
-names.
+The partition is the greedy one of `evalkit.metrics.divisions.greedy`, with its rule for short answers. Of other pairs
+the cosine of their sentence embeddings tells: at `threshold` or more they say the same. The signature names the
+encoder. NoveltyBench asks a classifier instead; `classifier/distinct_k` and its kin do too.
 
-Where words are not told by spaces (the group's tokenizer is another than 13a, and the text has letters of a script
-without spaces) half of the letters prove nothing: "红色" (red) and "蓝色" (blue) share one of two. There an answer is
-short up to 6 letters, and two short ones are equal when they share a letter AND reach `threshold`. The embedded encoder
-reads Chinese, Japanese and Thai: red and "红色的" have a cosine of 0.97, red and blue 0.53; numerals ("四" and "五",
-0.78) and "cat" and "dog" (0.64) are what sharing no letter tells apart.
+The embedded encoder reads Chinese, Japanese and Thai: "红色" (red) and "红色的" have a cosine of 0.97, red and "蓝色"
+(blue), which share one of two letters, 0.53; numerals ("四" and "五", 0.78) and "cat" and "dog" (0.64) are what sharing
+no letter tells apart.
 
 THRESHOLD was set with the embedded encoder on 72 hand-made answers of six words or more to 12 open questions, each
 meaning in two wordings (tests/metrics/diversity/paraphrases.py): at 0.65 it joins 35 of 36 pairs that say the same
@@ -22,18 +18,17 @@ thresholds only.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import numpy as np
 
 from evalkit.errors import MetricError
 from evalkit.metrics.declaration import metric
 from evalkit.metrics.diversity.semantic import unit_rows
+from evalkit.metrics.divisions.greedy import divide, greedy, short_of
 from evalkit.metrics.estimators.entropy import ENTROPIES
 from evalkit.metrics.estimators.ngrams import Ints
 from evalkit.metrics.estimators.subsets import expected_classes
-from evalkit.plumbing.tokenize_13a import unspaced_letters
-from evalkit.plumbing.tokenizer import SPACED
 from evalkit.records import Completion, Group
 
 NAN = float("nan")
@@ -41,10 +36,6 @@ THRESHOLD = 0.65
 """Least cosine at which two longer answers say the same."""
 POOL = 512
 """Completions across prompts that are divided together: where hardly two say the same, all are held against all."""
-_SHORT = 5
-"""Words up to which two answers are compared word by word ..."""
-_SHORT_UNSPACED = 6
-"""... and letters, where words have no spaces between them."""
 
 
 @metric(
@@ -67,8 +58,8 @@ def distinct_k(group: Group, *, k: int = 0, threshold: float = THRESHOLD) -> flo
     """Expected number of different things said among k of the n completions.
 
     Sum over classes of 1 - C(n - n_c, k) / C(n, k): the mean over all subsets of k (rarefaction). `k` = 0 stands for n,
-    where it is the number of classes. NoveltyBench's stored `distinct` is one lower: the number of its last class,
-    counted from 0.
+    where it is the number of classes. In NoveltyBench's files of 2025 `distinct` is one lower: the number of the last
+    class, counted from 0.
 
     Range: [1, k]; 1 when all say the same.
 
@@ -187,61 +178,27 @@ def semantic_entropy(group: Group, *, threshold: float = THRESHOLD) -> float:
     return max(0.0, -float(distribution @ np.log(distribution)))
 
 
-@dataclass(frozen=True, slots=True)
-class _Answer:
-    """A completion as short answers are compared."""
-
-    text: str
-    length: int
-    words: frozenset[str]
-    """Case folded; letters, where words have no spaces between them."""
-    is_unspaced: bool
-
-    @property
-    def is_short(self) -> bool:
-        return self.length <= (_SHORT_UNSPACED if self.is_unspaced else _SHORT)
-
-
 def partition(group: Group, threshold: float) -> Ints:
-    """(k,) the class of each completion, numbered from 0 in order of first appearance. Raises `MetricError`."""
+    """(k,) the class of each completion, numbered from 0 in order of first appearance. Raises `MetricError`.
+
+    By embeddings, unless it is known of the group otherwise.
+    """
+    if group.classes is not None:
+        return np.asarray(group.classes, dtype=np.int64)
     if not -1 <= threshold <= 1:
         raise MetricError(f"threshold is {threshold:g}; a cosine is between -1 and 1")
     rows = unit_rows(group)
-    answers = [_read(text, group.tokenizer != SPACED) for text in group.texts]
-    classes = np.full(len(rows), -1, dtype=np.int64)
-    count = 0
-    while len(waiting := np.flatnonzero(classes < 0)):
-        leader = int(waiting[0])
-        alike = rows[waiting] @ rows[leader] >= threshold
-        same = [
-            _same(answers[leader], answers[sample], bool(close)) for sample, close in zip(waiting, alike, strict=True)
-        ]
-        classes[waiting[same]] = count
-        count += 1
-    return classes
+
+    def alike(leader: int, others: Sequence[int]) -> list[bool]:
+        close: list[bool] = (rows[others] @ rows[leader] >= threshold).tolist()
+        return close
+
+    return divide(greedy(group.texts, short_of(group)), alike)
 
 
 def _sizes(group: Group, threshold: float) -> Ints:
     """How many completions each class has."""
     return np.bincount(partition(group, threshold)).astype(np.int64)
-
-
-def _read(text: str, may_be_unspaced: bool) -> _Answer:
-    letters = unspaced_letters(text.lower()) if may_be_unspaced else ()
-    words = letters or text.lower().split()
-    return _Answer(text, len(words), frozenset(words), bool(letters))
-
-
-def _same(first: _Answer, second: _Answer, alike: bool) -> bool:
-    """Whether two answers say the same; `alike`: whether their embeddings reach the threshold."""
-    if first.text == second.text:
-        return True
-    if not (first.is_short and second.is_short):
-        return alike
-    shared = len(first.words & second.words)
-    if first.is_unspaced or second.is_unspaced:
-        return alike and shared > 0
-    return 2 * shared >= max(first.length, second.length)
 
 
 def _sequence(completion: Completion) -> tuple[int, ...] | str:

@@ -93,7 +93,7 @@ def _kind(curve: Curve | Crossover) -> tuple[str, str]:
 
 def _title(curve: Curve) -> str:
     title = TITLES.get(curve.name, curve.name)
-    if curve.name in ("classes", "branching"):
+    if curve.name == "branching" or (curve.name == "classes" and "/" not in curve.measure.partition("|")[0]):
         return title
     # Of n-grams the measure is their order alone: `n:2`.
     said = curve.measure.replace(":", " ") if curve.name == "distinct_ngrams" else label(curve.measure)

@@ -25,6 +25,7 @@ ALARMS = {
     "length": "Lengths differ",
     "words": "Words cannot be told apart",
     "unread": "Texts that the encoder cannot read",
+    "divided": "Answers of which it is not known whether they say the same",
     "ceiling": "As various as can be counted",
     "few prompts": "Few prompts",
     "paraphrases": "Prompts that may belong together",

@@ -50,6 +50,7 @@ class Gathered:
         self._questions: dict[str, str] = {}
         self._askings: dict[str, dict[str, Asking]] = {}
         self._measured: dict[tuple[str, str], int] = {}
+        self._unclassed = 0
         self._all_answer = True
         self._given = False
 
@@ -77,9 +78,9 @@ class Gathered:
         """An arm's first `samples` answers of each prompt."""
         return each(self._lists(arm), AsGroup(tuple(self.prompts), samples))
 
-    def with_given(self, arm: str, groups: Sequence[Group]) -> Sequence[Group]:
-        """Groups of an arm, with what the files say of their completions besides their texts."""
-        return each(groups, WithGiven(self._lists(arm))) if self._given else groups
+    def with_given(self, arm: str, groups: Sequence[Group], tool: str) -> Sequence[Group]:
+        """Groups of an arm, with what the files, written by `tool`, say of their completions besides their texts."""
+        return each(groups, WithGiven(self._lists(arm), tool)) if self._given else groups
 
     def add(self, arm: str, row: TextRow) -> None:
         """Take in a row."""
@@ -100,11 +101,17 @@ class Gathered:
         for known, names in zip(self._scores, (row.scores, row.prompt_scores), strict=True):
             known.update(dict.fromkeys(names))
         self.meets |= _met(row)
+        self._unclassed += row.said is None
         self._given |= bool(row.scores or row.prompt_scores or row.said is not None)
         self._all_answer &= row.thinking is None and row.asked is None and row.finish_reason != "withheld"
 
     def close(self) -> None:
         """All rows are taken in."""
+        if "classes" in self.meets and self._unclassed:
+            self.notes.append(
+                f"{self._unclassed:,} of {counted(self.completions, 'completion')} came without a class; prompts with "
+                "any of them have no value in measures of classes that are given"
+            )
         for (arm, prompt), most in self._measured.items():
             self.answers[arm][prompt] = min(self.answers[arm][prompt], most)
 
@@ -177,10 +184,12 @@ class WithGiven:
     """Groups get what the files say of their completions."""
 
     rows: Sequence[Sequence[TextRow]]
+    tool: str
 
     def __call__(self, index: int, group: Group) -> Group:
         rows = self.rows[index]
-        return group.having(given=_given([rows[completion.sample_index] for completion in group.completions]))
+        given = _given([rows[completion.sample_index] for completion in group.completions], self.tool)
+        return group.having(given=given)
 
 
 def _met(row: TextRow) -> set[Need]:
@@ -265,7 +274,7 @@ def _item(row: TextRow) -> Item | None:
     return None if row.asked is None else row.asked.item
 
 
-def _given(rows: Sequence[TextRow]) -> Given | None:
+def _given(rows: Sequence[TextRow], tool: str) -> Given | None:
     """What the files say of the completions besides their texts."""
     names = dict.fromkeys(name for row in rows for name in row.scores)
     scores = {name: np.array([row.scores.get(name, np.nan) for row in rows], dtype=np.float64) for name in names}
@@ -274,6 +283,8 @@ def _given(rows: Sequence[TextRow]) -> Given | None:
         of_prompt |= row.prompt_scores
     classes = [row.said for row in rows if row.said is not None]
     is_divided = bool(rows) and len(classes) == len(rows)
+    numbers: dict[int | str, int] = {}
+    numbered = [numbers.setdefault(one, len(numbers)) for one in classes]
     if not (scores or of_prompt or is_divided):
         return None
-    return Given(scores, of_prompt, np.array(classes, dtype=np.int64) if is_divided else None)
+    return Given(scores, of_prompt, np.array(numbered, dtype=np.int64) if is_divided else None, tool)

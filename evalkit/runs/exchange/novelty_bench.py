@@ -1,7 +1,8 @@
 """NoveltyBench (Zhang et al. 2025): a prompt a line with its generations, then their classes and scores.
 
 `generations.jsonl` has id, prompt, model and generations, `partitions.jsonl` adds partition (the class of each, from 0
-in order of appearance) and distinct, `scores.jsonl` adds generation_scores, partition_scores and utility.
+in order of appearance) and distinct, `scores.jsonl` adds generation_scores, partition_scores and utility. Files of
+version 1.1 and later have null for the score of a repeat, older ones 0.
 """
 
 from __future__ import annotations
@@ -18,13 +19,17 @@ MOST_CLASSES = 1 << 31
 
 def is_novelty_bench(row: Mapping[str, Any]) -> bool:
     """Whether it is a row of NoveltyBench's."""
-    return "generations" in row
+    return "generations" in row or {"id", "prompt", "partition"} <= row.keys()
 
 
 def read_novelty_bench(records: Iterable[Record], tally: Tally) -> Iterator[TextRow]:
     """A row a generation. Raises `RecordsError` that names the line."""
     for where, row in records:
         for key in ("id", "prompt", "generations"):
+            if key == "generations" and key not in row and "partition" in row:
+                raise RecordsError(
+                    f"{where}: the texts were left out of this file of classes; add generations, a list of texts"
+                )
             if key not in row:
                 raise RecordsError(f"{where}: the key {key!r} is missing; found: {', '.join(row) or 'none'}")
         texts = row["generations"]
@@ -47,9 +52,10 @@ def _rows_of(row: Mapping[str, Any], texts: list[Any], where: str, tally: Tally)
         score = None if scores is None else as_number(scores[index])
         if scores is not None and score is None:
             tally.refuse_score(SCORE, scores[index])
+        if said is not None and scores is not None and scores[index] in (0, None):
+            # What repeats an earlier class has 0 or nothing: said before, which is not bad by itself.
+            score = firsts.get(said, score)
         if said is not None and score is not None:
-            # What repeats an earlier class is written down as 0: said before, which is not bad by itself.
-            score = firsts.setdefault(said, score) if score == 0 else score
             firsts.setdefault(said, score)
         yield TextRow(
             where=where,

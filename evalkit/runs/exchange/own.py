@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError,
 from evalkit.errors import RecordsError
 from evalkit.plumbing.typed_yaml import dotted, reason
 from evalkit.records import FinishReason, Match
-from evalkit.runs.exchange.rows import Record, Tally, TextRow, asked_in, asked_of, id_of, scores_in, turns
+from evalkit.runs.exchange.rows import Record, Tally, TextRow, asked_in, asked_of, id_of, scores_in, short, turns
 
 SCORE = "score/"
 """What the columns of a table begin with that hold scores; in JSONL they stand in the object `scores`."""
@@ -41,6 +41,8 @@ class Row(BaseModel):
     finish_reason: FinishReason = "stop"
     scores: dict[str, Any] = Field(default_factory=dict)
     asked: dict[str, Any] | None = None
+    said: int | str | None = Field(default=None, alias="class")
+    """Which of its prompt's completions say the same, by a number or a name that they share."""
 
     @field_validator("completion", "completions", mode="before")
     @classmethod
@@ -72,6 +74,14 @@ class Row(BaseModel):
             raise ValueError("`prompt_id` is blank; give each prompt an id, or name the column of ids by --columns")
         return name
 
+    @field_validator("said", mode="before")
+    @classmethod
+    def _is_a_class(cls, value: Any) -> Any:
+        is_number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+        if value is None or is_number or (isinstance(value, str) and value.strip()):
+            return value
+        raise ValueError(f"`class` is {short(value)}; it is a text or a number that completions of one prompt share")
+
     @field_validator("arm")
     @classmethod
     def _is_named(cls, name: str | None) -> str | None:
@@ -83,14 +93,15 @@ class Row(BaseModel):
     def _has_one_form(self) -> Row:
         if (self.completion is None) == (self.completions is None):
             raise ValueError("a row has either `completion` (a text) or `completions` (a list of texts)")
-        if self.completions is not None and (self.scores or self.thinking or self.asked):
+        if self.completions is not None and (self.scores or self.thinking or self.asked or self.said is not None):
             raise ValueError(
-                "`scores`, `thinking` and `asked` go with one `completion`; give each of the list a row of its own"
+                "`scores`, `thinking`, `asked` and `class` go with one `completion`; give each of the list a row of "
+                "its own"
             )
         return self
 
 
-KEYS = tuple(Row.model_fields)
+KEYS = tuple(field.alias or name for name, field in Row.model_fields.items())
 
 
 def read_own(records: Iterable[Record], tally: Tally, is_named: bool, is_table: bool) -> Iterator[TextRow]:
@@ -177,6 +188,7 @@ def _rows_of(row: Row, where: str, tally: Tally) -> Iterator[TextRow]:
             thinking=row.thinking,
             finish_reason=row.finish_reason,
             scores=scores_in(row.scores, tally),
+            said=row.said,
             asked=asked_of(row.asked, where),
         )
 

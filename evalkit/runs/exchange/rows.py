@@ -65,8 +65,8 @@ class TextRow:
     """What it says of all of the prompt's completions together."""
     question: str | None = None
     """What tells the question apart from its rendering, where the file has such a hash."""
-    said: int | None = None
-    """The class of completions that say the same, as the tool divides them."""
+    said: int | str | None = None
+    """The class of completions of its prompt that say the same, as the file divides them: a number or a name."""
     asked: AskedRow | None = None
     """Where an evalkit run asked for it in another way than directly."""
 

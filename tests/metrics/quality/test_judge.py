@@ -16,7 +16,7 @@ import pytest
 from evalkit.checkpoints import servers
 from evalkit.errors import EngineError, MetricError
 from evalkit.inference.suite_checks import check_measures
-from evalkit.metrics.quality import judge as judging
+from evalkit.metrics import judge_server as judging
 from evalkit.metrics.quality.judge import judge, messages, read_verdict
 from evalkit.metrics.registry import parse
 from evalkit.records import Completion, Group, Message, Prompt
