@@ -13,7 +13,18 @@ from evalkit.analysis.clusters import sized
 from evalkit.analysis.intervals import FEW, Bounds, holm, mean_intervals, mean_p_values, units
 from evalkit.metrics.declaration import VARIANTS, Traits
 from evalkit.metrics.registry import label, split_variant
-from evalkit.metrics.summary import Alarm, Bar, Crossover, Curve, Difference, Estimate, Homogeneity, Reading, Summary
+from evalkit.metrics.summary import (
+    Alarm,
+    Bar,
+    Crossover,
+    Curve,
+    Difference,
+    Estimate,
+    Homogeneity,
+    LossSplit,
+    Reading,
+    Summary,
+)
 from evalkit.plumbing.arrays import Array, finite_or_none, nan_for_none
 from evalkit.records import CONFIDENCE, Arm, Better
 
@@ -59,6 +70,7 @@ class FairComparison:
     crossovers: tuple[Crossover, ...] = ()
     readings: tuple[Reading, ...] = ()
     homogeneity: Homogeneity | None = None
+    splits: tuple[LossSplit, ...] = ()
 
 
 def summarise(
@@ -91,6 +103,7 @@ def summarise(
         clusters=tuple(clusters),
         asked=tuple(suite.hashes),
         homogeneity=fair.homogeneity,
+        splits=fair.splits,
     )
 
 

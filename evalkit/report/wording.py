@@ -6,14 +6,14 @@ import math
 from typing import TYPE_CHECKING, TypeAlias
 
 from evalkit.metrics.registry import label as label  # every part of the report says it
-from evalkit.metrics.summary import Contrast, Difference, Estimate, Likeness, Reading
+from evalkit.metrics.summary import Contrast, Difference, Estimate, Likeness, Part, Reading
 from evalkit.plumbing.arrays import is_number
 from evalkit.records import CONFIDENCE
 
 if TYPE_CHECKING:
     from evalkit.analysis.intervals import Mean
 
-WithInterval: TypeAlias = "Estimate | Difference | Reading | Likeness | Contrast | Mean"
+WithInterval: TypeAlias = "Estimate | Difference | Reading | Likeness | Contrast | Part | Mean"
 MISSING = "not defined"
 NO_SPREAD = "none: equal on every prompt"
 """In the place of an interval that equal values would make a point: two equal differences are not a sure one."""

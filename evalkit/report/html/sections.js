@@ -1,4 +1,4 @@
-// Draws what needs no more than its data, and the choices of the prompt that is picked.
+// Draws what needs no more than its data, and what is picked: the choices of a prompt, a measure.
 // Prompts and choices come from strangers: they reach the page through textContent only.
 "use strict";
 (() => {
@@ -8,6 +8,7 @@
   const pickers = [
     { pick: byId("pick-choice"), from: data.choices, names: "choice" },
     { pick: byId("pick-opinion"), from: data.opinions, names: "opinion" },
+    { pick: byId("pick-split"), from: data.splits, names: "split" },
   ].filter(({ pick }) => pick);
 
   function drawPicked({ pick, from, names }) {
