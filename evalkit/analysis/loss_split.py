@@ -6,12 +6,13 @@ quality control and a residual among correct answers. With D a measure of divers
 |good the completions that reach the bar of the suite's quality:
 
     total           = D(b) - D(a)
-    quality_control = [D(b) - D(b|good)] - [D(a) - D(a|good)]
+    quality_control = [D(b) - D(b|good)] - [D(a) - D(a|good)]    what bad answers add to b, less what they add to a
     narrowing       = D(b|good) - D(a|good)
 
 so total = quality_control + narrowing, on every prompt and so in every mean over the same prompts. The arm's own bad
 answers are counted, as what they still add to it: two arms with equal distributions lose nothing in either part, and
-with the arms exchanged every part changes its sign alone. Of a measure of which less is more diverse all signs turn.
+with the arms exchanged every part changes its sign alone. Bad answers may add less because they are gone, or because
+they are there and less various: the shares of bad answers beside it say which. Of a measure of which less is more diverse all signs turn.
 
 Equal numbers: all four are the expected value on m completions, m being how many good ones the arm of the two has that
 has fewer. A measure whose expected value does not depend on the number takes all there are; `distinct_k` is rarefied
@@ -102,9 +103,9 @@ def _basis(measurements: Measurements, bar: Bar) -> str:
 
 @dataclass(frozen=True)
 class SplitOf:
-    """The work of one prompt: (pairs, measures, 4) diversities of baseline, good baseline, arm, good arm at equal m.
+    """The work of one prompt: (pairs, measures, 6), NaN where the pair has too few good completions.
 
-    NaN where the pair has too few good completions.
+    Diversities of baseline, good baseline, arm, good arm at equal m; the shares of bad completions of both.
     """
 
     measures: tuple[Measure, ...]
@@ -113,19 +114,19 @@ class SplitOf:
 
     def __call__(self, row: int, groups: Mapping[str, Group]) -> Array:
         good = {arm: np.flatnonzero(self.passing.scores[arm][row] >= self.passing.bar).tolist() for arm in groups}
-        levels = np.full((len(self.pairs), len(self.measures), 4), np.nan)
+        levels = np.full((len(self.pairs), len(self.measures), 6), np.nan)
         for place, (arm, baseline) in enumerate(self.pairs):
             m = min(len(good.get(arm, ())), len(good.get(baseline, ())))
             fitting = [index for index, measure in enumerate(self.measures) if m >= FEWEST and measure.fits(m)]
             if fitting:
                 measures = [self.measures[index] for index in fitting]
-                four = [
-                    groups[baseline],
-                    groups[baseline].only(good[baseline]),
-                    groups[arm],
-                    groups[arm].only(good[arm]),
+                whole = (groups[baseline], groups[arm])
+                kept = (good[baseline], good[arm])
+                four = [each for group, places in zip(whole, kept, strict=True) for each in (group, group.only(places))]
+                levels[place, fitting, :4] = np.transpose([expected_on(measures, group, m, row) for group in four])
+                levels[place, fitting, 4:] = [
+                    1 - len(places) / len(group.completions) for group, places in zip(whole, kept, strict=True)
                 ]
-                levels[place, fitting] = np.transpose([expected_on(measures, group, m, row) for group in four])
         return levels
 
 
@@ -151,14 +152,14 @@ def _from_all(measure: Measure, m: int) -> Measure | None:
 def split_of(
     levels: Array, measured: Measured, pair: tuple[str, str], basis: str, clusters: Sequence[str] = ()
 ) -> LossSplit:
-    """One arm's loss by one measure, split. `levels`: (P, 4) as of `SplitOf`; p-values as they are."""
+    """One arm's loss by one measure, split. `levels`: (P, 6) as of `SplitOf`; p-values as they are."""
     arm, baseline = pair
     levels = np.where(np.isnan(levels).any(axis=1, keepdims=True), np.nan, levels)
     sign = -1.0 if measured.better == "lower" else 1.0
     total, narrowing = sign * (levels[:, 0] - levels[:, 2]), sign * (levels[:, 1] - levels[:, 3])
     rows = np.stack([total, total - narrowing, narrowing])
     takes_part = ~np.isnan(total)
-    means = levels[takes_part].mean(axis=0) if takes_part.any() else np.full(4, np.nan)
+    means = levels[takes_part].mean(axis=0) if takes_part.any() else np.full(6, np.nan)
     parts = [_part(row, reach, clusters) for row, reach in zip(rows, _reaches(measured.bounds), strict=True)]
     return LossSplit(
         measured.measure,
@@ -168,6 +169,7 @@ def split_of(
         *parts,
         _share(rows[1], total, parts[0], clusters),
         *(finite_or_none(mean) for mean in means),
+        _part(levels[:, 4] - levels[:, 5], (-1.0, 1.0), clusters),
         prompts=int(takes_part.sum()),
         left_out=int((~takes_part).sum()),
         total_by_prompt=tuple(map(finite_or_none, total)),
@@ -197,7 +199,10 @@ def _share(part: Array, total: Array, of_total: Part, clusters: Sequence[str]) -
 
 
 def corrected(splits: Sequence[LossSplit]) -> list[LossSplit]:
-    """The same with Holm's adjusted p-values: totals are one family, all their parts another."""
+    """The same with Holm's adjusted p-values: totals are one family, all their parts another.
+
+    Shares of bad answers are no part of a loss and say only what a part may be called; theirs stays as it is.
+    """
     totals = holm(nan_for_none(split.total.p for split in splits))
     parts = holm(nan_for_none(part.p for split in splits for part in (split.quality_control, split.narrowing)))
     return [

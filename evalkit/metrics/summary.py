@@ -200,6 +200,11 @@ class LossSplit:
     arm_all: float | None
     arm_good: float | None
     """The four diversities that all of this is made of, means over the same prompts."""
+    baseline_bad: float | None
+    arm_bad: float | None
+    """Shares of completions that are bad, on the same prompts."""
+    fewer_bad: Part
+    """The first less the second: whether bad answers are gone, or there still and only less various."""
     prompts: int
     """Prompts that take part."""
     left_out: int

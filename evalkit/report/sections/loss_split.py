@@ -17,7 +17,7 @@ from evalkit.report.wording import interval_text, interval_words, label, number_
 
 LANE, GAP, FEET = 20, 18, 108
 """Pixels: a bar, the room between two arms, and legend and axis together."""
-PARTS = ("bad answers gone", "narrower among good answers", "lost in all")
+PARTS = ("bad answers add less", "narrower among good answers", "lost in all")
 COLOURS = ("var(--unclear)", "var(--lost)", "rgba(0,0,0,0)")
 """Fill of each part's bars; the sum of both is hollow."""
 
@@ -31,6 +31,8 @@ class SplitRow:
     baseline: str
     cells: tuple[tuple[str, str], ...]
     """(value, interval) of the loss, its two parts, and the share of the first."""
+    bad: str
+    """Shares of bad answers of baseline and arm."""
     prompts: str
     signature: str
 
@@ -156,9 +158,14 @@ def _row(split: LossSplit) -> SplitRow:
         split.arm,
         split.baseline,
         (*cells, _share(split.share)),
+        " → ".join(_percent(share) for share in (split.baseline_bad, split.arm_bad)),
         f"{split.prompts:,} of {total:,}",
         split.signature,
     )
+
+
+def _percent(share: float | None) -> str:
+    return f"{share:.0%}".replace("%", " %") if is_number(share) else "–"
 
 
 def _share(share: Share | None) -> tuple[str, str]:

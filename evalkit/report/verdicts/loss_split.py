@@ -31,12 +31,13 @@ def loss_claim(summary: Summary, joints: Joints, arms: Sequence[str]) -> str:
     """For the top of the page, about the furthest of these arms whose loss divides clearly; empty where none does.
 
     By the first measure that a reader can picture, of those that speak for an arm's diversity where that is clearly
-    less.
+    less and that divide it.
     """
     for arm in reversed(arms):
         speaking = speaking_splits(summary, joints, arm)
-        if speaking and divides(speaking[0]):
-            return loss_sentence(speaking[0], summary, speaking[1:])
+        told = next(filter(divides, speaking), None)
+        if told is not None:
+            return loss_sentence(told, summary, speaking)
     return ""
 
 
@@ -79,32 +80,50 @@ def loss_sentence(split: LossSplit, summary: Summary, others: Sequence[LossSplit
     if not split.prompts:
         return f"{split.arm}: no prompt has two good answers or more of both arms, so that nothing can be split."
     if not is_lost(split):
-        return f"{split.arm} has not clearly lost {measure} against {split.baseline}{_basis(split)}."
-    what = _what(split, f"of what {split.arm} lost in {measure}", f"what {split.arm} lost in {measure}")
-    return f"{what}{_by_others(split, others)}{_basis(split)}{_bad(summary.bar)}."
+        return f"{split.arm} has not clearly lost {measure} against {split.baseline}{_balance(split)}{_basis(split)}."
+    what = f"{split.arm} lost in {measure}"
+    return f"{_what(split, what)}{_by_others(split, others)}{_basis(split)}.{_bad(summary.bar)}"
 
 
-def _what(split: LossSplit, of_what: str, what: str) -> str:
+def _balance(split: LossSplit) -> str:
+    """Where both parts are there and hide each other."""
+    signs = sign(split.quality_control), sign(split.narrowing)
+    if signs == ("more", "less"):
+        return f", but {_less_bad(split)}, and its good answers are a wider range"
+    if signs == ("less", "more"):
+        return ", but its good answers are a narrower range, and bad answers add more variety to it"
+    return ""
+
+
+def _what(split: LossSplit, what: str) -> str:
     gone, among = sign(split.quality_control), sign(split.narrowing)
-    share = f"{_percent(split.share)} " if _tells(split.share) else ""
-    in_brackets = f" ({_interval(split.share)})" if _tells(split.share) else ""
-    of_loss = f"{of_what}, {share}is bad answers gone{in_brackets}" if share else f"{what} is bad answers gone"
-    if (gone, among) == ("more", "more"):
-        rest = "the rest a narrower range of good ones" if share else "and a narrower range of good ones"
-        return f"{of_loss}, {rest}"
+    bad, number = _less_bad(split), f"{_percent(split.share)}, {_interval(split.share)}" if _tells(split.share) else ""
     if among == "less":
-        wider = f"{value_text(split.narrowing).lstrip('−')}, {interval_words(_turned(split.narrowing))}"
-        return f"{what} is bad answers gone: among good answers its range is wider (by {wider})"
+        wider = f"{value_text(_turned(split.narrowing))}, {interval_words(_turned(split.narrowing))}"
+        return f"what {what} is that {bad}: its good answers are a wider range (by {wider})"
+    if gone == "more" and among == "more":
+        if not number:
+            return f"what {what} is both that {bad} and that good answers are a narrower range"
+        share = f"{_percent(split.share)} ({_interval(split.share)})"
+        return f"of what {what}, {share} is that {bad}, the rest a narrower range of good answers"
     if gone == "more":
-        return f"{of_loss}; that good answers are a narrower range is not clear"
+        is_how_much = f" ({number})" if number else ""
+        return f"what {what} is that {bad}{is_how_much}; that good answers are a narrower range is not clear"
     if gone == "less":
         return (
-            f"{what} is among good answers: its bad answers are more various than {split.baseline}'s, and hide a part"
+            f"what {what} is among good answers, and more: bad answers add more variety to it than to {split.baseline}"
         )
     if among == "more":
-        explained = f" ({_percent(split.share)}, {_interval(split.share)})" if _tells(split.share) else ""
-        return f"{what} is a narrower range of good answers: bad answers gone explain no clear part of it{explained}"
-    return f"how {what} divides cannot be told"
+        no_part = f" ({number})" if number else ""
+        return f"what {what} is a narrower range of good answers; bad answers are no clear part of it{no_part}"
+    return f"how what {what} divides cannot be told"
+
+
+def _less_bad(split: LossSplit) -> str:
+    """What is behind a loss by bad answers: that they are gone, where that is clear."""
+    fewer = split.fewer_bad
+    is_clear = is_number(fewer.p) and fewer.p < effects.ALPHA and is_number(fewer.value) and fewer.value > 0
+    return "bad answers are gone" if is_clear else "bad answers add less variety"
 
 
 def _tells(share: Share | None) -> bool:
@@ -149,10 +168,10 @@ def _basis(split: LossSplit) -> str:
 
 
 def _bad(bar: Bar | None) -> str:
-    """Which answers are bad."""
+    """Which answers are bad, in a sentence."""
     if bar is None:
         return ""
     plain = split_variant(bar.measure)[1].split("|")[0]
     if plain in BAD and bar.at_least == 1:
-        return f" (bad: {BAD[plain]})"
-    return f" (bad: {label(bar.measure)} below {number_text(bar.at_least)})"
+        return f" Bad are answers that are {BAD[plain]}."
+    return f" Bad are answers with {label(bar.measure)} below {number_text(bar.at_least)}."
