@@ -12,7 +12,8 @@ quality control and a residual among correct answers. With D a measure of divers
 so total = quality_control + narrowing, on every prompt and so in every mean over the same prompts. The arm's own bad
 answers are counted, as what they still add to it: two arms with equal distributions lose nothing in either part, and
 with the arms exchanged every part changes its sign alone. Bad answers may add less because they are gone, or because
-they are there and less various: the shares of bad answers beside it say which. Of a measure of which less is more diverse all signs turn.
+they are there and less various: the shares of bad answers beside it say which. Of a measure of which less is more
+diverse all signs turn.
 
 Equal numbers: all four are the expected value on m completions, m being how many good ones the arm of the two has that
 has fewer. A measure whose expected value does not depend on the number takes all there are; `distinct_k` is rarefied

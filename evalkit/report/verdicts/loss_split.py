@@ -14,7 +14,7 @@ from evalkit.metrics.declaration import Traits
 from evalkit.metrics.registry import split_variant
 from evalkit.metrics.summary import Bar, LossSplit, Part, Share, Summary
 from evalkit.plumbing.arrays import is_number
-from evalkit.plumbing.prose import counted
+from evalkit.plumbing.prose import capital, counted
 from evalkit.report.verdicts.joint import Joints
 from evalkit.report.verdicts.plain_names import named, pictured
 from evalkit.report.wording import LEVEL, interval_words, label, number_text, value_text
@@ -82,7 +82,7 @@ def loss_sentence(split: LossSplit, summary: Summary, others: Sequence[LossSplit
     if not is_lost(split):
         return f"{split.arm} has not clearly lost {measure} against {split.baseline}{_balance(split)}{_basis(split)}."
     what = f"{split.arm} lost in {measure}"
-    return f"{_what(split, what)}{_by_others(split, others)}{_basis(split)}.{_bad(summary.bar)}"
+    return f"{capital(_what(split, what))}{_by_others(split, others)}{_basis(split)}.{_bad(summary.bar)}"
 
 
 def _balance(split: LossSplit) -> str:
