@@ -11,7 +11,7 @@ from evalkit.metrics.summary import LossSplit, Part, Share, Summary
 from evalkit.plumbing.arrays import JSON, is_number
 from evalkit.report.html.render import sentence
 from evalkit.report.plots import figures
-from evalkit.report.verdicts.loss_split import loss_sentence
+from evalkit.report.verdicts.loss_split import divides, is_lost, loss_sentence
 from evalkit.report.verdicts.plain_names import named, pictured
 from evalkit.report.wording import interval_text, interval_words, label, number_text, p_text, value_text
 
@@ -61,19 +61,20 @@ def split_view(summary: Summary) -> SplitView | None:
 
 
 def one_by_one(summary: Summary) -> JSON:
-    """For the selector: each measure with what it counts, its figure and what it says; the first to picture first."""
+    """For the selector: each measure with what it counts, its figure and what it says; first shown is one that divides."""
     if not summary.splits:
         return None
-    traits = effects.traits(summary)
+    traits, metrics = effects.traits(summary), _metrics(summary)
+    clear = [any(is_lost(split) and divides(split) for split in _of(summary, metric)) for metric in metrics]
     return {
-        "first": 0,
+        "first": clear.index(True) if any(clear) else 0,
         "prompts": [
             {
                 "text": named(metric, traits.get(metric, Traits())),
                 "says": " ".join(sentence(loss_sentence(split, summary)) for split in _of(summary, metric)),
                 "figure": waterfall(_of(summary, metric)),
             }
-            for metric in _metrics(summary)
+            for metric in metrics
         ],
     }
 

@@ -37,7 +37,7 @@ def loss_claim(summary: Summary, joints: Joints, arms: Sequence[str]) -> str:
         speaking = speaking_splits(summary, joints, arm)
         told = next(filter(divides, speaking), None)
         if told is not None:
-            return loss_sentence(told, summary, speaking)
+            return f"{loss_sentence(told, summary, speaking)}{_bad(summary.bar)}"
     return ""
 
 
@@ -82,7 +82,7 @@ def loss_sentence(split: LossSplit, summary: Summary, others: Sequence[LossSplit
     if not is_lost(split):
         return f"{split.arm} has not clearly lost {measure} against {split.baseline}{_balance(split)}{_basis(split)}."
     what = f"{split.arm} lost in {measure}"
-    return f"{capital(_what(split, what))}{_by_others(split, others)}{_basis(split)}.{_bad(summary.bar)}"
+    return f"{capital(_what(split, what))}{_by_others(split, others)}{_basis(split)}."
 
 
 def _balance(split: LossSplit) -> str:
