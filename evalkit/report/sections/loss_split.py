@@ -61,7 +61,7 @@ def split_view(summary: Summary) -> SplitView | None:
 
 
 def one_by_one(summary: Summary) -> JSON:
-    """For the selector: each measure with what it counts, its figure and what it says; first shown is one that divides."""
+    """For the selector: each measure with what it counts, its figure and what it says; first one whose loss divides."""
     if not summary.splits:
         return None
     traits, metrics = effects.traits(summary), _metrics(summary)
