@@ -11,7 +11,7 @@ from evalkit.metrics.summary import LossSplit, Part, Share, Summary
 from evalkit.plumbing.arrays import JSON, is_number
 from evalkit.report.html.render import sentence
 from evalkit.report.plots import figures
-from evalkit.report.verdicts.loss_split import divides, is_lost, loss_sentence
+from evalkit.report.verdicts.loss_split import FORM_ALONE, divides, is_form_alone, is_lost, loss_sentence
 from evalkit.report.verdicts.plain_names import named, pictured
 from evalkit.report.wording import interval_text, interval_words, label, number_text, p_text, value_text
 
@@ -44,6 +44,8 @@ class SplitView:
     options: tuple[str, ...]
     """Measures to pick from."""
     bar: str
+    caution: str
+    """What must be known of that bar."""
     rows: tuple[SplitRow, ...]
 
 
@@ -56,6 +58,7 @@ def split_view(summary: Summary) -> SplitView | None:
     return SplitView(
         options=tuple(label(metric) for metric in _metrics(summary)),
         bar=good,
+        caution=FORM_ALONE if is_form_alone(bar) else "",
         rows=tuple(_row(split) for metric in _metrics(summary) for split in _of(summary, metric)),
     )
 

@@ -7,6 +7,7 @@ interval, and only where that is narrow enough to say anything.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 from evalkit.analysis import effects
@@ -23,6 +24,7 @@ WIDEST = 1.0
 """Width of a share's interval beyond which it says nothing of how much of a loss a part is."""
 BAD = {"accuracy": "wrong", "valid_share": "not valid"}
 """What answers below the bar are, by measures that know right and wrong alone."""
+FORM_ALONE = "Checks see form alone: nonsense in the asked form is counted among the answers that have it."
 
 Sign = Literal["more", "none", "less"]
 
@@ -76,54 +78,76 @@ def sign(part: Part) -> Sign:
 
 def loss_sentence(split: LossSplit, summary: Summary, others: Sequence[LossSplit] = ()) -> str:
     """What became of the loss of one arm by one measure; `others`: the same arm's by other measures."""
-    measure = named(split.metric, effects.traits(summary).get(split.metric, Traits()))
+    measure, nouns = named(split.metric, effects.traits(summary).get(split.metric, Traits())), _nouns(summary.bar)
     if not split.prompts:
-        return f"{split.arm}: no prompt has two good answers or more of both arms, so that nothing can be split."
+        return f"{split.arm}: no prompt has two {nouns.good} or more of both arms, so that nothing can be split."
     if not is_lost(split):
-        return f"{split.arm} has not clearly lost {measure} against {split.baseline}{_balance(split)}{_basis(split)}."
-    what = f"{split.arm} lost in {measure}"
-    return f"{capital(_what(split, what))}{_by_others(split, others)}{_basis(split)}."
+        balance = _balance(split, nouns)
+        return f"{split.arm} has not clearly lost {measure} against {split.baseline}{balance}{_basis(split)}."
+    said = _what(split, f"{split.arm} lost in {measure}", nouns)
+    return f"{capital(said)}{_by_others(split, others)}{_basis(split)}."
 
 
-def _balance(split: LossSplit) -> str:
+@dataclass(frozen=True, slots=True)
+class _Nouns:
+    """What answers above and below the bar are called."""
+
+    good: str = "good answers"
+    bad: str = "bad answers"
+
+
+def _nouns(bar: Bar | None) -> _Nouns:
+    """Where checks of form are all that is known, no answer is called good or bad."""
+    return _Nouns("answers in the asked form", "answers out of form") if is_form_alone(bar) else _Nouns()
+
+
+def is_form_alone(bar: Bar | None) -> bool:
+    """Whether nothing but the form of answers decides which are good."""
+    return bar is not None and _plain(bar) == "task_checks"
+
+
+def _plain(bar: Bar) -> str:
+    return split_variant(bar.measure)[1].split("|")[0]
+
+
+def _balance(split: LossSplit, nouns: _Nouns) -> str:
     """Where both parts are there and hide each other."""
     signs = sign(split.quality_control), sign(split.narrowing)
     if signs == ("more", "less"):
-        return f", but {_less_bad(split)}, and its good answers are a wider range"
+        return f", but {_less_bad(split, nouns)}, and its {nouns.good} are a wider range"
     if signs == ("less", "more"):
-        return ", but its good answers are a narrower range, and bad answers add more variety to it"
+        return f", but its {nouns.good} are a narrower range, and {nouns.bad} add more variety to it"
     return ""
 
 
-def _what(split: LossSplit, what: str) -> str:
+def _what(split: LossSplit, what: str, nouns: _Nouns) -> str:
     gone, among = sign(split.quality_control), sign(split.narrowing)
-    bad, number = _less_bad(split), f"{_percent(split.share)}, {_interval(split.share)}" if _tells(split.share) else ""
+    less, number = _less_bad(split, nouns), f"{_percent(split.share)}, {_interval(split.share)}"
+    in_brackets = f" ({number})" if _tells(split.share) else ""
+    narrower = f"{nouns.good} are a narrower range"
     if among == "less":
         wider = f"{value_text(_turned(split.narrowing))}, {interval_words(_turned(split.narrowing))}"
-        return f"what {what} is that {bad}: its good answers are a wider range (by {wider})"
+        return f"what {what} is that {less}: its {nouns.good} are a wider range (by {wider})"
     if gone == "more" and among == "more":
-        if not number:
-            return f"what {what} is both that {bad} and that good answers are a narrower range"
+        if not in_brackets:
+            return f"what {what} is both that {less} and that {narrower}"
         share = f"{_percent(split.share)} ({_interval(split.share)})"
-        return f"of what {what}, {share} is that {bad}, the rest a narrower range of good answers"
+        return f"of what {what}, {share} is that {less}, the rest a narrower range of {nouns.good}"
     if gone == "more":
-        is_how_much = f" ({number})" if number else ""
-        return f"what {what} is that {bad}{is_how_much}; that good answers are a narrower range is not clear"
+        return f"what {what} is that {less}{in_brackets}; that {narrower} is not clear"
     if gone == "less":
-        return (
-            f"what {what} is among good answers, and more: bad answers add more variety to it than to {split.baseline}"
-        )
+        more = f"{nouns.bad} add more variety to it than to {split.baseline}"
+        return f"what {what} is among {nouns.good}, and more: {more}"
     if among == "more":
-        no_part = f" ({number})" if number else ""
-        return f"what {what} is a narrower range of good answers; bad answers are no clear part of it{no_part}"
+        return f"what {what} is a narrower range of {nouns.good}; {nouns.bad} are no clear part of it{in_brackets}"
     return f"how what {what} divides cannot be told"
 
 
-def _less_bad(split: LossSplit) -> str:
+def _less_bad(split: LossSplit, nouns: _Nouns) -> str:
     """What is behind a loss by bad answers: that they are gone, where that is clear."""
     fewer = split.fewer_bad
     is_clear = is_number(fewer.p) and fewer.p < effects.ALPHA and is_number(fewer.value) and fewer.value > 0
-    return "bad answers are gone" if is_clear else "bad answers add less variety"
+    return f"{nouns.bad} are gone" if is_clear else f"{nouns.bad} add less variety"
 
 
 def _tells(share: Share | None) -> bool:
@@ -171,7 +195,8 @@ def _bad(bar: Bar | None) -> str:
     """Which answers are bad, in a sentence."""
     if bar is None:
         return ""
-    plain = split_variant(bar.measure)[1].split("|")[0]
-    if plain in BAD and bar.at_least == 1:
-        return f" Bad are answers that are {BAD[plain]}."
+    if is_form_alone(bar):
+        return f" {FORM_ALONE}"
+    if _plain(bar) in BAD and bar.at_least == 1:
+        return f" Bad are answers that are {BAD[_plain(bar)]}."
     return f" Bad are answers with {label(bar.measure)} below {number_text(bar.at_least)}."

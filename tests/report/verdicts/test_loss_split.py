@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -111,3 +112,13 @@ def test_a_measure_that_lengths_move_does_not_speak_where_they_differ() -> None:
         )
         both = replace(found, estimates=estimates)
         assert bool(loss_claim(both, joint_statements(both), ["tuned"])) is not moves
+
+
+def test_where_checks_of_form_are_all_that_is_known_no_answer_is_called_good_or_bad() -> None:
+    found = replace(
+        summary(split(part(0.2), part(0.1), Share(0.666, 0.48, 0.83))), bar=replace(BAR, measure="task_checks")
+    )
+    said = loss_claim(found, joint_statements(found), ["tuned"])
+    assert "is that answers out of form are gone, the rest a narrower range of answers in the asked form." in said
+    assert said.endswith("nonsense in the asked form is counted among the answers that have it.")
+    assert not re.search(r"\b(bad|good)\b", said)
