@@ -78,9 +78,7 @@ def main() -> None:
     console.print(
         f"120 prompts x 32 completions x 15 words, all lexical metrics, tokenizing included: {every_metric():.2f} s"
     )
-    console.print(
-        f"120 prompts x 32 completions x 15 words, a loss split by four measures: {split_loss():.2f} s"
-    )
+    console.print(f"120 prompts x 32 completions x 15 words, a loss split by four measures: {split_loss():.2f} s")
     if missing:
         console.print(f"peers not installed: {', '.join(missing)}")
 

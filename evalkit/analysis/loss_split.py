@@ -161,20 +161,30 @@ def split_of(
     rows = np.stack([total, total - narrowing, narrowing])
     takes_part = ~np.isnan(total)
     means = levels[takes_part].mean(axis=0) if takes_part.any() else np.full(6, np.nan)
-    parts = [_part(row, reach, clusters) for row, reach in zip(rows, _reaches(measured.bounds), strict=True)]
+    of_total, of_control, of_narrowing = (
+        _part(row, reach, clusters) for row, reach in zip(rows, _reaches(measured.bounds), strict=True)
+    )
+    baseline_all, baseline_good, arm_all, arm_good, baseline_bad, arm_bad = map(finite_or_none, means.tolist())
     return LossSplit(
         measured.measure,
         f"split|{measured.signature}|{basis}",
         arm,
         baseline,
-        *parts,
-        _share(rows[1], total, parts[0], clusters),
-        *(finite_or_none(mean) for mean in means),
-        _part(levels[:, 4] - levels[:, 5], (-1.0, 1.0), clusters),
+        total=of_total,
+        quality_control=of_control,
+        narrowing=of_narrowing,
+        share=_share(rows[1], total, of_total, clusters),
+        baseline_all=baseline_all,
+        baseline_good=baseline_good,
+        arm_all=arm_all,
+        arm_good=arm_good,
+        baseline_bad=baseline_bad,
+        arm_bad=arm_bad,
+        fewer_bad=_part(levels[:, 4] - levels[:, 5], (-1.0, 1.0), clusters),
         prompts=int(takes_part.sum()),
         left_out=int((~takes_part).sum()),
-        total_by_prompt=tuple(map(finite_or_none, total)),
-        narrowing_by_prompt=tuple(map(finite_or_none, narrowing)),
+        total_by_prompt=tuple(map(finite_or_none, total.tolist())),
+        narrowing_by_prompt=tuple(map(finite_or_none, narrowing.tolist())),
     )
 
 
@@ -188,7 +198,8 @@ def _reaches(bounds: Bounds | None) -> Iterable[Bounds | None]:
 
 def _part(row: Array, bounds: Bounds | None, clusters: Sequence[str]) -> Part:
     [mean], [p] = mean_intervals(row[None], CONFIDENCE, clusters, bounds), mean_p_values(row[None], clusters, bounds)
-    return Part(*map(finite_or_none, (mean.value, mean.low, mean.high, float(p))), None)
+    value, low, high = map(finite_or_none, (mean.value, mean.low, mean.high))
+    return Part(value, low, high, finite_or_none(float(p)), None)
 
 
 def _share(part: Array, total: Array, of_total: Part, clusters: Sequence[str]) -> Share | None:

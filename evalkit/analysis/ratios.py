@@ -46,7 +46,7 @@ def _end(parts: Array, totals: Array, ratio: Array, direction: float, alpha: flo
 
     inner, outer, step = ratio.copy(), ratio + direction, 1.0
     for _ in range(_DOUBLINGS):
-        going = ~is_rejected(outer) & ~np.isnan(outer)
+        going = np.logical_not(is_rejected(outer)) & np.isfinite(outer)
         if not going.any():
             break
         step *= 2

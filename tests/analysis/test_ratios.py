@@ -58,8 +58,8 @@ def test_prompts_of_one_cluster_are_one_draw() -> None:
     total = rng.normal(1, 0.5, size=(1, 15))
     part = total / 2 + rng.normal(0, 0.2, size=(1, 15))
     [once] = ratio_intervals(part, total, 0.95)
-    twice = [np.repeat(rows, 2, axis=1) for rows in (part, total)]
-    [clustered] = ratio_intervals(*twice, 0.95, [str(place // 2) for place in range(30)])
+    parts, totals = (np.repeat(rows, 2, axis=1) for rows in (part, total))
+    [clustered] = ratio_intervals(parts, totals, 0.95, [str(place // 2) for place in range(30)])
     assert (clustered.low, clustered.high) == pytest.approx((once.low, once.high), abs=1e-9)
-    [single] = ratio_intervals(*twice, 0.95)
+    [single] = ratio_intervals(parts, totals, 0.95)
     assert single.high - single.low < once.high - once.low

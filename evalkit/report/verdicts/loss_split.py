@@ -170,8 +170,8 @@ def _whole(share: float) -> str:
 
 def _turned(part: Part) -> Part:
     """The same as a gain."""
-    ends = (None if end is None else -end for end in (part.value, part.high, part.low))
-    return Part(*ends, part.p, part.p_adjusted)
+    value, low, high = (None if end is None else -end for end in (part.value, part.high, part.low))
+    return Part(value, low, high, part.p, part.p_adjusted)
 
 
 def _by_others(split: LossSplit, others: Sequence[LossSplit]) -> str:
