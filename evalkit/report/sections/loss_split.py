@@ -74,7 +74,9 @@ def one_by_one(summary: Summary) -> JSON:
         "prompts": [
             {
                 "text": named(metric, traits.get(metric, Traits())),
-                "says": " ".join(sentence(loss_sentence(split, summary)) for split in _of(summary, metric)),
+                "says": " ".join(
+                    sentence(loss_sentence(split, summary, names_measure=False)) for split in _of(summary, metric)
+                ),
                 "figure": waterfall(_of(summary, metric)),
             }
             for metric in metrics

@@ -29,18 +29,19 @@ FORM_ALONE = "Checks see form alone: nonsense in the asked form is counted among
 Sign = Literal["more", "none", "less"]
 
 
-def loss_claim(summary: Summary, joints: Joints, arms: Sequence[str]) -> str:
-    """For the top of the page, about the furthest of these arms whose loss divides clearly; empty where none does.
+def loss_claims(summary: Summary, joints: Joints, arms: Sequence[str]) -> list[str]:
+    """For the top of the page, about the first and the last of these arms: the ends of a ladder, or the one there is.
 
-    By the first measure that a reader can picture, of those that speak for an arm's diversity where that is clearly
-    less and that divide it.
+    Of each by the first measure that a reader can picture, of those that speak for its diversity where that is clearly
+    less and that divide it; nothing where none does.
     """
-    for arm in reversed(arms):
+    claims = []
+    for arm in dict.fromkeys([*arms[:1], *arms[-1:]]):
         speaking = speaking_splits(summary, joints, arm)
         told = next(filter(divides, speaking), None)
         if told is not None:
-            return f"{loss_sentence(told, summary, speaking)}{_bad(summary.bar)}"
-    return ""
+            claims.append(loss_sentence(told, summary, speaking))
+    return [*claims[:-1], f"{claims[-1]}{_bad(summary.bar)}"] if claims else []
 
 
 def speaking_splits(summary: Summary, joints: Joints, arm: str) -> list[LossSplit]:
@@ -76,15 +77,18 @@ def sign(part: Part) -> Sign:
     return "more" if part.value > 0 else "less"
 
 
-def loss_sentence(split: LossSplit, summary: Summary, others: Sequence[LossSplit] = ()) -> str:
+def loss_sentence(
+    split: LossSplit, summary: Summary, others: Sequence[LossSplit] = (), names_measure: bool = True
+) -> str:
     """What became of the loss of one arm by one measure; `others`: the same arm's by other measures."""
-    measure, nouns = named(split.metric, effects.traits(summary).get(split.metric, Traits())), _nouns(summary.bar)
+    measure = named(split.metric, effects.traits(summary).get(split.metric, Traits())) if names_measure else ""
+    nouns = _nouns(summary.bar)
     if not split.prompts:
         return f"{split.arm}: no prompt has two {nouns.good} or more of both arms, so that nothing can be split."
     if not is_lost(split):
         balance = _balance(split, nouns)
-        return f"{split.arm} has not clearly lost {measure} against {split.baseline}{balance}{_basis(split)}."
-    said = _what(split, f"{split.arm} lost in {measure}", nouns)
+        return f"{split.arm} has not clearly lost {measure or 'any'} against {split.baseline}{balance}{_basis(split)}."
+    said = _what(split, f"{split.arm} lost in {measure}" if measure else f"{split.arm} lost", nouns)
     return f"{capital(said)}{_by_others(split, others)}{_basis(split)}."
 
 

@@ -28,7 +28,7 @@ from evalkit.report.verdicts.homogeneity import alike_claims
 from evalkit.report.verdicts.joint import Joint, Joints, joint_statements
 from evalkit.report.verdicts.ladder_headline import ladder_headline
 from evalkit.report.verdicts.ladders import ladders
-from evalkit.report.verdicts.loss_split import loss_claim
+from evalkit.report.verdicts.loss_split import loss_claims
 from evalkit.report.verdicts.opinions import opinion_claims
 from evalkit.report.verdicts.rater_groups import rater_claims
 from evalkit.report.verdicts.side_words import SIDES, words_for
@@ -111,7 +111,7 @@ def verdict(summary: Summary) -> Verdict:
     if len(besides) > BESIDES:
         besides[BESIDES:] = [f"{counted(len(besides) - BESIDES, 'more claim')}: under “Arm by arm” in the report."]
     besides += [claim for claim in _whose(summary) if claim not in (first.claim, *besides)]
-    besides[:0] = filter(None, [loss_claim(summary, joints, first.arms)])
+    besides[:0] = loss_claims(summary, joints, first.arms)
     return Verdict(first.headline, first.claim, first.numbers, arms, first.arms, tuple(besides))
 
 

@@ -11,7 +11,7 @@ from evalkit.metrics.declaration import Traits
 from evalkit.metrics.summary import Bar, Estimate, LossSplit, Part, Share, Summary
 from evalkit.records import Arm
 from evalkit.report.verdicts.joint import joint_statements
-from evalkit.report.verdicts.loss_split import loss_claim, loss_sentence
+from evalkit.report.verdicts.loss_split import loss_claims, loss_sentence
 
 BAR = Bar("reward", 0.42, "the median of base", {"base": 0.5, "tuned": 0.9})
 DISTANCE = Traits("diversity", "meaning", "distance in meaning", 3)
@@ -43,7 +43,7 @@ def summary(*splits: LossSplit, tuned: float = 0.4) -> Summary:
 
 def claim(*splits: LossSplit, tuned: float = 0.4) -> str:
     found = summary(*splits, tuned=tuned)
-    return loss_claim(found, joint_statements(found), ["tuned"])
+    return " ".join(loss_claims(found, joint_statements(found), ["tuned"]))
 
 
 def test_two_clear_parts_have_the_share_with_its_interval_and_which_answers_are_bad() -> None:
@@ -111,14 +111,26 @@ def test_a_measure_that_lengths_move_does_not_speak_where_they_differ() -> None:
             replace(each, traits=replace(each.traits, moves_with_length=moves)) for each in (*found.estimates, *matched)
         )
         both = replace(found, estimates=estimates)
-        assert bool(loss_claim(both, joint_statements(both), ["tuned"])) is not moves
+        assert bool(loss_claims(both, joint_statements(both), ["tuned"])) is not moves
 
 
 def test_where_checks_of_form_are_all_that_is_known_no_answer_is_called_good_or_bad() -> None:
     found = replace(
         summary(split(part(0.2), part(0.1), Share(0.666, 0.48, 0.83))), bar=replace(BAR, measure="task_checks")
     )
-    said = loss_claim(found, joint_statements(found), ["tuned"])
+    [said] = loss_claims(found, joint_statements(found), ["tuned"])
     assert "is that answers out of form are gone, the rest a narrower range of answers in the asked form." in said
     assert said.endswith("nonsense in the asked form is counted among the answers that have it.")
     assert not re.search(r"\b(bad|good)\b", said)
+
+
+def test_of_a_ladder_both_ends_are_told_and_once_what_is_bad() -> None:
+    one = summary(split(part(0.2), part(0.1), Share(0.666, 0.48, 0.83)))
+    arms = [*one.arms, *(replace(one.arms[1], name=name) for name in ("mid", "far"))]
+    estimates = [replace(one.estimates[1], arm=name) for name in ("mid", "far")]
+    splits = [replace(one.splits[0], arm=name) for name in ("tuned", "mid", "far")]
+    found = replace(one, arms=tuple(arms), estimates=(*one.estimates, *estimates), splits=tuple(splits))
+    near, far = loss_claims(found, joint_statements(found), ["tuned", "mid", "far"])
+    assert near.startswith("Of what tuned lost")
+    assert far.startswith("Of what far lost")
+    assert ["Bad are" in said for said in (near, far)] == [False, True]
