@@ -30,7 +30,7 @@ from evalkit.report.content.merge import merge
 from evalkit.report.content.read import read_content
 from evalkit.runs.summary import parse_summary, read_summary
 from evalkit.runs.summary import to_json as summary_json
-from evalkit.score import score_file
+from evalkit.score import Reading, score_file, score_files
 from tests.finished import finished_run
 
 KINDS = 12
@@ -289,7 +289,10 @@ def test_texts_with_scores_are_split_too(tmp_path: Path) -> None:
     path = tmp_path / "texts.jsonl"
     path.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
     found = score_file(path, ["score/right", "distinct_n"], "base", QUIET).summary
+    assert isinstance(found, Summary)
     [each] = found.splits
     assert (each.metric, each.arm, each.prompts, each.left_out) == ("distinct_n", "tuned", 10, 0)
     assert each.baseline_bad == each.arm_bad == 0.25
-    assert isinstance(found, Summary)
+    errors = score_files([path], ["score/right", "distinct_n"], "base", QUIET, reading=Reading(lower=["right"])).summary
+    assert errors.bar is None, "of errors the lower half is the good one"
+    assert errors.splits == ()
