@@ -23,9 +23,13 @@ from rich.table import Table
 
 from evalkit.analysis.homogeneity import mean_cosines
 from evalkit.analysis.intervals import mean_intervals, mean_p_values
+from evalkit.analysis.loss_split import SplitOf
+from evalkit.analysis.prompt_measures import Passing
 from evalkit.metrics.diversity import lexical, rouge, semantic, valid
 from evalkit.metrics.diversity.prompt_information import prompt_information as told
 from evalkit.metrics.embeddings import use
+from evalkit.metrics.registry import parse
+from evalkit.plumbing.by_row import by_row
 from evalkit.records import Completion, Group, Prompt
 
 Result = TypeVar("Result")
@@ -77,6 +81,7 @@ def main() -> None:
     console.print(
         f"120 prompts x 32 completions x 15 words, all lexical metrics, tokenizing included: {every_metric():.2f} s"
     )
+    console.print(f"120 prompts x 32 completions x 15 words, a loss split by four measures: {split_loss():.2f} s")
     if missing:
         console.print(f"peers not installed: {', '.join(missing)}")
 
@@ -220,6 +225,20 @@ def every_metric() -> float:
     groups = [group_of(texts) for texts in np.split(np.array(zipf_texts(120 * 32, 15)), 120)]
     seconds, _ = timed(lambda: [metric(group) for group in groups for metric in LEXICAL], repeats=1)
     return seconds
+
+
+def split_loss() -> float:
+    """Seconds; half of the completions are good."""
+    texts = zipf_texts(2 * 120 * 32, 15)
+    rows = np.random.default_rng(1).normal(size=(len(texts), 512)).astype(np.float32)
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    parts = zip(np.split(np.array(texts), 240), np.split(rows, 240), strict=True)
+    every = [group_of(part).embedded(of_part) for part, of_part in parts]
+    good = [np.arange(32) % 2.0 for _ in range(120)]
+    measures = tuple(map(parse, ("distinct_k", "vendi", "embedding_distance", "distinct_n")))
+    work = SplitOf(measures, (("tuned", "base"),), Passing({"base": good, "tuned": good}, 1.0))
+    arms = {"base": every[:120], "tuned": every[120:]}
+    return timed(lambda: by_row(work, arms), repeats=1)[0]
 
 
 def valid_answers() -> float:

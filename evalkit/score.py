@@ -187,7 +187,9 @@ def _scored(
     groups = {arm: gathered.with_given(arm, members, texts.tool) for arm, members in answered.groups.items()}
     sampled = SampledArms(arms, groups, samples)
     measures, unfit = fitting(measures, samples)
-    quality = next((measure for measure in measures if measure.definition.is_quality), None)
+    qualities = [measure for measure in measures if measure.definition.is_quality]
+    # A bar is reached from below, and the higher of two answers wins: a score of which less is better is no quality.
+    quality = next((measure for measure in qualities if measure.definition.better == "higher"), None)
     fairness = Fairness(quality, None, VARIANTS[1:], curves=True)
     with measured_on(None, tell):
         measurements = measure_groups(measures, sampled, tell, fairness=fairness)

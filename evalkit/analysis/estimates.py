@@ -14,7 +14,18 @@ from evalkit.analysis.intervals import FEW, Bounds, holm, mean_intervals, mean_p
 from evalkit.metrics.declaration import VARIANTS, Traits
 from evalkit.metrics.decoding import Decoding
 from evalkit.metrics.registry import label, split_variant
-from evalkit.metrics.summary import Alarm, Bar, Crossover, Curve, Difference, Estimate, Homogeneity, Reading, Summary
+from evalkit.metrics.summary import (
+    Alarm,
+    Bar,
+    Crossover,
+    Curve,
+    Difference,
+    Estimate,
+    Homogeneity,
+    LossSplit,
+    Reading,
+    Summary,
+)
 from evalkit.plumbing.arrays import Array, finite_or_none, nan_for_none
 from evalkit.records import CONFIDENCE, Arm, Better
 
@@ -63,6 +74,7 @@ class FairComparison:
     readings: tuple[Reading, ...] = ()
     homogeneity: Homogeneity | None = None
     decoding: Decoding | None = None
+    splits: tuple[LossSplit, ...] = ()
 
 
 def summarise(
@@ -96,6 +108,7 @@ def summarise(
         asked=tuple(suite.hashes),
         homogeneity=fair.homogeneity,
         decoding=fair.decoding,
+        splits=fair.splits,
     )
 
 

@@ -1,4 +1,4 @@
-"""What arms have at equal k and at equal quality, and how alike they are: curves, sweeps, paths, homogeneity."""
+"""What arms have at equal k and at equal quality, how alike they are, and what was lost of what: curves to splits."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from evalkit.analysis.comparison.temperature_sweeps import read_sweeps
 from evalkit.analysis.decoding import read_decoding
 from evalkit.analysis.estimates import FairComparison, Measured
 from evalkit.analysis.homogeneity import homogeneity
+from evalkit.analysis.loss_split import loss_splits
 from evalkit.analysis.measure import Measurements
 from evalkit.plumbing.progress import QUIET, Listener
 
 
 def compare_fairly(measurements: Measurements, tell: Listener = QUIET) -> FairComparison:
-    """Curves over k, where the baseline overtakes, temperature sweeps read at equal quality, and how alike arms are."""
+    """Curves over k, where the baseline overtakes, sweeps read at equal quality, how alike arms are, losses split."""
     arms, bar = measurements.sampled.arms, measurements.bar
     clusters = clusters_of([seen.prompt for seen in measurements.overview[arms[0].name]]) if arms else ()
     identity = measurements.encoder.identity
@@ -28,6 +29,7 @@ def compare_fairly(measurements: Measurements, tell: Listener = QUIET) -> FairCo
         tuple(readings),
         homogeneity(arms, measurements.groups, clusters, identity, tell),
         read_decoding(arms, quality, diversities, clusters),
+        tuple(loss_splits(measurements, clusters, tell)),
     )
 
 

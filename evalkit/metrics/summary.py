@@ -245,6 +245,65 @@ class WhereChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class LossPart:
+    """What was lost, or a part of it: mean over prompts, positive where the arm is less diverse than its baseline."""
+
+    value: float | None
+    low: float | None
+    high: float | None
+    p: float | None
+    p_adjusted: float | None
+    """Holm over all parts of the summary; a total's over all totals."""
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """What part of the loss one of its parts is, 1 for all of it; beyond 0 to 1 where the other part is a gain."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class LossSplit:
+    """The diversity that an arm lost, split: quality_control + narrowing = total, on every prompt and in the mean.
+
+    All at equal numbers of completions, on the prompts where both arms have enough good ones.
+    """
+
+    metric: str
+    signature: str
+    arm: str
+    baseline: str
+    total: LossPart
+    """D(baseline) - D(arm) of all completions."""
+    quality_control: LossPart
+    """What bad answers add to the baseline, less what they add to the arm."""
+    narrowing: LossPart
+    """D(baseline) - D(arm) of good completions alone."""
+    share: Share | None
+    """quality_control over total; None where the total is not clearly a loss."""
+    baseline_all: float | None
+    baseline_good: float | None
+    arm_all: float | None
+    arm_good: float | None
+    """The four diversities that all of this is made of, means over the same prompts."""
+    baseline_bad: float | None
+    arm_bad: float | None
+    """Shares of completions that are bad, on the same prompts."""
+    fewer_bad: LossPart
+    """The first less the second: whether bad answers are gone, or there still and only less various."""
+    prompts: int
+    """Prompts that take part."""
+    left_out: int
+    """Prompts with too few good completions of one of the two arms, or on which the measure is not defined."""
+    total_by_prompt: tuple[float | None, ...]
+    narrowing_by_prompt: tuple[float | None, ...]
+    """In the order of `Summary.prompts`; None where a prompt takes no part. The other part is what they differ by."""
+
+
+@dataclass(frozen=True, slots=True)
 class Bar:
     """What a completion must reach to be called useful."""
 
@@ -293,4 +352,6 @@ class Summary:
     """None where no arm is compared."""
     words: WordUse | None = None
     """None where there is neither an arm with a baseline nor a list of phrases, and in what an older evalkit wrote."""
+    splits: tuple[LossSplit, ...] = ()
+    """What each compared arm lost, split; empty where no quality says which completions are good."""
     schema: int = SCHEMA

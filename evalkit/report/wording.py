@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from evalkit.metrics.decoding import Ranged
 from evalkit.metrics.registry import label as label  # every part of the report says it
-from evalkit.metrics.summary import Contrast, Difference, Estimate, Likeness, MeasureChange, PartChange, Reading
+from evalkit.metrics.summary import (
+    Contrast,
+    Difference,
+    Estimate,
+    Likeness,
+    LossPart,
+    MeasureChange,
+    PartChange,
+    Reading,
+)
 from evalkit.metrics.word_use import Gap, Level
 from evalkit.plumbing.arrays import is_number
 from evalkit.records import CONFIDENCE
@@ -16,7 +25,8 @@ if TYPE_CHECKING:
     from evalkit.analysis.intervals import Mean
 
 WithInterval: TypeAlias = (
-    "Estimate | Difference | Reading | Likeness | Contrast | Ranged | MeasureChange | PartChange | Level | Gap | Mean"
+    "Estimate | Difference | Reading | Likeness | Contrast | Ranged | MeasureChange | PartChange | LossPart"
+    " | Level | Gap | Mean"
 )
 MISSING = "not defined"
 NO_SPREAD = "none: equal on every prompt"

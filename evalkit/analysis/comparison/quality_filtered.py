@@ -66,14 +66,17 @@ def filtered_values(
     fewest = min(len(samples) for samples in passing.values())
     fitting = [measure for measure in measures if fewest >= 2 and measure.fits(fewest)]
     for arm, samples in passing.items() if fitting else ():
-        expected = _expected(fitting, groups[arm].only(samples.tolist()), fewest, prompt)
+        expected = expected_values(fitting, groups[arm].only(samples.tolist()), fewest, prompt)
         for measure, value in zip(fitting, expected, strict=True):
             values[measure][arm] = value
     return values
 
 
-def _expected(measures: Sequence[Measure], passing: Group, m: int, seed: int) -> list[float]:
-    """Subset by subset, so that metrics of one subset share what they count in it."""
+def expected_values(measures: Sequence[Measure], passing: Group, m: int, seed: int) -> list[float]:
+    """Each metric's expected value on m of these completions, which are m or more, over `SUBSETS` seeded subsets.
+
+    Subset by subset, so that metrics of one subset share what they count in it.
+    """
     k = len(passing.completions)
     if k == m:
         return [float(measure(passing)) for measure in measures]

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
+from evalkit.analysis import loss_split
 from evalkit.analysis.clusters import shared_clusters
 from evalkit.analysis.estimates import Measured, compare_arms, corrected, estimate_arms, few_prompts, remeasured
 from evalkit.metrics.registry import is_by_prompt
-from evalkit.metrics.summary import Alarm, Bar, Crossover, Curve, Difference, Estimate, Reading, Summary
+from evalkit.metrics.summary import Alarm, Bar, Crossover, Curve, Difference, Estimate, LossSplit, Reading, Summary
 from evalkit.plumbing.arrays import Array, nan_for_none
 from evalkit.plumbing.prose import listed
 from evalkit.records import Arm
@@ -33,6 +34,7 @@ def merged_summary(runs: Sequence[MergedRun], shared: Sequence[str]) -> Summary:
         crossovers=tuple(_crossovers(complete)),
         readings=tuple(_readings(complete)),
         clusters=clusters,
+        splits=tuple(_splits(complete, arms)),
     )
 
 
@@ -139,6 +141,18 @@ def _crossovers(runs: Sequence[MergedRun]) -> list[Crossover]:
             key = crossover.name, crossover.measure, arm, baseline
             crossovers.setdefault(key, replace(crossover, arm=arm, baseline=baseline))
     return list(crossovers.values())
+
+
+def _splits(runs: Sequence[MergedRun], arms: Sequence[Arm]) -> list[LossSplit]:
+    """Each run's own, of arms that are held against the same baseline here as there; corrected for all together."""
+    pairs = {(arm.name, arm.baseline) for arm in arms}
+    renamed = [
+        replace(split, arm=run.names[split.arm], baseline=run.names[split.baseline])
+        for run in runs
+        for split in run.summary.splits
+        if run.adds(split.arm)
+    ]
+    return loss_split.corrected([split for split in renamed if (split.arm, split.baseline) in pairs])
 
 
 def _readings(runs: Sequence[MergedRun]) -> list[Reading]:

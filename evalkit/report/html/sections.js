@@ -1,4 +1,4 @@
-// Draws what needs no more than its data, and the choices of the prompt that is picked.
+// Draws what needs no more than its data, and what is picked: the choices of a prompt, a measure.
 // Prompts and choices come from strangers: they reach the page through textContent only.
 "use strict";
 (() => {
@@ -11,6 +11,7 @@
     { pick: byId("pick-decoding"), from: data.decoding, names: "decoding" },
     { pick: byId("pick-where"), from: data.where, names: "where" },
     { pick: byId("pick-words"), from: data.word_changes, names: "words" },
+    { pick: byId("pick-split"), from: data.splits, names: "split" },
   ].filter(({ pick }) => pick);
 
   const line = (text) => Object.assign(document.createElement("li"), { textContent: text, dir: "auto" });

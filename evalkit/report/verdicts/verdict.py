@@ -29,6 +29,7 @@ from evalkit.report.verdicts.homogeneity import alike_claims
 from evalkit.report.verdicts.joint import Joint, Joints, joint_statements
 from evalkit.report.verdicts.ladder_headline import ladder_headline
 from evalkit.report.verdicts.ladders import ladders
+from evalkit.report.verdicts.loss_split import loss_claims
 from evalkit.report.verdicts.opinions import opinion_claims
 from evalkit.report.verdicts.prompt_information import template_claims
 from evalkit.report.verdicts.rater_groups import rater_claims
@@ -112,6 +113,7 @@ def verdict(summary: Summary) -> Verdict:
     if len(besides) > BESIDES:
         besides[BESIDES:] = [f"{counted(len(besides) - BESIDES, 'more claim')}: under “Arm by arm” in the report."]
     besides += [claim for claim in _whose(summary, joints) if claim not in (first.claim, *besides)]
+    besides[:0] = loss_claims(summary, joints, first.arms)
     return Verdict(first.headline, first.claim, first.numbers, arms, first.arms, tuple(besides))
 
 

@@ -1,0 +1,67 @@
+"""The waterfall of a loss and its table: bars that add up, names from strangers escaped, what is shown first."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from evalkit.analysis.estimates import Measured
+from evalkit.analysis.loss_split import corrected, split_of
+from evalkit.metrics.summary import Bar, LossSplit, Summary
+from evalkit.records import Arm
+from evalkit.report.sections.loss_split import one_by_one, split_view, waterfall
+
+HOSTILE = "<b>tuned</b>"
+
+
+def splits(arm: str = "tuned", measures: tuple[str, ...] = ("vendi", "distinct_k")) -> list[LossSplit]:
+    rng = np.random.default_rng(5)
+    means = {"vendi": [0.9, 0.6, 0.4, 0.35, 0.5, 0.1], "distinct_k": [0.9, 0.9, 0.9, 0.9, 0.5, 0.5]}
+    return corrected([
+        split_of(rng.normal(means[name], 0.05, (20, 6)), Measured(name, f"{name}|v:1", "higher", {}, 8), (arm, "base"), "")
+        for name in measures
+    ])  # fmt: skip
+
+
+def summary(*found: LossSplit) -> Summary:
+    arms = tuple(Arm(name, name, None, None, None) for name in ("base", "tuned"))
+    bar = Bar("reward", 0.4, "the suite", {})
+    return Summary("s", tuple(f"p{place}" for place in range(20)), arms, (), (), bar=bar, splits=found)
+
+
+def test_the_second_bar_begins_where_the_first_ends_and_both_end_where_the_whole_does() -> None:
+    [found] = splits(measures=("vendi",))
+    gone, narrower, whole = waterfall([found])["data"]
+    assert (gone["base"], whole["base"]) == ([0.0], [0.0])
+    assert narrower["base"] == gone["x"] == [found.quality_control.value]
+    assert narrower["base"][0] + narrower["x"][0] == pytest.approx(whole["x"][0])
+    assert narrower["error_x"]["array"][0] == pytest.approx((found.narrowing.high or 0) - (found.narrowing.value or 0))
+
+
+def test_a_measure_whose_loss_divides_is_shown_first() -> None:
+    """`distinct_k` is the easier one to picture, but lost nothing."""
+    shown = one_by_one(summary(*splits()))
+    assert isinstance(shown, dict)
+    prompts = shown["prompts"]
+    assert isinstance(prompts, list)
+    assert prompts[shown["first"]]["text"] == "vendi"
+    assert "bad answers are gone" in prompts[shown["first"]]["says"]
+
+
+def test_the_table_has_every_part_with_its_interval_and_who_takes_part() -> None:
+    view = split_view(summary(*splits(measures=("vendi",))))
+    assert view is not None
+    [row] = view.rows
+    assert row.prompts == "20 of 20"
+    assert all(interval for _, interval in row.cells)
+    assert row.cells[3][0].endswith("%")
+    assert " → " in row.bad
+    assert "reward of at least 0.4 (the suite)" in view.bar
+    assert split_view(summary()) is None
+    assert one_by_one(summary()) is None
+
+
+def test_names_are_shown_as_they_are() -> None:
+    figure = waterfall(splits(HOSTILE, ("vendi",)))
+    assert figure["layout"]["yaxis"]["ticktext"] == ["&lt;b&gt;tuned&lt;/b&gt;"]
+    assert all(HOSTILE not in text for trace in figure["data"] for text in trace["hovertext"])

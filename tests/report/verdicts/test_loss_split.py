@@ -1,0 +1,136 @@
+"""What a split loss is called: only what its intervals support, with the share where that says something."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+import pytest
+
+from evalkit.metrics.declaration import Traits
+from evalkit.metrics.summary import Bar, Estimate, LossPart, LossSplit, Share, Summary
+from evalkit.records import Arm
+from evalkit.report.verdicts.joint import joint_statements
+from evalkit.report.verdicts.loss_split import loss_claims, loss_sentence
+
+BAR = Bar("reward", 0.42, "the median of base", {"base": 0.5, "tuned": 0.9})
+DISTANCE = Traits("diversity", "meaning", "distance in meaning", 3)
+NOTHING = LossPart(0.0, -0.1, 0.1, 0.9, 1.0)
+
+
+def part(value: float, is_clear: bool = True) -> LossPart:
+    p = 0.001 if is_clear else 0.4
+    return LossPart(value, value - 0.05, value + 0.05, p, p)
+
+
+def split(gone: LossPart, narrower: LossPart, share: Share | None = None, **changes: object) -> LossSplit:
+    total = part((gone.value or 0) + (narrower.value or 0))
+    made = LossSplit("embedding_distance", "s", "tuned", "base", total, gone, narrower, share, 0.8, 0.7, 0.5, 0.45,
+                     0.5, 0.1, part(0.4), 20, 0, (), ())  # fmt: skip
+    return replace(made, **changes)  # type: ignore[arg-type]
+
+
+def summary(*splits: LossSplit, tuned: float = 0.4) -> Summary:
+    arms = (Arm("base", "base", "base", None, None), Arm("tuned", "tuned", "tuned", None, "base"))
+    estimates = [
+        Estimate("embedding_distance", "s", arm, mean, mean, mean, 0.95, 20, 8, "higher",
+                 tuple(mean + 0.01 * (place % 5 - 2) for place in range(20)), DISTANCE)
+        for arm, mean in (("base", 0.8), ("tuned", tuned))
+    ]  # fmt: skip
+    prompts = tuple(f"p{place}" for place in range(20))
+    return Summary("s", prompts, arms, tuple(estimates), (), bar=BAR, splits=splits)
+
+
+def claim(*splits: LossSplit, tuned: float = 0.4) -> str:
+    found = summary(*splits, tuned=tuned)
+    return " ".join(loss_claims(found, joint_statements(found), ["tuned"]))
+
+
+def test_two_clear_parts_have_the_share_with_its_interval_and_which_answers_are_bad() -> None:
+    said = claim(split(part(0.2), part(0.1), Share(0.666, 0.48, 0.83)))
+    assert said == (
+        "Of what tuned lost in distance in meaning (embedding_distance), 67 % (95 % interval 48 to 83 %) is that bad "
+        "answers are gone, the rest a narrower range of good answers. Bad are answers with reward below 0.42."
+    )
+
+
+def test_bad_answers_that_are_there_as_often_are_not_called_gone() -> None:
+    said = claim(split(part(0.2), part(0.1), Share(0.666, 0.48, 0.83), fewer_bad=part(0.01, is_clear=False)))
+    assert "is that bad answers add less variety, the rest" in said
+    assert "gone" not in said
+
+
+def test_a_share_that_could_be_anything_is_not_told() -> None:
+    said = claim(split(part(0.2), part(0.1), Share(0.666, 0.1, 1.4)))
+    assert "both that bad answers are gone and that good answers are a narrower range" in said
+    assert "67" not in said
+
+
+@pytest.mark.parametrize(
+    ("gone", "narrower", "words"),
+    [
+        (part(0.2), NOTHING, "is that bad answers are gone; that good answers are a narrower range is not clear"),
+        (NOTHING, part(0.2), "is a narrower range of good answers; bad answers are no clear part of it"),
+        (part(0.3), part(-0.1), "its good answers are a wider range (by 0.10, 95 % interval 0.05 to 0.15)"),
+        (part(-0.1), part(0.3), "is among good answers, and more: bad answers add more variety to it than to base"),
+    ],
+)
+def test_each_part_is_claimed_only_where_it_is_clear(gone: LossPart, narrower: LossPart, words: str) -> None:
+    assert words in claim(split(gone, narrower)).replace("\u00a0", " ")
+
+
+def test_nothing_is_claimed_where_no_part_is_clear_or_nothing_was_lost() -> None:
+    unclear = split(part(0.2, is_clear=False), part(0.1, is_clear=False))
+    assert claim(unclear) == ""
+    assert "cannot be told" in loss_sentence(unclear, summary(unclear))
+    assert claim(split(part(0.2), part(0.1)), tuned=0.8) == "", "the headline says that the range is as wide"
+    gained = split(part(-0.2), part(-0.1))
+    assert claim(gained) == ""
+    assert "has not clearly lost" in loss_sentence(gained, summary(gained))
+
+
+def test_parts_that_hide_each_other_are_told_of_beneath() -> None:
+    hidden = split(part(0.2), part(-0.2), total=NOTHING, fewer_bad=NOTHING)
+    said = loss_sentence(hidden, summary(hidden))
+    assert "has not clearly lost" in said
+    assert "but bad answers add less variety, and its good answers are a wider range" in said
+
+
+def test_prompts_that_take_no_part_are_counted() -> None:
+    assert "on 12 of 20 prompts" in claim(split(part(0.2), part(0.1), prompts=12, left_out=8))
+    none = split(NOTHING, NOTHING, prompts=0, left_out=20)
+    assert "no prompt has two good answers or more of both arms" in loss_sentence(none, summary(none))
+
+
+def test_a_measure_that_lengths_move_does_not_speak_where_they_differ() -> None:
+    """In the place of its plain form stands its matched one; of a measure that lengths do not move both may speak."""
+    found = summary(split(part(0.2), part(0.1)))
+    matched = [replace(each, metric="matched/embedding_distance") for each in found.estimates]
+    for moves in (False, True):
+        estimates = tuple(
+            replace(each, traits=replace(each.traits, moves_with_length=moves)) for each in (*found.estimates, *matched)
+        )
+        both = replace(found, estimates=estimates)
+        assert bool(loss_claims(both, joint_statements(both), ["tuned"])) is not moves
+
+
+def test_where_checks_of_form_are_all_that_is_known_no_answer_is_called_good_or_bad() -> None:
+    found = replace(
+        summary(split(part(0.2), part(0.1), Share(0.666, 0.48, 0.83))), bar=replace(BAR, measure="task_checks")
+    )
+    [said] = loss_claims(found, joint_statements(found), ["tuned"])
+    assert "is that answers out of form are gone, the rest a narrower range of answers in the asked form." in said
+    assert said.endswith("nonsense in the asked form is counted among the answers that have it.")
+    assert not re.search(r"\b(bad|good)\b", said)
+
+
+def test_of_a_ladder_both_ends_are_told_and_once_what_is_bad() -> None:
+    one = summary(split(part(0.2), part(0.1), Share(0.666, 0.48, 0.83)))
+    arms = [*one.arms, *(replace(one.arms[1], name=name) for name in ("mid", "far"))]
+    estimates = [replace(one.estimates[1], arm=name) for name in ("mid", "far")]
+    splits = [replace(one.splits[0], arm=name) for name in ("tuned", "mid", "far")]
+    found = replace(one, arms=tuple(arms), estimates=(*one.estimates, *estimates), splits=tuple(splits))
+    near, far = loss_claims(found, joint_statements(found), ["tuned", "mid", "far"])
+    assert near.startswith("Of what tuned lost")
+    assert far.startswith("Of what far lost")
+    assert ["Bad are" in said for said in (near, far)] == [False, True]
