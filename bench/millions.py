@@ -198,7 +198,7 @@ def simulate(suite: Path, folder: Path) -> None:
 
 def run_with_readers(suite: Path, folder: Path) -> None:
     """`evalkit run`, whose checkpoints make up what they read: the way to them and back is as ever."""
-    from evalkit.inference.workers import places
+    from evalkit.inference.workers import calls
     from evalkit.plumbing.progress import JsonLines
     from evalkit.run import run_suite
 
@@ -206,7 +206,7 @@ def run_with_readers(suite: Path, folder: Path) -> None:
     def opened(*_: object, **__: object) -> Iterator[MadeUp]:
         yield MadeUp()
 
-    places.open_engine = opened  # type: ignore[assignment]
+    calls.open_engine = opened  # type: ignore[assignment]
     run_suite(load_suite(suite), "transformers", folder, JsonLines())
 
 

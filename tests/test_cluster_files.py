@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from bench.soak import draws_in
 from evalkit.plumbing.progress import Quiet
 from evalkit.run import run_suite
 from evalkit.suite.schema import load_suite
+from tests.inference.engines.test_openai import free_port
 from tests.test_two_processes import CALLS, PROMPTS, N, calls_of, write_suite
 
 CLUSTER = Path(__file__).parent.parent / "docs" / "cluster"
@@ -52,12 +54,13 @@ SCONTROL = """#!/bin/bash
 [[ "$1 $2 $3" == "show hostnames node[1-2]" ]] && printf 'node1\\nnode2\\n'
 """
 EVALKIT = f"""#!{sys.executable}
+import re
 import sys
 from pathlib import Path
 from bench.simulated import simulated
 from evalkit.cli.main import main
 with simulated(Path(sys.argv[0]).parent):
-    main([word.replace("ray@", "ray:simulated@") for word in sys.argv[1:]])
+    main([re.sub("^ray(?=@|$)", "ray:simulated", word) for word in sys.argv[1:]])
 """
 
 
@@ -82,8 +85,8 @@ def check_pod(pod: Mapping[str, Any]) -> None:
 
 
 @pytest.fixture
-def slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An allocation of two nodes, both on this machine; the folder of what stands in for Slurm's commands."""
+def commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of what stands in for commands: `evalkit` has a simulated engine."""
     commands = tmp_path / "bin"
     commands.mkdir()
     for name, text in {"srun": SRUN, "scontrol": SCONTROL, "evalkit": EVALKIT}.items():
@@ -99,15 +102,26 @@ def slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "XDG_CACHE_HOME": str(tmp_path / "cache"),
         "CUDA_VISIBLE_DEVICES": "",
         ORDERS: str(orders),
-        "SLURM_JOB_NODELIST": "node[1-2]",
-        "SLURM_JOB_ID": str(os.getpid()),
     }.items():
         monkeypatch.setenv(name, value)
     return commands
 
 
+@pytest.fixture
+def slurm(commands: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An allocation of two nodes, both on this machine."""
+    monkeypatch.setenv("SLURM_JOB_NODELIST", "node[1-2]")
+    monkeypatch.setenv("SLURM_JOB_ID", str(os.getpid()))
+    return commands
+
+
+needs_ray = pytest.mark.skipif(
+    not shutil.which("ray", path=str(Path(sys.executable).parent)), reason="Ray is not installed"
+)
+
+
 @pytest.mark.slow
-@pytest.mark.skipif(not shutil.which("ray", path=str(Path(sys.executable).parent)), reason="Ray is not installed")
+@needs_ray
 def test_the_script_for_slurm_runs_a_suite_on_the_nodes_of_its_allocation(
     slurm: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -134,3 +148,59 @@ def test_the_script_for_slurm_runs_a_suite_on_the_nodes_of_its_allocation(
     finally:
         if job.poll() is None:
             os.killpg(job.pid, signal.SIGKILL)
+
+
+@pytest.mark.slow
+@needs_ray
+@pytest.mark.usefixtures("commands")
+def test_the_manifest_s_command_runs_a_suite_on_a_head_and_a_worker_that_are_started_as_it_says(tmp_path: Path) -> None:
+    spec = yaml.safe_load((CLUSTER / "rayjob.yaml").read_text(encoding="utf-8"))["spec"]
+    head, [workers] = spec["rayClusterSpec"]["headGroupSpec"], spec["rayClusterSpec"]["workerGroupSpecs"]
+    suite, run = write_suite(tmp_path, "suite.yaml"), tmp_path / "run"
+    entrypoint = spec["entrypoint"].replace("/suite/suite.yaml", str(suite)).replace("/shared/runs/creative", str(run))
+    address = f"127.0.0.1:{free_port()}"
+    # With a token, so that whatever a file of this user's says of tokens does not matter.
+    token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+    environment = os.environ | {"RAY_ADDRESS": address} | token | stated(head)
+    nodes = []
+    try:
+        nodes.append(start_node(["--head", f"--port={address.partition(':')[2]}"], head, environment))
+        # A container's limits are what Ray counts in Kubernetes; here it would count this machine's.
+        nodes.append(start_node([f"--address={address}", "--num-cpus=1"], workers, environment | stated(workers)))
+        job = subprocess.run(
+            entrypoint.split(), env=environment, capture_output=True, text=True, timeout=300, check=False
+        )
+    finally:
+        for node in nodes:
+            os.killpg(node.pid, signal.SIGTERM)
+            node.communicate()
+    assert job.returncode == 0, job.stderr
+    assert calls_of(run) == CALLS
+    assert set(draws_in(run).values()) == {1}
+
+
+def stated(group: Mapping[str, Any]) -> dict[str, str]:
+    """What a group's container has in its environment, but for folders that are not here."""
+    [container] = group["template"]["spec"]["containers"]
+    return {one["name"]: one["value"] for one in container["env"] if not one["value"].startswith("/")}
+
+
+def start_node(
+    options: Sequence[str], group: Mapping[str, Any], environment: Mapping[str, str]
+) -> subprocess.Popen[str]:
+    """`ray start` as KubeRay calls it, once it says that Ray runs."""
+    own = [f"--{name}={value}" for name, value in group["rayStartParams"].items()]
+    node = subprocess.Popen(
+        ["ray", "start", "--block", "--disable-usage-stats", *options, *own],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env={name: value for name, value in environment.items() if name != "RAY_ADDRESS"},
+        start_new_session=True,
+    )
+    assert node.stdout is not None
+    said = []
+    while "Ray runtime started" not in (line := node.stdout.readline()):
+        said.append(line)
+        assert line, "".join(said)
+    return node

@@ -14,6 +14,7 @@ from evalkit.analysis.completion_scores import score_completions
 from evalkit.metrics.registry import parse
 from evalkit.plumbing.arrays import Array
 from evalkit.plumbing.lazily import each
+from evalkit.plumbing.models import one_sitting
 from evalkit.plumbing.progress import Listener
 from evalkit.records import Arm, Group, Groups
 
@@ -27,13 +28,14 @@ def keep_best(
     Raises `CheckpointError`, `MetricError`, `EngineError` (from the reward model).
     """
     kept: dict[str, Sequence[Group]] = {}
-    for arm in arms:
-        kept[arm.name] = groups[arm.name]
-        if arm.checkpoint in rewards:
-            tell.stage(f"choose the best of {arm.best_of} for {arm.name}", len(groups[arm.name]))
-            by_reward = parse({"reward": {"model": rewards[arm.checkpoint]}})
-            scores = score_completions(by_reward, groups[arm.name], tell)
-            kept[arm.name] = each(groups[arm.name], Chosen(arm.best_of, scores))
+    with one_sitting():
+        for arm in arms:
+            kept[arm.name] = groups[arm.name]
+            if arm.checkpoint in rewards:
+                tell.stage(f"choose the best of {arm.best_of} for {arm.name}", len(groups[arm.name]))
+                by_reward = parse({"reward": {"model": rewards[arm.checkpoint]}})
+                scores = score_completions(by_reward, groups[arm.name], tell)
+                kept[arm.name] = each(groups[arm.name], Chosen(arm.best_of, scores))
     return kept
 
 

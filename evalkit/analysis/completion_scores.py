@@ -16,7 +16,7 @@ from evalkit.metrics.valid_answers import identity_of
 from evalkit.plumbing.array_cache import key_of, recall, remember
 from evalkit.plumbing.arrays import Array
 from evalkit.plumbing.lazily import Watched
-from evalkit.plumbing.models import telling
+from evalkit.plumbing.models import one_sitting, telling
 from evalkit.plumbing.progress import Listener
 from evalkit.records import Group, Groups, Prompt
 
@@ -48,9 +48,10 @@ def _score_arms(measure: Measure, groups: Groups, overview: Overview, tell: List
     missing = [arm for arm in groups if arm not in scores]
     if missing:
         tell.stage(f"score {measure}", sum(len(groups[arm]) for arm in missing))
-    for arm in missing:
-        scores[arm] = _told(measure, groups[arm], tell)
-        remember("scores", keys[arm], scores[arm], tell.note)
+    with one_sitting():
+        for arm in missing:
+            scores[arm] = _told(measure, groups[arm], tell)
+            remember("scores", keys[arm], scores[arm], tell.note)
     return {arm: scores[arm] for arm in groups}
 
 

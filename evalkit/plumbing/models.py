@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -64,6 +64,7 @@ class Opened(Protocol):
 Keep = Callable[[int, Sequence[Any]], None]
 """Takes in a batch's number and its answers."""
 Asker = Callable[[Model, str, Sequence[Batch], Keep], None]
+Sitting = Callable[[], AbstractContextManager[Asker]]
 
 
 def batched(items: Sequence[Any], most: int) -> list[Batch]:
@@ -132,13 +133,33 @@ def open_model(
 
 
 @contextmanager
-def asked_by(asker: Asker) -> Iterator[None]:
-    """For the length of a `with` block models are asked by `asker`."""
-    token = _ASKER.set(asker)
+def asked_by(asker: Asker, sitting: Sitting | None = None) -> Iterator[None]:
+    """For the length of a `with` block models are asked by `asker`, and in a `one_sitting` by whom `sitting` opens."""
+    asks = _ASKER.set(asker)
+    sits = _SITTING.set(sitting)
     try:
         yield
     finally:
-        _ASKER.reset(token)
+        _SITTING.reset(sits)
+        _ASKER.reset(asks)
+
+
+@contextmanager
+def one_sitting() -> Iterator[None]:
+    """For the length of a `with` block a model stays loaded after it was asked, until another one is.
+
+    It holds its devices as long, so nothing else that needs them belongs into the block.
+    """
+    sitting = _SITTING.get()
+    if sitting is None:
+        yield
+        return
+    with sitting() as asker:
+        token = _ASKER.set(asker)
+        try:
+            yield
+        finally:
+            _ASKER.reset(token)
 
 
 @dataclass(frozen=True)
@@ -151,3 +172,4 @@ class _Here:
 
 _TOLD: ContextVar[tuple[Callable[[int], None], int] | None] = ContextVar("who is told of answers", default=None)
 _ASKER: ContextVar[Asker] = ContextVar("who asks models", default=ask_one)
+_SITTING: ContextVar[Sitting | None] = ContextVar("who keeps models loaded", default=None)

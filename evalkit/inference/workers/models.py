@@ -7,7 +7,7 @@ is cut in halves.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -16,8 +16,9 @@ from typing import Any
 from evalkit.errors import EngineError
 from evalkit.inference.workers.calls import Call, ModelLoad
 from evalkit.inference.workers.crew import make_calls
-from evalkit.inference.workers.places import place_of
-from evalkit.plumbing.models import Batch, Keep, Model, Opened, ask_one, asked_by
+from evalkit.inference.workers.kept_loaded import KeptLoaded
+from evalkit.inference.workers.places import Place, place_of
+from evalkit.plumbing.models import Asker, Batch, Keep, Model, Opened, ask_one, asked_by
 from evalkit.plumbing.progress import Listener, Quiet
 
 
@@ -28,16 +29,34 @@ def measured_on(cluster: str | None, tell: Listener) -> Iterator[None]:
     `cluster`: the address of a Ray cluster ("auto": the one that is found); None: this machine. Whoever asks tells the
     progress; `tell` is told of faults.
     """
-    with asked_by(partial(_ask, cluster, _Notes(tell))):
+    make, notes = partial(place_of, cluster), _Notes(tell)
+    with asked_by(partial(_ask, cluster, make, notes), partial(_sitting, cluster, make, notes)):
         yield
 
 
-def _ask(cluster: str | None, tell: Listener, model: Model, method: str, batches: Sequence[Batch], keep: Keep) -> None:
+@contextmanager
+def _sitting(cluster: str | None, make: Callable[[], Place], tell: Listener) -> Iterator[Asker]:
+    place = KeptLoaded(make)
+    try:
+        yield partial(_ask, cluster, lambda: place, tell)
+    finally:
+        place.release()
+
+
+def _ask(
+    cluster: str | None,
+    place: Callable[[], Place],
+    tell: Listener,
+    model: Model,
+    method: str,
+    batches: Sequence[Batch],
+    keep: Keep,
+) -> None:
     if model.here is not None and (cluster is None or len(batches) < 2):
         ask_one(model, method, batches, keep)  # sooner than an actor is there
     elif batches:
         load = _Asking(model, method, batches, keep).load()
-        make_calls(place_of(cluster), [load], tell)
+        make_calls(place(), [load], tell)
 
 
 class _Asking:

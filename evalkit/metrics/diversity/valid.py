@@ -94,7 +94,7 @@ def valid_coverage(group: Group, *, k: int = 0) -> float:
     bounds=(0, 1),
     needs={"valid_logprobs"},
     version="1.0",
-    cites="Pielou 1966; 2605.11128",
+    cites="Pielou 1966; Sampling More, Getting Less, arXiv 2605.11128",
 )
 def evenness(group: Group) -> float:
     """How evenly the chance of valid answers is spread over them: entropy over the log of their number, exact.

@@ -17,6 +17,7 @@ from evalkit.metrics.embeddings.encoder import Encoder, Floats, encode
 from evalkit.metrics.text_sets import portions
 from evalkit.plumbing.files import writing
 from evalkit.plumbing.lazily import Lazy, each, is_lazy
+from evalkit.plumbing.models import one_sitting
 from evalkit.plumbing.progress import Listener, Scaled
 from evalkit.plumbing.scratch import Scratch
 from evalkit.records import Group, Groups
@@ -83,7 +84,8 @@ class StoredRows(Lazy[Floats]):
 
 def _on_disk(groups: Groups, tell: Listener, encoder: Encoder) -> dict[str, Sequence[Floats]]:
     tell.stage("embed texts", sum(map(len, groups.values())))
-    return {arm: _stored(of_arm, tell, encoder) for arm, of_arm in groups.items()}
+    with one_sitting():
+        return {arm: _stored(of_arm, tell, encoder) for arm, of_arm in groups.items()}
 
 
 def _stored(groups: Sequence[Group], tell: Listener, encoder: Encoder) -> Sequence[Floats]:

@@ -54,7 +54,7 @@ def valid_share(groups: Sequence[Group]) -> list[NDArray[np.float64]]:
     bounds=(0, 1),
     needs={"valid_logprobs"},
     version="1.0",
-    cites="2605.11128",
+    cites="Sampling More, Getting Less, arXiv 2605.11128",
 )
 def valid_mass(group: Group) -> float:
     """Chance that an answer begins with one of the prompt's listed valid answers: exact, from log-probs, not sampled.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections import deque
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -19,7 +21,7 @@ from evalkit.inference.workers.models import _Asking, measured_on
 from evalkit.metrics.diversity import nli
 from evalkit.metrics.embeddings import encoder
 from evalkit.metrics.registry import parse
-from evalkit.plumbing.models import Batch, Model, answers, batched
+from evalkit.plumbing.models import Batch, Model, answers, batched, one_sitting
 from evalkit.plumbing.progress import Quiet
 from evalkit.records import Completion, Group, Prompt
 from evalkit.score import measure_texts
@@ -75,6 +77,47 @@ def test_a_batch_that_does_not_fit_is_halved_and_put_together_again(tmp_path: Pa
 def test_a_text_that_kills_every_worker_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(EngineError, match=r"^toy died while running measure \(killed by SIGKILL"):
         asked(toy(tmp_path), ["poison"])
+
+
+@pytest.mark.usefixtures("devices")
+def test_in_one_sitting_a_model_loads_once_a_device_and_others_take_its_place(tmp_path: Path) -> None:
+    one, other = toy(tmp_path / "one"), toy(tmp_path / "other")
+    for model in (one, other):
+        Path(model.args[0]).mkdir()
+    with one_sitting():
+        assert [asked(one), asked(one, ITEMS[:8]), asked(one)] == [WHOLE, WHOLE[:8], WHOLE]
+        loads = logged(tmp_path / "one" / "log", "load")
+        assert 1 <= len(loads) <= 2
+        assert {pid for _, pid, _ in logged(tmp_path / "one" / "log", "call")} <= {pid for _, pid, _ in loads}
+        assert asked(other) == WHOLE
+        assert not any(is_running(int(pid)) for _, pid, _ in loads)
+    assert not any(is_running(int(pid)) for _, pid, _ in logged(tmp_path / "other" / "log", "load"))
+    assert asked(one) == WHOLE
+    assert len(logged(tmp_path / "one" / "log", "load")) > len(loads)
+
+
+@pytest.mark.usefixtures("devices")
+def test_a_sitting_goes_on_after_a_model_that_died_and_after_one_that_always_does(tmp_path: Path) -> None:
+    with one_sitting():
+        assert asked(toy(tmp_path)) == WHOLE
+        (tmp_path / "death").touch()
+        assert asked(toy(tmp_path)) == WHOLE
+        with pytest.raises(EngineError, match=r"^toy died while running measure \(killed by SIGKILL"):
+            asked(toy(tmp_path), ["poison"])
+        assert asked(toy(tmp_path)) == WHOLE
+
+
+@pytest.mark.usefixtures("devices")
+def test_an_idle_model_that_was_killed_is_loaded_anew(tmp_path: Path) -> None:
+    with one_sitting():
+        assert asked(toy(tmp_path)) == WHOLE
+        for _, pid, _ in logged(tmp_path / "log", "load"):
+            os.kill(int(pid), signal.SIGKILL)
+        assert asked(toy(tmp_path)) == WHOLE
+
+
+def is_running(process: int) -> bool:
+    return Path(f"/proc/{process}").exists()
 
 
 @pytest.mark.usefixtures("devices")
