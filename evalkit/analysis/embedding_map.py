@@ -32,6 +32,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from evalkit.analysis.figure_data import CompletionMap, MappedArm, MappedTexts, Outline, PromptMap
+from evalkit.metrics.embeddings.encoder import Floats
 from evalkit.plumbing.arrays import Array
 from evalkit.records import Group, Groups
 
@@ -57,7 +58,7 @@ class Plane:
     share: float | None
     """Of the variance; None where there is none."""
 
-    def project(self, rows: Array) -> Array:
+    def project(self, rows: Array | Floats) -> Array:
         """(k, 2) points of (k, d) rows."""
         return np.asarray((rows - self.centre) @ self.axes)
 
@@ -83,10 +84,10 @@ def map_completions(groups: Groups) -> CompletionMap | None:
     )
 
 
-def find_plane(rows: Array) -> Plane:
+def find_plane(rows: Array | Floats) -> Plane:
     """The plane through the mean of (k, d) rows that shows most of their variance; the same for the same rows."""
     k, d = rows.shape
-    middle = rows.mean(axis=0)
+    middle = np.asarray(rows.mean(axis=0), dtype=np.float64)
     away = np.asarray(rows - middle, dtype=np.float64)
     axes = np.zeros((d, 2))
     if away.var(axis=0).sum() < NOTHING:

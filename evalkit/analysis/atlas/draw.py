@@ -58,10 +58,10 @@ def _first_prompt(said: Said) -> Places:
 
 def _whole(points: Floats) -> Places:
     """(U, 2) as whole numbers, the middle of the map at 0, its longer side across: screens are wider than high."""
-    points = find_plane(points).project(points)
-    low, high = points.min(axis=0), points.max(axis=0)
+    turned = find_plane(points).project(points)
+    low, high = turned.min(axis=0), turned.max(axis=0)
     half = max(float((high - low).max()) / 2, np.finfo(np.float32).tiny)
-    return np.asarray(np.round((points - (low + high) / 2) / half * FARTHEST), dtype=np.int64)
+    return np.asarray(np.round((turned - (low + high) / 2) / half * FARTHEST), dtype=np.int64)
 
 
 def _columns(said: Said, points: Places, neighbours: Places, regions: Places) -> Mapping[str, Places]:

@@ -72,7 +72,8 @@ def evenly(size: int, most: int) -> Places:
 def squared_distances(rows: NDArray[Real], others: NDArray[Real]) -> NDArray[Real]:
     """(k, m) of (k, d) and (m, d) rows; rounding leaves none below 0."""
     own, other = (np.einsum("kd,kd->k", each, each) for each in (rows, others))
-    return np.maximum(own[:, None] + other[None, :] - 2 * rows @ others.T, 0)
+    distances: NDArray[Real] = np.maximum(own[:, None] + other[None, :] - 2 * rows @ others.T, 0)
+    return distances
 
 
 def nearest(distances: NDArray[Real], k: int) -> Places:

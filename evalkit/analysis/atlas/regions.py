@@ -48,9 +48,10 @@ def find_regions(layout: Layout) -> Places:
     return np.asarray(np.unique(found, return_inverse=True)[1])
 
 
-def middle(points: Floats, own: Places) -> Places:
+def middle(points: Floats, own: Places) -> int:
     """The text of a region that is nearest to its median: a place where something lies."""
-    return own[squared_distances(points[own], np.median(points[own], axis=0)[None]).argmin()]
+    nearest: int = own[squared_distances(points[own], np.median(points[own], axis=0)[None]).argmin()]
+    return nearest
 
 
 def name_regions(said: Said, regions: Places) -> list[tuple[str, ...]]:
