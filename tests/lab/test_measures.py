@@ -171,7 +171,7 @@ def test_the_bases_answers_tell_of_their_prompt_what_the_grammars_do(
     chances = np.array([[prompt.choices.get(answer, 0.0) for answer in answers] for prompt in prompts])
     others = others_of(suite.prompts, 8).others
     mixed = np.array([chances[[place, *beside]].mean(axis=0) for place, beside in enumerate(others)])
-    told = np.log(np.where(chances > 0, chances / mixed, 1))
+    told = np.log(np.where(chances > 0, chances, 1)) - np.log(np.where(chances > 0, mixed, 1))
     exact = (chances * told).sum(axis=1)
     noise = math.sqrt(((chances * told**2).sum(axis=1) - exact**2).sum() / 16) / len(prompts)
     assert 1.9 < exact.mean() < 2.1
