@@ -13,8 +13,8 @@ BAR, FEET = 22, 96
 """Pixels of a bar, and of the axis with its title and the words above it."""
 LONGEST = 30
 """Letters of a phrase beside its bar."""
-ROOM = 1.3
-"""Of the longest bar: behind it stand numbers."""
+ROOM = 1.8
+"""Of the longest bar: behind it stand numbers, on a telephone too."""
 
 
 def word_bars(change: WordChange, number: int, baseline_number: int) -> figures.Figure | None:

@@ -30,8 +30,8 @@ def test_more_is_right_in_the_arms_colour_and_less_is_left_in_the_baselines() ->
     ("log_odds", "ticks"),
     [
         (0.3, ["as often"]),
-        (1.2, ["÷4", "÷2", "as often", "×2", "×4"]),
-        (2.5, ["÷16", "÷4", "as often", "×4", "×16"]),
+        (1.1, ["÷4", "÷2", "as often", "×2", "×4"]),
+        (2.0, ["÷16", "÷4", "as often", "×4", "×16"]),
         (5.0, ["÷100", "÷10", "as often", "×10", "×100"]),
     ],
 )
