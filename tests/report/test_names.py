@@ -70,7 +70,7 @@ def test_no_name_covers_another_or_a_point(browser: Browser, report: str, width:
     browser.open(report, width=width)
     checks.is_drawn(browser)
     charts = browser.evaluate(NAMES)
-    assert sum(len(chart["names"]) for chart in charts) == 20
+    assert sum(len(chart["names"]) for chart in charts) == 22
     assert [flaw for chart in charts for flaw in (*over_names(chart), *over_points(chart))] == []
 
 

@@ -62,20 +62,20 @@ def test_the_built_in_checkpoints_are_asked_as_ever(suite: str) -> None:
     found = fit(asked, {name: resolve(name, spec) for name, spec in asked.checkpoints.items()})
     assert found == Fitted(asked, {}, "")
     for name in asked.checkpoints:
-        [sampling] = asked.settings(name)
         spec = asked.checkpoints[name]
-        assert sampling.max_tokens == asked.sampling.max_tokens * (spec.ask.answers if spec.ask else 1)
-        assert sampling.stop == (("\nPrompt:",) if spec.is_framed else ())
+        for sampling in asked.settings(name):
+            assert sampling.max_tokens == asked.sampling.max_tokens * (spec.ask.answers if spec.ask else 1)
+            assert sampling.stop == (("\nPrompt:",) if spec.is_framed else ())
 
 
 @pytest.mark.parametrize("suite", OF_PAIRS)
 def test_checkpoints_that_can_spell_are_given_room_and_an_end(suite: str, real: dict[str, str]) -> None:
     found = fitted(suite, real)
     asked = found.suite
-    [base], [tuned] = asked.settings("base"), asked.settings("tuned")
-    assert base.max_tokens == tuned.max_tokens >= 16
-    assert "\nPrompt:" in base.stop
-    assert tuned.stop == (("\n\n",) if suite == "search" else ("\n",))
+    for base, tuned in zip(asked.settings("base"), asked.settings("tuned"), strict=True):
+        assert base.max_tokens == tuned.max_tokens >= 16
+        assert "\nPrompt:" in base.stop
+        assert tuned.stop == (("\n\n",) if suite == "search" else ("\n",))
     examples = asked.checkpoints["base"].frame.examples
     texts = {prompt.text for prompt in asked.prompts}
     assert not texts & {example.prompt for example in examples}, "an example must not give an answer away"

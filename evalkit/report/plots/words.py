@@ -54,9 +54,10 @@ def word_bars(change: WordChange, number: int, baseline_number: int) -> figures.
     }
     layout = figures.page_layout(
         height=FEET + BAR * len(shifts),
-        xaxis=figures.GRID | _ticks(reach) | {"range": [-reach, reach], "automargin": True},
+        xaxis=figures.GRID | _ticks(reach) | {"range": [-reach, reach]},
         yaxis=rows,
         bargap=0.35,
+        margin={"l": 8, "r": 24, "t": 36, "b": 36},
         shapes=[_middle()],
         annotations=[_side("← said less", 0, "left"), _side("said more →", 1, "right")],
     )
@@ -94,7 +95,7 @@ def _ticks(reach: float) -> figures.Figure:
     kept = [step for step in steps if math.log(step) <= reach]
     places = [-math.log(step) for step in reversed(kept)] + [0.0] + [math.log(step) for step in kept]
     texts = [f"÷{step}" for step in reversed(kept)] + ["as often"] + [f"×{step}" for step in kept]
-    return {"tickmode": "array", "tickvals": places, "ticktext": texts}
+    return {"tickmode": "array", "tickvals": places, "ticktext": texts, "tickangle": 0}
 
 
 def _middle() -> figures.Figure:

@@ -145,7 +145,7 @@ def test_few_questions_are_compared_with_all_there_are(two_arms: ReportContent) 
 
 
 def test_a_page_has_the_section_only_with_numbers_and_names_are_text(two_arms: ReportContent) -> None:
-    assert 'id="prompt-information"' not in build_report(two_arms)
+    assert 'id="information"' not in build_report(two_arms)
     summary = told(two_arms, 2.0, 0.4)
     renamed = [dataclasses.replace(arm, name=HOSTILE) if arm.name == "tuned" else arm for arm in summary.arms]
     estimates = [dataclasses.replace(e, arm=HOSTILE) if e.arm == "tuned" else e for e in summary.estimates]
@@ -154,5 +154,5 @@ def test_a_page_has_the_section_only_with_numbers_and_names_are_text(two_arms: R
         summary, arms=tuple(renamed), estimates=tuple(estimates), differences=tuple(differences)
     )
     page = build_report(dataclasses.replace(two_arms, summary=hostile, groups={}, rendered={}, scores={}))
-    assert 'id="prompt-information"' in page
+    assert 'id="information"' in page
     assert HOSTILE not in page
