@@ -179,9 +179,12 @@ def _turned(part: LossPart) -> LossPart:
 
 
 def _by_others(split: LossSplit, others: Sequence[LossSplit]) -> str:
-    """What other measures say, where they say a share: one measure is one way of looking."""
+    """What other measures say, where they say a share: one measure is one way of looking.
+
+    Nothing where bad answers hide a loss: shares below 0 tell a reader less than the words.
+    """
     shares = [(other, other.share) for other in others if other.metric != split.metric and _tells(other.share)]
-    if not (_tells(split.share) and shares):
+    if sign(split.quality_control) == "less" or not (_tells(split.share) and shares):
         return ""
     said = sorted(round(100 * share.value) for _, share in shares if share)
     if len(said) == 1:

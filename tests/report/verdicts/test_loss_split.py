@@ -134,3 +134,12 @@ def test_of_a_ladder_both_ends_are_told_and_once_what_is_bad() -> None:
     assert near.startswith("Of what tuned lost")
     assert far.startswith("Of what far lost")
     assert ["Bad are" in said for said in (near, far)] == [False, True]
+
+
+def test_shares_below_zero_of_other_measures_are_not_told() -> None:
+    hiding = split(part(-0.1), part(0.3), Share(-0.5, -0.7, -0.3))
+    another = replace(hiding, metric="vendi", share=Share(-0.4, -0.6, -0.2))
+    said = loss_sentence(hiding, summary(hiding, another), [another])
+    assert said.endswith("bad answers add more variety to it than to base.")
+    clear = split(part(0.1), part(0.3), Share(0.25, 0.15, 0.35))
+    assert "; by vendi −40 %" in loss_sentence(clear, summary(clear, another), [another])
