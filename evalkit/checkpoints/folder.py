@@ -135,7 +135,7 @@ def labels_of(config: Mapping[str, Any]) -> dict[int, str]:
 def architectures_of(config: Mapping[str, Any]) -> str:
     """Which network a checkpoint is, in words."""
     named = config.get("architectures")
-    return ", ".join(map(str, named)) if isinstance(named, list) and named else "unknown architecture"
+    return ", ".join(map(str, named)) if isinstance(named, list) and named else "checkpoint of unknown architecture"
 
 
 @dataclass(frozen=True)

@@ -106,7 +106,7 @@ def where_view(content: ReportContent) -> WhereView | None:
             story.arm,
             story.baseline,
             (
-                *(_told_of_part(each, prompts[each.part.kind, each.part.name], gaps) for each in story.parts),
+                *(_told_of_part(each, prompts.get((each.part.kind, each.part.name), ()), gaps) for each in story.parts),
                 *(_told_of_prompts(each) for each in story.prompts),
             ),
             story.nothing,

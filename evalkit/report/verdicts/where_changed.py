@@ -183,9 +183,9 @@ def _prompt_sentence(change: MeasureChange) -> PromptSentence:
 
 
 def _most(sentence: PromptSentence) -> str:
-    """`; most on p17 (−0.61), p3 (−0.55)`."""
+    """`; most clearly on p17 (−0.61), p3 (−0.55)`."""
     first = sentence.change.prompts[:MOST_IDS]
-    return f"; most on {listed([f'{short(each.prompt, LONGEST)} ({prompt_value(each)})' for each in first])}."
+    return f"; most clearly on {listed([f'{short(each.prompt, LONGEST)} ({prompt_value(each)})' for each in first])}."
 
 
 def prompt_value(change: PromptChange) -> str:

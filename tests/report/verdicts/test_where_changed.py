@@ -110,7 +110,7 @@ def test_single_prompts_are_counted_by_which_way_they_went() -> None:
     [story] = arm_stories(where(change(prompts=prompts)))
     assert story.lines == (
         "Of 120 prompts, each by itself, 2 clearly lost and 1 clearly gained under tuned in word pairs not repeated "
-        "(distinct_n); most on p7 (−0.60), p3 (−0.50) and p9 (+0.40).",
+        "(distinct_n); most clearly on p7 (−0.60), p3 (−0.50) and p9 (+0.40).",
     )
     assert ([one.prompt for one in story.prompts[0].lost], story.nothing) == (["p7", "p3"], "")
     [turned] = arm_stories(where(change(prompts=prompts, better="lower")))
