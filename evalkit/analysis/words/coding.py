@@ -6,6 +6,8 @@ So what is counted over many prompts needs no table of strings; the few phrases 
 from __future__ import annotations
 
 import hashlib
+import re
+import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -24,6 +26,9 @@ _TYPOGRAPHY = str.maketrans(
      "\u2026": " \u2026 "}
 )  # fmt: skip
 """13a leaves what is not ASCII on its word: a dash would make a new word of every pair that it joins."""
+_PICTURE = "[\u2600-\u27bf\U0001f300-\U0001faff][\ufe0f\U0001f3fb-\U0001f3ff]*"
+_PICTURES = re.compile(f"([\U0001f1e6-\U0001f1ff]{{2}}|{_PICTURE}(?:\u200d{_PICTURE})*)")
+"""Emoji, those that are joined into one included: each is a word, also where it is written against another."""
 _STEP = np.uint64(0x9E3779B97F4A7C15)
 """An odd number: no code of a phrase is lost where the next word's is added."""
 
@@ -73,9 +78,9 @@ class CodedTexts:
 
 
 def coded(texts: Sequence[str], tokenizer_name: Name) -> CodedTexts:
-    """The words of texts, split as all measures of words split them, but for case, quotes and dashes."""
+    """The words of texts, split as all measures of words split them, but for case, quotes, dashes, emoji, accents."""
     split = tokenizer(tokenizer_name)
-    by_text = [tuple(map(plain, split(text.translate(_TYPOGRAPHY)))) for text in texts]
+    by_text = [tuple(map(plain, split(_apart(text)))) for text in texts]
     words = tuple(word for of_text in by_text for word in of_text)
     known = {word: (_code(word), not any(map(str.isalnum, word))) for word in set(words)}
     return CodedTexts(
@@ -84,6 +89,11 @@ def coded(texts: Sequence[str], tokenizer_name: Name) -> CodedTexts:
         np.repeat(np.arange(len(by_text)), [len(of_text) for of_text in by_text]),
         np.array([known[word][1] for word in words], dtype=np.bool_),
     )
+
+
+def _apart(text: str) -> str:
+    """With signs and emoji apart from words, and every letter with accents spelled in one way."""
+    return _PICTURES.sub(r" \1 ", unicodedata.normalize("NFC", text).translate(_TYPOGRAPHY))
 
 
 def plain(word: str) -> str:

@@ -194,6 +194,8 @@ def _cautions(change: WordChange) -> list[str]:
     if longer < UNLIKE * shorter:
         return []
     name = change.arm if change.words > change.baseline_words else change.baseline
+    if not min(change.words, change.baseline_words):
+        return [f"{change.baseline if name == change.arm else change.arm} writes no word at all."]
     return [
         f"{name} writes {longer / shorter:.1f} times as many words: on how many prompts it says a word goes by that "
         "too. Rates and tests are at equal lengths."

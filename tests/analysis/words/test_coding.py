@@ -56,3 +56,10 @@ def test_where_there_is_no_space_a_word_is_what_the_tokenizer_makes_of_it() -> N
 def test_nothing_has_no_phrases() -> None:
     nothing = coded([], "13a")
     assert [len(codes) for _, codes, _ in nothing.every_phrase()] == [0, 0, 0, 0]
+
+
+def test_an_emoji_is_a_word_wherever_it_is_written_and_accents_have_one_spelling() -> None:
+    assert coded(["Great😀 idea 😀😀!"], "13a").words == ("great", "😀", "idea", "😀", "😀", "!")
+    family, thumb = "\U0001f468\u200d\U0001f469\u200d\U0001f467", "\U0001f44d\U0001f3fd"
+    assert coded([f"a{family}b {thumb}"], "13a").words == ("a", family, "b", thumb)
+    assert coded(["cafe\u0301"], "13a").words == coded(["caf\u00e9"], "13a").words

@@ -76,6 +76,10 @@ def test_an_arm_that_writes_much_more_is_told_of(content: ReportContent) -> None
     view = words_view(having(content, WordUse("words", 8, (longer,))))
     assert view is not None
     assert view.changes[0].cautions[0].startswith("tuned writes 1.6 times as many words")
+    silent = changed([], [], words=0)
+    view = words_view(having(content, WordUse("words", 8, (silent,))))
+    assert view is not None
+    assert view.changes[0].cautions == ("tuned writes no word at all.",)
 
 
 def test_where_nothing_moved_the_page_says_what_was_tested(content: ReportContent) -> None:
