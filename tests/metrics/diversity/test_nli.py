@@ -16,38 +16,14 @@ from evalkit.errors import CheckpointError, MetricError
 from evalkit.metrics.diversity.nli import NliModel, difference, find_labels, nli_diversity
 from evalkit.metrics.registry import parse
 from tests.metrics.diversity.groups import group_of
+from tests.metrics.divisions.pair_model import write_pair_model
 
-WORDS = ["[PAD]", "[CLS]", "[SEP]", "[UNK]", *(f"w{index}" for index in range(28))]
 LABELS = {0: "ENTAILMENT", 1: "NEUTRAL", 2: "CONTRADICTION"}
 
 
 def write_nli_model(folder: Path, logits: Sequence[float] | None = None, **changed: Any) -> Path:
-    """A tiny BERT with random weights, or one that gives these `logits` whatever it reads."""
-    import torch
-    from tokenizers import Tokenizer, models, pre_tokenizers, processors
-    from transformers import BertConfig, BertForSequenceClassification, PreTrainedTokenizerFast
-
-    tokenizer = Tokenizer(models.WordLevel({word: index for index, word in enumerate(WORDS)}, unk_token="[UNK]"))
-    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    tokenizer.post_processor = processors.TemplateProcessing(
-        single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1", special_tokens=[("[CLS]", 1), ("[SEP]", 2)]
-    )
-    PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, pad_token="[PAD]", cls_token="[CLS]", sep_token="[SEP]", unk_token="[UNK]"
-    ).save_pretrained(folder)
-    torch.manual_seed(0)
-    sizes = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
-    settings = {"vocab_size": len(WORDS), "max_position_embeddings": 48, "id2label": LABELS, "pad_token_id": 0}
-    model = BertForSequenceClassification(BertConfig(**(sizes | settings | changed)))
-    with torch.no_grad():
-        for parameter in model.parameters():
-            if parameter.dim() > 1:
-                parameter.normal_(0, 0.3)
-        if logits is not None:
-            model.classifier.weight.zero_()
-            model.classifier.bias.copy_(torch.tensor(logits))
-    model.save_pretrained(folder)
-    return folder
+    """A classifier of pairs with the three labels of NLI."""
+    return write_pair_model(folder, logits, **({"num_labels": 3, "id2label": LABELS} | changed))
 
 
 @pytest.fixture(scope="module")
