@@ -72,6 +72,14 @@ def number_text(value: float | None, missing: str = MISSING) -> str:
     return (f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}").replace("-", "−")
 
 
+def rate_text(rate: float) -> str:
+    """A rate to two digits, whole from ten on, and never as a power of ten: `0.20`, `61`, `123`."""
+    if not rate:
+        return "0"
+    decimals = max(0, 1 - math.floor(math.log10(abs(rate))))
+    return f"{round(rate, decimals):,.{decimals}f}"
+
+
 def deviations(value: float, low: float, high: float) -> tuple[str, str]:
     """A standardised difference and its interval: `−0.42`, `−0.60 to −0.24`; why there is none, as `interval_text`."""
     if not (is_number(low) and is_number(high)):

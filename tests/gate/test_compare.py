@@ -199,7 +199,7 @@ def test_words_stand_beside_the_baseline_of_their_own_run(tmp_path: Path) -> Non
     change = WordChange("tuned", "base", 60, 100, 100, 50, 8, 1, (shift,), ())
     run = dataclasses.replace(run_of(NEW * 0.8), words=WordUse("words", 8, (change,)))
     write_run(tmp_path / "told", run)
-    assert "B says more: “a tale of” 38, 4 (prompts of 60: B, A)" in call("compare", "told", "told").output
+    assert "B says more (per 1 000 words: B, A): “a tale of” 2.0, 0.10\n" in call("compare", "told", "told").output
     [pair] = json.loads(call("compare", "told", "told", "--json").output)["pairs"]
     assert pair["words"]["gained"][0]["phrase"] == "a tale of"
     assert "B says" not in call("compare", "old", "told").output

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from evalkit.analysis.intervals import Mean, mean_intervals
 from evalkit.metrics.summary import Difference
-from evalkit.report.wording import NO_SPREAD, deviations, interval_text, value_text
+from evalkit.report.wording import NO_SPREAD, deviations, interval_text, rate_text, value_text
 
 
 def difference(*values: float) -> Difference:
@@ -38,6 +38,14 @@ def test_a_joint_difference_that_is_equal_on_every_prompt_has_no_interval() -> N
 def test_values_that_vary_have_the_interval_that_they_had() -> None:
     found = difference(0.9, 1.1, 1.0)
     assert (value_text(found, signed=True), interval_text(found)) == ("+1.0", "0.8 to 1.2")
+
+
+@pytest.mark.parametrize(
+    ("rate", "told"),
+    [(0.0, "0"), (0.0421, "0.042"), (0.2, "0.20"), (2.0, "2.0"), (61.4, "61"), (123.4, "123"), (1000.0, "1,000")],
+)
+def test_a_rate_has_two_digits_and_is_never_a_power_of_ten(rate: float, told: str) -> None:
+    assert rate_text(rate) == told
 
 
 @given(st.floats(-1e6, 1e6), st.floats(1e-3, 1e3))

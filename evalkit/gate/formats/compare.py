@@ -19,7 +19,7 @@ from evalkit.metrics.summary import Difference, Estimate
 from evalkit.metrics.word_use import WordShift
 from evalkit.plumbing.prose import counted
 from evalkit.report.verdicts.where_changed import arm_stories, family_words
-from evalkit.report.wording import LEVEL, interval_text, label, p_text, value_text
+from evalkit.report.wording import LEVEL, interval_text, label, p_text, rate_text, value_text
 
 MARKS: dict[Outcome | None, str] = {
     "gained": "▲ gained",
@@ -182,20 +182,20 @@ def reasons(pair: PairRows) -> list[str]:
 
 
 def word_lines(pair: PairRows) -> list[str]:
-    """What B says more and less than A, where that is known; how often, the prompts tell."""
+    """What B says more and less than A, where that is known, with how often either says it."""
     change = pair.words
     if change is None:
         return []
     sides = (("more", change.gained), ("less", change.lost))
     return [
-        f"B says {how}: {', '.join(_on_prompts(shift) for shift in shifts[:WORDS])} (prompts of {change.prompts}: B, A)"
+        f"B says {how} (per 1 000 words: B, A): {'; '.join(_rates(shift) for shift in shifts[:WORDS])}"
         for how, shifts in sides
         if shifts
     ]
 
 
-def _on_prompts(shift: WordShift) -> str:
-    return f"“{name(shift.phrase)}” {shift.prompts}, {shift.baseline_prompts}"
+def _rates(shift: WordShift) -> str:
+    return f"“{name(shift.phrase)}” {rate_text(shift.per_thousand)}, {rate_text(shift.baseline_per_thousand)}"
 
 
 def footer(comparison: SideComparison) -> str:

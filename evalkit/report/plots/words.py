@@ -1,4 +1,4 @@
-"""Words gained and lost as bars to either side: how many times as often, on how many prompts."""
+"""Words gained and lost as bars to either side: how many times as often, with the prior, and on how many prompts."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from evalkit.metrics.word_use import WordChange, WordShift
 from evalkit.plumbing.prose import short
 from evalkit.report.plots import figures, markers
+from evalkit.report.wording import rate_text
 
 BAR, FEET = 22, 96
 """Pixels of a bar, and of the axis with its title and the words above it."""
@@ -65,10 +66,18 @@ def word_bars(change: WordChange, number: int, baseline_number: int) -> figures.
 
 
 def times_text(log_odds: float) -> str:
-    """`2.4 times as often`; of what is said less the other way round."""
+    """`with the prior 2.4 times as often`; of what is said less the other way round.
+
+    The prior draws it towards 1, so that it is less than the ratio of the two rates.
+    """
     times = math.exp(abs(log_odds))
     number = f"{times:.0f}" if times >= 10 else f"{times:.1f}"
-    return f"{number} times {'as often' if log_odds > 0 else 'less often'}"
+    return f"with the prior {number} times {'as often' if log_odds > 0 else 'less often'}"
+
+
+def rates_text(shift: WordShift, baseline: str) -> str:
+    """As counted: `2.0 per 1 000 words, base 0.20`."""
+    return f"{rate_text(shift.per_thousand)} per 1 000 words, {baseline} {rate_text(shift.baseline_per_thousand)}"
 
 
 def quoted(phrase: str) -> str:
@@ -84,8 +93,8 @@ def _hover(change: WordChange, shift: WordShift) -> str:
     arm, baseline = figures.shown(change.arm), figures.shown(change.baseline)
     return (
         f"<b>{figures.shown(shift.phrase)}</b>, {times_text(shift.log_odds)}<br>"
-        f"{arm}: on {shift.prompts} of {change.prompts} prompts, {shift.per_thousand:.2g} per 1 000 words<br>"
-        f"{baseline}: on {shift.baseline_prompts}, {shift.baseline_per_thousand:.2g} per 1 000 words"
+        f"{arm}: on {shift.prompts} of {change.prompts} prompts, {rate_text(shift.per_thousand)} per 1 000 words<br>"
+        f"{baseline}: on {shift.baseline_prompts}, {rate_text(shift.baseline_per_thousand)} per 1 000 words"
     )
 
 

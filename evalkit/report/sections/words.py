@@ -7,15 +7,16 @@ from dataclasses import dataclass
 
 from evalkit.analysis.figure_data import Quote
 from evalkit.analysis.words.coding import ORDERS
+from evalkit.analysis.words.log_odds import PRIOR
 from evalkit.metrics.summary import Summary
 from evalkit.metrics.word_use import Gap, Level, PhraseUse, WordChange, WordShift
 from evalkit.plumbing.arrays import JSON, is_number
-from evalkit.plumbing.prose import listed
+from evalkit.plumbing.prose import counted, listed
 from evalkit.report.content.content import ReportContent
 from evalkit.report.html.render import sentence
 from evalkit.report.plots import figures, markers
 from evalkit.report.plots.grouped_dots import Dot, Series, grouped_dots
-from evalkit.report.plots.words import quoted, times_text, word_bars
+from evalkit.report.plots.words import quoted, rates_text, times_text, word_bars
 from evalkit.report.wording import interval_text, interval_words, p_text, value_text
 
 NAMED = 3
@@ -37,6 +38,7 @@ class WordRow:
     times: str
     sureness: str
     parts: str
+    """What moved with it as parts of it, in words; empty where nothing did."""
     quotes: tuple[Quote, ...]
 
 
@@ -72,6 +74,8 @@ class WordsView:
 
     signature: str
     completions: int
+    prior: int
+    """Words that it weighs."""
     changes: tuple[ChangeView, ...]
     options: tuple[str, ...]
     """Of the selector: arms of which any word moved."""
@@ -94,6 +98,7 @@ def words_view(content: ReportContent) -> WordsView | None:
     return WordsView(
         signature=use.signature,
         completions=use.completions,
+        prior=round(PRIOR),
         changes=tuple(_change(change, quotes) for change in use.changes),
         options=tuple(_against(change) for change in use.changes if change.gained or change.lost),
         phrases=tuple(_phrase(phrase, quotes) for phrase in _by_phrase(use.phrases) if phrase.phrase in said),
@@ -171,7 +176,7 @@ def _change(change: WordChange, quotes: dict[tuple[str, str], list[Quote]]) -> C
 def _sentence(change: WordChange) -> str:
     """Some of either side."""
     parts = [
-        f"{change.arm} says {word}: {listed(_on_prompts(change, shift) for shift in _telling(shifts))}"
+        f"{change.arm} says {word}: {listed(_with_rates(change, shift) for shift in _telling(shifts))}"
         for shifts, word in ((change.gained, "more"), (change.lost, "less"))
         if shifts
     ]
@@ -183,9 +188,8 @@ def _telling(shifts: Sequence[WordShift]) -> list[WordShift]:
     return sorted(shifts, key=lambda shift: -abs(shift.prompts - shift.baseline_prompts))[:NAMED]
 
 
-def _on_prompts(change: WordChange, shift: WordShift) -> str:
-    prompts = f"on {shift.prompts} of {change.prompts} prompts, {change.baseline} on {shift.baseline_prompts}"
-    return f"{quoted(shift.phrase)} ({prompts})"
+def _with_rates(change: WordChange, shift: WordShift) -> str:
+    return f"{quoted(shift.phrase)} ({rates_text(shift, change.baseline)})"
 
 
 def _cautions(change: WordChange) -> list[str]:
@@ -204,10 +208,7 @@ def _cautions(change: WordChange) -> list[str]:
 
 def _tested(change: WordChange) -> str:
     if not change.tested:
-        return (
-            f"Nothing could be tested: no word occurs on {change.least_prompts} prompts, fewer than which tell nothing "
-            "of a model."
-        )
+        return f"Nothing could be tested: {_why_untested(change)}."
     hidden = max(0, change.clear - sum(1 + len(shift.parts) for shift in (*change.gained, *change.lost)))
     more = f"; {hidden:,} less sure ones or parts of others are not shown" if hidden else ""
     return (
@@ -216,16 +217,32 @@ def _tested(change: WordChange) -> str:
     )
 
 
+def _why_untested(change: WordChange) -> str:
+    least = f"a word is tested that occurs on {change.least_prompts} or more"
+    if not change.prompts:
+        return f"on no prompt do both {change.arm} and {change.baseline} write any word"
+    if change.prompts < change.least_prompts:
+        prompts = counted(change.prompts, "prompt")
+        return f"{change.arm} and {change.baseline} both write words on {prompts} only, and {least}"
+    return f"no word occurs on so many of the {change.prompts} prompts, and {least}"
+
+
 def _row(change: WordChange, shift: WordShift, said_by: str, quotes: dict[tuple[str, str], list[Quote]]) -> WordRow:
     return WordRow(
         phrase=shift.phrase,
         says=f"on {shift.prompts} of {change.prompts} prompts, {change.baseline} on {shift.baseline_prompts}",
-        rates=f"{shift.per_thousand:.2g} per 1 000 words, {change.baseline} {shift.baseline_per_thousand:.2g}",
+        rates=rates_text(shift, change.baseline),
         times=times_text(shift.log_odds),
         sureness=f"z {shift.z:+.1f}, q {p_text(shift.q).removeprefix('p ').removeprefix('= ')}".replace("-", "−"),
-        parts=listed(map(quoted, shift.parts)) if shift.parts else "",
+        parts=_parts(shift.parts),
         quotes=tuple(quotes.get((said_by, shift.phrase), ())),
     )
+
+
+def _parts(parts: Sequence[str]) -> str:
+    if not parts:
+        return ""
+    return f"its {'part' if len(parts) == 1 else 'parts'} {listed(map(quoted, parts))} moved with it"
 
 
 def _by_phrase(uses: Sequence[PhraseUse]) -> list[PhraseUse]:

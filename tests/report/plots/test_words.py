@@ -57,8 +57,8 @@ def test_long_phrases_are_cut_and_markup_is_text() -> None:
 
 
 def test_times_in_words() -> None:
-    assert times_text(math.log(2.44)) == "2.4 times as often"
-    assert times_text(-math.log(12.3)) == "12 times less often"
+    assert times_text(math.log(2.44)) == "with the prior 2.4 times as often"
+    assert times_text(-math.log(12.3)) == "with the prior 12 times less often"
 
 
 def test_nothing_moved_is_no_figure() -> None:

@@ -55,20 +55,42 @@ def test_a_figure_for_notebooks_has_its_colours(content: ReportContent) -> None:
     assert all(colour.startswith("#") for colour in figure.data[0].marker.color)
 
 
-def test_a_sentence_names_what_moved_on_most_prompts(content: ReportContent) -> None:
+def test_a_sentence_names_what_moved_on_most_prompts_with_its_rates(content: ReportContent) -> None:
+    """The claim is of rates: a word may be said more on no more prompts."""
     few, many = shift("the", 6.0, 60, 58), shift("as an")
     view = words_view(having(content, WordUse("words", 8, (changed([few, many], [shift("rain", -4.0, 0, 20)]),))))
     assert view is not None
     [of_arm] = view.changes
     assert of_arm.says == (
-        "tuned says more: “as an” (on 38 of 60 prompts, base on 4) and “the” (on 60 of 60 prompts, base on 58); "
-        "tuned says less: “rain” (on 0 of 60 prompts, base on 20)"
+        "tuned says more: “as an” (2.0 per 1 000 words, base 0.20) and “the” (2.0 per 1 000 words, base 0.20); "
+        "tuned says less: “rain” (2.0 per 1 000 words, base 0.20)"
     )
     assert of_arm.gained[1].says == "on 38 of 60 prompts, base on 4"
-    assert of_arm.gained[1].times == "7.4 times as often"
-    assert of_arm.lost[0].times == "7.4 times less often"
-    assert of_arm.gained[1].parts == "“an”"
+    assert of_arm.gained[1].times == "with the prior 7.4 times as often"
+    assert of_arm.lost[0].times == "with the prior 7.4 times less often"
     assert of_arm.cautions == ()
+
+
+def test_a_ratio_that_the_prior_shrank_says_so_beside_the_rates_as_counted(content: ReportContent) -> None:
+    page = build_report(having(content, WordUse("words", 8, (changed([shift("as an")], []),))))
+    assert "<p dir=\"auto\">2.0 per 1 000 words, base 0.20; with the prior 7.4 times as often</p>" in page
+    assert "A prior that weighs 500 words draws" in page
+
+
+@pytest.mark.parametrize(
+    ("parts", "words"),
+    [
+        ((), ""),
+        (("an",), "its part “an” moved with it"),
+        (("as", "an"), "its parts “as” and “an” moved with it"),
+    ],
+)
+def test_parts_of_a_phrase_are_one_or_several(content: ReportContent, parts: tuple[str, ...], words: str) -> None:
+    moved = dataclasses.replace(shift("as an"), parts=parts)
+    view = words_view(having(content, WordUse("words", 8, (changed([moved], []),))))
+    assert view is not None
+    assert view.changes[0].gained[0].parts == words
+    assert words in build_report(having(content, WordUse("words", 8, (changed([moved], []),))))
 
 
 def test_an_arm_that_writes_much_more_is_told_of(content: ReportContent) -> None:
@@ -88,8 +110,21 @@ def test_where_nothing_moved_the_page_says_what_was_tested(content: ReportConten
     assert "No word or phrase moved clearly from base to tuned" in page
     assert "50 words and phrases of up to 4 words that occur on 8 prompts or more were tested" in page
     assert 'id="words-plot"' not in page
-    untested = dataclasses.replace(nothing, tested=0)
-    assert "Nothing could be tested" in build_report(having(content, WordUse("words", 8, (untested,))))
+
+
+@pytest.mark.parametrize(
+    ("prompts", "why"),
+    [
+        (60, "no word occurs on so many of the 60 prompts, and a word is tested that occurs on 8 or more."),
+        (1, "tuned and base both write words on 1 prompt only, and a word is tested that occurs on 8 or more."),
+        (0, "on no prompt do both tuned and base write any word."),
+    ],
+)
+def test_where_nothing_could_be_tested_the_page_says_why(content: ReportContent, prompts: int, why: str) -> None:
+    untested = dataclasses.replace(changed([], []), tested=0, prompts=prompts)
+    view = words_view(having(content, WordUse("words", 8, (untested,))))
+    assert view is not None
+    assert view.changes[0].tested == f"Nothing could be tested: {why}"
 
 
 def test_a_sign_alone_can_be_seen_beside_its_bar(content: ReportContent) -> None:
