@@ -267,12 +267,15 @@ def _beside_baseline(arm: Arm, of_arm: Sequence[Seen], of_baseline: Sequence[See
             )
     drawn = sum(ours[prompt.id].completions for prompt in shared)
     if drawn > 1 and all(ours[prompt.id].texts == theirs[prompt.id].texts for prompt in shared):
-        yield Alarm(
-            arm.name,
-            "same texts",
-            f"all {drawn} completions are those of {arm.baseline}, draw by draw: most likely one file given twice, or "
-            "the same weights with the same seed. A difference of nothing says nothing then.",
+        empty = sum(ours[prompt.id].empty for prompt in shared)
+        why = (
+            f"all {drawn} completions are empty, as are those of {arm.baseline}: neither says anything that could be "
+            "compared."
+            if empty == drawn
+            else f"all {drawn} completions are those of {arm.baseline}, draw by draw: most likely one file given "
+            "twice, or the same weights with the same seed."
         )
+        yield Alarm(arm.name, "same texts", f"{why} A difference of nothing says nothing then.")
 
 
 def _log_coins(hits: Floats, chances: Floats) -> Floats:

@@ -6,11 +6,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from evalkit.errors import SuiteError
+from evalkit.plumbing.prose import short
 from evalkit.plumbing.tokenize_13a import tokenize
 
 COMMENT = "#"
 MOST = 1_000
 """More is a dictionary, and no list of what is over-used."""
+LONGEST = 500
+"""Letters of a phrase; a longer one is a passage, which nobody says again word by word."""
 
 
 def read_phrases(path: Path) -> tuple[str, ...]:
@@ -41,6 +44,7 @@ def check_phrases(phrases: Sequence[str], where: Callable[[int], str]) -> None:
         raise SuiteError(f"{where(MOST)}: {len(phrases):,} phrases are listed; a list has {MOST:,} at most")
     first: dict[tuple[str, ...], int] = {}
     for index, phrase in enumerate(phrases):
+        _check_letters(phrase, where(index))
         words = tokenize(phrase.lower())
         if not words:
             raise SuiteError(f"{where(index)}: the phrase {phrase!r} has no word; give it one, or leave it out")
@@ -50,3 +54,13 @@ def check_phrases(phrases: Sequence[str], where: Callable[[int], str]) -> None:
                 "case are alike: leave one of them out"
             )
         first[words] = index
+
+
+def _check_letters(phrase: str, where: str) -> None:
+    if len(phrase) > LONGEST:
+        raise SuiteError(
+            f"{where}: the phrase {short(phrase)!r} has {len(phrase):,} letters; a phrase has {LONGEST} at most: list "
+            "the part of it that is said again and again"
+        )
+    if "\0" in phrase:
+        raise SuiteError(f"{where}: the phrase {phrase!r} holds a NUL byte, which no answer says; take it out")

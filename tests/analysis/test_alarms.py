@@ -292,3 +292,18 @@ def test_of_answers_that_as_many_prompts_get_the_first_is_named() -> None:
         ]
         [message] = [alarm.message for alarm in alarms([arm(None)], {"base": groups}) if alarm.kind == "same answer"]
         assert f"such as “{in_order[0]}”" in message
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("rain fell", "all 3 completions are those of base, draw by draw: most likely one file given twice"),
+        (" ", "all 3 completions are empty, as are those of base: neither says anything that could be compared."),
+    ],
+)
+def test_texts_of_the_baseline_are_one_file_twice_unless_all_are_empty(text: str, words: str) -> None:
+    arms = [arm(None), arm(None, "tuned", "base")]
+    groups = {name: texts_of([text] * 3) for name in ("base", "tuned")}
+    [same] = [alarm for alarm in alarms(arms, groups) if alarm.kind == "same texts"]
+    assert same.arm == "tuned"
+    assert same.message.startswith(words)

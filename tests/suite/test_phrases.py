@@ -43,6 +43,8 @@ def test_a_suite_states_them_or_names_a_file(write_suite: Callable[..., Path]) -
             r"suite\.yaml:10: phrases\[1\]: the phrase 'A  b' is there already, at .*phrases\[0\]",
         ),
         ("phrases: [a]\nphrases_from: x.txt", "either in `phrases` or in the file that `phrases_from` names"),
+        ('phrases: [delve, "de\\0lve"]', r"suite\.yaml:10: phrases\[1\]: the phrase 'de\\x00lve' holds a NUL byte"),
+        (f"phrases: [delve, {'de ' * 200}]", r"suite\.yaml:10: phrases\[1\]: the phrase 'de .*…' has 599 letters"),
         ("phrases_from: nowhere.txt", r"suite\.yaml:10: phrases_from: there is no file .*nowhere\.txt; it is to have"),
         ("phrases_from: .", r"suite\.yaml:10: phrases_from: .* cannot be read: Is a directory"),
     ],
@@ -58,6 +60,8 @@ def test_a_suites_mistakes_are_named(write_suite: Callable[..., Path], keys: str
         (b"# only\n\n", r"tics\.txt has no phrase"),
         (b"delve\n# so\nDelve\n", r"tics\.txt:3: the phrase 'Delve' is there already, at .*tics\.txt:1"),
         (b"ok\n<skipped>\n", r"tics\.txt:2: the phrase '<skipped>' has no word"),
+        (b"ok\nde\0lve\n", r"tics\.txt:2: the phrase 'de\\x00lve' holds a NUL byte, .* take it out"),
+        (b"ok\n" + b"word " * 100_000, r"tics\.txt:2: the phrase 'word .{0,50}…' has 499,999 letters; .* has 500 at most"),
         (b"\xff\xfe", r"tics\.txt: not UTF-8 \(byte 1\)"),
     ],
 )
