@@ -41,7 +41,7 @@ from evalkit.report.verdicts.joint import forms_for_all
 from evalkit.runs.asked import hashes_of
 from evalkit.runs.asking import dependence_alarms
 from evalkit.runs.exchange.columns import Columns
-from evalkit.runs.exchange.gathered import OF_ROWS, Gathered, gather
+from evalkit.runs.exchange.gathered import KEY_OF, OF_ROWS, Gathered, gather
 from evalkit.runs.exchange.layouts import Layout
 from evalkit.runs.exchange.read import UNNAMED, Texts, read_records, read_texts, stem_of
 from evalkit.runs.exchange.thinking import thinking_apart
@@ -293,7 +293,7 @@ def _check(measures: Sequence[Measure], met: Collection[Need], is_rated: bool) -
             raise MetricError(f"metric {measure} needs {' and '.join(sorted(missing))}, which texts alone do not tell")
         for need in OF_ROWS & measure.definition.needs:
             if need not in met:
-                raise MetricError(f"metric {measure} needs rows with `{need}`; none has any")
+                raise MetricError(f"metric {measure} needs rows with `{KEY_OF[need]}`; none has any")
 
 
 def _arms(gathered: Gathered, baseline: str | None) -> list[Arm]:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import (
+    AfterValidator,
     BeforeValidator,
     Field,
     JsonValue,
@@ -19,6 +20,7 @@ from pydantic import (
 
 from evalkit.checkpoints.asking import AskedAs
 from evalkit.checkpoints.checkpoint import CONCURRENCY, TIMEOUT, EngineSettings
+from evalkit.plumbing.as_text import as_text
 from evalkit.plumbing.typed_yaml import Part
 from evalkit.records import Kind
 
@@ -43,13 +45,27 @@ def _as_list(value: Any) -> Any:
     return value if isinstance(value, list | tuple) else (value,)
 
 
+def _as_texts(value: Any) -> Any:
+    return as_text(_as_list(value))
+
+
+def _told_apart(values: tuple[float, ...]) -> tuple[float, ...]:
+    """Settings name their arms, so that two of them need two names."""
+    called: dict[str, float] = {}
+    for value in values:
+        first = called.setdefault(f"{value:g}", value)
+        if first != value:
+            raise ValueError(f"{first:.15g} and {value:.15g} would both be called {value:g}; keep one of them")
+    return values
+
+
 def _listed(item: Mapping[str, Any]) -> dict[str, Any]:
     return {"anyOf": [dict(item), {"type": "array", "items": dict(item)}]}
 
 
 Texts = Annotated[
     tuple[Annotated[str, Field(min_length=1)], ...],
-    BeforeValidator(_as_list),
+    BeforeValidator(_as_texts),
     WithJsonSchema(_listed({"type": "string", "minLength": 1})),
 ]
 
@@ -72,18 +88,21 @@ Place = Annotated[
 Temperatures = Annotated[
     tuple[Annotated[float, Field(ge=0, le=2, allow_inf_nan=False)], ...],
     BeforeValidator(_as_list),
+    AfterValidator(_told_apart),
     Field(min_length=1),
     WithJsonSchema(_listed({"type": "number", "minimum": 0, "maximum": 2})),
 ]
 TopPs = Annotated[
     tuple[Annotated[float, Field(gt=0, le=1)], ...],
     BeforeValidator(_as_list),
+    AfterValidator(_told_apart),
     Field(min_length=1),
     WithJsonSchema(_listed({"type": "number", "exclusiveMinimum": 0, "maximum": 1})),
 ]
 MinPs = Annotated[
     tuple[Annotated[float, Field(ge=0, le=1)], ...],
     BeforeValidator(_as_list),
+    AfterValidator(_told_apart),
     Field(min_length=1),
     WithJsonSchema(_listed({"type": "number", "minimum": 0, "maximum": 1})),
 ]

@@ -9,9 +9,10 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError
 
 from evalkit.errors import RecordsError
+from evalkit.plumbing.as_text import as_text
 from evalkit.plumbing.did_you_mean import did_you_mean
 from evalkit.plumbing.files import write_file, writing
 from evalkit.plumbing.jsonl import jsonl_rows
@@ -19,7 +20,7 @@ from evalkit.plumbing.typed_yaml import dotted, reason
 from evalkit.plumbing.unread import Notice, unread_note
 
 Text = Annotated[str, Field(min_length=1)]
-Label = Annotated[str, Field(min_length=1, coerce_numbers_to_str=True)]
+Label = Annotated[str, BeforeValidator(as_text), Field(min_length=1)]
 """A name; people also number their raters."""
 Row = TypeVar("Row")
 

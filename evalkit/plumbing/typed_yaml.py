@@ -3,22 +3,47 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from types import NoneType
+from typing import Any, TypeVar, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, ValidationError, model_validator
+from pydantic_core import CoreSchema
 
 from evalkit.errors import SuiteError
 from evalkit.plumbing.did_you_mean import did_you_mean
+from evalkit.plumbing.no_booleans import without_booleans
 from evalkit.plumbing.yaml_lines import Document, read_yaml
 
 
 class Part(BaseModel):
-    """A part of a file: frozen, unknown keys refused."""
+    """A part of a file: frozen, unknown keys refused, no number from a boolean.
+
+    Null is as if a key was not there, but where it has a meaning.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        schema: CoreSchema = without_booleans(handler(source))
+        return schema
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_nulls(cls, given: Any) -> Any:
+        if not isinstance(given, Mapping):
+            return given
+        absent = {key for key, value in given.items() if value is None and cls._means_nothing(key)}
+        return {key: value for key, value in given.items() if key not in absent} if absent else given
+
+    @classmethod
+    def _means_nothing(cls, key: Any) -> bool:
+        """Whether null is no value of a key that is known."""
+        field = cls.model_fields.get(key) if isinstance(key, str) else None
+        return field is not None and NoneType not in get_args(field.annotation)
 
 
 Model = TypeVar("Model", bound=Part)

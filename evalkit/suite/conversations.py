@@ -11,12 +11,15 @@ from typing import Annotated, Any, cast, get_args
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
+from evalkit.plumbing.as_text import as_text, texts_given
 from evalkit.plumbing.transcript import transcript
 from evalkit.records import Message, Prompt, Role
 
 ASKED = ("text", "messages", "prompt")
 """The fields of which one says what is asked."""
 ROLES = get_args(Role)
+NO_TEXTS = ("text", "prompt", "choices", "messages", "opinion")
+"""Fields that hold more than texts, or of which a number is a wrong column more often than what is asked."""
 TOOLS = ("tool_calls", "tool_call_id", "function_call", "tools")
 
 
@@ -28,6 +31,7 @@ def prompt_fields(given: Any, called: Mapping[str, str] | None = None) -> Any:
     """
     if not isinstance(given, Mapping):
         return given
+    given = _plainly(given)
     names = [name for name in ASKED if given.get(name) not in (None, "", [], ())]
     shown = [(called or {}).get(name, name) for name in names]
     fields = {name: value for name, value in given.items() if name not in ASKED}
@@ -42,6 +46,15 @@ def prompt_fields(given: Any, called: Mapping[str, str] | None = None) -> Any:
         return fields | {"text": given[name]}
     turns = _turns(given[name], key)
     return fields | {"text": _transcript(turns), "messages": turns if len(turns) > 1 else ()}
+
+
+def _plainly(given: Mapping[str, Any]) -> dict[str, Any]:
+    """What is given, numbers as their texts: of `choices` those that are answers."""
+    fields = texts_given(given, NO_TEXTS)
+    choices = fields.get("choices")
+    return fields | (
+        {"choices": {as_text(key): share for key, share in choices.items()}} if isinstance(choices, Mapping) else {}
+    )
 
 
 def _nothing_asked(given: Mapping[str, Any]) -> Mapping[str, Any]:

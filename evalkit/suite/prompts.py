@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
@@ -14,6 +14,7 @@ from evalkit.metrics.answer_match import check_answer
 from evalkit.metrics.task_checks import read_checks
 from evalkit.metrics.valid_answers import read_valid
 from evalkit.plumbing.did_you_mean import did_you_mean
+from evalkit.plumbing.no_booleans import NoBooleans
 from evalkit.plumbing.strangers import HEAD, check_file, refuse_stranger
 from evalkit.plumbing.transcript import is_turns, turns_in_cell
 from evalkit.plumbing.typed_yaml import reason
@@ -23,6 +24,7 @@ from evalkit.suite.conversations import ASKED, prompt_fields
 
 FIELDS = ("id", "text", "tags", "answer", "match", "references", "choices", "cluster", "checks", "valid", "messages",
           "prompt")  # fmt: skip
+RowPrompt = Annotated[Prompt, NoBooleans()]
 COMPRESSED = (".gz", ".zst")
 """What the name of a file of rows may end with besides; that it is compressed is seen from its bytes."""
 AS_JSON = ("references", "choices", "checks", "valid", "messages")
@@ -74,7 +76,7 @@ def read_prompts(source: PromptSource, folder: Path, yaml_line: str, notice: Not
     `notice` is told of columns that are not read. Raises `SuiteError`.
     """
     rows = file_rows(folder / source.file, yaml_line) if source.file else _dataset_rows(source, yaml_line)
-    adapter = TypeAdapter(Prompt)
+    adapter = TypeAdapter(RowPrompt)
     prompts: list[Prompt] = []
     places: list[str] = []
     columns: dict[str, None] = {}
@@ -215,12 +217,7 @@ def _is_given(value: Any) -> bool:
 
 
 def _plain(field: str, value: Any) -> Any:
-    """A table's cell as a prompt's field: CSV holds lists as `a; b` (tags) and as JSON (the others).
-
-    A number is an id like any other: most data sets count their rows.
-    """
-    if field == "id" and isinstance(value, int) and not isinstance(value, bool):
-        return str(value)
+    """A table's cell as a prompt's field: CSV holds lists as `a; b` (tags) and as JSON (the others)."""
     if isinstance(value, str) and field == "tags":
         return tuple(tag.strip() for tag in value.split(";") if tag.strip())
     if isinstance(value, str) and field in AS_JSON:
@@ -232,8 +229,6 @@ def _plain(field: str, value: Any) -> Any:
         return turns_in_cell(value) or value
     if isinstance(value, str) and field == "text" and is_turns(value):
         raise ValueError("text: the cell holds turns; call the column `messages`, or say columns: {messages: NAME}")
-    if isinstance(value, int) and field == "cluster":
-        return str(value)
     return value
 
 

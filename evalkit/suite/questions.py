@@ -10,13 +10,14 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from string import ascii_uppercase
-from typing import Annotated
+from typing import Annotated, Any
 
 from annotated_types import MinLen
 from pydantic import Field, TypeAdapter, model_validator
 
 from evalkit.errors import RecordsError, SuiteError
 from evalkit.metrics.estimators.opinions import UNIFORM
+from evalkit.plumbing.as_text import texts_given
 from evalkit.plumbing.did_you_mean import did_you_mean
 from evalkit.plumbing.typed_jsonl import Label, typed_rows
 from evalkit.plumbing.typed_yaml import Part
@@ -45,6 +46,11 @@ class Question(Part):
     """Whether the choices are written below the text with letters, once in every order. Where the text itself says what
     can be answered, put false: it is asked as it stands, once, and an answer begins with one of the choices."""
     tags: tuple[str, ...] = ()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _is_text(cls, given: Any) -> Any:
+        return texts_given(given) if isinstance(given, Mapping) else given
 
     @model_validator(mode="after")
     def _says_different_things(self) -> Question:

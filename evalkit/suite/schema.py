@@ -24,8 +24,6 @@ from evalkit.checkpoints.spec import NAME, CheckpointSpec, Frame, Temperatures, 
 from evalkit.errors import MetricError, SuiteError
 from evalkit.metrics.estimators.opinions import UNIFORM
 from evalkit.metrics.registry import Measure, parse
-from evalkit.metrics.voices.examples import Examples, check_examples, read_examples
-from evalkit.plumbing.did_you_mean import did_you_mean
 from evalkit.plumbing.tokenizer import Asked
 from evalkit.plumbing.typed_yaml import Part, dotted, read_part, reason
 from evalkit.plumbing.unread import Notice, say
@@ -33,10 +31,12 @@ from evalkit.plumbing.yaml_lines import Document
 from evalkit.records import Sampling
 from evalkit.suite.conversations import SuitePrompt
 from evalkit.suite.gate_policy import Policy
+from evalkit.suite.opinion_measures import with_opinion_measures
 from evalkit.suite.phrases import check_phrases, read_phrases
 from evalkit.suite.prompts import PromptSource, check_prompts, read_prompts
 from evalkit.suite.questions import Question, check_questions, first_asked, group_names, prompts_of, read_groups
-from evalkit.suite.sweeps import Sweep, drawn_with
+from evalkit.suite.sweeps import Sweep, check_told_apart, drawn_with
+from evalkit.suite.voices import voices_of, with_voice_measures
 
 OPTIONS = {"models": "model", "rewards": "reward"}
 """Overrides whose options are called otherwise, for they are repeated."""
@@ -284,7 +284,9 @@ def load_suite(path: Path, overrides: Overrides | None = None, notice: Notice = 
     suite = _with_checks(suite, document)
     suite = _with_questions(suite, path.parent, document, notice)
     suite = _with_phrases(suite, path.parent, document)
-    return _with_voices(_override(suite, overrides or Overrides()), path.parent, document, notice)
+    suite = _override(suite, overrides or Overrides())
+    _check_sweeps(suite, document)
+    return _with_voices(suite, path.parent, document, notice)
 
 
 def suite_schema() -> dict[str, Any]:
@@ -314,33 +316,9 @@ def _with_questions(suite: Suite, folder: Path, document: Document, notice: Noti
     prompts = (*suite.prompts, *prompts_of(suite.questions, groups))
     check_prompts(prompts, lambda _: document.line_of("questions"))
     named = [UNIFORM, *group_names(groups)]
-    _check_groups(suite.metrics, named, document)
-    metrics = dict.fromkeys(each for measure in _of_opinions(suite.metrics) for each in _of_groups(measure, named))
-    changed = {"prompts": prompts, "metrics": tuple(metrics), "questions": (), "opinions_from": None}
+    metrics = with_opinion_measures(suite.metrics, named, document)
+    changed = {"prompts": prompts, "metrics": metrics, "questions": (), "opinions_from": None}
     return suite.model_copy(update=changed)
-
-
-def _check_groups(measures: Sequence[Measure], groups: Sequence[str], document: Document) -> None:
-    for index, measure in enumerate(measures):
-        group = dict(measure.params).get("group", UNIFORM)
-        if "opinions" in measure.definition.needs and group not in groups:
-            raise SuiteError(
-                f"{document.line_of('metrics', index)}: metrics[{index}].{measure.name}.group: nobody in opinions_from "
-                f"is called {group!r}{did_you_mean(str(group), groups)}; groups: {', '.join(groups)}"
-            )
-
-
-def _of_opinions(measures: Sequence[Measure]) -> Sequence[Measure]:
-    """The measures, and the distance to each group where none of them is one of opinions."""
-    asked = any("opinions" in measure.definition.needs for measure in measures)
-    return measures if asked else [*measures, parse("opinion_distance")]
-
-
-def _of_groups(measure: Measure, groups: Sequence[str]) -> Sequence[Measure]:
-    """A measure of opinions that names no group stands for itself against all of them."""
-    if "opinions" not in measure.definition.needs or dict(measure.params).get("group") != UNIFORM:
-        return [measure]
-    return [parse({measure.name: {"group": group}}) for group in groups]
 
 
 def _with_checks(suite: Suite, document: Document) -> Suite:
@@ -368,27 +346,15 @@ def _with_phrases(suite: Suite, folder: Path, document: Document) -> Suite:
 
 def _with_voices(suite: Suite, folder: Path, document: Document, notice: Notice) -> Suite:
     """The suite with its voices read and checked, and with the measures of voices that it does not list itself."""
-    key = "voices" if suite.voices_from is None else "voices_from"
-    voices = suite.voices
-    if suite.voices_from is not None:
-        voices = read_examples(folder / suite.voices_from, document.line_of(key), notice)
-    if voices or key in document.value:
-        check_examples(voices, lambda *voice: document.line_of(key, *voice))
-    for index, measure in enumerate(suite.metrics):
-        _check_voice(measure, voices, f"{document.line_of('metrics', index)}: metrics[{index}]")
-    added = [*(f"voice_share|voice:{voice}" for voice in voices), "voice_entropy", "voice_shift"] if voices else []
-    missing = [parse(name) for name in added if parse(name) not in suite.metrics]
-    return suite.model_copy(update={"voices": voices, "voices_from": None, "metrics": (*suite.metrics, *missing)})
+    voices = voices_of(suite.voices, suite.voices_from, folder, document, notice)
+    metrics = with_voice_measures(suite.metrics, voices, document)
+    return suite.model_copy(update={"voices": voices, "voices_from": None, "metrics": metrics})
 
 
-def _check_voice(measure: Measure, voices: Examples, where: str) -> None:
-    if "voices" not in measure.definition.needs:
-        return
-    if not voices:
-        raise SuiteError(f"{where}: {measure.name} needs the suite's `voices`: examples of what each voice says")
-    voice = dict(measure.params).get("voice")
-    if voice is not None and voice not in voices:
-        raise SuiteError(f"{where}: the suite has no voice {voice!r}; its voices: {', '.join(voices)}")
+def _check_sweeps(suite: Suite, document: Document) -> None:
+    if suite.sweeps:
+        for checkpoint in suite.checkpoints:
+            check_told_apart(suite.settings(checkpoint), checkpoint, document.line_of("sweeps"))
 
 
 def _without_lab(checkpoints: Mapping[str, Any], models: Mapping[str, str]) -> dict[str, Any]:

@@ -8,8 +8,10 @@ from typing import Any
 from pydantic import model_validator
 
 from evalkit.checkpoints.spec import MinPs, Temperatures, TopPs
+from evalkit.errors import SuiteError
 from evalkit.plumbing.prose import listed
 from evalkit.plumbing.typed_yaml import Part
+from evalkit.records import Sampling
 
 SWEPT = ("temperature", "top_p", "min_p")
 
@@ -47,6 +49,21 @@ def drawn_with(sweeps: Sequence[Sweep], common: Mapping[str, Any]) -> list[dict[
     found = [{"temperature": float(value)} | held for value in common["temperature"]]
     found += [setting for sweep in sweeps for setting in sweep.settings(common)]
     return list({tuple(setting[name] for name in SWEPT): setting for setting in found}.values())
+
+
+def check_told_apart(settings: Sequence[Sampling], checkpoint: str, where: str) -> None:
+    """Refuse settings of one checkpoint whose arms would have one name. Raises `SuiteError`; `where` begins it."""
+    called: dict[str, Sampling] = {}
+    for one in settings:
+        name = ", ".join(f"{swept} {getattr(one, swept):g}" for swept in SWEPT)
+        first = called.setdefault(name, one)
+        differing = [swept for swept in SWEPT if getattr(first, swept) != getattr(one, swept)]
+        if differing:
+            two = " and ".join(f"{getattr(each, differing[0]):.15g}" for each in (first, one))
+            raise SuiteError(
+                f"{where}: sweeps: {checkpoint} would be drawn at {differing[0]} {two}, which have one name; keep one "
+                "of them"
+            )
 
 
 def _listed(value: Any) -> Sequence[Any]:

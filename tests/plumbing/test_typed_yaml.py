@@ -46,6 +46,16 @@ def test_a_file_becomes_a_model_with_the_lines_of_its_parts(tmp_path: Path) -> N
     assert document.line_of("leaves", 1) == f"{path}:4"
 
 
+def test_null_is_as_if_the_key_was_not_there_but_where_it_has_a_meaning(tmp_path: Path) -> None:
+    class Stop(Part):
+        patience: int | None = 3
+        size: float = 1.0
+
+    assert read(tmp_path, "name: oak\nleaves: null\nnamed:\nroot: {colour: null}") == Tree(name="oak", root=Leaf())
+    (tmp_path / "stop.yaml").write_text("patience: null\nsize: null\n")
+    assert read_part(Stop, tmp_path / "stop.yaml", "stop")[0] == Stop(patience=None, size=1.0)
+
+
 MISTAKES = [
     ("name: oak\nleafs: []", "tree.yaml:2: unknown key 'leafs' (did you mean 'leaves'?); allowed here: name, leaves,"),
     ("name: oak\nleaves:\n  - {size: 1, color: red}", "tree.yaml:3: unknown key 'leaves[0].color' (did you mean 'colour'?); allowed here: colour, size"),
@@ -56,6 +66,8 @@ MISTAKES = [
     ("name: oak\nroot: {colour: blue}", "tree.yaml:2: root.colour: found blue; it must be 'green' or 'red'"),
     ("name: oak\ncounts: {a: 1.5}", "tree.yaml:2: counts.a: found 1.5; it must be an integer"),
     ("name: 12", "tree.yaml:1: name: found 12; it must be text (put it in quotes)"),
+    ("name: null", "tree.yaml:1: name: this key is missing; it must be given"),
+    ("name: oak\nleafs: null", "tree.yaml:2: unknown key 'leafs'"),
     ("name: [a, b]", "tree.yaml:1: name: found [a, b]; it must be text"),
     ("leaves: []", "name: this key is missing; it must be given"),
     ("name: oak\nroot: {colour: red}", "tree.yaml:1: a root is green"),

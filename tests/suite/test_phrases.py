@@ -61,7 +61,10 @@ def test_a_suites_mistakes_are_named(write_suite: Callable[..., Path], keys: str
         (b"delve\n# so\nDelve\n", r"tics\.txt:3: the phrase 'Delve' is there already, at .*tics\.txt:1"),
         (b"ok\n<skipped>\n", r"tics\.txt:2: the phrase '<skipped>' has no word"),
         (b"ok\nde\0lve\n", r"tics\.txt:2: the phrase 'de\\x00lve' holds a NUL byte, .* take it out"),
-        (b"ok\n" + b"word " * 100_000, r"tics\.txt:2: the phrase 'word .{0,50}…' has 499,999 letters; .* has 500 at most"),
+        (
+            b"ok\n" + b"word " * 100_000,
+            r"tics\.txt:2: the phrase 'word .{0,50}…' has 499,999 letters; .* has 500 at most",
+        ),
         (b"\xff\xfe", r"tics\.txt: not UTF-8 \(byte 1\)"),
     ],
 )

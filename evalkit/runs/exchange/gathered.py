@@ -6,7 +6,7 @@ those of one arm and prompt together, and a group is made of them when it is loo
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import cast, get_args
 
@@ -26,8 +26,12 @@ from evalkit.runs.exchange.rows import TextRow
 from evalkit.runs.stored_groups import OfPrompts
 from evalkit.runs.thinking import answers_apart
 
-OF_ROWS: frozenset[Need] = frozenset({"answer", "checks", "valid", "scores", "classes", "thinking", "stated"})
-"""Needs of measures that some rows must meet."""
+KEY_OF: Mapping[Need, str] = {
+    "answer": "answer", "checks": "checks", "valid": "valid", "scores": "scores", "classes": "class",
+    "thinking": "thinking", "stated": "asked.item.probability",
+}  # fmt: skip
+"""Needs of measures that some rows must meet -> the key of a row that meets it."""
+OF_ROWS: frozenset[Need] = frozenset(KEY_OF)
 
 
 class Gathered:
@@ -283,7 +287,7 @@ def _given(rows: Sequence[TextRow], tool: str) -> Given | None:
         of_prompt |= row.prompt_scores
     classes = [row.said for row in rows if row.said is not None]
     is_divided = bool(rows) and len(classes) == len(rows)
-    numbers: dict[int | str, int] = {}
+    numbers: dict[str, int] = {}
     numbered = [numbers.setdefault(one, len(numbers)) for one in classes]
     if not (scores or of_prompt or is_divided):
         return None

@@ -65,7 +65,7 @@ def _rows_of(row: Mapping[str, Any], texts: list[Any], where: str, tally: Tally)
             arm=str(row["model"]) if row.get("model") else None,
             messages=messages,
             scores={} if score is None else {SCORE: score},
-            said=said,
+            said=None if said is None else str(said),
         )
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator, model_validator
 
 from evalkit.errors import RecordsError
+from evalkit.plumbing.as_text import as_text, texts_given
 from evalkit.plumbing.typed_yaml import dotted, reason
 from evalkit.records import FinishReason, Match
 from evalkit.runs.exchange.rows import Record, Tally, TextRow, asked_in, asked_of, id_of, scores_in, short, turns
@@ -18,12 +19,14 @@ SCORE = "score/"
 """What the columns of a table begin with that hold scores; in JSONL they stand in the object `scores`."""
 LISTS = ("completions", "tags", "checks", "valid", "references", "scores", "asked")
 """Keys that a cell of a CSV file holds as JSON."""
+NO_TEXTS = ("completion", "completions", "scores", "asked", "class")
+"""Keys of which a number is a mistake or a number, or that are looked at by themselves."""
 
 
 class Row(BaseModel):
     """One line of the file: one completion, or a list of them."""
 
-    model_config = ConfigDict(frozen=True, coerce_numbers_to_str=True)
+    model_config = ConfigDict(frozen=True)
 
     prompt_id: str
     prompt: str | list[Any]
@@ -41,7 +44,7 @@ class Row(BaseModel):
     finish_reason: FinishReason = "stop"
     scores: dict[str, Any] = Field(default_factory=dict)
     asked: dict[str, Any] | None = None
-    said: int | str | None = Field(default=None, alias="class")
+    said: str | None = Field(default=None, alias="class")
     """Which of its prompt's completions say the same, by a number or a name that they share."""
 
     @field_validator("completion", "completions", mode="before")
@@ -77,9 +80,9 @@ class Row(BaseModel):
     @field_validator("said", mode="before")
     @classmethod
     def _is_a_class(cls, value: Any) -> Any:
-        is_number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-        if value is None or is_number or (isinstance(value, str) and value.strip()):
-            return value
+        name = as_text(value)
+        if isinstance(name, str) and name.strip():
+            return name
         raise ValueError(f"`class` is {short(value)}; it is a text or a number that completions of one prompt share")
 
     @field_validator("arm")
@@ -119,7 +122,7 @@ def read_own(records: Iterable[Record], tally: Tally, is_named: bool, is_table: 
             tally.leave("no completion", where)
             continue
         try:
-            row = adapter.validate_python(fields)
+            row = adapter.validate_python(texts_given(fields, NO_TEXTS))
         except ValidationError as error:
             raise RecordsError(f"{where}: {_problem(error, given)}") from None
         yield from _rows_of(row, where, tally)

@@ -14,6 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from evalkit.errors import MetricError, RecordsError
 from evalkit.metrics.answer_match import check_answer
+from evalkit.plumbing.as_text import as_text
 from evalkit.plumbing.prose import counted
 from evalkit.plumbing.tables import Record as Record
 from evalkit.plumbing.transcript import transcript, turns_in_cell
@@ -65,8 +66,8 @@ class TextRow:
     """What it says of all of the prompt's completions together."""
     question: str | None = None
     """What tells the question apart from its rendering, where the file has such a hash."""
-    said: int | str | None = None
-    """The class of completions of its prompt that say the same, as the file divides them: a number or a name."""
+    said: str | None = None
+    """The class of completions of its prompt that say the same, as the file divides them."""
     asked: AskedRow | None = None
     """Where an evalkit run asked for it in another way than directly."""
 
@@ -209,7 +210,7 @@ def id_in(value: Any, key: str, where: str) -> str:
     is_whole = isinstance(value, int) and not isinstance(value, bool)
     is_number = is_whole or (isinstance(value, float) and math.isfinite(value))
     if is_number or (isinstance(value, str) and value.strip()):
-        return str(value)
+        return str(as_text(value))
     raise RecordsError(f"{where}: {key} is {short(value)}; it must be a text or a number, by which rows are paired")
 
 

@@ -73,7 +73,7 @@ def test_a_sentence_names_what_moved_on_most_prompts_with_its_rates(content: Rep
 
 def test_a_ratio_that_the_prior_shrank_says_so_beside_the_rates_as_counted(content: ReportContent) -> None:
     page = build_report(having(content, WordUse("words", 8, (changed([shift("as an")], []),))))
-    assert "<p dir=\"auto\">2.0 per 1 000 words, base 0.20; with the prior 7.4 times as often</p>" in page
+    assert '<p dir="auto">2.0 per 1 000 words, base 0.20; with the prior 7.4 times as often</p>' in page
     assert "A prior that weighs 500 words draws" in page
 
 

@@ -99,7 +99,7 @@ def test_batch_results_are_put_in_order_with_their_requests(tmp_path: Path) -> N
 def test_a_repeat_has_the_score_of_its_class_in_novelty_bench(tmp_path: Path) -> None:
     for of_repeat in (0, None):  # as in version 1, and from 1.1 on
         rows = read(jsonl(tmp_path / "n.jsonl", NOVEL | {"generation_scores": [3, 4, of_repeat]})).rows
-        assert [(row.said, row.scores["generation_scores"]) for row in rows] == [(0, 3), (1, 4), (0, 3)]
+        assert [(row.said, row.scores["generation_scores"]) for row in rows] == [("0", 3), ("1", 4), ("0", 3)]
 
 
 def test_classes_of_novelty_bench_whose_texts_were_left_out_are_refused_with_what_to_do(tmp_path: Path) -> None:
@@ -118,6 +118,10 @@ def test_a_row_may_say_its_class_by_a_number_or_a_name(tmp_path: Path) -> None:
     assert [one.said for one in read(jsonl(tmp_path / "t.jsonl", *rows)).rows] == ["cold", "warm", "cold"]
     (tmp_path / "t.csv").write_text("prompt_id,prompt,completion,class\np,A?,Blue,1\np,A?,Red,2\np,A?,Pink,\n")
     assert [one.said for one in read(tmp_path / "t.csv").rows] == ["1", "2", None]
+    alike = [row | {"completion": "Blue", "class": one} for one in (1, "1", 1.0, 2, None)]
+    assert [one.said for one in read(jsonl(tmp_path / "t.jsonl", *alike)).rows] == ["1", "1", "1", "2", None]
+    with pytest.raises(RecordsError, match=r"t.jsonl:1: `class` is True; it is a text or a number"):
+        read(jsonl(tmp_path / "t.jsonl", rows[0] | {"class": True}))
     with pytest.raises(RecordsError, match=r"t.jsonl:1: `class` is \[1\]; it is a text or a number"):
         read(jsonl(tmp_path / "t.jsonl", rows[0] | {"class": [1]}))
     with pytest.raises(RecordsError, match="`class` go with one `completion`"):
