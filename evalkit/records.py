@@ -164,19 +164,6 @@ class Sampling:
 
 
 @dataclass(frozen=True, slots=True)
-class Usage:
-    """What a server says that one request took, whatever came of it."""
-
-    prompt_id: str
-    draws: int
-    """Completions of the prompt that came of it; 0 where its answer was of no use."""
-    prompt_tokens: int
-    """Of the request, once for all its draws."""
-    completion_tokens: int
-    """Of all its draws together."""
-
-
-@dataclass(frozen=True, slots=True)
 class Thinking:
     """What in a completion is thinking: all before `end`."""
 

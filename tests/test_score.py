@@ -265,6 +265,7 @@ def test_task_checks_of_rows_are_asked(write: Write) -> None:
         (["sequence_entropy"], None, "metric sequence_entropy needs logprobs, which texts alone do not tell"),
         (["accuracy"], None, "needs rows with `answer`"),
         (["task_checks"], None, "needs rows with `checks`"),
+        (["given/distinct_k"], None, "needs rows with `class`; none has any"),
         (["length"], "other", "there is no arm 'other' in the file; its arms are: texts"),
     ],
 )
@@ -274,6 +275,19 @@ def test_what_a_file_cannot_give_is_refused(
     with pytest.raises(EvalkitError) as caught:
         score_file(write(row("a b")), metrics, baseline, Quiet())
     assert message in str(caught.value)
+
+
+def test_null_in_a_row_is_absent_and_a_number_is_its_text(write: Write) -> None:
+    """So 1 and "1" are one class and one tag, however the file wrote them."""
+    nothing = dict.fromkeys(("tags", "answer", "checks", "valid", "scores", "cluster", "references", "class", "asked"))
+    assert score_file(write(row("a b", **nothing), row("b c", **nothing)), ["length"], None, Quiet()).summary.estimates
+    tagged = [
+        row("a", **{"class": 1, "tags": [7]}),
+        row("b", **{"class": "1", "tags": ["7"]}),
+        row("c", **{"class": 2, "tags": "7"}),
+    ]
+    scored = score_file(write(*tagged), ["given/distinct_k"], None, Quiet())
+    assert [one.value for one in scored.summary.estimates] == [2]
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:

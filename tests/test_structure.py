@@ -33,6 +33,8 @@ DOORS = {
     "runs": {"Store", "groups_of", "open_store", "read_manifest", "read_summary"},
     "suite": {"Policy", "Suite", "check_prompts", "load_suite", "overrides", "read_policy", "read_prompts", "suite_schema"},
 }  # fmt: skip
+LONGEST = 450
+"""Lines of a file."""
 HEAVY = ("torch", "transformers", "vllm", "sklearn", "pandas", "plotly", "nltk")
 
 
@@ -59,6 +61,11 @@ def test_no_door_loads_what_is_heavy() -> None:
     command += f"print([name for name in {HEAVY} if name in sys.modules])"
     told = subprocess.run([sys.executable, "-c", command], capture_output=True, text=True, check=True, cwd=ROOT)
     assert told.stdout.strip() == "[]"
+
+
+def test_no_file_is_longer_than_the_house_allows() -> None:
+    lines = {name: len(path.read_text(encoding="utf-8").splitlines()) for name, path in modules().items()}
+    assert {name: count for name, count in lines.items() if count > LONGEST} == {}
 
 
 def test_every_file_says_what_it_is_about() -> None:

@@ -20,8 +20,8 @@ from evalkit.inference.workers.places import Place
 from evalkit.metrics.summary import Alarm
 from evalkit.plumbing.progress import Listener
 from evalkit.plumbing.prose import listed
-from evalkit.records import Usage
 from evalkit.runs.folder import Store
+from evalkit.runs.usage import Usage
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,9 @@ from typing import Any, Protocol, runtime_checkable
 
 from evalkit.inference.engines.base import Engine, Progress
 from evalkit.inference.sampling_calls import Shard
-from evalkit.records import Completion, Usage
+from evalkit.records import Completion
 from evalkit.runs.shards import to_parquet
+from evalkit.runs.usage import Usage
 
 
 @dataclass(frozen=True)

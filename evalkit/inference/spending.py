@@ -14,10 +14,10 @@ from evalkit.checkpoints.spec import Price
 from evalkit.inference.engines.decoding import GREEDY_BELOW
 from evalkit.inference.plan import Plan
 from evalkit.inference.sampling_calls import Shard
-from evalkit.records import Usage
 from evalkit.runs.folder import Store
 from evalkit.runs.manifest import Spending, Spent
 from evalkit.runs.shards import Call
+from evalkit.runs.usage import Usage
 
 
 @dataclass(frozen=True)

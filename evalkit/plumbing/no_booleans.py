@@ -1,25 +1,16 @@
-"""Where a number is wanted, true and false are refused: pydantic reads them as 1 and 0, and YAML reads `yes` as true."""
+"""Where a number is wanted, true and false are refused: pydantic reads them as 1 and 0, and YAML `yes` as true."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from pydantic import GetCoreSchemaHandler
-from pydantic_core import CoreSchema, PydanticKnownError, core_schema
+from pydantic_core import PydanticKnownError, core_schema
 
 REFUSED: Mapping[str, Literal["int_type", "float_type"]] = {"int": "int_type", "float": "float_type"}
 """Kind of number -> the error that pydantic has for what is none."""
 NO_SCHEMAS = ("metadata", "default")
 """Keys of a schema that hold things of the user's."""
-
-
-class NoBooleans:
-    """For `Annotated`: no number within the type is read from a boolean."""
-
-    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        schema: CoreSchema = without_booleans(handler(source))
-        return schema
 
 
 def without_booleans(schema: Any) -> Any:

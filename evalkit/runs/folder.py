@@ -30,7 +30,7 @@ import pyarrow.parquet as pq
 from evalkit.errors import RecordsError, StoreError
 from evalkit.plumbing.array_cache import _OPEN, Notice
 from evalkit.plumbing.files import cache_folder, cache_note, part_of, rename, write_file, writing
-from evalkit.records import Completion, Usage
+from evalkit.records import Completion
 from evalkit.runs.manifest import FILE, Manifest, find_manifest
 from evalkit.runs.shards import (
     Call,
@@ -47,6 +47,7 @@ from evalkit.runs.shards import (
     to_parquet,
     write_parquet,
 )
+from evalkit.runs.usage import Usage
 
 HOLDER_LENGTH = 200
 """Of the note of who holds a lock, what is read at most."""

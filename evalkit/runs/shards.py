@@ -19,7 +19,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from evalkit.errors import RecordsError
-from evalkit.records import Completion, Usage
+from evalkit.records import Completion
+from evalkit.runs.usage import Usage
 
 SHARD_SCHEMA = pa.schema([
     ("prompt_id", pa.string()),

@@ -49,12 +49,15 @@ def prompt_fields(given: Any, called: Mapping[str, str] | None = None) -> Any:
 
 
 def _plainly(given: Mapping[str, Any]) -> dict[str, Any]:
-    """What is given, numbers as their texts: of `choices` those that are answers."""
+    """What is given, numbers as their texts: of `choices` those that are answers. Raises `ValueError`."""
     fields = texts_given(given, NO_TEXTS)
     choices = fields.get("choices")
-    return fields | (
-        {"choices": {as_text(key): share for key, share in choices.items()}} if isinstance(choices, Mapping) else {}
-    )
+    if not isinstance(choices, Mapping):
+        return fields
+    for choice, share in choices.items():
+        if isinstance(share, bool):
+            raise ValueError(f"choices.{choice}: found {str(share).lower()}; it must be a number")
+    return fields | {"choices": {as_text(choice): share for choice, share in choices.items()}}
 
 
 def _nothing_asked(given: Mapping[str, Any]) -> Mapping[str, Any]:

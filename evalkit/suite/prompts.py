@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
@@ -14,7 +14,6 @@ from evalkit.metrics.answer_match import check_answer
 from evalkit.metrics.task_checks import read_checks
 from evalkit.metrics.valid_answers import read_valid
 from evalkit.plumbing.did_you_mean import did_you_mean
-from evalkit.plumbing.no_booleans import NoBooleans
 from evalkit.plumbing.strangers import HEAD, check_file, refuse_stranger
 from evalkit.plumbing.transcript import is_turns, turns_in_cell
 from evalkit.plumbing.typed_yaml import reason
@@ -24,7 +23,6 @@ from evalkit.suite.conversations import ASKED, prompt_fields
 
 FIELDS = ("id", "text", "tags", "answer", "match", "references", "choices", "cluster", "checks", "valid", "messages",
           "prompt")  # fmt: skip
-RowPrompt = Annotated[Prompt, NoBooleans()]
 COMPRESSED = (".gz", ".zst")
 """What the name of a file of rows may end with besides; that it is compressed is seen from its bytes."""
 AS_JSON = ("references", "choices", "checks", "valid", "messages")
@@ -76,7 +74,7 @@ def read_prompts(source: PromptSource, folder: Path, yaml_line: str, notice: Not
     `notice` is told of columns that are not read. Raises `SuiteError`.
     """
     rows = file_rows(folder / source.file, yaml_line) if source.file else _dataset_rows(source, yaml_line)
-    adapter = TypeAdapter(RowPrompt)
+    adapter = TypeAdapter(Prompt)
     prompts: list[Prompt] = []
     places: list[str] = []
     columns: dict[str, None] = {}

@@ -19,7 +19,7 @@ def voices_of(stated: Examples, file: str | None, folder: Path, document: Docume
     """
     key = "voices" if file is None else "voices_from"
     voices = stated if file is None else read_examples(folder / file, document.line_of(key), notice)
-    if voices or key in document.value:
+    if voices or document.value.get(key) is not None:
         check_examples(voices, lambda *voice: document.line_of(key, *voice))
     return voices
 

@@ -62,6 +62,16 @@ def test_half_broken_files_of_prompts_name_file_and_row(tmp_path: Path, name: st
     assert "\n" not in str(caught.value)
 
 
+def test_null_is_absent_and_numbers_are_their_texts(tmp_path: Path) -> None:
+    row = {"id": 1.0, "text": "One?", "tags": [7, "x"], "cluster": 3.0, "answer": 7, "references": None}
+    (tmp_path / "p.jsonl").write_text(json.dumps(row))
+    [prompt] = prompts(tmp_path / "p.jsonl")
+    assert (prompt.id, prompt.tags, prompt.cluster, prompt.answer) == ("1", ("7", "x"), "3", "7")
+    (tmp_path / "p.jsonl").write_text(json.dumps(row | {"choices": {"A": True}}))
+    with pytest.raises(InputError, match=r":1: choices.A: found true; it must be a number"):
+        prompts(tmp_path / "p.jsonl")
+
+
 @pytest.mark.parametrize(
     ("name", "content"),
     [

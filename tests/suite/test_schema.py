@@ -33,6 +33,20 @@ def test_quality_is_the_first_score_unless_it_is_named(write_suite: Write) -> No
     assert load_suite(write_suite(("metrics:", "quality: accuracy\nmetrics:")), overrides({}, 2, None, None)).quality
 
 
+def test_null_is_absent_and_numbers_are_their_texts(write_suite: Write) -> None:
+    given = "id: 2, tags: [2024, poem, 1.0], answer: 7, cluster: null, references: [1.5], choices: {1: 0.5, 2: 0.5},"
+    suite = load_suite(
+        write_suite(("id: one,", "id: one, tags: null, answer: null, choices: null,"), ("id: two,", given),
+                    ("metrics:", "phrases: [2024, delve]\nvariants: null\nvoices:\nmetrics:"))
+    )  # fmt: skip
+    first, second = suite.prompts
+    assert (first.tags, first.answer, first.choices) == ((), None, {})
+    assert (second.id, second.tags, second.answer, second.cluster) == ("2", ("2024", "poem", "1"), "7", None)
+    assert (second.references, second.choices) == (("1.5",), {"1": 0.5, "2": 0.5})
+    assert suite.phrases == ("2024", "delve")
+    assert suite.variants == ("useful", "matched", "pooled")
+
+
 MISTAKES = [
     ("unknown key", ("max_tokens:", "max_token:"), "suite.yaml:8: unknown key 'sampling.max_token' (did you mean 'max_tokens'?)"),
     ("unknown top key", ("metrics:", "metricks:"), "suite.yaml:9: unknown key 'metricks' (did you mean 'metrics'?)"),
@@ -42,6 +56,12 @@ MISTAKES = [
     ("fraction for a whole number", ("n: 4", "n: 4.5"), "suite.yaml:6: sampling.n: found 4.5; it must be"),
     ("out of range", ("temperature: 1.0", "temperature: -1"), "suite.yaml:7: sampling.temperature[0]: found -1; it must be greater than or equal to 0"),
     ("not a number", ("temperature: 1.0", "temperature: .nan"), "suite.yaml:7: sampling.temperature[0]"),
+    ("a boolean for a whole number", ("n: 4", "n: true"), "suite.yaml:6: sampling.n: found true; it must be an integer"),
+    ("a boolean for a number", ("temperature: 1.0", "temperature: yes"), "suite.yaml:7: sampling.temperature[0]: found true; it must be a number"),
+    ("a boolean for a bar", ("metrics:", "quality_bar: on\nquality: accuracy\nmetrics:"), "quality_bar: found true; it must be a number"),
+    ("a boolean for a share", ("id: two,", "id: two, choices: {Red: true},"), "suite.yaml:12: prompts[1]: choices.Red: found true; it must be a number"),
+    ("a boolean for an answer", ("id: two,", "id: two, answer: no,"), "suite.yaml:12: prompts[1].answer: found false; it must be text (put it in quotes)"),
+    ("temperatures of one name", ("temperature: 1.0", "temperature: [0.7, 0.70000001]"), "sampling.temperature: 0.7 and 0.70000001 would both be called 0.7"),
     ("wrong choice", ("kind: tuned", "kind: chat"), "suite.yaml:4: checkpoints.tuned.kind: found chat; it must be 'base' or 'tuned'"),
     ("missing key", ("name: tiny\n", ""), "name: this key is missing"),
     ("unknown metric", ("distinct_n", "distict_n"), "suite.yaml:9: metrics[0]: there is no metric 'distict_n' (did you mean 'distinct_n'?)"),

@@ -69,6 +69,16 @@ def test_where_nothing_else_differs_the_cut_alone_is_the_name(write_suite: Write
         ("temperature: [0.7, 1], min_p: [0, 0.1]", "(temperature and min_p are lists)"),
         ("min_p: [0, 1.5]", "sweeps[0].min_p[1]: found 1.5; it must be less than or equal to 1"),
         ("top_p: [0, 1]", "sweeps[0].top_p[0]: found 0; it must be greater than 0"),
+        ("temperature: [true, 1.5]", "suite.yaml:10: sweeps[0].temperature[0]: found true; it must be a number"),
+        ("min_p: [0, 0.1], temperature: yes", "sweeps[0].temperature[0]: found true; it must be a number"),
+        (
+            "temperature: [1, 1.00000001]",
+            "suite.yaml:10: sweeps[0].temperature: 1 and 1.00000001 would both be called 1; keep one of them",
+        ),
+        (
+            "temperature: [1.00000001, 1.5]",
+            "suite.yaml:10: sweeps: base would be drawn at temperature 1 and 1.00000001, which have one name; keep one",
+        ),
         ("top_k: [1, 2]", "unknown key 'sweeps[0].top_k'"),
     ],
 )

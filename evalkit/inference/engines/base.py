@@ -21,7 +21,8 @@ from evalkit.errors import InputError
 from evalkit.plumbing.child_process import Remote, open_child
 from evalkit.plumbing.did_you_mean import did_you_mean
 from evalkit.plumbing.prose import listed
-from evalkit.records import Completion, NextTokenDistributions, Rendered, Sampling, Usage
+from evalkit.records import Completion, NextTokenDistributions, Rendered, Sampling
+from evalkit.runs.usage import Usage
 
 GROUP = "evalkit.engines"
 DISTRIBUTION_ENGINE = "transformers"

@@ -16,7 +16,8 @@ from evalkit.checkpoints.clients import one_line
 from evalkit.inference.engines.decoding import GREEDY_BELOW
 from evalkit.inference.engines.dispatch import TRIED_AGAIN
 from evalkit.plumbing.prose import counted
-from evalkit.records import Completion, Rendered, Sampling, Usage
+from evalkit.records import Completion, Rendered, Sampling
+from evalkit.runs.usage import Usage
 
 _PLACE = re.compile(r"[0-9]{1,9}")
 

@@ -33,7 +33,8 @@ from evalkit.inference.engines.clock import Clock
 from evalkit.inference.engines.decoding import GREEDY_BELOW
 from evalkit.inference.engines.dispatch import BAD_ANSWERS, Dispatch, Refusal, Reply, Server
 from evalkit.plumbing.coroutines import run_to_end
-from evalkit.records import NEUTRAL, Completion, Rendered, Sampling, Usage
+from evalkit.records import NEUTRAL, Completion, Rendered, Sampling
+from evalkit.runs.usage import Usage
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI

@@ -24,7 +24,8 @@ from evalkit.inference.engines.batch_work import Answer, Call, Came, Request, Wh
 from evalkit.inference.engines.openai import OPTIONAL, OpenAIEngine, completion_of, request_seeds
 from evalkit.plumbing.progress import Listener
 from evalkit.plumbing.prose import counted
-from evalkit.records import Completion, Rendered, Sampling, Usage
+from evalkit.records import Completion, Rendered, Sampling
+from evalkit.runs.usage import Usage
 
 MOST_REQUESTS = 50_000
 MOST_BYTES = 200_000_000

@@ -16,7 +16,8 @@ from evalkit.inference.engines.decoding import GREEDY_BELOW
 from evalkit.inference.engines.dispatch import BAD_ANSWERS, Dispatch, Reply, Server
 from evalkit.inference.engines.openai import all_of, completion_of, request_seeds, unmetered
 from evalkit.plumbing.coroutines import run_to_end
-from evalkit.records import Completion, Rendered, Sampling, Usage
+from evalkit.records import Completion, Rendered, Sampling
+from evalkit.runs.usage import Usage
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI

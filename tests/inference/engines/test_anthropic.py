@@ -13,7 +13,8 @@ from evalkit.checkpoints.spec import CheckpointSpec
 from evalkit.errors import CheckpointError, EngineError, ServerError
 from evalkit.inference.engines.anthropic import AnthropicEngine, refusals
 from evalkit.inference.engines.base import choose_engine, open_engine
-from evalkit.records import Completion, Rendered, Sampling, Usage
+from evalkit.records import Completion, Rendered, Sampling
+from evalkit.runs.usage import Usage
 from tests.providers_served import CLAUDE, KEY, ProvidingServer, message
 from tests.providers_served import providing as providing
 

@@ -18,7 +18,8 @@ from evalkit.inference.engines.clock import JITTER, Clock
 from evalkit.inference.engines.dispatch import AWAY_SECONDS, RETRIES, backoff
 from evalkit.inference.engines.dispatch import Server as Asked
 from evalkit.inference.engines.openai import OpenAIEngine
-from evalkit.records import Completion, Rendered, Sampling, Usage
+from evalkit.records import Completion, Rendered, Sampling
+from evalkit.runs.usage import Usage
 from tests.inference.engines.test_openai import free_port, ignore, refusal, remote
 from tests.served import Reset, Server, choices, serving
 from tests.served import server as server

@@ -14,7 +14,8 @@ from evalkit.errors import EngineError
 from evalkit.inference.engines.base import open_engine
 from evalkit.inference.engines.gemini import GeminiEngine, refusals
 from evalkit.inference.engines.openai import request_seeds
-from evalkit.records import Completion, Rendered, Sampling, Usage
+from evalkit.records import Completion, Rendered, Sampling
+from evalkit.runs.usage import Usage
 from tests.providers_served import GEMINI, KEY, ProvidingServer, candidate
 from tests.providers_served import providing as providing
 

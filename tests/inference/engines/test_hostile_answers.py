@@ -20,8 +20,9 @@ from evalkit.inference.engines import gemini
 from evalkit.inference.engines.batch_server import MOST_PAGES
 from evalkit.inference.engines.openai import OpenAIEngine
 from evalkit.inference.engines.rate_limits import asked_wait, read_duration
-from evalkit.records import Completion, Sampling, Usage
+from evalkit.records import Completion, Sampling
 from evalkit.runs.shards import Call, from_parquet, to_parquet
+from evalkit.runs.usage import Usage
 from tests.batches_served import BatchingServer
 from tests.batches_served import Handler as BatchHandler
 from tests.batches_served import batching as batching

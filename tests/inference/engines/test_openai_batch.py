@@ -18,7 +18,8 @@ from evalkit.inference.engines.base import choose_engine
 from evalkit.inference.engines.openai import request_seeds
 from evalkit.inference.engines.openai_batch import OpenAIBatchEngine, batches_of
 from evalkit.plumbing.progress import Quiet
-from evalkit.records import Completion, Rendered, Sampling, Usage
+from evalkit.records import Completion, Rendered, Sampling
+from evalkit.runs.usage import Usage
 from tests.batches_served import BatchingServer, chat_answer
 from tests.batches_served import batching as batching
 
