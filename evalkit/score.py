@@ -28,6 +28,7 @@ from evalkit.metrics.given_scores import PREFIX, given_score
 from evalkit.metrics.registry import Measure, definitions, parse
 from evalkit.metrics.summary import Alarm, Estimate, Summary
 from evalkit.metrics.text_sets import split_alike
+from evalkit.plumbing.did_you_mean import did_you_mean
 from evalkit.plumbing.progress import Listener
 from evalkit.plumbing.prose import counted
 from evalkit.plumbing.text_rows import PythonTexts, text_rows
@@ -175,7 +176,7 @@ def _scored(
 ) -> Scored:
     gathered = gather(texts)
     theirs = _their_scores(gathered, texts.tool, lower)
-    named = list(dict.fromkeys(theirs.get(name) or parse(name) for name in metrics))
+    named = list(dict.fromkeys(_named(name, theirs) for name in metrics))
     measures = named or [*theirs.values(), *_all_on_texts(gathered, theirs.values(), texts.layouts)]
     _check(measures, gathered.meets, any(measure.definition.is_quality for measure in measures))
     prompts, arms = gathered.prompts, _arms(gathered, baseline)
@@ -244,12 +245,10 @@ def _empty(gathered: Gathered, raised: Sequence[Alarm]) -> list[Alarm]:
 
 
 def _their_scores(gathered: Gathered, tool: str, lower: Collection[str]) -> dict[str, Measure]:
-    """Name -> the measure of each score that the files hold. Raises `RecordsError` on a `lower` that is none."""
+    """Name -> the measure of each score that the rows hold. Raises `RecordsError` on a `lower` that is none."""
     scores = gathered.scores
-    unknown = [name for name in lower if name.removeprefix(PREFIX) not in scores]
-    if unknown:
-        known = ", ".join(scores) or "none"
-        raise RecordsError(f"--lower {unknown[0]}: the files hold no such score; they hold: {known}")
+    for name in lower:
+        _refuse_unknown(f"--lower {name}", name, scores)
     less = {name.removeprefix(PREFIX) for name in lower}
 
     def direction(name: str) -> Better:
@@ -259,6 +258,23 @@ def _their_scores(gathered: Gathered, tool: str, lower: Collection[str]) -> dict
         f"{PREFIX}{name}": given_score(name, tool, direction(name), is_of_prompts)
         for name, is_of_prompts in scores.items()
     }
+
+
+def _named(name: str, theirs: Mapping[str, Measure]) -> Measure:
+    """The measure of a name that the user gave. Raises `RecordsError` for a score that no row holds, `MetricError`."""
+    if name.startswith(PREFIX):
+        _refuse_unknown(f"metric {name}", name, [known.removeprefix(PREFIX) for known in theirs])
+        return theirs[name]
+    return parse(name)
+
+
+def _refuse_unknown(asked: str, name: str, scores: Collection[str]) -> None:
+    plain = name.removeprefix(PREFIX)
+    if plain not in scores:
+        raise RecordsError(
+            f"{asked}: no row holds a number as score {plain!r}{did_you_mean(plain, scores)}; scores that rows hold: "
+            f"{', '.join(scores) or 'none'}"
+        )
 
 
 def _all_on_texts(gathered: Gathered, theirs: Collection[Measure], layouts: Collection[Layout]) -> list[Measure]:

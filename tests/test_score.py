@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +14,7 @@ import pytest
 from click.testing import CliRunner
 
 from evalkit.cli.main import main
-from evalkit.errors import EvalkitError, InputError, MetricError
+from evalkit.errors import EvalkitError, InputError, MetricError, RecordsError
 from evalkit.plumbing.progress import Lines, Quiet
 from evalkit.report.verdicts.verdict import verdict
 from evalkit.score import score_file
@@ -275,6 +276,25 @@ def test_what_a_file_cannot_give_is_refused(
     with pytest.raises(EvalkitError) as caught:
         score_file(write(row("a b")), metrics, baseline, Quiet())
     assert message in str(caught.value)
+
+
+def test_a_score_that_rows_lack_is_told_as_what_it_is_no_fault_of_a_model(write: Write) -> None:
+    stars = [4, math.nan, math.nan, 3]
+    path = write(
+        *(row("a", prompt_id=str(n // 2), prompt=str(n // 2), scores={"stars": one}) for n, one in enumerate(stars))
+    )
+    [alarm] = [one for one in score_file(path, ["score/stars"], None, Quiet()).summary.alarms if one.kind == "unscored"]
+    assert alarm.message == (
+        "score/stars is undefined for 2 of 2 prompts: 2 of 4 rows hold no number for it, over 10% of those of each such "
+        "prompt"
+    )
+
+
+@pytest.mark.parametrize("name", ["stars", "stirs"])
+def test_a_score_that_no_row_holds_as_a_number_is_no_unknown_metric(write: Write, name: str) -> None:
+    path = write(row("a", scores={"stars": math.nan, "marks": 1}), row("b", scores={"stars": None, "marks": 2}))
+    with pytest.raises(RecordsError, match=rf"metric score/{name}: no row holds a number as score '{name}'.*: marks$"):
+        score_file(path, [f"score/{name}"], None, Quiet())
 
 
 def test_null_in_a_row_is_absent_and_a_number_is_its_text(write: Write) -> None:

@@ -145,7 +145,8 @@ def measure_groups(
     ]
     alarms = untold + ([*unread_texts(sampled, encoder)] if "embeddings" in needs else [])
     alarms += untold_logprobs(measures, sampled)
-    alarms += [alarm for measure, values in table.items() for alarm in undefined_values(measure, values)]
+    for measure, values in table.items():
+        alarms += undefined_values(measure, values, scores.get(str(measure)))
     points = [row.points for row in of_prompts if row.points is not None] if fairness.curves else None
     return Measurements(
         tuple(wanted), tuple(measured), sampled, scores, tuple(alarms), material.bar, encoder, overview, points

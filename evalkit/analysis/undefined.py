@@ -12,6 +12,7 @@ from evalkit.metrics.embeddings.encoder import Encoder, unread_share
 from evalkit.metrics.registry import Measure, label
 from evalkit.metrics.summary import Alarm
 from evalkit.plumbing.arrays import Array
+from evalkit.plumbing.prose import counted
 from evalkit.records import Group
 
 UNREAD_SHARE = 0.1
@@ -59,19 +60,35 @@ def _without_logprobs(groups: Sequence[Group]) -> bool:
     return are_there
 
 
-def undefined_values(measure: Measure, values: Mapping[str, Array]) -> Iterator[Alarm]:
-    """For each arm on which a score, or a metric of whole arms, lacks values; `values`: arm -> (P,)."""
+def undefined_values(
+    measure: Measure, values: Mapping[str, Array], scores: Mapping[str, Sequence[Array]] | None = None
+) -> Iterator[Alarm]:
+    """For each arm on which a score, or a metric of whole arms, lacks values.
+
+    `values`: arm -> (P,). `scores`, of a score: arm -> one (k,) array a prompt, NaN where a completion has none.
+    """
     for arm, of_arm in values.items():
         left_out = int(np.isnan(of_arm).sum())
         by_prompt = measure.definition.needs & {"answer", "checks", "valid"}
         if measure.definition.kind == "score" and left_out and not by_prompt:
-            message = (
-                f"{label(str(measure))} is undefined for {left_out} of {len(of_arm)} prompts: the model behind it "
-                f"cannot read over {UNSCORED_SHARE:.0%} of their completions (too long for it, or in words that it "
-                "does not know)"
+            why = _why_unscored(measure, (scores or {}).get(arm, ()))
+            yield Alarm(
+                arm, "unscored", f"{label(str(measure))} is undefined for {left_out} of {len(of_arm)} prompts: {why}"
             )
-            yield Alarm(arm, "unscored", message)
         is_told_elsewhere = measure.definition.needs & OF_OTHERS
         if measure.definition.kind == "arm_metric" and left_out == len(of_arm) and not is_told_elsewhere:
             why = measure.definition.undefined
             yield Alarm(arm, "undefined", f"{label(str(measure))} has no value for this arm. Undefined: {why}")
+
+
+def _why_unscored(measure: Measure, scores: Sequence[Array]) -> str:
+    if "scores" in measure.definition.needs:  # which come with the texts
+        rows, lacking = sum(map(len, scores)), sum(int(np.isnan(of_prompt).sum()) for of_prompt in scores)
+        return (
+            f"{lacking:,} of {counted(rows, 'row')} hold no number for it, over {UNSCORED_SHARE:.0%} of those of each "
+            "such prompt"
+        )
+    return (
+        f"the model behind it cannot read over {UNSCORED_SHARE:.0%} of their completions (too long for it, or in words "
+        "that it does not know)"
+    )

@@ -161,7 +161,10 @@ def test_score_takes_names_of_columns_and_scores_of_which_less_is_better(tmp_pat
     assert (estimate["metric"], estimate["value"], estimate["better"]) == ("score/insults", 2, "lower")
     wrong = call("score", sheet, *columns, "--lower", "insolts")
     assert wrong.exit_code == 2
-    assert "--lower insolts: the files hold no such score; they hold: insults" in wrong.stderr
+    assert (
+        "--lower insolts: no row holds a number as score 'insolts' (did you mean 'insults'?); scores that rows hold: insults"
+        in wrong.stderr
+    )
     bare = call("score", sheet, "--columns", "question")
     assert bare.exit_code == 2
     assert "'question' is not of the form FIELD=COLUMN" in bare.stderr

@@ -7,7 +7,13 @@ import math
 import numpy as np
 import pytest
 
-from evalkit.analysis.comparison.quality_filtered import SUBSETS, _subsets, quality_filtered_values, set_bar
+from evalkit.analysis.comparison.quality_filtered import (
+    SUBSETS,
+    _subsets,
+    filtered_values,
+    quality_filtered_values,
+    set_bar,
+)
 from evalkit.metrics.registry import parse
 from tests.analysis.comparison.worlds import group, texts
 
@@ -44,6 +50,15 @@ def test_only_those_that_pass_count() -> None:
     groups = {"a": [group(["one two", "noise", "one two", "din"])]}
     [found] = quality_filtered_values([parse("self_bleu")], groups, {"a": [np.array([1.0, 0.0, 1.0, math.nan])]}, 0.5)
     assert found["a"] == pytest.approx([1.0])
+
+
+def test_a_completion_without_a_score_does_not_pass_and_counts_among_all() -> None:
+    scores = {"a": [np.array([2.0, np.nan, np.nan, 1.0])]}
+    assert set_bar("m", scores, "a", 1.0).passing == {"a": 0.5}
+    passing = {"a": np.array([2.0, np.nan, 1.0])}
+    measure = parse("length")
+    found = filtered_values([measure], {"a": group("x", "y y y", "z")}, passing, 1.0, 0)
+    assert found[measure]["a"] == 1.0
 
 
 def test_a_prompt_with_fewer_than_two_in_some_arm_is_undefined_in_all() -> None:
