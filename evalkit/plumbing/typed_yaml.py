@@ -60,8 +60,12 @@ def read_part(model: type[Model], path: Path, what: str) -> tuple[Model, Documen
 
 def explain(model: type[BaseModel], document: Document, error: ValidationError) -> Iterable[str]:
     """One line a mistake: `file:line: key: what was found and what is allowed`."""
-    for problem in error.errors():
+    problems = error.errors()
+    refused = {loc[:length] for loc in (problem["loc"] for problem in problems) for length in range(len(loc))}
+    for problem in problems:
         loc = problem["loc"]
+        if problem["type"] == "too_short" and loc in refused:
+            continue  # It is short of what was refused, which is told.
         if problem["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
             yield f"{document.key_place(*loc)}: {_unknown_key(model, loc)}"
         else:

@@ -43,6 +43,12 @@ def read_summary(path: Path) -> Summary:
 
 def parse_summary(fields: Any, source: str) -> Summary:
     """A summary from the fields of its JSON; `source` is where they stood. Raises `RecordsError`."""
+    if not isinstance(fields, dict):
+        raise RecordsError(f"{source} is not a summary that evalkit wrote: it holds no object")
+    if "schema" not in fields:
+        raise RecordsError(
+            f"{source} is not a summary that evalkit wrote: it lacks the key `schema`, which tells how to read it"
+        )
     try:
         if fields["schema"] not in READ:
             raise RecordsError(
@@ -55,8 +61,6 @@ def parse_summary(fields: Any, source: str) -> Summary:
         problem = error.errors()[0]
         field = ".".join(str(step) for step in problem["loc"])
         raise RecordsError(f"{source} is not a summary that evalkit wrote: {field}: {problem['msg']}") from None
-    except (KeyError, TypeError) as error:
-        raise RecordsError(f"{source} is not a summary that evalkit wrote: {error!r}") from None
 
 
 def _with_traits(summary: Summary) -> Summary:

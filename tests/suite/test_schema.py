@@ -33,6 +33,24 @@ def test_quality_is_the_first_score_unless_it_is_named(write_suite: Write) -> No
     assert load_suite(write_suite(("metrics:", "quality: accuracy\nmetrics:")), overrides({}, 2, None, None)).quality
 
 
+@pytest.mark.parametrize(
+    ("metric", "message"),
+    [
+        ("classifier/distinct_k", "metric classifier/distinct_k needs a value for 'model', as in"),
+        ("prompt_information|others:0", "metric prompt_information: others is 0; it must be 1 or more"),
+    ],
+)
+def test_a_list_whose_only_metric_is_refused_is_not_called_empty_too(
+    write_suite: Write, metric: str, message: str
+) -> None:
+    with pytest.raises(SuiteError) as caught:
+        load_suite(write_suite(("distinct_n", metric), (", length", "")))
+    [line] = str(caught.value).splitlines()
+    assert f"suite.yaml:9: metrics[0]: {message}" in line
+    with pytest.raises(SuiteError, match=r"metrics: found \[\]; it must have at least 1 item, not 0"):
+        load_suite(write_suite(("distinct_n, length", "")))
+
+
 def test_null_is_absent_and_numbers_are_their_texts(write_suite: Write) -> None:
     given = "id: 2, tags: [2024, poem, 1.0], answer: 7, cluster: null, references: [1.5], choices: {1: 0.5, 2: 0.5},"
     suite = load_suite(

@@ -55,10 +55,8 @@ def test_only_those_that_pass_count() -> None:
 def test_a_completion_without_a_score_does_not_pass_and_counts_among_all() -> None:
     scores = {"a": [np.array([2.0, np.nan, np.nan, 1.0])]}
     assert set_bar("m", scores, "a", 1.0).passing == {"a": 0.5}
-    passing = {"a": np.array([2.0, np.nan, 1.0])}
-    measure = parse("length")
-    found = filtered_values([measure], {"a": group("x", "y y y", "z")}, passing, 1.0, 0)
-    assert found[measure]["a"] == 1.0
+    measure, known = parse("length"), {"a": np.array([2.0, np.nan, 1.0])}
+    assert filtered_values([measure], {"a": group(["x", "y y y", "z"])}, known, 1.0, 0) == {measure: {"a": 1.0}}
 
 
 def test_a_prompt_with_fewer_than_two_in_some_arm_is_undefined_in_all() -> None:
