@@ -126,11 +126,15 @@ def few_prompts(prompts: int, clusters: Sequence[str] = ()) -> list[Alarm]:
     """What must be said of so few prompts."""
     if units(clusters, prompts) >= FEW:
         return []
-    count = "one prompt" if prompts == 1 else sized(prompts, clusters)
-    message = (
-        f"only {count}: how skewed values are is known roughly, so that intervals may miss the mean more often than "
-        f"they say, and few differences can be told from chance; ask {FEW} {'clusters ' if clusters else ''}or more"
-    )
+    more = f"ask {FEW} {'clusters ' if clusters else ''}or more"
+    if units(clusters, prompts) == 1:
+        one = "one cluster of prompts" if clusters else "one prompt"
+        message = f"only {one}: there is no interval, and no difference can be told from chance; {more}"
+    else:
+        message = (
+            f"only {sized(prompts, clusters)}: how skewed values are is known roughly, so that intervals may miss the "
+            f"mean more often than they say, and few differences can be told from chance; {more}"
+        )
     return [Alarm("all arms", "few prompts", message)]
 
 

@@ -48,6 +48,12 @@ class Baseline:
     """Bytes of its file."""
 
 
+def _arm_hint(given: str) -> str:
+    """What to do where a run's arm was named in one word with it, as `evalkit compare` takes it."""
+    run = given.rpartition(":")[0]
+    return f"; for an arm of {run} say --arm NEW=OLD" if run and find_side(run) is not None else ""
+
+
 def read_side(given: str) -> Side:
     """A run's folder, a summary.json, a baseline's file, the NAME of one, or a file of completions, which is measured.
 
@@ -57,7 +63,7 @@ def read_side(given: str) -> Side:
     if path is None:
         raise InputError(
             f"there is neither a run, a summary nor a baseline {given!r}; saved baselines: "
-            f"{', '.join(_names()) or 'none'}"
+            f"{', '.join(_names()) or 'none'}{_arm_hint(given)}"
         )
     if path.is_dir():
         return _read_run(path)

@@ -16,7 +16,7 @@ from evalkit.errors import Incomparable, InputError
 from evalkit.gate.baselines import find_side, read_side
 from evalkit.gate.common_prompts import common_of
 from evalkit.gate.decide import values_of
-from evalkit.gate.sides import Pair, Side, choose_pairs, estimates_of, is_one_text, named, unlike_prompts
+from evalkit.gate.sides import Pair, Side, estimates_of, is_one_text, named, unlike_prompts
 from evalkit.metrics.registry import is_by_prompt
 from evalkit.metrics.summary import Difference, Estimate, WhereChanged
 from evalkit.metrics.word_use import WordChange
@@ -193,7 +193,7 @@ def _pairs(a: NamedSide, b: NamedSide) -> list[Pair]:
     if a.arm is not None or b.arm is not None:
         return [(a.arm or _counterpart(b.arm, a), b.arm or _counterpart(a.arm, b))]
     if a.side.summary == b.side.summary:
-        return [(old, new) for new, old in choose_pairs(b.side, a.side, [])]
+        return _with_baselines(a.side)
     if is_one_text(a.side.summary) and is_one_text(b.side.summary):
         return [(a.side.summary.arms[0].name, b.side.summary.arms[0].name)]
     here, there = _compared(a.side), _compared(b.side)
@@ -202,6 +202,17 @@ def _pairs(a: NamedSide, b: NamedSide) -> list[Pair]:
         raise Incomparable(
             f"arm: {a.side.name} has {', '.join(here)}, {b.side.name} has {', '.join(there)}, and none of the same "
             "name: say which are compared, as in RUN:ARM"
+        )
+    return pairs
+
+
+def _with_baselines(side: Side) -> list[Pair]:
+    """Each arm with its own baseline, which is A."""
+    pairs = [(arm.baseline, arm.name) for arm in side.summary.arms if arm.baseline is not None]
+    if not pairs:
+        raise Incomparable(
+            f"arm: {side.name} has {', '.join(arm.name for arm in side.summary.arms)}, and none with a baseline: say "
+            "which are compared, as in RUN:ARM"
         )
     return pairs
 

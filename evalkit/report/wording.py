@@ -91,10 +91,10 @@ def deviations(value: float, low: float, high: float) -> tuple[str, str]:
 
 
 def unlike_fields(signature: str, other: str) -> str:
-    """`v:1.1 against v:1.0`: where two signatures differ."""
+    """`v:1.1 versus v:1.0`: where two signatures differ."""
     here, there = signature.split("|"), other.split("|")
     mine, theirs = [field for field in here if field not in there], [field for field in there if field not in here]
-    return f"{'|'.join(mine) or 'nothing'} against {'|'.join(theirs) or 'nothing'}"
+    return f"{'|'.join(mine) or 'nothing'} versus {'|'.join(theirs) or 'nothing'}"
 
 
 def _decimals(number: WithInterval) -> int:

@@ -117,6 +117,14 @@ def test_few_prompts_are_an_alarm(summary: Summary) -> None:
     assert "only 19 prompts" in found.alarms[0].message
 
 
+def test_of_one_prompt_no_interval_is_spoken_of() -> None:
+    alone = [dataclasses.replace(one, values={arm: v[:1] for arm, v in one.values.items()}) for one in MEASURED]
+    [alarm] = summarise(AskedSuite("tiny", PROMPTS[:1]), ARMS, alone, []).alarms
+    assert alarm.message == (
+        "only one prompt: there is no interval, and no difference can be told from chance; ask 20 or more"
+    )
+
+
 def test_one_arm_alone_has_no_differences() -> None:
     alone = [dataclasses.replace(one, values={"base": one.values["base"]}) for one in MEASURED]
     assert summarise(AskedSuite("tiny", PROMPTS), ARMS[:1], alone, []).differences == ()

@@ -102,6 +102,11 @@ def test_files_for_ci_are_written() -> None:
 
 
 REFUSED = [
+    pytest.param(
+        ["same:tuned", "--baseline", "old"],
+        "baseline 'same:tuned'; saved baselines: none; for an arm of same say --arm NEW=OLD",
+        id="an arm as compare takes it",
+    ),
     pytest.param(["nowhere", "--baseline", "old"], "neither a run, a summary nor a baseline 'nowhere'", id="no run"),
     pytest.param(["same", "--baseline", "v9"], "neither a run, a summary nor a baseline 'v9'", id="no baseline"),
     pytest.param(["same", "--baseline", "other"], "suite: same is of 'tiny', other of 'strange'", id="not comparable"),

@@ -71,7 +71,11 @@ def edit(old: str, new: str) -> Callable[[str], str]:
         pytest.param(lambda _: "", "not JSON (empty, cut short, or another file)", id="empty"),
         pytest.param(lambda text: text[: len(text) // 2], "not JSON (empty, cut short", id="truncated"),
         pytest.param(lambda _: "[1, 2]", "neither a summary nor a baseline", id="a list"),
-        pytest.param(lambda _: '{"a": 1}', "not a summary that evalkit wrote: it lacks the key `schema`, which tells how to read it", id="foreign"),
+        pytest.param(
+            lambda _: '{"a": 1}',
+            "not a summary that evalkit wrote: it lacks the key `schema`, which tells how to read it",
+            id="foreign",
+        ),
         pytest.param(lambda _: "[" * 100_000, "not JSON", id="nested without end"),
         pytest.param(lambda text: text + "\n<<<<<<< HEAD", "not JSON", id="a merge conflict"),
         pytest.param(edit('"vendi"', '"vendy"'), "is not as it was saved (its checksum differs)", id="tampered"),

@@ -109,7 +109,7 @@ def test_another_signature_is_shown_and_not_compared(tmp_path: Path) -> None:
     write_run(tmp_path / "changed", dataclasses.replace(other, estimates=changed))
     result = call("compare", "old", "changed", "--metric", "vendi")
     assert result.exit_code == 0
-    assert "≠ not compared: vendi (measured in another way: v:2 against v:1.0)" in result.output
+    assert "≠ not compared: vendi (measured in another way: v:2 versus v:1.0)" in result.output
     [row] = json.loads(call("compare", "old", "changed", "--metric", "vendi", "--json").output)["pairs"][0]["metrics"]
     assert row["difference"] is None
     assert row["b"]["value"] == pytest.approx(NEW.mean())
@@ -205,3 +205,27 @@ def test_words_stand_beside_the_baseline_of_their_own_run(tmp_path: Path) -> Non
     assert "B says" not in call("compare", "old", "told").output
     [pair] = json.loads(call("compare", "told:tuned", "told:base", "--json").output)["pairs"]
     assert pair["words"] is None
+
+
+def test_of_one_prompt_there_are_no_intervals_and_no_test(tmp_path: Path) -> None:
+    one = summary({"vendi": {"base": OLD[:1], "tuned": NEW[:1]}})
+    write_run(tmp_path / "one", one)
+    footer = call("compare", "one", "one").output.splitlines()[-1]
+    assert footer == (
+        "B minus A, paired by prompt over 1 prompt; of one prompt there are no intervals; no difference was tested."
+    )
+
+
+def test_a_run_of_one_arm_is_told_how_its_arms_are_named_here(tmp_path: Path) -> None:
+    write_run(tmp_path / "alone", summary({"vendi": {"base": OLD}}))
+    result = call("compare", "alone", "alone")
+    assert result.exit_code == 2
+    assert "arm: alone has base, and none with a baseline: say which are compared, as in RUN:ARM" in result.output
+
+
+def test_signatures_that_are_taken_against_other_prompts_read_as_a_sentence(tmp_path: Path) -> None:
+    other = run_of(NEW)
+    for folder, prompts in (("here", "against:ab"), ("there", "against:cd")):
+        signed = tuple(dataclasses.replace(e, signature=f"{e.signature}|{prompts}") for e in other.estimates)
+        write_run(tmp_path / folder, dataclasses.replace(other, estimates=signed))
+    assert "(measured in another way: against:cd versus against:ab)" in call("compare", "here", "there").output

@@ -29,12 +29,15 @@ def chats(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("to", ["jsonl", "csv", "parquet", "inspect", "trl"])
-def test_an_export_is_read_back_with_the_same_values(run: Path, tmp_path: Path, to: str) -> None:
+def test_an_export_is_read_back_with_the_same_values_and_no_note_of_its_own_keys(
+    run: Path, tmp_path: Path, to: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     files = export_run(run, to, tmp_path / f"texts.{to}")
     for path, content in files.items():
         path.write_bytes(content)
     metrics = ["distinct_n|n:1", "length", "score/accuracy"]
     found = score_files(list(files), metrics, None, Quiet()).summary
+    assert "not read" not in capsys.readouterr().err
     values = {(e.metric, e.arm): e.values for e in found.estimates if "/" not in e.metric.replace("score/", "")}
     asked = {(e.metric, e.arm): e.values for e in read_summary(run / "summary.json").estimates}
     for arm in ("base", "tuned"):

@@ -200,10 +200,14 @@ def _rates(shift: WordShift) -> str:
 
 def footer(comparison: SideComparison) -> str:
     """What the numbers are."""
+    unit = "cluster" if comparison.clusters else "prompt"
+    is_one = units(comparison.clusters, len(comparison.common.prompts)) < 2
     parts = [
         f"B minus A, paired by prompt over {sized(len(comparison.common.prompts), comparison.clusters)}",
-        f"in brackets {LEVEL} intervals over {'clusters' if comparison.clusters else 'prompts'}",
-        f"p after Holm over {counted(comparison.tests, 'difference')}",
+        f"of one {unit} there are no intervals" if is_one else f"in brackets {LEVEL} intervals over {unit}s",
+        f"p after Holm over {counted(comparison.tests, 'difference')}"
+        if comparison.tests
+        else "no difference was tested",
         one_line(left_out(comparison)),
     ]
     return f"{'; '.join(part for part in parts if part)}."

@@ -105,6 +105,8 @@ class Row(BaseModel):
 
 
 KEYS = tuple(field.alias or name for name, field in Row.model_fields.items())
+OF_EXPORTS = ("sample", "settings")
+"""What `evalkit export` writes beside them for whoever reads the rows; no measure asks for it."""
 
 
 def read_own(records: Iterable[Record], tally: Tally, is_named: bool, is_table: bool) -> Iterator[TextRow]:

@@ -14,7 +14,7 @@ from evalkit.runs.exchange import inspect_log, lighteval, lm_eval, novelty_bench
 from evalkit.runs.exchange.columns import Columns
 from evalkit.runs.exchange.detect import Recognised, recognise
 from evalkit.runs.exchange.layouts import Layout
-from evalkit.runs.exchange.own import KEYS, SCORE, read_own
+from evalkit.runs.exchange.own import KEYS, OF_EXPORTS, SCORE, read_own
 from evalkit.runs.exchange.rows import Record, Tally, TextRow
 
 RENDERED: frozenset[Layout] = frozenset({"lm-eval", "lighteval"})
@@ -152,7 +152,7 @@ def _noting(records: Iterable[Record], source: str, notice: Notice) -> Iterator[
     for where, fields in records:
         keys |= dict.fromkeys(key for key in fields if not key.startswith(SCORE))
         yield where, fields
-    if keys and (note := unread_note(source, keys, KEYS)):
+    if keys and (note := unread_note(source, (key for key in keys if key not in OF_EXPORTS), KEYS)):
         notice(note)
 
 

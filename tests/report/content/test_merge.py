@@ -119,10 +119,10 @@ def test_another_signature_is_shown_but_not_compared_and_the_page_says_why(opene
     assert ("length", "two/new") not in compared
     assert content.notes[-1] == (
         "Shown, but not compared, because they were measured in another way: length of two/base and two/new "
-        "(v:1.1 against v:1.0)."
+        "(v:1.1 versus v:1.0)."
     )
     [table] = [table for table in tables(content.summary, {}) if table.metric == "length"]
-    assert table.unlike == ("two/base and two/new (v:1.1 against v:1.0)",)
+    assert table.unlike == ("two/base and two/new (v:1.1 versus v:1.0)",)
     assert [row.arm for row in table.rows if row.difference] == ["one/tuned"]
 
 

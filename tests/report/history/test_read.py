@@ -63,7 +63,7 @@ def test_a_line_breaks_where_its_signature_changed_and_the_page_says_so(tmp_path
     assert [line.breaks for line in trends["vendi"].lines] == [(1,), (1,)]
     assert [line.breaks for line in trends["self_bleu"].lines] == [(), ()]
     [note] = trends["vendi"].notes
-    assert note.startswith("From night-2 on all arms are measured in another way (v:1.1 against v:1.0)")
+    assert note.startswith("From night-2 on all arms are measured in another way (v:1.1 versus v:1.0)")
     assert not trends["self_bleu"].notes
 
 
