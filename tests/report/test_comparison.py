@@ -100,13 +100,23 @@ def test_curves_in_which_the_baseline_overtakes_come_first(compared: ReportConte
         ),
         (
             crossover(None, None, None),
-            "tuned is not overtaken by base within 32 completions (in every resample the same).",
+            "tuned is not overtaken by base within 32 completions (95 % of resamples say the same).",
         ),
     ],
 )
 def test_a_crossover_in_words(compared: ReportContent, found: Crossover, words: str) -> None:
     [table] = curve_tables(dataclasses.replace(compared.summary, crossovers=(found,)))
     assert table.crossings[0].endswith(words)
+
+
+def test_where_both_have_all_there_is_to_have_nobody_is_ahead(compared: ReportContent) -> None:
+    longer = [dataclasses.replace(one, ks=(1, 32, 64)) for one in compared.summary.curves]
+    summary = dataclasses.replace(compared.summary, curves=tuple(longer), crossovers=(crossover(0.0, 0.0, 0.0),))
+    [table] = curve_tables(summary)
+    assert table.crossings == (
+        "base is ahead of tuned from the first completion on (95 % of resamples say the same). "
+        "Beyond 32 both are equal on every prompt.",
+    )
 
 
 def test_where_the_baseline_overtakes_is_marked_on_the_plot(compared: ReportContent) -> None:

@@ -67,7 +67,11 @@ def curve_tables(summary: Summary) -> list[CurveTable]:
             over=OVER.get(same_kind[0].name, "k"),
             ks=same_kind[0].ks,
             rows=tuple((curve.arm, tuple(_cells(curve))) for curve in same_kind),
-            crossings=tuple(_crossing(crossover) for crossover in summary.crossovers if _kind(crossover) == kind),
+            crossings=tuple(
+                _crossing(crossover, same_kind[0].ks[-1])
+                for crossover in summary.crossovers
+                if _kind(crossover) == kind
+            ),
         )
         for kind, same_kind in kinds(summary).items()
     ]
@@ -112,16 +116,19 @@ def _interval(low: float | None, high: float | None) -> str:
     return f"{number_text(low)} to {number_text(high)}"
 
 
-def _crossing(crossover: Crossover) -> str:
+def _crossing(crossover: Crossover, most: int) -> str:
+    """`most`: up to what k the curves go."""
     if crossover.k is None:
         words = f"{crossover.arm} is not overtaken by {crossover.baseline} within {crossover.largest} completions"
     elif crossover.k == 0:
         words = f"{crossover.baseline} is ahead of {crossover.arm} from the first completion on"
     else:
         words = f"{crossover.baseline} overtakes {crossover.arm} after about {crossover.k:.3g} completions"
+    level = f" Beyond {crossover.largest} both are equal on every prompt." if crossover.largest < most else ""
     if crossover.low == crossover.high:
-        return f"{words} (in every resample the same)."
-    return f"{words} ({LEVEL} interval {_samples(crossover.low, crossover)} to {_samples(crossover.high, crossover)})."
+        return f"{words} ({LEVEL} of resamples say the same).{level}"
+    ends = f"{_samples(crossover.low, crossover)} to {_samples(crossover.high, crossover)}"
+    return f"{words} ({LEVEL} interval {ends}).{level}"
 
 
 def _within(crossover: Crossover) -> str:
