@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from evalkit.analysis.intervals import Mean, mean_intervals
 from evalkit.metrics.summary import Difference
-from evalkit.report.wording import NO_SPREAD, deviations, interval_text, value_text
+from evalkit.report.wording import NO_SPREAD, beside, deviations, interval_text, interval_words, value_text, with_level
 
 
 def difference(*values: float) -> Difference:
@@ -38,6 +38,21 @@ def test_a_joint_difference_that_is_equal_on_every_prompt_has_no_interval() -> N
 def test_values_that_vary_have_the_interval_that_they_had() -> None:
     found = difference(0.9, 1.1, 1.0)
     assert (value_text(found, signed=True), interval_text(found)) == ("+1.0", "0.8 to 1.2")
+
+
+def test_an_interval_reads_as_prose_where_there_is_none() -> None:
+    assert interval_words(difference(1.0, 1.0)) == "no 95 % interval: equal on every prompt"
+    assert interval_words(difference(0.9, 1.1, 1.0)) == "95 % interval 0.8 to 1.2"
+    assert [with_level(said, names_level=False) for said in ("0.8 to 1.2", NO_SPREAD, "")] == [
+        "0.8 to 1.2",
+        "equal on every prompt",
+        "no 95 % interval",
+    ]
+
+
+def test_what_is_known_exactly_has_the_digits_of_what_it_stands_beside() -> None:
+    rough, fine = Mean(0.69, 0.5, 0.9, 9), Mean(0.693, 0.69, 0.696, 9)
+    assert [beside(0.6931, *numbers) for numbers in ([rough], [fine], [rough, fine])] == ["0.7", "0.693", "0.693"]
 
 
 @given(st.floats(-1e6, 1e6), st.floats(1e-3, 1e3))

@@ -18,12 +18,12 @@ from evalkit.analysis.completion_scores import Scores
 from evalkit.analysis.estimates import bounds_of
 from evalkit.analysis.intervals import by_cluster, mean_intervals, mean_p_values, resampled_means
 from evalkit.analysis.sampled_arms import SampledArms
+from evalkit.metrics.declaration import Traits
 from evalkit.metrics.diversity.distribution import branching_by_position
 from evalkit.metrics.diversity.semantic_classes import THRESHOLD, partition
 from evalkit.metrics.divisions.divided import classes_in, division_of
 from evalkit.metrics.estimators.ngrams import Ints
 from evalkit.metrics.estimators.subsets import best_of, expected_classes, expected_kinds, pass_at
-from evalkit.metrics.declaration import Traits
 from evalkit.metrics.registry import Measure, parse
 from evalkit.metrics.summary import Crossover, Curve
 from evalkit.metrics.text_sets import words_of
