@@ -92,7 +92,8 @@ def deviations(value: float, low: float, high: float) -> tuple[str, str]:
         return _fixed(value, 2, signed=True), ""
     if is_point(low, high):
         return _fixed(value, 2, signed=True), NO_SPREAD
-    said = [_fixed(number, 2, signed=index == 0) for index, number in enumerate((value, low, high))]
+    decimals = _apart_from_zero(2, low, high)
+    said = [_fixed(number, decimals, signed=index == 0) for index, number in enumerate((value, low, high))]
     return said[0], f"{said[1]} to {said[2]}"
 
 
@@ -106,10 +107,17 @@ def unlike_fields(signature: str, other: str) -> str:
 def _decimals(number: WithInterval) -> int:
     """A last digit between a twentieth and a half of the interval's half: more would be noise, fewer would hide it."""
     if is_number(number.low) and is_number(number.high) and not is_point(number.low, number.high):
-        return _clamp(-math.floor(math.log10((number.high - number.low) / 4)))
+        decimals = -math.floor(math.log10((number.high - number.low) / 4))
+        return _clamp(_apart_from_zero(decimals, number.low, number.high))
     if is_number(number.value) and number.value:
         return _clamp(2 - math.floor(math.log10(abs(number.value))))
     return 2
+
+
+def _apart_from_zero(decimals: int, low: float, high: float) -> int:
+    """As many more as it takes that an interval which excludes 0 is seen to."""
+    nearest = max(low, -high)
+    return max(decimals, -math.floor(math.log10(nearest))) if nearest > 0 else decimals
 
 
 def is_point(low: float, high: float) -> bool:

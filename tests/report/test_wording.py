@@ -50,6 +50,14 @@ def test_an_interval_reads_as_prose_where_there_is_none() -> None:
     ]
 
 
+def test_an_interval_that_excludes_zero_is_seen_to() -> None:
+    assert interval_text(Mean(1.0, 0.03, 2.1, 9)) == "0.03 to 2.10"
+    assert interval_text(Mean(-1.0, -2.1, -0.004, 9)) == "−2.100 to −0.004"
+    assert interval_text(Mean(1.0, -0.03, 2.1, 9)) == "0.0 to 2.1"
+    assert interval_text(Mean(1.0, 0.0, 2.1, 9)) == "0.0 to 2.1"
+    assert deviations(0.2, 0.003, 0.4) == ("+0.200", "0.003 to 0.400")
+
+
 def test_what_is_known_exactly_has_the_digits_of_what_it_stands_beside() -> None:
     rough, fine = Mean(0.69, 0.5, 0.9, 9), Mean(0.693, 0.69, 0.696, 9)
     assert [beside(0.6931, *numbers) for numbers in ([rough], [fine], [rough, fine])] == ["0.7", "0.693", "0.693"]
