@@ -99,6 +99,10 @@ def test_curves_in_which_the_baseline_overtakes_come_first(compared: ReportConte
             "base is ahead of tuned from the first completion on (95 % interval the first to 2).",
         ),
         (
+            crossover(0.0, 0.0, None),
+            "It cannot be told whether base is ahead of tuned, and from how many completions on (within 32 completions).",
+        ),
+        (
             crossover(None, None, None),
             "tuned is not overtaken by base within 32 completions (95 % of resamples say the same).",
         ),
@@ -115,7 +119,7 @@ def test_where_both_have_all_there_is_to_have_nobody_is_ahead(compared: ReportCo
     [table] = curve_tables(summary)
     assert table.crossings == (
         "base is ahead of tuned from the first completion on (95 % of resamples say the same). "
-        "Beyond 32 both are equal on every prompt.",
+        "With more than 32 completions both are equal on every prompt.",
     )
 
 
@@ -128,7 +132,7 @@ def test_where_the_baseline_overtakes_is_marked_on_the_plot(compared: ReportCont
     assert label["text"] == "tuned is overtaken at k* ≈ 2.5 (1.5 to > 32)"
 
 
-@pytest.mark.parametrize("found", [crossover(None, 4.0, None), crossover(0.0, 0.0, 0.0)])
+@pytest.mark.parametrize("found", [crossover(None, 4.0, None), crossover(0.0, 0.0, 0.0), crossover(2.5, 0.0, None)])
 def test_where_nothing_crosses_nothing_is_marked(compared: ReportContent, found: Crossover) -> None:
     [figure] = curve_figures(dataclasses.replace(compared.summary, crossovers=(found,)))
     assert figure["layout"]["shapes"] == []

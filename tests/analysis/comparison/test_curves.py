@@ -117,6 +117,7 @@ def test_the_best_of_shares_is_no_more_than_one() -> None:
     assert best.values[0] == pytest.approx(1 - 0.25 / 20)
     assert best.highs[0] == 1.0
     assert (best.values[-1], best.highs[-1]) == (1.0, 1.0)
+    assert max(best.values) <= 1.0
     assert best.lows[-1] == pytest.approx(0.025 ** (1 / 20))  # twenty of twenty, by Clopper & Pearson
 
 
