@@ -162,7 +162,7 @@ def _joint(arm: Arm, baseline: Arm, side: Side, summary: Summary) -> Joint | Non
     lengths_differ = any(alarm.kind in UNLIKE and alarm.arm in (arm.name, baseline.name) for alarm in summary.alarms)
     standing = _standing({m: estimates[m].traits for m in shared}, lengths_differ, {arm.tokenizer, baseline.tokenizer})
     forms = list(standing.forms.values())
-    measures = [m for m in forms if not _is_saturated(estimates[m], baselines[m], summary.clusters)] or forms
+    measures = [m for m in forms if not is_saturated(estimates[m], baselines[m], summary.clusters)] or forms
     rows: dict[str, list[tuple[str, Array]]] = {}
     groups = groups_of(measures)
     for metric in measures:
@@ -241,11 +241,13 @@ def _tells(estimate: Estimate, baseline: Estimate) -> bool:
     )
 
 
-def _is_saturated(estimate: Estimate, baseline: Estimate, clusters: Sequence[str]) -> bool:
+def is_saturated(estimate: Estimate, baseline: Estimate, clusters: Sequence[str]) -> bool:
     """Whether it is a share of quality that both have nearly all of, and whose whole difference is surely as small."""
     if estimate.traits.side != "quality" or estimate.traits.bounds != (0, 1):
         return False
     both = _both(estimate, baseline)
+    if np.isnan(both).all():
+        return False
     missing = np.abs((0.0 if estimate.better == "lower" else 1.0) - np.nanmean(both, axis=1))
     [difference] = mean_intervals((both[0] - both[1])[None, :], CONFIDENCE, clusters)
     return bool((missing < NEARLY).all() and difference.low > -NEARLY and difference.high < NEARLY)
