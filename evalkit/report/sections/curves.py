@@ -122,8 +122,8 @@ def _crossing(crossover: Crossover, most: int) -> str:
     reach = counted(crossover.largest, "completion")
     level = f" With more than {reach} both are equal on every prompt." if crossover.largest < most else ""
     if not _is_told(crossover):
-        whether = f"whether {crossover.baseline} is ahead of {crossover.arm}, and from how many completions on"
-        return f"It cannot be told {whether} (within {reach}).{level}"
+        whether = f"whether {crossover.baseline} is ahead of {crossover.arm}, nor from how many completions on"
+        return f"It cannot be told {whether}.{level}"
     if crossover.k is None:
         words = f"{crossover.arm} is not overtaken by {crossover.baseline} within {reach}"
     elif crossover.k == 0:
