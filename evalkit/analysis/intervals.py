@@ -194,17 +194,19 @@ def resampled_means(values: Array, seed: int = 0) -> Array:
 
     Each column keeps the order in which the resamples fall, and is spread as the intervals of `mean_intervals` say: its
     2.5 % quantile is such an interval's end. As they fall, resampled means are too close to each other, and skewed to
-    the wrong side. At most `_CHUNK` cells of the table of resamples are held at once.
+    the wrong side. Resamples that tie are ranked as they were drawn, in every column the same: at one rank in the
+    middle, the third of them that miss the one prompt which differs would all lie on its side of 0. At most `_CHUNK`
+    cells of the table of resamples are held at once.
     """
     count = len(values)
     rows = max(1, min(RESAMPLES, _CHUNK // count))
     parts = [_resample_counts(count, min(rows, RESAMPLES - at), seed + at) @ values for at in range(0, RESAMPLES, rows)]
     # A tie counts as one: sums taken in another order differ in their last bits.
     fallen = np.round(np.concatenate(parts) / (np.abs(values).max(axis=0) + np.finfo(np.float64).tiny), 10)
-    ranks = scipy_stats.rankdata(fallen, axis=0)
+    ranks = scipy_stats.rankdata(fallen, method="ordinal", axis=0)
     moments = _moments(values.T)
     nearer = np.minimum(ranks, RESAMPLES + 1 - ranks)
-    below, above = _reaches(moments, _critical_at_ranks(count)[(2 * nearer).astype(np.int64)])
+    below, above = _reaches(moments, _critical_at_ranks(count)[nearer])
     return np.asarray(moments.mean + np.where(2 * ranks <= RESAMPLES, -below, above), dtype=np.float64)
 
 
@@ -268,8 +270,8 @@ def _critical(count: Array, alpha: float) -> Array:
 
 @lru_cache(maxsize=4)
 def _critical_at_ranks(count: int) -> Array:
-    """Student's quantile at half the index as a rank among the resamples, from 0 to the middle one."""
-    ranks = np.arange(RESAMPLES + 2) / 2
+    """Student's quantile at each rank among the resamples, from 0, which none has, to the middle one."""
+    ranks = np.arange(RESAMPLES // 2 + 1)
     return np.asarray(scipy_stats.t.isf(np.maximum(ranks - 0.5, 0.5) / RESAMPLES, count - 1), dtype=np.float64)
 
 

@@ -31,7 +31,16 @@ from evalkit.errors import InputError
 from evalkit.gate.shares import Share, is_worse, share_of
 from evalkit.gate.sides import Pair, Side, estimates_of, is_named, named, other_engines, refuse_incomparable, select
 from evalkit.gate.stats.group_sequential import Look
-from evalkit.gate.stats.noninferiority import Change, Tested, change, has_no_spread, prompts_needed, turned, weigh
+from evalkit.gate.stats.noninferiority import (
+    FEWEST_TELLING,
+    Change,
+    Tested,
+    change,
+    has_no_spread,
+    prompts_needed,
+    turned,
+    weigh,
+)
 from evalkit.metrics.registry import is_by_prompt
 from evalkit.metrics.summary import Estimate
 from evalkit.plumbing.arrays import Array, defined_in_all, finite_or_none, nan_for_none
@@ -69,7 +78,7 @@ class Judgement:
     units: int
     """Units of resampling: clusters of prompts, where prompts belong together, else as many as `prompts`."""
     needed: int | None
-    """How many units of resampling would settle an inconclusive one."""
+    """How many units of resampling would settle an inconclusive one; None where few units do not tell."""
     note: str
     """What else must be said, in a line; may be empty."""
 
@@ -374,7 +383,14 @@ def _judgement(case: _Case, tested: Tested, alone: Tested, policy: Policy, level
         units=len(case.new),
         needed=prompts_needed(case.new, case.base, margin, policy.alpha, family) if unsettled else None,
         note="; ".join(
-            filter(None, (_note(case, tested, outcome), _why_not_sure(outcome, alone, policy, levels, family)))
+            filter(
+                None,
+                (
+                    _note(case, tested, outcome),
+                    _why_not_sure(outcome, alone, policy, levels, family),
+                    _why_no_number(case) if unsettled else "",
+                ),
+            )
         ),
     )
 
@@ -404,6 +420,14 @@ def _note(case: _Case, tested: Tested, outcome: GateOutcome) -> str:
         return f"{case.missing} prompts have a number on one side only; they are left out, so this cannot pass"
     trade = case.rule.trade
     return f"judged with a trade: {trade.metric} must rise by {trade.gain:g}" if trade and outcome != "pass" else ""
+
+
+def _why_no_number(case: _Case) -> str:
+    """Why it is not said how many prompts would settle it."""
+    if len(case.new) >= FEWEST_TELLING:
+        return ""
+    what = counted(len(case.new), "prompt" if len(case.new) == case.prompts else "cluster")
+    return f"{what} are too few to tell how many would settle it; ask {FEWEST_TELLING} or more"
 
 
 def _why_not_sure(outcome: GateOutcome, alone: Tested, policy: Policy, levels: _Levels, family: int) -> str:

@@ -18,6 +18,9 @@ from evalkit.plumbing.array_cache import key_of
 from evalkit.records import Prompt
 
 SEED = 0
+FEWEST = 3
+"""Questions from which on there is something to compare: of two, each is held against the other alone, so that the
+figure is one number for both, and says nothing of how it would vary over questions."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,7 @@ class Design:
     """Of each prompt the places of the others, nearest in the circle first; all have equally many."""
     order: tuple[int, ...]
     """All places, in the order of the circle: prompts that share others are near each other."""
+    questions: int
 
     @property
     def count(self) -> int:
@@ -53,7 +57,9 @@ def others_of(prompts: Sequence[Prompt], most: int) -> Design:
         for turn, place in enumerate(own):
             others[place] = tuple(question[turn % len(question)] for question in following)
     return Design(
-        tuple(others[place] for place in range(len(prompts))), tuple(place for own in circle for place in own)
+        tuple(others[place] for place in range(len(prompts))),
+        tuple(place for own in circle for place in own),
+        len(circle),
     )
 
 

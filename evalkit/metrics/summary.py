@@ -79,7 +79,7 @@ class Curve:
 class Crossover:
     """Beyond how many completions the baseline's curve is above the arm's, although the arm's may start above.
 
-    A k of 0 says that the baseline is above from the first completion on; None, that it is not above at n.
+    A k of 0 says that the baseline is above from the first completion on; None, that it is not above at `largest`.
     """
 
     name: str
@@ -92,7 +92,7 @@ class Crossover:
     high: float | None
     """Ends of the interval, in the same terms."""
     largest: int
-    """n: nothing is known of larger k."""
+    """The largest k at which the two differ at all: nothing is known of larger ones."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,7 +29,7 @@ WithInterval: TypeAlias = (
     " | Level | Gap | Mean"
 )
 MISSING = "not defined"
-NO_SPREAD = "none: equal on every prompt"
+NO_SPREAD = "equal on every prompt"
 """In the place of an interval that equal values would make a point: two equal differences are not a sure one."""
 LEVEL = f"{CONFIDENCE * 100:g} %"
 
@@ -37,6 +37,11 @@ LEVEL = f"{CONFIDENCE * 100:g} %"
 def value_text(number: WithInterval, signed: bool = False) -> str:
     """The value with as many decimals as its interval deserves."""
     return _fixed(number.value, _decimals(number), signed)
+
+
+def beside(value: float, *numbers: WithInterval) -> str:
+    """A number known exactly, with as many decimals as the most precise of those that it stands beside."""
+    return _fixed(value, max(map(_decimals, numbers)))
 
 
 def interval_text(number: WithInterval) -> str:
@@ -51,7 +56,16 @@ def interval_text(number: WithInterval) -> str:
 
 def interval_words(number: WithInterval) -> str:
     """`95 % interval 1.20 to 1.44`, or that there is none, which is so of one prompt."""
-    return f"{LEVEL} interval {interval_text(number)}" if interval_text(number) else f"no {LEVEL} interval"
+    return with_level(interval_text(number))
+
+
+def with_level(interval: str, names_level: bool = True) -> str:
+    """What `interval_text` and `deviations` say, in a sentence; `names_level`: of several intervals it is the first."""
+    if interval == NO_SPREAD:
+        return f"no {LEVEL} interval: {NO_SPREAD}" if names_level else NO_SPREAD
+    if not interval:
+        return f"no {LEVEL} interval"
+    return f"{LEVEL} interval {interval}" if names_level else interval
 
 
 def percent(share: float) -> str:
@@ -86,7 +100,8 @@ def deviations(value: float, low: float, high: float) -> tuple[str, str]:
         return _fixed(value, 2, signed=True), ""
     if is_point(low, high):
         return _fixed(value, 2, signed=True), NO_SPREAD
-    said = [_fixed(number, 2, signed=index == 0) for index, number in enumerate((value, low, high))]
+    decimals = _apart_from_zero(2, low, high)
+    said = [_fixed(number, decimals, signed=index == 0) for index, number in enumerate((value, low, high))]
     return said[0], f"{said[1]} to {said[2]}"
 
 
@@ -100,10 +115,17 @@ def unlike_fields(signature: str, other: str) -> str:
 def _decimals(number: WithInterval) -> int:
     """A last digit between a twentieth and a half of the interval's half: more would be noise, fewer would hide it."""
     if is_number(number.low) and is_number(number.high) and not is_point(number.low, number.high):
-        return _clamp(-math.floor(math.log10((number.high - number.low) / 4)))
+        decimals = -math.floor(math.log10((number.high - number.low) / 4))
+        return _clamp(_apart_from_zero(decimals, number.low, number.high))
     if is_number(number.value) and number.value:
         return _clamp(2 - math.floor(math.log10(abs(number.value))))
     return 2
+
+
+def _apart_from_zero(decimals: int, low: float, high: float) -> int:
+    """As many more as it takes that an interval which excludes 0 is seen to."""
+    nearest = max(low, -high)
+    return max(decimals, -math.floor(math.log10(nearest))) if nearest > 0 else decimals
 
 
 def is_point(low: float, high: float) -> bool:

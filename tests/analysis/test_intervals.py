@@ -240,6 +240,16 @@ def test_resampled_means_spread_as_intervals_say(prompts: int) -> None:
     assert high == pytest.approx([mean.high for mean in means], rel=0.01)
 
 
+def test_resampled_means_of_one_prompt_that_differs_spread_so_too() -> None:
+    # A third of the resamples miss it, and tie.
+    values = np.zeros((64, 1))
+    values[5] = -1.0
+    low, high = np.quantile(resampled_means(values)[:, 0], [0.025, 0.975])
+    [mean] = mean_intervals(values.T, 0.95)
+    assert (low, high) == (pytest.approx(mean.low, rel=0.01), pytest.approx(mean.high, rel=0.01))
+    assert low < 0 < high
+
+
 def test_resampled_means_of_two_columns_move_together() -> None:
     first = np.random.default_rng(6).normal(size=30)
     drawn = resampled_means(np.column_stack([first, 2 * first + 1, -first, np.full(30, 7.0)]))

@@ -64,6 +64,13 @@ def test_all_must_pass_or_the_gate_does_not() -> None:
     assert unclear.needed > 60
 
 
+def test_two_prompts_do_not_tell_how_many_would_settle_it() -> None:
+    few = gated({"vendi": np.array([3.0, 3.4])}, {"vendi": np.array([3.1, 3.2])}, allowing("vendi", relative=0.05))
+    [unclear] = few.judgements
+    assert (unclear.outcome, unclear.needed) == ("inconclusive", None)
+    assert unclear.note == "2 prompts are too few to tell how many would settle it; ask 8 or more"
+
+
 def test_holm_corrects_over_all_metrics_and_arms() -> None:
     new, old = law(0)
     loss = new - (new - old).mean() - 1.75 * (new - old).std(ddof=1) / math.sqrt(60)

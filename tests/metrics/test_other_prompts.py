@@ -52,6 +52,7 @@ def test_the_order_of_a_suite_decides_nothing(names: list[str], data: st.DataObj
 def test_wordings_of_a_question_are_never_held_against_each_other(clusters: list[str], most: int) -> None:
     design = others_of(prompts([str(place) for place in range(len(clusters))], list(clusters)), most)
     assert design.count == min(most, len(set(clusters)) - 1)
+    assert design.questions == len(set(clusters))
     for place, others in enumerate(design.others):
         assert len({clusters[place], *(clusters[other] for other in others)}) == 1 + design.count
 

@@ -99,14 +99,28 @@ def test_curves_in_which_the_baseline_overtakes_come_first(compared: ReportConte
             "base is ahead of tuned from the first completion on (95 % interval the first to 2).",
         ),
         (
+            crossover(0.0, 0.0, None),
+            "It cannot be told whether base is ahead of tuned, nor from how many completions on.",
+        ),
+        (
             crossover(None, None, None),
-            "tuned is not overtaken by base within 32 completions (in every resample the same).",
+            "tuned is not overtaken by base within 32 completions (95 % of resamples say the same).",
         ),
     ],
 )
 def test_a_crossover_in_words(compared: ReportContent, found: Crossover, words: str) -> None:
     [table] = curve_tables(dataclasses.replace(compared.summary, crossovers=(found,)))
     assert table.crossings[0].endswith(words)
+
+
+def test_where_both_have_all_there_is_to_have_nobody_is_ahead(compared: ReportContent) -> None:
+    longer = [dataclasses.replace(one, ks=(1, 32, 64)) for one in compared.summary.curves]
+    summary = dataclasses.replace(compared.summary, curves=tuple(longer), crossovers=(crossover(0.0, 0.0, 0.0),))
+    [table] = curve_tables(summary)
+    assert table.crossings == (
+        "base is ahead of tuned from the first completion on (95 % of resamples say the same). "
+        "With more than 32 completions both are equal on every prompt.",
+    )
 
 
 def test_where_the_baseline_overtakes_is_marked_on_the_plot(compared: ReportContent) -> None:
@@ -118,7 +132,7 @@ def test_where_the_baseline_overtakes_is_marked_on_the_plot(compared: ReportCont
     assert label["text"] == "tuned is overtaken at k* ≈ 2.5 (1.5 to > 32)"
 
 
-@pytest.mark.parametrize("found", [crossover(None, 4.0, None), crossover(0.0, 0.0, 0.0)])
+@pytest.mark.parametrize("found", [crossover(None, 4.0, None), crossover(0.0, 0.0, 0.0), crossover(2.5, 0.0, None)])
 def test_where_nothing_crosses_nothing_is_marked(compared: ReportContent, found: Crossover) -> None:
     [figure] = curve_figures(dataclasses.replace(compared.summary, crossovers=(found,)))
     assert figure["layout"]["shapes"] == []

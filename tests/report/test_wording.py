@@ -9,7 +9,16 @@ from hypothesis import strategies as st
 
 from evalkit.analysis.intervals import Mean, mean_intervals
 from evalkit.metrics.summary import Difference
-from evalkit.report.wording import NO_SPREAD, deviations, interval_text, rate_text, value_text
+from evalkit.report.wording import (
+    NO_SPREAD,
+    beside,
+    deviations,
+    interval_text,
+    interval_words,
+    rate_text,
+    value_text,
+    with_level,
+)
 
 
 def difference(*values: float) -> Difference:
@@ -46,6 +55,29 @@ def test_values_that_vary_have_the_interval_that_they_had() -> None:
 )
 def test_a_rate_has_two_digits_and_is_never_a_power_of_ten(rate: float, told: str) -> None:
     assert rate_text(rate) == told
+
+
+def test_an_interval_reads_as_prose_where_there_is_none() -> None:
+    assert interval_words(difference(1.0, 1.0)) == "no 95 % interval: equal on every prompt"
+    assert interval_words(difference(0.9, 1.1, 1.0)) == "95 % interval 0.8 to 1.2"
+    assert [with_level(said, names_level=False) for said in ("0.8 to 1.2", NO_SPREAD, "")] == [
+        "0.8 to 1.2",
+        "equal on every prompt",
+        "no 95 % interval",
+    ]
+
+
+def test_an_interval_that_excludes_zero_is_seen_to() -> None:
+    assert interval_text(Mean(1.0, 0.03, 2.1, 9)) == "0.03 to 2.10"
+    assert interval_text(Mean(-1.0, -2.1, -0.004, 9)) == "−2.100 to −0.004"
+    assert interval_text(Mean(1.0, -0.03, 2.1, 9)) == "0.0 to 2.1"
+    assert interval_text(Mean(1.0, 0.0, 2.1, 9)) == "0.0 to 2.1"
+    assert deviations(0.2, 0.003, 0.4) == ("+0.200", "0.003 to 0.400")
+
+
+def test_what_is_known_exactly_has_the_digits_of_what_it_stands_beside() -> None:
+    rough, fine = Mean(0.69, 0.5, 0.9, 9), Mean(0.693, 0.69, 0.696, 9)
+    assert [beside(0.6931, *numbers) for numbers in ([rough], [fine], [rough, fine])] == ["0.7", "0.693", "0.693"]
 
 
 @given(st.floats(-1e6, 1e6), st.floats(1e-3, 1e3))

@@ -55,7 +55,7 @@ def middle(points: Floats, own: Places) -> int:
 
 
 def name_regions(said: Said, regions: Places) -> list[tuple[str, ...]]:
-    """At most `WORDS` words of each region, the most distinctive first; none where no word is.
+    """At most `WORDS` words of each region, the most distinctive first; none where no word is. No two are of the same.
 
     A word is in a text or not; how much likelier it is to be in a text of the region is the log-odds ratio with an
     informative prior, over its standard error (Monroe, Colaresi and Quinn 2008), the prior
@@ -67,10 +67,12 @@ def name_regions(said: Said, regions: Places) -> list[tuple[str, ...]]:
         of_region.setdefault(int(regions[text]), Counter()).update(words(said.texts[text]))
     sizes = Counter(regions[read].tolist())
     everywhere: Counter[str] = sum(of_region.values(), Counter())
-    return [
-        _distinctive(of_region.get(region, Counter()), sizes[region], everywhere, len(read))
-        for region in range(int(regions.max()) + 1)
-    ]
+    return _told_apart(
+        [
+            _distinctive(of_region.get(region, Counter()), sizes[region], everywhere, len(read))
+            for region in range(int(regions.max()) + 1)
+        ]
+    )
 
 
 def words(text: str) -> set[str]:
@@ -78,7 +80,19 @@ def words(text: str) -> set[str]:
     return {word[:LONGEST] for word in _WORD.findall(text[:CHARACTERS].lower()) if len(word) > 1}
 
 
+def _told_apart(distinctive: Sequence[Sequence[str]]) -> list[tuple[str, ...]]:
+    """The first words of each, with the next one for the last where an earlier region is of these; none if none is."""
+    names: list[tuple[str, ...]] = []
+    for own in distinctive:
+        first = tuple(own[:WORDS])
+        nexts = [first, *((*first[:-1], word) for word in own[WORDS:]), *(first[:kept] for kept in range(WORDS)[::-1])]
+        taken = [set(name) for name in names if name]
+        names.append(next((name for name in nexts if set(name) not in taken), ()))
+    return names
+
+
 def _distinctive(own: Mapping[str, int], size: int, everywhere: Mapping[str, int], texts: int) -> tuple[str, ...]:
+    """All words that are clearly more frequent in the region, the most distinctive first."""
     usual = USUAL * (texts - size)
     known = [
         word for word, count in own.items() if count >= max(2, COMMON * size) and everywhere[word] - count <= usual
@@ -93,7 +107,7 @@ def _distinctive(own: Mapping[str, int], size: int, everywhere: Mapping[str, int
     )
     # Words that are equally distinctive are in the order of the alphabet, whatever the order of texts.
     ranked = sorted(zip(-scores, known, strict=True))
-    return tuple(word for score, word in ranked if -score >= CLEAR)[:WORDS]
+    return tuple(word for score, word in ranked if -score >= CLEAR)
 
 
 def _scores(own: Floats, size: float, everywhere: Floats, texts: float) -> Floats:

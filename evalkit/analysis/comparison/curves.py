@@ -10,13 +10,15 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from evalkit.analysis.completion_scores import Scores
-from evalkit.analysis.intervals import Bounds, by_cluster, mean_intervals, resampled_means
+from evalkit.analysis.estimates import bounds_of
+from evalkit.analysis.intervals import by_cluster, mean_intervals, mean_p_values, resampled_means
 from evalkit.analysis.sampled_arms import SampledArms
+from evalkit.metrics.declaration import Traits
 from evalkit.metrics.diversity.distribution import branching_by_position
 from evalkit.metrics.diversity.semantic_classes import THRESHOLD, partition
 from evalkit.metrics.divisions.divided import classes_in, division_of
@@ -35,8 +37,6 @@ POSITIONS = (1, 2, 3, 5, 8, 13, 21, 34, 55, 89, 144, 233, 377, 610, 987)
 """Tokens of a completion at which branching is shown."""
 OF_QUALITY = ("pass_at", "best_of")
 """Curves on which overtaking means something: all arms show one class at k = 1."""
-BOUNDS = {"distinct_ngrams": (0.0, math.inf), "pass_at": (0.0, 1.0), "branching": (1.0, math.inf)}
-"""Name of a curve -> between what its values lie on a prompt, whatever k."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +50,8 @@ class Traced:
     ks: tuple[int, ...]
     values: Mapping[str, Array]
     """Arm -> (P, len(ks)), NaN where undefined."""
+    traits: Traits = field(default_factory=Traits)
+    """Of what it is made from; "k" among its bounds is each point's own."""
 
 
 def trace(
@@ -100,7 +102,7 @@ def curves(traced: Sequence[Traced], arms: Sequence[Arm], clusters: Sequence[str
 def _curve(traced: Traced, arm: str, clusters: Sequence[str]) -> Curve:
     values = np.ascontiguousarray(traced.values[arm].T)
     means = [
-        mean_intervals(row[None, :], CONFIDENCE, clusters, _bounds(traced.name, k))[0]
+        mean_intervals(row[None, :], CONFIDENCE, clusters, bounds_of(traced.traits, k))[0]
         for row, k in zip(values, traced.ks, strict=True)
     ]
     return Curve(
@@ -118,15 +120,13 @@ def _curve(traced: Traced, arm: str, clusters: Sequence[str]) -> Curve:
     )
 
 
-def _bounds(name: str, k: int) -> Bounds | None:
-    return (1.0, float(k)) if name == "classes" else BOUNDS.get(name)
-
-
 def crossovers(traced: Sequence[Traced], arms: Sequence[Arm], clusters: Sequence[str] = ()) -> list[Crossover]:
     """For every curve of quality and every compared arm: the k beyond which the baseline is above, with its interval.
 
     The interval is that of the whole curve of paired differences, bootstrapped over prompts, or over their
-    clusters. Arms that have no prompt in common with their baseline have none.
+    clusters; while no test tells the difference at the largest k from 0, it reaches past that k. Curves that end
+    equal on every prompt, as pass@k does where all is solved, say nothing there: they are read as far as they differ.
+    Arms whose curves differ nowhere, or that have no prompt in common with their baseline, have none.
     """
     return [
         crossover
@@ -141,14 +141,9 @@ def crossovers(traced: Sequence[Traced], arms: Sequence[Arm], clusters: Sequence
 def overtaken_at(ks: Sequence[int], differences: Array) -> Array:
     """The k beyond which a curve of differences stays below 0, [B] for [B, K].
 
-    0 where all of it is below, inf where its end is not. Between two k it is read on the line over log k. Curves that
-    end level, as pass@k does where all is solved, are told apart by where they last differed.
+    0 where all of it is below, inf where its end is not. Between two k it is read on the line over log k.
     """
     logs = np.log(np.asarray(ks, dtype=np.float64))
-    differ = differences != 0
-    decided = len(ks) - 1 - np.argmax(differ[:, ::-1], axis=1)
-    level = differ.any(axis=1)[:, None] & (np.arange(len(ks)) > decided[:, None])
-    differences = np.where(level, np.take_along_axis(differences, decided[:, None], axis=1), differences)
     ahead = differences >= 0
     last = len(ks) - 1 - np.argmax(ahead[:, ::-1], axis=1)
     after = np.minimum(last + 1, len(ks) - 1)
@@ -165,12 +160,16 @@ def _crossover(traced: Traced, arm: str, baseline: str, clusters: Sequence[str])
     differences[np.isnan(differences).any(axis=1)] = np.nan
     differences = by_cluster(differences.T, clusters).T
     differences = differences[~np.isnan(differences).any(axis=1)]
-    if len(differences) < 2:
+    ks = traced.ks[: 1 + int(np.flatnonzero(differences.any(axis=0)).max(initial=-1))]
+    if len(differences) < 2 or not ks:
         return
-    [k] = overtaken_at(traced.ks, differences.mean(axis=0)[None, :])
-    resampled = np.sort(overtaken_at(traced.ks, resampled_means(differences)))
+    differences = differences[:, : len(ks)]
+    [k] = overtaken_at(ks, differences.mean(axis=0)[None, :])
+    resampled = np.sort(overtaken_at(ks, resampled_means(differences)))
     outside = int((1 - CONFIDENCE) / 2 * len(resampled))
     low, high = resampled[outside], resampled[-1 - outside]
+    if mean_p_values(differences[:, -1:].T)[0] >= 1 - CONFIDENCE:  # few equal differences are no sure one
+        low, high = (0.0 if math.isinf(low) else low), math.inf
     yield Crossover(
         name=traced.name,
         measure=traced.measure,
@@ -180,7 +179,7 @@ def _crossover(traced: Traced, arm: str, baseline: str, clusters: Sequence[str])
         k=finite_or_none(k),
         low=finite_or_none(low),
         high=finite_or_none(high),
-        largest=traced.ks[-1],
+        largest=ks[-1],
     )
 
 
@@ -247,7 +246,7 @@ def _of_classes(points: Points, n: int, encoder: str, tokenizer: str) -> Iterato
     values = _by_arm(points, lambda one: one.classes if one.completions == n and one.classes is not None else nothing)
     measure = parse("distinct_k")
     signature = measure.signature(n, encoder, tokenizer=tokenizer)
-    yield Traced("classes", str(measure), measure.definition.unit, f"classes|{signature}", ks, values)
+    yield _classes(measure, signature, ks, values)
 
 
 def _of_divisions(points: Points, n: int, measures: Sequence[Measure], tokenizer: str) -> Iterator[Traced]:
@@ -260,7 +259,12 @@ def _of_divisions(points: Points, n: int, measures: Sequence[Measure], tokenizer
             for arm, rows in _rows_of(points, key).items()
         }
         signature = measure.signature(n, "", tokenizer=tokenizer)
-        yield Traced("classes", str(measure), measure.definition.unit, f"classes|{signature}", ks, values)
+        yield _classes(measure, signature, ks, values)
+
+
+def _classes(measure: Measure, signature: str, ks: tuple[int, ...], values: Mapping[str, Array]) -> Traced:
+    unit, traits = measure.definition.unit, measure.definition.traits
+    return Traced("classes", str(measure), unit, f"classes|{signature}", ks, values, traits)
 
 
 def _divided(measures: Sequence[Measure]) -> dict[str, Measure]:
@@ -280,7 +284,7 @@ def _of_ngrams(points: Points, n: int, tokenizer: str) -> Iterator[Traced]:
     values = _by_arm(points, lambda one: one.ngrams if one.completions == n else nothing)
     name = "distinct_ngrams"
     signature = f"{name}|n:{NGRAM}|tok:{tokenizer}|of:{n}|v:1.0"
-    yield Traced(name, f"n:{NGRAM}", f"{NGRAM}-grams", signature, ks, values)
+    yield Traced(name, f"n:{NGRAM}", f"{NGRAM}-grams", signature, ks, values, Traits(bounds=(0, None)))
 
 
 def _ngrams(words: Sequence[str]) -> set[tuple[str, ...]]:
@@ -293,12 +297,17 @@ def _of_scores(measures: Sequence[Measure], scores: Mapping[str, Scores], n: int
         if not measure.definition.is_quality:
             continue
         is_right_or_wrong = "answer" in measure.definition.needs
-        name, unit = ("pass_at", "share") if is_right_or_wrong else ("best_of", measure.definition.unit)
+        name, unit, traits = (
+            ("pass_at", "share", Traits(bounds=(0, 1)))
+            if is_right_or_wrong
+            else ("best_of", measure.definition.unit, measure.definition.traits)
+        )
         values = {
             arm: np.stack([_best_of_samples(array, n, ks, is_right_or_wrong) for array in arrays])
             for arm, arrays in scores[str(measure)].items()
         }
-        yield Traced(name, str(measure), unit, f"{name}|score:{measure.essentials}|of:{n}|v:1.0", ks, values)
+        signature = f"{name}|score:{measure.essentials}|of:{n}|v:1.0"
+        yield Traced(name, str(measure), unit, signature, ks, values, traits)
 
 
 def _best_of_samples(values: Array, n: int, ks: Sequence[int], is_right_or_wrong: bool) -> Array:
@@ -314,7 +323,8 @@ def _of_positions(points: Points) -> Iterator[Traced]:
     if reached.any():
         kept = {arm: rows[:, reached] for arm, rows in values.items()}
         positions = tuple(position for position, is_reached in zip(POSITIONS, reached, strict=True) if is_reached)
-        yield Traced("branching", "position", "next tokens", "branching|by:position|v:1.0", positions, kept)
+        signature = "branching|by:position|v:1.0"
+        yield Traced("branching", "position", "next tokens", signature, positions, kept, Traits(bounds=(1, None)))
 
 
 def _branching(group: Group) -> Array:

@@ -31,6 +31,9 @@ POWER = 0.8
 """With this chance the named number of prompts settles a verdict, if the difference is what it looks like."""
 FARTHER = 12
 """Doublings of a bound's distance after which it counts as nowhere."""
+FEWEST_TELLING = 8
+"""Units of resampling from which on it is said how many would do: the upper end of a normal variance's 95 % interval
+is a thousand times what 2 of them show, and four times what 8 show."""
 MOST_PROMPTS = 1_000_000
 """More than anyone will ask is no advice."""
 
@@ -132,11 +135,11 @@ def prompts_needed(new: Array, base: Array, margin: Margin, alpha: float, family
 
     A pass is tested at `alpha`, a regression at `alpha / family`: Holm's first step, which may be stricter than needed.
 
-    None where that is more than MOST_PROMPTS or cannot be told. Normal quantiles: at the sizes where the answer is of
-    use they are Student's, nearly.
+    None where that is more than MOST_PROMPTS or cannot be told, as of fewer than FEWEST_TELLING, whose variance is
+    hardly known. Normal quantiles: at the sizes where the answer is of use they are Student's, nearly.
     """
     differences = shifted(new, base, margin)
-    spread = float(differences.std(ddof=1)) if len(differences) > 1 else 0.0
+    spread = float(differences.std(ddof=1)) if len(differences) >= FEWEST_TELLING else 0.0
     effect = float(differences.mean()) / spread if spread > 0 else 0.0
     if effect == 0:
         return None

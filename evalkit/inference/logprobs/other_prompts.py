@@ -18,7 +18,7 @@ from evalkit.inference.logprobs.questions import Answer, Question, Tokens
 from evalkit.inference.logprobs.score import Prepared, Scoring
 from evalkit.inference.plan import Plan
 from evalkit.inference.sampling_calls import Loaded
-from evalkit.metrics.other_prompts import Design, others_asked, others_of
+from evalkit.metrics.other_prompts import FEWEST, Design, others_asked, others_of
 from evalkit.plumbing.lazily import Lazy, each
 from evalkit.records import Group
 from evalkit.runs.stored_groups import prompts_of
@@ -37,8 +37,8 @@ def under_other_prompts(plan: Plan, groups: Groups) -> Prepared:
         if reader.checkpoint.is_remote:
             obstacles[arm.name] = f"{arm.checkpoint} is a server, and its weights are needed here"
             continue
-        if not design.count:
-            obstacles[arm.name] = "there is but one question, and an answer shows which it is to only among several"
+        if design.questions < FEWEST:
+            obstacles[arm.name] = _too_few(design.questions)
             continue
         question = asked_after_others(reader, groups[arm.name], design)
         if obstacle := lacks_room(question, "completion put after another prompt", "lower max_tokens"):
@@ -46,6 +46,15 @@ def under_other_prompts(plan: Plan, groups: Groups) -> Prepared:
         else:
             scorings.append(Scoring(arm.name, question, Attached(design)))
     return Prepared({}, scorings, obstacles)
+
+
+def _too_few(questions: int) -> str:
+    if questions < 2:
+        return "there is but one question, and an answer shows which it is to only among several"
+    return (
+        f"there are but {questions} questions, which have one figure between them, so that nothing tells how far off "
+        f"it may be; ask {FEWEST} or more"
+    )
 
 
 def asked_after_others(reader: Loaded, groups: Sequence[Group], design: Design) -> Question:

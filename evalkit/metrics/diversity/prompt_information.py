@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from evalkit.metrics.declaration import arm_metric
-from evalkit.metrics.other_prompts import others_of
+from evalkit.metrics.other_prompts import FEWEST, others_of
 from evalkit.plumbing.arrays import Array
 from evalkit.records import Group
 
@@ -54,12 +54,13 @@ def prompt_information(groups: Sequence[Group], *, others: int = 8) -> Array:
     Cost: the checkpoint reads each of its completions P' times, after other prompts; linear in prompts, kept in the
     cache.
 
-    Undefined: for servers, whose weights are needed here; with one question alone; where log-probs are unknown.
+    Undefined: for servers, whose weights are needed here; with fewer than three questions, for two have one figure
+    between them; where log-probs are unknown.
     """
     # One look at each group: they may lie on disk.
     looked_at = [(group.prompt, _told(group, others)) for group in groups]
     design = others_of([prompt for prompt, _ in looked_at], others)
-    if not design.count:
+    if design.questions < FEWEST:
         return np.full(len(groups), np.nan)
     undefined = np.full(1 + design.count, np.nan)
     told = [undefined if row is None else row for _, row in looked_at]

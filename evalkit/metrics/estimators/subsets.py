@@ -58,7 +58,8 @@ def best_of(values: Array, ks: Sequence[int]) -> Array:
     falling = np.sort(np.asarray(values, dtype=np.float64))[::-1]
     if np.isnan(falling).any():
         return np.full(len(ks), np.nan)
-    return np.array([largest_shares(len(falling), k) @ falling for k in ks], dtype=np.float64)
+    expected = np.array([largest_shares(len(falling), k) @ falling for k in ks], dtype=np.float64)
+    return np.clip(expected, falling[-1], falling[0])  # shares add up to 1 but for rounding
 
 
 def _chance_seen(holders: Ints, total: int, k: int) -> Array:

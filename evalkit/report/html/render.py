@@ -17,7 +17,7 @@ from urllib.parse import quote
 
 from evalkit.plumbing.arrays import JSON, finite_or_none
 from evalkit.plumbing.prose import showable
-from evalkit.report.wording import LEVEL, label
+from evalkit.report.wording import LEVEL, label, with_level
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -75,6 +75,7 @@ def _environment(package: str) -> Environment:
     )
     environment.filters["sentence"] = sentence
     environment.filters["label"] = label
+    environment.filters["with_level"] = with_level
     environment.filters["address"] = address
     environment.tests["nested"] = lambda value: isinstance(value, Mapping) or _is_list(value)
     environment.tests["listing"] = _is_list

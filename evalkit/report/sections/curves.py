@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from evalkit.metrics.summary import Crossover, Curve, Summary
 from evalkit.plumbing.arrays import is_number
+from evalkit.plumbing.prose import counted
 from evalkit.records import Arm
 from evalkit.report.plots import figures, markers
 from evalkit.report.wording import LEVEL, is_point, label, number_text
@@ -67,7 +68,11 @@ def curve_tables(summary: Summary) -> list[CurveTable]:
             over=OVER.get(same_kind[0].name, "k"),
             ks=same_kind[0].ks,
             rows=tuple((curve.arm, tuple(_cells(curve))) for curve in same_kind),
-            crossings=tuple(_crossing(crossover) for crossover in summary.crossovers if _kind(crossover) == kind),
+            crossings=tuple(
+                _crossing(crossover, same_kind[0].ks[-1])
+                for crossover in summary.crossovers
+                if _kind(crossover) == kind
+            ),
         )
         for kind, same_kind in kinds(summary).items()
     ]
@@ -83,7 +88,7 @@ def kinds(summary: Summary) -> dict[tuple[str, str], list[Curve]]:
     kinds: dict[tuple[str, str], list[Curve]] = {}
     for curve in summary.curves:
         kinds.setdefault(_kind(curve), []).append(curve)
-    overtaken = {_kind(crossover) for crossover in summary.crossovers if crossover.k}
+    overtaken = {_kind(crossover) for crossover in summary.crossovers if _is_marked(crossover)}
     return dict(sorted(kinds.items(), key=lambda kind: kind[0] not in overtaken))
 
 
@@ -112,16 +117,32 @@ def _interval(low: float | None, high: float | None) -> str:
     return f"{number_text(low)} to {number_text(high)}"
 
 
-def _crossing(crossover: Crossover) -> str:
+def _crossing(crossover: Crossover, most: int) -> str:
+    """`most`: up to what k the curves go."""
+    reach = counted(crossover.largest, "completion")
+    level = f" With more than {reach} both are equal on every prompt." if crossover.largest < most else ""
+    if not _is_told(crossover):
+        whether = f"whether {crossover.baseline} is ahead of {crossover.arm}, nor from how many completions on"
+        return f"It cannot be told {whether}.{level}"
     if crossover.k is None:
-        words = f"{crossover.arm} is not overtaken by {crossover.baseline} within {crossover.largest} completions"
+        words = f"{crossover.arm} is not overtaken by {crossover.baseline} within {reach}"
     elif crossover.k == 0:
         words = f"{crossover.baseline} is ahead of {crossover.arm} from the first completion on"
     else:
         words = f"{crossover.baseline} overtakes {crossover.arm} after about {crossover.k:.3g} completions"
     if crossover.low == crossover.high:
-        return f"{words} (in every resample the same)."
-    return f"{words} ({LEVEL} interval {_samples(crossover.low, crossover)} to {_samples(crossover.high, crossover)})."
+        return f"{words} ({LEVEL} of resamples say the same).{level}"
+    ends = f"{_samples(crossover.low, crossover)} to {_samples(crossover.high, crossover)}"
+    return f"{words} ({LEVEL} interval {ends}).{level}"
+
+
+def _is_told(crossover: Crossover) -> bool:
+    """Whether the interval leaves anything out: not where it reaches from the first completion to none of them."""
+    return crossover.low != 0 or crossover.high is not None
+
+
+def _is_marked(crossover: Crossover) -> bool:
+    return bool(crossover.k) and _is_told(crossover)
 
 
 def _within(crossover: Crossover) -> str:
@@ -154,7 +175,7 @@ def _figure(summary: Summary, same_kind: Sequence[Curve]) -> figures.Figure:
         "automargin": True,
     }
     y = figures.GRID | {"title": {"text": figures.shown(curves[0].unit)}, "automargin": True}
-    crossed = [c for c in summary.crossovers if _kind(c) == _kind(curves[0]) and c.k]
+    crossed = [c for c in summary.crossovers if _kind(c) == _kind(curves[0]) and _is_marked(c)]
     marks = _marks(crossed, curves[0].ks[0], numbers)
     top = 36 + LABEL * len(crossed)
     layout = figures.page_layout(

@@ -11,7 +11,7 @@ from evalkit.plumbing.prose import short
 from evalkit.report.content.content import ReportContent
 from evalkit.report.plots import figures
 from evalkit.report.verdicts.homogeneity import alike_sentence
-from evalkit.report.wording import LEVEL, interval_text, value_text
+from evalkit.report.wording import interval_text, value_text, with_level
 
 ROW, FEET = 42, 70
 """Pixels of a row, and of the axis with its title."""
@@ -116,7 +116,7 @@ def _hover(arm: str, other: str, cell: Likeness) -> str:
     pair = (
         f"{figures.shown(arm)}, its own answers" if arm == other else f"{figures.shown(arm)} and {figures.shown(other)}"
     )
-    return f"<b>{pair}</b><br>{value}" + (f", {LEVEL} interval {interval}" if interval else "")
+    return f"<b>{pair}</b><br>{value}" + (f", {with_level(interval)}" if interval else "")
 
 
 def _cell(cell: Likeness) -> tuple[str, str]:

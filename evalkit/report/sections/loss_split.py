@@ -11,7 +11,14 @@ from evalkit.metrics.summary import LossPart, LossSplit, Share, Summary
 from evalkit.plumbing.arrays import JSON, is_number
 from evalkit.report.html.render import sentence
 from evalkit.report.plots import figures
-from evalkit.report.verdicts.loss_split import FORM_ALONE, divides, is_form_alone, is_lost, loss_sentence
+from evalkit.report.verdicts.loss_split import (
+    FORM_ALONE,
+    at_equal_length,
+    divides,
+    is_form_alone,
+    is_lost,
+    loss_sentence,
+)
 from evalkit.report.verdicts.plain_names import named, pictured
 from evalkit.report.wording import interval_text, interval_words, label, number_text, p_text, value_text
 
@@ -64,18 +71,27 @@ def split_view(summary: Summary) -> SplitView | None:
 
 
 def one_by_one(summary: Summary) -> JSON:
-    """For the selector: each measure with what it counts, its figure and what it says; first one whose loss divides."""
+    """For the selector: each measure with what it counts, its figure and what it says.
+
+    First is one whose loss divides, and is there among completions of equal length too.
+    """
     if not summary.splits:
         return None
     traits, metrics = effects.traits(summary), _metrics(summary)
-    clear = [any(is_lost(split) and divides(split) for split in _of(summary, metric)) for metric in metrics]
+    clear = [
+        any(is_lost(split) and divides(split) and not at_equal_length(split, summary) for split in _of(summary, metric))
+        for metric in metrics
+    ]
     return {
         "first": clear.index(True) if any(clear) else 0,
         "prompts": [
             {
                 "text": named(metric, traits.get(metric, Traits())),
                 "says": " ".join(
-                    sentence(loss_sentence(split, summary, names_measure=False)) for split in _of(summary, metric)
+                    sentence(said)
+                    for split in _of(summary, metric)
+                    for said in (loss_sentence(split, summary, names_measure=False), at_equal_length(split, summary))
+                    if said
                 ),
                 "figure": waterfall(_of(summary, metric)),
             }

@@ -25,7 +25,7 @@ from evalkit.metrics.summary import Estimate, Summary
 from evalkit.plumbing.arrays import Array, is_number, nan_for_none
 from evalkit.records import CONFIDENCE, Better, Side
 from evalkit.report.content.content import ReportContent
-from evalkit.report.verdicts.joint import forms_for_all
+from evalkit.report.verdicts.joint import forms_for_all, is_saturated
 from evalkit.report.verdicts.rater_groups import rater_groups
 from evalkit.report.verdicts.side_words import FORM
 
@@ -113,7 +113,7 @@ class Parts:
     quality: Part
     diversity: Part
     left_out: tuple[str, ...]
-    """Measures with a better direction that some arm lacks, that do not vary at all, or that count several samples."""
+    """Measures with a better direction that some arm lacks, that hardly vary, or that count several samples."""
     is_form_alone: bool
     """Whether all that is known of quality is whether answers have the form that was asked for."""
 
@@ -144,7 +144,7 @@ def parts(summary: Summary, baseline: str) -> Parts | None:
     groups = rater_groups(summary)  # no mean stands for several groups of people
     single = [m for m in directed if traits[m].family != OF_SEVERAL and m not in groups]
     forms = forms_for_all(summary)
-    standing = [forms[m] for m in single if m in forms]
+    standing = _telling([forms[m] for m in single if m in forms], arms, baseline, estimates, summary.clusters)
     scales = [made for m in standing if (made := _of_measure(m, betters[m], arms, baseline, estimates)) is not None]
     quality, diversity = (
         _part([scale for scale in scales if scale[0].side == side], arms, summary.clusters)
@@ -196,6 +196,22 @@ def ranked(scores: Mapping[str, Array], clusters: Sequence[str] = ()) -> tuple[R
     behind = mean_intervals(leads, 1 - (1 - CONFIDENCE) / len(others), clusters)
     followers = [RankedArm(arm, means[arm], lead) for arm, lead in zip(others, behind, strict=True)]
     return (RankedArm(first, means[first], None), *followers)
+
+
+def _telling(
+    measures: Sequence[str],
+    arms: Sequence[str],
+    baseline: str,
+    estimates: Mapping[tuple[str, str], Estimate],
+    clusters: Sequence[str],
+) -> list[str]:
+    """Without shares of quality that all arms have nearly all of, as long as another measure tells of quality."""
+    known = [m for m in measures if all((m, arm) in estimates for arm in arms)]
+    saturated = {
+        m for m in known if all(is_saturated(estimates[m, arm], estimates[m, baseline], clusters) for arm in arms)
+    }
+    tells = any(estimates[m, baseline].traits.side == "quality" for m in known if m not in saturated)
+    return [m for m in measures if m not in saturated] if tells else list(measures)
 
 
 def _of_measure(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from evalkit.metrics.summary import Reading, Summary
 from evalkit.plumbing.arrays import is_number
-from evalkit.report.wording import LEVEL, interval_text, label, number_text, value_text
+from evalkit.report.wording import interval_text, label, number_text, value_text, with_level
 
 
 def sentence_of(reading: Reading) -> str:
@@ -15,7 +15,7 @@ def sentence_of(reading: Reading) -> str:
             f"{label(reading.metric)} cannot be read at an equal one; nothing is extrapolated."
         )
     interval = interval_text(reading)
-    known = f"{LEVEL} interval {interval}" if interval else "no interval: few resamples have a common range"
+    known = with_level(interval) if interval else "no interval: few resamples have a common range"
     return (
         f"At equal {label(reading.at_equal)} ({range_of(reading)}) {reading.checkpoint} has {label(reading.metric)} "
         f"{value_text(reading, signed=True)} against {reading.baseline} ({known})."

@@ -11,7 +11,7 @@ from evalkit.metrics.declaration import Traits
 from evalkit.metrics.summary import Difference, Summary
 from evalkit.records import Better
 from evalkit.report.verdicts.plain_names import named, pictured
-from evalkit.report.wording import LEVEL, interval_text, label, p_text, value_text
+from evalkit.report.wording import interval_text, label, p_text, value_text, with_level
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class Finding:
     def words(self) -> str:
         """`reward +1.32 (95 % interval 1.20 to 1.44, Holm p < 0.001)`."""
         p = p_text(self.difference.p_adjusted)
-        notes = [f"{LEVEL} interval {self.interval}"] * bool(self.interval) + [f"Holm {p}"] * bool(p)
+        notes = [with_level(self.interval)] * bool(self.interval) + [f"Holm {p}"] * bool(p)
         return f"{self.name} {self.value} ({', '.join(notes)})" if notes else f"{self.name} {self.value}"
 
 

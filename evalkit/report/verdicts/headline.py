@@ -16,7 +16,7 @@ from evalkit.report.verdicts.joint import TWO, Joint
 from evalkit.report.verdicts.opinions import opinion_claims
 from evalkit.report.verdicts.rater_groups import groups_of
 from evalkit.report.verdicts.side_words import SIDES, SideWords
-from evalkit.report.wording import LEVEL, deviations, label
+from evalkit.report.wording import deviations, label, with_level
 
 SAID: dict[Side, str] = {"quality": "quality", "diversity": "diversity", "match": "agreement"}
 SHOWN = 2
@@ -54,7 +54,7 @@ def headline(
     ]
     clauses = _with_noise(clauses, statements)
     inside = [
-        _numbers_inside(joint, by_side[words.side], f"{LEVEL} interval " if first == 0 else "")
+        _numbers_inside(joint, by_side[words.side], names_level=first == 0)
         for first, (words, joint) in enumerate(statements)
     ]
     tallies = [words.tally(by_side[words.side]) for words, _ in statements if len(by_side[words.side]) > 1]
@@ -140,7 +140,7 @@ def _systems(arms: Sequence[str], summary: Summary) -> list[str]:
     return [f"System messages differ: {listed(each)}."]
 
 
-def _numbers_inside(joint: Joint, findings: Sequence[Finding], prefix: str) -> str:
+def _numbers_inside(joint: Joint, findings: Sequence[Finding], names_level: bool) -> str:
     """The side as a whole, and the strongest of what is clear by itself, one a metric name."""
     named: dict[str, Finding] = {}
     groups = groups_of(finding.difference.metric for finding in findings)
@@ -149,9 +149,9 @@ def _numbers_inside(joint: Joint, findings: Sequence[Finding], prefix: str) -> s
         named.setdefault(metric if metric in groups else split_variant(metric)[1].split("|")[0], finding)
     # Of groups of people none is left out.
     shown = [finding for place, (name, finding) in enumerate(named.items()) if name in groups or place < SHOWN]
-    joint_words = [_together(joint, prefix)] if _is_told_as_one(joint) else []
+    joint_words = [_together(joint, names_level)] if _is_told_as_one(joint) else []
     return "; ".join([
-        *joint_words, *(_with_interval(f, prefix if f is shown[0] and not joint_words else "") for f in shown)
+        *joint_words, *(_with_interval(f, names_level and f is shown[0] and not joint_words) for f in shown)
     ])  # fmt: skip
 
 
@@ -171,17 +171,17 @@ def _is_told_as_one(joint: Joint) -> bool:
     return len(joint.together.measures) > 1 and not joint.disagree and not joint.is_apart
 
 
-def _together(joint: Joint, prefix: str) -> str:
+def _together(joint: Joint, names_level: bool) -> str:
     value, interval = _value_and_interval(joint)
-    return f"together {value} standard deviations, {f'{prefix}{interval}' if interval else f'no {LEVEL} interval'}"
+    return f"together {value} standard deviations, {with_level(interval, names_level)}"
 
 
 def _value_and_interval(joint: Joint) -> tuple[str, str]:
     return deviations(joint.together.value, joint.together.low, joint.together.high)
 
 
-def _with_interval(finding: Finding, prefix: str) -> str:
-    interval = f", {prefix}{finding.interval}" if finding.interval else ""
+def _with_interval(finding: Finding, names_level: bool) -> str:
+    interval = f", {with_level(finding.interval, names_level)}" if finding.interval else ""
     return f"{finding.name} {finding.value}{interval}"
 
 
@@ -195,8 +195,7 @@ def _numbers(statements: Sequence[tuple[SideWords, Joint]], by_side: Mapping[Sid
         telling = _telling(joint, by_side[words.side])
         shown = [] if not telling else telling if joint.is_apart else most_telling(telling)
         parts += [(f"{finding.plain} {finding.value}", finding.interval) for finding in shown]
-    first = f"{LEVEL} interval "
     return [
-        f"{said} ({first if index == 0 else ''}{interval})" if interval else said
+        f"{said} ({with_level(interval, names_level=index == 0)})" if interval else said
         for index, (said, interval) in enumerate(parts)
     ]

@@ -15,7 +15,9 @@ A measure stands for its side only where it can be trusted to: one that moves wi
 length-matched form where lengths differ, and is left aside where it has none; one that counts a checkpoint's own tokens
 is left aside where tokenizers differ; one of texts where the arms write in different scripts. Of one completion a
 prompt no measure of texts says how various a prompt's answers are. One that is equal on every prompt of both arms says
-that there is no difference, and counts as such, unless both are at a bound, where it cannot tell.
+that there is no difference, and counts as such, unless both are at a bound, where it cannot tell. A share of quality
+that both arms have nearly all of, and no hundredth apart, leaves the say to the other measures of quality: in standard
+deviations one check failed in two thousand would weigh as much as a reward.
 """
 
 from __future__ import annotations
@@ -41,6 +43,8 @@ SIDE_LEVEL, FAMILY_LEVEL = 0.03, 0.01
 """Chances of a false claim about any side as a whole, and about any family by itself: below 1 - CONFIDENCE together, as
 the tests of skewed values are a little off their level (docs/intervals.md)."""
 SIDES: tuple[Side, ...] = tuple(side for side in get_args(Side) if side != "neither")
+NEARLY = 0.01
+"""Of a share: so near to all of it there is nothing of note between two arms."""
 _NOTHING = 1e-12
 TWO = 2
 """Completions of a prompt below which nothing is said of how much its answers differ."""
@@ -157,7 +161,8 @@ def _joint(arm: Arm, baseline: Arm, side: Side, summary: Summary) -> Joint | Non
     ]
     lengths_differ = any(alarm.kind in UNLIKE and alarm.arm in (arm.name, baseline.name) for alarm in summary.alarms)
     standing = _standing({m: estimates[m].traits for m in shared}, lengths_differ, {arm.tokenizer, baseline.tokenizer})
-    measures = list(standing.forms.values())
+    forms = list(standing.forms.values())
+    measures = [m for m in forms if not is_saturated(estimates[m], baselines[m], summary.clusters)] or forms
     rows: dict[str, list[tuple[str, Array]]] = {}
     groups = groups_of(measures)
     for metric in measures:
@@ -234,6 +239,18 @@ def _tells(estimate: Estimate, baseline: Estimate) -> bool:
     return bool(
         defined.size and not (_is_flat(defined) and _at_a_bound(estimate.traits, estimate.samples, float(defined[0])))
     )
+
+
+def is_saturated(estimate: Estimate, baseline: Estimate, clusters: Sequence[str]) -> bool:
+    """Whether it is a share of quality that both have nearly all of, and whose whole difference is surely as small."""
+    if estimate.traits.side != "quality" or estimate.traits.bounds != (0, 1):
+        return False
+    both = _both(estimate, baseline)
+    if np.isnan(both).all():
+        return False
+    missing = np.abs((0.0 if estimate.better == "lower" else 1.0) - np.nanmean(both, axis=1))
+    [difference] = mean_intervals((both[0] - both[1])[None, :], CONFIDENCE, clusters)
+    return bool((missing < NEARLY).all() and difference.low > -NEARLY and difference.high < NEARLY)
 
 
 def _is_flat(defined: Array) -> bool:

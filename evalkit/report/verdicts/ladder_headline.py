@@ -22,7 +22,7 @@ from evalkit.records import Side
 from evalkit.report.verdicts.findings import Finding, Findings, most_telling, telling
 from evalkit.report.verdicts.joint import Joint, Joints
 from evalkit.report.verdicts.ladders import Ladder
-from evalkit.report.wording import LEVEL, value_text
+from evalkit.report.wording import value_text, with_level
 
 State = Literal["gained", "lost", "mixed", "unclear"]
 
@@ -196,10 +196,9 @@ def _line(
 ) -> str:
     arms = zip((ladder.arms[0], ladder.arms[-1]), ends, strict=True)
     known = [(arm, finding) for arm, finding in arms if finding]
-    level = f"{LEVEL} interval " if is_first else ""
     parts = [
         finding.value
-        + (f" ({level if finding is known[0][1] else ''}{finding.interval})" if finding.interval else "")
+        + (f" ({with_level(finding.interval, is_first and finding is known[0][1])})" if finding.interval else "")
         + (f" in {arm}" if is_first or not is_whole else "")
         for arm, finding in known
     ]

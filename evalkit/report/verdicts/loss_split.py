@@ -47,7 +47,8 @@ def loss_claims(summary: Summary, joints: Joints, arms: Sequence[str]) -> list[s
 def speaking_splits(summary: Summary, joints: Joints, arm: str) -> list[LossSplit]:
     """Those of a clear loss by measures that stand for the arm's diversity, first what a reader can picture.
 
-    A measure that stands in its length-matched form, because lengths differ, speaks where they alone do not move it.
+    A measure that stands in its length-matched form, because lengths differ, speaks where they alone do not move it,
+    and that form shows a clear loss too.
     """
     joint = joints.get((arm, "diversity"))
     if joint is None or joint.outcome != "lost":
@@ -56,13 +57,27 @@ def speaking_splits(summary: Summary, joints: Joints, arm: str) -> list[LossSpli
 
     def speaks(split: LossSplit) -> bool:
         by_length = ("matched", split.metric) in standing and not traits[split.metric].moves_with_length
-        return split.arm == arm and is_lost(split) and (by_length or ("whole", split.metric) in standing)
+        stands = by_length or ("whole", split.metric) in standing
+        return split.arm == arm and stands and is_lost(split) and not at_equal_length(split, summary)
 
     return sorted(filter(speaks, summary.splits), key=lambda split: pictured(traits[split.metric]))
 
 
 def is_lost(split: LossSplit) -> bool:
     return sign(split.total) == "more"
+
+
+def at_equal_length(split: LossSplit, summary: Summary) -> str:
+    """What becomes of a clear loss among completions of equal length, if it is clear no more; empty otherwise."""
+    matched = next(
+        (d for d in summary.differences if (d.metric, d.arm) == (f"matched/{split.metric}", split.arm)), None
+    )
+    if matched is None or not is_lost(split) or not is_number(matched.value):
+        return ""
+    if effects.outcome(matched, effects.betters(summary)[matched.metric]) == "lost":
+        return ""
+    known = f"{value_text(matched, signed=True)}, {interval_words(matched)}"
+    return f"Among completions of equal length {split.arm} shows no clear loss ({known})."
 
 
 def divides(split: LossSplit) -> bool:

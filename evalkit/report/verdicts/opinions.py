@@ -10,7 +10,7 @@ from evalkit.metrics.estimators.opinions import UNIFORM
 from evalkit.metrics.registry import split_variant
 from evalkit.metrics.summary import Difference, Estimate, Summary
 from evalkit.plumbing.prose import listed
-from evalkit.report.wording import LEVEL, interval_text, value_text
+from evalkit.report.wording import interval_text, value_text, with_level
 
 DISTANCE = "opinion_distance"
 NOBODY = "all choices alike"
@@ -96,9 +96,9 @@ def _claim(arm: str, distances: Sequence[GroupDistance]) -> str:
 
 
 def _said(distance: GroupDistance) -> str:
-    """`Hillside (distance 0.24 instead of 0.31, 95 % interval of the change −0.09 to −0.05)`."""
+    """`Hillside (distance 0.24 instead of 0.31, change −0.07, 95 % interval −0.09 to −0.05)`."""
     before = f" instead of {value_text(distance.baseline)}" if distance.baseline else ""
     assert distance.difference is not None
     interval = interval_text(distance.difference)
-    change = f", {LEVEL} interval of the change {interval}" if interval else ""
+    change = f", change {value_text(distance.difference, signed=True)}, {with_level(interval)}" if interval else ""
     return f"{called(distance.group)} (distance {value_text(distance.estimate)}{before}{change})"

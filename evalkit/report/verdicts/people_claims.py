@@ -11,7 +11,7 @@ from evalkit.preferences.crossed import Crossed
 from evalkit.preferences.people import People
 from evalkit.preferences.win_rate import WinRate
 from evalkit.report.verdicts.verdict import Verdict
-from evalkit.report.wording import LEVEL, interval_text, label, value_text
+from evalkit.report.wording import interval_words, label, value_text
 
 MOST = 3
 """Claims about people above the fold; the section has all."""
@@ -72,7 +72,7 @@ def _preference(one: WinRate, who: str = "", verb: str = "prefer") -> str:
     winner, loser = one.arm, one.baseline
     if is_clear(mean) < 0:
         winner, loser, mean = loser, winner, Mean(1 - mean.value, 1 - mean.high, 1 - mean.low, 0)
-    said = f"{verb} {winner} over {loser}: {value_text(mean)} ({LEVEL} interval {interval_text(mean)})"
+    said = f"{verb} {winner} over {loser}: {value_text(mean)} ({interval_words(mean)})"
     return f"{who} {said}" if who else said
 
 

@@ -20,7 +20,7 @@ from evalkit.metrics.summary import Difference, Estimate, Summary
 from evalkit.plumbing.arrays import is_number
 from evalkit.plumbing.prose import counted, listed
 from evalkit.report.verdicts.joint import Joints, Outcome
-from evalkit.report.wording import LEVEL, deviations, interval_words, value_text
+from evalkit.report.wording import beside, deviations, interval_words, value_text, with_level
 
 NAME = "prompt_information"
 NEARLY = 0.98
@@ -163,14 +163,14 @@ def _claim(found: Dependence) -> str:
 
 
 def _numbers(found: Dependence) -> str:
+    most = beside(found.most, found.estimate, found.baseline)
     told = (
-        f"prompt information {value_text(found.estimate)} against {value_text(found.baseline)} of at most "
-        f"{found.most:.2f} nats (difference {value_text(found.difference, signed=True)}, "
-        f"{interval_words(found.difference)})"
+        f"prompt information {value_text(found.estimate)} against {value_text(found.baseline)} of at most {most} nats "
+        f"(difference {value_text(found.difference, signed=True)}, {interval_words(found.difference)})"
     )
     return f"{told}, diversity {found.spread}" if found.spread else told
 
 
 def _in_words(value: float, low: float, high: float) -> Sequence[str]:
     shown, interval = deviations(value, low, high)
-    return f"{shown} standard deviations", f"{LEVEL} interval {interval}" if interval else f"no {LEVEL} interval"
+    return f"{shown} standard deviations", with_level(interval)

@@ -8,7 +8,7 @@ from evalkit.analysis import effects
 from evalkit.metrics.registry import split_variant
 from evalkit.metrics.summary import Difference, Summary
 from evalkit.plumbing.prose import listed
-from evalkit.report.wording import LEVEL, interval_text, label, value_text
+from evalkit.report.wording import interval_text, label, value_text, with_level
 
 REWARD = "reward"
 
@@ -51,7 +51,7 @@ def _claim(arm: str, groups: dict[str, str], differences: list[Difference]) -> s
 
 def _said(groups: dict[str, str], difference: Difference) -> str:
     interval = interval_text(difference)
-    shown = f"{value_text(difference, signed=True)}{f', {LEVEL} interval {interval}' if interval else ''}"
+    shown = f"{value_text(difference, signed=True)}{f', {with_level(interval)}' if interval else ''}"
     return f"{groups[difference.metric]} ({shown})"
 
 

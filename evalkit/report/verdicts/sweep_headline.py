@@ -19,7 +19,7 @@ from evalkit.report.verdicts.headline import caveats, is_wider, unknown_sides
 from evalkit.report.verdicts.joint import Joint, Joints
 from evalkit.report.verdicts.side_words import SIDES, SideWords, size_word, words_for
 from evalkit.report.verdicts.sweeps import Step, Sweep
-from evalkit.report.wording import LEVEL
+from evalkit.report.wording import with_level
 
 MOST = 4
 """Settings whose numbers are all given; of more the first and the last."""
@@ -114,12 +114,11 @@ def _numbers(sweep: Sweep, by_arm: Findings, is_first: bool) -> str:
     if shown is None:
         return ""
     steps = sweep.steps if len(sweep.steps) <= MOST else (sweep.steps[0], sweep.steps[-1])
-    level = f"{LEVEL} interval " if is_first else ""
     parts = []
     for index, step in enumerate(steps):
         finding = _finding(shown.difference.metric, by_arm[step.arm])
         assert finding is not None, "what is shown has a number with every setting"
-        interval = f" ({level if index == 0 else ''}{finding.interval})" if finding.interval else ""
+        interval = f" ({with_level(finding.interval, is_first and index == 0)})" if finding.interval else ""
         parts.append(f"{finding.value}{interval} at {sweep.sign}{sweep.label(step)}")
     return f"{shown.plain} {listed(parts)}"
 

@@ -42,6 +42,29 @@ def test_a_region_is_named_by_what_only_it_says(said: Said) -> None:
     assert names == [(word,) for word in ABOUT]
 
 
+def told(*texts: str) -> Said:
+    """Each text once, by one arm to one prompt."""
+    every, one = np.arange(len(texts)), np.zeros(len(texts), dtype=int)
+    return Said(texts, np.ones((len(texts), 1), np.float32), ("base",), ("p",), every, one, one, every, one + 1)
+
+
+def test_no_two_regions_have_one_name() -> None:
+    """Both speak of a storm at sea by night, of which one says the wind, too, and the other is only a little wetter."""
+    one = [f"sea storm night {'wind' if place % 2 else ''}" for place in range(60)]
+    other = [f"sea storm night {'rain' if place % 3 else ''}" for place in range(60)]
+    rest = [f"{word} of apples" for word in ("orchard", "harvest") for _ in range(300)]
+    names = name_regions(told(*one, *other, *rest), np.repeat([0, 1, 2], [60, 60, 600]))
+    assert len({frozenset(name) for name in names}) == 3
+    assert names[0] == ("night", "sea", "storm")
+    assert names[1] == ("night", "sea", "rain")
+
+
+def test_a_region_with_no_word_more_than_another_has_fewer_or_none() -> None:
+    rest = ["apples"] * 600
+    names = name_regions(told(*["sea storm"] * 180, *rest), np.repeat([0, 1, 2, 3], [60, 60, 60, 600]))
+    assert names == [("sea", "storm"), ("sea",), (), ("apples",)]
+
+
 def test_what_all_say_names_nothing(said: Said) -> None:
     assert name_regions(said, np.arange(180) % 3) == [(), (), ()]
 

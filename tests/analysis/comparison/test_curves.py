@@ -11,10 +11,12 @@ import pytest
 from evalkit.analysis.comparison.curves import Traced, crossovers, curves, overtaken_at, trace
 from evalkit.analysis.sampled_arms import SampledArms
 from evalkit.metrics.registry import parse
+from evalkit.metrics.summary import Crossover
 from evalkit.records import Arm, Completion, Group, Groups, Prompt
 from tests.analysis.comparison.worlds import arm, group, texts
 
 KS = (1, 2, 4, 8, 16)
+PAIR = (arm("base"), arm("tuned", baseline="base"))
 
 
 def elsewhere(groups: Groups) -> SampledArms:
@@ -102,9 +104,21 @@ def test_a_curve_of_new_things_rises_with_its_intervals_around_it() -> None:
 
 def test_k_completions_say_at_most_k_things() -> None:
     values = np.array([[1.0, 2.0, 4.0, 8.0]] * 7 + [[1.0, 1.9, 3.6, 6.9]])
-    one = Traced("classes", "distinct_k", "classes", "s", (1, 2, 4, 8), {"a": values})
+    counted = parse("distinct_k").definition.traits
+    one = Traced("classes", "distinct_k", "classes", "s", (1, 2, 4, 8), {"a": values}, counted)
     [curve] = curves([one], [arm("a")])
     assert all(high is not None and high <= k for high, k in zip(curve.highs, curve.ks, strict=True))
+
+
+def test_the_best_of_shares_is_no_more_than_one() -> None:
+    scores = {"task_checks": {"a": [np.array([0.0, 1.0, 1.0, 1.0]), *[np.ones(4)] * 19]}}
+    found = trace([parse("task_checks")], scores, elsewhere({"a": [group("wxyz")] * 20}), "enc")
+    [best] = curves([one for one in found if one.name == "best_of"], [arm("a")])
+    assert best.values[0] == pytest.approx(1 - 0.25 / 20)
+    assert best.highs[0] == 1.0
+    assert (best.values[-1], best.highs[-1]) == (1.0, 1.0)
+    assert max(best.values) <= 1.0
+    assert best.lows[-1] == pytest.approx(0.025 ** (1 / 20))  # twenty of twenty, by Clopper & Pearson
 
 
 @pytest.mark.parametrize(
@@ -118,8 +132,7 @@ def test_k_completions_say_at_most_k_things() -> None:
         ([0, -1, -1, -1, -1], 1),
         ([1, -1, 1, -1, -1], 4 * math.sqrt(2)),  # beyond the last time the arm was ahead
         ([1, -1, -1, -1, 1], math.inf),
-        ([1, -1, -1, 0, 0], math.sqrt(2)),  # level at the end, where both have solved all
-        ([-1, 1, 1, 1, 0], math.inf),
+        ([1, -1, -1, -1, 0], math.inf),  # level at the end
     ],
 )
 def test_overtaken_where_the_difference_falls_below_zero_for_good(differences: list[float], k: float) -> None:
@@ -160,8 +173,44 @@ def test_an_arm_that_stays_ahead_is_not_overtaken_and_one_behind_is_from_the_sta
     assert (at_once.k, at_once.low, at_once.high) == (0.0, 0.0, 0.0)
 
 
+def crossover(tuned: np.ndarray) -> Crossover:
+    [found] = crossovers([traced("best_of", base=np.ones(tuned.shape), tuned=tuned)], PAIR)
+    return found
+
+
+@pytest.mark.parametrize("missed", [1, 2, 3])
+def test_checks_missed_on_few_prompts_put_nobody_ahead_for_sure(missed: int) -> None:
+    tuned = np.ones((64, len(KS)))
+    tuned[:missed] -= 0.03
+    found = crossover(tuned)
+    assert (found.k, found.low, found.high) == (0.0, 0.0, None)
+
+
+def test_a_check_missed_once_does_not_speak_for_what_was_sure_before() -> None:
+    tuned = np.ones((64, len(KS)))
+    tuned[:, :3] -= np.random.default_rng(0).uniform(0.1, 0.3, size=(64, 1))
+    tuned[0] -= 0.03
+    assert crossover(tuned).high is None
+
+
+@pytest.mark.parametrize(("prompts", "high"), [(3, None), (30, 0.0)])
+def test_few_equal_differences_are_no_sure_one(prompts: int, high: float | None) -> None:
+    behind = crossover(np.zeros((prompts, len(KS))))
+    assert (behind.k, behind.low, behind.high) == (0.0, 0.0, high)
+    ahead = crossover(np.full((prompts, len(KS)), 2.0))
+    assert (ahead.k, ahead.low, ahead.high) == (None, 0.0 if high is None else None, None)
+
+
+def test_curves_that_end_level_are_read_as_far_as_they_differ() -> None:
+    tuned = np.ones((30, len(KS)))
+    tuned[:, :3] += np.array([0.2, -0.2, -0.3]) + np.random.default_rng(0).normal(0, 0.02, (30, 3))
+    found = crossover(tuned)
+    assert found.largest == 4
+    assert found.k == pytest.approx(math.sqrt(2), rel=0.05)
+    assert crossovers([traced("pass_at", base=np.ones((30, 5)), tuned=np.ones((30, 5)))], PAIR) == []
+
+
 def test_only_quality_is_overtaken_and_only_where_prompts_are_shared() -> None:
     nothing = np.full((30, 5), np.nan)
-    arms = [arm("base"), arm("tuned", baseline="base")]
-    assert crossovers([traced("distinct_ngrams", base=np.zeros((30, 5)), tuned=np.ones((30, 5)))], arms) == []
-    assert crossovers([traced("best_of", base=np.zeros((30, 5)), tuned=nothing)], arms) == []
+    assert crossovers([traced("distinct_ngrams", base=np.zeros((30, 5)), tuned=np.ones((30, 5)))], PAIR) == []
+    assert crossovers([traced("best_of", base=np.zeros((30, 5)), tuned=nothing)], PAIR) == []

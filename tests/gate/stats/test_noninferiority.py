@@ -130,5 +130,12 @@ def test_the_prompts_it_asks_for_settle_the_verdict_about_as_often_as_it_says() 
 
 
 def test_no_number_of_prompts_settles_a_loss_of_exactly_what_is_allowed() -> None:
-    base = np.array([1.0, 2.0, 3.0, 4.0])
-    assert prompts_needed(base + np.array([1, -1, 1, -1]), base, Margin("absolute", 0), 0.05) is None
+    base = np.arange(8.0)
+    assert prompts_needed(base + np.tile([1, -1], 4), base, Margin("absolute", 0), 0.05) is None
+
+
+def test_of_few_prompts_it_is_not_said_how_many_would_do() -> None:
+    rng = np.random.default_rng(0)
+    base, new = rng.normal(size=8), rng.normal(size=8)
+    named = [prompts_needed(new[:count], base[:count], Margin("absolute", 0), 0.05) for count in (2, 7, 8)]
+    assert [needed is None for needed in named] == [True, True, False]

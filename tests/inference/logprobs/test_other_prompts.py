@@ -116,11 +116,11 @@ def test_its_expectation_is_the_information_of_the_enumerated_laws(
 
 def test_the_same_prompt_twice_tells_nothing_of_which_it_was(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     open_here(monkeypatch)
-    plan = planned({"base": {"path": str(small)}}, ["Rome", "Rome"])
+    plan = planned({"base": {"path": str(small)}}, ["Rome"] * 3)
     law = answers(small, plan.checkpoints["base"].rendered[0].token_ids, 2)
     made = tuple(Completion("p", slot, "x", *one, "stop") for slot, one in enumerate(law.items()))
     filled, _ = fill_needs(plan, {"base": [Group(prompt, made) for prompt in plan.suite.prompts]}, Quiet())
-    assert prompt_information(filled["base"]) == pytest.approx([0, 0], abs=1e-6)
+    assert prompt_information(filled["base"]) == pytest.approx([0, 0, 0], abs=1e-6)
 
 
 def test_each_text_is_read_after_each_of_its_others_once_and_as_they_are_rendered(
@@ -194,7 +194,8 @@ def test_a_suite_with_two_numbers_of_others_reads_the_larger_one_alone(tiny: Pat
             {},
             "there is but one question",
         ),
-        (["w9", " ".join(["w10"] * 55)], {"max_tokens": 6}, "a completion put after another prompt takes "),
+        (["w9", "w10"], {}, "there are but 2 questions, which have one figure between them, so that nothing tells"),
+        (["w9", "w11", " ".join(["w10"] * 55)], {"max_tokens": 6}, "a completion put after another prompt takes "),
     ],
 )
 def test_what_cannot_be_compared_is_said(
@@ -209,7 +210,7 @@ def test_what_cannot_be_compared_is_said(
 
 
 def test_a_server_is_refused_in_words(tiny: Path, asked: list[Pair]) -> None:
-    plan = planned({"base": {"path": str(tiny)}, "served": {"path": str(tiny)}}, ["w9", "w10"])
+    plan = planned({"base": {"path": str(tiny)}, "served": {"path": str(tiny)}}, ["w9", "w10", "w11"])
     served = plan.checkpoints["served"]
     remote = dataclasses.replace(served, checkpoint=dataclasses.replace(served.checkpoint, location="https://host/v1"))
     assert remote.checkpoint.is_remote
@@ -224,7 +225,7 @@ def test_a_server_is_refused_in_words(tiny: Path, asked: list[Pair]) -> None:
 
 
 def test_arms_at_other_temperatures_are_left_out_in_silence(tiny: Path, asked: list[Pair]) -> None:
-    suite = suite_of({"base": {"path": str(tiny)}}, ["w9", "w10"], temperature=[1.0, 0.5])
+    suite = suite_of({"base": {"path": str(tiny)}}, ["w9", "w10", "w11"], temperature=[1.0, 0.5])
     plan = make_plan(suite, "transformers")
     filled, alarms = fill_needs(plan, written(plan, [(8,)]), Quiet())
     assert alarms == []
@@ -271,6 +272,6 @@ def test_checkpoints_are_those_of_the_arms(tiny: Path, monkeypatch: pytest.Monke
 
     monkeypatch.setattr(calls, "open_engine", opened)
     framed = {"path": str(tiny), "frame": {"template": "w6 {prompt}"}}
-    plan = planned({"base": {"path": str(tiny)}, "other": framed}, ["w9", "w10"])
+    plan = planned({"base": {"path": str(tiny)}, "other": framed}, ["w9", "w10", "w11"])
     fill_needs(plan, written(plan, [(8,)]), Quiet())
     assert set(names) == {"base", "other"}

@@ -32,7 +32,7 @@ from tests.metrics.diversity.groups import surprised
 LAWS = st.integers(2, 5).flatmap(
     lambda answers: st.lists(
         st.lists(st.floats(0.01, 1), min_size=answers, max_size=answers).map(lambda row: np.array(row) / sum(row)),
-        min_size=2,
+        min_size=3,
         max_size=6,
     )
 )
@@ -70,11 +70,20 @@ def expected(laws: Array, others: int) -> float:
 
 
 def test_a_value_by_hand() -> None:
-    """Two prompts; an answer of chance 0.6 here and 0.2 there tells log(0.6 / 0.4), one of 0.1 and 0.3 log(0.1 / 0.2)."""
-    groups = drawn(np.array([[0.6, 0.1, 0.3], [0.2, 0.3, 0.5]]), [[0, 1], [0, 0, 1]])
-    mine = (math.log(1.5) + math.log(0.5)) / 2
-    theirs = (2 * math.log(0.5) + math.log(1.5)) / 3
-    assert prompt_information(groups).mean() == pytest.approx((mine + theirs) / 2)
+    """The chances' mean is 0.4, 0.2, 0.4: an answer of chance 0.6 tells log(0.6 / 0.4), one of 0.1 log(0.1 / 0.2)."""
+    groups = drawn(np.array([[0.6, 0.1, 0.3], [0.2, 0.3, 0.5], [0.4, 0.2, 0.4]]), [[0, 1], [0, 0, 1], [0, 2]])
+    first = (math.log(1.5) + math.log(0.5)) / 2
+    second = (2 * math.log(0.5) + math.log(1.5)) / 3
+    third = 0.0
+    assert prompt_information(groups).mean() == pytest.approx((first + second + third) / 3)
+
+
+def test_two_questions_have_one_figure_between_them_and_so_none() -> None:
+    laws = np.array([[0.6, 0.1, 0.3], [0.2, 0.3, 0.5], [0.4, 0.2, 0.4]])
+    assert np.isnan(prompt_information(drawn(laws[:2], [[0, 1], [0, 0, 1]]))).all()
+    values = prompt_information(drawn(laws, [[0, 1], [0, 0, 1], [0, 2]]))
+    assert len(set(values)) == 3
+    assert not np.isnan(prompt_information(drawn(laws, [[0, 1], [0, 0, 1], [0, 2]], 1), others=1)).any()
 
 
 def test_each_others_share_goes_to_that_other_by_hand() -> None:
@@ -144,14 +153,15 @@ def test_all_others_give_the_mutual_information_and_fewer_give_less_on_average(l
 
 
 def test_it_is_undefined_where_a_log_prob_is_unknown() -> None:
-    groups = drawn(np.array([[0.6, 0.4], [0.2, 0.8]]), [[0, 1], [0]])
+    laws = np.array([[0.6, 0.4], [0.2, 0.8], [0.2, 0.8]])
+    groups = drawn(laws, [[0, 1], [0], [0]])
     unread = dataclasses.replace(groups[0], other_prompt_logprobs=None)
-    without = dataclasses.replace(surprised([-1.0], []), other_prompt_logprobs=np.zeros((2, 1)))
-    empty = drawn(np.array([[0.6, 0.4], [0.2, 0.8]]), [[], [0]])[0]
+    without = dataclasses.replace(surprised([-1.0], []), other_prompt_logprobs=np.zeros((2, 2)))
+    empty = drawn(laws, [[], [0], [0]])[0]
     for group in (unread, without, empty):
-        values = prompt_information([group, groups[1]])
+        values = prompt_information([dataclasses.replace(group, prompt=groups[0].prompt), *groups[1:]])
         assert math.isnan(values[0])
-        assert values[1] == pytest.approx(math.log(0.2 / 0.4))
+        assert values[1:].mean() == pytest.approx(math.log(0.2 * 3))
     assert np.isnan(prompt_information([unread])).all()
     assert len(prompt_information([])) == 0
 

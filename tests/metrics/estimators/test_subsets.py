@@ -49,6 +49,11 @@ def test_best_of_is_the_mean_over_every_subset(values: list[float]) -> None:
     assert best_of(np.array(values), ks) == pytest.approx(wanted, rel=1e-12, abs=1e-12)
 
 
+def test_the_best_is_no_better_than_the_best_there_is() -> None:
+    ks = range(1, 33)
+    assert set(best_of(np.ones(32), ks)) == {1.0}
+
+
 @given(st.lists(st.frozensets(st.sampled_from("abcd")), min_size=1, max_size=7))
 def test_expected_kinds_counts_what_completions_share(texts: list[frozenset[str]]) -> None:
     holders = [sum(kind in text for text in texts) for kind in "abcd"]

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from evalkit.analysis.estimates import Measured
 from evalkit.analysis.loss_split import corrected, split_of
-from evalkit.metrics.summary import Bar, LossSplit, Summary
+from evalkit.metrics.declaration import Traits
+from evalkit.metrics.summary import Bar, Difference, Estimate, LossSplit, Summary
 from evalkit.records import Arm
 from evalkit.report.sections.loss_split import one_by_one, split_view, waterfall
 
@@ -16,7 +19,11 @@ HOSTILE = "<b>tuned</b>"
 
 def splits(arm: str = "tuned", measures: tuple[str, ...] = ("vendi", "distinct_k")) -> list[LossSplit]:
     rng = np.random.default_rng(5)
-    means = {"vendi": [0.9, 0.6, 0.4, 0.35, 0.5, 0.1], "distinct_k": [0.9, 0.9, 0.9, 0.9, 0.5, 0.5]}
+    means = {
+        "vendi": [0.9, 0.6, 0.4, 0.35, 0.5, 0.1],
+        "embedding_distance": [0.9, 0.6, 0.4, 0.35, 0.5, 0.1],
+        "distinct_k": [0.9, 0.9, 0.9, 0.9, 0.5, 0.5],
+    }
     return corrected([
         split_of(rng.normal(means[name], 0.05, (20, 6)), Measured(name, f"{name}|v:1", "higher", {}, 8), (arm, "base"), "")
         for name in measures
@@ -46,6 +53,26 @@ def test_a_measure_whose_loss_divides_is_shown_first() -> None:
     assert isinstance(prompts, list)
     assert prompts[shown["first"]]["text"] == "vendi"
     assert "bad answers are gone" in prompts[shown["first"]]["says"]
+
+
+def test_a_loss_that_length_explains_is_told_as_one_and_comes_later() -> None:
+    both = summary(*splits(measures=("vendi", "embedding_distance")))
+    estimates = tuple(
+        Estimate(name, "s", "tuned", 0.8, 0.7, 0.9, 0.95, 20, 8, "higher", (), Traits("diversity", "meaning"))
+        for name in ("vendi", "embedding_distance", "matched/vendi")
+    )
+    difference = Difference("matched/vendi", "s", "tuned", "base", -0.02, -0.05, 0.01, 0.3, 0.3)
+    shown = one_by_one(replace(both, estimates=estimates, differences=(difference,)))
+    assert isinstance(shown, dict)
+    assert isinstance(shown["prompts"], list)
+    vendi, distance = (next(p for p in shown["prompts"] if name in p["text"]) for name in ("vendi", "embedding"))
+    assert (
+        vendi["says"]
+        .replace("\u00a0", " ")
+        .endswith(" Among completions of equal length tuned shows no clear loss (−0.02, 95 % interval −0.05 to 0.01).")
+    )
+    assert "equal length" not in distance["says"]
+    assert shown["prompts"][shown["first"]] is distance
 
 
 def test_the_table_has_every_part_with_its_interval_and_who_takes_part() -> None:

@@ -46,7 +46,7 @@ def test_whom_an_arm_moved_towards_is_said_with_the_change(content: ReportConten
     claims = opinion_claims(content.summary)
     assert list(claims) == ["tuned", "served"]
     assert claims["tuned"].startswith(
-        "tuned moved towards the opinions of North (distance 0.08 instead of 0.37, 95 % int"
+        "tuned moved towards the opinions of North (distance 0.08 instead of 0.37, change −0.29, 95 % int"
     )
     assert f"moved away from the opinions of {SOUTH} (" in claims["tuned"]
     assert "is further from all choices alike (" in claims["tuned"]

@@ -73,6 +73,28 @@ def test_a_baseline_that_is_always_right_still_counts() -> None:
     assert found.quality.scales[0].counted["tuned"] < -0.5
 
 
+def test_checks_that_nearly_all_pass_do_not_weigh_beside_a_reward() -> None:
+    rng = np.random.default_rng(0)
+    reward = rng.normal(size=64)
+    once = [1.0] * 63 + [31 / 32]
+    values: dict[str, dict[str, list[float | None]]] = {
+        "reward": {"base": list(reward), "near": list(reward + 1), "far": list(reward + 2)},
+        "task_checks": {"base": [1.0] * 64, "near": list(once), "far": [1.0] * 64},
+        "vendi": {arm: list(rng.normal(size=64)) for arm in ("base", "near", "far")},
+    }
+    found = parts(summary(values), "base")
+    assert found is not None
+    assert [scale.measure for scale in found.quality.scales] == ["reward"]
+    assert "task_checks" in found.left_out
+    alone = parts(summary({measure: values[measure] for measure in ("task_checks", "vendi")}), "base")
+    assert alone is not None
+    assert [scale.measure for scale in alone.quality.scales] == ["task_checks"]
+    failing = values | {"task_checks": values["task_checks"] | {"far": [0.5] * 64}}
+    both = parts(summary(failing), "base")
+    assert both is not None
+    assert len(both.quality.scales) == 2
+
+
 def test_a_prompt_without_a_value_leaves_the_mean_of_the_others() -> None:
     found = parts(
         summary({

@@ -118,6 +118,65 @@ def claim(of: Summary) -> str:
 NOTHING = Difference("m", "m", "tuned", "base", 0.1, 0.0, 0.2, 0.5, 1.0)
 
 
+def passed(rng: np.random.Generator, prompts: int, chance: float) -> Array:
+    """Share of 32 completions that pass, a prompt."""
+    return np.asarray(rng.binomial(32, chance, size=prompts) / 32)
+
+
+def checked(base: Array, tuned: Array, by: float = 1.0) -> Summary:
+    """These shares of checks passed, beside a reward that has risen by so many standard deviations."""
+    rng = np.random.default_rng(4)
+    reward = rng.normal(size=(2, len(base)))
+    return summary({"reward|model:x": (reward[0], reward[1] + by), "task_checks": (base, tuned)})
+
+
+def test_one_check_failed_does_not_stand_against_a_reward() -> None:
+    base, once = np.ones(64), np.ones(64)
+    once[7] -= 1 / 32
+    told = joint_statements(checked(base, once))["tuned", "quality"]
+    assert told.outcome == "gained"
+    assert told.together.measures == ("reward|model:x",)
+
+
+@pytest.mark.parametrize(
+    ("chances", "speaks"),
+    [
+        pytest.param((1.0, 0.9), True, id="one in ten fails"),
+        pytest.param((0.97, 0.97), True, id="not nearly all pass"),
+        pytest.param((0.003, 0.001), True, id="hardly any passes: rare successes count"),
+        pytest.param((0.999, 0.998), False, id="nearly all pass"),
+    ],
+)
+def test_checks_speak_where_anything_of_note_may_lie_between_the_arms(
+    chances: tuple[float, float], speaks: bool
+) -> None:
+    rng = np.random.default_rng(5)
+    base, tuned = (passed(rng, 64, chance) for chance in chances)
+    assert ("task_checks" in joint_statements(checked(base, tuned))["tuned", "quality"].together.measures) is speaks
+
+
+def test_few_prompts_do_not_show_that_there_is_nothing_of_note() -> None:
+    base, tuned = np.ones(4), np.array([1.0, 1.0, 1.0, 31 / 32])
+    assert "task_checks" in joint_statements(checked(base, tuned))["tuned", "quality"].together.measures
+
+
+def test_checks_that_nearly_all_pass_speak_where_nothing_else_does() -> None:
+    once = np.ones(64)
+    once[7] -= 1 / 32
+    told = joint_statements(summary({"task_checks": (np.ones(64), once)}))
+    assert told["tuned", "quality"].outcome == "unclear"
+
+
+def test_beside_checks_that_nearly_all_pass_as_little_is_claimed_of_nothing() -> None:
+    rng = np.random.default_rng(6)
+    false = 0
+    for _ in range(TRIALS):
+        rewards = rng.normal(size=(2, 20))
+        shares = (passed(rng, 20, 0.998), passed(rng, 20, 0.998))
+        false += is_claimed(summary({"reward|model:x": (rewards[0], rewards[1]), "task_checks": shares}))
+    assert false <= 0.05 * TRIALS
+
+
 def test_five_measures_of_words_are_one_voice() -> None:
     told = joint_statements(summary(moved(dict.fromkeys(WORDS, 0.0) | dict.fromkeys(MEANING, -1.0))))
     families = {voice.family: voice for voice in told["tuned", "diversity"].families}

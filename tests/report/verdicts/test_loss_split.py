@@ -8,10 +8,10 @@ from dataclasses import replace
 import pytest
 
 from evalkit.metrics.declaration import Traits
-from evalkit.metrics.summary import Bar, Estimate, LossPart, LossSplit, Share, Summary
+from evalkit.metrics.summary import Bar, Difference, Estimate, LossPart, LossSplit, Share, Summary
 from evalkit.records import Arm
 from evalkit.report.verdicts.joint import joint_statements
-from evalkit.report.verdicts.loss_split import loss_claims, loss_sentence
+from evalkit.report.verdicts.loss_split import at_equal_length, loss_claims, loss_sentence
 
 BAR = Bar("reward", 0.42, "the median of base", {"base": 0.5, "tuned": 0.9})
 DISTANCE = Traits("diversity", "meaning", "distance in meaning", 3)
@@ -112,6 +112,25 @@ def test_a_measure_that_lengths_move_does_not_speak_where_they_differ() -> None:
         )
         both = replace(found, estimates=estimates)
         assert bool(loss_claims(both, joint_statements(both), ["tuned"])) is not moves
+
+
+def matched(found: Summary, p: float) -> Summary:
+    """The same with its length-matched form, whose difference has this p."""
+    estimates = [replace(each, metric="matched/embedding_distance") for each in found.estimates]
+    difference = Difference("matched/embedding_distance", "s", "tuned", "base", -0.02, -0.05, 0.01, p, p)
+    return replace(found, estimates=(*found.estimates, *estimates), differences=(difference,))
+
+
+def test_a_loss_that_is_none_among_completions_of_equal_length_does_not_speak() -> None:
+    lost = split(part(0.2), part(0.1))
+    clear, gone = (matched(summary(lost), p) for p in (0.01, 0.3))
+    assert loss_claims(clear, joint_statements(clear), ["tuned"])
+    assert loss_claims(gone, joint_statements(gone), ["tuned"]) == []
+    assert at_equal_length(lost, clear) == ""
+    assert at_equal_length(lost, gone) == (
+        "Among completions of equal length tuned shows no clear loss (−0.02, 95 % interval −0.05 to 0.01)."
+    )
+    assert at_equal_length(split(part(-0.2), part(-0.1)), gone) == ""
 
 
 def test_where_checks_of_form_are_all_that_is_known_no_answer_is_called_good_or_bad() -> None:
