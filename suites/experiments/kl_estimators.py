@@ -15,11 +15,11 @@ from typing import Any
 
 from evalkit.progress import Bars
 from evalkit.training.curves import read_curves
-from evalkit.training.ladder import train_ladder
 
 from evalkit.run import run_suite
 from evalkit.suite import load_suite
 from evalkit.training.config import PpoConfig, load_config
+from evalkit.training.ladder import train_ladder
 
 HERE = Path("suites/experiments")
 ESTIMATORS = ("k1", "k2", "k3")

@@ -29,11 +29,11 @@ from evalkit.plumbing.progress import Quiet
 from evalkit.records import Prompt
 from evalkit.run import run_suite
 from evalkit.suite.schema import Suite, load_suite
-from evalkit.training import ppo_ladder as ladder
+from evalkit.training import ladder as ladder
 from evalkit.training.batch import pack
 from evalkit.training.config import PpoConfig, RewardSource, load_config
+from evalkit.training.ladder import critic_of, train_ladder
 from evalkit.training.models import Policy, load_policy, response_values
-from evalkit.training.ppo_ladder import critic_of, train_ladder
 from evalkit.training.scoring import PromptSet, Scale, Scorer
 from evalkit.training.state import read_state
 from tests import ROOT
