@@ -44,6 +44,8 @@ HELD_BY = {
     "forward_kl": "KL(start || policy)",
     "jensen_shannon": "Jensen-Shannon divergence (twice)",
 }
+SHAPING = ("divergence", "estimator", "entropy_bonus", "distinctness", "samples", "scale", "kl")
+"""Settings besides beta that decide where a training leads."""
 LAST = 10
 """Updates at the end whose mean is what a checkpoint's card says."""
 
@@ -238,6 +240,7 @@ def facts_of(
         "policy": config.policy.path,
         "reward_from": str(config.reward),
         "beta": beta,
+        **{name: getattr(config, name) for name in SHAPING if hasattr(config, name)},
         "temperature": config.sampling.temperature,
         "updates": config.updates,
         "episodes": config.updates * config.batch,
