@@ -116,27 +116,21 @@ class Table:
     """A distribution over `toy.responses` as next-token distributions of its beginnings."""
 
     def __init__(self, log_probs: Tensor) -> None:
-        self._responses = toy.responses()
-        beginnings = {tuple(response[:end]) for response in self._responses for end in range(len(response))}
-        self._states = {beginning: row for row, beginning in enumerate(sorted(beginnings))}
-        mass = self.visits(log_probs.exp())
-        tokens = torch.zeros(len(self._states), toy.LETTERS + 1, dtype=log_probs.dtype)
-        for response, log_prob in zip(self._responses, log_probs, strict=True):
-            for end, token in enumerate(response):
-                tokens[self._states[tuple(response[:end])], token] += log_prob.exp()
-        self.next_log_probs = (tokens / mass[:, None]).log()
+        every = toy.responses()
+        begins = [[tuple(response[:end]) for end in range(len(response))] for response in every]
+        states = {begin: row for row, begin in enumerate(sorted({begin for row in begins for begin in row}))}
+        self._passes = torch.zeros(len(states), len(every), dtype=log_probs.dtype)  # 1 where a response comes by
+        self._steps = torch.zeros(len(every), len(states), toy.LETTERS + 1, dtype=log_probs.dtype)
+        for row, (response, on_the_way) in enumerate(zip(every, begins, strict=True)):
+            for begin, token in zip(on_the_way, response, strict=True):
+                self._passes[states[begin], row] = self._steps[row, states[begin], token] = 1
+        tokens = torch.einsum("r,rst->st", log_probs.exp(), self._steps)
+        self.next_log_probs = (tokens / self.visits(log_probs.exp())[:, None]).log()
 
     def visits(self, probs: Tensor) -> Tensor:
         """[states]: how often each is come by."""
-        mass = torch.zeros(len(self._states), dtype=probs.dtype)
-        for response, prob in zip(self._responses, probs, strict=True):
-            for end in range(len(response)):
-                mass[self._states[tuple(response[:end])]] += prob
-        return mass
+        return self._passes @ probs
 
     def sequences(self, next_log_probs: Tensor) -> Tensor:
         """[S] log-probs."""
-        rows = [[self._states[tuple(response[:end])] for end in range(len(response))] for response in self._responses]
-        return torch.stack(
-            [next_log_probs[row, response].sum() for row, response in zip(rows, self._responses, strict=True)]
-        )
+        return torch.einsum("rst,st->r", self._steps, next_log_probs)

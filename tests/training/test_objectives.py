@@ -61,7 +61,9 @@ def with_entropy(policy: Tensor, reference: Tensor, rewards: Tensor) -> Tensor:
 ALPHA = 0.5
 WIDE = 0.25
 """Beta where rewards are within 0 and 1."""
-PPO = {"gae_lambda": 1.0}
+PPO: dict[str, object] = {"gae_lambda": 1.0}
+LARGE: dict[str, object] = {"batch": 2048, "minibatches": 8, "microbatch": 256}
+"""For objectives whose noise does not vanish where they lead."""
 OBJECTIVES = {
     "rloo": Objective(RlooConfig, lambda start, r: exact_optima.tilt(start, r, 1.0), value=reverse_kl),
     "grpo without deviation": Objective(
@@ -73,12 +75,12 @@ OBJECTIVES = {
     "grpo by the deviation": Objective(
         GrpoConfig,
         lambda start, r: exact_optima.grpo_scaled_optimum(start, r, 1.0, 2),
-        {"scale": "group", "kl": "reward", "samples": 2},
+        LARGE | {"scale": "group", "kl": "reward", "samples": 2},
     ),
     "grpo with its KL as a loss": Objective(
         GrpoConfig,
         lambda start, r: exact_optima.kl_loss_optimum(start, r, 1.0, SAMPLES),
-        {"scale": "none", "kl": "loss", "samples": SAMPLES},
+        LARGE | {"scale": "none", "kl": "loss", "samples": SAMPLES},
     ),
     "entropy": Objective(
         PpoConfig,
