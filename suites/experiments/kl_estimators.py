@@ -13,9 +13,8 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from evalkit.progress import Bars
-from evalkit.training.curves import read_curves
-
+from evalkit.checkpoints.training_log import read_curves
+from evalkit.plumbing.progress import Bars
 from evalkit.run import run_suite
 from evalkit.suite import load_suite
 from evalkit.training.config import PpoConfig, load_config
