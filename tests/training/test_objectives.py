@@ -24,7 +24,7 @@ from evalkit.training.ladder import resume, save_state
 from evalkit.training.rloo import leave_one_out
 from evalkit.training.scoring import Scale
 from tests.training import exact_optima, toy
-from tests.training.toy_training import setting
+from tests.training.toy_training import SEEDS, setting
 
 SAMPLES = 4
 Optimum = Callable[[Tensor, Tensor], Tensor]
@@ -62,9 +62,9 @@ ALPHA = 0.5
 WIDE = 0.25
 """Beta where rewards are within 0 and 1."""
 PPO: dict[str, object] = {"gae_lambda": 1.0}
-LARGE: dict[str, object] = {"batch": 2048, "minibatches": 8, "microbatch": 256}
-MIDDLE: dict[str, object] = {"batch": 1024, "minibatches": 8, "microbatch": 256}
-"""The noisier an objective still is where it leads, the larger the batch that comes near."""
+LARGE: dict[str, object] = {"updates": 80, "batch": 2048, "minibatches": 8, "microbatch": 256}
+MIDDLE: dict[str, object] = {"updates": 60, "batch": 1024, "minibatches": 8, "microbatch": 256}
+"""The noisier an objective still is where it leads, the larger the batches and the more the steps that come near."""
 OBJECTIVES = {
     "rloo": Objective(RlooConfig, lambda start, r: exact_optima.tilt(start, r, 1.0), MIDDLE, reverse_kl),
     "grpo without deviation": Objective(
@@ -110,7 +110,6 @@ OBJECTIVES = {
         MIDDLE | {"distinctness": "exact", "beta": WIDE, "samples": SAMPLES},
     ),
 }
-SEEDS = [0, *(pytest.param(seed, marks=pytest.mark.all_seeds) for seed in (1, 2))]
 
 
 @pytest.mark.slow

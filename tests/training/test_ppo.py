@@ -25,12 +25,12 @@ from evalkit.training.models import load_policy
 from evalkit.training.output.curves import LogRow
 from evalkit.training.scoring import Scale
 from tests.training import toy
-from tests.training.toy_training import ALONE, Setting
+from tests.training.toy_training import ALONE, SEEDS, Setting
 from tests.training.toy_training import ppo_setting as setting
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", [0, 1, 2])
+@pytest.mark.parametrize("seed", SEEDS)
 def test_the_optimum_is_reached_through_the_real_sampler(tmp_path: Path, seed: int) -> None:
     its = setting(tmp_path, seed)
     references = [toy.response_log_probs(its.policy, ids) for ids in its.prompts.ids]

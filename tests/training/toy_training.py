@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
 
+import pytest
 import torch
 from accelerate import Accelerator
 from torch import Tensor
@@ -27,6 +28,8 @@ are relative, attention over equal tokens cannot tell `a` from `a a`, nor a poli
 
 
 ALONE = Accelerator(cpu=True)
+SEEDS = [0, *(pytest.param(seed, marks=pytest.mark.all_seeds) for seed in (1, 2))]
+"""Of trainings that are held to an exact optimum."""
 
 
 Config = TypeVar("Config", bound=PolicyGradientConfig)
