@@ -5,10 +5,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test browser lint bench docs images lab clean
+.PHONY: help demo test test-all browser lint bench docs images lab clean
 
 help: ## show this list
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 16
 
 demo: $(VENV)/.installed ## install evalkit with vLLM into .venv and run suites/creative.yaml on the built-in checkpoints
 	$(BIN)/evalkit run suites/creative.yaml
@@ -16,6 +16,9 @@ demo: $(VENV)/.installed ## install evalkit with vLLM into .venv and run suites/
 # Two files of tests at a time share the cores, so threads that wait must not spin.
 test: $(VENV)/.installed-test ## install what the tests need and run every test
 	OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -n 2 --dist loadfile
+
+test-all: $(VENV)/.installed-test ## the same with three seeds of every training that is held to an exact optimum
+	OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -n 2 --dist loadfile -m ""
 
 browser: ## install Chromium, its driver and axe-core, with which the tests open the report (Debian and npm)
 	tests/browser/install.sh

@@ -14,13 +14,13 @@ import torch
 
 from evalkit.checkpoints.spec import CheckpointSpec, Frame
 from evalkit.records import Prompt
-from evalkit.training import ppo
+from evalkit.training import policy_gradient
 from evalkit.training.config import Generation, PpoConfig, RewardSource
+from evalkit.training.ladder import critic_of, open_accelerator
 from evalkit.training.models import load_policy
-from evalkit.training.ppo_ladder import critic_of, open_accelerator
 from evalkit.training.scoring import PromptSet, Scale, open_scorer
 
-PARTS = {"rollout": "rollout", "forward": "scoring", "ppo_epochs": "optimisation"}
+PARTS = {"rollout": "rollout", "forward": "scoring", "take_steps": "optimisation"}
 """Our functions -> parts of an update. TRL scores rewards after sampling; here that belongs to `rollout`."""
 
 
@@ -29,7 +29,7 @@ def main() -> None:
     torch.set_num_threads(setting["threads"])
     parts: dict[str, float] = {}
     for name, part in PARTS.items():
-        setattr(ppo, name, timed(getattr(ppo, name), part, parts))
+        setattr(policy_gradient, name, timed(getattr(policy_gradient, name), part, parts))
     steps = open_trainer(read_config(setting))
     say_and_wait({})
     while True:
@@ -87,8 +87,8 @@ def open_trainer(config: PpoConfig) -> Iterator[Any]:
     reward = open_scorer(config.reward, policy, prompt_set, config.microbatch)
     critic = critic_of(config, policy, Scale())
     reference = copy.deepcopy(policy.model)
-    state = ppo.prepare(config, policy, critic, reference, config.beta[0], open_accelerator(config))
-    return ppo.updates(config, state, prompt_set, ppo.RewardSources(reward, Scale()))
+    state = policy_gradient.prepare(config, policy, critic, reference, config.beta[0], open_accelerator(config))
+    return policy_gradient.updates(config, state, prompt_set, policy_gradient.RewardSources(reward, Scale()))
 
 
 if __name__ == "__main__":

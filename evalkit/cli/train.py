@@ -23,7 +23,7 @@ Config = TypeVar("Config", bound="Training")
 
 @click.group(cls=Group)
 def train() -> None:
-    """Make comparison models: reward models, supervised fine-tuning, PPO."""
+    """Make comparison models: reward models, supervised fine-tuning, PPO, RLOO, GRPO."""
 
 
 def training_command(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -51,9 +51,29 @@ def training_command(command: Callable[..., Any]) -> Callable[..., Any]:
 def train_ppo(config: Path, out: Path | None, log: Log, tell: Listener, quiet: bool) -> None:
     """Tune the policy of CONFIG on its reward by PPO, a checkpoint for each beta."""
     from evalkit.training.config import PpoConfig, load_config
-    from evalkit.training.ppo_ladder import train_ladder
+    from evalkit.training.ladder import train_ladder
 
     _train(train_ladder, load_config(PpoConfig, config, tell.note), out, log, tell, quiet)
+
+
+@train.command("rloo")
+@training_command
+def train_rloo(config: Path, out: Path | None, log: Log, tell: Listener, quiet: bool) -> None:
+    """The same by REINFORCE leave-one-out: no value network, several completions of each prompt."""
+    from evalkit.training.config import RlooConfig, load_config
+    from evalkit.training.ladder import train_ladder
+
+    _train(train_ladder, load_config(RlooConfig, config, tell.note), out, log, tell, quiet)
+
+
+@train.command("grpo")
+@training_command
+def train_grpo(config: Path, out: Path | None, log: Log, tell: Listener, quiet: bool) -> None:
+    """The same by GRPO: rewards are compared within the completions of a prompt."""
+    from evalkit.training.config import GrpoConfig, load_config
+    from evalkit.training.ladder import train_ladder
+
+    _train(train_ladder, load_config(GrpoConfig, config, tell.note), out, log, tell, quiet)
 
 
 @train.command("reward")

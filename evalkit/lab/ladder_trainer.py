@@ -17,7 +17,7 @@ from evalkit.lab.recipe import Recipe
 from evalkit.lab.world import load
 from evalkit.plumbing.progress import Quiet
 from evalkit.training.config import PpoConfig
-from evalkit.training.ppo_ladder import train_ladder
+from evalkit.training.ladder import train_ladder
 
 
 class LadderTrainer:

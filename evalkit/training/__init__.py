@@ -1,6 +1,7 @@
 """The trainer that makes comparison models: preferences, reward models, supervised fine-tuning and PPO.
 
-    prompts -> samples -> preferences -> reward model -> PPO against a reference, a checkpoint for each beta
+    prompts -> samples -> preferences -> reward model -> PPO, RLOO or GRPO near a reference, a checkpoint for each beta
 
-`ppo.py` is the algorithm, to be read from top to bottom; every other file is one thing it stands on.
+`policy_gradient.py` is the loop, to be read from top to bottom; `ppo.py`, `rloo.py` and `grpo.py` say what came beyond
+expectation, `divergences.py` what holds a policy near its start; every other file is one thing they stand on.
 """

@@ -22,6 +22,8 @@ Betas = Annotated[
     WithJsonSchema({"anyOf": [{"type": "number"}, {"type": "array", "items": {"type": "number"}}]}),
 ]
 Estimator = Literal["k1", "k2", "k3"]
+Divergence = Literal["reverse_kl", "forward_kl", "jensen_shannon"]
+Distinctness = Literal["exact", "ngrams"]
 
 
 def _asked_directly(spec: CheckpointSpec) -> CheckpointSpec:
@@ -87,6 +89,13 @@ class AdaptiveKl(Part):
     horizon: int = Field(10_000, ge=1)
 
 
+class EntropyTarget(Part):
+    """The weight of the entropy follows a target: nats a completion, over a horizon of episodes."""
+
+    target: Positive
+    horizon: int = Field(10_000, ge=1)
+
+
 class Probe(Part):
     """A fixed set of prompts on which the policy's diversity is watched while it trains."""
 
@@ -127,21 +136,27 @@ class Prompted(Job):
         return self
 
 
-class PpoConfig(Training, Prompted):
-    """Proximal policy optimisation of a policy against a reward, held near its own start (the reference) by beta KL."""
+class PolicyGradientConfig(Training, Prompted):
+    """What PPO, RLOO and GRPO share: a policy samples, is rewarded, and is held near its own start (the reference)."""
 
     policy: Policy
     """The causal language model that is trained; its frozen copy is the reference."""
     reward: RewardSource
     gold: RewardSource | None = None
     """The reward that one would really want, only watched: over-optimisation shows where it falls."""
-    critic: str | None = None
-    """Checkpoint that the value network starts from; default: the reward model, or the policy where there is none."""
     beta: Betas
-    """Weight of the KL; a list makes a checkpoint of each, a ladder."""
+    """Weight of the divergence; a list makes a checkpoint of each, a ladder."""
     adaptive: AdaptiveKl | None = None
+    divergence: Divergence = "reverse_kl"
+    """What holds the policy near the reference; each has an optimum of its own, `evalkit.training.divergences`."""
     estimator: Estimator = "k1"
-    """Of the KL inside the reward. Only k1 has the right optimum; k2 and k3 collapse diversity."""
+    """Of the reverse KL inside the reward. Only k1 has the right optimum; k2 and k3 collapse diversity."""
+    entropy_bonus: float = Field(0.0, ge=0, allow_inf_nan=False)
+    """Weight of the policy's entropy, nats a completion, in the objective."""
+    entropy_target: EntropyTarget | None = None
+    """Let the weight of the entropy follow a target."""
+    distinctness: Distinctness | None = None
+    """Multiply rewards by how far a completion is from the others of its prompt (`evalkit.training.distinctness`)."""
     normalise: bool = True
     """Shift and scale rewards to mean 0, standard deviation 1 over the reference's samples, once, before training."""
     missing_eos: float | None = -1.0
@@ -161,13 +176,9 @@ class PpoConfig(Training, Prompted):
     """Sequences in one forward and backward pass: memory against speed, the result is the same."""
     learning_rate: Positive = 1e-5
     """Of the policy; it falls linearly to 0."""
-    critic_learning_rate: Positive | None = None
-    """Of the value network; default: the policy's."""
     clip: Positive = 0.2
-    value_clip: Positive = 0.2
-    value_weight: Positive = 0.1
-    gae_lambda: float = Field(0.95, ge=0, le=1)
-    whiten: bool = True
+    clip_high: Positive | None = None
+    """How far above 1 the ratio may go before it is clipped; default: `clip` (DAPO's clip-higher; Yu et al. 2025)."""
     max_grad_norm: Positive = 1.0
     target_kl: Positive | None = None
     """Stop a batch's passes when the policy has moved this far from the batch's sampler (nats a token)."""
@@ -175,8 +186,13 @@ class PpoConfig(Training, Prompted):
     save_every: int = Field(20, ge=1)
     """Updates between two states to resume from."""
 
+    @property
+    def method(self) -> str:
+        """The command that trains so."""
+        raise NotImplementedError
+
     @model_validator(mode="after")
-    def _fits(self) -> PpoConfig:
+    def _fits(self) -> PolicyGradientConfig:
         if self.batch % self.samples:
             raise ValueError(f"batch is {self.batch}; it must be a multiple of samples, {self.samples}")
         if self.batch % self.minibatches:
@@ -185,6 +201,67 @@ class PpoConfig(Training, Prompted):
             raise ValueError("beta lists a value twice")
         if self.adaptive and len(self.beta) > 1:
             raise ValueError("adaptive moves beta by itself; it needs a single start value of beta, not a list")
+        if self.divergence != "reverse_kl" and self.estimator != "k1":
+            raise ValueError(
+                f"estimator {self.estimator} is one of the reverse KL; leave it out with {self.divergence}"
+            )
+        if self.entropy_target and not self.entropy_bonus:
+            raise ValueError("entropy_target moves entropy_bonus by a factor; give it a start value above 0")
+        if self.distinctness and self.samples < 2:
+            raise ValueError("distinctness compares a prompt's completions with each other; set samples to at least 2")
+        return self
+
+
+class PpoConfig(PolicyGradientConfig):
+    """Proximal policy optimisation: a value network says what was to be expected."""
+
+    critic: str | None = None
+    """Checkpoint that the value network starts from; default: the reward model, or the policy where there is none."""
+    critic_learning_rate: Positive | None = None
+    """Of the value network; default: the policy's."""
+    value_clip: Positive = 0.2
+    value_weight: Positive = 0.1
+    gae_lambda: float = Field(0.95, ge=0, le=1)
+    whiten: bool = True
+
+    @property
+    def method(self) -> str:
+        return "ppo"
+
+
+class RlooConfig(PolicyGradientConfig):
+    """REINFORCE leave-one-out: the other completions of the prompt say what was to be expected."""
+
+    samples: int = Field(4, ge=2)
+    """Completions of each prompt in a batch; `batch` must be a multiple."""
+    epochs: int = Field(1, ge=1)
+
+    @property
+    def method(self) -> str:
+        return "rloo"
+
+
+class GrpoConfig(PolicyGradientConfig):
+    """Group-relative policy optimisation: rewards are compared within the completions of a prompt."""
+
+    samples: int = Field(8, ge=2)
+    """Completions of each prompt in a batch, its group; `batch` must be a multiple."""
+    epochs: int = Field(1, ge=1)
+    scale: Literal["group", "none"] = "group"
+    """Divide rewards by their standard deviation within the group. It moves the optimum; `none` does not (Liu 2025)."""
+    kl: Literal["loss", "reward"] = "loss"
+    """`loss`: estimate k3 as a loss of its own, as published; `reward`: k1 inside the reward, as in PPO."""
+
+    @property
+    def method(self) -> str:
+        return "grpo"
+
+    @model_validator(mode="after")
+    def _has_one_kl(self) -> GrpoConfig:
+        if self.kl == "loss" and self.divergence != "reverse_kl":
+            raise ValueError(f"divergence {self.divergence} stands inside the reward; set kl to reward")
+        if self.kl == "loss" and self.estimator != "k1":
+            raise ValueError("estimator is of the KL inside the reward; leave it out, or set kl to reward")
         return self
 
 

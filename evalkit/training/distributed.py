@@ -11,7 +11,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import torch
 from accelerate import Accelerator, DistributedType
@@ -21,16 +21,17 @@ from torch.distributed.fsdp import MixedPrecisionPolicy
 from torch.distributed.tensor import DTensor, distribute_tensor
 
 from evalkit.errors import EvalkitError, InputError
-from evalkit.training.config import PpoConfig
+from evalkit.training.config import PolicyGradientConfig
 
+Episode = TypeVar("Episode")
 KINDS = (DistributedType.NO, DistributedType.MULTI_GPU, DistributedType.MULTI_CPU)
 """What works as it is; FSDP does in its version 2."""
 
 
-def open_accelerator(config: PpoConfig) -> Accelerator:
+def open_accelerator(config: PolicyGradientConfig) -> Accelerator:
     """The machine as accelerate finds it; forward passes in bfloat16 on a GPU.
 
-    Raises `InputError` for a kind of launch that PPO does not know, and for a batch that cannot be split evenly.
+    Raises `InputError` for a kind of launch that is not known here, and for a batch that cannot be split evenly.
     """
     on_gpu = torch.cuda.is_available()
     wanted = ("bfloat16" if on_gpu else "float32") if config.dtype == "auto" else config.dtype
@@ -51,7 +52,7 @@ def _check_kind(accelerator: Accelerator) -> None:
         return
     if accelerator.distributed_type not in KINDS:
         raise InputError(
-            f"PPO runs over several processes by DDP or FSDP2, not by {accelerator.distributed_type.value}; give "
+            f"training runs over several processes by DDP or FSDP2, not by {accelerator.distributed_type.value}; give "
             "`accelerate launch` --multi_gpu, or --use_fsdp --fsdp_version 2"
         )
     if os.environ.get("ACCELERATE_USE_FSDP", "").lower() == "true":
@@ -60,12 +61,18 @@ def _check_kind(accelerator: Accelerator) -> None:
         )
 
 
-def check_batch(config: PpoConfig, processes: int) -> None:
+def check_batch(config: PolicyGradientConfig, processes: int) -> None:
     """Raises `InputError` for a batch that cannot be split evenly."""
     if config.batch % (config.minibatches * processes):
         raise InputError(
             f"batch is {config.batch}; over {processes} processes and {config.minibatches} minibatches it must be a "
             f"multiple of {config.minibatches * processes}, so that every process has as much to do"
+        )
+    if config.batch // config.samples % processes:
+        raise InputError(
+            f"batch is {config.batch} with samples {config.samples}, {config.batch // config.samples} prompts; over "
+            f"{processes} processes it must be a multiple of {config.samples * processes}, so that all completions of "
+            "a prompt are on one of them"
         )
 
 
@@ -145,9 +152,10 @@ def agreed(value: int, path: Path, accelerator: Accelerator) -> int:
     return value
 
 
-def process_part(episodes: Sequence[int], accelerator: Accelerator) -> list[int]:
-    """Which episodes of a batch are this process's own."""
-    return list(episodes[accelerator.process_index :: accelerator.num_processes])
+def process_part(episodes: Sequence[Episode], accelerator: Accelerator, samples: int = 1) -> list[Episode]:
+    """Which episodes of a batch are this process's own; each `samples` that stand together stay together."""
+    groups = [episodes[start : start + samples] for start in range(0, len(episodes), samples)]
+    return [episode for group in groups[accelerator.process_index :: accelerator.num_processes] for episode in group]
 
 
 def sum_over_processes(value: Tensor, accelerator: Accelerator) -> Tensor:

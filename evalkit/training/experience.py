@@ -1,4 +1,4 @@
-"""What one update of PPO has seen: its episodes, the networks' pass over them, what it learns from, and what is logged.
+"""What one update has seen: its episodes, the networks' pass over them, what it learns from, and what is logged.
 
 Shapes: B episodes (of this process), R response tokens in padded columns.
 """
@@ -53,6 +53,7 @@ class Experience:
 
     batch: Batch
     log_probs: Tensor
+    reference_log_probs: Tensor
     values: Tensor
     advantages: Tensor
     returns: Tensor

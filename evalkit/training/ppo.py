@@ -1,236 +1,31 @@
-"""Proximal policy optimisation of a language model (Schulman et al. 2017; Ziegler et al. 2019; Huang et al. 2024).
+"""The advantage of proximal policy optimisation (Schulman et al. 2017; Ziegler et al. 2019; Huang et al. 2024).
 
-The objective is E[reward(y)] - beta KL(policy || reference). Its optimum is known: reference(y) exp(reward(y) / beta),
-normalised. Read from top to bottom: `prepare` makes the state of a training, and each of its `updates` is
+    reward_t     = -beta log(policy / reference) at token t, and the score on the last one
+    delta_t      = reward_t + value_{t+1} - value_t
+    advantage_t  = delta_t + lambda advantage_{t+1}                         (GAE with gamma = 1)
+    return_t     = advantage_t + value_t                                    what the value network learns
+    loss         = -min(ratio advantage, clip(ratio) advantage), and value_weight times the value network's
 
-    rollout             sample a batch of responses from the policy, and score them
-    forward             log-probs, KL, entropy and values of every token, under policy, reference and value network
-    compute_advantages  the KL penalty joins the score in each token's reward; advantages by GAE; returns
-    ppo_epochs          epochs of clipped minibatch steps for policy and value network
-    batch_statistics    what is logged (`evalkit.training.experience`, with what an update hands on from step to step)
+The value network says what was to be expected at every token; the advantage is what came beyond it. The optimum is
+reference(y) exp(reward(y) / beta), normalised. gamma is 1, as a discount would move it. The steps, which it shares
+with RLOO and GRPO, are in `evalkit.training.policy_gradient`.
 
-Shapes: B episodes (of this process), R response tokens in padded columns, V tokens in the vocabulary.
-
-What decides that the optimum is the right one: the KL stands inside the reward, as its estimate k1 at each sampled
-token and without a gradient; gamma is 1; nothing is cut off when sampling; log-probs are the trainer's own, in
-float32; dropout is off; padding enters no mean.
+Shapes: B episodes (of this process), R response tokens in padded columns.
 """
 
 from __future__ import annotations
 
-import hashlib
-import math
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
-
 import torch
 from accelerate import Accelerator
-from torch import Tensor, nn
+from torch import Tensor
 
-from evalkit.errors import EvalkitError
-from evalkit.training.batch import Batch, microbatches, pack
-from evalkit.training.config import Estimator, PpoConfig
-from evalkit.training.core_split import on_split_cores
-from evalkit.training.distributed import process_part, spread, sum_over_processes, whole
-from evalkit.training.experience import Episodes, Experience, ForwardPass, batch_statistics
-from evalkit.training.models import Policy, response_logits, response_values, token_log_probs, without_adapters
-from evalkit.training.output.curves import LogRow
-from evalkit.training.rollout import sample
-from evalkit.training.scoring import PromptSet, Scale, Scorer
-
-MAX_LOG_RATIO = 20.0
-"""Log-ratios are held below this: exp of more is no number to learn from."""
+from evalkit.training.distributed import sum_over_processes
+from evalkit.training.divergences import on_last_token
 
 
-@dataclass
-class TrainState:
-    """All that an update changes, and what it needs unchanged."""
-
-    accelerator: Accelerator
-    policy: Policy
-    actor: nn.Module
-    """The policy's model as accelerate wraps it."""
-    critic: nn.Module
-    """The value network as accelerate wraps it."""
-    reference: nn.Module | None
-    """Frozen; None where only adapters are trained, and the policy without them is the reference."""
-    optimiser: torch.optim.Optimizer
-    beta: float
-
-    @property
-    def device(self) -> torch.device:
-        device: torch.device = self.accelerator.device
-        return device
-
-
-@dataclass(frozen=True)
-class RewardSources:
-    """Where rewards come from."""
-
-    reward: Scorer
-    scale: Scale
-    gold: Scorer | None = None
-
-
-def prepare(config: PpoConfig, policy: Policy, critic: nn.Module, reference: nn.Module | None, beta: float,
-            accelerator: Accelerator) -> TrainState:  # fmt: skip
-    """Spread policy, critic and their optimiser over the processes."""
-    if reference is not None:
-        reference = reference.to(accelerator.device).requires_grad_(False).eval()
-        if accelerator.is_fsdp2:
-            reference = spread(reference, accelerator)
-    actor, critic = spread(policy.model, accelerator), spread(critic, accelerator)
-    # Made last: FSDP2 puts new parameters in the place of old ones.
-    groups = [{"params": [p for p in network.parameters() if p.requires_grad]} for network in (actor, critic)]
-    optimiser = torch.optim.AdamW(
-        groups, lr=config.learning_rate, eps=1e-5, weight_decay=0.0, fused=not accelerator.is_fsdp2
-    )
-    policy = replace(policy, model=accelerator.unwrap_model(actor))
-    return TrainState(accelerator, policy, actor, critic, reference, optimiser, beta)
-
-
-def updates(
-    config: PpoConfig, state: TrainState, prompts: PromptSet, sources: RewardSources, begin: int = 0
-) -> Iterator[tuple[LogRow, Episodes]]:
-    """Train from update `begin` to the end; yields each update's row of the log, and its episodes.
-
-    Every update is seeded by its own number, so that a training that begins again in the middle goes the same way.
-    Raises `EvalkitError` when a loss is not finite; the weights are then those of the last whole update's steps before.
-    """
-    for update in range(begin, config.updates):
-        annealing = 1 - update / config.updates
-        set_learning_rates(config, state, annealing)
-        seed_torch(config.seed, "episodes", update, state.accelerator.process_index)
-        episodes = rollout(config, state, prompts, sources, update)
-        passed = forward(config, state, episodes.batch)
-        experience = compute_advantages(config, state, episodes, passed)
-        losses = ppo_epochs(config, state, experience, update)
-        row: LogRow = {"update": update, "episodes": (update + 1) * config.batch, "beta": state.beta}
-        row |= batch_statistics(episodes, passed, experience, state.accelerator) | losses
-        row["learning_rate"] = config.learning_rate * annealing
-        if config.adaptive is not None:
-            state.beta = adapt_beta(state.beta, float(row["kl"] or 0), config)
-        yield row, episodes
-
-
-def set_learning_rates(config: PpoConfig, state: TrainState, annealing: float) -> None:
-    """Those of policy and value network, times `annealing`, which falls linearly from 1 to 0.
-
-    At the optimum the shaped reward is constant and whitening amplifies noise: without decay the end is worse.
-    """
-    rates = (config.learning_rate, config.critic_learning_rate or config.learning_rate)
-    for group, rate in zip(state.optimiser.param_groups, rates, strict=True):
-        group["lr"] = rate * annealing
-
-
-def rollout(config: PpoConfig, state: TrainState, prompts: PromptSet, sources: RewardSources, update: int) -> Episodes:
-    """Sample this process's part of a batch and score it."""
-    prompt_index = process_part(shuffled_prompts(config, len(prompts.ids), update), state.accelerator)
-    prompt_ids = [prompts.ids[i] for i in prompt_index]
-    responses = sample(
-        state.policy,
-        prompt_ids,
-        config.sampling.max_tokens,
-        config.sampling.temperature,
-        in_step=state.accelerator.is_fsdp2,
-    )
-    ended = torch.tensor([response[-1] in state.policy.stops for response in responses])  # [B]
-    rewards = sources.reward(prompt_index, responses)  # [B]
-    scores = sources.scale(rewards)  # [B]
-    if config.missing_eos is not None:
-        scores = torch.where(ended, scores, torch.full_like(scores, config.missing_eos))
-    gold = sources.gold(prompt_index, responses) if sources.gold is not None else None
-    batch = pack(prompt_ids, responses).to(state.device)
-    return Episodes(prompt_index, responses, batch, rewards, scores.to(state.device), gold, ended)
-
-
-def shuffled_prompts(config: PpoConfig, prompts: int, update: int) -> list[int]:
-    """Which prompt each episode of a batch answers, over all processes: shuffled anew after each pass over them."""
-    count = config.batch // config.samples
-    positions = range(update * count, (update + 1) * count)
-    orders = {position // prompts: _order(config.seed, position // prompts, prompts) for position in positions}
-    return [orders[position // prompts][position % prompts] for position in positions for _ in range(config.samples)]
-
-
-def _order(seed: int, epoch: int, prompts: int) -> list[int]:
-    # "deck" is part of the seed: another word would make another training of the same config.
-    generator = torch.Generator().manual_seed(derived_seed(seed, "deck", epoch))
-    order: list[int] = torch.randperm(prompts, generator=generator).tolist()
-    return order
-
-
-def forward(config: PpoConfig, state: TrainState, batch: Batch) -> ForwardPass:
-    """Evaluate a batch before any step is taken: these are the old log-probs and values of the clipped losses."""
-    whole_batch = {
-        name: torch.zeros(batch.responses.shape, device=state.device) for name in ForwardPass.__annotations__
-    }
-    for index in microbatches(batch, torch.arange(len(batch), device=state.device), config.microbatch):
-        rows = batch.rows(index)
-        passed = _forward(state, rows, config.sampling.temperature)
-        for name, values in whole_batch.items():
-            values[index, : rows.responses.shape[1]] = torch.where(rows.response_mask, getattr(passed, name), 0.0)
-    return ForwardPass(**whole_batch)
-
-
-def _forward(state: TrainState, batch: Batch, temperature: float) -> ForwardPass:
-    """The forward pass of one microbatch; anything stands on padding."""
-
-    def next_token_log_probs(model: nn.Module) -> Tensor:
-        with torch.no_grad(), state.accelerator.autocast():
-            return response_logits(model, batch, temperature).log_softmax(dim=-1)
-
-    def values_and_reference() -> tuple[Tensor, Tensor | None]:
-        with torch.no_grad(), state.accelerator.autocast():
-            values = response_values(state.critic, batch)
-        return values, None if state.reference is None else next_token_log_probs(state.reference)
-
-    policy, (values, reference) = on_split_cores(
-        lambda: next_token_log_probs(state.actor), values_and_reference, state.accelerator
-    )  # policy and reference: [B, R, V]; values: [B, R]
-    if reference is None:
-        with without_adapters(state.policy, state.actor) as model:
-            reference = next_token_log_probs(model)
-    probabilities = policy.exp()  # [B, R, V]
-    tokens = batch.responses[..., None]  # [B, R, 1]
-    return ForwardPass(
-        log_probs=policy.gather(-1, tokens)[..., 0],
-        reference_log_probs=reference.gather(-1, tokens)[..., 0],
-        kl=(probabilities * (policy - reference)).sum(dim=-1),
-        entropy=-(probabilities * policy).sum(dim=-1),
-        values=values,
-    )
-
-
-def compute_advantages(config: PpoConfig, state: TrainState, episodes: Episodes, passed: ForwardPass) -> Experience:
-    """KL penalty and scores become rewards, and those advantages and returns."""
-    mask = episodes.batch.response_mask  # [B, R]
-    kl = kl_terms(passed.log_probs - passed.reference_log_probs, config.estimator)  # [B, R]
-    rewards = token_rewards(episodes.scores, kl, mask, state.beta)  # [B, R]
-    advantages = gae(rewards, passed.values, mask, config.gae_lambda)  # [B, R]
-    returns = advantages + passed.values  # [B, R]
-    if config.whiten:
-        advantages = whiten(advantages, mask, state.accelerator)
-    return Experience(episodes.batch, passed.log_probs, passed.values, advantages, returns)
-
-
-def kl_terms(log_ratio: Tensor, estimator: Estimator) -> Tensor:
-    """An estimate of KL(policy || reference) at each sampled token, from log policy - log reference (Schulman 2020).
-
-    Inside a reward only k1 leads to the right optimum. The expected gradient of k2 and k3 there is that of another
-    objective: they are never negative, so they also punish tokens that the policy has made rarer.
-    """
-    if estimator == "k1":
-        return log_ratio
-    if estimator == "k2":
-        return log_ratio.square() / 2
-    return torch.expm1(-log_ratio) + log_ratio
-
-
-def token_rewards(scores: Tensor, kl: Tensor, mask: Tensor, beta: float) -> Tensor:
-    """[B, R]: -beta times the KL term at every token; the score, [B], lands on the last one."""
-    last = mask.long().sum(dim=1) - 1  # [B]
-    penalties = -beta * kl * mask  # [B, R]
-    return penalties.scatter_add(1, last[:, None], scores[:, None].to(penalties))
+def token_rewards(scores: Tensor, terms: Tensor, mask: Tensor) -> Tensor:
+    """[B, R]: the terms inside the reward at every token, [B, R]; the score, [B], lands on the last one."""
+    return terms + on_last_token(scores.to(terms), mask)
 
 
 def gae(rewards: Tensor, values: Tensor, mask: Tensor, lam: float) -> Tensor:
@@ -257,120 +52,7 @@ def whiten(values: Tensor, mask: Tensor, accelerator: Accelerator) -> Tensor:
     return (values - mean) * mask / (variance + 1e-8).sqrt()
 
 
-def ppo_epochs(config: PpoConfig, state: TrainState, experience: Experience, update: int) -> LogRow:
-    """Take `epochs` x `minibatches` clipped steps; returns the means over tokens that the steps saw."""
-    order = torch.Generator().manual_seed(derived_seed(config.seed, "order", update, state.accelerator.process_index))
-    sums = dict.fromkeys(("policy_loss", "value_loss", "clipped", "approx_kl", "tokens"), 0.0)
-    max_ratio, grad_norm = 1.0, 0.0
-    for _ in range(config.epochs):
-        epoch_kl, epoch_tokens = 0.0, 0.0
-        for minibatch in torch.randperm(len(experience.batch), generator=order).chunk(config.minibatches):
-            step, grad_norm = minibatch_step(config, state, experience, minibatch.to(state.device), update)
-            max_ratio = max(max_ratio, step.pop("max_ratio"))
-            epoch_kl, epoch_tokens = epoch_kl + step["approx_kl"], epoch_tokens + step["tokens"]
-            for name, value in step.items():
-                sums[name] += value
-        if config.target_kl is not None and epoch_kl / epoch_tokens > config.target_kl:
-            break
-    return {
-        "policy_loss": sums["policy_loss"] / sums["tokens"],
-        "value_loss": sums["value_loss"] / sums["tokens"],
-        "clip_fraction": sums["clipped"] / sums["tokens"],
-        "approx_kl": sums["approx_kl"] / sums["tokens"],
-        "max_ratio": max_ratio,
-        "grad_norm": grad_norm,
-    }
-
-
-def minibatch_step(
-    config: PpoConfig, state: TrainState, experience: Experience, minibatch: Tensor, update: int
-) -> tuple[dict[str, float], float]:
-    """One optimiser step on the sequences `minibatch`; its losses' sums over tokens, and the policy's gradient norm.
-
-    The loss is the mean over all tokens of the minibatch on all processes, whatever the microbatches.
-    """
-    accelerator = state.accelerator
-    tokens = sum_over_processes(experience.batch.response_mask[minibatch].sum(), accelerator)
-    parts = microbatches(experience.batch, minibatch, config.microbatch)
-
-    def backward(loss_of: Callable[[PpoConfig, TrainState, Experience, Tensor], Tensor], weight: float) -> Tensor:
-        """Add up gradients of a loss; the loss and what goes with it, summed over tokens, a row a microbatch."""
-        sums = []
-        for index in parts:
-            with accelerator.autocast():
-                loss = loss_of(config, state, experience, index)
-            (loss[0] * weight * accelerator.num_processes / tokens).backward()
-            sums.append(loss.detach())
-        return torch.stack(sums)
-
-    policy_sums, value_sums = on_split_cores(
-        lambda: backward(policy_loss, 1.0), lambda: backward(value_loss, config.value_weight), accelerator
-    )  # [microbatches, 4] and [microbatches, 1]
-    norm, critic_norm = (
-        float(whole(accelerator.clip_grad_norm_(network.parameters(), config.max_grad_norm)))
-        for network in (state.actor, state.critic)
-    )
-    sums = torch.cat([policy_sums[:, :3].sum(dim=0), value_sums.sum(dim=0)])  # [4]
-    totals = sum_over_processes(sums, accelerator).tolist()
-    if not all(map(math.isfinite, (*totals, norm, critic_norm))):
-        raise EvalkitError(
-            f"update {update}: a loss or gradient is not a finite number, so no step was taken; the last saved state "
-            "is good. Lower learning_rate, or look for rewards that are not finite"
-        )
-    state.optimiser.step()
-    state.optimiser.zero_grad(set_to_none=True)
-    named = dict(zip(("policy_loss", "clipped", "approx_kl", "value_loss"), totals, strict=True))
-    max_ratio = accelerator.gather(policy_sums[:, 3]).max()
-    return named | {"tokens": float(tokens), "max_ratio": float(max_ratio)}, norm
-
-
-def policy_loss(config: PpoConfig, state: TrainState, experience: Experience, index: Tensor) -> Tensor:
-    """Clipped loss of the sequences `index`, summed over tokens.
-
-    A vector of four: the loss, and without a gradient how many tokens were clipped, the sum of (log ratio)^2 / 2, and
-    the largest ratio.
-    """
-    batch, (old, advantages) = _rows(experience, index, experience.log_probs, experience.advantages)
-    mask = batch.response_mask  # [b, R], as are all below
-    new = token_log_probs(response_logits(state.actor, batch, config.sampling.temperature), batch.responses)
-    log_ratio = torch.where(mask, new - old, 0.0).clamp(max=MAX_LOG_RATIO)
-    ratio = log_ratio.exp()
-    clipped_ratio = ratio.clamp(1 - config.clip, 1 + config.clip)
-    loss = -(torch.minimum(advantages * ratio, advantages * clipped_ratio) * mask).sum()
-    with torch.no_grad():
-        clipped = (((ratio - 1).abs() > config.clip) & mask).sum().float()
-        approx_kl = log_ratio.square().sum() / 2
-        max_ratio = ratio.max()
-    return torch.stack([loss, clipped, approx_kl, max_ratio])
-
-
-def value_loss(config: PpoConfig, state: TrainState, experience: Experience, index: Tensor) -> Tensor:
-    """Clipped loss of the value network on the sequences `index`, summed over tokens; a vector of one."""
-    batch, (old, returns) = _rows(experience, index, experience.values, experience.returns)
-    values = response_values(state.critic, batch)  # [b, R], as are all below
-    clipped_values = old + (values - old).clamp(-config.value_clip, config.value_clip)
-    squared_errors = torch.maximum((values - returns).square(), (clipped_values - returns).square())
-    return ((squared_errors * batch.response_mask).sum() / 2)[None]
-
-
-def _rows(experience: Experience, index: Tensor, *tensors: Tensor) -> tuple[Batch, list[Tensor]]:
-    """The sequences `index`, [b], and what is known of their tokens, in as many columns as they need."""
-    batch = experience.batch.rows(index)
-    return batch, [tensor[index, : batch.responses.shape[1]] for tensor in tensors]
-
-
-def adapt_beta(beta: float, kl: float, config: PpoConfig) -> float:
-    """Beta after a batch whose KL was `kl` nats a sequence: a proportional controller (Ziegler et al. 2019)."""
-    assert config.adaptive is not None
-    error = min(0.2, max(-0.2, kl / config.adaptive.target - 1))
-    return beta * (1 + error * config.batch / config.adaptive.horizon)
-
-
-def derived_seed(*parts: object) -> int:
-    """A seed of its own for every purpose and place."""
-    return int.from_bytes(hashlib.sha256(" ".join(map(str, parts)).encode()).digest()[:4], "big")
-
-
-def seed_torch(*parts: object) -> None:
-    """Seed torch's global generators, from which `generate` draws."""
-    torch.manual_seed(derived_seed(*parts))
+def clipped_squares(values: Tensor, old: Tensor, returns: Tensor, clip: float) -> Tensor:
+    """[b, R]: the value network's squared errors, where to step further than `clip` from old values earns nothing."""
+    clipped = old + (values - old).clamp(-clip, clip)
+    return torch.maximum((values - returns).square(), (clipped - returns).square())

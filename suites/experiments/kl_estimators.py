@@ -13,13 +13,12 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from evalkit.progress import Bars
-from evalkit.training.curves import read_curves
-from evalkit.training.ladder import train_ladder
-
+from evalkit.checkpoints.training_log import read_curves
+from evalkit.plumbing.progress import Bars
 from evalkit.run import run_suite
 from evalkit.suite import load_suite
 from evalkit.training.config import PpoConfig, load_config
+from evalkit.training.ladder import train_ladder
 
 HERE = Path("suites/experiments")
 ESTIMATORS = ("k1", "k2", "k3")

@@ -30,7 +30,7 @@ from evalkit.report.verdicts.verdict import verdict
 from evalkit.run import run_suite
 from evalkit.suite.schema import load_suite
 from evalkit.training.config import PpoConfig, PrefsSimulateConfig, RewardConfig
-from evalkit.training.ppo_ladder import train_ladder
+from evalkit.training.ladder import train_ladder
 from evalkit.training.raters.simulate import label_pairs
 from evalkit.training.raters.values import value_pairs
 from evalkit.training.reward_model import train_reward

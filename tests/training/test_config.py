@@ -9,11 +9,14 @@ import pytest
 
 from evalkit.errors import SuiteError
 from evalkit.training.config import (
+    GrpoConfig,
+    PolicyGradientConfig,
     PpoConfig,
     PrefsSampleConfig,
     PrefsSimulateConfig,
     RewardConfig,
     RewardSource,
+    RlooConfig,
     SftConfig,
     load_config,
 )
@@ -48,6 +51,31 @@ def write(tmp_path: Path) -> Write:
         return path
 
     return written
+
+
+GROUPS = (
+    ("one completion a prompt", RlooConfig, "samples: 1", "samples: found 1; it must be greater than or equal to 2"),
+    ("a group that does not fit", GrpoConfig, "samples: 5", "batch is 64; it must be a multiple of samples, 5"),
+    ("no such scale", GrpoConfig, "scale: batch", "scale: found batch; it must be 'group' or 'none'"),
+    ("a critic", RlooConfig, "critic: x", "unknown key 'critic'"),
+    ("two places of a divergence", GrpoConfig, "divergence: forward_kl", "divergence forward_kl stands inside the reward"),
+    ("two estimators", GrpoConfig, "estimator: k2", "estimator is of the KL inside the reward"),
+    ("no such divergence", RlooConfig, "divergence: tv", "divergence: found tv; it must be 'reverse_kl', 'forward_kl' or"),
+    ("an estimator of nothing", PpoConfig, "estimator: k3\ndivergence: jensen_shannon", "estimator k3 is one of the reverse"),
+    ("a target without a start", RlooConfig, "entropy_target: {target: 3}", "give it a start value above 0"),
+    ("distinct from nothing", PpoConfig, "samples: 1\ndistinctness: exact", "set samples to at least 2"),
+    ("a negative bonus", PpoConfig, "entropy_bonus: -1", "entropy_bonus: found -1; it must be greater than or equal to 0"),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(("method", "line", "said"), [row[1:] for row in GROUPS], ids=[row[0] for row in GROUPS])
+def test_a_wrong_objective_is_told_with_file_line_and_key(
+    write: Write, method: type[PolicyGradientConfig], line: str, said: str
+) -> None:
+    with pytest.raises(SuiteError) as told:
+        load_config(method, write(("samples: 2", line if line.startswith("samples") else f"samples: 2\n{line}")))
+    assert said in str(told.value)
+    assert "ppo.yaml:" in str(told.value)
 
 
 def test_a_config_is_read_whole(write: Write) -> None:

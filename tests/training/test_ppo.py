@@ -6,79 +6,35 @@ import copy
 import math
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
-from accelerate import Accelerator
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from evalkit.checkpoints.spec import CheckpointSpec, Frame
 from evalkit.errors import EvalkitError
-from evalkit.records import Prompt
-from evalkit.training import ppo
+from evalkit.training import divergences, policy_gradient, ppo
 from evalkit.training.batch import pack
 from evalkit.training.config import AdaptiveKl, Estimator, PpoConfig
-from evalkit.training.models import Policy, load_policy
+from evalkit.training.ladder import critic_of
+from evalkit.training.models import load_policy
 from evalkit.training.output.curves import LogRow
-from evalkit.training.ppo_ladder import critic_of
-from evalkit.training.scoring import PromptSet, Scale
+from evalkit.training.scoring import Scale
 from tests.training import toy
-
-PROMPTS = ("</s> a", "</s> b c d")
-"""Of different lengths, so that they are padded. They begin with an end token, as a document does: with positions that
-are relative, attention over equal tokens cannot tell `a` from `a a`, nor a policy what to say after each."""
-
-
-ALONE = Accelerator(cpu=True)
-
-
-@dataclass
-class Setting:
-    config: PpoConfig
-    policy: Policy
-    state: ppo.TrainState
-    prompts: PromptSet
-    sources: ppo.RewardSources
-    rewards: Tensor
-    """[prompts, 85] in the order of `toy.responses`."""
-
-
-def setting(folder: Path, seed: int, kind: str = "llama", texts: Sequence[str] = PROMPTS, **changes: object) -> Setting:
-    spec = CheckpointSpec(path=toy.checkpoint(folder, kind), kind="base", frame=Frame(template="{prompt}"))
-    prompts = tuple(Prompt(f"p{i}", text) for i, text in enumerate(texts))
-    given = {
-        "name": "toy", "seed": seed, "policy": spec, "reward": {"utility": {"words": 1}}, "beta": 1.0, "prompts": prompts,
-        "sampling": {"max_tokens": toy.LONGEST}, "missing_eos": None, "updates": 100, "batch": 512, "epochs": 2,
-        "minibatches": 4, "microbatch": 128, "learning_rate": 1.5e-3, "gae_lambda": 1.0, "normalise": False,
-    }  # fmt: skip
-    config = PpoConfig.model_validate(given | changes)
-    policy = load_policy("policy", spec)
-    prompt_set = PromptSet(prompts, policy.prompt_ids(prompts, toy.LONGEST))
-    rewards = torch.randn(len(prompts), len(toy.responses()), generator=torch.Generator().manual_seed(100 + seed))
-    place = {tuple(response): i for i, response in enumerate(toy.responses())}
-
-    def reward(prompt_index: Sequence[int], responses: Sequence[list[int]]) -> Tensor:
-        return torch.stack(
-            [rewards[i, place[tuple(response)]] for i, response in zip(prompt_index, responses, strict=True)]
-        )
-
-    critic = critic_of(config, policy, Scale())
-    reference = copy.deepcopy(policy.model)
-    state = ppo.prepare(config, policy, critic, reference, config.beta[0], ALONE)
-    return Setting(config, policy, state, prompt_set, ppo.RewardSources(reward, Scale()), rewards)
+from tests.training.toy_training import ALONE, SEEDS, Setting
+from tests.training.toy_training import ppo_setting as setting
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", [0, 1, 2])
+@pytest.mark.parametrize("seed", SEEDS)
 def test_the_optimum_is_reached_through_the_real_sampler(tmp_path: Path, seed: int) -> None:
     its = setting(tmp_path, seed)
     references = [toy.response_log_probs(its.policy, ids) for ids in its.prompts.ids]
-    for _ in ppo.updates(its.config, its.state, its.prompts, its.sources):
+    for _ in policy_gradient.updates(its.config, its.state, its.prompts, its.sources):
         pass
     for prompt, (ids, reference) in enumerate(zip(its.prompts.ids, references, strict=True)):
         ended = toy.ending(reference, toy.response_log_probs(its.policy, ids), its.rewards[prompt].double(), beta=1.0)
@@ -101,15 +57,17 @@ def rag(seed: int = 0, sequences: int = 8) -> tuple[list[list[int]], list[list[i
 def test_before_any_step_the_ratio_is_1_and_the_kl_0_whatever_the_padding(tmp_path: Path, kind: str) -> None:
     its = setting(tmp_path, 0, kind)
     batch = pack(*rag(sequences=32))
-    passed = ppo.forward(its.config, its.state, batch)
+    passed = policy_gradient.forward(its.config, its.state, batch)
     assert float((passed.log_probs - passed.reference_log_probs).abs().max()) < 1e-5
     assert float(passed.kl.abs().max()) < 1e-5
     zeros = torch.zeros(batch.responses.shape)
-    experience = ppo.Experience(batch, passed.log_probs, passed.values, zeros, passed.values)
+    experience = policy_gradient.Experience(
+        batch, passed.log_probs, passed.reference_log_probs, passed.values, zeros, passed.values
+    )
     for index in torch.arange(len(batch)).split(5):  # cut otherwise than `observe` cuts: other paddings
         with torch.no_grad():
-            _, clipped, moved, widest = ppo.policy_loss(its.config, its.state, experience, index)
-            [value_loss] = ppo.value_loss(its.config, its.state, experience, index)
+            _, clipped, moved, widest = policy_gradient.policy_loss(its.config, its.state, experience, index)
+            [value_loss] = policy_gradient.value_loss(its.config, its.state, experience, index)
         assert float(clipped) == 0
         assert abs(float(widest) - 1) < 1e-5
         assert float(moved) < 1e-9
@@ -120,9 +78,9 @@ def test_before_any_step_the_ratio_is_1_and_the_kl_0_whatever_the_padding(tmp_pa
 def test_a_sequence_is_seen_the_same_alone_and_padded(tmp_path: Path, kind: str) -> None:
     its = setting(tmp_path, 0, kind)
     prompts, responses = rag(sequences=32)
-    together = ppo.forward(its.config, its.state, pack(prompts, responses))
+    together = policy_gradient.forward(its.config, its.state, pack(prompts, responses))
     for row, (prompt, response) in enumerate(zip(prompts, responses, strict=True)):
-        alone = ppo.forward(its.config, its.state, pack([prompt], [response]))
+        alone = policy_gradient.forward(its.config, its.state, pack([prompt], [response]))
         for name in ("log_probs", "entropy", "values"):
             padded = getattr(together, name)[row, : len(response)]
             torch.testing.assert_close(padded, getattr(alone, name)[0], atol=1e-5, rtol=0)
@@ -136,7 +94,7 @@ def test_the_exact_kl_and_entropy_of_a_batch_are_those_of_the_enumerated_distrib
     disturbed = replace(its.policy, model=its.state.reference)
     reference = toy.response_log_probs(disturbed, its.prompts.ids[0])
     every = toy.responses()
-    passed = ppo.forward(its.config, its.state, pack([its.prompts.ids[0]] * len(every), every))
+    passed = policy_gradient.forward(its.config, its.state, pack([its.prompts.ids[0]] * len(every), every))
     weight = policy.exp()
     exact = float((weight * (policy - reference)).sum())
     assert exact > 0.05
@@ -157,7 +115,7 @@ GAP = math.log(51 / 49)
 """What the rater likes the first of two answers better by."""
 
 
-def two_answers(folder: Path, beta: float) -> Setting:
+def two_answers(folder: Path, beta: float) -> Setting[PpoConfig]:
     """A policy that says `a` or `b`, nothing else, and at the start each half of the time."""
     its = setting(folder / "words", 0, texts=["c"])
     model = LlamaForCausalLM(
@@ -176,12 +134,12 @@ def two_answers(folder: Path, beta: float) -> Setting:
     )  # fmt: skip
     policy = load_policy("policy", config.policy)
     critic = critic_of(config, policy, Scale())
-    state = ppo.prepare(config, policy, critic, copy.deepcopy(policy.model), beta, ALONE)
+    state = policy_gradient.prepare(config, policy, critic, copy.deepcopy(policy.model), beta, ALONE)
 
     def reward(_: Sequence[int], responses: Sequence[list[int]]) -> Tensor:
         return torch.tensor([GAP if response == [0] else 0.0 for response in responses])
 
-    return Setting(config, policy, state, its.prompts, ppo.RewardSources(reward, Scale()), torch.empty(0))
+    return Setting(config, policy, state, its.prompts, policy_gradient.RewardSources(reward, Scale()), torch.empty(0))
 
 
 @pytest.mark.parametrize(("beta", "said"), [(1.0, 0.510), (0.1, 0.599), (0.05, 0.690), (0.02, 0.881)])
@@ -197,8 +155,8 @@ def test_of_two_answers_the_better_one_is_said_with_sigmoid_of_gap_over_beta(
     best = 1 / (1 + math.exp(-GAP / beta))
     assert best == pytest.approx(said, abs=5e-4)
     start, end, kl = 0.0, 0.0, 0.0
-    for row, _ in ppo.updates(its.config, its.state, its.prompts, its.sources):
-        passed = ppo.forward(its.config, its.state, pack(its.prompts.ids, [[0]]))
+    for row, _ in policy_gradient.updates(its.config, its.state, its.prompts, its.sources):
+        passed = policy_gradient.forward(its.config, its.state, pack(its.prompts.ids, [[0]]))
         start = start or math.exp(float(passed.reference_log_probs))
         end, kl = math.exp(float(passed.log_probs)), float(row["kl"] or 0)
     assert start == pytest.approx(0.5, abs=1e-6)
@@ -249,8 +207,13 @@ def test_padding_enters_nothing(its: Ragged, lam: float, junk: float) -> None:
     assert torch.equal(ppo.whiten(rewards, mask, ALONE), ppo.whiten(spoiled[0], mask, ALONE))
     scores = rewards[:, 0]
     assert torch.equal(
-        ppo.token_rewards(scores, values, mask, 0.3)[mask], ppo.token_rewards(scores, spoiled[1], mask, 0.3)[mask]
+        token_rewards(scores, values, mask, 0.3)[mask],
+        token_rewards(scores, spoiled[1], mask, 0.3)[mask],
     )
+
+
+def token_rewards(scores: Tensor, kl: Tensor, mask: Tensor, beta: float) -> Tensor:
+    return ppo.token_rewards(scores, -beta * divergences.divergence_terms(kl, mask, "reverse_kl", "k1"), mask)
 
 
 @given(ragged())
@@ -267,7 +230,7 @@ def test_whitened_advantages_have_mean_0_and_deviation_1_over_the_tokens(its: Ra
 def test_the_score_lands_on_the_last_token_and_the_kl_on_every_one(its: Ragged, beta: float) -> None:
     kl, values, mask = its
     scores = values[:, 0]
-    found = ppo.token_rewards(scores, kl, mask, beta)
+    found = token_rewards(scores, kl, mask, beta)
     last = mask & ~torch.cat([mask[:, 1:], torch.zeros(len(mask), 1, dtype=torch.bool)], dim=1)
     torch.testing.assert_close(found[mask & ~last], (-beta * kl)[mask & ~last])
     torch.testing.assert_close(found[last], scores - beta * kl[last])
@@ -287,15 +250,15 @@ def test_k1_and_k3_have_the_mean_of_the_kl(seed: int) -> None:
     _, policy, reference = distributions(seed)
     exact = float((policy.exp() * (policy - reference)).sum().detach())
     for estimator in ("k1", "k3"):
-        terms = ppo.kl_terms(policy - reference, estimator)
+        terms = divergences.kl_terms(policy - reference, estimator)
         assert float((policy.exp() * terms).sum().detach()) == pytest.approx(exact, abs=1e-9)
-    assert (ppo.kl_terms((policy - reference).detach(), "k3") >= 0).all()
+    assert (divergences.kl_terms((policy - reference).detach(), "k3") >= 0).all()
 
 
 def in_reward_gradient(seed: int, estimator: Estimator) -> tuple[Tensor, Tensor]:
     """Expected gradient of a KL term inside the reward (as policy gradients have it), and that of the KL itself."""
     logits, policy, reference = distributions(seed)
-    term = ppo.kl_terms((policy - reference).detach(), estimator)
+    term = divergences.kl_terms((policy - reference).detach(), estimator)
     [inside] = torch.autograd.grad((policy.exp().detach() * term * policy).sum(), logits, retain_graph=True)
     [exact] = torch.autograd.grad((policy.exp() * (policy - reference)).sum(), logits)
     return inside, exact
@@ -322,7 +285,7 @@ def followed(seed: int, estimator: Estimator) -> tuple[Tensor, Tensor]:
     logits = reference.clone()
     for _ in range(2000):
         policy = logits.log_softmax(0)
-        paid = rewards - ppo.kl_terms(policy - reference, estimator)
+        paid = rewards - divergences.kl_terms(policy - reference, estimator)
         logits += 0.2 * policy.exp() * (paid - (policy.exp() * paid).sum())
     return logits.log_softmax(0), (reference + rewards).log_softmax(0)
 
@@ -341,7 +304,7 @@ def test_inside_the_reward_k1_leads_to_the_optimum_and_k2_and_k3_to_a_policy_wit
 @given(st.integers(1, 9), st.integers(1, 8), st.integers(1, 3), st.integers(0, 99))
 def test_every_prompt_is_asked_equally_often(prompts: int, count: int, samples: int, seed: int) -> None:
     config = PpoConfig.model_construct(batch=count * samples, samples=samples, seed=seed)
-    batches = [ppo.shuffled_prompts(config, prompts, update) for update in range(12)]
+    batches = [policy_gradient.shuffled_prompts(config, prompts, update) for update in range(12)]
     counts = Counter(prompt for batch in batches for prompt in batch)
     assert max(counts.values()) - min(counts[prompt] for prompt in range(prompts)) <= samples
     assert all(len(batch) == count * samples for batch in batches)
@@ -350,12 +313,15 @@ def test_every_prompt_is_asked_equally_often(prompts: int, count: int, samples: 
 
 def test_other_seeds_shuffle_in_another_order() -> None:
     orders = [
-        tuple(ppo.shuffled_prompts(PpoConfig.model_construct(batch=9, samples=1, seed=seed), 9, 0)) for seed in range(5)
+        tuple(policy_gradient.shuffled_prompts(PpoConfig.model_construct(batch=9, samples=1, seed=seed), 9, 0))
+        for seed in range(5)
     ]
     assert len(set(orders)) == 5
 
 
-def trained(its: Setting, experience: ppo.Experience | None = None, update: int = 0) -> dict[str, Tensor]:
+def trained(
+    its: Setting[PpoConfig], experience: policy_gradient.Experience | None = None, update: int = 0
+) -> dict[str, Tensor]:
     """Weights of policy and critic after one update's steps on one batch."""
     learn_from(its, experience or experienced(its), update)
     return {
@@ -365,14 +331,16 @@ def trained(its: Setting, experience: ppo.Experience | None = None, update: int 
     }
 
 
-def experienced(its: Setting) -> ppo.Experience:
+def experienced(its: Setting[PpoConfig]) -> policy_gradient.Experience:
     torch.manual_seed(3)
-    episodes = ppo.rollout(its.config, its.state, its.prompts, its.sources, 0)
-    return ppo.compute_advantages(its.config, its.state, episodes, ppo.forward(its.config, its.state, episodes.batch))
+    episodes = policy_gradient.rollout(its.config, its.state, its.prompts, its.sources, 0)
+    return policy_gradient.compute_advantages(
+        its.config, its.state, episodes, policy_gradient.forward(its.config, its.state, episodes.batch)
+    )
 
 
-def learn_from(its: Setting, experience: ppo.Experience, update: int = 0) -> LogRow:
-    return ppo.ppo_epochs(its.config, its.state, experience, update)
+def learn_from(its: Setting[PpoConfig], experience: policy_gradient.Experience, update: int = 0) -> LogRow:
+    return policy_gradient.take_steps(its.config, its.state, experience, update)
 
 
 SMALL = {"batch": 32, "microbatch": 32, "minibatches": 2, "updates": 3, "whiten": True}
@@ -419,22 +387,26 @@ def test_an_update_changes_policy_and_critic_and_leaves_the_reference(tmp_path: 
 
 def test_a_training_that_begins_in_the_middle_goes_the_same_way(tmp_path: Path) -> None:
     unbroken, broken = (setting(tmp_path, 0, **SMALL) for _ in range(2))
-    rows = [row for row, _ in ppo.updates(unbroken.config, unbroken.state, unbroken.prompts, unbroken.sources)]
-    first, _ = next(ppo.updates(broken.config, broken.state, broken.prompts, broken.sources))
+    rows = [
+        row for row, _ in policy_gradient.updates(unbroken.config, unbroken.state, unbroken.prompts, unbroken.sources)
+    ]
+    first, _ = next(policy_gradient.updates(broken.config, broken.state, broken.prompts, broken.sources))
     torch.manual_seed(12345)  # a new process's generators stand somewhere else
-    rest = [row for row, _ in ppo.updates(broken.config, broken.state, broken.prompts, broken.sources, begin=1)]
+    rest = [
+        row for row, _ in policy_gradient.updates(broken.config, broken.state, broken.prompts, broken.sources, begin=1)
+    ]
     assert [first, *rest] == rows
 
 
 @pytest.mark.parametrize(("kl", "factor"), [(1.0, 1.0), (1.1, 1.01), (5.0, 1.02), (0.9, 0.99), (0.0, 0.98)])
 def test_beta_follows_its_target_by_at_most_a_fifth_of_batch_over_horizon(kl: float, factor: float) -> None:
     config = PpoConfig.model_construct(batch=100, adaptive=AdaptiveKl(target=1.0, horizon=1000))
-    assert ppo.adapt_beta(0.5, kl, config) == pytest.approx(0.5 * factor)
+    assert policy_gradient.adapt_beta(0.5, kl, config) == pytest.approx(0.5 * factor)
 
 
 def test_beta_rises_while_the_kl_is_beyond_its_target(tmp_path: Path) -> None:
     its = setting(tmp_path, 0, **SMALL | {"updates": 8, "adaptive": {"target": 1e-4, "horizon": 320}, "beta": 0.01})
-    rows = [row for row, _ in ppo.updates(its.config, its.state, its.prompts, its.sources)]
+    rows = [row for row, _ in policy_gradient.updates(its.config, its.state, its.prompts, its.sources)]
     betas = [float(row["beta"] or 0) for row in rows]
     assert betas[0] == 0.01
     for row, beta, then in zip(rows, betas, betas[1:], strict=False):
@@ -449,7 +421,7 @@ def test_a_target_kl_ends_the_passes_over_a_batch(tmp_path: Path) -> None:
     assert steps_taken(its) == 12
 
 
-def steps_taken(its: Setting) -> int:
+def steps_taken(its: Setting[PpoConfig]) -> int:
     learn_from(its, experienced(its))
     states = its.state.optimiser.state_dict()["state"].values()
     return int(max(state["step"] for state in states))
@@ -459,9 +431,9 @@ def steps_taken(its: Setting) -> int:
 def test_a_reward_that_is_no_number_stops_before_any_step(tmp_path: Path, bad: float) -> None:
     its = setting(tmp_path, 0, **SMALL)
     before = {name: p.detach().clone() for name, p in its.policy.model.named_parameters()}
-    sources = ppo.RewardSources(spoiling(its.sources.reward, bad), Scale())
+    sources = policy_gradient.RewardSources(spoiling(its.sources.reward, bad), Scale())
     with pytest.raises(EvalkitError, match=r"update 0: a loss or gradient is not a finite number.*last saved state"):
-        next(ppo.updates(its.config, its.state, its.prompts, sources))
+        next(policy_gradient.updates(its.config, its.state, its.prompts, sources))
     assert all(torch.equal(p, before[name]) for name, p in its.policy.model.named_parameters())
 
 
@@ -476,7 +448,7 @@ def spoiling(reward: Callable[..., Tensor], bad: float) -> Callable[..., Tensor]
 
 def test_a_completion_that_does_not_end_gets_its_penalty_and_not_its_score(tmp_path: Path) -> None:
     its = setting(tmp_path, 0, **SMALL | {"missing_eos": -7.0})
-    episodes = ppo.rollout(its.config, its.state, its.prompts, its.sources, 0)
+    episodes = policy_gradient.rollout(its.config, its.state, its.prompts, its.sources, 0)
     ended = torch.tensor([response[-1] == toy.EOS for response in episodes.responses])
     assert 0 < int(ended.sum()) < len(ended)
     assert torch.equal(episodes.ended, ended)

@@ -22,13 +22,13 @@ def policy_card(name: str, facts: Mapping[str, Any]) -> str:
 ---
 library_name: transformers
 pipeline_tag: text-generation
-tags: [evalkit, ppo]
+tags: [evalkit, {facts["method"].lower()}]
 ---
 # {name}
 
-`{facts["policy"]}` tuned by PPO on the reward `{facts["reward_from"]}`, held near its start by beta {facts["beta"]:g}
-times the KL divergence (estimator {facts["estimator"]}, inside the reward), over {facts["episodes"]} episodes. Made by
-`evalkit train ppo` with seed {facts["seed"]}; `training.json` holds all settings.
+`{facts["policy"]}` tuned by {facts["method"]} on the reward `{facts["reward_from"]}`, over
+{facts["episodes"]} episodes, to make this as large as can be: {facts["objective"]}. Made by
+`evalkit train {facts["method"].lower()}` with seed {facts["seed"]}; `training.json` holds all settings.
 
 The distribution that was trained is the model's at temperature {facts["temperature"]:g}, with nothing cut off:
 sample it so.

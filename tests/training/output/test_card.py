@@ -7,7 +7,8 @@ from typing import Any
 from evalkit.training.output.card import policy_card
 
 FACTS: dict[str, Any] = {
-    "policy": "a/b", "reward_from": "-0.1 words", "beta": 0.05, "estimator": "k1", "episodes": 512, "seed": 0,
+    "method": "PPO", "objective": "reward - 0.05 KL(policy || start)", "policy": "a/b", "reward_from": "-0.1 words",
+    "beta": 0.05, "episodes": 512, "seed": 0,
     "temperature": 1.0, "reward_mean": -2.1, "reward_deviation": 0.8, "reached": {"kl": 7.0},
 }  # fmt: skip
 

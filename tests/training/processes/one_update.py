@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 from torch import nn
 from torch.distributed.tensor import DTensor
 
-from evalkit.training import ppo
+from evalkit.training import policy_gradient
 from evalkit.training.experience import batch_statistics
 from tests.training.processes.sharding import sharding_accelerator
 from tests.training.processes.toy_ppo import Setting, episodes, save_weights, setting
@@ -27,9 +27,9 @@ def go(its: Setting, out: Path, updates: int) -> None:
     rows = []
     for update in range(updates):
         played = episodes(its, shift=update)
-        passed = ppo.forward(its.config, its.state, played.batch)
-        experience = ppo.compute_advantages(its.config, its.state, played, passed)
-        learned = ppo.ppo_epochs(its.config, its.state, experience, update)
+        passed = policy_gradient.forward(its.config, its.state, played.batch)
+        experience = policy_gradient.compute_advantages(its.config, its.state, played, passed)
+        learned = policy_gradient.take_steps(its.config, its.state, experience, update)
         rows.append(batch_statistics(played, passed, experience, its.state.accelerator) | learned)
         save_weights(out / f"{update}.safetensors", its.state)
         rank = its.state.accelerator.process_index

@@ -13,7 +13,7 @@ from accelerate import Accelerator
 from safetensors.torch import save_file
 from torch import Tensor
 
-from evalkit.training import ppo
+from evalkit.training import policy_gradient
 from tests.training import toy
 from tests.training.processes.toy_ppo import Setting, setting
 
@@ -26,7 +26,7 @@ if __name__ == "__main__":
     checkpoint, out = map(Path, sys.argv[1:])
     its = setting(checkpoint, Accelerator(cpu=True))
     before = log_probs(its)
-    for _ in ppo.updates(its.config, its.state, its.prompts, its.sources):
+    for _ in policy_gradient.updates(its.config, its.state, its.prompts, its.sources):
         pass
     if its.state.accelerator.is_main_process:
         save_file({"before": before, "after": log_probs(its)}, out / "log_probs.safetensors")

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from evalkit.checkpoints.spec import CheckpointSpec, Frame
 from evalkit.records import Prompt
-from evalkit.training import ppo
+from evalkit.training import policy_gradient
 from evalkit.training.config import PpoConfig
 from evalkit.training.distributed import gathered, process_part
 from evalkit.training.experience import Episodes
@@ -30,13 +30,13 @@ REWARDS = torch.randn(len(PROMPTS), len(toy.responses()), generator=torch.Genera
 @dataclass(frozen=True)
 class Setting:
     config: PpoConfig
-    state: ppo.TrainState
+    state: policy_gradient.TrainState
     prompts: PromptSet
-    sources: ppo.RewardSources
+    sources: policy_gradient.RewardSources
 
 
 def setting(checkpoint: Path, accelerator: Accelerator, **changes: object) -> Setting:
-    """What `ppo.updates` asks for; weights come from the folder `checkpoint`."""
+    """What `policy_gradient.updates` asks for; weights come from the folder `checkpoint`."""
     spec = CheckpointSpec(path=str(checkpoint), kind="base", frame=Frame(template="{prompt}"))
     given = {
         "name": "toy", "policy": spec, "reward": {"utility": {"words": 1}}, "beta": 1.0, "prompts": PROMPTS,
@@ -44,13 +44,13 @@ def setting(checkpoint: Path, accelerator: Accelerator, **changes: object) -> Se
         "minibatches": 4, "microbatch": 128, "learning_rate": 3e-3, "gae_lambda": 1.0, "normalise": False,
     }  # fmt: skip
     config = PpoConfig.model_validate(given | changes)
-    ppo.seed_torch(config.seed, "adapters")
+    policy_gradient.seed_torch(config.seed, "adapters")
     policy = load_policy("policy", spec, config.lora)
     prompt_set = PromptSet(PROMPTS, policy.prompt_ids(PROMPTS, toy.LONGEST))
     critic = fresh_value_network(spec, config.seed)
     reference = None if policy.has_adapters else copy.deepcopy(policy.model)
-    state = ppo.prepare(config, policy, critic, reference, 1.0, accelerator)
-    return Setting(config, state, prompt_set, ppo.RewardSources(_reward, Scale()))
+    state = policy_gradient.prepare(config, policy, critic, reference, 1.0, accelerator)
+    return Setting(config, state, prompt_set, policy_gradient.RewardSources(_reward, Scale()))
 
 
 def episodes(its: Setting, shift: int = 0) -> Episodes:
@@ -60,11 +60,11 @@ def episodes(its: Setting, shift: int = 0) -> Episodes:
     prompt_index, responses = zip(*process_part(answers, its.state.accelerator), strict=True)
     rewards = _reward(prompt_index, responses)
     ended = torch.tensor([response[-1] == toy.EOS for response in responses])
-    batch = ppo.pack([its.prompts.ids[i] for i in prompt_index], responses).to(its.state.device)
+    batch = policy_gradient.pack([its.prompts.ids[i] for i in prompt_index], responses).to(its.state.device)
     return Episodes(list(prompt_index), list(responses), batch, rewards, rewards.to(its.state.device), None, ended)
 
 
-def save_weights(path: Path, state: ppo.TrainState) -> None:
+def save_weights(path: Path, state: policy_gradient.TrainState) -> None:
     """Write what is trained; every process takes part, the first one writes."""
     critic = state.accelerator.unwrap_model(state.critic)
     parts = {"policy": state.policy.model, "critic": critic}

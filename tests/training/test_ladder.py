@@ -29,11 +29,11 @@ from evalkit.plumbing.progress import Quiet
 from evalkit.records import Prompt
 from evalkit.run import run_suite
 from evalkit.suite.schema import Suite, load_suite
-from evalkit.training import ppo_ladder as ladder
+from evalkit.training import ladder as ladder
 from evalkit.training.batch import pack
 from evalkit.training.config import PpoConfig, RewardSource, load_config
+from evalkit.training.ladder import critic_of, train_ladder
 from evalkit.training.models import Policy, load_policy, response_values
-from evalkit.training.ppo_ladder import critic_of, train_ladder
 from evalkit.training.scoring import PromptSet, Scale, Scorer
 from evalkit.training.state import read_state
 from tests import ROOT
@@ -114,7 +114,12 @@ def test_a_ladder_is_a_checkpoint_for_each_beta_with_all_that_is_known_of_it(unb
         assert (told["beta"], told["temperature"], told["updates"], told["episodes"]) == (beta, 1.0, 12, 12 * 32)
         assert {"kl", "reward", "entropy", "gold"} <= set(told["reached"])
         card = (unbroken / checkpoint / "README.md").read_text(encoding="utf-8")
-        for said in (f"beta {beta:g}", str(told["reached"]["kl"]), str(told["reached"]["entropy"]), "temperature 1"):
+        for said in (
+            f"reward - {beta:g} KL(policy || start)",
+            str(told["reached"]["kl"]),
+            str(told["reached"]["entropy"]),
+            "temperature 1",
+        ):
             assert said in card
         AutoModelForCausalLM.from_pretrained(unbroken / checkpoint)
         left = {path.name for path in (unbroken / f"{checkpoint}.work").iterdir()}
@@ -205,6 +210,47 @@ def test_an_estimator_that_collapses_diversity_is_warned_of(tmp_path: Path, esti
     assert bool(found) == warned
     assert not warned or f"estimator {estimator} inside the reward" in found[0]
     assert facts(folder, "training.json")["estimator"] == estimator
+
+
+OTHERS: list[tuple[str, dict[str, object], str]] = [
+    ("rloo", {"samples": 4, "entropy_bonus": 0.1}, "reward - 0.5 KL(policy || start) + 0.1 entropy"),
+    ("grpo", {"samples": 4}, "reward / deviation of the group - 0.5 KL (k3, as a loss)"),
+    (
+        "grpo",
+        {"samples": 4, "scale": "none", "kl": "reward", "divergence": "forward_kl", "distinctness": "ngrams"},
+        "reward x distinctness (ngrams) - 0.5 KL(start || policy)",
+    ),
+]
+
+
+@pytest.mark.parametrize(("method", "changes", "objective"), OTHERS)
+def test_the_other_methods_make_the_same_folder_from_the_same_config(
+    tmp_path: Path, method: str, changes: dict[str, object], objective: str
+) -> None:
+    path = write(tmp_path / "run", updates=2, beta=0.5, **changes)
+    out = tmp_path / "out"
+    result = CliRunner().invoke(main, ["train", method, str(path), "--out", str(out)], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    told = facts(out / "beta-0.5", "training.json")
+    assert told["method"] == method.upper()
+    assert told["objective"] == objective
+    assert all(told[name] == value for name, value in changes.items())
+    card = (out / "beta-0.5" / "README.md").read_text(encoding="utf-8")
+    assert objective in card
+    assert f"evalkit train {method}" in card
+    rows = read_curves(out / "beta-0.5")
+    assert [row["update"] for row in rows] == [0, 1]
+    assert all(row["explained_variance"] is None for row in rows)
+    page = (out / "training.html").read_text(encoding="utf-8")
+    assert "Explained variance" not in page
+    assert not [name for name in tensors_at(out) if name.startswith("critic")]
+
+
+def tensors_at(out: Path) -> list[str]:
+    from safetensors import safe_open
+
+    with safe_open(out / "beta-0.5" / "model.safetensors", "pt") as file:
+        return list(file.keys())
 
 
 ADAPTIVE = {"beta": 0.5, "adaptive": {"target": 0.05, "horizon": 200}}

@@ -1,6 +1,6 @@
 """One config becomes a ladder of checkpoints, one for each beta, all from one reward.
 
-    config -> policy, reference, value network, reward on the reference's scale -> PPO -> checkpoint, for each beta
+    config -> policy, reference, value network, reward on the reference's scale -> updates -> checkpoint, for each beta
            -> curves, and one page over all of them
 
 Nothing is lost when a training is stopped: a state is written every few updates, and the same command goes on from it
@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from evalkit.checkpoints.training_log import read_curves, work_of
 from evalkit.errors import InputError
 from evalkit.plumbing.progress import Listener, Quiet
-from evalkit.training.config import PpoConfig
+from evalkit.training.config import GrpoConfig, PolicyGradientConfig, PpoConfig
 from evalkit.training.distributed import agreed, gathered, open_accelerator, together
 from evalkit.training.memory import told_when_full
 from evalkit.training.models import Policy, ValueNetwork, fresh_value_network, load_policy, load_reward_model
@@ -31,7 +31,7 @@ from evalkit.training.output.card import policy_card
 from evalkit.training.output.curves import Curves, LogRow
 from evalkit.training.output.folder import frame_as_chat, save_model
 from evalkit.training.output.page import write_training_page
-from evalkit.training.ppo import RewardSources, TrainState, prepare, seed_torch, updates
+from evalkit.training.policy_gradient import RewardSources, TrainState, has_kl_loss, prepare, seed_torch, updates
 from evalkit.training.probe import probe_row
 from evalkit.training.rollout import sample
 from evalkit.training.scoring import PromptSet, Scale, Scorer, open_scorer, scale_of
@@ -39,11 +39,18 @@ from evalkit.training.state import STATE, forget_state, read_state, restore, ten
 
 REFERENCE_SAMPLES = 512
 """Completions of the reference that give the reward's scale."""
+HELD_BY = {
+    "reverse_kl": "KL(policy || start)",
+    "forward_kl": "KL(start || policy)",
+    "jensen_shannon": "Jensen-Shannon divergence (twice)",
+}
+SHAPING = ("divergence", "estimator", "entropy_bonus", "distinctness", "samples", "scale", "kl")
+"""Settings besides beta that decide where a training leads."""
 LAST = 10
 """Updates at the end whose mean is what a checkpoint's card says."""
 
 
-def train_ladder(config: PpoConfig, out: Path, tell: Listener, command: Sequence[str] = ()) -> list[Path]:
+def train_ladder(config: PolicyGradientConfig, out: Path, tell: Listener, command: Sequence[str] = ()) -> list[Path]:
     """Train a policy for each beta of `config` and return their folders, in that order.
 
     `out` is the training's folder; the same config on it resumes. Raises `EvalkitError`s: `InputError` for what cannot
@@ -67,7 +74,9 @@ def train_ladder(config: PpoConfig, out: Path, tell: Listener, command: Sequence
     return folders
 
 
-def train_checkpoint(config: PpoConfig, beta: float, out: Path, accelerator: Accelerator, tell: Listener) -> None:
+def train_checkpoint(
+    config: PolicyGradientConfig, beta: float, out: Path, accelerator: Accelerator, tell: Listener
+) -> None:
     """Train the policy of one beta, from its last state where there is one, and write its checkpoint."""
     seed_torch(config.seed, "adapters")
     policy = load_policy("policy", config.policy, config.lora)
@@ -76,12 +85,12 @@ def train_checkpoint(config: PpoConfig, beta: float, out: Path, accelerator: Acc
     reward = open_scorer(config.reward, policy, prompts, config.microbatch)
     gold = open_scorer(config.gold, policy, prompts, config.microbatch) if config.gold is not None else None
     scale = reference_scale(config, policy, prompts, reward)
-    critic = critic_of(config, policy, scale)
+    critic = critic_of(config, policy, scale) if isinstance(config, PpoConfig) else None
     reference = None if policy.has_adapters else copy.deepcopy(policy.model)
     state = prepare(config, policy, critic, reference, beta, accelerator)
     work = work_of(out / name_of(beta))
     begin = resume(state, work / STATE)
-    tell.stage(f"PPO beta {beta:g}", (config.updates - begin) * config.batch)
+    tell.stage(f"{config.method.upper()} beta {beta:g}", (config.updates - begin) * config.batch)
     rows = logged_updates(config, state, prompts, RewardSources(reward, scale, gold), begin, tell)
     with writing(accelerator, work, begin, tell) as add:
         for row in rows:
@@ -99,7 +108,12 @@ def train_checkpoint(config: PpoConfig, beta: float, out: Path, accelerator: Acc
 
 
 def logged_updates(
-    config: PpoConfig, state: TrainState, prompts: PromptSet, sources: RewardSources, begin: int, tell: Listener
+    config: PolicyGradientConfig,
+    state: TrainState,
+    prompts: PromptSet,
+    sources: RewardSources,
+    begin: int,
+    tell: Listener,
 ) -> Iterator[LogRow]:
     """Each update's row of the log, with its seconds, and with the probe's at its turn and at the end."""
     started = time.monotonic()
@@ -112,7 +126,7 @@ def logged_updates(
         started = time.monotonic()
 
 
-def probe(config: PpoConfig, state: TrainState, prompts: PromptSet) -> dict[str, float]:
+def probe(config: PolicyGradientConfig, state: TrainState, prompts: PromptSet) -> dict[str, float]:
     """The diversity of the policy on the first prompts, from the same seed every time."""
     few = range(min(config.probe.prompts, len(prompts.ids)))
     seed_torch(config.seed, "probe")
@@ -131,7 +145,7 @@ def probe(config: PpoConfig, state: TrainState, prompts: PromptSet) -> dict[str,
     return probe_row([prompts.prompts[i] for i in few], [texts[i * each : (i + 1) * each] for i in few])
 
 
-def reference_scale(config: PpoConfig, policy: Policy, prompts: PromptSet, reward: Scorer) -> Scale:
+def reference_scale(config: PolicyGradientConfig, policy: Policy, prompts: PromptSet, reward: Scorer) -> Scale:
     """The scale that gives rewards mean 0 and standard deviation 1 on the untrained policy's completions, if asked.
 
     Raises `InputError` where all completions would get the penalty of a missing end.
@@ -176,13 +190,13 @@ def resume(state: TrainState, path: Path) -> int:
     if saved:
         tensors, facts = saved
         restore(tensors, state.optimiser, **networks(state))
-        state.beta = float(facts["beta"])
+        state.beta, state.alpha = float(facts["beta"]), float(facts["entropy_bonus"])
     return begin
 
 
 def save_state(state: TrainState, path: Path, done: int) -> None:
     """Write all that the next update depends on."""
-    facts = {"updates": done, "beta": state.beta}
+    facts = {"updates": done, "beta": state.beta, "entropy_bonus": state.alpha}
     tensors = gathered(tensors_of(state.optimiser, **networks(state)), state.accelerator)
     if state.accelerator.is_main_process:
         write_state(path, tensors, facts)
@@ -190,11 +204,12 @@ def save_state(state: TrainState, path: Path, done: int) -> None:
 
 def networks(state: TrainState) -> dict[str, nn.Module]:
     """What is trained, as it is without accelerate's wrapping."""
-    return {"policy": state.policy.model, "critic": state.accelerator.unwrap_model(state.critic)}
+    policy = {"policy": state.policy.model}
+    return policy if state.critic is None else policy | {"critic": state.accelerator.unwrap_model(state.critic)}
 
 
 def save_policy(
-    config: PpoConfig, state: TrainState, weights: Mapping[str, Tensor], beta: float, scale: Scale, out: Path
+    config: PolicyGradientConfig, state: TrainState, weights: Mapping[str, Tensor], beta: float, scale: Scale, out: Path
 ) -> None:
     """Write the checkpoint, with what is known of it. `weights`: the policy's, whole."""
     policy = state.policy
@@ -209,7 +224,9 @@ def save_policy(
     save_model(out / name_of(beta), policy.model, Path(policy.checkpoint.location), card, facts, template)
 
 
-def facts_of(config: PpoConfig, beta: float, scale: Scale, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def facts_of(
+    config: PolicyGradientConfig, beta: float, scale: Scale, rows: Sequence[Mapping[str, Any]]
+) -> dict[str, Any]:
     """What a checkpoint's card says: settings, and the means of the last updates."""
     last = rows[-min(LAST, len(rows)) :]
     reached = {
@@ -218,11 +235,12 @@ def facts_of(config: PpoConfig, beta: float, scale: Scale, rows: Sequence[Mappin
         if all(row.get(name) is not None for row in last)
     }
     return {
-        "method": "PPO",
+        "method": config.method.upper(),
+        "objective": objective_of(config, beta),
         "policy": config.policy.path,
         "reward_from": str(config.reward),
         "beta": beta,
-        "estimator": config.estimator,
+        **{name: getattr(config, name) for name in SHAPING if hasattr(config, name)},
         "temperature": config.sampling.temperature,
         "updates": config.updates,
         "episodes": config.updates * config.batch,
@@ -243,7 +261,20 @@ def writing(accelerator: Accelerator, work: Path, begin: int, tell: Listener) ->
         yield curves.add
 
 
-def warn(config: PpoConfig, tell: Listener) -> None:
+def objective_of(config: PolicyGradientConfig, beta: float) -> str:
+    """What is made as large as can be, in words and figures."""
+    reward = "reward" if config.distinctness is None else f"reward x distinctness ({config.distinctness})"
+    if isinstance(config, GrpoConfig) and config.scale == "group":
+        reward += " / deviation of the group"
+    held = f"{beta:g} {HELD_BY[config.divergence]}"
+    if has_kl_loss(config):
+        held = f"{beta:g} KL (k3, as a loss)"
+    elif config.estimator != "k1":
+        held += f" (estimated by {config.estimator})"
+    return f"{reward} - {held}" + (f" + {config.entropy_bonus:g} entropy" if config.entropy_bonus else "")
+
+
+def warn(config: PolicyGradientConfig, tell: Listener) -> None:
     """Say loudly what no one should find out from the result."""
     if config.estimator != "k1":
         tell.note(
