@@ -52,6 +52,32 @@ def prefs_sample(config: Path, out: Path, engine: str, tell: Listener, quiet: bo
     click.echo(out if quiet else f"Pairs: {out} ({len(pairs)})")
 
 
+@prefs.command("choose")
+@click.argument("config", type=click.Path(path_type=Path))
+@click.option(
+    "--out",
+    required=True,
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE.jsonl",
+    help="Write the preferences here, over what is there.",
+)
+@engine_option
+@output_options
+def prefs_choose(config: Path, out: Path, engine: str, tell: Listener, quiet: bool) -> None:
+    """Choose and reject among a checkpoint's own completions by a reward, as CONFIG asks: best and worst, or DivPO."""
+    from evalkit.plumbing.typed_jsonl import check_place
+    from evalkit.preferences.files import write_preferences
+    from evalkit.training.config import PrefsChooseConfig, load_config
+    from evalkit.training.raters.choose import choose_pairs
+
+    settings = load_config(PrefsChooseConfig, config, tell.note)
+    check_place(out)
+    preferences = choose_pairs(settings, engine, tell)
+    write_preferences(out, preferences)
+    tell.close()
+    click.echo(out if quiet else f"Preferences: {out} ({len(preferences)})")
+
+
 @prefs.command("simulate")
 @click.argument("config", type=click.Path(path_type=Path))
 @click.option(

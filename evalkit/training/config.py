@@ -295,6 +295,29 @@ class PrefsSampleConfig(Prompted):
     sampling: Generation = Generation()
 
 
+class DivPo(Part):
+    """The most diverse of the good completions against the least diverse of the bad ones (Lanchantin et al. 2025)."""
+
+    threshold: float = Field(0.3, ge=0, lt=0.5)
+    """Good is a reward within this share of the pool's range below its highest, bad within it above the lowest."""
+    diversity: Literal["probability", "word_frequency"] = "probability"
+    """Diverse is what the policy holds for improbable, a token, or what has words that the pool's others lack."""
+
+
+class PrefsChooseConfig(Prompted):
+    """Preferences between a policy's own completions, chosen by a reward."""
+
+    policy: Policy
+    reward: RewardSource
+    pairs: int = Field(1, ge=1, le=5_000)
+    """Pairs a prompt, each from a pool of its own."""
+    samples: int = Field(16, ge=2, le=1_000)
+    """Completions in a pool."""
+    sampling: Generation = Generation()
+    divpo: DivPo | None = None
+    """Left out, the completion of the highest reward is chosen and that of the lowest rejected."""
+
+
 class RaterGroup(Part):
     """Raters who share values: a stated utility, and noise."""
 

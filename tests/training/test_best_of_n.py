@@ -93,7 +93,7 @@ def test_what_is_kept_has_the_exact_distribution(tmp_path: Path) -> None:
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_the_distilled_policy_says_what_the_best_of_n_is(tmp_path: Path, seed: int) -> None:
     config = config_of(
-        tmp_path, n=[2, 4], samples=4000, epochs=4, batch=256, learning_rate=1e-2, seed=seed, held_out=0.02
+        tmp_path, n=[2, 4], samples=16_000, epochs=2, batch=256, microbatch=256, learning_rate=1e-2, seed=seed
     )
     before = load_policy("policy", config.policy)
     rewards = rewards_of(before)
