@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -45,9 +46,9 @@ def config_of(folder: Path, **changes: object) -> BestOfNConfig:
     return BestOfNConfig.model_validate(given | changes)
 
 
-def rewards_of(policy: Policy) -> Tensor:
+def rewards_of(policy: Policy, weights: Mapping[str, float] = UTILITY) -> Tensor:
     """[85]"""
-    utility = open_utility(UTILITY)
+    utility = open_utility(weights)
     return torch.tensor([utility(PROMPTS[0], text) for text in policy.texts(EVERY)], dtype=torch.float64)
 
 
@@ -92,11 +93,13 @@ def test_what_is_kept_has_the_exact_distribution(tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_the_distilled_policy_says_what_the_best_of_n_is(tmp_path: Path, seed: int) -> None:
+    weights = {"pattern:a": 1.0}
     config = config_of(
-        tmp_path, n=[2, 4], samples=16_000, epochs=2, batch=256, microbatch=256, learning_rate=1e-2, seed=seed
-    )
+        tmp_path, reward={"utility": weights}, samples=20_000, epochs=6, batch=512, microbatch=512, learning_rate=1e-2,
+        seed=seed,
+    )  # fmt: skip
     before = load_policy("policy", config.policy)
-    rewards = rewards_of(before)
+    rewards = rewards_of(before, weights)
     for n, folder in zip(config.n, best_of_n.distil(config, tmp_path / "out", Quiet()), strict=True):
         frame = Frame(template="{prompt}")
         after = load_policy("after", CheckpointSpec(path=str(folder), kind="base", frame=frame))

@@ -120,8 +120,8 @@ def config_of(folder: Path, preferences: Sequence[Preference] = (), **changes: o
     [
         ("reverse_kl", 1.0, False, 12, 1e-2),
         ("reverse_kl", 2.0, True, 12, 1e-2),
-        # Where the best completions have become likelier many times, these losses are nearly flat: they take longer.
-        ("forward_kl", 3.0, False, 20, 2e-2),
+        # Where the best completions become many times likelier these two losses are nearly flat: hence the larger beta.
+        ("forward_kl", 4.0, False, 16, 2e-2),
         ("jensen_shannon", 5.0, False, 12, 2e-2),
     ],
 )
@@ -150,10 +150,12 @@ def test_the_optimum_is_reached_by_a_network_with_padded_prompts(
         gap = objective(best, reference, its, beta, divergence) - objective(reached, reference, its, beta, divergence)
         print(f"{divergence} {by_length} seed {seed}: from TV {distance(reference, best):.4f} to "
               f"{distance(reached, best):.4f}, gap {gap:.5f}")  # fmt: skip
-        assert distance(reference, best) > 0.06
+        assert distance(reference, best) > 0.05
         assert distance(reached, best) < 0.03
+        if divergence != "reverse_kl" or by_length:
+            assert distance(reached, best) < distance(best, optimum(reference, its, beta, "reverse_kl")) / 2
         if not by_length:  # its optimum is no best policy of this objective
-            assert 0 <= gap < 0.01
+            assert -1e-6 < gap < 0.01
 
 
 def encoded(config: DpoConfig, policy: Policy) -> list[dpo.VotedPair]:
