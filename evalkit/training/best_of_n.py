@@ -37,7 +37,7 @@ from evalkit.training.output.best_of_n_card import best_of_n_card
 from evalkit.training.output.folder import frame_as_chat, save_model
 from evalkit.training.output.page import write_training_page
 from evalkit.training.rollout import sample
-from evalkit.training.scoring import PromptSet, open_scorer
+from evalkit.training.scoring import PromptSet, Scorer, open_scorer
 from evalkit.training.sft import Example, cross_entropy
 from evalkit.training.state import STATE, forget_state
 
@@ -75,11 +75,14 @@ def distil(config: BestOfNConfig, out: Path, tell: Listener, command: Sequence[s
     device = device_of_training()
     policy = load_policy("policy", config.policy)
     prompts = PromptSet(config.prompts, policy.prompt_ids(config.prompts, config.sampling.max_tokens))
-    record = manifest.begin(out, config, command)
     show = partial(write_training_page, config.name, out, list(map(name_of, config.n)))
     with told_when_full(config.microbatch):
         policy.model.to(device)
-        keep_best(config, policy, prompts, out, tell)
+        is_kept = all(kept_in(out, n).exists() for n in config.n)
+        score = None if is_kept else open_scorer(config.reward, policy, prompts, config.microbatch)
+        record = manifest.begin(out, config, command)
+        if score is not None:
+            keep_best(config, policy, prompts, score, out, tell)
         policy.model.to("cpu")
         for n in config.n:
             if not (out / name_of(n) / "training.json").exists():
@@ -89,20 +92,19 @@ def distil(config: BestOfNConfig, out: Path, tell: Listener, command: Sequence[s
     return [out / name_of(n) for n in config.n]
 
 
-def keep_best(config: BestOfNConfig, policy: Policy, prompts: PromptSet, out: Path, tell: Listener) -> None:
-    """Write what is kept for each n, from one pool of completions, unless it is there.
+def keep_best(
+    config: BestOfNConfig, policy: Policy, prompts: PromptSet, score: Scorer, out: Path, tell: Listener
+) -> None:
+    """Write what is kept for each n, from one pool of completions.
 
     Raises `EvalkitError` for a reward that is no number, and `StoreError`.
     """
-    if all(kept_in(out, n).exists() for n in config.n):
-        return
     each = max(config.n) * config.samples
     pool = range(len(prompts.ids) * each)
     tell.stage("sample the policy", len(pool))
     torch.manual_seed(config.seed)
     responses: list[list[int]] = []
     rewards: list[Tensor] = []
-    score = open_scorer(config.reward, policy, prompts, config.microbatch)
     for prompt, ids in enumerate(prompts.ids):
         drawn = sample(policy, [ids] * each, config.sampling.max_tokens, config.sampling.temperature)
         responses += drawn

@@ -24,7 +24,7 @@ class Comparison:
     rejected: Ids
     group: str | None = None
     target: float = 1.0
-    """Probability with which the chosen one is preferred: 1, 1/2 of a tie, or what the file says."""
+    """Probability with which the chosen one is preferred: 1, or 1/2 of a tie."""
     is_conversation: bool = False
     """Whether the prompt is more than one user turn."""
     source: int = -1
@@ -89,5 +89,5 @@ def length(comparison: Comparison) -> int:
 
 
 def decided(comparisons: Sequence[Comparison]) -> list[Comparison]:
-    """The comparisons that say which reward is to be the higher one, with certainty."""
+    """The comparisons that are no ties: the others say nothing of which reward is to be the higher."""
     return [comparison for comparison in comparisons if comparison.target == 1]

@@ -165,9 +165,7 @@ def autocast(config: Fitting, network: nn.Module) -> torch.autocast:
 def device_of_training() -> torch.device:
     """The GPU where there is one. Raises `InputError` in one of several processes: they would write over each other."""
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
-        raise InputError(
-            "this training runs in one process; start it without accelerate launch (PPO alone runs in several)"
-        )
+        raise InputError("this training runs in one process; start it without accelerate launch")
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 

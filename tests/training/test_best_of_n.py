@@ -19,6 +19,7 @@ from evalkit.training import best_of_n
 from evalkit.training.config import BestOfNConfig
 from evalkit.training.models import Policy, load_policy
 from evalkit.training.raters.utility import open_utility
+from evalkit.training.scoring import PromptSet, open_scorer
 from tests.training import toy
 from tests.training.dpo_optima import distance
 from tests.training.full_disk import room_for
@@ -75,8 +76,9 @@ def test_what_is_kept_has_the_exact_distribution(tmp_path: Path) -> None:
     config = config_of(tmp_path, n=[2, 4], samples=2000)
     policy = load_policy("policy", config.policy)
     ids = policy.prompt_ids(config.prompts, toy.LONGEST)
-    prompts = best_of_n.PromptSet(config.prompts, ids)
-    best_of_n.keep_best(config, policy, prompts, tmp_path, Quiet())
+    prompts = PromptSet(config.prompts, ids)
+    score = open_scorer(config.reward, policy, prompts, config.microbatch)
+    best_of_n.keep_best(config, policy, prompts, score, tmp_path, Quiet())
     place = {tuple(response): index for index, response in enumerate(EVERY)}
     for n in config.n:
         kept = best_of_n.read_kept(best_of_n.kept_in(tmp_path, n), Quiet())
@@ -183,6 +185,18 @@ def test_a_reward_that_is_no_number_ends_it_before_anything_is_kept(
     with pytest.raises(EvalkitError, match=r"prompt 'short': the reward of a completion is not a finite number"):
         best_of_n.distil(config_of(tmp_path), tmp_path / "out", Quiet())
     assert not list((tmp_path / "out").glob("*.jsonl"))
+
+
+@pytest.mark.parametrize(
+    ("reward", "message"),
+    [({"model": "lab:base"}, "a reward model is a sequence-classification"), ({"utility": {"wrods": 1}}, "no utility")],
+)
+def test_a_reward_that_is_none_is_refused_before_anything_is_written(
+    tmp_path: Path, reward: dict[str, object], message: str
+) -> None:
+    with pytest.raises(EvalkitError, match=message):
+        best_of_n.distil(config_of(tmp_path, reward=reward), tmp_path / "out", Quiet())
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_loss_that_is_not_finite_ends_the_training(tmp_path: Path) -> None:
