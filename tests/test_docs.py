@@ -17,7 +17,8 @@ from evalkit.metrics.registry import parse
 from evalkit.records import Completion, Group, Prompt
 from evalkit.suite.gate_policy import Policy
 from evalkit.suite.schema import Suite
-from evalkit.training.config import PpoConfig
+from evalkit.training.config import BestOfNConfig, DpoConfig, PpoConfig
+from evalkit.training.raters.config import PrefsChooseConfig
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -131,6 +132,14 @@ def test_the_ci_examples_install_evalkit_before_they_run_it() -> None:
 def test_the_ppo_config_in_the_docs_is_one() -> None:
     (text,) = blocks(ROOT / "docs" / "ppo.md", "yaml")
     assert PpoConfig.model_validate(yaml.safe_load(text)).beta == (1, 0.3, 0.1)
+
+
+def test_the_configs_of_dpo_and_best_of_n_in_the_docs_are_configs() -> None:
+    tune, choose = blocks(ROOT / "docs" / "dpo.md", "yaml")
+    assert DpoConfig.model_validate(yaml.safe_load(tune)).beta == (1, 0.1)
+    assert PrefsChooseConfig.model_validate(yaml.safe_load(choose)).divpo is not None
+    (distil,) = blocks(ROOT / "docs" / "best-of-n.md", "yaml")
+    assert BestOfNConfig.model_validate(yaml.safe_load(distil)).n == (4, 16)
 
 
 def test_the_metrics_page_is_what_the_docstrings_say() -> None:

@@ -41,7 +41,8 @@ def prefs_sample(config: Path, out: Path, engine: str, tell: Listener, quiet: bo
     """Draw pairs of completions from a checkpoint, as CONFIG asks."""
     from evalkit.plumbing.typed_jsonl import check_place
     from evalkit.preferences.pairs import write_pairs
-    from evalkit.training.config import PrefsSampleConfig, load_config
+    from evalkit.training.config import load_config
+    from evalkit.training.raters.config import PrefsSampleConfig
     from evalkit.training.raters.sampling import sample_pairs
 
     settings = load_config(PrefsSampleConfig, config, tell.note)
@@ -50,6 +51,33 @@ def prefs_sample(config: Path, out: Path, engine: str, tell: Listener, quiet: bo
     write_pairs(out, pairs)
     tell.close()
     click.echo(out if quiet else f"Pairs: {out} ({len(pairs)})")
+
+
+@prefs.command("choose")
+@click.argument("config", type=click.Path(path_type=Path))
+@click.option(
+    "--out",
+    required=True,
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE.jsonl",
+    help="Write the preferences here, over what is there.",
+)
+@engine_option
+@output_options
+def prefs_choose(config: Path, out: Path, engine: str, tell: Listener, quiet: bool) -> None:
+    """Choose and reject among a checkpoint's own completions by a reward, as CONFIG asks: best and worst, or DivPO."""
+    from evalkit.plumbing.typed_jsonl import check_place
+    from evalkit.preferences.files import write_preferences
+    from evalkit.training.config import load_config
+    from evalkit.training.raters.choose import choose_pairs
+    from evalkit.training.raters.config import PrefsChooseConfig
+
+    settings = load_config(PrefsChooseConfig, config, tell.note)
+    check_place(out)
+    preferences = choose_pairs(settings, engine, tell)
+    write_preferences(out, preferences)
+    tell.close()
+    click.echo(out if quiet else f"Preferences: {out} ({len(preferences)})")
 
 
 @prefs.command("simulate")
@@ -69,7 +97,8 @@ def prefs_simulate(config: Path, out: Path, tell: Listener, quiet: bool) -> None
     from evalkit.preferences.files import write_preferences
     from evalkit.preferences.from_annotations import as_preference
     from evalkit.preferences.pairs import read_pairs
-    from evalkit.training.config import PrefsSimulateConfig, load_config
+    from evalkit.training.config import load_config
+    from evalkit.training.raters.config import PrefsSimulateConfig
     from evalkit.training.raters.simulate import agreement, annotate_pairs, label_pairs
     from evalkit.training.raters.values import value_pairs
 

@@ -23,7 +23,7 @@ Config = TypeVar("Config", bound="Training")
 
 @click.group(cls=Group)
 def train() -> None:
-    """Make comparison models: reward models, supervised fine-tuning, PPO, RLOO, GRPO."""
+    """Make comparison models: reward models, supervised fine-tuning, PPO, RLOO, GRPO, DPO, best-of-n."""
 
 
 def training_command(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -74,6 +74,26 @@ def train_grpo(config: Path, out: Path | None, log: Log, tell: Listener, quiet: 
     from evalkit.training.ladder import train_ladder
 
     _train(train_ladder, load_config(GrpoConfig, config, tell.note), out, log, tell, quiet)
+
+
+@train.command("dpo")
+@training_command
+def train_dpo(config: Path, out: Path | None, log: Log, tell: Listener, quiet: bool) -> None:
+    """Tune the policy of CONFIG on its preferences directly, a checkpoint for each beta."""
+    from evalkit.training.config import DpoConfig, load_config
+    from evalkit.training.dpo import train_dpo as tune
+
+    _train(tune, load_config(DpoConfig, config, tell.note), out, log, tell, quiet)
+
+
+@train.command("best-of-n")
+@training_command
+def train_best_of_n(config: Path, out: Path | None, log: Log, tell: Listener, quiet: bool) -> None:
+    """Fine-tune the policy of CONFIG on the best of every n of its own completions, a checkpoint for each n."""
+    from evalkit.training.best_of_n import distil
+    from evalkit.training.config import BestOfNConfig, load_config
+
+    _train(distil, load_config(BestOfNConfig, config, tell.note), out, log, tell, quiet)
 
 
 @train.command("reward")

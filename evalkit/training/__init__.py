@@ -1,4 +1,4 @@
-"""The trainer that makes comparison models: preferences, reward models, supervised fine-tuning and PPO.
+"""The trainer that makes comparison models: preferences, reward models, supervised fine-tuning, PPO, DPO and best-of-n.
 
     prompts -> samples -> preferences -> reward model -> PPO, RLOO or GRPO near a reference, a checkpoint for each beta
 

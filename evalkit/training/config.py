@@ -14,10 +14,15 @@ from evalkit.plumbing.unread import Notice, say
 from evalkit.suite.conversations import SuitePrompt
 from evalkit.suite.prompts import PromptSource, check_prompts, read_prompts
 
+
+def _listed(value: object) -> object:
+    return value if isinstance(value, list | tuple) else (value,)
+
+
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Betas = Annotated[
     tuple[Positive, ...],
-    BeforeValidator(lambda value: value if isinstance(value, list | tuple) else (value,)),
+    BeforeValidator(_listed),
     Field(min_length=1),
     WithJsonSchema({"anyOf": [{"type": "number"}, {"type": "array", "items": {"type": "number"}}]}),
 ]
@@ -119,6 +124,18 @@ class Training(Job):
     """Train adapters instead of all weights."""
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
     """Precision of forward passes: `auto` is bfloat16 on a GPU, float32 on a CPU; weights stay float32."""
+
+
+class Fitting(Training):
+    """What the trainers need that go over given items, epoch by epoch."""
+
+    epochs: int = Field(1, ge=1)
+    batch: int = Field(64, ge=1)
+    """Items a step."""
+    microbatch: int = Field(64, ge=1)
+    """Sequences in one forward and backward pass: memory against speed, the result is the same."""
+    learning_rate: Positive = 1e-5
+    """It rises over the first steps and falls linearly to 0."""
 
 
 class Prompted(Job):
@@ -265,7 +282,7 @@ class GrpoConfig(PolicyGradientConfig):
         return self
 
 
-class RewardConfig(Training):
+class RewardConfig(Fitting):
     """A reward model from pairwise preferences (Bradley-Terry)."""
 
     model: FitModel
@@ -276,10 +293,6 @@ class RewardConfig(Training):
     """Also train a reward model for each rater group, on that group's preferences alone."""
     held_out: float = Field(0.1, gt=0, lt=1)
     """Share of prompts kept from training, on which accuracy and calibration are measured."""
-    epochs: int = Field(1, ge=1)
-    batch: int = Field(64, ge=1)
-    microbatch: int = Field(64, ge=1)
-    learning_rate: Positive = 1e-5
     margin: float = Field(0.0, ge=0)
     centring: float = Field(0.0, ge=0)
     """Weight of (r_chosen + r_rejected)^2, which keeps rewards around 0 (Eisenstein et al. 2023)."""
@@ -289,7 +302,7 @@ class RewardConfig(Training):
     """Longest completion among the reference samples."""
 
 
-class SftConfig(Training):
+class SftConfig(Fitting):
     """Supervised fine-tuning on prompts and completions."""
 
     model: FitModel
@@ -297,53 +310,56 @@ class SftConfig(Training):
     """JSONL files of `prompt` and `completion` (or preferences, whose `chosen` is taken), relative to this file."""
     held_out: float = Field(0.05, gt=0, lt=1)
     """Share of prompts kept from training, on which the loss is watched."""
-    epochs: int = Field(1, ge=1)
-    batch: int = Field(64, ge=1)
-    microbatch: int = Field(64, ge=1)
-    learning_rate: Positive = 1e-5
 
 
-class PrefsSampleConfig(Prompted):
-    """Pairs of completions to be compared."""
+class DpoConfig(Fitting):
+    """Direct preference optimisation of a policy, held near its own start (the reference) by beta."""
 
-    policy: Policy
-    pairs: int = Field(4, ge=1, le=50_000)
-    """Pairs a prompt."""
+    policy: FitModel
+    """The causal language model that is trained; as it is at the start it is the reference."""
+    preferences: Texts
+    """Files of preferences in any layout that `evalkit prefs import` reads, relative to this file."""
+    beta: Betas
+    """Weight of the divergence; a list makes a checkpoint of each, a ladder."""
+    divergence: Divergence = "reverse_kl"
+    """What holds the policy near the reference (Wang et al. 2023)."""
+    length_normalised: bool = False
+    """Divide each log-ratio by its completion's tokens (Lambert et al. 2024), which has another optimum."""
+    held_out: float = Field(0.1, gt=0, lt=1)
+    """Share of prompts kept from training, on which loss and accuracy are measured."""
+    learning_rate: Positive = 1e-6
+
+    @model_validator(mode="after")
+    def _fits(self) -> DpoConfig:
+        if len({f"{beta:g}" for beta in self.beta}) < len(self.beta):
+            raise ValueError("beta lists a value twice")
+        if self.length_normalised and self.divergence != "reverse_kl":
+            raise ValueError(f"length_normalised goes with divergence reverse_kl alone, not with {self.divergence}")
+        return self
+
+
+class BestOfNConfig(Fitting, Prompted):
+    """Fine-tuning of a policy on its own best completions: best-of-n, distilled."""
+
+    policy: FitModel
+    """The causal language model that is sampled, and that is trained."""
+    reward: RewardSource
+    """What chooses the best."""
+    n: Annotated[tuple[Annotated[int, Field(ge=2)], ...], BeforeValidator(_listed), Field(min_length=1)]
+    """Completions of which one is kept; a list makes a checkpoint of each, a ladder."""
+    samples: int = Field(64, ge=2, le=50_000)
+    """Kept completions of each prompt: `n` times as many are sampled."""
     sampling: Generation = Generation()
+    missing_eos: float | None = None
+    """Reward of a completion that does not end by itself, in the reward's own units; null scores it like any other."""
+    held_out: float = Field(0.05, gt=0, lt=1)
+    """Share of each prompt's kept completions that is not trained on, on which the loss is watched."""
 
-
-class RaterGroup(Part):
-    """Raters who share values: a stated utility, and noise."""
-
-    raters: int = Field(1, ge=1)
-    share: Positive = 1.0
-    """Weight of this group among the preferences."""
-    values: RewardSource
-    noise: Positive = 1.0
-    """Scale of the noise: P(a over b) = sigmoid((u(a) - u(b)) / noise)."""
-
-
-class SimulatedLabelling(Part):
-    """How simulated raters are asked, where they write annotations as people do."""
-
-    overlap: int = Field(3, ge=1)
-    """Raters of a group who see each pair; all of a smaller group."""
-    repeats: float = Field(0.1, ge=0, le=1)
-    """Share of answers that the same rater is asked for once more, the sides swapped."""
-    seconds: Positive = 8.0
-    """Median time of an answer."""
-
-
-class PrefsSimulateConfig(Job):
-    """Simulated raters who compare pairs."""
-
-    pairs: Texts
-    """JSONL files of `prompt` and `completions` (two each), as `evalkit prefs sample` writes them."""
-    groups: dict[Annotated[str, Field(pattern=NAME)], RaterGroup] = Field(min_length=1)
-    every_group: bool = False
-    """Let every group label every pair, instead of dealing the pairs out by share."""
-    annotations: SimulatedLabelling | None = None
-    """Write annotations (who answered what, in which order, how fast, and again) instead of preferences."""
+    @model_validator(mode="after")
+    def _fits(self) -> BestOfNConfig:
+        if len(set(self.n)) < len(self.n):
+            raise ValueError("n lists a value twice")
+        return self
 
 
 Config = TypeVar("Config", bound=Job)

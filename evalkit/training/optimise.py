@@ -1,4 +1,4 @@
-"""The loop that reward models and supervised fine-tuning share.
+"""The loop that the trainings on given items share: reward models, supervised fine-tuning, DPO.
 
     items -> epochs, each in an order of its own -> minibatches -> microbatches of about equal length -> one AdamW step
 
@@ -24,7 +24,7 @@ from torch import Tensor, nn
 
 from evalkit.errors import EvalkitError, InputError
 from evalkit.plumbing.progress import Listener
-from evalkit.training.config import RewardConfig, SftConfig
+from evalkit.training.config import Fitting
 from evalkit.training.output.curves import Curves, LogRow
 from evalkit.training.schedule import annealing
 from evalkit.training.state import STATE, read_state, restore, tensors_of, write_state
@@ -57,7 +57,7 @@ class Objective(Generic[Item]):
 
 
 def optimise(
-    config: RewardConfig | SftConfig,
+    config: Fitting,
     objective: Objective[Item],
     items: Sequence[Item],
     watched: Sequence[Item],
@@ -103,7 +103,7 @@ def optimise(
 
 
 def take_step(
-    config: RewardConfig | SftConfig,
+    config: Fitting,
     objective: Objective[Item],
     optimiser: torch.optim.Optimizer,
     items: Sequence[Item],
@@ -127,7 +127,7 @@ def take_step(
     return {"step": step, **means, "grad_norm": norm, "learning_rate": learning_rate}
 
 
-def accumulate(config: RewardConfig | SftConfig, objective: Objective[Item], items: Sequence[Item]) -> dict[str, float]:
+def accumulate(config: Fitting, objective: Objective[Item], items: Sequence[Item]) -> dict[str, float]:
     """Add the gradient of the mean loss over `items` to the network; returns the means. Microbatches change neither."""
     units = sum(map(objective.units, items))
     sums: dict[str, float] = {}
@@ -139,7 +139,7 @@ def accumulate(config: RewardConfig | SftConfig, objective: Objective[Item], ite
     return {name: value / units for name, value in sums.items()}
 
 
-def evaluate(config: RewardConfig | SftConfig, objective: Objective[Item], items: Sequence[Item]) -> dict[str, float]:
+def evaluate(config: Fitting, objective: Objective[Item], items: Sequence[Item]) -> dict[str, float]:
     """Means over the units of `items`, without a gradient."""
     units = sum(map(objective.units, items))
     sums: dict[str, float] = {}
@@ -149,13 +149,13 @@ def evaluate(config: RewardConfig | SftConfig, objective: Objective[Item], items
     return {name: value / units for name, value in sums.items()}
 
 
-def minibatch(config: RewardConfig | SftConfig, count: int, step: int) -> Sequence[int]:
+def minibatch(config: Fitting, count: int, step: int) -> Sequence[int]:
     """Which of `count` items a step takes: a shuffled epoch is cut into minibatches, equal in size up to one item."""
     turns = _turns(config, count)
     return _order(config.seed, step // turns, count)[step % turns :: turns]
 
 
-def autocast(config: RewardConfig | SftConfig, network: nn.Module) -> torch.autocast:
+def autocast(config: Fitting, network: nn.Module) -> torch.autocast:
     """The precision of forward passes that `config.dtype` asks for."""
     device = next(network.parameters()).device.type
     wanted = ("bfloat16" if device == "cuda" else "float32") if config.dtype == "auto" else config.dtype
@@ -165,9 +165,7 @@ def autocast(config: RewardConfig | SftConfig, network: nn.Module) -> torch.auto
 def device_of_training() -> torch.device:
     """The GPU where there is one. Raises `InputError` in one of several processes: they would write over each other."""
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
-        raise InputError(
-            "reward models and supervised fine-tuning are trained in one process; start them without accelerate launch"
-        )
+        raise InputError("this training runs in one process; start it without accelerate launch")
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
@@ -193,7 +191,7 @@ def _digest(items: Sequence[Any]) -> str:
     return digest.hexdigest()
 
 
-def _turns(config: RewardConfig | SftConfig, count: int) -> int:
+def _turns(config: Fitting, count: int) -> int:
     """Steps in an epoch."""
     return math.ceil(count / config.batch)
 
@@ -205,7 +203,7 @@ def _order(seed: int, epoch: int, count: int) -> Sequence[int]:
     return order
 
 
-def _parts(config: RewardConfig | SftConfig, objective: Objective[Item], items: Sequence[Item]) -> list[Sequence[Item]]:
+def _parts(config: Fitting, objective: Objective[Item], items: Sequence[Item]) -> list[Sequence[Item]]:
     """Items of about equal length, as many as make `microbatch` sequences."""
     ranked = sorted(items, key=objective.length)
     size = max(1, config.microbatch // objective.sequences)

@@ -24,19 +24,17 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from evalkit.checkpoints.folder import context_length
 from evalkit.checkpoints.spec import NAME
 from evalkit.checkpoints.training_log import work_of
 from evalkit.errors import InputError
 from evalkit.plumbing.files import write_file
 from evalkit.plumbing.progress import Listener
 from evalkit.preferences.files import Preference, read_preferences
-from evalkit.preferences.layouts.turns import messages_of
-from evalkit.records import Prompt
 from evalkit.training.batch import pack
 from evalkit.training.bradley_terry import pair_rewards, preference_loss
 from evalkit.training.calibration import Array, Judgement, accuracy, judge
 from evalkit.training.chat_format import exchange_template, template_ids, write_reader
+from evalkit.training.comparisons import Comparison, Ids, compare, decided, length, prompt_ids, split
 from evalkit.training.config import RewardConfig
 from evalkit.training.group_disagreement import (
     Margins,
@@ -65,25 +63,8 @@ from evalkit.training.scoring import Scale, scale_of
 from evalkit.training.split import held_out_prompts
 from evalkit.training.state import STATE, forget_state
 
-Ids = tuple[int, ...]
 CHECKED = 256
 """Exchanges on which the chat template is compared with what was trained."""
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """A preference as tokens; each completion is closed by the end of sequence."""
-
-    prompt: Ids
-    chosen: Ids
-    rejected: Ids
-    group: str | None
-    target: float = 1.0
-    """Probability with which the chosen one is preferred: 1, or 1/2 of a tie."""
-    is_conversation: bool = False
-    """Whether the prompt is more than one user turn."""
-    source: int = -1
-    """Which of the preferences it is."""
 
 
 @dataclass(frozen=True)
@@ -153,54 +134,15 @@ def encode(
     config: RewardConfig, policy: Policy, preferences: Sequence[Preference], tell: Listener
 ) -> tuple[list[Comparison], list[Comparison]]:
     """Preferences as tokens: those to train on, and those of held-out prompts. Raises `InputError`."""
-    ids = prompt_ids(config, policy, preferences)
-    held = held_out_prompts(ids, config.held_out, config.seed)
+    ids = prompt_ids(policy, preferences, room_of(config))
     check_template(config, policy, preferences[:CHECKED], ids, tell)
-    sides: tuple[list[Comparison], list[Comparison]] = ([], [])
-    for preference, comparison in zip(preferences, compare(policy, preferences, ids), strict=True):
-        if fits(policy, comparison):
-            sides[preference.prompt in held].append(comparison)
-    left_out = len(preferences) - sum(map(len, sides))
-    if left_out:
-        tell.note(f"{left_out} of {len(preferences)} preferences are longer than the model's context, and left out")
-    return sides
+    held = held_out_prompts(ids, config.held_out, config.seed)
+    return split(policy, preferences, compare(policy, preferences, ids), held, tell)
 
 
-def prompt_ids(config: RewardConfig, policy: Policy, preferences: Sequence[Preference]) -> dict[str, Ids]:
-    """Token ids of each different prompt, in order. Raises `InputError` where one leaves no room for a completion."""
-    texts = tuple(dict.fromkeys(preference.prompt for preference in preferences))
-    room = config.max_tokens if config.reference_samples else 1
-    # A base model reads the transcript, which the chat template of its reward model writes too.
-    turns = {} if policy.spec.kind == "base" else {row.prompt: row.turns for row in preferences}
-    prompts = tuple(Prompt(text[:60], text, messages=messages_of(turns.get(text, ()))) for text in texts)
-    return dict(zip(texts, policy.prompt_ids(prompts, room), strict=True))
-
-
-def compare(policy: Policy, preferences: Sequence[Preference], ids: Mapping[str, Ids]) -> list[Comparison]:
-    """Preferences as tokens; white space around a completion is no part of it."""
-    return [
-        Comparison(
-            ids[preference.prompt],
-            tuple(policy.response_ids(preference.chosen.strip())),
-            tuple(policy.response_ids(preference.rejected.strip())),
-            preference.group,
-            preference.target,
-            bool(preference.turns),
-            source,
-        )
-        for source, preference in enumerate(preferences)
-    ]
-
-
-def fits(policy: Policy, comparison: Comparison) -> bool:
-    """Whether both exchanges fit into the model's context: nothing is cut to fit."""
-    room = context_length(policy.checkpoint)
-    return room is None or length(comparison) <= room
-
-
-def length(comparison: Comparison) -> int:
-    """Tokens of the longer exchange."""
-    return len(comparison.prompt) + max(len(comparison.chosen), len(comparison.rejected))
+def room_of(config: RewardConfig) -> int:
+    """Tokens that a prompt must leave in the context, for a completion of the language model's own."""
+    return config.max_tokens if config.reference_samples else 1
 
 
 def check_sides(trained: Sequence[Comparison], held_out: Sequence[Comparison], jobs: Mapping[str, str | None]) -> None:
@@ -218,11 +160,6 @@ def check_sides(trained: Sequence[Comparison], held_out: Sequence[Comparison], j
 def of_group(comparisons: Sequence[Comparison], group: str | None) -> list[Comparison]:
     """The comparisons of a group; all for None."""
     return [comparison for comparison in comparisons if group in (None, comparison.group)]
-
-
-def decided(comparisons: Sequence[Comparison]) -> list[Comparison]:
-    """The comparisons that are no ties: the others say nothing of which reward is to be the higher."""
-    return [comparison for comparison in comparisons if comparison.target == 1]
 
 
 def check_template(
@@ -249,7 +186,7 @@ def sample_reference(
     if not config.reference_samples:
         return []
     tell.stage("sample the language model", config.reference_samples)
-    prompts = list(prompt_ids(config, policy, preferences).values())
+    prompts = list(prompt_ids(policy, preferences, room_of(config)).values())
     random.Random(f"reference {config.seed}").shuffle(prompts)  # noqa: S311
     repeated = [prompts[index % len(prompts)] for index in range(config.reference_samples)]
     policy.model.to(device_of_training())

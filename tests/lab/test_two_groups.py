@@ -29,8 +29,9 @@ from evalkit.report.verdicts.rater_groups import rater_claims
 from evalkit.report.verdicts.verdict import verdict
 from evalkit.run import run_suite
 from evalkit.suite.schema import load_suite
-from evalkit.training.config import PpoConfig, PrefsSimulateConfig, RewardConfig
+from evalkit.training.config import PpoConfig, RewardConfig
 from evalkit.training.ladder import train_ladder
+from evalkit.training.raters.config import PrefsSimulateConfig
 from evalkit.training.raters.simulate import label_pairs
 from evalkit.training.raters.values import value_pairs
 from evalkit.training.reward_model import train_reward

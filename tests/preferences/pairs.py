@@ -7,7 +7,7 @@ from typing import Any
 from evalkit.plumbing.progress import Quiet
 from evalkit.preferences.pairs import Pair
 from evalkit.records import Prompt
-from evalkit.training.config import PrefsSimulateConfig
+from evalkit.training.raters.config import PrefsSimulateConfig
 
 
 class Notes(Quiet):

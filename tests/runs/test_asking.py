@@ -37,7 +37,7 @@ from evalkit.runs.told import tokens_of, told
 from evalkit.score import score_files
 from evalkit.suite.gate_policy import DEFAULT
 from evalkit.suite.schema import load_suite, overrides
-from evalkit.training.config import PrefsSampleConfig
+from evalkit.training.raters.config import PrefsSampleConfig
 from tests.analysis.comparison.worlds import cross_prompt_values
 from tests.report.blocks import opened
 from tests.served import Server, serving

@@ -9,17 +9,19 @@ import pytest
 
 from evalkit.errors import SuiteError
 from evalkit.training.config import (
+    BestOfNConfig,
+    DpoConfig,
     GrpoConfig,
+    Job,
     PolicyGradientConfig,
     PpoConfig,
-    PrefsSampleConfig,
-    PrefsSimulateConfig,
     RewardConfig,
     RewardSource,
     RlooConfig,
     SftConfig,
     load_config,
 )
+from evalkit.training.raters.config import PrefsSampleConfig, PrefsSimulateConfig
 
 PPO = """\
 name: tiny
@@ -34,6 +36,8 @@ prompts:
   - {id: one, text: "Write the first line of a story."}
   - {id: two, text: "Name a colour."}
 """
+BASE = "policy: {path: x, kind: base}"
+BEST = f"{BASE}\nreward: {{model: y}}\nprompts: [{{id: a, text: b}}]"
 Write = Callable[..., Path]
 
 
@@ -177,6 +181,17 @@ def test_file_names_are_relative_to_the_config(
         (RewardConfig, "preferences: a.jsonl", "model: this key is missing"),
         (RewardConfig, "model: {path: x, kind: base}\npreferences: a.jsonl\nheld_out: 1", "job.yaml:4: held_out: found 1; it must be less than 1"),
         (RewardConfig, "model: {path: x, kind: base}\npreferences: a.jsonl\nmargin: -1", "job.yaml:4: margin: found -1; it must be greater than or equal to 0"),
+        (DpoConfig, f"{BASE}\npreferences: a.jsonl", "beta: this key is missing"),
+        (DpoConfig, f"{BASE}\npreferences: a.jsonl\nbeta: [1, 1.0]", "beta lists a value twice"),
+        (DpoConfig, f"{BASE}\npreferences: a.jsonl\nbeta: 0", "job.yaml:4: beta[0]: found 0; it must be greater than 0"),
+        (DpoConfig, f"{BASE}\npreferences: a.jsonl\nbeta: 1\ndivergence: kl", "job.yaml:5: divergence: found kl; it must be 'reverse_kl', 'forward_kl' or 'jensen_shannon'"),
+        (DpoConfig, f"{BASE}\npreferences: a.jsonl\nbeta: 1\ndivergence: forward_kl\nlength_normalised: true", "length_normalised goes with divergence reverse_kl alone, not with forward_kl"),
+        (DpoConfig, f"{BASE}\npreferences: a.jsonl\nbeta: 1\nlength_normalized: true", "job.yaml:5: unknown key 'length_normalized' (did you mean 'length_normalised'?)"),
+        (BestOfNConfig, f"{BEST}\nn: 1", "job.yaml:5: n[0]: found 1; it must be greater than or equal to 2"),
+        (BestOfNConfig, f"{BEST}\nn: [4, 4]", "n lists a value twice"),
+        (BestOfNConfig, f"{BEST}\nn: []", "job.yaml:5: n: "),
+        (BestOfNConfig, f"{BEST}\nn: 4\nsamples: 1", "job.yaml:6: samples: found 1; it must be greater than or equal to 2"),
+        (BestOfNConfig, f"{BASE}\nn: 4\nprompts: [{{id: a, text: b}}]", "reward: this key is missing"),
         (SftConfig, "model: {path: x, kind: chat}\ndata: a.jsonl", "job.yaml:2: model.kind: found chat; it must be 'base' or 'tuned'"),
         (PrefsSampleConfig, "policy: {path: x, kind: base}\npairs: 0\nprompts: [{id: a, text: b}]", "job.yaml:3: pairs: found 0; it must be greater than or equal to 1"),
         (PrefsSampleConfig, "policy: {path: x, kind: base}", "give either `prompts` with at least one prompt, or"),
@@ -187,7 +202,7 @@ def test_file_names_are_relative_to_the_config(
 )  # fmt: skip
 def test_mistakes_of_other_configs_are_named_with_their_place(
     tmp_path: Path,
-    model: type[RewardConfig | SftConfig | PrefsSampleConfig | PrefsSimulateConfig],
+    model: type[Job],
     text: str,
     message: str,
 ) -> None:

@@ -17,7 +17,6 @@ from evalkit.preferences.from_annotations import as_preference
 from evalkit.preferences.pairs import Pair
 from evalkit.preferences.preference import Preference
 from evalkit.records import Prompt
-from evalkit.training.config import SimulatedLabelling
 from evalkit.training.group_disagreement import (
     Margins,
     between_groups,
@@ -27,6 +26,7 @@ from evalkit.training.group_disagreement import (
     ratings_in,
 )
 from evalkit.training.output.disagreement_tables import tables_of
+from evalkit.training.raters.config import SimulatedLabelling
 from evalkit.training.raters.simulate import annotate_pairs
 from evalkit.training.raters.values import Values, value_pairs
 from tests.preferences.annotations import honest, labelled

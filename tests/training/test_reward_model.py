@@ -25,6 +25,7 @@ from evalkit.errors import CheckpointError, EvalkitError, InputError, RecordsErr
 from evalkit.metrics.quality.reward import RewardModel
 from evalkit.plumbing.progress import Quiet
 from evalkit.preferences.files import Preference, read_preferences, write_preferences
+from evalkit.records import Prompt
 from evalkit.training import optimise
 from evalkit.training import reward_model as reward
 from evalkit.training.batch import pack
@@ -122,7 +123,7 @@ def test_any_tool_reads_the_reward_that_training_reads(tmp_path: Path, kind: str
     [folder] = reward.train_reward(config, tmp_path / "out", Quiet())
     policy = load_policy("model", config.model)
     texts = ["a", "b c", "", "d d d", "a a"]
-    prompts = [policy.prompt_ids((reward.Prompt("p", text),), 4)[0] for text in ("a b c", "d", "b", "c c", "a")]
+    prompts = [policy.prompt_ids((Prompt("p", text),), 4)[0] for text in ("a b c", "d", "b", "c c", "a")]
     completions = [policy.response_ids(text) for text in texts]
     classifier = AutoModelForSequenceClassification.from_pretrained(folder).eval()
     network = fresh_value_network(CheckpointSpec(path=str(folder), kind="base"), 0)
@@ -323,7 +324,7 @@ def test_a_base_frame_is_written_by_the_chat_template(tmp_path: Path) -> None:
         policy = load_policy("model", spec)
         template = exchange_template(spec, policy.tokenizer)
         for asked, said in (("What is rain?", "Rain."), ("a {b} </s>", ""), ("  d ", "c")):
-            [prompt] = policy.prompt_ids((reward.Prompt("p", asked),), 1)
+            [prompt] = policy.prompt_ids((Prompt("p", asked),), 1)
             expected = [*prompt, *policy.response_ids(said)]
             assert template_ids(policy.tokenizer, template, asked, said) == expected
 
@@ -335,7 +336,7 @@ def test_a_tuned_models_exchange_ends_at_its_end_of_sequence(tmp_path: Path, sys
     spec = CheckpointSpec(path=str(folder), kind="tuned", system=system)
     policy = load_policy("model", spec)
     template = exchange_template(spec, policy.tokenizer)
-    [prompt] = policy.prompt_ids((reward.Prompt("p", "a b"),), 1)
+    [prompt] = policy.prompt_ids((Prompt("p", "a b"),), 1)
     assert template_ids(policy.tokenizer, template, "a b", " c d ") == [*prompt, *policy.response_ids("c d")]
     messages = [{"role": "user", "content": "a b"}, {"role": "assistant", "content": "c d"}]
     written = policy.tokenizer.apply_chat_template(messages, chat_template=template, tokenize=False)

@@ -21,6 +21,7 @@ from evalkit.preferences.files import Preference, read_preferences
 from evalkit.preferences.layouts.turns import transcript
 from evalkit.training import reward_model as reward
 from evalkit.training.bradley_terry import preference_loss
+from evalkit.training.comparisons import Comparison, compare, prompt_ids
 from evalkit.training.config import RewardConfig
 from evalkit.training.models import fresh_value_network, load_policy
 from tests.preferences.test_layouts import WAYS, written
@@ -91,9 +92,9 @@ def test_a_tie_costs_the_same_whichever_stands_first_and_takes_no_margin(tmp_pat
     policy = load_policy("model", config.model)
     network = fresh_value_network(config.model, 0)
     objective = reward.bradley_terry(config, network)
-    ids = reward.prompt_ids(config, policy, ties)
-    few = reward.compare(policy, read_preferences(config.preferences, lambda _: None), ids)
-    turned = [reward.Comparison(c.prompt, c.rejected, c.chosen, None, c.target) for c in few]
+    ids = prompt_ids(policy, ties, 1)
+    few = compare(policy, read_preferences(config.preferences, lambda _: None), ids)
+    turned = [Comparison(c.prompt, c.rejected, c.chosen, None, c.target) for c in few]
     margins = torch.from_numpy(reward.margins_of(config, network, few))
     by_hand = -(logsigmoid(margins) + logsigmoid(-margins)).sum() / 2
     for side in (few, turned):
@@ -143,7 +144,7 @@ def test_a_conversation_reaches_a_tuned_model_through_its_chat_template(tmp_path
     tokenizer: Any = policy.tokenizer
     text = "</s>user a b</s>\nassistant c</s>\nuser d</s>\nassistant "
     ids = tuple(tokenizer(text, add_special_tokens=False)["input_ids"])
-    assert reward.prompt_ids(config, policy, [TALK])[TALK.prompt] == ids
+    assert prompt_ids(policy, [TALK], 1)[TALK.prompt] == ids
     [folder] = reward.train_reward(config, tmp_path / "out", Quiet())
     card = (folder / "README.md").read_text("utf-8")
     assert (
@@ -160,7 +161,7 @@ def test_a_conversation_reaches_a_base_model_as_a_transcript_in_its_frame(tmp_pa
     policy = load_policy("model", config.model)
     tokenizer: Any = policy.tokenizer
     ids = tokenizer("User: a b\n\nAssistant: c\n\nUser: d b")["input_ids"]
-    assert list(reward.prompt_ids(config, policy, [TALK])[TALK.prompt]) == ids
+    assert list(prompt_ids(policy, [TALK], 1)[TALK.prompt]) == ids
     [folder] = reward.train_reward(config, tmp_path / "out", Quiet())
     assert "written as one user message, a transcript of lines `User: ...`" in (folder / "README.md").read_text("utf-8")
     saved: Any = AutoTokenizer.from_pretrained(folder)
@@ -177,7 +178,7 @@ def test_a_system_turn_is_put_to_a_reward_model_as_suites_put_it_to_a_checkpoint
     policy = load_policy("model", config.model)
     tokenizer: Any = policy.tokenizer
     ids = tokenizer("</s>user c\n\nd</s>\nassistant ", add_special_tokens=False)["input_ids"]
-    assert list(reward.prompt_ids(config, policy, [ruled])[ruled.prompt]) == ids
+    assert list(prompt_ids(policy, [ruled], 1)[ruled.prompt]) == ids
     [folder] = reward.train_reward(config, tmp_path / "out", Quiet())
     saved: Any = AutoTokenizer.from_pretrained(folder)
     talk = [{"role": role, "content": text} for role, text in (*ruled.turns, ("assistant", "a"))]

@@ -90,6 +90,22 @@ CHARTS = (
         from_zero=False,
     ),
     Chart(
+        "Margin",
+        {"margin": "training batches", "held_out_margin": "held out"},
+        "Log-odds that the implicit reward gives to the preferred completion: it should rise and level off; where no "
+        "two votes contradict each other, only the number of steps keeps it from rising for ever.",
+        unit="nats",
+        from_zero=False,
+    ),
+    Chart(
+        "Log-ratios to the reference",
+        {"chosen_log_ratio": "chosen", "rejected_log_ratio": "rejected"},
+        "How much likelier than at the start a completion is: the rejected ones should fall below the chosen ones, and "
+        "where both fall, probability goes to completions that no pair holds.",
+        unit="nats a completion",
+        from_zero=False,
+    ),
+    Chart(
         "KL to the reference",
         {"kl": "KL"},
         "How far the policy has gone from where it began, exact over the vocabulary at each token: the smaller beta, "

@@ -16,7 +16,7 @@ from evalkit.preferences.pairs import Pair
 from evalkit.records import Completion
 from evalkit.runs.folder import open_store
 from evalkit.suite.schema import SamplingSpec, Suite
-from evalkit.training.config import PrefsSampleConfig
+from evalkit.training.raters.config import PrefsChooseConfig, PrefsSampleConfig
 
 
 def sample_pairs(config: PrefsSampleConfig, engine: str, tell: Listener) -> list[Pair]:
@@ -26,7 +26,7 @@ def sample_pairs(config: PrefsSampleConfig, engine: str, tell: Listener) -> list
     Raises `InputError`s before anything is sampled, `EngineError`, and `InputError` when no pair is left.
     """
     prompts = {prompt.id: prompt for prompt in config.prompts}
-    drawn = _draw(config, engine, tell)
+    drawn = draw(config, 2 * config.pairs, engine, tell)
     couples = zip(drawn[::2], drawn[1::2], strict=True)
     answered = [(a, b) for a, b in couples if a.is_answer and b.is_answer]
     if lost := len(drawn) // 2 - len(answered):
@@ -43,9 +43,9 @@ def sample_pairs(config: PrefsSampleConfig, engine: str, tell: Listener) -> list
     return different
 
 
-def _draw(config: PrefsSampleConfig, engine: str, tell: Listener) -> list[Completion]:
-    """Completions of all prompts, in the order of sample indices; those in the cache are not drawn again."""
-    plan = make_plan(_as_suite(config), engine)
+def draw(config: PrefsSampleConfig | PrefsChooseConfig, n: int, engine: str, tell: Listener) -> list[Completion]:
+    """`n` completions of each prompt, in the order of sample indices; those in the cache are not drawn again."""
+    plan = make_plan(_as_suite(config, n), engine)
     if len(plan.arms) > 1:
         raise InputError("policy.sampling lists several temperatures; pairs are drawn at one")
     with tempfile.TemporaryDirectory() as folder, open_store(Path(folder), tell.note) as store:
@@ -59,10 +59,10 @@ def _draw(config: PrefsSampleConfig, engine: str, tell: Listener) -> list[Comple
     return [completion for group in groups for completion in group.completions]
 
 
-def _as_suite(config: PrefsSampleConfig) -> Suite:
+def _as_suite(config: PrefsSampleConfig | PrefsChooseConfig, n: int) -> Suite:
     """Pairs are a run's samples, not yet measured: a run's plan finds the mistakes, cuts the work and seeds it."""
     sampling = SamplingSpec(
-        n=2 * config.pairs,
+        n=n,
         temperature=(config.sampling.temperature,),
         max_tokens=config.sampling.max_tokens,
         seed=config.seed,

@@ -18,7 +18,7 @@ from evalkit.plumbing.progress import Listener
 from evalkit.preferences.annotation import Annotation, Choice, Comparison, Side
 from evalkit.preferences.files import Preference
 from evalkit.preferences.pairs import Pair, read_pairs
-from evalkit.training.config import PrefsSimulateConfig, RaterGroup, SimulatedLabelling
+from evalkit.training.raters.config import PrefsSimulateConfig, RaterGroup, SimulatedLabelling
 from evalkit.training.raters.values import Values, value_pairs
 
 

@@ -12,7 +12,8 @@ from evalkit.metrics.quality.reward import asked_of, rewards_of
 from evalkit.plumbing.progress import Listener
 from evalkit.preferences.pairs import Pair
 from evalkit.records import Prompt
-from evalkit.training.config import RaterGroup, RewardSource
+from evalkit.training.config import RewardSource
+from evalkit.training.raters.config import RaterGroup
 from evalkit.training.raters.utility import open_utility
 
 Values = Mapping[str, Mapping[tuple[str, str], float]]
@@ -25,24 +26,26 @@ def value_pairs(groups: Mapping[str, RaterGroup], pairs: Sequence[Pair], tell: L
     exchanges = {(pair.prompt_id, text): (pair.prompt, text) for pair in pairs for text in (pair.a, pair.b)}
     for name, group in groups.items():
         with _naming(name):
-            _check_source(group.values)
+            check_source(group.values)
     by_group = {}
     for name, group in groups.items():
         tell.stage(f"values of {name}", len(exchanges))
         with _naming(name):
-            values = _score(group.values, list(exchanges.values()), tell)
+            values = score_exchanges(group.values, list(exchanges.values()), tell)
         by_group[name] = dict(zip(exchanges, values, strict=True))
     return by_group
 
 
-def _check_source(source: RewardSource) -> None:
+def check_source(source: RewardSource) -> None:
+    """See that a source is one, before hours of work. Raises `InputError`."""
     if source.utility is not None:
         open_utility(source.utility)
     else:
         locate(str(source.model))
 
 
-def _score(source: RewardSource, exchanges: Sequence[Exchange], tell: Listener) -> list[float]:
+def score_exchanges(source: RewardSource, exchanges: Sequence[Exchange], tell: Listener) -> list[float]:
+    """What a source says of each; not finite where it cannot judge. Raises `InputError`, `EngineError`."""
     if source.utility is None:
         pairs = [(asked_of(prompt), text) for prompt, text in exchanges]
         with measured_on(None, tell):

@@ -13,7 +13,7 @@ from evalkit.inference.workers import calls
 from evalkit.plumbing.progress import Quiet
 from evalkit.preferences.pairs import Pair
 from evalkit.records import Completion, Rendered, Sampling
-from evalkit.training.config import PrefsSampleConfig
+from evalkit.training.raters.config import PrefsSampleConfig
 from evalkit.training.raters.sampling import sample_pairs
 from tests.preferences.pairs import Notes
 

@@ -23,7 +23,7 @@ from evalkit.preferences.files import Preference
 from evalkit.preferences.pairs import Pair, read_pairs, write_pairs
 from evalkit.preferences.read_annotations import read_annotations
 from evalkit.records import Prompt
-from evalkit.training.config import PrefsSimulateConfig, SimulatedLabelling
+from evalkit.training.raters.config import PrefsSimulateConfig, SimulatedLabelling
 from evalkit.training.raters.simulate import agreement, annotate_pairs, label_pairs, simulate
 from evalkit.training.raters.values import value_pairs
 from tests import ROOT
