@@ -131,10 +131,11 @@ def main() -> None:
         return measure(Work(prompts, samples, tuple(range(asked.arms)), tuple(metrics)), kind, program)
 
     nothing = measured(4, 4)
-    costs = [measured(prompts, asked.samples) for prompts in sizes]
     completions = [prompts * asked.samples * asked.arms for prompts in sizes]
-    for count, cost in zip(completions, costs, strict=True):
-        tell(count, cost, nothing)
+    costs = []
+    for count, prompts in zip(completions, sizes, strict=True):
+        costs.append(measured(prompts, asked.samples))
+        tell(count, costs[-1], nothing)
     if len(costs) > 1:
         slope = exponent(completions, [cost.cpu - nothing.cpu for cost in costs])
         print(f"the processors' time grows with exponent {slope:.2f} (bound {MOST_EXPONENT:g})")
