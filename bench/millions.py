@@ -1,7 +1,10 @@
 """Millions of completions through one run: memory of all processes, seconds, how both grow, and the way from the cache.
 
-    python -m bench.millions [--prompts N] [--samples N] [--arms N] [--doublings N] [--metrics NAMES] [--read-by-arms]
-    python -m bench.millions --score [--prompts N] [--samples N] [--arms N] [--doublings N] [--metrics NAMES]
+    python -m bench.millions [SIZES] [--metrics NAMES] [--read-by-arms] [--embed]
+    python -m bench.millions --merge [SIZES] [--metrics NAMES] [--embed]
+    python -m bench.millions --score [SIZES] [--metrics NAMES]
+
+    SIZES: [--prompts N] [--samples N] [--arms N] [--doublings N]
 
 A simulated engine draws 48 tokens a completion (words by Zipf's law, half of them of the prompt's own topic) into the
 real store; `evalkit run` then finds all of it in the cache, measures it and writes the page. Memory is looked at ten
@@ -11,9 +14,10 @@ logarithms, by least squares: 1 is twice the time for twice the work. A run of n
 the way from the cache too: it is the time until libraries are there.
 3 million completions: `--prompts 500 --samples 1024 --doublings 0`.
 
-`--read-by-arms` adds measures for which checkpoints read each other's completions, and their own again; the checkpoints
-are an engine that makes up what it reads, so that what is measured is all around it. `--score` writes the completions
-into a file of rows, a sample of every prompt after the other, and measures `evalkit score` of it.
+`--read-by-arms` adds measures for which checkpoints read each other's completions, and their own again, and `--embed`
+those that go by embeddings; checkpoints and encoder are made up (`bench.made_up`), so that what is measured is all
+around them. `--merge` has the arms in two runs of the same prompts and measures `evalkit report` of both. `--score`
+writes the completions into a file of rows, a sample of every prompt after the other, and measures `evalkit score`.
 """
 
 from __future__ import annotations
@@ -26,20 +30,17 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import yaml
 
 from bench.growth import exponent
-from evalkit.checkpoints.checkpoint import Checkpoint
-from evalkit.inference.engines.base import Pair
 from evalkit.inference.plan import Plan, make_plan
-from evalkit.records import RANKS, Completion, NextTokenDistributions
+from evalkit.records import Completion
 from evalkit.runs.folder import Store, open_store
 from evalkit.suite.schema import load_suite
 
@@ -52,6 +53,8 @@ METRICS = ["distinct_n", "ead_n", "ngram_entropy", "self_bleu", "simpson_ngrams"
            "task_checks"]  # fmt: skip
 READING = ["kl_reverse", "kl_forward", "token_entropy"]
 """Measures for which checkpoints read."""
+EMBEDDING = ["embedding_distance", "distinct_k", "vendi"]
+"""Measures that go by embeddings."""
 ON_TEXTS = [name for name in METRICS if name != "sequence_entropy"]
 AT_ONCE = 64
 """Samples of each prompt that are drawn together for a file of rows."""
@@ -80,6 +83,19 @@ class Cost:
     """Seconds of a processor that the way from the cache to groups takes."""
 
 
+@dataclass(frozen=True)
+class Work:
+    """What is measured."""
+
+    prompts: int
+    samples: int
+    arms: tuple[int, ...]
+    metrics: tuple[str, ...]
+
+
+Kind = Literal["run", "merge", "score"]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--prompts", type=int, default=40)
@@ -88,15 +104,14 @@ def main() -> None:
     parser.add_argument("--doublings", type=int, default=1, help="double the prompts so many times")
     parser.add_argument("--metrics", help=f"default: {','.join(METRICS)}, or those of them that texts allow")
     parser.add_argument("--read-by-arms", action="store_true", help=f"also {', '.join(READING)}")
-    parser.add_argument("--score", action="store_true", help="of a file of rows")
+    parser.add_argument("--embed", action="store_true", help=f"also {', '.join(EMBEDDING)}")
+    kinds = parser.add_mutually_exclusive_group()
+    kinds.add_argument("--merge", action="store_const", dest="kind", const="merge", help="a report of two runs")
+    kinds.add_argument("--score", action="store_const", dest="kind", const="score", help="of a file of rows")
     parser.add_argument("--read", nargs=2, metavar=("SUITE", "FOLDER"), help=argparse.SUPPRESS)
     parser.add_argument("--fill", nargs=2, metavar=("SUITE", "FOLDER"), help=argparse.SUPPRESS)
-    parser.add_argument("--run-with-readers", nargs=2, metavar=("SUITE", "FOLDER"), help=argparse.SUPPRESS)
     parser.add_argument("--write-rows", nargs=2, metavar=("SUITE", "FILE"), help=argparse.SUPPRESS)
     asked = parser.parse_args()
-    if asked.run_with_readers:
-        run_with_readers(Path(asked.run_with_readers[0]), Path(asked.run_with_readers[1]))
-        return
     if asked.write_rows:
         write_rows(Path(asked.write_rows[0]), Path(asked.write_rows[1]))
         return
@@ -107,17 +122,20 @@ def main() -> None:
         print(read_again(Path(asked.read[0]), Path(asked.read[1])))
         return
     sizes = [asked.prompts * 2**doubling for doubling in range(asked.doublings + 1)]
-    metrics = asked.metrics.split(",") if asked.metrics else [*(ON_TEXTS if asked.score else METRICS)]
-    metrics += READING if asked.read_by_arms else []
+    kind: Kind = asked.kind or "run"
+    metrics = asked.metrics.split(",") if asked.metrics else [*(ON_TEXTS if kind == "score" else METRICS)]
+    metrics += [*(READING if asked.read_by_arms else []), *(EMBEDDING if asked.embed else [])]
+    program = "bench.made_up" if asked.read_by_arms or asked.embed else "evalkit"
 
     def measured(prompts: int, samples: int) -> Cost:
-        return measure(prompts, samples, asked.arms, metrics, asked.score, asked.read_by_arms)
+        return measure(Work(prompts, samples, tuple(range(asked.arms)), tuple(metrics)), kind, program)
 
     nothing = measured(4, 4)
-    costs = [measured(prompts, asked.samples) for prompts in sizes]
     completions = [prompts * asked.samples * asked.arms for prompts in sizes]
-    for count, cost in zip(completions, costs, strict=True):
-        tell(count, cost, nothing)
+    costs = []
+    for count, prompts in zip(completions, sizes, strict=True):
+        costs.append(measured(prompts, asked.samples))
+        tell(count, costs[-1], nothing)
     if len(costs) > 1:
         slope = exponent(completions, [cost.cpu - nothing.cpu for cost in costs])
         print(f"the processors' time grows with exponent {slope:.2f} (bound {MOST_EXPONENT:g})")
@@ -143,43 +161,62 @@ def tell(completions: int, cost: Cost, nothing: Cost) -> None:
         print(f"    {stage:<40} {seconds:8.1f} s{off}")
 
 
-def measure(
-    prompts: int, samples: int, arms: int, metrics: Sequence[str], is_scored: bool, is_read_by_arms: bool
-) -> Cost:
-    """A run whose samples are all in the cache, or `evalkit score` of a file of them."""
+def measure(work: Work, kind: Kind, program: str) -> Cost:
+    """What `program` needs for a run whose samples are all in the cache, a report of two such, or scoring a file."""
     with tempfile.TemporaryDirectory(dir=os.environ.get("BENCH_FOLDER")) as name:
         folder = Path(name)
         environment = os.environ | {"XDG_CACHE_HOME": str(folder / "cache")}
-        suite = write_suite(folder / "suite.yaml", prompts, samples, arms, metrics)
-        if is_scored:
-            _bench("--write-rows", suite, folder / "rows.jsonl", environment)
-            score = [sys.executable, "-m", "evalkit", "score", str(folder / "rows.jsonl"), "--metrics",
-                     ",".join(metrics), "--report", str(folder / "report.html"), "--json-lines"]  # fmt: skip
-            return watched(score, environment)
-        _bench("--fill", suite, folder / "samples", environment)
-        run = [sys.executable, "-m", "evalkit", "run", str(suite), "--engine", "transformers", "--out",
-               str(folder / "run"), "--json-lines"]  # fmt: skip
-        if is_read_by_arms:
-            run = [sys.executable, "-m", "bench.millions", "--run-with-readers", str(suite), str(folder / "run")]
-        cost = watched(run, environment)
-        return replace(cost, reading=float(_bench("--read", suite, folder / "again", environment).splitlines()[-1]))
+        return MEASURED[kind](work, folder, [sys.executable, "-m", program], environment)
 
 
-def _bench(what: str, suite: Path, place: Path, environment: dict[str, str]) -> str:
+def _run(work: Work, folder: Path, evalkit: Sequence[str], environment: Mapping[str, str]) -> Cost:
+    suite = write_suite(folder / "suite.yaml", work)
+    _bench("--fill", suite, folder / "samples", environment)
+    cost = watched([*evalkit, *_running(suite, folder / "run")], environment)
+    return replace(cost, reading=float(_bench("--read", suite, folder / "again", environment).splitlines()[-1]))
+
+
+def _merge(work: Work, folder: Path, evalkit: Sequence[str], environment: Mapping[str, str]) -> Cost:
+    half = len(work.arms) // 2
+    runs = {"one": replace(work, arms=work.arms[:half]), "two": replace(work, arms=work.arms[half:])}
+    for name, part in runs.items():
+        suite = write_suite(folder / f"{name}.yaml", part)
+        _bench("--fill", suite, folder / f"samples-{name}", environment)
+        subprocess.run([*evalkit, *_running(suite, folder / name)], check=True, capture_output=True, env=environment)
+    folders = [str(folder / name) for name in runs]
+    page = ["--out", str(folder / "comparison.html"), "--json-lines"]
+    return watched([*evalkit, "report", *folders, *page], environment)
+
+
+def _score(work: Work, folder: Path, evalkit: Sequence[str], environment: Mapping[str, str]) -> Cost:
+    rows, page = folder / "rows.jsonl", folder / "report.html"
+    _bench("--write-rows", write_suite(folder / "suite.yaml", work), rows, environment)
+    words = ["score", str(rows), "--metrics", ",".join(work.metrics), "--report", str(page), "--json-lines"]
+    return watched([*evalkit, *words], environment)
+
+
+MEASURED = {"run": _run, "merge": _merge, "score": _score}
+
+
+def _running(suite: Path, out: Path) -> list[str]:
+    return ["run", str(suite), "--engine", "transformers", "--out", str(out), "--json-lines"]
+
+
+def _bench(what: str, suite: Path, place: Path, environment: Mapping[str, str]) -> str:
     command = [sys.executable, "-m", "bench.millions", what, str(suite), str(place)]
     return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=environment).stdout
 
 
-def write_suite(path: Path, prompts: int, samples: int, arms: int, metrics: Sequence[str]) -> Path:
+def write_suite(path: Path, work: Work) -> Path:
     suite = {
         "name": "millions",
-        "checkpoints": {f"arm-{arm}": {"path": "lab:base", "kind": "base"} for arm in range(arms)},
-        "metrics": list(metrics),
+        "checkpoints": {f"arm-{arm}": {"path": "lab:base", "kind": "base"} for arm in work.arms},
+        "metrics": list(work.metrics),
         "variants": ["matched", "pooled"],
-        "sampling": {"n": samples, "max_tokens": TOKENS, "seed": 1},
+        "sampling": {"n": work.samples, "max_tokens": TOKENS, "seed": 1},
         "prompts": [
             {"id": f"p{row}", "text": f"Write a line about thing {row}.", "checks": ["max_words:45"]}
-            for row in range(prompts)
+            for row in range(work.prompts)
         ],
     }
     path.write_text(yaml.safe_dump(suite), encoding="utf-8")
@@ -194,38 +231,6 @@ def simulate(suite: Path, folder: Path) -> None:
     with open_store(folder, print) as store:
         begin(store, plan, [])
         _fill(plan, store)
-
-
-def run_with_readers(suite: Path, folder: Path) -> None:
-    """`evalkit run`, whose checkpoints make up what they read: the way to them and back is as ever."""
-    from evalkit.inference.workers import calls
-    from evalkit.plumbing.progress import JsonLines
-    from evalkit.run import run_suite
-
-    @contextmanager
-    def opened(*_: object, **__: object) -> Iterator[MadeUp]:
-        yield MadeUp()
-
-    calls.open_engine = opened  # type: ignore[assignment]
-    run_suite(load_suite(suite), "transformers", folder, JsonLines())
-
-
-class MadeUp:
-    """What a checkpoint might say of texts."""
-
-    def turn_to(self, checkpoint: Checkpoint) -> None:
-        pass
-
-    def logprobs(self, pairs: Sequence[Pair]) -> list[tuple[float, ...]]:
-        return [tuple(-1.0 - (token % 7) for token in completion) for _, completion in pairs]
-
-    def next_token_distributions(self, pairs: Sequence[Pair]) -> list[NextTokenDistributions]:
-        made = []
-        for _, completion in pairs:
-            entropy = np.array(completion, dtype=np.float32) % 7
-            ranks = -np.outer(entropy + 1, np.arange(1, len(RANKS) + 1, dtype=np.float32))
-            made.append(NextTokenDistributions(entropy, ranks))
-        return made
 
 
 def write_rows(suite: Path, path: Path) -> None:
@@ -290,7 +295,7 @@ def _completions(
         yield Completion(prompt, sample, text, tuple(ids), tuple(chances), "stop" if sample % 40 else "length")
 
 
-def watched(command: Sequence[str], environment: dict[str, str]) -> Cost:
+def watched(command: Sequence[str], environment: Mapping[str, str]) -> Cost:
     """Run a command to its end, its memory looked at on the way."""
     began = time.perf_counter()
     process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from bench.millions import simulate, write_suite
+from bench.millions import Work, simulate, write_suite
 from evalkit.analysis.comparison.openings import FIRST_PROMPTS
 from evalkit.plumbing import by_row
 from evalkit.run import run_suite
@@ -74,7 +74,8 @@ def stages(tmp_path_factory: pytest.TempPathFactory) -> list[Told]:
         patch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
         patch.setattr(by_row, "cores", lambda: 1)
         patch.setattr(in_memory, "IN_MEMORY", -1)
-        suite = write_suite(folder / "suite.yaml", PROMPTS, SAMPLES, ARMS, ["distinct_n", "length", "task_checks"])
+        work = Work(PROMPTS, SAMPLES, tuple(range(ARMS)), ("distinct_n", "length", "task_checks"))
+        suite = write_suite(folder / "suite.yaml", work)
         simulate(suite, folder / "samples")
         patch.setattr(StoredGroups, "make", counted(StoredGroups.make))
         run_suite(load_suite(suite), "transformers", folder / "run", witness)

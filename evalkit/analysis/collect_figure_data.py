@@ -13,7 +13,7 @@ from evalkit.analysis.clusters import clusters_of
 from evalkit.analysis.embedding_map import map_completions
 from evalkit.analysis.figure_data import ChoiceShares, FigureData, Meanings, Shape
 from evalkit.analysis.intervals import mean_intervals
-from evalkit.analysis.shown import MOST, First
+from evalkit.analysis.shown import in_memory
 from evalkit.metrics.choice_match import given
 from evalkit.metrics.diversity.semantic_classes import partition
 from evalkit.metrics.divisions.divided import classes_in, division_of
@@ -21,7 +21,6 @@ from evalkit.metrics.estimators.ngrams import Ints
 from evalkit.metrics.registry import Measure
 from evalkit.plumbing.arrays import Array, finite_or_none
 from evalkit.plumbing.by_row import by_row
-from evalkit.plumbing.lazily import each, is_lazy
 from evalkit.plumbing.progress import QUIET, Listener
 from evalkit.records import CONFIDENCE, RANKS, Group, Groups, Prompt
 
@@ -37,7 +36,7 @@ def collect_figure_data(
     tell.stage("gather figures", max(map(len, groups.values()), default=0))
     rows = by_row(_Figures(notion, shown), groups, tell.advance)
     parts = {arm: [row[arm] for row in rows if arm in row] for arm in groups}
-    mapped = _mapped(groups, shown) if any(one.is_embedded for row in rows for one in row.values()) else {}
+    mapped = in_memory(groups, shown) if any(one.is_embedded for row in rows for one in row.values()) else {}
     return FigureData(
         shapes=tuple(shape for arm, of_arm in parts.items() for shape in _shapes(arm, of_arm)),
         choices=tuple(
@@ -110,13 +109,6 @@ class _Figures:
     def _classes(self, group: Group) -> tuple[int, ...] | None:
         classes = None if self.notion is None else self.notion.classes(group)
         return None if classes is None else tuple(classes.tolist()[: self.shown])
-
-
-def _mapped(groups: Groups, shown: int | None) -> Groups:
-    """Those that maps are drawn of, in memory: both maps go through them again and again."""
-    if shown is None and not is_lazy(groups):
-        return groups
-    return {arm: list(each(of_arm, First(shown or MOST))) for arm, of_arm in groups.items()}
 
 
 def _meanings(notion: _Notion, parts: Mapping[str, Sequence[_Part]]) -> Meanings:

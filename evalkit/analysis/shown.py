@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from evalkit.metrics.summary import Summary
-from evalkit.records import Group
+from evalkit.plumbing.lazily import each, is_lazy
+from evalkit.records import Group, Groups
 
 MOST = 200_000
 """Completions on a page; of more its blocks alone would take over 30 MB, and minutes to pack."""
@@ -28,3 +29,10 @@ class First:
         texts = tuple(replace(one, token_ids=(), logprobs=()) for one in group.completions[: self.count])
         embeddings = None if group.embeddings is None else group.embeddings[: self.count].copy()
         return Group(group.prompt, texts, embeddings, tokenizer=group.tokenizer)
+
+
+def in_memory(groups: Groups, shown: int | None) -> Groups:
+    """Those that maps are drawn of: both maps go through them again and again. `shown`: as `shown_of` says."""
+    if shown is None and not is_lazy(groups):
+        return groups
+    return {arm: list(each(of_arm, First(shown or MOST))) for arm, of_arm in groups.items()}

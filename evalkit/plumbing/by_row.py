@@ -32,6 +32,8 @@ MOST_ROWS = 32
 SHARES = 64
 """... and into how many portions a child's part of the work is cut at least, so that no one waits long for the last
 and it is known to a hundredth how far all are."""
+ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+"""Of each child, for they share the cores already; libraries look for it when work first needs them."""
 TITLE = "a process that measures"
 """What a child is called in errors."""
 
@@ -129,11 +131,6 @@ def _packed(*things: object) -> bytes | None:
 class Worker:
     """In a child: the work and the sequences that it was given last."""
 
-    def __init__(self) -> None:
-        from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
-
-        threadpool_limits(limits=1)  # the processes share the cores already
-
     def take(self, packed: bytes) -> None:
         self._work, self._columns = pickle.loads(packed)  # noqa: S301 - from our own parent
 
@@ -148,7 +145,8 @@ class _Child:
 
     def __init__(self) -> None:
         self._stack = ExitStack()
-        self._remote = self._stack.enter_context(open_child("evalkit.plumbing.by_row:Worker", title=TITLE))
+        child = open_child("evalkit.plumbing.by_row:Worker", title=TITLE, environment=ONE_THREAD)
+        self._remote = self._stack.enter_context(child)
 
     @classmethod
     def with_work(cls, packed: bytes) -> _Child:

@@ -37,11 +37,27 @@ def add(row: int, items: Mapping[str, int]) -> tuple[int, int]:
     return sum(items.values()), os.getpid()
 
 
+def threads(row: int, items: Mapping[str, int]) -> set[int]:
+    """Of each library for linear algebra, once it is loaded."""
+    import scipy.linalg  # noqa: F401
+    from threadpoolctl import threadpool_info  # type: ignore[import-untyped]
+
+    return {library["num_threads"] for library in threadpool_info()}
+
+
 class Mute(Quiet):
     """Nobody tells it of a stage."""
 
     def stage(self, name: str, total: int) -> None:
         raise AssertionError(name)
+
+
+def test_processes_that_share_the_cores_use_one_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    for library in ("OMP", "OPENBLAS"):
+        monkeypatch.setenv(f"{library}_NUM_THREADS", "2")
+    monkeypatch.setattr(module._Child, "idle", [])
+    assert set(map(frozenset, by_row(threads, NUMBERS))) == {frozenset({1})}
+    module._end_idle()
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 from evalkit.analysis.where_changed import with_where_changed
 from evalkit.plumbing.arrays import JSON
@@ -29,6 +30,8 @@ from evalkit.report.content.words import merged_words
 from evalkit.report.verdicts.joint import forms_for_all
 from evalkit.runs.manifest import short_names
 from evalkit.runs.stored_groups import prompts_of
+
+Item = TypeVar("Item")
 
 
 def merge(folders: Sequence[Path], contents: Sequence[ReportContent], tell: Listener = QUIET) -> ReportContent:
@@ -80,8 +83,11 @@ def _groups(runs: Sequence[MergedRun], shared: Sequence[str]) -> Groups:
 
 
 def _of_prompts(groups: Sequence[Group], shared: Sequence[str]) -> Sequence[Group]:
-    kept = positions([prompt.id for prompt in prompts_of(groups)], shared)
-    return Picked(groups, tuple(kept)) if isinstance(groups, Lazy) else [groups[index] for index in kept]
+    return _picked(groups, positions([prompt.id for prompt in prompts_of(groups)], shared))
+
+
+def _picked(items: Sequence[Item], places: Sequence[int]) -> Sequence[Item]:
+    return Picked(items, tuple(places)) if isinstance(items, Lazy) else [items[place] for place in places]
 
 
 def _rendered(runs: Sequence[MergedRun]) -> dict[str, Mapping[str, str]]:
@@ -96,7 +102,7 @@ def _scores(runs: Sequence[MergedRun], shared: Sequence[str]) -> Scores:
         for score, by_arm in run.content.scores.items():
             for arm, rows in by_arm.items():
                 kept = positions([prompt.id for prompt in prompts_of(run.content.groups[arm])], shared)
-                merged.setdefault(score, {}).setdefault(run.names[arm], [rows[index] for index in kept])
+                merged.setdefault(score, {}).setdefault(run.names[arm], _picked(rows, kept))
     return merged
 
 

@@ -12,6 +12,7 @@ from evalkit.analysis.atlas import draw_atlas
 from evalkit.analysis.embedding_map import map_completions
 from evalkit.analysis.figure_data import Accord, Atlas, CompletionMap
 from evalkit.analysis.homogeneity import accords, homogeneity
+from evalkit.analysis.shown import in_memory, shown_of
 from evalkit.errors import EvalkitError
 from evalkit.metrics.embeddings.attach import embed_groups
 from evalkit.metrics.embeddings.encoder import Encoder, find_encoder
@@ -55,7 +56,8 @@ def merged_meanings(
     except EvalkitError as error:
         return MergedMeanings(), [f"There is no map of all completions, for their encoder is not at hand: {error}"]
     alike = homogeneity(summary.arms, embedded, summary.clusters, identities[0], tell)
-    return MergedMeanings(map_completions(embedded), alike, accords(alike, embedded), draw_atlas(embedded, tell)), []
+    mapped = in_memory(embedded, shown_of(summary))
+    return MergedMeanings(map_completions(mapped), alike, accords(alike, embedded), draw_atlas(mapped, tell)), []
 
 
 def _identity(content: ReportContent) -> str:

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from evalkit.analysis import shown
+from evalkit.analysis.figure_data import MappedTexts
 from evalkit.report.content.content import ReportContent
 from evalkit.report.content.merge import merge
 from evalkit.report.content.read import read_content
@@ -76,6 +78,22 @@ def test_widths_are_those_of_the_run_s_own_map(folder: Path) -> None:
         assert [texts.distance for texts in one.arms if texts.arm.startswith("one/")] == pytest.approx(
             [texts.distance for texts in other.arms], abs=2e-3
         )
+
+
+def test_of_large_runs_it_has_the_completions_that_the_page_shows(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = merged(folder, "one", "two")
+    monkeypatch.setattr(shown, "MOST", 2 * len(PROMPTS) * len(whole.summary.arms))
+    cut = merged(folder, "one", "two")
+    assert {texts.drawn for texts in points(whole)} == {4}
+    assert {texts.drawn for texts in points(cut)} == {2}
+    assert cut.summary.homogeneity == whole.summary.homogeneity, "numbers are of all"
+
+
+def points(content: ReportContent) -> list[MappedTexts]:
+    assert content.figure_data.completion_map is not None
+    return [texts for prompt in content.figure_data.completion_map.prompts for texts in prompt.arms]
 
 
 def test_runs_without_embeddings_have_none_and_nothing_is_said(folder: Path) -> None:
