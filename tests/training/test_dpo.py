@@ -26,8 +26,9 @@ from evalkit.training.models import Policy, load_policy
 from tests.training import toy
 from tests.training.dpo_optima import distance, objective, optimum
 from tests.training.full_disk import room_for
-from tests.training.test_ppo import PROMPTS as ASKED
 from tests.training.test_reward_model import Interrupting, Stops, likes, prefer
+from tests.training.toy_training import PROMPTS as ASKED
+from tests.training.toy_training import SEEDS
 
 EVERY = toy.responses()
 LENGTHS = torch.tensor([len(response) for response in EVERY], dtype=torch.float64)
@@ -114,7 +115,7 @@ def config_of(folder: Path, preferences: Sequence[Preference] = (), **changes: o
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", [0, 1, 2])
+@pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize(
     ("divergence", "beta", "by_length", "epochs", "learning_rate"),
     [
