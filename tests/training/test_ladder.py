@@ -7,6 +7,7 @@ import math
 import os
 import re
 import resource
+import runpy
 import subprocess
 import sys
 import time
@@ -31,9 +32,18 @@ from evalkit.run import run_suite
 from evalkit.suite.schema import Suite, load_suite
 from evalkit.training import ladder as ladder
 from evalkit.training.batch import pack
-from evalkit.training.config import PpoConfig, RewardSource, load_config
+from evalkit.training.config import (
+    DpoConfig,
+    GrpoConfig,
+    PolicyGradientConfig,
+    PpoConfig,
+    RewardSource,
+    RlooConfig,
+    load_config,
+)
 from evalkit.training.ladder import critic_of, train_ladder
 from evalkit.training.models import Policy, load_policy, response_values
+from evalkit.training.raters.config import PrefsSampleConfig, PrefsSimulateConfig
 from evalkit.training.scoring import PromptSet, Scale, Scorer
 from evalkit.training.state import read_state
 from tests import ROOT
@@ -482,3 +492,33 @@ def test_without_a_reward_model_values_begin_at_the_rewards_mean_on_their_scale_
     (values - 1).square().sum().backward()
     torch.optim.SGD(critic.parameters(), lr=0.1).step()
     assert response_values(critic, batch).abs().min() > 0
+
+
+@pytest.mark.parametrize("script", sorted((ROOT / "suites" / "experiments").glob("*.py")), ids=lambda path: path.stem)
+def test_the_scripts_of_experiments_find_what_they_import(script: Path) -> None:
+    module = runpy.run_path(str(script), run_name="imported")
+    assert callable(module["main"])
+
+
+OBJECTIVES = {"grpo": GrpoConfig, "rloo": RlooConfig, "distinct": RlooConfig, "dpo": DpoConfig, "pairs": PrefsSampleConfig,
+              "votes": PrefsSimulateConfig}  # fmt: skip
+
+
+def test_the_experiment_on_objectives_changes_the_objective_alone() -> None:
+    folder = ROOT / "suites" / "experiments"
+    configs = {
+        path.stem: load_config(OBJECTIVES.get(path.stem, PpoConfig), path) for path in (folder / "objectives").iterdir()
+    }
+    tuned = [config for config in configs.values() if isinstance(config, PolicyGradientConfig)]
+    assert len(tuned) == 6
+    assert (
+        len({(config.policy.path, str(config.reward), config.beta, config.updates, config.batch) for config in tuned})
+        == 1
+    )
+    named = yaml.safe_load((folder / "objectives.yaml").read_text(encoding="utf-8"))["checkpoints"]
+    made = {
+        f"{name}-{beta:g}": {"path": f"trained/objectives/{name}/beta-{beta:g}", "kind": "tuned"}
+        for name, config in configs.items()
+        for beta in getattr(config, "beta", ())
+    }
+    assert {name: spec for name, spec in named.items() if name != "base"} == made
