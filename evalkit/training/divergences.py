@@ -1,62 +1,60 @@
-"""What holds a policy near its reference, and what keeps it wide: terms inside the reward, each with its optimum.
+"""What holds a policy near its reference, and what keeps it wide, each with its optimum.
 
 The objective is E[reward(y)] - beta D(policy || reference) + alpha H(policy), with D(policy || reference) = sum_y
-reference(y) f(u) and u = policy(y) / reference(y), over whole completions y. Its gradient is that of a policy which
-is rewarded with
+reference(y) f(u) and u = policy(y) / reference(y), over whole completions y. Its gradient is that of a policy which is
+rewarded with
 
     reward(y) - beta f'(u) - alpha log policy(y)
 
-while the two terms are held fixed: f' stands for what D changes by, and a constant more or less changes nothing. At
-the optimum this sum is the same for every completion, which says what the optimum is:
+while the two terms are held fixed: f' stands for what D changes by, and a constant more or less changes nothing. At the
+optimum this sum is the same for every completion, which says what the optimum is:
 
     reverse_kl      f  = u log u
                     f' = log u
                     policy = reference^(beta/(beta+alpha)) exp(reward/(beta+alpha)) / Z
     forward_kl      f  = -log u
-                    f' = 1 - 1/u
+                    f' = -1/u
                     policy = beta reference / (lambda - reward)
     jensen_shannon  f  = u log u - (u+1) log((u+1)/2)
                     f' = log(2u / (1+u))
                     policy = reference e / (2 - e), with e = exp((reward - lambda) / beta)
 
-the last two for alpha = 0; lambda is what makes them add up to 1. f' is given up to the constant that makes it 0
-where policy and reference agree. The reverse KL is a sum over tokens and lands on each of them; the others are
-functions of the whole completion's ratio and land on its last token. 1/u grows without bound where the policy has
-made a completion rare, so the forward KL is for short completions: over long ones few that were seldom drawn decide a
-batch.
+the last two for alpha = 0; lambda is what makes them add up to 1. f' is given up to a constant; here it is 0 where
+policy and reference agree. The reverse KL is a sum over tokens and lands on each of them; Jensen-Shannon is a function
+of the whole completion's ratio and lands on its last token.
 
-Sources: Wang et al. 2023, "Beyond Reverse KL" (f-divergences); Schulman 2020, "Approximating KL Divergence" (k1 to
-k3); Williams and Peng 1991 (entropy in the reward).
+The forward KL stands not in the reward: 1/u grows without bound where the policy has made a completion rare, and is
+then hardly ever drawn. It is sum_y reference(y) log(reference(y) / policy(y)), a sum over
+the tokens of what the reference says, so that is drawn, and the next token's KL taken exactly at each state on its way
+(`forward_kl_loss` in `policy_gradient`).
+
+Sources: Wang et al. 2023, "Beyond Reverse KL" (f-divergences); Schulman 2020, "Approximating KL Divergence" (k1 to k3);
+Williams and Peng 1991 (entropy in the reward); Ouyang et al. 2022 (a loss on other texts beside PPO).
 
 Shapes: B episodes, R response tokens in padded columns; 0 on padding.
 """
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
 from evalkit.training.config import Divergence, Estimator
-
-MAX_LOG_RATIO = 20.0
-"""Log-ratios are held below this: exp of more is no number to learn from."""
 
 
 def divergence_terms(log_ratio: Tensor, mask: Tensor, divergence: Divergence, estimator: Estimator) -> Tensor:
     """[B, R]: f'(u) of each completion, laid on its tokens; `log_ratio` [B, R] is log policy - log reference."""
     if divergence == "reverse_kl":
         return kl_terms(log_ratio, estimator) * mask
-    whole = (log_ratio * mask).sum(dim=1)  # [B] log u
-    return on_last_token(slope(whole, divergence), mask)
+    assert divergence == "jensen_shannon", "the forward KL is a loss of its own"
+    return on_last_token(jensen_shannon_slope((log_ratio * mask).sum(dim=1)), mask)
 
 
-def slope(log_ratio: Tensor, divergence: Divergence) -> Tensor:
-    """f'(u) of whole completions from log u, any shape; 0 where u is 1."""
-    if divergence == "reverse_kl":
-        return log_ratio
-    if divergence == "forward_kl":
-        return -torch.expm1((-log_ratio).clamp(max=MAX_LOG_RATIO))
-    return torch.nn.functional.logsigmoid(log_ratio) + torch.log(torch.tensor(2.0))
+def jensen_shannon_slope(log_ratio: Tensor) -> Tensor:
+    """f'(u) = log(2u / (1 + u)) of whole completions from log u, any shape."""
+    return torch.nn.functional.logsigmoid(log_ratio) + math.log(2)
 
 
 def kl_terms(log_ratio: Tensor, estimator: Estimator) -> Tensor:

@@ -32,6 +32,8 @@ class Episodes:
     """[B]"""
     ended: Tensor
     """[B] bool: the response ended by itself."""
+    of_reference: Batch | None = None
+    """What the reference says to the same prompts, where a forward KL holds the policy near it."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,9 @@ class Experience:
     values: Tensor
     advantages: Tensor
     returns: Tensor
+    of_reference: Batch | None = None
+    unit: float = 1.0
+    """What advantages were divided by: a loss beside theirs is divided by it too."""
 
 
 def batch_statistics(

@@ -23,6 +23,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 
 import torch
@@ -36,7 +37,7 @@ from evalkit.training.config import GrpoConfig, PolicyGradientConfig, PpoConfig
 from evalkit.training.core_split import on_split_cores
 from evalkit.training.distinctness import distinct_scores
 from evalkit.training.distributed import process_part, spread, sum_over_processes, whole
-from evalkit.training.divergences import MAX_LOG_RATIO, divergence_terms
+from evalkit.training.divergences import divergence_terms
 from evalkit.training.experience import Episodes, Experience, ForwardPass, batch_statistics
 from evalkit.training.grpo import group_advantages, kl_loss
 from evalkit.training.models import Policy, response_logits, response_values, token_log_probs, without_adapters
@@ -44,6 +45,9 @@ from evalkit.training.output.curves import LogRow
 from evalkit.training.rloo import leave_one_out
 from evalkit.training.rollout import sample
 from evalkit.training.scoring import PromptSet, Scale, Scorer
+
+MAX_LOG_RATIO = 20.0
+"""Log-ratios are held below this: exp of more is no number to learn from."""
 
 
 @dataclass
@@ -163,7 +167,22 @@ def rollout(
         scores = distinct_scores(scores, state.policy.texts(responses), config.samples, config.distinctness)
     gold = sources.gold(prompt_index, responses) if sources.gold is not None else None
     batch = pack(prompt_ids, responses).to(state.device)
-    return Episodes(prompt_index, responses, batch, rewards, scores.to(state.device), gold, ended)
+    of_reference = reference_says(config, state, prompt_ids) if config.divergence == "forward_kl" else None
+    return Episodes(prompt_index, responses, batch, rewards, scores.to(state.device), gold, ended, of_reference)
+
+
+def reference_says(config: PolicyGradientConfig, state: TrainState, prompt_ids: list[tuple[int, ...]]) -> Batch:
+    """A completion of the reference for each prompt."""
+    with reference_model(state) as model:
+        said = sample(
+            state.policy,
+            prompt_ids,
+            config.sampling.max_tokens,
+            config.sampling.temperature,
+            model=model,
+            in_step=state.accelerator.is_fsdp2,
+        )
+    return pack(prompt_ids, said).to(state.device)
 
 
 def shuffled_prompts(config: PolicyGradientConfig, prompts: int, update: int) -> list[int]:
@@ -229,24 +248,34 @@ def compute_advantages(
     """Divergence, entropy and scores become rewards, and those advantages, by the method of `config`."""
     mask = episodes.batch.response_mask  # [B, R]
     penalties = reward_terms(config, state, passed, mask)  # [B, R]
-    returns = torch.zeros_like(penalties)  # [B, R]
+    returns, unit = torch.zeros_like(penalties), 1.0  # [B, R]
     if isinstance(config, PpoConfig):
         rewards = ppo.token_rewards(episodes.scores, penalties, mask)  # [B, R]
         advantages = ppo.gae(rewards, passed.values, mask, config.gae_lambda)  # [B, R]
         returns = advantages + passed.values  # [B, R]
         if config.whiten:
+            unit = float(ppo.moments(advantages, mask, state.accelerator)[1])
             advantages = ppo.whiten(advantages, mask, state.accelerator)
     elif isinstance(config, GrpoConfig):
         advantages = group_advantages(episodes.scores, penalties.sum(dim=1), config)[:, None] * mask
     else:
         advantages = leave_one_out(episodes.scores + penalties.sum(dim=1), config.samples)[:, None] * mask
-    return Experience(episodes.batch, passed.log_probs, passed.reference_log_probs, passed.values, advantages, returns)
+    return Experience(
+        episodes.batch,
+        passed.log_probs,
+        passed.reference_log_probs,
+        passed.values,
+        advantages,
+        returns,
+        episodes.of_reference,
+        unit,
+    )
 
 
 def reward_terms(config: PolicyGradientConfig, state: TrainState, passed: ForwardPass, mask: Tensor) -> Tensor:
     """[B, R]: what stands inside the reward beside the score, -beta f'(u) - alpha log policy; 0 on padding."""
     terms = -state.alpha * passed.log_probs * mask
-    if has_kl_loss(config):
+    if has_kl_loss(config) or config.divergence == "forward_kl":
         return terms
     log_ratio = passed.log_probs - passed.reference_log_probs
     return terms - state.beta * divergence_terms(log_ratio, mask, config.divergence, config.estimator)
@@ -291,12 +320,11 @@ def minibatch_step(
     """
     accelerator = state.accelerator
     tokens = sum_over_processes(experience.batch.response_mask[minibatch].sum(), accelerator)
-    parts = microbatches(experience.batch, minibatch, config.microbatch)
 
-    def backward(loss_of: Callable[[Tensor], Tensor], weight: float) -> Tensor:
+    def backward(loss_of: Callable[[Tensor], Tensor], weight: float, batch: Batch = experience.batch) -> Tensor:
         """Add up gradients of a loss; the loss and what goes with it, summed over tokens, a row a microbatch."""
         sums = []
-        for index in parts:
+        for index in microbatches(batch, minibatch, config.microbatch):
             with accelerator.autocast():
                 loss = loss_of(index)
             (loss[0] * weight * accelerator.num_processes / tokens).backward()
@@ -304,6 +332,9 @@ def minibatch_step(
         return torch.stack(sums)
 
     def backward_of_policy() -> Tensor:
+        if experience.of_reference is not None:
+            weight = state.beta / experience.unit
+            backward(lambda index: forward_kl_loss(config, state, experience, index), weight, experience.of_reference)
         return backward(lambda index: policy_loss(config, state, experience, index), 1.0)
 
     def backward_of_values() -> Tensor:
@@ -355,6 +386,25 @@ def policy_loss(config: PolicyGradientConfig, state: TrainState, experience: Exp
         approx_kl = log_ratio.square().sum() / 2
         max_ratio = ratio.max()
     return torch.stack([loss, clipped, approx_kl, max_ratio])
+
+
+def forward_kl_loss(config: PolicyGradientConfig, state: TrainState, experience: Experience, index: Tensor) -> Tensor:
+    """KL(reference || policy) where the reference answers the prompts of `index`, summed over tokens; a vector of one.
+
+    Exact over the vocabulary at every state that the reference came by: where both agree its gradient is 0, not noise.
+    """
+    assert experience.of_reference is not None
+    batch = experience.of_reference.rows(index)
+    with torch.no_grad(), reference_model(state) as model:
+        reference = response_logits(model, batch, config.sampling.temperature).log_softmax(dim=-1)  # [b, R, V]
+    policy = response_logits(state.actor, batch, config.sampling.temperature).log_softmax(dim=-1)  # [b, R, V]
+    kl = (reference.exp() * (reference - policy)).sum(dim=-1)  # [b, R]
+    return (kl * batch.response_mask).sum()[None]
+
+
+def reference_model(state: TrainState) -> AbstractContextManager[nn.Module]:
+    """The frozen reference, or the policy while its adapters are off."""
+    return without_adapters(state.policy, state.actor) if state.reference is None else nullcontext(state.reference)
 
 
 def value_loss(config: PpoConfig, state: TrainState, experience: Experience, index: Tensor) -> Tensor:

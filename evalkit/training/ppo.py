@@ -46,10 +46,16 @@ def gae(rewards: Tensor, values: Tensor, mask: Tensor, lam: float) -> Tensor:
 
 def whiten(values: Tensor, mask: Tensor, accelerator: Accelerator) -> Tensor:
     """Mean 0 and standard deviation 1 over the tokens of all processes; 0 on padding."""
+    mean, deviation = moments(values, mask, accelerator)
+    return (values - mean) * mask / deviation
+
+
+def moments(values: Tensor, mask: Tensor, accelerator: Accelerator) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation over the tokens of all processes."""
     tokens = sum_over_processes(mask.sum(), accelerator)
     mean = sum_over_processes((values * mask).sum(), accelerator) / tokens
     variance = sum_over_processes(((values - mean).square() * mask).sum(), accelerator) / tokens
-    return (values - mean) * mask / (variance + 1e-8).sqrt()
+    return mean, (variance + 1e-8).sqrt()
 
 
 def clipped_squares(values: Tensor, old: Tensor, returns: Tensor, clip: float) -> Tensor:
