@@ -30,19 +30,19 @@ def responses() -> list[list[int]]:
     return ended + [list(word) for word in itertools.product(range(LETTERS), repeat=LONGEST)]
 
 
-def checkpoint(folder: Path, kind: str = "llama", seed: int = 0) -> str:
+def checkpoint(folder: Path, kind: str = "llama", seed: int = 0, heads: int = 2) -> str:
     """A checkpoint with random weights that are large enough for an uneven distribution; returns its folder."""
     tokenizer = Tokenizer(models.WordLevel({word: i for i, word in enumerate(WORDS)}, unk_token="</s>"))
     tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     torch.manual_seed(seed)
     shape = {"vocab_size": len(WORDS), "eos_token_id": EOS, "pad_token_id": None, "bos_token_id": None}
     if kind == "llama":
-        config = LlamaConfig(hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=2,
+        config = LlamaConfig(hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=heads,
                              max_position_embeddings=32, initializer_range=SPREAD, **shape)  # fmt: skip
         model = LlamaForCausalLM(config)
     else:
         model = GPT2LMHeadModel(
-            GPT2Config(n_embd=32, n_layer=2, n_head=2, n_positions=32, initializer_range=SPREAD, **shape)
+            GPT2Config(n_embd=32, n_layer=2, n_head=heads, n_positions=32, initializer_range=SPREAD, **shape)
         )
     model.save_pretrained(folder)
     fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="</s>")
