@@ -37,16 +37,14 @@ def shared_weights(policy: Policy, dtype: str) -> Iterator[SharedWeights]:
 
 
 def checkpoint_weights(model: PreTrainedModel) -> dict[str, Tensor]:
-    """Name -> weight, as the model would be saved: adapters merged, tied weights once, the names of its files.
+    """Name -> weight, by the names of a checkpoint's files; adapters are merged, tied weights stand under each name.
 
+    A file holds tied weights once. But vLLM on a CPU packs an output layer for itself, and would keep the old one.
     The weights of the model itself do not change: merged and unmerged, they would drift by a rounding each time.
     """
     base = model.get_base_model() if hasattr(model, "get_base_model") else model
     with torch.no_grad():
-        merged = dict(_merged(base))
-        tied = set(getattr(base, "all_tied_weights_keys", None) or {})
-        kept = {name: weight for name, weight in merged.items() if name not in tied}
-        return cast(dict[str, Tensor], revert_weight_conversion(base, kept))
+        return cast(dict[str, Tensor], revert_weight_conversion(base, dict(_merged(base))))
 
 
 def _merged(base: PreTrainedModel) -> Iterator[tuple[str, Tensor]]:

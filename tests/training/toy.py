@@ -30,13 +30,17 @@ def responses() -> list[list[int]]:
     return ended + [list(word) for word in itertools.product(range(LETTERS), repeat=LONGEST)]
 
 
-def checkpoint(folder: Path, kind: str = "llama", seed: int = 0, heads: int = 2) -> str:
-    """A checkpoint with random weights that are large enough for an uneven distribution; returns its folder."""
+def checkpoint(folder: Path, kind: str = "llama", seed: int = 0) -> str:
+    """A checkpoint with random weights that are large enough for an uneven distribution; returns its folder.
+
+    `kind`: llama or gpt2, or one of them with `-wide`: a single head of 32, the least that vLLM takes on a CPU.
+    """
+    heads = 1 if kind.endswith("-wide") else 2
     tokenizer = Tokenizer(models.WordLevel({word: i for i, word in enumerate(WORDS)}, unk_token="</s>"))
     tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     torch.manual_seed(seed)
     shape = {"vocab_size": len(WORDS), "eos_token_id": EOS, "pad_token_id": None, "bos_token_id": None}
-    if kind == "llama":
+    if kind.startswith("llama"):
         config = LlamaConfig(hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=heads,
                              max_position_embeddings=32, initializer_range=SPREAD, **shape)  # fmt: skip
         model = LlamaForCausalLM(config)
@@ -58,6 +62,15 @@ def response_log_probs(policy: Policy, prompt: Sequence[int], temperature: float
         logits = response_logits(policy.model, batch, temperature).double()
     found = logits.log_softmax(dim=-1).gather(-1, batch.responses[..., None])[..., 0]
     return (found * batch.response_mask).sum(dim=1)
+
+
+def sequence_log_probs(policy: Policy, tokens: Sequence[int]) -> Tensor:
+    """[len(tokens) - 1] log-probs of all tokens of a sequence but the first, in float64."""
+    batch = pack([tokens[:1]], [tokens[1:]])
+    with torch.no_grad():
+        log_probs = response_logits(policy.model, batch).double().log_softmax(dim=-1)
+    found: Tensor = log_probs.gather(-1, batch.responses[..., None])[0, :, 0]
+    return found
 
 
 def optimum(log_reference: Tensor, rewards: Tensor, beta: float) -> tuple[Tensor, float]:
