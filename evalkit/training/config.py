@@ -27,6 +27,7 @@ Betas = Annotated[
     WithJsonSchema({"anyOf": [{"type": "number"}, {"type": "array", "items": {"type": "number"}}]}),
 ]
 Estimator = Literal["k1", "k2", "k3"]
+Rollout = Literal["auto", "generate", "vllm"]
 Divergence = Literal["reverse_kl", "forward_kl", "jensen_shannon"]
 Distinctness = Literal["exact", "ngrams"]
 
@@ -179,6 +180,8 @@ class PolicyGradientConfig(Training, Prompted):
     missing_eos: float | None = -1.0
     """Reward of a completion that does not end by itself, in normalised units; null scores it like any other."""
     sampling: Generation = Generation()
+    rollout: Rollout = "auto"
+    """What draws the responses: transformers' `generate`, or vLLM beside the trainer; `auto` is the faster one."""
     updates: int = Field(100, ge=1)
     """Batches of episodes."""
     batch: int = Field(256, ge=1)

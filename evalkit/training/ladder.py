@@ -13,6 +13,7 @@ import copy
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -36,6 +37,7 @@ from evalkit.training.probe import probe_row
 from evalkit.training.rollout import sample
 from evalkit.training.scoring import PromptSet, Scale, Scorer, open_scorer, scale_of
 from evalkit.training.state import STATE, forget_state, read_state, restore, tensors_of, write_state
+from evalkit.training.vllm_rollout import open_sampler
 
 REFERENCE_SAMPLES = 512
 """Completions of the reference that give the reward's scale."""
@@ -82,6 +84,20 @@ def train_checkpoint(
     policy = load_policy("policy", config.policy, config.lora)
     prompts = PromptSet(config.prompts, policy.prompt_ids(config.prompts, config.sampling.max_tokens))
     policy.model.to(accelerator.device)
+    with open_sampler(config, policy, prompts.ids, accelerator, tell) as sampler:
+        train_policy(config, beta, replace(policy, sampler=sampler), prompts, out, accelerator, tell)
+
+
+def train_policy(
+    config: PolicyGradientConfig,
+    beta: float,
+    policy: Policy,
+    prompts: PromptSet,
+    out: Path,
+    accelerator: Accelerator,
+    tell: Listener,
+) -> None:
+    """Train a policy as it was loaded, or go on from its last state, and write its checkpoint."""
     reward = open_scorer(config.reward, policy, prompts, config.microbatch)
     gold = open_scorer(config.gold, policy, prompts, config.microbatch) if config.gold is not None else None
     scale = reference_scale(config, policy, prompts, reward)

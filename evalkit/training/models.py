@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 import torch
 from torch import Tensor, nn
@@ -34,6 +34,14 @@ from evalkit.training.bradley_terry import draw_head
 from evalkit.training.config import Lora
 
 
+class Sampler(Protocol):
+    """Draws one response for each prompt from a policy's whole distribution, as `evalkit.training.rollout.sample`."""
+
+    def __call__(
+        self, policy: Policy, prompts: Sequence[Sequence[int]], max_tokens: int, temperature: float
+    ) -> list[list[int]]: ...
+
+
 @dataclass(frozen=True)
 class Policy:
     """A causal language model to be trained, and how it is asked."""
@@ -45,6 +53,8 @@ class Policy:
     spec: CheckpointSpec
     stops: frozenset[int]
     """Tokens that end a sequence."""
+    sampler: Sampler | None = None
+    """What draws its responses; None: `generate`."""
 
     @property
     def has_adapters(self) -> bool:

@@ -29,9 +29,12 @@ def sample(
 ) -> list[list[int]]:
     """One response for each prompt (token ids), with the token that ended it where it ended by itself.
 
-    Draws come from torch's global generators: seed them before. `model`: what stands for the policy's model, when it is
-    wrapped. `in_step`: go on until every process is done, as a model that is sharded over processes needs.
+    Draws come from torch's global generators: seed them before. A policy's own sampler draws where it has one, else
+    `generate`. `model`: what stands for the policy's model, when it is wrapped. `in_step`: go on until every process is
+    done, as a model that is sharded over processes needs.
     """
+    if policy.sampler is not None:
+        return policy.sampler(policy, prompts, max_tokens, temperature)
     device = policy.model.device
     responses: list[list[int]] = []
     rows = min(ROWS, rows_that_fit(policy.model, max(map(len, prompts), default=0) + max_tokens))

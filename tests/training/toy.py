@@ -31,18 +31,22 @@ def responses() -> list[list[int]]:
 
 
 def checkpoint(folder: Path, kind: str = "llama", seed: int = 0) -> str:
-    """A checkpoint with random weights that are large enough for an uneven distribution; returns its folder."""
+    """A checkpoint with random weights that are large enough for an uneven distribution; returns its folder.
+
+    `kind`: llama or gpt2, or one of them with `-wide`: a single head of 32, the least that vLLM takes on a CPU.
+    """
+    heads = 1 if kind.endswith("-wide") else 2
     tokenizer = Tokenizer(models.WordLevel({word: i for i, word in enumerate(WORDS)}, unk_token="</s>"))
     tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     torch.manual_seed(seed)
     shape = {"vocab_size": len(WORDS), "eos_token_id": EOS, "pad_token_id": None, "bos_token_id": None}
-    if kind == "llama":
-        config = LlamaConfig(hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=2,
+    if kind.startswith("llama"):
+        config = LlamaConfig(hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=heads,
                              max_position_embeddings=32, initializer_range=SPREAD, **shape)  # fmt: skip
         model = LlamaForCausalLM(config)
     else:
         model = GPT2LMHeadModel(
-            GPT2Config(n_embd=32, n_layer=2, n_head=2, n_positions=32, initializer_range=SPREAD, **shape)
+            GPT2Config(n_embd=32, n_layer=2, n_head=heads, n_positions=32, initializer_range=SPREAD, **shape)
         )
     model.save_pretrained(folder)
     fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="</s>")
@@ -58,6 +62,15 @@ def response_log_probs(policy: Policy, prompt: Sequence[int], temperature: float
         logits = response_logits(policy.model, batch, temperature).double()
     found = logits.log_softmax(dim=-1).gather(-1, batch.responses[..., None])[..., 0]
     return (found * batch.response_mask).sum(dim=1)
+
+
+def sequence_log_probs(policy: Policy, tokens: Sequence[int]) -> Tensor:
+    """[len(tokens) - 1] log-probs of all tokens of a sequence but the first, in float64."""
+    batch = pack([tokens[:1]], [tokens[1:]])
+    with torch.no_grad():
+        log_probs = response_logits(policy.model, batch).double().log_softmax(dim=-1)
+    found: Tensor = log_probs.gather(-1, batch.responses[..., None])[0, :, 0]
+    return found
 
 
 def optimum(log_reference: Tensor, rewards: Tensor, beta: float) -> tuple[Tensor, float]:

@@ -65,7 +65,7 @@ class VllmEngine:
         import torch
 
         on_gpu = torch.cuda.is_available()
-        _prepare_environment(on_gpu)
+        prepare_environment(on_gpu)
         from vllm import LLM
 
         self._max_length = max_length
@@ -80,7 +80,7 @@ class VllmEngine:
             seed=0,
             **_engine_settings(checkpoint.settings),
             **_lora_settings((checkpoint, *others)),
-            **({} if on_gpu else _cpu_settings(checkpoint, dtype, max_length)),
+            **({} if on_gpu else cpu_settings(checkpoint, dtype, max_length)),
         )
         self._numbers: dict[Adapter, int] = {}
         self._lora: Any = None
@@ -107,7 +107,7 @@ class VllmEngine:
         draws = 1 if sampling.temperature < GREEDY_BELOW else sampling.n
         copies = sampling.n // draws
         params = _sampling_params(sampling, draws, decodes, self._ends, self._shows)
-        self._llm.collective_rpc(_set_seed, args=(seed,))
+        self._llm.collective_rpc(set_seed, args=(seed,))
         self._llm.reset_prefix_cache()
         outputs = self._run(
             [prompt.token_ids for prompt in prompts],
@@ -134,31 +134,13 @@ class VllmEngine:
         del self._llm
 
     def _run(self, prompts: Iterable[Sequence[int]], params: Any, progress: Progress) -> list[Any]:
-        """The outputs of all prompts, in their order; requests are added in that order, so the same draws follow."""
-        engine = self._llm.llm_engine
-        added: list[str] = []
-        finished: dict[str, Any] = {}
-        try:
-            for index, prompt in enumerate(prompts):
-                inputs = {"type": "token", "prompt_token_ids": list(prompt)}
-                engine.add_request(str(index), inputs, params, lora_request=self._lora)
-                added.append(str(index))
-            while engine.has_unfinished_requests():
-                for output in engine.step():
-                    if output.finished:
-                        finished[output.request_id] = output
-                        progress(len(output.outputs), sum(len(sample.token_ids) for sample in output.outputs))
-        except BaseException:
-            # Left in the queue, the requests before a refused one would be served in the next call.
-            engine.abort_request(added)
-            raise
-        return [finished[index] for index in added]
+        return run_requests(self._llm, prompts, params, progress, self._lora)
 
     def _completion(
         self, prompt: Rendered, sample_index: int, sample: Any, decoded: bool, stop: Sequence[str]
     ) -> Completion:
         token_ids = tuple(sample.token_ids)
-        reason = _finish_reason(sample.finish_reason)
+        reason = finish_reason(sample.finish_reason)
         ended = reason == "stop" and not isinstance(sample.stop_reason, str)
         shown = token_ids[:-1] if ended else token_ids
         is_told = decoded and not self._shows  # vLLM itself shows all special tokens, or none
@@ -172,7 +154,31 @@ class VllmEngine:
         )
 
 
-def _set_seed(worker: Any, seed: int) -> None:
+def run_requests(
+    llm: Any, prompts: Iterable[Sequence[int]], params: Any, progress: Progress, lora_request: Any = None
+) -> list[Any]:
+    """The outputs of all prompts, in their order; requests are added in that order, so the same draws follow."""
+    engine = llm.llm_engine
+    added: list[str] = []
+    finished: dict[str, Any] = {}
+    try:
+        for index, prompt in enumerate(prompts):
+            inputs = {"type": "token", "prompt_token_ids": list(prompt)}
+            engine.add_request(str(index), inputs, params, lora_request=lora_request)
+            added.append(str(index))
+        while engine.has_unfinished_requests():
+            for output in engine.step():
+                if output.finished:
+                    finished[output.request_id] = output
+                    progress(len(output.outputs), sum(len(sample.token_ids) for sample in output.outputs))
+    except BaseException:
+        # Left in the queue, the requests before a refused one would be served in the next call.
+        engine.abort_request(added)
+        raise
+    return [finished[index] for index in added]
+
+
+def set_seed(worker: Any, seed: int) -> None:
     """Seed the generators of the process that samples: with several devices that is not the one which asks."""
     from vllm.utils.torch_utils import set_random_seed
 
@@ -187,7 +193,7 @@ def _is_installed(package: str) -> bool:
     return True
 
 
-def _prepare_environment(on_gpu: bool) -> None:
+def prepare_environment(on_gpu: bool) -> None:
     os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"  # the seeds that we set must be those of the sampler
     os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
     if not on_gpu:
@@ -258,14 +264,14 @@ def _engine_settings(settings: EngineSettings) -> dict[str, Any]:
     return {name: value for name, value in stated.items() if value is not None} | options
 
 
-def _cpu_settings(checkpoint: Checkpoint, dtype: str, max_length: int) -> dict[str, Any]:
-    """No compilation, and a key-value cache of the size that is needed, not of most of the machine."""
+def cpu_settings(checkpoint: Checkpoint, dtype: str, max_length: int, sequences: int = SEQUENCES) -> dict[str, Any]:
+    """No compilation, and a key-value cache of what `sequences` need in flight, not of most of the machine."""
     from transformers import AutoConfig
 
     config = AutoConfig.from_pretrained(checkpoint.location, trust_remote_code=checkpoint.trust_remote_code)
     allowed = int(_free_memory() * MEMORY_SHARE)
     sequence = _sequence_bytes(config.get_text_config(), 4 if dtype == "float32" else 2, max_length)
-    size = allowed if sequence is None else min(SEQUENCES * sequence, max(allowed, sequence))
+    size = allowed if sequence is None else min(sequences * sequence, max(allowed, sequence))
     return {"enforce_eager": True, "kv_cache_memory_bytes": size}
 
 
@@ -290,7 +296,7 @@ def _free_memory() -> int:
     return free
 
 
-def _finish_reason(reason: str | None) -> FinishReason:
+def finish_reason(reason: str | None) -> FinishReason:
     if reason == "stop":
         return "stop"
     if reason == "length":
