@@ -17,7 +17,7 @@ demo: $(VENV)/.installed ## install evalkit with vLLM into .venv and run suites/
 test: $(VENV)/.installed-test ## install what the tests need and run every test
 	OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -n 2 --dist loadfile
 
-test-all: $(VENV)/.installed-test ## the same with three seeds of every training that is held to an exact optimum
+test-all: $(VENV)/.installed-test ## the same with three seeds of every exact optimum, and more of what takes minutes
 	OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -n 2 --dist loadfile -m ""
 
 browser: ## install Chromium, its driver and axe-core, with which the tests open the report (Debian and npm)

@@ -125,6 +125,7 @@ def test_each_step_of_a_growing_suite_samples_what_is_missing_also_when_it_is_ki
 
 
 @pytest.mark.slow
+@pytest.mark.thorough
 @pytest.mark.timeout(900)  # runs of vLLM, which loads anew for every checkpoint of each
 def test_vllm_too_samples_only_what_a_growing_suite_lacks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("vllm")

@@ -90,7 +90,7 @@ def distance(policy: Policy, drawn: Sequence[Sequence[int]], prompt: Sequence[in
 
 @pytest.mark.vllm
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["llama-wide", "gpt2-wide"])
+@pytest.mark.parametrize("kind", ["llama-wide", pytest.param("gpt2-wide", marks=pytest.mark.thorough)])
 def test_after_each_handover_the_engine_draws_from_the_policy_of_now(tmp_path: Path, kind: str) -> None:
     policy = policy_of(tmp_path, kind)
     with opened(policy) as sampler:
@@ -119,6 +119,7 @@ def test_after_each_handover_the_engine_draws_from_the_policy_of_now(tmp_path: P
 
 @pytest.mark.vllm
 @pytest.mark.slow
+@pytest.mark.thorough
 def test_adapters_draw_as_merged_and_any_stop_ends_a_response(tmp_path: Path) -> None:
     policy = replace(policy_of(tmp_path, lora=Lora(rank=4)), stops=frozenset({2, toy.EOS}))
     with opened(policy) as sampler:
@@ -133,6 +134,7 @@ def test_adapters_draw_as_merged_and_any_stop_ends_a_response(tmp_path: Path) ->
 
 @pytest.mark.vllm
 @pytest.mark.slow
+@pytest.mark.thorough
 def test_the_optimum_is_reached_through_vllm(tmp_path: Path) -> None:
     its = ppo_setting(tmp_path, 0, "llama-wide", rollout="vllm")
     references = [toy.response_log_probs(its.policy, ids) for ids in its.prompts.ids]
@@ -166,6 +168,7 @@ def write(folder: Path, kind: str, **changes: object) -> Path:
 
 @pytest.mark.vllm
 @pytest.mark.slow
+@pytest.mark.thorough
 def test_broken_off_it_goes_on_to_the_same_curve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config = load_config(PpoConfig, write(tmp_path, "llama-wide"))
     train_ladder(config, tmp_path / "whole", Quiet())

@@ -28,7 +28,7 @@ are relative, attention over equal tokens cannot tell `a` from `a a`, nor a poli
 
 
 ALONE = Accelerator(cpu=True)
-SEEDS = [0, *(pytest.param(seed, marks=pytest.mark.all_seeds) for seed in (1, 2))]
+SEEDS = [0, *(pytest.param(seed, marks=pytest.mark.thorough) for seed in (1, 2))]
 """Of trainings that are held to an exact optimum."""
 
 
