@@ -79,7 +79,9 @@ class Curve:
 class Crossover:
     """Beyond how many completions the baseline's curve is above the arm's, although the arm's may start above.
 
-    A k of 0 says that the baseline is above from the first completion on; None, that it is not above at `largest`.
+    A k of 0 says that the baseline is above from the first completion on; None, that it is not above at `largest`, or,
+    with a `low` of 0 and a `high` of None, that it cannot be told whether it is above at all. Summaries of an earlier
+    evalkit have a number there too: go by the interval.
     """
 
     name: str

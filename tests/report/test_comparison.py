@@ -99,6 +99,10 @@ def test_curves_in_which_the_baseline_overtakes_come_first(compared: ReportConte
             "base is ahead of tuned from the first completion on (95 % interval the first to 2).",
         ),
         (
+            crossover(None, 0.0, None),
+            "It cannot be told whether base is ahead of tuned, nor from how many completions on.",
+        ),
+        (  # as an earlier evalkit wrote it
             crossover(0.0, 0.0, None),
             "It cannot be told whether base is ahead of tuned, nor from how many completions on.",
         ),

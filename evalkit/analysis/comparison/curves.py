@@ -124,9 +124,10 @@ def crossovers(traced: Sequence[Traced], arms: Sequence[Arm], clusters: Sequence
     """For every curve of quality and every compared arm: the k beyond which the baseline is above, with its interval.
 
     The interval is that of the whole curve of paired differences, bootstrapped over prompts, or over their
-    clusters; while no test tells the difference at the largest k from 0, it reaches past that k. Curves that end
-    equal on every prompt, as pass@k does where all is solved, say nothing there: they are read as far as they differ.
-    Arms whose curves differ nowhere, or that have no prompt in common with their baseline, have none.
+    clusters; while no test tells the difference at the largest k from 0, it reaches past that k. Where it leaves
+    nothing out, no k is told. Curves that end equal on every prompt, as pass@k does where all is solved, say nothing
+    there: they are read as far as they differ. Arms whose curves differ nowhere, or that have no prompt in common
+    with their baseline, have none.
     """
     return [
         crossover
@@ -170,13 +171,14 @@ def _crossover(traced: Traced, arm: str, baseline: str, clusters: Sequence[str])
     low, high = resampled[outside], resampled[-1 - outside]
     if mean_p_values(differences[:, -1:].T)[0] >= 1 - CONFIDENCE:  # few equal differences are no sure one
         low, high = (0.0 if math.isinf(low) else low), math.inf
+    is_told = low > 0 or math.isfinite(high)
     yield Crossover(
         name=traced.name,
         measure=traced.measure,
         signature=traced.signature,
         arm=arm,
         baseline=baseline,
-        k=finite_or_none(k),
+        k=finite_or_none(k) if is_told else None,
         low=finite_or_none(low),
         high=finite_or_none(high),
         largest=ks[-1],

@@ -183,7 +183,7 @@ def test_checks_missed_on_few_prompts_put_nobody_ahead_for_sure(missed: int) -> 
     tuned = np.ones((64, len(KS)))
     tuned[:missed] -= 0.03
     found = crossover(tuned)
-    assert (found.k, found.low, found.high) == (0.0, 0.0, None)
+    assert (found.k, found.low, found.high) == (None, 0.0, None)
 
 
 def test_a_check_missed_once_does_not_speak_for_what_was_sure_before() -> None:
@@ -196,7 +196,7 @@ def test_a_check_missed_once_does_not_speak_for_what_was_sure_before() -> None:
 @pytest.mark.parametrize(("prompts", "high"), [(3, None), (30, 0.0)])
 def test_few_equal_differences_are_no_sure_one(prompts: int, high: float | None) -> None:
     behind = crossover(np.zeros((prompts, len(KS))))
-    assert (behind.k, behind.low, behind.high) == (0.0, 0.0, high)
+    assert (behind.k, behind.low, behind.high) == (high, 0.0, high)
     ahead = crossover(np.full((prompts, len(KS)), 2.0))
     assert (ahead.k, ahead.low, ahead.high) == (None, 0.0 if high is None else None, None)
 
