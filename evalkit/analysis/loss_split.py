@@ -25,7 +25,8 @@ one changes nothing. Left out are prompts that an arm cannot do, so the split is
 Range: that of differences of the measure. Bias: given how many completions are good, good ones are draws of the good
 part of the distribution, so that D(.|good) has none where the measure has none; D(.) is taken on prompts that were
 chosen for having good ones, which tells where hardly any are (docs/lost.md has it in numbers). Cost: linear in prompts
-and compared arms. Undefined: on prompts that take no part, or on which the measure is; everywhere without a quality.
+and compared arms. Undefined: on prompts that take no part, or on which the measure is; everywhere without a quality,
+and where no answer of the two arms is bad on the prompts that take part: quality tells nothing apart then.
 """
 
 from __future__ import annotations
@@ -161,6 +162,8 @@ def split_of(
     rows = np.stack([total, total - narrowing, narrowing])
     takes_part = ~np.isnan(total)
     means = levels[takes_part].mean(axis=0) if takes_part.any() else np.full(6, np.nan)
+    if not means[4:].any():
+        rows = np.full_like(rows, np.nan)
     of_total, of_control, of_narrowing = (
         _part(row, reach, clusters) for row, reach in zip(rows, _reaches(measured.bounds), strict=True)
     )
@@ -173,7 +176,7 @@ def split_of(
         total=of_total,
         quality_control=of_control,
         narrowing=of_narrowing,
-        share=_share(rows[1], total, of_total, clusters),
+        share=_share(rows[1], rows[0], of_total, clusters),
         baseline_all=baseline_all,
         baseline_good=baseline_good,
         arm_all=arm_all,
@@ -183,8 +186,8 @@ def split_of(
         fewer_bad=_part(levels[:, 4] - levels[:, 5], (-1.0, 1.0), clusters),
         prompts=int(takes_part.sum()),
         left_out=int((~takes_part).sum()),
-        total_by_prompt=tuple(map(finite_or_none, total.tolist())),
-        narrowing_by_prompt=tuple(map(finite_or_none, narrowing.tolist())),
+        total_by_prompt=tuple(map(finite_or_none, rows[0].tolist())),
+        narrowing_by_prompt=tuple(map(finite_or_none, rows[2].tolist())),
     )
 
 

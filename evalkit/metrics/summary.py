@@ -271,7 +271,8 @@ class Share:
 class LossSplit:
     """The diversity that an arm lost, split: quality_control + narrowing = total, on every prompt and in the mean.
 
-    All at equal numbers of completions, on the prompts where both arms have enough good ones.
+    All at equal numbers of completions, on the prompts where both arms have enough good ones. The loss and its parts
+    are None where none of their completions is bad there.
     """
 
     metric: str
@@ -302,7 +303,10 @@ class LossSplit:
     """Prompts with too few good completions of one of the two arms, or on which the measure is not defined."""
     total_by_prompt: tuple[float | None, ...]
     narrowing_by_prompt: tuple[float | None, ...]
-    """In the order of `Summary.prompts`; None where a prompt takes no part. The other part is what they differ by."""
+    """In the order of `Summary.prompts`; None where a prompt takes no part, or nothing is split.
+
+    The other part is what they differ by.
+    """
 
 
 @dataclass(frozen=True, slots=True)

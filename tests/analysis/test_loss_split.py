@@ -87,7 +87,7 @@ def test_parts_add_up_on_every_prompt_and_in_the_mean_and_turn_with_the_arms(
             quality_control = sign * ((row[0] - row[1]) - (row[2] - row[3]))
             assert quality_control + narrowing == pytest.approx(total, abs=1e-12)
     assert found.prompts + found.left_out == len(rows)
-    if found.prompts:
+    if found.prompts and (found.baseline_bad or found.arm_bad):
         assert found.total.value is not None
         total = (found.quality_control.value or 0) + (found.narrowing.value or 0)
         assert total == pytest.approx(found.total.value, abs=1e-12)
@@ -96,6 +96,18 @@ def test_parts_add_up_on_every_prompt_and_in_the_mean_and_turn_with_the_arms(
                        (found.narrowing, turned.narrowing), (found.fewer_bad, turned.fewer_bad)):  # fmt: skip
         assert one.value == pytest.approx(None if other.value is None else -other.value, abs=1e-12)
         assert one.low == pytest.approx(None if other.high is None else -other.high, abs=1e-9)
+
+
+def test_where_no_answer_is_bad_nothing_is_split_and_no_correction_counts_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    good = [group(f"p{place}", [0, 1, 2, 3, 4, place], [True] * 6) for place in range(4)]
+    narrow = [group(f"p{place}", [0, 0, 0, 0, 1, 1], [True] * 6) for place in range(4)]
+    some_bad = [group(f"p{place}", [0, 0, 2, 3, 1, 1], [True] * 4 + [False] * 2) for place in range(4)]
+    without, whole = split(monkeypatch, {"base": good, "narrow": narrow, "some bad": some_bad})
+    assert (without.prompts, without.baseline_bad, without.arm_bad, without.share) == (4, 0.0, 0.0, None)
+    for part in (without.total, without.quality_control, without.narrowing):
+        assert (part.value, part.low, part.high, part.p_adjusted) == (None,) * 4
+    assert without.total_by_prompt == without.narrowing_by_prompt == (None,) * 4
+    assert whole.total.p_adjusted == whole.total.p
 
 
 def test_each_part_is_what_the_definition_says_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:

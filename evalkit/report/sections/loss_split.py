@@ -18,6 +18,7 @@ from evalkit.report.verdicts.loss_split import (
     is_form_alone,
     is_lost,
     loss_sentence,
+    tells_apart,
 )
 from evalkit.report.verdicts.plain_names import named, pictured
 from evalkit.report.wording import interval_text, interval_words, label, number_text, p_text, value_text
@@ -73,7 +74,7 @@ def split_view(summary: Summary) -> SplitView | None:
 def one_by_one(summary: Summary) -> JSON:
     """For the selector: each measure with what it counts, its figure and what it says.
 
-    First is one whose loss divides, and is there among completions of equal length too.
+    First is one whose loss divides, and is there among completions of equal length too. No figure where none is split.
     """
     if not summary.splits:
         return None
@@ -93,7 +94,7 @@ def one_by_one(summary: Summary) -> JSON:
                     for said in (loss_sentence(split, summary, names_measure=False), at_equal_length(split, summary))
                     if said
                 ),
-                "figure": waterfall(_of(summary, metric)),
+                "figure": waterfall(split) if (split := [*filter(tells_apart, _of(summary, metric))]) else None,
             }
             for metric in metrics
         ],

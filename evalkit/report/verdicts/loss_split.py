@@ -64,7 +64,12 @@ def speaking_splits(summary: Summary, joints: Joints, arm: str) -> list[LossSpli
 
 
 def is_lost(split: LossSplit) -> bool:
-    return sign(split.total) == "more"
+    return sign(split.total) == "more" and tells_apart(split)
+
+
+def tells_apart(split: LossSplit) -> bool:
+    """Whether some of the completions are bad: a summary of an earlier evalkit is split where none is."""
+    return bool(split.baseline_bad or split.arm_bad)
 
 
 def at_equal_length(split: LossSplit, summary: Summary) -> str:
@@ -100,6 +105,10 @@ def loss_sentence(
     nouns = _nouns(summary.bar)
     if not split.prompts:
         return f"{split.arm}: no prompt has two {nouns.good} or more of both arms, so that nothing can be split."
+    if not tells_apart(split):
+        where = f" on {counted(split.prompts, 'prompt')} of {split.prompts + split.left_out}" if split.left_out else ""
+        every = f"no answer of {split.arm} or {split.baseline} is {nouns.bad_one}{where}"
+        return f"{capital(every)}: quality tells nothing apart, so that nothing can be split."
     if not is_lost(split):
         balance = _balance(split, nouns)
         return f"{split.arm} has not clearly lost {measure or 'any'} against {split.baseline}{balance}{_basis(split)}."
@@ -113,11 +122,13 @@ class _Nouns:
 
     good: str = "good answers"
     bad: str = "bad answers"
+    bad_one: str = "bad"
+    """What one of the latter is."""
 
 
 def _nouns(bar: Bar | None) -> _Nouns:
     """Where checks of form are all that is known, no answer is called good or bad."""
-    return _Nouns("answers in the asked form", "answers out of form") if is_form_alone(bar) else _Nouns()
+    return _Nouns("answers in the asked form", "answers out of form", "out of form") if is_form_alone(bar) else _Nouns()
 
 
 def is_form_alone(bar: Bar | None) -> bool:

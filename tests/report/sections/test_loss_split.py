@@ -88,6 +88,16 @@ def test_the_table_has_every_part_with_its_interval_and_who_takes_part() -> None
     assert one_by_one(summary()) is None
 
 
+def test_where_quality_tells_nothing_apart_there_is_no_figure_and_the_reason() -> None:
+    [found] = splits(measures=("vendi",))
+    shown = one_by_one(summary(replace(found, baseline_bad=0.0, arm_bad=0.0)))
+    assert isinstance(shown, dict)
+    assert isinstance(shown["prompts"], list)
+    [only] = shown["prompts"]
+    assert only["figure"] is None
+    assert "quality tells nothing apart" in only["says"]
+
+
 def test_names_are_shown_as_they_are() -> None:
     figure = waterfall(splits(HOSTILE, ("vendi",)))
     assert figure["layout"]["yaxis"]["ticktext"] == ["&lt;b&gt;tuned&lt;/b&gt;"]

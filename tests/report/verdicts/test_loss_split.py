@@ -54,6 +54,17 @@ def test_two_clear_parts_have_the_share_with_its_interval_and_which_answers_are_
     )
 
 
+def test_a_quality_that_tells_nothing_apart_splits_nothing_and_says_so() -> None:
+    """As an earlier evalkit wrote it: with a narrowing of all that was lost."""
+    level = split(NOTHING, part(0.3), Share(0.0, 0.0, 0.0), baseline_bad=0.0, arm_bad=0.0)
+    assert claim(level) == ""
+    assert loss_sentence(level, summary(level)) == (
+        "No answer of tuned or base is bad: quality tells nothing apart, so that nothing can be split."
+    )
+    some = replace(level, left_out=4)
+    assert "No answer of tuned or base is bad on 20 prompts of 24:" in loss_sentence(some, summary(some))
+
+
 def test_bad_answers_that_are_there_as_often_are_not_called_gone() -> None:
     said = claim(split(part(0.2), part(0.1), Share(0.666, 0.48, 0.83), fewer_bad=part(0.01, is_clear=False)))
     assert "is that bad answers add less variety, the rest" in said
