@@ -8,6 +8,13 @@ from collections.abc import Iterable
 UNSHOWABLE = re.compile("[\x00\ud800-\udfff]")
 """NUL, which HTML forbids, and lone surrogates, which are not text."""
 
+SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+def whole_characters(text: str) -> str:
+    """The text with a visible sign in place of each lone surrogate, half of a character."""
+    return text if text.isascii() else SURROGATE.sub("\ufffd", text)
+
 
 def showable(text: str) -> str:
     """The text with a visible sign where a UTF-8 page could not hold a character."""

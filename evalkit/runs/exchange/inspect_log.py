@@ -136,7 +136,7 @@ def _rows_of(sample: Any, where: str, model: str | None, resolve: Resolve, tally
             answer=_target(sample.get("target")),
             thinking=None if thought is None else resolve(thought),
             finish_reason=ending(choice.get("stop_reason")),
-            scores=_scores(sample.get("scores"), tally) if index == 0 else {},
+            scores=_scores(sample.get("scores"), tally, where) if index == 0 else {},
             asked=_asked(sample.get("metadata"), where),
         )
 
@@ -162,14 +162,16 @@ def _target(target: Any) -> str | None:
     return answer_in(target)
 
 
-def _scores(scores: Any, tally: Tally) -> dict[str, float]:
+def _scores(scores: Any, tally: Tally, where: str) -> dict[str, float]:
     """Scorer -> value; a scorer that gives several is `scorer/name`."""
     values: dict[str, float] = {}
     for scorer, score in (scores if isinstance(scores, Mapping) else {}).items():
         value = score.get("value") if isinstance(score, dict) else score
         parts = {f"{scorer}/{key}": part for key, part in value.items()} if isinstance(value, dict) else {scorer: value}
         for name, part in parts.items():
-            number = GRADES.get(part, GRADES.get(part.lower())) if isinstance(part, str) else as_number(part)
+            number = (
+                GRADES.get(part, GRADES.get(part.lower())) if isinstance(part, str) else as_number(part, name, where)
+            )
             if number is not None:
                 values[score_name(name)] = number
             else:

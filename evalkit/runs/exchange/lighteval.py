@@ -41,7 +41,7 @@ def read_lighteval(records: Iterable[Record], tally: Tally) -> Iterator[TextRow]
         if not texts:
             tally.leave("log-probs of given choices, not completions", where)
             continue
-        yield from _rows_of(where, doc, response, texts, scores_in(metric, tally))
+        yield from _rows_of(where, doc, response, texts, scores_in(metric, tally, where))
 
 
 def _rows_of(

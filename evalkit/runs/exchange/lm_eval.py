@@ -58,7 +58,7 @@ def read_lm_eval(records: Iterable[Record], tally: Tally) -> Iterator[TextRow]:
             for _ in range(len(draws) - len(texts)):
                 tally.leave("a draw is no text", where)
         question.filters.add(filtered)
-        scores = scores_in({name: row.get(name) for name in _metrics(row, where)}, tally)
+        scores = scores_in({name: row.get(name) for name in _metrics(row, where)}, tally, where)
         question.scores |= {(name, filtered): value for name, value in scores.items()}
     filters = {name for question in questions.values() for _, name in question.scores}
     for question in questions.values():

@@ -49,7 +49,7 @@ def _rows_of(row: Mapping[str, Any], texts: list[Any], where: str, tally: Tally)
             tally.leave("a generation is no text", where)
             continue
         said = None if classes is None else _class_of(classes[index], where)
-        score = None if scores is None else as_number(scores[index])
+        score = None if scores is None else as_number(scores[index], SCORE, where)
         if scores is not None and score is None:
             tally.refuse_score(SCORE, scores[index])
         if said is not None and scores is not None and scores[index] in (0, None):

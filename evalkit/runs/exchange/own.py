@@ -85,6 +85,14 @@ class Row(BaseModel):
             return name
         raise ValueError(f"`class` is {short(value)}; it is a text or a number that completions of one prompt share")
 
+    @field_validator("scores")
+    @classmethod
+    def _are_no_truths(cls, scores: dict[str, Any]) -> dict[str, Any]:
+        for name, value in scores.items():
+            if isinstance(value, bool):
+                raise ValueError(f"score {name!r} is {value!r}, which is no number; write 1 or 0")
+        return scores
+
     @field_validator("arm")
     @classmethod
     def _is_named(cls, name: str | None) -> str | None:
@@ -192,7 +200,7 @@ def _rows_of(row: Row, where: str, tally: Tally) -> Iterator[TextRow]:
             cluster=row.cluster or None,
             thinking=row.thinking,
             finish_reason=row.finish_reason,
-            scores=scores_in(row.scores, tally),
+            scores=scores_in(row.scores, tally, where),
             said=row.said,
             asked=asked_of(row.asked, where),
         )

@@ -15,7 +15,7 @@ from evalkit.runs.exchange.columns import Columns
 from evalkit.runs.exchange.detect import Recognised, recognise
 from evalkit.runs.exchange.layouts import Layout
 from evalkit.runs.exchange.own import KEYS, OF_EXPORTS, SCORE, read_own
-from evalkit.runs.exchange.rows import Record, Tally, TextRow
+from evalkit.runs.exchange.rows import Record, Tally, TextRow, as_whole_text
 
 RENDERED: frozenset[Layout] = frozenset({"lm-eval", "lighteval"})
 """Layouts whose prompts are as a model saw them, with examples and template: one question may read differently."""
@@ -93,7 +93,8 @@ def read_records(records: Iterable[Record], source: str, notice: Notice) -> Text
     pile: Pile[TextRow] = Pile()
     names: dict[str, str] = {}
     arms = []
-    for row in read_own(_noting(records, source, notice), tally, is_named=False, is_table=False):
+    for read in read_own(_noting(records, source, notice), tally, is_named=False, is_table=False):
+        row = as_whole_text(read, tally)
         pile.add(row, _letters(row))
         arms.append(names.setdefault(row.arm or UNNAMED, row.arm or UNNAMED))
     if not arms:
@@ -109,7 +110,8 @@ def _read_file(
     tally = Tally(str(file.path))
     names: dict[str, str] = {}
     part = _FileTexts(file, tally, [], {})
-    for row in _read(file, questions, columns, tally, notice):
+    for read in _read(file, questions, columns, tally, notice):
+        row = as_whole_text(read, tally)
         pile.add(row, _letters(row))
         arm = names.setdefault(row.arm or "", row.arm or "")  # one text for all rows, not one a row
         part.arms.append(arm)

@@ -6,7 +6,7 @@ import hashlib
 import math
 import numbers
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any
 
@@ -15,13 +15,15 @@ from pydantic import TypeAdapter, ValidationError
 from evalkit.errors import MetricError, RecordsError
 from evalkit.metrics.answer_match import check_answer
 from evalkit.plumbing.as_text import as_text
-from evalkit.plumbing.prose import counted
+from evalkit.plumbing.prose import counted, whole_characters
 from evalkit.plumbing.tables import Record as Record
 from evalkit.plumbing.transcript import transcript, turns_in_cell
 from evalkit.records import Asking, FinishReason, Item, Match, Prompt
 
 Message = tuple[str, str]
 """(role, content)."""
+LARGEST = 1e150
+"""Size of the largest score that is read: squares of larger ones, in variances, are beyond what a float holds."""
 CUT = ("length", "max_tokens", "model_length", "MAX_TOKENS")
 """What tools say of an answer that ran into a limit."""
 
@@ -92,6 +94,9 @@ class Tally:
         """Count a row that gives no completion."""
         self.left.setdefault(reason, []).append(where)
 
+    broken: list[str] = field(default_factory=list)
+    """Where texts stand that hold half of a character."""
+
     unscored: dict[str, tuple[int, str]] = field(default_factory=dict)
     """Score -> in how many rows it is no number, and the first that it is instead."""
 
@@ -116,11 +121,26 @@ class Tally:
                 f"{self.source}: {counted(len(places), 'row')} left out beside {counted(self.read, 'completion')}: "
                 f"{reason} (first: {places[0]})"
             )
+        if self.broken:
+            yield (
+                f"{self.source}: half of a character (a lone surrogate) is replaced by \ufffd in "
+                f"{counted(len(self.broken), 'completion')} (first: {self.broken[0]})"
+            )
         for name, (count, first) in self.unscored.items():
             rows = counted(count, "row")
             yield f"{self.source}: score {name!r} is not read in {rows}, where it is no number, as in {first}"
         for what, why in self.unread.items():
             yield f"{self.source}: {what} {why}"
+
+
+def as_whole_text(row: TextRow, tally: Tally) -> TextRow:
+    """The row with a sign for each half of a character, which is no text; that is counted."""
+    texts = {name: whole_characters(getattr(row, name)) for name in ("prompt", "completion")}
+    thinking = None if row.thinking is None else whole_characters(row.thinking)
+    if (texts["prompt"], texts["completion"], thinking) == (row.prompt, row.completion, row.thinking):
+        return row
+    tally.broken.append(row.where)
+    return replace(row, **texts, thinking=thinking)
 
 
 def content_text(content: Any, where: str) -> str:
@@ -235,22 +255,27 @@ def other_parts(messages: Any) -> str:
     return ""
 
 
-def as_number(value: Any) -> float | None:
-    """A score as a number; None where it is none, or not a finite one."""
-    if isinstance(value, numbers.Real | Decimal):
-        try:
-            number = float(value)
-        except OverflowError:
-            return None
-        return number if math.isfinite(number) else None
-    return None
+def as_number(value: Any, name: str, where: str) -> float | None:
+    """A score as a number; None where it is none, or not a finite one. Raises `RecordsError` beyond `LARGEST`."""
+    if not isinstance(value, numbers.Real | Decimal):
+        return None
+    try:
+        number = float(value)
+    except OverflowError:  # a whole number that no float can hold
+        number = LARGEST * 2
+    if math.isfinite(number) and abs(number) > LARGEST:
+        raise RecordsError(
+            f"{where}: score {name!r} is {short(value, 24)}; allowed are scores from {-LARGEST:g} to {LARGEST:g}, "
+            "whose squares a float can hold: give it in a larger unit, or leave it out"
+        )
+    return number if math.isfinite(number) else None
 
 
-def scores_in(given: Mapping[str, Any], tally: Tally) -> dict[str, float]:
-    """The scores that are numbers; the others are counted."""
+def scores_in(given: Mapping[str, Any], tally: Tally, where: str) -> dict[str, float]:
+    """The scores that are numbers; the others are counted. Raises `RecordsError` as `as_number` does."""
     scores = {}
     for name, value in given.items():
-        number = as_number(value)
+        number = as_number(value, name, where)
         if number is not None:
             scores[score_name(name)] = number
         else:

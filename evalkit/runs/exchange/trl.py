@@ -47,7 +47,7 @@ def read_trl(records: Iterable[Record], tally: Tally) -> Iterator[TextRow]:
         if text is None:
             tally.leave("no completion", where)
             continue
-        scores = {score_name(key): as_number(value) for key, value in row.items() if key not in KNOWN}
+        scores = {score_name(key): as_number(value, key, where) for key, value in row.items() if key not in KNOWN}
         yield TextRow(
             where=where,
             prompt_id=id_of(prompt),

@@ -89,6 +89,10 @@ def within(row: Row, key: str, **changed: Any) -> Row:
         (OWN | {"prompt_id": " "}, ":1: `prompt_id` is blank"),
         (OWN | {"prompt_id": float("nan")}, ":1: an id, a prompt or an arm is nan"),
         (OWN | {"finish_reason": "x" * 10**6}, ":1: finish_reason: found x"),
+        (OWN | {"scores": {"s": True}}, ":1: score 's' is True, which is no number; write 1 or 0"),
+        (OWN | {"scores": {"s": 10**400}}, ":1: score 's' is 1000"),
+        (OWN | {"scores": {"s": -1e308}}, ":1: score 's' is -1e+308; allowed are scores from -1e+150 to 1e+150"),
+        (NOVEL | {"generation_scores": [1e151, 1]}, ":1: score 'generation_scores' is 1e+151; allowed are"),
         ({"id": 1, "text": "A"}, "found: 'id', 'text'; name the keys so, or say which holds what, as in --columns"),
         ({"prompt": "A", "chosen": "x", "rejected": "y"}, "a file of preferences"),
     ],
@@ -98,6 +102,20 @@ def test_wrong_kinds_of_values_get_one_short_line(tmp_path: Path, row: Row, told
         read(jsonl(tmp_path / "t.jsonl", row))
     assert told in str(caught.value)
     assert len(str(caught.value)) < 400
+
+
+def test_the_largest_score_is_read(tmp_path: Path) -> None:
+    [row] = read(jsonl(tmp_path / "t.jsonl", OWN | {"scores": {"s": -1e150}})).rows
+    assert row.scores == {"s": -1e150}
+
+
+def test_half_of_a_character_is_replaced_and_told_with_its_place(tmp_path: Path) -> None:
+    texts = read(jsonl(tmp_path / "t.jsonl", OWN, OWN | {"completion": "a\ud800b \U0001f600", "thinking": "\udfff"}))
+    assert [row.completion for row in texts.rows] == [OWN["completion"], "a\ufffdb \U0001f600"]
+    assert [row.thinking for row in texts.rows] == [None, "\ufffd"]
+    [note] = texts.notes
+    assert "half of a character (a lone surrogate) is replaced by \ufffd in 1 completion (first: " in note
+    assert note.endswith("t.jsonl:2)")
 
 
 def test_an_id_may_be_any_whole_number(tmp_path: Path) -> None:
