@@ -12,6 +12,7 @@ import click
 
 from evalkit.errors import CLOSED_PIPE, EvalkitError, Interrupted
 from evalkit.plumbing.did_you_mean import nearest
+from evalkit.plumbing.terminal import visible
 
 
 class Command(click.Command):
@@ -84,5 +85,5 @@ def _leave_closed_pipe() -> NoReturn:
 
 
 def fail(error: EvalkitError) -> None:
-    click.echo("\n".join(f"evalkit: {line}" for line in str(error).splitlines()), err=True)
+    click.echo("\n".join(f"evalkit: {visible(line)}" for line in str(error).splitlines()), err=True)
     sys.exit(error.exit_code)

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
 from evalkit.inference.forecasting import ArmForecast, Forecast
 from evalkit.plumbing.prose import listed
+from evalkit.plumbing.terminal import visible_text
 from evalkit.report.sections.provenance import took
 
 UNITS = ("bytes", "kB", "MB", "GB", "TB")
@@ -23,10 +23,10 @@ def show_forecast(expected: Forecast, prices: tuple[float, float] | None) -> Non
     for title in ("samples", "there", "missing", "requests", "prompt tokens", "expected", "at most"):
         table.add_column(title, justify="right")
     for arm in expected.arms:
-        table.add_row(*map(Text, _cells(arm)))
+        table.add_row(*map(visible_text, _cells(arm)))
     console.print(table)
     for line in _lines(expected, prices):
-        console.print(Text(line), soft_wrap=True)
+        console.print(visible_text(line), soft_wrap=True)
 
 
 def _cells(arm: ArmForecast) -> Iterator[str]:

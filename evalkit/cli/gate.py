@@ -13,6 +13,7 @@ import click
 from evalkit.cli.errors import Command, Group
 from evalkit.errors import EvalkitError, StoreError
 from evalkit.plumbing.files import write_file, writing
+from evalkit.plumbing.terminal import visible, visible_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -135,7 +136,7 @@ def _leave_failure(
                 write_file(path, content)
         except StoreError as second:
             if str(second) != str(error):
-                click.echo(f"evalkit: {second}", err=True)
+                click.echo(f"evalkit: {visible(str(second))}", err=True)
     _set_outputs(VERDICT, error.exit_code, run)
     if as_json:
         click.echo(failure_to_json(failure))
@@ -252,9 +253,8 @@ def baseline_list() -> None:
     for baseline in saved():
         summary = baseline.side.summary
         arms = ", ".join(arm.name for arm in summary.arms)
-        click.echo(
-            f"{baseline.name}  {summary.suite}, {len(summary.prompts)} prompts, arms {arms}, {baseline.size:,} bytes"
-        )
+        size = f"{len(summary.prompts)} prompts, arms {arms}, {baseline.size:,} bytes"
+        click.echo(visible(f"{baseline.name}  {summary.suite}, {size}"))
 
 
 @baseline.command("show")
@@ -263,7 +263,6 @@ def baseline_show(name: str) -> None:
     """Print the numbers of a baseline."""
     from rich.console import Console
     from rich.table import Table
-    from rich.text import Text
 
     from evalkit.gate.baselines import load
     from evalkit.report.wording import label, value_text
@@ -272,5 +271,7 @@ def baseline_show(name: str) -> None:
     table = Table("measure", "arm", "value", "prompts", "completions", box=None, header_style="bold")
     for estimate in baseline.side.summary.estimates:
         counts = (str(estimate.prompts), str(estimate.samples))
-        table.add_row(*(Text(cell) for cell in (label(estimate.metric), estimate.arm, value_text(estimate), *counts)))
+        table.add_row(
+            *(visible_text(cell) for cell in (label(estimate.metric), estimate.arm, value_text(estimate), *counts))
+        )
     Console().print(table)

@@ -9,9 +9,9 @@ from collections.abc import Iterable, Sequence
 import click
 from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
 from evalkit.plumbing.prose import counted
+from evalkit.plumbing.terminal import visible, visible_text
 from evalkit.preferences.agreement.plain import plain
 from evalkit.preferences.agreement.report import AnnotationReport, CouplesKappa, Habits
 from evalkit.preferences.agreement.two_way import PAIRS, Estimate
@@ -62,7 +62,7 @@ def print_report(report: AnnotationReport) -> None:
     _print_couples(report.couples)
     click.echo("\nRaters to doubt:" if report.doubts else "\nNo rater is in doubt.")
     for doubt in report.doubts:
-        click.echo(_visible(f"  {doubt.group}: {doubt.rater}: {doubt.kind} ({doubt.says})"))
+        click.echo(visible(f"  {doubt.group}: {doubt.rater}: {doubt.kind} ({doubt.says})"))
     click.echo(
         "\nIntervals are 95 %, over pairs and raters; * over pairs alone, where raters are too few to be a sample."
     )
@@ -101,13 +101,8 @@ def _print(title: str, heads: Sequence[str], rows: Iterable[Sequence[str]]) -> N
     for place, head in enumerate(heads):
         table.add_column(head, justify="right" if place else "left", overflow="fold")
     for row in rows:
-        table.add_row(*(Text(_visible(cell)) for cell in row))
+        table.add_row(*(visible_text(cell) for cell in row))
     Console().print(table)
-
-
-def _visible(text: str) -> str:
-    """Names come from files: what would move a terminal's cursor or colours is shown as a sign."""
-    return "".join(sign if sign.isprintable() else "\ufffd" for sign in text)
 
 
 def _share(estimate: Estimate) -> str:

@@ -252,15 +252,15 @@ def _scored(scored: Scored, files: tuple[Path, ...]) -> Record:
 
 def _print_verdict(summary: Summary) -> None:
     from rich.console import Console
-    from rich.text import Text
 
+    from evalkit.plumbing.terminal import visible_text
     from evalkit.report.sections.alarm_lines import alarm_lines
     from evalkit.report.verdicts.verdict import verdict
 
     console = Console(highlight=False)
     findings = verdict(summary)
-    console.print(Text(findings.headline, style="bold"))
+    console.print(visible_text(findings.headline, style="bold"))
     for claim in findings.besides:
-        console.print(Text(claim))
+        console.print(visible_text(claim))
     for line in alarm_lines(summary):
-        console.print(Text(f"! {line.arms}: {line.message}", style="yellow"))
+        console.print(visible_text(f"! {line.arms}: {line.message}", style="yellow"))

@@ -9,6 +9,8 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any, Protocol, TextIO
 
+from evalkit.plumbing.terminal import visible, visible_text
+
 SECONDS_BETWEEN_LINES = 10.0
 
 
@@ -122,7 +124,7 @@ class Lines(_Counting):
             self._write(f"{self._stage}: {share}{self._rate()}{left and f', {left}'}")
 
     def note(self, text: str) -> None:
-        self._write(f"note: {text}")
+        self._write(f"note: {visible(text)}")
 
     def close(self) -> None:
         self._finish()
@@ -228,9 +230,7 @@ class Bars:
         self._progress.update(self._task, ahead=seconds)
 
     def note(self, text: str) -> None:
-        from rich.text import Text
-
-        self._console.print(Text(f"note: {text}", style="yellow"))
+        self._console.print(visible_text(f"note: {text}", style="yellow"))
 
     def close(self) -> None:
         self._complete()

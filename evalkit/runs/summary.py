@@ -50,6 +50,11 @@ def parse_summary(fields: Any, source: str) -> Summary:
             f"{source} is not a summary that evalkit wrote: it lacks the key `schema`, which tells how to read it"
         )
     try:
+        if not isinstance(fields["schema"], int) or isinstance(fields["schema"], bool):
+            raise RecordsError(
+                f"{source} is not a summary that evalkit wrote: schema is {json.dumps(fields['schema'])[:40]}; it must "
+                f"be a whole number, {', '.join(map(str, READ[:-1]))} or {READ[-1]}"
+            )
         if fields["schema"] not in READ:
             raise RecordsError(
                 f"{source} has schema {fields['schema']!r}; this evalkit reads {', '.join(map(str, READ[:-1]))} and "

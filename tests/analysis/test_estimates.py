@@ -97,6 +97,14 @@ def test_a_summary_comes_back_as_it_was(summary: Summary, tmp_path: Path) -> Non
         ("{", "is not a summary that evalkit wrote"),
         ("[]", "is not a summary that evalkit wrote"),
         ("{}", "is not a summary that evalkit wrote"),
+        (
+            '{"schema": true}',
+            "is not a summary that evalkit wrote: schema is true; it must be a whole number, 1, 2 or 3",
+        ),
+        (
+            '{"schema": null}',
+            "is not a summary that evalkit wrote: schema is null; it must be a whole number, 1, 2 or 3",
+        ),
         ('{"schema": 4}', "has schema 4; this evalkit reads 1, 2 and 3: upgrade evalkit"),
         ('{"schema": 1, "suite": "x"}', "is not a summary that evalkit wrote: prompts"),
     ],

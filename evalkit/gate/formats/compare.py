@@ -18,6 +18,7 @@ from evalkit.gate.formats.words import name, one_line
 from evalkit.metrics.summary import Difference, Estimate
 from evalkit.metrics.word_use import WordShift
 from evalkit.plumbing.prose import counted
+from evalkit.plumbing.terminal import visible, visible_text
 from evalkit.report.verdicts.where_changed import arm_stories, family_words
 from evalkit.report.wording import LEVEL, interval_text, label, p_text, rate_text, value_text
 
@@ -51,15 +52,15 @@ def show(comparison: SideComparison) -> None:
     if not console.is_terminal:
         console = Console(highlight=False, width=UNBOUNDED, no_color=True)
     for pair in comparison.pairs:
-        console.print(Text(f"A  {name(comparison.a)}: {name(pair.a)}"))
-        console.print(Text(f"B  {name(comparison.b)}: {name(pair.b)}"))
+        console.print(visible_text(f"A  {name(comparison.a)}: {name(pair.a)}"))
+        console.print(visible_text(f"B  {name(comparison.b)}: {name(pair.b)}"))
         console.print(_table(pair) if widest <= console.width else _stack(pair))
         for line in (*reasons(pair), *word_lines(pair)):
-            console.print(Text(line))
+            console.print(visible_text(line))
         for line in where_lines(pair):
-            console.print(Text(line))
+            console.print(visible_text(line))
         console.print()
-    console.print(Text(footer(comparison)))
+    console.print(visible_text(footer(comparison)))
 
 
 def to_json(comparison: SideComparison) -> str:
@@ -125,7 +126,7 @@ def _table(pair: PairRows) -> Table:
     table = Table("metric", "A", "B", "B − A", "Holm p", "", box=None, header_style="bold", pad_edge=False)
     for row in pair.rows:
         *cells, _ = row_cells(row)
-        table.add_row(*(Text(cell, no_wrap=True) for cell in cells), _mark(row))
+        table.add_row(*(visible_text(cell, no_wrap=True) for cell in cells), _mark(row))
     return table
 
 
@@ -140,9 +141,9 @@ def _stack(pair: PairRows) -> RenderableType:
     lines: list[Text] = []
     for row in pair.rows:
         lines.append(Text(""))
-        lines.append(Text.assemble((name(label(row.metric)), "bold"), "  ", _mark(row)))
+        lines.append(Text.assemble((visible(name(label(row.metric))), "bold"), "  ", _mark(row)))
         parts = [("A", _number(row.a)), ("B", _number(row.b)), ("B − A", _difference(row)), ("Holm p", _p(row))]
-        lines += [Text(f"  {title:<7}{text}") for title, text in parts if text]
+        lines += [visible_text(f"  {title:<7}{text}") for title, text in parts if text]
     return Group(*lines)
 
 
@@ -169,7 +170,7 @@ def _p(row: MetricRow) -> str:
 
 
 def _mark(row: MetricRow) -> Text:
-    return Text(MARKS[row.outcome], style=STYLES[row.outcome], no_wrap=True)
+    return visible_text(MARKS[row.outcome], style=STYLES[row.outcome], no_wrap=True)
 
 
 def reasons(pair: PairRows) -> list[str]:

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 
 from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
 from evalkit.gate.formats.words import name
 from evalkit.gate.power_analysis import Planned, Plans
 from evalkit.plumbing.prose import counted
+from evalkit.plumbing.terminal import visible_text
 from evalkit.report.wording import label
 
 
@@ -23,11 +23,11 @@ def show(plans: Plans, loss: float, chance: float) -> None:
         f"{counted(plans.family, 'test')}. Tokens are those of one arm."
     )
     for pair in dict.fromkeys(planned.pair for planned in plans.planned):
-        console.print(Text("\n" + " against ".join(dict.fromkeys(map(name, pair))), style="bold"))
+        console.print(visible_text("\n" + " against ".join(dict.fromkeys(map(name, pair))), style="bold"))
         console.print(_table([planned for planned in plans.planned if planned.pair == pair], plans.prompts))
     console.print()
     for line in (*_whole(plans), *(f"left out: {name(why)}" for why in plans.left_out)):
-        console.print(Text(line))
+        console.print(visible_text(line))
 
 
 def _table(planned: Sequence[Planned], prompts: int) -> Table:
@@ -37,7 +37,7 @@ def _table(planned: Sequence[Planned], prompts: int) -> Table:
     table.add_column("tokens", justify="right")
     table.add_column("or")
     for arm in planned:
-        table.add_row(*map(Text, _cells(arm, prompts)))
+        table.add_row(*map(visible_text, _cells(arm, prompts)))
     return table
 
 

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
 from evalkit.gate.decide import GateDecision, Judgement
 from evalkit.gate.formats import words
+from evalkit.plumbing.terminal import visible_text
 
 _STYLES = {"regression": "bold red", "inconclusive": "yellow", "pass": "green"}
 
@@ -17,19 +17,19 @@ _STYLES = {"regression": "bold red", "inconclusive": "yellow", "pass": "green"}
 def show(verdict: GateDecision, policy: str) -> None:
     """Headline, a table a pair of arms with one row a judgement, remarks, and what the numbers are."""
     console = Console(highlight=False, soft_wrap=False)
-    console.print(Text(words.headline(verdict), style=_STYLES[verdict.outcome]))
+    console.print(visible_text(words.headline(verdict), style=_STYLES[verdict.outcome]))
     if shared := words.shared(verdict):
-        console.print(Text(shared))
+        console.print(visible_text(shared))
     for note in words.notes(verdict):
-        console.print(Text(note, style="yellow"))
+        console.print(visible_text(note, style="yellow"))
     for arms in dict.fromkeys(map(words.arms, verdict.judgements)):
         of_pair = [judgement for judgement in verdict.judgements if words.arms(judgement) == arms]
-        console.print(Text(f"\n{arms}", style="bold"))
+        console.print(visible_text(f"\n{arms}", style="bold"))
         console.print(_table(of_pair))
         for line in words.remarks(of_pair):
-            console.print(Text(line))
-    console.print(Text(f"\n{verdict.new} against {verdict.old}; policy: {policy}; each bound errs with probability "
-                       f"{1 - verdict.confidence:.2g}"))  # fmt: skip
+            console.print(visible_text(line))
+    errs = f"each bound errs with probability {1 - verdict.confidence:.2g}"
+    console.print(visible_text(f"\n{verdict.new} against {verdict.old}; policy: {policy}; {errs}"))
 
 
 def _table(judgements: Sequence[Judgement]) -> Table:
@@ -45,6 +45,6 @@ def _table(judgements: Sequence[Judgement]) -> Table:
             words.allowed(judgement),
             words.prompt_count(judgement),
         )
-        outcome = Text(words.OUTCOMES[judgement.outcome].lower(), style=_STYLES[judgement.outcome])
-        table.add_row(outcome, *map(Text, cells))
+        outcome = visible_text(words.OUTCOMES[judgement.outcome].lower(), style=_STYLES[judgement.outcome])
+        table.add_row(outcome, *map(visible_text, cells))
     return table

@@ -135,12 +135,12 @@ class Tally:
 
 def as_whole_text(row: TextRow, tally: Tally) -> TextRow:
     """The row with a sign for each half of a character, which is no text; that is counted."""
-    texts = {name: whole_characters(getattr(row, name)) for name in ("prompt", "completion")}
+    prompt, completion = whole_characters(row.prompt), whole_characters(row.completion)
     thinking = None if row.thinking is None else whole_characters(row.thinking)
-    if (texts["prompt"], texts["completion"], thinking) == (row.prompt, row.completion, row.thinking):
+    if (prompt, completion, thinking) == (row.prompt, row.completion, row.thinking):
         return row
     tally.broken.append(row.where)
-    return replace(row, **texts, thinking=thinking)
+    return replace(row, prompt=prompt, completion=completion, thinking=thinking)
 
 
 def content_text(content: Any, where: str) -> str:
