@@ -35,6 +35,8 @@ NGRAM = 2
 """Words in the n-grams whose number is shown against that of completions."""
 POSITIONS = (1, 2, 3, 5, 8, 13, 21, 34, 55, 89, 144, 233, 377, 610, 987)
 """Tokens of a completion at which branching is shown."""
+ALONG = "branching"
+"""The curve that is along the tokens of an answer: it need not rise."""
 OF_QUALITY = ("pass_at", "best_of")
 """Curves on which overtaking means something: all arms show one class at k = 1."""
 
@@ -95,7 +97,15 @@ def _without(traced: Traced, arms: Sequence[str]) -> Traced:
 
 
 def curves(traced: Sequence[Traced], arms: Sequence[Arm], clusters: Sequence[str] = ()) -> list[Curve]:
-    """The mean over prompts at every k with its interval, for every arm; `clusters`: that of each prompt."""
+    """The mean over prompts at every k with its interval, for every arm; `clusters`: that of each prompt.
+
+    Where curves rise on every prompt, as all but branching do, ends rise too: a lower end is the lowest of this and all
+    larger k, an upper one the highest of this and all smaller, as a mean that could be so low there could not be higher
+    here. Such intervals hold wherever those of each k by itself do. The tightest ends would rise as well, and do not
+    hold: where all seen prompts are solved in the end and a tenth of all never is, they miss pass@k at 8 prompts in 44
+    of 100 trials, these in none. Of prompts as hard as Beta(0.3, 0.3) or Beta(0.5, 2) these are up to a fifth wider
+    than each k's own, and much wider where those miss.
+    """
     return [_curve(kind, arm.name, clusters) for kind in traced for arm in arms]
 
 
@@ -105,6 +115,9 @@ def _curve(traced: Traced, arm: str, clusters: Sequence[str]) -> Curve:
         mean_intervals(row[None, :], CONFIDENCE, clusters, bounds_of(traced.traits, k))[0]
         for row, k in zip(values, traced.ks, strict=True)
     ]
+    lows, highs = np.array([mean.low for mean in means]), np.array([mean.high for mean in means])
+    if traced.name != ALONG:
+        lows, highs = rising_ends(lows, highs)
     return Curve(
         name=traced.name,
         measure=traced.measure,
@@ -113,11 +126,20 @@ def _curve(traced: Traced, arm: str, clusters: Sequence[str]) -> Curve:
         arm=arm,
         ks=traced.ks,
         values=tuple(finite_or_none(mean.value) for mean in means),
-        lows=tuple(finite_or_none(mean.low) for mean in means),
-        highs=tuple(finite_or_none(mean.high) for mean in means),
+        lows=tuple(map(finite_or_none, lows.tolist())),
+        highs=tuple(map(finite_or_none, highs.tolist())),
         confidence=CONFIDENCE,
         prompts=means[-1].count,
     )
+
+
+def rising_ends(lows: Array, highs: Array) -> tuple[Array, Array]:
+    """The ends of intervals along a curve that rises, (K,) each: the lowest low from there on, the highest high so far.
+
+    NaN where they are.
+    """
+    lowest = np.fmin.accumulate(lows[::-1])[::-1]
+    return np.where(np.isnan(lows), np.nan, lowest), np.where(np.isnan(highs), np.nan, np.fmax.accumulate(highs))
 
 
 def crossovers(traced: Sequence[Traced], arms: Sequence[Arm], clusters: Sequence[str] = ()) -> list[Crossover]:
@@ -326,7 +348,7 @@ def _of_positions(points: Points) -> Iterator[Traced]:
         kept = {arm: rows[:, reached] for arm, rows in values.items()}
         positions = tuple(position for position, is_reached in zip(POSITIONS, reached, strict=True) if is_reached)
         signature = "branching|by:position|v:1.0"
-        yield Traced("branching", "position", "next tokens", signature, positions, kept, Traits(bounds=(1, None)))
+        yield Traced(ALONG, "position", "next tokens", signature, positions, kept, Traits(bounds=(1, None)))
 
 
 def _branching(group: Group) -> Array:

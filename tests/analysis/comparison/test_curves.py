@@ -8,8 +8,10 @@ import math
 import numpy as np
 import pytest
 
-from evalkit.analysis.comparison.curves import Traced, crossovers, curves, overtaken_at, trace
+from evalkit.analysis.comparison.curves import Traced, crossovers, curves, overtaken_at, rising_ends, trace
 from evalkit.analysis.sampled_arms import SampledArms
+from evalkit.metrics.declaration import Traits
+from evalkit.metrics.estimators.subsets import pass_at
 from evalkit.metrics.registry import parse
 from evalkit.metrics.summary import Crossover
 from evalkit.records import Arm, Completion, Group, Groups, Prompt
@@ -100,6 +102,40 @@ def test_a_curve_of_new_things_rises_with_its_intervals_around_it() -> None:
     values, lows, highs = (np.array(row, dtype=float) for row in (curve.values, curve.lows, curve.highs))
     assert (np.diff(values) > 0).all()
     assert ((lows <= values) & (values <= highs)).all()
+
+
+def test_ends_of_a_rising_curve_rise_by_reaching_further() -> None:
+    lows, highs = rising_ends(np.array([0.1, 0.3, 0.0, 0.2]), np.array([0.5, 0.9, 0.8, np.inf]))
+    assert lows.tolist() == [0.0, 0.0, 0.0, 0.2]
+    assert highs.tolist() == [0.5, 0.9, 0.9, np.inf]
+    unknown, of_one = rising_ends(np.full(3, np.nan), np.full(3, np.nan))
+    assert np.isnan([unknown, of_one]).all()
+
+
+def test_intervals_of_pass_at_k_rise_with_it_and_hold_where_some_prompts_are_never_solved() -> None:
+    """Eight prompts, each solved with probability 0.9 a try, but for a tenth: often all seen ones are solved."""
+    rng = np.random.default_rng(0)
+    ks, n, trials = (4, 8, 16), 16, 300
+    held = np.zeros(len(ks))
+    for _ in range(trials):
+        tries = rng.binomial(n, np.where(rng.random(8) < 0.1, 0.0, 0.9))
+        values = np.array([pass_at(solved, n, ks) for solved in tries])
+        [curve] = curves([Traced("pass_at", "m", "share", "s", ks, {"a": values}, Traits(bounds=(0, 1)))], [arm("a")])
+        lows, means, highs = (np.array(row, dtype=float) for row in (curve.lows, curve.values, curve.highs))
+        assert (np.diff(lows) >= 0).all()
+        assert (np.diff(highs) >= 0).all()
+        assert ((lows <= means) & (means <= highs)).all()
+        truth = np.array([0.9 * (1 - 0.1**k) for k in ks])
+        held += (lows <= truth) & (truth <= highs)
+    assert (held / trials >= 0.95).all()
+
+
+def test_branching_may_fall_and_its_ends_with_it() -> None:
+    values = np.array([[4.0, 2.0]] * 4 + [[5.0, 3.0]] * 4)
+    [curve] = curves([Traced("branching", "position", "u", "s", (1, 2), {"a": values})], [arm("a")])
+    assert curve.lows[1] is not None
+    assert curve.lows[0] is not None
+    assert curve.lows[1] < curve.values[1] < curve.lows[0]  # type: ignore[operator]
 
 
 def test_k_completions_say_at_most_k_things() -> None:
