@@ -117,6 +117,25 @@ def test_a_crossover_in_words(compared: ReportContent, found: Crossover, words: 
     assert table.crossings[0].endswith(words)
 
 
+@pytest.mark.parametrize(
+    ("p_adjusted", "words"),
+    [
+        (0.04, "base is ahead of tuned from the first completion on (95 % of resamples say the same)."),
+        (0.06, "It cannot be told whether base is ahead of tuned, nor from how many completions on."),
+    ],
+)
+def test_the_baseline_is_ahead_from_the_first_on_only_where_the_page_s_own_test_says_so(
+    compared: ReportContent, p_adjusted: float, words: str
+) -> None:
+    differences = [
+        dataclasses.replace(d, value=-0.2, p_adjusted=p_adjusted) if d.metric == "reward" else d
+        for d in compared.summary.differences
+    ]
+    of = dataclasses.replace(compared.summary, differences=tuple(differences), crossovers=(crossover(0.0, 0.0, 0.0),))
+    [table] = curve_tables(of)
+    assert table.crossings == (words,)
+
+
 def test_where_both_have_all_there_is_to_have_nobody_is_ahead(compared: ReportContent) -> None:
     longer = [dataclasses.replace(one, ks=(1, 32, 64)) for one in compared.summary.curves]
     summary = dataclasses.replace(compared.summary, curves=tuple(longer), crossovers=(crossover(0.0, 0.0, 0.0),))

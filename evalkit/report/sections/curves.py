@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from evalkit.analysis import effects
 from evalkit.metrics.summary import Crossover, Curve, Summary
 from evalkit.plumbing.arrays import is_number
 from evalkit.plumbing.prose import counted
@@ -69,7 +70,7 @@ def curve_tables(summary: Summary) -> list[CurveTable]:
             ks=same_kind[0].ks,
             rows=tuple((curve.arm, tuple(_cells(curve))) for curve in same_kind),
             crossings=tuple(
-                _crossing(crossover, same_kind[0].ks[-1])
+                _crossing(crossover, same_kind[0].ks[-1], summary)
                 for crossover in summary.crossovers
                 if _kind(crossover) == kind
             ),
@@ -117,11 +118,11 @@ def _interval(low: float | None, high: float | None) -> str:
     return f"{number_text(low)} to {number_text(high)}"
 
 
-def _crossing(crossover: Crossover, most: int) -> str:
+def _crossing(crossover: Crossover, most: int, summary: Summary) -> str:
     """`most`: up to what k the curves go."""
     reach = counted(crossover.largest, "completion")
     level = f" With more than {reach} both are equal on every prompt." if crossover.largest < most else ""
-    if not _is_told(crossover):
+    if not _is_told(crossover) or (_is_from_the_first(crossover) and _is_chance(crossover, summary)):
         whether = f"whether {crossover.baseline} is ahead of {crossover.arm}, nor from how many completions on"
         return f"It cannot be told {whether}.{level}"
     if crossover.k is None:
@@ -139,6 +140,22 @@ def _crossing(crossover: Crossover, most: int) -> str:
 def _is_told(crossover: Crossover) -> bool:
     """Whether the interval leaves anything out: not where it reaches from the first completion to none of them."""
     return crossover.low != 0 or crossover.high is not None
+
+
+def _is_from_the_first(crossover: Crossover) -> bool:
+    """Whether the baseline is said to be ahead everywhere, and surely."""
+    return crossover.k == crossover.low == crossover.high == 0
+
+
+def _is_chance(crossover: Crossover, summary: Summary) -> bool:
+    """Whether the page's own test of one completion's difference, corrected for all that it tests, is not clear."""
+    betters = effects.betters(summary)
+    return any(
+        effects.outcome(difference, betters.get(difference.metric, "neither")) == "unclear"
+        for difference in summary.differences
+        if (difference.metric, difference.arm, difference.baseline)
+        == (crossover.measure, crossover.arm, crossover.baseline)
+    )
 
 
 def _is_marked(crossover: Crossover) -> bool:

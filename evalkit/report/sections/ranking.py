@@ -4,7 +4,10 @@ Every measure's difference to the baseline is turned towards better and divided 
 by no less than `effects.LARGE` standard deviations over prompts (the largest of any arm's, as the baseline's may be 0):
 so no measure counts more than 1, whatever its unit, and one on which nobody moved far counts little. A fixed bound in
 standard deviations would not do: where prompts are alike, all arms of a ladder are beyond it, and the bound would call
-them equal. The price is that the unit is the report's own: another arm in the report may change it.
+them equal. Nor are deviations a measure of shares of answers: where nearly all pass on every prompt, 3 of a hundred are
+many of them. So the unit of a share of quality is at least the `MANY` of all answers that a headline calls "much", as
+it does `effects.LARGE` deviations of the rest. The price is that the unit is the report's own: another arm in the
+report may change it.
 
 A part is the mean over a side's measures. Scores are linear in each prompt's values, so that an interval of one arm's
 lead over another is that of a paired mean over prompts.
@@ -19,15 +22,15 @@ from typing import TypeGuard
 import numpy as np
 
 from evalkit.analysis import effects
-from evalkit.analysis.intervals import Mean, mean_intervals
+from evalkit.analysis.intervals import Mean, mean_intervals, mean_p_values
 from evalkit.metrics.declaration import Traits
 from evalkit.metrics.summary import Estimate, Summary
 from evalkit.plumbing.arrays import Array, is_number, nan_for_none
 from evalkit.records import CONFIDENCE, Better, Side
 from evalkit.report.content.content import ReportContent
-from evalkit.report.verdicts.joint import forms_for_all, is_saturated
+from evalkit.report.verdicts.joint import forms_for_all, is_saturated, is_share_of_quality
 from evalkit.report.verdicts.rater_groups import rater_groups
-from evalkit.report.verdicts.side_words import FORM
+from evalkit.report.verdicts.side_words import FORM, MANY
 
 OF_SEVERAL = "several tries"
 """Family of the measures of several samples at once: neither how good one sample is nor how various many are."""
@@ -83,11 +86,8 @@ class RankedArm:
     behind: Mean | None
     """How far behind the first, None for the first itself; the interval is wide enough that all of a ranking's hold
     together with a chance of `CONFIDENCE`."""
-
-    @property
-    def is_tied(self) -> bool:
-        """Whether chance alone may have put it behind the first."""
-        return self.behind is not None and not self.behind.low > 0
+    is_tied: bool = False
+    """Whether chance alone may have put it behind the first: of few equal leads too, whose interval is a point."""
 
 
 @dataclass(frozen=True)
@@ -167,8 +167,8 @@ def best_of_all(content: ReportContent, baseline: str) -> BestOf | None:
     made = [
         scale
         for score, by_arm in content.scores.items()
-        if traits.get(score, Traits()).side == "quality" and set(arms) <= by_arm.keys() and score not in groups
-        if (scale := _scaled(score, "quality", 1, {arm: _best(by_arm[arm]) for arm in arms}, baseline)) is not None
+        if score in traits and traits[score].side == "quality" and set(arms) <= by_arm.keys() and score not in groups
+        if (scale := _scaled(score, traits[score], 1, {arm: _best(by_arm[arm]) for arm in arms}, baseline)) is not None
     ]
     part = _part(made, arms, summary.clusters)
     return BestOf(max(counts), part) if part else None
@@ -193,8 +193,12 @@ def ranked(scores: Mapping[str, Array], clusters: Sequence[str] = ()) -> tuple[R
         return (RankedArm(first, means[first], None),)
     leads = np.stack([scores[first] - scores[arm] for arm in others])
     # Bonferroni over the others, so that "tied" and "behind" hold of all of them at once.
-    behind = mean_intervals(leads, 1 - (1 - CONFIDENCE) / len(others), clusters)
-    followers = [RankedArm(arm, means[arm], lead) for arm, lead in zip(others, behind, strict=True)]
+    chance = (1 - CONFIDENCE) / len(others)
+    behind, clear = mean_intervals(leads, 1 - chance, clusters), mean_p_values(leads, clusters) < chance
+    followers = [
+        RankedArm(arm, means[arm], lead, not is_clear)
+        for arm, lead, is_clear in zip(others, behind, clear, strict=True)
+    ]
     return (RankedArm(first, means[first], None), *followers)
 
 
@@ -221,23 +225,27 @@ def _of_measure(
     if by_arm.keys() != set(arms) or len({estimate.signature for estimate in by_arm.values()}) > 1:
         return None
     values = {arm: nan_for_none(by_arm[arm].values) for arm in arms}
-    return _scaled(measure, estimates[measure, baseline].traits.side, -1 if better == "lower" else 1, values, baseline)
+    return _scaled(measure, estimates[measure, baseline].traits, -1 if better == "lower" else 1, values, baseline)
 
 
 def _scaled(
-    measure: str, side: Side, sign: int, values: Mapping[str, Array], baseline: str
+    measure: str, traits: Traits, sign: int, values: Mapping[str, Array], baseline: str
 ) -> tuple[Scale, Mapping[str, Array]] | None:
-    """The measure's unit and every arm's values in it, prompt by prompt; None where an arm cannot be compared."""
+    """The measure's unit and every arm's values in it, prompt by prompt.
+
+    None where an arm cannot be compared, and where all values of all arms are equal.
+    """
     away = {arm: sign * (values_of_arm - values[baseline]) for arm, values_of_arm in values.items()}
     if any(np.count_nonzero(~np.isnan(values_of_arm)) < 2 for values_of_arm in away.values()):
         return None
     spread = max(float(np.nanstd(values_of_arm, ddof=1)) for values_of_arm in values.values())
-    if spread <= _NOTHING:
-        return None
     means = {arm: float(np.nanmean(values_of_arm)) for arm, values_of_arm in away.items()}
-    unit = max(effects.LARGE * spread, *(abs(mean) for mean in means.values()))
+    moved = max(effects.LARGE * spread, *(abs(mean) for mean in means.values()))
+    if moved <= _NOTHING:
+        return None
+    unit = max(moved, MANY) if is_share_of_quality(traits) else moved
     counted = {arm: mean / unit for arm, mean in means.items()}
-    return Scale(measure, side, unit, counted), {
+    return Scale(measure, traits.side, unit, counted), {
         arm: _filled(values_of_arm / unit) for arm, values_of_arm in away.items()
     }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from evalkit.analysis import effects
 from evalkit.analysis.clusters import sized
 from evalkit.metrics.registry import split_variant
 from evalkit.metrics.summary import Summary
@@ -54,7 +55,7 @@ def headline(
     ]
     clauses = _with_noise(clauses, statements)
     inside = [
-        _numbers_inside(joint, by_side[words.side], names_level=first == 0)
+        _numbers_inside(joint, by_side[words.side], summary, names_level=first == 0)
         for first, (words, joint) in enumerate(statements)
     ]
     tallies = [words.tally(by_side[words.side]) for words, _ in statements if len(by_side[words.side]) > 1]
@@ -65,7 +66,7 @@ def headline(
     ]
     claim = f"{arm} {listed(clauses)}."
     full = f"{arm} {listed([f'{words} ({shown})' for words, shown in zip(clauses, inside, strict=True)])}."
-    numbers = f"{capital('; '.join(_numbers(statements, by_side)))}."
+    numbers = f"{capital('; '.join(_numbers(statements, by_side, summary)))}."
     return " ".join([full, *rest]), claim, " ".join([numbers, *rest])
 
 
@@ -140,7 +141,20 @@ def _systems(arms: Sequence[str], summary: Summary) -> list[str]:
     return [f"System messages differ: {listed(each)}."]
 
 
-def _numbers_inside(joint: Joint, findings: Sequence[Finding], names_level: bool) -> str:
+def but_chance(joint: Joint, shown: Sequence[Finding], summary: Summary) -> str:
+    """Why nothing is claimed of a side though an interval leaves 0 out; empty where none does, or something is."""
+    is_claimed = joint.outcome != "unclear" or joint.clear or any(finding.outcome != "unclear" for finding in shown)
+    together = (joint.together.low, joint.together.high)
+    intervals = [together, *((finding.difference.low, finding.difference.high) for finding in shown)]
+    if is_claimed or not any(is_number(low) and is_number(high) and (low > 0 or high < 0) for low, high in intervals):
+        return ""
+    tested = sum(effects.is_plain(d.metric) and is_number(d.p) for d in summary.differences)
+    if tested > 1:
+        return f"no more than chance may bring among {tested} differences tested at once"
+    return f"its p is not below the {joint.together.level:g} that a claim needs"
+
+
+def _numbers_inside(joint: Joint, findings: Sequence[Finding], summary: Summary, names_level: bool) -> str:
     """The side as a whole, and the strongest of what is clear by itself, one a metric name."""
     named: dict[str, Finding] = {}
     groups = groups_of(finding.difference.metric for finding in findings)
@@ -151,7 +165,9 @@ def _numbers_inside(joint: Joint, findings: Sequence[Finding], names_level: bool
     shown = [finding for place, (name, finding) in enumerate(named.items()) if name in groups or place < SHOWN]
     joint_words = [_together(joint, names_level)] if _is_told_as_one(joint) else []
     return "; ".join([
-        *joint_words, *(_with_interval(f, names_level and f is shown[0] and not joint_words) for f in shown)
+        *joint_words,
+        *(_with_interval(f, names_level and f is shown[0] and not joint_words) for f in shown),
+        *filter(None, [but_chance(joint, shown, summary)]),
     ])  # fmt: skip
 
 
@@ -185,7 +201,9 @@ def _with_interval(finding: Finding, names_level: bool) -> str:
     return f"{finding.name} {finding.value}{interval}"
 
 
-def _numbers(statements: Sequence[tuple[SideWords, Joint]], by_side: Mapping[Side, Sequence[Finding]]) -> list[str]:
+def _numbers(
+    statements: Sequence[tuple[SideWords, Joint]], by_side: Mapping[Side, Sequence[Finding]], summary: Summary
+) -> list[str]:
     """`diversity as a whole −0.4 standard deviations (95 % interval −0.6 to −0.2)`, then what tells each side."""
     parts = []
     for words, joint in statements:
@@ -195,6 +213,7 @@ def _numbers(statements: Sequence[tuple[SideWords, Joint]], by_side: Mapping[Sid
         telling = _telling(joint, by_side[words.side])
         shown = [] if not telling else telling if joint.is_apart else most_telling(telling)
         parts += [(f"{finding.plain} {finding.value}", finding.interval) for finding in shown]
+        parts += [(why, "") for why in [but_chance(joint, shown, summary)] if why]
     return [
         f"{said} ({with_level(interval, names_level=index == 0)})" if interval else said
         for index, (said, interval) in enumerate(parts)

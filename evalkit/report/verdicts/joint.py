@@ -241,9 +241,14 @@ def _tells(estimate: Estimate, baseline: Estimate) -> bool:
     )
 
 
+def is_share_of_quality(traits: Traits) -> bool:
+    """Whether it says how many of all answers are good: right, chosen, or with their checks passed."""
+    return traits.side == "quality" and traits.bounds == (0, 1)
+
+
 def is_saturated(estimate: Estimate, baseline: Estimate, clusters: Sequence[str]) -> bool:
     """Whether it is a share of quality that both have nearly all of, and whose whole difference is surely as small."""
-    if estimate.traits.side != "quality" or estimate.traits.bounds != (0, 1):
+    if not is_share_of_quality(estimate.traits):
         return False
     both = _both(estimate, baseline)
     if np.isnan(both).all():

@@ -20,8 +20,10 @@ from evalkit.plumbing.arrays import is_number, nan_for_none
 from evalkit.plumbing.prose import capital, listed
 from evalkit.records import Side
 from evalkit.report.verdicts.findings import Finding, Findings, most_telling, telling
+from evalkit.report.verdicts.headline import but_chance
 from evalkit.report.verdicts.joint import Joint, Joints
 from evalkit.report.verdicts.ladders import Ladder
+from evalkit.report.verdicts.side_words import words_for
 from evalkit.report.wording import value_text, with_level
 
 State = Literal["gained", "lost", "mixed", "unclear"]
@@ -100,7 +102,7 @@ def ladder_headline(ladder: Ladder, findings: Findings, summary: Summary, joints
     lead, *others = [*graded, *(side for side in sides if side not in graded)]
     told = [lead.leading(), *others]
     graded, rest = told[: len(graded)], told[len(graded) :]
-    against = "; ".join(_rest(side, ladder, states[side.side]) for side in rest)
+    against = "; ".join(_rest(side, ladder, _told(side, ladder, findings, summary, joints)) for side in rest)
     against = f"against {ladder.baseline}, {against}" if rest else ""
     claim = "; ".join(filter(None, [_graded(graded, ladder, states), against]))
     shown = [pair for side in sides for pair in _ends(side, ladder, findings)]
@@ -160,15 +162,37 @@ def _graded(sides: Sequence[_Words], ladder: Ladder, states: Mapping[Side, Seque
     return f"from {ladder.baseline} over {ladder.arms[0]} to {ladder.arms[-1]} {listed(clauses)}"
 
 
-def _rest(side: _Words, ladder: Ladder, states: Sequence[State]) -> str:
-    if len(set(states)) == 1:
-        return f"{side.subject} {side.states[states[0]]} in every arm from {ladder.arms[0]} to {ladder.arms[-1]}"
-    parts = [f"{side.states[state]} in {listed(_with(state, ladder, states))}" for state in dict.fromkeys(states)]
+def _told(side: _Words, ladder: Ladder, findings: Findings, summary: Summary, joints: Joints) -> list[tuple[str, str]]:
+    """What became of the side, arm by arm; where nothing is clear as a whole, also what is and what holds it back."""
+    told = []
+    for arm in ladder.arms:
+        joint = joints.get((arm, side.side))
+        state = _state(joint)
+        why = _held_back(joint, _of(side, findings[arm]), summary) if joint and state == "unclear" else ""
+        told.append((side.states[state], f" ({why})" if why else ""))
+    return told
+
+
+def _held_back(joint: Joint, findings: Sequence[Finding], summary: Summary) -> str:
+    words = words_for(joint)
+    shown = most_telling(findings)
+    alone = [
+        f"{words.wider if finding.outcome == 'gained' else words.narrower} by {finding.name} alone"
+        for finding in _decisive(shown)
+    ]
+    return words.held_back(joint) or listed(alone or [but_chance(joint, shown, summary)])
+
+
+def _rest(side: _Words, ladder: Ladder, told: Sequence[tuple[str, str]]) -> str:
+    if len(set(told)) == 1:
+        words, why = told[0]
+        return f"{side.subject} {words} in every arm from {ladder.arms[0]} to {ladder.arms[-1]}{why}"
+    parts = [f"{words} in {listed(_with((words, why), ladder, told))}{why}" for words, why in dict.fromkeys(told)]
     return f"{side.subject} {', '.join(parts)}"
 
 
-def _with(state: State, ladder: Ladder, states: Sequence[State]) -> list[str]:
-    return [arm for arm, its_state in zip(ladder.arms, states, strict=True) if its_state == state]
+def _with(of_some: tuple[str, str], ladder: Ladder, told: Sequence[tuple[str, str]]) -> list[str]:
+    return [arm for arm, of_arm in zip(ladder.arms, told, strict=True) if of_arm == of_some]
 
 
 def _ends(side: _Words, ladder: Ladder, findings: Findings) -> list[tuple[Finding | None, Finding]]:

@@ -85,11 +85,25 @@ class SideWords:
         return f"{every} clearly {self.rose if findings[0].outcome == 'gained' else self.fell}"
 
     def _though(self, clear: Sequence[JointDifference]) -> str:
+        return f", though {self.by_themselves(clear)}" if clear else ""
+
+    def by_themselves(self, clear: Sequence[JointDifference]) -> str:
+        """What families say that are clear the same way: `better by reward`."""
+        comparative, within = self._towards(clear)
+        return f"{comparative} {within} {listed(part.family for part in clear)}"
+
+    def held_back(self, joint: Joint) -> str:
+        """The same of a side that is not clear as a whole, and which families are not: empty where none is clear."""
+        clear = joint.clear
         if not clear:
             return ""
-        gained = clear[0].outcome == "gained"
-        comparative, within = (self.wider, self.within) if gained else (self.narrower, self.against)
-        return f", though {comparative} {within} {listed(part.family for part in clear)}"
+        _, within = self._towards(clear)
+        others = [part.family for part in joint.families if part not in clear]
+        but = f", but not clearly {within} {listed(others)}" if others else ""
+        return f"{self.by_themselves(clear)}{but}"
+
+    def _towards(self, clear: Sequence[JointDifference]) -> tuple[str, str]:
+        return (self.wider, self.within) if clear[0].outcome == "gained" else (self.narrower, self.against)
 
     def _of(self, joint: Joint, outcome: str) -> str:
         return listed(part.family for part in joint.clear if part.outcome == outcome)

@@ -14,6 +14,7 @@ from evalkit.report.content.content import ReportContent
 from evalkit.report.page import build_report
 from evalkit.report.sections.ranking import STEPS, best_of_all, parts, ranked, ranking
 from evalkit.report.sections.ranking_view import number, ranking_view, sentence, slider
+from evalkit.report.verdicts.side_words import MANY
 from tests.report.example import arm, difference, estimate
 
 SPREAD = [0.0, 2.0]
@@ -95,6 +96,38 @@ def test_checks_that_nearly_all_pass_do_not_weigh_beside_a_reward() -> None:
     assert len(both.quality.scales) == 2
 
 
+def test_a_check_that_fell_alike_on_every_prompt_counts_in_full() -> None:
+    values: dict[str, dict[str, list[float | None]]] = {
+        "reward": {"base": moved(0), "tuned": moved(5)},
+        "task_checks": {"base": [1.0, 1.0], "tuned": [0.375, 0.375]},
+        "vendi": {"base": moved(0), "tuned": moved(1)},
+    }
+    found = parts(summary(values), "base")
+    assert found is not None
+    assert {scale.measure: scale.counted["tuned"] for scale in found.quality.scales} == {"reward": 1, "task_checks": -1}
+    assert found.quality.values["tuned"] == pytest.approx([0, 0])
+    assert found.left_out == ()
+    equal = values | {"accuracy": {"base": [0.5, 0.5], "tuned": [0.5, 0.5]}}
+    found = parts(summary(equal), "base")
+    assert found is not None
+    assert found.left_out == ("accuracy",)
+
+
+def test_three_of_a_hundred_checks_do_not_weigh_as_much_as_a_reward() -> None:
+    found = parts(
+        summary({
+            "reward": {"base": moved(0), "tuned": moved(5)},
+            "task_checks": {"base": [1.0, 1.0], "tuned": [0.96, 0.98]},
+            "vendi": {"base": moved(0), "tuned": moved(1)},
+        }),
+        "base",
+    )  # fmt: skip
+    assert found is not None
+    of_checks = found.quality.scales[1]
+    assert (of_checks.measure, of_checks.unit) == ("task_checks", MANY)
+    assert of_checks.counted["tuned"] == pytest.approx(-0.03 / MANY)
+
+
 def test_a_prompt_without_a_value_leaves_the_mean_of_the_others() -> None:
     found = parts(
         summary({
@@ -164,6 +197,12 @@ def test_an_arm_alone_leads_nobody() -> None:
     [place] = ranked({"base": np.array([1.0, 2.0])})
     assert (place.score, place.behind, place.is_tied) == (1.5, None, False)
     assert sentence([place]) == "base stands alone."
+
+
+@pytest.mark.parametrize(("prompts", "is_tied"), [(3, True), (30, False)])
+def test_few_equal_leads_are_no_clear_one(prompts: int, is_tied: bool) -> None:
+    _, second = ranked({"a": np.ones(prompts), "b": np.zeros(prompts)})
+    assert second.is_tied == is_tied
 
 
 def test_intervals_of_a_ranking_widen_with_its_arms() -> None:

@@ -8,6 +8,9 @@ import pytest
 
 from evalkit.metrics.summary import Difference, Summary
 from evalkit.records import Arm, Better
+from evalkit.report.verdicts.findings import findings
+from evalkit.report.verdicts.joint import JointDifference, joint_statements
+from evalkit.report.verdicts.ladder_headline import ladder_headline
 from evalkit.report.verdicts.ladders import Ladder, ladders
 from evalkit.report.verdicts.verdict import verdict
 from tests.report.example import arm, difference, estimate
@@ -113,6 +116,29 @@ def test_what_is_told_first_says_whose_range_it_is() -> None:
 def test_arms_that_differ_are_told_apart() -> None:
     levels = FURTHER | {"reward": {"base": 0.0, "ppo-0.1": -0.5, "ppo-1": 1.0}}
     assert verdict(made(levels)).claim.endswith("answers are better in ppo-1, worse in ppo-0.1.")
+
+
+def held_back(of: Summary, name: str, families: tuple[JointDifference, ...]) -> str:
+    """The claim where the quality of `name` is not clear as a whole and consists of `families`."""
+    joints = dict(joint_statements(of))
+    whole = joints[name, "quality"]
+    unclear = dataclasses.replace(whole.together, p_adjusted=0.04, low=0.1)
+    joints[name, "quality"] = dataclasses.replace(whole, together=unclear, families=families)
+    [ladder] = ladders(of)
+    by_arm = {one: findings(one, "base", of) for one in ladder.arms}
+    return ladder_headline(ladder, by_arm, of, joints)[0]
+
+
+def test_where_the_measure_named_is_clear_and_its_side_is_not_it_says_what_holds_it_back() -> None:
+    of = made(FURTHER)
+    reward = joint_statements(of)["ppo-0.1", "quality"].families[0]
+    right = dataclasses.replace(reward, family="right answers", p_adjusted=0.3)
+    assert held_back(of, "ppo-0.1", (reward, right)).endswith(
+        "answers are better in ppo-1, neither clearly better nor clearly worse in ppo-0.1 (better by reward, but not "
+        "clearly by right answers)."
+    )
+    alone = dataclasses.replace(reward, p_adjusted=0.04)
+    assert held_back(of, "ppo-0.1", (alone, right)).endswith(" in ppo-0.1 (better by reward alone).")
 
 
 def test_a_measure_that_steps_the_other_way_forbids_the_claim() -> None:

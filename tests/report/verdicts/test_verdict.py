@@ -81,8 +81,17 @@ WORDING = {
     ),
     "nothing clear in quality": (
         [change("reward", 0.03, p=0.4), change("distinct_n", -0.18)],
-        "tuned gives answers neither clearly better nor clearly worse than base (reward +0.03, 95 % interval 0.01 to 0.05) "
-        "and draws from a much narrower range (distinct_n −0.18, −0.20 to −0.16).",
+        "tuned gives answers neither clearly better nor clearly worse than base (reward +0.03, 95 % interval 0.01 to 0.05; "
+        "no more than chance may bring among 2 differences tested at once) and draws from a much narrower range (distinct_n −0.18, −0.20 to −0.16).",
+    ),
+    "nothing clear of all that was measured": (
+        [change("reward", 0.03, p=0.4)],
+        "tuned gives answers neither clearly better nor clearly worse than base (reward +0.03, 95 % interval 0.01 to 0.05; "
+        "its p is not below the 0.03 that a claim needs).",
+    ),
+    "nothing clear, nor an interval that leaves 0 out": (
+        [change("reward", 0.01, p=0.4)],
+        "tuned gives answers neither clearly better nor clearly worse than base (reward +0.01, 95 % interval −0.01 to 0.03).",
     ),
     "diversity alone": (
         [change("distinct_n", -0.18), change("self_bleu", 0.21)],
