@@ -76,7 +76,7 @@ def test_clusters_are_read_from_files_with_numbers_as_names(tmp_path: Path) -> N
     table = read_prompts(PromptSource(file="p.csv"), tmp_path, "suite")
     assert [prompt.cluster for prompt in (*listed, *table)] == ["7", "x", None, "7", None]
     (tmp_path / "bad.jsonl").write_text('{"text": "a", "cluster": [1]}\n')
-    with pytest.raises(SuiteError, match=r"bad\.jsonl:1: cluster: found \[1\]; it must be text"):
+    with pytest.raises(SuiteError, match=r"bad\.jsonl:1: cluster: found \['1'\]; it must be text"):
         read_prompts(PromptSource(file="bad.jsonl"), tmp_path, "suite")
 
 
