@@ -172,14 +172,14 @@ def rollout(
 
 
 def reference_says(config: PolicyGradientConfig, state: TrainState, prompt_ids: list[tuple[int, ...]]) -> Batch:
-    """A completion of the reference for each prompt."""
-    with reference_model(state) as model:
+    """A completion of the reference for each prompt, by `generate`: what else draws has the policy's weights."""
+    with reference_model(state):
         said = sample(
-            state.policy,
+            replace(state.policy, sampler=None),
             prompt_ids,
             config.sampling.max_tokens,
             config.sampling.temperature,
-            model=model,
+            model=state.reference,
             in_step=state.accelerator.is_fsdp2,
         )
     return pack(prompt_ids, said).to(state.device)

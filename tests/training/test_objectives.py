@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import product
 from pathlib import Path
@@ -255,6 +255,24 @@ def test_the_weight_of_the_entropy_follows_its_target() -> None:
     config = PpoConfig.model_construct(batch=100, entropy_target=target)
     for entropy, factor in [(2.0, 1.0), (1.9, 1.005), (0.0, 1.02), (9.0, 0.98)]:
         assert policy_gradient.adapt_alpha(0.5, entropy, config) == pytest.approx(0.5 * factor)
+
+
+def test_the_forward_kl_is_of_what_the_reference_says_whoever_draws_for_the_policy(tmp_path: Path) -> None:
+    its = setting(RlooConfig, tmp_path, 0, divergence="forward_kl", sampling={"max_tokens": 1})
+
+    def never(*_: object) -> list[list[int]]:
+        raise AssertionError("it draws from the policy")
+
+    reference = toy.response_log_probs(its.policy, its.prompts.ids[0]).exp()
+    with torch.no_grad():
+        its.state.policy.model.get_output_embeddings().weight.zero_()  # the policy says all alike
+    its.state.policy = replace(its.state.policy, sampler=never)
+    torch.manual_seed(0)
+    batch = policy_gradient.reference_says(its.config, its.state, [its.prompts.ids[0]] * 4000)
+    ended = float((batch.responses[:, 0] == toy.EOS).float().mean())
+    exact = float(reference[toy.responses().index([toy.EOS])])
+    assert abs(exact - 1 / 5) > 0.03
+    assert ended == pytest.approx(exact, abs=4 * math.sqrt(exact * (1 - exact) / 4000))
 
 
 SMALL: dict[str, object] = {"updates": 4, "batch": 32, "minibatches": 2, "epochs": 1, "microbatch": 16}
