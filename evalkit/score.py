@@ -262,7 +262,7 @@ def _their_scores(gathered: Gathered, tool: str, lower: Collection[str]) -> dict
 
 def _named(name: str, theirs: Mapping[str, Measure]) -> Measure:
     """The measure of a name that the user gave. Raises `RecordsError` for a score that no row holds, `MetricError`."""
-    if name.startswith(PREFIX):
+    if str(name).startswith(PREFIX):  # what Python gives may be anything; `parse` says what is wrong with it
         _refuse_unknown(f"metric {name}", name, [known.removeprefix(PREFIX) for known in theirs])
         return theirs[name]
     return parse(name)
