@@ -102,7 +102,7 @@ OBJECTIVES = {
     "jensen-shannon": Objective(
         PpoConfig,
         lambda start, r: exact_optima.jensen_shannon_optimum(start, r, 3.0),
-        MIDDLE | PPO | {"divergence": "jensen_shannon", "beta": 3.0},
+        MIDDLE | PPO | {"divergence": "jensen_shannon", "beta": 3.0, "updates": 120},
         partial(jensen_shannon, beta=3.0),
     ),
     "clip-higher": Objective(
