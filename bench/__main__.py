@@ -5,6 +5,8 @@ import runpy
 for name in (
     "bench.metrics",
     "bench.decoding",
+    "bench.where_changed",
+    "bench.prompt_information",
     "bench.classes",
     "bench.volume",
     "bench.growth",

@@ -2,6 +2,8 @@
 
     python -m bench.prompt_information [--trials N]
 
+Without `--trials` the bias alone; what the figure costs is in `bench.metrics`.
+
 - Bias: the lab's 46 choice prompts, whose laws are exact, mixed with their own mean ("template share" s): at s = 1
   every prompt gets the same answers. What a few others tell, averaged over choices of them, beside what all 45 tell.
 - Coverage: suites of questions that are drawn anew, each with a law of its own; the share of 95 % intervals that hold
@@ -36,10 +38,11 @@ Laws = Callable[[np.random.Generator, int], Array]
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--trials", type=int, default=300)
+    parser.add_argument("--trials", type=int, default=0, help="simulate so many suites of each kind")
     trials = parser.parse_args().trials
-    print("\n".join(bias_table()), end="\n\n")
-    print("\n".join(coverage_table(trials)))
+    print("\n".join(bias_table()))
+    if trials:
+        print("\n".join(["", *coverage_table(trials)]))
 
 
 def lab_laws() -> Array:

@@ -1,6 +1,8 @@
-"""How often "where it changed" names what did not change, and how often it finds what did, by simulation.
+"""How often "where it changed" names what did not change, and finds what did, by simulation; and what it costs.
 
-    python -m bench.where_changed [--trials N] [--write]
+    python -m bench.where_changed [--trials N [--write]]
+
+Without `--trials` only what it costs.
 
 - Tags: 120 prompts with six tags, some of which overlap, and two measures that hang together. Nothing differs between
   tags; or one tag of 12 prompts goes further than the rest, by so many standard deviations of prompts' differences.
@@ -13,6 +15,7 @@ Seeds are fixed: the same numbers come back.
 from __future__ import annotations
 
 import argparse
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -26,7 +29,7 @@ from evalkit.plumbing.arrays import Array
 from evalkit.records import CONFIDENCE
 
 PAGE = Path(__file__).parent.parent / "docs" / "where-it-changed.md"
-BEGIN, END = "<!-- python -m bench.where_changed -->", "<!-- end -->"
+BEGIN, END = "<!-- python -m bench.where_changed --trials 300 --write -->", "<!-- end -->"
 PROMPTS, SAMPLES, MEASURES = 120, 16, 2
 NAMES = tuple(f"p{row}" for row in range(PROMPTS))
 TAGS = {"shifted": (0, 12), "a": (12, 20), "b": (20, 40), "c": (40, 70), "d": (70, 110), "half": (6, 66)}
@@ -235,6 +238,26 @@ def _named(rows: Sequence[tuple[list[bool], int, int]], changed: int) -> Named:
     )
 
 
+def seconds(prompts: int) -> float:
+    """Both families of tests of one arm against its baseline."""
+    rng, names = np.random.default_rng(prompts), tuple(f"p{row}" for row in range(prompts))
+    parts = [
+        Part("tag", tag, names[start * prompts // PROMPTS : end * prompts // PROMPTS])
+        for tag, (start, end) in TAGS.items()
+    ]
+    base, tuned = (
+        [
+            Estimate(f"m{place}", "s", arm, 0.0, None, None, CONFIDENCE, prompts, SAMPLES, "higher",
+                     tuple(rng.normal(size=prompts)), Traits("quality"), (0.25,) * prompts)
+            for place in range(MEASURES)
+        ]
+        for arm in ("base", "tuned")
+    )  # fmt: skip
+    began = time.perf_counter()
+    where_changed(list(zip(tuned, base, strict=True)), names, parts)
+    return time.perf_counter() - began
+
+
 HEAD = "anything named | wrong among named | found | intervals of those named held |"
 
 
@@ -273,11 +296,14 @@ def _line(*cells: str | Named) -> str:
 
 
 def main() -> None:
-    """Print the tables, or put them into the page."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--trials", type=int, default=500)
-    parser.add_argument("--write", action="store_true")
+    parser.add_argument("--trials", type=int, default=0, help="simulate so many suites of each kind")
+    parser.add_argument("--write", action="store_true", help="put the tables into docs/where-it-changed.md")
     given = parser.parse_args()
+    for prompts in (100, 1_000, 10_000):
+        print(f"6 tags, two measures, {prompts:,} prompts: {seconds(prompts):.2f} s")
+    if not given.trials:
+        return
     text = "\n".join([*tag_table(given.trials), "", *prompt_table(given.trials)])
     if not given.write:
         print(text)
