@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, NoReturn
 
 import click
@@ -14,13 +16,16 @@ from evalkit.errors import CLOSED_PIPE, EvalkitError, Interrupted
 from evalkit.plumbing.did_you_mean import nearest
 from evalkit.plumbing.terminal import visible
 
+PACKAGE = Path(__file__).parents[1]
+
 
 class Command(click.Command):
     """Shows an `EvalkitError` as lines of text with its exit code, never as a traceback."""
 
     def invoke(self, context: click.Context) -> Any:
         try:
-            return super().invoke(context)
+            with told_warnings():
+                return super().invoke(context)
         except KeyboardInterrupt:
             fail(Interrupted("interrupted; what was sampled is kept, and the same command goes on from there"))
         except EvalkitError as error:
@@ -56,6 +61,24 @@ class Group(click.Group):
 
 
 Group.group_class = Group
+
+
+@contextmanager
+def told_warnings() -> Iterator[None]:
+    """Show a warning of this package as a line of text; those of others stay as Python shows them."""
+    shown = warnings.showwarning
+
+    def show(message: Warning | str, category: type[Warning], filename: str, *where: Any, **others: Any) -> None:
+        if Path(filename).is_relative_to(PACKAGE):
+            click.echo(f"evalkit: {visible(str(message))}", err=True)
+        else:
+            shown(message, category, filename, *where, **others)
+
+    warnings.showwarning = show
+    try:
+        yield
+    finally:
+        warnings.showwarning = shown
 
 
 @contextmanager

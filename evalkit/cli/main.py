@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import click
 
 from evalkit import __version__
@@ -18,9 +16,6 @@ from evalkit.cli.report import compare, report
 from evalkit.cli.run import run, score
 from evalkit.cli.tracking import log
 from evalkit.cli.train import train
-
-if TYPE_CHECKING:
-    pass
 
 EPILOG = """Exit codes: 0 done, the gate passes; 1 failed, a regression; 2 the input cannot be used (suite, checkpoint,
 metric, file, option) or compared; 3 the gate cannot tell; 4 an engine failed; 5 the run folder cannot be written;
