@@ -24,6 +24,7 @@ from tests.training import toy
 from tests.training.dpo_optima import distance
 from tests.training.full_disk import room_for
 from tests.training.test_reward_model import Interrupting, Noting, Stops
+from tests.training.toy_training import SEEDS
 from tests.training.whole_training import PROMPTS
 
 UTILITY = {"pattern:a": 1.0, "pattern:b": 0.5}
@@ -93,8 +94,7 @@ def test_what_is_kept_has_the_exact_distribution(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.thorough
-@pytest.mark.parametrize("seed", [0, 1, 2])
+@pytest.mark.parametrize("seed", SEEDS)
 def test_the_distilled_policy_says_what_the_best_of_n_is(tmp_path: Path, seed: int) -> None:
     weights = {"pattern:a": 1.0}
     config = config_of(

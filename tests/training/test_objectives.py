@@ -116,15 +116,9 @@ OBJECTIVES = {
 }
 
 
-NOISY = ("grpo by the deviation", "grpo with its KL as a loss")
-"""They need the largest batches, a minute each."""
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", SEEDS)
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=[pytest.mark.thorough] * (name in NOISY)) for name in OBJECTIVES]
-)
+@pytest.mark.parametrize("name", OBJECTIVES)
 def test_each_objective_leads_to_its_exact_optimum_through_the_real_sampler(
     tmp_path: Path, name: str, seed: int
 ) -> None:

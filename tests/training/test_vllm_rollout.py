@@ -30,7 +30,7 @@ from evalkit.training.models import Policy, Sampler, load_policy
 from evalkit.training.rollout import sample
 from evalkit.training.vllm_rollout import VllmSampler, open_sampler
 from tests.training import toy
-from tests.training.toy_training import ALONE, ppo_setting
+from tests.training.toy_training import ALONE, SEEDS, ppo_setting
 
 SHORT, LONG = [0], [1, 2, 3, 0, 1]
 DRAWS = 8192
@@ -119,7 +119,6 @@ def test_after_each_handover_the_engine_draws_from_the_policy_of_now(tmp_path: P
 
 @pytest.mark.vllm
 @pytest.mark.slow
-@pytest.mark.thorough
 def test_adapters_draw_as_merged_and_any_stop_ends_a_response(tmp_path: Path) -> None:
     policy = replace(policy_of(tmp_path, lora=Lora(rank=4)), stops=frozenset({2, toy.EOS}))
     with opened(policy) as sampler:
@@ -134,9 +133,9 @@ def test_adapters_draw_as_merged_and_any_stop_ends_a_response(tmp_path: Path) ->
 
 @pytest.mark.vllm
 @pytest.mark.slow
-@pytest.mark.thorough
-def test_the_optimum_is_reached_through_vllm(tmp_path: Path) -> None:
-    its = ppo_setting(tmp_path, 0, "llama-wide", rollout="vllm")
+@pytest.mark.parametrize("seed", SEEDS)
+def test_the_optimum_is_reached_through_vllm(tmp_path: Path, seed: int) -> None:
+    its = ppo_setting(tmp_path, seed, "llama-wide", rollout="vllm")
     references = [toy.response_log_probs(its.policy, ids) for ids in its.prompts.ids]
     with open_sampler(its.config, its.policy, its.prompts.ids, ALONE, Quiet()) as sampler:
         assert isinstance(sampler, VllmSampler)
@@ -168,7 +167,6 @@ def write(folder: Path, kind: str, **changes: object) -> Path:
 
 @pytest.mark.vllm
 @pytest.mark.slow
-@pytest.mark.thorough
 def test_broken_off_it_goes_on_to_the_same_curve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config = load_config(PpoConfig, write(tmp_path, "llama-wide"))
     train_ladder(config, tmp_path / "whole", Quiet())
