@@ -18,6 +18,7 @@ import torch
 import yaml
 from transformers import LlamaForCausalLM, LlamaForSequenceClassification
 
+import evalkit
 from evalkit.checkpoints.training_log import read_curves
 from evalkit.lab import resolve
 from evalkit.lab import tokenizer as tokenizers
@@ -302,6 +303,33 @@ def question_table() -> Iterator[str]:
     yield _row("95 % interval", [f"{one.low:.2f} to {one.high:.2f}" for one in told])
 
 
+def voices_table() -> Iterator[str]:
+    """Of two voices: the grammar's own hearing, the classifier's, what its mistakes make of that, and the interval."""
+    run = measured("voices")
+    heard = json.loads((run / "voices.json").read_text(encoding="utf-8"))["shares"]
+    rows = evalkit.load(run).completions
+    shown = ("professor", "rude")
+    yield _row("", [f"{voice}, exact | heard | corrected | interval" for voice in shown])
+    yield "|---" * (4 * len(shown) + 1) + "|"
+    for arm in ("base", "ppo-1", "ppo-0.2"):
+        own = rows[rows["arm"] == arm]
+        voices = [
+            GRAMMAR.voice_of(asked, text.strip()) for asked, text in zip(own["prompt"], own["completion"], strict=True)
+        ]
+        by_name = {one["voice"]: one for one in heard[arm]}
+        cells = []
+        for voice in shown:
+            one = by_name[voice]
+            exact = sum(spoken == voice for spoken in voices) / len(voices)
+            cells += [
+                f"{exact:.3f}",
+                f"{one['heard']:.3f}",
+                f"{one['spoken']:.3f}",
+                f"{one['low']:.2f} to {one['high']:.2f}",
+            ]
+        yield _row(arm, cells)
+
+
 def percent(share: float | None, digits: int = 1) -> str:
     """A small share keeps a digit that tells it from none."""
     assert share is not None
@@ -318,6 +346,7 @@ TABLES: dict[str, dict[str, Callable[[], Iterator[str]]]] = {
     "coverage.md": {"coverage": coverage_table, "crossovers": crossovers_table},
     "lost.md": {"lost": lost_table},
     "prompt-information.md": {"question": question_table},
+    "voices.md": {"voices": voices_table},
 }
 
 
