@@ -31,7 +31,7 @@ from evalkit.training.state import STATE, read_state, restore, tensors_of, write
 
 Item = TypeVar("Item")
 LOOKS = 20
-"""Looks at held-out items in a training, and states to resume from."""
+"""Looks at held-out items in a training, and states to resume from; fewer where looks would take longer than steps."""
 WATCHED = 512
 """Held-out items that a look takes; the figures of the finished model are of all."""
 WARM_UP = 0.05
@@ -81,7 +81,7 @@ def optimise(
     state, data = work / STATE, _digest([*items, *watched])
     begin = _resume(state, data, optimiser, objective.network)
     steps = config.epochs * _turns(config, len(items))
-    every = max(1, steps // LOOKS)
+    every = steps_between_looks(config, steps, len(watched))
     tell.stage(f"train {work.stem}", steps - begin)
     shown = time.monotonic()
     with Curves(work, begin, tell.note) as curves:
@@ -100,6 +100,11 @@ def optimise(
                     show()
                     shown = time.monotonic()
             tell.advance(1)
+
+
+def steps_between_looks(config: Fitting, steps: int, watched: int) -> int:
+    """As many as take at least the items of a look: a short training would else mostly be looked at."""
+    return max(1, steps // LOOKS, min(watched, WATCHED) // config.batch)
 
 
 def take_step(

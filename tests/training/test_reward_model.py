@@ -212,6 +212,16 @@ def test_every_item_is_taken_once_an_epoch() -> None:
     assert {len(minibatch) for minibatch in taken} == {50}
 
 
+@pytest.mark.parametrize(("steps", "watched"), [(24, 96), (3, 40), (2000, 5000), (24, 0)])
+def test_a_look_takes_no_longer_than_the_steps_before_it(steps: int, watched: int) -> None:
+    config = RewardConfig.model_construct(batch=16)
+    between = optimise.steps_between_looks(config, steps, watched)
+    looked_at = min(watched, optimise.WATCHED)
+    assert between >= 1
+    assert between * config.batch > looked_at - config.batch
+    assert between <= max(1, steps / optimise.LOOKS, looked_at / config.batch)
+
+
 @given(st.sets(st.text(min_size=1), min_size=2), st.floats(0.01, 0.99), st.integers(0, 5))
 def test_prompts_are_held_out_whole(prompts: set[str], share: float, seed: int) -> None:
     held = held_out_prompts([*prompts, *prompts], share, seed)
