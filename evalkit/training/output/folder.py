@@ -37,7 +37,7 @@ def save_model(
     """Write a network in the precision that its `source` folder is stored in, with that folder's tokenizer files.
 
     Adapters are merged; those of a language model stand by themselves in `ADAPTER` too. `card` becomes README.md,
-    `facts` training.json; the log of its training goes with it.
+    `facts` training.json; the log of its training goes with both, as either is a checkpoint of a suite.
     `chat_template` is written where the source has none. Raises `StoreError`; what stood at `folder` then still stands
     there.
     """
@@ -59,7 +59,9 @@ def save_model(
         (beside / "training.json").write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
         (beside / "README.md").write_text(card, encoding="utf-8")
         if (log := work_of(folder) / NAME).exists():
-            shutil.copyfile(log, beside / NAME)
+            for made in (beside, beside / ADAPTER):
+                if made.exists():
+                    shutil.copyfile(log, made / NAME)
         for path in beside.rglob("*"):
             path.chmod(0o755 if path.is_dir() else 0o644)  # the weights were written for their owner alone
         beside.chmod(0o755)

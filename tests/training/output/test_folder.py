@@ -13,6 +13,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig, 
 from evalkit.checkpoints.rendering import in_frame, render
 from evalkit.checkpoints.resolution import resolve
 from evalkit.checkpoints.spec import CheckpointSpec, Example, Frame
+from evalkit.checkpoints.training_log import NAME, trainings_of, work_of
 from evalkit.errors import StoreError
 from evalkit.inference.engines.base import open_engine
 from evalkit.records import Prompt
@@ -103,6 +104,21 @@ def test_adapters_stand_by_themselves_too_and_read_on_their_base_as_the_merged_w
         [merged] = engine.logprobs([pair])
     assert read == pytest.approx(merged, abs=1e-3)
     assert not list(save(policy(tmp_path / "whole"), tmp_path / "plain").glob("adapter*"))
+
+
+def test_the_log_of_its_training_goes_with_the_adapter_too(tmp_path: Path) -> None:
+    folder = tmp_path / "beta-1"
+    work_of(folder).mkdir(parents=True)
+    (work_of(folder) / NAME).write_text('{"update": 0, "reward": 0.5, "kl": 0.1, "entropy": 2}\n', encoding="utf-8")
+    saved = save(policy(tmp_path / "source", lora=Lora(rank=2, alpha=4)), folder)
+    checkpoints = [
+        resolve(name, CheckpointSpec(path=str(path), kind="base"))
+        for name, path in {"merged": saved, "adapter": saved / ADAPTER}.items()
+    ]
+    assert [(one.checkpoint, one.reward) for one in trainings_of(checkpoints)] == [
+        ("merged", (0.5,)),
+        ("adapter", (0.5,)),
+    ]
 
 
 def test_the_generation_config_cuts_and_punishes_nothing(tmp_path: Path) -> None:
