@@ -29,7 +29,7 @@ class PromptSet:
 def open_scorer(source: RewardSource, policy: Policy, prompts: PromptSet, rows: int) -> Scorer:
     """What gives the rewards of `source`; a reward model reads `rows` sequences at once. Raises `InputError`."""
     if source.model is not None:
-        return model_scorer(load_reward_model(source.model, policy).to(policy.model.device), prompts, rows)
+        return model_scorer(load_reward_model(source.model, policy).to(policy.model.device), policy, prompts, rows)
     utility = open_utility(source.utility or {})
 
     def scores(prompt_index: Sequence[int], responses: Sequence[list[int]]) -> Tensor:
@@ -39,12 +39,16 @@ def open_scorer(source: RewardSource, policy: Policy, prompts: PromptSet, rows: 
     return scores
 
 
-def model_scorer(network: ValueNetwork, prompts: PromptSet, rows: int) -> Scorer:
-    """A reward model's scores, read at the last token of each episode."""
+def model_scorer(network: ValueNetwork, policy: Policy, prompts: PromptSet, rows: int) -> Scorer:
+    """A reward model's scores, read at the end of sequence of each episode.
+
+    What was cut is closed as in the reward model's own training: elsewhere it has never been asked for a score.
+    """
     device = network.classifier.device
 
     def scores(prompt_index: Sequence[int], responses: Sequence[list[int]]) -> Tensor:
-        batch = pack([prompts.ids[i] for i in prompt_index], responses)
+        closed = [response if response[-1] in policy.stops else [*response, policy.eos] for response in responses]
+        batch = pack([prompts.ids[i] for i in prompt_index], closed)
         rewards = torch.empty(len(batch))
         with torch.no_grad():
             for index in microbatches(batch, torch.arange(len(batch)), rows):

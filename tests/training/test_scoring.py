@@ -41,13 +41,14 @@ def test_a_utility_sees_each_response_as_text_with_its_own_prompt(policy: Policy
 
 
 @pytest.mark.parametrize("rows", [1, 3, 64])
-def test_a_reward_model_reads_prompt_and_response_at_the_last_token(
+def test_a_reward_model_reads_prompt_and_response_at_the_end_of_sequence_that_cut_ones_are_given(
     policy: Policy, prompts: PromptSet, tmp_path: Path, rows: int
 ) -> None:
     source = reward_model(tmp_path / "reward", "gpt2")
     found = open_scorer(RewardSource(model=source), policy, prompts, rows)(WHICH, RESPONSES)
     network = load_reward_model(source, policy)
-    for score, i, response in zip(found, WHICH, RESPONSES, strict=True):
+    closed = [[3, toy.EOS], [1, 2, toy.EOS], [1, 2, 0, toy.EOS], [toy.EOS]]
+    for score, i, response in zip(found, WHICH, closed, strict=True):
         with torch.no_grad():
             alone = sequence_scores(network, pack([prompts.ids[i]], [response]))
         assert float(score) == pytest.approx(float(alone), abs=1e-5)
