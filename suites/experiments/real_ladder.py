@@ -13,6 +13,7 @@ import sys
 import time
 from pathlib import Path
 
+from evalkit.checkpoints.training_log import read_curves
 from evalkit.runs.summary import read_summary
 from evalkit.suite import load_suite
 
@@ -25,6 +26,12 @@ SHOWN = {
     "search": ("accuracy", "kl_reverse", "distinct_n", "vendi", "length"),
 }  # fmt: skip
 """Suite -> what its table shows."""
+LOGGED = {
+    "ppo": ("reward", "gold", "kl", "entropy", "length", "eos_rate"),
+    "grpo": ("reward", "gold", "kl", "entropy", "length", "eos_rate"),
+    "dpo": ("held_out_loss", "held_out_accuracy", "held_out_chosen_log_ratio", "held_out_rejected_log_ratio"),
+}
+"""Method -> what of its log is shown, at the beginning and at the end."""
 
 
 def main() -> None:
@@ -33,10 +40,12 @@ def main() -> None:
         evalkit("prefs", "sample", HERE / "pairs.yaml", "--out", MADE / "pairs.jsonl")
         evalkit("prefs", "simulate", HERE / "votes.yaml", "--out", MADE / "preferences.jsonl")
     evalkit("train", "reward", HERE / "reward.yaml", "--out", MADE / "reward")
-    for method in ("ppo", "grpo", "dpo"):
+    for method in LOGGED:
         evalkit("train", method, HERE / f"{method}.yaml", "--out", MADE / method)
     for suite in SHOWN:
         evalkit("run", HERE / f"{suite}.yaml", "--engine", "vllm", "--out", REPORTS / suite)
+    for method, columns in LOGGED.items():
+        show_training(method, columns)
     for suite, measures in SHOWN.items():
         show(suite, measures)
 
@@ -45,6 +54,17 @@ def evalkit(*arguments: object) -> None:
     begun = time.monotonic()
     subprocess.run([sys.executable, "-m", "evalkit", *map(str, arguments)], check=True)  # noqa: S603
     print(f"{time.monotonic() - begun:.0f} s: evalkit {arguments[0]} {arguments[1]}", flush=True)
+
+
+def show_training(method: str, columns: tuple[str, ...]) -> None:
+    """Two rows a beta: the first of its log, and the last."""
+    print("\n|", " | ".join([method, *columns]), "|")
+    print("|---" * (len(columns) + 1) + "|")
+    for folder in sorted((MADE / method).glob("beta-*/training.json"), reverse=True):
+        rows = read_curves(folder.parent)
+        for when, row in (("begins", rows[0]), ("ends", rows[-1])):
+            told = [f"{row[column]:.2f}" for column in columns]
+            print("|", " | ".join([f"{folder.parent.name} {when}", *told]), "|")
 
 
 def show(suite: str, measures: tuple[str, ...]) -> None:
