@@ -1,7 +1,8 @@
 """The pictures in docs/images, of reports and of `evalkit annotate`, taken anew in a real browser: `make images`.
 
 The lab's are of `suites/creative.yaml`, which is run here where no run of it is named. The real run's needs its
-checkpoints, so its folder is named (docs/real-run.md has the command): `python -m docs.screenshots --real RUN`.
+checkpoints, so its folder is named (docs/real-run.md has the command): `python -m docs.screenshots --real RUN`; so is
+the ladder's (docs/real-ladder.md), with `--ladder RUN`.
 """
 
 from __future__ import annotations
@@ -60,6 +61,11 @@ TOP, CHART, CARD = (f"document.querySelector('{one}')" for one in ("header", "#o
 METRIC = "[...document.querySelectorAll('.metric')].find(one => one.querySelector('h4').textContent === 'distinct_n')"
 LAB = (Picture("report-lab", TOP, CARD), Picture("fair-comparison", METRIC, METRIC))
 REAL = (Picture("report-real", TOP, CHART),)
+TUNING = "document.querySelector('section[aria-labelledby=trainings]')"
+LADDER = (
+    Picture("real-ladder", CHART, CHART),
+    Picture("real-ladder-tuning", TUNING, f"{TUNING}.querySelector('.multiples')"),
+)
 
 
 def main() -> None:
@@ -67,15 +73,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--lab", type=Path, metavar="RUN", help="a run of suites/creative.yaml on the lab")
     parser.add_argument("--real", type=Path, metavar="RUN", help="a run of it on real checkpoints")
+    parser.add_argument("--ladder", type=Path, metavar="RUN", help="that of real_ladder.py on creative prompts")
     given = parser.parse_args()
     if missing := [tool for tool in lacking() if tool != "axe-core"]:
         parser.error(f"there is no {' and no '.join(missing)}; make browser installs them")
     take_annotation()
     if given.real is not None:
         take(given.real, REAL)
+    if given.ladder is not None:
+        take(given.ladder, LADDER)
     if given.lab is not None:
         take(given.lab, LAB)
-    elif given.real is None:
+    elif given.real is given.ladder is None:
         with tempfile.TemporaryDirectory() as made:
             take(run_suite(load_suite(SUITE), "auto", Path(made) / "run", Quiet()).folder, LAB)
 
