@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from evalkit.analysis.atlas.layout import nearest, squared_distances
+from evalkit.analysis.atlas.neighbours import NONE
 from evalkit.analysis.atlas.said import Places
 from evalkit.metrics.embeddings.encoder import Floats
 
@@ -17,6 +18,8 @@ TRUE = 10
 """Nearest texts in all dimensions that are looked for on the map."""
 NEAR = 100
 """The nearest hundredth of the map is near."""
+ROUNDING = 1e-6
+"""Of squared distances between rows of length 1, in single precision."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +31,7 @@ class Faithfulness:
     near: float
     """The same among the nearest hundredth on the map."""
     listed: float
-    """Of the nearest texts in all dimensions, as many as are listed, how many are listed."""
+    """Of the nearest texts in all dimensions, as many as are listed, how many are listed, or others just as near."""
 
 
 def measure_faithfulness(rows: Floats, points: Floats, neighbours: Places) -> Faithfulness:
@@ -43,17 +46,26 @@ def measure_faithfulness(rows: Floats, points: Floats, neighbours: Places) -> Fa
 def _shares(rows: Floats, points: Floats, neighbours: Places, asked: Places) -> Floats:
     """(3, k) of each text that is asked."""
     most = min(TRUE, len(rows) - 1)
-    true = nearest(_to_others(rows, asked), most)
+    distances = _to_others(rows, asked)
+    true = nearest(distances, most)
     on_map = nearest(_to_others(points.astype(np.float64), asked), max(most, len(rows) // NEAR))
-    listed = true[:, : neighbours.shape[1]]
-    return np.array([
-        _found(true, on_map[:, :most]), _found(true, on_map), _found(listed, neighbours[asked])
-    ])  # fmt: skip
+    as_near = _as_near(distances, true[:, : neighbours.shape[1]], neighbours[asked])
+    return np.array([_found(true, on_map[:, :most]), _found(true, on_map), as_near])
 
 
 def _found(wanted: Places, given: Places) -> Floats:
     """(n,) share of (n, m) wanted texts that are among (n, k) given ones."""
     return np.asarray([np.isin(one, other).mean() for one, other in zip(wanted, given, strict=True)])
+
+
+def _as_near(distances: Floats, wanted: Places, given: Places) -> Floats:
+    """(n,) how many of (n, k) given texts are no farther than the last of (n, m) wanted ones, as a share of these.
+
+    Which of two that are equally far comes first is the processor's rounding.
+    """
+    last = np.take_along_axis(distances, wanted[:, -1:], axis=1)
+    far = np.where(given == NONE, np.inf, np.take_along_axis(distances, np.maximum(given, 0), axis=1))
+    return np.asarray((far <= last + ROUNDING).sum(axis=1) / wanted.shape[1])
 
 
 def _to_others(places: Floats, asked: Places) -> Floats:

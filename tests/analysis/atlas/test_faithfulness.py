@@ -44,4 +44,22 @@ def test_it_is_what_counting_by_hand_gives() -> None:
     assert found.kept == pytest.approx(
         np.mean([len({*a[:10]} & {*b[:10]}) / 10 for a, b in zip(true, on_map, strict=True)]), abs=5e-4
     )
-    assert found.listed == pytest.approx(np.mean([len({*a[:5]} & {1, 2, 9, 10, 11}) / 5 for a in true]), abs=5e-4)
+    fifth = [np.sort(np.delete(abs(rows[:, 0] - row), int(row)))[4] for row in rows[:, 0]]
+    as_near = [
+        sum(other != row and abs(other - row) <= far for other in (1, 2, 9, 10, 11)) / 5
+        for row, far in enumerate(fifth)
+    ]
+    assert found.listed == pytest.approx(np.mean(as_near), abs=5e-4)
+
+
+def test_of_two_that_are_equally_near_either_may_be_listed() -> None:
+    rows = np.random.default_rng(2).normal(size=(40, 32)).astype(np.float32)
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    rows = np.concatenate([rows, rows])  # each text has a double, so that others come in twos
+    true = truly(rows)[:, :2]
+    double = (true[:, 1] + 40) % 80
+    for second in (true[:, 1], double):
+        found = measure_faithfulness(rows, rows[:, :2], np.column_stack([true[:, 0], second]))
+        assert found.listed == 1
+    farther = truly(rows)[:, 3]
+    assert measure_faithfulness(rows, rows[:, :2], np.column_stack([true[:, 0], farther])).listed == 0.5
