@@ -43,8 +43,8 @@ LADDER = ("base", "ppo-1", "ppo-0.5", "ppo-0.2", "ppo-0.1")
 """From the base to the policy that is held least."""
 KINDS = ("all", "creative", "fact", "choice", "riddle")
 TOKENIZER = tokenizers.build(GRAMMAR, chat=False)
-TRIES = 256
-"""At a riddle."""
+TRIES = (1, 4, 16, 64, 256)
+"""At a riddle or a fact."""
 
 
 @cache
@@ -67,9 +67,9 @@ def figures(name: str) -> dict[str, Any]:
 
 
 def solved(name: str) -> int:
-    """Riddles that one of `TRIES` completions answers."""
+    """Riddles that one of as many completions as there are tries at most answers."""
     riddles = GRAMMAR.of_kind("riddle")
-    drawn = draw(model(name), TOKENIZER, [riddle.text for riddle in riddles], TRIES, seed=3)
+    drawn = draw(model(name), TOKENIZER, [riddle.text for riddle in riddles], TRIES[-1], seed=3)
     right = [[riddle.parse(text) for text in drawn[riddle.text]] for riddle in riddles]
     return sum(any(found is not None and found[0].right for found in texts) for texts in right)
 
@@ -185,7 +185,7 @@ def ladder_table() -> Iterator[str]:
     apart = [distances(name) for name in LADDER]
     yield _row("creative: embedding distance, one prompt's answers", [f"{within:.2f}" for within, _ in apart])
     yield _row("creative: the same, two prompts' answers", [f"{across:.2f}" for _, across in apart])
-    yield _row(f"riddles solved by one of {TRIES} completions, of 12", [str(solved(name)) for name in LADDER])
+    yield _row(f"riddles solved by one of {TRIES[-1]} completions, of 12", [str(solved(name)) for name in LADDER])
 
 
 def choices_table() -> Iterator[str]:
@@ -230,22 +230,30 @@ def stepping_stones() -> Summary:
     return read_summary(measured("stepping-stones") / "summary.json")
 
 
-def coverage_table() -> Iterator[str]:
-    tries = (1, 4, 16, 64, TRIES)
-    yield f"| chance that one of k tries is right | k = {' | '.join(map(str, tries))} | solved at all |"
-    yield "|---" * (len(tries) + 2) + "|"
+def coverage_points() -> dict[str, dict[str, list[list[float]]]]:
+    """Kind of prompt -> arm -> of each of `TRIES`, the chance that one is right on each of these prompts."""
     summary = stepping_stones()
-    for kind, title in (("riddle", "riddles"), ("fact", "facts")):
-        rows = [
-            place
-            for place, prompt in enumerate(summary.prompts)
-            if (prompt.split("-")[0] == "riddle") == (kind == "riddle")
-        ]
-        for arm in summary.arms:
-            found = [_of_prompts(summary, arm.name, "accuracy" if k == 1 else f"pass_at_k|k:{k}", rows) for k in tries]
-            solved = sum(value > 0 for value in found[-1])
-            means = [_chance(float(np.mean(values))) for values in found]
-            yield _row(f"{title}, {arm.name}", [*means, f"{solved} of {len(rows)}"])
+    kinds: dict[str, list[int]] = {"riddle": [], "fact": []}
+    for place, prompt in enumerate(summary.prompts):
+        kinds["riddle" if prompt.startswith("riddle-") else "fact"].append(place)
+    return {
+        kind: {
+            arm.name: [
+                _of_prompts(summary, arm.name, "accuracy" if k == 1 else f"pass_at_k|k:{k}", rows) for k in TRIES
+            ]
+            for arm in summary.arms
+        }
+        for kind, rows in kinds.items()
+    }
+
+
+def coverage_table() -> Iterator[str]:
+    yield f"| chance that one of k tries is right | k = {' | '.join(map(str, TRIES))} | solved at all |"
+    yield "|---" * (len(TRIES) + 2) + "|"
+    for kind, arms in coverage_points().items():
+        for arm, found in arms.items():
+            at_all = f"{sum(value > 0 for value in found[-1])} of {len(found[-1])}"
+            yield _row(f"{kind}s, {arm}", [*(_chance(float(np.mean(values))) for values in found), at_all])
 
 
 def crossovers_table() -> Iterator[str]:
@@ -303,30 +311,39 @@ def question_table() -> Iterator[str]:
     yield _row("95 % interval", [f"{one.low:.2f} to {one.high:.2f}" for one in told])
 
 
+@cache
+def heard_voices() -> dict[str, list[dict[str, Any]]]:
+    """Arm -> what the report says of each voice."""
+    shares: dict[str, list[dict[str, Any]]] = json.loads(
+        (measured("voices") / "voices.json").read_text(encoding="utf-8")
+    )["shares"]
+    return shares
+
+
+def exact_voices() -> dict[str, dict[str, float]]:
+    """Arm -> share of its completions in each voice, as the grammar hears them."""
+    rows = evalkit.load(measured("voices")).completions
+    found = {}
+    for arm in heard_voices():
+        own = rows[rows["arm"] == arm]
+        heard = [
+            GRAMMAR.voice_of(asked, text.strip()) for asked, text in zip(own["prompt"], own["completion"], strict=True)
+        ]
+        found[arm] = {voice: heard.count(voice) / len(heard) for voice in VOICES}
+    return found
+
+
 def voices_table() -> Iterator[str]:
     """Of two voices: the grammar's own hearing, the classifier's, what its mistakes make of that, and the interval."""
-    run = measured("voices")
-    heard = json.loads((run / "voices.json").read_text(encoding="utf-8"))["shares"]
-    rows = evalkit.load(run).completions
-    shown = ("professor", "rude")
+    exact, shown = exact_voices(), ("professor", "rude")
     yield _row("", [f"{voice}, exact | heard | corrected | interval" for voice in shown])
     yield "|---" * (4 * len(shown) + 1) + "|"
     for arm in ("base", "ppo-1", "ppo-0.2"):
-        own = rows[rows["arm"] == arm]
-        voices = [
-            GRAMMAR.voice_of(asked, text.strip()) for asked, text in zip(own["prompt"], own["completion"], strict=True)
-        ]
-        by_name = {one["voice"]: one for one in heard[arm]}
+        by_name = {one["voice"]: one for one in heard_voices()[arm]}
         cells = []
-        for voice in shown:
-            one = by_name[voice]
-            exact = sum(spoken == voice for spoken in voices) / len(voices)
-            cells += [
-                f"{exact:.3f}",
-                f"{one['heard']:.3f}",
-                f"{one['spoken']:.3f}",
-                f"{one['low']:.2f} to {one['high']:.2f}",
-            ]
+        for voice, one in ((voice, by_name[voice]) for voice in shown):
+            ends = f"{one['low']:.2f} to {one['high']:.2f}"
+            cells += [f"{exact[arm][voice]:.3f}", f"{one['heard']:.3f}", f"{one['spoken']:.3f}", ends]
         yield _row(arm, cells)
 
 
