@@ -518,4 +518,4 @@ def test_the_experiment_on_objectives_changes_the_objective_alone() -> None:
     )
     script = runpy.run_path(str(folder / "objectives.py"), run_name="imported")
     laddered = {name: set(config.beta) for name, config in configs.items() if hasattr(config, "beta")}
-    assert laddered == dict.fromkeys(script["OBJECTIVES"], set(script["BETAS"]))
+    assert laddered == {name: set(script["BETAS"]) for name in script["OBJECTIVES"]}
