@@ -48,7 +48,7 @@ from evalkit.suite.schema import Suite, load_suite
 K = 32
 LOSS = 0.1
 POWER = 0.9
-MIXED = 0.757
+MIXED = 0.88
 """How far the lossy checkpoint lies from the base towards the rung."""
 RUNG = "lab:ppo-1"
 SPLITS = 8

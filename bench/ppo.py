@@ -20,17 +20,15 @@ import argparse
 import json
 import os
 import statistics
-import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from bench.peers import interpreter
+from bench.turns import Updates, started, take_turns
 
 TARGET = 1.5
 PEER = "trl==1.9.2"
@@ -64,7 +62,9 @@ def main() -> None:
         setting = write_setting(Path(scratch), asked)
         mine = [sys.executable, "-m", "bench.ppo_evalkit", str(setting)]
         trl = [str(peer), str(HERE / "ppo_trl.py"), str(setting)]
-        report(*take_turns([mine, trl], asked.rounds, Path(scratch)))
+        with started(mine, Path(scratch) / "0.log") as first, started(trl, Path(scratch) / "1.log") as second:
+            told = take_turns({"evalkit": (first, "generate"), "TRL": (second, "go")}, asked.rounds)
+        report(told["evalkit"], told["TRL"])
 
 
 def write_setting(folder: Path, asked: argparse.Namespace) -> Path:
@@ -77,13 +77,16 @@ def write_setting(folder: Path, asked: argparse.Namespace) -> Path:
         "reward": reward,
         "scratch": str(folder / "trl"),
         "prompts": prompts.tolist(),
-        "texts": [" ".join(f"w{token}" for token in row) for row in prompts.tolist()],
+        "method": "ppo",
+        "rollouts": ["generate"],
         "dtype": asked.dtype,
         "threads": asked.threads,
         "updates": asked.rounds + 1,
         "seed": 0,
         "batch": 256,
         "minibatches": 4,
+        "microbatch": 64,
+        "samples": 1,
         "epochs": 4,
         "response": 32,
         "beta": 0.05,
@@ -135,61 +138,7 @@ def count(model: torch.nn.Module) -> int:
     return sum(parameter.numel() for parameter in model.parameters())
 
 
-def take_turns(commands: list[list[str]], rounds: int, folder: Path) -> tuple[list[dict[str, float]], ...]:
-    """Each side's updates; the order changes every round, and the first round warms up."""
-    told: tuple[list[dict[str, float]], ...] = tuple([] for _ in commands)
-    with started(commands[0], folder / "0.log") as first, started(commands[1], folder / "1.log") as second:
-        sides = list(zip((first, second), told, strict=True))
-        for _ in range(rounds + 1):
-            for side, found in sides:
-                found.append(side.update())
-            sides.reverse()
-            print("  ".join(f"{found[-1]['seconds']:.2f}" for found in told), flush=True)
-    return tuple(found[1:] for found in told)
-
-
-class Side:
-    """A process that does one update at a word."""
-
-    def __init__(self, process: subprocess.Popen[str], log: Path) -> None:
-        self.process = process
-        self.log = log
-        self.listen()
-
-    def update(self) -> dict[str, float]:
-        """Seconds of the next update, by part."""
-        assert self.process.stdin is not None
-        self.process.stdin.write("go\n")
-        self.process.stdin.flush()
-        return self.listen()
-
-    def listen(self) -> dict[str, float]:
-        assert self.process.stdout is not None
-        line = self.process.stdout.readline()
-        if not line:
-            sys.exit(f"a side ended with {self.process.wait()}:\n{self.log.read_text()[-2000:]}")
-        said: dict[str, float] = json.loads(line)
-        return said
-
-
-@contextmanager
-def started(command: list[str], log: Path) -> Iterator[Side]:
-    # Threads that wait actively take the cores from each other, tenfold slower, on a machine that has other work.
-    environment = {"OMP_WAIT_POLICY": "PASSIVE", "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
-    environment |= os.environ | {"CUDA_VISIBLE_DEVICES": ""}
-    with (
-        log.open("w") as errors,
-        subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, text=True, env=environment
-        ) as process,
-    ):
-        try:
-            yield Side(process, log)
-        finally:
-            process.kill()
-
-
-def report(ours: list[dict[str, float]], trl: list[dict[str, float]]) -> None:
+def report(ours: Updates, trl: Updates) -> None:
     print(f"\nmedian seconds of {len(ours)} updates  evalkit    TRL  ratio")
     for part in PARTS:
         mine, theirs = (statistics.median(update[part] for update in side) for side in (ours, trl))

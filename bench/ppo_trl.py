@@ -1,4 +1,4 @@
-"""The peer of bench/ppo.py: TRL's PPOTrainer on the same models, prompts and settings, one update at a word.
+"""The peer of bench/ppo.py and bench/update.py: TRL's PPOTrainer on the same models and settings, one update at a word.
 
 Run by the peer's own interpreter, which has `trl` and no evalkit: `python ppo_trl.py SETTING.json`. Talks in lines:
 writes `{}` when ready; for each line on standard input does one update and writes its seconds, whole and by part.

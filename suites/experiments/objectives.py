@@ -1,55 +1,254 @@
-"""Tune the built-in base by every objective, and compare what each costs.
+"""Tune the built-in base by every objective, three times each, and compare what each costs.
 
-Prints the table of docs/objectives.md. What was done before is not done again.
+Prints the tables of docs/objectives.md and draws its figure. What was done before is not done again.
 
-    python suites/experiments/objectives.py
+    python suites/experiments/objectives.py [--seeds N]
 """
 
 from __future__ import annotations
 
+import argparse
+import math
 import os
 import subprocess
 import sys
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+import yaml
+from scipy import stats
+
+import evalkit
+from evalkit.lab.world import load
+from evalkit.plumbing.arrays import Array
+from evalkit.records import Prompt
 from evalkit.runs.summary import read_summary
-from evalkit.suite import load_suite
+from evalkit.training.raters.utility import open_utility
 
 HERE = Path("suites/experiments")
+CONFIGS = HERE / "objectives"
 MADE = Path("trained/objectives")
 REPORT = Path("reports/objectives")
-BY_REWARD = ("ppo", "rloo", "grpo", "entropy", "jensen-shannon", "distinct")
-METHODS = {"rloo": "rloo", "grpo": "grpo", "distinct": "rloo"}
+BETAS = (1, 0.3, 0.1)
+OBJECTIVES = ("ppo", "rloo", "grpo", "dpo", "entropy", "jensen-shannon", "distinct")
+METHODS = {"rloo": "rloo", "grpo": "grpo", "distinct": "rloo", "dpo": "dpo"}
 """By which command an objective is trained; the others by PPO."""
-MEASURED = ("reward|model:lab:reward", "kl_reverse", "sequence_entropy", "distinct_n", "vendi", "embedding_distance")
+REWARD, VARIETY = "reward", "different answers"
+MEASURED = {
+    REWARD: "reward|model:lab:reward",
+    "KL": "kl_reverse",
+    "entropy": "sequence_entropy",
+    "distinct-n": "distinct_n",
+    VARIETY: "vendi",
+    "among good ones": "useful/vendi",
+    "right": "accuracy",
+    "right in 64": "pass_at_k|k:64",
+}
+"""Column -> the measure in it. Beside them the script knows what only the lab can: gold, and voices."""
+COLUMNS = (*MEASURED, "gold", "voices")
+LEVELS = (0.3, 0.6, 0.9, 1.2)
+"""Rewards at which objectives are compared."""
+COLOURS = ("#0072b2", "#56b4e9", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#000000")
+"""Of Okabe and Ito (2008), which people of every colour vision tell apart."""
+
+
+@dataclass(frozen=True)
+class Told:
+    """A mean over trainings of other seeds, and half its 95 % interval; NaN where one training is all there is."""
+
+    mean: float
+    half: float
+
+    def __str__(self) -> str:
+        return f"{self.mean:.2f}" + ("" if math.isnan(self.half) else f" ± {self.half:.2f}")
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", type=int, default=3, help="trainings of each objective")
+    seeds = range(parser.parse_args().seeds)
     os.chdir(Path(__file__).parents[2])
-    configs = HERE / "objectives"
-    for name in BY_REWARD:
-        evalkit("train", METHODS.get(name, "ppo"), configs / f"{name}.yaml", "--out", MADE / name)
+    train_all(seeds)
+    arms = {
+        name_of(objective, beta, seed): MADE / f"{objective}-{seed}" / f"beta-{beta:g}"
+        for objective in OBJECTIVES
+        for beta in BETAS
+        for seed in seeds
+    }
+    models = [word for name, folder in arms.items() for word in ("--model", f"{name}={folder}")]
+    run("run", HERE / "objectives.yaml", "--engine", "transformers", "--out", REPORT, *models)
+    found = points(seeds)
+    found.to_csv(REPORT / "points.csv", index=False)
+    print("\n".join([*table(found), "", *at_equal_reward(found)]))
+    frontier(found).write_html(REPORT / "frontier.html", include_plotlyjs=True)
+
+
+def name_of(objective: str, beta: float, seed: int) -> str:
+    return f"{objective}-{beta:g}-seed{seed}"
+
+
+def train_all(seeds: Sequence[int]) -> None:
+    """Every objective with every seed: as many side by side as there are cores, a thread each, as models are small."""
     if not (MADE / "preferences.jsonl").exists():
-        evalkit("prefs", "sample", configs / "pairs.yaml", "--out", MADE / "pairs.jsonl")
-        evalkit("prefs", "simulate", configs / "votes.yaml", "--out", MADE / "preferences.jsonl")
-    evalkit("train", "dpo", configs / "dpo.yaml", "--out", MADE / "dpo")
-    evalkit("run", HERE / "objectives.yaml", "--engine", "transformers", "--out", REPORT)
-    show(list(load_suite(HERE / "objectives.yaml").checkpoints))
+        run("prefs", "sample", CONFIGS / "pairs.yaml", "--out", MADE / "pairs.jsonl")
+        run("prefs", "simulate", CONFIGS / "votes.yaml", "--out", MADE / "preferences.jsonl")
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        list(pool.map(train, *zip(*((objective, seed) for seed in seeds for objective in OBJECTIVES), strict=True)))
 
 
-def evalkit(*arguments: object) -> None:
-    subprocess.run([sys.executable, "-m", "evalkit", *map(str, arguments)], check=True)  # noqa: S603
+def train(objective: str, seed: int) -> None:
+    method, out = METHODS.get(objective, "ppo"), MADE / f"{objective}-{seed}"
+    run("train", method, seeded(objective, seed), "--out", out, "--quiet", threads=1)
 
 
-def show(arms: list[str]) -> None:
-    """A row an arm, each figure with its 95 % interval."""
-    found = {(one.metric, one.arm): one for one in read_summary(REPORT / "summary.json").estimates}
-    print("|", " | ".join(["", *(name.partition("|")[0] for name in MEASURED)]), "|")
-    print("|---" * (len(MEASURED) + 1) + "|")
-    for arm in arms:
-        cells = [found.get((name, arm)) for name in MEASURED]
-        told = ["-" if one is None else f"{one.value:.2f} ({one.low:.2f} to {one.high:.2f})" for one in cells]
-        print("|", " | ".join([arm, *told]), "|")
+def seeded(objective: str, seed: int) -> Path:
+    """The objective's config with another seed."""
+    config = yaml.safe_load((CONFIGS / f"{objective}.yaml").read_text(encoding="utf-8")) | {"seed": seed}
+    if objective == "dpo":
+        config["preferences"] = [str((MADE / "preferences.jsonl").resolve())]
+    else:
+        config["prompts_from"] = {"file": str((CONFIGS / "prompts.jsonl").resolve())}
+    path = MADE / "configs" / f"{objective}-{seed}.yaml"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(yaml.safe_dump(config), encoding="utf-8")
+    return path
+
+
+def run(*arguments: object, threads: int | None = None) -> None:
+    """Run a command of evalkit; where it fails this script ends."""
+    environment = os.environ | ({} if threads is None else {"OMP_NUM_THREADS": str(threads)})
+    subprocess.run([sys.executable, "-m", "evalkit", *map(str, arguments)], check=True, env=environment)  # noqa: S603
+
+
+def points(seeds: Sequence[int]) -> pd.DataFrame:
+    """A row a checkpoint: objective, beta (infinite for the base, which every objective starts at), seed, `COLUMNS`."""
+    estimates = {(one.metric, one.arm): one.value for one in read_summary(REPORT / "summary.json").estimates}
+    completions = evalkit.load(REPORT).completions
+    only_in_the_lab = {str(arm): (gold(rows), voices(rows)) for arm, rows in completions.groupby("arm", observed=True)}
+
+    def row(arm: str, objective: str, beta: float, seed: int) -> dict[str, object]:
+        measured = {column: estimates.get((metric, arm), math.nan) for column, metric in MEASURED.items()}
+        known = dict(zip(("gold", "voices"), only_in_the_lab[arm], strict=True))
+        return {"objective": objective, "beta": beta, "seed": seed, **measured, **known}
+
+    starts = [row("base", objective, math.inf, seed) for objective in OBJECTIVES for seed in seeds]
+    tuned = [
+        row(name_of(objective, beta, seed), objective, beta, seed)
+        for objective in OBJECTIVES
+        for beta in BETAS
+        for seed in seeds
+    ]
+    return pd.DataFrame(starts + tuned)
+
+
+def gold(rows: pd.DataFrame) -> float:
+    """What the scholars themselves say of an arm's completions: the utility that the reward model was fitted to."""
+    utility = open_utility({"lab:scholars": 1.0})
+    return over_prompts(
+        rows, lambda text, answers: float(np.mean([utility(Prompt("", text), answer) for answer in answers]))
+    )
+
+
+def voices(rows: pd.DataFrame) -> float:
+    """Effective number of voices that answer a prompt: exp of their entropy, as the grammar hears them."""
+    world = load()
+
+    def heard(text: str, answers: Sequence[str]) -> float:
+        counts = Counter(world.voice_of(text, answer) for answer in answers)
+        counts.pop(None, None)
+        return float(np.exp(stats.entropy(list(counts.values())))) if counts else math.nan
+
+    return over_prompts(rows, heard)
+
+
+def over_prompts(rows: pd.DataFrame, measure: Callable[[str, Sequence[str]], float]) -> float:
+    """Mean over prompts of a measure of (prompt, completions)."""
+    return float(
+        np.nanmean(
+            [
+                measure(str(group["prompt"].iloc[0]), [text.strip() for text in group["completion"]])
+                for _, group in rows.groupby("prompt_id", observed=True)
+            ]
+        )
+    )
+
+
+def table(found: pd.DataFrame) -> Iterator[str]:
+    """A row an objective and beta, each figure over trainings."""
+    yield f"| | {' | '.join(COLUMNS)} |"
+    yield "|---" * (len(COLUMNS) + 1) + "|"
+    base = found[np.isinf(found["beta"])].iloc[0]
+    yield f"| base | {' | '.join(f'{base[column]:.2f}' for column in COLUMNS)} |"
+    for objective in OBJECTIVES:
+        for beta in BETAS:
+            rows = found[(found["objective"] == objective) & (found["beta"] == beta)]
+            yield f"| {objective}-{beta:g} | {' | '.join(str(told(list(rows[column]))) for column in COLUMNS)} |"
+
+
+def told(values: Sequence[float]) -> Told:
+    """Student's interval of few trainings, wide as it must be."""
+    known = np.asarray(values, dtype=np.float64)
+    if len(known) < 2:
+        return Told(float(known.mean()), math.nan)
+    half = stats.t.ppf(0.975, len(known) - 1) * known.std(ddof=1) / math.sqrt(len(known))
+    return Told(float(known.mean()), float(half))
+
+
+def at_equal_reward(found: pd.DataFrame) -> Iterator[str]:
+    """Different answers at the same reward, less PPO's with the same seed."""
+    yield f"| less PPO's {VARIETY} | {' | '.join(f'at reward {level:g}' for level in LEVELS)} |"
+    yield "|---" * (len(LEVELS) + 1) + "|"
+    ppo = at_levels(found, "ppo")
+    yield f"| ppo itself | {' | '.join(_cell(ppo[:, place]) for place in range(len(LEVELS)))} |"
+    for objective in OBJECTIVES[1:]:
+        gaps = at_levels(found, objective) - ppo
+        yield f"| {objective} | {' | '.join(_cell(gaps[:, place]) for place in range(len(LEVELS)))} |"
+
+
+def _cell(values: Array) -> str:
+    return "not reached" if np.isnan(values).any() else str(told(list(values)))
+
+
+def at_levels(found: pd.DataFrame, objective: str) -> Array:
+    """(seeds, levels) different answers where a path of betas first has that reward, by straight lines between them."""
+    paths = [
+        path.sort_values("beta", ascending=False) for _, path in found[found["objective"] == objective].groupby("seed")
+    ]
+    return np.array([[first_at(path, level) for level in LEVELS] for path in paths])
+
+
+def first_at(path: pd.DataFrame, level: float) -> float:
+    rewards, varieties = path[REWARD].to_numpy(), path[VARIETY].to_numpy()
+    for before in range(len(path) - 1):
+        low, high = rewards[before], rewards[before + 1]
+        if low <= level <= high:
+            share = (level - low) / (high - low)
+            return float(varieties[before] + share * (varieties[before + 1] - varieties[before]))
+    return math.nan
+
+
+def frontier(found: pd.DataFrame) -> go.Figure:
+    """Reward against different answers: each objective's path from the base, thin for a training, thick the mean."""
+    figure = go.Figure()
+    for objective, colour in zip(OBJECTIVES, COLOURS, strict=True):
+        rows = found[found["objective"] == objective].sort_values("beta", ascending=False)
+        for _, path in rows.groupby("seed"):
+            line = {"color": colour, "width": 1}
+            figure.add_scatter(x=path[VARIETY], y=path[REWARD], mode="lines", line=line, opacity=0.4, showlegend=False)
+        mean = rows.groupby("beta", sort=False)[[VARIETY, REWARD]].mean()
+        figure.add_scatter(
+            x=mean[VARIETY], y=mean[REWARD], mode="lines+markers", name=objective, line={"color": colour, "width": 3}
+        )
+    figure.update_layout(template="plotly_white", width=900, height=600, font={"size": 15})
+    figure.update_xaxes(title="different answers among 64 (vendi, effective number)")
+    figure.update_yaxes(title="reward (lab:reward, mean over prompts)")
+    return figure
 
 
 if __name__ == "__main__":

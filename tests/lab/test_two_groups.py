@@ -85,7 +85,7 @@ def reward_model(folder: Path, group: str, preferences: list[Preference]) -> str
         "model": BASE,
         "preferences": [str(folder / f"{group}.jsonl")],
         "held_out": 0.01,
-        "epochs": 6,
+        "epochs": 10,
         "batch": 32,
         "learning_rate": 1e-3,
         "reference_samples": 64,

@@ -44,7 +44,7 @@ SUITE: dict[str, Any] = {
         "base": {"path": "lab:base", "kind": "base"},
         "tuned": {"path": "lab:tuned", "kind": "tuned"},
     },
-    "sampling": {"n": 8, "max_tokens": 24, "seed": 3},
+    "sampling": {"n": 8, "max_tokens": 24, "seed": 5},
     "metrics": ["distinct_n", "length", "sequence_entropy"],
     "prompts": [
         {"id": "story", "text": "Write the first line of a story."},
@@ -376,7 +376,7 @@ def test_tokens_of_thinking_are_told_by_the_usage_of_a_single_completion(
     server.answer = reasoned(5)
     suite = SUITE | {
         "checkpoints": {"served": {"path": f"{server.url}/v1", "kind": "tuned"}},
-        "sampling": {"n": n, "max_tokens": 24, "seed": 3},
+        "sampling": {"n": n, "max_tokens": 24, "seed": 5},
         "metrics": ["length", "thinking_tokens"],
     }
     made = run(tmp_path, suite, "openai")
