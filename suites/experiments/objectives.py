@@ -22,11 +22,12 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 import yaml
+from plotly.subplots import make_subplots
 from scipy import stats
+from scipy.interpolate import PchipInterpolator
 
 import evalkit
 from evalkit.lab.world import load
-from evalkit.plumbing.arrays import Array
 from evalkit.records import Prompt
 from evalkit.runs.summary import read_summary
 from evalkit.training.raters.utility import open_utility
@@ -52,8 +53,14 @@ MEASURED = {
 }
 """Column -> the measure in it. Beside them the script knows what only the lab can: gold, and voices."""
 COLUMNS = (*MEASURED, "gold", "voices")
-LEVELS = (0.3, 0.6, 0.9, 1.2)
-"""Rewards at which objectives are compared."""
+COMPARED = (
+    (VARIETY, REWARD),
+    ("among good ones", REWARD),
+    ("right in 64", REWARD),
+    ("voices", REWARD),
+    (VARIETY, "gold"),
+)
+"""What is compared with PPO's, and where which quality is the same."""
 COLOURS = ("#0072b2", "#56b4e9", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#000000")
 """Of Okabe and Ito (2008), which people of every colour vision tell apart."""
 
@@ -85,7 +92,7 @@ def main() -> None:
     run("run", HERE / "objectives.yaml", "--engine", "transformers", "--out", REPORT, *models)
     found = points(seeds)
     found.to_csv(REPORT / "points.csv", index=False)
-    print("\n".join([*table(found), "", *at_equal_reward(found)]))
+    print("\n".join([*table(found), "", *against_ppo(found)]))
     frontier(found).write_html(REPORT / "frontier.html", include_plotlyjs=True)
 
 
@@ -200,54 +207,49 @@ def told(values: Sequence[float]) -> Told:
     return Told(float(known.mean()), float(half))
 
 
-def at_equal_reward(found: pd.DataFrame) -> Iterator[str]:
-    """Different answers at the same reward, less PPO's with the same seed."""
-    yield f"| less PPO's {VARIETY} | {' | '.join(f'at reward {level:g}' for level in LEVELS)} |"
-    yield "|---" * (len(LEVELS) + 1) + "|"
-    ppo = at_levels(found, "ppo")
-    yield f"| ppo itself | {' | '.join(_cell(ppo[:, place]) for place in range(len(LEVELS)))} |"
+def against_ppo(found: pd.DataFrame) -> Iterator[str]:
+    """What an objective has less what PPO with the same seed has where its quality is the same, over trainings."""
+    yield f"| less PPO's at the same {REWARD} or gold | {' | '.join(f'{kept}, {q}' for kept, q in COMPARED)} |"
+    yield "|---" * (len(COMPARED) + 1) + "|"
     for objective in OBJECTIVES[1:]:
-        gaps = at_levels(found, objective) - ppo
-        yield f"| {objective} | {' | '.join(_cell(gaps[:, place]) for place in range(len(LEVELS)))} |"
+        for beta in BETAS:
+            own = found[(found["objective"] == objective) & (found["beta"] == beta)]
+            cells = (_gaps(own, found, kept, quality) for kept, quality in COMPARED)
+            yield f"| {objective}-{beta:g} | {' | '.join(cells)} |"
 
 
-def _cell(values: Array) -> str:
-    return "not reached" if np.isnan(values).any() else str(told(list(values)))
+def _gaps(own: pd.DataFrame, found: pd.DataFrame, kept: str, quality: str) -> str:
+    gaps = [one[kept] - path_of_ppo(found, int(one["seed"]), kept, quality)(one[quality]) for _, one in own.iterrows()]
+    return "PPO was never there" if np.isnan(gaps).any() else str(told(gaps))
 
 
-def at_levels(found: pd.DataFrame, objective: str) -> Array:
-    """(seeds, levels) different answers where a path of betas first has that reward, by straight lines between them."""
-    paths = [
-        path.sort_values("beta", ascending=False) for _, path in found[found["objective"] == objective].groupby("seed")
-    ]
-    return np.array([[first_at(path, level) for level in LEVELS] for path in paths])
+def path_of_ppo(found: pd.DataFrame, seed: int, kept: str, quality: str) -> PchipInterpolator:
+    """A measure along quality, from the base through PPO's betas: cubics that rise and fall only where points do.
 
-
-def first_at(path: pd.DataFrame, level: float) -> float:
-    rewards, varieties = path[REWARD].to_numpy(), path[VARIETY].to_numpy()
-    for before in range(len(path) - 1):
-        low, high = rewards[before], rewards[before + 1]
-        if low <= level <= high:
-            share = (level - low) / (high - low)
-            return float(varieties[before] + share * (varieties[before + 1] - varieties[before]))
-    return math.nan
+    NaN outside. Fritsch and Butland (1984).
+    """
+    path = found[(found["objective"] == "ppo") & (found["seed"] == seed)].sort_values(quality)
+    return PchipInterpolator(path[quality], path[kept], extrapolate=False)
 
 
 def frontier(found: pd.DataFrame) -> go.Figure:
-    """Reward against different answers: each objective's path from the base, thin for a training, thick the mean."""
-    figure = go.Figure()
-    for objective, colour in zip(OBJECTIVES, COLOURS, strict=True):
-        rows = found[found["objective"] == objective].sort_values("beta", ascending=False)
-        for _, path in rows.groupby("seed"):
-            line = {"color": colour, "width": 1}
-            figure.add_scatter(x=path[VARIETY], y=path[REWARD], mode="lines", line=line, opacity=0.4, showlegend=False)
-        mean = rows.groupby("beta", sort=False)[[VARIETY, REWARD]].mean()
-        figure.add_scatter(
-            x=mean[VARIETY], y=mean[REWARD], mode="lines+markers", name=objective, line={"color": colour, "width": 3}
-        )
-    figure.update_layout(template="plotly_white", width=900, height=600, font={"size": 15})
-    figure.update_xaxes(title="different answers among 64 (vendi, effective number)")
-    figure.update_yaxes(title="reward (lab:reward, mean over prompts)")
+    """Reward, and gold, against different answers: paths from the base, thin of a training and thick of their mean."""
+    figure = make_subplots(1, 2, horizontal_spacing=0.1)
+    for column, quality in enumerate((REWARD, "gold"), start=1):
+        for objective, colour in zip(OBJECTIVES, COLOURS, strict=True):
+            rows = found[found["objective"] == objective].sort_values("beta", ascending=False)
+            paths = [(path, 1) for _, path in rows.groupby("seed")]
+            paths.append((rows.groupby("beta", sort=False)[[VARIETY, quality]].mean(), 3))
+            for path, width in paths:
+                figure.add_scatter(
+                    x=path[VARIETY], y=path[quality], row=1, col=column, name=objective,
+                    mode="lines+markers" if width > 1 else "lines", opacity=1 if width > 1 else 0.4,
+                    line={"color": colour, "width": width}, showlegend=width > 1 and column == 1,
+                )  # fmt: skip
+    figure.update_layout(template="plotly_white", width=1100, height=440, font={"size": 14}, margin={"t": 30})
+    figure.update_xaxes(title="different answers among 64 (vendi)")
+    figure.update_yaxes(title="reward: what was trained for", col=1)
+    figure.update_yaxes(title="gold: what raters want", col=2)
     return figure
 
 
