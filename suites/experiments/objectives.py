@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from string import ascii_lowercase
 
 import numpy as np
 import pandas as pd
@@ -97,7 +98,8 @@ def main() -> None:
 
 
 def name_of(objective: str, beta: float, seed: int) -> str:
-    return f"{objective}-{beta:g}-seed{seed}"
+    """With a letter for the seed, as arms whose names differ only in a number are a ladder: that of beta."""
+    return f"{objective}-{ascii_lowercase[seed]}-{beta:g}"
 
 
 def train_all(seeds: Sequence[int]) -> None:

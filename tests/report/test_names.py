@@ -84,6 +84,23 @@ def test_thirteen_names_of_near_points_are_apart(browser: Browser, report: str, 
     assert over_points(chart) == []
 
 
+def test_of_too_many_names_those_stay_that_can_be_read_and_the_pointer_finds_the_others(
+    browser: Browser, report: str
+) -> None:
+    browser.open(report, width=800)
+    crowd = [(40 + 3 * (k % 8), 40 + 3 * (k // 8), f"jensen-shannon-{k}") for k in range(64)]
+    chart = frontier_of(browser, crowd)
+    assert len(chart["points"]) == 64
+    assert "jensen-shannon-0" in [name for name, *_ in chart["names"]]
+    assert 4 < len(chart["names"]) < 40
+    for (_, *one), (_, *other) in itertools.combinations(chart["names"], 2):
+        assert shared(one, other) <= 0.1 * min((box[1] - box[0]) * (box[3] - box[2]) for box in (one, other)) + 1
+    hovered = browser.evaluate(
+        "document.getElementById('overview-plot').data.flatMap(({ hovertext }) => hovertext ?? [])"
+    )
+    assert hovered == [name for _, _, name in crowd]
+
+
 def test_names_at_the_edges_stay_in_the_chart_and_off_the_points(browser: Browser, report: str) -> None:
     browser.open(report, width=800)
     chart = frontier_of(browser, [(0, 99, "corner"), (99, 1, "other corner"), (12, 97, "near"), (100, 50, "edge")])

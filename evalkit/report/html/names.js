@@ -1,4 +1,5 @@
-// Where the names of points stand: each on that side of its point where it covers least of what else is drawn.
+// Where the names of points stand: each on that side of its point where it covers least of what else is drawn. One that
+// would still cover another is left out; who points at its point reads it.
 "use strict";
 const placeNames = (() => {
   // Plotly's words, best first: beside the bars of an interval rather than on them.
@@ -14,6 +15,7 @@ const placeNames = (() => {
   const ROUNDS = 4;  // in which every name is placed anew, among the others as they stand
   const ABOUT = 1.5;  // pixels to each side of a line that are its own
   const STEP = 12;  // pixels between the boxes that stand for a slanting line
+  const MOST = 0.1;  // of a name that another one may cover
   const OUT = 8;  // pixels that a name may stand out of the plot at the left, where no number is
 
   function placeNames(plot) {
@@ -32,8 +34,20 @@ const placeNames = (() => {
         name.side = costs.indexOf(Math.min(...costs));
       }
     }
+    leaveOut(names);
     for (const { index, names: own } of named) {
-      Plotly.restyle(plot, { textposition: [own.map(({ side }) => SIDES[side])] }, [index]);
+      const textposition = own.map(({ side }) => SIDES[side]);
+      const text = own.map(({ out }, at) => (out ? "" : plot.data[index].text[at]));
+      Plotly.restyle(plot, { textposition: [textposition], text: [text] }, [index]);
+    }
+  }
+
+  function leaveOut(names) {
+    const kept = [];
+    for (const name of names) {
+      const spot = name.spots[name.side];
+      name.out = kept.some((other) => shared(spot, other) > MOST * area(spot));
+      if (!name.out) kept.push(spot);
     }
   }
 
@@ -67,7 +81,7 @@ const placeNames = (() => {
       const [x, y] = steps(side);
       return boxAbout(point.x + x, point.y + y, width / 2, height / 2);
     });
-    return { point, spots, side: null };
+    return { point, spots, side: null, out: false };
   }
 
   // The bars of intervals, which are straight, and the lines that join points, as small boxes along them.
