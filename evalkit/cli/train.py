@@ -138,8 +138,9 @@ def _train(
     folder = out or Path("trained") / config.name
     checkpoints = trainer(config, folder, tell, ["evalkit", *sys.argv[1:]])
     tell.close()
-    if is_first_process():
-        log.send_run(folder)
+    if not is_first_process():
+        return
+    log.send_run(folder)
     for checkpoint in checkpoints:
         click.echo(checkpoint if quiet else f"Checkpoint: {checkpoint}")
     if not quiet:

@@ -26,12 +26,21 @@ from torch import Tensor
 
 from evalkit.checkpoints.training_log import work_of
 from evalkit.errors import EvalkitError
-from evalkit.plumbing.progress import Listener
+from evalkit.plumbing.progress import Listener, Quiet
 from evalkit.plumbing.typed_jsonl import typed_rows, write_rows
 from evalkit.training.config import BestOfNConfig
+from evalkit.training.data_parallel import (
+    gathered,
+    is_first,
+    join_processes,
+    of_first,
+    one_of_many,
+    own_share,
+    wait_for_all,
+)
 from evalkit.training.memory import told_when_full
 from evalkit.training.models import Policy, load_policy
-from evalkit.training.optimise import device_of_training, evaluate, optimise
+from evalkit.training.optimise import evaluate, optimise
 from evalkit.training.output import manifest
 from evalkit.training.output.best_of_n_card import best_of_n_card
 from evalkit.training.output.folder import frame_as_chat, save_model
@@ -72,23 +81,29 @@ def distil(config: BestOfNConfig, out: Path, tell: Listener, command: Sequence[s
     nothing twice. Raises `EvalkitError`s: `InputError` for what cannot be trained, `StoreError` for a disk that fills,
     and itself for a reward or a loss that is not finite and for memory that runs out.
     """
-    device = device_of_training()
-    policy = load_policy("policy", config.policy)
-    prompts = PromptSet(config.prompts, policy.prompt_ids(config.prompts, config.sampling.max_tokens))
-    show = partial(write_training_page, config.name, out, list(map(name_of, config.n)))
-    with told_when_full(config.microbatch):
+    with one_of_many(), told_when_full(config.microbatch):
+        device = join_processes()
+        if not is_first():
+            tell = Quiet()
+        policy = load_policy("policy", config.policy)
+        prompts = PromptSet(config.prompts, policy.prompt_ids(config.prompts, config.sampling.max_tokens))
+        show = partial(write_training_page, config.name, out, list(map(name_of, config.n)))
         policy.model.to(device)
-        is_kept = all(kept_in(out, n).exists() for n in config.n)
+        is_kept, missing = of_first((
+            all(kept_in(out, n).exists() for n in config.n),
+            [n for n in config.n if not (out / name_of(n) / "training.json").exists()],
+        ))  # fmt: skip
         score = None if is_kept else open_scorer(config.reward, policy, prompts, config.microbatch)
-        record = manifest.begin(out, config, command)
+        record = manifest.begin(out, config, command) if is_first() else {}
         if score is not None:
             keep_best(config, policy, prompts, score, out, tell)
         policy.model.to("cpu")
-        for n in config.n:
-            if not (out / name_of(n) / "training.json").exists():
-                train_one(config, n, prompts, out, tell, show)
-    manifest.finish(out, record)
-    show()
+        for n in missing:
+            train_one(config, n, prompts, out, device, tell, show)
+        if is_first():
+            manifest.finish(out, record)
+            show()
+        wait_for_all()
     return [out / name_of(n) for n in config.n]
 
 
@@ -100,19 +115,22 @@ def keep_best(
     Raises `EvalkitError` for a reward that is no number, and `StoreError`.
     """
     each = max(config.n) * config.samples
-    pool = range(len(prompts.ids) * each)
-    tell.stage("sample the policy", len(pool))
-    torch.manual_seed(config.seed)
-    responses: list[list[int]] = []
-    rewards: list[Tensor] = []
-    for prompt, ids in enumerate(prompts.ids):
-        drawn = sample(policy, [ids] * each, config.sampling.max_tokens, config.sampling.temperature)
-        responses += drawn
-        rewards.append(_finite(score([prompt] * each, drawn), prompts.prompts[prompt].id))
+    own_prompts = own_share(range(len(prompts.ids)))
+    tell.stage("sample the policy", len(own_prompts) * each)
+    # Other prompts, and so other draws, whatever the process: only the first one's number is the config's own.
+    torch.manual_seed(config.seed + (own_prompts[0] if own_prompts else 0))
+    own: dict[int, tuple[list[list[int]], Tensor]] = {}
+    for prompt in own_prompts:
+        drawn = sample(policy, [prompts.ids[prompt]] * each, config.sampling.max_tokens, config.sampling.temperature)
+        own[prompt] = drawn, _finite(score([prompt] * each, drawn), prompts.prompts[prompt].id)
         tell.advance(each, sum(map(len, drawn)))
-    scores = _with_penalty(config, policy, responses, torch.cat(rewards))
-    for n in config.n:
-        write_rows(kept_in(out, n), _rows(config, n, policy, prompts, responses, scores))
+    pool = [said for _, said in sorted(item for part in gathered(own) for item in part.items())]
+    responses = [response for drawn, _ in pool for response in drawn]
+    scores = _with_penalty(config, policy, responses, torch.cat([rewards for _, rewards in pool]))
+    if is_first():
+        for n in config.n:
+            write_rows(kept_in(out, n), _rows(config, n, policy, prompts, responses, scores))
+    wait_for_all()
 
 
 def _finite(rewards: Tensor, prompt_id: str) -> Tensor:
@@ -153,6 +171,7 @@ def train_one(
     n: int,
     prompts: PromptSet,
     out: Path,
+    device: torch.device,
     tell: Listener,
     show: Callable[[], None],
 ) -> None:
@@ -160,12 +179,18 @@ def train_one(
     kept = read_kept(kept_in(out, n), tell)
     torch.manual_seed(config.seed)  # of the adapters
     policy = load_policy("policy", config.policy, config.lora)
-    policy.model.to(device_of_training())
+    policy.model.to(device)
     trained, held_out = split(config, prompts, kept)
     folder = out / name_of(n)
     objective = cross_entropy(policy)
     optimise(config, objective, trained, held_out, work_of(folder), tell, show)
     facts = facts_of(config, n, policy, kept, evaluate(config, objective, held_out)["loss"])
+    if is_first():
+        save(config, policy, folder, facts)
+    wait_for_all()
+
+
+def save(config: BestOfNConfig, policy: Policy, folder: Path, facts: dict[str, Any]) -> None:
     template = frame_as_chat(config.policy, policy.tokenizer) if config.policy.kind == "base" else None
     policy.model.generation_config.temperature = 1.0
     card = best_of_n_card(f"{config.name} {folder.name}", facts)

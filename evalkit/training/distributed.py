@@ -85,14 +85,14 @@ def together(accelerator: Accelerator) -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        if accelerator.num_processes == 1 or not _is_of_network(error):
+        if accelerator.num_processes == 1 or not is_of_network(error):
             raise
         raise EvalkitError(
             f"process {accelerator.process_index} stops because another one did; the reason stands with that one"
         ) from None
 
 
-def _is_of_network(error: RuntimeError) -> bool:
+def is_of_network(error: RuntimeError) -> bool:
     """An error of what carries tensors between processes; gloo's are known by their words alone."""
     return isinstance(error, torch.distributed.DistError) or "gloo" in str(error)
 

@@ -27,16 +27,25 @@ from torch.nn.functional import logsigmoid
 
 from evalkit.checkpoints.training_log import work_of
 from evalkit.errors import InputError
-from evalkit.plumbing.progress import Listener
+from evalkit.plumbing.progress import Listener, Quiet
 from evalkit.preferences.files import Preference, read_preferences
 from evalkit.training.batch import pack
 from evalkit.training.bradley_terry import preference_loss
 from evalkit.training.calibration import wilson
 from evalkit.training.comparisons import Comparison, Ids, compare, prompt_ids, split
 from evalkit.training.config import Divergence, DpoConfig
+from evalkit.training.data_parallel import (
+    gathered,
+    is_first,
+    join_processes,
+    of_first,
+    one_of_many,
+    own_share,
+    wait_for_all,
+)
 from evalkit.training.memory import told_when_full
 from evalkit.training.models import Policy, load_policy, response_logits, token_log_probs
-from evalkit.training.optimise import Objective, autocast, device_of_training, evaluate, optimise
+from evalkit.training.optimise import Objective, autocast, evaluate, optimise
 from evalkit.training.output import manifest
 from evalkit.training.output.dpo_card import dpo_card
 from evalkit.training.output.folder import frame_as_chat, save_model
@@ -127,14 +136,15 @@ def completion_log_probs(policy: Policy, few: Sequence[VotedPair]) -> Tensor:
 
 def with_reference(config: DpoConfig, reference: Policy, pairs: Sequence[VotedPair]) -> list[VotedPair]:
     """The pairs with their log-probs under the reference, which no step changes."""
-    found = dict[int, tuple[float, float]]()
-    order = sorted(range(len(pairs)), key=lambda index: length(pairs[index]))
+    own = dict[int, tuple[float, float]]()
+    order = own_share(sorted(range(len(pairs)), key=lambda index: length(pairs[index])))
     size = max(1, config.microbatch // 2)
     with torch.no_grad(), autocast(config, reference.model):
         for start in range(0, len(order), size):
             few = order[start : start + size]
             log_probs = completion_log_probs(reference, [pairs[index] for index in few]).T.tolist()
-            found |= {index: (chosen, rejected) for index, (chosen, rejected) in zip(few, log_probs, strict=True)}
+            own |= {index: (chosen, rejected) for index, (chosen, rejected) in zip(few, log_probs, strict=True)}
+    found = {index: said for part in gathered(own) for index, said in part.items()}
     return [replace(pair, reference=found[index]) for index, pair in enumerate(pairs)]
 
 
@@ -169,22 +179,25 @@ def train_dpo(config: DpoConfig, out: Path, tell: Listener, command: Sequence[st
     The same config on the same `out` resumes. Raises `EvalkitError`s: `InputError` for what cannot be trained on,
     `StoreError` for a disk that fills, and itself for a loss that is not finite and for memory that runs out.
     """
-    device = device_of_training()
-    preferences = read_preferences(config.preferences, tell.note)
-    reference = load_policy("policy", config.policy)
-    sides = encode(config, reference, preferences, tell)
-    record = manifest.begin(out, config, command)
-    show = partial(write_training_page, config.name, out, list(map(name_of, config.beta)))
-    missing = [beta for beta in config.beta if not (out / name_of(beta) / "training.json").exists()]
-    if missing:
-        with told_when_full(config.microbatch):
+    with one_of_many(), told_when_full(config.microbatch):
+        device = join_processes()
+        if not is_first():
+            tell = Quiet()
+        preferences = read_preferences(config.preferences, tell.note)
+        reference = load_policy("policy", config.policy)
+        sides = encode(config, reference, preferences, tell)
+        record = manifest.begin(out, config, command) if is_first() else {}
+        show = partial(write_training_page, config.name, out, list(map(name_of, config.beta)))
+        missing = of_first([beta for beta in config.beta if not (out / name_of(beta) / "training.json").exists()])
+        if missing:
             reference.model.to(device)
             trained, held_out = (with_reference(config, reference, side) for side in sides)
             reference.model.to("cpu")
             for beta in missing:
-                train_one(config, beta, trained, held_out, out, tell, show)
-    manifest.finish(out, record)
-    show()
+                train_one(config, beta, trained, held_out, out, device, tell, show)
+        if is_first():
+            manifest.finish(out, record)
+            show()
     return [out / name_of(beta) for beta in config.beta]
 
 
@@ -210,17 +223,24 @@ def train_one(
     trained: Sequence[VotedPair],
     held_out: Sequence[VotedPair],
     out: Path,
+    device: torch.device,
     tell: Listener,
     show: Callable[[], None],
 ) -> None:
     """Train the policy of one beta, from its last state where there is one, and write its checkpoint."""
     torch.manual_seed(config.seed)  # of the adapters
     policy = load_policy("policy", config.policy, config.lora)
-    policy.model.to(device_of_training())
+    policy.model.to(device)
     folder = out / name_of(beta)
     objective = dpo(policy, beta, config.divergence, config.length_normalised)
     optimise(config, objective, trained, held_out, work_of(folder), tell, show)
     facts = facts_of(config, beta, trained, held_out, evaluate(config, objective, held_out))
+    if is_first():
+        save(config, policy, folder, facts)
+    wait_for_all()
+
+
+def save(config: DpoConfig, policy: Policy, folder: Path, facts: dict[str, Any]) -> None:
     template = frame_as_chat(config.policy, policy.tokenizer) if config.policy.kind == "base" else None
     card = dpo_card(f"{config.name} {folder.name}", facts)
     save_model(folder, policy.model, Path(policy.checkpoint.location), card, facts, template)

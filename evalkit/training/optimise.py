@@ -3,17 +3,17 @@
     items -> epochs, each in an order of its own -> minibatches -> microbatches of about equal length -> one AdamW step
 
 Every step is seeded by its own number, and a state is written at every look at held-out items, so that a training that
-was killed goes on to the same curve.
+was killed goes on to the same curve. Several processes share each minibatch (`evalkit.training.data_parallel`).
 """
 
 from __future__ import annotations
 
 import hashlib
 import math
-import os
 import random
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -25,6 +25,7 @@ from torch import Tensor, nn
 from evalkit.errors import EvalkitError, InputError
 from evalkit.plumbing.progress import Listener
 from evalkit.training.config import Fitting
+from evalkit.training.data_parallel import add_up_gradients, added_up, gathered, is_first, own_share
 from evalkit.training.output.curves import Curves, LogRow
 from evalkit.training.schedule import annealing
 from evalkit.training.state import STATE, read_state, restore, tensors_of, write_state
@@ -84,7 +85,7 @@ def optimise(
     every = steps_between_looks(config, steps, len(watched))
     tell.stage(f"train {work.stem}", steps - begin)
     shown = time.monotonic()
-    with Curves(work, begin, tell.note) as curves:
+    with Curves(work, begin, tell.note) if is_first() else nullcontext() as curves:
         for step in range(begin, steps):
             started = time.monotonic()
             row = take_step(config, objective, optimiser, items, step, steps)
@@ -92,8 +93,9 @@ def optimise(
             if is_look:
                 means = evaluate(config, objective, watched[:WATCHED])
                 row |= {f"held_out_{name}": value for name, value in means.items()}
-            curves.add(row | {"seconds": round(time.monotonic() - started, 3)})
-            if is_look:
+            if curves is not None:
+                curves.add(row | {"seconds": round(time.monotonic() - started, 3)})
+            if is_look and is_first():
                 tensors = tensors_of(optimiser, network=objective.network)
                 write_state(state, tensors, {"steps": step + 1, "data": data})
                 if time.monotonic() - shown > PAGE_SECONDS:
@@ -119,6 +121,7 @@ def take_step(
     optimiser.zero_grad(set_to_none=True)
     means = accumulate(config, objective, [items[index] for index in minibatch(config, len(items), step)])
     trained = [parameter for parameter in objective.network.parameters() if parameter.requires_grad]
+    add_up_gradients(trained)
     norm = float(torch.nn.utils.clip_grad_norm_(trained, MAX_GRAD_NORM))
     if not (math.isfinite(means["loss"]) and math.isfinite(norm)):
         raise EvalkitError(
@@ -133,15 +136,18 @@ def take_step(
 
 
 def accumulate(config: Fitting, objective: Objective[Item], items: Sequence[Item]) -> dict[str, float]:
-    """Add the gradient of the mean loss over `items` to the network; returns the means. Microbatches change neither."""
+    """Add the gradient of the mean loss over `items` to the network, of this process's share; returns the means of all.
+
+    Microbatches change neither.
+    """
     units = sum(map(objective.units, items))
     sums: dict[str, float] = {}
-    for part in _parts(config, objective, items):
+    for part in _parts(config, objective, own_share(items)):
         with autocast(config, objective.network):
             losses = objective.losses(part)
         (losses["loss"] / units).backward()
         _add(sums, losses)
-    return {name: value / units for name, value in sums.items()}
+    return {name: value / units for name, value in added_up(sums).items()}
 
 
 def evaluate(config: Fitting, objective: Objective[Item], items: Sequence[Item]) -> dict[str, float]:
@@ -149,9 +155,9 @@ def evaluate(config: Fitting, objective: Objective[Item], items: Sequence[Item])
     units = sum(map(objective.units, items))
     sums: dict[str, float] = {}
     with torch.no_grad(), autocast(config, objective.network):
-        for part in _parts(config, objective, items):
+        for part in _parts(config, objective, own_share(items)):
             _add(sums, objective.losses(part))
-    return {name: value / units for name, value in sums.items()}
+    return {name: value / units for name, value in added_up(sums).items()}
 
 
 def minibatch(config: Fitting, count: int, step: int) -> Sequence[int]:
@@ -167,16 +173,14 @@ def autocast(config: Fitting, network: nn.Module) -> torch.autocast:
     return torch.autocast(device, dtype=torch.bfloat16, enabled=wanted == "bfloat16")
 
 
-def device_of_training() -> torch.device:
-    """The GPU where there is one. Raises `InputError` in one of several processes: they would write over each other."""
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
-        raise InputError("this training runs in one process; start it without accelerate launch")
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-
-
 def _resume(state: Path, data: str, optimiser: torch.optim.Optimizer, network: nn.Module) -> int:
     """Put network and optimiser into their last state; returns the step to begin with."""
     saved = read_state(state)
+    if len(set(gathered(saved and saved[1]["steps"]))) > 1:
+        raise InputError(
+            f"processes differ in what they find at {state}; --out must be a folder on a file system that all nodes "
+            "share"
+        )
     if saved is None:
         return 0
     tensors, facts = saved

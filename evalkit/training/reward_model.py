@@ -36,6 +36,7 @@ from evalkit.training.calibration import Array, Judgement, accuracy, judge
 from evalkit.training.chat_format import exchange_template, template_ids, write_reader
 from evalkit.training.comparisons import Comparison, Ids, compare, decided, length, prompt_ids, split
 from evalkit.training.config import RewardConfig
+from evalkit.training.data_parallel import device_of_one_process
 from evalkit.training.group_disagreement import (
     Margins,
     between_groups,
@@ -53,7 +54,7 @@ from evalkit.training.models import (
     sequence_scores,
     with_adapters,
 )
-from evalkit.training.optimise import Objective, autocast, device_of_training, optimise
+from evalkit.training.optimise import Objective, autocast, optimise
 from evalkit.training.output import manifest
 from evalkit.training.output.folder import save_model
 from evalkit.training.output.page import write_training_page
@@ -189,7 +190,7 @@ def sample_reference(
     prompts = list(prompt_ids(policy, preferences, room_of(config)).values())
     random.Random(f"reference {config.seed}").shuffle(prompts)  # noqa: S311
     repeated = [prompts[index % len(prompts)] for index in range(config.reference_samples)]
-    policy.model.to(device_of_training())
+    policy.model.to(device_of_one_process())
     torch.manual_seed(config.seed)
     drawn = sample(policy, repeated, config.max_tokens)
     policy.model.to("cpu")
@@ -213,7 +214,7 @@ def train_one(
     network = fresh_value_network(config.model, config.seed)
     trained = with_adapters(network.classifier, config.lora, exclude_modules=["score"])
     network.classifier.get_submodule("score").requires_grad_(True)  # the head is always trained whole
-    network.to(device_of_training())
+    network.to(device_of_one_process())
     pairs, watched = of_group(material.trained, group), of_group(material.held_out, group)
     optimise(config, bradley_terry(config, network), pairs, watched, work_of(out / name), tell, show)
     measured = decided(material.held_out)

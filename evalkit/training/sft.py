@@ -17,14 +17,15 @@ from torch import Tensor
 from evalkit.checkpoints.folder import context_length
 from evalkit.checkpoints.training_log import work_of
 from evalkit.errors import InputError
-from evalkit.plumbing.progress import Listener
+from evalkit.plumbing.progress import Listener, Quiet
 from evalkit.preferences.layouts.turns import messages_of
 from evalkit.records import Prompt
 from evalkit.training.batch import pack
 from evalkit.training.config import SftConfig
+from evalkit.training.data_parallel import is_first, join_processes, of_first, one_of_many, wait_for_all
 from evalkit.training.memory import told_when_full
 from evalkit.training.models import Policy, load_policy, response_logits, token_log_probs
-from evalkit.training.optimise import Objective, device_of_training, evaluate, optimise
+from evalkit.training.optimise import Objective, evaluate, optimise
 from evalkit.training.output import manifest
 from evalkit.training.output.folder import frame_as_chat, save_model
 from evalkit.training.output.page import write_training_page
@@ -50,20 +51,27 @@ def train_sft(config: SftConfig, out: Path, tell: Listener, command: Sequence[st
     The same config on the same `out` resumes. Raises `EvalkitError`s: `InputError` for what cannot be trained on,
     `StoreError` for a disk that fills, and itself for a loss that is not finite and for memory that runs out.
     """
-    rows = read_rows(config.data, tell.note)
-    policy = load_policy("model", config.model, config.lora)
-    trained, held_out = encode(config, policy, rows, tell)
-    record = manifest.begin(out, config, command)
-    show = partial(write_training_page, config.name, out, [SFT])
-    if not (out / SFT / "training.json").exists():
-        with told_when_full(config.microbatch):
-            policy.model.to(device_of_training())
+    with one_of_many(), told_when_full(config.microbatch):
+        device = join_processes()
+        if not is_first():
+            tell = Quiet()
+        rows = read_rows(config.data, tell.note)
+        policy = load_policy("model", config.model, config.lora)
+        trained, held_out = encode(config, policy, rows, tell)
+        record = manifest.begin(out, config, command) if is_first() else {}
+        show = partial(write_training_page, config.name, out, [SFT])
+        if not of_first((out / SFT / "training.json").exists()):
+            policy.model.to(device)
             objective = cross_entropy(policy)
             optimise(config, objective, trained, held_out, work_of(out / SFT), tell, show)
-            save_sft(config, policy, facts_of(config, objective, trained, held_out), out)
-            forget_state(work_of(out / SFT) / STATE)
-    manifest.finish(out, record)
-    show()
+            facts = facts_of(config, objective, trained, held_out)
+            if is_first():
+                save_sft(config, policy, facts, out)
+                forget_state(work_of(out / SFT) / STATE)
+        if is_first():
+            manifest.finish(out, record)
+            show()
+        wait_for_all()
     return out / SFT
 
 

@@ -216,11 +216,8 @@ def test_a_file_of_kept_completions_that_was_damaged_is_named(tmp_path: Path) ->
         best_of_n.distil(config, tmp_path / "out", Noting())
 
 
-def test_several_processes_and_another_config_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_config_is_refused(tmp_path: Path) -> None:
     config = config_of(tmp_path)
     best_of_n.distil(config, tmp_path / "out", Quiet())
     with pytest.raises(InputError, match=r"holds another training \(different: n\)"):
         best_of_n.distil(config.model_copy(update={"n": (8,)}), tmp_path / "out", Quiet())
-    monkeypatch.setenv("WORLD_SIZE", "2")
-    with pytest.raises(InputError, match="one process"):
-        best_of_n.distil(config, tmp_path / "elsewhere", Quiet())

@@ -341,13 +341,6 @@ def test_a_loss_that_is_not_finite_ends_the_training_and_keeps_the_state(tmp_pat
     assert (tmp_path / "out" / "beta-0.5.work" / "state.safetensors").exists()
 
 
-def test_several_processes_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("WORLD_SIZE", "2")
-    with pytest.raises(InputError, match="one process"):
-        dpo.train_dpo(config_of(tmp_path, prefer(likes("a"), None, 40)), tmp_path / "out", Quiet())
-    assert not (tmp_path / "out").exists()
-
-
 @pytest.mark.parametrize(
     ("preferences", "message"),
     [
