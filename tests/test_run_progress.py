@@ -47,6 +47,9 @@ class Witness:
         now = self.stages[-1]
         now.done.append(((now.done[-1][0] if now.done else 0) + amount, self.looks))
 
+    def ready(self) -> None:
+        pass
+
     def ahead(self, seconds: float | None) -> None:
         pass
 

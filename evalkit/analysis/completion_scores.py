@@ -17,7 +17,7 @@ from evalkit.plumbing.array_cache import key_of, recall, remember
 from evalkit.plumbing.arrays import Array
 from evalkit.plumbing.lazily import Watched
 from evalkit.plumbing.models import one_sitting, telling
-from evalkit.plumbing.progress import Listener
+from evalkit.plumbing.progress import Listener, Scaled
 from evalkit.records import Group, Groups, Prompt
 
 UNSCORED_SHARE = 0.1
@@ -45,12 +45,12 @@ def _score_arms(measure: Measure, groups: Groups, overview: Overview, tell: List
         for arm, of_arm in groups.items()
     }
     scores = {arm: known for arm, key in keys.items() if (known := recall("scores", key)) is not None}
-    missing = [arm for arm in groups if arm not in scores]
+    missing = {arm: sum(seen.different for seen in overview[arm]) for arm in groups if arm not in scores}
     if missing:
-        tell.stage(f"score {measure}", sum(len(groups[arm]) for arm in missing))
+        tell.stage(f"score {measure}", sum(missing.values()))
     with one_sitting():
-        for arm in missing:
-            scores[arm] = _told(measure, groups[arm], tell)
+        for arm, texts in missing.items():
+            scores[arm] = _told(measure, groups[arm], texts, tell)
             remember("scores", keys[arm], scores[arm], tell.note)
     return {arm: scores[arm] for arm in groups}
 
@@ -65,16 +65,16 @@ def score_completions(measure: Measure, groups: Sequence[Group], tell: Listener)
     if cached is not None:
         tell.advance(len(groups))
         return cached
-    scores = _told(measure, groups, tell)
+    scores = _told(measure, groups, len(groups), tell)
     remember("scores", key, scores, tell.note)
     return scores
 
 
-def _told(measure: Measure, groups: Sequence[Group], tell: Listener) -> list[Array]:
-    """Scores, each group a unit of the stage: by the answers of the model that is asked, else by looks at groups."""
+def _told(measure: Measure, groups: Sequence[Group], units: int, tell: Listener) -> list[Array]:
+    """Scores; of `units` of the stage is told by the answers of the model that is asked, else by looks at groups."""
     if not isinstance(measure.definition.identity, Weights):
-        return _scored(measure, Watched(groups, tell.advance))
-    with telling(tell.advance, len(groups)):
+        return _scored(measure, Watched(groups, Scaled(tell.advance, len(groups), units)))
+    with telling(tell.advance, units):
         return _scored(measure, groups)
 
 

@@ -80,6 +80,11 @@ class Seen:
     texts: bytes
     """Hash of all texts in their order."""
 
+    @property
+    def different(self) -> int:
+        """How many different texts there are."""
+        return int(self.codes.max(initial=-1)) + 1
+
 
 def look_at(groups: Groups, raw: Sequence[str], tell: Listener = QUIET) -> Overview:
     """Look once at every group; `raw`: arms that are draws from their checkpoint's untempered distribution."""

@@ -20,6 +20,7 @@ from evalkit.inference.workers.places import Place
 from evalkit.metrics.summary import Alarm
 from evalkit.plumbing.progress import Listener
 from evalkit.plumbing.prose import listed
+from evalkit.plumbing.spread import spread
 from evalkit.runs.folder import Store
 from evalkit.runs.usage import Usage
 
@@ -57,9 +58,8 @@ class Drawing:
         checkpoints = tuple(loaded.checkpoint for loaded in members)
         doing = f"sample {listed([checkpoint.name for checkpoint in checkpoints])}"
         longest = max(loaded.max_length for loaded in members)
-        return Load(
-            doing, members[0].engine, checkpoints, longest, tuple(self._call(shard, shard.key) for shard in shards)
-        )
+        calls = tuple(self._call(shard, shard.key) for shard in spread(shards))
+        return Load(doing, members[0].engine, checkpoints, longest, calls)
 
     def draw(self, place: Place, loads: Sequence[Load], tell: Listener) -> None:
         """Make all calls of engines at a place, and remember how fast that went."""

@@ -23,6 +23,7 @@ from evalkit.errors import EvalkitError
 from evalkit.plumbing.child_process import ChildDiedError, open_child
 from evalkit.plumbing.lazily import Lazy, is_lazy
 from evalkit.plumbing.progress import Listener
+from evalkit.plumbing.spread import spread
 
 Result = TypeVar("Result", covariant=True)
 MOST_PROCESSES = 12
@@ -51,7 +52,8 @@ def by_row(
     advance: Callable[[int], None] = lambda _: None,
     here: bool = False,
 ) -> list[Result]:
-    """The work's result for every row of some sequences; `advance` is told of rows as they are done.
+    """The work's result for every row of some sequences; `advance` is told of rows as they are done,
+    in an order of which any part takes its share of the time.
 
     `here`: in this process whatever the sequences are. Raises what the work raises; of its errors in another process,
     those that are no `EvalkitError` as `EngineError`.
@@ -59,7 +61,8 @@ def by_row(
     rows = max(map(len, columns.values()), default=0)
     packed = None if here or rows < 2 or not is_shared(columns) else _packed(work, columns)
     if packed is None:
-        return [_done(work, columns, row, advance) for row in range(rows)]
+        results = {row: _done(work, columns, row, advance) for row in spread(range(rows))}
+        return [results[row] for row in range(rows)]
     return _Sharing[Result](packed, rows, min(rows, cores(), MOST_PROCESSES), advance).results()
 
 
@@ -195,7 +198,7 @@ class _Sharing(Generic[Result]):
     def results(self) -> list[Result]:
         portion = max(1, min(MOST_ROWS, self.rows // (self.processes * SHARES)))
         portions = [range(start, min(start + portion, self.rows)) for start in range(0, self.rows, portion)]
-        for rows in portions:
+        for rows in spread(portions):
             self.todo.put(rows)
         threads = [threading.Thread(target=self._serve, args=(row,), daemon=True) for row in range(self.processes)]
         for thread in threads:

@@ -48,6 +48,9 @@ class Foretold:
     def note(self, text: str) -> None:
         self._tell.note(text)
 
+    def ready(self) -> None:
+        self._tell.ready()
+
     def ahead(self, seconds: float | None) -> None:
         self._tell.ahead(seconds)
 

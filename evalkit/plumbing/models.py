@@ -20,6 +20,7 @@ from typing import Any, Protocol
 from evalkit.plumbing.child_process import open_child
 from evalkit.plumbing.lazily import Lazy
 from evalkit.plumbing.progress import Scaled
+from evalkit.plumbing.spread import spread
 
 
 @dataclass(frozen=True)
@@ -75,20 +76,18 @@ def batched(items: Sequence[Any], most: int) -> list[Batch]:
 def ask(model: Model, method: str, batches: Sequence[Batch], keep: Keep) -> None:
     """Put all batches to a method of a model. `keep` is called in this thread as answers come, in any order.
 
-    Raises the model's own `EvalkitError`s, and `EngineError` where it cannot be opened or fails.
+    They are asked in an order of which any part takes its share of the time. Raises the model's own `EvalkitError`s,
+    and `EngineError` where it cannot be opened or fails.
     """
-    told = _TOLD.get()
-    if told is None:
-        _ASKER.get()(model, method, batches, keep)
-        return
-    advance, units = told
+    advance, units = _TOLD.get() or (lambda _: None, 0)
     progress = Scaled(advance, sum(len(batch.items) for batch in batches), units)
+    order = spread(range(len(batches)))
 
     def keep_and_tell(number: int, answered: Sequence[Any]) -> None:
-        keep(number, answered)
+        keep(order[number], answered)
         progress(len(answered))
 
-    _ASKER.get()(model, method, batches, keep_and_tell)
+    _ASKER.get()(model, method, [batches[number] for number in order], keep_and_tell)
 
 
 @contextmanager

@@ -23,6 +23,12 @@ class Listener(Protocol):
     def advance(self, amount: int, tokens: int = 0) -> None:
         """`amount` more units are done, in which `tokens` tokens were sampled."""
 
+    def ready(self) -> None:
+        """What the stage had to load first is loaded: the time that is left goes by what comes from here on.
+
+        Of no account where some of the stage is done already.
+        """
+
     def ahead(self, seconds: float | None) -> None:
         """What comes after this stage will take so long; None where nobody knows."""
 
@@ -40,6 +46,9 @@ class Quiet:
         pass
 
     def advance(self, amount: int, tokens: int = 0) -> None:
+        pass
+
+    def ready(self) -> None:
         pass
 
     def ahead(self, seconds: float | None) -> None:
@@ -92,8 +101,12 @@ class _Counting:
 
     def _begin(self, stage: str, total: int) -> None:
         self._stage, self._total, self._done, self._tokens = stage, total, 0, 0
-        self._began = self._told = time.monotonic()
+        self._began = self._ready = self._told = time.monotonic()
         self._ahead: float | None = None
+
+    def ready(self) -> None:
+        if not self._done:
+            self._ready = time.monotonic()
 
     def ahead(self, seconds: float | None) -> None:
         self._ahead = seconds
@@ -119,7 +132,7 @@ class Lines(_Counting):
         self._count(amount, tokens)
         if time.monotonic() - self._told >= SECONDS_BETWEEN_LINES and self._done < self._total:
             self._told = time.monotonic()
-            left = _left(self._told - self._began, self._done, self._total, self._ahead)
+            left = _left(self._told - self._ready, self._done, self._total, self._ahead)
             share = f"{self._done:,} of {self._total:,} ({self._done / self._total:.0%})"
             self._write(f"{self._stage}: {share}{self._rate()}{left and f', {left}'}")
 
@@ -169,7 +182,7 @@ class JsonLines(_Counting):
         seconds = self._told - self._began
         event: dict[str, Any] = {"event": "progress", "stage": self._stage, "done": self._done, "total": self._total}
         event["seconds"] = round(seconds, 3)
-        left = seconds_left(seconds, self._done, self._total)
+        left = seconds_left(self._told - self._ready, self._done, self._total)
         if left is not None:
             event["seconds_left"] = round(left, 3)
             if self._ahead is not None:
@@ -198,7 +211,8 @@ class Bars:
         class Left(ProgressColumn):
             # By all of the stage, as everywhere: Rich's own column goes by its last half minute.
             def render(self, task: Task) -> Text:
-                return Text(_left(task.elapsed or 0.0, int(task.completed), int(task.total or 0), task.fields["ahead"]))
+                seconds = (task.elapsed or 0.0) - task.fields["loading"]
+                return Text(_left(seconds, int(task.completed), int(task.total or 0), task.fields["ahead"]))
 
         self._console = Console(stderr=True, highlight=False)
         self._progress = Progress(
@@ -211,20 +225,25 @@ class Bars:
             console=self._console,
         )
         self._task: Any = None
-        self._tokens = 0
+        self._done = self._tokens = 0
         self._began = 0.0
 
     def stage(self, name: str, total: int) -> None:
         self._progress.start()
         self._complete()
-        self._task = self._progress.add_task(name, total=total, rate="", ahead=None)
-        self._tokens, self._began = 0, time.monotonic()
+        self._task = self._progress.add_task(name, total=total, rate="", loading=0.0, ahead=None)
+        self._done, self._tokens, self._began = 0, 0, time.monotonic()
 
     def advance(self, amount: int, tokens: int = 0) -> None:
+        self._done += amount
         self._tokens += tokens
         seconds = time.monotonic() - self._began
         rate = f"{self._tokens / max(seconds, 1e-9):,.0f} tokens/s" if self._tokens else ""
         self._progress.update(self._task, advance=amount, rate=rate)
+
+    def ready(self) -> None:
+        if self._task is not None and not self._done:
+            self._progress.update(self._task, loading=time.monotonic() - self._began)
 
     def ahead(self, seconds: float | None) -> None:
         self._progress.update(self._task, ahead=seconds)

@@ -115,6 +115,41 @@ def test_time_left_is_by_what_the_stage_took_so_far(monkeypatch: pytest.MonkeyPa
     assert left == [None, 14, 12, 10, 8, 6, 4, 2, None]
 
 
+def test_time_left_leaves_out_what_loading_took(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0.0
+    monkeypatch.setattr("evalkit.plumbing.progress.time.monotonic", lambda: now)
+    lines, json_lines = io.StringIO(), io.StringIO()
+    for tell in (Lines(lines), JsonLines(json_lines)):
+        tell.stage("score", 10)
+        now += 100
+        tell.ready()
+        now += 20
+        tell.advance(2)
+        tell.ready()  # another model, in the middle: not told apart
+        now += 20
+        tell.advance(2)
+    told = [json.loads(line) for line in json_lines.getvalue().splitlines()]
+    assert [(event["seconds"], event.get("seconds_left")) for event in told] == [(0, None), (120, 80), (140, 60)]
+    assert [line.split(", ")[-1] for line in lines.getvalue().splitlines()[1:]] == ["0:01:20 left", "0:01:00 left"]
+
+
+def test_a_bar_leaves_out_what_loading_took(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    now = 0.0
+    monkeypatch.setattr("evalkit.plumbing.progress.time.monotonic", lambda: now)
+    bars = Bars()
+    bars._progress.get_time = lambda: now  # type: ignore[method-assign]
+    bars.ready()  # before there is any stage
+    bars.stage("score", 10)
+    now += 100
+    bars.ready()
+    now += 20
+    bars.advance(2)
+    bars.close()
+    assert "0:01:20 left" in capsys.readouterr().err
+
+
 @given(st.lists(st.integers(0, 50), min_size=1, max_size=30), st.integers(0, 500))
 def test_scaled_units_are_all_told_and_evenly(amounts: list[int], whole: int) -> None:
     assume(sum(amounts))

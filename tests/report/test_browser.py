@@ -56,12 +56,18 @@ def hostile() -> str:
 
 
 def current(browser: Browser) -> str:
-    """The id of the prompt that is shown, once its completions are there."""
+    """The id of the prompt that is shown, once its completions are there and it is the one of the address, if any is.
+
+    A click changes the address at once, and what is shown a moment later.
+    """
 
     def shown() -> str | None:
         marked = browser.texts("#prompts a[aria-current] bdi")
         linked = browser.evaluate("document.querySelector('#prompt .about a')?.getAttribute('href')")
-        wanted = browser.evaluate("document.querySelector('#prompts a[aria-current]')?.getAttribute('href')")
+        wanted = browser.evaluate(
+            "location.hash.startsWith('#prompt-') ? location.hash"
+            " : document.querySelector('#prompts a[aria-current]')?.getAttribute('href')"
+        )
         return marked[0] if marked and linked == wanted and browser.all("#prompt .class-text") else None
 
     return str(browser.until(shown, "a prompt with its completions"))

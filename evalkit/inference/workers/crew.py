@@ -277,5 +277,6 @@ class _News:
             self._is_open = True
             self._tell.advance(1)
             self._tell.stage(event.work.load.doing, event.work.load.size)
+            self._tell.ready()
         elif event.kind == "progress":
             self._tell.advance(*event.value)

@@ -27,10 +27,10 @@ def measured_on(cluster: str | None, tell: Listener) -> Iterator[None]:
     """For the length of a `with` block, models that measure are opened on all devices that there are.
 
     `cluster`: the address of a Ray cluster ("auto": the one that is found); None: this machine. Whoever asks tells the
-    progress; `tell` is told of faults.
+    progress; `tell` is told of faults, and when a model is loaded.
     """
-    make, notes = partial(place_of, cluster), _Notes(tell)
-    with asked_by(partial(_ask, cluster, make, notes), partial(_sitting, cluster, make, notes)):
+    make, aside = partial(place_of, cluster), _Aside(tell)
+    with asked_by(partial(_ask, cluster, make, aside), partial(_sitting, cluster, make, aside)):
         yield
 
 
@@ -97,11 +97,14 @@ class _Asking:
             del self._parts[number]
 
 
-class _Notes(Quiet):
-    """Hands on notes alone."""
+class _Aside(Quiet):
+    """Hands on notes, and that a model is loaded: the stage is that of whoever asks."""
 
     def __init__(self, tell: Listener) -> None:
         self._tell = tell
+
+    def ready(self) -> None:
+        self._tell.ready()
 
     def note(self, text: str) -> None:
         self._tell.note(text)

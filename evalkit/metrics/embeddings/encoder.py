@@ -79,7 +79,7 @@ def encode(
     rows = vectors.look_up(encoder.identity, list(distinct), encoder.dimensions)
     # Texts of a length go together through the network, which pads them to the longest.
     missing = sorted((name for name in distinct if name not in rows), key=lambda name: len(distinct[name]))
-    batches = [missing[start : start + _BATCH] for start in _spread(range(0, len(missing), _BATCH))]
+    batches = [missing[start : start + _BATCH] for start in range(0, len(missing), _BATCH)]
     advance = Scaled(progress, len(missing), len(distinct))
 
     def keep(number: int, made: Sequence[Floats]) -> None:
@@ -94,12 +94,6 @@ def encode(
     else:
         progress(len(distinct))
     return np.array([rows[name] for name in keys], dtype=np.float32).reshape(len(keys), encoder.dimensions)
-
-
-def _spread(places: Sequence[int]) -> list[int]:
-    """All of them, early ones and late ones in turn: texts go by length, and long ones take longer."""
-    golden = (5**0.5 - 1) / 2
-    return [place for _, place in sorted((number * golden % 1, place) for number, place in enumerate(places))]
 
 
 def unread_share(texts: Iterable[str], encoder: Encoder) -> float:

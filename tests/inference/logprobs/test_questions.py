@@ -148,7 +148,7 @@ def test_groups_on_disk_are_read_as_those_in_memory(
 
 
 def test_memory_does_not_grow_with_what_is_read(home: Path, asked: Asked, tmp_path: Path) -> None:
-    """Completions of 60 tokens: 0.5 KB each as pairs, and 4 KB as distributions."""
+    """Completions of 60 tokens: 4 KB each as distributions. While they are read, keys and places take half a KB."""
 
     def peak(prompts: int) -> int:
         plan = planned(home, prompts, prompts)
@@ -162,5 +162,6 @@ def test_memory_does_not_grow_with_what_is_read(home: Path, asked: Asked, tmp_pa
         return used
 
     asked.are_kept = False
-    few, many = peak(13), peak(39)
-    assert (many - few) / (26 * 2 * 20) < 400
+    peak(13)  # what the first time takes, whatever is read, would hide what many take
+    few, many = peak(13), peak(78)
+    assert (many - few) / (65 * 2 * 20) < 1000

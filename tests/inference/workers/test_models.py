@@ -6,6 +6,7 @@ import os
 import signal
 from collections import deque
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from evalkit.inference.workers.models import _Asking, measured_on
 from evalkit.metrics.diversity import nli
 from evalkit.metrics.embeddings import encoder
 from evalkit.metrics.registry import parse
-from evalkit.plumbing.models import Batch, Model, answers, batched, one_sitting
+from evalkit.plumbing.models import Batch, Model, answers, ask, batched, one_sitting
 from evalkit.plumbing.progress import Quiet
 from evalkit.records import Completion, Group, Prompt
 from evalkit.score import measure_texts
@@ -58,6 +59,22 @@ def test_without_gpus_it_is_one_worker_with_all_cores(tmp_path: Path, monkeypatc
     with measured_on(None, Quiet()):
         assert asked(toy(tmp_path)) == WHOLE
     assert len(logged(tmp_path / "log", "load")) == 1
+
+
+class Heard(Quiet):
+    def __init__(self) -> None:
+        self.what: list[str] = []
+
+    def ready(self) -> None:
+        self.what.append("ready")
+
+
+@pytest.mark.parametrize("sits", [False, True])
+def test_that_a_model_is_loaded_is_told_before_any_answer(tmp_path: Path, sits: bool) -> None:
+    heard = Heard()
+    with measured_on(None, heard), one_sitting() if sits else nullcontext():
+        ask(toy(tmp_path), "measure", [Batch(ITEMS, ("?",))], lambda *_: heard.what.append("answers"))
+    assert heard.what == ["ready", "answers"]
 
 
 @pytest.mark.usefixtures("devices")
