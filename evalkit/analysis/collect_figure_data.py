@@ -42,7 +42,7 @@ def collect_figure_data(
         choices=tuple(
             replace(part.choices, arm=arm) for arm, of_arm in parts.items() for part in of_arm if part.choices
         ),
-        completion_map=map_completions(mapped),
+        completion_map=map_completions(mapped, tell),
         atlas=draw_atlas(mapped, tell),
         meanings=None if notion is None else _meanings(notion, parts),
     )

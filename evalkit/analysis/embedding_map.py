@@ -34,6 +34,8 @@ import numpy as np
 from evalkit.analysis.figure_data import CompletionMap, MappedArm, MappedTexts, Outline, PromptMap
 from evalkit.metrics.embeddings.encoder import Floats
 from evalkit.plumbing.arrays import Array
+from evalkit.plumbing.progress import QUIET, Listener
+from evalkit.plumbing.spread import spread
 from evalkit.records import Group, Groups
 
 MOST_POINTS = 20_000
@@ -63,11 +65,12 @@ class Plane:
         return np.asarray((rows - self.centre) @ self.axes)
 
 
-def map_completions(groups: Groups) -> CompletionMap | None:
+def map_completions(groups: Groups, tell: Listener = QUIET) -> CompletionMap | None:
     """Both maps of all groups that have embeddings; None where there are none."""
     by_prompt = _by_prompt(groups)
     if not by_prompt:
         return None
+    tell.stage("map prompts", len(by_prompt))
     step = _step(by_prompt.values())
     displaced = _displacements(by_prompt)
     members = [(arm, group) for by_arm in by_prompt.values() for arm, group in by_arm.items()]
@@ -76,8 +79,13 @@ def map_completions(groups: Groups) -> CompletionMap | None:
         prompt: {arm: plane.project(_around(group, displaced[arm])) for arm, group in by_arm.items()}
         for prompt, by_arm in by_prompt.items()
     }
+    tell.ready()
+    maps = {}
+    for prompt in spread(list(by_prompt)):
+        maps[prompt] = _prompt_map(prompt, by_prompt[prompt], around[prompt], step)
+        tell.advance(1)
     return CompletionMap(
-        prompts=tuple(_prompt_map(prompt, by_arm, around[prompt], step) for prompt, by_arm in by_prompt.items()),
+        prompts=tuple(maps[prompt] for prompt in by_prompt),
         share=None if plane.share is None else _rounded(plane.share),
         arms=tuple(_mapped_arm(arm, [by_arm[arm] for by_arm in around.values() if arm in by_arm]) for arm in displaced),
         step=step,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from evalkit.plumbing.by_row import by_row
@@ -15,7 +15,7 @@ AT_ONCE = 50_000
 """Texts of groups on disk that a model is asked about together at least, some tens of megabytes."""
 
 
-def portions(groups: Sequence[Group], at_once: int | None = None) -> Iterator[list[tuple[Prompt, Sequence[str]]]]:
+def portions(groups: Iterable[Group], at_once: int | None = None) -> Iterator[list[tuple[Prompt, Sequence[str]]]]:
     """Consecutive groups' (prompt, texts): `at_once` texts or little more, by default `AT_ONCE`.
 
     For what asks a model, which is loaded once for many texts.

@@ -24,7 +24,7 @@ class Listener(Protocol):
         """`amount` more units are done, in which `tokens` tokens were sampled."""
 
     def ready(self) -> None:
-        """What the stage had to load first is loaded: the time that is left goes by what comes from here on.
+        """What the stage had to do first, such as to load a model, is done: the time left goes by what comes now.
 
         Of no account where some of the stage is done already.
         """

@@ -29,7 +29,6 @@ def draw_atlas(groups: Groups, tell: Listener = QUIET) -> Atlas | None:
     said = gather(groups)
     if said is None or len(said.texts) < FEWEST:
         return None
-    tell.stage("draw the map", 3 * len(said.texts))
     layout = lay_out(said.rows, tell)
     neighbours = nearest_texts(said.rows, layout, _first_prompt(said), tell.advance)
     faithfulness = measure_faithfulness(said.rows, layout.points, neighbours)

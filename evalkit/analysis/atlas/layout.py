@@ -49,8 +49,15 @@ class Layout:
 
 
 def lay_out(rows: Floats, tell: Listener) -> Layout:
-    """Places of (U, d) rows, the same for the same rows; tells of each row."""
+    """Places of (U, d) rows, the same for the same rows.
+
+    Tells of a stage for the landmarks, and of U of 3 U units of a stage that goes on with the neighbours of texts.
+    """
     landmarks = evenly(len(rows), LANDMARKS)
+    tell.stage("place landmarks", 1)
+    fixed = _by_neighbours(rows[landmarks])
+    tell.advance(1)
+    tell.stage("draw the map", 3 * len(rows))
     home = np.empty(len(rows), dtype=np.int64)
     half_squares = np.einsum("kd,kd->k", rows[landmarks], rows[landmarks]) / 2
     for start in range(0, len(rows), BLOCK):
@@ -58,7 +65,6 @@ def lay_out(rows: Floats, tell: Listener) -> Layout:
         home[block] = (half_squares - rows[block] @ rows[landmarks].T).argmin(axis=1)
         tell.advance(len(rows[block]))
     home[landmarks] = np.arange(len(landmarks))
-    fixed = _by_neighbours(rows[landmarks])
     points = _about(rows, fixed, home)
     points[landmarks] = fixed
     return Layout(points, landmarks, home)

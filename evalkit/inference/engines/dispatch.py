@@ -59,10 +59,14 @@ class Refusal(EngineError):  # noqa: N818 (what the server does)
 
 
 class _Failure(Exception):  # noqa: N818 (never leaves this module)
-    """One try that came to nothing: what happened, and how long the server asks to be left alone."""
+    """One try that came to nothing: what happened, and how long the server asks to be left alone.
 
-    def __init__(self, line: str, wait: float | None = None, is_refusal: bool = False) -> None:
+    `was_sent`: whether the server had the request; not where it did not even say that it serves the model.
+    """
+
+    def __init__(self, line: str, was_sent: bool = True, wait: float | None = None, is_refusal: bool = False) -> None:
         super().__init__(line)
+        self.was_sent = was_sent
         self.wait = wait
         self.is_refusal = is_refusal
 
@@ -195,6 +199,8 @@ class Dispatch:
                 server.failed(failure, sent_at, backoff(tries), now)
                 if len(self._servers) > 1 and not failure.is_refusal:
                     self._leave_out(server, now)
+                if not failure.was_sent and any(other.is_met for other in self._servers):
+                    tries -= 1  # the others, who are at work, have not been asked this one yet
                 if tries >= RETRIES + len(self._servers):
                     raise EngineError(self._given_up(failure, tries)) from failure.__cause__
 
@@ -216,13 +222,13 @@ class Dispatch:
     async def _try(self, server: Server, request: Request, read: Callable[[bytes], _Read], tokens: float) -> _Read:
         import openai
 
-        number = server.enter(tokens)
+        number, was_sent = server.enter(tokens), server.is_met
         client = self._clients[server.url]
         try:
             async with asyncio.timeout(self._timeout):
                 if not server.is_met:
                     await self._meet(server.url, client)
-                    server.is_met = True
+                    was_sent = server.is_met = True
                 with answers_of(tokens):
                     headers, content = await request(client)
             server.hear(headers, number, self._clock.now())
@@ -231,21 +237,22 @@ class Dispatch:
             raise BadAnswer(str(error)) from error
         except openai.APIStatusError as error:
             server.hear(error.response.headers, number, self._clock.now())
-            raise _failure(server.url, error) from error
+            raise _failure(server.url, error, was_sent) from error
         except openai.APIConnectionError as error:
             if isinstance(error, openai.APITimeoutError):
-                raise self._too_slow(server.url) from error
-            raise _Failure(f"no answer from {server.url}: {one_line(str(error.__cause__ or error))}") from error
+                raise self._too_slow(server.url, was_sent) from error
+            line = one_line(str(error.__cause__ or error))
+            raise _Failure(f"no answer from {server.url}: {line}", was_sent) from error
         except TimeoutError as error:
-            raise self._too_slow(server.url) from error
+            raise self._too_slow(server.url, was_sent) from error
         finally:
             server.leave(tokens)
             self._changed()
         server.answered()
         return result
 
-    def _too_slow(self, url: str) -> _Failure:
-        return _Failure(f"no answer from {url}: a request took longer than {self._timeout:g} s")
+    def _too_slow(self, url: str, was_sent: bool) -> _Failure:
+        return _Failure(f"no answer from {url}: a request took longer than {self._timeout:g} s", was_sent)
 
     def _changed(self) -> None:
         self._change.set()
@@ -280,10 +287,10 @@ async def _nothing(client: AsyncOpenAI) -> Reply:
     return {}, b""
 
 
-def _failure(url: str, error: Any) -> _Failure | Refusal:
+def _failure(url: str, error: Any, was_sent: bool) -> _Failure | Refusal:
     """What a status says: a try that came to nothing, or a `Refusal`."""
     status, headers = error.status_code, error.response.headers
     again = status in TRIED_AGAIN or status >= 500
     if error.code == SPENT or not {"true": True, "false": False}.get(headers.get("x-should-retry", ""), again):
         return Refusal(url, status, refused(error))
-    return _Failure(f"{url} {refused(error)}", asked_wait(headers), is_refusal=status == 429)
+    return _Failure(f"{url} {refused(error)}", was_sent, asked_wait(headers), is_refusal=status == 429)

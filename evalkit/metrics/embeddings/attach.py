@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import islice
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from evalkit.metrics.embeddings.encoder import Encoder, Floats, encode
 from evalkit.metrics.text_sets import portions
@@ -20,6 +21,7 @@ from evalkit.plumbing.lazily import Lazy, each, is_lazy
 from evalkit.plumbing.models import one_sitting
 from evalkit.plumbing.progress import Listener, Scaled
 from evalkit.plumbing.scratch import Scratch
+from evalkit.plumbing.spread import spread
 from evalkit.records import Group, Groups
 
 
@@ -59,44 +61,61 @@ class Embedded:
 
 @dataclass(frozen=True, eq=False)
 class StoredRows(Lazy[Floats]):
-    """The embeddings of an arm's groups in a file, one row after the other."""
+    """The embeddings of an arm's groups in a file, a group's one row after the other."""
 
     file: Scratch | None
     """None in another process, where the file is not to be removed."""
     path: str
-    starts: Sequence[int]
-    """Where each group begins, and where the last one ends, in rows."""
+    places: NDArray[np.int64]
+    """(P, 2) the row of the file that each group begins with, and the one after its last."""
     dimensions: int
 
     def __len__(self) -> int:
-        return len(self.starts) - 1
+        return len(self.places)
 
     def make(self, index: int) -> Floats:
-        start, end = self.starts[index : index + 2]
+        start, end = self.places[index].tolist()
         rows = np.fromfile(
             self.path, dtype=np.float32, count=(end - start) * self.dimensions, offset=4 * start * self.dimensions
         )
         return rows.reshape(end - start, self.dimensions)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return StoredRows, (None, self.path, self.starts, self.dimensions)
+        return StoredRows, (None, self.path, self.places, self.dimensions)
 
 
 def _on_disk(groups: Groups, tell: Listener, encoder: Encoder) -> dict[str, Sequence[Floats]]:
-    tell.stage("embed texts", sum(map(len, groups.values())))
+    rows = spread(range(max(map(len, groups.values()))))
+    order = [(arm, row) for row in rows for arm, of_arm in groups.items() if row < len(of_arm)]
+    files = {arm: _RowsFile(len(of_arm)) for arm, of_arm in groups.items()}
+    tell.stage("embed texts", len(order))
+    members = iter(order)
     with one_sitting():
-        return {arm: _stored(of_arm, tell, encoder) for arm, of_arm in groups.items()}
+        for portion in portions(groups[arm][row] for arm, row in order):
+            texts = [text for _, of_prompt in portion for text in of_prompt]
+            vectors = encode(texts, Scaled(tell.advance, len(set(texts)), len(portion)), encoder)
+            ends = np.cumsum([len(of_prompt) for _, of_prompt in portion])
+            for (arm, row), own in zip(islice(members, len(portion)), np.split(vectors, ends[:-1]), strict=True):
+                files[arm].add(row, own)
+    return {arm: file.rows(encoder.dimensions) for arm, file in files.items()}
 
 
-def _stored(groups: Sequence[Group], tell: Listener, encoder: Encoder) -> Sequence[Floats]:
-    file, starts = Scratch(".rows"), [0]
-    for portion in portions(groups):
-        texts = [text for _, of_prompt in portion for text in of_prompt]
-        vectors = encode(texts, Scaled(tell.advance, len(set(texts)), len(portion)), encoder)
-        with writing(file.path), file.path.open("ab") as stream:
+class _RowsFile:
+    """An arm's embeddings while they are made, group by group in any order."""
+
+    def __init__(self, groups: int) -> None:
+        self._file = Scratch(".rows")
+        self._places = np.zeros((groups, 2), dtype=np.int64)
+        self._end = 0
+
+    def add(self, group: int, vectors: Floats) -> None:
+        with writing(self._file.path), self._file.path.open("ab") as stream:
             vectors.astype(np.float32).tofile(stream)
-        starts += [starts[-1] + end for end in accumulate(len(of_prompt) for _, of_prompt in portion)]
-    return StoredRows(file, str(file.path), starts, encoder.dimensions)
+        self._places[group] = self._end, self._end + len(vectors)
+        self._end += len(vectors)
+
+    def rows(self, dimensions: int) -> StoredRows:
+        return StoredRows(self._file, str(self._file.path), self._places, dimensions)
 
 
 def _of_references(groups: Groups, encoder: Encoder) -> dict[str, Floats]:

@@ -57,7 +57,7 @@ def merged_meanings(
         return MergedMeanings(), [f"There is no map of all completions, for their encoder is not at hand: {error}"]
     alike = homogeneity(summary.arms, embedded, summary.clusters, identities[0], tell)
     mapped = in_memory(embedded, shown_of(summary))
-    return MergedMeanings(map_completions(mapped), alike, accords(alike, embedded), draw_atlas(mapped, tell)), []
+    return MergedMeanings(map_completions(mapped, tell), alike, accords(alike, embedded), draw_atlas(mapped, tell)), []
 
 
 def _identity(content: ReportContent) -> str:

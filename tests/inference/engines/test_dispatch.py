@@ -345,6 +345,33 @@ def test_a_server_that_is_back_is_asked_again_after_the_stated_time(
     assert len(pool[1].requests) == asked_then + 1
 
 
+def test_a_dead_server_costs_no_tries_while_another_is_at_work(
+    pool: list[Server], sampling: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    enough = threading.Event()
+
+    class Hasty(VirtualClock):
+        """Time passes though something is under way, as where answers take minutes."""
+
+        async def sleep(self, seconds: float) -> None:
+            self.waits.append(seconds)
+            self.time += seconds
+            if len(self.waits) > 5 * RETRIES:
+                enough.set()
+            await asyncio.sleep(0.001)
+
+    def slowly(request: dict[str, Any]) -> Any:
+        assert enough.wait(timeout=30)
+        return 200, choices(request["n"])
+
+    monkeypatch.setattr(OpenAIEngine, "clock", Hasty())
+    pool[1].answer = slowly
+    engine = OpenAIEngine(asked(*pool[:2]), 0)
+    kill(pool[0])
+    assert len(drawn(engine, sampling(), 2)) == 8
+    assert len(pool[1].requests) == 2
+
+
 def test_when_all_are_dead_it_is_one_line(pool: list[Server], sampling: Make, clock: VirtualClock) -> None:
     engine = OpenAIEngine(asked(*pool), 0)
     for one in pool:
