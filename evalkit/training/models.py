@@ -103,10 +103,12 @@ class ValueNetwork(nn.Module):  # type: ignore[misc]
         self.offset = nn.Parameter(torch.zeros(1))
 
     def forward(self, ids: Tensor, mask: Tensor, positions: Tensor) -> Tensor:
-        """[B, L] the head's output after every token, float32."""
+        """[B, L] the head's output after every token, float32, whatever the body computes in."""
         body = getattr(self.classifier, self.classifier.base_model_prefix)
         hidden = body(input_ids=ids, attention_mask=mask, position_ids=positions, use_cache=False).last_hidden_state
-        values: Tensor = self.classifier.get_submodule("score")(hidden)
+        head = cast(nn.Linear, self.classifier.get_submodule("score"))
+        with torch.autocast(hidden.device.type, enabled=False):
+            values: Tensor = head(hidden.to(head.weight.dtype))
         return values.squeeze(-1).float() + self.offset
 
     def rescale(self, mean: float, deviation: float) -> None:

@@ -159,7 +159,8 @@ def rollout(
         in_step=state.accelerator.is_fsdp2,
     )
     ended = torch.tensor([response[-1] in state.policy.stops for response in responses])  # [B]
-    rewards = sources.reward(prompt_index, responses)  # [B]
+    with state.accelerator.autocast():
+        rewards = sources.reward(prompt_index, responses)  # [B]
     scores = sources.scale(rewards)  # [B]
     if config.missing_eos is not None:
         scores = torch.where(ended, scores, torch.full_like(scores, config.missing_eos))

@@ -230,6 +230,19 @@ def test_a_value_is_what_the_network_says_before_the_token(tmp_path: Path) -> No
                 assert float(values[row, place]) == pytest.approx(float(before), abs=1e-5)
 
 
+def test_values_are_not_rounded_to_bfloat16_where_the_body_is(tmp_path: Path) -> None:
+    its = policy(tmp_path)
+    network = load_reward_model(reward_model(tmp_path / "reward"), its)
+    batch = pack([[1, 2, 3]], [[2, 1, 3]])
+    with torch.no_grad():
+        exact = response_values(network, batch)
+        with torch.autocast("cpu", torch.bfloat16):
+            found = response_values(network, batch)
+    assert found.dtype == torch.float32
+    assert (found != found.bfloat16()).all()
+    assert found == pytest.approx(exact, rel=0.05, abs=0.01)
+
+
 def test_a_rescaled_network_gives_shifted_and_scaled_values(tmp_path: Path) -> None:
     network = load_reward_model(reward_model(tmp_path / "reward"), policy(tmp_path / "policy"))
     batch = pack(PROMPTS, RESPONSES)
