@@ -15,7 +15,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as installed_version
 from pathlib import Path
@@ -28,6 +28,7 @@ from evalkit.checkpoints.folder import context_length
 from evalkit.errors import EngineError
 from evalkit.inference.engines.base import Pair, Progress
 from evalkit.inference.engines.decoding import GREEDY_BELOW, Decoder
+from evalkit.inference.engines.growing import Growing, Lengths
 from evalkit.records import Completion, FinishReason, Rendered, Sampling
 
 SEQUENCES = 256
@@ -95,6 +96,7 @@ class VllmEngine:
         number = 0 if adapter is None else self._numbers.setdefault(adapter, len(self._numbers) + 1)
         self._lora = None if adapter is None else LoRARequest(adapter.fingerprint, number, adapter.location)
         self._ends = own_ends(checkpoint)
+        self._lengths = Lengths()
         self._decoder = Decoder(self._llm.get_tokenizer(), checkpoint.shown)
         self._shows = bool(checkpoint.shown)
 
@@ -109,10 +111,17 @@ class VllmEngine:
         params = _sampling_params(sampling, draws, decodes, self._ends, self._shows)
         self._llm.collective_rpc(set_seed, args=(seed,))
         self._llm.reset_prefix_cache()
-        outputs = self._run(
+        outputs = run_requests(
+            self._llm,
             [prompt.token_ids for prompt in prompts],
             params,
-            lambda done, tokens: progress(done * copies, tokens * copies),
+            self._lora,
+            lambda states: Growing(
+                states,
+                sampling.max_tokens,
+                self._lengths,
+                lambda done, tokens: progress(done * copies, tokens * copies),
+            ),
         )
         return [
             self._completion(prompt, sample_index, sample, decodes, sampling.stop)
@@ -124,7 +133,8 @@ class VllmEngine:
         from vllm import SamplingParams
 
         params = SamplingParams(max_tokens=1, temperature=0.0, prompt_logprobs=0, flat_logprobs=True, detokenize=False)
-        outputs = self._run([(*prompt, *completion) for prompt, completion in pairs], params, lambda *_: None)
+        asked = [(*prompt, *completion) for prompt, completion in pairs]
+        outputs = run_requests(self._llm, asked, params, self._lora)
         return [
             _last(output.prompt_logprobs.logprobs, len(completion))
             for (_, completion), output in zip(pairs, outputs, strict=True)
@@ -132,9 +142,6 @@ class VllmEngine:
 
     def close(self) -> None:
         del self._llm
-
-    def _run(self, prompts: Iterable[Sequence[int]], params: Any, progress: Progress) -> list[Any]:
-        return run_requests(self._llm, prompts, params, progress, self._lora)
 
     def _completion(
         self, prompt: Rendered, sample_index: int, sample: Any, decoded: bool, stop: Sequence[str]
@@ -155,9 +162,16 @@ class VllmEngine:
 
 
 def run_requests(
-    llm: Any, prompts: Iterable[Sequence[int]], params: Any, progress: Progress, lora_request: Any = None
+    llm: Any,
+    prompts: Iterable[Sequence[int]],
+    params: Any,
+    lora_request: Any = None,
+    watch: Callable[[Mapping[str, Any]], Growing] | None = None,
 ) -> list[Any]:
-    """The outputs of all prompts, in their order; requests are added in that order, so the same draws follow."""
+    """The outputs of all prompts, in their order; requests are added in that order, so the same draws follow.
+
+    `watch` takes vLLM's states of completions, to tell how they grow.
+    """
     engine = llm.llm_engine
     added: list[str] = []
     finished: dict[str, Any] = {}
@@ -166,16 +180,19 @@ def run_requests(
             inputs = {"type": "token", "prompt_token_ids": list(prompt)}
             engine.add_request(str(index), inputs, params, lora_request=lora_request)
             added.append(str(index))
+        growing = watch(engine.output_processor.request_states) if watch is not None else None
         while engine.has_unfinished_requests():
-            for output in engine.step():
-                if output.finished:
-                    finished[output.request_id] = output
-                    progress(len(output.outputs), sum(len(sample.token_ids) for sample in output.outputs))
+            finished |= {output.request_id: output for output in engine.step() if output.finished}
+            if growing is not None:
+                growing.step()
     except BaseException:
         # Left in the queue, the requests before a refused one would be served in the next call.
         engine.abort_request(added)
         raise
-    return [finished[index] for index in added]
+    outputs = [finished[index] for index in added]
+    if growing is not None:
+        growing.end(sum(len(sample.token_ids) for output in outputs for sample in output.outputs))
+    return outputs
 
 
 def set_seed(worker: Any, seed: int) -> None:

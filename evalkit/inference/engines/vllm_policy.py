@@ -93,7 +93,7 @@ class VllmPolicy:
         )
         self._wake()
         self._llm.collective_rpc(set_seed, args=(seed,))
-        samples = [output.outputs[0] for output in run_requests(self._llm, prompts, params, lambda *_: None)]
+        samples = [output.outputs[0] for output in run_requests(self._llm, prompts, params)]
         self._sleep()
         for sample in samples:
             finish_reason(sample.finish_reason)
@@ -105,7 +105,7 @@ class VllmPolicy:
 
         params = SamplingParams(max_tokens=1, temperature=0.0, prompt_logprobs=0, flat_logprobs=True, detokenize=False)
         self._wake()
-        [output] = run_requests(self._llm, [tokens], params, lambda *_: None)
+        [output] = run_requests(self._llm, [tokens], params)
         self._sleep()
         return list(output.prompt_logprobs.logprobs[1 - len(tokens) :])
 
