@@ -28,7 +28,7 @@ from evalkit.checkpoints.folder import context_length
 from evalkit.errors import EngineError
 from evalkit.inference.engines.base import Pair, Progress
 from evalkit.inference.engines.decoding import GREEDY_BELOW, Decoder
-from evalkit.inference.engines.growing import Growing, Lengths
+from evalkit.inference.engines.growing import Growing, Pace
 from evalkit.records import Completion, FinishReason, Rendered, Sampling
 
 SEQUENCES = 256
@@ -96,7 +96,7 @@ class VllmEngine:
         number = 0 if adapter is None else self._numbers.setdefault(adapter, len(self._numbers) + 1)
         self._lora = None if adapter is None else LoRARequest(adapter.fingerprint, number, adapter.location)
         self._ends = own_ends(checkpoint)
-        self._lengths = Lengths()
+        self._pace = Pace()
         self._decoder = Decoder(self._llm.get_tokenizer(), checkpoint.shown)
         self._shows = bool(checkpoint.shown)
 
@@ -119,7 +119,7 @@ class VllmEngine:
             lambda states: Growing(
                 states,
                 sampling.max_tokens,
-                self._lengths,
+                self._pace,
                 lambda done, tokens: progress(done * copies, tokens * copies),
             ),
         )

@@ -1,4 +1,4 @@
-"""Completions that grow side by side tell how far they are, whatever their lengths."""
+"""Completions that grow side by side tell how far they are, whatever their lengths and whatever a step costs."""
 
 from __future__ import annotations
 
@@ -10,50 +10,86 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evalkit.inference.engines.growing import Growing, Lengths
+from evalkit.inference.engines import growing
+from evalkit.inference.engines.growing import Growing, Pace
+
+Costs = tuple[float, float, float]
+"""Seconds of a step, of a token and of a start."""
+OF_A_CPU: Costs = (0.025, 0.0015, 0.004)
+OF_A_GPU: Costs = (0.010, 0.00003, 0.0001)
+Told = list[tuple[int, int, float]]
 
 
-def grown(lengths: list[int], most: int, at_once: int, known: Lengths) -> list[tuple[int, int, int]]:
-    """What was told, and after how many tokens of all: at most `at_once` grow together, in their order."""
+class Clock:
+    now = 0.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+def grown(lengths: list[int], most: int, at_once: int, pace: Pace, costs: Costs = OF_A_CPU) -> Told:
+    """(completions, tokens, when) of all that was told; at most `at_once` grow together, in their order."""
     states: dict[str, Any] = {
         str(number): SimpleNamespace(detokenizer=SimpleNamespace(output_token_ids=[])) for number in range(len(lengths))
     }
-    told: list[tuple[int, int, int]] = []
-    made = 0
-    growing = Growing(states, most, known, lambda done, tokens: told.append((done, tokens, made)))
-    while states:
-        for one in list(states)[:at_once]:
-            made += 1
-            states[one].detokenizer.output_token_ids.append(0)
-            if len(states[one].detokenizer.output_token_ids) == lengths[int(one)]:
-                del states[one]
-        growing.step()
-    growing.end(sum(lengths))
+    told: Told = []
+    with pytest.MonkeyPatch.context() as patch:
+        clock = Clock()
+        patch.setattr(growing, "time", clock)
+        call = Growing(states, most, pace, lambda done, tokens: told.append((done, tokens, clock.now)))
+        while states:
+            running = [(one, states[one].detokenizer.output_token_ids) for one in list(states)[:at_once]]
+            clock.now += float(np.dot(costs, (1, len(running), sum(not tokens for _, tokens in running))))
+            for one, tokens in running:
+                tokens.append(0)
+                if len(tokens) == lengths[int(one)]:
+                    del states[one]
+            call.step()
+        call.end(sum(lengths))
     return told
+
+
+def errors(told: Told) -> list[tuple[float, float]]:
+    """(share of the time, relative error of the time left that follows) of each time that something was told."""
+    size, end, done = sum(one for one, _, _ in told), told[-1][2], 0
+    found = []
+    for more, _, now in told[:-1]:
+        done += more
+        if done and end - now > end / 20:
+            found.append((now / end, now * (size - done) / done / (end - now) - 1))
+    return found
+
+
+def drawn(mean: int, most: int, seed: int) -> list[int]:
+    return [min(most, int(length)) for length in np.random.default_rng(seed).geometric(1 / mean, 1024)]
 
 
 @given(st.lists(st.integers(1, 40), min_size=1, max_size=60), st.integers(1, 30))
 def test_all_completions_and_tokens_are_told_and_none_is_taken_back(lengths: list[int], at_once: int) -> None:
-    told = grown(lengths, 40, at_once, Lengths())
+    told = grown(lengths, 40, at_once, Pace())
     assert sum(done for done, _, _ in told) == len(lengths)
     assert sum(tokens for _, tokens, _ in told) == sum(lengths)
     assert all(done >= 0 and tokens >= 0 for done, tokens, _ in told)
 
 
-@pytest.mark.parametrize("mean", [20, 60, 1000])
-def test_from_a_tenth_on_it_is_known_when_the_end_is(mean: int) -> None:
-    lengths = [min(96, int(length)) for length in np.random.default_rng(0).geometric(1 / mean, 2000)]
-    told = grown(lengths, 96, 100, Lengths())
-    done = 0
-    for more, _, made in told[:-1]:
-        done += more
-        left = sum(lengths) - made
-        if done >= len(lengths) / 10 and left > sum(lengths) / 20:
-            assert made * (len(lengths) - done) / done == pytest.approx(left, rel=0.2)
+@pytest.mark.parametrize("costs", [OF_A_CPU, OF_A_GPU])
+@pytest.mark.parametrize(("mean", "most"), [(40, 96), (60, 256), (1000, 96)])
+def test_a_tenth_of_the_first_call_tells_roughly_how_long_it_takes(mean: int, most: int, costs: Costs) -> None:
+    found = errors(grown(drawn(mean, most, 0), most, 256, Pace(), costs))
+    assert max(abs(error) for share, error in found if 0.1 <= share <= 0.2) < 0.4  # few have ended
 
 
-def test_what_was_drawn_before_says_how_long_the_next_get() -> None:
-    known = Lengths()
-    grown([30] * 64, 1000, 64, known)
-    told = sum(done for done, _, made in grown([30] * 64, 1000, 64, known) if made <= 16 * 64)
-    assert told == pytest.approx(64 / 3, abs=8)  # without them, of 1000 tokens each a sixtieth
+@pytest.mark.parametrize("costs", [OF_A_CPU, OF_A_GPU])
+@pytest.mark.parametrize(("mean", "most"), [(40, 96), (60, 256), (1000, 96)])
+def test_from_the_second_call_on_it_is_right_until_the_last_few(mean: int, most: int, costs: Costs) -> None:
+    pace = Pace()
+    grown(drawn(mean, most, 0), most, 256, pace, costs)
+    found = errors(grown(drawn(mean, most, 1), most, 256, pace, costs))
+    assert max(abs(error) for share, error in found if 0.1 <= share <= 0.8) < 0.2
+
+
+def test_what_steps_cost_is_found_out() -> None:
+    pace = Pace()
+    for seed in range(3):
+        grown(drawn(60, 256, seed), 256, 256, pace)
+    assert pace._costs() == pytest.approx(OF_A_CPU, rel=0.25)
