@@ -9,10 +9,11 @@ a checkpoint is sampled: how long completions get, and what a step costs.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from evalkit.inference.engines.base import Progress
 from evalkit.plumbing.arrays import Array
@@ -25,18 +26,21 @@ BELIEF = 0.25
 """... and how much that counts, where a look that was taken counts 1."""
 PROMPT = 4.0
 """Tokens that a new completion costs as much as, before that was seen."""
-GUMBEL = 0.58
-"""The longest of k exponential lengths is log k and this many times their mean (Euler's constant)."""
+PRIOR = 4.0
+"""Completions that are taken to have been seen at each age, and to have ended there as often as at all ages."""
 
 
 class Pace:
-    """What is known of a checkpoint's completions: how long they get, and what their steps cost."""
+    """What is known of a checkpoint's completions: how long they get, and what their steps cost.
+
+    Ages are counted in blocks of `STEPS` tokens.
+    """
 
     def __init__(self) -> None:
-        self.tokens = 0
-        """Of all so far, those that still grow among them."""
-        self.ends = 0
-        """How many ended before they were cut."""
+        self._lived = np.zeros(1)
+        """How many completions were seen to live through each block, or to end in it ..."""
+        self._ended = np.zeros(1)
+        """... and how many of them ended."""
         self._seen = np.zeros(3)
         self._seconds = 0.0
         # Least squares of relative errors: what looks saw, against the seconds that passed.
@@ -51,30 +55,39 @@ class Pace:
         self._products += np.outer(seen, seen) / seconds**2
         self._targets += seen / seconds
 
+    def live(self, ages: Sequence[int], ended: bool) -> None:
+        """Completions of these ages lived through the block that they were in, or ended in it."""
+        blocks = np.asarray(ages, dtype=np.int64) // STEPS
+        size = max(len(self._lived), int(blocks.max(initial=0)) + 1)
+        self._lived, self._ended = (np.pad(known, (0, size - len(known))) for known in (self._lived, self._ended))
+        counts = np.bincount(blocks, minlength=size)
+        self._lived += counts
+        self._ended += counts * ended
+
     def seconds_left(self, ages: Array, most: int) -> float:
         """Of a call's completions, (k,) `ages` tokens long, 0 where one has not begun, and cut at `most`."""
-        running, waiting = ages[ages > 0], int((ages == 0).sum())
-        at_once = max(1, len(running))
-        tokens = float(self.tokens_left(ages, most).sum())
-        longest = min(most, self._mean(most) * (np.log(at_once) + GUMBEL))
+        survival = self._survival(-(-most // STEPS))
+        left = STEPS * np.cumsum(survival[::-1])[::-1] / survival  # mean tokens from each block on
+        blocks = np.minimum(ages.astype(np.int64) // STEPS, len(left) - 1)
+        tokens, waiting = float(left[blocks].sum()), int((ages == 0).sum())
+        running = blocks[ages > 0]
         if waiting:
-            own = float(self.tokens_left(np.zeros(1), most)[0])
-            steps = tokens / at_once + max(0.0, longest - own)  # in the end they are fewer and fewer
+            last = np.zeros(max(1, len(running)), dtype=np.int64)
+            # In the end they are fewer and fewer.
+            steps = tokens / len(last) + max(0.0, _longest(last, survival) - float(left[0]))
         else:
-            steps = min(most - float(running.min(initial=most)), longest)
+            steps = _longest(running, survival)
         return float(self._costs() @ [steps, tokens, waiting])
 
-    def tokens_left(self, ages: Array, most: int) -> Array:
-        """(k,) tokens that completions are still to get, as if each token were the last with the same chance.
-
-        Its likeliest value is ends over tokens: so what has not ended counts too, and early ends do not pass for all.
-        """
-        mean = self._mean(most)
-        return np.asarray(mean * -np.expm1(-(most - ages) / mean))
-
-    def _mean(self, most: int) -> float:
-        """Tokens of a completion that is not cut; so many that all are, where none has ended yet."""
-        return self.tokens / self.ends if self.ends else 1e3 * most
+    def _survival(self, blocks: int) -> Array:
+        """(blocks,) share of completions that get to each block (Kaplan and Meier 1958)."""
+        everywhere = (self._ended.sum() + 0.5) / (self._lived.sum() + PRIOR)
+        lived, ended = (
+            np.pad(known[:blocks], (0, max(0, blocks - len(known)))) for known in (self._lived, self._ended)
+        )
+        chances = (ended + PRIOR * everywhere) / (lived + PRIOR)
+        survival = np.cumprod(np.concatenate([[1.0], 1 - chances[:-1]]))
+        return np.asarray(np.maximum(survival, 1e-100))
 
     def _costs(self) -> Array:
         """(3,) seconds of a step, of a token and of a start."""
@@ -90,6 +103,19 @@ class Pace:
         return np.asarray(nnls(root.T, np.linalg.solve(root, targets))[0])
 
 
+def _longest(blocks: NDArray[np.int64], survival: Array) -> float:
+    """Mean tokens until the last of completions ends, (k,) of which are in these blocks."""
+    if not len(blocks):
+        return 0.0
+    ages, counts = np.unique(blocks, return_counts=True)
+    all_ended = np.ones(len(survival))
+    for age, count in zip(ages.tolist(), counts.tolist(), strict=True):
+        alive = np.zeros(len(survival))
+        alive[: len(survival) - age] = survival[age:] / survival[age]
+        all_ended *= (1 - alive) ** count
+    return float(STEPS * (1 - all_ended).sum())
+
+
 class Growing:
     """The completions of one call, which tells of itself as they grow."""
 
@@ -101,7 +127,7 @@ class Growing:
         self._progress = progress
         self._ages = self._now()
         self._size = len(self._ages)
-        self._steps = self._work = self._tokens = self._told = 0
+        self._steps = self._tokens = self._told = 0
         self._began = self._looked = time.monotonic()
 
     def step(self) -> None:
@@ -112,30 +138,29 @@ class Growing:
 
     def end(self, tokens: int) -> None:
         """All have ended, with so many tokens."""
-        self._pace.tokens += tokens - self._work
-        self._pace.ends += self._ends(self._ages.values())
+        self._pace.live(self._not_cut(self._ages.values()), ended=True)
         self._progress(self._size - self._told, tokens - self._tokens)
 
     def _look(self) -> None:
         before, self._ages = self._ages, self._now()
         ended = [age for one, age in before.items() if one not in self._ages]
-        more = sum(age - before[one] for one, age in self._ages.items())
+        grown = [age for one, age in before.items() if self._ages.get(one, 0) > age]
+        more = sum(self._ages[one] - age for one, age in before.items() if one in self._ages)
         work = more + len(ended) * STEPS // 2  # what those that ended got since they were last seen, on average
-        starts = sum(age == 0 and self._ages.get(one, 1) > 0 for one, age in before.items())
         now = time.monotonic()
-        self._pace.add(STEPS, work, starts, now - self._looked)
-        self._pace.tokens += work
-        self._pace.ends += self._ends(ended)
-        self._work, self._looked = self._work + work, now
+        self._pace.add(STEPS, work, grown.count(0), max(now - self._looked, 1e-6))
+        self._pace.live(grown, ended=False)
+        self._pace.live(self._not_cut(ended), ended=True)
+        self._looked = now
         left = self._pace.seconds_left(np.array(list(self._ages.values()), dtype=np.float64), self._most)
         passed = now - self._began
         reached = max(self._told, int(self._size * passed / (passed + left)))
         self._progress(reached - self._told, more)
         self._told, self._tokens = reached, self._tokens + more
 
-    def _ends(self, ages: Iterable[int]) -> int:
-        """How many that were so long at the last look were not cut: one look or less before the cut nobody knows."""
-        return sum(age < self._most - STEPS for age in ages)
+    def _not_cut(self, ages: Iterable[int]) -> list[int]:
+        """Those that ended by themselves: of one that was a look or less before the cut nobody knows."""
+        return [age for age in ages if age < self._most - STEPS]
 
     def _now(self) -> dict[str, int]:
         return {one: len(state.detokenizer.output_token_ids) for one, state in self._states.items()}

@@ -74,9 +74,11 @@ def test_all_completions_and_tokens_are_told_and_none_is_taken_back(lengths: lis
 
 @pytest.mark.parametrize("costs", [OF_A_CPU, OF_A_GPU])
 @pytest.mark.parametrize(("mean", "most"), [(40, 96), (60, 256), (1000, 96)])
-def test_a_tenth_of_the_first_call_tells_roughly_how_long_it_takes(mean: int, most: int, costs: Costs) -> None:
-    found = errors(grown(drawn(mean, most, 0), most, 256, Pace(), costs))
-    assert max(abs(error) for share, error in found if 0.1 <= share <= 0.2) < 0.4  # few have ended
+def test_a_tenth_of_the_first_call_tells_on_average_how_long_it_takes(mean: int, most: int, costs: Costs) -> None:
+    calls = [errors(grown(drawn(mean, most, seed), most, 256, Pace(), costs)) for seed in range(8)]
+    assert np.mean([next(error for share, error in found if share >= 0.1) for found in calls]) == pytest.approx(
+        0, abs=0.35
+    )  # few have ended, and what the last ones cost has not been seen
 
 
 @pytest.mark.parametrize("costs", [OF_A_CPU, OF_A_GPU])
@@ -93,3 +95,11 @@ def test_what_steps_cost_is_found_out() -> None:
     for seed in range(3):
         grown(drawn(60, 256, seed), 256, 256, pace)
     assert pace._costs() == pytest.approx(OF_A_CPU, rel=0.25)
+
+
+def test_survivors_of_many_short_ones_are_known_to_get_long() -> None:
+    lengths = [int(length) for length in np.random.default_rng(0).permutation([16] * 900 + [400] * 124)]
+    pace = Pace()
+    grown(lengths, 512, 256, pace)
+    found = errors(grown(lengths, 512, 256, pace))
+    assert max(abs(error) for share, error in found if 0.1 <= share <= 0.8) < 0.25
