@@ -19,7 +19,9 @@ from evalkit.inference.engines.base import Progress
 from evalkit.plumbing.arrays import Array
 
 STEPS = 8
-"""From one look to the next: a thousandth of the time goes into looking."""
+"""From one look to the next."""
+SECONDS = 1.0
+"""Between two forecasts at least: one takes some milliseconds where completions have tens of thousands of tokens."""
 FIXED = 0.15
 """The share of a step that it costs however few completions run, before that was seen ..."""
 BELIEF = 0.25
@@ -127,8 +129,10 @@ class Growing:
         self._progress = progress
         self._ages = self._now()
         self._size = len(self._ages)
-        self._steps = self._tokens = self._told = 0
-        self._began = self._looked = time.monotonic()
+        self._steps = self._tokens = 0
+        self._told = (0, 0)
+        """Completions and tokens."""
+        self._began = self._looked = self._foretold = time.monotonic()
 
     def step(self) -> None:
         """Each completion that runs has one more token, or has ended."""
@@ -139,7 +143,7 @@ class Growing:
     def end(self, tokens: int) -> None:
         """All have ended, with so many tokens."""
         self._pace.live(self._not_cut(self._ages.values()), ended=True)
-        self._progress(self._size - self._told, tokens - self._tokens)
+        self._tell(self._size, tokens)
 
     def _look(self) -> None:
         before, self._ages = self._ages, self._now()
@@ -152,11 +156,19 @@ class Growing:
         self._pace.live(grown, ended=False)
         self._pace.live(self._not_cut(ended), ended=True)
         self._looked = now
+        self._tokens += more
+        if now - self._foretold >= SECONDS:
+            self._foretold = now
+            self._tell(max(self._told[0], self._reached(now - self._began)), self._tokens)
+
+    def _reached(self, passed: float) -> int:
+        """How many completions would have been made of all, had each taken as long."""
         left = self._pace.seconds_left(np.array(list(self._ages.values()), dtype=np.float64), self._most)
-        passed = now - self._began
-        reached = max(self._told, int(self._size * passed / (passed + left)))
-        self._progress(reached - self._told, more)
-        self._told, self._tokens = reached, self._tokens + more
+        return int(self._size * passed / (passed + left))
+
+    def _tell(self, completions: int, tokens: int) -> None:
+        before, self._told = self._told, (completions, tokens)
+        self._progress(completions - before[0], tokens - before[1])
 
     def _not_cut(self, ages: Iterable[int]) -> list[int]:
         """Those that ended by themselves: of one that was a look or less before the cut nobody knows."""

@@ -15,8 +15,8 @@ from evalkit.inference.engines.growing import Growing, Pace
 
 Costs = tuple[float, float, float]
 """Seconds of a step, of a token and of a start."""
-OF_A_CPU: Costs = (0.025, 0.0015, 0.004)
-OF_A_GPU: Costs = (0.010, 0.00003, 0.0001)
+OF_A_CPU: Costs = (0.25, 0.015, 0.04)
+OF_A_GPU: Costs = (0.2, 0.0006, 0.002)
 Told = list[tuple[int, int, float]]
 
 
