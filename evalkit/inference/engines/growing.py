@@ -8,6 +8,7 @@ a checkpoint is sampled: how long completions get, and what a step costs.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -132,7 +133,8 @@ class Growing:
         self._steps = self._tokens = 0
         self._told = (0, 0)
         """Completions and tokens."""
-        self._began = self._looked = self._foretold = time.monotonic()
+        self._began = self._looked = time.monotonic()
+        self._foretold = -math.inf
 
     def step(self) -> None:
         """Each completion that runs has one more token, or has ended."""
