@@ -64,6 +64,14 @@ def test_an_informative_prior_is_so_many_words_of_both_together_and_draws_toward
     assert -math.inf < shrunk[1] < 0
 
 
+@given(st.lists(st.integers(1, 500), min_size=2, max_size=5), st.integers(20_000, 10**6))
+def test_words_of_one_arm_alone_have_the_same_ratio_however_rare(counts: list[int], words: int) -> None:
+    """The page says so beside bars of one length: the prior goes by the counts themselves."""
+    own, other = np.array(counts, dtype=np.float64), np.zeros(len(counts))
+    ratios = np.exp(log_odds_ratio(own, other, words, words, informative_prior(own, other, words, words), 500))
+    assert ratios == pytest.approx(np.full(len(counts), 1 + words / 250), rel=0.03)
+
+
 def test_counts_at_equal_lengths_are_the_counts_where_lengths_are_equal() -> None:
     own, words = np.array([[3.0], [4.0]]), np.array([50.0, 80.0])
     assert at_equal_lengths(own, words, words) == pytest.approx(own)
