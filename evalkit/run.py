@@ -109,14 +109,15 @@ def run_suite(
     """
     folder = out or default_folder(suite)
     plan = plan_in(folder, suite, engine, tell)
-    tell = foretold = Foretold(tell, _alike(plan), sum(shard.size for shard in plan.shards))
+    size = sum(shard.size for shard in plan.shards)
+    tell = foretold = Foretold(tell, _alike(plan), size)
     with open_store(folder, tell.note) as store:
         plan, manifest = begin(store, plan, command, fresh, tags, tell=tell)
         sampled = sample_missing(plan, store, tell, manifest.fresh)
         manifest = note_origins(sampled.plan, store, manifest, sampled.completions, tell)
         results = measure_samples(sampled.plan, store, tell, sampled.alarms)
         finish(store, sampled.plan, manifest, results, tell)
-    foretold.remember()
+    foretold.remember(is_anew=sampled.completions == size)
     return Run(folder, results.summary, sampled.completions)
 
 

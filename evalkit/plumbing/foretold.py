@@ -58,11 +58,16 @@ class Foretold:
         self._end()
         self._tell.close()
 
-    def remember(self) -> None:
-        """All stages are over: how long they took is kept for the next time."""
+    def remember(self, is_anew: bool) -> None:
+        """All stages are over: how long they took is kept for the next time.
+
+        Of a run whose work was there already, so is what its other stages took before; one that did its work anew
+        did without them, and so will the next (what checkpoints read of prompts is read once).
+        """
         self._end()
+        kept = self._took if is_anew else _merged(self._last, self._took)
         try:
-            write_atomically(self._path, _FILE.dump_json(_merged(self._last, self._took)))
+            write_atomically(self._path, _FILE.dump_json(kept))
         except OSError as error:
             self._tell.note(cache_note(error))
 

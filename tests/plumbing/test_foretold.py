@@ -12,9 +12,9 @@ import pytest
 from evalkit.plumbing.foretold import Foretold
 from evalkit.plumbing.progress import JsonLines
 
-SECONDS = {"load": 0.0, "sample": 4.0, "measure": 2.0, "write": 1.0}
-"""A completion, but for the load."""
-Run = Callable[[int, list[str]], list[dict[str, float]]]
+SECONDS = {"load": 3.0, "sample": 4.0, "measure": 2.0, "write": 1.0}
+"""A completion."""
+Run = Callable[..., list[dict[str, float]]]
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
     clock = [0.0]
     monkeypatch.setattr("evalkit.plumbing.progress.time.monotonic", lambda: clock[0])
 
-    def stages(size: int, names: list[str]) -> list[dict[str, float]]:
+    def stages(size: int, names: list[str], is_anew: bool = False) -> list[dict[str, float]]:
         stream = io.StringIO()
         tell = Foretold(JsonLines(stream), {"measures": ["length"]}, size)
         for name in names:
@@ -32,7 +32,7 @@ def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
             for _ in range(size):
                 clock[0] += SECONDS[name]
                 tell.advance(1)
-        tell.remember()
+        tell.remember(is_anew)
         tell.close()
         return [json.loads(line) for line in stream.getvalue().splitlines()]
 
@@ -57,6 +57,14 @@ def test_what_was_not_needed_once_is_still_known_after(run: Run) -> None:
     from_cache = [event for event in run(3, ["measure", "write"]) if "seconds_left" in event]
     assert from_cache[0]["seconds_left_of_all"] == pytest.approx(2 * 2 + 3 * 1)
     again = [event for event in run(3, ["load", "sample", "measure", "write"]) if event["stage"] == "sample"]
+    assert again[1]["seconds_left_of_all"] == pytest.approx(2 * 4 + 3 * 2 + 3 * 1)
+
+
+def test_what_a_run_did_without_though_all_was_drawn_anew_is_not_awaited_again(run: Run) -> None:
+    """What a checkpoint reads of prompts alone is read once, and may take longer than all else."""
+    run(3, ["sample", "load", "measure", "write"], is_anew=True)
+    run(3, ["sample", "measure", "write"], is_anew=True)
+    again = [event for event in run(3, ["sample", "measure", "write"]) if event["stage"] == "sample"]
     assert again[1]["seconds_left_of_all"] == pytest.approx(2 * 4 + 3 * 2 + 3 * 1)
 
 
