@@ -17,12 +17,13 @@ from urllib.parse import quote
 
 from evalkit.plumbing.arrays import JSON, finite_or_none
 from evalkit.plumbing.prose import showable
-from evalkit.report.wording import LEVEL, label, with_level
+from evalkit.report.wording import label, with_level
 
 if TYPE_CHECKING:
     from jinja2 import Environment
 
 BIDI = re.compile("[\u202a-\u202e\u2066-\u2069]")
+PERCENT = re.compile(r"(?<=\d) %")
 
 
 def render(
@@ -114,7 +115,7 @@ def holdable(value: Any) -> Any:
 
 def sentence(text: str) -> str:
     """A sentence of ours with names of theirs: no name may turn the direction of what follows it."""
-    return BIDI.sub("", text).replace(LEVEL, LEVEL.replace(" ", "\u00a0"))
+    return PERCENT.sub("\u00a0%", BIDI.sub("", text))
 
 
 def address(text: str) -> str:

@@ -13,11 +13,11 @@ from evalkit.report.html.render import sentence
 from evalkit.report.plots import figures
 from evalkit.report.verdicts.loss_split import (
     FORM_ALONE,
+    all_sentences,
     at_equal_length,
     divides,
     is_form_alone,
     is_lost,
-    loss_sentence,
     tells_apart,
 )
 from evalkit.report.verdicts.plain_names import named, pictured
@@ -88,12 +88,7 @@ def one_by_one(summary: Summary) -> JSON:
         "prompts": [
             {
                 "text": named(metric, traits.get(metric, Traits())),
-                "says": " ".join(
-                    sentence(said)
-                    for split in _of(summary, metric)
-                    for said in (loss_sentence(split, summary, names_measure=False), at_equal_length(split, summary))
-                    if said
-                ),
+                "says": [sentence(said) for said in all_sentences(_of(summary, metric), summary)],
                 "figure": waterfall(split) if (split := [*filter(tells_apart, _of(summary, metric))]) else None,
             }
             for metric in metrics

@@ -15,10 +15,10 @@ from evalkit.metrics.declaration import Traits
 from evalkit.metrics.registry import split_variant
 from evalkit.metrics.summary import Bar, LossPart, LossSplit, Share, Summary
 from evalkit.plumbing.arrays import is_number
-from evalkit.plumbing.prose import capital, counted
+from evalkit.plumbing.prose import capital, counted, listed
 from evalkit.report.verdicts.joint import Joints
 from evalkit.report.verdicts.plain_names import named, pictured
-from evalkit.report.wording import LEVEL, interval_words, label, number_text, value_text
+from evalkit.report.wording import LEVEL, interval_words, label, number_text, p_text, value_text
 
 WIDEST = 1.0
 """Width of a share's interval beyond which it says nothing of how much of a loss a part is."""
@@ -82,6 +82,8 @@ def at_equal_length(split: LossSplit, summary: Summary) -> str:
     if effects.outcome(matched, effects.betters(summary)[matched.metric]) == "lost":
         return ""
     known = f"{value_text(matched, signed=True)}, {interval_words(matched)}"
+    if matched.low is not None and matched.high is not None and matched.low * matched.high > 0:
+        known += f"; Holm {p_text(matched.p_adjusted)}"  # the interval alone would say that it is clear
     return f"Among completions of equal length {split.arm} shows no clear loss ({known})."
 
 
@@ -114,6 +116,26 @@ def loss_sentence(
         return f"{split.arm} has not clearly lost {measure or 'any'} against {split.baseline}{balance}{_basis(split)}."
     said = _what(split, f"{split.arm} lost in {measure}" if measure else f"{split.arm} lost", nouns)
     return f"{capital(said)}{_by_others(split, others)}{_basis(split)}."
+
+
+def all_sentences(splits: Sequence[LossSplit], summary: Summary) -> list[str]:
+    """What became of every arm by one measure, a line each; those that lost none and have no more to say in one."""
+    silent = [split for split in splits if _lost_none(split)]
+    lines = [
+        " ".join(filter(None, (loss_sentence(split, summary, names_measure=False), at_equal_length(split, summary))))
+        for split in splits
+        if split not in silent
+    ]
+    for baseline, basis in dict.fromkeys((split.baseline, _basis(split)) for split in silent):
+        arms = [split.arm for split in silent if (split.baseline, _basis(split)) == (baseline, basis)]
+        have = "has" if len(arms) == 1 else "have"
+        lines.append(f"{listed(arms)} {have} not clearly lost any against {baseline}{basis}.")
+    return lines
+
+
+def _lost_none(split: LossSplit) -> bool:
+    is_split = split.prompts > 0 and tells_apart(split)
+    return is_split and not is_lost(split) and not _balance(split, _Nouns())
 
 
 @dataclass(frozen=True, slots=True)

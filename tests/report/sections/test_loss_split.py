@@ -52,7 +52,7 @@ def test_a_measure_whose_loss_divides_is_shown_first() -> None:
     prompts = shown["prompts"]
     assert isinstance(prompts, list)
     assert prompts[shown["first"]]["text"] == "vendi"
-    assert "bad answers are gone" in prompts[shown["first"]]["says"]
+    assert "bad answers are gone" in prompts[shown["first"]]["says"][0]
 
 
 def test_a_loss_that_length_explains_is_told_as_one_and_comes_later() -> None:
@@ -67,11 +67,11 @@ def test_a_loss_that_length_explains_is_told_as_one_and_comes_later() -> None:
     assert isinstance(shown["prompts"], list)
     vendi, distance = (next(p for p in shown["prompts"] if name in p["text"]) for name in ("vendi", "embedding"))
     assert (
-        vendi["says"]
+        vendi["says"][0]
         .replace("\u00a0", " ")
         .endswith(" Among completions of equal length tuned shows no clear loss (−0.02, 95 % interval −0.05 to 0.01).")
     )
-    assert "equal length" not in distance["says"]
+    assert "equal length" not in distance["says"][0]
     assert shown["prompts"][shown["first"]] is distance
 
 
@@ -95,7 +95,7 @@ def test_where_quality_tells_nothing_apart_there_is_no_figure_and_the_reason() -
     assert isinstance(shown["prompts"], list)
     [only] = shown["prompts"]
     assert only["figure"] is None
-    assert "quality tells nothing apart" in only["says"]
+    assert "quality tells nothing apart" in only["says"][0]
 
 
 def test_names_are_shown_as_they_are() -> None:

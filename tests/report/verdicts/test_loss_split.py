@@ -11,7 +11,7 @@ from evalkit.metrics.declaration import Traits
 from evalkit.metrics.summary import Bar, Difference, Estimate, LossPart, LossSplit, Share, Summary
 from evalkit.records import Arm
 from evalkit.report.verdicts.joint import joint_statements
-from evalkit.report.verdicts.loss_split import at_equal_length, loss_claims, loss_sentence
+from evalkit.report.verdicts.loss_split import all_sentences, at_equal_length, loss_claims, loss_sentence
 
 BAR = Bar("reward", 0.42, "the median of base", {"base": 0.5, "tuned": 0.9})
 DISTANCE = Traits("diversity", "meaning", "distance in meaning", 3)
@@ -142,6 +142,23 @@ def test_a_loss_that_is_none_among_completions_of_equal_length_does_not_speak() 
         "Among completions of equal length tuned shows no clear loss (−0.02, 95 % interval −0.05 to 0.01)."
     )
     assert at_equal_length(split(part(-0.2), part(-0.1)), gone) == ""
+
+
+def test_no_clear_loss_beside_an_interval_without_0_says_why() -> None:
+    """With many arms Holm's p is large where the interval, which is of one, leaves 0 out."""
+    [difference] = matched(summary(split(part(0.2), part(0.1))), 0.08).differences
+    found = replace(matched(summary(split(part(0.2), part(0.1))), 0.08), differences=(replace(difference, high=-0.01),))
+    assert at_equal_length(split(part(0.2), part(0.1)), found).endswith("−0.05 to −0.01; Holm p = 0.08).")
+
+
+def test_of_many_arms_each_that_lost_has_a_line_and_the_rest_one() -> None:
+    lost, none = split(part(0.2), part(0.1)), split(NOTHING, NOTHING)
+    arms = [replace(none, arm="a"), replace(lost, arm="b"), replace(none, arm="c"), replace(none, arm="d", left_out=4)]
+    assert all_sentences(arms, summary(*arms)) == [
+        loss_sentence(arms[1], summary(arms[1]), names_measure=False),
+        "a and c have not clearly lost any against base.",
+        "d has not clearly lost any against base, on 20 of 24 prompts.",
+    ]
 
 
 def test_where_checks_of_form_are_all_that_is_known_no_answer_is_called_good_or_bad() -> None:
