@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -27,6 +27,9 @@ from evalkit.plumbing.array_cache import recall_into, remember
 from evalkit.plumbing.progress import Listener
 from evalkit.plumbing.prose import listed
 from evalkit.records import Group
+
+PORTION = 16_384
+"""Tokens, of prompts and completions, that are read before it is told that they are."""
 
 
 @dataclass(frozen=True)
@@ -101,8 +104,10 @@ class _Calls:
 
     def _call(self, checkpoint: Checkpoint, key: str, pairs: range) -> Call:
         def ask(engine: Engine, progress: Progress) -> Sequence[Any]:
-            answer = _answer(engine, self._questions[key].quantity, self._pairs(key, pairs))
-            progress(len(pairs), 0)
+            answer: list[Any] = []
+            for portion in portions(self._pairs(key, pairs)):
+                answer += _answer(engine, self._questions[key].quantity, portion)
+                progress(len(portion), 0)
             return answer
 
         def keep(answer: Sequence[Any]) -> None:
@@ -129,6 +134,18 @@ class _Calls:
         reading.put(pairs, answer)
         if not reading.missing:
             remember("readings", key, reading.whole(), self._tell.note)
+
+
+def portions(pairs: Sequence[Pair]) -> Iterator[Sequence[Pair]]:
+    """The pairs of a call, in portions that keep an engine full and are soon enough read to tell of."""
+    begin = tokens = 0
+    for place, pair in enumerate(pairs):
+        tokens += sum(map(len, pair))
+        if tokens >= PORTION:
+            yield pairs[begin : place + 1]
+            begin, tokens = place + 1, 0
+    if begin < len(pairs):
+        yield pairs[begin:]
 
 
 def _fail(error: EngineError) -> None:

@@ -10,9 +10,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from evalkit.inference.engines.base import Pair
 from evalkit.inference.engines.transformers import TransformersEngine
+from evalkit.inference.logprobs import score
 from evalkit.inference.logprobs.attach import fill_needs
 from evalkit.inference.plan import Plan, make_plan
 from evalkit.inference.workers import calls
@@ -165,3 +168,41 @@ def test_memory_does_not_grow_with_what_is_read(home: Path, asked: Asked, tmp_pa
     peak(13)  # what the first time takes, whatever is read, would hide what many take
     few, many = peak(13), peak(78)
     assert (many - few) / (65 * 2 * 20) < 1000
+
+
+class Told(Quiet):
+    """How far each stage was said to be."""
+
+    def __init__(self) -> None:
+        self.steps: dict[str, list[int]] = {}
+
+    def stage(self, name: str, total: int) -> None:
+        self._now = self.steps.setdefault(name, [])
+
+    def advance(self, amount: int, tokens: int = 0) -> None:
+        self._now.append(amount)
+
+
+def test_long_calls_tell_of_themselves_as_they_are_read(
+    home: Path, asked: Asked, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A call of a thousand texts under a large vocabulary takes minutes."""
+    plan = planned(home, 6)
+    groups = written(plan, 9, 3)
+    monkeypatch.setattr(score, "PORTION", 50)
+    told = Told()
+    fill_needs(plan, groups, told)
+    read = [steps for name, steps in told.steps.items() if "read" in name]
+    assert [sum(steps) for steps in read] == [len(asked)]
+    assert all(len(steps) >= sum(steps) // 20 for steps in read)
+
+
+@given(st.lists(st.tuples(st.lists(st.just(1), max_size=9), st.lists(st.just(2), max_size=9))), st.integers(1, 40))
+def test_portions_are_all_pairs_in_their_order_and_no_longer_than_need_be(pairs: list[Pair], size: int) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(score, "PORTION", size)
+        found = [list(portion) for portion in score.portions(pairs)]
+    assert [pair for portion in found for pair in portion] == pairs
+    for portion in found[:-1]:
+        assert sum(map(len, portion[-1])) + sum(len(part) for pair in portion[:-1] for part in pair) >= size
+    assert all(sum(len(part) for pair in portion[:-1] for part in pair) < size for portion in found)
