@@ -50,6 +50,9 @@ class Witness:
     def ready(self) -> None:
         pass
 
+    def reached(self, share: float) -> None:
+        pass
+
     def ahead(self, seconds: float | None) -> None:
         pass
 

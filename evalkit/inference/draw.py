@@ -128,6 +128,7 @@ class Drawing:
             halves=halves,
             refuse=lambda error: self._refuse(shard, planned, error),
             write=lambda answer: self._write(shard, answer),
+            kind=shard.distribution,
         )
 
     def _write(self, shard: Shard, answer: Drawn) -> Drawn:

@@ -51,6 +51,9 @@ class Foretold:
     def ready(self) -> None:
         self._tell.ready()
 
+    def reached(self, share: float) -> None:
+        self._tell.reached(share)
+
     def ahead(self, seconds: float | None) -> None:
         self._tell.ahead(seconds)
 

@@ -29,6 +29,9 @@ class Listener(Protocol):
         Of no account where some of the stage is done already.
         """
 
+    def reached(self, share: float) -> None:
+        """How far the stage is in time, 0 to 1, where its units do not take alike; else that goes by units."""
+
     def ahead(self, seconds: float | None) -> None:
         """What comes after this stage will take so long; None where nobody knows."""
 
@@ -49,6 +52,9 @@ class Quiet:
         pass
 
     def ready(self) -> None:
+        pass
+
+    def reached(self, share: float) -> None:
         pass
 
     def ahead(self, seconds: float | None) -> None:
@@ -78,14 +84,20 @@ class Scaled:
         self._told = reached
 
 
-def seconds_left(seconds: float, done: int, total: int) -> float | None:
-    """Of a stage, of which `done` of `total` units took so many seconds; None where nothing is done yet, or all."""
-    return seconds * (total - done) / done if 0 < done < total else None
+def seconds_left(seconds: float, done: int, total: int, share: float = 0.0) -> float | None:
+    """Of a stage, of which `done` of `total` units took so many seconds; None where nothing is done yet, or all.
+
+    `share`: how far that is in time; 0 where that is known by units alone.
+    """
+    if not 0 < done < total:
+        return None
+    share = share or done / total
+    return seconds * (1 - share) / share
 
 
-def _left(seconds: float, done: int, total: int, ahead: float | None) -> str:
+def _left(seconds: float, done: int, total: int, share: float, ahead: float | None) -> str:
     """In words, of the stage and with all that comes after it; empty where it is not known."""
-    left = seconds_left(seconds, done, total)
+    left = seconds_left(seconds, done, total, share)
     if left is None:
         return ""
     of_all = "" if ahead is None else f" ({timedelta(seconds=round(left + ahead))} with all that follows)"
@@ -102,11 +114,15 @@ class _Counting:
     def _begin(self, stage: str, total: int) -> None:
         self._stage, self._total, self._done, self._tokens = stage, total, 0, 0
         self._began = self._ready = self._told = time.monotonic()
+        self._share = 0.0
         self._ahead: float | None = None
 
     def ready(self) -> None:
         if not self._done:
             self._ready = time.monotonic()
+
+    def reached(self, share: float) -> None:
+        self._share = share
 
     def ahead(self, seconds: float | None) -> None:
         self._ahead = seconds
@@ -132,7 +148,7 @@ class Lines(_Counting):
         self._count(amount, tokens)
         if time.monotonic() - self._told >= SECONDS_BETWEEN_LINES and self._done < self._total:
             self._told = time.monotonic()
-            left = _left(self._told - self._ready, self._done, self._total, self._ahead)
+            left = _left(self._told - self._ready, self._done, self._total, self._share, self._ahead)
             share = f"{self._done:,} of {self._total:,} ({self._done / self._total:.0%})"
             self._write(f"{self._stage}: {share}{self._rate()}{left and f', {left}'}")
 
@@ -182,7 +198,7 @@ class JsonLines(_Counting):
         seconds = self._told - self._began
         event: dict[str, Any] = {"event": "progress", "stage": self._stage, "done": self._done, "total": self._total}
         event["seconds"] = round(seconds, 3)
-        left = seconds_left(self._told - self._ready, self._done, self._total)
+        left = seconds_left(self._told - self._ready, self._done, self._total, self._share)
         if left is not None:
             event["seconds_left"] = round(left, 3)
             if self._ahead is not None:
@@ -212,7 +228,8 @@ class Bars:
             # By all of the stage, as everywhere: Rich's own column goes by its last half minute.
             def render(self, task: Task) -> Text:
                 seconds = (task.elapsed or 0.0) - task.fields["loading"]
-                return Text(_left(seconds, int(task.completed), int(task.total or 0), task.fields["ahead"]))
+                units = int(task.completed), int(task.total or 0)
+                return Text(_left(seconds, *units, task.fields["share"], task.fields["ahead"]))
 
         self._console = Console(stderr=True, highlight=False)
         self._progress = Progress(
@@ -231,7 +248,7 @@ class Bars:
     def stage(self, name: str, total: int) -> None:
         self._progress.start()
         self._complete()
-        self._task = self._progress.add_task(name, total=total, rate="", loading=0.0, ahead=None)
+        self._task = self._progress.add_task(name, total=total, rate="", loading=0.0, share=0.0, ahead=None)
         self._done, self._tokens, self._began = 0, 0, time.monotonic()
 
     def advance(self, amount: int, tokens: int = 0) -> None:
@@ -244,6 +261,9 @@ class Bars:
     def ready(self) -> None:
         if self._task is not None and not self._done:
             self._progress.update(self._task, loading=time.monotonic() - self._began)
+
+    def reached(self, share: float) -> None:
+        self._progress.update(self._task, share=share)
 
     def ahead(self, seconds: float | None) -> None:
         self._progress.update(self._task, ahead=seconds)

@@ -102,6 +102,26 @@ def test_closing_twice_does_no_harm() -> None:
     bars.close()
 
 
+def test_time_left_goes_by_the_share_of_time_where_that_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Short texts come first: half of them are a quarter of the work. The stage after it begins anew."""
+    now = 0.0
+    monkeypatch.setattr("evalkit.plumbing.progress.time.monotonic", lambda: now)
+    stream, lines = io.StringIO(), io.StringIO()
+    for tell in (JsonLines(stream), Lines(lines), Bars()):
+        now = 0.0
+        tell.stage("sample", 8)
+        now = 10.0
+        tell.reached(0.25)
+        tell.advance(4)
+        tell.stage("measure", 8)
+        now = 20.0
+        tell.advance(4)
+        tell.close()
+    told = [json.loads(line) for line in stream.getvalue().splitlines()]
+    assert [event["seconds_left"] for event in told if event["done"] == 4][::2] == [30.0, 10.0]
+    assert "sample: 4 of 8 (50%), 0:00:30 left" in lines.getvalue()
+
+
 def test_time_left_is_by_what_the_stage_took_so_far(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 0.0
     monkeypatch.setattr("evalkit.plumbing.progress.time.monotonic", lambda: now)

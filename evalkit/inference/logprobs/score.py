@@ -117,7 +117,8 @@ class _Calls:
             middle = len(pairs) // 2
             return [self._call(checkpoint, key, part) for part in (pairs[:middle], pairs[middle:]) if part]
 
-        return Call(checkpoint, len(pairs), ask, keep, halves, refuse=_fail)
+        kind = f"{checkpoint.name} {self._questions[key].quantity}"
+        return Call(checkpoint, len(pairs), ask, keep, halves, refuse=_fail, kind=kind)
 
     def _pairs(self, key: str, pairs: range) -> list[Pair]:
         """Some of a question's pairs; threads of all replicas ask, and most of them for the same prompt."""

@@ -44,6 +44,8 @@ class Call:
     """What is told where it goes without an answer, since no engine survives it."""
     write: Callable[[Any], Any] = lambda answer: answer
     """What puts the answer where it lasts; in another thread than the engine's, beside other calls' answers."""
+    kind: str = ""
+    """Calls of one kind take alike, a unit of size; those of another may not."""
     tries: int = 0
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from queue import SimpleQueue
@@ -23,6 +23,7 @@ from evalkit.inference.engines.base import open_engine
 from evalkit.inference.workers.backlog import Backlog
 from evalkit.inference.workers.calls import AnyLoad, Call, CallQueue, Load
 from evalkit.inference.workers.places import Place
+from evalkit.inference.workers.tempo import Tempo
 from evalkit.plumbing.models import Model
 from evalkit.plumbing.progress import Listener
 
@@ -81,7 +82,8 @@ def _ask_server(load: Load, tell: Listener) -> Work:
         news.take(_Event(work, "opened"), over=False)
         for call in load.calls:
             began = time.monotonic()
-            call.keep(call.write(call.ask(engine, tell.advance)))
+            done = _Done(call, lambda told: news.take(_Event(work, "progress", told), over=False))
+            call.keep(call.write(call.ask(engine, done.progress)))
             work.add(call, time.monotonic() - began)
     return work
 
@@ -196,7 +198,7 @@ class _Crew:
         """Make calls until there are none, or the engine is not what it was."""
         turned_to: Checkpoint | Model = work.load.first
         while (call := work.queue.take()) is not None:
-            done = _Done(self, work)
+            done = _Done(call, lambda told: self._tell(work, "progress", told))
             try:
                 if call.checkpoint != turned_to:
                     engine.turn_to(call.checkpoint)
@@ -225,20 +227,35 @@ class _Crew:
         self._events.put(_Event(work, kind, value))
 
 
+@dataclass(frozen=True)
+class _Step:
+    """What was done since a call told of itself before."""
+
+    kind: str
+    amount: int
+    tokens: int
+    seconds: float
+
+
 class _Done:
     """How far a call has come, so that it can be taken back."""
 
-    def __init__(self, crew: _Crew, work: Work) -> None:
-        self._crew, self._work = crew, work
+    def __init__(self, call: Call, tell: Callable[[_Step], None]) -> None:
+        self._kind, self._tell = call.kind, tell
         self._amount = self._tokens = 0
+        self._began = self._told = time.monotonic()
 
     def progress(self, amount: int, tokens: int = 0) -> None:
-        self._amount += amount
-        self._tokens += tokens
-        self._crew._tell(self._work, "progress", (amount, tokens))
+        before, self._told = self._told, time.monotonic()
+        self._add(amount, tokens, self._told - before)
 
     def take_back(self) -> None:
-        self.progress(-self._amount, -self._tokens)
+        self._add(-self._amount, -self._tokens, self._began - self._told)
+
+    def _add(self, amount: int, tokens: int, seconds: float) -> None:
+        self._amount += amount
+        self._tokens += tokens
+        self._tell(_Step(self._kind, amount, tokens, seconds))
 
 
 class _News:
@@ -247,6 +264,7 @@ class _News:
     def __init__(self, works: Sequence[Work], tell: Listener) -> None:
         self._tell = tell
         self._works = list(works)
+        self._tempo = Tempo(())
         self._ahead: dict[int, list[_Event]] = {}
         self._over: set[int] = set()
         self._current = -1
@@ -268,6 +286,7 @@ class _News:
         if self._current < len(self._works):
             load = self._works[self._current].load
             self._is_open = False
+            self._tempo = Tempo(load.calls)
             self._tell.stage(f"load {load.title}", 1)
             for event in self._ahead.pop(self._current, []):
                 self._show(event)
@@ -279,4 +298,7 @@ class _News:
             self._tell.stage(event.work.load.doing, event.work.load.size)
             self._tell.ready()
         elif event.kind == "progress":
-            self._tell.advance(*event.value)
+            step: _Step = event.value
+            self._tempo.add(step.kind, step.amount, step.seconds)
+            self._tell.reached(self._tempo.share)
+            self._tell.advance(step.amount, step.tokens)
