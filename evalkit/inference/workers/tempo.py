@@ -21,6 +21,8 @@ class _Kind:
 
     def seconds_left(self, of_a_unit: float) -> float:
         """`of_a_unit`: seconds that one takes on average over all kinds."""
+        if self.done >= self.units:
+            return 0.0
         prior = PRIOR * self.units
         own = (self.seconds + prior * of_a_unit) / (self.done + prior)
         return (self.units - self.done) * own

@@ -52,3 +52,10 @@ def test_what_was_lost_is_not_done() -> None:
     tempo.add("line", 60, 30.0)
     tempo.add("line", -60, -30.0)
     assert tempo.share == 0.0
+
+
+def test_a_kind_that_nobody_planned_takes_no_time_that_is_left() -> None:
+    tempo = Tempo(calls(line=100))
+    tempo.add("line", 50, 50.0)
+    tempo.add("other", 0, 10.0)
+    assert tempo.share == pytest.approx(60 / (60 + 50 * (50 + 5 * 1.2) / 55))
