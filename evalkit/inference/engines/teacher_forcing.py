@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from copy import deepcopy
 from inspect import signature
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,8 @@ BATCH_TOKENS = 16_384
 """Positions in the key-value cache of one batch."""
 BATCH_LOGITS = 32_000_000
 """Numbers in the largest tensor of logits: 128 MB in float32, of which a few are alive at once."""
+SPARED = 1_024
+"""Positions that reading a prompt once, and each of its completions after it, must spare to be worth its own calls."""
 
 
 class TeacherForcing:
@@ -50,67 +53,16 @@ class TeacherForcing:
         ]
 
     def prefix_logprobs(self, pairs: Sequence[Pair], closing: Sequence[bool]) -> list[float]:
-        """Log-prob that an answer begins with a pair's completion and goes on with a token of `closing`, [V] flags.
-
-        A prompt with several completions is read once for all of them: a choice has many spellings, and the prompt is
-        the long part.
-        """
+        """Log-prob that an answer begins with a pair's completion and goes on with a token of `closing`, [V] flags."""
         import torch
 
         flags = torch.tensor(closing, device=self._device)
-        logprobs: dict[int, float] = {}
-        shared = [part for part in self._by_prompt(pairs) if len(part) > 1]
-        with torch.inference_mode():
-            for part in shared:
-                completions = [pairs[index][1] for index in part]
-                logprobs.update(zip(part, self._openings(pairs[part[0]][0], completions, flags), strict=True))
-        single = [index for index in range(len(pairs)) if index not in logprobs]
-        logprobs.update(zip(single, self._openings_apart([pairs[index] for index in single], flags), strict=True))
-        return [logprobs[index] for index in range(len(pairs))]
-
-    def _by_prompt(self, pairs: Sequence[Pair]) -> Iterator[list[int]]:
-        """Places of pairs of one prompt, as many as may be read together; of long completions one alone."""
-        by_prompt: dict[tuple[int, ...], list[int]] = defaultdict(list)
-        for index, (prompt, _) in enumerate(pairs):
-            by_prompt[tuple(prompt)].append(index)
-        for prompt, indices in by_prompt.items():
-            longest = max(len(pairs[index][1]) for index in indices)
-            positions, logits = len(prompt) + longest, (longest + 1) * self._vocabulary
-            size = max(1, min(BATCH_TOKENS // positions, BATCH_LOGITS // logits))
-            yield from (indices[start : start + size] for start in range(0, len(indices), size))
-
-    def _openings_apart(self, pairs: Sequence[Pair], flags: torch.Tensor) -> list[float]:
-        """Of pairs with a prompt each."""
-        import torch
 
         def look(logprobs: torch.Tensor, following: torch.Tensor) -> torch.Tensor:
             closed = logprobs[..., flags].logsumexp(-1, keepdim=True)
             return torch.cat([_given(logprobs, following), closed], dim=-1)
 
         return [float(row[:-1, 0].sum(dtype=np.float64)) + float(row[-1, 1]) for row in self._read(pairs, look)]
-
-    def _openings(
-        self, prompt: Sequence[int], completions: Sequence[Sequence[int]], flags: torch.Tensor
-    ) -> list[float]:
-        """Of completions of one prompt. They are filled up behind, where nothing that counts looks."""
-        import torch
-
-        width = max(map(len, completions))
-        start = self._model(
-            input_ids=torch.tensor([prompt], device=self._device),
-            use_cache=True,
-            **({"logits_to_keep": 1} if self._keeps else {}),
-        )
-        start.past_key_values.batch_repeat_interleave(len(completions))
-        ids = torch.tensor([[*tokens, *[0] * (width - len(tokens))] for tokens in completions], device=self._device)
-        after = self._model(input_ids=ids, past_key_values=start.past_key_values, use_cache=True)
-        first = start.logits[:, -1:].float().log_softmax(-1).expand(len(completions), -1, -1)
-        logprobs = torch.cat([first, after.logits.float().log_softmax(-1)], dim=1)
-        given = _given(logprobs[:, :-1], ids)[..., 0].double()
-        closed = logprobs[..., flags].logsumexp(-1).double()
-        return [
-            float(given[row, : len(tokens)].sum() + closed[row, len(tokens)]) for row, tokens in enumerate(completions)
-        ]
 
     def branches(self, pair: Pair, going_on: Mapping[int, Sequence[bool]]) -> list[float]:
         """Log-prob that an answer begins with the pair's completion, then a token, then one that its flags allow.
@@ -149,15 +101,74 @@ class TeacherForcing:
         """
         import torch
 
-        order = sorted(range(len(pairs)), key=lambda index: sum(map(len, pairs[index])))
-        longest = max((sum(map(len, pair)) for pair in pairs), default=1)
-        size = max(1, min(BATCH_TOKENS // longest, BATCH_LOGITS // (longest * self._vocabulary)))
+        by_prompt: dict[tuple[int, ...], list[int]] = defaultdict(list)
+        for place, (prompt, _) in enumerate(pairs):
+            by_prompt[tuple(prompt)].append(place)
         rows: dict[int, np.ndarray] = {}
         with torch.inference_mode():
-            for start in range(0, len(order), size):
-                batch = order[start : start + size]
-                rows.update(zip(batch, self._read_batch([pairs[index] for index in batch], look), strict=True))
-        return [rows[index] for index in range(len(pairs))]
+            for prompt, places in by_prompt.items():
+                if (len(places) - 1) * len(prompt) >= SPARED:
+                    completions = [pairs[place][1] for place in places]
+                    rows.update(zip(places, self._read_completions(prompt, completions, look), strict=True))
+            alone = [place for place in range(len(pairs)) if place not in rows]
+            for batch in self._batches(alone, pairs):
+                rows.update(zip(batch, self._read_batch([pairs[place] for place in batch], look), strict=True))
+        return [rows[place] for place in range(len(pairs))]
+
+    def _read_completions(
+        self, prompt: Sequence[int], completions: Sequence[Sequence[int]], look: Look
+    ) -> list[np.ndarray]:
+        """Of one prompt, which is read once for all of them: of few words many times answered it is the long part."""
+        import torch
+
+        ids = torch.tensor([prompt], device=self._device)
+        start = self._model(input_ids=ids, use_cache=True, **({"logits_to_keep": 1} if self._keeps else {}))
+        first = start.logits[:, -1:].float().log_softmax(-1)
+        rows: dict[int, np.ndarray] = {}
+        for batch in self._of_one_prompt(len(prompt), completions):
+            cache = deepcopy(start.past_key_values)
+            cache.batch_repeat_interleave(len(batch))
+            read = self._read_on(cache, first, [completions[place] for place in batch], look)
+            rows.update(zip(batch, read, strict=True))
+        return [rows[place] for place in range(len(completions))]
+
+    def _read_on(
+        self, cache: Any, first: torch.Tensor, completions: Sequence[Sequence[int]], look: Look
+    ) -> Iterator[np.ndarray]:
+        """After a prompt that lies in the cache, of which `first` [1, 1, V] is the distribution that follows it."""
+        import torch
+
+        rows, width = len(completions), max(map(len, completions))
+        # Filled up behind, where nothing that counts looks, and by one column more than the model reads.
+        filled = [[*tokens, *[0] * (width + 1 - len(tokens))] for tokens in completions]
+        ids = torch.tensor(filled, device=self._device)
+        kept = [look(first.expand(rows, -1, -1), ids[:, :1]).cpu()]
+        step = max(1, BATCH_LOGITS // (rows * self._vocabulary))
+        for begin in range(0, width, step):
+            end = min(begin + step, width)
+            output = self._model(input_ids=ids[:, begin:end], past_key_values=cache, use_cache=True)
+            kept.append(look(output.logits.float().log_softmax(-1), ids[:, begin + 1 : end + 1]).cpu())
+        read = torch.cat(kept, dim=1).numpy()
+        return (row[: len(tokens) + 1] for row, tokens in zip(read, completions, strict=True))
+
+    def _of_one_prompt(self, prompt: int, completions: Sequence[Sequence[int]]) -> Iterator[list[int]]:
+        """Places of completions that are read together after a prompt of so many tokens, short ones first."""
+        batch: list[int] = []
+        for place in sorted(range(len(completions)), key=lambda place: len(completions[place])):
+            rows, width = len(batch) + 1, len(completions[place])
+            is_full = rows * (prompt + width) > BATCH_TOKENS or rows * (width + 1) * self._vocabulary > BATCH_LOGITS
+            if batch and is_full:
+                yield batch
+                batch = []
+            batch.append(place)
+        yield batch
+
+    def _batches(self, places: Sequence[int], pairs: Sequence[Pair]) -> Iterator[Sequence[int]]:
+        """Places of pairs with a prompt each that are read together, short ones first."""
+        lengths = {place: sum(map(len, pairs[place])) for place in places}
+        order, longest = sorted(places, key=lengths.__getitem__), max(lengths.values(), default=1)
+        size = max(1, min(BATCH_TOKENS // longest, BATCH_LOGITS // (longest * self._vocabulary)))
+        yield from (order[start : start + size] for start in range(0, len(order), size))
 
     def _read_batch(self, pairs: Sequence[Pair], look: Look) -> list[np.ndarray]:
         import torch

@@ -72,27 +72,59 @@ def test_an_opening_is_the_text_and_then_any_closing_token(model: Any, teacher: 
         assert found == pytest.approx(given + np.log(np.exp(laws[-1])[CLOSING].sum()), abs=FLOAT32)
 
 
-@pytest.mark.parametrize("positions", [7, 10_000])
-def test_a_prompt_is_read_once_for_all_that_it_is_answered_with(
-    model: Any, teacher: TeacherForcing, monkeypatch: pytest.MonkeyPatch, positions: int
-) -> None:
-    monkeypatch.setattr(teacher_forcing, "BATCH_LOGITS", positions * VOCABULARY)
-    prompt = (BOS, *range(20, 40))
-    pairs: list[Pair] = [(prompt, completion) for completion in ((5,), (6, 7), (9, 10), (5, 8))]
-    pairs.insert(2, PAIRS[0])
-    read: list[int] = []
+@pytest.fixture
+def forwards(model: Any, monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int, int]]:
+    """(rows, positions, of which logits were made) of every call of the model."""
+    found: list[tuple[int, int, int]] = []
     plain = model.forward
 
     def watched(*given: Any, **named: Any) -> Any:
-        read.extend(named["input_ids"].shape[1:] if named else ())
-        return plain(*given, **named)
+        output = plain(*given, **named)
+        if named:
+            found.append((*named["input_ids"].shape, output.logits.shape[1]))
+        return output
 
     monkeypatch.setattr(model, "forward", watched)
-    for pair, found in zip(pairs, teacher.prefix_logprobs(pairs, CLOSING), strict=True):
-        laws = plain_laws(model, pair)
-        given = sum(laws[t, token] for t, token in enumerate(pair[1]))
-        assert found == pytest.approx(given + np.log(np.exp(laws[-1])[CLOSING].sum()), abs=FLOAT32)
-    assert read.count(len(prompt)) == (2 if positions == 7 else 1)
+    return found
+
+
+PROMPT = (BOS, *range(20, 40))
+OF_ONE_PROMPT: list[Pair] = [
+    (PROMPT, completion) for completion in ((5,), (6, 7, 8, 9, 11, 12), (), (9, 10), (5, 8, EOS), (9, 10))
+]
+
+
+@pytest.mark.parametrize("positions", [1, 7, 10_000])
+def test_a_prompt_is_read_once_for_all_that_it_is_answered_with(
+    model: Any,
+    teacher: TeacherForcing,
+    forwards: list[tuple[int, int, int]],
+    monkeypatch: pytest.MonkeyPatch,
+    positions: int,
+) -> None:
+    monkeypatch.setattr(teacher_forcing, "BATCH_LOGITS", positions * VOCABULARY)
+    monkeypatch.setattr(teacher_forcing, "SPARED", 5 * len(PROMPT))
+    pairs = [*OF_ONE_PROMPT[:2], PAIRS[0], *OF_ONE_PROMPT[2:]]
+    laws = [plain_laws(model, pair) for pair in pairs]
+    given = [[law[t, token] for t, token in enumerate(pair[1])] for law, pair in zip(laws, pairs, strict=True)]
+    forwards.clear()
+    found = teacher.logprobs(pairs)
+    assert [positions for _, positions, _ in forwards].count(len(PROMPT)) == 1
+    assert max(rows * logits for rows, _, logits in forwards) <= positions
+    for one, expected in zip(found, given, strict=True):
+        assert one == pytest.approx(expected, abs=FLOAT32)
+    for law, read in zip(laws, teacher.next_token_distributions(pairs), strict=True):
+        assert read.entropy == pytest.approx(-(np.exp(law[:-1]) * law[:-1]).sum(-1), abs=FLOAT32)
+    for law, expected, opening in zip(laws, given, teacher.prefix_logprobs(pairs, CLOSING), strict=True):
+        assert opening == pytest.approx(sum(expected) + np.log(np.exp(law[-1])[CLOSING].sum()), abs=FLOAT32)
+
+
+def test_a_prompt_that_spares_little_is_read_among_others(
+    teacher: TeacherForcing, forwards: list[tuple[int, int, int]]
+) -> None:
+    assert 5 * len(PROMPT) < teacher_forcing.SPARED
+    teacher.logprobs([*OF_ONE_PROMPT, *PAIRS])
+    assert sum(rows for rows, _, _ in forwards) == len(OF_ONE_PROMPT) + len(PAIRS)
 
 
 @pytest.fixture
