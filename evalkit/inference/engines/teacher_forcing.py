@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from evalkit.inference.engines.base import Pair
+from evalkit.plumbing.length_batches import by_length
 from evalkit.records import RANKS, NextTokenDistributions
 
 if TYPE_CHECKING:
@@ -111,8 +112,10 @@ class TeacherForcing:
                     completions = [pairs[place][1] for place in places]
                     rows.update(zip(places, self._read_completions(prompt, completions, look), strict=True))
             alone = [place for place in range(len(pairs)) if place not in rows]
-            for batch in self._batches(alone, pairs):
-                rows.update(zip(batch, self._read_batch([pairs[place] for place in batch], look), strict=True))
+            lengths = [sum(map(len, pairs[place])) for place in alone]
+            for batch in by_length([self._room(length, length) for length in lengths], BATCH_LOGITS):
+                read = self._read_batch([pairs[alone[index]] for index in batch], look)
+                rows.update(zip((alone[index] for index in batch), read, strict=True))
         return [rows[place] for place in range(len(pairs))]
 
     def _read_completions(
@@ -125,7 +128,8 @@ class TeacherForcing:
         start = self._model(input_ids=ids, use_cache=True, **({"logits_to_keep": 1} if self._keeps else {}))
         first = start.logits[:, -1:].float().log_softmax(-1)
         rows: dict[int, np.ndarray] = {}
-        for batch in self._of_one_prompt(len(prompt), completions):
+        rooms = [self._room(len(prompt) + len(tokens), len(tokens) + 1) for tokens in completions]
+        for batch in by_length(rooms, BATCH_LOGITS):
             cache = deepcopy(start.past_key_values)
             cache.batch_repeat_interleave(len(batch))
             read = self._read_on(cache, first, [completions[place] for place in batch], look)
@@ -151,24 +155,9 @@ class TeacherForcing:
         read = torch.cat(kept, dim=1).numpy()
         return (row[: len(tokens) + 1] for row, tokens in zip(read, completions, strict=True))
 
-    def _of_one_prompt(self, prompt: int, completions: Sequence[Sequence[int]]) -> Iterator[list[int]]:
-        """Places of completions that are read together after a prompt of so many tokens, short ones first."""
-        batch: list[int] = []
-        for place in sorted(range(len(completions)), key=lambda place: len(completions[place])):
-            rows, width = len(batch) + 1, len(completions[place])
-            is_full = rows * (prompt + width) > BATCH_TOKENS or rows * (width + 1) * self._vocabulary > BATCH_LOGITS
-            if batch and is_full:
-                yield batch
-                batch = []
-            batch.append(place)
-        yield batch
-
-    def _batches(self, places: Sequence[int], pairs: Sequence[Pair]) -> Iterator[Sequence[int]]:
-        """Places of pairs with a prompt each that are read together, short ones first."""
-        lengths = {place: sum(map(len, pairs[place])) for place in places}
-        order, longest = sorted(places, key=lengths.__getitem__), max(lengths.values(), default=1)
-        size = max(1, min(BATCH_TOKENS // longest, BATCH_LOGITS // (longest * self._vocabulary)))
-        yield from (order[start : start + size] for start in range(0, len(order), size))
+    def _room(self, cached: int, of_logits: int) -> int:
+        """Of `BATCH_LOGITS`, what a row takes: its logits, or its share of the cache where that is more."""
+        return max(of_logits * self._vocabulary, -(-cached * BATCH_LOGITS // BATCH_TOKENS))
 
     def _read_batch(self, pairs: Sequence[Pair], look: Look) -> list[np.ndarray]:
         import torch
