@@ -11,7 +11,10 @@ from evalkit.errors import MetricError
 from evalkit.inference.suite_checks import check_measures
 from evalkit.metrics.quality.valid import valid_mass
 from evalkit.metrics.registry import parse
+from evalkit.metrics.valid_answers import read_valid
 from evalkit.records import Completion, Group, Prompt
+from evalkit.suite.schema import load_suite
+from tests import ROOT
 
 SHARE = parse("valid_share")
 
@@ -49,3 +52,14 @@ def test_the_mass_is_the_sum_of_the_chances(chances: tuple[float, ...], mass: fl
 
 def test_without_log_probs_there_is_no_mass() -> None:
     assert math.isnan(valid_mass(group(("Red",), "Red")))
+
+
+def test_a_move_of_nim_without_its_heap_is_none() -> None:
+    """No heap of the shipped suite is called A: "A 1" begins with an article and would be read as "1"."""
+    [nim] = [prompt for prompt in load_suite(ROOT / "suites" / "valid-sets.yaml").prompts if prompt.id == "nim"]
+    moves = read_valid(Prompt("nim", nim.text, valid=tuple(nim.valid)))
+    assert moves is not None
+    assert [moves.given(text) for text in ("1. If two sticks are taken, that is an impossible move.", "2")] == [
+        None
+    ] * 2
+    assert [moves.given(text) for text in ("X1", "x 1.", "Z 3", "Y3")] == ["X1", "X1", "Z3", None]
