@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -30,7 +33,7 @@ from evalkit.suite.gate_policy import DEFAULT
 from evalkit.suite.schema import Suite, load_suite
 from tests import ROOT
 from tests.finished import PROMPTS, finished_run
-from tests.test_run import evalkit, events, shards
+from tests.test_run import shards
 
 CHECKPOINTS = {
     "base": {"path": "lab:base", "kind": "base"},
@@ -82,16 +85,13 @@ def open_here(
     yield TransformersEngine(checkpoint, max_length, *others)
 
 
-def kill_when_something_new_is_there(suite: Path, folder: Path, cache: Path, engine: str) -> None:
+def killed_at_its_first_shard(suite: Path, folder: Path, cache: Path, engine: str) -> None:
     before = shards(folder)
-    process = evalkit("run", suite, "--engine", engine, "--out", folder, "--json-lines", cache=cache)
-    for event in events(process):
-        if event.get("event") == "progress" and len(shards(folder)) > len(before):
-            process.send_signal(signal.SIGKILL)
-            break
-    process.communicate(timeout=60)
-    assert process.returncode == -signal.SIGKILL
-    assert len(shards(folder)) > len(before)
+    command = [sys.executable, "-m", "tests.killed_at_a_shard", "run", str(suite), "--engine", engine]
+    environment = os.environ | {"XDG_CACHE_HOME": str(cache)}
+    killed = subprocess.run([*command, "--out", str(folder), "--quiet"], cwd=ROOT, env=environment, check=False)
+    assert killed.returncode == -signal.SIGKILL
+    assert len(shards(folder)) == len(before) + 1
 
 
 def grow(folder: Path, engine: str, monkeypatch: pytest.MonkeyPatch, first: int = len(STEPS)) -> None:
@@ -111,7 +111,7 @@ def grow(folder: Path, engine: str, monkeypatch: pytest.MonkeyPatch, first: int 
     monkeypatch.setenv("XDG_CACHE_HOME", str(folder / "second"))
     assert go_on(suites[0], folder / "killed", engine) == unbroken[0]
     for suite, (new, summary) in zip(suites[1:], unbroken[1:], strict=True):
-        kill_when_something_new_is_there(suite, folder / "killed", folder / "second", engine)
+        killed_at_its_first_shard(suite, folder / "killed", folder / "second", engine)
         sampled, resumed = go_on(suite, folder / "killed", engine)
         assert 0 < sampled < new
         assert resumed == summary
