@@ -27,6 +27,7 @@ from pathlib import Path
 import numpy as np
 import yaml
 from rich.console import Console
+from rich.progress import Progress
 from rich.table import Table
 
 MOST = 1.15
@@ -116,12 +117,21 @@ def main() -> None:
     asked = parser.parse_args()
     smallest = Size(asked.prompts, asked.samples, asked.arms)
     commands = asked.only or list(COMMANDS)
-    nothing = measure(Size(2, 2, 2), commands)
     table = Table("command", "along", "seconds", "MiB", "time", "memory")
-    for along, sizes in axes(smallest, asked.doublings):
-        costs = [measure(size, commands) for size in sizes]
-        for command in commands:
-            table.add_row(*row(command, along, sizes, [cost[command] for cost in costs], nothing[command]))
+    lines = list(axes(smallest, asked.doublings))
+    with Progress(*Progress.get_default_columns(), console=Console(stderr=True), transient=True) as shown:
+        task = shown.add_task("sizes", total=1 + sum(len(sizes) for _, sizes in lines))
+
+        def cost_at(size: Size) -> dict[str, Cost]:
+            cost = measure(size, commands)
+            shown.advance(task)
+            return cost
+
+        nothing = cost_at(Size(2, 2, 2))
+        for along, sizes in lines:
+            costs = [cost_at(size) for size in sizes]
+            for command in commands:
+                table.add_row(*row(command, along, sizes, [cost[command] for cost in costs], nothing[command]))
     Console(width=130).print(table)
     before = (f"{command} {cost.seconds:.1f} s {cost.mebibytes:.0f} MiB" for command, cost in nothing.items())
     print(f"bound of time {MOST:g}; taken off, as it is there before the work: {', '.join(before)}")

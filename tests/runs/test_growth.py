@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -33,6 +29,7 @@ from evalkit.suite.gate_policy import DEFAULT
 from evalkit.suite.schema import Suite, load_suite
 from tests import ROOT
 from tests.finished import PROMPTS, finished_run
+from tests.killed_at import killed_at
 from tests.test_run import shards
 
 CHECKPOINTS = {
@@ -87,10 +84,8 @@ def open_here(
 
 def killed_at_its_first_shard(suite: Path, folder: Path, cache: Path, engine: str) -> None:
     before = shards(folder)
-    command = [sys.executable, "-m", "tests.killed_at_a_shard", "run", str(suite), "--engine", engine]
-    environment = os.environ | {"XDG_CACHE_HOME": str(cache)}
-    killed = subprocess.run([*command, "--out", str(folder), "--quiet"], cwd=ROOT, env=environment, check=False)
-    assert killed.returncode == -signal.SIGKILL
+    run = ["run", suite, "--engine", engine, "--out", folder, "--quiet"]
+    killed_at("shard", run, {"XDG_CACHE_HOME": str(cache)})
     assert len(shards(folder)) == len(before) + 1
 
 

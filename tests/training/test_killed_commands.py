@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +14,7 @@ from click.testing import CliRunner
 from evalkit.checkpoints.training_log import read_curves
 from evalkit.cli.main import main
 from evalkit.preferences.files import write_preferences
+from tests.killed_at import killed_at
 from tests.training import toy
 from tests.training.full_disk import room_for
 from tests.training.test_reward_model import likes, prefer
@@ -72,20 +68,16 @@ def states(out: Path) -> list[Path]:
     return list(out.glob("*.work/state.safetensors"))
 
 
-def kill_in_the_middle(method: str, config: Path, out: Path) -> None:
-    """SIGKILL as soon as there is a state to go on from."""
-    alike = os.environ | {"OMP_NUM_THREADS": str(torch.get_num_threads())}  # sums are in another order else
-    process = subprocess.Popen([sys.executable, "-m", "evalkit", *command(method, config, out)], env=alike)
-    while not states(out) and process.poll() is None:
-        time.sleep(0.005)
-    process.kill()
-    assert process.wait(timeout=60) == -signal.SIGKILL, "it had ended before it was killed"
+def killed_at_its_first_state(method: str, config: Path, out: Path) -> None:
+    alike = {"OMP_NUM_THREADS": str(torch.get_num_threads())}  # sums are in another order else
+    killed_at("state", command(method, config, out), alike)
+    assert states(out)
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_a_command_that_is_killed_goes_on_to_what_it_would_have_come_to(tmp_path: Path, method: str) -> None:
     config, out = config_of(tmp_path, method), tmp_path / "killed"
-    kill_in_the_middle(method, config, out)
+    killed_at_its_first_state(method, config, out)
     assert not list(out.glob("*/model.safetensors"))
     killed, whole = in_full(method, config, out), in_full(method, config, tmp_path / "whole")
     assert without_seconds(read_curves(killed)) == without_seconds(read_curves(whole))
