@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from evalkit.analysis import effects
 from evalkit.analysis.effects import Outcome
+from evalkit.metrics.registry import split_variant
 from evalkit.plumbing.prose import listed
 from evalkit.records import Side
 from evalkit.report.verdicts.findings import Finding
@@ -76,10 +77,16 @@ class SideWords:
         parts = [f"{counts[kind]} clearly {verb}" for kind, verb in verbs if counts[kind]]
         if counts["unclear"]:
             parts.append(f"{counts['unclear']} {'shows' if counts['unclear'] == 1 else 'show'} no clear difference")
-        return f"of {len(findings)} {self.side} measures {listed(parts)}"
+        return f"of {len(findings)} {self._measures(findings)} {listed(parts)}"
+
+    def _measures(self, findings: Sequence[Finding]) -> str:
+        """In which form they speak: the tables have the plain one too, which may say something else."""
+        matched = sum(split_variant(finding.difference.metric)[0] == "matched" for finding in findings)
+        form = " at equal lengths" if matched == len(findings) else f" ({matched} at equal lengths)" if matched else ""
+        return f"{self.side} measures{form}"
 
     def _unanimous(self, findings: Sequence[Finding]) -> str:
-        every = f"{'both' if len(findings) == 2 else f'all {len(findings)}'} {self.side} measures"
+        every = f"{'both' if len(findings) == 2 else f'all {len(findings)}'} {self._measures(findings)}"
         if findings[0].outcome == "unclear":
             return f"{every} show no clear difference by themselves"
         return f"{every} clearly {self.rose if findings[0].outcome == 'gained' else self.fell}"
