@@ -3,11 +3,16 @@
     python -m tests.killed_at shard run SUITE ...
     python -m tests.killed_at state train METHOD CONFIG ...
 
-Whoever kills from without is late when the machine is busy: by then, all may be done that the command had to do.
+Or it stands still when it has written so many shards, for whoever is to kill it with all that it has started:
+
+    python -m tests.killed_at 3 run SUITE ...
+
+Whoever kills from without alone is late when the machine is busy: by then, all may be done that the command had to do.
 """
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import subprocess
@@ -29,29 +34,40 @@ def killed_at(moment: str, arguments: Sequence[object], environment: Mapping[str
     assert ended.returncode == -signal.SIGKILL
 
 
-def _die_at_a_shard() -> None:
-    put, alone = Store.put_content, threading.Lock()
+def _at_shard(number: int, end: signal.Signals) -> None:
+    put, alone, there = Store.put_content, threading.Lock(), itertools.count(1)
 
-    def put_and_die(store: Store, key: str, content: bytes, shared: bool = True, distribution: str = "") -> None:
+    def put_and_end(store: Store, key: str, content: bytes, shared: bool = True, distribution: str = "") -> None:
         with alone:
             put(store, key, content, shared, distribution)
-            os.kill(os.getpid(), signal.SIGKILL)
+            if next(there) == number:
+                os.kill(os.getpid(), end)
 
-    Store.put_content = put_and_die  # type: ignore[method-assign]
+    Store.put_content = put_and_end  # type: ignore[method-assign]
 
 
-def _die_at_a_state() -> None:
+def _at_state() -> None:
     replace = Path.replace
 
-    def replace_and_die(part: Path, target: str | os.PathLike[str]) -> Path:
+    def replace_and_end(part: Path, target: str | os.PathLike[str]) -> Path:
         whole = replace(part, target)
         if whole.name == STATE:
             os.kill(os.getpid(), signal.SIGKILL)
         return whole
 
-    Path.replace = replace_and_die  # type: ignore[method-assign,assignment]
+    Path.replace = replace_and_end  # type: ignore[method-assign,assignment]
+
+
+def _until(moment: str) -> None:
+    match moment:
+        case "state":
+            _at_state()
+        case "shard":
+            _at_shard(1, signal.SIGKILL)
+        case _:
+            _at_shard(int(moment), signal.SIGSTOP)
 
 
 if __name__ == "__main__":
-    {"shard": _die_at_a_shard, "state": _die_at_a_state}[sys.argv.pop(1)]()
+    _until(sys.argv.pop(1))
     main()

@@ -14,6 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
 import pytest
 import yaml
 
@@ -35,7 +36,9 @@ SUITE = {
 """Of `CALLS` calls."""
 EVALKIT = f"""#!/bin/bash
 # With the engine that every machine has and that is there in a second.
-exec {sys.executable} -m evalkit "$@" --engine transformers
+module=evalkit
+if [ -n "$STANDS_STILL_AT" ]; then set -- "$STANDS_STILL_AT" "$@"; module=tests.killed_at; fi
+exec {sys.executable} -m $module "$@" --engine transformers
 """
 
 
@@ -66,6 +69,8 @@ class Ended:
 
     code: int
     said: str
+    shards: dict[str, tuple[int, int]]
+    """Those that the run then has."""
 
 
 Disturbance = Callable[[subprocess.Popen[str]], None]
@@ -91,14 +96,15 @@ class Service:
         attempts: list[Ended] = []
         while not attempts or attempts[-1].code not in {0, self.page.at_fault}:
             assert len(attempts) <= len(disturbed), attempts
-            process = self._machine(len(attempts))
-            if len(attempts) < len(disturbed):
-                disturbed[len(attempts)](process)
+            disturb = disturbed[len(attempts)] if len(attempts) < len(disturbed) else None
+            process = self._machine(len(attempts), disturb.shards if isinstance(disturb, TakenBack) else None)
+            if disturb is not None:
+                disturb(process)
             said, errors = process.communicate(timeout=PATIENCE)
-            attempts.append(Ended(process.returncode, said + errors))
+            attempts.append(Ended(process.returncode, said + errors, shards(self.run)))
         return attempts
 
-    def _machine(self, number: int) -> subprocess.Popen[str]:
+    def _machine(self, number: int, stands_still_at: int | None) -> subprocess.Popen[str]:
         """The command on a new machine, whose own disk is empty."""
         own = self.folder / f"machine-{number}"
         own.mkdir()
@@ -108,6 +114,7 @@ class Service:
             "CUDA_VISIBLE_DEVICES": "",
             "HOME": str(own),
             "TMPDIR": str(own),
+            "STANDS_STILL_AT": "" if stands_still_at is None else str(stands_still_at),
         } | {name: str(self.shared / name.lower()) for name in self.page.stays}
         command = self.page.command.replace("/shared", str(self.shared)).replace("NAME", "job")
         words = command.replace("SUITE", str(self.folder / "suite.yaml")).split()
@@ -116,20 +123,21 @@ class Service:
         )
 
 
-def taken_back_when(condition: Callable[[], bool]) -> Disturbance:
-    """Ends all that runs on a machine, without a word, once something is so."""
+@dataclass(frozen=True)
+class TakenBack:
+    """Ends all that runs on a machine, without a word, when it has written so many shards."""
 
-    def take(process: subprocess.Popen[str]) -> None:
+    shards: int
+
+    def __call__(self, process: subprocess.Popen[str]) -> None:
         until = time.monotonic() + PATIENCE
-        while not condition():
-            assert process.poll() is None, process.communicate()
+        while process.poll() is None and psutil.Process(process.pid).status() != psutil.STATUS_STOPPED:
             assert time.monotonic() < until
             time.sleep(0.01)
+        assert process.poll() is None, process.communicate()
         for one in tree(process.pid):
             with suppress(ProcessLookupError):  # a child may end by itself as soon as its parent has
                 os.kill(one, signal.SIGKILL)
-
-    return take
 
 
 def codes(attempts: Sequence[Ended]) -> list[int]:
@@ -141,16 +149,11 @@ def test_a_job_whose_machines_are_taken_back_ends_as_one_that_was_left_in_peace(
     peace, job = Service(tmp_path / "peace", SUITE), Service(tmp_path / "job", SUITE)
     assert codes(peace.runs()) == [0]
     assert len(shards(peace.run)) == CALLS
-    there: list[dict[str, tuple[int, int]]] = []
-
-    def has(calls: int) -> bool:
-        there.append(shards(job.run))
-        return len(there[-1]) >= calls
-
-    attempts = job.runs(taken_back_when(lambda: has(1)), taken_back_when(lambda: has(CALLS)))
+    attempts = job.runs(TakenBack(1), TakenBack(CALLS - 1))
     assert codes(attempts) == [-signal.SIGKILL, -signal.SIGKILL, 0]
-    assert {1, CALLS} <= {len(found) for found in there}, "in the middle of sampling, and when all is drawn"
-    assert all(found.items() <= shards(job.run).items() for found in there), "what is there is not made again"
+    there = [attempt.shards for attempt in attempts]
+    assert [len(found) for found in there] == [1, CALLS, CALLS], "in the middle of sampling, and when all is drawn"
+    assert all(found.items() <= there[-1].items() for found in there), "what is there is not made again"
     assert drawn(job.run) == drawn(peace.run)
     assert (job.run / "summary.json").read_bytes() == (peace.run / "summary.json").read_bytes()
 
