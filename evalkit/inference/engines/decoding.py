@@ -64,8 +64,8 @@ class Numbers:
 
     closing: tuple[bool, ...]
     """[vocabulary] whether a token does not make it another number by itself."""
-    going_on: Mapping[int, tuple[bool, ...]]
-    """Tokens that may be half of what does, such as a point -> [vocabulary] whether a token is the other half."""
+    going_on: Mapping[int, tuple[int, ...]]
+    """Tokens that may be half of what does, such as a point -> those that are the other half."""
 
 
 def number_tokens(tokenizer: Any, decoder: Decoder, vocabulary: int) -> Numbers:
@@ -74,14 +74,17 @@ def number_tokens(tokenizer: Any, decoder: Decoder, vocabulary: int) -> Numbers:
     closing = tuple(
         text is not None and not continues_word(text) and not continues_number(text) for text in texts
     )  # fmt: skip
-    begins = {sign: tuple((text or "").startswith(half) for text in texts) for sign, half in _HALVES.items()}
+    halves = {
+        sign: {token for token, text in enumerate(texts) if text is not None and text.startswith(half)}
+        for sign, half in _HALVES.items()
+    }
     going_on = {}
     for token, text in enumerate(texts):
         possible = [
-            flags for sign, flags in begins.items() if text and closing[token] and continues_number(text + sign)
+            tokens for sign, tokens in halves.items() if text and closing[token] and continues_number(text + sign)
         ]
-        if possible:
-            going_on[token] = tuple(map(any, zip(*possible, strict=True)))
+        if other := set().union(*possible):
+            going_on[token] = tuple(sorted(other))
     return Numbers(closing, going_on)
 
 

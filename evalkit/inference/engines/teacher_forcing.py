@@ -7,8 +7,9 @@ that no tensor holds more than `BATCH_LOGITS` numbers, be the vocabulary and the
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from copy import deepcopy
+from dataclasses import dataclass
 from inspect import signature
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +31,21 @@ BATCH_LOGITS = 32_000_000
 """Numbers in the largest tensor of logits: 128 MB in float32, of which a few are alive at once."""
 SPARED = 1_024
 """Positions that reading a prompt once, and each of its completions after it, must spare to be worth its own calls."""
+
+
+@dataclass(frozen=True)
+class _Begun:
+    """A prompt that was read."""
+
+    cache: Any
+    following: torch.Tensor
+    """[1, 1, V] log-probs of what follows it."""
+
+    def copied(self, rows: int) -> Any:
+        """Its keys and values for so many completions, which are put behind it."""
+        cache = deepcopy(self.cache)
+        cache.batch_repeat_interleave(rows)
+        return cache
 
 
 class TeacherForcing:
@@ -65,35 +81,48 @@ class TeacherForcing:
 
         return [float(row[:-1, 0].sum(dtype=np.float64)) + float(row[-1, 1]) for row in self._read(pairs, look)]
 
-    def branches(self, pair: Pair, going_on: Mapping[int, Sequence[bool]]) -> list[float]:
-        """Log-prob that an answer begins with the pair's completion, then a token, then one that its flags allow.
+    def branches(self, pairs: Sequence[Pair], going_on: Mapping[int, Sequence[int]]) -> list[list[float]]:
+        """Log-probs that an answer begins with a pair's completion, which is not empty, then two tokens.
 
-        `going_on`: token -> [V] flags; one number a token, in this order. The completion is read once for all of them.
+        `going_on`: the first of them -> those that the second may be; one number a first token for every pair, in this
+        order. A prompt is read once for all its completions, and a completion once for all tokens.
         """
         import torch
 
-        if not going_on:
-            return []
-        prompt, completion = pair
-        tokens = list(going_on)
-        ids = torch.tensor([[*prompt, *completion]], device=self._device)
-        following = torch.tensor([*completion], device=self._device)
+        rows: dict[int, list[float]] = {}
         with torch.inference_mode():
-            start = self._model(input_ids=ids, use_cache=True)
-            logprobs = start.logits[0, len(prompt) - 1 :].float().log_softmax(-1)
-            begins = logprobs[:-1].gather(-1, following[:, None]).double().sum() + logprobs[-1, tokens].double()
-            start.past_key_values.batch_repeat_interleave(len(tokens))
-            after = self._model(
-                input_ids=torch.tensor(tokens, device=self._device)[:, None],
-                past_key_values=start.past_key_values,
-                use_cache=True,
-            )
-            after_logprobs = after.logits[:, -1].float().log_softmax(-1)
-            flags = [torch.tensor(allowed, device=self._device) for allowed in going_on.values()]
-            goes_on = torch.stack(
-                [row[allowed].logsumexp(-1) for row, allowed in zip(after_logprobs, flags, strict=True)]
-            )
-        return [float(value) for value in begins + goes_on.double()]
+            for prompt, places in _by_prompt(pairs).items():
+                start = self._begin(prompt)
+                for size, alike in _equally_long(pairs, places).items():
+                    whole = len(prompt) + size
+                    room = max(self._room(whole, size), len(going_on) * self._room(whole + 1, 1))
+                    for batch in by_length([room] * len(alike), BATCH_LOGITS):
+                        asked = [alike[index] for index in batch]
+                        found = self._branch(start, [pairs[place][1] for place in asked], going_on)
+                        rows.update(zip(asked, found.tolist(), strict=True))
+        return [rows[place] for place in range(len(pairs))]
+
+    def _branch(
+        self, start: _Begun, completions: Sequence[Sequence[int]], going_on: Mapping[int, Sequence[int]]
+    ) -> torch.Tensor:
+        """[B, T] of B completions, all equally long, and T tokens that come first behind them."""
+        import torch
+
+        rows, cache = len(completions), start.copied(len(completions))
+        ids = torch.tensor([*completions], device=self._device)
+        following, begun = start.following.expand(rows, -1, -1), torch.zeros(rows, dtype=torch.float64)
+        for block in ids.split(max(1, BATCH_LOGITS // (rows * self._vocabulary)), dim=1):
+            read = self._model(input_ids=block, past_key_values=cache, use_cache=True).logits.float().log_softmax(-1)
+            before = torch.cat([following, read[:, :-1]], dim=1)
+            begun += _given(before, block).double().sum(dim=(1, 2)).cpu()
+            following = read[:, -1:]
+        cache.batch_repeat_interleave(len(going_on))
+        first = torch.tensor(list(going_on), device=self._device).repeat(rows)[:, None]
+        output = self._model(input_ids=first, past_key_values=cache, use_cache=True)
+        after = output.logits[:, -1].float().log_softmax(-1).unflatten(0, (rows, len(going_on)))
+        then = [after[:, place, list(second)].logsumexp(-1) for place, second in enumerate(going_on.values())]
+        both = following[:, 0, list(going_on)].double() + torch.stack(then, dim=-1).double()
+        return begun[:, None] + both.cpu()
 
     def _read(self, pairs: Sequence[Pair], look: Look) -> list[np.ndarray]:
         """What `look` keeps of the T + 1 distributions at a pair's T completion tokens: before each, after the last.
@@ -102,12 +131,9 @@ class TeacherForcing:
         """
         import torch
 
-        by_prompt: dict[tuple[int, ...], list[int]] = defaultdict(list)
-        for place, (prompt, _) in enumerate(pairs):
-            by_prompt[tuple(prompt)].append(place)
         rows: dict[int, np.ndarray] = {}
         with torch.inference_mode():
-            for prompt, places in by_prompt.items():
+            for prompt, places in _by_prompt(pairs).items():
                 if (len(places) - 1) * len(prompt) >= SPARED:
                     completions = [pairs[place][1] for place in places]
                     rows.update(zip(places, self._read_completions(prompt, completions, look), strict=True))
@@ -122,31 +148,31 @@ class TeacherForcing:
         self, prompt: Sequence[int], completions: Sequence[Sequence[int]], look: Look
     ) -> list[np.ndarray]:
         """Of one prompt, which is read once for all of them: of few words many times answered it is the long part."""
-        import torch
-
-        ids = torch.tensor([prompt], device=self._device)
-        start = self._model(input_ids=ids, use_cache=True, **({"logits_to_keep": 1} if self._keeps else {}))
-        first = start.logits[:, -1:].float().log_softmax(-1)
+        start = self._begin(prompt)
         rows: dict[int, np.ndarray] = {}
         rooms = [self._room(len(prompt) + len(tokens), len(tokens) + 1) for tokens in completions]
         for batch in by_length(rooms, BATCH_LOGITS):
-            cache = deepcopy(start.past_key_values)
-            cache.batch_repeat_interleave(len(batch))
-            read = self._read_on(cache, first, [completions[place] for place in batch], look)
+            read = self._read_on(start, [completions[place] for place in batch], look)
             rows.update(zip(batch, read, strict=True))
         return [rows[place] for place in range(len(completions))]
 
-    def _read_on(
-        self, cache: Any, first: torch.Tensor, completions: Sequence[Sequence[int]], look: Look
-    ) -> Iterator[np.ndarray]:
-        """After a prompt that lies in the cache, of which `first` [1, 1, V] is the distribution that follows it."""
+    def _begin(self, prompt: Sequence[int]) -> _Begun:
+        import torch
+
+        ids = torch.tensor([prompt], device=self._device)
+        output = self._model(input_ids=ids, use_cache=True, **({"logits_to_keep": 1} if self._keeps else {}))
+        return _Begun(output.past_key_values, output.logits[:, -1:].float().log_softmax(-1))
+
+    def _read_on(self, start: _Begun, completions: Sequence[Sequence[int]], look: Look) -> Iterator[np.ndarray]:
+        """After a prompt that was read."""
         import torch
 
         rows, width = len(completions), max(map(len, completions))
+        cache = start.copied(rows)
         # Filled up behind, where nothing that counts looks, and by one column more than the model reads.
         filled = [[*tokens, *[0] * (width + 1 - len(tokens))] for tokens in completions]
         ids = torch.tensor(filled, device=self._device)
-        kept = [look(first.expand(rows, -1, -1), ids[:, :1]).cpu()]
+        kept = [look(start.following.expand(rows, -1, -1), ids[:, :1]).cpu()]
         step = max(1, BATCH_LOGITS // (rows * self._vocabulary))
         for begin in range(0, width, step):
             end = min(begin + step, width)
@@ -195,6 +221,22 @@ class TeacherForcing:
             )
             cache, start = output.past_key_values, end
             yield begin, output.logits[:, begin - end :].float()
+
+
+def _by_prompt(pairs: Sequence[Pair]) -> dict[tuple[int, ...], list[int]]:
+    """Where each prompt's pairs are."""
+    places: dict[tuple[int, ...], list[int]] = defaultdict(list)
+    for place, (prompt, _) in enumerate(pairs):
+        places[tuple(prompt)].append(place)
+    return places
+
+
+def _equally_long(pairs: Sequence[Pair], places: Iterable[int]) -> dict[int, list[int]]:
+    """Where the completions of each length are: a token that is put behind them stands behind all at once."""
+    alike: dict[int, list[int]] = defaultdict(list)
+    for place in places:
+        alike[len(pairs[place][1])].append(place)
+    return alike
 
 
 def _given(logprobs: torch.Tensor, following: torch.Tensor) -> torch.Tensor:

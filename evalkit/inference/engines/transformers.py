@@ -127,7 +127,7 @@ class TransformersEngine:
         """Those of pairs that end with a digit: without what makes another number of it."""
         known = self._numbers
         closed = self._teacher.prefix_logprobs(pairs, known.closing)
-        longer = [self._teacher.branches(pair, known.going_on) for pair in pairs]
+        longer = self._teacher.branches(pairs, known.going_on) if known.going_on else [[] for _ in pairs]
         return [less(opening, total(parts)) for opening, parts in zip(closed, longer, strict=True)]
 
     @cached_property

@@ -107,8 +107,8 @@ def test_a_point_closes_a_number_unless_a_digit_follows(bytes_tokenizer: Any) ->
     token_of = {bytes_tokenizer.decode([token]): token for token in range(257)}
     assert {sign for sign in " .,;:!-%)a1" if found.closing[token_of[sign]]} == set(" .,;:!-)")
     assert {sign for sign in ".,:/'- ;)" if token_of[sign] in found.going_on} == set(".,:/'- ")
-    assert {sign for sign in "15%.a" if found.going_on[token_of["."]][token_of[sign]]} == set("15")
-    assert {sign for sign in "15%.a" if found.going_on[token_of[" "]][token_of[sign]]} == set("%")
+    assert {sign for sign in "15%.a" if token_of[sign] in found.going_on[token_of["."]]} == set("15")
+    assert {sign for sign in "15%.a" if token_of[sign] in found.going_on[token_of[" "]]} == set("%")
 
 
 def test_a_space_that_a_tokenizer_drops_at_a_texts_start_still_closes_a_word() -> None:

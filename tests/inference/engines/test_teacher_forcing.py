@@ -119,6 +119,33 @@ def test_a_prompt_is_read_once_for_all_that_it_is_answered_with(
         assert opening == pytest.approx(sum(expected) + np.log(np.exp(law[-1])[CLOSING].sum()), abs=FLOAT32)
 
 
+GOING_ON = {7: (8, 9), 12: (5,), 30: (8, 9, EOS)}
+
+
+@pytest.mark.parametrize("positions", [1, 7, 10_000])
+def test_two_tokens_behind_a_completion_are_read_after_its_prompt_was_once(
+    model: Any,
+    teacher: TeacherForcing,
+    forwards: list[tuple[int, int, int]],
+    monkeypatch: pytest.MonkeyPatch,
+    positions: int,
+) -> None:
+    monkeypatch.setattr(teacher_forcing, "BATCH_LOGITS", positions * VOCABULARY)
+    pairs = [*OF_ONE_PROMPT[:2], PAIRS[0], *OF_ONE_PROMPT[3:]]
+    expected = []
+    for prompt, completion in pairs:
+        law = plain_laws(model, (prompt, completion))
+        given = sum(law[t, token] for t, token in enumerate(completion))
+        for first, second in GOING_ON.items():
+            after = plain_laws(model, (prompt, (*completion, first)))[-1, list(second)]
+            expected.append(given + law[-1, first] + np.log(np.exp(after).sum()))
+    forwards.clear()
+    found = teacher.branches(pairs, GOING_ON)
+    assert np.ravel(found) == pytest.approx(expected, abs=FLOAT32)
+    assert [positions for _, positions, _ in forwards].count(len(PROMPT)) == 1
+    assert max(rows * logits for rows, _, logits in forwards) <= max(positions, len(GOING_ON))
+
+
 def test_a_prompt_that_spares_little_is_read_among_others(
     teacher: TeacherForcing, forwards: list[tuple[int, int, int]]
 ) -> None:
