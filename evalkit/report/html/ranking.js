@@ -24,6 +24,9 @@
     byId("order").replaceChildren(...step.order.map(rankRow));
   }
 
+  // Bars are compared by eye, so all begin at one place.
+  const longest = Math.max(...data.arms.map((arm) => arm.name.length));
+  byId("order").style.setProperty("--longest", `${longest}ch`);
   slider.addEventListener("input", show);
   byId("weigh").hidden = false;
   show();

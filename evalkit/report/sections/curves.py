@@ -85,11 +85,11 @@ def curve_figures(summary: Summary) -> list[figures.Figure]:
 
 
 def kinds(summary: Summary) -> dict[tuple[str, str], list[Curve]]:
-    """First those in which the baseline overtakes: that is what more samples are drawn for."""
+    """First those in which the baseline overtakes for sure: that is what more samples are drawn for."""
     kinds: dict[tuple[str, str], list[Curve]] = {}
     for curve in summary.curves:
         kinds.setdefault(_kind(curve), []).append(curve)
-    overtaken = {_kind(crossover) for crossover in summary.crossovers if _is_marked(crossover)}
+    overtaken = {_kind(each) for each in summary.crossovers if _is_marked(each) and each.high is not None}
     return dict(sorted(kinds.items(), key=lambda kind: kind[0] not in overtaken))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import quote
 
 from evalkit.metrics.summary import MeasureChange, PartChange, PromptChange, Summary, WhereChanged
@@ -57,7 +57,8 @@ class Told:
 
 @dataclass(frozen=True, slots=True)
 class ArmView:
-    arm: str
+    arms: tuple[str, ...]
+    """One, or several of which the same nothing is said."""
     baseline: str
     told: tuple[Told, ...]
     nothing: str
@@ -103,7 +104,7 @@ def where_view(content: ReportContent) -> WhereView | None:
     prompts = {(part.kind, part.name): part.prompts for part in content.summary.parts}
     arms = [
         ArmView(
-            story.arm,
+            (story.arm,),
             story.baseline,
             (
                 *(_told_of_part(each, prompts.get((each.part.kind, each.part.name), ()), gaps) for each in story.parts),
@@ -114,7 +115,7 @@ def where_view(content: ReportContent) -> WhereView | None:
         for story in stories
     ]
     return WhereView(
-        tuple(arms),
+        _together(arms),
         family_words(where),
         tuple(label(metric) for metric in _metrics(where)) if parts else (),
         tuple(_row(change, part) for change in where.changes for part in change.parts),
@@ -122,6 +123,16 @@ def where_view(content: ReportContent) -> WhereView | None:
         any(part.kind == "tag" for part in parts),
         any(part.kind == "topic" for part in parts),
     )
+
+
+def _together(arms: Sequence[ArmView]) -> tuple[ArmView, ...]:
+    """Arms without anything to tell stand where the first of them does."""
+    views: dict[object, ArmView] = {}
+    for place, view in enumerate(arms):
+        key = place if view.told else (view.baseline, view.nothing)
+        before = views.get(key)
+        views[key] = view if before is None else replace(before, arms=(*before.arms, *view.arms))
+    return tuple(views.values())
 
 
 Gaps = dict[tuple[str, str], dict[str, float]]

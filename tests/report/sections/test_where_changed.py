@@ -12,7 +12,7 @@ from evalkit.analysis.where_changed import with_where_changed
 from evalkit.records import Prompt
 from evalkit.report.content.content import ReportContent
 from evalkit.report.page import build_report
-from evalkit.report.sections.where_changed import ROWS, where_figures, where_view
+from evalkit.report.sections.where_changed import ROWS, ArmView, Told, _together, where_figures, where_view
 from evalkit.report.verdicts.joint import forms_for_all
 from tests.report.example import synthetic
 
@@ -56,6 +56,19 @@ def test_what_lost_more_is_told_with_links_to_its_prompts(shifted: ReportContent
     values = [float(link.value.replace("−", "-")) for link in arm.told[0].links]
     assert values == sorted(values)
     assert all(re.fullmatch("#prompt-line-[0-9]{2}", link.address) for link in arm.told[0].links)
+
+
+def test_arms_without_anything_to_tell_stand_together() -> None:
+    told, nothing = Told("", (), 0), "In length nothing stands out."
+    silent = [ArmView((name,), "base", (), nothing) for name in ("a", "b", "c")]
+    telling = ArmView(("d",), "base", (told,), nothing)
+    beside_another = ArmView(("e",), "other", (), nothing)
+    assert _together([silent[0], telling, *silent[1:], telling, beside_another]) == (
+        ArmView(("a", "b", "c"), "base", (), nothing),
+        telling,
+        telling,
+        beside_another,
+    )
 
 
 def test_the_chart_is_the_table(shifted: ReportContent) -> None:
