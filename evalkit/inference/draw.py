@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
@@ -129,6 +130,8 @@ class Drawing:
             refuse=lambda error: self._refuse(shard, planned, error),
             write=lambda answer: self._write(shard, answer),
             kind=shard.distribution,
+            # With more room answers get longer, though not by as much.
+            expected=math.sqrt(shard.sampling.max_tokens),
         )
 
     def _write(self, shard: Shard, answer: Drawn) -> Drawn:

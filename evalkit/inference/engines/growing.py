@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -18,92 +19,116 @@ from numpy.typing import NDArray
 
 from evalkit.inference.engines.base import Progress
 from evalkit.plumbing.arrays import Array
+from evalkit.records import Sampling
 
 STEPS = 8
-"""From one look to the next."""
+"""From one look to the next; at the first ones of a call, which read prompts, it is looked at each."""
 SECONDS = 1.0
 """Between two forecasts at least: one takes some milliseconds where completions have tens of thousands of tokens."""
-FIXED = 0.15
-"""The share of a step that it costs however few completions run, before that was seen ..."""
+FIXED = {"cpu": 0.05, "cuda": 0.3}
+"""The share of a step that it costs however few completions run, by the device, before that was seen ..."""
+PREFILL = 0.4
+"""... what a token of a prompt costs, where one of a completion costs 1 ..."""
 BELIEF = 0.25
-"""... and how much that counts, where a look that was taken counts 1."""
-PROMPT = 4.0
-"""Tokens that a new completion costs as much as, before that was seen."""
+"""... and how much these count, where a look that was taken counts 1."""
+ROOM = 0.25
+"""How long a completion is guessed to get, of what it may, before any was seen ..."""
+GUESSED = 16.0
+"""... and how many completions that is worth, where of each age `PRIOR` count at most."""
 PRIOR = 4.0
 """Completions that are taken to have been seen at each age, and to have ended there as often as at all ages."""
 
 
-class Pace:
-    """What is known of a checkpoint's completions: how long they get, and what their steps cost.
+class Lifetimes:
+    """How long the completions get that a checkpoint draws with one setting.
 
     Ages are counted in blocks of `STEPS` tokens.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, guess: float) -> None:
+        """`guess`: how many tokens, before any was seen."""
+        self._guess = guess
         self._lived = np.zeros(1)
         """How many completions were seen to live through each block, or to end in it ..."""
         self._ended = np.zeros(1)
         """... and how many of them ended."""
-        self._seen = np.zeros(3)
-        self._seconds = 0.0
-        # Least squares of relative errors: what looks saw, against the seconds that passed.
-        self._products = np.zeros((3, 3))
-        self._targets = np.zeros(3)
 
-    def add(self, steps: int, tokens: int, starts: int, seconds: float) -> None:
-        """So many steps made so many tokens, and began so many completions."""
-        seen = np.array([steps, tokens, starts], dtype=np.float64)
-        self._seen += seen
-        self._seconds += seconds
-        self._products += np.outer(seen, seen) / seconds**2
-        self._targets += seen / seconds
-
-    def live(self, ages: Sequence[int], ended: bool) -> None:
+    def add(self, ages: Iterable[int], ended: bool) -> None:
         """Completions of these ages lived through the block that they were in, or ended in it."""
-        blocks = np.asarray(ages, dtype=np.int64) // STEPS
+        blocks = np.fromiter(ages, dtype=np.int64) // STEPS
         size = max(len(self._lived), int(blocks.max(initial=0)) + 1)
         self._lived, self._ended = (np.pad(known, (0, size - len(known))) for known in (self._lived, self._ended))
         counts = np.bincount(blocks, minlength=size)
         self._lived += counts
         self._ended += counts * ended
 
-    def seconds_left(self, ages: Array, most: int) -> float:
-        """Of a call's completions, (k,) `ages` tokens long, 0 where one has not begun, and cut at `most`."""
-        survival = self._survival(-(-most // STEPS))
-        left = STEPS * np.cumsum(survival[::-1])[::-1] / survival  # mean tokens from each block on
-        blocks = np.minimum(ages.astype(np.int64) // STEPS, len(left) - 1)
-        tokens, waiting = float(left[blocks].sum()), int((ages == 0).sum())
-        running = blocks[ages > 0]
-        if waiting:
-            last = np.zeros(max(1, len(running)), dtype=np.int64)
-            # In the end they are fewer and fewer.
-            steps = tokens / len(last) + max(0.0, _longest(last, survival) - float(left[0]))
-        else:
-            steps = _longest(running, survival)
-        return float(self._costs() @ [steps, tokens, waiting])
+    def survival(self, most: int) -> Array:
+        """(blocks + 1,) share of completions that get to each block, and to the cut at `most` tokens.
 
-    def _survival(self, blocks: int) -> Array:
-        """(blocks,) share of completions that get to each block (Kaplan and Meier 1958)."""
-        everywhere = (self._ended.sum() + 0.5) / (self._lived.sum() + PRIOR)
+        Kaplan and Meier 1958; at ages that few were seen at, drawn towards how often they end at all ages.
+        """
+        blocks = -(-most // STEPS)
         lived, ended = (
             np.pad(known[:blocks], (0, max(0, blocks - len(known)))) for known in (self._lived, self._ended)
         )
+        # What happens at one age says little of others, be it seen ever so often.
+        seen = np.minimum(lived, PRIOR)
+        ends = GUESSED * min(1.0, STEPS / self._guess) + (seen * ended / np.maximum(lived, 1)).sum()
+        everywhere = ends / (GUESSED + seen.sum())
         chances = (ended + PRIOR * everywhere) / (lived + PRIOR)
-        survival = np.cumprod(np.concatenate([[1.0], 1 - chances[:-1]]))
-        return np.asarray(np.maximum(survival, 1e-100))
+        return np.asarray(np.maximum(np.cumprod(np.concatenate([[1.0], 1 - chances])), 1e-100))
 
-    def _costs(self) -> Array:
-        """(3,) seconds of a step, of a token and of a start."""
+
+class Costs:
+    """What steps of a checkpoint cost: each as such, by the tokens that it makes, and by those of prompts it reads."""
+
+    def __init__(self, device: str) -> None:
+        self._fixed = FIXED[device]
+        self._seen = np.zeros(3)
+        self._seconds = 0.0
+        # Least squares of relative errors: what looks saw, against the seconds that passed.
+        self._products = np.zeros((3, 3))
+        self._targets = np.zeros(3)
+
+    def add(self, steps: int, tokens: int, read: int, seconds: float) -> None:
+        """So many steps made so many tokens, and read so many of prompts."""
+        seen = np.array([steps, tokens, read], dtype=np.float64)
+        self._seen += seen
+        self._seconds += seconds
+        self._products += np.outer(seen, seen) / seconds**2
+        self._targets += seen / seconds
+
+    def seconds(self, steps: float, tokens: float, read: float) -> float:
+        """What is foretold to take, after something was added."""
+        return float(self.each() @ [steps, tokens, read])
+
+    def each(self) -> Array:
+        """(3,) seconds of a step, of a token and of a prompt's token."""
         from scipy.optimize import nnls
 
-        steps, tokens, _ = self._seen
-        of_step, of_token = self._seconds / steps, self._seconds / max(tokens, 1.0)
+        steps, tokens, read = np.maximum(self._seen, 1.0)
+        of_token = self._seconds / (tokens / (1 - self._fixed) + PREFILL * read)
+        of_step = of_token * tokens / steps * self._fixed / (1 - self._fixed)
         products, targets = self._products.copy(), self._targets.copy()
-        for place, cost in enumerate((FIXED * of_step, (1 - FIXED) * of_token, PROMPT * of_token)):
+        for place, cost in enumerate((of_step, of_token, PREFILL * of_token)):
             products[place, place] += (BELIEF / cost) ** 2
             targets[place] += BELIEF**2 / cost
         root = np.linalg.cholesky(products)
         return np.asarray(nnls(root.T, np.linalg.solve(root, targets))[0])
+
+
+def steps_and_tokens(ages: Array, survival: Array) -> tuple[float, float]:
+    """That completions still take, (k,) `ages` tokens long, 0 where one has not begun; as many run together as do."""
+    # Those that end within a block are taken to do so in its middle.
+    through = STEPS * (survival[:-1] + survival[1:]) / 2
+    left = np.append(np.cumsum(through[::-1])[::-1], 0.0) / survival
+    tokens = float(np.interp(ages / STEPS, np.arange(len(left)), left).sum())
+    running = np.minimum(ages[ages > 0].astype(np.int64) // STEPS, len(left) - 2)
+    if len(running) == len(ages):
+        return _longest(running, survival), tokens
+    last = np.zeros(max(1, len(running)), dtype=np.int64)
+    # In the end they are fewer and fewer.
+    return tokens / len(last) + max(0.0, _longest(last, survival) - float(left[0])), tokens
 
 
 def _longest(blocks: NDArray[np.int64], survival: Array) -> float:
@@ -111,62 +136,104 @@ def _longest(blocks: NDArray[np.int64], survival: Array) -> float:
     if not len(blocks):
         return 0.0
     ages, counts = np.unique(blocks, return_counts=True)
-    all_ended = np.ones(len(survival))
+    all_ended = np.ones(len(survival) - 1)
     for age, count in zip(ages.tolist(), counts.tolist(), strict=True):
-        alive = np.zeros(len(survival))
-        alive[: len(survival) - age] = survival[age:] / survival[age]
+        alive = np.zeros(len(all_ended))
+        alive[: len(alive) - age] = survival[age:-1] / survival[age]
         all_ended *= (1 - alive) ** count
     return float(STEPS * (1 - all_ended).sum())
+
+
+class Pace:
+    """What is known of a checkpoint: what its steps cost, and how long completions get with each of its settings."""
+
+    def __init__(self, device: str) -> None:
+        """`device`: cpu or cuda."""
+        self.costs = Costs(device)
+        self._lifetimes: dict[Sampling, Lifetimes] = {}
+
+    def lifetimes(self, sampling: Sampling) -> Lifetimes:
+        """Of completions that are drawn so, whatever their number and seed."""
+        setting = replace(sampling, n=1, seed=0)
+        if setting not in self._lifetimes:
+            self._lifetimes[setting] = Lifetimes(self._guess(sampling.max_tokens))
+        return self._lifetimes[setting]
+
+    def _guess(self, most: int) -> float:
+        """With more room they get longer, though not by as much."""
+        known = [
+            steps_and_tokens(np.zeros(1), of_setting.survival(setting.max_tokens))[1]
+            * math.sqrt(most / setting.max_tokens)
+            for setting, of_setting in self._lifetimes.items()
+        ]
+        return sum(known) / len(known) if known else ROOM * most
 
 
 class Growing:
     """The completions of one call, which tells of itself as they grow."""
 
-    def __init__(self, states: Mapping[str, Any], most: int, pace: Pace, progress: Progress) -> None:
-        """`states`: vLLM's own, a completion each, while they grow; `most`: tokens at which they are cut."""
+    def __init__(self, states: Mapping[str, Any], sampling: Sampling, pace: Pace, progress: Progress) -> None:
+        """`states`: vLLM's own, a completion each, while they grow."""
         self._states = states
-        self._most = most
-        self._pace = pace
+        self._most = sampling.max_tokens
+        self._costs = pace.costs
+        self._lifetimes = pace.lifetimes(sampling)
         self._progress = progress
-        self._ages = self._now()
-        self._size = len(self._ages)
+        self._prompts = {one: int(state.prompt_len) for one, state in states.items()}
+        self._ages = self._of_block = self._now()
+        """When it was looked last, and when last at a block's end."""
         self._steps = self._tokens = 0
         self._told = (0, 0)
         """Completions and tokens."""
         self._began = self._looked = time.monotonic()
+        self._looked_at = 0
         self._foretold = -math.inf
 
     def step(self) -> None:
         """Each completion that runs has one more token, or has ended."""
         self._steps += 1
-        if self._steps % STEPS == 0:
+        if self._steps < STEPS or self._steps % STEPS == 0:
             self._look()
 
     def end(self, tokens: int) -> None:
         """All have ended, with so many tokens."""
-        self._pace.live(self._not_cut(self._ages.values()), ended=True)
-        self._tell(self._size, tokens)
+        self._lifetimes.add(self._not_cut(self._of_block.values()), ended=True)
+        self._tell(len(self._prompts), tokens)
 
     def _look(self) -> None:
         before, self._ages = self._ages, self._now()
-        ended = [age for one, age in before.items() if one not in self._ages]
-        grown = [age for one, age in before.items() if self._ages.get(one, 0) > age]
+        steps, self._looked_at = self._steps - self._looked_at, self._steps
         more = sum(self._ages[one] - age for one, age in before.items() if one in self._ages)
-        work = more + len(ended) * STEPS // 2  # what those that ended got since they were last seen, on average
+        ended = len(before) - len(self._ages)
+        begun = [one for one, age in before.items() if age == 0 and self._ages.get(one) != 0]
         now = time.monotonic()
-        self._pace.add(STEPS, work, grown.count(0), max(now - self._looked, 1e-6))
-        self._pace.live(grown, ended=False)
-        self._pace.live(self._not_cut(ended), ended=True)
+        self._costs.add(
+            steps,
+            more + ended * (steps + 1) // 2,  # those that ended have since got half of what others did, on average
+            sum(self._prompts[one] for one in begun),
+            max(now - self._looked, 1e-6),
+        )
         self._looked = now
         self._tokens += more
+        if self._steps % STEPS == 0:
+            self._end_block()
         if now - self._foretold >= SECONDS:
             self._foretold = now
             self._tell(max(self._told[0], self._reached(now - self._began)), self._tokens)
 
+    def _end_block(self) -> None:
+        before, self._of_block = self._of_block, self._ages
+        ended = [age for one, age in before.items() if one not in self._ages]
+        self._lifetimes.add((age for one, age in before.items() if self._ages.get(one, 0) > age), ended=False)
+        self._lifetimes.add(self._not_cut(ended), ended=True)
+
     def _reached(self, passed: float) -> int:
         """How many completions would have been made of all, had each taken as long."""
-        left = self._pace.seconds_left(np.array(list(self._ages.values()), dtype=np.float64), self._most)
-        return int(self._size * passed / (passed + left))
+        ages = np.array(list(self._ages.values()), dtype=np.float64)
+        steps, tokens = steps_and_tokens(ages, self._lifetimes.survival(self._most))
+        to_read = sum(self._prompts[one] for one, age in self._ages.items() if age == 0)
+        left = self._costs.seconds(steps, tokens, to_read)
+        return int(len(self._prompts) * passed / (passed + left))
 
     def _tell(self, completions: int, tokens: int) -> None:
         before, self._told = self._told, (completions, tokens)

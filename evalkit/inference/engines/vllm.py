@@ -69,6 +69,7 @@ class VllmEngine:
         prepare_environment(on_gpu)
         from vllm import LLM
 
+        self._device = "cuda" if on_gpu else "cpu"
         self._max_length = max_length
         dtype = dtype_of(checkpoint)
         self._llm = LLM(
@@ -96,7 +97,7 @@ class VllmEngine:
         number = 0 if adapter is None else self._numbers.setdefault(adapter, len(self._numbers) + 1)
         self._lora = None if adapter is None else LoRARequest(adapter.fingerprint, number, adapter.location)
         self._ends = own_ends(checkpoint)
-        self._pace = Pace()
+        self._pace = Pace(self._device)
         self._decoder = Decoder(self._llm.get_tokenizer(), checkpoint.shown)
         self._shows = bool(checkpoint.shown)
 
@@ -118,7 +119,7 @@ class VllmEngine:
             self._lora,
             lambda states: Growing(
                 states,
-                sampling.max_tokens,
+                sampling,
                 self._pace,
                 lambda done, tokens: progress(done * copies, tokens * copies),
             ),

@@ -46,6 +46,8 @@ class Call:
     """What puts the answer where it lasts; in another thread than the engine's, beside other calls' answers."""
     kind: str = ""
     """Calls of one kind take alike, a unit of size; those of another may not."""
+    expected: float = 1.0
+    """How long a unit takes, against those of other kinds, as far as it can be guessed before any is done."""
     tries: int = 0
 
 

@@ -14,8 +14,10 @@ PRIOR = 0.05
 
 @dataclass
 class _Kind:
-    units: int = 0
-    done: int = 0
+    """Units count by how long they are expected to take."""
+
+    units: float = 0.0
+    done: float = 0.0
     seconds: float = 0.0
     """Of replicas, all together, for what is done."""
 
@@ -33,12 +35,14 @@ class Tempo:
 
     def __init__(self, calls: Sequence[Call]) -> None:
         self._kinds: dict[str, _Kind] = defaultdict(_Kind)
+        self._expected: dict[str, float] = defaultdict(lambda: 1.0)
         for call in calls:
-            self._kinds[call.kind].units += call.size
+            self._kinds[call.kind].units += call.size * call.expected
+            self._expected[call.kind] = call.expected
 
     def add(self, kind: str, units: int, seconds: float) -> None:
         """So many more units of a kind are done, which took so long; fewer, where work was lost."""
-        self._kinds[kind].done += units
+        self._kinds[kind].done += units * self._expected[kind]
         self._kinds[kind].seconds += seconds
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,12 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evalkit.inference.engines import growing
-from evalkit.inference.engines.growing import Growing, Pace
+from evalkit.inference.engines.growing import Costs, Growing, Lifetimes, Pace, steps_and_tokens
+from evalkit.records import Sampling
 
-Costs = tuple[float, float, float]
-"""Seconds of a step, of a token and of a start."""
-OF_A_CPU: Costs = (0.25, 0.015, 0.04)
-OF_A_GPU: Costs = (0.2, 0.0006, 0.002)
+OfEach = tuple[float, float, float]
+"""Seconds of a step, of a token and of a prompt's token."""
+OF_A: dict[str, OfEach] = {"cpu": (0.02, 0.004, 0.001), "cuda": (0.2, 0.0006, 0.0002)}
+PROMPT = 40
 Told = list[tuple[int, int, float]]
 
 
@@ -27,19 +29,23 @@ class Clock:
         return self.now
 
 
-def grown(lengths: list[int], most: int, at_once: int, pace: Pace, costs: Costs = OF_A_CPU) -> Told:
+def grown(lengths: list[int], most: int, at_once: int, pace: Pace, device: str = "cpu") -> Told:
     """(completions, tokens, when) of all that was told; at most `at_once` grow together, in their order."""
     states: dict[str, Any] = {
-        str(number): SimpleNamespace(detokenizer=SimpleNamespace(output_token_ids=[])) for number in range(len(lengths))
+        str(number): SimpleNamespace(prompt_len=PROMPT, detokenizer=SimpleNamespace(output_token_ids=[]))
+        for number in range(len(lengths))
     }
     told: Told = []
     with pytest.MonkeyPatch.context() as patch:
         clock = Clock()
         patch.setattr(growing, "time", clock)
-        call = Growing(states, most, pace, lambda done, tokens: told.append((done, tokens, clock.now)))
+        sampling = Sampling(1, 1.0, 1.0, 0.0, most, (), 0)
+        call = Growing(states, sampling, pace, lambda done, tokens: told.append((done, tokens, clock.now)))
         while states:
             running = [(one, states[one].detokenizer.output_token_ids) for one in list(states)[:at_once]]
-            clock.now += float(np.dot(costs, (1, len(running), sum(not tokens for _, tokens in running))))
+            clock.now += float(
+                np.dot(OF_A[device], (1, len(running), PROMPT * sum(not tokens for _, tokens in running)))
+            )
             for one, tokens in running:
                 tokens.append(0)
                 if len(tokens) == lengths[int(one)]:
@@ -66,40 +72,64 @@ def drawn(mean: int, most: int, seed: int) -> list[int]:
 
 @given(st.lists(st.integers(1, 40), min_size=1, max_size=60), st.integers(1, 30))
 def test_all_completions_and_tokens_are_told_and_none_is_taken_back(lengths: list[int], at_once: int) -> None:
-    told = grown(lengths, 40, at_once, Pace())
+    told = grown(lengths, 40, at_once, Pace("cpu"))
     assert sum(done for done, _, _ in told) == len(lengths)
     assert sum(tokens for _, tokens, _ in told) == sum(lengths)
     assert all(done >= 0 and tokens >= 0 for done, tokens, _ in told)
 
 
-@pytest.mark.parametrize("costs", [OF_A_CPU, OF_A_GPU])
+@pytest.mark.parametrize("device", OF_A)
 @pytest.mark.parametrize(("mean", "most"), [(40, 96), (60, 256), (1000, 96)])
-def test_a_tenth_of_the_first_call_tells_on_average_how_long_it_takes(mean: int, most: int, costs: Costs) -> None:
-    calls = [errors(grown(drawn(mean, most, seed), most, 256, Pace(), costs)) for seed in range(8)]
+def test_a_tenth_of_the_first_call_tells_on_average_how_long_it_takes(mean: int, most: int, device: str) -> None:
+    calls = [errors(grown(drawn(mean, most, seed), most, 256, Pace(device), device)) for seed in range(8)]
     assert np.mean([next(error for share, error in found if share >= 0.1) for found in calls]) == pytest.approx(
         0, abs=0.35
     )  # few have ended, and what the last ones cost has not been seen
 
 
-@pytest.mark.parametrize("costs", [OF_A_CPU, OF_A_GPU])
+@pytest.mark.parametrize("device", OF_A)
 @pytest.mark.parametrize(("mean", "most"), [(40, 96), (60, 256), (1000, 96)])
-def test_from_the_second_call_on_it_is_right_until_the_last_few(mean: int, most: int, costs: Costs) -> None:
-    pace = Pace()
-    grown(drawn(mean, most, 0), most, 256, pace, costs)
-    found = errors(grown(drawn(mean, most, 1), most, 256, pace, costs))
+def test_from_the_second_call_on_it_is_right_until_the_last_few(mean: int, most: int, device: str) -> None:
+    pace = Pace(device)
+    grown(drawn(mean, most, 0), most, 256, pace, device)
+    found = errors(grown(drawn(mean, most, 1), most, 256, pace, device))
     assert max(abs(error) for share, error in found if 0.1 <= share <= 0.8) < 0.2
 
 
 def test_what_steps_cost_is_found_out() -> None:
-    pace = Pace()
+    pace = Pace("cpu")
     for seed in range(3):
         grown(drawn(60, 256, seed), 256, 256, pace)
-    assert pace._costs() == pytest.approx(OF_A_CPU, rel=0.25)
+    assert pace.costs.each() == pytest.approx(OF_A["cpu"], rel=0.25)
+
+
+def test_what_prompts_cost_is_told_apart_from_what_answers_do_while_they_are_read() -> None:
+    costs, of_each = Costs("cpu"), np.array(OF_A["cpu"])
+    for begun in (36, 72, 108, 144):
+        look = (1, begun, 36 * 57)
+        costs.add(*look, float(of_each @ look))
+    to_come = (150, 10_000, 20_000)
+    assert costs.seconds(*to_come) == pytest.approx(of_each @ to_come, rel=0.2)
+
+
+def test_answers_with_more_room_are_guessed_by_those_with_less() -> None:
+    pace, lines = Pace("cpu"), Sampling(8, 1.0, 1.0, 0.0, 64, ("\n",), seed=1)
+    stories = dataclasses.replace(lines, max_tokens=256, stop=("\n\n",))
+    of_lines = pace.lifetimes(lines)
+    for age in (0, 8, 16, 24):
+        of_lines.add([age] * 500, ended=age == 24)
+    assert pace.lifetimes(dataclasses.replace(lines, n=16, seed=2)) is of_lines
+    assert mean_tokens(of_lines, 64) == pytest.approx(28, rel=0.05)
+    assert mean_tokens(pace.lifetimes(stories), 256) == pytest.approx(2 * 28, rel=0.1)
+
+
+def mean_tokens(lifetimes: Lifetimes, most: int) -> float:
+    return steps_and_tokens(np.zeros(1), lifetimes.survival(most))[1]
 
 
 def test_survivors_of_many_short_ones_are_known_to_get_long() -> None:
     lengths = [int(length) for length in np.random.default_rng(0).permutation([16] * 900 + [400] * 124)]
-    pace = Pace()
+    pace = Pace("cpu")
     grown(lengths, 512, 256, pace)
     found = errors(grown(lengths, 512, 256, pace))
     assert max(abs(error) for share, error in found if 0.1 <= share <= 0.8) < 0.25

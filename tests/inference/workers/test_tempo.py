@@ -13,11 +13,21 @@ from evalkit.inference.workers.tempo import Tempo
 CHECKPOINT = Checkpoint("a", "base", "x", "/x", "x", None, "0", "auto")
 
 
+def call(kind: str, size: int, expected: float = 1.0) -> Call:
+    return Call(
+        CHECKPOINT,
+        size,
+        lambda *_: None,
+        lambda _: None,
+        lambda _: [],
+        refuse=lambda _: None,
+        kind=kind,
+        expected=expected,
+    )
+
+
 def calls(**units: int) -> list[Call]:
-    return [
-        Call(CHECKPOINT, size, lambda *_: None, lambda _: None, lambda _: [], refuse=lambda _: None, kind=kind)
-        for kind, size in units.items()
-    ]
+    return [call(kind, size) for kind, size in units.items()]
 
 
 @given(st.integers(1, 100), st.floats(0.01, 100))
@@ -44,6 +54,14 @@ def test_a_kind_of_which_little_is_known_is_not_taken_at_its_first_word() -> Non
     tempo.add("line", 100, 100.0)
     tempo.add("story", 1, 10.0)
     assert tempo.share == pytest.approx(110 / (110 + 99 * 2.6), rel=0.1)
+
+
+def test_before_any_of_a_kind_is_done_it_is_taken_at_what_was_expected() -> None:
+    tempo = Tempo([call("line", 100, expected=10.0), call("story", 50, expected=30.0)])
+    tempo.add("line", 100, 20.0)
+    assert tempo.share == pytest.approx(20 / (20 + 30))
+    tempo.add("story", 25, 45.0)
+    assert tempo.share == pytest.approx(65 / (65 + 45), rel=0.1)
 
 
 def test_what_was_lost_is_not_done() -> None:
