@@ -28,7 +28,8 @@ from evalkit.checkpoints.folder import context_length
 from evalkit.errors import EngineError
 from evalkit.inference.engines.base import Pair, Progress
 from evalkit.inference.engines.decoding import GREEDY_BELOW, Decoder
-from evalkit.inference.engines.growing import Growing, Pace
+from evalkit.inference.engines.growing import Growing
+from evalkit.inference.engines.pace import Pace
 from evalkit.records import Completion, FinishReason, Rendered, Sampling
 
 SEQUENCES = 256
