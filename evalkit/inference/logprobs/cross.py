@@ -9,8 +9,11 @@ from __future__ import annotations
 
 import dataclasses
 import filecmp
+import hashlib
+import json
 import math
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -209,9 +212,14 @@ def _share_a_vocabulary(first: Checkpoint, second: Checkpoint) -> bool:
     return _vocabulary(first) == _vocabulary(second)
 
 
-def _vocabulary(checkpoint: Checkpoint) -> dict[str, int]:
+def _vocabulary(checkpoint: Checkpoint) -> bytes:
+    return _vocabulary_in(checkpoint.location, checkpoint.trust_remote_code, checkpoint.fingerprint)
+
+
+@cache
+def _vocabulary_in(folder: str, trust_remote_code: bool, fingerprint: str) -> bytes:
+    """Equal where every token id stands for the same token; large ones take seconds to load, and each arm asks."""
     from transformers import AutoTokenizer
 
-    tokenizer: Any = AutoTokenizer.from_pretrained(checkpoint.location, trust_remote_code=checkpoint.trust_remote_code)
-    vocabulary: dict[str, int] = tokenizer.get_vocab()
-    return vocabulary
+    tokenizer: Any = AutoTokenizer.from_pretrained(folder, trust_remote_code=trust_remote_code)
+    return hashlib.sha256(json.dumps(tokenizer.get_vocab(), sort_keys=True).encode()).digest()

@@ -11,11 +11,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from transformers import AutoTokenizer
 
 from evalkit.checkpoints.checkpoint import Checkpoint
 from evalkit.inference.engines.base import Pair
 from evalkit.inference.engines.transformers import TransformersEngine
 from evalkit.inference.logprobs.attach import fill_needs
+from evalkit.inference.logprobs.cross import _vocabulary_in
 from evalkit.inference.plan import Plan, make_plan
 from evalkit.inference.sample import read_groups, sample_missing
 from evalkit.inference.workers import calls
@@ -217,6 +219,25 @@ def test_another_vocabulary_is_an_alarm(home: Path, moved: Path, echo: list[Pair
     assert alarm.message.startswith("kl_reverse cannot be measured: other has another vocabulary than base")
     assert groups["other"][0].baseline_logprobs is None
     assert groups["moved"][0].baseline_logprobs is not None
+
+
+def test_a_tokenizer_is_loaded_once_however_many_arms_ask_for_its_vocabulary(
+    home: Path, echo: list[Pair], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(home, tmp_path / "first")
+    other_vocabulary(tmp_path / "first")
+    shutil.copytree(tmp_path / "first", tmp_path / "second")
+    checkpoints = {"base": home, "first": tmp_path / "first", "second": tmp_path / "second"}
+    plan = planned({name: {"path": str(path)} for name, path in checkpoints.items()})
+    loaded: list[str] = []
+    load = AutoTokenizer.from_pretrained
+    monkeypatch.setattr(
+        AutoTokenizer, "from_pretrained", lambda path, **named: [loaded.append(str(path)), load(path, **named)][1]
+    )
+    _vocabulary_in.cache_clear()
+    _, alarms = fill_needs(plan, written(plan, (8, EOS)), Quiet())
+    assert [alarm.arm for alarm in alarms] == ["first", "second"]
+    assert sorted(loaded) == sorted(map(str, checkpoints.values()))
 
 
 def test_the_same_vocabulary_in_another_file_is_the_same(home: Path, echo: list[Pair], tmp_path: Path) -> None:
