@@ -7,7 +7,7 @@ that no tensor holds more than `BATCH_LOGITS` numbers, be the vocabulary and the
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from inspect import signature
@@ -92,15 +92,23 @@ class TeacherForcing:
         rows: dict[int, list[float]] = {}
         with torch.inference_mode():
             for prompt, places in _by_prompt(pairs).items():
-                start = self._begin(prompt)
-                for size, alike in _equally_long(pairs, places).items():
-                    whole = len(prompt) + size
-                    room = max(self._room(whole, size), len(going_on) * self._room(whole + 1, 1))
-                    for batch in by_length([room] * len(alike), BATCH_LOGITS):
-                        asked = [alike[index] for index in batch]
-                        found = self._branch(start, [pairs[place][1] for place in asked], going_on)
-                        rows.update(zip(asked, found.tolist(), strict=True))
+                completions = [pairs[place][1] for place in places]
+                rows.update(zip(places, self._branches_of(prompt, completions, going_on), strict=True))
         return [rows[place] for place in range(len(pairs))]
+
+    def _branches_of(
+        self, prompt: Sequence[int], completions: Sequence[Sequence[int]], going_on: Mapping[int, Sequence[int]]
+    ) -> list[list[float]]:
+        start = self._begin(prompt)
+        rows: dict[int, list[float]] = {}
+        for length, places in _by_size(completions).items():
+            whole = len(prompt) + length
+            room = max(self._room(whole, length), len(going_on) * self._room(whole + 1, 1))
+            for batch in by_length([room] * len(places), BATCH_LOGITS):
+                asked = [places[index] for index in batch]
+                found = self._branch(start, [completions[place] for place in asked], going_on)
+                rows.update(zip(asked, found.tolist(), strict=True))
+        return [rows[place] for place in range(len(completions))]
 
     def _branch(
         self, start: _Begun, completions: Sequence[Sequence[int]], going_on: Mapping[int, Sequence[int]]
@@ -231,12 +239,12 @@ def _by_prompt(pairs: Sequence[Pair]) -> dict[tuple[int, ...], list[int]]:
     return places
 
 
-def _equally_long(pairs: Sequence[Pair], places: Iterable[int]) -> dict[int, list[int]]:
-    """Where the completions of each length are: a token that is put behind them stands behind all at once."""
-    alike: dict[int, list[int]] = defaultdict(list)
-    for place in places:
-        alike[len(pairs[place][1])].append(place)
-    return alike
+def _by_size(completions: Sequence[Sequence[int]]) -> dict[int, list[int]]:
+    """Where those of each length are: a token that is put behind them stands behind all at once."""
+    places: dict[int, list[int]] = defaultdict(list)
+    for place, completion in enumerate(completions):
+        places[len(completion)].append(place)
+    return places
 
 
 def _given(logprobs: torch.Tensor, following: torch.Tensor) -> torch.Tensor:
