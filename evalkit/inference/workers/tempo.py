@@ -14,19 +14,19 @@ PRIOR = 0.05
 
 @dataclass
 class _Kind:
-    """Units count by how long they are expected to take."""
-
-    units: float = 0.0
-    done: float = 0.0
+    expected: float = 1.0
+    """What a unit takes, against those of other kinds, before any is done."""
+    units: int = 0
+    done: int = 0
     seconds: float = 0.0
     """Of replicas, all together, for what is done."""
 
-    def seconds_left(self, of_a_unit: float) -> float:
-        """`of_a_unit`: seconds that one takes on average over all kinds."""
+    def seconds_left(self, of_one_expected: float) -> float:
+        """`of_one_expected`: seconds that a unit of which 1 is expected takes on average over all kinds."""
         if self.done >= self.units:
             return 0.0
         prior = PRIOR * self.units
-        own = (self.seconds + prior * of_a_unit) / (self.done + prior)
+        own = (self.seconds + prior * of_one_expected * self.expected) / (self.done + prior)
         return (self.units - self.done) * own
 
 
@@ -35,21 +35,20 @@ class Tempo:
 
     def __init__(self, calls: Sequence[Call]) -> None:
         self._kinds: dict[str, _Kind] = defaultdict(_Kind)
-        self._expected: dict[str, float] = defaultdict(lambda: 1.0)
         for call in calls:
-            self._kinds[call.kind].units += call.size * call.expected
-            self._expected[call.kind] = call.expected
+            self._kinds[call.kind].units += call.size
+            self._kinds[call.kind].expected = call.expected
 
     def add(self, kind: str, units: int, seconds: float) -> None:
         """So many more units of a kind are done, which took so long; fewer, where work was lost."""
-        self._kinds[kind].done += units * self._expected[kind]
+        self._kinds[kind].done += units
         self._kinds[kind].seconds += seconds
 
     @property
     def share(self) -> float:
         """Of the time that all takes; 0 where nothing is known yet."""
         kinds = self._kinds.values()
-        done, seconds = sum(kind.done for kind in kinds), sum(kind.seconds for kind in kinds)
+        done, seconds = sum(kind.done * kind.expected for kind in kinds), sum(kind.seconds for kind in kinds)
         if done <= 0 or seconds <= 0:
             return 0.0
         return seconds / (seconds + sum(kind.seconds_left(seconds / done) for kind in kinds))
